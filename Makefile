@@ -1,0 +1,40 @@
+# iu_core: build, install, demo, test, lint, bench.
+#
+# The four floors, arrows downwards only:
+#   extension -> (bgworker | fdw) -> http -> core
+# Every .c file of a floor belongs to the library. The extension's SQL is the
+# concatenation of extension/sql/*.sql; the migrations are compiled in.
+
+IU_VERSION = 0.1.0
+FLOORS    = core http fdw bgworker extension
+SOURCES   = $(wildcard $(addsuffix /*.c,$(FLOORS)))
+
+MODULE_big   = iu_core
+OBJS         = $(SOURCES:.c=.o) build/migration_scripts.o
+EXTENSION    = extension/iu_core
+DATA_built   = build/iu_core--$(IU_VERSION).sql
+EXTRA_CLEAN  = build
+
+# Nothing of the library is inlined into the server: no bitcode, so no clang.
+override with_llvm = no
+
+PG_CPPFLAGS = -I$(srcdir) -DIU_CORE_VERSION='"$(IU_VERSION)"'
+PG_CFLAGS   = -Wall -Wextra -Werror -Wno-unused-parameter -Wno-sign-compare \
+              -Wno-missing-field-initializers -Wno-cast-function-type
+# jansson is linked statically with its symbols hidden: the server exports
+# json_object() and others of the same names, and would be called instead.
+SHLIB_LINK  = -Wl,-Bsymbolic $(shell curl-config --libs) -l:libjansson.a -Wl,--exclude-libs,ALL
+
+PG_CONFIG ?= pg_config
+PGXS := $(shell $(PG_CONFIG) --pgxs)
+include $(PGXS)
+
+$(SOURCES:.c=.o): $(wildcard $(addsuffix /*.h,$(FLOORS)))
+
+build/iu_core--$(IU_VERSION).sql: $(sort $(wildcard extension/sql/*.sql))
+	@mkdir -p build
+	cat $^ > $@
+
+build/migration_scripts.c: tools/embed-migrations $(sort $(wildcard sql/*.sql rollback/*.sql))
+	@mkdir -p build
+	perl tools/embed-migrations sql rollback > $@.tmp && mv $@.tmp $@

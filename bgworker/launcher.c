@@ -1,0 +1,3 @@
+#include "postgres.h"
+#include "bgworker/launcher.h"
+void iu_launcher_register(void) {}

@@ -1,0 +1,90 @@
+/*-------------------------------------------------------------------------
+ *
+ * settings.c
+ *	  Definitions of the settings, each SIGHUP so that none needs a restart.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "core/compat.h"
+#include "core/settings.h"
+#include "utils/guc.h"
+#include "utils/varlena.h"
+
+char	   *iu_databases = NULL;
+char	   *iu_worker_role = NULL;
+int			iu_senders = 1;
+int			iu_connect_timeout = 5000;
+int			iu_request_timeout = 30000;
+int			iu_max_response_kb = 16384;
+int			iu_max_request_kb = 4096;
+
+/*
+ * SplitGUCList and not SplitIdentifierString: the latter folds case and
+ * truncates at 63 bytes.
+ */
+List *
+iu_settings_list(const char *value)
+{
+	List	   *elements = NIL;
+
+	if (value == NULL || value[0] == '\0')
+		return NIL;
+	if (!SplitGUCList(pstrdup(value), ',', &elements))
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("invalid list syntax in setting value \"%s\"", value)));
+	return elements;
+}
+
+static bool
+check_list(char **newval, void **extra, GucSource source)
+{
+	List	   *elements = NIL;
+
+	if (*newval != NULL && (*newval)[0] != '\0' &&
+		!SplitGUCList(pstrdup(*newval), ',', &elements))
+	{
+		GUC_check_errdetail("The list must be names separated by commas, in double quotes where a name holds a comma or a space.");
+		return false;
+	}
+	return true;
+}
+
+void
+iu_settings_define(void)
+{
+	DefineCustomStringVariable("iu_core.databases",
+							   "Databases in which iu_core runs its workers.",
+							   "A comma-separated list of names; empty means no workers.",
+							   &iu_databases, "", PGC_SIGHUP, 0,
+							   check_list, NULL, NULL);
+	DefineCustomStringVariable("iu_core.worker_role",
+							   "Role as which the workers connect.",
+							   "It must be able to log in and must not be a superuser.",
+							   &iu_worker_role, "iu_core_worker", PGC_SIGHUP, 0,
+							   NULL, NULL, NULL);
+	DefineCustomIntVariable("iu_core.senders",
+							"Sender processes per database.",
+							"0 stops delivery; gates are still closed.",
+							&iu_senders, 1, 0, IU_MAX_SENDERS, PGC_SIGHUP, 0,
+							NULL, NULL, NULL);
+	DefineCustomIntVariable("iu_core.connect_timeout",
+							"Longest time to establish a connection, TLS included.",
+							NULL, &iu_connect_timeout, 5000, 1, 600000,
+							PGC_SIGHUP, GUC_UNIT_MS, NULL, NULL, NULL);
+	DefineCustomIntVariable("iu_core.request_timeout",
+							"Longest time for a whole HTTP request.",
+							"A route or a foreign server may ask for less.",
+							&iu_request_timeout, 30000, 1, 3600000,
+							PGC_SIGHUP, GUC_UNIT_MS, NULL, NULL, NULL);
+	DefineCustomIntVariable("iu_core.max_response_size",
+							"Largest HTTP answer that is read.",
+							NULL, &iu_max_response_kb, 16384, 1, 1048576,
+							PGC_SIGHUP, GUC_UNIT_KB, NULL, NULL, NULL);
+	DefineCustomIntVariable("iu_core.max_request_size",
+							"Largest HTTP request body that is sent.",
+							NULL, &iu_max_request_kb, 4096, 1, 1048576,
+							PGC_SIGHUP, GUC_UNIT_KB, NULL, NULL, NULL);
+}

@@ -1,0 +1,97 @@
+/*-------------------------------------------------------------------------
+ *
+ * status.h
+ *	  Shared memory of iu_core: one slot per worker process, with what it is
+ *	  doing and where its latch is. Views read it, wake.c rings through it.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef IU_STATUS_H
+#define IU_STATUS_H
+
+#include "datatype/timestamp.h"
+#include "storage/latch.h"
+#include "storage/lwlock.h"
+
+#define IU_MAX_WORKERS 256
+#define IU_ERROR_LENGTH 1024
+#define IU_COUNTERS 6
+
+typedef enum IuWorkerRole
+{
+	IU_LAUNCHER,
+	IU_WATCHDOG,
+	IU_SENDER
+} IuWorkerRole;
+
+#define IU_WORKER_ROLES (IU_SENDER + 1)
+
+/* Keep iu_worker_state_names in status.c in the same order. */
+typedef enum IuWorkerState
+{
+	IU_STARTING,				/* registered, not yet in its loop */
+	IU_RUNNING,
+	IU_FAILING,					/* runs, but its last pass failed: last_error */
+	IU_STOPPED,					/* ended; last_error says why if it failed */
+	IU_ROLE_MISSING,
+	IU_ROLE_SUPERUSER,
+	IU_ROLE_NOLOGIN,
+	IU_DATABASE_MISSING,
+	IU_EXTENSION_ABSENT,
+	IU_NOTHING_MIGRATED
+} IuWorkerState;
+
+typedef struct IuWorkerSlot
+{
+	bool		in_use;
+	uint64		generation;		/* grows whenever the slot is given out */
+	IuWorkerRole role;
+	int			number;			/* of the sender within its database, from 1 */
+	NameData	database;
+	Oid			database_oid;	/* InvalidOid until known */
+	pid_t		pid;			/* 0: no process */
+	Latch	   *latch;			/* of that process, valid while pid is set */
+	IuWorkerState state;
+	TimestampTz since;			/* of the state */
+	TimestampTz last_tick;		/* 0: never */
+	TimestampTz next_wakeup;	/* 0: sleeps until woken */
+	int64		counters[IU_COUNTERS];
+	char		last_error[IU_ERROR_LENGTH];	/* empty: none */
+} IuWorkerSlot;
+
+typedef struct IuShared
+{
+	LWLock	   *lock;			/* guards everything below */
+	IuWorkerSlot workers[IU_MAX_WORKERS];
+} IuShared;
+
+/* What the counters of a role count, in order; NULL ends the list. */
+extern const char *const iu_counter_names[IU_WORKER_ROLES][IU_COUNTERS + 1];
+extern const char *const iu_worker_role_names[IU_WORKER_ROLES];
+
+/* NULL where the library was not preloaded: no workers, every gate closed. */
+extern IuShared *iu_shared;
+
+/* From _PG_init, while shared_preload_libraries is processed. */
+extern void iu_status_init(void);
+
+/*
+ * The launcher's side. A slot is looked up by role, database and number, or
+ * given out anew; -1 when all are taken. Releasing forgets it.
+ */
+extern int	iu_slot_obtain(IuWorkerRole role, const char *database, int number);
+extern void iu_slot_release(int slot);
+
+/* The process's own side. Attaching records pid and latch, and detaches by itself at exit. */
+extern void iu_slot_attach(int slot);
+extern void iu_slot_set_database(int slot, Oid database);
+extern void iu_slot_tick(int slot, TimestampTz next_wakeup);
+extern void iu_slot_count(int slot, int counter, int64 n);
+
+/* Either side. error NULL keeps the last one, "" clears it; only the first line is kept. */
+extern void iu_slot_state(int slot, IuWorkerState state, const char *error);
+
+/* A copy taken under the lock, for decisions that need no lock. */
+extern bool iu_slot_read(int slot, IuWorkerSlot *copy);
+
+#endif							/* IU_STATUS_H */

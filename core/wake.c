@@ -1,0 +1,104 @@
+/*-------------------------------------------------------------------------
+ *
+ * wake.c
+ *	  Latches at commit. What a transaction changed is visible to others only
+ *	  after it committed, so the workers are woken by a transaction callback
+ *	  that runs just after that, not by the statement itself.
+ *
+ * COMMIT PREPARED runs no callback in the session that prepared; the workers'
+ * own longest sleep covers it.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "access/xact.h"
+#include "commands/trigger.h"
+#include "core/compat.h"
+#include "core/wake.h"
+#include "fmgr.h"
+#include "miscadmin.h"
+#include "utils/builtins.h"
+
+PG_FUNCTION_INFO_V1(iu_wake);
+PG_FUNCTION_INFO_V1(iu_wake_sender);
+
+static int	roles_at_commit = 0;
+
+/* Must not fail: the transaction is committed already. */
+void
+iu_wake_now(int roles, Oid database)
+{
+	int			i;
+
+	if (iu_shared == NULL)
+		return;
+
+	LWLockAcquire(iu_shared->lock, LW_SHARED);
+	for (i = 0; i < IU_MAX_WORKERS; i++)
+	{
+		IuWorkerSlot *slot = &iu_shared->workers[i];
+
+		if (!slot->in_use || slot->pid == 0 || (roles & IU_WAKE(slot->role)) == 0)
+			continue;
+		if (OidIsValid(database) && slot->role != IU_LAUNCHER &&
+			slot->database_oid != database)
+			continue;
+		SetLatch(slot->latch);
+	}
+	LWLockRelease(iu_shared->lock);
+}
+
+static void
+at_transaction_end(XactEvent event, void *arg)
+{
+	int			roles;
+
+	switch (event)
+	{
+		case XACT_EVENT_COMMIT:
+			roles = roles_at_commit;
+			roles_at_commit = 0;
+			if (roles != 0)
+				iu_wake_now(roles, MyDatabaseId);
+			break;
+		case XACT_EVENT_ABORT:
+		case XACT_EVENT_PREPARE:
+			roles_at_commit = 0;
+			break;
+		default:
+			break;
+	}
+}
+
+void
+iu_wake_init(void)
+{
+	RegisterXactCallback(at_transaction_end, NULL);
+}
+
+void
+iu_wake_at_commit(int roles)
+{
+	roles_at_commit |= roles;
+}
+
+/* iu_core.wake(): every worker of this database, when the transaction commits. */
+Datum
+iu_wake(PG_FUNCTION_ARGS)
+{
+	iu_wake_at_commit(IU_WAKE_ALL);
+	PG_RETURN_VOID();
+}
+
+/* Statement trigger on what the senders read: outbox, routes, retries. */
+Datum
+iu_wake_sender(PG_FUNCTION_ARGS)
+{
+	if (!CALLED_AS_TRIGGER(fcinfo))
+		ereport(ERROR,
+				(errcode(ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED),
+				 errmsg("function \"%s\" must be called as a trigger", "iu_core.wake_sender")));
+	iu_wake_at_commit(IU_WAKE(IU_SENDER));
+	PG_RETURN_POINTER(NULL);
+}

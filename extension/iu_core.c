@@ -1,0 +1,52 @@
+/*-------------------------------------------------------------------------
+ *
+ * iu_core.c
+ *	  Entry of the library: what is set up when the server loads it.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "bgworker/launcher.h"
+#include "core/compat.h"
+#include "core/gate.h"
+#include "core/settings.h"
+#include "core/status.h"
+#include "core/wake.h"
+#include "fmgr.h"
+#include "http/egress.h"
+#include "miscadmin.h"
+#include "utils/builtins.h"
+#include "utils/guc.h"
+
+PG_MODULE_MAGIC;
+
+PG_FUNCTION_INFO_V1(iu_version);
+
+void		_PG_init(void);
+
+void
+_PG_init(void)
+{
+	iu_settings_define();
+	iu_egress_define_settings();
+	MarkGUCPrefixReserved("iu_core");
+
+	iu_gate_init();
+	iu_wake_init();
+
+	/*
+	 * Loaded by a single session, the library has no shared memory and no
+	 * workers: then gates read closed and iu_core.worker_status says why.
+	 */
+	if (!process_shared_preload_libraries_in_progress)
+		return;
+	iu_status_init();
+	iu_launcher_register();
+}
+
+Datum
+iu_version(PG_FUNCTION_ARGS)
+{
+	PG_RETURN_TEXT_P(cstring_to_text(IU_CORE_VERSION));
+}

@@ -1,0 +1,54 @@
+CREATE FUNCTION version() RETURNS text
+  LANGUAGE c STABLE PARALLEL SAFE AS 'MODULE_PATHNAME', 'iu_version';
+COMMENT ON FUNCTION version() IS
+  'The version of the loaded library, e.g. 0.1.0. Raises nothing. (design: Extension)';
+
+CREATE FUNCTION is_preloaded() RETURNS boolean
+  LANGUAGE c STABLE PARALLEL SAFE AS 'MODULE_PATHNAME', 'iu_is_preloaded';
+COMMENT ON FUNCTION is_preloaded() IS
+  'Whether iu_core is in shared_preload_libraries. If not, no worker runs and every gate reads closed. (design: Gates)';
+
+CREATE FUNCTION worker_status(
+    OUT database text, OUT role text, OUT number integer, OUT pid integer, OUT state text,
+    OUT since timestamptz, OUT last_tick timestamptz, OUT next_wakeup timestamptz,
+    OUT counters jsonb, OUT last_error text)
+  RETURNS SETOF record
+  LANGUAGE c VOLATILE PARALLEL RESTRICTED AS 'MODULE_PATHNAME', 'iu_worker_status';
+COMMENT ON FUNCTION worker_status() IS
+  'One row per worker process, or one row that says why there is none. Read the view of the same name. (design: Processes)';
+
+CREATE VIEW worker_status AS
+  SELECT database, role, number, pid, state, since, last_tick, next_wakeup, counters, last_error
+    FROM worker_status();
+COMMENT ON VIEW worker_status IS
+  'One row per worker process: database, role (launcher, watchdog, sender), number of the sender, pid (NULL: no process), state, since when, last pass, next planned wake-up (NULL: sleeps until woken), counters, last error. States: starting, running, failing, stopped, role missing, role is superuser, role cannot log in, database missing, extension absent, nothing migrated, not preloaded, standby. (design: Processes)';
+
+CREATE FUNCTION wake() RETURNS void
+  LANGUAGE c VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'iu_wake';
+COMMENT ON FUNCTION wake() IS
+  'Wakes the launcher and every worker of this database when the current transaction commits. Raises nothing. (design: Processes)';
+
+CREATE FUNCTION wake_sender() RETURNS trigger
+  LANGUAGE c AS 'MODULE_PATHNAME', 'iu_wake_sender';
+COMMENT ON FUNCTION wake_sender() IS
+  'Statement trigger: wakes this database''s senders at commit. SQLSTATE 39P01 if called otherwise. (design: Processes)';
+
+CREATE FUNCTION gate_changed() RETURNS trigger
+  LANGUAGE c AS 'MODULE_PATHNAME', 'iu_gate_changed';
+COMMENT ON FUNCTION gate_changed() IS
+  'Statement trigger on the tables that gates rest on: drops what sessions cached, wakes watchdog and senders at commit. SQLSTATE 39P01 if called otherwise. (design: Gates)';
+
+CREATE FUNCTION gate_is_open(gate_key text) RETURNS boolean
+  LANGUAGE c VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'iu_gate_is_open';
+COMMENT ON FUNCTION gate_is_open(text) IS
+  'Whether the gate is effectively open at this moment: its value is true and its last ledger row is an unexpired open made in this very database, or the value went from false to true in this transaction. False for NULL, for an unknown or never-flip gate, for a missing row or table, and without the preloaded library. SQLSTATE 25000 in a parallel operation. (seeds 0, 1, 3, 4; design: Gates)';
+
+CREATE FUNCTION system_identifier() RETURNS bigint
+  LANGUAGE c STABLE PARALLEL SAFE AS 'MODULE_PATHNAME', 'iu_system_identifier';
+COMMENT ON FUNCTION system_identifier() IS
+  'The cluster''s system identifier, as pg_control_system() shows it. (design: Gates)';
+
+CREATE FUNCTION database_oid() RETURNS oid
+  LANGUAGE c STABLE PARALLEL SAFE AS 'MODULE_PATHNAME', 'iu_database_oid';
+COMMENT ON FUNCTION database_oid() IS
+  'The oid of the current database. (design: Gates)';

@@ -1,0 +1,97 @@
+/*-------------------------------------------------------------------------
+ *
+ * client.h
+ *	  HTTP requests, many at once, inside the process's own wait set: a pool
+ *	  holds a libcurl multi handle whose sockets sit in a private epoll
+ *	  descriptor, waited for beside the latch and the postmaster's death.
+ *
+ * Requests follow no redirect, use no proxy, verify TLS, speak only http and
+ * https, and are checked by egress.h twice: the URL when submitted, the
+ * address when connecting. Nothing here raises across a curl callback.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef IU_CLIENT_H
+#define IU_CLIENT_H
+
+#include "datatype/timestamp.h"
+#include "lib/stringinfo.h"
+
+/* What became of a request. Keep iu_http_outcome_codes in client.c in the same order. */
+typedef enum IuHttpOutcome
+{
+	IU_HTTP_ANSWERED,			/* a complete answer, whatever its status */
+	IU_HTTP_ORIGIN_REFUSED,		/* not in iu_core.allowed_origins: nothing was connected */
+	IU_HTTP_ADDRESS_REFUSED,	/* not in iu_core.allowed_networks: nothing was connected */
+	IU_HTTP_DNS,				/* the name did not resolve */
+	IU_HTTP_CONNECT,			/* refused or unreachable */
+	IU_HTTP_TLS,				/* handshake or certificate */
+	IU_HTTP_TIMEOUT,
+	IU_HTTP_RESET,				/* the peer closed before the answer was complete */
+	IU_HTTP_TOO_LARGE,			/* answer over the limit: cut there */
+	IU_HTTP_PROTOCOL			/* what came was not HTTP */
+} IuHttpOutcome;
+
+/* Stable words for attempts and messages, e.g. "connect_failed". */
+extern const char *iu_http_outcome_code(IuHttpOutcome outcome);
+
+typedef struct IuHttpRequest
+{
+	const char *method;			/* "GET", "POST", "SEARCH" */
+	const char *url;
+	const char *const *headers; /* "Name: value", NULL-terminated; may be NULL */
+	const char *body;			/* NULL for none */
+	size_t		body_length;
+	int			timeout_ms;		/* 0: iu_core.request_timeout */
+	void	   *owner;			/* the caller's, handed back with the answer */
+} IuHttpRequest;
+
+typedef struct IuHttpAnswer
+{
+	void	   *owner;
+	IuHttpOutcome outcome;
+	int			status;			/* 0 unless a status line came */
+	int			retry_after;	/* seconds, -1 where the answer named none */
+	int64		microseconds;	/* from start to end, queueing excluded */
+	StringInfoData body;		/* as far as it came, within the limit */
+	char	   *content_type;	/* NULL where absent */
+	char	   *error;			/* a sentence for people, without secrets; NULL if answered */
+} IuHttpAnswer;
+
+typedef struct IuHttpPool IuHttpPool;
+
+/*
+ * The pool lives in the context and dies with it (a reset callback closes
+ * sockets and handles), so an error or a cancel needs no clean-up code.
+ */
+extern IuHttpPool *iu_http_pool_create(MemoryContext context, int max_in_flight);
+
+/*
+ * Takes a copy of everything in the request. Requests over max_in_flight
+ * wait in line. A refusal by egress is an answer, not an error.
+ */
+extern void iu_http_submit(IuHttpPool *pool, const IuHttpRequest *request);
+
+/* Submitted and not yet handed back. */
+extern int	iu_http_pending(const IuHttpPool *pool);
+
+typedef enum IuHttpEvent
+{
+	IU_HTTP_EVENT_ANSWER,		/* *answer is set */
+	IU_HTTP_EVENT_LATCH,		/* MyLatch was set and has been reset */
+	IU_HTTP_EVENT_TIMEOUT		/* wait_ms passed */
+} IuHttpEvent;
+
+/*
+ * Drives every request until one is answered, the latch is set or wait_ms
+ * passed (-1: no limit). Runs CHECK_FOR_INTERRUPTS. The answer is palloc'd in
+ * the current memory context. wait_event: see iu_wait_event in compat.h.
+ */
+extern IuHttpEvent iu_http_wait(IuHttpPool *pool, long wait_ms, uint32 wait_event,
+								IuHttpAnswer **answer);
+
+/* One request, waited for to its end; latch events are absorbed. */
+extern IuHttpAnswer *iu_http_perform(IuHttpPool *pool, const IuHttpRequest *request,
+									 uint32 wait_event);
+
+#endif							/* IU_CLIENT_H */
