@@ -56,7 +56,11 @@ BEGIN
              'storage ' || a.attstorage::text, 'compression ' || nullif(a.attcompression::text, ''),
              'statistics ' || nullif(a.attstattarget, -1),
              'local ' || a.attislocal, 'inherited ' || a.attinhcount,
-             'options ' || a.attoptions::text, 'remote ' || a.attfdwoptions::text,
+             -- pg_attver is no option: the minor releases of late 2026 keep a
+             -- column's internal version under that reserved key.
+             (SELECT 'options ' || string_agg(o, ',' ORDER BY o COLLATE "C")
+                FROM unnest(a.attoptions) o WHERE o NOT LIKE 'pg\_attver=%'),
+             'remote ' || a.attfdwoptions::text,
              (SELECT 'grants ' || string_agg(g::text, ',' ORDER BY g::text COLLATE "C") FROM unnest(a.attacl) g),
              'comment ' || col_description(a.attrelid, a.attnum),
              (SELECT 'sequence ' || string_agg(q.definition, ';' ORDER BY q.definition COLLATE "C")
