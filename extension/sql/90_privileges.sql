@@ -9,3 +9,6 @@ GRANT SELECT ON worker_status TO iu_core_owner, iu_core_reader;
 GRANT EXECUTE ON FUNCTION wake() TO iu_core_owner, iu_core_operator, iu_core_worker;
 GRANT EXECUTE ON FUNCTION wake_sender(), gate_changed() TO iu_core_owner;
 SELECT wake();
+GRANT EXECUTE ON FUNCTION egress_refusal(text)
+  TO iu_core_owner, iu_core_operator, iu_core_worker;
+GRANT EXECUTE ON FUNCTION address_is_allowed(inet) TO iu_core_owner, iu_core_operator;
