@@ -28,4 +28,10 @@
 #define iu_wait_event(name) ((uint32) PG_WAIT_EXTENSION)
 #endif
 
+/* 18 asks for a place to count index searches. */
+#if PG_VERSION_NUM < 180000
+#define index_beginscan(table, index, snapshot, instrument, keys, orderbys) \
+	index_beginscan(table, index, snapshot, keys, orderbys)
+#endif
+
 #endif							/* IU_COMPAT_H */
