@@ -30,6 +30,7 @@
 
 /* 18 asks for a place to count index searches. */
 #if PG_VERSION_NUM < 180000
+#include "access/genam.h"
 #define index_beginscan(table, index, snapshot, instrument, keys, orderbys) \
 	index_beginscan(table, index, snapshot, keys, orderbys)
 #endif
