@@ -33,6 +33,13 @@
 #include "access/genam.h"
 #define index_beginscan(table, index, snapshot, instrument, keys, orderbys) \
 	index_beginscan(table, index, snapshot, keys, orderbys)
+/* 18 runs a portal to its end only. */
+#if PG_VERSION_NUM >= 180000
+#define iu_portal_run(portal) \
+	PortalRun(portal, FETCH_ALL, false, None_Receiver, None_Receiver, NULL)
+#else
+#define iu_portal_run(portal) \
+	PortalRun(portal, FETCH_ALL, false, true, None_Receiver, None_Receiver, NULL)
 #endif
 
 #endif							/* IU_COMPAT_H */
