@@ -82,3 +82,37 @@ use_pg_config() {
 	PG_MAJOR=$("$PG_CONFIG" --version | sed 's/^[^0-9]*\([0-9]*\).*/\1/')
 	export PATH=$BINDIR:$PATH
 }
+
+# Copies the tree to where user postgres can read it; root's may be closed to it.
+copy_tree() {
+	mkdir -p "$1"
+	tar -C "$SRC" --exclude=./.git --exclude='*.o' --exclude='*.so' -cf - . | tar -C "$1" --no-same-owner -xf -
+	[ "$(id -u)" != 0 ] || chown -R postgres:postgres "$1"
+}
+
+# Starts FOLDER/NAME.js, a stand-in of test/peers, and waits for its URL, which
+# stands in FOLDER/NAME.url then. It outlives the caller: stop_peers FOLDER.
+start_peer() {
+	local folder=$1 name=$2
+	shift 2
+	(as_pg setsid node "$folder/$name.js" "$@" >"$folder/$name.url" 2>"$folder/$name.log" </dev/null 8>&- 9>&- &)
+	for _ in $(seq 100); do
+		[ ! -s "$folder/$name.url" ] || return 0
+		sleep 0.05
+	done
+	die "the stand-in $name did not start" "$(tail -3 "$folder/$name.log")"
+}
+
+# The processes that have this word on their command line.
+processes_of() {
+	grep -zlFx -- "$1" /proc/[0-9]*/cmdline 2>/dev/null | cut -d/ -f3 || true
+}
+
+stop_peers() {
+	local script pid
+	for script in "$1"/*.js; do
+		for pid in $(processes_of "$script"); do
+			kill "$pid" 2>/dev/null || true
+		done
+	done
+}
