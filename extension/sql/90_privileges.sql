@@ -14,3 +14,6 @@ GRANT EXECUTE ON FUNCTION migration_scripts() TO iu_core_owner, iu_core_reader;
 GRANT SELECT ON applied_migration, migrations TO iu_core_owner, iu_core_reader;
 GRANT EXECUTE ON FUNCTION migrate(integer, boolean), rollback(integer, boolean, boolean) TO iu_core_admin;
 SELECT wake();
+GRANT EXECUTE ON FUNCTION egress_refusal(text)
+  TO iu_core_owner, iu_core_operator, iu_core_worker;
+GRANT EXECUTE ON FUNCTION address_is_allowed(inet) TO iu_core_owner, iu_core_operator;
