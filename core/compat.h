@@ -28,4 +28,13 @@
 #define iu_wait_event(name) ((uint32) PG_WAIT_EXTENSION)
 #endif
 
+/* 18 runs a portal to its end only. */
+#if PG_VERSION_NUM >= 180000
+#define iu_portal_run(portal) \
+	PortalRun(portal, FETCH_ALL, false, None_Receiver, None_Receiver, NULL)
+#else
+#define iu_portal_run(portal) \
+	PortalRun(portal, FETCH_ALL, false, true, None_Receiver, None_Receiver, NULL)
+#endif
+
 #endif							/* IU_COMPAT_H */
