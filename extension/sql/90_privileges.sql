@@ -8,4 +8,6 @@ GRANT EXECUTE ON FUNCTION worker_status() TO iu_core_owner, iu_core_reader;
 GRANT SELECT ON worker_status TO iu_core_owner, iu_core_reader;
 GRANT EXECUTE ON FUNCTION wake() TO iu_core_owner, iu_core_operator, iu_core_worker;
 GRANT EXECUTE ON FUNCTION wake_sender(), gate_changed() TO iu_core_owner;
+REVOKE ALL ON FOREIGN DATA WRAPPER qdrant_fdw, directus_fdw FROM PUBLIC;
+GRANT USAGE ON FOREIGN DATA WRAPPER qdrant_fdw, directus_fdw TO iu_core_owner, iu_core_admin;
 SELECT wake();
