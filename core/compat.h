@@ -28,6 +28,7 @@
 #define iu_wait_event(name) ((uint32) PG_WAIT_EXTENSION)
 #endif
 
+<<<<<<< HEAD
 /* 18 runs a portal to its end only. */
 #if PG_VERSION_NUM >= 180000
 #define iu_portal_run(portal) \
@@ -35,6 +36,20 @@
 #else
 #define iu_portal_run(portal) \
 	PortalRun(portal, FETCH_ALL, false, true, None_Receiver, None_Receiver, NULL)
+=======
+/* 17 added restriction clauses for joins, 18 disabled nodes; neither matters to a plain scan. */
+#if PG_VERSION_NUM >= 180000
+#include "commands/explain_format.h"
+#include "commands/explain_state.h"
+#define iu_create_foreignscan_path(root, rel, rows, startup, total, outer) \
+	create_foreignscan_path(root, rel, NULL, rows, 0, startup, total, NIL, outer, NULL, NIL, NIL)
+#elif PG_VERSION_NUM >= 170000
+#define iu_create_foreignscan_path(root, rel, rows, startup, total, outer) \
+	create_foreignscan_path(root, rel, NULL, rows, startup, total, NIL, outer, NULL, NIL, NIL)
+#else
+#define iu_create_foreignscan_path(root, rel, rows, startup, total, outer) \
+	create_foreignscan_path(root, rel, NULL, rows, startup, total, NIL, outer, NULL, NIL)
+>>>>>>> fdw
 #endif
 
 #endif							/* IU_COMPAT_H */

@@ -13,4 +13,6 @@ GRANT EXECUTE ON FUNCTION guard_absent(text, text[]), guard_rows(regclass, text)
 GRANT EXECUTE ON FUNCTION migration_scripts() TO iu_core_owner, iu_core_reader;
 GRANT SELECT ON applied_migration, migrations TO iu_core_owner, iu_core_reader;
 GRANT EXECUTE ON FUNCTION migrate(integer, boolean), rollback(integer, boolean, boolean) TO iu_core_admin;
+REVOKE ALL ON FOREIGN DATA WRAPPER qdrant_fdw, directus_fdw FROM PUBLIC;
+GRANT USAGE ON FOREIGN DATA WRAPPER qdrant_fdw, directus_fdw TO iu_core_owner, iu_core_admin;
 SELECT wake();
