@@ -28,7 +28,6 @@
 #define iu_wait_event(name) ((uint32) PG_WAIT_EXTENSION)
 #endif
 
-<<<<<<< HEAD
 /* 18 runs a portal to its end only. */
 #if PG_VERSION_NUM >= 180000
 #define iu_portal_run(portal) \
@@ -36,7 +35,8 @@
 #else
 #define iu_portal_run(portal) \
 	PortalRun(portal, FETCH_ALL, false, true, None_Receiver, None_Receiver, NULL)
-=======
+#endif
+
 /* 17 added restriction clauses for joins, 18 disabled nodes; neither matters to a plain scan. */
 #if PG_VERSION_NUM >= 180000
 #include "commands/explain_format.h"
@@ -49,7 +49,6 @@
 #else
 #define iu_create_foreignscan_path(root, rel, rows, startup, total, outer) \
 	create_foreignscan_path(root, rel, NULL, rows, startup, total, NIL, outer, NULL, NIL)
->>>>>>> fdw
 #endif
 
 #endif							/* IU_COMPAT_H */
