@@ -41,3 +41,12 @@ sql() { psql -X -q -At -v ON_ERROR_STOP=1 "$@"; }
 # as ROLE SQL: what that role gets. show: the same as a table, for reading.
 as() { PGOPTIONS="-c role=$1" psql -X -q -At -v ON_ERROR_STOP=1 -c "$2"; }
 show() { PGOPTIONS="-c role=$1" psql -X -q -P footer=off -P null=- -P linestyle=ascii -v ON_ERROR_STOP=1 -c "$2" | sed '/^$/d; s/^/   /'; }
+
+# wait_until SECONDS CONDITION: true as soon as the condition is.
+wait_until() {
+	local from=$EPOCHREALTIME
+	until eval "$2"; do
+		awk -v a="$from" -v b="$EPOCHREALTIME" -v s="$1" 'BEGIN { exit b - a < s ? 0 : 1 }' || return 1
+		sleep 0.05
+	done
+}
