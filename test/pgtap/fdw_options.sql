@@ -28,7 +28,7 @@ $$;
 -- ---- servers
 
 SELECT matches(pg_temp.error_of(format('CREATE SERVER bad FOREIGN DATA WRAPPER qdrant_fdw OPTIONS (url %L)', url)),
-               '^HV024 \| invalid value for option "url" \| ' || detail, 'url refused: ' || url)
+               '^HV024 \| invalid value for option "url" \| .*' || detail, 'url refused: ' || left(url, 30))
   FROM (VALUES
     ('', 'does not begin with'), ('ftp://h', 'does not begin with'), ('localhost:6333', 'does not begin with'),
     ('http://', 'names no host'), ('http://:80', 'names no host'), ('http:///x', 'names no host'),
@@ -120,7 +120,7 @@ SELECT alike(pg_temp.error_of($$IMPORT FOREIGN SCHEMA x FROM SERVER d INTO publi
 
 CREATE FOREIGN TABLE unknown_column (collection text, points bigint) SERVER d OPTIONS (resource 'collections');
 SELECT is(pg_temp.error_of('SELECT * FROM unknown_column'),
-          'HV005 | Directus has no column "points" for resource "collections" of foreign table "unknown_column" | Known columns: collection text, items bigint, error text.',
+          'HV007 | column "points" of foreign table "unknown_column" is none that resource "collections" of Directus has | Known columns: collection text, items bigint, error text.',
           'an unknown column, with the known ones');
 CREATE FOREIGN TABLE wrong_type (collection text, points integer) SERVER q OPTIONS (resource 'collections');
 SELECT is(pg_temp.error_of('SELECT * FROM wrong_type'),
