@@ -13,7 +13,6 @@
 
 #include "core/compat.h"
 #include "fdw/failure.h"
-#include "mb/pg_wchar.h"
 
 #define EXCERPT 200
 
@@ -43,7 +42,7 @@ static const Mapping outcomes[] = {
 	"The certificate must be valid for the host in option \"url\" and issued by an authority that the database's host trusts."},
 	{IU_HTTP_TIMEOUT, ERRCODE_FDW_UNABLE_TO_ESTABLISH_CONNECTION,
 		"no complete answer in time",
-	"If the remote is only slow, raise option \"timeout_ms\" of the foreign server or iu_core.request_timeout."},
+	"If the remote is only slow, raise option \"timeout_ms\" of the foreign server, and iu_core.request_timeout, which is the most."},
 	{IU_HTTP_RESET, ERRCODE_FDW_UNABLE_TO_ESTABLISH_CONNECTION,
 		"the connection was lost before the answer was complete",
 	"Try again; if it stays, look into the remote's log and at proxies on the way."},
@@ -53,6 +52,9 @@ static const Mapping outcomes[] = {
 	{IU_HTTP_PROTOCOL, ERRCODE_FDW_ERROR,
 		"the answer is not HTTP",
 	"Check scheme and port in option \"url\" of the foreign server."},
+	{IU_HTTP_REQUEST_TOO_LARGE, ERRCODE_PROGRAM_LIMIT_EXCEEDED,
+		"the request is too large",
+	"Ask for less at once, or raise iu_core.max_request_size."},
 	{-1, ERRCODE_FDW_ERROR, "the request failed", NULL}
 };
 
@@ -85,30 +87,17 @@ find_mapping(const Mapping *mappings, int number)
 	return mappings;
 }
 
-/*
- * Text of unknown origin as one short line that is valid in the server's
- * encoding, whatever it was.
- */
+/* Text of unknown origin as one short line that this database can hold. */
 static char *
 plain_text(const char *text, size_t length)
 {
-	size_t		cut = Min(length, EXCERPT);
-	char	   *plain;
+	char	   *plain = iu_http_text(text, length, EXCERPT);
 	char	   *c;
-	bool		valid = GetDatabaseEncoding() == PG_UTF8 &&
-		pg_verify_mbstr(PG_UTF8, text, length, true);
 
-	if (valid)
-		cut = pg_encoding_mbcliplen(PG_UTF8, text, length, EXCERPT);
-	plain = pnstrdup(text, cut);
 	for (c = plain; *c != '\0'; c++)
-	{
 		if ((unsigned char) *c < ' ' || *c == 0x7f)
 			*c = ' ';
-		else if (IS_HIGHBIT_SET(*c) && !valid)
-			*c = '?';
-	}
-	return cut < length ? psprintf("%s...", plain) : plain;
+	return length > EXCERPT ? psprintf("%s...", plain) : plain;
 }
 
 /* The remote's own words, or the start of what it sent; NULL for nothing. */

@@ -334,8 +334,8 @@ unknown_column(const IuTable *table, const char *name, const char *table_name)
 						 format_type_be(table->resource->columns[i].type));
 	ereport(ERROR,
 			(errcode(ERRCODE_FDW_INVALID_COLUMN_NAME),
-			 errmsg("%s has no column \"%s\" for resource \"%s\" of foreign table \"%s\"",
-					table->remote->name, name, table->resource->name, table_name),
+			 errmsg("column \"%s\" of foreign table \"%s\" is none that resource \"%s\" of %s has",
+					name, table_name, table->resource->name, table->remote->name),
 			 errhint("Known columns: %s.", known.data)));
 }
 
