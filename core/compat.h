@@ -94,4 +94,11 @@
 	create_foreignscan_path(root, rel, NULL, rows, startup, total, NIL, outer, NULL, NIL)
 #endif
 
+/* 16 asks for the owner of every kind of object through one function. */
+#if PG_VERSION_NUM >= 160000
+#define iu_owns_database(database, role) object_ownercheck(DatabaseRelationId, database, role)
+#else
+#define iu_owns_database(database, role) pg_database_ownercheck(database, role)
+#endif
+
 #endif							/* IU_COMPAT_H */
