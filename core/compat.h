@@ -51,8 +51,6 @@
 	create_foreignscan_path(root, rel, NULL, rows, startup, total, NIL, outer, NULL, NIL)
 #endif
 
-#endif
-
 /* What a check hook passes on as "extra": malloc'd until 16 exported its own. */
 #if PG_VERSION_NUM >= 160000
 #define iu_guc_malloc(size) guc_malloc(LOG, (size))
@@ -76,8 +74,6 @@
 #else
 #define iu_b64_encode(from, length, to, size) pg_b64_encode((const char *) (from), (length), (to), (size))
 #define iu_b64_decode(from, length, to, size) pg_b64_decode((from), (length), (char *) (to), (size))
-#endif
-
 #endif
 
 /* 17 added restriction clauses for joins, 18 disabled nodes; neither matters to a plain scan. */
