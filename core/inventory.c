@@ -9,8 +9,8 @@
 #include "postgres.h"
 
 #include "core/inventory.h"
+#include "core/script.h"
 #include "executor/spi.h"
-#include "miscadmin.h"
 
 static void
 copy_objects(IuInventory *inventory, MemoryContext memory)
@@ -36,11 +36,7 @@ iu_inventory_take(Oid role)
 {
 	MemoryContext memory = CurrentMemoryContext;
 	IuInventory *inventory = palloc0_object(IuInventory);
-	Oid			saved_user;
-	int			saved_security;
-
-	GetUserIdAndSecContext(&saved_user, &saved_security);
-	SetUserIdAndSecContext(role, saved_security | SECURITY_LOCAL_USERID_CHANGE);
+	IuIdentity	caller = iu_become(role);
 
 	SPI_connect();
 	if (SPI_execute("SELECT object_class, object_name, fingerprint"
@@ -52,7 +48,7 @@ iu_inventory_take(Oid role)
 	copy_objects(inventory, memory);
 	SPI_finish();
 
-	SetUserIdAndSecContext(saved_user, saved_security);
+	iu_become_again(caller);
 	return inventory;
 }
 

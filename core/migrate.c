@@ -24,8 +24,8 @@
 #include "catalog/pg_type.h"
 #include "commands/extension.h"
 #include "core/compat.h"
+#include "core/history.h"
 #include "core/inventory.h"
-#include "core/migrate.h"
 #include "core/script.h"
 #include "core/wake.h"
 #include "executor/spi.h"
@@ -37,7 +37,6 @@
 #include "tcop/utility.h"
 #include "utils/acl.h"
 #include "utils/builtins.h"
-#include "utils/fmgrprotos.h"
 #include "utils/guc.h"
 #include "utils/inval.h"
 #include "utils/lsyscache.h"
@@ -46,24 +45,13 @@
 
 PG_FUNCTION_INFO_V1(iu_migrate);
 PG_FUNCTION_INFO_V1(iu_rollback);
-PG_FUNCTION_INFO_V1(iu_migration_scripts);
 PG_FUNCTION_INFO_V1(iu_guard_rows);
 
 #define OWNER_ROLE "iu_core_owner"
 
-/* A migration that the library carries, or that was applied, or both. */
-typedef struct Step
-{
-	int			version;
-	char	   *script;			/* NNN_name */
-	bool		applied;
-	bool		drifted;
-	const IuMigration *carried; /* NULL: not by this library */
-} Step;
-
 typedef struct ReportRow
 {
-	const Step *step;
+	const IuStep *step;
 	const char *change;
 	char	   *object_class;
 	char	   *object_name;
@@ -79,9 +67,8 @@ typedef struct Run
 	bool		allow_data_loss;
 	Oid			script_role;
 	Oid			record_role;	/* owns iu_core.applied_migration */
-	List	   *known;			/* of Step, by version */
-	List	   *chosen;			/* of Step, as they will run */
-	Step	   *step;			/* the one that runs */
+	List	   *plan;			/* of IuStep, as they are to run */
+	IuStep	   *step;			/* the one that runs */
 	List	   *report;			/* of ReportRow */
 	MemoryContext memory;		/* outlives the subtransaction of a dry run */
 } Run;
@@ -89,238 +76,7 @@ typedef struct Run
 /* The run of this session, for guard_rows() and against a run within a run. */
 static Run *current_run = NULL;
 
-static void
-become(Oid role, Oid *saved_user, int *saved_security)
-{
-	GetUserIdAndSecContext(saved_user, saved_security);
-	SetUserIdAndSecContext(role, *saved_security | SECURITY_LOCAL_USERID_CHANGE);
-}
-
-/* ---- The scripts and the record ---- */
-
-static const IuMigration *
-find_carried(int version)
-{
-	int			i;
-
-	for (i = 0; i < iu_migration_count; i++)
-		if (iu_migrations[i].version == version)
-			return &iu_migrations[i];
-	return NULL;
-}
-
-/* SHA-256 in hex of a script as it lies in the repository. */
-static text *
-checksum_of(const char *script)
-{
-	Datum		hash = DirectFunctionCall1(sha256_bytea, PointerGetDatum(cstring_to_text(script)));
-
-	return DatumGetTextPP(DirectFunctionCall2(binary_encode, hash, CStringGetTextDatum("hex")));
-}
-
-Datum
-iu_migration_scripts(PG_FUNCTION_ARGS)
-{
-	ReturnSetInfo *result = (ReturnSetInfo *) fcinfo->resultinfo;
-	int			i;
-
-	InitMaterializedSRF(fcinfo, 0);
-	for (i = 0; i < iu_migration_count; i++)
-	{
-		Datum		values[3];
-		bool		nulls[3] = {false};
-
-		values[0] = Int32GetDatum(iu_migrations[i].version);
-		values[1] = CStringGetTextDatum(iu_migrations[i].name);
-		values[2] = PointerGetDatum(checksum_of(iu_migrations[i].script));
-		tuplestore_putvalues(result->setResult, result->setDesc, values, nulls);
-	}
-	return (Datum) 0;
-}
-
-static Step *
-make_step(HeapTuple row, TupleDesc desc)
-{
-	Step	   *step = palloc0_object(Step);
-	const char *state = SPI_getvalue(row, desc, 3);
-
-	step->version = pg_strtoint32(SPI_getvalue(row, desc, 1));
-	step->script = psprintf("%03d_%s", step->version, SPI_getvalue(row, desc, 2));
-	step->drifted = strcmp(state, "drifted") == 0;
-	step->applied = strcmp(state, "pending") != 0;
-	step->carried = find_carried(step->version);
-	return step;
-}
-
-static void
-load_known(Run *run)
-{
-	Oid			saved_user;
-	int			saved_security;
-	uint64		i;
-
-	become(run->record_role, &saved_user, &saved_security);
-	SPI_connect();
-	if (SPI_execute("SELECT version, name, state FROM iu_core.migrations ORDER BY version", false, 0) != SPI_OK_SELECT)
-		elog(ERROR, "iu_core.migrations cannot be read");
-	for (i = 0; i < SPI_processed; i++)
-	{
-		MemoryContext spi_memory = MemoryContextSwitchTo(run->memory);
-
-		run->known = lappend(run->known, make_step(SPI_tuptable->vals[i], SPI_tuptable->tupdesc));
-		MemoryContextSwitchTo(spi_memory);
-	}
-	SPI_finish();
-	SetUserIdAndSecContext(saved_user, saved_security);
-}
-
-static void
-record(Run *run, const Step *step)
-{
-	Oid			types[3] = {INT4OID, TEXTOID, TEXTOID};
-	Datum		values[3];
-	Oid			saved_user;
-	int			saved_security;
-	int			result;
-
-	values[0] = Int32GetDatum(step->version);
-	become(run->record_role, &saved_user, &saved_security);
-	SPI_connect();
-	if (run->rolls_back)
-		result = SPI_execute_with_args("DELETE FROM iu_core.applied_migration WHERE version = $1",
-									   1, types, values, NULL, false, 0);
-	else
-	{
-		values[1] = CStringGetTextDatum(step->carried->name);
-		values[2] = PointerGetDatum(checksum_of(step->carried->script));
-		result = SPI_execute_with_args("INSERT INTO iu_core.applied_migration (version, name, checksum)"
-									   " VALUES ($1, $2, $3)",
-									   3, types, values, NULL, false, 0);
-	}
-	if (result < 0 || SPI_processed != 1)
-		elog(ERROR, "migration %s could not be recorded", step->script);
-	SPI_finish();
-	SetUserIdAndSecContext(saved_user, saved_security);
-}
-
-/* ---- Which steps a run takes, and what forbids it ---- */
-
-/* "1, 2, 3": carried by the library, or applied to the database. */
-static char *
-list_versions(const Run *run, bool applied)
-{
-	StringInfoData list;
-	ListCell   *cell;
-
-	initStringInfo(&list);
-	foreach(cell, run->known)
-	{
-		Step	   *step = lfirst(cell);
-
-		if (applied ? step->applied : step->carried != NULL)
-			appendStringInfo(&list, "%s%d", list.len > 0 ? ", " : "", step->version);
-	}
-	return list.len > 0 ? list.data : "none";
-}
-
-static int
-highest_applied_below(const Run *run, int limit)
-{
-	int			version = 0;
-	ListCell   *cell;
-
-	foreach(cell, run->known)
-	{
-		Step	   *step = lfirst(cell);
-
-		if (step->applied && step->version < limit)
-			version = step->version;
-	}
-	return version;
-}
-
-static void
-refuse_drift(const Run *run, const Step *step)
-{
-	ereport(ERROR,
-			(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-			 errmsg("migration %s has drifted", step->script),
-			 step->carried
-			 ? errdetail("The library's script differs from the one that was applied.")
-			 : errdetail("It was applied, but the library does not carry it."),
-			 step->carried
-			 ? errhint("Roll back below it with iu_core.rollback(%d) and migrate again, or load the library that applied it.",
-					   highest_applied_below(run, step->version))
-			 : errhint("Load the library that applied it.")));
-}
-
-static void
-choose_to_migrate(Run *run)
-{
-	ListCell   *cell;
-
-	if (run->has_target && find_carried(run->target) == NULL)
-		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("there is no migration %d", run->target),
-				 errdetail("The library carries: %s.", list_versions(run, false))));
-
-	foreach(cell, run->known)
-	{
-		Step	   *step = lfirst(cell);
-
-		if (step->drifted)
-			refuse_drift(run, step);
-		if (!step->applied && (!run->has_target || step->version <= run->target))
-			run->chosen = lappend(run->chosen, step);
-	}
-
-	if (run->chosen == NIL && run->has_target &&
-		highest_applied_below(run, PG_INT32_MAX) > run->target)
-		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("the database is beyond migration %d", run->target),
-				 errdetail("Applied are: %s.", list_versions(run, true)),
-				 errhint("To go back to it, call iu_core.rollback(%d).", run->target)));
-}
-
-static void
-choose_to_roll_back(Run *run)
-{
-	bool		found = run->target == 0;
-	ListCell   *cell;
-
-	foreach(cell, run->known)
-	{
-		Step	   *step = lfirst(cell);
-
-		if (!step->applied)
-			continue;
-		if (step->version == run->target)
-			found = true;
-		else if (step->version > run->target)
-			run->chosen = lcons(step, run->chosen);
-	}
-	if (!found)
-		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("cannot roll back to migration %d, which is not applied", run->target),
-				 errdetail("Applied are: %s.", list_versions(run, true)),
-				 errhint("The target is the last migration that stays; 0 rolls all of them back.")));
-
-	foreach(cell, run->chosen)
-	{
-		Step	   *step = lfirst(cell);
-
-		if (step->carried == NULL)
-			refuse_drift(run, step);
-		if (step->drifted)
-			ereport(WARNING,
-					(errcode(ERRCODE_WARNING),
-					 errmsg("migration %s has drifted: what was applied may not be all that its rollback removes",
-							step->script)));
-	}
-}
+/* ---- The guards ---- */
 
 /*
  * Migration 003 provides the guard: it raises while a gate is open. It runs as
@@ -386,11 +142,11 @@ run_steps(Run *run)
 
 	if (run->rolls_back)
 		ask_rollback_guard(run);
-	if (run->chosen == NIL)
+	if (run->plan == NIL)
 		return;
 
 	before = iu_inventory_take(run->script_role);
-	foreach(cell, run->chosen)
+	foreach(cell, run->plan)
 	{
 		IuInventory *after;
 
@@ -398,7 +154,7 @@ run_steps(Run *run)
 		iu_run_script(psprintf("%s %s", run->rolls_back ? "rollback" : "migration", run->step->script),
 					  run->rolls_back ? run->step->carried->rollback : run->step->carried->script,
 					  run->script_role);
-		record(run, run->step);
+		iu_history_record(run->step, !run->rolls_back, run->record_role);
 		after = iu_inventory_take(run->script_role);
 		iu_inventory_compare(before, after, report_change, run);
 		before = after;
@@ -443,11 +199,9 @@ describe_other_run(Run *run, Oid extension)
 	Oid			types[1] = {OIDOID};
 	Datum		values[1];
 	char	   *detail = NULL;
-	Oid			saved_user;
-	int			saved_security;
+	IuIdentity	caller = iu_become(run->record_role);
 
 	values[0] = ObjectIdGetDatum(extension);
-	become(run->record_role, &saved_user, &saved_security);
 	SPI_connect();
 	if (SPI_execute_with_args(
 			"SELECT coalesce(format('Process %s of user \"%s\", application \"%s\", has run since %s.',"
@@ -465,7 +219,7 @@ describe_other_run(Run *run, Oid extension)
 		MemoryContextSwitchTo(spi_memory);
 	}
 	SPI_finish();
-	SetUserIdAndSecContext(saved_user, saved_security);
+	iu_become_again(caller);
 	return detail ? detail : "It has just ended.";
 }
 
@@ -527,6 +281,18 @@ resolve_roles(Run *run)
 }
 
 static void
+make_plan(Run *run)
+{
+	MemoryContext saved_memory = MemoryContextSwitchTo(run->memory);
+	List	   *known = iu_history_read(run->record_role);
+
+	run->plan = run->rolls_back
+		? iu_history_plan_rollback(known, run->target)
+		: iu_history_plan_migrate(known, run->has_target ? &run->target : NULL);
+	MemoryContextSwitchTo(saved_memory);
+}
+
+static void
 put_report(ReturnSetInfo *result, const Run *run)
 {
 	ListCell   *cell;
@@ -556,6 +322,7 @@ execute_run(FunctionCallInfo fcinfo, Run *run)
 	refuse_unfit_transaction(run->rolls_back ? "iu_core.rollback()" : "iu_core.migrate()");
 	InitMaterializedSRF(fcinfo, 0);
 	run->memory = AllocSetContextCreate(CurrentMemoryContext, "iu_core migration run", ALLOCSET_DEFAULT_SIZES);
+	iu_check_constraints_now();
 	level = iu_pin_settings();
 	resolve_roles(run);
 	exclude_other_runs(run);
@@ -563,11 +330,7 @@ execute_run(FunctionCallInfo fcinfo, Run *run)
 	current_run = run;
 	PG_TRY();
 	{
-		load_known(run);
-		if (run->rolls_back)
-			choose_to_roll_back(run);
-		else
-			choose_to_migrate(run);
+		make_plan(run);
 		if (run->dry_run)
 			run_steps_and_undo(run);
 		else
@@ -580,7 +343,7 @@ execute_run(FunctionCallInfo fcinfo, Run *run)
 	PG_END_TRY();
 
 	AtEOXact_GUC(false, level);
-	if (!run->dry_run && run->chosen != NIL)
+	if (!run->dry_run && run->plan != NIL)
 		iu_wake_at_commit(IU_WAKE_ALL);
 	put_report((ReturnSetInfo *) fcinfo->resultinfo, run);
 	MemoryContextDelete(run->memory);

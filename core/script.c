@@ -13,6 +13,7 @@
 #include "postgres.h"
 
 #include "access/xact.h"
+#include "commands/trigger.h"
 #include "core/compat.h"
 #include "core/script.h"
 #include "mb/pg_wchar.h"
@@ -65,6 +66,22 @@ static const struct
 	{"plpgsql.variable_conflict", "error"},
 	{"plpgsql.check_asserts", "on"},
 };
+
+IuIdentity
+iu_become(Oid role)
+{
+	IuIdentity	caller;
+
+	GetUserIdAndSecContext(&caller.user, &caller.security);
+	SetUserIdAndSecContext(role, caller.security | SECURITY_LOCAL_USERID_CHANGE);
+	return caller;
+}
+
+void
+iu_become_again(IuIdentity caller)
+{
+	SetUserIdAndSecContext(caller.user, caller.security);
+}
 
 int
 iu_pin_settings(void)
@@ -232,15 +249,12 @@ run_statements(const char *text, ScriptPosition *position)
 	MemoryContextDelete(statement_memory);
 }
 
-/*
- * Deferred triggers fire here: left pending they would make a later ALTER
- * TABLE fail, and a dry run would not see what fails at commit.
- */
-static void
-run_deferred(ScriptPosition *position)
+void
+iu_check_constraints_now(void)
 {
-	position->finished = true;
-	run_statements("SET CONSTRAINTS ALL IMMEDIATE", position);
+	ConstraintsSetStmt *all_immediate = makeNode(ConstraintsSetStmt);
+
+	AfterTriggerSetState(all_immediate);
 	CommandCounterIncrement();
 }
 
@@ -251,8 +265,7 @@ iu_run_script(const char *label, const char *text, Oid role)
 	MemoryContext script_memory;
 	ScriptPosition position = {0};
 	ErrorContextCallback callback;
-	Oid			saved_user;
-	int			saved_security;
+	IuIdentity	caller;
 	int			level;
 
 	script_memory = AllocSetContextCreate(caller_memory, "iu_core script", ALLOCSET_DEFAULT_SIZES);
@@ -268,13 +281,14 @@ iu_run_script(const char *label, const char *text, Oid role)
 
 	/* An error puts both back, with the (sub)transaction that it ends. */
 	level = iu_pin_settings();
-	GetUserIdAndSecContext(&saved_user, &saved_security);
-	SetUserIdAndSecContext(role, saved_security | SECURITY_LOCAL_USERID_CHANGE);
+	caller = iu_become(role);
 
 	run_statements(pg_any_to_server(text, strlen(text), PG_UTF8), &position);
-	run_deferred(&position);
+	CommandCounterIncrement();
+	position.finished = true;
+	iu_check_constraints_now();
 
-	SetUserIdAndSecContext(saved_user, saved_security);
+	iu_become_again(caller);
 	AtEOXact_GUC(false, level);
 	error_context_stack = callback.previous;
 	MemoryContextSwitchTo(caller_memory);

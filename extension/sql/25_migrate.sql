@@ -56,7 +56,11 @@ BEGIN
              'storage ' || a.attstorage::text, 'compression ' || nullif(a.attcompression::text, ''),
              'statistics ' || nullif(a.attstattarget, -1),
              'local ' || a.attislocal, 'inherited ' || a.attinhcount,
-             'options ' || a.attoptions::text, 'remote ' || a.attfdwoptions::text,
+             -- pg_attver is no option: the minor releases of late 2026 keep a
+             -- column's internal version under that reserved key.
+             (SELECT 'options ' || string_agg(o, ',' ORDER BY o COLLATE "C")
+                FROM unnest(a.attoptions) o WHERE o NOT LIKE 'pg\_attver=%'),
+             'remote ' || a.attfdwoptions::text,
              (SELECT 'grants ' || string_agg(g::text, ',' ORDER BY g::text COLLATE "C") FROM unnest(a.attacl) g),
              'comment ' || col_description(a.attrelid, a.attnum),
              (SELECT 'sequence ' || string_agg(q.definition, ';' ORDER BY q.definition COLLATE "C")
@@ -275,7 +279,7 @@ CREATE FUNCTION migrate(
   RETURNS SETOF record
   LANGUAGE c VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'iu_migrate';
 COMMENT ON FUNCTION migrate(integer, boolean) IS
-  'Applies every pending migration up to and including target (NULL: all) in order, as iu_core_owner, all or nothing. One row per object: version, script, change (added, changed, removed), object_class and object_name as in object_inventory(). With dry_run everything is executed, reported and undone. An error names script and line. Constraints that were deferred are checked after each script, and stay immediate for the rest of the transaction. SQLSTATE 22023: no such target, or the database is beyond it; 55000: an applied migration has drifted; 55P03: another run is in progress; 25000: not READ COMMITTED; 42710: an object of a migration exists already. (design: Two layers)';
+  'Applies every pending migration up to and including target (NULL: all) in order, as iu_core_owner, all or nothing. One row per object: version, script, change (added, changed, removed), object_class and object_name as in object_inventory(). With dry_run everything is executed, reported and undone. An error names script and line. Constraints are checked at once, unless a script defers them, and then at its end; this holds for the rest of the transaction. SQLSTATE 22023: no such target, or the database is beyond it; 55000: an applied migration has drifted; 55P03: another run is in progress; 25000: not READ COMMITTED; 42710: an object of a migration exists already. (design: Two layers)';
 
 CREATE FUNCTION rollback(
     target integer, dry_run boolean DEFAULT false, allow_data_loss boolean DEFAULT false,
