@@ -10,7 +10,9 @@ GRANT EXECUTE ON FUNCTION wake() TO iu_core_owner, iu_core_operator, iu_core_wor
 GRANT EXECUTE ON FUNCTION wake_sender(), gate_changed() TO iu_core_owner;
 REVOKE ALL ON FOREIGN DATA WRAPPER qdrant_fdw, directus_fdw FROM PUBLIC;
 GRANT USAGE ON FOREIGN DATA WRAPPER qdrant_fdw, directus_fdw TO iu_core_owner, iu_core_admin;
+SELECT wake();
 GRANT EXECUTE ON FUNCTION egress_refusal(text)
   TO iu_core_owner, iu_core_operator, iu_core_worker;
 GRANT EXECUTE ON FUNCTION address_is_allowed(inet) TO iu_core_owner, iu_core_operator;
-SELECT wake();
+GRANT EXECUTE ON FUNCTION http_probe(text, text, text[], text, integer) TO iu_core_admin;
+GRANT EXECUTE ON FUNCTION webhook_signature(text, bigint, text, text[]) TO iu_core_owner;
