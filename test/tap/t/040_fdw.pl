@@ -311,6 +311,9 @@ like(with_mapping('directus', 'token', 'wr0ng', $one),
 	qr/^ERROR:  28000: could not read collection "string" of foreign server "directus": the remote refused the credentials\nDETAIL:  HTTP 401: Invalid user credentials\.\nHINT:  Check option "token" or "token_file" of the user mapping\./, 'Directus: a wrong token');
 like(with_mapping('qdrant', 'api_key', 'wr0ng', q(SELECT * FROM qdrant.collections WHERE collection = 'pieces')),
 	qr/^ERROR:  28000: .*HTTP 401: Invalid API key or JWT\nHINT:  Check option "api_key"/s, 'Qdrant: a wrong key, answered in plain text');
+sql('CREATE USER MAPPING FOR postgres SERVER qdrant');
+like(sql(q(SELECT * FROM qdrant.collections)), qr/^ERROR:  28000: .*HINT:  Nothing was sent to identify the user: no user mapping gives option "api_key" or "api_key_file"/s, 'no key at all');
+sql('DROP USER MAPPING FOR postgres SERVER qdrant');
 like(with_mapping('qdrant', 'api_key_file', '/nowhere', q(SELECT * FROM qdrant.collections)), qr/58P01.*HINT:  The server process/s, 'a file that is not there');
 is(with_mapping('directus', 'token_file', $token_file, $one), 'string|163|', 'a token from a file');
 append_to_file("$token_file.empty", "\n");
