@@ -1,5 +1,6 @@
 -- The wrappers as far as they go without network: options, columns, plans.
 BEGIN;
+SET LOCAL client_min_messages = warning;
 CREATE EXTENSION IF NOT EXISTS pgtap;
 CREATE EXTENSION IF NOT EXISTS iu_core;
 SELECT no_plan();
