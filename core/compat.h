@@ -35,4 +35,38 @@
 #define iu_owns_database(database, role) pg_database_ownercheck(database, role)
 #endif
 
+/* 18 runs a portal to its end only. */
+#if PG_VERSION_NUM >= 180000
+#define iu_portal_run(portal) \
+	PortalRun(portal, FETCH_ALL, false, None_Receiver, None_Receiver, NULL)
+#else
+#define iu_portal_run(portal) \
+	PortalRun(portal, FETCH_ALL, false, true, None_Receiver, None_Receiver, NULL)
+#endif
+
+/* What a check hook passes on as "extra": malloc'd until 16 exported its own. */
+#if PG_VERSION_NUM >= 160000
+#define iu_guc_malloc(size) guc_malloc(LOG, (size))
+#define iu_guc_free(pointer) guc_free(pointer)
+#else
+#define iu_guc_malloc(size) malloc(size)
+#define iu_guc_free(pointer) free(pointer)
+#endif
+
+/* 17 lets a resource owner own wait event sets; ours are freed by hand. */
+#if PG_VERSION_NUM >= 170000
+#define iu_create_wait_event_set(context, size) CreateWaitEventSet(NULL, (size))
+#else
+#define iu_create_wait_event_set(context, size) CreateWaitEventSet((context), (size))
+#endif
+
+/* 18 changed the binary side of base64 from char to uint8. */
+#if PG_VERSION_NUM >= 180000
+#define iu_b64_encode(from, length, to, size) pg_b64_encode((const uint8 *) (from), (length), (to), (size))
+#define iu_b64_decode(from, length, to, size) pg_b64_decode((from), (length), (uint8 *) (to), (size))
+#else
+#define iu_b64_encode(from, length, to, size) pg_b64_encode((const char *) (from), (length), (to), (size))
+#define iu_b64_decode(from, length, to, size) pg_b64_decode((from), (length), (char *) (to), (size))
+#endif
+
 #endif							/* IU_COMPAT_H */

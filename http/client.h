@@ -6,8 +6,12 @@
  *	  descriptor, waited for beside the latch and the postmaster's death.
  *
  * Requests follow no redirect, use no proxy, verify TLS, speak only http and
- * https, and are checked by egress.h twice: the URL when submitted, the
+ * https, and are checked by egress.h twice: the URL when started, the
  * address when connecting. Nothing here raises across a curl callback.
+ *
+ * When a connection kept from an earlier request turns out to be dead, curl
+ * sends the request once more on a new one, a POST too: a peer may see a
+ * request twice, as it may whenever an answer is lost.
  *
  *-------------------------------------------------------------------------
  */
@@ -28,8 +32,9 @@ typedef enum IuHttpOutcome
 	IU_HTTP_TLS,				/* handshake or certificate */
 	IU_HTTP_TIMEOUT,
 	IU_HTTP_RESET,				/* the peer closed before the answer was complete */
-	IU_HTTP_TOO_LARGE,			/* answer over the limit: cut there */
-	IU_HTTP_PROTOCOL			/* what came was not HTTP */
+	IU_HTTP_TOO_LARGE,			/* answer over the limit: cut there; status may be set */
+	IU_HTTP_PROTOCOL,			/* what came was not HTTP */
+	IU_HTTP_REQUEST_TOO_LARGE	/* over iu_core.max_request_size: nothing was connected */
 } IuHttpOutcome;
 
 /* Stable words for attempts and messages, e.g. "connect_failed". */
@@ -37,12 +42,12 @@ extern const char *iu_http_outcome_code(IuHttpOutcome outcome);
 
 typedef struct IuHttpRequest
 {
-	const char *method;			/* "GET", "POST", "SEARCH" */
+	const char *method;			/* GET, HEAD, POST, PUT, PATCH, DELETE or SEARCH */
 	const char *url;
 	const char *const *headers; /* "Name: value", NULL-terminated; may be NULL */
 	const char *body;			/* NULL for none */
 	size_t		body_length;
-	int			timeout_ms;		/* 0: iu_core.request_timeout */
+	int			timeout_ms;		/* 0: iu_core.request_timeout, which is also the most */
 	void	   *owner;			/* the caller's, handed back with the answer */
 } IuHttpRequest;
 
@@ -52,10 +57,10 @@ typedef struct IuHttpAnswer
 	IuHttpOutcome outcome;
 	int			status;			/* 0 unless a status line came */
 	int			retry_after;	/* seconds, -1 where the answer named none */
-	int64		microseconds;	/* from start to end, queueing excluded */
+	int64		microseconds;	/* from start to end, waiting in line excluded */
 	StringInfoData body;		/* as far as it came, within the limit */
-	char	   *content_type;	/* NULL where absent */
-	char	   *error;			/* a sentence for people, without secrets; NULL if answered */
+	char	   *content_type;	/* printable ASCII; NULL where absent */
+	char	   *error;			/* a sentence for people: no path, no query, no header; NULL if answered */
 } IuHttpAnswer;
 
 typedef struct IuHttpPool IuHttpPool;
@@ -68,7 +73,8 @@ extern IuHttpPool *iu_http_pool_create(MemoryContext context, int max_in_flight)
 
 /*
  * Takes a copy of everything in the request. Requests over max_in_flight
- * wait in line. A refusal by egress is an answer, not an error.
+ * wait in line. A refusal by egress is an answer, not an error; an unknown
+ * method or a malformed header is an error (22023) that quotes no value.
  */
 extern void iu_http_submit(IuHttpPool *pool, const IuHttpRequest *request);
 
@@ -84,14 +90,26 @@ typedef enum IuHttpEvent
 
 /*
  * Drives every request until one is answered, the latch is set or wait_ms
- * passed (-1: no limit). Runs CHECK_FOR_INTERRUPTS. The answer is palloc'd in
- * the current memory context. wait_event: see iu_wait_event in compat.h.
+ * passed (-1: no limit). Runs CHECK_FOR_INTERRUPTS. Answers come first: while
+ * there are any the latch stays set. With nothing pending it just waits. The
+ * answer is palloc'd in the current memory context. wait_event: see
+ * iu_wait_event in compat.h.
  */
 extern IuHttpEvent iu_http_wait(IuHttpPool *pool, long wait_ms, uint32 wait_event,
 								IuHttpAnswer **answer);
 
-/* One request, waited for to its end; latch events are absorbed. */
+/*
+ * One request, waited for to its end, while others of the pool go on. A latch
+ * set meanwhile is set again at the end, for whoever waits for it.
+ */
 extern IuHttpAnswer *iu_http_perform(IuHttpPool *pool, const IuHttpRequest *request,
 									 uint32 wait_event);
+
+/*
+ * Bytes from outside as text that this database can hold: at most so many
+ * bytes, cut between characters, invalid bytes and NULs replaced by "?".
+ * Palloc'd.
+ */
+extern char *iu_http_text(const char *bytes, size_t length, size_t most);
 
 #endif							/* IU_CLIENT_H */

@@ -21,6 +21,9 @@ extern void iu_egress_define_settings(void);
  */
 extern char *iu_egress_refuses_url(const char *url);
 
+/* The URL's scheme://host[:port], canonical, for messages; NULL if it has none. Palloc'd. */
+extern char *iu_egress_origin(const char *url);
+
 /*
  * Whether this peer, found by name resolution, may be connected to. Allocates
  * nothing and raises nothing: it is called from inside libcurl.

@@ -1,0 +1,164 @@
+/*-------------------------------------------------------------------------
+ *
+ * signature.c
+ *	  Standard Webhooks signatures: HMAC-SHA256 over "id.timestamp.body".
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "catalog/pg_type.h"
+#include "common/base64.h"
+#include "common/cryptohash.h"
+#include "common/hmac.h"
+#include "common/sha2.h"
+#include "core/compat.h"
+#include "fmgr.h"
+#include "http/signature.h"
+#include "lib/stringinfo.h"
+#include "utils/array.h"
+#include "utils/builtins.h"
+#include "utils/resowner.h"
+
+PG_FUNCTION_INFO_V1(iu_webhook_signature_sql);
+
+#define SECRET_PREFIX "whsec_"
+#define SHORTEST_KEY 24			/* bytes, as the standard has it */
+#define LONGEST_KEY 64
+
+/*
+ * The id and the timestamp are separated from the body by dots, so an id with
+ * a dot could pass for another message.
+ */
+static void
+check_id(const char *id)
+{
+	if (id[0] == '\0' || strspn(id, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-") != strlen(id))
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("webhook id must be letters, digits, \"_\" and \"-\"")));
+}
+
+/* Never quotes the secret. Returns the length of the key. */
+static int
+decode_secret(const char *secret, int number, uint8 key[LONGEST_KEY])
+{
+	size_t		prefix = strlen(SECRET_PREFIX);
+	int			length = -1;
+
+	if (secret != NULL && strncmp(secret, SECRET_PREFIX, prefix) == 0)
+		length = iu_b64_decode(secret + prefix, (int) strlen(secret + prefix), key, LONGEST_KEY);
+	if (length < SHORTEST_KEY)
+	{
+		explicit_bzero(key, LONGEST_KEY);
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("webhook secret %d is malformed", number),
+				 errdetail("A secret is \"%s\" followed by the base64 of %d to %d bytes.",
+						   SECRET_PREFIX, SHORTEST_KEY, LONGEST_KEY)));
+	}
+	return length;
+}
+
+static bool
+compute(pg_hmac_ctx *hmac, const uint8 *key, int key_length, const char *head,
+		const char *body, size_t body_length, uint8 digest[PG_SHA256_DIGEST_LENGTH])
+{
+	return pg_hmac_init(hmac, key, key_length) == 0 &&
+		pg_hmac_update(hmac, (const uint8 *) head, strlen(head)) == 0 &&
+		pg_hmac_update(hmac, (const uint8 *) body, body_length) == 0 &&
+		pg_hmac_final(hmac, digest, PG_SHA256_DIGEST_LENGTH) == 0;
+}
+
+/*
+ * The server's HMAC registers itself with the current resource owner and
+ * crashes where there is none; a sender signs outside of any transaction.
+ */
+static bool
+sign(const uint8 *key, int key_length, const char *head,
+	 const char *body, size_t body_length, uint8 digest[PG_SHA256_DIGEST_LENGTH])
+{
+	ResourceOwner own = NULL;
+	pg_hmac_ctx *hmac;
+	bool		good = false;
+
+	if (CurrentResourceOwner == NULL)
+		CurrentResourceOwner = own = ResourceOwnerCreate(NULL, "iu_core signature");
+	hmac = pg_hmac_create(PG_SHA256);
+	if (hmac != NULL)
+	{
+		good = compute(hmac, key, key_length, head, body, body_length, digest);
+		pg_hmac_free(hmac);
+	}
+	if (own != NULL)
+	{
+		CurrentResourceOwner = NULL;
+		ResourceOwnerDelete(own);
+	}
+	return good;
+}
+
+char *
+iu_webhook_signature(const char *id, int64 timestamp, const char *body, size_t body_length,
+					 const char *const *secrets, int secret_count)
+{
+	StringInfoData signatures;
+	char	   *head;
+	int			i;
+
+	check_id(id);
+	if (secret_count < 1)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("there is no webhook secret to sign with")));
+
+	head = psprintf("%s." INT64_FORMAT ".", id, timestamp);
+	initStringInfo(&signatures);
+	for (i = 0; i < secret_count; i++)
+	{
+		uint8		key[LONGEST_KEY];
+		uint8		digest[PG_SHA256_DIGEST_LENGTH];
+		int			key_length = decode_secret(secrets[i], i + 1, key);
+		bool		good = sign(key, key_length, head, body, body_length, digest);
+		int			room = pg_b64_enc_len(sizeof(digest));
+		int			written;
+
+		explicit_bzero(key, sizeof(key));
+		if (!good)
+			ereport(ERROR,
+					(errcode(ERRCODE_INTERNAL_ERROR),
+					 errmsg("could not compute a webhook signature")));
+		appendStringInfo(&signatures, "%sv1,", i > 0 ? " " : "");
+		enlargeStringInfo(&signatures, room);
+		written = iu_b64_encode(digest, sizeof(digest), signatures.data + signatures.len, room);
+		if (written < 0)
+			elog(ERROR, "could not encode a webhook signature");
+		signatures.len += written;
+		signatures.data[signatures.len] = '\0';
+	}
+	pfree(head);
+	return signatures.data;
+}
+
+/* iu_core.webhook_signature(id, timestamp, body, secrets) */
+Datum
+iu_webhook_signature_sql(PG_FUNCTION_ARGS)
+{
+	text	   *body = PG_GETARG_TEXT_PP(2);
+	Datum	   *elements;
+	bool	   *nulls;
+	const char **secrets;
+	int			count;
+	int			i;
+
+	deconstruct_array(PG_GETARG_ARRAYTYPE_P(3), TEXTOID, -1, false, TYPALIGN_INT,
+					  &elements, &nulls, &count);
+	secrets = palloc0(sizeof(char *) * (count + 1));
+	for (i = 0; i < count; i++)
+		secrets[i] = nulls[i] ? NULL : TextDatumGetCString(elements[i]);
+	PG_RETURN_TEXT_P(cstring_to_text(iu_webhook_signature(text_to_cstring(PG_GETARG_TEXT_PP(0)),
+														  PG_GETARG_INT64(1),
+														  VARDATA_ANY(body),
+														  VARSIZE_ANY_EXHDR(body),
+														  secrets, count)));
+}

@@ -1,0 +1,75 @@
+/*-------------------------------------------------------------------------
+ *
+ * transfer.h
+ *	  One request on its way through libcurl. Only client.c needs this.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef IU_TRANSFER_H
+#define IU_TRANSFER_H
+
+#include <curl/curl.h>
+#include <netinet/in.h>
+
+#include "http/client.h"
+#include "lib/ilist.h"
+
+typedef struct IuTransfer
+{
+	dlist_node	node;			/* in one of the pool's lists */
+	CURL	   *easy;			/* while it runs */
+
+	/* The request, copied. */
+	void	   *owner;
+	char	   *method;
+	char	   *url;
+	char	   *origin;			/* for messages; "?" where the URL has none */
+	char	  **headers;		/* NULL-terminated */
+	char	   *body;
+	size_t		body_length;
+	int			timeout_ms;
+	int			connect_ms;
+	size_t		limit;			/* of the answer's body, bytes */
+
+	/* What curl's callbacks noted; nothing here is palloc'd. */
+	struct curl_slist *header_list;
+	char	   *data;			/* malloc'd */
+	size_t		length;
+	size_t		capacity;
+	size_t		header_bytes;
+	bool		too_large;
+	bool		no_memory;
+	bool		address_tried;	/* at least one was allowed */
+	char		refused_address[INET6_ADDRSTRLEN];	/* empty: none was refused */
+	char		content_type[256];
+	char		retry_after[64];
+	char		curl_error[CURL_ERROR_SIZE];
+
+	/* The end of it. */
+	IuHttpOutcome outcome;
+	int			status;
+	bool		connected;		/* TLS included */
+	int64		microseconds;
+	char	   *refusal;		/* a reason known before curl was asked */
+} IuTransfer;
+
+/* Copies the request into the context; raises what no server should be asked. */
+extern IuTransfer *iu_transfer_create(MemoryContext context, const IuHttpRequest *request);
+
+/* The last check before sending: false if it ends here, with its outcome set. */
+extern bool iu_transfer_is_allowed(MemoryContext context, IuTransfer *transfer);
+
+/* Sets the handle up. False if there is no memory. Raises nothing. */
+extern bool iu_transfer_prepare(IuTransfer *transfer, CURL *easy);
+
+/* Takes from the handle what it knows at the end. Raises nothing. */
+extern void iu_transfer_finish(IuTransfer *transfer, CURLcode code);
+
+/* Palloc'd in the current context. */
+extern IuHttpAnswer *iu_transfer_answer(const IuTransfer *transfer);
+
+/* What is malloc'd, and then what is palloc'd. */
+extern void iu_transfer_release(IuTransfer *transfer);
+extern void iu_transfer_free(IuTransfer *transfer);
+
+#endif							/* IU_TRANSFER_H */
