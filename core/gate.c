@@ -67,8 +67,11 @@ typedef struct GateTable
 
 static GateTable config_table = {"dot_config", "dot_config_pkey", {"key", "value"}};
 static GateTable registry_table = {"iu_gate_registry", "iu_gate_registry_pkey", {"gate_key", "gate_class"}};
-static GateTable ledger_table = {"iu_gate_transition", "ix_iu_gate_transition_last",
-{"gate_key", "action", "expires_at", "system_identifier", "database_oid"}};
+static GateTable ledger_table = {
+	"iu_gate_transition",
+	"ix_iu_gate_transition_last",
+	{"gate_key", "action", "expires_at", "system_identifier", "database_oid"},
+};
 
 static HTAB *closed_gates = NULL;
 static uint64 cache_generation = 0;

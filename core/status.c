@@ -41,8 +41,16 @@ const char *const iu_counter_names[IU_WORKER_ROLES][IU_COUNTERS + 1] = {
 };
 
 static const char *const iu_worker_state_names[] = {
-	"starting", "running", "failing", "stopped", "role missing", "role is superuser",
-	"role cannot log in", "database missing", "extension absent", "nothing migrated",
+	"starting",
+	"running",
+	"failing",
+	"stopped",
+	"role missing",
+	"role is superuser",
+	"role cannot log in",
+	"database missing",
+	"extension absent",
+	"nothing migrated",
 };
 
 static shmem_request_hook_type previous_request_hook = NULL;
