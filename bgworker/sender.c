@@ -29,7 +29,7 @@
 #include "utils/timestamp.h"
 
 #define LONGEST_SLEEP_MS 60000
-#define LOCK_TIMEOUT "1s"		/* answers come in meanwhile */
+#define LOCK_WAIT "1s"		/* answers come in meanwhile */
 #define FIRST_RETRY_MS 100
 #define LAST_RETRY_MS 5000
 #define CLAIM_MAX 32
@@ -531,7 +531,7 @@ begin_sender(Datum main_arg)
 {
 	IuWorkerSlot slot;
 
-	iu_worker_begin(main_arg, LOCK_TIMEOUT);
+	iu_worker_begin(main_arg, LOCK_WAIT);
 	iu_slot_read(iu_my_slot, &slot);
 	snprintf(sender_name, sizeof(sender_name), "iu_core sender %d", slot.number);
 	batches_context = AllocSetContextCreate(TopMemoryContext, "iu_core batches", ALLOCSET_DEFAULT_SIZES);
