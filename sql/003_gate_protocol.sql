@@ -215,7 +215,7 @@ AS $function$
               'is_safe', g.is_safe, 'reason', g.reason) ORDER BY g.gate_class, g.gate_key), '[]'),
            'all_governed_closed', coalesce(bool_and(g.is_safe) FILTER (WHERE g.gate_class = 'governable'), false),
            'never_flip_intact', coalesce(bool_and(g.is_safe) FILTER (WHERE g.gate_class = 'never_flip'), false),
-           'all_safe', coalesce(bool_and(g.is_safe), false)
+           'all_safe', bool_and(g.is_safe)
              AND count(*) FILTER (WHERE g.gate_class = 'governable') > 0
              AND count(*) FILTER (WHERE g.gate_class = 'never_flip') > 0,
            'checked_by', p_actor,
