@@ -259,7 +259,7 @@ BEGIN
 END
 $function$;
 COMMENT ON FUNCTION object_inventory() IS
-  'object_names() with a fingerprint each: SHA-256 of the definition with columns, indexes, constraints, owned sequences, comment, owner and access list. Two equal definitions have equal fingerprints, in this database or in another; the values of dot_config are not part of them. Takes about 0.05 ms an object: to know only what exists, ask object_names(). Raises nothing of its own. (design: Two layers, Conformance)';
+  'object_names() with a fingerprint each: SHA-256 of the definition with columns, indexes, constraints, owned sequences, comment, owner and access list. The same definition made again by the same script has the same fingerprint, in this database or in another; after dump and restore an expression may be spelled with fewer parentheses, and so have another. The values of dot_config are not part of it. Takes about 0.05 ms an object: to know only what exists, ask object_names(). Raises nothing of its own. (design: Two layers, Conformance)';
 
 CREATE FUNCTION guard_absent(object_class text, VARIADIC object_names text[]) RETURNS void
   LANGUAGE plpgsql STABLE
