@@ -186,12 +186,23 @@ for (1 .. 20)
 push @others, claim($one, 1000);
 is(scalar @others, 1020, 'an open transaction stalls nobody');
 is(record($one, \@others, 'sent'), 1020, 'all recorded');
+emit(1);
 sql("COMMIT PREPARED 'late'");
 my @late = claim($one, 1000);
-is(scalar @late, 2, 'a late commit is delivered');
-like($late[0]{body}, qr{"canonical_address":"late/1"}, 'and is what was late');
+is(join(' ', map { decode_json($_->{body})->{data}{canonical_address} } @late), 'late/1 late/2 A/1',
+	'a late commit is delivered, and nothing that lies between');
 record($one, \@late, 'sent');
 is(scalar claim($one, 1000), 0, 'once');
+
+# one that commits in the middle of a window being handed out
+my @middle = emit(2);
+push @middle, sql("BEGIN; SELECT fn_iu_emit_event('version_applied', 'middle', gen_random_uuid(), 'tester'); PREPARE TRANSACTION 'middle'");
+push @middle, emit(2);
+my @window = claim($one, 1);
+sql("COMMIT PREPARED 'middle'");
+push @window, claim($one, 1) for 1 .. 6;
+is(ids(@window), ids(@middle), 'a commit into a window under way is delivered, once');
+record($one, \@window, 'sent');
 
 # ---- two senders, one backlog
 my @backlog = emit(5000);
