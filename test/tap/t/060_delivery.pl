@@ -20,7 +20,7 @@ package Session
 		my $self = bless { in => '', out => '', n => 0 }, $class;
 		$self->{timer} = IPC::Run::timeout(120);
 		$self->{run} = IPC::Run::start(
-			[ $node->installed_command('psql'), '-XAtq', '-d', $node->connstr($database // 'postgres'), '-f', '-' ],
+			[ 'psql', '-XAtq', '-d', $node->connstr($database // 'postgres'), '-f', '-' ],
 			'<', \$self->{in}, '>', \$self->{out}, '2>', \$self->{err}, $self->{timer});
 		$self->{pid} = $self->ask('SELECT pg_backend_pid()');
 		return $self;
@@ -36,7 +36,7 @@ package Session
 		$self->{run}->pump until $self->{out} =~ /^$mark$/m;
 		$self->{out} =~ s/(.*?)^$mark\n//ms;
 		my $answer = $1;
-		die "$sql: $self->{err}" if $self->{err} =~ s/^.*ERROR:.*//s;
+		die "$sql: $self->{err}" if $self->{err} =~ /ERROR:/;
 		chomp $answer;
 		return $answer;
 	}
@@ -51,13 +51,6 @@ CONF
 $node->start;
 
 sub sql { return $node->safe_psql('postgres', $_[0]); }
-# Some installations name psql only by PATH.
-sub PostgreSQL::Test::Cluster::installed_command_fallback { return $_[1]; }
-{
-	no warnings 'once';
-	*PostgreSQL::Test::Cluster::installed_command = \&PostgreSQL::Test::Cluster::installed_command_fallback
-	  unless PostgreSQL::Test::Cluster->can('installed_command');
-}
 
 sub claim
 {
