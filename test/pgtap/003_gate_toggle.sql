@@ -114,18 +114,18 @@ CREATE FUNCTION pg_temp.last_change(p_gate text) RETURNS text LANGUAGE sql AS $$
   SELECT concat_ws(' | ', action, prev_value, new_value, reason) FROM iu_gate_transition
    WHERE gate_key = p_gate ORDER BY transition_seq DESC LIMIT 1
 $$;
-SELECT fn_iu_gate_open('queue.dlq.replay_enabled', gen_random_uuid(), 'me', 'beside', 60) ->> 'status' AS opened \gset
-UPDATE dot_config SET value = 'true' WHERE key = 'queue.dlq.replay_enabled';
-SELECT is(pg_temp.last_change('queue.dlq.replay_enabled'), 'open | false | true | beside', 'a touch ends no opening');
-UPDATE dot_config SET value = 'false' WHERE key = 'queue.dlq.replay_enabled';
-SELECT is(pg_temp.last_change('queue.dlq.replay_enabled'), 'close | true | false | update beside the protocol',
+SELECT fn_iu_gate_open('iu_core.operator_runtime_enabled', gen_random_uuid(), 'me', 'beside', 60) ->> 'status' AS opened \gset
+UPDATE dot_config SET value = 'true' WHERE key = 'iu_core.operator_runtime_enabled';
+SELECT is(pg_temp.last_change('iu_core.operator_runtime_enabled'), 'open | false | true | beside', 'a touch ends no opening');
+UPDATE dot_config SET value = 'false' WHERE key = 'iu_core.operator_runtime_enabled';
+SELECT is(pg_temp.last_change('iu_core.operator_runtime_enabled'), 'close | true | false | update beside the protocol',
   'an UPDATE to false is a close in the ledger');
-SELECT is((fn_iu_gate_open('queue.dlq.replay_enabled', gen_random_uuid(), 'me', 'again', 60) ->> 'status'), 'opened', 'and it can be opened anew');
-DELETE FROM dot_config WHERE key = 'queue.dlq.replay_enabled';
-SELECT is(pg_temp.last_change('queue.dlq.replay_enabled'), 'close | true | false | delete beside the protocol',
+SELECT is((fn_iu_gate_open('iu_core.operator_runtime_enabled', gen_random_uuid(), 'me', 'again', 60) ->> 'status'), 'opened', 'and it can be opened anew');
+DELETE FROM dot_config WHERE key = 'iu_core.operator_runtime_enabled';
+SELECT is(pg_temp.last_change('iu_core.operator_runtime_enabled'), 'close | true | false | delete beside the protocol',
   'so is a DELETE of the row');
-INSERT INTO dot_config (key, value) VALUES ('queue.dlq.replay_enabled', 'true');
-SELECT is(iu_core.gate_is_open('queue.dlq.replay_enabled'), true, 'true again counts only as the toggle of this transaction');
+INSERT INTO dot_config (key, value) VALUES ('iu_core.operator_runtime_enabled', 'true');
+SELECT is(iu_core.gate_is_open('iu_core.operator_runtime_enabled'), true, 'true again counts only as the toggle of this transaction');
 
 -- The per-gate functions are the check itself: inlined, no function in between.
 CREATE FUNCTION pg_temp.plan_of(p_sql text) RETURNS text LANGUAGE plpgsql AS $function$
