@@ -26,8 +26,13 @@ PG_CFLAGS   = -Wall -Wextra -Werror -Wno-unused-parameter -Wno-sign-compare \
 SHLIB_LINK  = -Wl,-Bsymbolic $(shell curl-config --libs) -l:libjansson.a -Wl,--exclude-libs,ALL
 
 PG_CONFIG ?= pg_config
-PGXS := $(shell $(PG_CONFIG) --pgxs)
+PGXS := $(wildcard $(shell $(PG_CONFIG) --pgxs 2>/dev/null))
+ifneq ($(PGXS),)
 include $(PGXS)
+else
+all install clean:
+	@echo 'No PostgreSQL with server headers: run tools/setup, or set PG_CONFIG.' >&2; exit 1
+endif
 
 $(SOURCES:.c=.o): $(wildcard $(addsuffix /*.h,$(FLOORS)))
 
@@ -38,3 +43,23 @@ build/iu_core--$(IU_VERSION).sql: $(sort $(wildcard extension/sql/*.sql))
 build/migration_scripts.c: tools/embed-migrations $(sort $(wildcard sql/*.sql rollback/*.sql))
 	@mkdir -p build
 	perl tools/embed-migrations sql rollback > $@.tmp && mv $@.tmp $@
+
+# These install what they need first (Debian: apt; see tools/setup), so they
+# work before there is a PostgreSQL. demo/ and test/ say what they do.
+.PHONY: demo demo-stop test lint bench
+export PG_CONFIG
+
+demo:
+	@tools/setup demo && demo/demo
+
+demo-stop:
+	@demo/stop
+
+test:
+	@tools/setup test && test/run
+
+lint:
+	@tools/setup lint && tools/lint
+
+bench:
+	@tools/setup demo && tools/bench

@@ -67,8 +67,11 @@ typedef struct GateTable
 
 static GateTable config_table = {"dot_config", "dot_config_pkey", {"key", "value"}};
 static GateTable registry_table = {"iu_gate_registry", "iu_gate_registry_pkey", {"gate_key", "gate_class"}};
-static GateTable ledger_table = {"iu_gate_transition", "ix_iu_gate_transition_last",
-{"gate_key", "action", "expires_at", "system_identifier", "database_oid"}};
+static GateTable ledger_table = {
+	"iu_gate_transition",
+	"ix_iu_gate_transition_last",
+	{"gate_key", "action", "expires_at", "system_identifier", "database_oid"},
+};
 
 static HTAB *closed_gates = NULL;
 static uint64 cache_generation = 0;
@@ -139,7 +142,7 @@ first_row(GateTable *table, Datum key, Snapshot snapshot, bool *own,
 	ScanKeyInit(&condition, 1, BTEqualStrategyNumber, F_TEXTEQ, key);
 	condition.sk_collation = index->rd_indcollation[0];
 	slot = table_slot_create(relation, NULL);
-	scan = index_beginscan(relation, index, snapshot, 1, 0);
+	scan = index_beginscan(relation, index, snapshot, NULL, 1, 0);
 	index_rescan(scan, &condition, 1, NULL, 0);
 	found = index_getnext_slot(scan, ForwardScanDirection, slot);
 	if (found)

@@ -1,2 +1,460 @@
+/*-------------------------------------------------------------------------
+ *
+ * migrate.c
+ *	  The migration runner: which scripts a run takes, in which order, what is
+ *	  recorded and what is reported.
+ *
+ * One call is one transaction, or a part of the caller's. The scripts run as
+ * iu_core_owner, whoever calls; the record is written as the owner of its
+ * table, so that nobody but the runner needs a right on it. A dry run does all
+ * of it in a subtransaction and undoes that.
+ *
+ * Two runs exclude each other by a lock on the extension itself: unlike an
+ * advisory lock nobody can take it from SQL, and DROP EXTENSION waits for it.
+ *
+ *-------------------------------------------------------------------------
+ */
 #include "postgres.h"
-#include "core/migrate.h"
+
+#include "access/htup_details.h"
+#include "access/xact.h"
+#include "catalog/namespace.h"
+#include "catalog/pg_extension.h"
+#include "catalog/pg_proc.h"
+#include "catalog/pg_type.h"
+#include "commands/extension.h"
+#include "core/compat.h"
+#include "core/history.h"
+#include "core/inventory.h"
+#include "core/script.h"
+#include "core/wake.h"
+#include "executor/spi.h"
+#include "fmgr.h"
+#include "funcapi.h"
+#include "miscadmin.h"
+#include "parser/parse_func.h"
+#include "storage/lock.h"
+#include "tcop/utility.h"
+#include "utils/acl.h"
+#include "utils/builtins.h"
+#include "utils/guc.h"
+#include "utils/inval.h"
+#include "utils/lsyscache.h"
+#include "utils/resowner.h"
+#include "utils/syscache.h"
+
+PG_FUNCTION_INFO_V1(iu_migrate);
+PG_FUNCTION_INFO_V1(iu_rollback);
+PG_FUNCTION_INFO_V1(iu_guard_rows);
+
+#define OWNER_ROLE "iu_core_owner"
+
+typedef struct ReportRow
+{
+	const IuStep *step;
+	const char *change;
+	char	   *object_class;
+	char	   *object_name;
+	int64		rows_lost;		/* -1: says nothing of rows */
+} ReportRow;
+
+typedef struct Run
+{
+	bool		rolls_back;
+	bool		has_target;
+	int			target;
+	bool		dry_run;
+	bool		allow_data_loss;
+	Oid			script_role;
+	Oid			record_role;	/* owns iu_core.applied_migration */
+	List	   *plan;			/* of IuStep, as they are to run */
+	IuStep	   *step;			/* the one that runs */
+	List	   *report;			/* of ReportRow */
+	MemoryContext memory;		/* outlives the subtransaction of a dry run */
+} Run;
+
+/* The run of this session, for guard_rows() and against a run within a run. */
+static Run *current_run = NULL;
+
+/* ---- The guards ---- */
+
+/*
+ * Migration 003 provides the guard: it raises while a gate is open. It runs as
+ * the owner role, so it has to be that role's, not just anybody's.
+ */
+static void
+ask_rollback_guard(Run *run)
+{
+	List	   *name = list_make2(makeString("public"), makeString("fn_iu_rollback_guard"));
+	Oid			guard = LookupFuncName(name, 0, NULL, true);
+	HeapTuple	tuple;
+	Oid			owner;
+
+	if (!OidIsValid(guard))
+		return;
+	tuple = SearchSysCache1(PROCOID, ObjectIdGetDatum(guard));
+	if (!HeapTupleIsValid(tuple))
+		elog(ERROR, "cache lookup failed for function %u", guard);
+	owner = ((Form_pg_proc) GETSTRUCT(tuple))->proowner;
+	ReleaseSysCache(tuple);
+	if (owner != run->script_role && !superuser_arg(owner))
+		ereport(ERROR,
+				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+				 errmsg("function public.fn_iu_rollback_guard() belongs to \"%s\"", GetUserNameFromId(owner, false)),
+				 errhint("It must belong to %s.", OWNER_ROLE)));
+	iu_run_script("rollback guard", "SELECT public.fn_iu_rollback_guard()", run->script_role);
+}
+
+/* ---- The run ---- */
+
+static void
+report(Run *run, const char *change, const char *object_class, const char *object_name, int64 rows_lost)
+{
+	MemoryContext saved_memory = MemoryContextSwitchTo(run->memory);
+	ReportRow  *row = palloc_object(ReportRow);
+
+	row->step = run->step;
+	row->change = change;
+	row->object_class = pstrdup(object_class);
+	row->object_name = pstrdup(object_name);
+	row->rows_lost = rows_lost;
+	run->report = lappend(run->report, row);
+	MemoryContextSwitchTo(saved_memory);
+}
+
+static void
+report_change(IuChange change, const IuObject *object, void *arg)
+{
+	static const char *const names[] = {
+		[IU_ADDED] = "added",
+		[IU_CHANGED] = "changed",
+		[IU_REMOVED] = "removed"};
+
+	report((Run *) arg, names[change], object->object_class, object->name, -1);
+}
+
+static void
+run_steps(Run *run)
+{
+	IuInventory *before;
+	ListCell   *cell;
+
+	if (run->rolls_back)
+		ask_rollback_guard(run);
+	if (run->plan == NIL)
+		return;
+
+	before = iu_inventory_take(run->script_role);
+	foreach(cell, run->plan)
+	{
+		IuInventory *after;
+
+		run->step = lfirst(cell);
+		iu_run_script(psprintf("%s %s", run->rolls_back ? "rollback" : "migration", run->step->script),
+					  run->rolls_back ? run->step->carried->rollback : run->step->carried->script,
+					  run->script_role);
+		iu_history_record(run->step, !run->rolls_back, run->record_role);
+		after = iu_inventory_take(run->script_role);
+		iu_inventory_compare(before, after, report_change, run);
+		before = after;
+	}
+}
+
+/* An error, too, must end the subtransaction before it goes on to the caller. */
+static void
+run_steps_and_undo(Run *run)
+{
+	MemoryContext saved_memory = CurrentMemoryContext;
+	ResourceOwner saved_owner = CurrentResourceOwner;
+
+	BeginInternalSubTransaction(NULL);
+	MemoryContextSwitchTo(saved_memory);
+	PG_TRY();
+	{
+		run_steps(run);
+	}
+	PG_CATCH();
+	{
+		ErrorData  *error;
+
+		MemoryContextSwitchTo(saved_memory);
+		error = CopyErrorData();
+		FlushErrorState();
+		RollbackAndReleaseCurrentSubTransaction();
+		MemoryContextSwitchTo(saved_memory);
+		CurrentResourceOwner = saved_owner;
+		ReThrowError(error);
+	}
+	PG_END_TRY();
+	RollbackAndReleaseCurrentSubTransaction();
+	MemoryContextSwitchTo(saved_memory);
+	CurrentResourceOwner = saved_owner;
+}
+
+/* Who holds the lock, as the owner of the record sees it: an admin role may not look. */
+static char *
+describe_other_run(Run *run, Oid extension)
+{
+	Oid			types[1] = {OIDOID};
+	Datum		values[1];
+	char	   *detail = NULL;
+	IuIdentity	caller = iu_become(run->record_role);
+
+	values[0] = ObjectIdGetDatum(extension);
+	SPI_connect();
+	if (SPI_execute_with_args(
+			"SELECT coalesce(format('Process %s of user \"%s\", application \"%s\", has run since %s.',"
+			"                       a.pid, a.usename, a.application_name, a.xact_start),"
+			"                'A prepared transaction holds it: see pg_prepared_xacts.')"
+			"  FROM pg_catalog.pg_locks l LEFT JOIN pg_catalog.pg_stat_activity a USING (pid)"
+			" WHERE l.locktype = 'object' AND l.granted AND l.mode IN ('ExclusiveLock', 'AccessExclusiveLock')"
+			"   AND l.database = (SELECT oid FROM pg_catalog.pg_database WHERE datname = current_database())"
+			"   AND l.classid = 'pg_catalog.pg_extension'::pg_catalog.regclass AND l.objid = $1",
+			1, types, values, NULL, false, 1) == SPI_OK_SELECT &&
+		SPI_processed == 1)
+	{
+		MemoryContext spi_memory = MemoryContextSwitchTo(run->memory);
+
+		detail = SPI_getvalue(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1);
+		MemoryContextSwitchTo(spi_memory);
+	}
+	SPI_finish();
+	iu_become_again(caller);
+	return detail ? detail : "It has just ended.";
+}
+
+static void
+exclude_other_runs(Run *run)
+{
+	Oid			extension = get_extension_oid("iu_core", false);
+	LOCKTAG		tag;
+
+	if (current_run != NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("a migration run cannot start another")));
+
+	SET_LOCKTAG_OBJECT(tag, MyDatabaseId, ExtensionRelationId, extension, 0);
+	if (LockAcquire(&tag, ExclusiveLock, false, true) == LOCKACQUIRE_NOT_AVAIL)
+		ereport(ERROR,
+				(errcode(ERRCODE_LOCK_NOT_AVAILABLE),
+				 errmsg("another migration run is in progress"),
+				 errdetail("%s", describe_other_run(run, extension)),
+				 errhint("Wait until it has ended and look at iu_core.migrations.")));
+	AcceptInvalidationMessages();
+}
+
+static void
+refuse_unfit_transaction(const char *command)
+{
+	PreventCommandDuringRecovery(command);
+	PreventCommandIfReadOnly(command);
+	PreventCommandIfParallelMode(command);
+	if (IsolationUsesXactSnapshot())
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_TRANSACTION_STATE),
+				 errmsg("%s needs isolation level READ COMMITTED", command),
+				 errdetail("An older snapshot would not see what the last run recorded.")));
+}
+
+static void
+resolve_roles(Run *run)
+{
+	Oid			schema = get_namespace_oid("iu_core", false);
+	Oid			table = get_relname_relid("applied_migration", schema);
+	HeapTuple	tuple = SearchSysCache1(RELOID, ObjectIdGetDatum(table));
+
+	if (!HeapTupleIsValid(tuple))
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_TABLE),
+				 errmsg("relation \"%s\" does not exist", "iu_core.applied_migration")));
+	run->record_role = ((Form_pg_class) GETSTRUCT(tuple))->relowner;
+	ReleaseSysCache(tuple);
+
+	run->script_role = get_role_oid(OWNER_ROLE, false);
+	if (superuser_arg(run->script_role))
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("role \"%s\" is a superuser", OWNER_ROLE),
+				 errdetail("It owns what the migrations make, SECURITY DEFINER functions included."),
+				 errhint("ALTER ROLE %s NOSUPERUSER.", OWNER_ROLE)));
+}
+
+static void
+make_plan(Run *run)
+{
+	MemoryContext saved_memory = MemoryContextSwitchTo(run->memory);
+	List	   *known = iu_history_read(run->record_role);
+
+	run->plan = run->rolls_back
+		? iu_history_plan_rollback(known, run->target)
+		: iu_history_plan_migrate(known, run->has_target ? &run->target : NULL);
+	MemoryContextSwitchTo(saved_memory);
+}
+
+static void
+put_report(ReturnSetInfo *result, const Run *run)
+{
+	ListCell   *cell;
+
+	foreach(cell, run->report)
+	{
+		ReportRow  *row = lfirst(cell);
+		Datum		values[6];
+		bool		nulls[6] = {false};
+
+		values[0] = Int32GetDatum(row->step->version);
+		values[1] = CStringGetTextDatum(row->step->script);
+		values[2] = CStringGetTextDatum(row->change);
+		values[3] = CStringGetTextDatum(row->object_class);
+		values[4] = CStringGetTextDatum(row->object_name);
+		values[5] = Int64GetDatum(row->rows_lost);
+		nulls[5] = row->rows_lost < 0;
+		tuplestore_putvalues(result->setResult, result->setDesc, values, nulls);
+	}
+}
+
+static void
+execute_run(FunctionCallInfo fcinfo, Run *run)
+{
+	int			level;
+
+	refuse_unfit_transaction(run->rolls_back ? "iu_core.rollback()" : "iu_core.migrate()");
+	InitMaterializedSRF(fcinfo, 0);
+	run->memory = AllocSetContextCreate(CurrentMemoryContext, "iu_core migration run", ALLOCSET_DEFAULT_SIZES);
+	iu_check_constraints_now();
+	level = iu_pin_settings();
+	resolve_roles(run);
+	exclude_other_runs(run);
+
+	current_run = run;
+	PG_TRY();
+	{
+		make_plan(run);
+		if (run->dry_run)
+			run_steps_and_undo(run);
+		else
+			run_steps(run);
+	}
+	PG_FINALLY();
+	{
+		current_run = NULL;
+	}
+	PG_END_TRY();
+
+	AtEOXact_GUC(false, level);
+	if (!run->dry_run && run->plan != NIL)
+		iu_wake_at_commit(IU_WAKE_ALL);
+	put_report((ReturnSetInfo *) fcinfo->resultinfo, run);
+	MemoryContextDelete(run->memory);
+}
+
+static bool
+get_flag(FunctionCallInfo fcinfo, int argument, const char *name)
+{
+	if (PG_ARGISNULL(argument))
+		ereport(ERROR,
+				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
+				 errmsg("%s must be true or false, not NULL", name)));
+	return PG_GETARG_BOOL(argument);
+}
+
+Datum
+iu_migrate(PG_FUNCTION_ARGS)
+{
+	Run			run = {0};
+
+	run.has_target = !PG_ARGISNULL(0);
+	run.target = run.has_target ? PG_GETARG_INT32(0) : 0;
+	run.dry_run = get_flag(fcinfo, 1, "dry_run");
+	execute_run(fcinfo, &run);
+	return (Datum) 0;
+}
+
+Datum
+iu_rollback(PG_FUNCTION_ARGS)
+{
+	Run			run = {0};
+
+	if (PG_ARGISNULL(0))
+		ereport(ERROR,
+				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
+				 errmsg("rollback needs a target"),
+				 errhint("The target is the last migration that stays; 0 rolls all of them back.")));
+	run.rolls_back = true;
+	run.has_target = true;
+	run.target = PG_GETARG_INT32(0);
+	run.dry_run = get_flag(fcinfo, 1, "dry_run");
+	run.allow_data_loss = get_flag(fcinfo, 2, "allow_data_loss");
+	execute_run(fcinfo, &run);
+	return (Datum) 0;
+}
+
+/* ---- guard_rows(): for rollback scripts ---- */
+
+/* As object_inventory() names it. */
+static char *
+name_table(Oid table, bool qualified)
+{
+	char	   *schema = get_namespace_name(get_rel_namespace(table));
+	char	   *name = get_rel_name(table);
+
+	if (schema == NULL || name == NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_TABLE),
+				 errmsg("relation with OID %u does not exist", table)));
+	if (!qualified && strcmp(schema, "public") == 0)
+		schema = NULL;
+	return quote_qualified_identifier(schema, name);
+}
+
+/* Locked against writers first: a row that comes after the count would be lost unseen. */
+static int64
+count_rows(Oid table, const char *condition)
+{
+	const char *name = name_table(table, true);
+	char		kind = get_rel_relkind(table);
+	int64		count;
+	bool		is_null;
+
+	SPI_connect();
+	if ((kind == RELKIND_RELATION || kind == RELKIND_PARTITIONED_TABLE) &&
+		SPI_execute(psprintf("LOCK TABLE %s IN SHARE ROW EXCLUSIVE MODE", name), false, 0) != SPI_OK_UTILITY)
+		elog(ERROR, "table %s cannot be locked", name);
+	if (SPI_execute(psprintf("SELECT pg_catalog.count(*) FROM %s WHERE (%s\n)", name, condition),
+					false, 0) != SPI_OK_SELECT ||
+		SPI_processed != 1)
+		elog(ERROR, "table %s cannot be counted", name);
+	count = DatumGetInt64(SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1, &is_null));
+	SPI_finish();
+	return count;
+}
+
+Datum
+iu_guard_rows(PG_FUNCTION_ARGS)
+{
+	Oid			table;
+	int64		count;
+
+	if (PG_ARGISNULL(0) || PG_ARGISNULL(1))
+		ereport(ERROR,
+				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
+				 errmsg("iu_core.guard_rows() needs a table and a condition")));
+	if (current_run == NULL || !current_run->rolls_back || current_run->step == NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("iu_core.guard_rows() is for rollback scripts"),
+				 errhint("Call iu_core.rollback().")));
+
+	table = PG_GETARG_OID(0);
+	count = count_rows(table, text_to_cstring(PG_GETARG_TEXT_PP(1)));
+	if (count > 0 && !current_run->allow_data_loss)
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_IN_USE),
+				 errmsg("rollback refused: table %s holds " INT64_FORMAT " row(s) that would be lost",
+						name_table(table, false), count),
+				 errhint("Take a backup, then call iu_core.rollback() with allow_data_loss => true.")));
+	if (count > 0)
+		report(current_run, "rows lost", "table", name_table(table, false), count);
+	PG_RETURN_INT64(count);
+}

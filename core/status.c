@@ -10,9 +10,12 @@
  */
 #include "postgres.h"
 
+#include <signal.h>
+
 #include "access/xlog.h"
 #include "core/compat.h"
 #include "core/status.h"
+#include "core/wake.h"
 #include "fmgr.h"
 #include "funcapi.h"
 #include "mb/pg_wchar.h"
@@ -38,13 +41,20 @@ const char *const iu_counter_names[IU_WORKER_ROLES][IU_COUNTERS + 1] = {
 };
 
 static const char *const iu_worker_state_names[] = {
-	"starting", "running", "failing", "stopped", "role missing", "role is superuser",
-	"role cannot log in", "database missing", "extension absent", "nothing migrated",
+	"starting",
+	"running",
+	"failing",
+	"stopped",
+	"role missing",
+	"role is superuser",
+	"role cannot log in",
+	"database missing",
+	"extension absent",
+	"nothing migrated",
 };
 
 static shmem_request_hook_type previous_request_hook = NULL;
 static shmem_startup_hook_type previous_startup_hook = NULL;
-static int	my_slot = -1;
 
 static void
 request_shared_memory(void)
@@ -133,6 +143,74 @@ iu_slot_release(int slot)
 	LWLockRelease(iu_shared->lock);
 }
 
+uint64
+iu_slot_begin(int slot, Oid database, Oid worker_role)
+{
+	IuWorkerSlot *worker = &iu_shared->workers[slot];
+	TimestampTz now = GetCurrentTimestamp();
+	uint64		generation = 0;
+
+	LWLockAcquire(iu_shared->lock, LW_EXCLUSIVE);
+	if (worker->pid == 0 && worker->held_until <= now)
+	{
+		generation = ++worker->generation;
+		worker->database_oid = database;
+		worker->worker_role = worker_role;
+		worker->state = IU_STARTING;
+		worker->since = now;
+	}
+	LWLockRelease(iu_shared->lock);
+	return generation;
+}
+
+/*
+ * Under the lock, so that the pid is no other process's: it is taken back
+ * before its process ends.
+ */
+static void
+retire_locked(IuWorkerSlot *worker)
+{
+	if (worker->pid != 0)
+		kill(worker->pid, SIGTERM);
+	else
+		worker->generation++;
+}
+
+void
+iu_slot_retire(int slot)
+{
+	LWLockAcquire(iu_shared->lock, LW_EXCLUSIVE);
+	retire_locked(&iu_shared->workers[slot]);
+	LWLockRelease(iu_shared->lock);
+}
+
+int
+iu_slots_hold(const char *database, TimestampTz until, pid_t *pids)
+{
+	int			present = 0;
+	bool		served = false;
+	int			i;
+
+	LWLockAcquire(iu_shared->lock, LW_EXCLUSIVE);
+	for (i = 0; i < IU_MAX_WORKERS; i++)
+	{
+		IuWorkerSlot *worker = &iu_shared->workers[i];
+
+		if (!worker->in_use || worker->role == IU_LAUNCHER ||
+			strcmp(NameStr(worker->database), database) != 0)
+			continue;
+		served = true;
+		worker->held_until = until;
+		if (until == 0)
+			continue;
+		if (worker->pid != 0)
+			pids[present++] = worker->pid;
+		retire_locked(worker);
+	}
+	LWLockRelease(iu_shared->lock);
+	return served ? present : -1;
+}
+
 static void
 detach_slot(int code, Datum arg)
 {
@@ -148,25 +226,26 @@ detach_slot(int code, Datum arg)
 		slot->since = GetCurrentTimestamp();
 	}
 	LWLockRelease(iu_shared->lock);
+	iu_wake_now(IU_WAKE(IU_LAUNCHER), InvalidOid);
 }
 
-void
-iu_slot_attach(int slot)
+bool
+iu_slot_attach(int slot, uint64 generation)
 {
-	LWLockAcquire(iu_shared->lock, LW_EXCLUSIVE);
-	iu_shared->workers[slot].pid = MyProcPid;
-	iu_shared->workers[slot].latch = MyLatch;
-	LWLockRelease(iu_shared->lock);
-	my_slot = slot;
-	before_shmem_exit(detach_slot, Int32GetDatum(slot));
-}
+	IuWorkerSlot *worker = &iu_shared->workers[slot];
+	bool		mine;
 
-void
-iu_slot_set_database(int slot, Oid database)
-{
 	LWLockAcquire(iu_shared->lock, LW_EXCLUSIVE);
-	iu_shared->workers[slot].database_oid = database;
+	mine = worker->in_use && worker->pid == 0 && worker->generation == generation;
+	if (mine)
+	{
+		worker->pid = MyProcPid;
+		worker->latch = MyLatch;
+	}
 	LWLockRelease(iu_shared->lock);
+	if (mine)
+		before_shmem_exit(detach_slot, Int32GetDatum(slot));
+	return mine;
 }
 
 void

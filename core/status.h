@@ -44,11 +44,13 @@ typedef enum IuWorkerState
 typedef struct IuWorkerSlot
 {
 	bool		in_use;
-	uint64		generation;		/* grows whenever the slot is given out */
+	uint64		generation;		/* grows whenever the slot is given out or its process replaced */
 	IuWorkerRole role;
 	int			number;			/* of the sender within its database, from 1 */
 	NameData	database;
 	Oid			database_oid;	/* InvalidOid until known */
+	Oid			worker_role;	/* as which the process connects */
+	TimestampTz held_until;		/* not to be started before; 0: free to start */
 	pid_t		pid;			/* 0: no process */
 	Latch	   *latch;			/* of that process, valid while pid is set */
 	IuWorkerState state;
@@ -82,9 +84,25 @@ extern void iu_status_init(void);
 extern int	iu_slot_obtain(IuWorkerRole role, const char *database, int number);
 extern void iu_slot_release(int slot);
 
-/* The process's own side. Attaching records pid and latch, and detaches by itself at exit. */
-extern void iu_slot_attach(int slot);
-extern void iu_slot_set_database(int slot, Oid database);
+/* Prepares for a new process: its generation, or 0 if the slot has one or is held. */
+extern uint64 iu_slot_begin(int slot, Oid database, Oid worker_role);
+
+/* Asks the process to leave; one that is still on its way will not attach. */
+extern void iu_slot_retire(int slot);
+
+/*
+ * Retires every process of a database and starts none before that time (0
+ * lifts the hold). The pids of those still there go into pids, which has room
+ * for IU_MAX_WORKERS; returns how many, -1 where the database is not served.
+ */
+extern int	iu_slots_hold(const char *database, TimestampTz until, pid_t *pids);
+
+/*
+ * The process's own side. Attaching records pid and latch, and detaches by
+ * itself at exit, which wakes the launcher. False for a process that came too
+ * late: it must leave.
+ */
+extern bool iu_slot_attach(int slot, uint64 generation);
 extern void iu_slot_tick(int slot, TimestampTz next_wakeup);
 extern void iu_slot_count(int slot, int counter, int64 n);
 

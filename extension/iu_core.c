@@ -8,6 +8,7 @@
 #include "postgres.h"
 
 #include "bgworker/launcher.h"
+#include "bgworker/release.h"
 #include "core/compat.h"
 #include "core/gate.h"
 #include "core/settings.h"
@@ -43,6 +44,7 @@ _PG_init(void)
 		return;
 	iu_status_init();
 	iu_launcher_register();
+	iu_release_init();
 }
 
 Datum

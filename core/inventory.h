@@ -1,0 +1,38 @@
+/*-------------------------------------------------------------------------
+ *
+ * inventory.h
+ *	  The objects of this database at one moment, and what differs between two.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef IU_INVENTORY_H
+#define IU_INVENTORY_H
+
+typedef struct IuObject
+{
+	char	   *object_class;
+	char	   *name;
+	char	   *fingerprint;
+} IuObject;
+
+typedef struct IuInventory
+{
+	int			count;
+	IuObject   *objects;		/* by class, name and fingerprint */
+} IuInventory;
+
+typedef enum IuChange
+{
+	IU_ADDED,
+	IU_CHANGED,
+	IU_REMOVED
+} IuChange;
+
+typedef void (*IuChangeCallback) (IuChange change, const IuObject *object, void *arg);
+
+/* As the given role sees them: rows of tables it may not read are left out. */
+extern IuInventory *iu_inventory_take(Oid role);
+extern void iu_inventory_compare(const IuInventory *before, const IuInventory *after,
+								 IuChangeCallback callback, void *arg);
+
+#endif							/* IU_INVENTORY_H */

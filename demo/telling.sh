@@ -1,0 +1,52 @@
+# telling.sh: how the demo prints and checks. Sourced by demo/demo.
+# shellcheck shell=bash
+kept=0
+broken=0
+STARTED=$EPOCHREALTIME
+
+if [ -t 1 ]; then BOLD=$'\e[1m' PLAIN=$'\e[0m'; else BOLD='' PLAIN=''; fi
+
+say() { printf '%s\n' "$*"; }
+part() { printf '\n%s%s%s\n' "$BOLD" "$*" "$PLAIN"; }
+seconds_since() { awk -v a="$1" -v b="$EPOCHREALTIME" 'BEGIN { printf "%.1f", b - a }'; }
+
+# step WHAT COMMAND...: runs it in this shell, shows how long it took and what
+# it printed last. A failure ends the demo.
+step() {
+	local what=$1 from=$EPOCHREALTIME
+	shift
+	printf '  %-56s' "$what"
+	if ! "$@" >"$D.step" 2>&1 9>&-; then
+		printf 'FAILED\n\n' && sed 's/^/    /' "$D.step" >&2
+		rm -f "$D.step"
+		die "the demo stops here: could not $what" "logs are in $D; make demo-stop removes it"
+	fi
+	printf '%5s s  %s\n' "$(seconds_since "$from")" "$(grep . "$D.step" | tail -1 || true)"
+	rm -f "$D.step"
+}
+
+# expect WHAT IS SHOULD_BE
+expect() {
+	if [ "$2" = "$3" ]; then
+		kept=$((kept + 1))
+		printf '    [as expected] %s\n' "$1"
+	else
+		broken=$((broken + 1))
+		printf '    [NOT AS EXPECTED] %s: expected %s, found %s\n' "$1" "$3" "$2"
+	fi
+}
+
+# sql ...: psql on the demo's database, bare values.
+sql() { psql -X -q -At -v ON_ERROR_STOP=1 "$@"; }
+# as ROLE SQL: what that role gets. show: the same as a table, for reading.
+as() { PGOPTIONS="-c role=$1" psql -X -q -At -v ON_ERROR_STOP=1 -c "$2"; }
+show() { PGOPTIONS="-c role=$1" psql -X -q -P footer=off -P null=- -P linestyle=ascii -v ON_ERROR_STOP=1 -c "$2" | sed '/^$/d; s/^/   /'; }
+
+# wait_until SECONDS CONDITION: true as soon as the condition is.
+wait_until() {
+	local from=$EPOCHREALTIME
+	until eval "$2"; do
+		awk -v a="$from" -v b="$EPOCHREALTIME" -v s="$1" 'BEGIN { exit b - a < s ? 0 : 1 }' || return 1
+		sleep 0.05
+	done
+}

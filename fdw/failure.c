@@ -1,0 +1,189 @@
+/*-------------------------------------------------------------------------
+ *
+ * failure.c
+ *	  What went wrong with a request, in words and SQLSTATE.
+ *
+ * One mapping for every remote: what this server refused to do is HV00L, what
+ * never became an answer HV00N, and an answer that is no success gets the code
+ * that tells the reader whom to ask.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "core/compat.h"
+#include "fdw/failure.h"
+
+#define EXCERPT 200
+
+typedef struct Mapping
+{
+	int			number;			/* outcome or HTTP status */
+	int			sqlstate;
+	const char *reason;
+	const char *hint;
+} Mapping;
+
+static const Mapping outcomes[] = {
+	{IU_HTTP_ORIGIN_REFUSED, ERRCODE_FDW_UNABLE_TO_CREATE_EXECUTION,
+		"its origin is not allowed",
+	"A superuser can add the scheme, host and port of the server's url to iu_core.allowed_origins."},
+	{IU_HTTP_ADDRESS_REFUSED, ERRCODE_FDW_UNABLE_TO_CREATE_EXECUTION,
+		"its address is not allowed",
+	"A superuser can add the network to iu_core.allowed_networks."},
+	{IU_HTTP_DNS, ERRCODE_FDW_UNABLE_TO_ESTABLISH_CONNECTION,
+		"its host name did not resolve",
+	"Check the host in option \"url\" of the foreign server, and name resolution on the database's host."},
+	{IU_HTTP_CONNECT, ERRCODE_FDW_UNABLE_TO_ESTABLISH_CONNECTION,
+		"no connection",
+	"Check that the remote runs, and host and port in option \"url\" of the foreign server."},
+	{IU_HTTP_TLS, ERRCODE_FDW_UNABLE_TO_ESTABLISH_CONNECTION,
+		"TLS failed",
+	"The certificate must be valid for the host in option \"url\" and issued by an authority that the database's host trusts."},
+	{IU_HTTP_TIMEOUT, ERRCODE_FDW_UNABLE_TO_ESTABLISH_CONNECTION,
+		"no complete answer in time",
+	"If the remote is only slow, raise option \"timeout_ms\" of the foreign server, and iu_core.request_timeout, which is the most."},
+	{IU_HTTP_RESET, ERRCODE_FDW_UNABLE_TO_ESTABLISH_CONNECTION,
+		"the connection was lost before the answer was complete",
+	"Try again; if it stays, look into the remote's log and at proxies on the way."},
+	{IU_HTTP_TOO_LARGE, ERRCODE_PROGRAM_LIMIT_EXCEEDED,
+		"the answer is too large",
+	"If an answer of that size is right, raise iu_core.max_response_size."},
+	{IU_HTTP_PROTOCOL, ERRCODE_FDW_ERROR,
+		"the answer is not HTTP",
+	"Check scheme and port in option \"url\" of the foreign server."},
+	{IU_HTTP_REQUEST_TOO_LARGE, ERRCODE_PROGRAM_LIMIT_EXCEEDED,
+		"the request is too large",
+	"Ask for less at once, or raise iu_core.max_request_size."},
+	{-1, ERRCODE_FDW_ERROR, "the request failed", NULL}
+};
+
+static const Mapping statuses[] = {
+	{401, ERRCODE_INVALID_AUTHORIZATION_SPECIFICATION,
+		"the remote refused the credentials", NULL},
+	{403, ERRCODE_INSUFFICIENT_PRIVILEGE,
+	"forbidden", "Check what the secret of the user mapping allows."},
+	{404, ERRCODE_FDW_ERROR,
+		"the remote does not know this address",
+	"Check that option \"url\" of the foreign server leads to the API itself."},
+	{408, ERRCODE_FDW_ERROR,
+		"the remote gave up for lack of time", "Try again when it is less busy."},
+	{429, ERRCODE_CONFIGURATION_LIMIT_EXCEEDED,
+	"the remote's rate limit is reached", "Try again later."},
+	{502, ERRCODE_FDW_UNABLE_TO_ESTABLISH_CONNECTION,
+		"a proxy could not reach the remote", "Check that the remote runs."},
+	{503, ERRCODE_FDW_UNABLE_TO_ESTABLISH_CONNECTION,
+		"the remote is not available now", "Try again later."},
+	{504, ERRCODE_FDW_UNABLE_TO_ESTABLISH_CONNECTION,
+		"a proxy got no answer from the remote in time", "Check that the remote runs and is not overloaded."},
+	{-1, ERRCODE_FDW_ERROR, "the remote could not do it", NULL}
+};
+
+static const Mapping *
+find_mapping(const Mapping *mappings, int number)
+{
+	while (mappings->number != number && mappings->number != -1)
+		mappings++;
+	return mappings;
+}
+
+/* Text of unknown origin as one short line that this database can hold. */
+static char *
+plain_text(const char *text, size_t length)
+{
+	char	   *plain = iu_http_text(text, length, EXCERPT);
+	char	   *c;
+
+	for (c = plain; *c != '\0'; c++)
+		if ((unsigned char) *c < ' ' || *c == 0x7f)
+			*c = ' ';
+	return length > EXCERPT ? psprintf("%s...", plain) : plain;
+}
+
+/* The remote's own words, or the start of what it sent; NULL for nothing. */
+static const char *
+words_of_remote(const IuRemote *remote, const IuHttpAnswer *answer, const IuJson *document,
+				const char *secret)
+{
+	const char *words = document ? remote->error_text(document) : NULL;
+	size_t		length = words ? strlen(words) : 0;
+
+	if (words == NULL && answer->body.len > 0)
+	{
+		if (answer->content_type && pg_strncasecmp(answer->content_type, "text/html", 9) == 0)
+			return "(an HTML page)";
+		words = answer->body.data;
+		length = strnlen(words, answer->body.len);
+	}
+	if (words == NULL)
+		return NULL;
+	/* cutting first could leave half a secret standing */
+	if (secret != NULL && strstr(pnstrdup(words, length), secret) != NULL)
+		return "(left out: it quotes the secret)";
+	return plain_text(words, length);
+}
+
+static void
+failure_of_status(IuFailure *failure, const IuRemote *remote, const IuFetch *fetch,
+				  const IuHttpAnswer *answer, const IuJson *document, const char *secret)
+{
+	const Mapping *mapping = find_mapping(statuses, answer->status);
+	const char *words = words_of_remote(remote, answer, document, secret);
+
+	failure->sqlstate = mapping->sqlstate;
+	failure->reason = mapping->reason;
+	failure->hint = mapping->hint;
+	failure->detail = words ? psprintf("HTTP %d: %s", answer->status, words)
+		: psprintf("HTTP %d.", answer->status);
+
+	if (answer->status == 401)
+		failure->hint = psprintf("Check option \"%s\" or \"%s_file\" of the user mapping.",
+								 remote->secret_option, remote->secret_option);
+	else if (answer->status >= 300 && answer->status < 400)
+	{
+		failure->reason = "the remote redirects, and redirects are not followed";
+		failure->hint = "Give the final address in option \"url\" of the foreign server.";
+	}
+	else if (answer->status >= 200 && answer->status < 300)
+		failure->reason = "the remote did not answer the question";
+
+	/* Directus rounds down to 0 */
+	if ((answer->status == 429 || answer->status == 503) && answer->retry_after >= 0)
+		failure->hint = psprintf("Try again in %d s.", Max(answer->retry_after, 1));
+	if (remote->refine_failure)
+		remote->refine_failure(failure, fetch, answer->status, document);
+	if ((answer->status == 401 || answer->status == 403) && secret == NULL)
+		failure->hint = psprintf("Nothing was sent to identify the user: no user mapping gives option \"%s\" or \"%s_file\".",
+								 remote->secret_option, remote->secret_option);
+}
+
+void
+iu_failure_of_answer(IuFailure *failure, const IuRemote *remote, const IuFetch *fetch,
+					 const IuHttpAnswer *answer, const IuJson *document,
+					 const char *problem, const char *secret)
+{
+	if (answer->outcome != IU_HTTP_ANSWERED)
+	{
+		const Mapping *mapping = find_mapping(outcomes, answer->outcome);
+
+		failure->sqlstate = mapping->sqlstate;
+		failure->reason = mapping->reason;
+		failure->detail = answer->error;
+		failure->hint = mapping->hint;
+	}
+	else if (answer->status == 200)
+	{
+		const char *words = words_of_remote(remote, answer, NULL, secret);
+
+		failure->sqlstate = ERRCODE_FDW_ERROR;
+		failure->reason = "the answer is not usable JSON";
+		failure->detail = psprintf("HTTP 200: %s; it begins: %s",
+								   problem ? plain_text(problem, strlen(problem)) : "it is empty",
+								   words ? words : "(nothing)");
+		if (secret != NULL && strstr(failure->detail, secret) != NULL)
+			failure->detail = "HTTP 200.";
+		failure->hint = "Check that option \"url\" of the foreign server leads to the API itself, not to a page or a proxy.";
+	}
+	else
+		failure_of_status(failure, remote, fetch, answer, document, secret);
+}

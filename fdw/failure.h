@@ -1,0 +1,22 @@
+/*-------------------------------------------------------------------------
+ *
+ * failure.h
+ *	  What went wrong with a request, in words and SQLSTATE.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef IU_FAILURE_H
+#define IU_FAILURE_H
+
+#include "fdw/remote.h"
+#include "http/client.h"
+
+/*
+ * For every answer but a 200 that is JSON. problem says why a 200 was not
+ * JSON. Text that quotes the secret (may be NULL) is left out.
+ */
+extern void iu_failure_of_answer(IuFailure *failure, const IuRemote *remote, const IuFetch *fetch,
+								 const IuHttpAnswer *answer, const IuJson *document,
+								 const char *problem, const char *secret);
+
+#endif							/* IU_FAILURE_H */

@@ -1,0 +1,222 @@
+/*
+ * directus.js
+ *	  A stand-in for Directus 11.17 on PostgreSQL, for where the real one is
+ *	  not wanted (PEERS=light): items and their counts, with its tokens, shapes
+ *	  and error texts. What a real server would answer is in the tests that run
+ *	  against both.
+ *
+ *	  node directus.js [--data FILE] [--port N] [--until-stdin-closes]
+ *
+ * The data, from FILE or POST /_control/data:
+ *	  {"collections": {"documents": [{"id": 1, ...}, ...], "big": 1200},
+ *	   "tokens": {"secret-1": ["documents"], "secret-2": "*"}}
+ * A number stands for so many rows {"id": n}. A token of "*" is an admin's.
+ */
+'use strict';
+const fs = require('fs');
+const { options, serve, json, text } = require('./server.js');
+
+let data = { collections: {}, tokens: {} };
+
+function load(told) {
+  data = { collections: {}, tokens: told.tokens || {} };
+  for (const [name, rows] of Object.entries(told.collections || {}))
+    data.collections[name] = typeof rows === 'number' ? Array.from({ length: rows }, (_, i) => ({ id: i + 1 })) : rows;
+}
+
+class Refusal extends Error {
+  constructor(status, code, message, extensions = {}) {
+    super(message);
+    this.status = status;
+    this.extensions = { ...extensions, code };
+  }
+}
+const forbiddenReason = (what) => `You don't have permission to access ${what} or it does not exist. Queried in root.`;
+const forbidden = (what) => new Refusal(403, 'FORBIDDEN', forbiddenReason(what), { reason: forbiddenReason(what) });
+const hidden = () => new Refusal(403, 'FORBIDDEN', "You don't have permission to access this.");
+const invalid = (reason, kind = 'QUERY') =>
+  new Refusal(400, `INVALID_${kind}`, `Invalid ${kind.toLowerCase()}. ${reason.replace(/\.$/, '')}.`, { reason: reason.replace(/\.$/, '') });
+
+/* Which collections the request's token may read; "*" for all. */
+function granted(request, url) {
+  const header = /^Bearer (.+)$/i.exec(request.headers.authorization || '');
+  const query = url.searchParams.get('access_token');
+  if (header && query) throw invalid('The request uses more than one method for including an access token', 'PAYLOAD');
+  const token = header ? header[1] : query;
+  if (!token) return [];
+  if (!(token in data.tokens)) throw new Refusal(401, 'INVALID_CREDENTIALS', 'Invalid user credentials.');
+  return data.tokens[token];
+}
+
+function rowsOf(collection, grants) {
+  if (!(collection in data.collections) || (grants !== '*' && !grants.includes(collection)))
+    throw forbidden(`collection "${collection}"`);
+  return data.collections[collection];
+}
+
+/* a[b][c]=v as nested objects, the way Directus reads its URL. */
+function nested(params) {
+  const query = {};
+  for (const [name, value] of params) {
+    const path = name.replace(/\]/g, '').split('[');
+    let at = query;
+    path.slice(0, -1).forEach((key) => (at = at[key] = at[key] || {}));
+    const last = path[path.length - 1];
+    if (last === '') at[Object.keys(at).length] = value;
+    else at[last] = value;
+  }
+  return query;
+}
+
+const list = (value) => (value === undefined ? [] : typeof value === 'string' ? value.split(',') : Object.values(value));
+const number = (value) => (value === null || value === undefined || value === '' ? NaN : Number(value));
+
+const OPERATORS = {
+  _eq: (have, want) => have !== null && String(have) === String(want),
+  _neq: (have, want) => have !== null && String(have) !== String(want),
+  _in: (have, want) => have !== null && list(want).map(String).includes(String(have)),
+  _nin: (have, want) => have !== null && !list(want).map(String).includes(String(have)),
+  _null: (have, want) => (have === null) === (String(want) !== 'false'),
+  _nnull: (have, want) => (have !== null) === (String(want) !== 'false'),
+  _gt: (have, want) => number(have) > number(want),
+  _gte: (have, want) => number(have) >= number(want),
+  _lt: (have, want) => number(have) < number(want),
+  _lte: (have, want) => number(have) <= number(want),
+  _contains: (have, want) => have !== null && String(have).includes(want),
+  _starts_with: (have, want) => have !== null && String(have).startsWith(want),
+};
+
+function passes(row, filter, collection, fields) {
+  return Object.entries(filter).every(([key, want]) => {
+    if (key === '_and') return Object.values(want).every((part) => passes(row, part, collection, fields));
+    if (key === '_or') return Object.values(want).some((part) => passes(row, part, collection, fields));
+    if (!fields.has(key)) throw forbidden(`field "${key}" in collection "${collection}"`);
+    const have = row[key] === undefined ? null : row[key];
+    return Object.entries(want).every(([operator, value]) => {
+      if (!OPERATORS[operator]) throw invalid(`"string" field type does not contain the "${operator}" filter operator`);
+      return OPERATORS[operator](have, value);
+    });
+  });
+}
+
+function filtered(query, rows, collection) {
+  let filter = query.filter;
+  if (filter === undefined) return rows;
+  if (typeof filter === 'string') {
+    try {
+      filter = JSON.parse(filter);
+    } catch {
+      throw invalid('Invalid JSON for filter object');
+    }
+  }
+  const fields = new Set(rows.flatMap((row) => Object.keys(row)));
+  return rows.filter((row) => passes(row, filter, collection, fields));
+}
+
+function integer(query, name, fallback, least) {
+  if (query[name] === undefined) return fallback;
+  if (!/^-?\d+$/.test(query[name])) throw invalid(`"${name}" must be a number`);
+  if (Number(query[name]) < least) throw invalid(`"${name}" must be greater than or equal to ${least}`);
+  return Number(query[name]);
+}
+
+/* A count is a string, as PostgreSQL's bigint is there. */
+function aggregate(query, rows) {
+  const groups = new Map();
+  const by = list(query.groupBy);
+  if (by.length === 0) groups.set('', { key: {}, rows });
+  for (const row of by.length ? rows : []) {
+    const key = Object.fromEntries(by.map((field) => [field, row[field] === undefined ? null : row[field]]));
+    const name = JSON.stringify(key);
+    if (!groups.has(name)) groups.set(name, { key, rows: [] });
+    groups.get(name).rows.push(row);
+  }
+  return [...groups.values()].map((group) => {
+    const counted = list(query.aggregate.count);
+    if (counted.length === 0) return group.key;
+    if (counted[0] === '*') return { ...group.key, count: String(group.rows.length) };
+    const count = Object.fromEntries(counted.map((field) =>
+      [field, String(group.rows.filter((row) => row[field] !== null && row[field] !== undefined).length)]));
+    return { ...group.key, count };
+  });
+}
+
+const compare = (a, b) => (typeof a === 'number' && typeof b === 'number' ? a - b : String(a) < String(b) ? -1 : Number(a !== b));
+
+function items(query, collection, all) {
+  const rows = filtered(query, all, collection);
+  const limit = integer(query, 'limit', 100, -1);
+  const offset = integer(query, 'offset', (integer(query, 'page', 1, 1) - 1) * Math.max(limit, 0), 0);
+  const cut = (found) => found.slice(offset, limit === -1 ? undefined : offset + limit);
+  if (query.aggregate) return { data: cut(aggregate(query, rows)) };
+  const sort = list(query.sort || 'id');
+  const sorted = [...rows].sort((a, b) => {
+    for (const field of sort) {
+      const name = field.replace(/^-/, '');
+      const order = compare(a[name], b[name]) * (field.startsWith('-') ? -1 : 1);
+      if (order !== 0) return order;
+    }
+    return 0;
+  });
+  const fields = list(query.fields || '*');
+  const answer = { data: cut(sorted).map((row) => (fields.includes('*') ? row : Object.fromEntries(fields.map((f) => [f, row[f] === undefined ? null : row[f]])))) };
+  if (!query.meta) return answer;
+  const meta = {};
+  for (const name of list(query.meta)) {
+    if (name === '*' || name === 'total_count') meta.total_count = all.length;
+    if (name === '*' || name === 'filter_count') meta.filter_count = rows.length;
+  }
+  return { meta, ...answer };
+}
+
+function searched(body) {
+  let payload;
+  try {
+    payload = JSON.parse(body);
+  } catch (error) {
+    throw invalid(error.message, 'PAYLOAD');
+  }
+  for (const key of Object.keys(payload)) if (key !== 'query') throw invalid(`"${key}" is not allowed`, 'PAYLOAD');
+  return payload.query || {};
+}
+
+const described = (name) => ({ collection: name, schema: { schema: 'public', name, comment: null }, meta: { collection: name, hidden: false, singleton: false } });
+
+function answer(request, url, path, body) {
+  const grants = granted(request, url);
+  const [, route, name, key] = path.split('/').map(decodeURIComponent);
+  if (route === 'server' && name === 'health') return { status: 'ok' };
+  if (route === 'collections') {
+    if (grants !== '*') throw forbidden('collection "directus_collections"');
+    if (!name) return { data: Object.keys(data.collections).map(described) };
+    if (!(name in data.collections)) throw hidden();
+    return { data: described(name) };
+  }
+  if (route !== 'items' || !name) throw new Refusal(404, 'ROUTE_NOT_FOUND', `Route ${path} doesn't exist.`, { path });
+  if (name.startsWith('directus_')) throw hidden();
+  const rows = rowsOf(name, grants);
+  if (request.method === 'SEARCH') return items(searched(body.toString()), name, rows);
+  if (key !== undefined) {
+    const row = rows.find((candidate) => String(candidate.id) === key);
+    if (!row) throw hidden();
+    return { data: row };
+  }
+  return items(nested(url.searchParams), name, rows);
+}
+
+function handle(request, response, { url, path, body }) {
+  if (path === '/server/ping') return text(response, 200, 'pong', { 'content-type': 'text/html; charset=utf-8' });
+  try {
+    return json(response, 200, answer(request, url, path, body), { 'x-powered-by': 'Directus', 'cache-control': 'no-cache' });
+  } catch (error) {
+    if (!(error instanceof Refusal)) throw error;
+    return json(response, error.status, { errors: [{ message: error.message, extensions: error.extensions }] });
+  }
+}
+
+if (options().data) load(JSON.parse(fs.readFileSync(options().data, 'utf8')));
+serve(handle, (name, told) => {
+  if (name !== 'data') return undefined;
+  load(told);
+  return { ok: true };
+});

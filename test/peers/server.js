@@ -1,0 +1,170 @@
+/*
+ * server.js
+ *	  What the stand-ins share: an HTTP server on a loopback port of its own,
+ *	  that keeps what arrived, and can be told to misbehave.
+ *
+ * Its first line on stdout is its URL. Control, on every stand-in:
+ *	  GET    /_control/requests   what arrived, in order (?path=/x for one path)
+ *	  DELETE /_control/requests   forgets it
+ *	  POST   /_control/fault      {"path", "method", "times", ...}: the next `times`
+ *	                              (without it: all) requests to that path (a trailing *
+ *	                              stands for anything) are answered as told:
+ *	                                status, headers, body   that answer
+ *	                                delay_ms                after a while
+ *	                                action                  hang | close | cut | garbage |
+ *	                                                        huge | drip, see misbehave()
+ *	  DELETE /_control/fault      behaves again
+ * With --until-stdin-closes it ends when whoever started it does.
+ */
+'use strict';
+const http = require('http');
+
+const HUGE = 200 * 1024 * 1024;
+const wallclock = BigInt(Date.now()) * 1000000n - process.hrtime.bigint();
+const now = () => (wallclock + process.hrtime.bigint()).toString();
+
+/* --name value pairs; a name without a value is true. */
+function options() {
+  const found = {};
+  const words = process.argv.slice(2);
+  for (let i = 0; i < words.length; i++) {
+    const name = words[i].replace(/^--/, '');
+    found[name] = words[i + 1] === undefined || words[i + 1].startsWith('--') ? true : words[++i];
+  }
+  return found;
+}
+
+function read(request) {
+  return new Promise((resolve, reject) => {
+    const parts = [];
+    request.on('data', (part) => parts.push(part));
+    request.on('end', () => resolve(Buffer.concat(parts)));
+    request.on('error', reject);
+  });
+}
+
+function json(response, status, value, headers = {}) {
+  const body = typeof value === 'string' ? value : JSON.stringify(value);
+  response.writeHead(status, { 'content-type': 'application/json; charset=utf-8', 'content-length': Buffer.byteLength(body), ...headers });
+  response.end(body);
+}
+
+function text(response, status, body, headers = {}) {
+  response.writeHead(status, { 'content-type': 'text/plain; charset=utf-8', 'content-length': Buffer.byteLength(body), ...headers });
+  response.end(body);
+}
+
+/* The ways in which a peer fails that are not an HTTP answer. */
+function misbehave(action, request, response) {
+  const socket = request.socket;
+  switch (action) {
+    case 'hang': /* takes the request, never answers */
+      return;
+    case 'close': /* ends the connection without a byte */
+      socket.destroy();
+      return;
+    case 'cut': /* promises more than it sends */
+      response.writeHead(200, { 'content-type': 'application/json', 'content-length': 1000 });
+      response.write('{"result":', () => socket.destroy());
+      return;
+    case 'garbage': /* what comes is not HTTP */
+      socket.end('\x16\x03\x01 this is not HTTP\r\n\r\n\x00\xff\xfe');
+      return;
+    case 'drip': { /* a byte a second, for ever */
+      response.writeHead(200, { 'content-type': 'application/json' });
+      const timer = setInterval(() => response.write(' '), 1000);
+      response.on('close', () => clearInterval(timer));
+      return;
+    }
+    case 'huge': { /* 200 MB */
+      response.writeHead(200, { 'content-type': 'application/octet-stream' });
+      const block = Buffer.alloc(1024 * 1024, 'x');
+      let left = HUGE;
+      const more = () => {
+        while (left > 0) {
+          left -= block.length;
+          if (!response.write(block)) return response.once('drain', more);
+        }
+        response.end();
+      };
+      response.on('error', () => {});
+      return more();
+    }
+    default:
+      text(response, 500, `unknown action "${action}"`);
+  }
+}
+
+const matches = (rule, method, path) =>
+  (!rule.method || rule.method === method) &&
+  (!rule.path || rule.path === path || (rule.path.endsWith('*') && path.startsWith(rule.path.slice(0, -1))));
+
+/*
+ * handle(request, response, {url, path, body, entry}) answers; entry is what
+ * /_control/requests will show of this request. control(name, body), if given,
+ * carries out further POST /_control/name and returns what to answer.
+ */
+function serve(handle, control = () => undefined) {
+  const seen = [];
+  let faults = [];
+
+  function controlled(request, response, url, body) {
+    const name = url.pathname.slice('/_control/'.length);
+    const verb = `${request.method} ${name}`;
+    if (verb === 'GET requests') {
+      const path = url.searchParams.get('path');
+      return json(response, 200, path === null ? seen : seen.filter((entry) => entry.path === path));
+    }
+    if (verb === 'DELETE requests') seen.length = 0;
+    else if (verb === 'POST fault') faults.push(JSON.parse(body));
+    else if (verb === 'DELETE fault') faults = [];
+    else {
+      const answer = request.method === 'POST' ? control(name, JSON.parse(body)) : undefined;
+      if (answer === undefined) return text(response, 404, `no control "${verb}"\n`);
+      return json(response, 200, answer);
+    }
+    return json(response, 200, { ok: true });
+  }
+
+  const server = http.createServer(async (request, response) => {
+    const url = new URL(request.url, 'http://127.0.0.1');
+    let body;
+    try {
+      body = await read(request);
+      if (url.pathname.startsWith('/_control/')) return controlled(request, response, url, body.toString());
+    } catch (error) {
+      return response.headersSent ? undefined : text(response, 400, `${error.message}\n`);
+    }
+    const entry = { number: seen.length + 1, time_ns: now(), method: request.method, path: url.pathname,
+      query: url.search, headers: request.headers, body: body.toString() };
+    seen.push(entry);
+    const fault = faults.find((rule) => matches(rule, request.method, url.pathname));
+    if (fault) {
+      if (fault.times !== undefined && --fault.times <= 0) faults.splice(faults.indexOf(fault), 1);
+      entry.fault = fault.action || fault.status || 'delay';
+      if (fault.delay_ms) await new Promise((resolve) => setTimeout(resolve, fault.delay_ms));
+      if (fault.action) return misbehave(fault.action, request, response);
+      if (fault.status) {
+        const answer = fault.body === undefined ? '' : fault.body;
+        return (typeof answer === 'string' ? text : json)(response, fault.status, answer, fault.headers || {});
+      }
+    }
+    try {
+      await handle(request, response, { url, path: url.pathname, body, entry });
+    } catch (error) {
+      process.stderr.write(`${error.stack}\n`);
+      if (!response.headersSent) text(response, 500, 'the stand-in failed: see its stderr\n');
+    }
+  });
+  server.keepAliveTimeout = 5000;
+  server.listen(Number(options().port || 0), '127.0.0.1', () => {
+    process.stdout.write(`http://127.0.0.1:${server.address().port}\n`);
+  });
+  const stop = () => process.exit(0);
+  process.on('SIGTERM', stop);
+  process.on('SIGINT', stop);
+  if (options()['until-stdin-closes']) process.stdin.on('end', stop).on('error', stop).resume();
+  return server;
+}
+
+module.exports = { options, serve, json, text, misbehave };

@@ -1,0 +1,202 @@
+-- The wrappers as far as they go without network: options, columns, plans.
+\ir setup.psql
+SELECT no_plan();
+
+-- The whole error as one line, or "no error".
+CREATE FUNCTION pg_temp.error_of(statement text) RETURNS text LANGUAGE plpgsql AS $$
+DECLARE
+  v_message text; v_detail text; v_hint text;
+BEGIN
+  EXECUTE statement;
+  RETURN 'no error';
+EXCEPTION WHEN OTHERS THEN
+  GET STACKED DIAGNOSTICS v_message = MESSAGE_TEXT, v_detail = PG_EXCEPTION_DETAIL, v_hint = PG_EXCEPTION_HINT;
+  RETURN concat_ws(' | ', SQLSTATE, v_message, nullif(v_detail, ''), nullif(v_hint, ''));
+END $$;
+
+CREATE FUNCTION pg_temp.plan_of(statement text) RETURNS SETOF text LANGUAGE plpgsql AS $$
+BEGIN
+  RETURN QUERY EXECUTE 'EXPLAIN (COSTS off) ' || statement;
+END $$;
+-- The lines about the remote, without indentation.
+CREATE FUNCTION pg_temp.remote_of(statement text) RETURNS text LANGUAGE sql AS $$
+  SELECT string_agg(btrim(line), E'\n') FROM pg_temp.plan_of(statement) line WHERE line ~ 'Remote'
+$$;
+
+-- ---- servers
+
+SELECT matches(pg_temp.error_of(format('CREATE SERVER bad FOREIGN DATA WRAPPER qdrant_fdw OPTIONS (url %L)', url)),
+               '^HV024 \| invalid value for option "url" \| .*' || detail, 'url refused: ' || left(url, 30))
+  FROM (VALUES
+    ('', 'does not begin with'), ('ftp://h', 'does not begin with'), ('localhost:6333', 'does not begin with'),
+    ('http://', 'names no host'), ('http://:80', 'names no host'), ('http:///x', 'names no host'),
+    ('http://h:', 'port'), ('http://h:0', 'port'), ('http://h:65536', 'port'), ('http://h:8x', 'port'),
+    ('http://h:123456789', 'port'), ('http://h i', 'space'), (E'http://h\n', 'space'), ('http://hé', 'space'),
+    ('http://h?x=1', 'query'), ('http://h#x', 'fragment'), ('http://[::1', 'IPv6'), ('http://[zz]', 'IPv6'),
+    ('http://h/../x', 'dot'), ('http://h%41', 'host name'), ('http://' || repeat('h', 2000), 'too long')) v (url, detail);
+SELECT alike(pg_temp.error_of($$CREATE SERVER bad FOREIGN DATA WRAPPER directus_fdw OPTIONS (url 'https://me:hunter2@h')$$),
+             'HV024%user part%', 'a user part is refused');
+SELECT unalike(pg_temp.error_of($$CREATE SERVER bad FOREIGN DATA WRAPPER directus_fdw OPTIONS (url 'https://me:hunter2@h')$$),
+               '%hunter2%', 'and not quoted');
+SELECT is(pg_temp.error_of(format('CREATE SERVER %I FOREIGN DATA WRAPPER directus_fdw OPTIONS (url %L)', url, url)),
+          'no error', 'url taken: ' || url)
+  FROM (VALUES ('http://127.0.0.1:8055'), ('https://cms.example.org/api/'), ('HTTPS://h'), ('http://[::1]:80'), ('http://my_host-1.local')) v (url);
+SELECT is(pg_temp.error_of('CREATE SERVER bad FOREIGN DATA WRAPPER qdrant_fdw'),
+          'HV002 | option "url" of the foreign server is missing', 'url is required');
+SELECT is(pg_temp.error_of($$CREATE SERVER bad FOREIGN DATA WRAPPER qdrant_fdw OPTIONS (url 'http://h', host 'x')$$),
+          'HV00D | invalid option "host" | Valid options in this context: url, timeout_ms, connections, on_error.', 'unknown server option');
+
+SELECT is(pg_temp.error_of(format('CREATE SERVER bad FOREIGN DATA WRAPPER qdrant_fdw OPTIONS (url %L, timeout_ms %L)', 'http://h', value)),
+          format('HV024 | invalid value for option "timeout_ms" | "%s" is not a whole number from 1 to 3600000.', value), 'timeout_ms: ' || value)
+  FROM (VALUES ('0'), ('-1'), ('3600001'), ('1s'), (''), (' 5'), ('+5'), ('5.5'), ('99999999999999999999')) v (value);
+SELECT alike(pg_temp.error_of($$CREATE SERVER bad FOREIGN DATA WRAPPER qdrant_fdw OPTIONS (url 'http://h', connections '129')$$),
+             'HV024%1 to 128%', 'connections: 129');
+SELECT is(pg_temp.error_of($$CREATE SERVER bad FOREIGN DATA WRAPPER qdrant_fdw OPTIONS (url 'http://h', on_error 'NULL')$$),
+          'HV024 | invalid value for option "on_error" | "NULL" is not allowed here. | Allowed values: error, null.', 'on_error: NULL in capitals');
+
+-- 127.0.0.1:1 is in no list: whoever tried to reach it would be refused
+CREATE SERVER q FOREIGN DATA WRAPPER qdrant_fdw OPTIONS (url 'http://127.0.0.1:1', timeout_ms '1000', connections '4', on_error 'error');
+CREATE SERVER d FOREIGN DATA WRAPPER directus_fdw OPTIONS (url 'http://127.0.0.1:1/');
+SELECT alike(pg_temp.error_of('ALTER SERVER q OPTIONS (DROP url)'), 'HV002%', 'url cannot be dropped');
+SELECT alike(pg_temp.error_of('ALTER FOREIGN DATA WRAPPER qdrant_fdw OPTIONS (ADD url ''http://h'')'),
+             'HV00D%There are no valid options in this context.', 'a wrapper has no options');
+
+-- ---- user mappings
+
+SELECT is(pg_temp.error_of($$CREATE USER MAPPING FOR PUBLIC SERVER q OPTIONS (token 'x')$$),
+          'HV00D | invalid option "token" | Valid options in this context: api_key, api_key_file.', 'Qdrant has keys');
+SELECT is(pg_temp.error_of($$CREATE USER MAPPING FOR PUBLIC SERVER d OPTIONS (api_key 'x')$$),
+          'HV00D | invalid option "api_key" | Valid options in this context: token, token_file.', 'Directus has tokens');
+SELECT ok(e LIKE 'HV024 | invalid value for option "token" |%' AND e !~ 'hunter2', 'a token that is none is refused and not quoted: ' || e)
+  FROM (VALUES (''), ('hunter2 x'), (E'hunter2\r\nX-Evil: 1'), ('hunter2é'), ('hunter2' || repeat('x', 9000))) v (value),
+       pg_temp.error_of(format('CREATE USER MAPPING FOR PUBLIC SERVER d OPTIONS (token %L)', value)) e;
+SELECT alike(pg_temp.error_of($$CREATE USER MAPPING FOR PUBLIC SERVER d OPTIONS (token_file 'relative')$$),
+             'HV024%absolute%', 'a file needs its whole path');
+SELECT is(pg_temp.error_of($$CREATE USER MAPPING FOR PUBLIC SERVER d OPTIONS (token 'x', token_file '/x')$$),
+          'HV00D | options "token" and "token_file" exclude each other', 'one secret, not two');
+SELECT is(pg_temp.error_of($$CREATE USER MAPPING FOR PUBLIC SERVER d OPTIONS (token_file '/nowhere/token')$$),
+          'no error', 'a superuser may name a file');
+
+CREATE ROLE fdw_test_user;
+CREATE ROLE fdw_test_file_reader;
+GRANT pg_read_server_files TO fdw_test_file_reader;
+GRANT USAGE ON FOREIGN SERVER d TO fdw_test_user, fdw_test_file_reader;
+SET ROLE fdw_test_user;
+SELECT alike(pg_temp.error_of($$CREATE USER MAPPING FOR fdw_test_user SERVER d OPTIONS (token_file '/etc/passwd')$$),
+             '42501 | permission denied to set option "token_file"%pg_read_server_files%', 'others may not name a file');
+SELECT is(pg_temp.error_of($$CREATE USER MAPPING FOR fdw_test_user SERVER d OPTIONS (token 'mine')$$), 'no error', 'but may give their token');
+SELECT alike(pg_temp.error_of($$ALTER USER MAPPING FOR fdw_test_user SERVER d OPTIONS (DROP token, ADD token_file '/etc/passwd')$$),
+             '42501%', 'nor by ALTER');
+SELECT alike(pg_temp.error_of($$CREATE SERVER mine FOREIGN DATA WRAPPER directus_fdw OPTIONS (url 'http://h')$$),
+             '42501%foreign-data wrapper%', 'the wrapper is not for everybody');
+SELECT alike(pg_temp.error_of($$CREATE USER MAPPING FOR fdw_test_user SERVER q OPTIONS (api_key 'x')$$),
+             '42501%foreign server%', 'nor is a server');
+SET ROLE fdw_test_file_reader;
+SELECT is(pg_temp.error_of($$CREATE USER MAPPING FOR fdw_test_file_reader SERVER d OPTIONS (token_file '/etc/passwd')$$),
+          'no error', 'a member of pg_read_server_files may name one');
+RESET ROLE;
+
+-- ---- foreign tables
+
+SELECT is(pg_temp.error_of('CREATE FOREIGN TABLE t (collection text) SERVER q'),
+          'HV002 | option "resource" of the foreign table is missing', 'resource is required');
+SELECT is(pg_temp.error_of($$CREATE FOREIGN TABLE t (collection text) SERVER q OPTIONS (resource 'points')$$),
+          'HV024 | invalid value for option "resource" | "points" is not allowed here. | Allowed values: collections.', 'an unknown resource');
+SELECT is(pg_temp.error_of($$CREATE FOREIGN TABLE t (collection text) SERVER q OPTIONS (object 'collections')$$),
+          'HV00D | invalid option "object" | Valid options in this context: resource, on_error.', 'unknown table option');
+SELECT alike(pg_temp.error_of($$CREATE FOREIGN TABLE t (collection text OPTIONS (name 'x')) SERVER q OPTIONS (resource 'collections')$$),
+             'HV00D%no valid options%', 'a column has no options');
+
+CREATE SCHEMA fdw_test_q;
+CREATE SCHEMA fdw_test_d;
+IMPORT FOREIGN SCHEMA whatever FROM SERVER q INTO fdw_test_q;
+IMPORT FOREIGN SCHEMA "any other" LIMIT TO (collections) FROM SERVER d INTO fdw_test_d;
+SELECT columns_are('fdw_test_q', 'collections', ARRAY['collection', 'points', 'error']);
+SELECT columns_are('fdw_test_d', 'collections', ARRAY['collection', 'items', 'error']);
+SELECT col_type_is('fdw_test_d', 'collections', 'items', 'bigint', 'items is bigint');
+SELECT alike(pg_temp.error_of($$IMPORT FOREIGN SCHEMA x FROM SERVER d INTO public OPTIONS (nonsense 'x')$$), 'HV00D%', 'no import options');
+
+CREATE FOREIGN TABLE unknown_column (collection text, points bigint) SERVER d OPTIONS (resource 'collections');
+SELECT is(pg_temp.error_of('SELECT * FROM unknown_column'),
+          'HV007 | column "points" of foreign table "unknown_column" is none that resource "collections" of Directus has | Known columns: collection text, items bigint, error text.',
+          'an unknown column, with the known ones');
+CREATE FOREIGN TABLE wrong_type (collection text, points integer) SERVER q OPTIONS (resource 'collections');
+SELECT is(pg_temp.error_of('SELECT * FROM wrong_type'),
+          'HV004 | column "points" of foreign table "wrong_type" has type integer and must have type bigint', 'a wrong type');
+CREATE FOREIGN TABLE no_column () SERVER q OPTIONS (resource 'collections');
+SELECT is(pg_temp.remote_of('SELECT FROM no_column'), 'Remote Request: GET /collections', 'a table without columns');
+CREATE FOREIGN TABLE some_columns (gone integer, error text, collection text) SERVER q OPTIONS (resource 'collections', on_error 'null');
+ALTER FOREIGN TABLE some_columns DROP COLUMN gone;
+SELECT is(pg_temp.error_of('EXPLAIN SELECT * FROM some_columns'), 'no error', 'a subset in another order, one dropped');
+
+SELECT alike(pg_temp.error_of($$INSERT INTO fdw_test_d.collections VALUES ('x')$$), '%cannot insert into foreign table%', 'no INSERT');
+
+-- ---- plans, without network
+
+SELECT is(pg_temp.remote_of($$SELECT collection, items FROM fdw_test_d.collections WHERE collection = 'x'$$),
+          E'Remote Request: GET /items/{collection}?aggregate[count]=*\nRemote Keys: x', 'Directus, one collection');
+SELECT is(pg_temp.remote_of($$SELECT collection, points FROM fdw_test_q.collections WHERE collection = 'x'$$),
+          E'Remote Request: POST /collections/{collection}/points/count {"exact":true}\nRemote Keys: x', 'Qdrant, one collection');
+SELECT is(pg_temp.remote_of($$SELECT * FROM fdw_test_q.collections WHERE 'x' = collection$$),
+          E'Remote Request: POST /collections/{collection}/points/count {"exact":true}\nRemote Keys: x', 'the other way round');
+SELECT is(pg_temp.remote_of($$SELECT * FROM fdw_test_d.collections WHERE collection IN ('b', 'a', 'b', NULL)$$),
+          E'Remote Request: GET /items/{collection}?aggregate[count]=*\nRemote Keys: a, b', 'IN, each once, NULL never');
+SELECT is(pg_temp.remote_of($$SELECT * FROM fdw_test_d.collections WHERE collection = ANY ('{b,a}')$$),
+          E'Remote Request: GET /items/{collection}?aggregate[count]=*\nRemote Keys: a, b', 'ANY');
+SELECT is(pg_temp.remote_of($$SELECT * FROM fdw_test_d.collections WHERE collection = 'a' OR collection IN ('b', 'c')$$),
+          E'Remote Request: GET /items/{collection}?aggregate[count]=*\nRemote Keys: a, b, c', 'OR');
+SELECT is(pg_temp.remote_of($$SELECT * FROM fdw_test_d.collections WHERE collection IN ('a', 'b') AND collection = 'a'$$),
+          E'Remote Request: GET /items/{collection}?aggregate[count]=*\nRemote Keys: a', 'the clause that leaves the fewest');
+SELECT is(pg_temp.remote_of(format('SELECT * FROM fdw_test_d.collections WHERE collection = ANY (%L)', (SELECT array_agg('c' || n) FROM generate_series(10, 25) n))),
+          E'Remote Request: GET /items/{collection}?aggregate[count]=*\nRemote Keys: c10, c11, c12, c13, c14, c15, c16, c17, c18, c19, and 6 more', 'many');
+SELECT is(pg_temp.remote_of('SELECT * FROM fdw_test_d.collections'),
+          'Remote Request: GET /collections, GET /items/{collection}?aggregate[count]=*', 'all');
+SELECT is(pg_temp.remote_of($$SELECT collection FROM fdw_test_d.collections WHERE collection ~ '^x'$$),
+          'Remote Request: GET /collections', 'all, names only');
+SELECT is(pg_temp.remote_of($$SELECT * FROM fdw_test_q.collections WHERE collection = 'x' OR points = 3$$),
+          'Remote Request: GET /collections, POST /collections/{collection}/points/count {"exact":true}', 'an OR with something else');
+SELECT is(pg_temp.remote_of($$SELECT * FROM fdw_test_q.collections WHERE collection <> ALL ('{x}')$$),
+          'Remote Request: GET /collections, POST /collections/{collection}/points/count {"exact":true}', 'NOT IN');
+SELECT is(pg_temp.remote_of($$SELECT * FROM fdw_test_q.collections WHERE collection = clock_timestamp()::text$$),
+          'Remote Request: GET /collections, POST /collections/{collection}/points/count {"exact":true}', 'a volatile value');
+SELECT is(pg_temp.remote_of($$SELECT * FROM fdw_test_q.collections WHERE collection = (SELECT max(x) FROM (VALUES ('a'), ('b')) v (x))$$),
+          E'Remote Request: POST /collections/{collection}/points/count {"exact":true}\nRemote Keys: (known at execution)', 'a subselect');
+SELECT ok((SELECT bool_or(line ~ 'Filter: \(collection = ''x''::text\)') FROM pg_temp.plan_of($$SELECT * FROM fdw_test_q.collections WHERE collection = 'x'$$) line),
+          'what was pushed is checked again');
+CREATE COLLATION fdw_test_ci (provider = icu, locale = 'und-u-ks-level2', deterministic = false);
+SELECT is(pg_temp.remote_of($$SELECT * FROM fdw_test_q.collections WHERE collection = 'X' COLLATE fdw_test_ci$$),
+          'Remote Request: GET /collections, POST /collections/{collection}/points/count {"exact":true}', 'an equality that is not the remote''s');
+
+-- ---- what needs no network, and what is refused before any
+
+SELECT is_empty('SELECT * FROM fdw_test_d.collections WHERE collection = NULL', 'NULL matches nothing');
+SELECT is_empty('SELECT * FROM fdw_test_d.collections WHERE collection = ANY (NULL::text[])', 'a NULL array neither');
+SELECT is_empty('SELECT * FROM fdw_test_d.collections WHERE collection = ANY (''{}'')', 'nor an empty one');
+SELECT is_empty('SELECT * FROM fdw_test_q.collections WHERE collection IN (NULL, NULL)', 'nor one of NULLs');
+PREPARE by_name(text) AS SELECT * FROM fdw_test_d.collections WHERE collection = $1;
+SELECT is_empty('EXECUTE by_name(NULL)', 'nor a NULL parameter');
+SELECT is(pg_temp.error_of(format('SELECT * FROM fdw_test_%s.collections WHERE collection = %L', s, name)),
+          format('42602 | could not read collection "%s" of foreign server "%s": %s', name, s, reason), 'an impossible name')
+  FROM (VALUES ('q', '', 'a collection''s name is not empty'), ('q', 'a/b', 'a collection''s name holds no slash'),
+               ('d', 'a/b', 'a collection''s name holds no slash'), ('d', '..', 'a collection of this name cannot be addressed'),
+               ('d', 'directus_settings', 'Directus does not count this system collection')) v (s, name, reason);
+SELECT results_eq($$SELECT collection, error FROM some_columns WHERE collection = 'a/b'$$,
+                  $$VALUES ('a/b'::text, 'a collection''s name holds no slash'::text)$$, 'or a row that says so');
+
+-- the mapping's file is not there
+SELECT ok(e ~ '^58P01 \| could not read the file that option "token_file" of the user mapping names' AND e !~ '/nowhere',
+          'a file that is missing, and its name is for the log')
+  FROM pg_temp.error_of($$SELECT * FROM fdw_test_d.collections WHERE collection = 'x'$$) e;
+DROP USER MAPPING FOR PUBLIC SERVER d;
+-- HV00L: no network was involved
+SELECT alike(pg_temp.error_of(format('SELECT * FROM fdw_test_%s.collections WHERE collection = ''x''', s)),
+             format('HV00L | could not read collection "x" of foreign server "%s": its origin is not allowed | %%iu_core.allowed_origins%%', s), 'an origin that is not allowed')
+  FROM (VALUES ('q'), ('d')) v (s);
+SELECT alike(pg_temp.error_of('SELECT * FROM fdw_test_q.collections'),
+             'HV00L | could not list the collections of foreign server "q": its origin is not allowed%', 'nor for the list');
+SELECT results_eq($$SELECT collection, error LIKE 'its origin is not allowed: %' FROM some_columns WHERE collection IN ('b', 'a') ORDER BY 1$$,
+                  $$VALUES ('a'::text, true), ('b', true)$$, 'or rows that say so');
+SELECT alike(pg_temp.error_of('SELECT count(*) FROM some_columns'), 'HV00L%', 'a list that failed has no rows to count');
+
+SELECT * FROM finish();
+ROLLBACK;

@@ -1,0 +1,70 @@
+# The stand-ins of test/peers: that the tests' other half does what it is taken for.
+use strict;
+use warnings;
+use Digest::SHA qw(hmac_sha256);
+use IU::Peer;
+use MIME::Base64 qw(decode_base64 encode_base64);
+use Test::More;
+
+my $receiver = IU::Peer->start('receiver');
+my $body     = '{"a": "\u00fc"}';
+my $secret   = 'MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw';
+$receiver->control('secret', { path => '/hook', secrets => ["whsec_$secret"] });
+
+sub post
+{
+	my ($path, $headers) = @_;
+	return HTTP::Tiny->new(timeout => 2, max_redirect => 0)
+	  ->request('POST', $receiver->url . $path, { content => $body, headers => $headers // {} });
+}
+
+# a signature as the Standard Webhooks define it, made here independently
+my $now       = time;
+my $signature = 'v1,' . encode_base64(hmac_sha256("msg_1.$now.$body", decode_base64($secret)), '');
+my %signed    = ('webhook-id' => 'msg_1', 'webhook-timestamp' => $now, 'webhook-signature' => "v1,AAAA $signature");
+is(post('/hook', \%signed)->{status}, 204, 'the receiver takes a webhook');
+post('/hook', { %signed, 'webhook-id' => 'msg_2' });
+post('/hook', { %signed, 'webhook-timestamp' => $now - 301 });
+post('/hook');
+is_deeply([ map { $_->{signature} } $receiver->requests('/hook') ], [qw(valid invalid invalid missing)], 'and tells a good signature from the rest');
+
+is(post('/status/410')->{status}, 410, 'it answers as the path says');
+is(post('/status/429/30')->{headers}{'retry-after'}, 30, 'with Retry-After');
+is(post('/redirect')->{status}, 302, 'with a redirect');
+is(post('/close')->{status}, 599, 'it closes');
+is(post('/garbage')->{status}, 599, 'it talks garbage');
+is(post('/cut')->{status}, 599, 'it cuts its answer short');
+is(post('/hang')->{status}, 599, 'it hangs');
+$receiver->fault({ path => '/flaky', status => 503, times => 2 });
+is_deeply([ map { post('/flaky')->{status} } 1 .. 3 ], [ 503, 503, 204 ], 'a fault ends after so many times');
+
+my $qdrant = IU::Peer->start('qdrant', '--api-key', 'k');
+my $key    = { 'api-key' => 'k' };
+$qdrant->call('PUT', '/collections/c', { vectors => { size => 2, distance => 'Dot' } }, $key);
+$qdrant->call('PUT', '/collections/c/points', { points => [ map { { id => $_, payload => { n => $_ % 3 }, vector => [ 0, 1 ] } } 1 .. 30 ] }, $key);
+is($qdrant->call('POST', '/collections/c/points/count', {}, $key)->{result}{count}, 30, 'qdrant counts');
+is($qdrant->call('POST', '/collections/c/points/count', { filter => { must => [ { key => 'n', match => { value => 1 } } ] } }, $key)->{result}{count}, 10, 'with a filter');
+my $page = $qdrant->call('POST', '/collections/c/points/scroll', { limit => 20, offset => 11 }, $key)->{result};
+is_deeply([ scalar @{ $page->{points} }, $page->{next_page_offset} ], [ 20, undef ], 'a full last page ends a scroll');
+eval { $qdrant->call('GET', '/collections/nope', undef, $key) };
+like($@, qr/404 .*Not found: Collection `nope` doesn't exist!/, 'an unknown collection is 404');
+eval { $qdrant->call('GET', '/collections') };
+like($@, qr/401 Must provide an API key/, 'a missing key is 401, as plain text');
+
+# the same questions to Directus, the real one or the stand-in, whichever this run has
+SKIP:
+{
+	skip 'no Directus', 4 unless $ENV{DIRECTUS_URL};
+	my $ask = sub {
+		my ($path, $token) = @_;
+		my $answer = HTTP::Tiny->new->get("$ENV{DIRECTUS_URL}$path", { headers => { authorization => "Bearer $token" } });
+		return "$answer->{status} $answer->{content}";
+	};
+	my $token = $ENV{DIRECTUS_TOKEN};
+	is($ask->('/items/iu_documents?aggregate[count]=*', $token), '200 {"data":[{"count":"163"}]}', 'directus counts');
+	is($ask->('/items/iu_documents?aggregate[count]=*&filter[category][_eq]=alpha', $token), '200 {"data":[{"count":"40"}]}', 'with a filter');
+	like($ask->('/items/iu_nosuch?aggregate[count]=*', $token), qr/^403 .*"code":"FORBIDDEN"/, 'an unknown collection is 403');
+	like($ask->('/items/iu_documents', 'wrong'), qr/^401 .*"code":"INVALID_CREDENTIALS"/, 'a wrong token is 401');
+}
+
+done_testing();
