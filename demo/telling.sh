@@ -11,19 +11,31 @@ part() { printf '\n%s%s%s\n' "$BOLD" "$*" "$PLAIN"; }
 seconds_since() { awk -v a="$1" -v b="$EPOCHREALTIME" 'BEGIN { printf "%.1f", b - a }'; }
 
 # step WHAT COMMAND...: runs it in this shell, shows how long it took and what
-# it printed last. A failure ends the demo.
+# it printed last. Whatever fails in it ends the demo, see ended.
+STEP=''
 step() {
-	local what=$1 from=$EPOCHREALTIME
+	local from=$EPOCHREALTIME
+	STEP=$1
 	shift
-	printf '  %-56s' "$what"
-	if ! "$@" >"$D.step" 2>&1 9>&-; then
-		printf 'FAILED\n\n' && sed 's/^/    /' "$D.step" >&2
-		rm -f "$D.step"
-		die "the demo stops here: could not $what" "logs are in $D; make demo-stop removes it"
-	fi
+	printf '  %-58s' "$STEP"
+	"$@" >"$D.step" 2>&1
 	printf '%5s s  %s\n' "$(seconds_since "$from")" "$(grep . "$D.step" | tail -1 || true)"
+	STEP=''
+}
+
+exec 3>&1
+ended() {
+	local rc=$?
+	if [ -n "$STEP" ]; then
+		printf 'FAILED\n\n' >&3
+		sed 's/^/    /' "$D.step" >&3
+	fi
+	[ $rc = 0 ] || [ $broken -gt 0 ] || printf '\nThe demo stopped here%s.\n' "${STEP:+: could not $STEP}" >&3
+	[ $rc = 0 ] || printf 'Logs are in %s; make demo-stop ends and removes it.\n' "$D" >&3
 	rm -f "$D.step"
 }
+trap ended EXIT
+trap 'exit 130' INT TERM
 
 # expect WHAT IS SHOULD_BE
 expect() {

@@ -7,6 +7,7 @@
 # shellcheck shell=bash
 set -euo pipefail
 umask 022
+exec 3>&- 9>&- # a caller's output and lock, which nothing started here may hold on to
 
 SRC=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 
@@ -95,7 +96,7 @@ copy_tree() {
 start_peer() {
 	local folder=$1 name=$2
 	shift 2
-	(as_pg setsid node "$folder/$name.js" "$@" >"$folder/$name.url" 2>"$folder/$name.log" </dev/null 8>&- 9>&- &)
+	(as_pg setsid node "$folder/$name.js" "$@" >"$folder/$name.url" 2>"$folder/$name.log" </dev/null 3>&- 8>&- 9>&- &)
 	for _ in $(seq 100); do
 		[ ! -s "$folder/$name.url" ] || return 0
 		sleep 0.05
