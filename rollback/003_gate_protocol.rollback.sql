@@ -1,0 +1,51 @@
+-- Undoes 003. Refuses while a gate is open: nothing would be left to close it.
+
+SELECT public.fn_iu_rollback_guard();
+DO $guard$
+DECLARE
+  v_left text;
+BEGIN
+  SELECT string_agg(r.gate_key, ', ' ORDER BY r.gate_key) INTO v_left
+    FROM public.iu_gate_registry r WHERE r.migration <> 3;
+  IF v_left IS NOT NULL THEN
+    RAISE object_in_use USING
+      MESSAGE = 'rollback refused: gates of later migrations are still registered',
+      DETAIL = format('Gates: %s.', v_left);
+  END IF;
+END
+$guard$;
+SELECT iu_core.guard_rows('public.iu_gate_transition');
+SELECT iu_core.guard_rows('public.dot_iu_command_run',
+  $$command_name IN ('dot_iu_gate_open', 'dot_iu_gate_close', 'dot_iu_gate_watchdog', 'dot_iu_gate_verify_closed')$$);
+
+ALTER TABLE public.dot_iu_command_run DISABLE TRIGGER trg_dot_iu_command_run_append_only;
+DELETE FROM public.dot_iu_command_run
+ WHERE command_name IN ('dot_iu_gate_open', 'dot_iu_gate_close', 'dot_iu_gate_watchdog', 'dot_iu_gate_verify_closed');
+ALTER TABLE public.dot_iu_command_run ENABLE ALWAYS TRIGGER trg_dot_iu_command_run_append_only;
+DELETE FROM public.dot_iu_command_catalog
+ WHERE command_name IN ('dot_iu_gate_open', 'dot_iu_gate_close', 'dot_iu_gate_watchdog', 'dot_iu_gate_verify_closed');
+SELECT public.fn_iu_gate_unregister(3);
+
+DROP FUNCTION public.fn_iu_vector_sync_enabled();
+DROP FUNCTION public.fn_dot_iu_operator_runtime_enabled();
+DROP FUNCTION public.fn_iu_composer_enabled();
+DROP FUNCTION public.fn_iu_delivery_enabled();
+DROP FUNCTION public.fn_iu_structure_ops_enabled();
+DROP FUNCTION public.fn_iu_rollback_guard();
+DROP FUNCTION public.fn_iu_gate_unregister(integer);
+DROP FUNCTION public.fn_iu_gate_register(integer, text, text, text);
+DROP FUNCTION public.fn_iu_gate_watchdog(text);
+DROP FUNCTION public.fn_iu_gate_close_expired(text, text);
+DROP FUNCTION public.fn_iu_gate_blocker(text);
+DROP FUNCTION public.fn_iu_gate_expiring();
+DROP FUNCTION public.fn_iu_gate_close(text, text, text);
+DROP FUNCTION public.fn_iu_gate_open(text, uuid, text, text, integer);
+DROP FUNCTION public.fn_iu_gate_verify_closed(text);
+DROP FUNCTION public.fn_iu_gate_snapshot();
+DROP VIEW public.v_iu_gate;
+DROP TRIGGER trg_dot_config_gate_changed ON public.dot_config;
+DROP TABLE public.iu_gate_transition;
+DROP TABLE public.iu_gate_registry;
+DROP FUNCTION public.fn_iu_gate_transition_stamp();
+
+SELECT public.fn_iu_ungovern(3);

@@ -1,0 +1,41 @@
+-- Undoes 004. Refuses while a switch is on, a later migration stands on this
+-- one, or an event would be lost.
+
+DO $guard$
+DECLARE
+  v_on text;
+BEGIN
+  IF to_regclass('public.iu_outbound_route') IS NOT NULL THEN
+    RAISE EXCEPTION 'rollback refused: migration 005 stands on 004'
+      USING ERRCODE = 'object_not_in_prerequisite_state', HINT = 'Roll 005 back first.';
+  END IF;
+  SELECT string_agg(s.switch_key, ', ' ORDER BY s.switch_key) INTO v_on
+    FROM public.iu_switch_registry s JOIN public.dot_config c ON c.key = s.switch_key
+   WHERE c.value = 'true';
+  IF v_on IS NOT NULL THEN
+    RAISE EXCEPTION 'rollback refused: switch % is on', v_on
+      USING ERRCODE = 'object_in_use', HINT = 'Switch it off with fn_iu_switch_set.';
+  END IF;
+END
+$guard$;
+
+SELECT iu_core.guard_rows('public.event_outbox');
+SELECT iu_core.guard_rows('public.event_type_registry', $cond$(event_domain, event_type) NOT IN (
+  ('iu', 'version_applied'), ('iu', 'structure_op_applied'), ('iu', 'structure_child_added'),
+  ('iu', 'structure_piece_split'), ('iu', 'structure_pieces_merged'), ('iu', 'structure_piece_deprecated'),
+  ('iu', 'structure_piece_replaced'), ('iu', 'collection_created'), ('iu', 'piece_added_to_collection'),
+  ('iu', 'piece_removed_from_collection'), ('iu', 'piece_reordered'), ('iu', 'collection_rendered'),
+  ('iu', 'collection_validated'), ('iu', 'collection_exported'), ('iu', 'collection_import_proposed'))$cond$);
+SELECT iu_core.guard_rows('public.iu_switch_registry', $cond$switch_key <> 'iu_core.routes_master_enabled'$cond$);
+
+DROP FUNCTION public.fn_iu_emit_event(text, text, uuid, text, jsonb, text, text);
+DROP TABLE public.event_outbox;
+DROP FUNCTION public.fn_event_type_validate();
+DROP TABLE public.event_type_registry;
+DROP FUNCTION public.fn_iu_core_routes_enabled();
+DROP FUNCTION public.fn_iu_switch_set(text, text, text, text);
+DROP TABLE public.iu_switch_registry;
+DELETE FROM public.dot_iu_command_catalog WHERE command_name = 'dot_iu_switch_set';
+DELETE FROM public.dot_config WHERE key = 'iu_core.routes_master_enabled';
+
+SELECT public.fn_iu_ungovern(4);
