@@ -44,6 +44,20 @@
 	PortalRun(portal, FETCH_ALL, false, true, None_Receiver, None_Receiver, NULL)
 #endif
 
+/* 17 added restriction clauses for joins, 18 disabled nodes; neither matters to a plain scan. */
+#if PG_VERSION_NUM >= 180000
+#include "commands/explain_format.h"
+#include "commands/explain_state.h"
+#define iu_create_foreignscan_path(root, rel, rows, startup, total, outer) \
+	create_foreignscan_path(root, rel, NULL, rows, 0, startup, total, NIL, outer, NULL, NIL, NIL)
+#elif PG_VERSION_NUM >= 170000
+#define iu_create_foreignscan_path(root, rel, rows, startup, total, outer) \
+	create_foreignscan_path(root, rel, NULL, rows, startup, total, NIL, outer, NULL, NIL, NIL)
+#else
+#define iu_create_foreignscan_path(root, rel, rows, startup, total, outer) \
+	create_foreignscan_path(root, rel, NULL, rows, startup, total, NIL, outer, NULL, NIL)
+#endif
+
 /* What a check hook passes on as "extra": malloc'd until 16 exported its own. */
 #if PG_VERSION_NUM >= 160000
 #define iu_guc_malloc(size) guc_malloc(LOG, (size))
