@@ -41,18 +41,32 @@ trap 'exit 130' INT TERM
 expect() {
 	if [ "$2" = "$3" ]; then
 		kept=$((kept + 1))
-		printf '    [as expected] %s\n' "$1"
+		printf '   ok: %s\n' "$1"
 	else
 		broken=$((broken + 1))
-		printf '    [NOT AS EXPECTED] %s: expected %s, found %s\n' "$1" "$3" "$2"
+		printf '   NOT AS EXPECTED: %s\n     expected: %s\n     found:    %s\n' "$1" "$3" "$2"
 	fi
 }
 
-# sql ...: psql on the demo's database, bare values.
+# sql ...: psql on the demo's database, bare values. as ROLE SQL: what that role gets.
 sql() { psql -X -q -At -v ON_ERROR_STOP=1 "$@"; }
-# as ROLE SQL: what that role gets. show: the same as a table, for reading.
-as() { PGOPTIONS="-c role=$1" psql -X -q -At -v ON_ERROR_STOP=1 -c "$2"; }
-show() { PGOPTIONS="-c role=$1" psql -X -q -P footer=off -P null=- -P linestyle=ascii -v ON_ERROR_STOP=1 -c "$2" | sed '/^$/d; s/^/   /'; }
+as() { PGOPTIONS="-c role=$1" sql -c "$2"; }
+
+# show ROLE SQL: the same as a table, for reading.
+show() {
+	PGOPTIONS="-c role=$1" psql -X -q -A -F $'\t' -P footer=off -P null=- -v ON_ERROR_STOP=1 -c "$2" | awk -F '\t' '
+		{ for (i = 1; i <= NF; i++) { cell[NR, i] = $i; if (length($i) > width[i]) width[i] = length($i) } columns = NF }
+		function line(row,   i, text) {
+			for (i = 1; i <= columns; i++)
+				text = text sprintf("%-" width[i] + 2 "s", row ? cell[row, i] : substr("----------------------------------------------------------------", 1, width[i]))
+			sub(/ +$/, "", text)
+			print "   " text
+		}
+		END { for (row = 1; row <= NR; row++) { line(row); if (row == 1) line(0) } }'
+}
+
+# For use inside '...' of a statement.
+quoted() { printf '%s' "${1//\'/\'\'}"; }
 
 # wait_until SECONDS CONDITION: true as soon as the condition is.
 wait_until() {

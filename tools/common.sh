@@ -84,6 +84,22 @@ use_pg_config() {
 	export PATH=$BINDIR:$PATH
 }
 
+# Runs a command that takes long, its output in a log, with a dot every 5 s.
+patiently() { # LOG WHAT COMMAND...
+	local log=$1 pid ticks=0
+	printf '%s ' "$2"
+	shift 2
+	"$@" >>"$log" 2>&1 </dev/null &
+	pid=$!
+	while kill -0 "$pid" 2>/dev/null; do
+		sleep 0.2
+		ticks=$((ticks + 1))
+		[ $((ticks % 25)) != 0 ] || printf .
+	done
+	printf '\n'
+	wait "$pid"
+}
+
 # Copies the tree to where user postgres can read it; root's may be closed to it.
 copy_tree() {
 	mkdir -p "$1"
