@@ -1,7 +1,7 @@
 -- 001: dot_config, and D1 to D9: everything registered is there, and nothing
 -- is lost or comes in beside the migrations without being seen.
 \ir setup.psql
-SELECT plan(37);
+SELECT plan(45);
 
 SELECT columns_are('public', 'dot_config', ARRAY['key', 'value', 'description', 'updated_at'], 'dot_config has the columns of seed 4');
 SELECT col_is_pk('public', 'dot_config', 'key', 'key is its primary key');
@@ -66,6 +66,20 @@ SELECT is((SELECT bool_and(ok) FROM fn_iu_conformance()), true, 'all of it undon
 SELECT pg_temp.refuses($$SELECT fn_iu_govern(1, 'table', 'not_there')$$, '42704', 'table "not_there" is not there', 'what is not there cannot be registered');
 SELECT pg_temp.refuses($$SELECT fn_iu_govern(2, 'table', 'dot_config')$$, '42710', 'registered already, by migration 1', 'nothing is registered twice');
 SELECT pg_temp.refuses($$SELECT fn_iu_govern(1, 'index', 'dot_config_pkey')$$, '23514', 'object class .index. is not allowed', 'an unknown class is refused');
+-- One lost and one come in beside it leave the count, and D9, not fooled.
+SELECT pg_temp.seen_after('DROP FUNCTION fn_iu_vector_sync_enabled(); SET LOCAL ROLE iu_core_owner;
+  CREATE FUNCTION public.stray() RETURNS integer LANGUAGE sql AS ''SELECT 1''',
+  'D9 function ' || (SELECT expected FROM fn_iu_conformance() WHERE check_code = 'D9' AND object_class = 'function'), 'D9 compares names, not numbers');
+
+-- Single objects come and go.
+SELECT pg_temp.refuses($$SELECT fn_iu_ungovern(3, 'config', 'iu_core.delivery_enabled')$$, '55006', 'config "iu_core.delivery_enabled" still exists', 'a registration stays as long as its object');
+SELECT pg_temp.refuses($$SELECT fn_iu_ungovern(3, 'config', 'iu_core.not_there')$$, '42704', 'is not registered by migration 3', 'what was not registered is not forgotten');
+INSERT INTO dot_config VALUES ('test.single', 'x');
+SELECT lives_ok($$SELECT fn_iu_govern(1, 'config', 'test.single')$$, 'a row is registered');
+DELETE FROM dot_config WHERE key = 'test.single';
+SELECT pg_temp.refuses($$SELECT fn_iu_ungovern(2, 'config', 'test.single')$$, '42704', 'is not registered by migration 2', 'another migration cannot forget it');
+SELECT lives_ok($$SELECT fn_iu_ungovern(1, 'config', 'test.single')$$, 'its own can, once it is gone');
+SELECT is((SELECT bool_and(ok) FROM fn_iu_conformance()), true, 'and the database conforms');
 SELECT pg_temp.refuses($$SELECT fn_iu_ungovern(1)$$, '55006', 'rollback of migration 1 is incomplete', 'what still exists is not forgotten');
 SELECT * FROM finish();
 ROLLBACK;

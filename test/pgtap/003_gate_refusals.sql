@@ -1,7 +1,7 @@
 -- 003: what fn_iu_gate_open and its kin refuse, in which order, and what they
 -- do in the states that a gate can be in.
 \ir setup.psql
-SELECT plan(77);
+SELECT plan(82);
 
 CREATE FUNCTION pg_temp.refused_open(p_arguments text, p_errcode text, p_pattern text, p_description text) RETURNS SETOF text
   LANGUAGE sql AS $function$
@@ -103,14 +103,27 @@ SELECT pg_temp.refuses('SELECT fn_iu_rollback_guard()', '55006', '^rollback refu
 SELECT is(fn_iu_gate_close('queue.job_substrate.enabled', 'me', NULL) ->> 'status', 'closed', 'until the gate is closed');
 SELECT lives_ok('SELECT fn_iu_rollback_guard()', 'then it passes');
 
+UPDATE dot_config SET value = 'true' WHERE key = 'iu_enact.allow_no_review_decision';
+SELECT pg_temp.refuses('SELECT fn_iu_rollback_guard()', '55006', '^rollback refused: 1 never-flip gate\(s\) set to true$', 'but not with a never-flip gate set');
+UPDATE dot_config SET value = 'false' WHERE key = 'iu_enact.allow_no_review_decision';
+
 -- Gates of later migrations.
 SELECT lives_ok($$SELECT fn_iu_gate_register(999, 'test.gate', 'governable', 'a test')$$, 'a migration registers a gate');
 SELECT is(pg_temp.state('test.gate') ->> 'reason', 'closed', 'it is closed');
 SELECT is((SELECT bool_and(ok) FROM fn_iu_conformance()), true, 'and governed');
 SELECT pg_temp.refuses($$SELECT fn_iu_gate_register(999, 'test.gate', 'governable', 'a test')$$, '42710', 'registered already', 'but not twice');
+SELECT is(fn_iu_gate_open('test.gate', gen_random_uuid(), 'me', NULL, 60) ->> 'status', 'opened', 'it opens like any other');
+SELECT pg_temp.refuses('SELECT fn_iu_gate_unregister(999)', '55006', '1 governable gate\(s\) currently OPEN', 'an open gate is not taken back');
+SELECT fn_iu_gate_close('test.gate', 'me', NULL) \g /dev/null
 SELECT lives_ok($$SELECT fn_iu_gate_unregister(999); SELECT fn_iu_ungovern(999)$$, 'its rollback takes it back');
 SELECT is((SELECT count(*) FROM dot_config WHERE key = 'test.gate') + (SELECT count(*) FROM iu_gate_registry WHERE gate_key = 'test.gate'), 0::bigint, 'and leaves nothing');
+SAVEPOINT registry;
+DELETE FROM iu_gate_registry WHERE gate_class = 'governable';
+SELECT is(fn_iu_gate_verify_closed() ->> 'all_safe', 'false', 'verify: without a governable gate nothing is safe');
+ROLLBACK TO SAVEPOINT registry;
+DELETE FROM iu_gate_registry WHERE gate_class = 'never_flip';
+SELECT is(fn_iu_gate_verify_closed() ->> 'all_safe', 'false', 'nor without a never-flip gate');
 DELETE FROM iu_gate_registry;
-SELECT is(fn_iu_gate_verify_closed() ->> 'all_safe', 'false', 'verify: without any gate nothing is safe');
+SELECT is(fn_iu_gate_verify_closed() ->> 'all_safe', 'false', 'nor without any');
 SELECT * FROM finish();
 ROLLBACK;

@@ -1,7 +1,7 @@
 -- 003: the self-test of seed 4 A5, T0 to T9 by their names. T7 waits out an
 -- opening of 1 s instead of dating one back, and shows that this is refused.
 \ir setup.psql
-SELECT plan(27);
+SELECT plan(29);
 SELECT coalesce(max(transition_seq), 0) AS ledger_start FROM iu_gate_transition \gset
 SELECT count(*) AS runs_start FROM dot_iu_command_run \gset
 
@@ -44,6 +44,9 @@ SELECT pg_temp.refuses($$INSERT INTO iu_gate_transition (gate_key, action, new_v
 SELECT pg_temp.refuses($$INSERT INTO iu_gate_transition (gate_key, action, new_value, approval_id, ttl_seconds, actor, expires_at)
     VALUES ('iu_core.delivery_enabled', 'open', 'true', gen_random_uuid(), 60, 'selftest', now() + interval '1 day')$$,
   '23514', 'dated by the clock', 'T7 nor of expires_at');
+SELECT pg_temp.refuses(format($$INSERT INTO iu_gate_transition (gate_key, action, new_value, approval_id, ttl_seconds, actor, %s)
+    VALUES ('iu_core.delivery_enabled', 'open', 'true', gen_random_uuid(), 60, 'selftest', 1)$$, c),
+  '23514', 'dated by the clock', 'T7 nor is the place of an opening given: ' || c) FROM unnest(ARRAY['system_identifier', 'database_oid']) c;
 SELECT pg_sleep(1.05) \g /dev/null
 SELECT is(fn_iu_gate_watchdog('selftest') ->> 'closed_count', '1', 'T7-watchdog closed_count = 1');
 SELECT is((SELECT value FROM dot_config WHERE key = 'iu_core.delivery_enabled'), 'false', 'T7-after delivery = false');

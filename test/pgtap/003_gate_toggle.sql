@@ -1,6 +1,6 @@
 -- 003: the bounded toggle of seed 0, inside one transaction, and where it ends.
 \ir setup.psql
-SELECT plan(27);
+SELECT plan(32);
 CREATE FUNCTION pg_temp.refresh_is_open() RETURNS boolean LANGUAGE sql AS $function$
   SELECT iu_core.gate_is_open('iu_core.three_axis_auto_refresh_enabled')
 $function$;
@@ -98,6 +98,17 @@ SELECT is(iu_core.gate_is_open(NULL), false, 'NULL is closed');
 SELECT is(iu_core.gate_is_open(''), false, 'empty is closed');
 SELECT is(iu_core.gate_is_open(repeat('x', 100000)), false, 'an endless key is closed');
 
+-- What the check remembers as closed it forgets when any of the three tables changes.
+DELETE FROM iu_gate_registry WHERE gate_key = 'iu_core.composer_enabled';
+UPDATE dot_config SET value = 'true' WHERE key = 'iu_core.composer_enabled';
+SELECT is(iu_core.gate_is_open('iu_core.composer_enabled'), false, 'true, not registered: closed');
+INSERT INTO iu_gate_registry VALUES ('iu_core.composer_enabled', 'governable', 'a test', 999);
+SELECT is(iu_core.gate_is_open('iu_core.composer_enabled'), true, 'registered: its toggle counts at once');
+SELECT is(iu_core.gate_is_open('test.new_gate'), false, 'true without an opening: closed');
+INSERT INTO iu_gate_transition (gate_key, action, prev_value, new_value, approval_id, ttl_seconds, actor)
+  VALUES ('test.new_gate', 'open', 'true', 'true', gen_random_uuid(), 60, 'me');
+SELECT is(iu_core.gate_is_open('test.new_gate'), true, 'an opening in the ledger counts at once');
+
 -- The per-gate functions are the check itself: inlined, no function in between.
 CREATE FUNCTION pg_temp.plan_of(p_sql text) RETURNS text LANGUAGE plpgsql AS $function$
 DECLARE
@@ -119,5 +130,8 @@ SELECT is((SELECT string_agg(f, ', ') FROM (VALUES
 SELECT pg_temp.refuses($$INSERT INTO iu_gate_transition (gate_key, action, new_value, actor) VALUES ('x', 'open', 'true', 'me')$$,
   '23514', 'iu_gate_transition_opening', 'the ledger takes no opening without approval and time');
 SELECT pg_temp.refuses('TRUNCATE iu_gate_transition', '42501', 'append-only', 'and is not emptied');
+SET LOCAL session_replication_role = replica;
+SELECT pg_temp.refuses('DELETE FROM iu_gate_transition', '42501', 'append-only', 'nor in the replica role');
+SET LOCAL session_replication_role = origin;
 SELECT * FROM finish();
 ROLLBACK;

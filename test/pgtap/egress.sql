@@ -2,10 +2,7 @@
 -- default policy, URLs that no setting can allow, webhook signatures.
 -- Loopback over IPv4 is left to tap/t/030_http.pl, because servers for tests
 -- may allow it.
-BEGIN;
-SET LOCAL client_min_messages = warning;
-CREATE EXTENSION IF NOT EXISTS pgtap;
-CREATE EXTENSION IF NOT EXISTS iu_core;
+\ir setup.psql
 SELECT no_plan();
 
 -- ---- addresses

@@ -1,7 +1,5 @@
 -- What migrations stand on: the inventory, its fingerprints, the guards.
-BEGIN;
-CREATE EXTENSION IF NOT EXISTS pgtap;
-CREATE EXTENSION IF NOT EXISTS iu_core;
+\ir setup.psql
 SELECT no_plan();
 
 CREATE FUNCTION pg_temp.prints() RETURNS text LANGUAGE sql AS $$
