@@ -28,6 +28,13 @@
 #define iu_wait_event(name) ((uint32) PG_WAIT_EXTENSION)
 #endif
 
+/* 18 asks for a place to count index searches. */
+#if PG_VERSION_NUM < 180000
+#include "access/genam.h"
+#define index_beginscan(table, index, snapshot, instrument, keys, orderbys) \
+	index_beginscan(table, index, snapshot, keys, orderbys)
+#endif
+
 /* 18 runs a portal to its end only. */
 #if PG_VERSION_NUM >= 180000
 #define iu_portal_run(portal) \
@@ -74,20 +81,6 @@
 #else
 #define iu_b64_encode(from, length, to, size) pg_b64_encode((const char *) (from), (length), (to), (size))
 #define iu_b64_decode(from, length, to, size) pg_b64_decode((from), (length), (char *) (to), (size))
-#endif
-
-/* 17 added restriction clauses for joins, 18 disabled nodes; neither matters to a plain scan. */
-#if PG_VERSION_NUM >= 180000
-#include "commands/explain_format.h"
-#include "commands/explain_state.h"
-#define iu_create_foreignscan_path(root, rel, rows, startup, total, outer) \
-	create_foreignscan_path(root, rel, NULL, rows, 0, startup, total, NIL, outer, NULL, NIL, NIL)
-#elif PG_VERSION_NUM >= 170000
-#define iu_create_foreignscan_path(root, rel, rows, startup, total, outer) \
-	create_foreignscan_path(root, rel, NULL, rows, startup, total, NIL, outer, NULL, NIL, NIL)
-#else
-#define iu_create_foreignscan_path(root, rel, rows, startup, total, outer) \
-	create_foreignscan_path(root, rel, NULL, rows, startup, total, NIL, outer, NULL, NIL)
 #endif
 
 /* 16 asks for the owner of every kind of object through one function. */

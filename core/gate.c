@@ -142,7 +142,7 @@ first_row(GateTable *table, Datum key, Snapshot snapshot, bool *own,
 	ScanKeyInit(&condition, 1, BTEqualStrategyNumber, F_TEXTEQ, key);
 	condition.sk_collation = index->rd_indcollation[0];
 	slot = table_slot_create(relation, NULL);
-	scan = index_beginscan(relation, index, snapshot, 1, 0);
+	scan = index_beginscan(relation, index, snapshot, NULL, 1, 0);
 	index_rescan(scan, &condition, 1, NULL, 0);
 	found = index_getnext_slot(scan, ForwardScanDirection, slot);
 	if (found)

@@ -36,7 +36,7 @@
 #define MAX_URL 2000
 #define MAX_SECRET 8000
 #define MAX_TIMEOUT_MS 3600000
-#define MAX_CONNECTIONS 256
+#define MAX_CONNECTIONS 128
 #define DEFAULT_CONNECTIONS 32
 
 /* One option; the check raises, or returns. */

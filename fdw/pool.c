@@ -25,6 +25,8 @@
 #include "utils/syscache.h"
 
 #define IDLE_POOLS 4
+#define IDLE_CONNECTIONS 128	/* a process may have some 300 descriptors of this sort */
+#define IDLE_BYTES (1024 * 1024)	/* a pool that grew over this is not kept */
 
 static IuPool *idle[IDLE_POOLS];	/* the longest idle first */
 static int	idle_count = 0;
@@ -78,6 +80,21 @@ find_idle(Oid server, int connections, const char *policy)
 	return NULL;
 }
 
+/* Each pool reserves descriptors for all its connections: make room. */
+static void
+limit_idle(int pools, int connections)
+{
+	int			i;
+
+	for (i = 0; i < idle_count; i++)
+		connections += idle[i]->connections;
+	while (idle_count > 0 && (idle_count > pools || connections > IDLE_CONNECTIONS))
+	{
+		connections -= idle[0]->connections;
+		forget_idle(0);
+	}
+}
+
 IuPool *
 iu_pool_take(MemoryContext context, Oid server, int connections)
 {
@@ -99,6 +116,7 @@ iu_pool_take(MemoryContext context, Oid server, int connections)
 		return pool;
 	}
 
+	limit_idle(IDLE_POOLS, connections);
 	own = AllocSetContextCreate(context, "iu_core connections", ALLOCSET_SMALL_SIZES);
 	pool = MemoryContextAllocZero(own, sizeof(IuPool));
 	pool->context = own;
@@ -112,13 +130,13 @@ iu_pool_take(MemoryContext context, Oid server, int connections)
 void
 iu_pool_give_back(IuPool *pool)
 {
-	if (iu_http_pending(pool->http) > 0)
+	if (iu_http_pending(pool->http) > 0 ||
+		MemoryContextMemAllocated(pool->context, true) > IDLE_BYTES)
 	{
 		MemoryContextDelete(pool->context);
 		return;
 	}
-	if (idle_count == IDLE_POOLS)
-		forget_idle(0);
+	limit_idle(IDLE_POOLS - 1, pool->connections);
 	MemoryContextSetParent(pool->context, TopMemoryContext);
 	idle[idle_count++] = pool;
 }

@@ -215,7 +215,7 @@ AS $function$
               'is_safe', g.is_safe, 'reason', g.reason) ORDER BY g.gate_class, g.gate_key), '[]'),
            'all_governed_closed', coalesce(bool_and(g.is_safe) FILTER (WHERE g.gate_class = 'governable'), false),
            'never_flip_intact', coalesce(bool_and(g.is_safe) FILTER (WHERE g.gate_class = 'never_flip'), false),
-           'all_safe', coalesce(bool_and(g.is_safe), false)
+           'all_safe', bool_and(g.is_safe)
              AND count(*) FILTER (WHERE g.gate_class = 'governable') > 0
              AND count(*) FILTER (WHERE g.gate_class = 'never_flip') > 0,
            'checked_by', p_actor,
@@ -360,12 +360,12 @@ COMMENT ON FUNCTION public.fn_iu_gate_close(text, text, text) IS
 CREATE FUNCTION public.fn_iu_gate_expiring() RETURNS TABLE (gate_key text, due_at timestamptz)
   LANGUAGE sql STABLE SECURITY DEFINER
   SET search_path = pg_catalog, public, pg_temp
-  SET lock_timeout = '1s'
+  SET lock_timeout = '200ms'
 AS $function$
   SELECT g.gate_key, g.due_at FROM public.v_iu_gate g WHERE g.value <> 'false'
 $function$;
 COMMENT ON FUNCTION public.fn_iu_gate_expiring() IS
-  'Every gate whose value is not false, and when it must be: the end of its open, or -infinity where it may not be true at all (set beside the protocol, opened in another database, never-flip). Error: 55P03 if a lock on the tables lasts longer than 1 s. (design: Processes)';
+  'Every gate whose value is not false, and when it must be: the end of its open, or -infinity where it may not be true at all (set beside the protocol, opened in another database, never-flip). Error: 55P03 if a lock on the tables lasts longer than 200 ms. (design: Processes)';
 
 CREATE FUNCTION public.fn_iu_gate_blocker(p_gate_key text) RETURNS text
   LANGUAGE plpgsql VOLATILE
@@ -435,7 +435,7 @@ COMMENT ON FUNCTION public.fn_iu_gate_blocker(text) IS
 CREATE FUNCTION public.fn_iu_gate_close_expired(p_gate_key text, p_actor text, OUT status text, OUT detail text)
   LANGUAGE plpgsql SECURITY DEFINER
   SET search_path = pg_catalog, public, pg_temp
-  SET lock_timeout = '1s'
+  SET lock_timeout = '200ms'
 AS $function$
 DECLARE
   v_gate          record;
@@ -488,7 +488,7 @@ BEGIN
 END
 $function$;
 COMMENT ON FUNCTION public.fn_iu_gate_close_expired(text, text) IS
-  'Closes one gate whose value is not false though its open ended or was never lawful here: gate, who. Returns status closed (detail: why; also the ledger''s reason), not_due (detail: how it stands), or locked (detail: the blocker); it never waits for the row. Errors: 23514 no actor, 55P03 if another lock lasts longer than 1 s. (seed 4 A4; design: Processes)';
+  'Closes one gate whose value is not false though its open ended or was never lawful here: gate, who. Returns status closed (detail: why; also the ledger''s reason), not_due (detail: how it stands), or locked (detail: the blocker); it never waits for the row. Errors: 23514 no actor, 55P03 if another lock lasts longer than 200 ms. (seed 4 A4; design: Processes)';
 
 CREATE FUNCTION public.fn_iu_gate_watchdog(p_actor text) RETURNS jsonb
   LANGUAGE plpgsql SECURITY DEFINER

@@ -8,7 +8,7 @@ GRANT EXECUTE ON FUNCTION worker_status() TO iu_core_owner, iu_core_reader;
 GRANT SELECT ON worker_status TO iu_core_owner, iu_core_reader;
 GRANT EXECUTE ON FUNCTION wake() TO iu_core_owner, iu_core_operator, iu_core_worker;
 GRANT EXECUTE ON FUNCTION wake_sender(), gate_changed() TO iu_core_owner;
-GRANT EXECUTE ON FUNCTION object_inventory() TO iu_core_owner, iu_core_reader;
+GRANT EXECUTE ON FUNCTION row_sources(), object_names(), object_inventory() TO iu_core_owner, iu_core_reader;
 GRANT EXECUTE ON FUNCTION guard_absent(text, text[]), guard_rows(regclass, text) TO iu_core_owner;
 GRANT EXECUTE ON FUNCTION migration_scripts() TO iu_core_owner, iu_core_reader;
 GRANT SELECT ON applied_migration, migrations TO iu_core_owner, iu_core_reader;
@@ -20,4 +20,6 @@ GRANT EXECUTE ON FUNCTION egress_refusal(text)
 GRANT EXECUTE ON FUNCTION address_is_allowed(inet) TO iu_core_owner, iu_core_operator;
 GRANT EXECUTE ON FUNCTION http_probe(text, text, text[], text, integer) TO iu_core_admin;
 GRANT EXECUTE ON FUNCTION webhook_signature(text, bigint, text, text[]) TO iu_core_owner;
+
+-- The workers look again once this is committed.
 SELECT wake();
