@@ -1,17 +1,13 @@
 #!/usr/bin/env bash
 # gates.sh: what a gate check costs, how soon an expired gate is closed in the
-# table, and how still an idle watchdog is. Called by `make bench`.
+# table, and how still an idle watchdog is. tools/bench calls it.
 . "$(dirname "$0")/../tools/common.sh"
 use_pg_config
-cache_ready
 
-stage=$CACHE/bench-stage
-cluster=$CACHE/bench
+cluster=$IU_WORK
 trap '"$SRC/tools/cluster" stop "$cluster" immediate' EXIT
 
-"$SRC/tools/stage" "$stage"
-"$SRC/tools/cluster" stop "$cluster" immediate
-"$SRC/tools/cluster" start "$cluster" "$stage" "iu_core.databases = 'bench'"
+"$SRC/tools/cluster" start "$cluster" "$IU_STAGE" "iu_core.databases = 'bench'"
 
 sql() {
 	as_pg "$BINDIR/psql" -XqAt -v ON_ERROR_STOP=1 -h "$cluster" -U postgres -d "${database:-bench}" "$@"

@@ -25,7 +25,7 @@
 #include "utils/timestamp.h"
 
 #define LONGEST_SLEEP_MS 60000
-#define LOCK_TIMEOUT "200ms"	/* a locked table must not hold it up for ever */
+#define LOCK_WAIT "200ms"	/* a locked table must not hold it up for ever */
 #define LOCKED_FIRST_MS 20
 #define LOCKED_LIMIT_MS 200
 #define FAILED_FIRST_MS 100
@@ -252,7 +252,7 @@ iu_watchdog_main(Datum main_arg)
 	uint32		wait_event = iu_wait_event("IuCoreWatchdogMain");
 	MemoryContext context;
 
-	iu_worker_begin(main_arg, LOCK_TIMEOUT);
+	iu_worker_begin(main_arg, LOCK_WAIT);
 
 	/* A close counts from its commit here: no absent standby may delay the next one. */
 	SetConfigOption("synchronous_commit", "local", PGC_USERSET, PGC_S_OVERRIDE);

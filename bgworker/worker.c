@@ -119,7 +119,6 @@ iu_worker_commit(void)
 	SPI_finish();
 	PopActiveSnapshot();
 	CommitTransactionCommand();
-	pgstat_report_stat(true);
 	pgstat_report_activity(STATE_IDLE, NULL);
 	MemoryContextSwitchTo(outside_transaction);
 }
@@ -202,7 +201,6 @@ iu_worker_try(IuStep step, void *argument)
 		HOLD_INTERRUPTS();
 		AbortCurrentTransaction();
 		RESUME_INTERRUPTS();
-		pgstat_report_stat(true);
 		pgstat_report_activity(STATE_IDLE, NULL);
 		MemoryContextSwitchTo(caller);
 	}
@@ -246,6 +244,7 @@ iu_worker_sleep(TimestampTz until, uint32 wait_event)
 	int			events = WL_LATCH_SET | WL_EXIT_ON_PM_DEATH;
 	long		ms = -1;
 
+	pgstat_report_stat(true);
 	if (until != 0)
 	{
 		events |= WL_TIMEOUT;

@@ -128,8 +128,7 @@ report_change(IuChange change, const IuObject *object, void *arg)
 	static const char *const names[] = {
 		[IU_ADDED] = "added",
 		[IU_CHANGED] = "changed",
-		[IU_REMOVED] = "removed"
-	};
+		[IU_REMOVED] = "removed"};
 
 	report((Run *) arg, names[change], object->object_class, object->name, -1);
 }
@@ -211,7 +210,8 @@ describe_other_run(Run *run, Oid extension)
 			" WHERE l.locktype = 'object' AND l.granted AND l.mode IN ('ExclusiveLock', 'AccessExclusiveLock')"
 			"   AND l.database = (SELECT oid FROM pg_catalog.pg_database WHERE datname = current_database())"
 			"   AND l.classid = 'pg_catalog.pg_extension'::pg_catalog.regclass AND l.objid = $1",
-			1, types, values, NULL, false, 1) == SPI_OK_SELECT && SPI_processed == 1)
+			1, types, values, NULL, false, 1) == SPI_OK_SELECT &&
+		SPI_processed == 1)
 	{
 		MemoryContext spi_memory = MemoryContextSwitchTo(run->memory);
 
@@ -422,7 +422,8 @@ count_rows(Oid table, const char *condition)
 		SPI_execute(psprintf("LOCK TABLE %s IN SHARE ROW EXCLUSIVE MODE", name), false, 0) != SPI_OK_UTILITY)
 		elog(ERROR, "table %s cannot be locked", name);
 	if (SPI_execute(psprintf("SELECT pg_catalog.count(*) FROM %s WHERE (%s\n)", name, condition),
-					false, 0) != SPI_OK_SELECT || SPI_processed != 1)
+					false, 0) != SPI_OK_SELECT ||
+		SPI_processed != 1)
 		elog(ERROR, "table %s cannot be counted", name);
 	count = DatumGetInt64(SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1, &is_null));
 	SPI_finish();

@@ -152,6 +152,9 @@ failure_of_status(IuFailure *failure, const IuRemote *remote, const IuFetch *fet
 		failure->hint = psprintf("Try again in %d s.", Max(answer->retry_after, 1));
 	if (remote->refine_failure)
 		remote->refine_failure(failure, fetch, answer->status, document);
+	if ((answer->status == 401 || answer->status == 403) && secret == NULL)
+		failure->hint = psprintf("Nothing was sent to identify the user: no user mapping gives option \"%s\" or \"%s_file\".",
+								 remote->secret_option, remote->secret_option);
 }
 
 void

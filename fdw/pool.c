@@ -26,6 +26,7 @@
 
 #define IDLE_POOLS 4
 #define IDLE_CONNECTIONS 128	/* a process may have some 300 descriptors of this sort */
+#define IDLE_BYTES (1024 * 1024)	/* a pool that grew over this is not kept */
 
 static IuPool *idle[IDLE_POOLS];	/* the longest idle first */
 static int	idle_count = 0;
@@ -129,7 +130,8 @@ iu_pool_take(MemoryContext context, Oid server, int connections)
 void
 iu_pool_give_back(IuPool *pool)
 {
-	if (iu_http_pending(pool->http) > 0)
+	if (iu_http_pending(pool->http) > 0 ||
+		MemoryContextMemAllocated(pool->context, true) > IDLE_BYTES)
 	{
 		MemoryContextDelete(pool->context);
 		return;

@@ -21,7 +21,7 @@ typedef struct IuPool
 
 /*
  * A pool for the caller alone, which dies with the context unless it is given
- * back. Giving back keeps it for the next scan if nothing is outstanding.
+ * back. Giving back keeps it for the next scan if nothing is outstanding and it is of a usual size.
  */
 extern IuPool *iu_pool_take(MemoryContext context, Oid server, int connections);
 extern void iu_pool_give_back(IuPool *pool);

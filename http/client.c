@@ -361,12 +361,17 @@ collect_done(IuHttpPool *pool)
 
 /* ---------- waiting ---------- */
 
+/*
+ * An error is not passed on as one: curl would give up at once, without what
+ * the peer sent before it and without the reason, which a read gives.
+ */
 static int
 curl_events(uint32 events)
 {
-	return ((events & EPOLLIN) ? CURL_CSELECT_IN : 0) |
-		((events & EPOLLOUT) ? CURL_CSELECT_OUT : 0) |
-		((events & (EPOLLERR | EPOLLHUP)) ? CURL_CSELECT_ERR : 0);
+	bool		failed = (events & (EPOLLERR | EPOLLHUP)) != 0;
+
+	return ((events & EPOLLIN) || failed ? CURL_CSELECT_IN : 0) |
+		((events & EPOLLOUT) || failed ? CURL_CSELECT_OUT : 0);
 }
 
 /* Lets curl act on its due timer, or on its ready sockets. */

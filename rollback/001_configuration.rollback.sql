@@ -30,7 +30,7 @@ DECLARE
   v_left text;
 BEGIN
   SELECT string_agg(i.object_name, ', ') INTO v_left
-    FROM iu_core.object_inventory() i
+    FROM iu_core.object_names() i
    WHERE i.object_name IN ('dot_config', 'iu_governed_object', 'v_iu_conformance', 'fn_dot_config_touch()',
                            'fn_iu_govern(integer,text,text[])', 'fn_iu_ungovern(integer)',
                            'fn_iu_ungovern(integer,text,text[])', 'fn_iu_conformance()');

@@ -18,6 +18,9 @@ $guard$;
 
 SELECT iu_core.guard_rows('public.iu_outbound_route');
 SELECT iu_core.guard_rows('public.iu_route_secret');
+SELECT iu_core.guard_rows('public.dot_iu_command_run',
+  $$command_name IN ('dot_iu_route_add', 'dot_iu_route_allow', 'dot_iu_route_disallow', 'dot_iu_route_pause',
+     'dot_iu_route_resume', 'dot_iu_route_retire', 'dot_iu_route_secret_add', 'dot_iu_route_secret_end')$$);
 
 DROP FUNCTION public.fn_iu_route_retire(text, text, text);
 DROP FUNCTION public.fn_iu_route_resume(text, text, text);
@@ -35,6 +38,11 @@ DROP FUNCTION public.fn_iu_route_retry_problem(jsonb);
 DROP FUNCTION public.fn_iu_route_url_problem(text);
 DROP FUNCTION public.fn_iu_delivery_live_routes();
 DROP FUNCTION public.fn_iu_route_worker_enabled();
+ALTER TABLE public.dot_iu_command_run DISABLE TRIGGER trg_dot_iu_command_run_append_only;
+DELETE FROM public.dot_iu_command_run WHERE command_name IN
+    ('dot_iu_route_add', 'dot_iu_route_allow', 'dot_iu_route_disallow', 'dot_iu_route_pause',
+     'dot_iu_route_resume', 'dot_iu_route_retire', 'dot_iu_route_secret_add', 'dot_iu_route_secret_end');
+ALTER TABLE public.dot_iu_command_run ENABLE ALWAYS TRIGGER trg_dot_iu_command_run_append_only;
 DELETE FROM public.dot_iu_command_catalog WHERE command_name IN
   ('dot_iu_route_add', 'dot_iu_route_allow', 'dot_iu_route_disallow', 'dot_iu_route_pause', 'dot_iu_route_resume',
    'dot_iu_route_retire', 'dot_iu_route_secret_add', 'dot_iu_route_secret_end');

@@ -53,7 +53,7 @@ CREATE TABLE public.iu_governed_object (
   CONSTRAINT iu_governed_object_migration CHECK (migration > 0)
 );
 COMMENT ON TABLE public.iu_governed_object IS
-  'Every object and every row of a row class that a migration answers for, named as in iu_core.object_inventory(). Written by fn_iu_govern and fn_iu_ungovern only. (design: Conformance; facts-core 4)';
+  'Every object and every row of a row class that a migration answers for, named as in iu_core.object_names(). Written by fn_iu_govern and fn_iu_ungovern only. (design: Conformance; facts-core 4)';
 COMMENT ON COLUMN public.iu_governed_object.object_class IS
   'table, view, function, trigger, config, event_type, route; schema, type and sequence where they stand alone';
 COMMENT ON COLUMN public.iu_governed_object.object_name IS
@@ -85,13 +85,13 @@ BEGIN
 
   SELECT coalesce(n.name, 'NULL') INTO v_absent
     FROM unnest(p_object_names) AS n (name)
-   WHERE NOT EXISTS (SELECT FROM iu_core.object_inventory() i
+   WHERE NOT EXISTS (SELECT FROM iu_core.object_names() i
                       WHERE i.object_class = p_object_class AND i.object_name = n.name)
    LIMIT 1;
   IF FOUND THEN
     RAISE undefined_object USING
       MESSAGE = format('%s "%s" is not there to be registered', p_object_class, v_absent),
-      HINT = 'Names are spelled as in iu_core.object_inventory(): without public, functions with argument types, triggers as "name ON table".';
+      HINT = 'Names are spelled as in iu_core.object_names(): without public, functions with argument types, triggers as "name ON table".';
   END IF;
 
   SELECT g.* INTO v_taken FROM public.iu_governed_object g
@@ -108,7 +108,7 @@ BEGIN
 END
 $function$;
 COMMENT ON FUNCTION public.fn_iu_govern(integer, text, text[]) IS
-  'Registers objects of one class as made by a migration (for rows that users make: by the migration that brought their table). Names as in iu_core.object_inventory(). Since each must exist, it is also a migration''s check of presence. Errors: 42704 not there, 42710 registered already, 23514 bad class or number. (design: Conformance)';
+  'Registers objects of one class as made by a migration (for rows that users make: by the migration that brought their table). Names as in iu_core.object_names(). Since each must exist, it is also a migration''s check of presence. Errors: 42704 not there, 42710 registered already, 23514 bad class or number. (design: Conformance)';
 
 CREATE FUNCTION public.fn_iu_ungovern(p_migration integer) RETURNS void
   LANGUAGE plpgsql
@@ -120,7 +120,7 @@ BEGIN
   SELECT string_agg(format('%s "%s"', g.object_class, g.object_name), ', ' ORDER BY g.object_class, g.object_name)
     INTO v_left
     FROM public.iu_governed_object g
-    JOIN iu_core.object_inventory() i ON i.object_class = g.object_class AND i.object_name = g.object_name
+    JOIN iu_core.object_names() i ON i.object_class = g.object_class AND i.object_name = g.object_name
    WHERE g.migration = p_migration;
   IF v_left IS NOT NULL THEN
     RAISE object_in_use USING
@@ -143,7 +143,7 @@ DECLARE
 BEGIN
   SELECT n.name INTO v_name
     FROM unnest(p_object_names) AS n (name)
-    JOIN iu_core.object_inventory() i ON i.object_class = p_object_class AND i.object_name = n.name
+    JOIN iu_core.object_names() i ON i.object_class = p_object_class AND i.object_name = n.name
    LIMIT 1;
   IF FOUND THEN
     RAISE object_in_use USING
@@ -179,7 +179,7 @@ AS $function$
            ('config', 'D5', false), ('event_type', 'D6', false), ('route', 'D7', false),
            ('schema', 'D1', true), ('type', 'D1', true), ('sequence', 'D1', true)
   ), inventory AS MATERIALIZED (
-    SELECT DISTINCT i.object_class AS class, i.object_name AS name, i.owner FROM iu_core.object_inventory() i
+    SELECT DISTINCT i.object_class AS class, i.object_name AS name, i.owner FROM iu_core.object_names() i
   ), expected AS (
     SELECT g.object_class AS class, g.object_name AS name, g.migration FROM public.iu_governed_object g
   ), trigger_state AS (

@@ -14,13 +14,15 @@
 SELECT iu_core.guard_absent('table', 'iu_gate_registry', 'iu_gate_transition');
 SELECT iu_core.guard_absent('view', 'v_iu_gate');
 SELECT iu_core.guard_absent('function',
-  'fn_iu_gate_transition_stamp()', 'fn_iu_gate_register(integer,text,text,text)', 'fn_iu_gate_unregister(integer)',
+  'fn_iu_gate_transition_stamp()', 'fn_iu_gate_ended()', 'fn_iu_gate_register(integer,text,text,text)',
+  'fn_iu_gate_unregister(integer)',
   'fn_iu_gate_snapshot()', 'fn_iu_gate_blocker(text)', 'fn_iu_gate_open(text,uuid,text,text,integer)',
   'fn_iu_gate_close(text,text,text)', 'fn_iu_gate_verify_closed(text)', 'fn_iu_gate_expiring()',
   'fn_iu_gate_close_expired(text,text)', 'fn_iu_gate_watchdog(text)', 'fn_iu_rollback_guard()',
   'fn_iu_structure_ops_enabled()', 'fn_iu_delivery_enabled()', 'fn_iu_composer_enabled()',
   'fn_dot_iu_operator_runtime_enabled()', 'fn_iu_vector_sync_enabled()');
-SELECT iu_core.guard_absent('trigger', 'trg_dot_config_gate_changed ON dot_config');
+SELECT iu_core.guard_absent('trigger', 'trg_dot_config_gate_changed ON dot_config',
+  'trg_dot_config_gate_ended ON dot_config', 'trg_dot_config_gates_ended ON dot_config');
 
 DO $guard$
 BEGIN
@@ -157,6 +159,37 @@ COMMENT ON TRIGGER trg_dot_config_gate_changed ON public.dot_config IS 'Ends cac
 COMMENT ON TRIGGER trg_iu_gate_registry_gate_changed ON public.iu_gate_registry IS 'Ends cached gate checks, wakes the watchdog. (design: Gates)';
 COMMENT ON TRIGGER trg_iu_gate_transition_gate_changed ON public.iu_gate_transition IS 'Ends cached gate checks, wakes the watchdog. (design: Gates)';
 
+-- A gate that is closed beside the protocol is closed: its opening must not
+-- come back to life when the value is set to true again.
+CREATE FUNCTION public.fn_iu_gate_ended() RETURNS trigger
+  LANGUAGE plpgsql SECURITY DEFINER
+  SET search_path = pg_catalog, public, pg_temp
+AS $function$
+BEGIN
+  INSERT INTO public.iu_gate_transition (gate_key, action, prev_value, new_value, actor, reason)
+    SELECT r.gate_key, 'close', 'true', 'false', session_user, format('%s beside the protocol', lower(TG_OP))
+      FROM public.iu_gate_registry r
+     WHERE (TG_OP = 'TRUNCATE' OR r.gate_key = OLD.key)
+       AND (TG_OP <> 'UPDATE' OR NEW.value <> 'true' OR NEW.key <> OLD.key)
+       AND (SELECT t.action FROM public.iu_gate_transition t
+             WHERE t.gate_key = r.gate_key ORDER BY t.transition_seq DESC LIMIT 1) = 'open';
+  RETURN NULL;
+END
+$function$;
+COMMENT ON FUNCTION public.fn_iu_gate_ended() IS
+  'Trigger of dot_config: when the value of a gate whose last change is an open ceases to be true without the protocol, writes the close into the ledger. Raises nothing of its own. (design: Gates)';
+
+CREATE TRIGGER trg_dot_config_gate_ended
+  AFTER UPDATE OR DELETE ON public.dot_config
+  FOR EACH ROW WHEN (OLD.value = 'true') EXECUTE FUNCTION public.fn_iu_gate_ended();
+CREATE TRIGGER trg_dot_config_gates_ended
+  AFTER TRUNCATE ON public.dot_config
+  FOR EACH STATEMENT EXECUTE FUNCTION public.fn_iu_gate_ended();
+ALTER TABLE public.dot_config ENABLE ALWAYS TRIGGER trg_dot_config_gate_ended;
+ALTER TABLE public.dot_config ENABLE ALWAYS TRIGGER trg_dot_config_gates_ended;
+COMMENT ON TRIGGER trg_dot_config_gate_ended ON public.dot_config IS 'Records a close beside the protocol. (design: Gates)';
+COMMENT ON TRIGGER trg_dot_config_gates_ended ON public.dot_config IS 'Records a close of all gates beside the protocol. (design: Gates)';
+
 -- Reading --------------------------------------------------------------------
 
 CREATE VIEW public.v_iu_gate AS
@@ -215,7 +248,7 @@ AS $function$
               'is_safe', g.is_safe, 'reason', g.reason) ORDER BY g.gate_class, g.gate_key), '[]'),
            'all_governed_closed', coalesce(bool_and(g.is_safe) FILTER (WHERE g.gate_class = 'governable'), false),
            'never_flip_intact', coalesce(bool_and(g.is_safe) FILTER (WHERE g.gate_class = 'never_flip'), false),
-           'all_safe', coalesce(bool_and(g.is_safe), false)
+           'all_safe', bool_and(g.is_safe)
              AND count(*) FILTER (WHERE g.gate_class = 'governable') > 0
              AND count(*) FILTER (WHERE g.gate_class = 'never_flip') > 0,
            'checked_by', p_actor,
@@ -342,10 +375,10 @@ BEGIN
     jsonb_build_object('status', 'closed', 'gate_key', p_gate_key, 'transition_id', v_transition_id,
                        'session_user', session_user),
     p_actor);
-  UPDATE public.dot_config SET value = 'false' WHERE key = p_gate_key;
   INSERT INTO public.iu_gate_transition
       (transition_id, gate_key, action, prev_value, new_value, actor, reason, run_id)
     VALUES (v_transition_id, p_gate_key, 'close', v_previous, 'false', p_actor, p_reason, v_run_id);
+  UPDATE public.dot_config SET value = 'false' WHERE key = p_gate_key;
 
   RETURN jsonb_build_object(
     'status', 'closed', 'gate_key', p_gate_key, 'previous', v_previous, 'value', 'false',
@@ -360,7 +393,7 @@ COMMENT ON FUNCTION public.fn_iu_gate_close(text, text, text) IS
 CREATE FUNCTION public.fn_iu_gate_expiring() RETURNS TABLE (gate_key text, due_at timestamptz)
   LANGUAGE plpgsql STABLE SECURITY DEFINER
   SET search_path = pg_catalog, public, pg_temp
-  SET lock_timeout = '1s'
+  SET lock_timeout = '200ms'
 AS $function$
 BEGIN
   RETURN QUERY SELECT g.gate_key, g.due_at FROM public.v_iu_gate g WHERE g.value <> 'false';
@@ -369,7 +402,7 @@ EXCEPTION WHEN lock_not_available THEN
 END
 $function$;
 COMMENT ON FUNCTION public.fn_iu_gate_expiring() IS
-  'Every gate whose value is not false, and when it must be: the end of its open, or -infinity where it may not be true at all (set beside the protocol, opened in another database, never-flip). Error: 55P03, naming who, if a lock on the tables lasts longer than 1 s. (design: Processes)';
+  'Every gate whose value is not false, and when it must be: the end of its open, or -infinity where it may not be true at all (set beside the protocol, opened in another database, never-flip). Error: 55P03, naming who, if a lock on the tables lasts longer than 200 ms. (design: Processes)';
 
 CREATE FUNCTION public.fn_iu_gate_blocker(p_gate_key text) RETURNS text
   LANGUAGE plpgsql VOLATILE
@@ -451,7 +484,7 @@ COMMENT ON FUNCTION public.fn_iu_gate_blocker(text) IS
 CREATE FUNCTION public.fn_iu_gate_close_expired(p_gate_key text, p_actor text, OUT status text, OUT detail text)
   LANGUAGE plpgsql SECURITY DEFINER
   SET search_path = pg_catalog, public, pg_temp
-  SET lock_timeout = '1s'
+  SET lock_timeout = '200ms'
 AS $function$
 DECLARE
   v_gate          record;
@@ -496,15 +529,15 @@ BEGIN
   EXCEPTION WHEN OTHERS THEN
     detail := format('%s (run not logged: %s)', detail, SQLERRM);
   END;
-  UPDATE public.dot_config SET value = 'false' WHERE key = p_gate_key;
   INSERT INTO public.iu_gate_transition
       (transition_id, gate_key, action, prev_value, new_value, actor, reason, run_id)
     VALUES (v_transition_id, p_gate_key, 'watchdog_close', v_gate.value, 'false', p_actor, detail, v_run_id);
+  UPDATE public.dot_config SET value = 'false' WHERE key = p_gate_key;
   status := 'closed';
 END
 $function$;
 COMMENT ON FUNCTION public.fn_iu_gate_close_expired(text, text) IS
-  'Closes one gate whose value is not false though its open ended or was never lawful here: gate, who. Returns status closed (detail: why; also the ledger''s reason), not_due (detail: how it stands), or locked (detail: the blocker); it never waits for the row. Errors: 23514 no actor, 55P03 if another lock lasts longer than 1 s. (seed 4 A4; design: Processes)';
+  'Closes one gate whose value is not false though its open ended or was never lawful here: gate, who. Returns status closed (detail: why; also the ledger''s reason), not_due (detail: how it stands), or locked (detail: the blocker); it never waits for the row. Errors: 23514 no actor, 55P03 if another lock lasts longer than 200 ms. (seed 4 A4; design: Processes)';
 
 CREATE FUNCTION public.fn_iu_gate_watchdog(p_actor text) RETURNS jsonb
   LANGUAGE plpgsql SECURITY DEFINER
@@ -667,7 +700,8 @@ SELECT public.fn_iu_gate_register(3, g.gate_key, g.gate_class, g.description)
 SELECT public.fn_iu_govern(3, 'table', 'iu_gate_registry', 'iu_gate_transition');
 SELECT public.fn_iu_govern(3, 'view', 'v_iu_gate');
 SELECT public.fn_iu_govern(3, 'function',
-  'fn_iu_gate_transition_stamp()', 'fn_iu_gate_register(integer,text,text,text)', 'fn_iu_gate_unregister(integer)',
+  'fn_iu_gate_transition_stamp()', 'fn_iu_gate_ended()', 'fn_iu_gate_register(integer,text,text,text)',
+  'fn_iu_gate_unregister(integer)',
   'fn_iu_gate_snapshot()', 'fn_iu_gate_blocker(text)', 'fn_iu_gate_open(text,uuid,text,text,integer)',
   'fn_iu_gate_close(text,text,text)', 'fn_iu_gate_verify_closed(text)', 'fn_iu_gate_expiring()',
   'fn_iu_gate_close_expired(text,text)', 'fn_iu_gate_watchdog(text)', 'fn_iu_rollback_guard()',
@@ -675,7 +709,8 @@ SELECT public.fn_iu_govern(3, 'function',
   'fn_dot_iu_operator_runtime_enabled()', 'fn_iu_vector_sync_enabled()');
 SELECT public.fn_iu_govern(3, 'trigger',
   'trg_iu_gate_transition_stamp ON iu_gate_transition', 'trg_iu_gate_transition_append_only ON iu_gate_transition',
-  'trg_dot_config_gate_changed ON dot_config', 'trg_iu_gate_registry_gate_changed ON iu_gate_registry',
+  'trg_dot_config_gate_changed ON dot_config', 'trg_dot_config_gate_ended ON dot_config',
+  'trg_dot_config_gates_ended ON dot_config', 'trg_iu_gate_registry_gate_changed ON iu_gate_registry',
   'trg_iu_gate_transition_gate_changed ON iu_gate_transition');
 
 DO $check$

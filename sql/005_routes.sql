@@ -166,13 +166,18 @@ BEGIN
             HINT = format('Put it there with fn_iu_route_allow(%L, actor, reason).', NEW.route_code);
   END IF;
   IF TG_OP = 'UPDATE' THEN
+    IF (NEW.route_code, NEW.event_domain, NEW.event_type) <> (OLD.route_code, OLD.event_domain, OLD.event_type) THEN
+      RAISE EXCEPTION 'code and event type of route "%" cannot be changed', OLD.route_code
+        USING ERRCODE = 'feature_not_supported', DETAIL = 'Its deliveries refer to them.',
+              HINT = 'Retire it and register another.';
+    END IF;
     NEW.updated_at := now();
   END IF;
   RETURN NEW;
 END
 $function$;
 COMMENT ON FUNCTION public.fn_iu_outbound_route_delivery_guard() IS
-  'Trigger of iu_outbound_route: SQLSTATE 42501 for a live route that is not on the allowlist; keeps updated_at. (facts-events 2.2)';
+  'Trigger of iu_outbound_route: SQLSTATE 42501 for a live route that is not on the allowlist; 0A000 for another code or event type; keeps updated_at. (facts-events 2.2)';
 CREATE TRIGGER trg_iu_outbound_route_delivery_guard BEFORE INSERT OR UPDATE ON public.iu_outbound_route
   FOR EACH ROW EXECUTE FUNCTION public.fn_iu_outbound_route_delivery_guard();
 COMMENT ON TRIGGER trg_iu_outbound_route_delivery_guard ON public.iu_outbound_route IS
@@ -212,14 +217,12 @@ BEGIN
       USING ERRCODE = 'check_violation', HINT = 'Give p_actor and p_reason.';
   END IF;
   RETURN public.fn_dot_iu_command_log(p_command, 'health', 'apply', 'applied', true, md5(coalesce(p_route_code, '')),
-    (SELECT jsonb_object_agg(key, value) FROM public.dot_config
-      WHERE key IN ('iu_core.routes_master_enabled', 'iu_core.route_worker_enabled', 'iu_core.delivery_enabled',
-                    'iu_core.delivery_live_routes')),
+    public.fn_iu_gate_snapshot(),
     jsonb_build_object('route_code', p_route_code, 'reason', p_reason) || coalesce(p_evidence, '{}'), p_actor);
 END
 $function$;
 COMMENT ON FUNCTION public.fn_iu_route_log(text, text, text, text, jsonb) IS
-  'Logs one command on a route, with switches, gate and allowlist as they stand. For the fn_iu_route_ functions. SQLSTATE 23514 without actor or reason. (facts-core 2.3)';
+  'Logs one command on a route, with the gates as they stand. For the fn_iu_route_ functions. SQLSTATE 23514 without actor or reason. (facts-core 2.3)';
 
 CREATE FUNCTION public.fn_iu_route_secret_add(
     p_secret_ref text, p_actor text, p_reason text, p_secret text DEFAULT NULL,

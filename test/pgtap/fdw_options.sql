@@ -1,7 +1,5 @@
 -- The wrappers as far as they go without network: options, columns, plans.
-BEGIN;
-CREATE EXTENSION IF NOT EXISTS pgtap;
-CREATE EXTENSION IF NOT EXISTS iu_core;
+\ir setup.psql
 SELECT no_plan();
 
 -- The whole error as one line, or "no error".

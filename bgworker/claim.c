@@ -1,0 +1,177 @@
+/*-------------------------------------------------------------------------
+ *
+ * claim.c
+ *	  The sender's reading side: what may be sent, and whether it still may.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "bgworker/delivery.h"
+#include "catalog/pg_type.h"
+#include "core/compat.h"
+#include "mb/pg_wchar.h"
+#include "utils/array.h"
+#include "utils/builtins.h"
+#include "utils/memutils.h"
+#include "utils/timestamp.h"
+
+static IuCall claim = {"fn_iu_delivery_claim", 2, {TEXTOID, INT4OID}};
+static IuCall refusal = {"fn_iu_delivery_refusal", 1, {TEXTOID}};
+static IuCall next_due = {"fn_iu_delivery_next_due"};
+
+/* Where the results cannot be recorded, nothing is claimed. */
+IuWorkerState
+iu_claim_readiness(void)
+{
+	const IuCall *const calls[] = {&claim, &refusal, &next_due, &iu_record_call};
+
+	return iu_worker_readiness(calls, lengthof(calls));
+}
+
+static int64
+integer_column(MemoryContext context, uint64 row, const char *name)
+{
+	char	   *value = iu_worker_column(context, row, name);
+
+	return value == NULL ? 0 : pg_strtoint64(value);
+}
+
+static void
+read_secrets(IuDelivery *delivery, uint64 row)
+{
+	int			number = SPI_fnumber(SPI_tuptable->tupdesc, "secrets");
+	bool		null = true;
+	Datum		value = 0;
+	Datum	   *elements;
+	bool	   *nulls;
+	int			count;
+	int			i;
+
+	if (number > 0)
+		value = SPI_getbinval(SPI_tuptable->vals[row], SPI_tuptable->tupdesc, number, &null);
+	if (null)
+		return;
+	deconstruct_array(DatumGetArrayTypeP(value), TEXTOID, -1, false, TYPALIGN_INT,
+					  &elements, &nulls, &count);
+	delivery->secrets = MemoryContextAllocZero(delivery->context, sizeof(char *) * Max(count, 1));
+	for (i = 0; i < count; i++)
+		if (!nulls[i])
+			delivery->secrets[delivery->secret_count++] =
+				MemoryContextStrdup(delivery->context, TextDatumGetCString(elements[i]));
+}
+
+/* JSON on the wire is UTF-8, whatever the database's encoding is. */
+static void
+read_body(IuDelivery *delivery, uint64 row)
+{
+	char	   *body = iu_worker_column(delivery->context, row, "body");
+	char	   *converted;
+
+	if (body == NULL)
+		body = MemoryContextStrdup(delivery->context, "");
+	converted = pg_server_to_any(body, strlen(body), PG_UTF8);
+	delivery->body = converted == body ? body : MemoryContextStrdup(delivery->context, converted);
+	delivery->body_length = strlen(delivery->body);
+}
+
+static IuLease *
+find_lease(IuBatch *batch, int64 id, int generation)
+{
+	dlist_iter	each;
+	IuLease    *lease;
+
+	dlist_foreach(each, &batch->leases)
+	{
+		lease = dlist_container(IuLease, node, each.cur);
+		if (lease->id == id && lease->generation == generation)
+			return lease;
+	}
+	lease = MemoryContextAllocZero(batch->context, sizeof(IuLease));
+	lease->id = id;
+	lease->generation = generation;
+	dlist_push_tail(&batch->leases, &lease->node);
+	return lease;
+}
+
+static void
+read_delivery(IuBatch *batch, uint64 row)
+{
+	MemoryContext context = batch->context;
+	IuDelivery *delivery = MemoryContextAllocZero(context, sizeof(IuDelivery));
+	MemoryContext caller;
+
+	delivery->context = context;
+	delivery->lease = find_lease(batch, integer_column(context, row, "lease_id"),
+								 integer_column(context, row, "lease_generation"));
+	delivery->route_code = iu_worker_column(context, row, "route_code");
+	delivery->event_id = iu_worker_column(context, row, "event_id");
+	delivery->replay_number = integer_column(context, row, "replay_number");
+	delivery->attempt_no = integer_column(context, row, "attempt_no");
+	delivery->webhook_id = iu_worker_column(context, row, "webhook_id");
+	delivery->target_kind = iu_worker_column(context, row, "target_kind");
+	delivery->target_url = iu_worker_column(context, row, "target_url");
+	delivery->timeout_ms = integer_column(context, row, "timeout_ms");
+	delivery->retry_after = -1;
+	read_body(delivery, row);
+	read_secrets(delivery, row);
+
+	caller = MemoryContextSwitchTo(context);
+	delivery->lease->deliveries = lappend(delivery->lease->deliveries, delivery);
+	MemoryContextSwitchTo(caller);
+	delivery->lease->unfinished++;
+}
+
+static TimestampTz
+read_next_due(void)
+{
+	bool		null = true;
+	Datum		due = 0;
+
+	iu_worker_call(&next_due, NULL);
+	if (SPI_processed > 0)
+		due = SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1, &null);
+	return null ? DT_NOEND : DatumGetTimestampTz(due);
+}
+
+/*
+ * NULL if there was nothing. Where fewer than max came, next_due says when the
+ * clock brings the next; otherwise it is now.
+ */
+IuBatch *
+iu_claim(MemoryContext parent, const char *sender, int max, int *claimed, TimestampTz *next)
+{
+	MemoryContext context = NULL;
+	IuBatch    *batch = NULL;
+	Datum		arguments[2];
+	uint64		i;
+
+	arguments[0] = CStringGetTextDatum(sender);
+	arguments[1] = Int32GetDatum(max);
+	iu_worker_call(&claim, arguments);
+	*claimed = SPI_processed;
+	if (SPI_processed > 0)
+	{
+		context = AllocSetContextCreate(parent, "iu_core batch", ALLOCSET_DEFAULT_SIZES);
+		batch = MemoryContextAllocZero(context, sizeof(IuBatch));
+		batch->context = context;
+		dlist_init(&batch->leases);
+		for (i = 0; i < SPI_processed; i++)
+			read_delivery(batch, i);
+	}
+	*next = *claimed < max ? read_next_due() : GetCurrentTimestamp();
+	return batch;
+}
+
+/* Sets what refuses the delivery now, or NULL. */
+void
+iu_claim_check(IuDelivery *delivery)
+{
+	Datum		argument = CStringGetTextDatum(delivery->route_code);
+	char	   *value = NULL;
+
+	iu_worker_call(&refusal, &argument);
+	if (SPI_processed > 0)
+		value = SPI_getvalue(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1);
+	delivery->refusal = value == NULL ? NULL : MemoryContextStrdup(delivery->context, value);
+}

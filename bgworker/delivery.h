@@ -1,0 +1,76 @@
+/*-------------------------------------------------------------------------
+ *
+ * delivery.h
+ *	  What a sender has claimed: batches, their leases and deliveries, as
+ *	  memory only. claim.c fills it, sender.c sends, record.c writes it down.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef IU_DELIVERY_H
+#define IU_DELIVERY_H
+
+#include "bgworker/worker.h"
+#include "lib/ilist.h"
+
+/* What one claim brought. Everything below it lives in its context. */
+typedef struct IuBatch
+{
+	dlist_node	node;
+	MemoryContext context;
+	dlist_head	leases;			/* those not recorded yet */
+} IuBatch;
+
+typedef struct IuLease
+{
+	dlist_node	node;
+	int64		id;
+	int			generation;
+	List	   *deliveries;
+	int			unfinished;		/* of the deliveries, without outcome yet */
+	IuBackoff	backoff;		/* of its recording */
+} IuLease;
+
+typedef struct IuDelivery
+{
+	dlist_node	node;			/* among those waiting or in flight */
+	MemoryContext context;		/* the batch's */
+	IuLease    *lease;
+
+	char	   *route_code;
+	char	   *event_id;
+	int			replay_number;
+	int			attempt_no;
+	char	   *webhook_id;
+	char	   *target_kind;
+	char	   *target_url;
+	char	   *body;			/* UTF-8 */
+	size_t		body_length;
+	const char **secrets;
+	int			secret_count;
+	int			timeout_ms;
+
+	char	   *refusal;		/* why it may not go; NULL: it may */
+
+	/* The attempt. */
+	const char *outcome;		/* sent, failed, held; NULL: none yet */
+	TimestampTz started_at;
+	int64		microseconds;
+	int			status;			/* of HTTP, 0: none */
+	int			retry_after;	/* seconds, -1: none */
+	const char *failure_code;	/* NULL if sent */
+	const char *failure_detail;
+	const char *excerpt;		/* of the response */
+} IuDelivery;
+
+/* claim.c; all in a transaction */
+extern IuWorkerState iu_claim_readiness(void);
+extern IuBatch *iu_claim(MemoryContext parent, const char *sender, int max, int *claimed,
+						 TimestampTz *next_due);
+extern void iu_claim_check(IuDelivery *delivery);
+
+/* record.c */
+extern IuCall iu_record_call;
+extern const char *iu_clean_text(MemoryContext context, const char *bytes, size_t length);
+extern void iu_record(IuLease *lease);
+
+#endif							/* IU_DELIVERY_H */

@@ -1,0 +1,995 @@
+-- 006 delivery: from the outbox to the sender and back.
+--
+-- A delivery is (event, route, replay number), an attempt one send of it. At
+-- any time a delivery is in one place: ahead of its route's position, in a
+-- lease, in iu_route_retry, or ended (an attempt that was sent, a dead letter).
+-- Claiming follows commits: a position is the snapshot up to which a route has
+-- been served, and the next window is what became visible since, late commits
+-- included.
+
+SELECT iu_core.guard_absent('table', 'iu_route_position', 'iu_route_lease', 'iu_route_attempt', 'iu_route_retry',
+  'iu_route_dead_letter');
+SELECT iu_core.guard_absent('view', 'v_iu_route_attempt_summary', 'v_iu_event_backlog', 'v_iu_route_dead_letter_open',
+  'v_iu_route_held');
+SELECT iu_core.guard_absent('function', 'fn_iu_snapshot_now()', 'fn_iu_webhook_id(bigint,bigint,integer,uuid)',
+  'fn_iu_delivery_body(public.event_outbox)', 'fn_iu_delivery_rule(integer,text)', 'fn_iu_delivery_refusal(text)',
+  'fn_iu_route_refusal(text)', 'fn_iu_route_owed(text,timestamp with time zone,pg_snapshot)',
+  'fn_iu_route_arm(text,text,text,timestamp with time zone,interval)', 'fn_iu_route_confirm_position(text,text,text)',
+  'fn_iu_delivery_lease_orphans(text,text,integer)', 'fn_iu_delivery_lease_retries(text,text,integer)',
+  'fn_iu_delivery_lease_window(text,text,integer)', 'fn_iu_delivery_claim(text,integer)',
+  'fn_iu_delivery_record(bigint,integer,jsonb)', 'fn_iu_delivery_next_due()', 'fn_iu_route_deliver(text,uuid,jsonb)',
+  'fn_iu_route_explain(text,uuid)');
+
+DO $guard$
+BEGIN
+  IF to_regclass('public.iu_outbound_route') IS NULL THEN
+    RAISE object_not_in_prerequisite_state USING MESSAGE = 'migration 006 needs migration 005';
+  END IF;
+END
+$guard$;
+
+-- Tables ---------------------------------------------------------------------
+
+CREATE TABLE public.iu_route_position (
+  route_code        text        NOT NULL PRIMARY KEY REFERENCES public.iu_outbound_route (route_code),
+  system_identifier bigint      NOT NULL,
+  database_oid      oid         NOT NULL,
+  seen              pg_snapshot NOT NULL,
+  window_end        pg_snapshot,
+  window_seq        bigint,
+  window_high       bigint,
+  floor_seq         bigint      NOT NULL DEFAULT 0,
+  armed_at          timestamptz NOT NULL DEFAULT now(),
+  armed_by          text        NOT NULL,
+  start_at          timestamptz,
+  max_age           interval    NOT NULL,
+  CONSTRAINT iu_route_position_window_chk CHECK (num_nulls(window_end, window_seq, window_high) IN (0, 3))
+) WITH (fillfactor = 20);
+COMMENT ON TABLE public.iu_route_position IS
+  'How far each armed route has been served, in this very database: in a copy nothing is claimed until fn_iu_route_confirm_position. (design: Events and delivery)';
+COMMENT ON COLUMN public.iu_route_position.seen IS 'All that it sees was handed out, or precedes the arming.';
+COMMENT ON COLUMN public.iu_route_position.window_end IS
+  'The window being handed out: what it sees and seen does not, in the order of event_seq, after window_seq up to window_high.';
+COMMENT ON COLUMN public.iu_route_position.floor_seq IS
+  'Events up to here came with a restore: their emitted_xid means nothing here, so they are never found by a snapshot.';
+COMMENT ON COLUMN public.iu_route_position.start_at IS 'Older events were not handed out when it was armed; NULL: nothing committed before.';
+
+CREATE TABLE public.iu_route_lease (
+  lease_id       bigint      NOT NULL GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+  route_code     text        NOT NULL REFERENCES public.iu_outbound_route (route_code),
+  sender         text        NOT NULL,
+  backend_pid    integer     NOT NULL,
+  generation     integer     NOT NULL DEFAULT 1,
+  claimed_at     timestamptz NOT NULL DEFAULT clock_timestamp(),
+  expires_at     timestamptz NOT NULL,
+  item_count     integer     NOT NULL,
+  event_ids      uuid[]      NOT NULL,
+  event_seqs     bigint[]    NOT NULL,
+  replay_numbers integer[]   NOT NULL,
+  attempt_nos    integer[]   NOT NULL,
+  CONSTRAINT iu_route_lease_items_chk CHECK (item_count > 0 AND item_count = cardinality(event_ids)
+    AND item_count = cardinality(event_seqs) AND item_count = cardinality(replay_numbers)
+    AND item_count = cardinality(attempt_nos))
+) WITH (fillfactor = 50);
+CREATE INDEX iu_route_lease_route ON public.iu_route_lease (route_code);
+COMMENT ON INDEX public.iu_route_lease_route IS 'What a route has under way.';
+COMMENT ON TABLE public.iu_route_lease IS
+  'One row a batch that a sender holds: the deliveries whose outcome it has not recorded. It goes to the next claimer, with a new generation, when it expires or its session is gone. (design: Events and delivery)';
+COMMENT ON COLUMN public.iu_route_lease.backend_pid IS 'The session that claimed it; where that is gone nobody waits for expires_at.';
+
+CREATE TABLE public.iu_route_attempt (
+  id               bigint      NOT NULL GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+  route_kind       text        NOT NULL DEFAULT 'outbound',
+  route_code       text        NOT NULL,
+  event_ref        uuid        NOT NULL,
+  replay_number    integer     NOT NULL DEFAULT 0,
+  attempt_no       integer     NOT NULL,
+  idempotency_key  text        COLLATE "C" NOT NULL,
+  status           text        NOT NULL,
+  delivered        boolean     NOT NULL GENERATED ALWAYS AS (status = 'sent') STORED,
+  sender           text,
+  started_at       timestamptz NOT NULL DEFAULT clock_timestamp(),
+  recorded_at      timestamptz NOT NULL DEFAULT clock_timestamp(),
+  duration_us      bigint,
+  http_status      integer,
+  failure_code     text,
+  failure_detail   text,
+  response_excerpt text,
+  payload_snapshot jsonb,
+  UNIQUE (idempotency_key, attempt_no),
+  CONSTRAINT iu_route_attempt_kind_chk CHECK (route_kind IN ('outbound', 'inbound')),
+  CONSTRAINT iu_route_attempt_status_chk CHECK (status IN ('dry_run', 'pending', 'sent', 'failed', 'skipped')),
+  CONSTRAINT iu_route_attempt_no_chk CHECK (attempt_no > 0 AND replay_number >= 0)
+);
+CREATE INDEX iu_route_attempt_recorded ON public.iu_route_attempt USING brin (recorded_at);
+COMMENT ON INDEX public.iu_route_attempt_recorded IS 'The last hour, and what retention takes, without a large index.';
+COMMENT ON TABLE public.iu_route_attempt IS
+  'One row a send, inserted once with its outcome. (facts-events 2.5; design: Events and delivery)';
+COMMENT ON COLUMN public.iu_route_attempt.idempotency_key IS 'The webhook-id: the same for every attempt of a delivery.';
+COMMENT ON COLUMN public.iu_route_attempt.duration_us IS 'Microseconds from the start of the request to its end.';
+COMMENT ON COLUMN public.iu_route_attempt.payload_snapshot IS 'What a dry run would have sent; NULL for a real one, whose body follows from the event.';
+
+CREATE TABLE public.iu_route_retry (
+  route_code    text        NOT NULL REFERENCES public.iu_outbound_route (route_code),
+  event_id      uuid        NOT NULL REFERENCES public.event_outbox (id),
+  replay_number integer     NOT NULL DEFAULT 0,
+  event_seq     bigint      NOT NULL,
+  attempt_no    integer     NOT NULL DEFAULT 1,
+  due_at        timestamptz NOT NULL,
+  reason        text        NOT NULL,
+  created_at    timestamptz NOT NULL DEFAULT clock_timestamp(),
+  PRIMARY KEY (route_code, event_id, replay_number)
+);
+CREATE INDEX iu_route_retry_due ON public.iu_route_retry (route_code, due_at, event_seq);
+COMMENT ON INDEX public.iu_route_retry_due IS 'What is due next on a route.';
+COMMENT ON TABLE public.iu_route_retry IS
+  'Deliveries behind their route''s position that are to be sent at due_at: failed before, given back by a sender, handed over, or owed since an arming. (design: Events and delivery)';
+COMMENT ON COLUMN public.iu_route_retry.attempt_no IS 'The number that the next attempt will have.';
+COMMENT ON COLUMN public.iu_route_retry.reason IS 'Failure code of the last attempt, code of the refusal, or deliver, armed, confirmed.';
+
+CREATE TABLE public.iu_route_dead_letter (
+  id              uuid        NOT NULL DEFAULT gen_random_uuid() PRIMARY KEY,
+  route_code      text        NOT NULL,
+  event_ref       uuid        NOT NULL,
+  replay_number   integer     NOT NULL,
+  attempts        integer     NOT NULL,
+  idempotency_key text        COLLATE "C" NOT NULL UNIQUE,
+  failure_code    text        NOT NULL,
+  failure_detail  text,
+  http_status     integer,
+  event_snapshot  jsonb       NOT NULL,
+  created_at      timestamptz NOT NULL DEFAULT clock_timestamp(),
+  resolved_at     timestamptz,
+  resolved_by     text,
+  resolution      text,
+  replayed_as     integer,
+  CONSTRAINT iu_route_dead_letter_resolved_chk CHECK (num_nulls(resolved_at, resolved_by, resolution) IN (0, 3))
+);
+CREATE INDEX iu_route_dead_letter_open ON public.iu_route_dead_letter (route_code, created_at) WHERE resolved_at IS NULL;
+COMMENT ON INDEX public.iu_route_dead_letter_open IS 'Those that wait for a person.';
+COMMENT ON TABLE public.iu_route_dead_letter IS
+  'Deliveries that were given up, each with the whole event. Resolved, never deleted. (facts-events 2.7)';
+COMMENT ON COLUMN public.iu_route_dead_letter.replayed_as IS 'The replay number of the delivery that took its place.';
+
+-- Small parts ----------------------------------------------------------------
+
+-- pg_current_snapshot() leaves the own transaction out, so that one with a
+-- later number can make it look committed.
+CREATE FUNCTION public.fn_iu_snapshot_now() RETURNS pg_snapshot
+  LANGUAGE sql STABLE
+  SET search_path = pg_catalog, pg_temp
+RETURN (SELECT CASE
+    WHEN n.own IS NULL OR n.own >= pg_snapshot_xmax(n.now) THEN n.now
+    ELSE format('%s:%s:%s', least(n.own, pg_snapshot_xmin(n.now)), pg_snapshot_xmax(n.now),
+           (SELECT string_agg(x.xid::text, ',' ORDER BY x.xid)
+              FROM (SELECT pg_snapshot_xip(n.now) AS xid UNION SELECT n.own) AS x))::pg_snapshot END
+  FROM (SELECT pg_current_snapshot() AS now, pg_current_xact_id_if_assigned() AS own) AS n);
+COMMENT ON FUNCTION public.fn_iu_snapshot_now() IS
+  'The snapshot of the calling statement, in which the own transaction counts as running. (design: Events and delivery)';
+
+CREATE FUNCTION public.fn_iu_webhook_id(p_event_seq bigint, p_route_id bigint, p_replay_number integer, p_event_id uuid)
+  RETURNS text LANGUAGE sql IMMUTABLE
+RETURN 'msg_' || p_event_seq || '_' || p_route_id || '_' || p_replay_number || '_' || right(p_event_id::text, 12);
+COMMENT ON FUNCTION public.fn_iu_webhook_id(bigint, bigint, integer, uuid) IS
+  'The webhook-id of a delivery: event_seq, route id, replay number and the end of the event''s id. Sorts with the outbox, so that the index of attempts grows at its end. (design: Events and delivery)';
+
+CREATE FUNCTION public.fn_iu_delivery_body(p_event public.event_outbox) RETURNS text
+  LANGUAGE sql STABLE
+RETURN '{"type":"' || p_event.event_domain || '.' || p_event.event_type
+  || '","timestamp":"' || to_char(p_event.occurred_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"')
+  || '","data":{"event_id":"' || p_event.id
+  || '","severity":"' || p_event.event_severity
+  || '","subject":{"table":' || to_json(p_event.event_subject_table)::text
+  || ',"ref":' || to_json(p_event.event_subject_ref)::text
+  || '},"canonical_address":' || coalesce(to_json(p_event.canonical_address)::text, 'null')
+  || ',"correlation_id":' || coalesce(to_json(p_event.correlation_id)::text, 'null')
+  || ',"payload":' || p_event.safe_payload::text || '}}';
+COMMENT ON FUNCTION public.fn_iu_delivery_body(event_outbox) IS
+  'The body of a delivery in the form of Standard Webhooks: {type, timestamp, data: {event_id, severity, subject: {table, ref}, canonical_address, correlation_id, payload}}. It follows from the event alone and depends on no setting, so that every attempt sends the same bytes. (design: Events and delivery)';
+
+CREATE FUNCTION public.fn_iu_delivery_rule(p_http_status integer, p_failure_code text) RETURNS text
+  LANGUAGE sql IMMUTABLE
+RETURN CASE
+  WHEN p_http_status = 410 THEN 'disable'
+  WHEN p_failure_code = 'request_too_large' THEN 'give_up'
+  WHEN p_http_status IN (429, 503) THEN 'obey'
+  ELSE 'retry' END;
+COMMENT ON FUNCTION public.fn_iu_delivery_rule(integer, text) IS
+  'What follows a failed attempt: retry after the backoff; obey the answer''s Retry-After (429, 503); disable the route and keep the delivery (410); give_up where another attempt cannot differ. (design: Events and delivery)';
+
+-- Refusals, in seed 4's order --------------------------------------------------
+
+CREATE FUNCTION public.fn_iu_delivery_refusal(p_route_code text) RETURNS text
+  LANGUAGE plpgsql VOLATILE SECURITY DEFINER
+  SET search_path = pg_catalog, public, pg_temp
+AS $function$
+DECLARE
+  v_route public.iu_outbound_route;
+  v_at    record;
+BEGIN
+  IF NOT public.fn_iu_core_routes_enabled() THEN
+    RETURN 'master_gate_closed';
+  ELSIF NOT public.fn_iu_route_worker_enabled() THEN
+    RETURN 'worker_gate_closed';
+  ELSIF NOT public.fn_iu_delivery_enabled() THEN
+    RETURN 'delivery_gate_closed';
+  END IF;
+  SELECT * INTO v_route FROM public.iu_outbound_route WHERE route_code = p_route_code;
+  IF NOT FOUND THEN
+    RETURN 'route_unknown';
+  ELSIF v_route.retired_at IS NOT NULL THEN
+    RETURN 'route_retired';
+  ELSIF p_route_code <> ALL (public.fn_iu_delivery_live_routes()) THEN
+    RETURN 'route_not_allowlisted';
+  ELSIF v_route.target_kind NOT IN ('external_endpoint', 'directus_flow') THEN
+    RETURN 'target_kind_not_supported';
+  ELSIF iu_core.egress_refusal(v_route.target_ref) IS NOT NULL THEN
+    RETURN 'origin_not_allowed';
+  ELSIF NOT v_route.enabled THEN
+    RETURN 'route_disabled';
+  ELSIF v_route.dry_run THEN
+    RETURN 'route_dry_run';
+  END IF;
+  SELECT system_identifier, database_oid INTO v_at FROM public.iu_route_position WHERE route_code = p_route_code;
+  IF NOT FOUND THEN
+    RETURN 'route_not_armed';
+  ELSIF v_at.system_identifier <> iu_core.system_identifier() OR v_at.database_oid <> iu_core.database_oid() THEN
+    RETURN 'position_foreign';
+  ELSIF NOT EXISTS (SELECT FROM public.iu_route_secret s WHERE s.secret_ref = v_route.secret_ref
+                      AND s.valid_from <= clock_timestamp() AND s.valid_until > clock_timestamp()) THEN
+    RETURN 'secret_missing';
+  END IF;
+  RETURN NULL;
+END
+$function$;
+COMMENT ON FUNCTION public.fn_iu_delivery_refusal(text) IS
+  'NULL if the route may deliver now, otherwise the code of the first closed switch, gate, list or rule: master_gate_closed, worker_gate_closed, delivery_gate_closed, route_unknown, route_retired, route_not_allowlisted, target_kind_not_supported, origin_not_allowed, route_disabled, route_dry_run, route_not_armed, position_foreign, secret_missing. Asked at each claim and before each send. See fn_iu_route_refusal for what to do. (seed 4 A3; design: Events and delivery)';
+
+CREATE FUNCTION public.fn_iu_route_refusal(p_route_code text) RETURNS jsonb
+  LANGUAGE plpgsql VOLATILE SECURITY DEFINER
+  SET search_path = pg_catalog, public, pg_temp
+AS $function$
+DECLARE
+  v_code  text := public.fn_iu_delivery_refusal(p_route_code);
+  v_route public.iu_outbound_route;
+  v_why   text;
+  v_do    text;
+BEGIN
+  IF v_code IS NULL THEN
+    RETURN NULL;
+  END IF;
+  SELECT * INTO v_route FROM public.iu_outbound_route WHERE route_code = p_route_code;
+  SELECT w.why, w.act INTO v_why, v_do FROM (VALUES
+    ('master_gate_closed', 'the master switch iu_core.routes_master_enabled is off',
+      'fn_iu_switch_set(''iu_core.routes_master_enabled'', ''true'', actor, reason)'),
+    ('worker_gate_closed', 'the switch iu_core.route_worker_enabled is off',
+      'fn_iu_switch_set(''iu_core.route_worker_enabled'', ''true'', actor, reason)'),
+    ('delivery_gate_closed', 'the gate iu_core.delivery_enabled is closed',
+      'fn_iu_gate_open(''iu_core.delivery_enabled'', approval_id, actor, reason, ttl_seconds)'),
+    ('route_unknown', 'the route is not registered', 'fn_iu_route_add(...)'),
+    ('route_retired', 'the route is retired', 'register another with fn_iu_route_add(...)'),
+    ('route_not_allowlisted', 'the route is not on the allowlist iu_core.delivery_live_routes',
+      format('fn_iu_route_allow(%L, actor, reason)', p_route_code)),
+    ('target_kind_not_supported', format('routes of kind %s are not carried by the sender', v_route.target_kind),
+      'use external_endpoint or directus_flow'),
+    ('origin_not_allowed', iu_core.egress_refusal(v_route.target_ref),
+      'a superuser adds the origin to iu_core.allowed_origins and reloads the server'),
+    ('route_disabled', concat_ws(': ', 'the route is not enabled', v_route.disabled_reason),
+      format('fn_iu_route_arm(%1$L, actor, reason) for the first time, fn_iu_route_resume(%1$L, actor, reason) after a pause', p_route_code)),
+    ('route_dry_run', 'the route is a dry run', format('fn_iu_route_arm(%L, actor, reason)', p_route_code)),
+    ('route_not_armed', 'the route was never armed', format('fn_iu_route_arm(%L, actor, reason)', p_route_code)),
+    ('position_foreign', 'the position of the route belongs to another database: this one is a copy',
+      format('fn_iu_route_confirm_position(%L, actor, reason), if this database shall deliver', p_route_code)),
+    ('secret_missing', format('no signing secret of "%s" is valid now', v_route.secret_ref),
+      format('fn_iu_route_secret_add(%L, actor, reason)', v_route.secret_ref)))
+    AS w (code, why, act) WHERE w.code = v_code;
+  RETURN jsonb_build_object('code', v_code, 'sentence', v_why, 'next_action', v_do);
+END
+$function$;
+COMMENT ON FUNCTION public.fn_iu_route_refusal(text) IS
+  'NULL if the route may deliver now, otherwise {code, sentence, next_action} of what fn_iu_delivery_refusal names. (design: Events and delivery)';
+
+-- Arming ---------------------------------------------------------------------
+
+-- In one statement, so that all parts see the same: what is owed goes to the
+-- retries, what commits from now on is found by the snapshot. A row that this
+-- statement sees though its number is not finished came with a restore.
+CREATE FUNCTION public.fn_iu_route_owed(p_route_code text, p_from timestamptz, p_seen pg_snapshot,
+    OUT seen pg_snapshot, OUT floor_seq bigint, OUT owed bigint)
+  LANGUAGE sql VOLATILE
+  SET search_path = pg_catalog, public, pg_temp
+BEGIN ATOMIC
+  WITH at AS MATERIALIZED (
+    SELECT public.fn_iu_snapshot_now() AS now, pg_current_xact_id_if_assigned() AS own
+  ), restored AS MATERIALIZED (
+    SELECT coalesce(max(e.event_seq), 0) AS high
+      FROM at, public.event_outbox e
+     WHERE e.emitted_xid >= pg_snapshot_xmin(at.now) AND NOT pg_visible_in_snapshot(e.emitted_xid, at.now)
+       AND e.emitted_xid IS DISTINCT FROM at.own
+  ), put AS (
+    INSERT INTO public.iu_route_retry (route_code, event_id, event_seq, due_at, reason)
+      SELECT r.route_code, e.id, e.event_seq, clock_timestamp(), CASE WHEN p_seen IS NULL THEN 'armed' ELSE 'confirmed' END
+        FROM at, restored, public.iu_outbound_route r, public.event_outbox e
+       WHERE r.route_code = p_route_code AND e.event_domain = r.event_domain AND e.event_type = r.event_type
+         AND e.payload_classification = 'safe_metadata'
+         AND (e.created_at >= p_from OR (p_seen IS NOT NULL AND NOT pg_visible_in_snapshot(e.emitted_xid, p_seen)))
+         AND (e.event_seq <= restored.high OR pg_visible_in_snapshot(e.emitted_xid, at.now))
+         AND NOT EXISTS (SELECT FROM public.iu_route_attempt a
+                          WHERE a.idempotency_key = public.fn_iu_webhook_id(e.event_seq, r.id, 0, e.id)
+                            AND a.status <> 'dry_run')
+         AND NOT EXISTS (SELECT FROM public.iu_route_lease l
+                          WHERE l.route_code = r.route_code AND e.id = ANY (l.event_ids))
+      ON CONFLICT DO NOTHING
+      RETURNING 1
+  )
+  SELECT at.now, restored.high, (SELECT count(*) FROM put) FROM at, restored;
+END;
+COMMENT ON FUNCTION public.fn_iu_route_owed(text, timestamptz, pg_snapshot) IS
+  'For arming and confirming: puts the events of a route that were created at p_from or later, or that p_seen does not see, and that were never attempted, among the retries; returns the snapshot from which the rest is found, the highest event_seq that came with a restore, and how many are owed. (design: Events and delivery)';
+
+CREATE FUNCTION public.fn_iu_route_arm(p_route_code text, p_actor text, p_reason text,
+    p_start_at timestamptz DEFAULT NULL, p_max_age interval DEFAULT '1 day')
+  RETURNS jsonb
+  LANGUAGE plpgsql VOLATILE SECURITY DEFINER
+  SET search_path = pg_catalog, public, pg_temp
+AS $function$
+DECLARE
+  v_route public.iu_outbound_route;
+  v_start timestamptz;
+  v_at    record;
+BEGIN
+  SELECT * INTO v_route FROM public.iu_outbound_route WHERE route_code = p_route_code AND retired_at IS NULL FOR UPDATE;
+  IF NOT FOUND THEN
+    RAISE EXCEPTION 'route "%" is not registered, or retired', coalesce(p_route_code, '') USING ERRCODE = 'undefined_object';
+  ELSIF v_route.target_kind NOT IN ('external_endpoint', 'directus_flow') THEN
+    RAISE EXCEPTION 'routes of kind % cannot be armed', v_route.target_kind USING ERRCODE = 'feature_not_supported';
+  ELSIF v_route.enabled AND NOT v_route.dry_run AND EXISTS (SELECT FROM public.iu_route_position WHERE route_code = p_route_code) THEN
+    RAISE EXCEPTION 'route "%" is armed already', p_route_code
+      USING ERRCODE = 'object_in_use', DETAIL = 'Arming anew moves its start; what waits before it is not sent.',
+            HINT = format('Pause it first with fn_iu_route_pause(%L, actor, reason).', p_route_code);
+  ELSIF p_max_age IS NULL OR p_max_age <= interval '0' THEN
+    RAISE EXCEPTION 'p_max_age is a positive interval: how old an event may be at most' USING ERRCODE = 'check_violation';
+  ELSIF p_start_at > clock_timestamp() THEN
+    RAISE EXCEPTION 'p_start_at lies in the future' USING ERRCODE = 'check_violation',
+      HINT = 'Leave it out to start with what commits from now on.';
+  END IF;
+  IF p_start_at IS NOT NULL THEN
+    v_start := greatest(p_start_at, clock_timestamp() - p_max_age);
+  END IF;
+
+  PERFORM public.fn_iu_route_log('dot_iu_route_arm', p_route_code, p_actor, p_reason,
+    jsonb_build_object('start_at', v_start, 'max_age', p_max_age));
+  UPDATE public.iu_outbound_route SET enabled = true, dry_run = false, disabled_reason = NULL WHERE route_code = p_route_code;
+  SELECT o.seen, o.floor_seq, o.owed INTO v_at FROM public.fn_iu_route_owed(p_route_code, v_start, NULL) o;
+  INSERT INTO public.iu_route_position AS p
+      (route_code, system_identifier, database_oid, seen, floor_seq, armed_by, start_at, max_age)
+    VALUES (p_route_code, iu_core.system_identifier(), iu_core.database_oid(), v_at.seen, v_at.floor_seq, p_actor, v_start, p_max_age)
+    ON CONFLICT (route_code) DO UPDATE
+      SET system_identifier = excluded.system_identifier, database_oid = excluded.database_oid, seen = excluded.seen,
+          window_end = NULL, window_seq = NULL, window_high = NULL, floor_seq = greatest(p.floor_seq, excluded.floor_seq),
+          armed_at = now(), armed_by = excluded.armed_by, start_at = excluded.start_at, max_age = excluded.max_age;
+  RETURN jsonb_build_object('status', 'armed', 'route_code', p_route_code, 'start_at', v_start, 'owed', v_at.owed,
+    'held', public.fn_iu_route_refusal(p_route_code));
+END
+$function$;
+COMMENT ON FUNCTION public.fn_iu_route_arm(text, text, text, timestamptz, interval) IS
+  'Makes a route live and sets where it starts: without p_start_at with what commits from now on; otherwise also with events created since then, but none older than p_max_age, and none that was attempted before. Returns {status: armed, route_code, start_at, owed, held}: held says what still stops it. SQLSTATE 42704: not registered or retired; 42501: not on the allowlist; 55006: armed already; 0A000: a kind that is not sent by HTTP; 23514: start, age, actor or reason. (design: Events and delivery)';
+
+CREATE FUNCTION public.fn_iu_route_confirm_position(p_route_code text, p_actor text, p_reason text) RETURNS jsonb
+  LANGUAGE plpgsql VOLATILE SECURITY DEFINER
+  SET search_path = pg_catalog, public, pg_temp
+AS $function$
+DECLARE
+  v_position public.iu_route_position;
+  v_at       record;
+  v_leases   integer;
+BEGIN
+  SELECT * INTO v_position FROM public.iu_route_position WHERE route_code = p_route_code FOR UPDATE;
+  IF NOT FOUND THEN
+    RAISE EXCEPTION 'route "%" has no position', coalesce(p_route_code, '')
+      USING ERRCODE = 'undefined_object', HINT = 'Arm it with fn_iu_route_arm.';
+  ELSIF v_position.system_identifier = iu_core.system_identifier() AND v_position.database_oid = iu_core.database_oid() THEN
+    RAISE EXCEPTION 'the position of route "%" belongs to this database', p_route_code
+      USING ERRCODE = 'object_not_in_prerequisite_state', DETAIL = 'There is nothing to confirm.';
+  END IF;
+  PERFORM public.fn_iu_route_log('dot_iu_route_confirm_position', p_route_code, p_actor, p_reason,
+    jsonb_build_object('system_identifier', v_position.system_identifier, 'database_oid', v_position.database_oid));
+  UPDATE public.iu_route_lease SET expires_at = '-infinity' WHERE route_code = p_route_code;
+  GET DIAGNOSTICS v_leases = ROW_COUNT;
+  SELECT o.seen, o.floor_seq, o.owed INTO v_at
+    FROM public.fn_iu_route_owed(p_route_code, coalesce(v_position.start_at, v_position.armed_at), v_position.seen) o;
+  UPDATE public.iu_route_position
+     SET system_identifier = iu_core.system_identifier(), database_oid = iu_core.database_oid(), seen = v_at.seen,
+         floor_seq = v_at.floor_seq, window_end = NULL, window_seq = NULL, window_high = NULL
+   WHERE route_code = p_route_code;
+  PERFORM iu_core.wake();
+  RETURN jsonb_build_object('status', 'confirmed', 'route_code', p_route_code, 'owed', v_at.owed, 'leases', v_leases);
+END
+$function$;
+COMMENT ON FUNCTION public.fn_iu_route_confirm_position(text, text, text) IS
+  'Lets a copy of a database deliver on a route: what the route was owed and never attempted is put among the retries, leases of the original are taken over, and the position is bound to this database. Returns {status: confirmed, route_code, owed, leases}. Confirm only where the original no longer delivers. SQLSTATE 42704: no position; 55000: it belongs to this database; 23514: actor or reason missing. (design: Events and delivery)';
+
+-- Claiming -------------------------------------------------------------------
+--
+-- The settings: these queries run for every claim against tables whose size
+-- changes faster than their statistics, so their plans are not left to those.
+
+CREATE FUNCTION public.fn_iu_delivery_lease_orphans(p_route_code text, p_sender text, p_max integer) RETURNS SETOF bigint
+  LANGUAGE plpgsql VOLATILE
+  SET search_path = pg_catalog, public, pg_temp
+AS $function$
+DECLARE
+  v_lease   public.iu_route_lease;
+  v_left    integer := p_max;
+  v_timeout integer := (SELECT timeout_ms FROM public.iu_outbound_route WHERE route_code = p_route_code);
+BEGIN
+  FOR v_lease IN
+    SELECT l.* FROM public.iu_route_lease l
+     WHERE l.route_code = p_route_code
+       AND (l.expires_at <= clock_timestamp()
+            OR (l.backend_pid <> pg_backend_pid()
+                AND NOT EXISTS (SELECT FROM pg_stat_activity a WHERE a.pid = l.backend_pid)))
+     ORDER BY l.lease_id FOR UPDATE SKIP LOCKED
+  LOOP
+    EXIT WHEN v_left <= 0;
+    IF v_lease.item_count > v_left THEN
+      INSERT INTO public.iu_route_retry (route_code, event_id, replay_number, event_seq, attempt_no, due_at, reason)
+        SELECT p_route_code, i.event_id, i.replay_number, i.event_seq, i.attempt_no, clock_timestamp(), 'lease_expired'
+          FROM unnest(v_lease.event_ids[v_left + 1:], v_lease.replay_numbers[v_left + 1:],
+                      v_lease.event_seqs[v_left + 1:], v_lease.attempt_nos[v_left + 1:])
+               AS i (event_id, replay_number, event_seq, attempt_no)
+        ON CONFLICT DO NOTHING;
+    END IF;
+    UPDATE public.iu_route_lease
+       SET sender = p_sender, backend_pid = pg_backend_pid(), generation = generation + 1, claimed_at = clock_timestamp(),
+           expires_at = clock_timestamp() + make_interval(secs => 60 + v_timeout / 100.0),
+           item_count = least(item_count, v_left), event_ids = event_ids[:v_left], event_seqs = event_seqs[:v_left],
+           replay_numbers = replay_numbers[:v_left], attempt_nos = attempt_nos[:v_left]
+     WHERE lease_id = v_lease.lease_id;
+    v_left := v_left - least(v_lease.item_count, v_left);
+    RETURN NEXT v_lease.lease_id;
+  END LOOP;
+END
+$function$;
+COMMENT ON FUNCTION public.fn_iu_delivery_lease_orphans(text, text, integer) IS
+  'For the claim: takes over leases of a route that expired or whose session is gone, at most p_max deliveries (what is over becomes a retry), with the next generation. Returns their ids. What was recorded is no longer in them. (design: Events and delivery)';
+
+CREATE FUNCTION public.fn_iu_delivery_lease_retries(p_route_code text, p_sender text, p_max integer) RETURNS SETOF bigint
+  LANGUAGE sql VOLATILE
+  SET search_path = pg_catalog, public, pg_temp
+BEGIN ATOMIC
+  WITH due AS (
+    SELECT t.route_code, t.event_id, t.replay_number FROM public.iu_route_retry t
+     WHERE t.route_code = p_route_code AND t.due_at <= clock_timestamp()
+     ORDER BY t.due_at, t.event_seq LIMIT p_max FOR UPDATE SKIP LOCKED
+  ), taken AS (
+    DELETE FROM public.iu_route_retry t USING due d
+     WHERE t.route_code = d.route_code AND t.event_id = d.event_id AND t.replay_number = d.replay_number
+     RETURNING t.*
+  )
+  INSERT INTO public.iu_route_lease
+      (route_code, sender, backend_pid, expires_at, item_count, event_ids, event_seqs, replay_numbers, attempt_nos)
+    SELECT p_route_code, p_sender, pg_backend_pid(),
+           clock_timestamp() + make_interval(secs => 60 + (SELECT r.timeout_ms / 100.0 FROM public.iu_outbound_route r
+                                                            WHERE r.route_code = p_route_code)),
+           count(*), array_agg(t.event_id ORDER BY t.event_seq, t.replay_number), array_agg(t.event_seq ORDER BY t.event_seq, t.replay_number),
+           array_agg(t.replay_number ORDER BY t.event_seq, t.replay_number), array_agg(t.attempt_no ORDER BY t.event_seq, t.replay_number)
+      FROM taken t HAVING count(*) > 0
+    RETURNING lease_id;
+END;
+COMMENT ON FUNCTION public.fn_iu_delivery_lease_retries(text, text, integer) IS
+  'For the claim: leases at most p_max due retries of a route, oldest due first. (design: Events and delivery)';
+
+CREATE FUNCTION public.fn_iu_delivery_lease_window(p_route_code text, p_sender text, p_max integer) RETURNS SETOF bigint
+  LANGUAGE plpgsql VOLATILE
+  SET search_path = pg_catalog, public, pg_temp
+AS $function$
+DECLARE
+  c_span    constant bigint := 50000;	-- rows looked at in one step
+  v_route   public.iu_outbound_route;
+  v_at      public.iu_route_position;
+  v_left    integer := p_max;
+  v_new     record;
+  v_to      bigint;
+  v_batch   record;
+  v_lease   bigint;
+BEGIN
+  SELECT * INTO v_route FROM public.iu_outbound_route WHERE route_code = p_route_code;
+  SELECT * INTO v_at FROM public.iu_route_position WHERE route_code = p_route_code;
+  FOR v_step IN 1..20 LOOP
+    EXIT WHEN v_left <= 0;
+    IF v_at.window_end IS NULL THEN
+      -- The recent by range, what was under way at the last snapshot by list.
+      WITH at AS MATERIALIZED (
+        SELECT public.fn_iu_snapshot_now() AS now
+      ), fresh AS (
+        SELECT e.event_seq, e.event_domain, e.event_type FROM at, public.event_outbox e
+         WHERE e.emitted_xid >= pg_snapshot_xmax(v_at.seen) AND e.emitted_xid < pg_snapshot_xmax(at.now)
+           AND e.event_seq > v_at.floor_seq AND pg_visible_in_snapshot(e.emitted_xid, at.now)
+        UNION ALL
+        SELECT e.event_seq, e.event_domain, e.event_type FROM at, public.event_outbox e
+         WHERE e.emitted_xid = ANY (ARRAY(SELECT pg_snapshot_xip(v_at.seen)))
+           AND e.event_seq > v_at.floor_seq AND pg_visible_in_snapshot(e.emitted_xid, at.now)
+      )
+      SELECT at.now, f.seen_any, f.low, f.high INTO v_new FROM at, (
+        SELECT count(*) > 0 AS seen_any,
+               min(event_seq) FILTER (WHERE event_domain = v_route.event_domain AND event_type = v_route.event_type) AS low,
+               max(event_seq) FILTER (WHERE event_domain = v_route.event_domain AND event_type = v_route.event_type) AS high
+          FROM fresh) AS f;
+      EXIT WHEN NOT v_new.seen_any;
+      IF v_new.low IS NULL THEN
+        v_at.seen := v_new.now;
+        EXIT;
+      END IF;
+      v_at.window_end := v_new.now;
+      v_at.window_seq := v_new.low - 1;
+      v_at.window_high := v_new.high;
+    END IF;
+
+    v_to := least(v_at.window_high, v_at.window_seq + c_span);
+    SELECT count(*) AS items, max(b.event_seq) AS last, array_agg(b.id ORDER BY b.event_seq) AS ids,
+           array_agg(b.event_seq ORDER BY b.event_seq) AS seqs INTO v_batch
+      FROM (SELECT e.id, e.event_seq FROM public.event_outbox e
+             WHERE e.event_domain = v_route.event_domain AND e.event_type = v_route.event_type
+               AND e.event_seq > greatest(v_at.window_seq, v_at.floor_seq) AND e.event_seq <= v_to
+               AND NOT pg_visible_in_snapshot(e.emitted_xid, v_at.seen)
+               AND pg_visible_in_snapshot(e.emitted_xid, v_at.window_end)
+               AND e.payload_classification = 'safe_metadata'
+             ORDER BY e.event_domain, e.event_type, e.event_seq LIMIT v_left) AS b;
+    v_at.window_seq := CASE WHEN v_batch.items = v_left THEN v_batch.last ELSE v_to END;
+    IF v_at.window_seq >= v_at.window_high THEN
+      v_at.seen := v_at.window_end;
+      v_at.window_end := NULL;
+      v_at.window_seq := NULL;
+      v_at.window_high := NULL;
+    END IF;
+    IF v_batch.items > 0 THEN
+      v_left := v_left - v_batch.items;
+      INSERT INTO public.iu_route_lease
+          (route_code, sender, backend_pid, expires_at, item_count, event_ids, event_seqs, replay_numbers, attempt_nos)
+        VALUES (p_route_code, p_sender, pg_backend_pid(),
+                clock_timestamp() + make_interval(secs => 60 + v_route.timeout_ms / 100.0), v_batch.items, v_batch.ids, v_batch.seqs,
+                array_fill(0, ARRAY[v_batch.items::integer]), array_fill(1, ARRAY[v_batch.items::integer]))
+        RETURNING lease_id INTO v_lease;
+      RETURN NEXT v_lease;
+    END IF;
+  END LOOP;
+  UPDATE public.iu_route_position
+     SET seen = v_at.seen, window_end = v_at.window_end, window_seq = v_at.window_seq, window_high = v_at.window_high
+   WHERE route_code = p_route_code
+     AND (seen::text, window_seq) IS DISTINCT FROM (v_at.seen::text, v_at.window_seq);
+END
+$function$;
+COMMENT ON FUNCTION public.fn_iu_delivery_lease_window(text, text, integer) IS
+  'For the claim, which holds the position: leases at most p_max events that became visible since the position, opening the next window where none is open, and moves the position past them. (design: Events and delivery)';
+
+CREATE FUNCTION public.fn_iu_delivery_claim(p_sender text, p_max integer)
+  RETURNS TABLE (lease_id bigint, lease_generation integer, route_code text, event_id uuid, replay_number integer,
+    attempt_no integer, webhook_id text, target_kind text, target_url text, body text, secrets text[], timeout_ms integer)
+  LANGUAGE plpgsql VOLATILE SECURITY DEFINER
+  SET search_path = pg_catalog, public, pg_temp
+  SET enable_seqscan = off SET enable_bitmapscan = off SET jit = off SET plan_cache_mode = force_generic_plan
+AS $function$
+#variable_conflict use_column
+DECLARE
+  v_routes text[];
+  v_route  text;
+  v_rest   integer;
+  v_left   integer := p_max;
+  v_room   integer;
+  v_ids    bigint[];
+  v_leases bigint[] := '{}';
+  v_done   integer;
+BEGIN
+  IF coalesce(btrim(p_sender), '') = '' OR p_max IS NULL OR p_max < 1 THEN
+    RAISE EXCEPTION 'a claim names its sender and asks for at least one delivery' USING ERRCODE = 'check_violation';
+  END IF;
+  -- Only routes with something to do, found without writing or locking.
+  v_routes := ARRAY(
+    SELECT p.route_code FROM public.iu_route_position p JOIN public.iu_outbound_route r ON r.route_code = p.route_code
+     WHERE r.enabled AND NOT r.dry_run
+       AND (p.window_end IS NOT NULL
+            OR EXISTS (SELECT FROM public.iu_route_retry t WHERE t.route_code = p.route_code AND t.due_at <= clock_timestamp())
+            OR EXISTS (SELECT FROM public.iu_route_lease l WHERE l.route_code = p.route_code)
+            OR EXISTS (SELECT FROM public.event_outbox e
+                        WHERE e.emitted_xid >= pg_snapshot_xmax(p.seen)
+                          AND e.emitted_xid < pg_snapshot_xmax(pg_current_snapshot())
+                          AND e.event_seq > p.floor_seq)
+            OR EXISTS (SELECT FROM public.event_outbox e
+                        WHERE e.emitted_xid = ANY (ARRAY(SELECT pg_snapshot_xip(p.seen))) AND e.event_seq > p.floor_seq))
+     ORDER BY random());
+  v_rest := cardinality(v_routes);
+  FOREACH v_route IN ARRAY v_routes LOOP
+    EXIT WHEN v_left <= 0;
+    v_done := 0;
+    IF public.fn_iu_delivery_refusal(v_route) IS NULL THEN
+      PERFORM FROM public.iu_route_position p WHERE p.route_code = v_route FOR NO KEY UPDATE SKIP LOCKED;
+      IF FOUND THEN
+        v_ids := ARRAY(SELECT o FROM public.fn_iu_delivery_lease_orphans(v_route, p_sender, v_left) o);
+        SELECT coalesce(sum(l.item_count) FILTER (WHERE l.lease_id = ANY (v_ids)), 0),
+               (SELECT r.max_in_flight FROM public.iu_outbound_route r WHERE r.route_code = v_route) - coalesce(sum(l.item_count), 0)
+          INTO v_done, v_room FROM public.iu_route_lease l WHERE l.route_code = v_route;
+        v_room := least(v_room, ceil(v_left::numeric / v_rest)::integer - v_done);
+        IF v_room > 0 THEN
+          v_ids := v_ids || ARRAY(SELECT o FROM public.fn_iu_delivery_lease_retries(v_route, p_sender, v_room) o);
+          SELECT coalesce(sum(l.item_count), 0), v_room - coalesce(sum(l.item_count), 0) + v_done
+            INTO v_done, v_room FROM public.iu_route_lease l WHERE l.lease_id = ANY (v_ids);
+        END IF;
+        IF v_room > 0 THEN
+          v_ids := v_ids || ARRAY(SELECT o FROM public.fn_iu_delivery_lease_window(v_route, p_sender, v_room) o);
+          SELECT coalesce(sum(l.item_count), 0) INTO v_done FROM public.iu_route_lease l WHERE l.lease_id = ANY (v_ids);
+        END IF;
+        v_leases := v_leases || v_ids;
+      END IF;
+    END IF;
+    v_left := v_left - v_done;
+    v_rest := v_rest - 1;
+  END LOOP;
+  IF v_leases = '{}' THEN
+    RETURN;
+  END IF;
+
+  RETURN QUERY
+    WITH held AS MATERIALIZED (
+      SELECT l.*, r.id AS route_id, r.event_domain, r.event_type, r.target_kind, r.target_ref, r.timeout_ms,
+             ARRAY(SELECT s.secret FROM public.iu_route_secret s
+                    WHERE s.secret_ref = r.secret_ref AND s.valid_from <= clock_timestamp() AND s.valid_until > clock_timestamp()
+                    ORDER BY s.valid_from DESC, s.id DESC) AS secrets
+        FROM public.iu_route_lease l JOIN public.iu_outbound_route r ON r.route_code = l.route_code
+       WHERE l.lease_id = ANY (v_leases)
+    )
+    SELECT h.lease_id, h.generation, h.route_code, e.id, i.replay_number, i.attempt_no,
+           public.fn_iu_webhook_id(e.event_seq, h.route_id, i.replay_number, e.id),
+           h.target_kind, h.target_ref, public.fn_iu_delivery_body(e), h.secrets, h.timeout_ms
+      FROM held h
+      CROSS JOIN LATERAL unnest(h.event_seqs, h.replay_numbers, h.attempt_nos) AS i (event_seq, replay_number, attempt_no)
+      JOIN public.event_outbox e
+        ON e.event_domain = h.event_domain AND e.event_type = h.event_type AND e.event_seq = i.event_seq
+     ORDER BY e.event_seq;
+END
+$function$;
+COMMENT ON FUNCTION public.fn_iu_delivery_claim(text, integer) IS
+  'Leases at most p_max deliveries to a sender and returns them with all that sending needs: abandoned leases first, then due retries, then new events, shared among the routes that may deliver. Fewer than p_max: there is no more, or what there is is held, locked by another claim, or over a route''s max_in_flight. A held route is not touched. Writes nothing where there is nothing. SQLSTATE 23514: no sender, or p_max below 1. (design: Events and delivery)';
+
+-- Recording ------------------------------------------------------------------
+
+CREATE FUNCTION public.fn_iu_delivery_record(p_lease_id bigint, p_lease_generation integer, p_results jsonb)
+  RETURNS integer
+  LANGUAGE plpgsql VOLATILE SECURITY DEFINER
+  SET search_path = pg_catalog, public, pg_temp
+  SET enable_seqscan = off SET jit = off SET plan_cache_mode = force_generic_plan
+AS $function$
+DECLARE
+  v_lease  public.iu_route_lease;
+  v_route  public.iu_outbound_route;
+  v_result record;
+BEGIN
+  SELECT * INTO v_lease FROM public.iu_route_lease WHERE lease_id = p_lease_id FOR UPDATE;
+  IF NOT FOUND OR v_lease.generation IS DISTINCT FROM p_lease_generation THEN
+    RAISE EXCEPTION 'lease % of generation % is no longer held', p_lease_id, p_lease_generation
+      USING ERRCODE = 'object_not_in_prerequisite_state',
+            DETAIL = 'It was recorded, or it expired and another sender took it over.';
+  END IF;
+  SELECT * INTO v_route FROM public.iu_outbound_route WHERE route_code = v_lease.route_code;
+
+  WITH item AS MATERIALIZED (
+    SELECT * FROM unnest(v_lease.event_ids, v_lease.event_seqs, v_lease.replay_numbers, v_lease.attempt_nos)
+      AS i (event_id, event_seq, replay_number, attempt_no)
+  ), result AS MATERIALIZED (
+    SELECT DISTINCT ON (i.event_id, i.replay_number) i.*,
+           public.fn_iu_webhook_id(i.event_seq, v_route.id, i.replay_number, i.event_id) AS webhook_id,
+           x.outcome, x.http_status, left(x.failure_detail, 1000) AS failure_detail, x.duration_us,
+           left(x.response_excerpt, 1024) AS response_excerpt, coalesce(x.started_at, clock_timestamp()) AS started_at,
+           coalesce(x.failure_code, 'http_' || x.http_status, 'unknown') AS failure_code, x.retry_after,
+           CASE WHEN x.outcome = 'sent' THEN 'done' WHEN x.outcome = 'held' THEN 'again'
+                WHEN i.attempt_no >= (v_route.retry_policy ->> 'max_attempts')::integer THEN 'give_up'
+                ELSE public.fn_iu_delivery_rule(x.http_status, x.failure_code) END AS rule
+      FROM jsonb_to_recordset(p_results) AS x (event_id uuid, replay_number integer, attempt_no integer, outcome text,
+             http_status integer, failure_code text, failure_detail text, retry_after double precision,
+             duration_us bigint, response_excerpt text, started_at timestamptz)
+      JOIN item i ON i.event_id = x.event_id AND i.replay_number = coalesce(x.replay_number, 0)
+                 AND i.attempt_no = coalesce(x.attempt_no, i.attempt_no)
+  ), attempt AS (
+    INSERT INTO public.iu_route_attempt (route_code, event_ref, replay_number, attempt_no, idempotency_key, status,
+        sender, started_at, duration_us, http_status, failure_code, failure_detail, response_excerpt)
+      SELECT v_lease.route_code, r.event_id, r.replay_number, r.attempt_no, r.webhook_id,
+             CASE r.rule WHEN 'done' THEN 'sent' ELSE 'failed' END, v_lease.sender, r.started_at, r.duration_us, r.http_status,
+             CASE WHEN r.rule <> 'done' THEN r.failure_code END, CASE WHEN r.rule <> 'done' THEN r.failure_detail END,
+             r.response_excerpt
+        FROM result r WHERE r.rule <> 'again' ORDER BY r.event_seq
+      ON CONFLICT (idempotency_key, attempt_no) DO NOTHING
+      RETURNING 1
+  ), retry AS (
+    INSERT INTO public.iu_route_retry (route_code, event_id, replay_number, event_seq, attempt_no, due_at, reason)
+      SELECT v_lease.route_code, r.event_id, r.replay_number, r.event_seq,
+             r.attempt_no + CASE r.rule WHEN 'again' THEN 0 ELSE 1 END,
+             clock_timestamp() + make_interval(secs => CASE
+               WHEN r.rule IN ('again', 'disable') THEN 0
+               WHEN r.rule = 'obey' AND r.retry_after IS NOT NULL THEN least(greatest(r.retry_after, 0), 86400)
+               ELSE least((v_route.retry_policy ->> 'base_s')::float8 * 2 ^ least(r.attempt_no - 1, 60),
+                          (v_route.retry_policy ->> 'max_s')::float8)
+                    * (1 - (v_route.retry_policy ->> 'jitter')::float8 * random()) END), r.failure_code
+        FROM result r WHERE r.rule IN ('again', 'disable', 'obey', 'retry')
+      ON CONFLICT DO NOTHING
+  ), dead AS (
+    INSERT INTO public.iu_route_dead_letter (route_code, event_ref, replay_number, attempts, idempotency_key,
+        failure_code, failure_detail, http_status, event_snapshot)
+      SELECT v_lease.route_code, r.event_id, r.replay_number, r.attempt_no, r.webhook_id,
+             r.failure_code, r.failure_detail, r.http_status, to_jsonb(e)
+        FROM result r JOIN public.event_outbox e ON e.id = r.event_id
+       WHERE r.rule = 'give_up'
+      ON CONFLICT (idempotency_key) DO NOTHING
+  ), rest AS (
+    SELECT count(*)::integer AS items, array_agg(i.event_id ORDER BY i.event_seq, i.replay_number) AS ids,
+           array_agg(i.event_seq ORDER BY i.event_seq, i.replay_number) AS seqs,
+           array_agg(i.replay_number ORDER BY i.event_seq, i.replay_number) AS replays,
+           array_agg(i.attempt_no ORDER BY i.event_seq, i.replay_number) AS attempts
+      FROM item i
+     WHERE NOT EXISTS (SELECT FROM result r WHERE r.event_id = i.event_id AND r.replay_number = i.replay_number)
+  )
+  SELECT (SELECT count(*) FROM attempt)::integer AS written, rest.*,
+         EXISTS (SELECT FROM result r WHERE r.http_status = 410) AS gone
+    INTO v_result FROM rest;
+
+  IF v_result.items = 0 THEN
+    DELETE FROM public.iu_route_lease WHERE lease_id = p_lease_id;
+  ELSE
+    UPDATE public.iu_route_lease
+       SET item_count = v_result.items, event_ids = v_result.ids, event_seqs = v_result.seqs,
+           replay_numbers = v_result.replays, attempt_nos = v_result.attempts,
+           expires_at = clock_timestamp() + make_interval(secs => 60 + v_route.timeout_ms / 100.0)
+     WHERE lease_id = p_lease_id;
+  END IF;
+  IF v_result.gone AND v_route.enabled THEN
+    UPDATE public.iu_outbound_route SET enabled = false, disabled_reason = 'the receiver answered 410 (gone)'
+     WHERE route_code = v_lease.route_code AND enabled;
+    PERFORM public.fn_iu_route_log('dot_iu_route_gone', v_lease.route_code, v_lease.sender, 'the receiver answered 410 (gone)', NULL);
+  END IF;
+  RETURN v_result.written;
+END
+$function$;
+COMMENT ON FUNCTION public.fn_iu_delivery_record(bigint, integer, jsonb) IS
+  'Writes the outcomes of a lease, all or some, and returns the attempts written. p_results: array of {event_id, replay_number, attempt_no, outcome: sent | failed | held, http_status, failure_code, failure_detail, retry_after (seconds), duration_us, response_excerpt, started_at}. failed becomes a retry by the route''s policy, or a dead letter at its limit; held writes nothing and can be claimed again; a result that is not in the lease is ignored; 410 disables the route. What is left stays leased and gets new time. SQLSTATE 55000: another generation, or no such lease. (design: Events and delivery)';
+
+CREATE FUNCTION public.fn_iu_delivery_next_due() RETURNS timestamptz
+  LANGUAGE plpgsql VOLATILE SECURITY DEFINER
+  SET search_path = pg_catalog, public, pg_temp
+  SET enable_seqscan = off SET jit = off SET plan_cache_mode = force_generic_plan
+AS $function$
+DECLARE
+  v_route record;
+  v_next  timestamptz;
+BEGIN
+  FOR v_route IN
+    SELECT p.route_code, p.window_end IS NOT NULL AND l.items < r.max_in_flight AS unfinished,
+           least(l.expires_at, CASE WHEN l.items < r.max_in_flight THEN
+             (SELECT t.due_at FROM public.iu_route_retry t WHERE t.route_code = p.route_code ORDER BY t.due_at LIMIT 1) END) AS due_at
+      FROM public.iu_route_position p
+      JOIN public.iu_outbound_route r ON r.route_code = p.route_code
+      CROSS JOIN LATERAL (SELECT coalesce(sum(x.item_count), 0) AS items, min(x.expires_at) AS expires_at
+                            FROM public.iu_route_lease x WHERE x.route_code = p.route_code) AS l
+     WHERE r.enabled AND NOT r.dry_run
+  LOOP
+    IF (v_route.unfinished OR v_route.due_at IS NOT NULL) AND public.fn_iu_delivery_refusal(v_route.route_code) IS NULL THEN
+      v_next := least(v_next, CASE WHEN v_route.unfinished THEN clock_timestamp() ELSE v_route.due_at END);
+    END IF;
+  END LOOP;
+  RETURN v_next;
+END
+$function$;
+COMMENT ON FUNCTION public.fn_iu_delivery_next_due() IS
+  'When a claim finds something again without a commit that would wake the sender: the next retry, the next end of a lease, or now where a window is not finished. NULL if nothing waits for the clock; what is held does not count. (design: Processes)';
+
+-- By hand --------------------------------------------------------------------
+
+CREATE FUNCTION public.fn_iu_route_deliver(p_route_code text, p_event_ref uuid, p_safe_payload jsonb DEFAULT NULL)
+  RETURNS jsonb
+  LANGUAGE plpgsql VOLATILE SECURITY DEFINER
+  SET search_path = pg_catalog, public, pg_temp
+AS $function$
+DECLARE
+  v_route public.iu_outbound_route;
+  v_event public.event_outbox;
+  v_at    public.iu_route_position;
+  v_id    text;
+  v_state text;
+BEGIN
+  IF NOT public.fn_iu_delivery_enabled() THEN
+    RAISE EXCEPTION 'delivery is closed: gate iu_core.delivery_enabled' USING ERRCODE = 'insufficient_privilege',
+      HINT = 'Open it with fn_iu_gate_open, with an approval and a time limit.';
+  END IF;
+  SELECT * INTO v_route FROM public.iu_outbound_route WHERE route_code = p_route_code;
+  IF NOT FOUND THEN
+    RAISE EXCEPTION 'route "%" is not registered', coalesce(p_route_code, '') USING ERRCODE = 'insufficient_privilege',
+      HINT = 'Register it with fn_iu_route_add.';
+  ELSIF p_route_code <> ALL (public.fn_iu_delivery_live_routes()) THEN
+    RAISE EXCEPTION 'route "%" is not on the allowlist of live routes', p_route_code USING ERRCODE = 'insufficient_privilege',
+      HINT = format('Put it there with fn_iu_route_allow(%L, actor, reason).', p_route_code);
+  ELSIF v_route.target_kind NOT IN ('external_endpoint', 'directus_flow') THEN
+    RAISE EXCEPTION 'delivery to target kind % is not supported', v_route.target_kind USING ERRCODE = 'feature_not_supported';
+  ELSIF iu_core.egress_refusal(v_route.target_ref) IS NOT NULL THEN
+    RAISE EXCEPTION 'delivery to the origin of route "%" is not supported', p_route_code
+      USING ERRCODE = 'feature_not_supported', DETAIL = iu_core.egress_refusal(v_route.target_ref),
+            HINT = 'A superuser adds the origin to iu_core.allowed_origins.';
+  END IF;
+
+  SELECT * INTO v_event FROM public.event_outbox WHERE id = p_event_ref;
+  IF NOT FOUND THEN
+    RAISE EXCEPTION 'event % is not in the outbox', coalesce(p_event_ref::text, 'NULL') USING ERRCODE = 'no_data_found';
+  ELSIF (v_event.event_domain, v_event.event_type) <> (v_route.event_domain, v_route.event_type) THEN
+    RAISE EXCEPTION 'event % is not of the type that route "%" carries', p_event_ref, p_route_code USING ERRCODE = 'check_violation',
+      DETAIL = format('It is %s.%s; the route carries %s.%s.', v_event.event_domain, v_event.event_type, v_route.event_domain, v_route.event_type);
+  ELSIF v_event.payload_classification <> 'safe_metadata' THEN
+    RAISE EXCEPTION 'event % is %: it does not leave the server', p_event_ref, v_event.payload_classification
+      USING ERRCODE = 'insufficient_privilege';
+  ELSIF p_safe_payload <> v_event.safe_payload THEN
+    RAISE EXCEPTION 'the payload given is not that of event %', p_event_ref USING ERRCODE = 'check_violation',
+      HINT = 'Leave it out: what is sent follows from the event.';
+  END IF;
+
+  v_id := public.fn_iu_webhook_id(v_event.event_seq, v_route.id, 0, v_event.id);
+  SELECT * INTO v_at FROM public.iu_route_position WHERE route_code = p_route_code FOR NO KEY UPDATE;
+  v_state := CASE
+    WHEN EXISTS (SELECT FROM public.iu_route_lease l WHERE l.route_code = p_route_code AND p_event_ref = ANY (l.event_ids))
+      OR EXISTS (SELECT FROM public.iu_route_retry t WHERE t.route_code = p_route_code AND t.event_id = p_event_ref)
+      OR (v_event.event_seq > v_at.floor_seq AND NOT pg_visible_in_snapshot(v_event.emitted_xid, v_at.seen)
+          AND NOT (v_at.window_end IS NOT NULL AND v_event.event_seq <= v_at.window_seq
+                   AND pg_visible_in_snapshot(v_event.emitted_xid, v_at.window_end))) THEN 'already_queued'
+    WHEN EXISTS (SELECT FROM public.iu_route_attempt a WHERE a.idempotency_key = v_id AND a.status <> 'dry_run') THEN 'already_attempted'
+    ELSE 'handed_over' END;
+  IF v_state = 'handed_over' THEN
+    INSERT INTO public.iu_route_retry (route_code, event_id, event_seq, due_at, reason)
+      VALUES (p_route_code, p_event_ref, v_event.event_seq, clock_timestamp(), 'deliver');
+    PERFORM iu_core.wake();
+  END IF;
+  RETURN jsonb_build_object('status', v_state, 'route_code', p_route_code, 'event_ref', p_event_ref, 'webhook_id', v_id,
+    'held', public.fn_iu_route_refusal(p_route_code));
+END
+$function$;
+COMMENT ON FUNCTION public.fn_iu_route_deliver(text, uuid, jsonb) IS
+  'Hands one event to the sender for one route. Refuses, in this order: delivery gate closed, route not registered, route not on the allowlist (each 42501), a target that is not sent by HTTP or whose origin is not allowed (0A000); then P0002 unknown event, 23514 another type or payload, 42501 restricted payload. Returns {status: handed_over | already_queued | already_attempted, route_code, event_ref, webhook_id, held}. (seed 4 A3; design: Events and delivery)';
+
+CREATE VIEW public.v_iu_event_backlog AS
+  SELECT r.route_code, r.event_domain, r.event_type, coalesce(w.waiting, 0) AS waiting, coalesce(t.retrying, 0) AS retrying,
+         coalesce(l.leased, 0) AS leased, least(w.oldest, t.oldest) AS oldest_at, t.next_due_at,
+         public.fn_iu_delivery_refusal(r.route_code) AS refusal
+    FROM public.iu_outbound_route r
+    LEFT JOIN public.iu_route_position p ON p.route_code = r.route_code
+    LEFT JOIN LATERAL (
+      SELECT count(*) AS waiting, min(e.created_at) AS oldest FROM public.event_outbox e
+       WHERE e.emitted_xid >= pg_snapshot_xmin(p.seen) AND NOT pg_visible_in_snapshot(e.emitted_xid, p.seen)
+         AND e.event_domain = r.event_domain AND e.event_type = r.event_type AND e.event_seq > p.floor_seq
+         AND e.payload_classification = 'safe_metadata'
+         AND (p.window_end IS NULL OR e.event_seq > p.window_seq OR NOT pg_visible_in_snapshot(e.emitted_xid, p.window_end))) AS w ON true
+    LEFT JOIN LATERAL (
+      SELECT count(*) AS retrying, min(x.created_at) AS oldest, min(x.due_at) AS next_due_at
+        FROM public.iu_route_retry x WHERE x.route_code = r.route_code) AS t ON true
+    LEFT JOIN LATERAL (
+      SELECT sum(x.item_count) AS leased FROM public.iu_route_lease x WHERE x.route_code = r.route_code) AS l ON true
+   WHERE r.retired_at IS NULL;
+COMMENT ON VIEW public.v_iu_event_backlog IS
+  'One row a route: events ahead of its position (none before it is armed), deliveries to be tried again, deliveries with a sender, the oldest, when the next is due, and the code of what holds it. (facts-events 2.8)';
+
+CREATE VIEW public.v_iu_route_held AS
+  SELECT b.route_code, f.refusal ->> 'code' AS code, f.refusal ->> 'sentence' AS sentence,
+         f.refusal ->> 'next_action' AS next_action, b.waiting + b.retrying + b.leased AS held, b.oldest_at
+    FROM public.v_iu_event_backlog b
+    CROSS JOIN LATERAL (SELECT public.fn_iu_route_refusal(b.route_code) AS refusal) AS f
+   WHERE b.refusal IS NOT NULL AND b.waiting + b.retrying + b.leased > 0;
+COMMENT ON VIEW public.v_iu_route_held IS
+  'Routes whose deliveries are held: why, what to do, how many, the oldest. (design: Events and delivery)';
+
+CREATE VIEW public.v_iu_route_attempt_summary AS
+  SELECT route_kind, route_code, status, count(*) AS attempts, min(started_at) AS first_at, max(started_at) AS last_at
+    FROM public.iu_route_attempt GROUP BY route_kind, route_code, status;
+COMMENT ON VIEW public.v_iu_route_attempt_summary IS 'Attempts by kind, route and status. (facts-events 2.8)';
+
+CREATE VIEW public.v_iu_route_dead_letter_open AS
+  SELECT id, route_code, event_ref, replay_number, attempts, idempotency_key, failure_code, failure_detail, http_status,
+         event_snapshot, created_at
+    FROM public.iu_route_dead_letter WHERE resolved_at IS NULL;
+COMMENT ON VIEW public.v_iu_route_dead_letter_open IS 'Dead letters that nobody resolved. (facts-events 2.7)';
+
+CREATE FUNCTION public.fn_iu_route_explain(p_route_code text, p_event_id uuid) RETURNS jsonb
+  LANGUAGE plpgsql VOLATILE SECURITY DEFINER
+  SET search_path = pg_catalog, public, pg_temp
+AS $function$
+DECLARE
+  v_route   public.iu_outbound_route;
+  v_event   public.event_outbox;
+  v_at      public.iu_route_position;
+  v_retry   public.iu_route_retry;
+  v_lease   public.iu_route_lease;
+  v_attempt public.iu_route_attempt;
+  v_refusal jsonb := public.fn_iu_route_refusal(p_route_code);
+  v_prefix  text;
+  v_answer  jsonb;
+BEGIN
+  SELECT * INTO v_route FROM public.iu_outbound_route WHERE route_code = p_route_code;
+  SELECT * INTO v_event FROM public.event_outbox WHERE id = p_event_id;
+  SELECT * INTO v_at FROM public.iu_route_position WHERE route_code = p_route_code;
+  SELECT * INTO v_lease FROM public.iu_route_lease l WHERE l.route_code = p_route_code AND p_event_id = ANY (l.event_ids) LIMIT 1;
+  SELECT * INTO v_retry FROM public.iu_route_retry t WHERE t.route_code = p_route_code AND t.event_id = p_event_id
+    ORDER BY t.replay_number DESC LIMIT 1;
+  v_prefix := 'msg_' || v_event.event_seq || '_' || v_route.id || '_';
+  SELECT * INTO v_attempt FROM public.iu_route_attempt a
+   WHERE a.idempotency_key >= v_prefix AND a.idempotency_key < v_prefix || 'a' AND a.status <> 'dry_run'
+   ORDER BY a.replay_number DESC, a.attempt_no DESC LIMIT 1;
+
+  v_answer := CASE
+    WHEN v_event.id IS NULL THEN jsonb_build_object('code', 'event_unknown', 'sentence', 'the event is not in the outbox',
+      'next_action', 'an emitter returns NULL while the master switch is off and for an unknown or inactive type')
+    WHEN v_route.id IS NULL THEN jsonb_build_object('code', 'route_unknown', 'sentence', 'the route is not registered',
+      'next_action', 'fn_iu_route_add(...)')
+    WHEN (v_event.event_domain, v_event.event_type) <> (v_route.event_domain, v_route.event_type) THEN
+      jsonb_build_object('code', 'event_not_on_route', 'sentence', format('the route carries %s.%s, the event is %s.%s',
+        v_route.event_domain, v_route.event_type, v_event.event_domain, v_event.event_type))
+    WHEN v_lease.lease_id IS NOT NULL AND v_refusal IS NULL THEN jsonb_build_object('code', 'in_flight',
+      'sentence', format('%s holds it since %s', v_lease.sender, v_lease.claimed_at), 'lease_expires_at', v_lease.expires_at)
+    WHEN v_lease.lease_id IS NULL AND v_retry.event_id IS NULL AND v_attempt.status = 'sent' THEN jsonb_build_object('code', 'delivered',
+      'sentence', format('it was delivered at %s, attempt %s', v_attempt.recorded_at, v_attempt.attempt_no))
+    WHEN v_lease.lease_id IS NULL AND v_retry.event_id IS NULL AND v_attempt.id IS NOT NULL THEN jsonb_build_object('code', 'dead_letter',
+      'sentence', format('it was given up after attempt %s: %s', v_attempt.attempt_no, v_attempt.failure_code),
+      'next_action', 'see v_iu_route_dead_letter_open')
+    WHEN v_event.payload_classification <> 'safe_metadata' THEN jsonb_build_object('code', 'payload_restricted',
+      'sentence', 'a restricted event does not leave the server')
+    WHEN v_lease.lease_id IS NULL AND v_retry.event_id IS NULL AND v_at.route_code IS NOT NULL
+         AND v_refusal ->> 'code' IS DISTINCT FROM 'position_foreign'
+         AND (v_event.event_seq <= v_at.floor_seq OR pg_visible_in_snapshot(v_event.emitted_xid, v_at.seen)) THEN
+      jsonb_build_object('code', 'before_start', 'sentence', 'it was committed before the route was armed',
+        'next_action', format('fn_iu_route_deliver(%L, %L)', p_route_code, p_event_id))
+    WHEN v_refusal IS NOT NULL THEN v_refusal
+    WHEN v_retry.due_at > clock_timestamp() THEN jsonb_build_object('code', 'waiting_retry',
+      'sentence', format('attempt %s is due at %s, after %s', v_retry.attempt_no, v_retry.due_at, v_retry.reason), 'due_at', v_retry.due_at)
+    ELSE jsonb_build_object('code', 'due', 'sentence', 'nothing stops it: the next claim takes it',
+      'next_action', 'see iu_core.worker_status if no sender runs') END;
+  RETURN jsonb_build_object('route_code', p_route_code, 'event_id', p_event_id) || v_answer
+    || jsonb_strip_nulls(jsonb_build_object('attempts', v_attempt.attempt_no, 'last_failure', v_attempt.failure_code,
+         'last_http_status', v_attempt.http_status, 'webhook_id', v_attempt.idempotency_key));
+END
+$function$;
+COMMENT ON FUNCTION public.fn_iu_route_explain(text, uuid) IS
+  'Why did, or would, this event not go out on this route? {route_code, event_id, code, sentence, next_action, ...}: the first refusal as in fn_iu_delivery_refusal, or event_unknown, event_not_on_route, in_flight, delivered, dead_letter, payload_restricted, before_start, waiting_retry, due. (design: Events and delivery)';
+
+INSERT INTO public.dot_iu_command_catalog (command_name, category, mutating, reversible, target_functions) VALUES
+  ('dot_iu_route_arm',              'health', true, true,  ARRAY['fn_iu_route_arm']),
+  ('dot_iu_route_confirm_position', 'health', true, false, ARRAY['fn_iu_route_confirm_position']),
+  ('dot_iu_route_gone',             'health', true, true,  ARRAY['fn_iu_delivery_record']);
+
+-- Privileges, registration, post-check ---------------------------------------
+
+GRANT SELECT ON public.iu_route_position, public.iu_route_lease, public.iu_route_attempt, public.iu_route_retry,
+  public.iu_route_dead_letter, public.v_iu_event_backlog, public.v_iu_route_held, public.v_iu_route_attempt_summary,
+  public.v_iu_route_dead_letter_open TO iu_core_reader;
+GRANT EXECUTE ON FUNCTION public.fn_iu_delivery_refusal(text) TO iu_core_reader, iu_core_worker;
+GRANT EXECUTE ON FUNCTION public.fn_iu_route_refusal(text), public.fn_iu_route_explain(text, uuid),
+  public.fn_iu_delivery_body(event_outbox), public.fn_iu_webhook_id(bigint, bigint, integer, uuid) TO iu_core_reader;
+GRANT EXECUTE ON FUNCTION public.fn_iu_route_arm(text, text, text, timestamptz, interval),
+  public.fn_iu_route_confirm_position(text, text, text), public.fn_iu_route_deliver(text, uuid, jsonb) TO iu_core_operator;
+GRANT EXECUTE ON FUNCTION public.fn_iu_delivery_claim(text, integer), public.fn_iu_delivery_record(bigint, integer, jsonb),
+  public.fn_iu_delivery_next_due() TO iu_core_worker;
+
+SELECT public.fn_iu_govern(6, 'table', 'iu_route_position', 'iu_route_lease', 'iu_route_attempt', 'iu_route_retry',
+  'iu_route_dead_letter');
+SELECT public.fn_iu_govern(6, 'view', 'v_iu_route_attempt_summary', 'v_iu_event_backlog', 'v_iu_route_dead_letter_open',
+  'v_iu_route_held');
+SELECT public.fn_iu_govern(6, 'function', 'fn_iu_snapshot_now()', 'fn_iu_webhook_id(bigint,bigint,integer,uuid)',
+  'fn_iu_delivery_body(public.event_outbox)', 'fn_iu_delivery_rule(integer,text)', 'fn_iu_delivery_refusal(text)',
+  'fn_iu_route_refusal(text)', 'fn_iu_route_owed(text,timestamp with time zone,pg_snapshot)',
+  'fn_iu_route_arm(text,text,text,timestamp with time zone,interval)', 'fn_iu_route_confirm_position(text,text,text)',
+  'fn_iu_delivery_lease_orphans(text,text,integer)', 'fn_iu_delivery_lease_retries(text,text,integer)',
+  'fn_iu_delivery_lease_window(text,text,integer)', 'fn_iu_delivery_claim(text,integer)',
+  'fn_iu_delivery_record(bigint,integer,jsonb)', 'fn_iu_delivery_next_due()', 'fn_iu_route_deliver(text,uuid,jsonb)',
+  'fn_iu_route_explain(text,uuid)');
+
+DO $check$
+DECLARE
+  v_wrong text;
+BEGIN
+  SELECT string_agg(concat_ws(' ', c.check_code, c.object_class, coalesce(c.expected, c.found), c.detail), '; ')
+    INTO v_wrong FROM public.fn_iu_conformance() c WHERE NOT c.ok;
+  IF v_wrong IS NOT NULL THEN
+    RAISE object_not_in_prerequisite_state USING MESSAGE = 'migration 006 does not conform', DETAIL = v_wrong;
+  END IF;
+END
+$check$;

@@ -1,0 +1,87 @@
+-- 002: the catalogue, the ledger of runs and its only writer.
+\ir setup.psql
+SELECT plan(38);
+
+SELECT columns_are('public', 'dot_iu_command_catalog',
+  ARRAY['command_name', 'category', 'mutating', 'reversible', 'target_functions', 'registered_at'], 'the catalogue has its known columns');
+SELECT columns_are('public', 'dot_iu_command_run',
+  ARRAY['run_id', 'command_name', 'category', 'run_mode', 'run_status', 'mutating', 'params_digest',
+        'gate_snapshot', 'evidence', 'actor', 'created_at'], 'the ledger has its known columns');
+SELECT has_index('public', 'dot_iu_command_run', 'ix_dot_iu_command_run_command', 'runs are indexed by command');
+SELECT has_index('public', 'dot_iu_command_run', 'ix_dot_iu_command_run_status', 'and by status');
+SELECT results_eq(
+  $$SELECT command_name, category, mutating, reversible, target_functions FROM dot_iu_command_catalog
+     WHERE command_name LIKE 'dot\_iu\_gate\_%' ORDER BY command_name$$,
+  $$VALUES ('dot_iu_gate_close', 'health', true, true, ARRAY['fn_iu_gate_close']),
+           ('dot_iu_gate_open', 'health', true, true, ARRAY['fn_iu_gate_open']),
+           ('dot_iu_gate_verify_closed', 'read', false, true, ARRAY['fn_iu_gate_verify_closed']),
+           ('dot_iu_gate_watchdog', 'health', true, true, ARRAY['fn_iu_gate_watchdog'])$$,
+  'the catalogue holds the four commands of seed 4');
+SELECT is((SELECT bool_and(resolvable) FROM v_dot_iu_command_registry), true, 'every target function exists');
+SELECT is((SELECT healthy FROM v_dot_iu_command_run_health), true, 'the runs are healthy');
+
+-- Writing.
+SELECT fn_dot_iu_command_log('dot_iu_gate_verify_closed', 'read', 'verify', 'verified', false, md5('p'),
+                             '{"g": 1}', '{"e": 2}', 'tester') AS run_id \gset
+SELECT results_eq(
+  $$SELECT command_name, category, run_mode, run_status, mutating, params_digest, gate_snapshot, evidence, actor
+      FROM dot_iu_command_run WHERE run_id = '$$ || :'run_id' || $$'$$,
+  $$VALUES ('dot_iu_gate_verify_closed', 'read', 'verify', 'verified', false, md5('p'), '{"g": 1}'::jsonb, '{"e": 2}'::jsonb, 'tester')$$,
+  'a run is logged as given');
+SELECT ok((SELECT created_at BETWEEN now() AND clock_timestamp() FROM dot_iu_command_run WHERE run_id = :'run_id'), 'and dated by the clock');
+SELECT is((SELECT last_run_status FROM v_dot_iu_command_registry WHERE command_name = 'dot_iu_gate_verify_closed'),
+  'verified', 'the registry shows the last run');
+SELECT lives_ok(format($$SELECT fn_dot_iu_command_log('dot_iu_gate_open', 'health', %L, %L, true, NULL, NULL, NULL, 'tester')$$, m, s),
+                format('%s / %s is logged', m, s))
+  FROM (VALUES ('plan', 'planned'), ('apply', 'applied'), ('verify', 'verified'), ('apply', 'refused'), ('apply', 'failed')) AS w (m, s);
+SELECT is((SELECT healthy FROM v_dot_iu_command_run_health), false, 'a failed run shows in the health');
+
+-- Refusing.
+CREATE FUNCTION pg_temp.refused_log(p_arguments text, p_pattern text, p_description text) RETURNS SETOF text
+  LANGUAGE sql AS $function$
+    SELECT pg_temp.refuses(format('SELECT fn_dot_iu_command_log(%s)', p_arguments), '23514', p_pattern, p_description)
+$function$;
+SELECT pg_temp.refused_log($$'dot_iu_no_such', 'read', 'verify', 'verified', false, NULL, NULL, NULL, 'me'$$, '^command ''dot_iu_no_such'' is not in the catalogue', 'an unknown command is refused');
+SELECT pg_temp.refused_log($$'', 'read', 'verify', 'verified', false, NULL, NULL, NULL, 'me'$$, '^command '''' is not in the catalogue', 'an empty command is refused');
+SELECT pg_temp.refused_log($$NULL, 'read', 'verify', 'verified', false, NULL, NULL, NULL, 'me'$$, '^command NULL is not in the catalogue', 'a NULL command is refused');
+SELECT pg_temp.refused_log($$'dot_iu_gate_open', 'external', 'apply', 'applied', true, NULL, NULL, NULL, 'me'$$, '^category ''external'' is not allowed', 'a category outside the vocabulary is refused');
+SELECT pg_temp.refused_log($$'dot_iu_gate_open', NULL, 'apply', 'applied', true, NULL, NULL, NULL, 'me'$$, '^category NULL is not allowed', 'a NULL category is refused');
+SELECT pg_temp.refused_log($$'dot_iu_gate_open', 'health', 'run', 'applied', true, NULL, NULL, NULL, 'me'$$, '^run_mode ''run'' is not allowed', 'a mode outside the vocabulary is refused');
+SELECT pg_temp.refused_log($$'dot_iu_gate_open', 'health', 'apply', 'done', true, NULL, NULL, NULL, 'me'$$, '^run_status ''done'' is not allowed', 'a status outside the vocabulary is refused');
+SELECT pg_temp.refused_log($$'dot_iu_gate_open', 'health', 'apply', 'applied', NULL, NULL, NULL, NULL, 'me'$$, '^mutating NULL is not allowed', 'an unknown mutating is refused');
+SELECT pg_temp.refused_log($$'dot_iu_gate_open', 'health', 'apply', 'applied', true, 'password=x', NULL, NULL, 'me'$$, '^params_digest is not a digest$', 'raw parameters are refused and not repeated');
+SELECT pg_temp.refused_log($$'dot_iu_gate_open', 'health', 'apply', 'applied', true, NULL, NULL, NULL, ' '$$, '^actor '' '' is not allowed', 'an empty actor is refused');
+SELECT pg_temp.refused_log($$'dot_iu_gate_open', 'health', 'apply', 'applied', true, NULL, NULL, NULL, NULL$$, '^actor NULL is not allowed', 'a NULL actor is refused');
+CREATE FUNCTION pg_temp.detail_of(p_sql text) RETURNS text LANGUAGE plpgsql AS $function$
+DECLARE
+  v_detail text;
+BEGIN
+  EXECUTE p_sql;
+  RETURN NULL;
+EXCEPTION WHEN OTHERS THEN
+  GET STACKED DIAGNOSTICS v_detail = PG_EXCEPTION_DETAIL;
+  RETURN v_detail;
+END
+$function$;
+SELECT is(pg_temp.detail_of($$SELECT fn_dot_iu_command_log('dot_iu_gate_open', 'health', 'run', 'applied', true, NULL, NULL, NULL, 'me')$$),
+  'Allowed: plan, apply, verify.', 'the refusal says what is allowed');
+SELECT pg_temp.refuses($$INSERT INTO dot_iu_command_catalog VALUES ('dot_iu_x', 'external', true, true, ARRAY['f'])$$, '23514', 'dot_iu_command_catalog_category', 'the catalogue knows five categories');
+SELECT pg_temp.refuses($$INSERT INTO dot_iu_command_catalog VALUES ('dot_iu_x', 'read', true, true, '{}')$$, '23514', 'target_functions', 'a command without a target is refused');
+
+-- Append-only.
+SELECT pg_temp.refuses('UPDATE dot_iu_command_run SET actor = ''x''', '42501', 'append-only', 'a run cannot be changed');
+SELECT pg_temp.refuses('DELETE FROM dot_iu_command_run', '42501', 'append-only', 'a run cannot be deleted');
+SELECT pg_temp.refuses('TRUNCATE dot_iu_command_run', '42501', 'append-only', 'the ledger cannot be emptied');
+SET LOCAL session_replication_role = replica;
+SELECT pg_temp.refuses('DELETE FROM dot_iu_command_run', '42501', 'append-only', 'nor in the replica role');
+SET LOCAL session_replication_role = origin;
+
+-- An empty catalogue passes any command; a missing target function shows.
+INSERT INTO dot_iu_command_catalog VALUES ('dot_iu_lost', 'read', false, true, ARRAY['fn_lost', 'fn_iu_gate_open']);
+SELECT is((SELECT missing_functions FROM v_dot_iu_command_registry WHERE command_name = 'dot_iu_lost'), ARRAY['fn_lost'], 'a missing target function is named');
+SELECT is((SELECT unresolvable_commands FROM v_dot_iu_command_run_health), 1::bigint, 'and counted');
+DELETE FROM dot_iu_command_catalog;
+SELECT lives_ok($$SELECT fn_dot_iu_command_log('anything', 'read', 'plan', 'planned', false, NULL, NULL, NULL, 'me')$$, 'an empty catalogue passes any command');
+SELECT pg_temp.refused_log($$NULL, 'read', 'plan', 'planned', false, NULL, NULL, NULL, 'me'$$, 'NULL is not in the catalogue', 'but not NULL');
+SELECT * FROM finish();
+ROLLBACK;

@@ -1,0 +1,251 @@
+#-------------------------------------------------------------------------
+#
+# IuReceiver.pm
+#	  An HTTP peer that behaves as badly as it is asked to, on 127.0.0.1.
+#
+#	  my $receiver = IuReceiver->start;
+#	  my $url = $receiver->origin . '/hang';
+#	  my @seen = $receiver->requests;		# hashes: line, headers, body
+#
+# The path says what happens to a request; the handlers are in %behaviour.
+# Every connection is served by a process of its own, and is written to a file
+# before anything is answered, so what a test asks for after an answer is there.
+#
+#-------------------------------------------------------------------------
+package IuReceiver;
+
+use strict;
+use warnings;
+
+use File::Temp;
+use IO::Socket::INET;
+use POSIX ();
+use Socket qw(SOL_SOCKET SO_LINGER);
+
+my %behaviour = (
+	'/echo'      => \&echo,
+	'/ok'        => sub { answer($_[0], '200 OK', "fine\n") },
+	'/keep'      => sub { answer($_[0], '200 OK', "kept\n", 'Connection: keep-alive'); return 'keep' },
+	'/stale'     => sub { answer($_[0], '200 OK', "kept\n", 'Connection: keep-alive') },
+	'/gone'      => sub { answer($_[0], '410 Gone', '') },
+	'/busy'      => sub { answer($_[0], '429 Too Many Requests', '', 'Retry-After: 17') },
+	'/later'     => sub { answer($_[0], '503 Unavailable', '', 'Retry-After: Fri, 31 Dec 2100 23:59:59 GMT') },
+	'/past'      => sub { answer($_[0], '503 Unavailable', '', 'Retry-After: Fri, 31 Dec 1999 23:59:59 GMT') },
+	'/nonsense'  => sub { answer($_[0], '503 Unavailable', '', 'Retry-After: soon') },
+	'/redirect'  => sub { answer($_[0], '302 Found', '', 'Location: /echo') },
+	'/binary'    => sub { answer($_[0], '200 OK', "a\0b\xff\xc3\xa9") },
+	'/typed'     => sub { answer($_[0], '200 OK', '{}', "Content-Type: a\xff/\x01b") },
+	'/gzip'      => sub { answer($_[0], '200 OK', 'not really', 'Content-Encoding: gzip') },
+	'/interim'   => sub { print { $_[0] } "HTTP/1.1 103 Early Hints\r\nRetry-After: 5\r\n\r\n"; answer($_[0], '200 OK', 'x') },
+	'/close'     => sub { },
+	'/hang'      => \&hang,
+	'/half'      => sub { print { $_[0] } "HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nhalf"; hang(@_) },
+	'/reset'     => \&reset_halfway,
+	'/short'     => sub { print { $_[0] } "HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nshort" },
+	'/garbage'   => sub { print { $_[0] } "\x00\x01\x02 this is not HTTP\r\n\r\n" },
+	'/flood'     => \&flood,
+	'/announced' => sub { print { $_[0] } "HTTP/1.1 200 OK\r\nContent-Length: 209715200\r\n\r\n"; hang(@_) },
+	'/headers'   => \&endless_headers,
+	'/interims'  => \&endless_interims,
+);
+
+sub start
+{
+	my ($class) = @_;
+	my $socket = IO::Socket::INET->new(Listen => 64, LocalAddr => '127.0.0.1', Proto => 'tcp')
+	  or die "cannot listen: $!";
+	my $log = File::Temp->new;
+	my $self = bless { port => $socket->sockport, log => $log, owner => $$ }, $class;
+
+	$self->{pid} = fork() // die "cannot fork: $!";
+	if ($self->{pid} == 0)
+	{
+		setpgrp(0, 0);
+		$SIG{CHLD} = 'IGNORE';
+		$SIG{PIPE} = 'IGNORE';
+		$SIG{TERM} = 'DEFAULT';
+		listen_forever($socket, $log->filename);
+	}
+	setpgrp($self->{pid}, $self->{pid});
+	close $socket;
+	return $self;
+}
+
+sub origin { return 'http://127.0.0.1:' . $_[0]{port} }
+sub port { return $_[0]{port} }
+
+# Connections so far, whether or not a request came.
+sub connections
+{
+	my ($self) = @_;
+	return scalar grep { $_ eq "connection\n" } $self->lines;
+}
+
+sub requests
+{
+	my ($self) = @_;
+	my @requests;
+
+	foreach my $line (grep { /^request / } $self->lines)
+	{
+		my ($head, $body) = map { pack('H*', $_) } $line =~ /^request (\w*) (\w*)$/;
+		my ($first, @headers) = split(/\r\n/, $head);
+		push @requests, { line => $first, body => $body,
+			headers => { map { /^([^:]+):\s*(.*)$/ ? (lc $1 => $2) : () } @headers } };
+	}
+	return @requests;
+}
+
+sub lines
+{
+	my ($self) = @_;
+	open(my $file, '<', $self->{log}->filename) or die $!;
+	return <$file>;
+}
+
+sub stop
+{
+	my ($self) = @_;
+	return unless $self->{pid} && $self->{owner} == $$;
+	kill('TERM', -$self->{pid});
+	waitpid($self->{pid}, 0);
+	delete $self->{pid};
+}
+
+sub DESTROY
+{
+	my ($self) = @_;
+	local ($?, $@, $!);
+	$self->stop;
+}
+
+# ---------- in the receiver's own processes ----------
+
+sub listen_forever
+{
+	my ($socket, $log) = @_;
+
+	while (1)
+	{
+		my $peer = $socket->accept or next;
+		note($log, "connection\n");
+		my $pid = fork() // POSIX::_exit(1);
+		if ($pid == 0)
+		{
+			close $socket;
+			serve($peer, $log);
+			POSIX::_exit(0);
+		}
+		close $peer;
+	}
+}
+
+sub note
+{
+	my ($log, $line) = @_;
+	open(my $file, '>>', $log) or POSIX::_exit(1);
+	syswrite($file, $line);
+	close $file;
+}
+
+sub serve
+{
+	my ($peer, $log) = @_;
+	my $keep = 'keep';
+
+	binmode $peer;
+	$peer->autoflush(1);
+	while ($keep)
+	{
+		my ($head, $body) = read_request($peer) or return;
+		note($log, 'request ' . unpack('H*', $head) . ' ' . unpack('H*', $body) . "\n");
+		my ($path) = $head =~ m{^\S+ ([^ ?]+)};
+		my $handler = $behaviour{ $path // '' }
+		  // sub { answer($_[0], '404 Not Found', '') };
+		my $result = $handler->($peer, $head, $body);
+		$keep = defined $result && $result eq 'keep';
+	}
+	shutdown($peer, 1);
+}
+
+sub read_request
+{
+	my ($peer) = @_;
+	my ($head, $body) = ('', '');
+
+	while ($head !~ /\r\n\r\n$/)
+	{
+		my $line = <$peer>;
+		return unless defined $line;
+		$head .= $line;
+	}
+	if ($head =~ /^content-length:\s*(\d+)/mi && $1 > 0)
+	{
+		return unless read($peer, $body, $1) == $1;
+	}
+	return ($head, $body);
+}
+
+sub answer
+{
+	my ($peer, $status, $body, @headers) = @_;
+
+	push @headers, 'Connection: close' unless grep { /^connection:/i } @headers;
+	print $peer join("\r\n", "HTTP/1.1 $status", 'Content-Length: ' . length($body), @headers, '', $body);
+	return '';
+}
+
+# What came, as it came.
+sub echo
+{
+	my ($peer, $head, $body) = @_;
+	return answer($peer, '200 OK', $head . $body, 'Content-Type: text/plain');
+}
+
+# Until the other side goes away.
+sub hang
+{
+	my ($peer) = @_;
+	1 while sysread($peer, my $ignored, 1024);
+	return '';
+}
+
+sub reset_halfway
+{
+	my ($peer) = @_;
+	print $peer "HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nhalf of it";
+	setsockopt($peer, SOL_SOCKET, SO_LINGER, pack('ii', 1, 0));
+	close $peer;
+	POSIX::_exit(0);
+}
+
+# 200 MB of unknown length.
+sub flood
+{
+	my ($peer) = @_;
+	my $piece = 'x' x 65536;
+
+	print $peer "HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n" or return '';
+	foreach (1 .. 3200)
+	{
+		print $peer $piece or return '';
+	}
+	return '';
+}
+
+sub endless_headers
+{
+	my ($peer) = @_;
+	print $peer "HTTP/1.1 200 OK\r\n" or return '';
+	1 while print $peer 'X-Filler: ' . ('y' x 1000) . "\r\n";
+	return '';
+}
+
+sub endless_interims
+{
+	my ($peer) = @_;
+	1 while print $peer "HTTP/1.1 103 Early Hints\r\nX-Filler: y\r\n\r\n";
+	return '';
+}
+
+1;

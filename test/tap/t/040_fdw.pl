@@ -1,0 +1,375 @@
+# The wrappers against a server that gives canned answers and writes down what
+# it was asked: one request where one is enough, every failure told as what it
+# is, and never a count that nobody gave.
+use strict;
+use warnings;
+
+use FindBin;
+use lib "$FindBin::RealBin/../lib";
+use Canned;
+use IuCore;
+use PostgreSQL::Test::Utils;
+use Test::More;
+use Time::HiRes qw(time);
+
+# ---- the peers
+
+my %status = (200 => 'OK', 202 => 'Accepted', 302 => 'Found', 400 => 'Bad Request', 401 => 'Unauthorized',
+	403 => 'Forbidden', 404 => 'Not Found', 408 => 'Request Timeout', 429 => 'Too Many Requests', 431 => 'Request Header Fields Too Large',
+	500 => 'Internal Server Error', 502 => 'Bad Gateway', 503 => 'Service Unavailable');
+
+sub directus_error
+{
+	my ($code, $message, @headers) = @_;
+	return { status => $code, body => qq({"errors":[{"message":"$message","extensions":{"code":"X"}}]}), headers => [@headers] };
+}
+
+# what stands behind a count, by the last part of the collection's name
+my %count_body = (
+	missing => '{"data":[]}', none => '{"data":[{}]}', two => '{"data":[{"count":1},{"count":2}]}', null => '{"data":[{"count":null}]}',
+	nested => '{"data":[{"count":{"id":"163"}}]}', negative => '{"data":[{"count":-1}]}', minus => '{"data":[{"count":"-1"}]}',
+	fraction => '{"data":[{"count":1.5}]}', whole_fraction => '{"data":[{"count":4.0}]}', exponent => '{"data":[{"count":"1e3"}]}',
+	text => '{"data":[{"count":"many"}]}', blank => '{"data":[{"count":""}]}', spaced => '{"data":[{"count":" 5"}]}', zeros => '{"data":[{"count":"007"}]}',
+	huge => '{"data":[{"count":18446744073709551615}]}', huge_text => '{"data":[{"count":"9223372036854775808"}]}',
+	most => '{"data":[{"count":9223372036854775807}]}', most_text => '{"data":[{"count":"9223372036854775807"}]}',
+	number => '{"data":[{"count":163}]}', string => '{"data":[{"count":"163"}]}', empty => '{"data":[{"count":"0"}]}',
+	truncated => '{"data":[{"count":"16', twice => '{"data":[{"count":1,"count":2}]}', html => '<html>Log in</html>', nothing => '', scalar => '163');
+
+sub directus
+{
+	my ($request) = @_;
+	my ($path) = $request->{path} =~ m{^/([^?]*)};
+
+	return { status => 200, body => '{"data":[{"count":"4"}]}' } if $path eq 'users' && $request->{authorization} eq 'Bearer good';
+	return directus_error(401, 'Invalid user credentials.') unless $request->{authorization} =~ /^Bearer (good|lister|file-token)$/;
+	return $request->{authorization} eq 'Bearer lister'
+	  ? { status => 200, body => '{"data":[{"collection":"directus_users","meta":{},"schema":{}},{"collection":"string","schema":{"name":"string"},"meta":null},'
+		  . '{"collection":"a_folder","meta":{},"schema":null},{"collection":"empty","schema":{},"meta":{}},{"collection":"number","schema":{}}]}' }
+	  : directus_error(403, q(You don't have permission to access collection \"directus_collections\" or it does not exist. Queried in root.))
+	  if $path eq 'collections';
+
+	my ($name) = $path =~ m{^items/(.+)$} or return directus_error(404, "Route /$path doesn't exist.");
+	return { status => 200, delay => $1 / 1000, body => '{"data":[{"count":"7"}]}' } if $name =~ /^slow_(\d+)/;
+	return { hang => 1 } if $name eq 'hang';
+	return { cut => 1, status => 200, body => '{"data":[{"count":"163"}]}' } if $name eq 'cut';
+	return { status => 200, body => '{"data":[{"count":"5"}]}' } if $name eq '%C3%BC%20%26%3F%25%23';
+	return { status => 200, body => $count_body{html}, type => 'text/html; charset=utf-8' } if $name eq 'html';
+	return { status => 200, body => $count_body{$name} } if exists $count_body{$name};
+	return directus_error(429, 'Too many requests, retry after 479ms.', 'Retry-After: 0') if $name eq 'busy';
+	return directus_error(503, 'Service \"api\" is unavailable. Under pressure.', 'Retry-After: 7') if $name eq 'pressed';
+	return directus_error(500, 'An unexpected error occurred.') if $name eq 'broken';
+	return directus_error(500, "You sent $request->{authorization}") if $name eq 'echo';
+	return { status => 500, body => "\xff\xfe\x01 binary" } if $name eq 'binary';
+	return { status => 302, body => '', headers => ['Location: /items/string'] } if $name eq 'redirect';
+	return { status => 502, body => '<html>nginx</html>', type => 'text/html' } if $name eq 'proxy';
+	return { status => 431, body => '' } if $name eq 'long';
+	return { status => 202, body => '{}' } if $name eq 'accepted';
+	return directus_error(403, q(You don't have permission to access collection \"x\" or it does not exist. Queried in root.));
+}
+
+sub qdrant_error
+{
+	my ($code, $message, @headers) = @_;
+	return { status => $code, body => qq({"status":{"error":"$message"},"time":0.0000213}), headers => [@headers] };
+}
+
+sub qdrant
+{
+	my ($request) = @_;
+	my $key = $request->{'api-key'};
+
+	return { status => 401, body => 'Must provide an API key or an Authorization bearer token', type => 'text/plain' } if $key eq '';
+	return { status => 401, body => 'Invalid API key or JWT', type => 'text/plain' } if $key ne 'good';
+	return { status => 200, body => '{"result":{"collections":[{"name":"pieces"},{"name":"empty"}]},"status":"ok","time":0.000026}' }
+	  if $request->{method} eq 'GET' && $request->{path} eq '/collections';
+	return { status => 404, body => '' } unless $request->{method} eq 'POST' && $request->{path} =~ m{^/collections/([^/]+)/points/count$};
+	my $name = $1;
+	return qdrant_error(400, 'Format error in JSON body') if $request->{body} ne '{"exact":true}';
+	return { status => 200, body => '{"result":{"count":149},"status":"ok","time":2.1e-05}' } if $name eq 'pieces';
+	return { status => 200, body => '{"result":{"count":0},"status":"ok","time":0.0,"usage":{}}' } if $name eq 'empty';
+	return { status => 200, body => '{"result":{},"status":"ok","time":0.0}' } if $name eq 'missing';
+	return qdrant_error(400, 'Bad request: Exact search disabled!. Help: Set exact=false.') if $name eq 'strict';
+	return qdrant_error(403, 'Forbidden: Access to collection x is required') if $name eq 'hidden';
+	return qdrant_error(408, 'Timeout: Operation timed out after 1s') if $name eq 'late';
+	return qdrant_error(429, 'Rate limiting exceeded: Retry after 60s', 'Retry-After: 60') if $name eq 'busy';
+	return { status => 404, body => '<html></html>', type => 'text/html' } if $name eq 'elsewhere';
+	return qdrant_error(404, "Not found: Collection `$name` doesn't exist!");
+}
+
+my $directus = Canned->start(\&directus, \%status);
+my $qdrant = Canned->start(\&qdrant, \%status);
+my $refused = Canned->start(\&directus, \%status);
+my $nobody = PostgreSQL::Test::Cluster::get_free_port();
+
+# ---- the database
+
+my $node = IuCore->new_node('fdw',
+	'iu_core.databases' => '',
+	'iu_core.allowed_origins' => join(', ', $directus->url, $qdrant->url, "http://127.0.0.1:$nobody"),
+	'iu_core.allowed_networks' => '127.0.0.0/8',
+	log_statement => 'none',
+	log_min_error_statement => 'panic');
+my $token_file = $node->basedir . '/token';
+append_to_file($token_file, "file-token\n");
+
+my $one = q(SELECT * FROM directus.collections WHERE collection = 'string';);
+
+sub ask_raw
+{
+	my ($query, $database) = @_;
+	my ($stdout, $stderr);
+
+	$node->psql($database // 'fdw', $query, stdout => \$stdout, stderr => \$stderr, extra_params => [ '-v', 'VERBOSITY=verbose' ]);
+	$stderr =~ s/^psql:[^ ]* //mg;
+	$stderr =~ s/^LOCATION:.*\n?//mg;
+	return ($stdout, $stderr);
+}
+
+# The rows, or the error if there is one.
+sub sql
+{
+	my ($stdout, $stderr) = ask_raw(@_);
+	return $stderr eq '' ? $stdout : $stderr;
+}
+
+# What is asked of the peer while this runs.
+sub asked
+{
+	my ($peer, $query) = @_;
+	my $before = $peer->requests;
+	my $result = sql($query);
+	my @all = $peer->requests;
+	return ($result, map { "$_->{method} $_->{path}" } @all[ $before .. $#all ]);
+}
+
+$ENV{PGCLIENTENCODING} = 'UTF8';
+$node->safe_psql('postgres', q(CREATE DATABASE fdw TEMPLATE template0 ENCODING 'UTF8' LOCALE 'C'));
+$node->safe_psql('postgres', q(CREATE DATABASE latin TEMPLATE template0 ENCODING 'LATIN1' LOCALE 'C'));
+my $setup = <<"SQL";
+CREATE EXTENSION iu_core;
+CREATE SERVER directus FOREIGN DATA WRAPPER directus_fdw OPTIONS (url '@{[$directus->url]}/');
+CREATE SERVER qdrant FOREIGN DATA WRAPPER qdrant_fdw OPTIONS (url '@{[$qdrant->url]}');
+CREATE SERVER down FOREIGN DATA WRAPPER qdrant_fdw OPTIONS (url 'http://127.0.0.1:$nobody');
+CREATE SERVER refused FOREIGN DATA WRAPPER directus_fdw OPTIONS (url '@{[$refused->url]}');
+CREATE USER MAPPING FOR PUBLIC SERVER directus OPTIONS (token 'good');
+CREATE USER MAPPING FOR PUBLIC SERVER qdrant OPTIONS (api_key 'good');
+CREATE SCHEMA directus; IMPORT FOREIGN SCHEMA d FROM SERVER directus INTO directus;
+CREATE SCHEMA qdrant; IMPORT FOREIGN SCHEMA q FROM SERVER qdrant INTO qdrant;
+CREATE SCHEMA down; IMPORT FOREIGN SCHEMA q FROM SERVER down INTO down;
+CREATE SCHEMA refused; IMPORT FOREIGN SCHEMA q FROM SERVER refused INTO refused;
+CREATE SCHEMA lenient;
+CREATE FOREIGN TABLE lenient.directus (error text, items bigint, collection text) SERVER directus OPTIONS (resource 'collections', on_error 'null');
+CREATE FOREIGN TABLE lenient.qdrant (collection text, points bigint, error text) SERVER qdrant OPTIONS (resource 'collections', on_error 'null');
+CREATE FOREIGN TABLE lenient.down (collection text, points bigint, error text) SERVER down OPTIONS (resource 'collections', on_error 'null');
+CREATE FOREIGN TABLE lenient.refused (collection text, items bigint, error text) SERVER refused OPTIONS (resource 'collections', on_error 'null');
+CREATE TABLE documents AS SELECT n FROM generate_series(1, 163) n;
+SQL
+$node->safe_psql($_, $setup) for 'fdw', 'latin';
+
+# ---- counts, and with how many requests
+
+my $count = '/items/%s?aggregate%%5Bcount%%5D=%%2A';
+my $string = 'GET ' . sprintf($count, 'string');
+is_deeply([ asked($directus, q(SELECT collection, items FROM directus.collections WHERE collection = 'string')) ],
+	[ 'string|163', $string ], 'Directus: a count as a string, one request');
+is_deeply([ asked($directus, q(SELECT collection, items FROM directus.collections WHERE collection = 'number')) ],
+	[ 'number|163', 'GET ' . sprintf($count, 'number') ], 'Directus: as a number');
+is_deeply([ asked($qdrant, q(SELECT collection, points FROM qdrant.collections WHERE collection = 'pieces')) ],
+	[ 'pieces|149', 'POST /collections/pieces/points/count' ], 'Qdrant: one request');
+is(($qdrant->requests)[-1]{body}, '{"exact":true}', 'for the exact count');
+is(sql(q(SELECT items FROM directus.collections WHERE collection IN ('empty', 'most', 'most_text') ORDER BY items)),
+	"0\n9223372036854775807\n9223372036854775807", 'nothing, and the most that bigint holds');
+is_deeply([ asked($directus, q(SELECT items FROM directus.collections WHERE collection = 'directus_users')) ],
+	[ 4, 'GET /users?aggregate%5Bcount%5D=%2A' ], 'Directus: a system collection by its own endpoint');
+is(sql(q(SELECT items FROM directus.collections WHERE collection = 'ü &?%#'), $_), 5, "a name that must be percent-encoded, database $_") for 'fdw', 'latin';
+like(sql(q(SELECT items FROM directus.collections WHERE collection = E'..\\\\')), qr/42501/, 'a backslash is part of a name');
+
+my ($joined, @asked) = asked($directus, <<'SQL');
+SELECT l.n, d.items, q.points FROM (SELECT count(*) AS n FROM documents) l, directus.collections d, qdrant.collections q
+ WHERE d.collection = 'string' AND q.collection = 'pieces'
+SQL
+is($joined, '163|163|149', 'joined with a local count');
+is(scalar(@asked), 1, 'still one request');
+is_deeply([ asked($directus, q(SELECT items FROM directus.collections WHERE collection = 'string' AND items > 163)) ], [ '', $string ], 'other conditions are checked here');
+is_deeply([ asked($directus, q(SELECT * FROM directus.collections WHERE collection = NULL OR collection IN (NULL, NULL))) ], [''], 'NULL asks nothing');
+is_deeply([ asked($directus, q(SELECT items FROM directus.collections WHERE collection = ANY (ARRAY(SELECT 'string' FROM documents)))) ], [ 163, $string ], 'each collection once');
+
+# parameters
+is_deeply([ asked($directus, "SET plan_cache_mode = force_generic_plan; PREPARE p(text) AS SELECT items FROM directus.collections WHERE collection = \$1; EXECUTE p('string'); EXECUTE p(NULL); EXECUTE p('empty')") ],
+	[ "163\n0", $string, 'GET ' . sprintf($count, 'empty') ], 'a prepared statement');
+is_deeply([ asked($directus, q(DO $$ DECLARE v text := 'string'; n bigint; BEGIN SELECT items INTO STRICT n FROM directus.collections WHERE collection = v; ASSERT n = 163; END $$)) ], [ '', $string ], 'a variable of plpgsql');
+is_deeply([ asked($directus, q(SELECT name, (SELECT items FROM directus.collections c WHERE c.collection = name) FROM (VALUES ('string'), (NULL), ('empty')) v (name))) ],
+	[ "string|163\n|\nempty|0", $string, 'GET ' . sprintf($count, 'empty') ], 'a correlated value');
+
+# many at once
+my $names = join ', ', map { "'slow_300_$_'" } 1 .. 20;
+my $start = time;
+($joined, @asked) = asked($directus, "SELECT count(*), sum(items) FROM directus.collections WHERE collection IN ($names)");
+my $elapsed = time - $start;
+is($joined, '20|140', '20 collections');
+is(scalar(@asked), 20, 'by 20 requests');
+cmp_ok($elapsed, '<', 1.5, sprintf('at once: %.0f ms where one takes 300', $elapsed * 1000));
+cmp_ok($directus->most_at_once, '>=', 15, 'the server had ' . $directus->most_at_once . ' of them open');
+sql('ALTER SERVER directus OPTIONS (connections \'2\')');
+my $limited = Canned::since($directus, sub { sql("SELECT sum(items) FROM directus.collections WHERE collection IN ('slow_50_1', 'slow_50_2', 'slow_50_3', 'slow_50_4')") });
+is($limited, 2, 'never more at once than "connections" says');
+sql('ALTER SERVER directus OPTIONS (DROP connections)');
+
+# all of them
+is_deeply([ asked($qdrant, 'SELECT collection, points FROM qdrant.collections ORDER BY 1') ],
+	[ "empty|0\npieces|149", 'GET /collections', 'POST /collections/pieces/points/count', 'POST /collections/empty/points/count' ], 'Qdrant: every collection');
+is_deeply([ asked($qdrant, 'SELECT count(*) FROM qdrant.collections') ], [ 2, 'GET /collections' ], 'names alone need only the list');
+like(sql('SELECT * FROM directus.collections'),
+	qr/^ERROR:  42501: could not list the collections of foreign server "directus": the token may not list collections\nDETAIL:  HTTP 403: You don't.*\nHINT:  Restrict column "collection"/, 'Directus: a token that may not list');
+sql(q(CREATE USER MAPPING FOR postgres SERVER directus OPTIONS (token 'lister')));
+is(sql('SELECT collection, items FROM directus.collections ORDER BY 1'), "empty|0\nnumber|163\nstring|163", 'Directus: every collection but system ones and folders');
+sql('DROP USER MAPPING FOR postgres SERVER directus');
+
+# EXPLAIN
+like(sql(q(EXPLAIN (ANALYZE, COSTS off) SELECT * FROM directus.collections WHERE collection IN ('string', 'number'))),
+	qr/Remote Request: GET \/items\/\{collection\}\?aggregate\[count\]=\*\n.*Remote Keys: number, string\n.*Remote Requests: 2\n.*Remote Bytes: 50/, 'EXPLAIN ANALYZE');
+is_deeply([ (asked($directus, q(EXPLAIN (VERBOSE) SELECT * FROM directus.collections)))[ 1 .. 1 ] ], [undef], 'EXPLAIN asks nothing');
+
+# connections are kept, and a dead one is no failure
+my $connections = $directus->connections;
+sql(join ';', map { q(SELECT items FROM directus.collections WHERE collection = 'string') } 1 .. 5);
+is($directus->connections - $connections, 1, 'five statements, one connection');
+is(sql(q(SELECT items FROM directus.collections WHERE collection = 'string'; SELECT pg_sleep(1.5); SELECT items FROM directus.collections WHERE collection = 'string')),
+	"163\n\n163", 'a kept connection that the peer closed meanwhile');
+$connections = $directus->connections;
+sql(q(SELECT items FROM directus.collections WHERE collection = 'string'; ALTER SERVER directus OPTIONS (ADD timeout_ms '20000');
+	SELECT items FROM directus.collections WHERE collection = 'string'));
+is($directus->connections - $connections, 2, 'none is kept over a change of the server');
+sql('ALTER SERVER directus OPTIONS (DROP timeout_ms)');
+
+# ---- failures: SQLSTATE, what, hint
+
+sub failure
+{
+	my ($table, $name, $state, $reason, $rest, $test) = @_;
+	my $error = sql("SELECT * FROM $table WHERE collection = '$name'");
+	my ($server) = $table =~ /^(\w+)/;
+	like($error, qr/^ERROR:  $state: could not read collection "\Q$name\E" of foreign server "$server": $reason\n.*$rest/s, $test // "$table: $name")
+	  or diag $error;
+}
+
+failure('directus.collections', $_->[0], 'HV000', $_->[1], $_->[2] // 'HTTP 200', "no count made up: $_->[0]")
+  for [ missing => 'the answer holds no count' ], [ none => 'the answer holds no count' ], [ two => 'the answer holds no count' ],
+  [ null => 'the answer holds no count' ], [ nested => 'the answer holds no count' ], [ negative => 'the count is negative' ],
+  [ minus => 'the count is negative' ], [ fraction => 'the count is not a whole number' ], [ whole_fraction => 'the count is not a whole number' ],
+  [ exponent => 'the count is not a whole number' ], [ text => 'the count is not a whole number' ], [ blank => 'the count is not a whole number' ],
+  [ spaced => 'the count is not a whole number' ], [ zeros => 'the count is not a whole number' ],
+  [ huge => 'the answer is not usable JSON', 'too large' ], [ huge_text => 'the count is too large for bigint' ],
+  [ truncated => 'the answer is not usable JSON', 'ends too early' ], [ twice => 'the answer is not usable JSON' ],
+  [ html => 'the answer is not usable JSON', 'an HTML page.*HINT:  Check that option "url"' ], [ nothing => 'the answer is not usable JSON', 'empty' ],
+  [ scalar => 'the answer is not usable JSON' ];
+failure('qdrant.collections', 'missing', 'HV000', 'the answer holds no count', 'HTTP 200');
+
+failure('directus.collections', 'nope', '42501', 'forbidden, or no such collection', 'HTTP 403: You don.*HINT:  Directus does not tell the two apart');
+failure('directus.collections', 'busy', '53400', "the remote's rate limit is reached", 'HTTP 429: .*HINT:  Try again in 1 s');
+failure('directus.collections', 'pressed', 'HV00N', 'the remote is not available now', 'HTTP 503: .*pressure.*HINT:  Try again in 7 s');
+failure('directus.collections', 'broken', 'HV000', 'the remote could not do it', 'HTTP 500: An unexpected error');
+failure('directus.collections', 'binary', 'HV000', 'the remote could not do it', 'HTTP 500: \?\?  binary');
+failure('directus.collections', 'redirect', 'HV000', 'the remote redirects.*', 'HTTP 302.*HINT:  Give the final address');
+failure('directus.collections', 'proxy', 'HV00N', 'a proxy could not reach the remote', 'HTTP 502: .an HTML page');
+failure('directus.collections', 'long', 'HV000', 'the remote could not do it', 'HTTP 431\.');
+failure('directus.collections', 'accepted', 'HV000', 'the remote did not answer the question', 'HTTP 202');
+failure('directus.collections', 'cut', 'HV00N', 'the connection was lost before the answer was complete', 'HINT');
+failure('qdrant.collections', 'nope', 'HV00R', 'Qdrant has no such collection', 'HTTP 404: Not found: Collection `nope`');
+failure('qdrant.collections', 'elsewhere', 'HV000', 'the remote does not know this address', 'HTTP 404: .*HINT:  Check that option "url"');
+failure('qdrant.collections', 'strict', 'HV000', 'the remote could not do it', 'Exact search disabled.*HINT:  The collection.s strict mode');
+failure('qdrant.collections', 'hidden', '42501', 'forbidden', 'HINT:  Check option "api_key"');
+failure('qdrant.collections', 'late', 'HV000', 'the remote gave up for lack of time', 'HTTP 408');
+failure('qdrant.collections', 'busy', '53400', "the remote's rate limit is reached", 'HINT:  Try again in 60 s');
+failure('down.collections', 'pieces', 'HV00N', 'no connection', 'HINT:  Check that the remote runs');
+failure('refused.collections', 'string', 'HV00L', 'its origin is not allowed', 'HINT:  .*iu_core.allowed_origins');
+is(scalar($refused->connections), 0, 'nothing was connected for an origin that is not allowed');
+IuCore->reload($node, 'iu_core.allowed_networks' => '10.0.0.0/8');
+failure('qdrant.collections', 'pieces', 'HV00L', 'its address is not allowed', 'HINT:  .*iu_core.allowed_networks');
+IuCore->reload($node, 'iu_core.allowed_networks' => '127.0.0.0/8');
+
+# a kept connection ends with the permission
+{
+	my $configuration = $node->data_dir . '/postgresql.conf';
+	my (undef, $err) = ask_raw("$one\n\\! echo \"iu_core.allowed_networks = '10.0.0.0/8'\" >> '$configuration'\n"
+		  . "SELECT pg_reload_conf();\nSELECT pg_sleep(0.5);\n$one");
+	like($err, qr/its address is not allowed/, 'a kept connection is not used once its network is no longer allowed');
+	IuCore->reload($node, 'iu_core.allowed_networks' => '127.0.0.0/8');
+}
+
+# ---- secrets
+
+sub with_mapping
+{
+	my ($server, $option, $value, $query) = @_;
+	sql("CREATE USER MAPPING FOR postgres SERVER $server OPTIONS ($option '$value')");
+	my $result = sql($query);
+	sql("DROP USER MAPPING FOR postgres SERVER $server");
+	return $result;
+}
+like(with_mapping('directus', 'token', 'wr0ng', $one),
+	qr/^ERROR:  28000: could not read collection "string" of foreign server "directus": the remote refused the credentials\nDETAIL:  HTTP 401: Invalid user credentials\.\nHINT:  Check option "token" or "token_file" of the user mapping\./, 'Directus: a wrong token');
+like(with_mapping('qdrant', 'api_key', 'wr0ng', q(SELECT * FROM qdrant.collections WHERE collection = 'pieces')),
+	qr/^ERROR:  28000: .*HTTP 401: Invalid API key or JWT\nHINT:  Check option "api_key"/s, 'Qdrant: a wrong key, answered in plain text');
+sql('CREATE USER MAPPING FOR postgres SERVER qdrant');
+like(sql(q(SELECT * FROM qdrant.collections)), qr/^ERROR:  28000: .*HINT:  Nothing was sent to identify the user: no user mapping gives option "api_key" or "api_key_file"/s, 'no key at all');
+sql('DROP USER MAPPING FOR postgres SERVER qdrant');
+like(with_mapping('qdrant', 'api_key_file', '/nowhere', q(SELECT * FROM qdrant.collections)), qr/58P01.*HINT:  The server process/s, 'a file that is not there');
+is(with_mapping('directus', 'token_file', $token_file, $one), 'string|163|', 'a token from a file');
+append_to_file("$token_file.empty", "\n");
+like(with_mapping('directus', 'token_file', "$token_file.empty", $one), qr/HV024.*The secret is empty/s, 'a file without a token');
+like(with_mapping('directus', 'token_file', $node->basedir, $one), qr/could not read the file/, 'a directory');
+failure('directus.collections', 'echo', 'HV000', 'the remote could not do it', 'left out: it quotes the secret', 'a remote that quotes the secret');
+my $log = slurp_file($node->logfile);
+unlike($log, qr/good|wr0ng|file-token/, 'no secret in the log');
+
+# ---- a row instead of an error
+
+is(sql(q(SELECT collection, items, error FROM lenient.directus WHERE collection IN ('string', 'none', 'nope', 'broken') ORDER BY 1)),
+	"broken||the remote could not do it: HTTP 500: An unexpected error occurred.\n"
+	  . "none||the answer holds no count: HTTP 200.\n"
+	  . qq(nope||forbidden, or no such collection: HTTP 403: You don't have permission to access collection "x" or it does not exist. Queried in root.\n)
+	  . 'string|163|', 'on_error null: what failed has no number and says why');
+is(sql(q(SELECT count(items), count(*) FILTER (WHERE items = 0) FROM lenient.directus WHERE collection IN ('none', 'html', 'cut', 'huge', 'negative'))), '0|0', 'no number at all');
+like(sql(q(SELECT * FROM lenient.down WHERE collection = 'pieces')), qr/^pieces\|\|no connection/, 'on_error null: the peer is down');
+like(sql(q(SELECT * FROM lenient.refused WHERE collection = 'string')), qr/^string\|\|its origin is not allowed/, 'on_error null: an origin that is not allowed');
+like(sql(q(SELECT * FROM lenient.qdrant WHERE collection = 'a/b')), qr/^a\/b\|\|a collection's name holds no slash/, 'on_error null: a name that cannot be');
+like(sql('SELECT count(*) FROM lenient.down'), qr/^ERROR:  HV00N: could not list/, 'a list that failed is an error all the same: its rows would be a count made up');
+
+# ---- time
+
+like(sql(q(SET statement_timeout = '300ms'; SELECT * FROM directus.collections WHERE collection = 'hang')), qr/57014: canceling statement due to statement timeout/, 'statement_timeout');
+$start = time;
+sql(q(SET statement_timeout = '300ms'; SELECT * FROM lenient.directus WHERE collection = 'hang'));
+my $with_hang = time - $start;
+$start = time;
+sql(q(SET statement_timeout = '300ms'; SELECT pg_sleep(60)));
+cmp_ok($with_hang - (time - $start), '<', 0.1, 'a waiting request ends within 100 ms of it');
+sql(q(ALTER SERVER directus OPTIONS (ADD timeout_ms '400')));
+$start = time;
+failure('directus.collections', 'hang', 'HV00N', 'no complete answer in time', 'HINT:  If the remote is only slow, raise option "timeout_ms"');
+cmp_ok(time - $start, '<', 2, 'timeout_ms');
+like(sql(q(DO $$ BEGIN PERFORM items FROM directus.collections WHERE collection IN ('hang', 'nope'); EXCEPTION WHEN insufficient_privilege THEN NULL; END $$;
+	SELECT items FROM directus.collections WHERE collection = 'string')), qr/^163$/, 'an error in a subtransaction leaves nothing behind');
+is(sql(q(SELECT count(*) FROM (SELECT FROM lenient.directus WHERE collection IN ('string', 'slow_200_1') LIMIT 1) x; SELECT items FROM directus.collections WHERE collection = 'string')),
+	"1\n163", 'LIMIT leaves a request behind, and no trace of it');
+
+# ---- who may
+
+sql(q(CREATE ROLE stranger; GRANT USAGE ON SCHEMA directus TO stranger));
+like(sql("SET ROLE stranger; $one"), qr/42501: permission denied for foreign table/, 'a foreign table is not for everybody');
+sql('GRANT SELECT ON directus.collections TO stranger');
+is(sql("SET ROLE stranger; $one"), 'string|163|', 'with SELECT it may be read');
+like(sql(q(SET ROLE stranger; CREATE SERVER s FOREIGN DATA WRAPPER directus_fdw OPTIONS (url 'http://127.0.0.1:1'))), qr/42501/, 'the wrapper is not');
+sql(q(GRANT USAGE ON FOREIGN DATA WRAPPER directus_fdw TO stranger; GRANT CREATE ON SCHEMA public TO stranger));
+like(sql("SET ROLE stranger; CREATE SERVER mine FOREIGN DATA WRAPPER directus_fdw OPTIONS (url '@{[$refused->url]}');"
+	  . q(CREATE FOREIGN TABLE mine (collection text, items bigint) SERVER mine OPTIONS (resource 'collections'); SELECT * FROM mine WHERE collection = 'string')),
+	qr/HV00L/, 'who may make a server still reaches nothing that is not allowed');
+is(scalar($refused->connections), 0, 'and nothing was connected');
+# a view asks as its owner
+sql(q(CREATE VIEW directus.of_postgres AS SELECT * FROM directus.collections; GRANT SELECT ON directus.of_postgres TO stranger; CREATE USER MAPPING FOR stranger SERVER directus OPTIONS (token 'wr0ng')));
+is(sql(q(SET ROLE stranger; SELECT items FROM directus.of_postgres WHERE collection = 'string')), 163, 'a view asks with its owner\'s mapping');
+like(sql("SET ROLE stranger; $one"), qr/28000/, 'a table with one\'s own');
+
+$node->stop;
+done_testing();
