@@ -64,7 +64,7 @@ sub ids
 sub code { return sql("SELECT fn_iu_route_explain('$_[0]', '$_[1]') ->> 'code'"); }
 sub open_gate { return sql("SELECT fn_iu_gate_open('iu_core.delivery_enabled', gen_random_uuid(), 'tester', 'test', 3600) ->> 'status'"); }
 sub close_gate { return sql("SELECT fn_iu_gate_close('iu_core.delivery_enabled', 'tester', 'test') ->> 'status'"); }
-sub position { return sql("SELECT seen, window_end, window_seq FROM iu_route_position WHERE route_code = '$route'"); }
+sub position { return sql("SELECT seen, window_end, window_seq FROM v_iu_route_position WHERE route_code = '$route'"); }
 
 sql('CREATE EXTENSION iu_core');
 sql('SELECT count(*) FROM iu_core.migrate()');
