@@ -3,7 +3,7 @@
 # language. "refused 55006" there: its last statement raises that.
 use strict;
 use warnings;
-use IU::Cluster;
+use IuCore;
 use IU::Peer;
 use IPC::Run;
 use PostgreSQL::Test::Utils;
@@ -48,7 +48,8 @@ sub listings
 }
 
 my @listings = map { listings($_) } 'README.md', 'docs/handbook.md';
-my $node = IU::Cluster::new_node('handbook', join '', map { $_->{text} } grep { $_->{language} eq 'ini' } @listings);
+my $node = IuCore->init_node('handbook', {});
+$node->append_conf('postgresql.conf', join '', map { $_->{text} } grep { $_->{language} eq 'ini' } @listings);
 $node->start;
 $node->safe_psql('postgres', 'CREATE DATABASE platform');
 
