@@ -2,8 +2,8 @@
  *
  * wake.c
  *	  Latches at commit. What a transaction changed is visible to others only
- *	  after it committed, so the workers are woken by a transaction callback
- *	  that runs just after that, not by the statement itself.
+ *	  after it committed, so the workers are woken when its end is complete,
+ *	  not by the statement itself.
  *
  * COMMIT PREPARED runs no callback in the session that prepared; the workers'
  * own longest sleep covers it.
@@ -18,12 +18,13 @@
 #include "core/wake.h"
 #include "fmgr.h"
 #include "miscadmin.h"
-#include "utils/builtins.h"
+#include "utils/resowner.h"
 
 PG_FUNCTION_INFO_V1(iu_wake);
 PG_FUNCTION_INFO_V1(iu_wake_sender);
 
 static int	roles_at_commit = 0;
+static int	roles_committed = 0;
 
 /* Must not fail: the transaction is committed already. */
 void
@@ -52,15 +53,11 @@ iu_wake_now(int roles, Oid database)
 static void
 at_transaction_end(XactEvent event, void *arg)
 {
-	int			roles;
-
 	switch (event)
 	{
 		case XACT_EVENT_COMMIT:
-			roles = roles_at_commit;
+			roles_committed = roles_at_commit;
 			roles_at_commit = 0;
-			if (roles != 0)
-				iu_wake_now(roles, MyDatabaseId);
 			break;
 		case XACT_EVENT_ABORT:
 		case XACT_EVENT_PREPARE:
@@ -71,10 +68,27 @@ at_transaction_end(XactEvent event, void *arg)
 	}
 }
 
+/*
+ * Not in the transaction callback: that runs before invalidations are sent and
+ * locks are given up, so whoever is woken there may look too early, find what
+ * it had cached, and sleep on.
+ */
+static void
+after_locks(ResourceReleasePhase phase, bool is_commit, bool is_top_level, void *arg)
+{
+	int			roles = roles_committed;
+
+	if (phase != RESOURCE_RELEASE_AFTER_LOCKS || !is_top_level || roles == 0)
+		return;
+	roles_committed = 0;
+	iu_wake_now(roles, MyDatabaseId);
+}
+
 void
 iu_wake_init(void)
 {
 	RegisterXactCallback(at_transaction_end, NULL);
+	RegisterResourceReleaseCallback(after_locks, NULL);
 }
 
 void
