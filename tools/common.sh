@@ -7,6 +7,7 @@
 # shellcheck shell=bash
 set -euo pipefail
 umask 022
+exec 3>&- 9>&- # a caller's output and lock, which nothing started here may hold on to
 
 SRC=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 
@@ -83,6 +84,22 @@ use_pg_config() {
 	export PATH=$BINDIR:$PATH
 }
 
+# Runs a command that takes long, its output in a log, with a dot every 5 s.
+patiently() { # LOG WHAT COMMAND...
+	local log=$1 pid ticks=0
+	printf '%s ' "$2"
+	shift 2
+	"$@" >>"$log" 2>&1 </dev/null &
+	pid=$!
+	while kill -0 "$pid" 2>/dev/null; do
+		sleep 0.2
+		ticks=$((ticks + 1))
+		[ $((ticks % 25)) != 0 ] || printf .
+	done
+	printf '\n'
+	wait "$pid"
+}
+
 # Copies the tree to where user postgres can read it; root's may be closed to it.
 copy_tree() {
 	mkdir -p "$1"
@@ -95,7 +112,7 @@ copy_tree() {
 start_peer() {
 	local folder=$1 name=$2
 	shift 2
-	(as_pg setsid node "$folder/$name.js" "$@" >"$folder/$name.url" 2>"$folder/$name.log" </dev/null 8>&- 9>&- &)
+	(as_pg setsid node "$folder/$name.js" "$@" >"$folder/$name.url" 2>"$folder/$name.log" </dev/null 3>&- 8>&- 9>&- &)
 	for _ in $(seq 100); do
 		[ ! -s "$folder/$name.url" ] || return 0
 		sleep 0.05

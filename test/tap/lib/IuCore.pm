@@ -27,16 +27,25 @@ use PostgreSQL::Test::Utils;
 sub new_node
 {
 	my ($class, $name, %settings) = @_;
+	my $node = $class->init_node($name, {}, %settings);
+
+	$node->start;
+	return $node;
+}
+
+# Not started yet. $init goes to init(), e.g. { allows_streaming => 1 }.
+sub init_node
+{
+	my ($class, $name, $init, %settings) = @_;
 	my $node = PostgreSQL::Test::Cluster->new($name);
 
-	$node->init;
+	$node->init(%$init);
 	$node->append_conf('postgresql.conf', settings_text(
 			shared_preload_libraries => 'iu_core',
 			'iu_core.databases'      => 'postgres',
 			max_worker_processes     => 32,
 			stage_settings(),
 			%settings));
-	$node->start;
 	return $node;
 }
 
@@ -80,6 +89,104 @@ sub reload
 	$node->reload;
 	$node->poll_query_until('postgres', "SELECT pg_conf_load_time() > '$before'")
 	  or die 'settings were not reloaded';
+}
+
+# The extension with all its migrations in a database, and its watchdog at work
+# if it is the database that new_node has it serve.
+sub install
+{
+	my ($class, $node, $database) = @_;
+	$database //= 'postgres';
+
+	$node->safe_psql($database, 'CREATE EXTENSION iu_core; SELECT count(*) FROM iu_core.migrate()');
+	$class->wait_for_worker($node, 'watchdog') if $database eq 'postgres';
+}
+
+# The pid of a worker that is well, other than $not.
+sub wait_for_worker
+{
+	my ($class, $node, $role, $not) = @_;
+	my $pid = "SELECT pid FROM iu_core.worker_status WHERE role = '$role' AND pid IS NOT NULL"
+	  . " AND state IN ('running', 'nothing migrated') AND pid <> " . ($not // 0);
+
+	$node->poll_query_until('postgres', "SELECT EXISTS ($pid)") or die "no $role runs";
+	return $node->safe_psql('postgres', $pid);
+}
+
+# Opens a gate, as psql prints it: the end of the opening.
+sub open_gate
+{
+	my ($class, $node, $gate, $seconds, $actor) = @_;
+	$actor //= 'operator';
+
+	return $node->safe_psql('postgres',
+		"SELECT fn_iu_gate_open('$gate', gen_random_uuid(), '$actor', 'test', $seconds) ->> 'expires_at'");
+}
+
+# Value and effect of a gate in one word, e.g. "true closed".
+sub gate
+{
+	my ($class, $node, $gate, $database) = @_;
+	return $node->safe_psql($database // 'postgres',
+		"SELECT value || CASE WHEN iu_core.gate_is_open(key) THEN ' open' ELSE ' closed' END FROM dot_config WHERE key = '$gate'");
+}
+
+# The actions in a gate's ledger, in order, e.g. "open watchdog_close".
+sub ledger
+{
+	my ($class, $node, $gate, $database) = @_;
+	return $node->safe_psql($database // 'postgres',
+		"SELECT string_agg(action, ' ' ORDER BY transition_seq) FROM iu_gate_transition WHERE gate_key = '$gate'");
+}
+
+# SQL that reads a gate until after its expiry and says what it saw. Each reading
+# lies between two looks at the clock, so each one that contradicts the expiry
+# does so without doubt. A DO block, which a standby can run as well.
+sub watch_expiry
+{
+	my ($class, $gate) = @_;
+	return <<"SQL";
+DO \$\$
+DECLARE
+  v_due    timestamptz := (SELECT max(expires_at) FROM public.iu_gate_transition WHERE gate_key = '$gate');
+  v_before timestamptz;
+  v_open   boolean;
+  v_opens  integer := 0;
+  v_closes integer := 0;
+  v_seen   text;
+BEGIN
+  LOOP
+    v_before := clock_timestamp();
+    v_open := iu_core.gate_is_open('$gate');
+    IF v_open AND v_before >= v_due THEN v_seen := 'open after its expiry'; END IF;
+    IF NOT v_open AND clock_timestamp() < v_due THEN v_seen := 'closed before its expiry'; END IF;
+    IF v_open THEN v_opens := v_opens + 1; ELSE v_closes := v_closes + 1; END IF;
+    EXIT WHEN v_seen IS NOT NULL OR v_closes = 1000;
+  END LOOP;
+  v_seen := coalesce(v_seen, CASE WHEN v_opens > 0 THEN 'open, then closed' ELSE 'never open' END);
+  PERFORM set_config('test.seen', v_seen, false);
+END \$\$;
+SELECT current_setting('test.seen');
+SQL
+}
+
+# Until a gate's last opening has run out.
+sub wait_for_expiry
+{
+	my ($class, $node, $gate) = @_;
+	$node->poll_query_until('postgres',
+		"SELECT max(expires_at) < clock_timestamp() FROM iu_gate_transition WHERE gate_key = '$gate'")
+	  or die "$gate does not expire";
+}
+
+# Until the table says false and the ledger, in full, is as given.
+sub wait_for_ledger
+{
+	my ($class, $node, $gate, $actions) = @_;
+	return $node->poll_query_until('postgres',
+		"SELECT value || ' ' || (SELECT string_agg(action, ' ' ORDER BY transition_seq)"
+		  . " FROM iu_gate_transition WHERE gate_key = key) FROM dot_config WHERE key = '$gate'",
+		"false $actions");
 }
 
 1;

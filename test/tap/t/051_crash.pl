@@ -1,0 +1,98 @@
+# Crashes with gates open: kill -9 of each process of ours and of the postmaster.
+# What was committed stays, what was not is gone, and what expired is closed.
+use strict;
+use warnings;
+
+use FindBin;
+use lib "$FindBin::RealBin/../lib";
+
+use IuCore;
+use PostgreSQL::Test::Cluster;
+use PostgreSQL::Test::Utils;
+use Test::More;
+use Time::HiRes qw(usleep);
+
+my $short  = 'iu_core.composer_enabled';
+my $long   = 'iu_core.structure_ops_enabled';
+my $busy   = 'iu_core.delivery_enabled';
+my $unborn = 'iu_core.operator_runtime_enabled';
+
+my $node = IuCore->new_node('crash', restart_after_crash => 'on', 'iu_core.senders' => 1);
+IuCore->install($node);
+my (@committed, @short_ledger);
+
+sub value { return $node->safe_psql('postgres', $_[0]) }
+
+# Opens and closes a gate until the server dies, and prints what was committed.
+sub start_writer
+{
+	my %writer = (out => '', err => '');
+	$writer{in} = <<"SQL" x 5000;
+SELECT fn_iu_gate_open('$busy', gen_random_uuid(), 'writer', NULL, 600) ->> 'transition_id';
+SELECT fn_iu_gate_close('$busy', 'writer', NULL) ->> 'transition_id';
+SQL
+	$writer{run} = IPC::Run::start(
+		[ $node->installed_command('psql'), '-XAtq', '-v', 'ON_ERROR_STOP=1', '-d', $node->connstr('postgres') ],
+		'<', \$writer{in}, '>', \$writer{out}, '2>', \$writer{err});
+	IPC::Run::pump($writer{run}) until ($writer{out} =~ tr/\n//) >= 20;
+	return \%writer;
+}
+
+# As the server's children have to end first, the first attempts may fail.
+sub start_again
+{
+	foreach (1 .. 600)
+	{
+		return if $node->start(fail_ok => 1);
+		usleep(100_000);
+		$node->stop('fast', fail_ok => 1);
+	}
+	die 'the server does not start';
+}
+
+sub crash
+{
+	my ($who) = @_;
+	my $watchdog = IuCore->wait_for_worker($node, 'watchdog');
+	my $uncommitted = $node->background_psql('postgres', on_error_stop => 0);
+
+	$uncommitted->query_safe("BEGIN; SELECT fn_iu_gate_open('$unborn', gen_random_uuid(), 'nobody', 'never committed', 3600)");
+	my $writer = start_writer();
+	IuCore->open_gate($node, $short, 2);
+	push @short_ledger, 'open', 'watchdog_close';
+
+	if ($who eq 'postmaster') { $node->kill9 }
+	else { kill(9, IuCore->wait_for_worker($node, $who)) }
+	eval { IPC::Run::finish($writer->{run}) };
+	like($writer->{err}, qr/connection to server was lost/, "$who killed: a session at work is cut off");
+	push @committed, $writer->{out} =~ /^([-0-9a-f]{36})$/mg;
+	eval { $uncommitted->{run}->finish };
+	start_again() if $who eq 'postmaster';
+	IuCore->wait_for_worker($node, 'watchdog', $watchdog);
+
+	like(value(IuCore->watch_expiry($short)), qr/^(open, then closed|never open)$/, 'a gate open at the crash is open to its expiry and no longer');
+	ok(IuCore->wait_for_ledger($node, $short, "@short_ledger"), 'the new watchdog closes it, the ledger is complete');
+	is(IuCore->gate($node, $long), 'true open', 'one with time left is still open');
+	is(IuCore->gate($node, $unborn), 'false closed', 'an opening that was not committed is none');
+	is(value("SELECT count(*) FROM iu_gate_transition WHERE gate_key = '$unborn'"), 0, 'and not in the ledger');
+	value("SELECT fn_iu_gate_close('$busy', 'operator', 'after the crash')");
+}
+
+IuCore->open_gate($node, $long, 3600, 'operator');
+crash($_) foreach qw(watchdog sender launcher postmaster);
+
+my $ids = join(',', map { "'$_'" } @committed);
+cmp_ok(scalar @committed, '>=', 80, 'the sessions that were cut off had committed changes');
+is(value("SELECT count(*) FROM iu_gate_transition WHERE transition_id IN ($ids)"), scalar @committed, 'all of them are in the ledger');
+is(value("SELECT string_agg(transition_id::text, ',' ORDER BY transition_seq) FROM iu_gate_transition WHERE transition_id IN ($ids)"),
+	join(',', @committed), 'in the order in which they were made');
+is(value("SELECT count(*) FROM (SELECT action, lag(action) OVER (ORDER BY transition_seq) AS before FROM iu_gate_transition"
+	  . " WHERE gate_key = '$busy') t WHERE action = 'open' AND before = 'open'"), 0, 'no open follows an open, so no close was lost');
+is(value("SELECT count(*) FROM iu_gate_transition t LEFT JOIN dot_iu_command_run r USING (run_id) WHERE r.run_id IS NULL"), 0,
+	'and each has its run');
+
+IuCore->open_gate($node, $long, 1, 'operator');
+ok(IuCore->wait_for_ledger($node, $long, 'open open watchdog_close'), 'the opening that outlived four crashes is renewed by its holder and ends');
+is(value("SELECT fn_iu_gate_verify_closed() ->> 'all_safe'"), 'true', 'all is safe');
+
+done_testing();
