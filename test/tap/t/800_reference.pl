@@ -2,14 +2,14 @@
 # goes without saying. The other pages name only what is there.
 use strict;
 use warnings;
-use IU::Cluster;
+use IPC::Run;
+use IuCore;
 use PostgreSQL::Test::Utils;
 use Test::More;
 
 my $root = '..';		# tests run in test/
 
-my $node = IU::Cluster::new_node('reference');
-$node->start;
+my $node = IuCore->new_node('reference');
 $node->safe_psql('postgres', 'CREATE EXTENSION iu_core');
 $node->safe_psql('postgres', 'SELECT count(*) FROM iu_core.migrate()');
 

@@ -3,9 +3,9 @@
 # language. "refused 55006" there: its last statement raises that.
 use strict;
 use warnings;
-use IU::Cluster;
-use IU::Peer;
 use IPC::Run;
+use IU::Peer;
+use IuCore;
 use PostgreSQL::Test::Utils;
 use Test::More;
 
@@ -48,8 +48,9 @@ sub listings
 }
 
 my @listings = map { listings($_) } 'README.md', 'docs/handbook.md';
-my $node = IU::Cluster::new_node('handbook', join '', map { $_->{text} } grep { $_->{language} eq 'ini' } @listings);
-$node->start;
+my %settings = map { /^(\S+) = '(.*)'$/ or die "no setting: $_\n"; ($1 => $2) } grep { /\S/ }
+  map { split /\n/, $_->{text} } grep { $_->{language} eq 'ini' } @listings;
+my $node = IuCore->new_node('handbook', %settings);
 $node->safe_psql('postgres', 'CREATE DATABASE platform');
 
 for my $listing (grep { $_->{language} eq 'sql' } @listings)
