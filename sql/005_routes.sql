@@ -222,7 +222,7 @@ BEGIN
 END
 $function$;
 COMMENT ON FUNCTION public.fn_iu_route_log(text, text, text, text, jsonb) IS
-  'Logs one command on a route, with the gates as they stand. For the fn_iu_route_ functions. SQLSTATE 23514 without actor or reason. (facts-core 2.3)';
+  'Logs one command on a route, with the gates as they stand. For the fn_iu_route_ functions. Returns the run_id. SQLSTATE 23514 without actor or reason. (facts-core 2.3)';
 
 CREATE FUNCTION public.fn_iu_route_secret_add(
     p_secret_ref text, p_actor text, p_reason text, p_secret text DEFAULT NULL,
@@ -332,7 +332,7 @@ BEGIN
 END
 $function$;
 COMMENT ON FUNCTION public.fn_iu_route_add(text, text, text, text, text, text, text, text, text, integer, integer, jsonb, text, jsonb) IS
-  'Registers a route, not enabled, dry run. An HTTP route (external_endpoint, directus_flow) is always signed: without p_secret_ref a secret is made and returned, this once. Keys left out of p_retry_policy keep their defaults (8 attempts, 5 s doubling to 1 h, jitter 0.2). Returns {status: registered, route_code, enabled, dry_run, secret_ref, secret}. SQLSTATE 23514: code, type, URL, kind, limits, actor or reason; 23505: there already; 0A000: order by subject, payload contract. (facts-events 2.2)';
+  'Registers a route, not enabled, dry run. An HTTP route (external_endpoint, directus_flow) is always signed: without p_secret_ref a secret is made and returned, this once. p_timeout_ms: 100 to 300000, for one attempt; p_max_in_flight: 1 to 10000 deliveries with senders at a time. Keys left out of p_retry_policy keep their defaults (8 attempts, 5 s doubling to 1 h, jitter 0.2; see fn_iu_route_retry_problem). Returns {status: registered, route_code, enabled, dry_run, secret_ref, secret}. SQLSTATE 23514: code, type, URL, kind, limits, actor or reason; 23505: there already; 0A000: order by subject, payload contract. (facts-events 2.2)';
 
 CREATE FUNCTION public.fn_iu_route_allow(p_route_code text, p_actor text, p_reason text) RETURNS jsonb
   LANGUAGE plpgsql VOLATILE SECURITY DEFINER
@@ -399,7 +399,7 @@ BEGIN
 END
 $function$;
 COMMENT ON FUNCTION public.fn_iu_route_pause(text, text, text) IS
-  'Disables a route and logs it. Its position stays: what is emitted meanwhile waits for fn_iu_route_resume. SQLSTATE 42704: not registered or retired; 23514: actor or reason missing. (design: Events and delivery)';
+  'Disables a route and logs it. Its position stays: what is emitted meanwhile waits for fn_iu_route_resume. Returns {status: paused, route_code}. SQLSTATE 42704: not registered or retired; 23514: actor or reason missing. (design: Events and delivery)';
 
 CREATE FUNCTION public.fn_iu_route_resume(p_route_code text, p_actor text, p_reason text) RETURNS jsonb
   LANGUAGE plpgsql VOLATILE SECURITY DEFINER
@@ -417,7 +417,7 @@ BEGIN
 END
 $function$;
 COMMENT ON FUNCTION public.fn_iu_route_resume(text, text, text) IS
-  'Enables a paused route, or one that an answer 410 disabled, where it stood, and logs it: what waited goes out. SQLSTATE 42704: not registered or retired; 42501: live and not on the allowlist; 23514: actor or reason missing. (design: Events and delivery)';
+  'Enables a paused route, or one that an answer 410 disabled, where it stood, and logs it: what waited goes out. Returns {status: resumed, route_code}. SQLSTATE 42704: not registered or retired; 42501: live and not on the allowlist; 23514: actor or reason missing. (design: Events and delivery)';
 
 CREATE FUNCTION public.fn_iu_route_retire(p_route_code text, p_actor text, p_reason text) RETURNS jsonb
   LANGUAGE plpgsql VOLATILE SECURITY DEFINER
@@ -437,7 +437,7 @@ BEGIN
 END
 $function$;
 COMMENT ON FUNCTION public.fn_iu_route_retire(text, text, text) IS
-  'Ends a route for good, takes it off the allowlist and logs it. Its attempts stay readable; its code is not given out again. SQLSTATE 42704: not registered or retired; 23514: actor or reason missing. (design: Events and delivery)';
+  'Ends a route for good, takes it off the allowlist and logs it. Its attempts stay readable; its code is not given out again. Returns {status: retired, route_code}. SQLSTATE 42704: not registered or retired; 23514: actor or reason missing. (design: Events and delivery)';
 
 INSERT INTO public.dot_iu_command_catalog (command_name, category, mutating, reversible, target_functions) VALUES
   ('dot_iu_route_add',        'health', true, true,  ARRAY['fn_iu_route_add']),
