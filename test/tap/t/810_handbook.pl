@@ -49,9 +49,9 @@ sub listings
 }
 
 my @listings = map { listings($_) } 'README.md', 'docs/handbook.md';
-my %settings = map { /^(\S+) = '(.*)'$/ or die "no setting: $_\n"; ($1 => $2) } grep { /\S/ }
-  map { split /\n/, $_->{text} } grep { $_->{language} eq 'ini' } @listings;
-my $node = IuCore->new_node('handbook', %settings);
+my $node = IuCore->init_node('handbook', {});
+$node->append_conf('postgresql.conf', join '', map { $_->{text} } grep { $_->{language} eq 'ini' } @listings);
+$node->start;
 $node->safe_psql('postgres', 'CREATE DATABASE platform');
 
 my $shown = '';
