@@ -142,6 +142,18 @@ CREATE TABLE public.iu_outbound_route (
 );
 COMMENT ON TABLE public.iu_outbound_route IS
   'Where events of one type are carried. enabled and not dry_run: live, only for codes on the allowlist. Changed by the fn_iu_route_ functions. (facts-events 2.2; design: Events and delivery)';
+COMMENT ON COLUMN public.iu_outbound_route.route_code IS 'Its name: 1 to 120 letters, digits, _ . : -';
+COMMENT ON COLUMN public.iu_outbound_route.event_domain IS 'With event_type: what it carries';
+COMMENT ON COLUMN public.iu_outbound_route.event_type IS 'With event_domain: what it carries';
+COMMENT ON COLUMN public.iu_outbound_route.event_stream IS 'That of the type';
+COMMENT ON COLUMN public.iu_outbound_route.target_kind IS 'external_endpoint: a webhook; the sender carries no other kind yet';
+COMMENT ON COLUMN public.iu_outbound_route.enabled IS 'false: paused, retired, or not armed yet';
+COMMENT ON COLUMN public.iu_outbound_route.dry_run IS 'true: nothing is sent';
+COMMENT ON COLUMN public.iu_outbound_route.description IS 'For people';
+COMMENT ON COLUMN public.iu_outbound_route.created_at IS 'Start of the transaction that registered it';
+COMMENT ON COLUMN public.iu_outbound_route.created_by IS 'Who registered it, as told by the caller';
+COMMENT ON COLUMN public.iu_outbound_route.updated_at IS 'Start of the transaction that changed it last';
+COMMENT ON COLUMN public.iu_outbound_route.retired_at IS 'Since when it is ended for good';
 COMMENT ON COLUMN public.iu_outbound_route.id IS 'Part of the webhook-id of its deliveries.';
 COMMENT ON COLUMN public.iu_outbound_route.target_ref IS 'The URL of external_endpoint and directus_flow; otherwise a name.';
 COMMENT ON COLUMN public.iu_outbound_route.fail_closed IS 'Always true: what cannot be decided is not sent.';
@@ -204,6 +216,10 @@ CREATE TABLE public.iu_route_secret (
 );
 COMMENT ON TABLE public.iu_route_secret IS
   'Signing secrets of routes (Standard Webhooks). Several are valid at a time while one replaces another. No role may read it: the claim hands them to the sender. (design: Egress)';
+COMMENT ON COLUMN public.iu_route_secret.secret_ref IS 'What routes name in secret_ref';
+COMMENT ON COLUMN public.iu_route_secret.valid_from IS 'It signs from here on';
+COMMENT ON COLUMN public.iu_route_secret.valid_until IS 'up to here; infinity: until it is ended';
+COMMENT ON COLUMN public.iu_route_secret.created_by IS 'Who added it, as told by the caller';
 COMMENT ON COLUMN public.iu_route_secret.secret IS 'whsec_ and 24 to 64 bytes in base64.';
 
 CREATE FUNCTION public.fn_iu_route_log(p_command text, p_route_code text, p_actor text, p_reason text, p_evidence jsonb)
