@@ -92,11 +92,16 @@ $other->query_safe(toggle($runtime, 'true'));
 is(IuCore->gate($node, $runtime), 'true closed', 'so does a gate that was never opened');
 value(toggle('iu_core.vector_sync_enabled', 'true'));
 is(IuCore->gate($node, 'iu_core.vector_sync_enabled'), 'true closed', 'and a never-flip gate');
+IuCore->open_gate($node, $delivery, 3600);
+value(toggle($delivery, 'false'));
+value(toggle($delivery, 'true'));
+is(IuCore->gate($node, $delivery), 'true closed', 'one closed and set back beside the protocol');
 is($other->query_safe("BEGIN; UPDATE dot_config SET value = 'true' WHERE key = '$structure';" . is_open($structure) . '; COMMIT'),
 	'f', 'true over true is no toggle');
 continue_workers();
 ok(IuCore->wait_for_ledger($node, $structure, 'open close watchdog_close'), 'the watchdog sets it back, ledger included');
 ok(IuCore->wait_for_ledger($node, $runtime, 'watchdog_close'), 'and the one never opened');
+ok(IuCore->wait_for_ledger($node, $delivery, 'open watchdog_close open close watchdog_close'), 'and the one closed by hand');
 ok(IuCore->wait_for_ledger($node, 'iu_core.vector_sync_enabled', 'watchdog_close'), 'and the never-flip one');
 is(value("SELECT reason FROM iu_gate_transition WHERE gate_key = '$runtime'"), 'set beside the protocol', 'for this reason');
 is(value("SELECT fn_iu_gate_verify_closed() ->> 'all_safe'"), 'true', 'all is safe again');
