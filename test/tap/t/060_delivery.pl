@@ -3,7 +3,7 @@
 use strict;
 use warnings;
 use IPC::Run ();
-use IU::Cluster;
+use IuCore;
 use JSON::PP qw(decode_json);
 use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
@@ -43,12 +43,8 @@ package Session
 	sub finish { my ($self) = @_; $self->{in} .= "\\q\n"; $self->{run}->finish; return; }
 }
 
-my $node = IU::Cluster::new_node('delivery', <<'CONF');
-max_prepared_transactions = 10
-iu_core.databases = ''
-iu_core.allowed_origins = 'http://127.0.0.1:9'
-CONF
-$node->start;
+my %without_workers = ('iu_core.databases' => '', 'iu_core.allowed_origins' => 'http://127.0.0.1:9');
+my $node = IuCore->new_node('delivery', max_prepared_transactions => 10, %without_workers);
 
 sub sql { return $node->safe_psql('postgres', $_[0]); }
 # Some installations name psql only by PATH.
@@ -338,8 +334,7 @@ my @inflight = (emit(2));
 my @leased = claim($one, 1);
 sql(q{DO $$ BEGIN FOR i IN 1..3000 LOOP PERFORM fn_iu_emit_event('structure_op_applied', 'x', gen_random_uuid(), 'tester'); COMMIT; END LOOP; END $$});
 my ($waiting) = emit(1);
-my $copy = IU::Cluster::new_node('copy', "iu_core.databases = ''\niu_core.allowed_origins = 'http://127.0.0.1:9'\n");
-$copy->start;
+my $copy = IuCore->new_node('copy', %without_workers);
 my $dump = $node->backup_dir . '.sql';
 $node->command_ok([ 'pg_dump', '-d', $node->connstr('postgres'), '-f', $dump ], 'dumped');
 $copy->safe_psql('postgres', 'CREATE DATABASE copy TEMPLATE template0');
