@@ -178,6 +178,11 @@ is($session->query_safe('BEGIN; ' . toggle($composer, 'true') . '; ' . is_open($
 	"t\nf", 'a toggle that is rolled back leaves nothing');
 is(value('SELECT count(*) FROM iu_gate_transition'), $ledger_before, 'none of this is a transition of the ledger');
 
+# What is opened by the protocol ends with its time, even where nobody else sees it yet.
+is($session->query_safe("BEGIN; SELECT fn_iu_gate_open('$composer', gen_random_uuid(), 'agent', NULL, 1) ->> 'status'; "
+	  . IuCore->watch_expiry($composer) . "UPDATE dot_config SET value = 'true' WHERE key = '$composer'; " . is_open($composer) . '; ROLLBACK'),
+	"opened\nopen, then closed\nf", 'an opening expires within its own transaction too');
+
 # Left open by mistake: committed as true, it is open to nobody.
 $session->query_safe('BEGIN; ' . toggle($composer, 'true') . '; COMMIT');
 is($session->query_safe(is_open($composer)), 'f', 'a toggle committed without its second half reads closed, to its own session too');
@@ -188,6 +193,9 @@ ok(IuCore->wait_for_ledger($node, $composer, 'open watchdog_close watchdog_close
 $session->query_safe("SELECT bool_or(iu_core.gate_is_open('$delivery')) FROM generate_series(1, 1000)");
 IuCore->open_gate($node, $delivery, 3600);
 is($session->query_safe(is_open($delivery)), 't', 'a committed open is seen by a session that had cached closed');
+
+is($session->query_safe('BEGIN; ' . toggle($delivery, 'false') . '; ' . is_open($delivery) . '; ROLLBACK; ' . is_open($delivery)),
+	"f\nt", 'a close that is rolled back was none');
 
 $session->query_safe('BEGIN ISOLATION LEVEL REPEATABLE READ; ' . is_open($delivery));
 is($session->query_safe("SELECT value FROM dot_config WHERE key = '$delivery'"), 'true', 'a snapshot is taken');
