@@ -174,6 +174,8 @@ is(value('SELECT toggle_in_a_block(true)'), 'true true failed false false', 'and
 is($session->query_safe('BEGIN; SELECT toggle_in_a_block(true); ' . is_open($composer) . '; COMMIT'),
 	"true true failed false false\nf", 'the transaction goes on with the gate closed');
 
+is($session->query_safe("BEGIN; UPDATE dot_config SET value = 'true'; " . is_open($_) . '; ROLLBACK'), 'f', "no toggle opens $_")
+  foreach qw(iu_core.vector_sync_enabled iu_enact.allow_no_review_decision iu_core.routes_master_enabled);
 is($session->query_safe('BEGIN; ' . toggle($composer, 'true') . '; ' . is_open($composer) . '; ROLLBACK; ' . is_open($composer)),
 	"t\nf", 'a toggle that is rolled back leaves nothing');
 is(value('SELECT count(*) FROM iu_gate_transition'), $ledger_before, 'none of this is a transition of the ledger');
