@@ -46,7 +46,7 @@ build/migration_scripts.c: tools/embed-migrations $(sort $(wildcard sql/*.sql ro
 
 # These install what they need first (Debian: apt; see tools/setup), so they
 # work before there is a PostgreSQL. demo/ and test/ say what they do.
-.PHONY: demo demo-stop test lint bench
+.PHONY: demo demo-stop test lint bench reference
 export PG_CONFIG
 
 demo:
@@ -60,6 +60,10 @@ test:
 
 lint:
 	@tools/setup lint && tools/lint
+
+# docs/reference.md says what the database says; a test compares them.
+reference:
+	@tools/setup reference && mkdir -p build docs && tools/reference >build/reference.md && mv build/reference.md docs/
 
 bench:
 	@tools/setup demo && tools/bench

@@ -29,12 +29,22 @@ iu_claim_readiness(void)
 	return iu_worker_readiness(calls, lengthof(calls));
 }
 
-static int64
-integer_column(MemoryContext context, uint64 row, const char *name)
+static char *
+required_column(MemoryContext context, uint64 row, const char *name)
 {
 	char	   *value = iu_worker_column(context, row, name);
 
-	return value == NULL ? 0 : pg_strtoint64(value);
+	if (value == NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
+				 errmsg("%s returned a delivery without %s", claim.function, name)));
+	return value;
+}
+
+static int64
+integer_column(MemoryContext context, uint64 row, const char *name)
+{
+	return pg_strtoint64(required_column(context, row, name));
 }
 
 static void
@@ -104,11 +114,11 @@ read_delivery(IuBatch *batch, uint64 row)
 	delivery->context = context;
 	delivery->lease = find_lease(batch, integer_column(context, row, "lease_id"),
 								 integer_column(context, row, "lease_generation"));
-	delivery->route_code = iu_worker_column(context, row, "route_code");
-	delivery->event_id = iu_worker_column(context, row, "event_id");
+	delivery->route_code = required_column(context, row, "route_code");
+	delivery->event_id = required_column(context, row, "event_id");
 	delivery->replay_number = integer_column(context, row, "replay_number");
 	delivery->attempt_no = integer_column(context, row, "attempt_no");
-	delivery->webhook_id = iu_worker_column(context, row, "webhook_id");
+	delivery->webhook_id = required_column(context, row, "webhook_id");
 	delivery->target_kind = iu_worker_column(context, row, "target_kind");
 	delivery->target_url = iu_worker_column(context, row, "target_url");
 	delivery->timeout_ms = integer_column(context, row, "timeout_ms");
@@ -141,7 +151,7 @@ read_next_due(void)
 IuBatch *
 iu_claim(MemoryContext parent, const char *sender, int max, int *claimed, TimestampTz *next)
 {
-	MemoryContext context = NULL;
+	MemoryContext context;
 	IuBatch    *batch = NULL;
 	Datum		arguments[2];
 	uint64		i;

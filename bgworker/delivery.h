@@ -1,8 +1,9 @@
 /*-------------------------------------------------------------------------
  *
  * delivery.h
- *	  What a sender has claimed: batches, their leases and deliveries, as
- *	  memory only. claim.c fills it, sender.c sends, record.c writes it down.
+ *	  What a sender has claimed: batches, their leases and deliveries, in its
+ *	  own memory. claim.c fills it, parcel.c makes requests of it, record.c
+ *	  writes it down; sender.c decides when.
  *
  *-------------------------------------------------------------------------
  */
@@ -10,6 +11,7 @@
 #define IU_DELIVERY_H
 
 #include "bgworker/worker.h"
+#include "http/client.h"
 #include "lib/ilist.h"
 
 /* What one claim brought. Everything below it lives in its context. */
@@ -67,6 +69,9 @@ extern IuWorkerState iu_claim_readiness(void);
 extern IuBatch *iu_claim(MemoryContext parent, const char *sender, int max, int *claimed,
 						 TimestampTz *next_due);
 extern void iu_claim_check(IuDelivery *delivery);
+
+/* parcel.c; outside of transactions */
+extern const char *iu_parcel_submit(IuHttpPool *pool, IuDelivery *delivery, const char **detail);
 
 /* record.c */
 extern IuCall iu_record_call;

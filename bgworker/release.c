@@ -146,8 +146,9 @@ needed_database(Node *statement, bool in_block)
 	switch (nodeTag(statement))
 	{
 		case T_RenameStmt:
-			return ((RenameStmt *) statement)->renameType == OBJECT_DATABASE ?
-				((RenameStmt *) statement)->subname : NULL;
+			if (((RenameStmt *) statement)->renameType != OBJECT_DATABASE)
+				return NULL;
+			return ((RenameStmt *) statement)->subname;
 
 			/* The others refuse to run inside a transaction block. */
 		case T_DropdbStmt:
@@ -155,8 +156,9 @@ needed_database(Node *statement, bool in_block)
 		case T_CreatedbStmt:
 			return in_block ? NULL : template_of((CreatedbStmt *) statement);
 		case T_AlterDatabaseStmt:
-			return !in_block && sets_tablespace((AlterDatabaseStmt *) statement) ?
-				((AlterDatabaseStmt *) statement)->dbname : NULL;
+			if (in_block || !sets_tablespace((AlterDatabaseStmt *) statement))
+				return NULL;
+			return ((AlterDatabaseStmt *) statement)->dbname;
 		default:
 			return NULL;
 	}

@@ -15,13 +15,9 @@
  */
 #include "postgres.h"
 
-#include <time.h>
-
-#include "access/xact.h"
 #include "bgworker/delivery.h"
 #include "core/compat.h"
 #include "http/client.h"
-#include "http/signature.h"
 #include "miscadmin.h"
 #include "pgstat.h"
 #include "storage/ipc.h"
@@ -157,8 +153,8 @@ finish(IuDelivery *delivery, const char *outcome, const char *code, const char *
 {
 	delivery->outcome = outcome;
 	delivery->failure_code = code;
-	delivery->failure_detail = detail == NULL ? NULL :
-		iu_clean_text(delivery->context, detail, strlen(detail));
+	if (detail != NULL)
+		delivery->failure_detail = iu_clean_text(delivery->context, detail, strlen(detail));
 	dlist_delete(&delivery->node);
 	delivery->lease->unfinished--;
 }
@@ -170,8 +166,10 @@ in_flight_on_route(const char *route_code)
 	int			count = 0;
 
 	dlist_foreach(each, &in_flight)
+	{
 		if (strcmp(dlist_container(IuDelivery, node, each.cur)->route_code, route_code) == 0)
 			count++;
+	}
 	return count;
 }
 
@@ -182,8 +180,10 @@ chosen_on_route(const List *chosen, const char *route_code)
 	int			count = 0;
 
 	foreach(cell, chosen)
+	{
 		if (strcmp(((IuDelivery *) lfirst(cell))->route_code, route_code) == 0)
 			count++;
+	}
 	return count;
 }
 
@@ -197,11 +197,12 @@ choose_next(void)
 	dlist_foreach(each, &waiting)
 	{
 		IuDelivery *delivery = dlist_container(IuDelivery, node, each.cur);
+		int			share;
 
 		if (in_flight_count + list_length(chosen) >= IN_FLIGHT_MAX)
 			break;
-		if (in_flight_on_route(delivery->route_code) +
-			chosen_on_route(chosen, delivery->route_code) < IN_FLIGHT_PER_ROUTE)
+		share = IN_FLIGHT_PER_ROUTE - in_flight_on_route(delivery->route_code);
+		if (chosen_on_route(chosen, delivery->route_code) < share)
 			chosen = lappend(chosen, delivery);
 	}
 	return chosen;
@@ -219,68 +220,11 @@ check_step(void *argument)
 	iu_worker_commit();
 }
 
-/* Everything but the network, so that what is wrong with one is its own failure. */
-typedef struct Parcel
-{
-	IuDelivery *delivery;
-	const char *headers[6];
-	int			header_count;
-} Parcel;
-
-static void
-add_header(Parcel *parcel, const char *name, const char *value)
-{
-	parcel->headers[parcel->header_count++] = psprintf("%s: %s", name, value);
-}
-
-static void
-sign_step(void *argument)
-{
-	Parcel	   *parcel = argument;
-	IuDelivery *delivery = parcel->delivery;
-	MemoryContext caller = CurrentMemoryContext;
-	int64		now = time(NULL);
-	char	   *signature = NULL;
-
-	/* The server's HMAC wants a resource owner, which a transaction brings. */
-	if (delivery->secret_count > 0)
-	{
-		StartTransactionCommand();
-		signature = iu_webhook_signature(delivery->webhook_id, now, delivery->body, delivery->body_length,
-										 delivery->secrets, delivery->secret_count);
-		signature = MemoryContextStrdup(caller, signature);
-		CommitTransactionCommand();
-		MemoryContextSwitchTo(caller);
-	}
-	add_header(parcel, "Content-Type", "application/json");
-	add_header(parcel, "User-Agent", "iu_core/" IU_CORE_VERSION);
-	add_header(parcel, "webhook-id", delivery->webhook_id);
-	add_header(parcel, "webhook-timestamp", psprintf(INT64_FORMAT, now));
-	if (signature != NULL)
-		add_header(parcel, "webhook-signature", signature);
-}
-
-static void
-submit_step(void *argument)
-{
-	Parcel	   *parcel = argument;
-	IuDelivery *delivery = parcel->delivery;
-	IuHttpRequest request = {"POST"};
-
-	request.url = delivery->target_url;
-	request.headers = parcel->headers;
-	request.body = delivery->body;
-	request.body_length = delivery->body_length;
-	request.timeout_ms = delivery->timeout_ms;
-	request.owner = delivery;
-	iu_http_submit(pool, &request);
-}
-
 static void
 send_delivery(IuDelivery *delivery)
 {
-	Parcel		parcel = {delivery};
-	ErrorData  *error;
+	const char *code;
+	const char *detail = NULL;
 
 	if (delivery->refusal != NULL)
 	{
@@ -288,22 +232,10 @@ send_delivery(IuDelivery *delivery)
 		return;
 	}
 	delivery->started_at = GetCurrentTimestamp();
-	if (delivery->target_kind == NULL || strcmp(delivery->target_kind, "external_endpoint") != 0 ||
-		delivery->target_url == NULL)
+	code = iu_parcel_submit(pool, delivery, &detail);
+	if (code != NULL)
 	{
-		finish(delivery, "failed", "target_not_supported", "the sender knows external_endpoint with a URL only");
-		return;
-	}
-	error = iu_worker_try(sign_step, &parcel);
-	if (error != NULL)
-	{
-		finish(delivery, "failed", "signature_failed", error->message);
-		return;
-	}
-	error = iu_worker_try(submit_step, &parcel);
-	if (error != NULL)
-	{
-		finish(delivery, "failed", "not_submitted", error->message);
+		finish(delivery, "failed", code, detail);
 		return;
 	}
 	dlist_delete(&delivery->node);

@@ -168,6 +168,7 @@ static void
 note_outcome(Pass *pass, const Gate *gate)
 {
 	const char *status = gate->status == NULL ? "" : gate->status;
+	char	   *message;
 
 	if (strcmp(status, "closed") == 0)
 		iu_slot_count(iu_my_slot, COUNT_CLOSED, 1);
@@ -177,8 +178,8 @@ note_outcome(Pass *pass, const Gate *gate)
 	{
 		iu_slot_count(iu_my_slot, COUNT_BLOCKED, 1);
 		pass->locked = true;
-		add_trouble(pass, iu_worker_error(ERRCODE_LOCK_NOT_AVAILABLE,
-										  overdue_message(gate, gate->detail != NULL ? gate->detail : "its row is locked")));
+		message = overdue_message(gate, gate->detail != NULL ? gate->detail : "its row is locked");
+		add_trouble(pass, iu_worker_error(ERRCODE_LOCK_NOT_AVAILABLE, message));
 	}
 }
 

@@ -22,7 +22,6 @@
 #include "core/compat.h"
 #include "http/client.h"
 #include "http/transfer.h"
-#include "mb/pg_wchar.h"
 #include "miscadmin.h"
 #include "portability/instr_time.h"
 #include "storage/fd.h"
@@ -49,21 +48,6 @@ struct IuHttpPool
 	CURL	  **idle;			/* handles to be used again */
 	int			idle_count;
 };
-
-static const char *const iu_http_outcome_codes[] = {
-	"answered", "origin_refused", "address_refused", "dns_failed", "connect_failed",
-	"tls_failed", "timed_out", "connection_lost", "response_too_large", "not_http",
-	"request_too_large"
-};
-
-StaticAssertDecl(lengthof(iu_http_outcome_codes) == IU_HTTP_REQUEST_TOO_LARGE + 1,
-				 "an outcome lacks its code");
-
-const char *
-iu_http_outcome_code(IuHttpOutcome outcome)
-{
-	return iu_http_outcome_codes[outcome];
-}
 
 static int64
 now_ms(void)
@@ -493,33 +477,4 @@ iu_http_perform(IuHttpPool *pool, const IuHttpRequest *request, uint32 wait_even
 	if (latch_was_set)
 		SetLatch(MyLatch);
 	return answer;
-}
-
-char *
-iu_http_text(const char *bytes, size_t length, size_t most)
-{
-	int			encoding = GetDatabaseEncoding();
-	char	   *text = palloc(Min(length, most) + 1);
-	size_t		from = 0;
-	size_t		to = 0;
-
-	while (from < length && to < most)
-	{
-		int			size = pg_encoding_verifymbchar(encoding, bytes + from,
-													(int) Min(length - from, MAX_MULTIBYTE_CHAR_LEN));
-
-		if (bytes[from] == '\0' || size <= 0)
-		{
-			text[to++] = '?';
-			from++;
-			continue;
-		}
-		if (to + size > most)
-			break;
-		memcpy(text + to, bytes + from, size);
-		from += size;
-		to += size;
-	}
-	text[to] = '\0';
-	return text;
 }

@@ -21,7 +21,7 @@
 #include "datatype/timestamp.h"
 #include "lib/stringinfo.h"
 
-/* What became of a request. Keep iu_http_outcome_codes in client.c in the same order. */
+/* What became of a request. Keep iu_http_outcome_codes in answer.c in the same order. */
 typedef enum IuHttpOutcome
 {
 	IU_HTTP_ANSWERED,			/* a complete answer, whatever its status */

@@ -1,7 +1,8 @@
 /*-------------------------------------------------------------------------
  *
  * transfer.h
- *	  One request on its way through libcurl. Only client.c needs this.
+ *	  One request on its way through libcurl. Only client.c, transfer.c
+ *	  and answer.c need this.
  *
  *-------------------------------------------------------------------------
  */
@@ -13,6 +14,9 @@
 
 #include "http/client.h"
 #include "lib/ilist.h"
+
+/* Bytes of an answer's header, interim answers included. */
+#define IU_HEADERS_LIMIT (64 * 1024)
 
 typedef struct IuTransfer
 {
@@ -65,7 +69,7 @@ extern bool iu_transfer_prepare(IuTransfer *transfer, CURL *easy);
 /* Takes from the handle what it knows at the end. Raises nothing. */
 extern void iu_transfer_finish(IuTransfer *transfer, CURLcode code);
 
-/* Palloc'd in the current context. */
+/* In answer.c. Palloc'd in the current context. */
 extern IuHttpAnswer *iu_transfer_answer(const IuTransfer *transfer);
 
 /* What is malloc'd, and then what is palloc'd. */

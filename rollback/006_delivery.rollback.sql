@@ -1,5 +1,15 @@
 -- Undoes 006. Refuses where an attempt, a delivery under way, a dead letter or
--- a position would be lost. Events stay in the outbox, routes stay registered.
+-- a position would be lost, or 007 stands on it. Events stay in the outbox,
+-- routes stay registered.
+
+DO $guard$
+BEGIN
+  IF to_regprocedure('public.fn_iu_route_arm(text, text, text, timestamptz, interval)') IS NOT NULL THEN
+    RAISE EXCEPTION 'rollback refused: migration 007 stands on 006'
+      USING ERRCODE = 'object_not_in_prerequisite_state', HINT = 'Roll 007 back first.';
+  END IF;
+END
+$guard$;
 
 SELECT iu_core.guard_rows('public.iu_route_lease');
 SELECT iu_core.guard_rows('public.iu_route_retry');
@@ -7,24 +17,16 @@ SELECT iu_core.guard_rows('public.iu_route_attempt');
 SELECT iu_core.guard_rows('public.iu_route_dead_letter');
 SELECT iu_core.guard_rows('public.iu_route_position');
 SELECT iu_core.guard_rows('public.dot_iu_command_run',
-  $$command_name IN ('dot_iu_route_arm', 'dot_iu_route_confirm_position', 'dot_iu_route_gone')$$);
+  $$command_name = 'dot_iu_route_gone'$$);
 
-DROP FUNCTION public.fn_iu_route_explain(text, uuid);
 DROP VIEW public.v_iu_route_dead_letter_open;
 DROP VIEW public.v_iu_route_attempt_summary;
-DROP VIEW public.v_iu_route_held;
-DROP VIEW public.v_iu_event_backlog;
-DROP FUNCTION public.fn_iu_route_deliver(text, uuid, jsonb);
 DROP FUNCTION public.fn_iu_delivery_next_due();
 DROP FUNCTION public.fn_iu_delivery_record(bigint, integer, jsonb);
 DROP FUNCTION public.fn_iu_delivery_claim(text, integer);
 DROP FUNCTION public.fn_iu_delivery_lease_window(text, text, integer);
 DROP FUNCTION public.fn_iu_delivery_lease_retries(text, text, integer);
 DROP FUNCTION public.fn_iu_delivery_lease_orphans(text, text, integer);
-DROP FUNCTION public.fn_iu_route_confirm_position(text, text, text);
-DROP FUNCTION public.fn_iu_route_arm(text, text, text, timestamptz, interval);
-DROP FUNCTION public.fn_iu_route_owed(text, timestamptz, pg_snapshot);
-DROP FUNCTION public.fn_iu_route_refusal(text);
 DROP FUNCTION public.fn_iu_delivery_refusal(text);
 DROP FUNCTION public.fn_iu_delivery_rule(integer, text);
 DROP FUNCTION public.fn_iu_delivery_body(public.event_outbox);
@@ -36,10 +38,8 @@ DROP TABLE public.iu_route_attempt;
 DROP TABLE public.iu_route_lease;
 DROP TABLE public.iu_route_position;
 ALTER TABLE public.dot_iu_command_run DISABLE TRIGGER trg_dot_iu_command_run_append_only;
-DELETE FROM public.dot_iu_command_run
- WHERE command_name IN ('dot_iu_route_arm', 'dot_iu_route_confirm_position', 'dot_iu_route_gone');
+DELETE FROM public.dot_iu_command_run WHERE command_name = 'dot_iu_route_gone';
 ALTER TABLE public.dot_iu_command_run ENABLE ALWAYS TRIGGER trg_dot_iu_command_run_append_only;
-DELETE FROM public.dot_iu_command_catalog
- WHERE command_name IN ('dot_iu_route_arm', 'dot_iu_route_confirm_position', 'dot_iu_route_gone');
+DELETE FROM public.dot_iu_command_catalog WHERE command_name = 'dot_iu_route_gone';
 
 SELECT public.fn_iu_ungovern(6);

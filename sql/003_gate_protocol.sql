@@ -14,13 +14,15 @@
 SELECT iu_core.guard_absent('table', 'iu_gate_registry', 'iu_gate_transition');
 SELECT iu_core.guard_absent('view', 'v_iu_gate');
 SELECT iu_core.guard_absent('function',
-  'fn_iu_gate_transition_stamp()', 'fn_iu_gate_register(integer,text,text,text)', 'fn_iu_gate_unregister(integer)',
+  'fn_iu_gate_transition_stamp()', 'fn_iu_gate_ended()', 'fn_iu_gate_register(integer,text,text,text)',
+  'fn_iu_gate_unregister(integer)',
   'fn_iu_gate_snapshot()', 'fn_iu_gate_blocker(text)', 'fn_iu_gate_open(text,uuid,text,text,integer)',
   'fn_iu_gate_close(text,text,text)', 'fn_iu_gate_verify_closed(text)', 'fn_iu_gate_expiring()',
   'fn_iu_gate_close_expired(text,text)', 'fn_iu_gate_watchdog(text)', 'fn_iu_rollback_guard()',
   'fn_iu_structure_ops_enabled()', 'fn_iu_delivery_enabled()', 'fn_iu_composer_enabled()',
   'fn_dot_iu_operator_runtime_enabled()', 'fn_iu_vector_sync_enabled()');
-SELECT iu_core.guard_absent('trigger', 'trg_dot_config_gate_changed ON dot_config');
+SELECT iu_core.guard_absent('trigger', 'trg_dot_config_gate_changed ON dot_config',
+  'trg_dot_config_gate_ended ON dot_config', 'trg_dot_config_gates_ended ON dot_config');
 
 DO $guard$
 BEGIN
@@ -156,6 +158,37 @@ ALTER TABLE public.iu_gate_transition ENABLE ALWAYS TRIGGER trg_iu_gate_transiti
 COMMENT ON TRIGGER trg_dot_config_gate_changed ON public.dot_config IS 'Ends cached gate checks, wakes the watchdog. (design: Gates)';
 COMMENT ON TRIGGER trg_iu_gate_registry_gate_changed ON public.iu_gate_registry IS 'Ends cached gate checks, wakes the watchdog. (design: Gates)';
 COMMENT ON TRIGGER trg_iu_gate_transition_gate_changed ON public.iu_gate_transition IS 'Ends cached gate checks, wakes the watchdog. (design: Gates)';
+
+-- A gate that is closed beside the protocol is closed: its opening must not
+-- come back to life when the value is set to true again.
+CREATE FUNCTION public.fn_iu_gate_ended() RETURNS trigger
+  LANGUAGE plpgsql SECURITY DEFINER
+  SET search_path = pg_catalog, public, pg_temp
+AS $function$
+BEGIN
+  INSERT INTO public.iu_gate_transition (gate_key, action, prev_value, new_value, actor, reason)
+    SELECT r.gate_key, 'close', 'true', 'false', session_user, format('%s beside the protocol', lower(TG_OP))
+      FROM public.iu_gate_registry r
+     WHERE (TG_OP = 'TRUNCATE' OR r.gate_key = OLD.key)
+       AND (TG_OP <> 'UPDATE' OR NEW.value <> 'true' OR NEW.key <> OLD.key)
+       AND (SELECT t.action FROM public.iu_gate_transition t
+             WHERE t.gate_key = r.gate_key ORDER BY t.transition_seq DESC LIMIT 1) = 'open';
+  RETURN NULL;
+END
+$function$;
+COMMENT ON FUNCTION public.fn_iu_gate_ended() IS
+  'Trigger of dot_config: when the value of a gate whose last change is an open ceases to be true without the protocol, writes the close into the ledger. Raises nothing of its own. (design: Gates)';
+
+CREATE TRIGGER trg_dot_config_gate_ended
+  AFTER UPDATE OR DELETE ON public.dot_config
+  FOR EACH ROW WHEN (OLD.value = 'true') EXECUTE FUNCTION public.fn_iu_gate_ended();
+CREATE TRIGGER trg_dot_config_gates_ended
+  AFTER TRUNCATE ON public.dot_config
+  FOR EACH STATEMENT EXECUTE FUNCTION public.fn_iu_gate_ended();
+ALTER TABLE public.dot_config ENABLE ALWAYS TRIGGER trg_dot_config_gate_ended;
+ALTER TABLE public.dot_config ENABLE ALWAYS TRIGGER trg_dot_config_gates_ended;
+COMMENT ON TRIGGER trg_dot_config_gate_ended ON public.dot_config IS 'Records a close beside the protocol. (design: Gates)';
+COMMENT ON TRIGGER trg_dot_config_gates_ended ON public.dot_config IS 'Records a close of all gates beside the protocol. (design: Gates)';
 
 -- Reading --------------------------------------------------------------------
 
@@ -342,10 +375,10 @@ BEGIN
     jsonb_build_object('status', 'closed', 'gate_key', p_gate_key, 'transition_id', v_transition_id,
                        'session_user', session_user),
     p_actor);
-  UPDATE public.dot_config SET value = 'false' WHERE key = p_gate_key;
   INSERT INTO public.iu_gate_transition
       (transition_id, gate_key, action, prev_value, new_value, actor, reason, run_id)
     VALUES (v_transition_id, p_gate_key, 'close', v_previous, 'false', p_actor, p_reason, v_run_id);
+  UPDATE public.dot_config SET value = 'false' WHERE key = p_gate_key;
 
   RETURN jsonb_build_object(
     'status', 'closed', 'gate_key', p_gate_key, 'previous', v_previous, 'value', 'false',
@@ -358,14 +391,18 @@ COMMENT ON FUNCTION public.fn_iu_gate_close(text, text, text) IS
 -- Closing what expired -------------------------------------------------------
 
 CREATE FUNCTION public.fn_iu_gate_expiring() RETURNS TABLE (gate_key text, due_at timestamptz)
-  LANGUAGE sql STABLE SECURITY DEFINER
+  LANGUAGE plpgsql STABLE SECURITY DEFINER
   SET search_path = pg_catalog, public, pg_temp
   SET lock_timeout = '200ms'
 AS $function$
-  SELECT g.gate_key, g.due_at FROM public.v_iu_gate g WHERE g.value <> 'false'
+BEGIN
+  RETURN QUERY SELECT g.gate_key, g.due_at FROM public.v_iu_gate g WHERE g.value <> 'false';
+EXCEPTION WHEN lock_not_available THEN
+  RAISE lock_not_available USING MESSAGE = 'gates cannot be read: ' || public.fn_iu_gate_blocker(NULL);
+END
 $function$;
 COMMENT ON FUNCTION public.fn_iu_gate_expiring() IS
-  'Every gate whose value is not false, and when it must be: the end of its open, or -infinity where it may not be true at all (set beside the protocol, opened in another database, never-flip). Error: 55P03 if a lock on the tables lasts longer than 200 ms. (design: Processes)';
+  'Every gate whose value is not false, and when it must be: the end of its open, or -infinity where it may not be true at all (set beside the protocol, opened in another database, never-flip). Error: 55P03, naming who, if a lock on the tables lasts longer than 200 ms. (design: Processes)';
 
 CREATE FUNCTION public.fn_iu_gate_blocker(p_gate_key text) RETURNS text
   LANGUAGE plpgsql VOLATILE
@@ -373,16 +410,19 @@ CREATE FUNCTION public.fn_iu_gate_blocker(p_gate_key text) RETURNS text
 AS $function$
 DECLARE
   c_blocking CONSTANT text[] := ARRAY['ShareLock', 'ShareRowExclusiveLock', 'ExclusiveLock', 'AccessExclusiveLock'];
-  c_tables   CONSTANT oid[] := ARRAY['public.dot_config'::regclass, 'public.iu_gate_transition'::regclass];
+  c_written  CONSTANT oid[] := ARRAY['public.dot_config'::regclass, 'public.iu_gate_transition'::regclass];
+  c_read     CONSTANT oid := 'public.iu_gate_registry'::regclass;
   v_holder   xid;
   v_holders  xid[] := '{}';
   v_blocker  text;
 BEGIN
-  -- With a lock on a whole table, the row cannot be looked at.
-  IF NOT EXISTS (SELECT FROM pg_locks k
-                  WHERE k.locktype = 'relation' AND k.granted AND k.pid IS DISTINCT FROM pg_backend_pid()
-                    AND k.database = iu_core.database_oid() AND k.relation = ANY (c_tables)
-                    AND k.mode = ANY (c_blocking)) THEN
+  -- With a lock on a whole table, held or waited for, the row cannot be looked at.
+  IF p_gate_key IS NOT NULL
+     AND NOT EXISTS (SELECT FROM pg_locks k
+                      WHERE k.locktype = 'relation' AND k.pid IS DISTINCT FROM pg_backend_pid()
+                        AND k.database = iu_core.database_oid()
+                        AND (k.relation = ANY (c_written) AND k.mode = ANY (c_blocking)
+                             OR k.relation = c_read AND k.mode = 'AccessExclusiveLock')) THEN
     SELECT c.xmax INTO v_holder FROM public.dot_config c WHERE c.key = p_gate_key;
     v_holders := ARRAY[v_holder];
     IF NOT EXISTS (SELECT FROM pg_locks k WHERE k.locktype = 'transactionid' AND k.transactionid = v_holder) THEN
@@ -396,18 +436,27 @@ BEGIN
   END IF;
 
   WITH lock AS MATERIALIZED (
-    SELECT k.* FROM pg_locks k WHERE k.granted AND k.pid IS DISTINCT FROM pg_backend_pid()
+    SELECT k.* FROM pg_locks k WHERE k.pid IS DISTINCT FROM pg_backend_pid()
   ), candidate AS (
     SELECT 1 AS rank, k.pid, k.virtualtransaction, 'table locked by' AS what FROM lock k
-     WHERE k.locktype = 'relation' AND k.database = iu_core.database_oid() AND k.relation = ANY (c_tables)
-       AND k.mode = ANY (c_blocking)
+     WHERE k.locktype = 'relation' AND k.granted AND k.database = iu_core.database_oid()
+       AND (k.relation = ANY (c_written) AND k.mode = ANY (c_blocking)
+            OR k.relation = c_read AND k.mode = 'AccessExclusiveLock')
     UNION
-    SELECT 2, k.pid, k.virtualtransaction, 'row locked by' FROM lock k
-     WHERE k.locktype = 'transactionid' AND k.transactionid = ANY (v_holders)
+    -- Whoever waits for a lock on a table lets nobody pass who would be in its way.
+    SELECT 2, b.pid, NULL, 'table kept, from one that waits to lock it, by'
+      FROM lock k CROSS JOIN LATERAL unnest(pg_blocking_pids(k.pid)) AS b (pid)
+     WHERE k.locktype = 'relation' AND NOT k.granted AND k.database = iu_core.database_oid()
+       AND (k.relation = ANY (c_written) AND k.mode = ANY (c_blocking)
+            OR k.relation = c_read AND k.mode = 'AccessExclusiveLock')
+    UNION
+    SELECT 3, k.pid, k.virtualtransaction, 'row locked by' FROM lock k
+     WHERE k.locktype = 'transactionid' AND k.granted AND k.transactionid = ANY (v_holders)
     UNION
     -- A lock taken in a subtransaction that ended bears a number no longer held.
-    SELECT 3, k.pid, k.virtualtransaction, 'row locked by one of' FROM lock k
-     WHERE k.locktype = 'relation' AND k.database = iu_core.database_oid() AND k.relation = c_tables[1]
+    SELECT 4, k.pid, k.virtualtransaction, 'row locked by one of' FROM lock k
+     WHERE p_gate_key IS NOT NULL
+       AND k.locktype = 'relation' AND k.granted AND k.database = iu_core.database_oid() AND k.relation = c_written[1]
        AND k.mode IN ('RowShareLock', 'RowExclusiveLock')
   ), named AS (
     SELECT c.rank, c.what,
@@ -421,16 +470,16 @@ BEGIN
                 FROM lock k JOIN pg_prepared_xacts p ON p.transaction = k.transactionid
                WHERE c.pid IS NULL AND k.pid IS NULL AND k.locktype = 'transactionid'
                  AND k.virtualtransaction = c.virtualtransaction LIMIT 1),
-             'pid ' || c.pid, 'a prepared transaction') AS who
+             'pid ' || nullif(c.pid, 0), 'a prepared transaction') AS who
       FROM candidate c
   )
   SELECT n.what || ' ' || string_agg(n.who, ', ' ORDER BY n.who) INTO v_blocker
     FROM named n GROUP BY n.rank, n.what ORDER BY n.rank LIMIT 1;
-  RETURN coalesce(v_blocker, 'row locked by a transaction that has just ended');
+  RETURN coalesce(v_blocker, 'locked by a transaction that has just ended');
 END
 $function$;
 COMMENT ON FUNCTION public.fn_iu_gate_blocker(text) IS
-  'Who keeps a gate''s row or its tables locked, in words: pid with application, user, and where visible state and start of its transaction; or the name of a prepared transaction. For messages. Raises nothing of its own. (design: Processes)';
+  'Who keeps a gate''s row (NULL: no row) or its tables locked, in words: pid with application, user, and where visible state and start of its transaction; or the name of a prepared transaction. For messages. Raises nothing of its own. (design: Processes)';
 
 CREATE FUNCTION public.fn_iu_gate_close_expired(p_gate_key text, p_actor text, OUT status text, OUT detail text)
   LANGUAGE plpgsql SECURITY DEFINER
@@ -480,10 +529,10 @@ BEGIN
   EXCEPTION WHEN OTHERS THEN
     detail := format('%s (run not logged: %s)', detail, SQLERRM);
   END;
-  UPDATE public.dot_config SET value = 'false' WHERE key = p_gate_key;
   INSERT INTO public.iu_gate_transition
       (transition_id, gate_key, action, prev_value, new_value, actor, reason, run_id)
     VALUES (v_transition_id, p_gate_key, 'watchdog_close', v_gate.value, 'false', p_actor, detail, v_run_id);
+  UPDATE public.dot_config SET value = 'false' WHERE key = p_gate_key;
   status := 'closed';
 END
 $function$;
@@ -651,7 +700,8 @@ SELECT public.fn_iu_gate_register(3, g.gate_key, g.gate_class, g.description)
 SELECT public.fn_iu_govern(3, 'table', 'iu_gate_registry', 'iu_gate_transition');
 SELECT public.fn_iu_govern(3, 'view', 'v_iu_gate');
 SELECT public.fn_iu_govern(3, 'function',
-  'fn_iu_gate_transition_stamp()', 'fn_iu_gate_register(integer,text,text,text)', 'fn_iu_gate_unregister(integer)',
+  'fn_iu_gate_transition_stamp()', 'fn_iu_gate_ended()', 'fn_iu_gate_register(integer,text,text,text)',
+  'fn_iu_gate_unregister(integer)',
   'fn_iu_gate_snapshot()', 'fn_iu_gate_blocker(text)', 'fn_iu_gate_open(text,uuid,text,text,integer)',
   'fn_iu_gate_close(text,text,text)', 'fn_iu_gate_verify_closed(text)', 'fn_iu_gate_expiring()',
   'fn_iu_gate_close_expired(text,text)', 'fn_iu_gate_watchdog(text)', 'fn_iu_rollback_guard()',
@@ -659,7 +709,8 @@ SELECT public.fn_iu_govern(3, 'function',
   'fn_dot_iu_operator_runtime_enabled()', 'fn_iu_vector_sync_enabled()');
 SELECT public.fn_iu_govern(3, 'trigger',
   'trg_iu_gate_transition_stamp ON iu_gate_transition', 'trg_iu_gate_transition_append_only ON iu_gate_transition',
-  'trg_dot_config_gate_changed ON dot_config', 'trg_iu_gate_registry_gate_changed ON iu_gate_registry',
+  'trg_dot_config_gate_changed ON dot_config', 'trg_dot_config_gate_ended ON dot_config',
+  'trg_dot_config_gates_ended ON dot_config', 'trg_iu_gate_registry_gate_changed ON iu_gate_registry',
   'trg_iu_gate_transition_gate_changed ON iu_gate_transition');
 
 DO $check$

@@ -9,16 +9,12 @@
 
 SELECT iu_core.guard_absent('table', 'iu_route_position', 'iu_route_lease', 'iu_route_attempt', 'iu_route_retry',
   'iu_route_dead_letter');
-SELECT iu_core.guard_absent('view', 'v_iu_route_attempt_summary', 'v_iu_event_backlog', 'v_iu_route_dead_letter_open',
-  'v_iu_route_held');
+SELECT iu_core.guard_absent('view', 'v_iu_route_attempt_summary', 'v_iu_route_dead_letter_open');
 SELECT iu_core.guard_absent('function', 'fn_iu_snapshot_now()', 'fn_iu_webhook_id(bigint,bigint,integer,uuid)',
   'fn_iu_delivery_body(public.event_outbox)', 'fn_iu_delivery_rule(integer,text)', 'fn_iu_delivery_refusal(text)',
-  'fn_iu_route_refusal(text)', 'fn_iu_route_owed(text,timestamp with time zone,pg_snapshot)',
-  'fn_iu_route_arm(text,text,text,timestamp with time zone,interval)', 'fn_iu_route_confirm_position(text,text,text)',
   'fn_iu_delivery_lease_orphans(text,text,integer)', 'fn_iu_delivery_lease_retries(text,text,integer)',
   'fn_iu_delivery_lease_window(text,text,integer)', 'fn_iu_delivery_claim(text,integer)',
-  'fn_iu_delivery_record(bigint,integer,jsonb)', 'fn_iu_delivery_next_due()', 'fn_iu_route_deliver(text,uuid,jsonb)',
-  'fn_iu_route_explain(text,uuid)');
+  'fn_iu_delivery_record(bigint,integer,jsonb)', 'fn_iu_delivery_next_due()');
 
 DO $guard$
 BEGIN
@@ -245,170 +241,6 @@ $function$;
 COMMENT ON FUNCTION public.fn_iu_delivery_refusal(text) IS
   'NULL if the route may deliver now, otherwise the code of the first closed switch, gate, list or rule: master_gate_closed, worker_gate_closed, delivery_gate_closed, route_unknown, route_retired, route_not_allowlisted, target_kind_not_supported, origin_not_allowed, route_disabled, route_dry_run, route_not_armed, position_foreign, secret_missing. Asked at each claim and before each send. See fn_iu_route_refusal for what to do. (seed 4 A3; design: Events and delivery)';
 
-CREATE FUNCTION public.fn_iu_route_refusal(p_route_code text) RETURNS jsonb
-  LANGUAGE plpgsql VOLATILE SECURITY DEFINER
-  SET search_path = pg_catalog, public, pg_temp
-AS $function$
-DECLARE
-  v_code  text := public.fn_iu_delivery_refusal(p_route_code);
-  v_route public.iu_outbound_route;
-  v_why   text;
-  v_do    text;
-BEGIN
-  IF v_code IS NULL THEN
-    RETURN NULL;
-  END IF;
-  SELECT * INTO v_route FROM public.iu_outbound_route WHERE route_code = p_route_code;
-  SELECT w.why, w.act INTO v_why, v_do FROM (VALUES
-    ('master_gate_closed', 'the master switch iu_core.routes_master_enabled is off',
-      'fn_iu_switch_set(''iu_core.routes_master_enabled'', ''true'', actor, reason)'),
-    ('worker_gate_closed', 'the switch iu_core.route_worker_enabled is off',
-      'fn_iu_switch_set(''iu_core.route_worker_enabled'', ''true'', actor, reason)'),
-    ('delivery_gate_closed', 'the gate iu_core.delivery_enabled is closed',
-      'fn_iu_gate_open(''iu_core.delivery_enabled'', approval_id, actor, reason, ttl_seconds)'),
-    ('route_unknown', 'the route is not registered', 'fn_iu_route_add(...)'),
-    ('route_retired', 'the route is retired', 'register another with fn_iu_route_add(...)'),
-    ('route_not_allowlisted', 'the route is not on the allowlist iu_core.delivery_live_routes',
-      format('fn_iu_route_allow(%L, actor, reason)', p_route_code)),
-    ('target_kind_not_supported', format('routes of kind %s are not carried by the sender', v_route.target_kind),
-      'use external_endpoint or directus_flow'),
-    ('origin_not_allowed', iu_core.egress_refusal(v_route.target_ref),
-      'a superuser adds the origin to iu_core.allowed_origins and reloads the server'),
-    ('route_disabled', concat_ws(': ', 'the route is not enabled', v_route.disabled_reason),
-      format('fn_iu_route_arm(%1$L, actor, reason) for the first time, fn_iu_route_resume(%1$L, actor, reason) after a pause', p_route_code)),
-    ('route_dry_run', 'the route is a dry run', format('fn_iu_route_arm(%L, actor, reason)', p_route_code)),
-    ('route_not_armed', 'the route was never armed', format('fn_iu_route_arm(%L, actor, reason)', p_route_code)),
-    ('position_foreign', 'the position of the route belongs to another database: this one is a copy',
-      format('fn_iu_route_confirm_position(%L, actor, reason), if this database shall deliver', p_route_code)),
-    ('secret_missing', format('no signing secret of "%s" is valid now', v_route.secret_ref),
-      format('fn_iu_route_secret_add(%L, actor, reason)', v_route.secret_ref)))
-    AS w (code, why, act) WHERE w.code = v_code;
-  RETURN jsonb_build_object('code', v_code, 'sentence', v_why, 'next_action', v_do);
-END
-$function$;
-COMMENT ON FUNCTION public.fn_iu_route_refusal(text) IS
-  'NULL if the route may deliver now, otherwise {code, sentence, next_action} of what fn_iu_delivery_refusal names. (design: Events and delivery)';
-
--- Arming ---------------------------------------------------------------------
-
--- In one statement, so that all parts see the same: what is owed goes to the
--- retries, what commits from now on is found by the snapshot. A row that this
--- statement sees though its number is not finished came with a restore.
-CREATE FUNCTION public.fn_iu_route_owed(p_route_code text, p_from timestamptz, p_seen pg_snapshot,
-    OUT seen pg_snapshot, OUT floor_seq bigint, OUT owed bigint)
-  LANGUAGE sql VOLATILE
-  SET search_path = pg_catalog, public, pg_temp
-BEGIN ATOMIC
-  WITH at AS MATERIALIZED (
-    SELECT public.fn_iu_snapshot_now() AS now, pg_current_xact_id_if_assigned() AS own
-  ), restored AS MATERIALIZED (
-    SELECT coalesce(max(e.event_seq), 0) AS high
-      FROM at, public.event_outbox e
-     WHERE e.emitted_xid >= pg_snapshot_xmin(at.now) AND NOT pg_visible_in_snapshot(e.emitted_xid, at.now)
-       AND e.emitted_xid IS DISTINCT FROM at.own
-  ), put AS (
-    INSERT INTO public.iu_route_retry (route_code, event_id, event_seq, due_at, reason)
-      SELECT r.route_code, e.id, e.event_seq, clock_timestamp(), CASE WHEN p_seen IS NULL THEN 'armed' ELSE 'confirmed' END
-        FROM at, restored, public.iu_outbound_route r, public.event_outbox e
-       WHERE r.route_code = p_route_code AND e.event_domain = r.event_domain AND e.event_type = r.event_type
-         AND e.payload_classification = 'safe_metadata'
-         AND (e.created_at >= p_from OR (p_seen IS NOT NULL AND NOT pg_visible_in_snapshot(e.emitted_xid, p_seen)))
-         AND (e.event_seq <= restored.high OR pg_visible_in_snapshot(e.emitted_xid, at.now))
-         AND NOT EXISTS (SELECT FROM public.iu_route_attempt a
-                          WHERE a.idempotency_key = public.fn_iu_webhook_id(e.event_seq, r.id, 0, e.id)
-                            AND a.status <> 'dry_run')
-         AND NOT EXISTS (SELECT FROM public.iu_route_lease l
-                          WHERE l.route_code = r.route_code AND e.id = ANY (l.event_ids))
-      ON CONFLICT DO NOTHING
-      RETURNING 1
-  )
-  SELECT at.now, restored.high, (SELECT count(*) FROM put) FROM at, restored;
-END;
-COMMENT ON FUNCTION public.fn_iu_route_owed(text, timestamptz, pg_snapshot) IS
-  'For arming and confirming: puts the events of a route that were created at p_from or later, or that p_seen does not see, and that were never attempted, among the retries; returns the snapshot from which the rest is found, the highest event_seq that came with a restore, and how many are owed. (design: Events and delivery)';
-
-CREATE FUNCTION public.fn_iu_route_arm(p_route_code text, p_actor text, p_reason text,
-    p_start_at timestamptz DEFAULT NULL, p_max_age interval DEFAULT '1 day')
-  RETURNS jsonb
-  LANGUAGE plpgsql VOLATILE SECURITY DEFINER
-  SET search_path = pg_catalog, public, pg_temp
-AS $function$
-DECLARE
-  v_route public.iu_outbound_route;
-  v_start timestamptz;
-  v_at    record;
-BEGIN
-  SELECT * INTO v_route FROM public.iu_outbound_route WHERE route_code = p_route_code AND retired_at IS NULL FOR UPDATE;
-  IF NOT FOUND THEN
-    RAISE EXCEPTION 'route "%" is not registered, or retired', coalesce(p_route_code, '') USING ERRCODE = 'undefined_object';
-  ELSIF v_route.target_kind NOT IN ('external_endpoint', 'directus_flow') THEN
-    RAISE EXCEPTION 'routes of kind % cannot be armed', v_route.target_kind USING ERRCODE = 'feature_not_supported';
-  ELSIF v_route.enabled AND NOT v_route.dry_run AND EXISTS (SELECT FROM public.iu_route_position WHERE route_code = p_route_code) THEN
-    RAISE EXCEPTION 'route "%" is armed already', p_route_code
-      USING ERRCODE = 'object_in_use', DETAIL = 'Arming anew moves its start; what waits before it is not sent.',
-            HINT = format('Pause it first with fn_iu_route_pause(%L, actor, reason).', p_route_code);
-  ELSIF p_max_age IS NULL OR p_max_age <= interval '0' THEN
-    RAISE EXCEPTION 'p_max_age is a positive interval: how old an event may be at most' USING ERRCODE = 'check_violation';
-  ELSIF p_start_at > clock_timestamp() THEN
-    RAISE EXCEPTION 'p_start_at lies in the future' USING ERRCODE = 'check_violation',
-      HINT = 'Leave it out to start with what commits from now on.';
-  END IF;
-  IF p_start_at IS NOT NULL THEN
-    v_start := greatest(p_start_at, clock_timestamp() - p_max_age);
-  END IF;
-
-  PERFORM public.fn_iu_route_log('dot_iu_route_arm', p_route_code, p_actor, p_reason,
-    jsonb_build_object('start_at', v_start, 'max_age', p_max_age));
-  UPDATE public.iu_outbound_route SET enabled = true, dry_run = false, disabled_reason = NULL WHERE route_code = p_route_code;
-  SELECT o.seen, o.floor_seq, o.owed INTO v_at FROM public.fn_iu_route_owed(p_route_code, v_start, NULL) o;
-  INSERT INTO public.iu_route_position AS p
-      (route_code, system_identifier, database_oid, seen, floor_seq, armed_by, start_at, max_age)
-    VALUES (p_route_code, iu_core.system_identifier(), iu_core.database_oid(), v_at.seen, v_at.floor_seq, p_actor, v_start, p_max_age)
-    ON CONFLICT (route_code) DO UPDATE
-      SET system_identifier = excluded.system_identifier, database_oid = excluded.database_oid, seen = excluded.seen,
-          window_end = NULL, window_seq = NULL, window_high = NULL, floor_seq = greatest(p.floor_seq, excluded.floor_seq),
-          armed_at = now(), armed_by = excluded.armed_by, start_at = excluded.start_at, max_age = excluded.max_age;
-  RETURN jsonb_build_object('status', 'armed', 'route_code', p_route_code, 'start_at', v_start, 'owed', v_at.owed,
-    'held', public.fn_iu_route_refusal(p_route_code));
-END
-$function$;
-COMMENT ON FUNCTION public.fn_iu_route_arm(text, text, text, timestamptz, interval) IS
-  'Makes a route live and sets where it starts: without p_start_at with what commits from now on; otherwise also with events created since then, but none older than p_max_age, and none that was attempted before. Returns {status: armed, route_code, start_at, owed, held}: held says what still stops it. SQLSTATE 42704: not registered or retired; 42501: not on the allowlist; 55006: armed already; 0A000: a kind that is not sent by HTTP; 23514: start, age, actor or reason. (design: Events and delivery)';
-
-CREATE FUNCTION public.fn_iu_route_confirm_position(p_route_code text, p_actor text, p_reason text) RETURNS jsonb
-  LANGUAGE plpgsql VOLATILE SECURITY DEFINER
-  SET search_path = pg_catalog, public, pg_temp
-AS $function$
-DECLARE
-  v_position public.iu_route_position;
-  v_at       record;
-  v_leases   integer;
-BEGIN
-  SELECT * INTO v_position FROM public.iu_route_position WHERE route_code = p_route_code FOR UPDATE;
-  IF NOT FOUND THEN
-    RAISE EXCEPTION 'route "%" has no position', coalesce(p_route_code, '')
-      USING ERRCODE = 'undefined_object', HINT = 'Arm it with fn_iu_route_arm.';
-  ELSIF v_position.system_identifier = iu_core.system_identifier() AND v_position.database_oid = iu_core.database_oid() THEN
-    RAISE EXCEPTION 'the position of route "%" belongs to this database', p_route_code
-      USING ERRCODE = 'object_not_in_prerequisite_state', DETAIL = 'There is nothing to confirm.';
-  END IF;
-  PERFORM public.fn_iu_route_log('dot_iu_route_confirm_position', p_route_code, p_actor, p_reason,
-    jsonb_build_object('system_identifier', v_position.system_identifier, 'database_oid', v_position.database_oid));
-  UPDATE public.iu_route_lease SET expires_at = '-infinity' WHERE route_code = p_route_code;
-  GET DIAGNOSTICS v_leases = ROW_COUNT;
-  SELECT o.seen, o.floor_seq, o.owed INTO v_at
-    FROM public.fn_iu_route_owed(p_route_code, coalesce(v_position.start_at, v_position.armed_at), v_position.seen) o;
-  UPDATE public.iu_route_position
-     SET system_identifier = iu_core.system_identifier(), database_oid = iu_core.database_oid(), seen = v_at.seen,
-         floor_seq = v_at.floor_seq, window_end = NULL, window_seq = NULL, window_high = NULL
-   WHERE route_code = p_route_code;
-  PERFORM iu_core.wake();
-  RETURN jsonb_build_object('status', 'confirmed', 'route_code', p_route_code, 'owed', v_at.owed, 'leases', v_leases);
-END
-$function$;
-COMMENT ON FUNCTION public.fn_iu_route_confirm_position(text, text, text) IS
-  'Lets a copy of a database deliver on a route: what the route was owed and never attempted is put among the retries, leases of the original are taken over, and the position is bound to this database. Returns {status: confirmed, route_code, owed, leases}. Confirm only where the original no longer delivers. SQLSTATE 42704: no position; 55000: it belongs to this database; 23514: actor or reason missing. (design: Events and delivery)';
-
 -- Claiming -------------------------------------------------------------------
 --
 -- The settings: these queries run for every claim against tables whose size
@@ -455,28 +287,34 @@ COMMENT ON FUNCTION public.fn_iu_delivery_lease_orphans(text, text, integer) IS
   'For the claim: takes over leases of a route that expired or whose session is gone, at most p_max deliveries (what is over becomes a retry), with the next generation. Returns their ids. What was recorded is no longer in them. (design: Events and delivery)';
 
 CREATE FUNCTION public.fn_iu_delivery_lease_retries(p_route_code text, p_sender text, p_max integer) RETURNS SETOF bigint
-  LANGUAGE sql VOLATILE
+  LANGUAGE plpgsql VOLATILE
   SET search_path = pg_catalog, public, pg_temp
-BEGIN ATOMIC
-  WITH due AS (
-    SELECT t.route_code, t.event_id, t.replay_number FROM public.iu_route_retry t
-     WHERE t.route_code = p_route_code AND t.due_at <= clock_timestamp()
-     ORDER BY t.due_at, t.event_seq LIMIT p_max FOR UPDATE SKIP LOCKED
-  ), taken AS (
-    DELETE FROM public.iu_route_retry t USING due d
-     WHERE t.route_code = d.route_code AND t.event_id = d.event_id AND t.replay_number = d.replay_number
-     RETURNING t.*
-  )
-  INSERT INTO public.iu_route_lease
-      (route_code, sender, backend_pid, expires_at, item_count, event_ids, event_seqs, replay_numbers, attempt_nos)
-    SELECT p_route_code, p_sender, pg_backend_pid(),
-           clock_timestamp() + make_interval(secs => 60 + (SELECT r.timeout_ms / 100.0 FROM public.iu_outbound_route r
-                                                            WHERE r.route_code = p_route_code)),
-           count(*), array_agg(t.event_id ORDER BY t.event_seq, t.replay_number), array_agg(t.event_seq ORDER BY t.event_seq, t.replay_number),
-           array_agg(t.replay_number ORDER BY t.event_seq, t.replay_number), array_agg(t.attempt_no ORDER BY t.event_seq, t.replay_number)
-      FROM taken t HAVING count(*) > 0
-    RETURNING lease_id;
-END;
+AS $function$
+DECLARE
+  v_due tid[];
+BEGIN
+  v_due := ARRAY(SELECT t.ctid FROM public.iu_route_retry t
+                  WHERE t.route_code = p_route_code AND t.due_at <= clock_timestamp()
+                  ORDER BY t.due_at, t.event_seq LIMIT p_max FOR UPDATE SKIP LOCKED);
+  IF v_due = '{}' THEN
+    RETURN;
+  END IF;
+  RETURN QUERY
+    WITH taken AS (
+      DELETE FROM public.iu_route_retry t WHERE t.ctid = ANY (v_due) RETURNING t.*
+    ), ordered AS (
+      SELECT * FROM taken ORDER BY event_seq, replay_number
+    )
+    INSERT INTO public.iu_route_lease
+        (route_code, sender, backend_pid, expires_at, item_count, event_ids, event_seqs, replay_numbers, attempt_nos)
+      SELECT p_route_code, p_sender, pg_backend_pid(),
+             clock_timestamp() + make_interval(secs => 60 + (SELECT r.timeout_ms / 100.0 FROM public.iu_outbound_route r
+                                                              WHERE r.route_code = p_route_code)),
+             count(*), array_agg(o.event_id), array_agg(o.event_seq), array_agg(o.replay_number), array_agg(o.attempt_no)
+        FROM ordered o
+      RETURNING lease_id;
+END
+$function$;
 COMMENT ON FUNCTION public.fn_iu_delivery_lease_retries(text, text, integer) IS
   'For the claim: leases at most p_max due retries of a route, oldest due first. (design: Events and delivery)';
 
@@ -639,13 +477,14 @@ BEGIN
        WHERE l.lease_id = ANY (v_leases)
     )
     SELECT h.lease_id, h.generation, h.route_code, e.id, i.replay_number, i.attempt_no,
-           public.fn_iu_webhook_id(e.event_seq, h.route_id, i.replay_number, e.id),
-           h.target_kind, h.target_ref, public.fn_iu_delivery_body(e), h.secrets, h.timeout_ms
+           public.fn_iu_webhook_id(i.event_seq, h.route_id, i.replay_number, e.id),
+           h.target_kind, h.target_ref, e.body, h.secrets, h.timeout_ms
       FROM held h
       CROSS JOIN LATERAL unnest(h.event_seqs, h.replay_numbers, h.attempt_nos) AS i (event_seq, replay_number, attempt_no)
-      JOIN public.event_outbox e
-        ON e.event_domain = h.event_domain AND e.event_type = h.event_type AND e.event_seq = i.event_seq
-     ORDER BY e.event_seq;
+      CROSS JOIN LATERAL (SELECT o.id, public.fn_iu_delivery_body(o) AS body FROM public.event_outbox o
+                           WHERE o.event_domain = h.event_domain AND o.event_type = h.event_type AND o.event_seq = i.event_seq
+                          OFFSET 0) AS e	-- one look-up an event, whatever the statistics say
+     ORDER BY i.event_seq;
 END
 $function$;
 COMMENT ON FUNCTION public.fn_iu_delivery_claim(text, integer) IS
@@ -657,7 +496,7 @@ CREATE FUNCTION public.fn_iu_delivery_record(p_lease_id bigint, p_lease_generati
   RETURNS integer
   LANGUAGE plpgsql VOLATILE SECURITY DEFINER
   SET search_path = pg_catalog, public, pg_temp
-  SET enable_seqscan = off SET jit = off SET plan_cache_mode = force_generic_plan
+  SET enable_seqscan = off SET enable_nestloop = off SET jit = off SET plan_cache_mode = force_generic_plan
 AS $function$
 DECLARE
   v_lease  public.iu_route_lease;
@@ -715,8 +554,8 @@ BEGIN
     INSERT INTO public.iu_route_dead_letter (route_code, event_ref, replay_number, attempts, idempotency_key,
         failure_code, failure_detail, http_status, event_snapshot)
       SELECT v_lease.route_code, r.event_id, r.replay_number, r.attempt_no, r.webhook_id,
-             r.failure_code, r.failure_detail, r.http_status, to_jsonb(e)
-        FROM result r JOIN public.event_outbox e ON e.id = r.event_id
+             r.failure_code, r.failure_detail, r.http_status, e.snapshot
+        FROM result r CROSS JOIN LATERAL (SELECT to_jsonb(o) AS snapshot FROM public.event_outbox o WHERE o.id = r.event_id OFFSET 0) AS e
        WHERE r.rule = 'give_up'
       ON CONFLICT (idempotency_key) DO NOTHING
   ), rest AS (
@@ -780,104 +619,7 @@ $function$;
 COMMENT ON FUNCTION public.fn_iu_delivery_next_due() IS
   'When a claim finds something again without a commit that would wake the sender: the next retry, the next end of a lease, or now where a window is not finished. NULL if nothing waits for the clock; what is held does not count. (design: Processes)';
 
--- By hand --------------------------------------------------------------------
-
-CREATE FUNCTION public.fn_iu_route_deliver(p_route_code text, p_event_ref uuid, p_safe_payload jsonb DEFAULT NULL)
-  RETURNS jsonb
-  LANGUAGE plpgsql VOLATILE SECURITY DEFINER
-  SET search_path = pg_catalog, public, pg_temp
-AS $function$
-DECLARE
-  v_route public.iu_outbound_route;
-  v_event public.event_outbox;
-  v_at    public.iu_route_position;
-  v_id    text;
-  v_state text;
-BEGIN
-  IF NOT public.fn_iu_delivery_enabled() THEN
-    RAISE EXCEPTION 'delivery is closed: gate iu_core.delivery_enabled' USING ERRCODE = 'insufficient_privilege',
-      HINT = 'Open it with fn_iu_gate_open, with an approval and a time limit.';
-  END IF;
-  SELECT * INTO v_route FROM public.iu_outbound_route WHERE route_code = p_route_code;
-  IF NOT FOUND THEN
-    RAISE EXCEPTION 'route "%" is not registered', coalesce(p_route_code, '') USING ERRCODE = 'insufficient_privilege',
-      HINT = 'Register it with fn_iu_route_add.';
-  ELSIF p_route_code <> ALL (public.fn_iu_delivery_live_routes()) THEN
-    RAISE EXCEPTION 'route "%" is not on the allowlist of live routes', p_route_code USING ERRCODE = 'insufficient_privilege',
-      HINT = format('Put it there with fn_iu_route_allow(%L, actor, reason).', p_route_code);
-  ELSIF v_route.target_kind NOT IN ('external_endpoint', 'directus_flow') THEN
-    RAISE EXCEPTION 'delivery to target kind % is not supported', v_route.target_kind USING ERRCODE = 'feature_not_supported';
-  ELSIF iu_core.egress_refusal(v_route.target_ref) IS NOT NULL THEN
-    RAISE EXCEPTION 'delivery to the origin of route "%" is not supported', p_route_code
-      USING ERRCODE = 'feature_not_supported', DETAIL = iu_core.egress_refusal(v_route.target_ref),
-            HINT = 'A superuser adds the origin to iu_core.allowed_origins.';
-  END IF;
-
-  SELECT * INTO v_event FROM public.event_outbox WHERE id = p_event_ref;
-  IF NOT FOUND THEN
-    RAISE EXCEPTION 'event % is not in the outbox', coalesce(p_event_ref::text, 'NULL') USING ERRCODE = 'no_data_found';
-  ELSIF (v_event.event_domain, v_event.event_type) <> (v_route.event_domain, v_route.event_type) THEN
-    RAISE EXCEPTION 'event % is not of the type that route "%" carries', p_event_ref, p_route_code USING ERRCODE = 'check_violation',
-      DETAIL = format('It is %s.%s; the route carries %s.%s.', v_event.event_domain, v_event.event_type, v_route.event_domain, v_route.event_type);
-  ELSIF v_event.payload_classification <> 'safe_metadata' THEN
-    RAISE EXCEPTION 'event % is %: it does not leave the server', p_event_ref, v_event.payload_classification
-      USING ERRCODE = 'insufficient_privilege';
-  ELSIF p_safe_payload <> v_event.safe_payload THEN
-    RAISE EXCEPTION 'the payload given is not that of event %', p_event_ref USING ERRCODE = 'check_violation',
-      HINT = 'Leave it out: what is sent follows from the event.';
-  END IF;
-
-  v_id := public.fn_iu_webhook_id(v_event.event_seq, v_route.id, 0, v_event.id);
-  SELECT * INTO v_at FROM public.iu_route_position WHERE route_code = p_route_code FOR NO KEY UPDATE;
-  v_state := CASE
-    WHEN EXISTS (SELECT FROM public.iu_route_lease l WHERE l.route_code = p_route_code AND p_event_ref = ANY (l.event_ids))
-      OR EXISTS (SELECT FROM public.iu_route_retry t WHERE t.route_code = p_route_code AND t.event_id = p_event_ref)
-      OR (v_event.event_seq > v_at.floor_seq AND NOT pg_visible_in_snapshot(v_event.emitted_xid, v_at.seen)
-          AND NOT (v_at.window_end IS NOT NULL AND v_event.event_seq <= v_at.window_seq
-                   AND pg_visible_in_snapshot(v_event.emitted_xid, v_at.window_end))) THEN 'already_queued'
-    WHEN EXISTS (SELECT FROM public.iu_route_attempt a WHERE a.idempotency_key = v_id AND a.status <> 'dry_run') THEN 'already_attempted'
-    ELSE 'handed_over' END;
-  IF v_state = 'handed_over' THEN
-    INSERT INTO public.iu_route_retry (route_code, event_id, event_seq, due_at, reason)
-      VALUES (p_route_code, p_event_ref, v_event.event_seq, clock_timestamp(), 'deliver');
-    PERFORM iu_core.wake();
-  END IF;
-  RETURN jsonb_build_object('status', v_state, 'route_code', p_route_code, 'event_ref', p_event_ref, 'webhook_id', v_id,
-    'held', public.fn_iu_route_refusal(p_route_code));
-END
-$function$;
-COMMENT ON FUNCTION public.fn_iu_route_deliver(text, uuid, jsonb) IS
-  'Hands one event to the sender for one route. Refuses, in this order: delivery gate closed, route not registered, route not on the allowlist (each 42501), a target that is not sent by HTTP or whose origin is not allowed (0A000); then P0002 unknown event, 23514 another type or payload, 42501 restricted payload. Returns {status: handed_over | already_queued | already_attempted, route_code, event_ref, webhook_id, held}. (seed 4 A3; design: Events and delivery)';
-
-CREATE VIEW public.v_iu_event_backlog AS
-  SELECT r.route_code, r.event_domain, r.event_type, coalesce(w.waiting, 0) AS waiting, coalesce(t.retrying, 0) AS retrying,
-         coalesce(l.leased, 0) AS leased, least(w.oldest, t.oldest) AS oldest_at, t.next_due_at,
-         public.fn_iu_delivery_refusal(r.route_code) AS refusal
-    FROM public.iu_outbound_route r
-    LEFT JOIN public.iu_route_position p ON p.route_code = r.route_code
-    LEFT JOIN LATERAL (
-      SELECT count(*) AS waiting, min(e.created_at) AS oldest FROM public.event_outbox e
-       WHERE e.emitted_xid >= pg_snapshot_xmin(p.seen) AND NOT pg_visible_in_snapshot(e.emitted_xid, p.seen)
-         AND e.event_domain = r.event_domain AND e.event_type = r.event_type AND e.event_seq > p.floor_seq
-         AND e.payload_classification = 'safe_metadata'
-         AND (p.window_end IS NULL OR e.event_seq > p.window_seq OR NOT pg_visible_in_snapshot(e.emitted_xid, p.window_end))) AS w ON true
-    LEFT JOIN LATERAL (
-      SELECT count(*) AS retrying, min(x.created_at) AS oldest, min(x.due_at) AS next_due_at
-        FROM public.iu_route_retry x WHERE x.route_code = r.route_code) AS t ON true
-    LEFT JOIN LATERAL (
-      SELECT sum(x.item_count) AS leased FROM public.iu_route_lease x WHERE x.route_code = r.route_code) AS l ON true
-   WHERE r.retired_at IS NULL;
-COMMENT ON VIEW public.v_iu_event_backlog IS
-  'One row a route: events ahead of its position (none before it is armed), deliveries to be tried again, deliveries with a sender, the oldest, when the next is due, and the code of what holds it. (facts-events 2.8)';
-
-CREATE VIEW public.v_iu_route_held AS
-  SELECT b.route_code, f.refusal ->> 'code' AS code, f.refusal ->> 'sentence' AS sentence,
-         f.refusal ->> 'next_action' AS next_action, b.waiting + b.retrying + b.leased AS held, b.oldest_at
-    FROM public.v_iu_event_backlog b
-    CROSS JOIN LATERAL (SELECT public.fn_iu_route_refusal(b.route_code) AS refusal) AS f
-   WHERE b.refusal IS NOT NULL AND b.waiting + b.retrying + b.leased > 0;
-COMMENT ON VIEW public.v_iu_route_held IS
-  'Routes whose deliveries are held: why, what to do, how many, the oldest. (design: Events and delivery)';
+-- Looking at it --------------------------------------------------------------
 
 CREATE VIEW public.v_iu_route_attempt_summary AS
   SELECT route_kind, route_code, status, count(*) AS attempts, min(started_at) AS first_at, max(started_at) AS last_at
@@ -890,97 +632,27 @@ CREATE VIEW public.v_iu_route_dead_letter_open AS
     FROM public.iu_route_dead_letter WHERE resolved_at IS NULL;
 COMMENT ON VIEW public.v_iu_route_dead_letter_open IS 'Dead letters that nobody resolved. (facts-events 2.7)';
 
-CREATE FUNCTION public.fn_iu_route_explain(p_route_code text, p_event_id uuid) RETURNS jsonb
-  LANGUAGE plpgsql VOLATILE SECURITY DEFINER
-  SET search_path = pg_catalog, public, pg_temp
-AS $function$
-DECLARE
-  v_route   public.iu_outbound_route;
-  v_event   public.event_outbox;
-  v_at      public.iu_route_position;
-  v_retry   public.iu_route_retry;
-  v_lease   public.iu_route_lease;
-  v_attempt public.iu_route_attempt;
-  v_refusal jsonb := public.fn_iu_route_refusal(p_route_code);
-  v_prefix  text;
-  v_answer  jsonb;
-BEGIN
-  SELECT * INTO v_route FROM public.iu_outbound_route WHERE route_code = p_route_code;
-  SELECT * INTO v_event FROM public.event_outbox WHERE id = p_event_id;
-  SELECT * INTO v_at FROM public.iu_route_position WHERE route_code = p_route_code;
-  SELECT * INTO v_lease FROM public.iu_route_lease l WHERE l.route_code = p_route_code AND p_event_id = ANY (l.event_ids) LIMIT 1;
-  SELECT * INTO v_retry FROM public.iu_route_retry t WHERE t.route_code = p_route_code AND t.event_id = p_event_id
-    ORDER BY t.replay_number DESC LIMIT 1;
-  v_prefix := 'msg_' || v_event.event_seq || '_' || v_route.id || '_';
-  SELECT * INTO v_attempt FROM public.iu_route_attempt a
-   WHERE a.idempotency_key >= v_prefix AND a.idempotency_key < v_prefix || 'a' AND a.status <> 'dry_run'
-   ORDER BY a.replay_number DESC, a.attempt_no DESC LIMIT 1;
-
-  v_answer := CASE
-    WHEN v_event.id IS NULL THEN jsonb_build_object('code', 'event_unknown', 'sentence', 'the event is not in the outbox',
-      'next_action', 'an emitter returns NULL while the master switch is off and for an unknown or inactive type')
-    WHEN v_route.id IS NULL THEN jsonb_build_object('code', 'route_unknown', 'sentence', 'the route is not registered',
-      'next_action', 'fn_iu_route_add(...)')
-    WHEN (v_event.event_domain, v_event.event_type) <> (v_route.event_domain, v_route.event_type) THEN
-      jsonb_build_object('code', 'event_not_on_route', 'sentence', format('the route carries %s.%s, the event is %s.%s',
-        v_route.event_domain, v_route.event_type, v_event.event_domain, v_event.event_type))
-    WHEN v_lease.lease_id IS NOT NULL AND v_refusal IS NULL THEN jsonb_build_object('code', 'in_flight',
-      'sentence', format('%s holds it since %s', v_lease.sender, v_lease.claimed_at), 'lease_expires_at', v_lease.expires_at)
-    WHEN v_lease.lease_id IS NULL AND v_retry.event_id IS NULL AND v_attempt.status = 'sent' THEN jsonb_build_object('code', 'delivered',
-      'sentence', format('it was delivered at %s, attempt %s', v_attempt.recorded_at, v_attempt.attempt_no))
-    WHEN v_lease.lease_id IS NULL AND v_retry.event_id IS NULL AND v_attempt.id IS NOT NULL THEN jsonb_build_object('code', 'dead_letter',
-      'sentence', format('it was given up after attempt %s: %s', v_attempt.attempt_no, v_attempt.failure_code),
-      'next_action', 'see v_iu_route_dead_letter_open')
-    WHEN v_event.payload_classification <> 'safe_metadata' THEN jsonb_build_object('code', 'payload_restricted',
-      'sentence', 'a restricted event does not leave the server')
-    WHEN v_lease.lease_id IS NULL AND v_retry.event_id IS NULL AND v_at.route_code IS NOT NULL
-         AND v_refusal ->> 'code' IS DISTINCT FROM 'position_foreign'
-         AND (v_event.event_seq <= v_at.floor_seq OR pg_visible_in_snapshot(v_event.emitted_xid, v_at.seen)) THEN
-      jsonb_build_object('code', 'before_start', 'sentence', 'it was committed before the route was armed',
-        'next_action', format('fn_iu_route_deliver(%L, %L)', p_route_code, p_event_id))
-    WHEN v_refusal IS NOT NULL THEN v_refusal
-    WHEN v_retry.due_at > clock_timestamp() THEN jsonb_build_object('code', 'waiting_retry',
-      'sentence', format('attempt %s is due at %s, after %s', v_retry.attempt_no, v_retry.due_at, v_retry.reason), 'due_at', v_retry.due_at)
-    ELSE jsonb_build_object('code', 'due', 'sentence', 'nothing stops it: the next claim takes it',
-      'next_action', 'see iu_core.worker_status if no sender runs') END;
-  RETURN jsonb_build_object('route_code', p_route_code, 'event_id', p_event_id) || v_answer
-    || jsonb_strip_nulls(jsonb_build_object('attempts', v_attempt.attempt_no, 'last_failure', v_attempt.failure_code,
-         'last_http_status', v_attempt.http_status, 'webhook_id', v_attempt.idempotency_key));
-END
-$function$;
-COMMENT ON FUNCTION public.fn_iu_route_explain(text, uuid) IS
-  'Why did, or would, this event not go out on this route? {route_code, event_id, code, sentence, next_action, ...}: the first refusal as in fn_iu_delivery_refusal, or event_unknown, event_not_on_route, in_flight, delivered, dead_letter, payload_restricted, before_start, waiting_retry, due. (design: Events and delivery)';
-
 INSERT INTO public.dot_iu_command_catalog (command_name, category, mutating, reversible, target_functions) VALUES
-  ('dot_iu_route_arm',              'health', true, true,  ARRAY['fn_iu_route_arm']),
-  ('dot_iu_route_confirm_position', 'health', true, false, ARRAY['fn_iu_route_confirm_position']),
-  ('dot_iu_route_gone',             'health', true, true,  ARRAY['fn_iu_delivery_record']);
+  ('dot_iu_route_gone', 'health', true, true, ARRAY['fn_iu_delivery_record']);
 
 -- Privileges, registration, post-check ---------------------------------------
 
 GRANT SELECT ON public.iu_route_position, public.iu_route_lease, public.iu_route_attempt, public.iu_route_retry,
-  public.iu_route_dead_letter, public.v_iu_event_backlog, public.v_iu_route_held, public.v_iu_route_attempt_summary,
-  public.v_iu_route_dead_letter_open TO iu_core_reader;
+  public.iu_route_dead_letter, public.v_iu_route_attempt_summary, public.v_iu_route_dead_letter_open TO iu_core_reader;
 GRANT EXECUTE ON FUNCTION public.fn_iu_delivery_refusal(text) TO iu_core_reader, iu_core_worker;
-GRANT EXECUTE ON FUNCTION public.fn_iu_route_refusal(text), public.fn_iu_route_explain(text, uuid),
-  public.fn_iu_delivery_body(event_outbox), public.fn_iu_webhook_id(bigint, bigint, integer, uuid) TO iu_core_reader;
-GRANT EXECUTE ON FUNCTION public.fn_iu_route_arm(text, text, text, timestamptz, interval),
-  public.fn_iu_route_confirm_position(text, text, text), public.fn_iu_route_deliver(text, uuid, jsonb) TO iu_core_operator;
+GRANT EXECUTE ON FUNCTION public.fn_iu_delivery_body(event_outbox),
+  public.fn_iu_webhook_id(bigint, bigint, integer, uuid) TO iu_core_reader;
 GRANT EXECUTE ON FUNCTION public.fn_iu_delivery_claim(text, integer), public.fn_iu_delivery_record(bigint, integer, jsonb),
   public.fn_iu_delivery_next_due() TO iu_core_worker;
 
 SELECT public.fn_iu_govern(6, 'table', 'iu_route_position', 'iu_route_lease', 'iu_route_attempt', 'iu_route_retry',
   'iu_route_dead_letter');
-SELECT public.fn_iu_govern(6, 'view', 'v_iu_route_attempt_summary', 'v_iu_event_backlog', 'v_iu_route_dead_letter_open',
-  'v_iu_route_held');
+SELECT public.fn_iu_govern(6, 'view', 'v_iu_route_attempt_summary', 'v_iu_route_dead_letter_open');
 SELECT public.fn_iu_govern(6, 'function', 'fn_iu_snapshot_now()', 'fn_iu_webhook_id(bigint,bigint,integer,uuid)',
   'fn_iu_delivery_body(public.event_outbox)', 'fn_iu_delivery_rule(integer,text)', 'fn_iu_delivery_refusal(text)',
-  'fn_iu_route_refusal(text)', 'fn_iu_route_owed(text,timestamp with time zone,pg_snapshot)',
-  'fn_iu_route_arm(text,text,text,timestamp with time zone,interval)', 'fn_iu_route_confirm_position(text,text,text)',
   'fn_iu_delivery_lease_orphans(text,text,integer)', 'fn_iu_delivery_lease_retries(text,text,integer)',
   'fn_iu_delivery_lease_window(text,text,integer)', 'fn_iu_delivery_claim(text,integer)',
-  'fn_iu_delivery_record(bigint,integer,jsonb)', 'fn_iu_delivery_next_due()', 'fn_iu_route_deliver(text,uuid,jsonb)',
-  'fn_iu_route_explain(text,uuid)');
+  'fn_iu_delivery_record(bigint,integer,jsonb)', 'fn_iu_delivery_next_due()');
 
 DO $check$
 DECLARE

@@ -1,60 +1,165 @@
 -- Prints docs/reference.md from a migrated database: what is said of an object
--- stands in its COMMENT and nowhere else.
+-- stands in its COMMENT, in its definition and in its grants, nowhere else.
+-- What has no comment is printed as UNDOCUMENTED, and a test fails.
 \set QUIET on
+\set ON_ERROR_STOP on
 \pset format unaligned
 \pset tuples_only on
 \pset footer off
 SET search_path = pg_catalog, public, pg_temp;
 
+CREATE FUNCTION pg_temp.said(p_comment text) RETURNS text LANGUAGE sql AS $$
+  SELECT coalesce(replace(replace(nullif(btrim(p_comment), ''), '<', '\<'), '*', '\*'), 'UNDOCUMENTED') $$;
+CREATE FUNCTION pg_temp.cell(p_text text) RETURNS text LANGUAGE sql AS $$
+  SELECT replace(replace(coalesce(p_text, ''), '|', '\|'), E'\n', ' ') $$;
+
+-- Whom an access list names, the owners left out.
+CREATE FUNCTION pg_temp.may(p_lead text, p_acl aclitem[], p_owner oid, p_right text) RETURNS text LANGUAGE sql AS $$
+  SELECT p_lead || ' ' || string_agg(who, ', ' ORDER BY who COLLATE "C") || '.' FROM (
+    SELECT DISTINCT CASE a.grantee WHEN 0 THEN 'PUBLIC' ELSE pg_get_userbyid(a.grantee) END AS who
+      FROM aclexplode(p_acl) a WHERE a.privilege_type = p_right AND a.grantee <> p_owner) granted
+   WHERE who <> 'iu_core_owner' $$;
+
+CREATE FUNCTION pg_temp.function_text(p_oid oid) RETURNS text LANGUAGE sql AS $$
+  WITH f AS (
+    SELECT p.oid, p.proacl, p.proowner,
+           CASE p.pronamespace WHEN 'public'::regnamespace THEN '' ELSE p.pronamespace::regnamespace || '.' END || quote_ident(p.proname) AS name,
+           pg_get_function_arguments(p.oid) AS arguments,
+           pg_get_function_result(p.oid) AS result FROM pg_proc p WHERE p.oid = p_oid)
+  SELECT concat_ws(E'\n\n',
+           '    ' || name || '('
+             || CASE WHEN length(name || arguments) < 100 THEN arguments
+                     ELSE E'\n        ' || regexp_replace(arguments, ', ((OUT |INOUT |VARIADIC )?("\w+"|\w+) [a-z])', E',\n        \\1', 'g') END
+             || ')' || coalesce(' returns ' || result, ''),
+           pg_temp.said(obj_description(oid, 'pg_proc')),
+           pg_temp.may('For', coalesce(proacl, acldefault('f', proowner)), proowner, 'EXECUTE'))
+    FROM f $$;
+
+-- A table where something is said of a column, a line where nothing is.
+CREATE FUNCTION pg_temp.column_text(p_table oid) RETURNS text LANGUAGE sql AS $$
+  WITH c AS (
+    SELECT a.attnum, a.attname, format_type(a.atttypid, a.atttypmod) AS type, a.attnotnull, col_description(a.attrelid, a.attnum) AS comment,
+           CASE WHEN a.attidentity <> '' THEN 'numbered'
+                WHEN a.attgenerated <> '' THEN 'computed `' || pg_get_expr(d.adbin, d.adrelid) || '`'
+                WHEN d.adbin IS NOT NULL THEN 'default `' || pg_get_expr(d.adbin, d.adrelid) || '`' END AS filled
+      FROM pg_attribute a LEFT JOIN pg_attrdef d ON d.adrelid = a.attrelid AND d.adnum = a.attnum
+     WHERE a.attrelid = p_table AND a.attnum > 0 AND NOT a.attisdropped)
+  SELECT CASE WHEN count(comment) + count(filled) + count(*) FILTER (WHERE attnotnull) = 0
+              THEN 'Columns: ' || string_agg(format('`%s` %s', attname, type), ', ' ORDER BY attnum) || '.'
+              ELSE E'| column | type | |\n| --- | --- | --- |\n' || string_agg(format('| `%s` | %s | %s |', attname,
+                pg_temp.cell(concat_ws(', ', type, CASE WHEN attnotnull THEN 'not null' END, filled)),
+                pg_temp.cell(replace(comment, '<', '\<'))), E'\n' ORDER BY attnum) END
+    FROM c $$;
+
+CREATE FUNCTION pg_temp.trigger_text(p_table oid) RETURNS text LANGUAGE sql AS $$
+  SELECT string_agg(format('- trigger `%s` (%s): %s', t.tgname,
+           regexp_replace(pg_get_triggerdef(t.oid), '^.*? (BEFORE|AFTER|INSTEAD OF) (.*?) ON .*$', '\1 \2'),
+           pg_temp.said(obj_description(t.oid, 'pg_trigger'))), E'\n' ORDER BY t.tgname COLLATE "C")
+    FROM pg_trigger t WHERE t.tgrelid = p_table AND NOT t.tgisinternal $$;
+
+CREATE FUNCTION pg_temp.relation_text(p_oid oid) RETURNS text LANGUAGE sql AS $$
+  SELECT concat_ws(E'\n\n', pg_temp.said(obj_description(c.oid, 'pg_class')),
+           pg_temp.may('Readable by', coalesce(c.relacl, acldefault('r', c.relowner)), c.relowner, 'SELECT'),
+           pg_temp.column_text(c.oid), pg_temp.trigger_text(c.oid))
+    FROM pg_class c WHERE c.oid = p_oid $$;
+
+-- Every entry of the two object chapters, in order.
+CREATE TEMP TABLE entry AS
+  SELECT 0 AS migration, 1 AS rank, p.proname || ' ' || p.oid::regprocedure AS sort,
+         format(E'### `%s`\n\n%s\n', p.oid::regprocedure, pg_temp.function_text(p.oid)) AS text
+    FROM pg_proc p WHERE p.pronamespace = 'iu_core'::regnamespace
+  UNION ALL
+  SELECT 0, 2, c.relname, format(E'### %s `%s`\n\n%s\n', CASE c.relkind WHEN 'v' THEN 'view' ELSE 'table' END, c.oid::regclass,
+         pg_temp.relation_text(c.oid))
+    FROM pg_class c WHERE c.relnamespace = 'iu_core'::regnamespace AND c.relkind IN ('r', 'v', 'f', 'm')
+  UNION ALL
+  SELECT 0, 3, w.fdwname, format(E'### foreign data wrapper `%s`\n\n%s\n\n%s\n', w.fdwname,
+         pg_temp.said(obj_description(w.oid, 'pg_foreign_data_wrapper')),
+         pg_temp.may('Usable by', w.fdwacl, w.fdwowner, 'USAGE'))
+    FROM pg_foreign_data_wrapper w
+    JOIN pg_depend d ON d.classid = 'pg_foreign_data_wrapper'::regclass AND d.objid = w.oid AND d.deptype = 'e'
+    JOIN pg_extension e ON d.refclassid = 'pg_extension'::regclass AND d.refobjid = e.oid AND e.extname = 'iu_core'
+  UNION ALL
+  SELECT g.migration, array_position(ARRAY['table', 'view', 'function'], g.object_class), g.object_name,
+         format(E'#### %s`%s`\n\n%s\n', CASE g.object_class WHEN 'function' THEN '' ELSE g.object_class || ' ' END,
+           g.object_name, CASE g.object_class WHEN 'function' THEN pg_temp.function_text(to_regprocedure(g.object_name))
+                               ELSE pg_temp.relation_text(to_regclass(g.object_name)) END)
+    FROM iu_governed_object g WHERE g.object_class IN ('table', 'view', 'function')
+  UNION ALL
+  -- A trigger that a later migration put on an earlier one's table is printed there.
+  SELECT g.migration, 4, '', E'Event types:\n\n' || string_agg(format('- `%s`: %s', g.object_name, pg_temp.said(t.description)),
+           E'\n' ORDER BY g.object_name COLLATE "C") || E'\n'
+    FROM iu_governed_object g LEFT JOIN event_type_registry t ON t.event_domain || '.' || t.event_type = g.object_name
+   WHERE g.object_class = 'event_type' GROUP BY g.migration
+  UNION ALL
+  SELECT g.migration, 5, '', E'Rows of dot_config:\n\n' || string_agg(format('- `%s` (%s): %s', g.object_name,
+           coalesce(replace(r.gate_class, '_', '-') || ' gate', CASE WHEN s.switch_key IS NULL THEN 'a value' ELSE 'switch' END),
+           pg_temp.said(regexp_replace(c.description, '^switch: ', ''))), E'\n' ORDER BY g.object_name COLLATE "C") || E'\n'
+    FROM iu_governed_object g LEFT JOIN dot_config c ON c.key = g.object_name
+    LEFT JOIN iu_gate_registry r ON r.gate_key = g.object_name LEFT JOIN iu_switch_registry s ON s.switch_key = g.object_name
+   WHERE g.object_class = 'config' GROUP BY g.migration;
+
+-- A class of objects that nobody taught this script is not left out in silence.
+SELECT CASE WHEN count(*) > 0 THEN pg_catalog.set_config('iu.unknown', string_agg(DISTINCT object_class, ', '), false) END
+  FROM iu_governed_object
+ WHERE object_class NOT IN ('table', 'view', 'function', 'trigger', 'event_type', 'config')
+\g /dev/null
+
 \qecho '# Reference'
 \qecho
-\qecho 'Made by `make reference` from the comments in the database; `\\d+` and `\\df+` show the same.'
-\qecho 'Errors are named by SQLSTATE. A source in parentheses says where a rule comes from.'
+\qecho 'Made by `make reference` from a freshly migrated database; `\\d+` and `\\df+` show the same comments. Do not edit.'
+\qecho
+\qecho 'Refusals are named by SQLSTATE; the last chapter lists them. Who may call or read is what is granted directly:'
+\qecho 'iu_core_operator also has what iu_core_reader has, iu_core_admin what iu_core_operator and iu_core_writer have, and'
+\qecho 'iu_core_owner, which owns all that the migrations make, is left out. A source in parentheses says where a rule comes from.'
 \qecho
 \qecho '## Settings'
 \qecho
-\qecho 'All can be changed with a reload. Lists are separated by commas.'
+\qecho 'Set by a superuser in postgresql.conf or by ALTER SYSTEM. Lists are separated by commas.'
 \qecho
-\qecho '| setting | default | unit | what it does |'
-\qecho '| --- | --- | --- | --- |'
-SELECT format('| `%s` | %s | %s | %s |', name,
-              CASE WHEN boot_val = '' THEN 'empty' ELSE format('`%s`', boot_val) END,
-              coalesce(unit, ''), concat_ws(' ', short_desc, extra_desc))
-  FROM pg_settings WHERE name LIKE 'iu\_core.%' ORDER BY name;
+\qecho '| setting | default | range | takes effect | what it does |'
+\qecho '| --- | --- | --- | --- | --- |'
+SELECT format('| `%s` | %s | %s | %s | %s |', name,
+              CASE WHEN boot_val = '' THEN 'empty' ELSE format('`%s`%s', boot_val, ' ' || unit) END,
+              CASE WHEN min_val IS NOT NULL THEN concat(min_val, ' to ', max_val, ' ' || unit) END,
+              CASE context WHEN 'sighup' THEN 'reload' WHEN 'postmaster' THEN 'restart' ELSE context END,
+              pg_temp.cell(pg_temp.said(concat_ws(' ', short_desc, extra_desc))))
+  FROM pg_settings WHERE name LIKE 'iu\_core.%' ORDER BY name COLLATE "C";
 \qecho
 \qecho '## The extension: schema iu_core'
 \qecho
-SELECT format(E'### `%s`\n\n%s\n', p.oid::regprocedure, coalesce(obj_description(p.oid, 'pg_proc'), 'UNDOCUMENTED'))
-  FROM pg_proc p WHERE p.pronamespace = 'iu_core'::regnamespace
- ORDER BY p.proname COLLATE "C", p.oid::regprocedure::text COLLATE "C";
-SELECT format(E'### %s `%s`\n\n%s\n', CASE c.relkind WHEN 'v' THEN 'view' ELSE 'table' END, c.oid::regclass,
-              coalesce(obj_description(c.oid, 'pg_class'), 'UNDOCUMENTED'))
-  FROM pg_class c WHERE c.relnamespace = 'iu_core'::regnamespace AND c.relkind IN ('r', 'v')
- ORDER BY c.relname COLLATE "C";
-\qecho '## The foreign data wrappers'
+SELECT text FROM entry WHERE migration = 0 ORDER BY rank, sort COLLATE "C";
+\qecho '## What the migrations make: schema public'
 \qecho
-SELECT format(E'### `%s`\n\n%s\n', w.fdwname, coalesce(obj_description(w.oid, 'pg_foreign_data_wrapper'), 'UNDOCUMENTED'))
-  FROM pg_foreign_data_wrapper w
-  JOIN pg_depend d ON d.classid = 'pg_foreign_data_wrapper'::regclass AND d.objid = w.oid AND d.deptype = 'e'
-  JOIN pg_extension e ON d.refclassid = 'pg_extension'::regclass AND d.refobjid = e.oid AND e.extname = 'iu_core'
- ORDER BY w.fdwname COLLATE "C";
-\qecho '## What the migrations make'
-\qecho
-SELECT string_agg(line, E'\n' ORDER BY version, rank, name COLLATE "C") FROM (
-  SELECT m.version, 0 AS rank, '' AS name, format(E'### Migration %s: %s\n', lpad(m.version::text, 3, '0'), replace(m.name, '_', ' ')) AS line
+SELECT string_agg(line, E'\n' ORDER BY version, rank, sort COLLATE "C") FROM (
+  SELECT m.version, 0 AS rank, '' AS sort,
+         format(E'### Migration %s: %s\n', lpad(m.version::text, 3, '0'), replace(m.name, '_', ' ')) AS line
     FROM iu_core.migrations m
   UNION ALL
-  SELECT g.migration, array_position(ARRAY['table', 'view', 'function', 'trigger', 'config', 'event_type', 'route'], g.object_class),
-         g.object_name,
-         format(E'**%s** `%s`\n: %s\n', replace(g.object_class, '_', ' '), g.object_name, coalesce(
-           CASE g.object_class
-             WHEN 'table' THEN obj_description(to_regclass(g.object_name), 'pg_class')
-             WHEN 'view' THEN obj_description(to_regclass(g.object_name), 'pg_class')
-             WHEN 'function' THEN obj_description(to_regprocedure(g.object_name), 'pg_proc')
-             WHEN 'config' THEN (SELECT d.description FROM dot_config d WHERE d.key = g.object_name)
-             WHEN 'event_type' THEN (SELECT t.description FROM event_type_registry t
-                                      WHERE t.event_domain || '.' || t.event_type = g.object_name)
-             WHEN 'trigger' THEN (SELECT obj_description(t.oid, 'pg_trigger') FROM pg_trigger t
-                                   WHERE format('%I ON %s', t.tgname, t.tgrelid::regclass) = g.object_name)
-           END, 'UNDOCUMENTED'))
-    FROM iu_governed_object g) entries;
+  SELECT e.migration, e.rank, e.sort, e.text FROM entry e WHERE e.migration > 0
+  UNION ALL
+  SELECT 1, 9, '', 'UNDOCUMENTED: object class ' || u FROM current_setting('iu.unknown', true) AS u WHERE u <> '') lines;
+\qecho '## Refusals'
+\qecho
+\qecho 'Every SQLSTATE that an entry above names, and where.'
+\qecho
+\qecho '| SQLSTATE | condition | named by |'
+\qecho '| --- | --- | --- |'
+WITH condition (state, name) AS (VALUES
+  ('0A000', 'feature_not_supported'), ('22004', 'null_value_not_allowed'), ('22023', 'invalid_parameter_value'),
+  ('23502', 'not_null_violation'), ('23505', 'unique_violation'), ('23514', 'check_violation'),
+  ('25000', 'invalid_transaction_state'), ('28000', 'invalid_authorization_specification'),
+  ('39P01', 'trigger_protocol_violated'), ('40001', 'serialization_failure'), ('42501', 'insufficient_privilege'),
+  ('42602', 'invalid_name'), ('42704', 'undefined_object'), ('42710', 'duplicate_object'),
+  ('53400', 'configuration_limit_exceeded'), ('54000', 'program_limit_exceeded'),
+  ('55000', 'object_not_in_prerequisite_state'), ('55006', 'object_in_use'), ('55P03', 'lock_not_available'),
+  ('58P01', 'undefined_file'), ('HV000', 'fdw_error'), ('HV002', 'fdw_dynamic_parameter_value_needed'),
+  ('HV005', 'fdw_column_name_not_found'), ('HV004', 'fdw_invalid_data_type'), ('HV007', 'fdw_invalid_column_name'),
+  ('HV00D', 'fdw_invalid_option_name'), ('HV00L', 'fdw_unable_to_create_execution'),
+  ('HV00N', 'fdw_unable_to_establish_connection'), ('HV00R', 'fdw_table_not_found'),
+  ('HV024', 'fdw_invalid_attribute_value'), ('P0002', 'no_data_found')
+), named AS (
+  SELECT DISTINCT m[1] AS state, '`' || (regexp_match(e.text, '`([^`(]+)'))[1] || '`' AS name
+    FROM entry e, regexp_matches(e.text, '\m((?:0A|22|23|25|28|39|40|42|53|54|55|57|58|HV|P0)[0-9A-Z]{3})\M', 'g') m)
+SELECT format('| %s | %s | %s |', n.state, coalesce(c.name, 'UNDOCUMENTED'), string_agg(n.name, ', ' ORDER BY n.name COLLATE "C"))
+  FROM named n LEFT JOIN condition c USING (state) GROUP BY n.state, c.name ORDER BY n.state COLLATE "C";

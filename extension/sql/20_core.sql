@@ -1,6 +1,7 @@
 CREATE FUNCTION version() RETURNS text
   LANGUAGE c STABLE PARALLEL SAFE AS 'MODULE_PATHNAME', 'iu_version';
-COMMENT ON FUNCTION version() IS
+-- qualified: pg_catalog has one of the same name, which would be found first
+COMMENT ON FUNCTION iu_core.version() IS
   'The version of the loaded library, e.g. 0.1.0. Raises nothing. (design: Extension)';
 
 CREATE FUNCTION is_preloaded() RETURNS boolean
@@ -21,7 +22,7 @@ CREATE VIEW worker_status AS
   SELECT database, role, number, pid, state, since, last_tick, next_wakeup, counters, last_error
     FROM worker_status();
 COMMENT ON VIEW worker_status IS
-  'One row per worker process: database, role (launcher, watchdog, sender), number of the sender, pid (NULL: no process), state, since when, last pass, next planned wake-up (NULL: sleeps until woken), counters, last error. States: starting, running, failing, stopped, role missing, role is superuser, role cannot log in, database missing, extension absent, nothing migrated, not preloaded, standby. (design: Processes)';
+  'One row per worker process: database, role (launcher, watchdog, sender), number of the sender, pid (NULL: no process), state, since when, last pass, next planned wake-up (NULL: sleeps until woken), counters since the launcher began to serve the database (launcher: passes, started; watchdog: passes, closed, blocked, errors; sender: passes, claimed, sent, failed, errors), last error. States: starting, running, failing (it goes on trying), stopped (its process ended; the launcher starts another), role missing, role is superuser, role cannot log in, database missing, extension absent, nothing migrated, not preloaded, standby. (design: Processes)';
 
 CREATE FUNCTION wake() RETURNS void
   LANGUAGE c VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'iu_wake';

@@ -2,7 +2,7 @@
 REVOKE ALL ON ALL FUNCTIONS IN SCHEMA iu_core FROM PUBLIC;
 GRANT USAGE ON SCHEMA iu_core
   TO iu_core_owner, iu_core_reader, iu_core_writer, iu_core_operator, iu_core_admin, iu_core_worker;
-GRANT EXECUTE ON FUNCTION version(), is_preloaded(), gate_is_open(text), system_identifier(), database_oid()
+GRANT EXECUTE ON FUNCTION iu_core.version(), is_preloaded(), gate_is_open(text), system_identifier(), database_oid()
   TO iu_core_owner, iu_core_reader, iu_core_writer, iu_core_worker;
 GRANT EXECUTE ON FUNCTION worker_status() TO iu_core_owner, iu_core_reader;
 GRANT SELECT ON worker_status TO iu_core_owner, iu_core_reader;

@@ -1,6 +1,6 @@
 -- 003: the bounded toggle of seed 0, inside one transaction, and where it ends.
 \ir setup.psql
-SELECT plan(32);
+SELECT plan(37);
 CREATE FUNCTION pg_temp.refresh_is_open() RETURNS boolean LANGUAGE sql AS $function$
   SELECT iu_core.gate_is_open('iu_core.three_axis_auto_refresh_enabled')
 $function$;
@@ -108,6 +108,24 @@ SELECT is(iu_core.gate_is_open('test.new_gate'), false, 'true without an opening
 INSERT INTO iu_gate_transition (gate_key, action, prev_value, new_value, approval_id, ttl_seconds, actor)
   VALUES ('test.new_gate', 'open', 'true', 'true', gen_random_uuid(), 60, 'me');
 SELECT is(iu_core.gate_is_open('test.new_gate'), true, 'an opening in the ledger counts at once');
+
+-- A close beside the protocol ends the opening for good: the ledger has it.
+CREATE FUNCTION pg_temp.last_change(p_gate text) RETURNS text LANGUAGE sql AS $$
+  SELECT concat_ws(' | ', action, prev_value, new_value, reason) FROM iu_gate_transition
+   WHERE gate_key = p_gate ORDER BY transition_seq DESC LIMIT 1
+$$;
+SELECT fn_iu_gate_open('iu_core.operator_runtime_enabled', gen_random_uuid(), 'me', 'beside', 60) ->> 'status' AS opened \gset
+UPDATE dot_config SET value = 'true' WHERE key = 'iu_core.operator_runtime_enabled';
+SELECT is(pg_temp.last_change('iu_core.operator_runtime_enabled'), 'open | false | true | beside', 'a touch ends no opening');
+UPDATE dot_config SET value = 'false' WHERE key = 'iu_core.operator_runtime_enabled';
+SELECT is(pg_temp.last_change('iu_core.operator_runtime_enabled'), 'close | true | false | update beside the protocol',
+  'an UPDATE to false is a close in the ledger');
+SELECT is((fn_iu_gate_open('iu_core.operator_runtime_enabled', gen_random_uuid(), 'me', 'again', 60) ->> 'status'), 'opened', 'and it can be opened anew');
+DELETE FROM dot_config WHERE key = 'iu_core.operator_runtime_enabled';
+SELECT is(pg_temp.last_change('iu_core.operator_runtime_enabled'), 'close | true | false | delete beside the protocol',
+  'so is a DELETE of the row');
+INSERT INTO dot_config (key, value) VALUES ('iu_core.operator_runtime_enabled', 'true');
+SELECT is(iu_core.gate_is_open('iu_core.operator_runtime_enabled'), true, 'true again counts only as the toggle of this transaction');
 
 -- The per-gate functions are the check itself: inlined, no function in between.
 CREATE FUNCTION pg_temp.plan_of(p_sql text) RETURNS text LANGUAGE plpgsql AS $function$

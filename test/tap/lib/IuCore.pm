@@ -83,15 +83,12 @@ sub settings_text
 sub reload
 {
 	my ($class, $node, %settings) = @_;
+	my $before = $node->safe_psql('postgres', 'SELECT pg_conf_load_time()');
 
 	$node->append_conf('postgresql.conf', settings_text(%settings));
 	$node->reload;
-	foreach my $setting (keys %settings)
-	{
-		(my $value = $settings{$setting}) =~ s/'/''/g;
-		$node->poll_query_until('postgres', "SELECT current_setting('$setting') = '$value'")
-		  or die "setting $setting was not reloaded";
-	}
+	$node->poll_query_until('postgres', "SELECT pg_conf_load_time() > '$before'")
+	  or die 'settings were not reloaded';
 }
 
 # The extension with all its migrations in a database, and its watchdog at work

@@ -64,7 +64,7 @@ sub crash
 	if ($who eq 'postmaster') { $node->kill9 }
 	else { kill(9, IuCore->wait_for_worker($node, $who)) }
 	eval { IPC::Run::finish($writer->{run}) };
-	like($writer->{err}, qr/server closed the connection|terminating connection/, "$who killed: a session at work is cut off");
+	like($writer->{err}, qr/connection to server was lost/, "$who killed: a session at work is cut off");
 	push @committed, $writer->{out} =~ /^([-0-9a-f]{36})$/mg;
 	eval { $uncommitted->{run}->finish };
 	start_again() if $who eq 'postmaster';
