@@ -267,6 +267,7 @@ BEGIN
     jsonb_build_object('valid_from', p_valid_from, 'valid_until', p_valid_until, 'made_here', p_secret IS NULL));
   INSERT INTO public.iu_route_secret (secret_ref, secret, valid_from, valid_until, created_by)
     VALUES (p_secret_ref, v_secret, p_valid_from, p_valid_until, p_actor);
+  PERFORM iu_core.wake();	-- a route may have been held for want of it
   RETURN jsonb_strip_nulls(jsonb_build_object('status', 'added', 'secret_ref', p_secret_ref,
     'secret', CASE WHEN p_secret IS NULL THEN v_secret END));
 END
