@@ -140,6 +140,15 @@ is(ids(@taken, @over), ids(@part[1, 2]), 'and nothing of it is lost');
 record($two, [ @taken, @over ], 'sent');
 is(sql('SELECT count(*) FROM iu_route_lease') + sql('SELECT count(*) FROM iu_route_retry'), 0, 'nothing is left over');
 
+# an old lease among young ones
+emit(1);
+my @old = claim($two, 1);
+emit(3);
+record($one, [ claim($one, 1) ], 'sent') for 1 .. 3;
+sql('UPDATE iu_route_lease SET expires_at = clock_timestamp()');
+is(ids(my @late_old = claim($one, 10)), ids(@old), 'a lease that many younger ones overtook is found when it expires');
+record($one, \@late_old, 'sent');
+
 # ---- late commits
 sql("BEGIN; SELECT fn_iu_emit_event('version_applied', 'late/' || n, gen_random_uuid(), 'tester') FROM generate_series(1, 2) n; PREPARE TRANSACTION 'late'");
 my @others;
