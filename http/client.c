@@ -310,7 +310,6 @@ iu_http_submit(IuHttpPool *pool, const IuHttpRequest *request)
 
 	dlist_push_tail(&pool->queued, &transfer->node);
 	pool->pending++;
-	start_queued(pool);
 }
 
 /* Moves what curl is through with to the done list. Raises nothing. */

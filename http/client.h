@@ -72,8 +72,8 @@ typedef struct IuHttpPool IuHttpPool;
 extern IuHttpPool *iu_http_pool_create(MemoryContext context, int max_in_flight);
 
 /*
- * Takes a copy of everything in the request. Requests over max_in_flight
- * wait in line. A refusal by egress is an answer, not an error; an unknown
+ * Takes a copy of everything in the request, which starts with the next wait.
+ * Requests over max_in_flight wait in line. A refusal by egress is an answer, not an error; an unknown
  * method or a malformed header is an error (22023) that quotes no value.
  */
 extern void iu_http_submit(IuHttpPool *pool, const IuHttpRequest *request);
