@@ -167,6 +167,12 @@ CREATE TABLE public.event_outbox (
   CONSTRAINT event_outbox_payload_object_chk CHECK (jsonb_typeof(safe_payload) = 'object'),
   CONSTRAINT event_outbox_payload_denylist_chk CHECK (NOT safe_payload ?| ARRAY
     ['body', 'content', 'raw', 'vector', 'embedding', 'secret', 'token', 'password', 'ssn', 'personal_data']),
+  CONSTRAINT event_outbox_occurred_chk CHECK (occurred_at >= '0001-01-01 00:00:00+00' AND occurred_at < '9999-12-31 00:00:00+00'),
+  CONSTRAINT event_outbox_payload_size_chk CHECK (
+    CASE WHEN pg_column_size(safe_payload) > 1048576 THEN false ELSE octet_length(safe_payload::text) <= 262144 END),
+  CONSTRAINT event_outbox_text_size_chk CHECK (octet_length(event_subject_table) + octet_length(event_subject_ref)
+    + octet_length(source_system) + coalesce(octet_length(canonical_address), 0) + coalesce(octet_length(actor_ref), 0)
+    + coalesce(octet_length(correlation_id), 0) <= 16384),
   CONSTRAINT event_outbox_idempotency_key_chk CHECK (btrim(idempotency_key) <> '' AND length(idempotency_key) <= 200)
 );
 COMMENT ON TABLE public.event_outbox IS
@@ -183,7 +189,7 @@ COMMENT ON COLUMN public.event_outbox.canonical_address IS 'Its address, where i
 COMMENT ON COLUMN public.event_outbox.actor_ref IS 'Who did it, as told by the emitter';
 COMMENT ON COLUMN public.event_outbox.source_system IS 'Which program emitted it';
 COMMENT ON COLUMN public.event_outbox.correlation_id IS 'Ties together the events of one action';
-COMMENT ON COLUMN public.event_outbox.occurred_at IS 'When it happened; start of the transaction unless told otherwise';
+COMMENT ON COLUMN public.event_outbox.occurred_at IS 'When it happened, years 1 to 9999; start of the transaction unless told otherwise';
 COMMENT ON COLUMN public.event_outbox.created_at IS 'Start of the transaction that emitted it';
 COMMENT ON COLUMN public.event_outbox.idempotency_key IS 'At most one event of a key, 1 to 200 characters; NULL: no limit';
 COMMENT ON COLUMN public.event_outbox.event_seq IS
@@ -191,7 +197,7 @@ COMMENT ON COLUMN public.event_outbox.event_seq IS
 COMMENT ON COLUMN public.event_outbox.emitted_xid IS
   'The transaction that emitted the event: deliveries follow commits by it. Means something only in the database where it was written.';
 COMMENT ON COLUMN public.event_outbox.safe_payload IS
-  'Metadata only: an object without the top-level keys body, content, raw, vector, embedding, secret, token, password, ssn, personal_data.';
+  'Metadata only: an object without the top-level keys body, content, raw, vector, embedding, secret, token, password, ssn, personal_data, at most 256 kB as text: what is waiting must fit a sender''s memory.';
 COMMENT ON COLUMN public.event_outbox.payload_classification IS
   'safe_metadata or restricted. A restricted event never leaves the server by HTTP.';
 
@@ -273,7 +279,7 @@ BEGIN
 END
 $function$;
 COMMENT ON FUNCTION public.fn_iu_emit_event(text, text, uuid, text, jsonb, text, text) IS
-  'Writes one event of domain iu about a unit, in the caller''s transaction, and returns its id. NULL, without an error, while the master switch is off and for an unknown or inactive type. A second call with an idempotency key returns the id of the first (NULL if the key belongs to another type). SQLSTATE 23502: no subject; 23514: a payload that is not an object or has a forbidden key, an empty key. (seed 4 A3; facts-events 1.4)';
+  'Writes one event of domain iu about a unit, in the caller''s transaction, and returns its id. NULL, without an error, while the master switch is off and for an unknown or inactive type. A second call with an idempotency key returns the id of the first (NULL if the key belongs to another type). SQLSTATE 23502: no subject; 23514: a payload that is not an object, has a forbidden key or more than 256 kB, texts of more than 16 kB together, an empty key. (seed 4 A3; facts-events 1.4)';
 
 -- Privileges, registration, post-check ---------------------------------------
 

@@ -92,7 +92,7 @@ RETURN CASE
     THEN 'the retry policy has other keys than max_attempts, base_s, max_s, jitter'
   WHEN EXISTS (SELECT FROM jsonb_each(p_policy) AS k (name, value) WHERE jsonb_typeof(k.value) <> 'number')
     THEN 'a value of the retry policy is not a number'
-  WHEN (p_policy ->> 'max_attempts')::numeric NOT BETWEEN 1 AND 100 OR (p_policy ->> 'max_attempts')::numeric % 1 <> 0
+  WHEN p_policy ->> 'max_attempts' !~ '^[0-9]{1,3}$' OR (p_policy ->> 'max_attempts')::integer NOT BETWEEN 1 AND 100
     THEN 'max_attempts is not a whole number from 1 to 100'
   WHEN (p_policy ->> 'base_s')::numeric NOT BETWEEN 0.001 AND 3600 THEN 'base_s is not from 0.001 to 3600 seconds'
   WHEN (p_policy ->> 'max_s')::numeric NOT BETWEEN (p_policy ->> 'base_s')::numeric AND 86400
@@ -260,13 +260,15 @@ BEGIN
       USING ERRCODE = 'check_violation';
   ELSIF p_valid_from IS NULL OR p_valid_until IS NULL OR p_valid_from >= p_valid_until THEN
     RAISE EXCEPTION 'a secret is valid from a time until a later one' USING ERRCODE = 'check_violation';
-  ELSIF EXISTS (SELECT FROM public.iu_route_secret s WHERE s.secret_ref = p_secret_ref AND s.secret = v_secret) THEN
-    RAISE EXCEPTION 'this secret is registered under "%" already', p_secret_ref USING ERRCODE = 'unique_violation';
   END IF;
   PERFORM public.fn_iu_route_log('dot_iu_route_secret_add', p_secret_ref, p_actor, p_reason,
     jsonb_build_object('valid_from', p_valid_from, 'valid_until', p_valid_until, 'made_here', p_secret IS NULL));
   INSERT INTO public.iu_route_secret (secret_ref, secret, valid_from, valid_until, created_by)
-    VALUES (p_secret_ref, v_secret, p_valid_from, p_valid_until, p_actor);
+    VALUES (p_secret_ref, v_secret, p_valid_from, p_valid_until, p_actor)
+    ON CONFLICT (secret_ref, secret) DO NOTHING;
+  IF NOT FOUND THEN
+    RAISE EXCEPTION 'this secret is registered under "%" already', p_secret_ref USING ERRCODE = 'unique_violation';
+  END IF;
   PERFORM iu_core.wake();	-- a route may have been held for want of it
   RETURN jsonb_strip_nulls(jsonb_build_object('status', 'added', 'secret_ref', p_secret_ref,
     'secret', CASE WHEN p_secret IS NULL THEN v_secret END));
@@ -281,18 +283,29 @@ CREATE FUNCTION public.fn_iu_route_secret_end(p_secret_ref text, p_older_than ti
   SET search_path = pg_catalog, public, pg_temp
 AS $function$
 DECLARE
-  v_ended integer;
+  v_ended  integer;
+  v_routes text;
 BEGIN
   UPDATE public.iu_route_secret SET valid_until = greatest(now(), valid_from + interval '1 microsecond')
    WHERE secret_ref = p_secret_ref AND valid_from < p_older_than AND valid_until > now();
   GET DIAGNOSTICS v_ended = ROW_COUNT;
+  SELECT string_agg(format('"%s"', r.route_code), ', ' ORDER BY r.route_code) INTO v_routes
+    FROM public.iu_outbound_route r
+   WHERE v_ended > 0 AND r.secret_ref = p_secret_ref AND r.enabled AND NOT r.dry_run
+     AND NOT EXISTS (SELECT FROM public.iu_route_secret s
+                      WHERE s.secret_ref = p_secret_ref AND s.valid_from <= clock_timestamp() AND s.valid_until > clock_timestamp());
+  IF v_routes IS NOT NULL THEN
+    RAISE EXCEPTION 'this would leave route % without a valid signing secret', v_routes
+      USING ERRCODE = 'object_in_use', DETAIL = 'A route without one is held.',
+            HINT = format('Add another first with fn_iu_route_secret_add(%L, actor, reason), or stop the route with fn_iu_route_pause.', p_secret_ref);
+  END IF;
   PERFORM public.fn_iu_route_log('dot_iu_route_secret_end', p_secret_ref, p_actor, p_reason,
     jsonb_build_object('older_than', p_older_than, 'ended', v_ended));
   RETURN v_ended;
 END
 $function$;
 COMMENT ON FUNCTION public.fn_iu_route_secret_end(text, timestamptz, text, text) IS
-  'Ends, now, the secrets of a reference that were valid before p_older_than; returns how many. A route without a valid secret is held. SQLSTATE 23514 without actor or reason. (design: Egress)';
+  'Ends, now, the secrets of a reference that were valid before p_older_than; returns how many. SQLSTATE 55006 where a live route would be left without a valid secret: add the new one first, in the same transaction if need be; 23514 without actor or reason. (design: Egress)';
 
 -- One call each: add, allow, disallow, pause, resume, retire (arm is in 006) ---
 

@@ -43,6 +43,7 @@ SELECT pg_temp.refuses(pg_temp.add(c, u, m), e, p, n) FROM (VALUES
   ('r2', 'https://hooks.example/', ', p_timeout_ms => 99', '23514', 'timeout_chk', 'a timeout of 0.1 s or more'),
   ('r2', 'https://hooks.example/', ', p_max_in_flight => 0', '23514', 'in_flight_chk', 'at least one in flight'),
   ('r2', 'https://hooks.example/', ', p_retry_policy => ''{"max_attempts": 0}''', '23514', 'max_attempts', 'at least one attempt'),
+  ('r2', 'https://hooks.example/', ', p_retry_policy => ''{"max_attempts": 8.0}''', '23514', 'whole number', 'whole ones, in digits'),
   ('r2', 'https://hooks.example/', ', p_retry_policy => ''{"max_attempts": "8"}''', '23514', 'not a number', 'in numbers'),
   ('r2', 'https://hooks.example/', ', p_retry_policy => ''{"base_s": 10, "max_s": 5}''', '23514', 'max_s', 'in order'),
   ('r2', 'https://hooks.example/', ', p_retry_policy => ''{"retries": 3}''', '23514', 'other keys', 'without a slip'),
@@ -108,6 +109,16 @@ SELECT pg_temp.refuses(format('SELECT fn_iu_route_secret_add(%L, ''a'', ''r'', %
   (NULL, 'whsec_MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIz', '23514', 'reference', 'secret: under a reference')) AS t (ref, secret, e, p, n);
 SELECT is(fn_iu_route_secret_end('s', 'infinity', 'ann', 'x'), 2, 'secrets are ended');
 SELECT is((SELECT count(*) FROM iu_route_secret WHERE secret_ref = 's' AND valid_until > clock_timestamp()), 0::bigint, 'now');
+SELECT fn_iu_route_add('live', 'version_applied', 'https://hooks.example/', 'ann', 'x');
+SELECT is(fn_iu_route_secret_end('live', 'infinity', 'ann', 'x'), 1, 'the last secret of a route that is not live');
+SELECT fn_iu_route_secret_add('live', 'ann', 'x', NULL, now() - interval '1 h'), fn_iu_route_allow('live', 'ann', 'x');
+UPDATE iu_outbound_route SET enabled = true, dry_run = false WHERE route_code = 'live';
+SELECT pg_temp.refuses($$SELECT fn_iu_route_secret_end('live', 'infinity', 'ann', 'x')$$, '55006', 'leave route "live" without', 'not of one that is');
+SELECT fn_iu_route_secret_add('live', 'ann', 'x', NULL, clock_timestamp() + interval '1 h');
+SELECT pg_temp.refuses($$SELECT fn_iu_route_secret_end('live', now(), 'ann', 'x')$$, '55006', 'leave route "live" without', 'a later secret does not make up for it');
+SELECT fn_iu_route_secret_add('live', 'ann', 'x');
+SELECT is(fn_iu_route_secret_end('live', now(), 'ann', 'x'), 1, 'one that is valid does, added in the same transaction');
+SELECT is(fn_iu_route_secret_end('live', now(), 'ann', 'x'), 0, 'nothing to end is nothing to refuse');
 
 SELECT * FROM finish();
 ROLLBACK;
