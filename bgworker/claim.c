@@ -10,21 +10,20 @@
 #include "bgworker/delivery.h"
 #include "catalog/pg_type.h"
 #include "core/compat.h"
-#include "mb/pg_wchar.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/memutils.h"
 #include "utils/timestamp.h"
 
 static IuCall claim = {"fn_iu_delivery_claim", 2, {TEXTOID, INT4OID}};
-static IuCall refusal = {"fn_iu_delivery_refusal", 1, {TEXTOID}};
+static IuCall check = {"fn_iu_delivery_check", 2, {INT8OID, INT4OID}};
 static IuCall next_due = {"fn_iu_delivery_next_due"};
 
 /* Where the results cannot be recorded, nothing is claimed. */
 IuWorkerState
 iu_claim_readiness(void)
 {
-	const IuCall *const calls[] = {&claim, &refusal, &next_due, &iu_record_call};
+	const IuCall *const calls[] = {&claim, &check, &next_due, &iu_record_call};
 
 	return iu_worker_readiness(calls, lengthof(calls));
 }
@@ -71,20 +70,6 @@ read_secrets(IuDelivery *delivery, uint64 row)
 				MemoryContextStrdup(delivery->context, TextDatumGetCString(elements[i]));
 }
 
-/* JSON on the wire is UTF-8, whatever the database's encoding is. */
-static void
-read_body(IuDelivery *delivery, uint64 row)
-{
-	char	   *body = iu_worker_column(delivery->context, row, "body");
-	char	   *converted;
-
-	if (body == NULL)
-		body = MemoryContextStrdup(delivery->context, "");
-	converted = pg_server_to_any(body, strlen(body), PG_UTF8);
-	delivery->body = converted == body ? body : MemoryContextStrdup(delivery->context, converted);
-	delivery->body_length = strlen(delivery->body);
-}
-
 static IuLease *
 find_lease(IuBatch *batch, int64 id, int generation)
 {
@@ -123,7 +108,7 @@ read_delivery(IuBatch *batch, uint64 row)
 	delivery->target_url = iu_worker_column(context, row, "target_url");
 	delivery->timeout_ms = integer_column(context, row, "timeout_ms");
 	delivery->retry_after = -1;
-	read_body(delivery, row);
+	delivery->body = iu_worker_column(context, row, "body");
 	read_secrets(delivery, row);
 
 	caller = MemoryContextSwitchTo(context);
@@ -173,15 +158,18 @@ iu_claim(MemoryContext parent, const char *sender, int max, int *claimed, Timest
 	return batch;
 }
 
-/* Sets what refuses the delivery now, or NULL. */
+/* Sets what refuses the deliveries of the lease now, or NULL. */
 void
-iu_claim_check(IuDelivery *delivery)
+iu_claim_check(MemoryContext context, IuLease *lease)
 {
-	Datum		argument = CStringGetTextDatum(delivery->route_code);
+	Datum		arguments[2];
 	char	   *value = NULL;
 
-	iu_worker_call(&refusal, &argument);
+	arguments[0] = Int64GetDatum(lease->id);
+	arguments[1] = Int32GetDatum(lease->generation);
+	iu_worker_call(&check, arguments);
 	if (SPI_processed > 0)
 		value = SPI_getvalue(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1);
-	delivery->refusal = value == NULL ? NULL : MemoryContextStrdup(delivery->context, value);
+	lease->refusal = value == NULL ? NULL : MemoryContextStrdup(context, value);
+	lease->checked = true;
 }

@@ -2,8 +2,8 @@
  *
  * delivery.h
  *	  What a sender has claimed: batches, their leases and deliveries, in its
- *	  own memory. claim.c fills it, parcel.c makes requests of it, record.c
- *	  writes it down; sender.c decides when.
+ *	  own memory. claim.c fills it, parcel.c makes requests of it, outcome.c
+ *	  notes what became of them, record.c writes it down; sender.c decides when.
  *
  *-------------------------------------------------------------------------
  */
@@ -32,7 +32,9 @@ typedef struct IuLease
 	List	   *finished;		/* with outcome, not recorded yet */
 	TimestampTz finished_since;
 	IuBackoff	backoff;		/* of its recording */
-	bool		lost;			/* another sender has taken it over */
+	bool		lost;			/* another sender has taken it over, or may */
+	bool		checked;		/* in this turn, with this result */
+	char	   *refusal;		/* why its deliveries may not go; NULL: they may */
 } IuLease;
 
 typedef struct IuDelivery
@@ -48,13 +50,10 @@ typedef struct IuDelivery
 	char	   *webhook_id;
 	char	   *target_kind;
 	char	   *target_url;
-	char	   *body;			/* UTF-8 */
-	size_t		body_length;
+	char	   *body;			/* in the server's encoding */
 	const char **secrets;
 	int			secret_count;
 	int			timeout_ms;
-
-	char	   *refusal;		/* why it may not go; NULL: it may */
 
 	/* The attempt. */
 	const char *outcome;		/* sent, failed, held; NULL: none yet */
@@ -71,14 +70,19 @@ typedef struct IuDelivery
 extern IuWorkerState iu_claim_readiness(void);
 extern IuBatch *iu_claim(MemoryContext parent, const char *sender, int max, int *claimed,
 						 TimestampTz *next_due);
-extern void iu_claim_check(IuDelivery *delivery);
+extern void iu_claim_check(MemoryContext context, IuLease *lease);
 
 /* share.c: a list of deliveries, in the current memory context */
 #define IU_IN_FLIGHT_MAX 64
 extern List *iu_choose_next(dlist_head *waiting, dlist_head *in_flight, int in_flight_count);
 
 /* parcel.c; outside of transactions */
-extern const char *iu_parcel_submit(IuHttpPool *pool, IuDelivery *delivery, const char **detail);
+extern const char *iu_parcel_submit(IuHttpPool *pool, IuDelivery *delivery, bool *held,
+									const char **detail);
+
+/* outcome.c; the second also where there is nothing to inherit */
+extern void iu_finish(IuDelivery *delivery, const char *outcome, const char *code, const char *detail);
+extern void iu_inherit_outcomes(dlist_head *batches, IuLease *lease);
 
 /* record.c */
 extern IuCall iu_record_call;

@@ -3,8 +3,9 @@
  * parcel.c
  *	  A delivery as an HTTP request: Standard Webhooks headers, signature.
  *
- * Whatever is wrong with one delivery (a secret that cannot be used, a target
- * that is none) is that delivery's failure and nobody else's.
+ * Whatever is wrong with one delivery (a secret that cannot be used, a body
+ * that is not UTF-8) is that delivery's failure and nobody else's. What an
+ * administrator has to mend first holds it.
  *
  *-------------------------------------------------------------------------
  */
@@ -16,12 +17,15 @@
 #include "bgworker/delivery.h"
 #include "core/compat.h"
 #include "http/signature.h"
+#include "mb/pg_wchar.h"
 #include "utils/memutils.h"
 
 typedef struct Parcel
 {
 	IuHttpPool *pool;
 	IuDelivery *delivery;
+	char	   *body;			/* UTF-8 */
+	size_t		body_length;
 	const char *headers[6];
 	int			header_count;
 } Parcel;
@@ -32,31 +36,45 @@ add_header(Parcel *parcel, const char *name, const char *value)
 	parcel->headers[parcel->header_count++] = psprintf("%s: %s", name, value);
 }
 
+/* JSON on the wire is UTF-8, whatever the database's encoding is. */
+static void
+body_step(void *argument)
+{
+	Parcel	   *parcel = argument;
+	MemoryContext caller = CurrentMemoryContext;
+	char	   *body = parcel->delivery->body;
+
+	if (body == NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
+				 errmsg("the delivery has no body")));
+	if (GetDatabaseEncoding() != PG_UTF8)
+	{
+		/* The conversion is looked up in a catalog. */
+		StartTransactionCommand();
+		body = MemoryContextStrdup(caller, pg_server_to_any(body, strlen(body), PG_UTF8));
+		CommitTransactionCommand();
+		MemoryContextSwitchTo(caller);
+	}
+	parcel->body = body;
+	parcel->body_length = strlen(body);
+}
+
 static void
 sign_step(void *argument)
 {
 	Parcel	   *parcel = argument;
 	IuDelivery *delivery = parcel->delivery;
-	MemoryContext caller = CurrentMemoryContext;
 	int64		now = time(NULL);
-	char	   *signature = NULL;
+	char	   *signature;
 
-	/* The server's HMAC wants a resource owner, which a transaction brings. */
-	if (delivery->secret_count > 0)
-	{
-		StartTransactionCommand();
-		signature = iu_webhook_signature(delivery->webhook_id, now, delivery->body, delivery->body_length,
-										 delivery->secrets, delivery->secret_count);
-		signature = MemoryContextStrdup(caller, signature);
-		CommitTransactionCommand();
-		MemoryContextSwitchTo(caller);
-	}
+	signature = iu_webhook_signature(delivery->webhook_id, now, parcel->body, parcel->body_length,
+									 delivery->secrets, delivery->secret_count);
 	add_header(parcel, "Content-Type", "application/json");
 	add_header(parcel, "User-Agent", "iu_core/" IU_CORE_VERSION);
 	add_header(parcel, "webhook-id", delivery->webhook_id);
 	add_header(parcel, "webhook-timestamp", psprintf(INT64_FORMAT, now));
-	if (signature != NULL)
-		add_header(parcel, "webhook-signature", signature);
+	add_header(parcel, "webhook-signature", signature);
 }
 
 static void
@@ -68,25 +86,42 @@ submit_step(void *argument)
 
 	request.url = delivery->target_url;
 	request.headers = parcel->headers;
-	request.body = delivery->body;
-	request.body_length = delivery->body_length;
+	request.body = parcel->body;
+	request.body_length = parcel->body_length;
 	request.timeout_ms = delivery->timeout_ms;
 	request.owner = delivery;
 	iu_http_submit(parcel->pool, &request);
 }
 
-/* NULL, or the code of what is wrong with it, and the detail for people. */
+/*
+ * NULL, or the code of what is wrong with it, the detail for people, and
+ * whether it is held rather than failed. Nothing goes out unsigned.
+ */
 const char *
-iu_parcel_submit(IuHttpPool *pool, IuDelivery *delivery, const char **detail)
+iu_parcel_submit(IuHttpPool *pool, IuDelivery *delivery, bool *held, const char **detail)
 {
 	Parcel		parcel = {pool, delivery};
 	ErrorData  *error;
 
+	*held = true;
 	if (delivery->target_kind == NULL || strcmp(delivery->target_kind, "external_endpoint") != 0 ||
 		delivery->target_url == NULL)
 	{
 		*detail = "the sender knows external_endpoint with a URL only";
-		return "target_not_supported";
+		return "target_kind_not_supported";
+	}
+	if (delivery->secret_count == 0)
+	{
+		*detail = "no signing secret was valid when the delivery was claimed";
+		return "secret_missing";
+	}
+
+	*held = false;
+	error = iu_worker_try(body_step, &parcel);
+	if (error != NULL)
+	{
+		*detail = error->message;
+		return "body_not_sendable";
 	}
 	error = iu_worker_try(sign_step, &parcel);
 	if (error != NULL)

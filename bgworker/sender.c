@@ -112,6 +112,7 @@ take_batch(IuBatch *batch)
 
 		foreach(cell, lease->deliveries)
 			dlist_push_tail(&waiting, &((IuDelivery *) lfirst(cell))->node);
+		iu_inherit_outcomes(&batches, lease);
 	}
 }
 
@@ -152,53 +153,46 @@ claim_more(void)
 
 /* ---------- send ---------- */
 
-/* Takes it from where it waits or flies and gives it its outcome. */
-static void
-finish(IuDelivery *delivery, const char *outcome, const char *code, const char *detail)
-{
-	IuLease    *lease = delivery->lease;
-	MemoryContext caller = MemoryContextSwitchTo(delivery->context);
-
-	delivery->outcome = outcome;
-	delivery->failure_code = code;
-	if (detail != NULL)
-		delivery->failure_detail = iu_clean_text(delivery->context, detail, strlen(detail));
-	dlist_delete(&delivery->node);
-	lease->unfinished--;
-	if (lease->finished == NIL)
-		lease->finished_since = GetCurrentTimestamp();
-	lease->finished = lappend(lease->finished, delivery);
-	MemoryContextSwitchTo(caller);
-}
-
+/* Once for each lease among them. */
 static void
 check_step(void *argument)
 {
 	List	   *chosen = argument;
 	ListCell   *cell;
 
+	foreach(cell, chosen)
+		((IuDelivery *) lfirst(cell))->lease->checked = false;
 	iu_worker_begin_transaction("checking whether deliveries may be sent");
 	foreach(cell, chosen)
-		iu_claim_check(lfirst(cell));
+	{
+		IuDelivery *delivery = lfirst(cell);
+
+		if (!delivery->lease->checked && !delivery->lease->lost)
+			iu_claim_check(delivery->context, delivery->lease);
+	}
 	iu_worker_commit();
 }
 
 static void
 send_delivery(IuDelivery *delivery)
 {
+	IuLease    *lease = delivery->lease;
 	const char *code;
 	const char *detail = NULL;
+	bool		held;
 
-	if (delivery->refusal != NULL || delivery->lease->lost)
+	if (lease->refusal != NULL && strcmp(lease->refusal, "lease_lost") == 0)
+		lease->lost = true;
+	if (lease->refusal != NULL || lease->lost)
 	{
-		finish(delivery, "held", delivery->refusal, NULL);
+		iu_finish(delivery, "held", lease->refusal, NULL);
 		return;
 	}
 	delivery->started_at = GetCurrentTimestamp();
-	code = iu_parcel_submit(pool, delivery, &detail);
+	code = iu_parcel_submit(pool, delivery, &held, &detail);
 	if (code != NULL)
 	{
-		finish(delivery, "failed", code, detail);
+		iu_finish(delivery, held ? "held" : "failed", code, detail);
 		return;
 	}
 	dlist_delete(&delivery->node);
@@ -242,6 +236,13 @@ send_more(void)
 
 /* ---------- answers ---------- */
 
+/* What an administrator has to allow holds a delivery and costs it no attempt. */
+static bool
+is_configuration(IuHttpOutcome outcome)
+{
+	return outcome == IU_HTTP_ORIGIN_REFUSED || outcome == IU_HTTP_ADDRESS_REFUSED;
+}
+
 static void
 take_answer(const IuHttpAnswer *answer)
 {
@@ -256,16 +257,16 @@ take_answer(const IuHttpAnswer *answer)
 	in_flight_count--;
 
 	if (answer->outcome == IU_HTTP_ANSWERED && answer->status >= 200 && answer->status <= 299)
-		finish(delivery, "sent", NULL, NULL);
+		iu_finish(delivery, "sent", NULL, NULL);
 	else if (answer->outcome == IU_HTTP_ANSWERED)
 	{
 		char		code[32];
 
 		snprintf(code, sizeof(code), "http_%d", answer->status);
-		finish(delivery, "failed", MemoryContextStrdup(context, code), NULL);
+		iu_finish(delivery, "failed", MemoryContextStrdup(context, code), NULL);
 	}
 	else
-		finish(delivery, answer->outcome == IU_HTTP_ORIGIN_REFUSED ? "held" : "failed",
+		iu_finish(delivery, is_configuration(answer->outcome) ? "held" : "failed",
 			   iu_http_outcome_code(answer->outcome), answer->error);
 }
 
@@ -284,18 +285,21 @@ count_outcomes(const IuLease *lease)
 {
 	int			sent = 0;
 	int			failed = 0;
+	int			later = 0;		/* held, but not to be claimed again at once */
 	ListCell   *cell;
 
 	foreach(cell, lease->finished)
 	{
-		const char *outcome = ((IuDelivery *) lfirst(cell))->outcome;
+		IuDelivery *delivery = lfirst(cell);
 
-		sent += strcmp(outcome, "sent") == 0;
-		failed += strcmp(outcome, "failed") == 0;
+		sent += strcmp(delivery->outcome, "sent") == 0;
+		failed += strcmp(delivery->outcome, "failed") == 0;
+		later += strcmp(delivery->outcome, "held") == 0 && delivery->failure_code != NULL &&
+			strcmp(delivery->failure_code, iu_http_outcome_code(IU_HTTP_ADDRESS_REFUSED)) == 0;
 	}
 	iu_slot_count(iu_my_slot, COUNT_SENT, sent);
 	iu_slot_count(iu_my_slot, COUNT_FAILED, failed);
-	if (sent + failed > 0)
+	if (sent + failed + later > 0)
 		iu_backoff_clear(&held_backoff);
 	else
 		iu_backoff_grow(&held_backoff, FIRST_RETRY_MS, LAST_RETRY_MS);

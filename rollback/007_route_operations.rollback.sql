@@ -11,6 +11,7 @@ DROP FUNCTION public.fn_iu_route_confirm_position(text, text, text);
 DROP FUNCTION public.fn_iu_route_arm(text, text, text, timestamptz, interval);
 DROP FUNCTION public.fn_iu_route_restep(text, pg_snapshot);
 DROP FUNCTION public.fn_iu_route_owed(text, timestamptz, pg_snapshot);
+DROP FUNCTION public.fn_iu_route_address_refusal(text);
 DROP FUNCTION public.fn_iu_route_refusal(text);
 ALTER TABLE public.dot_iu_command_run DISABLE TRIGGER trg_dot_iu_command_run_append_only;
 DELETE FROM public.dot_iu_command_run WHERE command_name IN ('dot_iu_route_arm', 'dot_iu_route_confirm_position');

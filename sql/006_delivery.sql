@@ -12,6 +12,7 @@ SELECT iu_core.guard_absent('table', 'iu_route_position', 'iu_route_step', 'iu_r
 SELECT iu_core.guard_absent('view', 'v_iu_route_position', 'v_iu_route_attempt_summary', 'v_iu_route_dead_letter_open');
 SELECT iu_core.guard_absent('function', 'fn_iu_snapshot_now()', 'fn_iu_webhook_id(bigint,bigint,integer,uuid)',
   'fn_iu_delivery_body(public.event_outbox)', 'fn_iu_delivery_rule(integer,text)', 'fn_iu_delivery_refusal(text)',
+  'fn_iu_delivery_check(bigint,integer)',
   'fn_iu_delivery_lease_orphans(text,text,integer)', 'fn_iu_delivery_lease_retries(text,text,integer)',
   'fn_iu_delivery_lease_window(text,text,integer)', 'fn_iu_delivery_claim(text,integer)',
   'fn_iu_delivery_record(bigint,integer,jsonb)', 'fn_iu_delivery_next_due()');
@@ -166,6 +167,7 @@ CREATE TABLE public.iu_route_retry (
   attempt_no    integer     NOT NULL DEFAULT 1,
   due_at        timestamptz NOT NULL,
   reason        text        NOT NULL,
+  detail        text,
   created_at    timestamptz NOT NULL DEFAULT clock_timestamp(),
   PRIMARY KEY (route_code, event_id, replay_number)
 );
@@ -180,6 +182,7 @@ COMMENT ON COLUMN public.iu_route_retry.event_seq IS 'Its place in the outbox';
 COMMENT ON COLUMN public.iu_route_retry.due_at IS 'Not before this';
 COMMENT ON COLUMN public.iu_route_retry.created_at IS 'When it was put here';
 COMMENT ON COLUMN public.iu_route_retry.attempt_no IS 'The number that the next attempt will have.';
+COMMENT ON COLUMN public.iu_route_retry.detail IS 'What held it, in words, where the sender found that out; else NULL';
 COMMENT ON COLUMN public.iu_route_retry.reason IS 'Failure code of the last attempt, code of the refusal, or deliver, armed, confirmed.';
 
 CREATE TABLE public.iu_route_dead_letter (
@@ -263,7 +266,7 @@ RETURN CASE
   WHEN p_http_status IN (429, 503) THEN 'obey'
   ELSE 'retry' END;
 COMMENT ON FUNCTION public.fn_iu_delivery_rule(integer, text) IS
-  'What follows a failed attempt: retry after the backoff; obey the answer''s Retry-After (429, 503); disable the route and keep the delivery (410); give_up where another attempt cannot differ. (design: Events and delivery)';
+  'What follows a failed attempt: retry after the backoff; obey the answer''s Retry-After (429, 503) where that is later, a day at most; disable the route and keep the delivery (410); give_up where another attempt cannot differ. (design: Events and delivery)';
 
 -- Refusals, in seed 4's order --------------------------------------------------
 
@@ -289,7 +292,7 @@ BEGIN
     RETURN 'route_retired';
   ELSIF p_route_code <> ALL (public.fn_iu_delivery_live_routes()) THEN
     RETURN 'route_not_allowlisted';
-  ELSIF v_route.target_kind NOT IN ('external_endpoint', 'directus_flow') THEN
+  ELSIF v_route.target_kind <> 'external_endpoint' THEN
     RETURN 'target_kind_not_supported';
   ELSIF iu_core.egress_refusal(v_route.target_ref) IS NOT NULL THEN
     RETURN 'origin_not_allowed';
@@ -311,7 +314,28 @@ BEGIN
 END
 $function$;
 COMMENT ON FUNCTION public.fn_iu_delivery_refusal(text) IS
-  'NULL if the route may deliver now, otherwise the code of the first closed switch, gate, list or rule: master_gate_closed, worker_gate_closed, delivery_gate_closed, route_unknown, route_retired, route_not_allowlisted, target_kind_not_supported, origin_not_allowed, route_disabled, route_dry_run, route_not_armed, position_foreign, secret_missing. Asked at each claim and before each send. See fn_iu_route_refusal for what to do. (seed 4 A3; design: Events and delivery)';
+  'NULL if the route may deliver now, otherwise the code of the first closed switch, gate, list or rule: master_gate_closed, worker_gate_closed, delivery_gate_closed, route_unknown, route_retired, route_not_allowlisted, target_kind_not_supported, origin_not_allowed, route_disabled, route_dry_run, route_not_armed, position_foreign, secret_missing. Asked at each claim and, through fn_iu_delivery_check, before each send. See fn_iu_route_refusal for what to do. (seed 4 A3; design: Events and delivery)';
+
+-- A lease that nears its end may be another sender's before an answer comes.
+CREATE FUNCTION public.fn_iu_delivery_check(p_lease_id bigint, p_lease_generation integer) RETURNS text
+  LANGUAGE plpgsql VOLATILE SECURITY DEFINER
+  SET search_path = pg_catalog, public, pg_temp
+AS $function$
+DECLARE
+  v_route text;
+BEGIN
+  SELECT l.route_code INTO v_route
+    FROM public.iu_route_lease l JOIN public.iu_outbound_route r ON r.route_code = l.route_code
+   WHERE l.lease_id = p_lease_id AND l.generation = p_lease_generation
+     AND l.expires_at > clock_timestamp() + make_interval(secs => r.timeout_ms / 1000.0);
+  IF NOT FOUND THEN
+    RETURN 'lease_lost';
+  END IF;
+  RETURN public.fn_iu_delivery_refusal(v_route);
+END
+$function$;
+COMMENT ON FUNCTION public.fn_iu_delivery_check(bigint, integer) IS
+  'Asked right before the deliveries of a lease are sent: NULL, or the code of fn_iu_delivery_refusal, or lease_lost where the lease is another sender''s by now or ends before an answer could come; then nothing more of it may be sent. (design: Events and delivery)';
 
 -- Claiming -------------------------------------------------------------------
 --
@@ -620,15 +644,18 @@ BEGIN
       ON CONFLICT (idempotency_key, attempt_no) DO NOTHING
       RETURNING 1
   ), retry AS (
-    INSERT INTO public.iu_route_retry (route_code, event_id, replay_number, event_seq, attempt_no, due_at, reason)
+    INSERT INTO public.iu_route_retry (route_code, event_id, replay_number, event_seq, attempt_no, due_at, reason, detail)
       SELECT v_lease.route_code, r.event_id, r.replay_number, r.event_seq,
              r.attempt_no + CASE r.rule WHEN 'again' THEN 0 ELSE 1 END,
              clock_timestamp() + make_interval(secs => CASE
+               WHEN r.rule = 'again' AND r.failure_code = 'address_refused' THEN 60	-- only sending finds out, so not at once
                WHEN r.rule IN ('again', 'disable') THEN 0
-               WHEN r.rule = 'obey' AND r.retry_after IS NOT NULL THEN least(greatest(r.retry_after, 0), 86400)
-               ELSE least((v_route.retry_policy ->> 'base_s')::float8 * 2 ^ least(r.attempt_no - 1, 60),
-                          (v_route.retry_policy ->> 'max_s')::float8)
-                    * (1 - (v_route.retry_policy ->> 'jitter')::float8 * random()) END), r.failure_code
+               ELSE greatest(
+                 least((v_route.retry_policy ->> 'base_s')::float8 * 2 ^ least(r.attempt_no - 1, 60),
+                       (v_route.retry_policy ->> 'max_s')::float8)
+                   * (1 - (v_route.retry_policy ->> 'jitter')::float8 * random()),
+                 CASE WHEN r.rule = 'obey' THEN least(r.retry_after, 86400) END) END),
+             r.failure_code, CASE WHEN r.rule = 'again' THEN r.failure_detail END
         FROM result r WHERE r.rule IN ('again', 'disable', 'obey', 'retry')
       ON CONFLICT DO NOTHING
   ), dead AS (
@@ -669,7 +696,7 @@ BEGIN
 END
 $function$;
 COMMENT ON FUNCTION public.fn_iu_delivery_record(bigint, integer, jsonb) IS
-  'Writes the outcomes of a lease, all or some, and returns the attempts written. p_results: array of {event_id, replay_number, attempt_no, outcome: sent | failed | held, http_status, failure_code, failure_detail, retry_after (seconds), duration_us, response_excerpt, started_at}. failed becomes a retry by the route''s policy, or a dead letter at its limit; held writes nothing and can be claimed again; a result that is not in the lease is ignored; 410 disables the route. What is left stays leased and gets new time. SQLSTATE 55000: another generation, or no such lease. (design: Events and delivery)';
+  'Writes the outcomes of a lease, all or some, and returns the attempts written. p_results: array of {event_id, replay_number, attempt_no, outcome: sent | failed | held, http_status, failure_code, failure_detail, retry_after (seconds), duration_us, response_excerpt, started_at}. failed becomes a retry by the route''s policy, or a dead letter at its limit; held writes no attempt and can be claimed again, at once, or after 60 s where the address was refused; a result that is not in the lease is ignored; 410 disables the route. What is left stays leased and gets new time. SQLSTATE 55000: another generation, or no such lease. (design: Events and delivery)';
 
 CREATE FUNCTION public.fn_iu_delivery_next_due() RETURNS timestamptz
   LANGUAGE plpgsql VOLATILE SECURITY DEFINER
@@ -720,10 +747,10 @@ INSERT INTO public.dot_iu_command_catalog (command_name, category, mutating, rev
 
 GRANT SELECT ON public.iu_route_position, public.iu_route_step, public.iu_route_lease, public.iu_route_attempt,
   public.iu_route_retry, public.iu_route_dead_letter, public.v_iu_route_position, public.v_iu_route_attempt_summary, public.v_iu_route_dead_letter_open TO iu_core_reader;
-GRANT EXECUTE ON FUNCTION public.fn_iu_delivery_refusal(text) TO iu_core_reader, iu_core_worker;
+GRANT EXECUTE ON FUNCTION public.fn_iu_delivery_refusal(text) TO iu_core_reader;
 GRANT EXECUTE ON FUNCTION public.fn_iu_delivery_body(event_outbox),
   public.fn_iu_webhook_id(bigint, bigint, integer, uuid) TO iu_core_reader;
-GRANT EXECUTE ON FUNCTION public.fn_iu_delivery_claim(text, integer), public.fn_iu_delivery_record(bigint, integer, jsonb),
+GRANT EXECUTE ON FUNCTION public.fn_iu_delivery_claim(text, integer), public.fn_iu_delivery_check(bigint, integer), public.fn_iu_delivery_record(bigint, integer, jsonb),
   public.fn_iu_delivery_next_due() TO iu_core_worker;
 
 SELECT public.fn_iu_govern(6, 'table', 'iu_route_position', 'iu_route_step', 'iu_route_lease', 'iu_route_attempt',
@@ -731,6 +758,7 @@ SELECT public.fn_iu_govern(6, 'table', 'iu_route_position', 'iu_route_step', 'iu
 SELECT public.fn_iu_govern(6, 'view', 'v_iu_route_position', 'v_iu_route_attempt_summary', 'v_iu_route_dead_letter_open');
 SELECT public.fn_iu_govern(6, 'function', 'fn_iu_snapshot_now()', 'fn_iu_webhook_id(bigint,bigint,integer,uuid)',
   'fn_iu_delivery_body(public.event_outbox)', 'fn_iu_delivery_rule(integer,text)', 'fn_iu_delivery_refusal(text)',
+  'fn_iu_delivery_check(bigint,integer)',
   'fn_iu_delivery_lease_orphans(text,text,integer)', 'fn_iu_delivery_lease_retries(text,text,integer)',
   'fn_iu_delivery_lease_window(text,text,integer)', 'fn_iu_delivery_claim(text,integer)',
   'fn_iu_delivery_record(bigint,integer,jsonb)', 'fn_iu_delivery_next_due()');

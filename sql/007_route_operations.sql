@@ -2,7 +2,7 @@
 -- over, and the answers to "what is waiting?" and "why did this not go out?".
 
 SELECT iu_core.guard_absent('view', 'v_iu_event_backlog', 'v_iu_route_held');
-SELECT iu_core.guard_absent('function', 'fn_iu_route_refusal(text)', 'fn_iu_route_owed(text,timestamp with time zone,pg_snapshot)', 'fn_iu_route_restep(text,pg_snapshot)',
+SELECT iu_core.guard_absent('function', 'fn_iu_route_refusal(text)', 'fn_iu_route_address_refusal(text)', 'fn_iu_route_owed(text,timestamp with time zone,pg_snapshot)', 'fn_iu_route_restep(text,pg_snapshot)',
   'fn_iu_route_arm(text,text,text,timestamp with time zone,interval)', 'fn_iu_route_confirm_position(text,text,text)',
   'fn_iu_route_deliver(text,uuid,jsonb)', 'fn_iu_route_explain(text,uuid)');
 
@@ -40,7 +40,7 @@ BEGIN
     ('route_not_allowlisted', 'the route is not on the allowlist iu_core.delivery_live_routes',
       format('fn_iu_route_allow(%L, actor, reason)', p_route_code)),
     ('target_kind_not_supported', format('routes of kind %s are not carried by the sender', v_route.target_kind),
-      'use external_endpoint or directus_flow'),
+      'use external_endpoint'),
     ('origin_not_allowed', iu_core.egress_refusal(v_route.target_ref),
       'a superuser adds the origin to iu_core.allowed_origins and reloads the server'),
     ('route_disabled', concat_ws(': ', 'the route is not enabled', v_route.disabled_reason),
@@ -57,6 +57,15 @@ END
 $function$;
 COMMENT ON FUNCTION public.fn_iu_route_refusal(text) IS
   'NULL if the route may deliver now, otherwise {code, sentence, next_action} of what fn_iu_delivery_refusal names. (design: Events and delivery)';
+
+CREATE FUNCTION public.fn_iu_route_address_refusal(p_detail text) RETURNS jsonb
+  LANGUAGE sql IMMUTABLE
+  SET search_path = pg_catalog, pg_temp
+RETURN jsonb_build_object('code', 'address_refused',
+  'sentence', coalesce(p_detail, 'the address is not public and not in iu_core.allowed_networks'),
+  'next_action', 'a superuser adds the network to iu_core.allowed_networks and reloads the server; it is tried again within a minute');
+COMMENT ON FUNCTION public.fn_iu_route_address_refusal(text) IS
+  '{code, sentence, next_action} of a delivery that is held because its host has an address that may not be connected to, as the sender found out. (design: Egress)';
 
 -- Arming ---------------------------------------------------------------------
 
@@ -124,8 +133,9 @@ BEGIN
   SELECT * INTO v_route FROM public.iu_outbound_route WHERE route_code = p_route_code AND retired_at IS NULL FOR UPDATE;
   IF NOT FOUND THEN
     RAISE EXCEPTION 'route "%" is not registered, or retired', coalesce(p_route_code, '') USING ERRCODE = 'undefined_object';
-  ELSIF v_route.target_kind NOT IN ('external_endpoint', 'directus_flow') THEN
-    RAISE EXCEPTION 'routes of kind % cannot be armed', v_route.target_kind USING ERRCODE = 'feature_not_supported';
+  ELSIF v_route.target_kind <> 'external_endpoint' THEN
+    RAISE EXCEPTION 'routes of kind % cannot be armed', v_route.target_kind
+      USING ERRCODE = 'feature_not_supported', HINT = 'The sender carries external_endpoint.';
   ELSIF v_route.enabled AND NOT v_route.dry_run AND EXISTS (SELECT FROM public.iu_route_position WHERE route_code = p_route_code) THEN
     RAISE EXCEPTION 'route "%" is armed already', p_route_code
       USING ERRCODE = 'object_in_use', DETAIL = 'Arming anew moves its start; what waits before it is not sent.',
@@ -140,6 +150,8 @@ BEGIN
     v_start := greatest(p_start_at, clock_timestamp() - p_max_age);
   END IF;
 
+  -- A claim that is still under way must not hand out what is counted here.
+  PERFORM FROM public.iu_route_position WHERE route_code = p_route_code FOR UPDATE;
   PERFORM public.fn_iu_route_log('dot_iu_route_arm', p_route_code, p_actor, p_reason,
     jsonb_build_object('start_at', v_start, 'max_age', p_max_age));
   UPDATE public.iu_outbound_route SET enabled = true, dry_run = false, disabled_reason = NULL WHERE route_code = p_route_code;
@@ -157,7 +169,7 @@ BEGIN
 END
 $function$;
 COMMENT ON FUNCTION public.fn_iu_route_arm(text, text, text, timestamptz, interval) IS
-  'Makes a route live and sets where it starts: without p_start_at with what commits from now on; otherwise also with events created since then, but none older than p_max_age, and none that was attempted before. Returns {status: armed, route_code, start_at, owed, held}: held says what still stops it. SQLSTATE 42704: not registered or retired; 42501: not on the allowlist; 55006: armed already; 0A000: a kind that is not sent by HTTP; 23514: start, age, actor or reason. (design: Events and delivery)';
+  'Makes a route live and sets where it starts: without p_start_at with what commits from now on; otherwise also with events created since then, but none older than p_max_age, and none that was attempted before. Returns {status: armed, route_code, start_at, owed, held}: held says what still stops it. SQLSTATE 42704: not registered or retired; 42501: not on the allowlist; 55006: armed already; 0A000: a kind that the sender does not carry; 23514: start, age, actor or reason. (design: Events and delivery)';
 
 CREATE FUNCTION public.fn_iu_route_confirm_position(p_route_code text, p_actor text, p_reason text) RETURNS jsonb
   LANGUAGE plpgsql VOLATILE SECURITY DEFINER
@@ -219,7 +231,7 @@ BEGIN
   ELSIF p_route_code <> ALL (public.fn_iu_delivery_live_routes()) THEN
     RAISE EXCEPTION 'route "%" is not on the allowlist of live routes', p_route_code USING ERRCODE = 'insufficient_privilege',
       HINT = format('Put it there with fn_iu_route_allow(%L, actor, reason).', p_route_code);
-  ELSIF v_route.target_kind NOT IN ('external_endpoint', 'directus_flow') THEN
+  ELSIF v_route.target_kind <> 'external_endpoint' THEN
     RAISE EXCEPTION 'delivery to target kind % is not supported', v_route.target_kind USING ERRCODE = 'feature_not_supported';
   ELSIF iu_core.egress_refusal(v_route.target_ref) IS NOT NULL THEN
     RAISE EXCEPTION 'delivery to the origin of route "%" is not supported', p_route_code
@@ -262,7 +274,7 @@ BEGIN
 END
 $function$;
 COMMENT ON FUNCTION public.fn_iu_route_deliver(text, uuid, jsonb) IS
-  'Hands one event to the sender for one route. Refuses, in this order: delivery gate closed, route not registered, route not on the allowlist (each 42501), a target that is not sent by HTTP or whose origin is not allowed (0A000); then P0002 unknown event, 23514 another type or payload, 42501 restricted payload. Returns {status: handed_over | already_queued | already_attempted, route_code, event_ref, webhook_id, held}. (seed 4 A3; design: Events and delivery)';
+  'Hands one event to the sender for one route. Refuses, in this order: delivery gate closed, route not registered, route not on the allowlist (each 42501), a target that the sender does not carry or whose origin is not allowed (0A000); then P0002 unknown event, 23514 another type or payload, 42501 restricted payload. Returns {status: handed_over | already_queued | already_attempted, route_code, event_ref, webhook_id, held}. (seed 4 A3; design: Events and delivery)';
 
 -- Looking at it --------------------------------------------------------------
 
@@ -293,7 +305,13 @@ CREATE VIEW public.v_iu_route_held AS
          f.refusal ->> 'next_action' AS next_action, b.waiting + b.retrying + b.leased AS held, b.oldest_at
     FROM public.v_iu_event_backlog b
     CROSS JOIN LATERAL (SELECT public.fn_iu_route_refusal(b.route_code) AS refusal) AS f
-   WHERE b.refusal IS NOT NULL AND b.waiting + b.retrying + b.leased > 0;
+   WHERE b.refusal IS NOT NULL AND b.waiting + b.retrying + b.leased > 0
+  UNION ALL
+  SELECT t.route_code, f.refusal ->> 'code', f.refusal ->> 'sentence', f.refusal ->> 'next_action', t.held, t.oldest_at
+    FROM (SELECT x.route_code, count(*) AS held, min(x.created_at) AS oldest_at, max(x.detail) AS detail
+            FROM public.iu_route_retry x WHERE x.reason = 'address_refused' GROUP BY x.route_code) AS t
+    CROSS JOIN LATERAL (SELECT public.fn_iu_route_address_refusal(t.detail) AS refusal) AS f
+   WHERE public.fn_iu_delivery_refusal(t.route_code) IS NULL;
 COMMENT ON VIEW public.v_iu_route_held IS
   'Routes whose deliveries are held: why, what to do, how many, the oldest. (design: Events and delivery)';
 
@@ -346,6 +364,8 @@ BEGIN
       jsonb_build_object('code', 'before_start', 'sentence', 'it was committed before the route was armed',
         'next_action', format('fn_iu_route_deliver(%L, %L)', p_route_code, p_event_id))
     WHEN v_refusal IS NOT NULL THEN v_refusal
+    WHEN v_retry.due_at > clock_timestamp() AND v_retry.reason = 'address_refused' THEN public.fn_iu_route_address_refusal(v_retry.detail)
+      || jsonb_build_object('due_at', v_retry.due_at)
     WHEN v_retry.due_at > clock_timestamp() THEN jsonb_build_object('code', 'waiting_retry',
       'sentence', format('attempt %s is due at %s, after %s', v_retry.attempt_no, v_retry.due_at, v_retry.reason), 'due_at', v_retry.due_at)
     ELSE jsonb_build_object('code', 'due', 'sentence', 'nothing stops it: the next claim takes it',
@@ -356,7 +376,7 @@ BEGIN
 END
 $function$;
 COMMENT ON FUNCTION public.fn_iu_route_explain(text, uuid) IS
-  'Why did, or would, this event not go out on this route? {route_code, event_id, code, sentence, next_action, ...}: the first refusal as in fn_iu_delivery_refusal, or event_unknown, event_not_on_route, in_flight, delivered, dead_letter, payload_restricted, before_start, waiting_retry, due. (design: Events and delivery)';
+  'Why did, or would, this event not go out on this route? {route_code, event_id, code, sentence, next_action, ...}: the first refusal as in fn_iu_delivery_refusal, or event_unknown, event_not_on_route, in_flight, delivered, dead_letter, payload_restricted, before_start, address_refused, waiting_retry, due. (design: Events and delivery)';
 
 INSERT INTO public.dot_iu_command_catalog (command_name, category, mutating, reversible, target_functions) VALUES
   ('dot_iu_route_arm',              'health', true, true,  ARRAY['fn_iu_route_arm']),
@@ -365,12 +385,12 @@ INSERT INTO public.dot_iu_command_catalog (command_name, category, mutating, rev
 -- Privileges, registration, post-check ---------------------------------------
 
 GRANT SELECT ON public.v_iu_event_backlog, public.v_iu_route_held TO iu_core_reader;
-GRANT EXECUTE ON FUNCTION public.fn_iu_route_refusal(text), public.fn_iu_route_explain(text, uuid) TO iu_core_reader;
+GRANT EXECUTE ON FUNCTION public.fn_iu_route_refusal(text), public.fn_iu_route_address_refusal(text), public.fn_iu_route_explain(text, uuid) TO iu_core_reader;
 GRANT EXECUTE ON FUNCTION public.fn_iu_route_arm(text, text, text, timestamptz, interval),
   public.fn_iu_route_confirm_position(text, text, text), public.fn_iu_route_deliver(text, uuid, jsonb) TO iu_core_operator;
 
 SELECT public.fn_iu_govern(7, 'view', 'v_iu_event_backlog', 'v_iu_route_held');
-SELECT public.fn_iu_govern(7, 'function', 'fn_iu_route_refusal(text)', 'fn_iu_route_owed(text,timestamp with time zone,pg_snapshot)', 'fn_iu_route_restep(text,pg_snapshot)',
+SELECT public.fn_iu_govern(7, 'function', 'fn_iu_route_refusal(text)', 'fn_iu_route_address_refusal(text)', 'fn_iu_route_owed(text,timestamp with time zone,pg_snapshot)', 'fn_iu_route_restep(text,pg_snapshot)',
   'fn_iu_route_arm(text,text,text,timestamp with time zone,interval)', 'fn_iu_route_confirm_position(text,text,text)',
   'fn_iu_route_deliver(text,uuid,jsonb)', 'fn_iu_route_explain(text,uuid)');
 

@@ -10,6 +10,7 @@ UPDATE dot_config SET value = 'false' WHERE key IN ('iu_core.routes_master_enabl
 SELECT fn_iu_route_add('r', 'version_applied', 'https://hooks.example/x', 'ann', 't');
 SELECT fn_iu_route_add('far', 'version_applied', 'https://elsewhere.example/', 'ann', 't');
 SELECT fn_iu_route_add('flow', 'version_applied', 'event_outbox', 'ann', 't', 'workflow');
+SELECT fn_iu_route_add('cms', 'version_applied', 'https://hooks.example/flows/trigger/1', 'ann', 't', 'directus_flow');
 
 -- ---- refusals of a route, from the first to the last
 
@@ -28,9 +29,11 @@ SELECT is(pg_temp.code('flow'), 'route_not_allowlisted', 'a route off the list')
 SELECT pg_temp.refuses($$SELECT fn_iu_route_deliver('flow', gen_random_uuid())$$, '42501', 'allowlist', 'deliver 3: the allowlist, before the target kind');
 DELETE FROM dot_config WHERE key = 'iu_core.delivery_live_routes';
 SELECT is(pg_temp.code('r'), 'route_not_allowlisted', 'a list without a row is empty');
-INSERT INTO dot_config (key, value) VALUES ('iu_core.delivery_live_routes', 'r,far,flow');
+INSERT INTO dot_config (key, value) VALUES ('iu_core.delivery_live_routes', 'r,far,flow,cms');
 SELECT is(pg_temp.code('flow'), 'target_kind_not_supported', 'the target kind');
 SELECT pg_temp.refuses($$SELECT fn_iu_route_deliver('flow', gen_random_uuid())$$, '0A000', 'workflow is not supported', 'deliver 4: the target kind');
+SELECT is(pg_temp.code('cms'), 'target_kind_not_supported', 'a kind that the sender does not carry yet, before its origin');
+SELECT pg_temp.refuses($$SELECT fn_iu_route_deliver('cms', gen_random_uuid())$$, '0A000', 'directus_flow is not supported', 'deliver 4: so it is refused');
 SELECT is(pg_temp.code('far'), 'origin_not_allowed', 'the origin');
 SELECT pg_temp.refuses($$SELECT fn_iu_route_deliver('far', gen_random_uuid())$$, '0A000', 'origin', 'deliver 4: the origin');
 SELECT is(pg_temp.code('r'), 'route_disabled', 'not enabled');
@@ -46,7 +49,7 @@ SELECT is(pg_temp.code('r'), 'position_foreign', 'another cluster');
 UPDATE iu_route_position SET system_identifier = system_identifier - 1, database_oid = 1;
 SELECT is(pg_temp.code('r'), 'position_foreign', 'another database');
 UPDATE iu_route_position SET database_oid = iu_core.database_oid();
-SELECT fn_iu_route_secret_end('r', 'infinity', 'ann', 't');
+UPDATE iu_route_secret SET valid_until = clock_timestamp() WHERE secret_ref = 'r';
 SELECT is(pg_temp.code('r'), 'secret_missing', 'no valid secret');
 INSERT INTO iu_route_secret (secret_ref, secret, valid_from, created_by) VALUES ('r', 'whsec_MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIz', clock_timestamp() + '1 h', 'ann');
 SELECT is(pg_temp.code('r'), 'secret_missing', 'none yet');
@@ -64,6 +67,7 @@ SELECT is((SELECT string_agg(code, ',') FROM (
 SELECT pg_temp.refuses(format('SELECT fn_iu_route_arm(%L, ''a'', ''r''%s)', c, m), e, p, n) FROM (VALUES
   ('nope', '', '42704', 'not registered', 'arm: a registered route'),
   ('flow', '', '0A000', 'kind workflow', 'arm: of a kind that is sent'),
+  ('cms', '', '0A000', 'kind directus_flow', 'arm: of a kind that is carried'),
   ('r', '', '55006', 'armed already', 'arm: once'),
   ('far', ', now() + interval ''1 h''', '23514', 'future', 'arm: not from the future'),
   ('far', ', NULL, NULL', '23514', 'positive', 'arm: with a maximum age'),
@@ -111,6 +115,15 @@ INSERT INTO iu_route_secret (secret_ref, secret, created_by) VALUES ('r', 'whsec
 SELECT is((SELECT count(*) FROM fn_iu_delivery_claim('s', 10)), 0::bigint, 'once');
 SELECT is(fn_iu_delivery_record(lease_id, 1, jsonb_build_array(jsonb_build_object('event_id', event_id, 'outcome', 'held', 'failure_code', 'shut'))), 0, 'held: no attempt') FROM claimed;
 SELECT row_eq('SELECT attempt_no, reason, due_at <= clock_timestamp() FROM iu_route_retry', ROW(1, 'shut'::text, true), 'held: the same attempt is due again');
+CREATE TEMP TABLE address AS SELECT * FROM fn_iu_delivery_claim('s', 10);
+SELECT is(fn_iu_delivery_record(lease_id, 1, jsonb_build_array(jsonb_build_object('event_id', event_id, 'outcome', 'held', 'failure_code', 'address_refused',
+  'failure_detail', 'address 10.0.0.1 is not public'))), 0, 'an address that is not allowed: no attempt') FROM address;
+SELECT row_eq('SELECT attempt_no, reason, due_at - clock_timestamp() BETWEEN ''50 s'' AND ''1 min'' FROM iu_route_retry', ROW(1, 'address_refused'::text, true),
+  'the same attempt in a minute');
+SELECT row_eq($$SELECT x ->> 'code', x ->> 'sentence', x ->> 'next_action' ~ 'allowed_networks' FROM address, LATERAL fn_iu_route_explain('r', event_id) x$$,
+  ROW('address_refused'::text, 'address 10.0.0.1 is not public'::text, true), 'explained');
+SELECT row_eq('SELECT route_code, code, sentence, held FROM v_iu_route_held', ROW('r'::text, 'address_refused'::text, 'address 10.0.0.1 is not public'::text, 1::bigint), 'and shown');
+UPDATE iu_route_retry SET due_at = clock_timestamp();
 SELECT is((SELECT secrets[1] FROM fn_iu_delivery_claim('s', 10)), 'whsec_OTg3NjU0MzIxMDk4NzY1NDMyMTA5ODc2', 'while secrets rotate, the newest comes first')
   FROM pg_sleep(0);
 SELECT is(fn_iu_delivery_record(l.lease_id, 1, jsonb_build_array(
@@ -129,7 +142,7 @@ SELECT set_eq($$
    WHERE p.oid IN (SELECT to_regprocedure(g.object_name) FROM iu_governed_object g WHERE g.migration BETWEEN 4 AND 7 AND g.object_class = 'function')
      AND r.rolname IN ('iu_core_writer', 'iu_core_worker') AND has_function_privilege(r.oid, p.oid, 'EXECUTE')$$,
   $$VALUES ('iu_core_writer', 'fn_iu_emit_event'), ('iu_core_writer', 'fn_iu_core_routes_enabled'), ('iu_core_worker', 'fn_iu_delivery_claim'),
-    ('iu_core_worker', 'fn_iu_delivery_record'), ('iu_core_worker', 'fn_iu_delivery_refusal'), ('iu_core_worker', 'fn_iu_delivery_next_due')$$,
+    ('iu_core_worker', 'fn_iu_delivery_record'), ('iu_core_worker', 'fn_iu_delivery_check'), ('iu_core_worker', 'fn_iu_delivery_next_due')$$,
   'writers emit, the worker claims and records, neither does more');
 SELECT is((SELECT string_agg(p.proname, ',' ORDER BY p.proname) FROM pg_proc p
    WHERE p.oid IN (SELECT to_regprocedure(g.object_name) FROM iu_governed_object g WHERE g.migration BETWEEN 4 AND 7 AND g.object_class = 'function')

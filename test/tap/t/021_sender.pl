@@ -100,10 +100,40 @@ is(sql("SELECT max(octet_length(response_excerpt)) <= 1024 FROM iu_route_attempt
 retire($_) for grep { $_ ne 'hang' } sort keys %fate;
 retire('hang');
 
+note 'an address that is not allowed';
+add_route('inside', $receiver->origin . '/ok');
+add_route('other', $receiver->origin . '/ok');
+retire('good');
+IuCore->reload($node, 'iu_core.allowed_networks' => '10.0.0.0/8');
+@events = emit(1);
+becomes("SELECT count(*) = 2 FROM iu_route_retry WHERE reason = 'address_refused'", 'it is held');
+is(sql("SELECT fn_iu_route_explain('inside', '$events[0]') ->> 'code'"), 'address_refused', 'which is told');
+like(sql("SELECT sentence FROM v_iu_route_held WHERE route_code = 'inside'"), qr/^address 127\.0\.0\.1 of origin "http:.* is not public and not in iu_core.allowed_networks$/, 'with the address');
+is(sql('SELECT ' . attempts('inside', 'failed')), '0', 'and costs no attempt');
+IuCore->reload($node, 'iu_core.allowed_networks' => '127.0.0.0/8');
+sql("UPDATE iu_route_retry SET due_at = clock_timestamp(); SELECT iu_core.wake()");
+becomes('SELECT ' . attempts('inside', 'sent') . ' = 1', 'allowed again, it goes out, though only one attempt may be made');
+retire($_) for 'inside', 'other';
+
+note 'nothing unsigned';
+add_route('signed', $receiver->origin . '/keep');
+sql("ALTER FUNCTION fn_iu_delivery_refusal(text) RENAME TO fn_refusal;
+	CREATE FUNCTION fn_iu_delivery_refusal(p_route_code text) RETURNS text LANGUAGE sql SECURITY DEFINER AS
+	  \$\$SELECT nullif(public.fn_refusal(p_route_code), 'secret_missing')\$\$;
+	UPDATE iu_route_secret SET valid_until = clock_timestamp() WHERE secret_ref = 'signed'");
+@events = emit(1);
+becomes("SELECT EXISTS (SELECT FROM iu_route_retry WHERE route_code = 'signed' AND reason = 'secret_missing')", 'a secret that ends between check and claim holds the event');
+is(scalar arrived('/keep'), 0, 'which is not sent without');
+sql("DROP FUNCTION fn_iu_delivery_refusal(text); ALTER FUNCTION fn_refusal(text) RENAME TO fn_iu_delivery_refusal; SELECT fn_iu_route_secret_add('signed', 'tester', 'test')");
+becomes('SELECT ' . attempts('signed', 'sent') . ' = 1', 'with a secret it is');
+retire('signed');
+sql('DELETE FROM iu_route_attempt WHERE route_code = \'good\'');
+add_route('good2', $receiver->origin . '/echo');
+
 note 'a slow receiver and the others';
 add_route('slow', $receiver->origin . '/half', timeout_ms => 60000);
 emit(40);
-becomes('SELECT ' . attempts('good', 'sent') . ' = 45', 'forty go to the good one while the slow one hangs');
+becomes('SELECT ' . attempts('good2', 'sent') . ' = 40', 'forty go to the good one while the slow one hangs');
 is(sql('SELECT ' . attempts('slow', 'sent') . ' + ' . attempts('slow', 'failed')), '0', 'which it still does');
 is(sql("SELECT xact_start IS NULL AND backend_xmin IS NULL FROM pg_stat_activity WHERE backend_type = 'iu_core sender'"), 't',
 	'no transaction, no snapshot meanwhile');
@@ -114,7 +144,7 @@ my %before = map { $_->{headers}{'webhook-id'} => 1 } arrived('/half');
 my $pid = sql(sender());
 sql("SELECT pg_cancel_backend($pid)");
 emit(1);
-becomes('SELECT ' . attempts('good', 'sent') . ' = 46', 'a cancel changes nothing');
+becomes('SELECT ' . attempts('good2', 'sent') . ' = 41', 'a cancel changes nothing');
 is(sql(sender()), $pid, 'not even the process');
 sql("SELECT pg_terminate_backend($pid)");
 becomes("SELECT EXISTS (" . sender() . " AND pid <> $pid)", 'terminated, it is replaced');
@@ -136,9 +166,20 @@ emit(1);
 becomes("SELECT state = 'failing' AND last_error LIKE 'permission denied for function fn_iu_delivery_record' FROM iu_core.worker_status WHERE role = 'sender'",
 	'the status says why');
 sql('GRANT EXECUTE ON FUNCTION fn_iu_delivery_record(bigint, integer, jsonb) TO iu_core_worker');
-becomes('SELECT ' . attempts('good', 'sent') . ' = 47', 'recorded as soon as it can be');
+becomes('SELECT ' . attempts('good2', 'sent') . ' = 42', 'recorded as soon as it can be');
 is(scalar arrived('/echo'), $count + 1, 'and sent only once');
 becomes('SELECT EXISTS (' . sender() . ')', 'all is well again');
+$count = scalar arrived('/echo');
+my $lock = $node->background_psql('postgres');
+$lock->query_safe('BEGIN; LOCK TABLE iu_route_attempt IN EXCLUSIVE MODE');
+emit(2);
+becomes("SELECT state = 'failing' FROM iu_core.worker_status WHERE role = 'sender'", 'it cannot be recorded');
+sql("UPDATE iu_route_lease SET expires_at = clock_timestamp() WHERE route_code = 'good2'; SELECT iu_core.wake()");
+becomes("SELECT max(generation) > 1 FROM iu_route_lease WHERE route_code = 'good2'", 'for so long that the lease ends and is taken over by the sender itself');
+$lock->query_safe('COMMIT');
+$lock->quit;
+becomes('SELECT ' . attempts('good2', 'sent') . ' = 44', 'recorded in the end');
+is(scalar arrived('/echo'), $count + 2, 'and what is known was not sent again');
 
 $node->stop;
 $receiver->stop;

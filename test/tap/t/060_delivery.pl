@@ -61,6 +61,7 @@ sub ids
 	my @ids = sort map { ref $_ ? $_->{event_id} : $_ } @_;
 	return @ids > 5 ? scalar(@ids) . ' events' : join ',', @ids;
 }
+sub check { my ($session, $delivery) = @_; return ask($session, "SELECT fn_iu_delivery_check($delivery->{lease_id}, $delivery->{lease_generation})"); }
 sub code { return sql("SELECT fn_iu_route_explain('$_[0]', '$_[1]') ->> 'code'"); }
 sub open_gate { return sql("SELECT fn_iu_gate_open('iu_core.delivery_enabled', gen_random_uuid(), 'tester', 'test', 3600) ->> 'status'"); }
 sub close_gate { return sql("SELECT fn_iu_gate_close('iu_core.delivery_enabled', 'tester', 'test') ->> 'status'"); }
@@ -112,8 +113,17 @@ is(ask($one, "SELECT count(*) FROM iu_route_lease WHERE sender = 'sender $one->{
 sql("SELECT pg_terminate_backend($two->{pid})");
 $node->poll_query_until('postgres', "SELECT NOT EXISTS (SELECT FROM pg_stat_activity WHERE pid = $two->{pid})");
 ask($one, "SET TimeZone = 'Asia/Tokyo'; SET DateStyle = 'German'");
+is(check($one, $second[0]), '', 'until somebody takes its lease over, it may be sent');
 my @again = claim($one, 10);
 is(scalar @again, 1, 'its lease is taken over at once');
+is(check($one, $second[0]), 'lease_lost', 'then not by its first holder');
+is(check($one, $again[0]), '', 'but by the next');
+sql("UPDATE iu_route_lease SET expires_at = clock_timestamp() + interval '9 s'");
+is(check($one, $again[0]), 'lease_lost', 'nor when it ends before an answer may come');
+sql("UPDATE iu_route_lease SET expires_at = clock_timestamp() + interval '60 s'");
+close_gate();
+is(check($one, $again[0]), 'delivery_gate_closed', 'nor while the gate is closed');
+open_gate();
 is($again[0]{lease_generation}, 2, 'in the next generation');
 is($again[0]{webhook_id}, $second[0]{webhook_id}, 'under the same webhook-id');
 is($again[0]{body}, $second[0]{body}, 'with the same bytes, whatever the settings');
@@ -242,6 +252,10 @@ sub due { sql("UPDATE iu_route_retry SET due_at = clock_timestamp()"); return cl
 is("$try[0]{attempt_no} $try[0]{webhook_id}", '2 ' . sql("SELECT idempotency_key FROM iu_route_attempt WHERE event_ref = '$failing'"), 'the second attempt has the same webhook-id');
 record($one, \@try, 'failed', ',"http_status":429,"retry_after":120');
 is(sql("SELECT reason, due_at - clock_timestamp() BETWEEN '119 s' AND '120 s' FROM iu_route_retry"), 'http_429|t', '429: Retry-After is obeyed');
+sql("UPDATE iu_route_retry SET attempt_no = 1");
+record($one, [ due() ], 'failed', ',"http_status":429,"retry_after":0');
+is(sql("SELECT due_at - clock_timestamp() BETWEEN '3.5 s' AND '5 s' FROM iu_route_retry"), 't', 'but never sooner than by the backoff');
+sql("UPDATE iu_route_retry SET attempt_no = 3");
 record($one, [ due() ], 'failed', ',"http_status":503,"retry_after":999999999');
 is(sql("SELECT due_at - clock_timestamp() <= '1 day' FROM iu_route_retry"), 't', 'but not for ever');
 record($one, [ due() ], 'failed', ',"http_status":500,"retry_after":7200');
@@ -318,6 +332,19 @@ ask($two, 'COMMIT');
 is(ids(my @same = claim($one, 100)), $same, 'an event of the arming transaction is delivered');
 record($one, \@same, 'sent');
 is(scalar claim($one, 100), 0, 'once');
+
+# one that is armed again while a claim is under way
+ask($two, "BEGIN; SELECT 1 FROM iu_route_position WHERE route_code = '$route' FOR NO KEY UPDATE");
+sql("SELECT fn_iu_route_pause('$route', 'tester', 'test')");
+my $arming = $node->background_psql('postgres');
+$arming->query_until(qr/arming/, "\\echo arming\nSELECT fn_iu_route_arm('$route', 'tester', 'test');\n");
+$node->poll_query_until('postgres', "SELECT EXISTS (SELECT FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND query LIKE '%fn_iu_route_arm%')");
+my ($between) = emit(1);
+ask($two, 'COMMIT');
+$arming->quit;
+is(scalar(claim($one, 100)), 0, 'an arming that waits for a claim starts after it');
+sql("SELECT fn_iu_route_deliver('$route', '$between')");
+record($one, [ claim($one, 1) ], 'sent');
 
 # ---- a copy in another cluster, where every number of a transaction means something else
 my @inflight = (emit(2));
