@@ -196,6 +196,7 @@ iu_scan_fetch(IuScan *scan, const IuFetch *fetch)
 {
 	IuHttpRequest request = {0};
 
+	CHECK_FOR_INTERRUPTS();		/* there may be a million keys */
 	if (scan->pool == NULL)
 		connect_scan(scan);
 	request.method = fetch->method;

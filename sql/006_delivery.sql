@@ -152,7 +152,7 @@ COMMENT ON COLUMN public.iu_route_attempt.sender IS 'Who sent it';
 COMMENT ON COLUMN public.iu_route_attempt.started_at IS 'When the request began';
 COMMENT ON COLUMN public.iu_route_attempt.recorded_at IS 'When its outcome was written';
 COMMENT ON COLUMN public.iu_route_attempt.http_status IS 'Status of the answer; NULL: there was none';
-COMMENT ON COLUMN public.iu_route_attempt.failure_code IS 'http_ and the status, or e.g. timed_out, connect_failed, address_refused';
+COMMENT ON COLUMN public.iu_route_attempt.failure_code IS 'http_ and the status, or e.g. timed_out, connect_failed, tls_failed';
 COMMENT ON COLUMN public.iu_route_attempt.failure_detail IS 'In words, at most 1000 characters';
 COMMENT ON COLUMN public.iu_route_attempt.response_excerpt IS 'Start of the answer, at most 1024 characters';
 COMMENT ON COLUMN public.iu_route_attempt.idempotency_key IS 'The webhook-id: the same for every attempt of a delivery.';

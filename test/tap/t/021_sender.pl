@@ -181,6 +181,25 @@ $lock->quit;
 becomes('SELECT ' . attempts('good2', 'sent') . ' = 44', 'recorded in the end');
 is(scalar arrived('/echo'), $count + 2, 'and what is known was not sent again');
 
+note 'a database whose text is in no encoding';
+sql(q(CREATE DATABASE plain TEMPLATE template0 ENCODING 'SQL_ASCII' LOCALE 'C'));
+IuCore->install($node, 'plain');
+IuCore->reload($node, 'iu_core.databases' => 'plain');
+retire('good2');
+$count = scalar arrived('/ok');
+my $url = $receiver->origin . '/ok';
+$node->safe_psql('plain', <<"SQL");
+SELECT fn_iu_switch_set(k, 'true', 'tester', 'test') FROM unnest(ARRAY['iu_core.routes_master_enabled', 'iu_core.route_worker_enabled']) k;
+SELECT fn_iu_gate_open('iu_core.delivery_enabled', gen_random_uuid(), 'tester', 'test', 600);
+SELECT fn_iu_route_add('plain', 'version_applied', '$url', 'tester', 'test', p_retry_policy => '{"max_attempts": 1}');
+SELECT fn_iu_route_allow('plain', 'tester', 'test'); SELECT fn_iu_route_arm('plain', 'tester', 'test');
+SELECT fn_iu_emit_event('version_applied', a, gen_random_uuid(), 'tester') FROM unnest(ARRAY[E'caf\\xe9', 'tea', E'caf\\xc3\\xa9']) a;
+SQL
+ok($node->poll_query_until('plain', 'SELECT count(*) = 3 FROM iu_route_attempt'), 'three events, three attempts');
+is($node->safe_psql('plain', "SELECT string_agg(status || coalesce(failure_code, ''), ',' ORDER BY id) FROM iu_route_attempt"), 'failedbody_not_sendable,sent,sent',
+	'what is not UTF-8 fails alone');
+is(scalar arrived('/ok'), $count + 2, 'the others arrive');
+
 $node->stop;
 $receiver->stop;
 done_testing();
