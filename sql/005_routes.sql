@@ -248,11 +248,12 @@ CREATE FUNCTION public.fn_iu_route_secret_add(
   SET search_path = pg_catalog, public, pg_temp
 AS $function$
 DECLARE
-  v_secret text := coalesce(p_secret, 'whsec_' || encode(uuid_send(gen_random_uuid()) || uuid_send(gen_random_uuid()), 'base64'));
+  v_secret text;
 BEGIN
-  -- An error of the table's own would print the row, and the secret with it.
-  IF v_secret !~ '^whsec_([A-Za-z0-9+/]{4})*([A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?$'
-     OR octet_length(decode(substr(v_secret, 7), 'base64')) NOT BETWEEN 24 AND 64 THEN
+  -- An error of the table's own would print the row, and the secret with it. One
+  -- that is made here is made in the INSERT: as a variable a logged plan has it.
+  IF p_secret !~ '^whsec_([A-Za-z0-9+/]{4})*([A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?$'
+     OR octet_length(decode(substr(p_secret, 7), 'base64')) NOT BETWEEN 24 AND 64 THEN
     RAISE EXCEPTION 'the secret is not whsec_ and 24 to 64 bytes in base64'
       USING ERRCODE = 'check_violation', HINT = 'Leave it out to have one made.';
   ELSIF p_secret_ref IS NULL OR p_secret_ref !~ '^[A-Za-z0-9][A-Za-z0-9_.:-]{0,119}$' THEN
@@ -264,8 +265,10 @@ BEGIN
   PERFORM public.fn_iu_route_log('dot_iu_route_secret_add', p_secret_ref, p_actor, p_reason,
     jsonb_build_object('valid_from', p_valid_from, 'valid_until', p_valid_until, 'made_here', p_secret IS NULL));
   INSERT INTO public.iu_route_secret (secret_ref, secret, valid_from, valid_until, created_by)
-    VALUES (p_secret_ref, v_secret, p_valid_from, p_valid_until, p_actor)
-    ON CONFLICT (secret_ref, secret) DO NOTHING;
+    VALUES (p_secret_ref, coalesce(p_secret, 'whsec_' || encode(uuid_send(gen_random_uuid()) || uuid_send(gen_random_uuid()), 'base64')),
+      p_valid_from, p_valid_until, p_actor)
+    ON CONFLICT (secret_ref, secret) DO NOTHING
+    RETURNING secret INTO v_secret;
   IF NOT FOUND THEN
     RAISE EXCEPTION 'this secret is registered under "%" already', p_secret_ref USING ERRCODE = 'unique_violation';
   END IF;

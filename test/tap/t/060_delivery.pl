@@ -346,6 +346,14 @@ is(scalar(claim($one, 100)), 0, 'an arming that waits for a claim starts after i
 sql("SELECT fn_iu_route_deliver('$route', '$between')");
 record($one, [ claim($one, 1) ], 'sent');
 
+# ---- what a server that logs everything knows of a secret
+($status, $out, $err) = $node->psql('postgres', "LOAD 'auto_explain'; SET auto_explain.log_min_duration = 0; SET auto_explain.log_nested_statements = on;
+	SET auto_explain.log_verbose = on; SET auto_explain.log_analyze = on; SET debug_print_plan = on; SET client_min_messages = log;
+	SELECT fn_iu_route_secret_add('logged', 'tester', 'test')");
+like($out, qr/whsec_[\w+\/]{42}/, 'a secret is made and told');
+like($err, qr/Insert on public.iu_route_secret/, 'though plans are logged');
+unlike($err, qr/whsec_[\w+\/]{8}/, 'it is in none of them');
+
 # ---- a copy in another cluster, where every number of a transaction means something else
 my @inflight = (emit(2));
 my @leased = claim($one, 1);
