@@ -167,12 +167,6 @@ CREATE TABLE public.event_outbox (
   CONSTRAINT event_outbox_payload_object_chk CHECK (jsonb_typeof(safe_payload) = 'object'),
   CONSTRAINT event_outbox_payload_denylist_chk CHECK (NOT safe_payload ?| ARRAY
     ['body', 'content', 'raw', 'vector', 'embedding', 'secret', 'token', 'password', 'ssn', 'personal_data']),
-  CONSTRAINT event_outbox_occurred_chk CHECK (occurred_at >= '0001-01-01 00:00:00+00' AND occurred_at < '9999-12-31 00:00:00+00'),
-  CONSTRAINT event_outbox_payload_size_chk CHECK (
-    CASE WHEN pg_column_size(safe_payload) > 1048576 THEN false ELSE octet_length(safe_payload::text) <= 262144 END),
-  CONSTRAINT event_outbox_text_size_chk CHECK (octet_length(event_subject_table) + octet_length(event_subject_ref)
-    + octet_length(source_system) + coalesce(octet_length(canonical_address), 0) + coalesce(octet_length(actor_ref), 0)
-    + coalesce(octet_length(correlation_id), 0) <= 16384),
   CONSTRAINT event_outbox_idempotency_key_chk CHECK (btrim(idempotency_key) <> '' AND length(idempotency_key) <= 200)
 );
 COMMENT ON TABLE public.event_outbox IS
@@ -210,14 +204,27 @@ COMMENT ON INDEX public.event_outbox_type_seq IS 'What a route reads, in order.'
 COMMENT ON INDEX public.event_outbox_xid IS 'What was committed since a snapshot, late commits included.';
 
 -- STABLE: it reads the registry by the snapshot of the INSERT, so that an
--- emitter that found the type active is not contradicted a moment later.
+-- emitter that found the type active is not contradicted a moment later. Sizes
+-- are checked here, since a CHECK is parsed anew for every INSERT.
 CREATE FUNCTION public.fn_event_type_validate() RETURNS trigger
   LANGUAGE plpgsql STABLE SECURITY DEFINER
   SET search_path = pg_catalog, public, pg_temp
 AS $function$
 DECLARE
-  v_type record;
+  v_type    record;
+  v_problem text := CASE
+    WHEN pg_column_size(NEW.safe_payload) > 1048576 OR octet_length(NEW.safe_payload::text) > 262144
+      THEN 'its payload is larger than 256 kB'
+    WHEN octet_length(concat(NEW.event_subject_table, NEW.event_subject_ref, NEW.source_system, NEW.canonical_address,
+           NEW.actor_ref, NEW.correlation_id)) > 16384
+      THEN 'its texts are longer than 16 kB together'
+    WHEN NEW.occurred_at < '0001-01-01 00:00:00+00' OR NEW.occurred_at >= '9999-12-31 00:00:00+00'
+      THEN 'its occurred_at is not in the years 1 to 9999' END;
 BEGIN
+  IF v_problem IS NOT NULL THEN
+    RAISE EXCEPTION 'event "%.%" cannot be delivered: %', NEW.event_domain, NEW.event_type, v_problem
+      USING ERRCODE = 'check_violation', HINT = 'An event tells that something happened; what it is stays where it is.';
+  END IF;
   SELECT r.event_stream, r.delivery_lane, r.active INTO v_type
     FROM public.event_type_registry r
    WHERE r.event_domain = NEW.event_domain AND r.event_type = NEW.event_type;
@@ -237,12 +244,12 @@ BEGIN
 END
 $function$;
 COMMENT ON FUNCTION public.fn_event_type_validate() IS
-  'Trigger of event_outbox: the type must be registered and active, and the row''s stream and lane must be the registry''s. SQLSTATE 23514 otherwise. (seed 4 A3)';
+  'Trigger of event_outbox: the type must be registered and active, the row''s stream and lane the registry''s, the payload at most 256 kB, the other texts at most 16 kB together, occurred_at in the years 1 to 9999, so that no event stops a sender. SQLSTATE 23514 otherwise. (seed 4 A3; design: Events and delivery)';
 
 CREATE TRIGGER trg_event_outbox_type_validate BEFORE INSERT ON public.event_outbox
   FOR EACH ROW EXECUTE FUNCTION public.fn_event_type_validate();
 COMMENT ON TRIGGER trg_event_outbox_type_validate ON public.event_outbox IS
-  'Refuses what the registry does not know. (seed 4 A3)';
+  'Refuses what the registry does not know and what no sender could carry. (seed 4 A3)';
 
 CREATE TRIGGER trg_event_outbox_wake AFTER INSERT ON public.event_outbox
   FOR EACH STATEMENT EXECUTE FUNCTION iu_core.wake_sender();
