@@ -190,6 +190,18 @@ $session->query_safe('BEGIN; ' . toggle($composer, 'true') . '; COMMIT');
 is($session->query_safe(is_open($composer)), 'f', 'a toggle committed without its second half reads closed, to its own session too');
 ok(IuCore->wait_for_ledger($node, $composer, 'open watchdog_close watchdog_close'), 'and the watchdog corrects it');
 
+$session->query_safe(<<"SQL");
+DO \$\$
+BEGIN
+  UPDATE dot_config SET value = 'true' WHERE key = '$runtime';
+  PERFORM set_config('test.before', iu_core.gate_is_open('$runtime')::text, false);
+  COMMIT;
+  PERFORM set_config('test.after', iu_core.gate_is_open('$runtime')::text, false);
+END \$\$
+SQL
+is($session->query_safe("SELECT current_setting('test.before'), current_setting('test.after')"), 'true|false', 'nor is one open after a COMMIT within a block');
+ok(IuCore->wait_for_ledger($node, $runtime, 'watchdog_close watchdog_close'), 'which is corrected too');
+
 # What other sessions commit ----------------------------------------------
 
 $session->query_safe("SELECT bool_or(iu_core.gate_is_open('$delivery')) FROM generate_series(1, 1000)");
