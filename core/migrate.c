@@ -128,7 +128,8 @@ report_change(IuChange change, const IuObject *object, void *arg)
 	static const char *const names[] = {
 		[IU_ADDED] = "added",
 		[IU_CHANGED] = "changed",
-		[IU_REMOVED] = "removed"};
+		[IU_REMOVED] = "removed"
+	};
 
 	report((Run *) arg, names[change], object->object_class, object->name, -1);
 }

@@ -235,8 +235,8 @@ static const IuResource resources[] = {
 		.import_columns = "collection text, items bigint, error text",
 		.describe = collections_describe,
 		.start = collections_start,
-		.answered = collections_answered
-	}
+		.answered = collections_answered,
+	},
 };
 
 const IuRemote iu_directus = {

@@ -198,6 +198,7 @@ void
 iu_plan_paths(PlannerInfo *root, RelOptInfo *rel, Oid relid)
 {
 	RelPlan    *plan = rel->fdw_private;
+	ForeignPath *path;
 	double		requests;
 	double		rounds;
 	Cost		cost;
@@ -209,9 +210,10 @@ iu_plan_paths(PlannerInfo *root, RelOptInfo *rel, Oid relid)
 	rounds = ceil(requests / plan->table->connections) + (plan->keys ? 0 : 1);
 	cost = rounds * ROUND_TRIP_COST + requests * REQUEST_COST;
 
-	add_path(rel, (Path *) iu_create_foreignscan_path(root, rel, rel->rows, ROUND_TRIP_COST,
-													  cost + rel->rows * cpu_tuple_cost,
-													  rel->lateral_relids));
+	path = iu_create_foreignscan_path(root, rel, rel->rows, ROUND_TRIP_COST,
+									  cost + rel->rows * cpu_tuple_cost,
+									  rel->lateral_relids);
+	add_path(rel, &path->path);
 }
 
 ForeignScan *

@@ -190,8 +190,8 @@ static const IuResource resources[] = {
 		.import_columns = "collection text, points bigint, error text",
 		.describe = collections_describe,
 		.start = collections_start,
-		.answered = collections_answered
-	}
+		.answered = collections_answered,
+	},
 };
 
 const IuRemote iu_qdrant = {

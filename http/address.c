@@ -121,11 +121,9 @@ iu_egress_allows_address(const struct sockaddr *address)
 	switch (address->sa_family)
 	{
 		case AF_INET:
-			return is_allowed(AF_INET, (const uint8 *)
-							  &((const struct sockaddr_in *) address)->sin_addr);
+			return is_allowed(AF_INET, (const uint8 *) &((const struct sockaddr_in *) address)->sin_addr);
 		case AF_INET6:
-			return is_allowed(AF_INET6, (const uint8 *)
-							  &((const struct sockaddr_in6 *) address)->sin6_addr);
+			return is_allowed(AF_INET6, (const uint8 *) &((const struct sockaddr_in6 *) address)->sin6_addr);
 		default:
 			return false;
 	}

@@ -253,7 +253,7 @@ check_origins(char **newval, void **extra, GucSource source)
 			good = false;
 			break;
 		}
-		strcpy(next, origin);
+		memcpy(next, origin, strlen(origin) + 1);
 		next += strlen(origin) + 1;
 		parsed->count++;
 	}

@@ -245,9 +245,9 @@ on_open_socket(void *arg, curlsocktype purpose, struct curl_sockaddr *peer)
 
 	if (!iu_egress_allows_address(&peer->addr))
 	{
-		const void *bytes = peer->family == AF_INET6 ?
-			(const void *) &((const struct sockaddr_in6 *) &peer->addr)->sin6_addr :
-			(const void *) &((const struct sockaddr_in *) &peer->addr)->sin_addr;
+		const void *bytes = peer->family == AF_INET6
+			? (const void *) &((const struct sockaddr_in6 *) &peer->addr)->sin6_addr
+			: (const void *) &((const struct sockaddr_in *) &peer->addr)->sin_addr;
 
 		if (inet_ntop(peer->family, bytes, transfer->refused_address, INET6_ADDRSTRLEN) == NULL)
 			strlcpy(transfer->refused_address, "?", INET6_ADDRSTRLEN);

@@ -43,6 +43,12 @@ CREATE TABLE public.iu_route_position (
 ) WITH (fillfactor = 20);
 COMMENT ON TABLE public.iu_route_position IS
   'How far each armed route has been served, in this very database: in a copy nothing is claimed until fn_iu_route_confirm_position. (design: Events and delivery)';
+COMMENT ON COLUMN public.iu_route_position.route_code IS 'The route';
+COMMENT ON COLUMN public.iu_route_position.system_identifier IS 'Cluster in which the position means something';
+COMMENT ON COLUMN public.iu_route_position.database_oid IS 'Database in which it does';
+COMMENT ON COLUMN public.iu_route_position.armed_at IS 'Start of the transaction that armed it';
+COMMENT ON COLUMN public.iu_route_position.armed_by IS 'Who armed it, as told by the caller';
+COMMENT ON COLUMN public.iu_route_position.max_age IS 'How old an event could be at most when it was armed';
 COMMENT ON COLUMN public.iu_route_position.seen IS 'All that it sees was handed out, or precedes the arming.';
 COMMENT ON COLUMN public.iu_route_position.window_end IS
   'The window being handed out: what it sees and seen does not, in the order of event_seq, after window_seq up to window_high.';
@@ -71,6 +77,13 @@ CREATE INDEX iu_route_lease_route ON public.iu_route_lease (route_code);
 COMMENT ON INDEX public.iu_route_lease_route IS 'What a route has under way.';
 COMMENT ON TABLE public.iu_route_lease IS
   'One row a batch that a sender holds: the deliveries whose outcome it has not recorded. It goes to the next claimer, with a new generation, when it expires or its session is gone. (design: Events and delivery)';
+COMMENT ON COLUMN public.iu_route_lease.route_code IS 'The route';
+COMMENT ON COLUMN public.iu_route_lease.sender IS 'Who holds it, e.g. iu_core sender 1';
+COMMENT ON COLUMN public.iu_route_lease.generation IS 'Counts who held it: a record with an older one is refused';
+COMMENT ON COLUMN public.iu_route_lease.claimed_at IS 'Since when';
+COMMENT ON COLUMN public.iu_route_lease.expires_at IS 'Then another may take it over';
+COMMENT ON COLUMN public.iu_route_lease.item_count IS 'Deliveries in it; the arrays have an element each';
+COMMENT ON COLUMN public.iu_route_lease.attempt_nos IS 'The number of the attempt under way';
 COMMENT ON COLUMN public.iu_route_lease.backend_pid IS 'The session that claimed it; where that is gone nobody waits for expires_at.';
 
 CREATE TABLE public.iu_route_attempt (
@@ -101,6 +114,20 @@ CREATE INDEX iu_route_attempt_recorded ON public.iu_route_attempt USING brin (re
 COMMENT ON INDEX public.iu_route_attempt_recorded IS 'The last hour, and what retention takes, without a large index.';
 COMMENT ON TABLE public.iu_route_attempt IS
   'One row a send, inserted once with its outcome. (facts-events 2.5; design: Events and delivery)';
+COMMENT ON COLUMN public.iu_route_attempt.route_kind IS 'outbound';
+COMMENT ON COLUMN public.iu_route_attempt.route_code IS 'The route; no foreign key, attempts outlive it';
+COMMENT ON COLUMN public.iu_route_attempt.event_ref IS 'The event';
+COMMENT ON COLUMN public.iu_route_attempt.replay_number IS '0: the delivery itself';
+COMMENT ON COLUMN public.iu_route_attempt.attempt_no IS '1 for the first';
+COMMENT ON COLUMN public.iu_route_attempt.status IS 'sent or failed; the other words are not written yet';
+COMMENT ON COLUMN public.iu_route_attempt.delivered IS 'Whether it was sent';
+COMMENT ON COLUMN public.iu_route_attempt.sender IS 'Who sent it';
+COMMENT ON COLUMN public.iu_route_attempt.started_at IS 'When the request began';
+COMMENT ON COLUMN public.iu_route_attempt.recorded_at IS 'When its outcome was written';
+COMMENT ON COLUMN public.iu_route_attempt.http_status IS 'Status of the answer; NULL: there was none';
+COMMENT ON COLUMN public.iu_route_attempt.failure_code IS 'http_ and the status, or e.g. timed_out, connect_failed, address_refused';
+COMMENT ON COLUMN public.iu_route_attempt.failure_detail IS 'In words, at most 1000 characters';
+COMMENT ON COLUMN public.iu_route_attempt.response_excerpt IS 'Start of the answer, at most 1024 characters';
 COMMENT ON COLUMN public.iu_route_attempt.idempotency_key IS 'The webhook-id: the same for every attempt of a delivery.';
 COMMENT ON COLUMN public.iu_route_attempt.duration_us IS 'Microseconds from the start of the request to its end.';
 COMMENT ON COLUMN public.iu_route_attempt.payload_snapshot IS 'What a dry run would have sent; NULL for a real one, whose body follows from the event.';
@@ -120,6 +147,12 @@ CREATE INDEX iu_route_retry_due ON public.iu_route_retry (route_code, due_at, ev
 COMMENT ON INDEX public.iu_route_retry_due IS 'What is due next on a route.';
 COMMENT ON TABLE public.iu_route_retry IS
   'Deliveries behind their route''s position that are to be sent at due_at: failed before, given back by a sender, handed over, or owed since an arming. (design: Events and delivery)';
+COMMENT ON COLUMN public.iu_route_retry.route_code IS 'The route';
+COMMENT ON COLUMN public.iu_route_retry.event_id IS 'The event';
+COMMENT ON COLUMN public.iu_route_retry.replay_number IS '0: the delivery itself';
+COMMENT ON COLUMN public.iu_route_retry.event_seq IS 'Its place in the outbox';
+COMMENT ON COLUMN public.iu_route_retry.due_at IS 'Not before this';
+COMMENT ON COLUMN public.iu_route_retry.created_at IS 'When it was put here';
 COMMENT ON COLUMN public.iu_route_retry.attempt_no IS 'The number that the next attempt will have.';
 COMMENT ON COLUMN public.iu_route_retry.reason IS 'Failure code of the last attempt, code of the refusal, or deliver, armed, confirmed.';
 
@@ -145,6 +178,19 @@ CREATE INDEX iu_route_dead_letter_open ON public.iu_route_dead_letter (route_cod
 COMMENT ON INDEX public.iu_route_dead_letter_open IS 'Those that wait for a person.';
 COMMENT ON TABLE public.iu_route_dead_letter IS
   'Deliveries that were given up, each with the whole event. Resolved, never deleted. (facts-events 2.7)';
+COMMENT ON COLUMN public.iu_route_dead_letter.route_code IS 'The route';
+COMMENT ON COLUMN public.iu_route_dead_letter.event_ref IS 'The event';
+COMMENT ON COLUMN public.iu_route_dead_letter.replay_number IS '0: the delivery itself';
+COMMENT ON COLUMN public.iu_route_dead_letter.attempts IS 'How many were made';
+COMMENT ON COLUMN public.iu_route_dead_letter.idempotency_key IS 'Its webhook-id';
+COMMENT ON COLUMN public.iu_route_dead_letter.failure_code IS 'Of the last attempt';
+COMMENT ON COLUMN public.iu_route_dead_letter.failure_detail IS 'Of the last attempt';
+COMMENT ON COLUMN public.iu_route_dead_letter.http_status IS 'Of the last attempt';
+COMMENT ON COLUMN public.iu_route_dead_letter.event_snapshot IS 'The row of event_outbox when it was given up';
+COMMENT ON COLUMN public.iu_route_dead_letter.created_at IS 'When it was given up';
+COMMENT ON COLUMN public.iu_route_dead_letter.resolved_at IS 'When a person dealt with it; NULL: open';
+COMMENT ON COLUMN public.iu_route_dead_letter.resolved_by IS 'Who';
+COMMENT ON COLUMN public.iu_route_dead_letter.resolution IS 'How';
 COMMENT ON COLUMN public.iu_route_dead_letter.replayed_as IS 'The replay number of the delivery that took its place.';
 
 -- Small parts ----------------------------------------------------------------

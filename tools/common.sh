@@ -53,9 +53,14 @@ cache_ready() {
 }
 
 # Runs a command as the user that PostgreSQL runs as.
+if [ "$(id -u)" = 0 ]; then
+	AS_PG=(setpriv --reuid=postgres --regid=postgres --init-groups env HOME="$CACHE" USER=postgres)
+else
+	AS_PG=(env)
+fi
 as_pg() {
 	if [ "$(id -u)" = 0 ]; then
-		(cd / && exec setpriv --reuid=postgres --regid=postgres --init-groups env HOME="$CACHE" USER=postgres "$@")
+		(cd / && exec "${AS_PG[@]}" "$@")
 	else
 		"$@"
 	fi
@@ -112,7 +117,8 @@ copy_tree() {
 start_peer() {
 	local folder=$1 name=$2
 	shift 2
-	(as_pg setsid node "$folder/$name.js" "$@" >"$folder/$name.url" 2>"$folder/$name.log" </dev/null 3>&- 8>&- 9>&- &)
+	(cd / && exec "${AS_PG[@]}" setsid node "$folder/$name.js" "$@") >"$folder/$name.url" 2>"$folder/$name.log" </dev/null 3>&- 9>&- &
+	disown
 	for _ in $(seq 100); do
 		[ ! -s "$folder/$name.url" ] || return 0
 		sleep 0.05
