@@ -92,7 +92,7 @@ SELECT is(array_agg(fn_iu_delivery_rule(s, c) ORDER BY n), ARRAY['disable', 'obe
 -- ---- by hand, within one transaction: behind the position by decree
 
 SELECT is(fn_iu_route_deliver('r', e.id) ->> 'status', 'already_queued', 'not yet committed: the position will bring it') FROM event_outbox e WHERE correlation_id = 'c1';
-UPDATE iu_route_position SET seen = format('%1$s:%1$s:', pg_current_xact_id()::text::bigint + 1000000)::pg_snapshot;
+UPDATE iu_route_step SET seen = format('%1$s:%1$s:', pg_current_xact_id()::text::bigint + 1000000)::pg_snapshot;
 SELECT pg_temp.refuses(format('SELECT fn_iu_route_deliver(''r'', %L, %L)', i, p), e, m, n) FROM (
   SELECT (SELECT id FROM event_outbox WHERE correlation_id = 'c1') AS id) x, LATERAL (VALUES
   (gen_random_uuid(), NULL, 'P0002', 'not in the outbox', 'deliver: an event'),

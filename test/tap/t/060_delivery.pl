@@ -64,7 +64,7 @@ sub ids
 sub code { return sql("SELECT fn_iu_route_explain('$_[0]', '$_[1]') ->> 'code'"); }
 sub open_gate { return sql("SELECT fn_iu_gate_open('iu_core.delivery_enabled', gen_random_uuid(), 'tester', 'test', 3600) ->> 'status'"); }
 sub close_gate { return sql("SELECT fn_iu_gate_close('iu_core.delivery_enabled', 'tester', 'test') ->> 'status'"); }
-sub position { return sql("SELECT seen, window_end, window_seq FROM iu_route_position WHERE route_code = '$route'"); }
+sub position { return sql("SELECT seen, window_end, window_seq FROM v_iu_route_position WHERE route_code = '$route'"); }
 
 sql('CREATE EXTENSION iu_core');
 sql('SELECT count(*) FROM iu_core.migrate()');
@@ -139,6 +139,15 @@ my @over = claim($two, 10);
 is(ids(@taken, @over), ids(@part[1, 2]), 'and nothing of it is lost');
 record($two, [ @taken, @over ], 'sent');
 is(sql('SELECT count(*) FROM iu_route_lease') + sql('SELECT count(*) FROM iu_route_retry'), 0, 'nothing is left over');
+
+# an old lease among young ones
+emit(1);
+my @old = claim($two, 1);
+emit(3);
+record($one, [ claim($one, 1) ], 'sent') for 1 .. 3;
+sql('UPDATE iu_route_lease SET expires_at = clock_timestamp()');
+is(ids(my @late_old = claim($one, 10)), ids(@old), 'a lease that many younger ones overtook is found when it expires');
+record($one, \@late_old, 'sent');
 
 # ---- late commits
 sql("BEGIN; SELECT fn_iu_emit_event('version_applied', 'late/' || n, gen_random_uuid(), 'tester') FROM generate_series(1, 2) n; PREPARE TRANSACTION 'late'");
