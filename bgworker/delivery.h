@@ -19,7 +19,7 @@ typedef struct IuBatch
 {
 	dlist_node	node;
 	MemoryContext context;
-	dlist_head	leases;			/* those not recorded yet */
+	dlist_head	leases;			/* those not fully recorded yet */
 } IuBatch;
 
 typedef struct IuLease
@@ -27,9 +27,12 @@ typedef struct IuLease
 	dlist_node	node;
 	int64		id;
 	int			generation;
-	List	   *deliveries;
-	int			unfinished;		/* of the deliveries, without outcome yet */
+	List	   *deliveries;		/* all of them */
+	int			unfinished;		/* how many have no outcome yet */
+	List	   *finished;		/* with outcome, not recorded yet */
+	TimestampTz finished_since;
 	IuBackoff	backoff;		/* of its recording */
+	bool		lost;			/* another sender has taken it over */
 } IuLease;
 
 typedef struct IuDelivery
@@ -69,6 +72,10 @@ extern IuWorkerState iu_claim_readiness(void);
 extern IuBatch *iu_claim(MemoryContext parent, const char *sender, int max, int *claimed,
 						 TimestampTz *next_due);
 extern void iu_claim_check(IuDelivery *delivery);
+
+/* share.c: a list of deliveries, in the current memory context */
+#define IU_IN_FLIGHT_MAX 64
+extern List *iu_choose_next(dlist_head *waiting, dlist_head *in_flight, int in_flight_count);
 
 /* parcel.c; outside of transactions */
 extern const char *iu_parcel_submit(IuHttpPool *pool, IuDelivery *delivery, const char **detail);

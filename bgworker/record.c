@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * record.c
- *	  The sender's writing side: the outcomes of a lease, in one call.
+ *	  The sender's writing side: outcomes of a lease, several in one call.
  *
  * What came from the network is made text first: it may hold anything, and an
  * outcome that cannot be stored would be sent again.
@@ -101,7 +101,7 @@ iu_record(IuLease *lease)
 	Datum		arguments[3];
 
 	initStringInfo(&json);
-	foreach(cell, lease->deliveries)
+	foreach(cell, lease->finished)
 	{
 		appendStringInfoChar(&json, json.len == 0 ? '[' : ',');
 		append_result(&json, lfirst(cell));

@@ -5,8 +5,8 @@
  *	  transaction, snapshot or lock; record and commit.
  *
  * Several batches may be under way, so that a slow endpoint holds up neither
- * the recording of other leases nor new claims; no route takes more than its
- * share of the connections. Right before a delivery is sent it is asked once
+ * recording nor new claims; no route takes more than half of the connections
+ * that the others leave. Right before a delivery is sent it is asked once
  * more whether it may. A process that ends in between loses nothing: its
  * leases expire, and what was sent but not recorded is sent again under the
  * same webhook-id.
@@ -28,10 +28,10 @@
 #define LOCK_WAIT "1s"		/* answers come in meanwhile */
 #define FIRST_RETRY_MS 100
 #define LAST_RETRY_MS 5000
-#define CLAIM_MAX 32
-#define OPEN_MAX 128			/* claimed and not recorded */
-#define IN_FLIGHT_MAX 32
-#define IN_FLIGHT_PER_ROUTE 8
+#define CLAIM_MAX 64
+#define OPEN_MAX 1024			/* claimed and not recorded */
+#define RECORD_DELAY_MS 1000	/* what is done waits that long for the rest of its lease */
+#define EMPTY_CLAIM_MS 50		/* before a claim that is due, but was empty, is repeated */
 
 enum
 {
@@ -140,7 +140,11 @@ claim_more(void)
 	iu_backoff_clear(&claim_backoff);
 	next_claim = Min(claim.next, TimestampTzPlusMilliseconds(GetCurrentTimestamp(), LONGEST_SLEEP_MS));
 	if (claim.batch == NULL)
+	{
+		/* Another sender is at it, say. */
+		next_claim = Max(next_claim, TimestampTzPlusMilliseconds(GetCurrentTimestamp(), EMPTY_CLAIM_MS));
 		return;
+	}
 	open_count += claim.claimed;
 	iu_slot_count(iu_my_slot, COUNT_CLAIMED, claim.claimed);
 	take_batch(claim.batch);
@@ -148,64 +152,23 @@ claim_more(void)
 
 /* ---------- send ---------- */
 
+/* Takes it from where it waits or flies and gives it its outcome. */
 static void
 finish(IuDelivery *delivery, const char *outcome, const char *code, const char *detail)
 {
+	IuLease    *lease = delivery->lease;
+	MemoryContext caller = MemoryContextSwitchTo(delivery->context);
+
 	delivery->outcome = outcome;
 	delivery->failure_code = code;
 	if (detail != NULL)
 		delivery->failure_detail = iu_clean_text(delivery->context, detail, strlen(detail));
 	dlist_delete(&delivery->node);
-	delivery->lease->unfinished--;
-}
-
-static int
-in_flight_on_route(const char *route_code)
-{
-	dlist_iter	each;
-	int			count = 0;
-
-	dlist_foreach(each, &in_flight)
-	{
-		if (strcmp(dlist_container(IuDelivery, node, each.cur)->route_code, route_code) == 0)
-			count++;
-	}
-	return count;
-}
-
-static int
-chosen_on_route(const List *chosen, const char *route_code)
-{
-	ListCell   *cell;
-	int			count = 0;
-
-	foreach(cell, chosen)
-	{
-		if (strcmp(((IuDelivery *) lfirst(cell))->route_code, route_code) == 0)
-			count++;
-	}
-	return count;
-}
-
-/* Those that fit into the free places, each route within its share. */
-static List *
-choose_next(void)
-{
-	List	   *chosen = NIL;
-	dlist_iter	each;
-
-	dlist_foreach(each, &waiting)
-	{
-		IuDelivery *delivery = dlist_container(IuDelivery, node, each.cur);
-		int			share;
-
-		if (in_flight_count + list_length(chosen) >= IN_FLIGHT_MAX)
-			break;
-		share = IN_FLIGHT_PER_ROUTE - in_flight_on_route(delivery->route_code);
-		if (chosen_on_route(chosen, delivery->route_code) < share)
-			chosen = lappend(chosen, delivery);
-	}
-	return chosen;
+	lease->unfinished--;
+	if (lease->finished == NIL)
+		lease->finished_since = GetCurrentTimestamp();
+	lease->finished = lappend(lease->finished, delivery);
+	MemoryContextSwitchTo(caller);
 }
 
 static void
@@ -226,7 +189,7 @@ send_delivery(IuDelivery *delivery)
 	const char *code;
 	const char *detail = NULL;
 
-	if (delivery->refusal != NULL)
+	if (delivery->refusal != NULL || delivery->lease->lost)
 	{
 		finish(delivery, "held", delivery->refusal, NULL);
 		return;
@@ -247,7 +210,7 @@ send_delivery(IuDelivery *delivery)
 static bool
 send_some(void)
 {
-	List	   *chosen = choose_next();
+	List	   *chosen = iu_choose_next(&waiting, &in_flight, in_flight_count);
 	ErrorData  *error;
 	ListCell   *cell;
 
@@ -323,7 +286,7 @@ count_outcomes(const IuLease *lease)
 	int			failed = 0;
 	ListCell   *cell;
 
-	foreach(cell, lease->deliveries)
+	foreach(cell, lease->finished)
 	{
 		const char *outcome = ((IuDelivery *) lfirst(cell))->outcome;
 
@@ -339,25 +302,43 @@ count_outcomes(const IuLease *lease)
 }
 
 /* Never sent again from here: the results stay until they are recorded or refused. */
-static bool
+static void
 record_lease(IuLease *lease)
 {
-	ErrorData  *error = iu_worker_try(record_step, lease);
+	ErrorData  *error = NULL;
 
+	if (!lease->lost)
+		error = iu_worker_try(record_step, lease);
 	if (error != NULL && error->sqlerrcode != ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE)
 	{
 		report_and_retry(error, &lease->backoff);
-		return false;
+		return;
 	}
 	if (error != NULL)
+	{
+		lease->lost = true;
 		ereport(LOG,
-				(errmsg("results of %d deliveries came too late and are dropped: %s",
-						list_length(lease->deliveries), error->message)));
-	else
+				(errmsg("results of deliveries came too late and are dropped: %s", error->message)));
+	}
+	else if (!lease->lost)
 		count_outcomes(lease);
-	open_count -= list_length(lease->deliveries);
+	iu_backoff_clear(&lease->backoff);
+	open_count -= list_length(lease->finished);
+	lease->finished = NIL;
 	next_claim = DT_NOBEGIN;
-	return true;
+}
+
+/* Now, if the lease is through; else a little later, together with what ends meanwhile. */
+static TimestampTz
+record_time(const IuLease *lease)
+{
+	TimestampTz when = lease->backoff.not_before;
+
+	if (lease->finished == NIL)
+		return DT_NOEND;
+	if (lease->unfinished > 0)
+		when = Max(when, TimestampTzPlusMilliseconds(lease->finished_since, RECORD_DELAY_MS));
+	return when;
 }
 
 static void
@@ -374,7 +355,9 @@ record_finished(void)
 		{
 			IuLease    *lease = dlist_container(IuLease, node, lease_iter.cur);
 
-			if (lease->unfinished == 0 && is_past(lease->backoff.not_before) && record_lease(lease))
+			if (is_past(record_time(lease)))
+				record_lease(lease);
+			if (lease->unfinished == 0 && lease->finished == NIL)
 				dlist_delete(&lease->node);
 		}
 		if (dlist_is_empty(&batch->leases))
@@ -387,38 +370,39 @@ record_finished(void)
 
 /* ---------- the loop ---------- */
 
-/* A step that failed waits to be tried again: true, and *when no later than that. */
-static bool
-waits_for(const IuBackoff *backoff, TimestampTz *when)
+/* When the next record is due; *failed if one was tried in vain. */
+static TimestampTz
+next_record(bool *failed)
 {
-	if (backoff->delay_ms == 0)
-		return false;
-	*when = Min(*when, backoff->not_before);
-	return true;
-}
-
-static bool
-any_retry(TimestampTz *when)
-{
-	bool		any = claim_backoff.delay_ms != 0;	/* its time is known to claim_time */
+	TimestampTz when = DT_NOEND;
 	dlist_iter	batch_iter;
 	dlist_iter	lease_iter;
 
-	any |= waits_for(&send_backoff, when);
 	dlist_foreach(batch_iter, &batches)
+	{
 		dlist_foreach(lease_iter, &dlist_container(IuBatch, node, batch_iter.cur)->leases)
-			any |= waits_for(&dlist_container(IuLease, node, lease_iter.cur)->backoff, when);
-	return any;
+		{
+			IuLease    *lease = dlist_container(IuLease, node, lease_iter.cur);
+
+			*failed |= lease->backoff.delay_ms != 0;
+			when = Min(when, record_time(lease));
+		}
+	}
+	return when;
 }
 
-/* Nothing having failed, what an earlier failure left in the status is over. */
+/* Where nothing waits to be tried again, what an earlier failure left in the status is over. */
 static TimestampTz
 next_wakeup(void)
 {
-	TimestampTz when = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), LONGEST_SLEEP_MS);
+	bool		failed = claim_backoff.delay_ms != 0 || send_backoff.delay_ms != 0;
+	TimestampTz when = Min(TimestampTzPlusMilliseconds(GetCurrentTimestamp(), LONGEST_SLEEP_MS),
+						   next_record(&failed));
 
-	if (!any_retry(&when))
+	if (!failed)
 		iu_slot_state(iu_my_slot, readiness, "");
+	if (send_backoff.delay_ms != 0)
+		when = Min(when, send_backoff.not_before);
 	return open_count < OPEN_MAX ? Min(when, claim_time()) : when;
 }
 
@@ -467,7 +451,7 @@ begin_sender(Datum main_arg)
 	iu_slot_read(iu_my_slot, &slot);
 	snprintf(sender_name, sizeof(sender_name), "iu_core sender %d", slot.number);
 	batches_context = AllocSetContextCreate(TopMemoryContext, "iu_core batches", ALLOCSET_DEFAULT_SIZES);
-	pool = iu_http_pool_create(TopMemoryContext, IN_FLIGHT_MAX);
+	pool = iu_http_pool_create(TopMemoryContext, IU_IN_FLIGHT_MAX);
 }
 
 void

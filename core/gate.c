@@ -196,15 +196,19 @@ was_false_before_this_transaction(Datum key, Snapshot now)
 		text_is(values[1], nulls[1], "false");
 }
 
+/* Whether the last change is an opening that holds; *own: an open of this transaction. */
 static bool
-ledger_says_open(Datum key, Snapshot now)
+ledger_says_open(Datum key, Snapshot now, bool *own)
 {
 	Datum		values[5];
 	bool		nulls[5];
+	bool		opening;
 
-	if (!first_row(&ledger_table, key, now, NULL, values, nulls))
+	if (!first_row(&ledger_table, key, now, own, values, nulls))
 		return false;
-	return text_is(values[1], nulls[1], "open") &&
+	opening = text_is(values[1], nulls[1], "open");
+	*own = *own && opening;
+	return opening &&
 		!nulls[2] && DatumGetTimestampTz(values[2]) > GetCurrentTimestamp() &&
 		!nulls[3] && DatumGetInt64(values[3]) == (int64) GetSystemIdentifier() &&
 		!nulls[4] && DatumGetObjectId(values[4]) == MyDatabaseId;
@@ -216,19 +220,23 @@ look_up(Datum key)
 	Snapshot	now;
 	Datum		values[5];
 	bool		nulls[5];
-	bool		own = false;
+	bool		own_value = false;
+	bool		own_opening = false;
 	bool		open = false;
 
 	if (!find_table(&registry_table) || !find_table(&config_table) || !find_table(&ledger_table))
 		return false;
 
 	now = RegisterSnapshot(GetLatestSnapshot());
-	if (first_row(&config_table, key, now, &own, values, nulls) &&
+	if (first_row(&config_table, key, now, &own_value, values, nulls) &&
 		text_is(values[1], nulls[1], "true") &&
 		first_row(&registry_table, key, now, NULL, values, nulls) &&
 		text_is(values[1], nulls[1], "governable"))
-		open = ledger_says_open(key, now) ||
-			(own && was_false_before_this_transaction(key, now));
+	{
+		/* What this transaction opened by the protocol is no toggle: it ends with its time. */
+		open = ledger_says_open(key, now, &own_opening) ||
+			(own_value && !own_opening && was_false_before_this_transaction(key, now));
+	}
 	UnregisterSnapshot(now);
 	return open;
 }

@@ -2,8 +2,13 @@
  *
  * wake.c
  *	  Latches at commit. What a transaction changed is visible to others only
- *	  after it committed, so the workers are woken by a transaction callback
- *	  that runs just after that, not by the statement itself.
+ *	  after it committed, so the workers are woken then, not by the statement.
+ *
+ * Visible is not enough: what a worker has cached (a function that is not
+ * there, a closed gate) is invalidated a little later in the commit. Woken
+ * before that it would look, see nothing and sleep again. So the transaction
+ * callback only notes who is to be woken, and it is done when the
+ * transaction's locks are released, which comes after the invalidations.
  *
  * COMMIT PREPARED runs no callback in the session that prepared; the workers'
  * own longest sleep covers it.
@@ -19,11 +24,13 @@
 #include "fmgr.h"
 #include "miscadmin.h"
 #include "utils/builtins.h"
+#include "utils/resowner.h"
 
 PG_FUNCTION_INFO_V1(iu_wake);
 PG_FUNCTION_INFO_V1(iu_wake_sender);
 
 static int	roles_at_commit = 0;
+static int	roles_committed = 0;	/* to be woken at the end of this commit */
 
 /* Must not fail: the transaction is committed already. */
 void
@@ -52,15 +59,11 @@ iu_wake_now(int roles, Oid database)
 static void
 at_transaction_end(XactEvent event, void *arg)
 {
-	int			roles;
-
 	switch (event)
 	{
 		case XACT_EVENT_COMMIT:
-			roles = roles_at_commit;
+			roles_committed = roles_at_commit;
 			roles_at_commit = 0;
-			if (roles != 0)
-				iu_wake_now(roles, MyDatabaseId);
 			break;
 		case XACT_EVENT_ABORT:
 		case XACT_EVENT_PREPARE:
@@ -71,10 +74,23 @@ at_transaction_end(XactEvent event, void *arg)
 	}
 }
 
+/* Must not fail either. */
+static void
+at_resource_release(ResourceReleasePhase phase, bool is_commit, bool is_top_level, void *arg)
+{
+	int			roles = roles_committed;
+
+	if (roles == 0 || phase != RESOURCE_RELEASE_AFTER_LOCKS || !is_commit || !is_top_level)
+		return;
+	roles_committed = 0;
+	iu_wake_now(roles, MyDatabaseId);
+}
+
 void
 iu_wake_init(void)
 {
 	RegisterXactCallback(at_transaction_end, NULL);
+	RegisterResourceReleaseCallback(at_resource_release, NULL);
 }
 
 void

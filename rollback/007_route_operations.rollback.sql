@@ -9,6 +9,7 @@ DROP VIEW public.v_iu_event_backlog;
 DROP FUNCTION public.fn_iu_route_deliver(text, uuid, jsonb);
 DROP FUNCTION public.fn_iu_route_confirm_position(text, text, text);
 DROP FUNCTION public.fn_iu_route_arm(text, text, text, timestamptz, interval);
+DROP FUNCTION public.fn_iu_route_restep(text, pg_snapshot);
 DROP FUNCTION public.fn_iu_route_owed(text, timestamptz, pg_snapshot);
 DROP FUNCTION public.fn_iu_route_refusal(text);
 ALTER TABLE public.dot_iu_command_run DISABLE TRIGGER trg_dot_iu_command_run_append_only;

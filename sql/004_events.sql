@@ -24,6 +24,8 @@ CREATE TABLE public.iu_switch_registry (
 );
 COMMENT ON TABLE public.iu_switch_registry IS
   'The keys of dot_config that are switches: true or false, without a time limit, changed by fn_iu_switch_set only. A migration registers what it brings. Gates are not switches. (design: Gates)';
+COMMENT ON COLUMN public.iu_switch_registry.switch_key IS 'Key of its row in dot_config';
+COMMENT ON COLUMN public.iu_switch_registry.registered_at IS 'Start of the transaction that registered it';
 COMMENT ON COLUMN public.iu_switch_registry.meaning IS 'What stops while the switch is off.';
 
 INSERT INTO public.dot_config (key, value, description) VALUES
@@ -105,6 +107,13 @@ CREATE TABLE public.event_type_registry (
 );
 COMMENT ON TABLE public.event_type_registry IS
   'The event types that may be emitted. An unknown or inactive type is not written to the outbox. (seed 4 A3; facts-events 1.1)';
+COMMENT ON COLUMN public.event_type_registry.event_domain IS 'Who knows of the subject, e.g. iu';
+COMMENT ON COLUMN public.event_type_registry.event_type IS 'Name within the domain';
+COMMENT ON COLUMN public.event_type_registry.event_stream IS 'comment, review, update, birth, task, alert or health';
+COMMENT ON COLUMN public.event_type_registry.default_severity IS 'info, warning or critical: what an emitter writes';
+COMMENT ON COLUMN public.event_type_registry.description IS 'What happened when it is emitted';
+COMMENT ON COLUMN public.event_type_registry.active IS 'false: no longer emitted; what was emitted is still delivered';
+COMMENT ON COLUMN public.event_type_registry.created_at IS 'Start of the transaction that registered it';
 COMMENT ON COLUMN public.event_type_registry.delivery_lane IS
   'immediate or delayed. Both are delivered alike; neither limits how often a subject has an event.';
 
@@ -162,6 +171,21 @@ CREATE TABLE public.event_outbox (
 );
 COMMENT ON TABLE public.event_outbox IS
   'What happened, one row an event, never changed. A subject may have the same event many times; whoever needs at most one gives an idempotency_key. (facts-events 1.2; design: Events and delivery)';
+COMMENT ON COLUMN public.event_outbox.id IS 'Identifies the event; what fn_iu_emit_event returns';
+COMMENT ON COLUMN public.event_outbox.event_domain IS 'As in event_type_registry';
+COMMENT ON COLUMN public.event_outbox.event_type IS 'As in event_type_registry';
+COMMENT ON COLUMN public.event_outbox.event_stream IS 'That of the type';
+COMMENT ON COLUMN public.event_outbox.delivery_lane IS 'That of the type';
+COMMENT ON COLUMN public.event_outbox.event_severity IS 'info, warning or critical';
+COMMENT ON COLUMN public.event_outbox.event_subject_table IS 'Table of what it happened to';
+COMMENT ON COLUMN public.event_outbox.event_subject_ref IS 'Key of what it happened to';
+COMMENT ON COLUMN public.event_outbox.canonical_address IS 'Its address, where it has one';
+COMMENT ON COLUMN public.event_outbox.actor_ref IS 'Who did it, as told by the emitter';
+COMMENT ON COLUMN public.event_outbox.source_system IS 'Which program emitted it';
+COMMENT ON COLUMN public.event_outbox.correlation_id IS 'Ties together the events of one action';
+COMMENT ON COLUMN public.event_outbox.occurred_at IS 'When it happened; start of the transaction unless told otherwise';
+COMMENT ON COLUMN public.event_outbox.created_at IS 'Start of the transaction that emitted it';
+COMMENT ON COLUMN public.event_outbox.idempotency_key IS 'At most one event of a key, 1 to 200 characters; NULL: no limit';
 COMMENT ON COLUMN public.event_outbox.event_seq IS
   'Order of emission. Gaps are normal, and commits happen in another order.';
 COMMENT ON COLUMN public.event_outbox.emitted_xid IS

@@ -142,6 +142,18 @@ CREATE TABLE public.iu_outbound_route (
 );
 COMMENT ON TABLE public.iu_outbound_route IS
   'Where events of one type are carried. enabled and not dry_run: live, only for codes on the allowlist. Changed by the fn_iu_route_ functions. (facts-events 2.2; design: Events and delivery)';
+COMMENT ON COLUMN public.iu_outbound_route.route_code IS 'Its name: 1 to 120 letters, digits, _ . : -';
+COMMENT ON COLUMN public.iu_outbound_route.event_domain IS 'With event_type: what it carries';
+COMMENT ON COLUMN public.iu_outbound_route.event_type IS 'With event_domain: what it carries';
+COMMENT ON COLUMN public.iu_outbound_route.event_stream IS 'That of the type';
+COMMENT ON COLUMN public.iu_outbound_route.target_kind IS 'external_endpoint: a webhook; the sender carries no other kind yet';
+COMMENT ON COLUMN public.iu_outbound_route.enabled IS 'false: paused, retired, or not armed yet';
+COMMENT ON COLUMN public.iu_outbound_route.dry_run IS 'true: nothing is sent';
+COMMENT ON COLUMN public.iu_outbound_route.description IS 'For people';
+COMMENT ON COLUMN public.iu_outbound_route.created_at IS 'Start of the transaction that registered it';
+COMMENT ON COLUMN public.iu_outbound_route.created_by IS 'Who registered it, as told by the caller';
+COMMENT ON COLUMN public.iu_outbound_route.updated_at IS 'Start of the transaction that changed it last';
+COMMENT ON COLUMN public.iu_outbound_route.retired_at IS 'Since when it is ended for good';
 COMMENT ON COLUMN public.iu_outbound_route.id IS 'Part of the webhook-id of its deliveries.';
 COMMENT ON COLUMN public.iu_outbound_route.target_ref IS 'The URL of external_endpoint and directus_flow; otherwise a name.';
 COMMENT ON COLUMN public.iu_outbound_route.fail_closed IS 'Always true: what cannot be decided is not sent.';
@@ -204,6 +216,10 @@ CREATE TABLE public.iu_route_secret (
 );
 COMMENT ON TABLE public.iu_route_secret IS
   'Signing secrets of routes (Standard Webhooks). Several are valid at a time while one replaces another. No role may read it: the claim hands them to the sender. (design: Egress)';
+COMMENT ON COLUMN public.iu_route_secret.secret_ref IS 'What routes name in secret_ref';
+COMMENT ON COLUMN public.iu_route_secret.valid_from IS 'It signs from here on';
+COMMENT ON COLUMN public.iu_route_secret.valid_until IS 'up to here; infinity: until it is ended';
+COMMENT ON COLUMN public.iu_route_secret.created_by IS 'Who added it, as told by the caller';
 COMMENT ON COLUMN public.iu_route_secret.secret IS 'whsec_ and 24 to 64 bytes in base64.';
 
 CREATE FUNCTION public.fn_iu_route_log(p_command text, p_route_code text, p_actor text, p_reason text, p_evidence jsonb)
@@ -222,7 +238,7 @@ BEGIN
 END
 $function$;
 COMMENT ON FUNCTION public.fn_iu_route_log(text, text, text, text, jsonb) IS
-  'Logs one command on a route, with the gates as they stand. For the fn_iu_route_ functions. SQLSTATE 23514 without actor or reason. (facts-core 2.3)';
+  'Logs one command on a route, with the gates as they stand. For the fn_iu_route_ functions. Returns the run_id. SQLSTATE 23514 without actor or reason. (facts-core 2.3)';
 
 CREATE FUNCTION public.fn_iu_route_secret_add(
     p_secret_ref text, p_actor text, p_reason text, p_secret text DEFAULT NULL,
@@ -251,6 +267,7 @@ BEGIN
     jsonb_build_object('valid_from', p_valid_from, 'valid_until', p_valid_until, 'made_here', p_secret IS NULL));
   INSERT INTO public.iu_route_secret (secret_ref, secret, valid_from, valid_until, created_by)
     VALUES (p_secret_ref, v_secret, p_valid_from, p_valid_until, p_actor);
+  PERFORM iu_core.wake();	-- a route may have been held for want of it
   RETURN jsonb_strip_nulls(jsonb_build_object('status', 'added', 'secret_ref', p_secret_ref,
     'secret', CASE WHEN p_secret IS NULL THEN v_secret END));
 END
@@ -332,7 +349,7 @@ BEGIN
 END
 $function$;
 COMMENT ON FUNCTION public.fn_iu_route_add(text, text, text, text, text, text, text, text, text, integer, integer, jsonb, text, jsonb) IS
-  'Registers a route, not enabled, dry run. An HTTP route (external_endpoint, directus_flow) is always signed: without p_secret_ref a secret is made and returned, this once. Keys left out of p_retry_policy keep their defaults (8 attempts, 5 s doubling to 1 h, jitter 0.2). Returns {status: registered, route_code, enabled, dry_run, secret_ref, secret}. SQLSTATE 23514: code, type, URL, kind, limits, actor or reason; 23505: there already; 0A000: order by subject, payload contract. (facts-events 2.2)';
+  'Registers a route, not enabled, dry run. An HTTP route (external_endpoint, directus_flow) is always signed: without p_secret_ref a secret is made and returned, this once. p_timeout_ms: 100 to 300000, for one attempt; p_max_in_flight: 1 to 10000 deliveries with senders at a time. Keys left out of p_retry_policy keep their defaults (8 attempts, 5 s doubling to 1 h, jitter 0.2; see fn_iu_route_retry_problem). Returns {status: registered, route_code, enabled, dry_run, secret_ref, secret}. SQLSTATE 23514: code, type, URL, kind, limits, actor or reason; 23505: there already; 0A000: order by subject, payload contract. (facts-events 2.2)';
 
 CREATE FUNCTION public.fn_iu_route_allow(p_route_code text, p_actor text, p_reason text) RETURNS jsonb
   LANGUAGE plpgsql VOLATILE SECURITY DEFINER
@@ -399,7 +416,7 @@ BEGIN
 END
 $function$;
 COMMENT ON FUNCTION public.fn_iu_route_pause(text, text, text) IS
-  'Disables a route and logs it. Its position stays: what is emitted meanwhile waits for fn_iu_route_resume. SQLSTATE 42704: not registered or retired; 23514: actor or reason missing. (design: Events and delivery)';
+  'Disables a route and logs it. Its position stays: what is emitted meanwhile waits for fn_iu_route_resume. Returns {status: paused, route_code}. SQLSTATE 42704: not registered or retired; 23514: actor or reason missing. (design: Events and delivery)';
 
 CREATE FUNCTION public.fn_iu_route_resume(p_route_code text, p_actor text, p_reason text) RETURNS jsonb
   LANGUAGE plpgsql VOLATILE SECURITY DEFINER
@@ -417,7 +434,7 @@ BEGIN
 END
 $function$;
 COMMENT ON FUNCTION public.fn_iu_route_resume(text, text, text) IS
-  'Enables a paused route, or one that an answer 410 disabled, where it stood, and logs it: what waited goes out. SQLSTATE 42704: not registered or retired; 42501: live and not on the allowlist; 23514: actor or reason missing. (design: Events and delivery)';
+  'Enables a paused route, or one that an answer 410 disabled, where it stood, and logs it: what waited goes out. Returns {status: resumed, route_code}. SQLSTATE 42704: not registered or retired; 42501: live and not on the allowlist; 23514: actor or reason missing. (design: Events and delivery)';
 
 CREATE FUNCTION public.fn_iu_route_retire(p_route_code text, p_actor text, p_reason text) RETURNS jsonb
   LANGUAGE plpgsql VOLATILE SECURITY DEFINER
@@ -437,7 +454,7 @@ BEGIN
 END
 $function$;
 COMMENT ON FUNCTION public.fn_iu_route_retire(text, text, text) IS
-  'Ends a route for good, takes it off the allowlist and logs it. Its attempts stay readable; its code is not given out again. SQLSTATE 42704: not registered or retired; 23514: actor or reason missing. (design: Events and delivery)';
+  'Ends a route for good, takes it off the allowlist and logs it. Its attempts stay readable; its code is not given out again. Returns {status: retired, route_code}. SQLSTATE 42704: not registered or retired; 23514: actor or reason missing. (design: Events and delivery)';
 
 INSERT INTO public.dot_iu_command_catalog (command_name, category, mutating, reversible, target_functions) VALUES
   ('dot_iu_route_add',        'health', true, true,  ARRAY['fn_iu_route_add']),

@@ -7,9 +7,9 @@
 -- been served, and the next window is what became visible since, late commits
 -- included.
 
-SELECT iu_core.guard_absent('table', 'iu_route_position', 'iu_route_lease', 'iu_route_attempt', 'iu_route_retry',
-  'iu_route_dead_letter');
-SELECT iu_core.guard_absent('view', 'v_iu_route_attempt_summary', 'v_iu_route_dead_letter_open');
+SELECT iu_core.guard_absent('table', 'iu_route_position', 'iu_route_step', 'iu_route_lease', 'iu_route_attempt',
+  'iu_route_retry', 'iu_route_dead_letter');
+SELECT iu_core.guard_absent('view', 'v_iu_route_position', 'v_iu_route_attempt_summary', 'v_iu_route_dead_letter_open');
 SELECT iu_core.guard_absent('function', 'fn_iu_snapshot_now()', 'fn_iu_webhook_id(bigint,bigint,integer,uuid)',
   'fn_iu_delivery_body(public.event_outbox)', 'fn_iu_delivery_rule(integer,text)', 'fn_iu_delivery_refusal(text)',
   'fn_iu_delivery_lease_orphans(text,text,integer)', 'fn_iu_delivery_lease_retries(text,text,integer)',
@@ -30,29 +30,61 @@ CREATE TABLE public.iu_route_position (
   route_code        text        NOT NULL PRIMARY KEY REFERENCES public.iu_outbound_route (route_code),
   system_identifier bigint      NOT NULL,
   database_oid      oid         NOT NULL,
-  seen              pg_snapshot NOT NULL,
-  window_end        pg_snapshot,
-  window_seq        bigint,
-  window_high       bigint,
   floor_seq         bigint      NOT NULL DEFAULT 0,
   armed_at          timestamptz NOT NULL DEFAULT now(),
   armed_by          text        NOT NULL,
   start_at          timestamptz,
-  max_age           interval    NOT NULL,
-  CONSTRAINT iu_route_position_window_chk CHECK (num_nulls(window_end, window_seq, window_high) IN (0, 3))
-) WITH (fillfactor = 20);
+  max_age           interval    NOT NULL
+);
 COMMENT ON TABLE public.iu_route_position IS
-  'How far each armed route has been served, in this very database: in a copy nothing is claimed until fn_iu_route_confirm_position. (design: Events and delivery)';
-COMMENT ON COLUMN public.iu_route_position.seen IS 'All that it sees was handed out, or precedes the arming.';
-COMMENT ON COLUMN public.iu_route_position.window_end IS
-  'The window being handed out: what it sees and seen does not, in the order of event_seq, after window_seq up to window_high.';
+  'Where each armed route began, in this very database: in a copy nothing is claimed until fn_iu_route_confirm_position. A claim locks its row; how far it came is in iu_route_step. (design: Events and delivery)';
+COMMENT ON COLUMN public.iu_route_position.route_code IS 'The route';
+COMMENT ON COLUMN public.iu_route_position.system_identifier IS 'Cluster in which the position means something';
+COMMENT ON COLUMN public.iu_route_position.database_oid IS 'Database in which it does';
+COMMENT ON COLUMN public.iu_route_position.armed_at IS 'Start of the transaction that armed it';
+COMMENT ON COLUMN public.iu_route_position.armed_by IS 'Who armed it, as told by the caller';
+COMMENT ON COLUMN public.iu_route_position.max_age IS 'How old an event could be at most when it was armed';
 COMMENT ON COLUMN public.iu_route_position.floor_seq IS
   'Events up to here came with a restore: their emitted_xid means nothing here, so they are never found by a snapshot.';
 COMMENT ON COLUMN public.iu_route_position.start_at IS 'Older events were not handed out when it was armed; NULL: nothing committed before.';
 
+-- A row that is updated at each claim piles up versions behind the oldest
+-- reader, and every look at it walks through them. A step is inserted and the
+-- one before deleted by its key; the newest is found from the end of the index.
+CREATE TABLE public.iu_route_step (
+  route_code  text        NOT NULL,
+  step        bigint      NOT NULL,
+  seen        pg_snapshot NOT NULL,
+  window_end  pg_snapshot,
+  window_seq  bigint,
+  window_high bigint,
+  lease_low   bigint      NOT NULL,
+  PRIMARY KEY (route_code, step),
+  CONSTRAINT iu_route_step_window_chk CHECK (num_nulls(window_end, window_seq, window_high) IN (0, 3))
+);
+COMMENT ON TABLE public.iu_route_step IS
+  'How far each armed route has been served: its newest step. (design: Events and delivery)';
+COMMENT ON COLUMN public.iu_route_step.route_code IS 'The route';
+COMMENT ON COLUMN public.iu_route_step.step IS 'Counts from the first arming; the highest is where the route stands';
+COMMENT ON COLUMN public.iu_route_step.window_seq IS 'Of the window, what was handed out';
+COMMENT ON COLUMN public.iu_route_step.window_high IS 'The last event_seq of the window';
+COMMENT ON COLUMN public.iu_route_step.seen IS 'All that it sees was handed out, or precedes the arming.';
+COMMENT ON COLUMN public.iu_route_step.window_end IS
+  'The window being handed out: what it sees and seen does not, in the order of event_seq, after window_seq up to window_high.';
+COMMENT ON COLUMN public.iu_route_step.lease_low IS 'The route has no lease with a lower lease_id.';
+
+CREATE VIEW public.v_iu_route_position AS
+  SELECT p.route_code, p.system_identifier, p.database_oid, p.floor_seq, p.armed_at, p.armed_by, p.start_at, p.max_age,
+         s.step, s.seen, s.window_end, s.window_seq, s.window_high, s.lease_low
+    FROM public.iu_route_position p
+    CROSS JOIN LATERAL (SELECT x.* FROM public.iu_route_step x
+                         WHERE x.route_code = p.route_code ORDER BY x.step DESC LIMIT 1) AS s;
+COMMENT ON VIEW public.v_iu_route_position IS
+  'Armed routes with their newest step: where each began and how far it came. (design: Events and delivery)';
+
 CREATE TABLE public.iu_route_lease (
   lease_id       bigint      NOT NULL GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
-  route_code     text        NOT NULL REFERENCES public.iu_outbound_route (route_code),
+  route_code     text        NOT NULL,
   sender         text        NOT NULL,
   backend_pid    integer     NOT NULL,
   generation     integer     NOT NULL DEFAULT 1,
@@ -67,10 +99,17 @@ CREATE TABLE public.iu_route_lease (
     AND item_count = cardinality(event_seqs) AND item_count = cardinality(replay_numbers)
     AND item_count = cardinality(attempt_nos))
 ) WITH (fillfactor = 50);
-CREATE INDEX iu_route_lease_route ON public.iu_route_lease (route_code);
+CREATE INDEX iu_route_lease_route ON public.iu_route_lease (route_code, lease_id);
 COMMENT ON INDEX public.iu_route_lease_route IS 'What a route has under way.';
 COMMENT ON TABLE public.iu_route_lease IS
   'One row a batch that a sender holds: the deliveries whose outcome it has not recorded. It goes to the next claimer, with a new generation, when it expires or its session is gone. (design: Events and delivery)';
+COMMENT ON COLUMN public.iu_route_lease.route_code IS 'The route';
+COMMENT ON COLUMN public.iu_route_lease.sender IS 'Who holds it, e.g. iu_core sender 1';
+COMMENT ON COLUMN public.iu_route_lease.generation IS 'Counts who held it: a record with an older one is refused';
+COMMENT ON COLUMN public.iu_route_lease.claimed_at IS 'Since when';
+COMMENT ON COLUMN public.iu_route_lease.expires_at IS 'Then another may take it over';
+COMMENT ON COLUMN public.iu_route_lease.item_count IS 'Deliveries in it; the arrays have an element each';
+COMMENT ON COLUMN public.iu_route_lease.attempt_nos IS 'The number of the attempt under way';
 COMMENT ON COLUMN public.iu_route_lease.backend_pid IS 'The session that claimed it; where that is gone nobody waits for expires_at.';
 
 CREATE TABLE public.iu_route_attempt (
@@ -101,12 +140,26 @@ CREATE INDEX iu_route_attempt_recorded ON public.iu_route_attempt USING brin (re
 COMMENT ON INDEX public.iu_route_attempt_recorded IS 'The last hour, and what retention takes, without a large index.';
 COMMENT ON TABLE public.iu_route_attempt IS
   'One row a send, inserted once with its outcome. (facts-events 2.5; design: Events and delivery)';
+COMMENT ON COLUMN public.iu_route_attempt.route_kind IS 'outbound';
+COMMENT ON COLUMN public.iu_route_attempt.route_code IS 'The route; no foreign key, attempts outlive it';
+COMMENT ON COLUMN public.iu_route_attempt.event_ref IS 'The event';
+COMMENT ON COLUMN public.iu_route_attempt.replay_number IS '0: the delivery itself';
+COMMENT ON COLUMN public.iu_route_attempt.attempt_no IS '1 for the first';
+COMMENT ON COLUMN public.iu_route_attempt.status IS 'sent or failed; the other words are not written yet';
+COMMENT ON COLUMN public.iu_route_attempt.delivered IS 'Whether it was sent';
+COMMENT ON COLUMN public.iu_route_attempt.sender IS 'Who sent it';
+COMMENT ON COLUMN public.iu_route_attempt.started_at IS 'When the request began';
+COMMENT ON COLUMN public.iu_route_attempt.recorded_at IS 'When its outcome was written';
+COMMENT ON COLUMN public.iu_route_attempt.http_status IS 'Status of the answer; NULL: there was none';
+COMMENT ON COLUMN public.iu_route_attempt.failure_code IS 'http_ and the status, or e.g. timed_out, connect_failed, address_refused';
+COMMENT ON COLUMN public.iu_route_attempt.failure_detail IS 'In words, at most 1000 characters';
+COMMENT ON COLUMN public.iu_route_attempt.response_excerpt IS 'Start of the answer, at most 1024 characters';
 COMMENT ON COLUMN public.iu_route_attempt.idempotency_key IS 'The webhook-id: the same for every attempt of a delivery.';
 COMMENT ON COLUMN public.iu_route_attempt.duration_us IS 'Microseconds from the start of the request to its end.';
 COMMENT ON COLUMN public.iu_route_attempt.payload_snapshot IS 'What a dry run would have sent; NULL for a real one, whose body follows from the event.';
 
 CREATE TABLE public.iu_route_retry (
-  route_code    text        NOT NULL REFERENCES public.iu_outbound_route (route_code),
+  route_code    text        NOT NULL,
   event_id      uuid        NOT NULL REFERENCES public.event_outbox (id),
   replay_number integer     NOT NULL DEFAULT 0,
   event_seq     bigint      NOT NULL,
@@ -120,6 +173,12 @@ CREATE INDEX iu_route_retry_due ON public.iu_route_retry (route_code, due_at, ev
 COMMENT ON INDEX public.iu_route_retry_due IS 'What is due next on a route.';
 COMMENT ON TABLE public.iu_route_retry IS
   'Deliveries behind their route''s position that are to be sent at due_at: failed before, given back by a sender, handed over, or owed since an arming. (design: Events and delivery)';
+COMMENT ON COLUMN public.iu_route_retry.route_code IS 'The route';
+COMMENT ON COLUMN public.iu_route_retry.event_id IS 'The event';
+COMMENT ON COLUMN public.iu_route_retry.replay_number IS '0: the delivery itself';
+COMMENT ON COLUMN public.iu_route_retry.event_seq IS 'Its place in the outbox';
+COMMENT ON COLUMN public.iu_route_retry.due_at IS 'Not before this';
+COMMENT ON COLUMN public.iu_route_retry.created_at IS 'When it was put here';
 COMMENT ON COLUMN public.iu_route_retry.attempt_no IS 'The number that the next attempt will have.';
 COMMENT ON COLUMN public.iu_route_retry.reason IS 'Failure code of the last attempt, code of the refusal, or deliver, armed, confirmed.';
 
@@ -145,6 +204,19 @@ CREATE INDEX iu_route_dead_letter_open ON public.iu_route_dead_letter (route_cod
 COMMENT ON INDEX public.iu_route_dead_letter_open IS 'Those that wait for a person.';
 COMMENT ON TABLE public.iu_route_dead_letter IS
   'Deliveries that were given up, each with the whole event. Resolved, never deleted. (facts-events 2.7)';
+COMMENT ON COLUMN public.iu_route_dead_letter.route_code IS 'The route';
+COMMENT ON COLUMN public.iu_route_dead_letter.event_ref IS 'The event';
+COMMENT ON COLUMN public.iu_route_dead_letter.replay_number IS '0: the delivery itself';
+COMMENT ON COLUMN public.iu_route_dead_letter.attempts IS 'How many were made';
+COMMENT ON COLUMN public.iu_route_dead_letter.idempotency_key IS 'Its webhook-id';
+COMMENT ON COLUMN public.iu_route_dead_letter.failure_code IS 'Of the last attempt';
+COMMENT ON COLUMN public.iu_route_dead_letter.failure_detail IS 'Of the last attempt';
+COMMENT ON COLUMN public.iu_route_dead_letter.http_status IS 'Of the last attempt';
+COMMENT ON COLUMN public.iu_route_dead_letter.event_snapshot IS 'The row of event_outbox when it was given up';
+COMMENT ON COLUMN public.iu_route_dead_letter.created_at IS 'When it was given up';
+COMMENT ON COLUMN public.iu_route_dead_letter.resolved_at IS 'When a person dealt with it; NULL: open';
+COMMENT ON COLUMN public.iu_route_dead_letter.resolved_by IS 'Who';
+COMMENT ON COLUMN public.iu_route_dead_letter.resolution IS 'How';
 COMMENT ON COLUMN public.iu_route_dead_letter.replayed_as IS 'The replay number of the delivery that took its place.';
 
 -- Small parts ----------------------------------------------------------------
@@ -258,6 +330,7 @@ BEGIN
   FOR v_lease IN
     SELECT l.* FROM public.iu_route_lease l
      WHERE l.route_code = p_route_code
+       AND l.lease_id >= (SELECT p.lease_low FROM public.v_iu_route_position p WHERE p.route_code = p_route_code)
        AND (l.expires_at <= clock_timestamp()
             OR (l.backend_pid <> pg_backend_pid()
                 AND NOT EXISTS (SELECT FROM pg_stat_activity a WHERE a.pid = l.backend_pid)))
@@ -325,7 +398,8 @@ AS $function$
 DECLARE
   c_span    constant bigint := 50000;	-- rows looked at in one step
   v_route   public.iu_outbound_route;
-  v_at      public.iu_route_position;
+  v_was     public.v_iu_route_position;
+  v_at      public.v_iu_route_position;
   v_left    integer := p_max;
   v_new     record;
   v_to      bigint;
@@ -333,7 +407,8 @@ DECLARE
   v_lease   bigint;
 BEGIN
   SELECT * INTO v_route FROM public.iu_outbound_route WHERE route_code = p_route_code;
-  SELECT * INTO v_at FROM public.iu_route_position WHERE route_code = p_route_code;
+  SELECT * INTO v_was FROM public.v_iu_route_position WHERE route_code = p_route_code;
+  v_at := v_was;
   FOR v_step IN 1..20 LOOP
     EXIT WHEN v_left <= 0;
     IF v_at.window_end IS NULL THEN
@@ -392,10 +467,14 @@ BEGIN
       RETURN NEXT v_lease;
     END IF;
   END LOOP;
-  UPDATE public.iu_route_position
-     SET seen = v_at.seen, window_end = v_at.window_end, window_seq = v_at.window_seq, window_high = v_at.window_high
-   WHERE route_code = p_route_code
-     AND (seen::text, window_seq) IS DISTINCT FROM (v_at.seen::text, v_at.window_seq);
+  v_at.lease_low := coalesce((SELECT l.lease_id FROM public.iu_route_lease l
+                               WHERE l.route_code = p_route_code AND l.lease_id >= v_at.lease_low
+                               ORDER BY l.lease_id LIMIT 1), v_at.lease_low);
+  IF (v_at.seen::text, v_at.window_seq) IS DISTINCT FROM (v_was.seen::text, v_was.window_seq) OR v_at.lease_low > v_was.lease_low + 100 THEN
+    INSERT INTO public.iu_route_step (route_code, step, seen, window_end, window_seq, window_high, lease_low)
+      VALUES (p_route_code, v_was.step + 1, v_at.seen, v_at.window_end, v_at.window_seq, v_at.window_high, v_at.lease_low);
+    DELETE FROM public.iu_route_step WHERE route_code = p_route_code AND step = v_was.step;
+  END IF;
 END
 $function$;
 COMMENT ON FUNCTION public.fn_iu_delivery_lease_window(text, text, integer) IS
@@ -424,11 +503,11 @@ BEGIN
   END IF;
   -- Only routes with something to do, found without writing or locking.
   v_routes := ARRAY(
-    SELECT p.route_code FROM public.iu_route_position p JOIN public.iu_outbound_route r ON r.route_code = p.route_code
+    SELECT p.route_code FROM public.v_iu_route_position p JOIN public.iu_outbound_route r ON r.route_code = p.route_code
      WHERE r.enabled AND NOT r.dry_run
        AND (p.window_end IS NOT NULL
             OR EXISTS (SELECT FROM public.iu_route_retry t WHERE t.route_code = p.route_code AND t.due_at <= clock_timestamp())
-            OR EXISTS (SELECT FROM public.iu_route_lease l WHERE l.route_code = p.route_code)
+            OR EXISTS (SELECT FROM public.iu_route_lease l WHERE l.route_code = p.route_code AND l.lease_id >= p.lease_low)
             OR EXISTS (SELECT FROM public.event_outbox e
                         WHERE e.emitted_xid >= pg_snapshot_xmax(p.seen)
                           AND e.emitted_xid < pg_snapshot_xmax(pg_current_snapshot())
@@ -446,7 +525,9 @@ BEGIN
         v_ids := ARRAY(SELECT o FROM public.fn_iu_delivery_lease_orphans(v_route, p_sender, v_left) o);
         SELECT coalesce(sum(l.item_count) FILTER (WHERE l.lease_id = ANY (v_ids)), 0),
                (SELECT r.max_in_flight FROM public.iu_outbound_route r WHERE r.route_code = v_route) - coalesce(sum(l.item_count), 0)
-          INTO v_done, v_room FROM public.iu_route_lease l WHERE l.route_code = v_route;
+          INTO v_done, v_room FROM public.iu_route_lease l
+         WHERE l.route_code = v_route
+           AND l.lease_id >= (SELECT p.lease_low FROM public.v_iu_route_position p WHERE p.route_code = v_route);
         v_room := least(v_room, ceil(v_left::numeric / v_rest)::integer - v_done);
         IF v_room > 0 THEN
           v_ids := v_ids || ARRAY(SELECT o FROM public.fn_iu_delivery_lease_retries(v_route, p_sender, v_room) o);
@@ -603,10 +684,10 @@ BEGIN
     SELECT p.route_code, p.window_end IS NOT NULL AND l.items < r.max_in_flight AS unfinished,
            least(l.expires_at, CASE WHEN l.items < r.max_in_flight THEN
              (SELECT t.due_at FROM public.iu_route_retry t WHERE t.route_code = p.route_code ORDER BY t.due_at LIMIT 1) END) AS due_at
-      FROM public.iu_route_position p
+      FROM public.v_iu_route_position p
       JOIN public.iu_outbound_route r ON r.route_code = p.route_code
       CROSS JOIN LATERAL (SELECT coalesce(sum(x.item_count), 0) AS items, min(x.expires_at) AS expires_at
-                            FROM public.iu_route_lease x WHERE x.route_code = p.route_code) AS l
+                            FROM public.iu_route_lease x WHERE x.route_code = p.route_code AND x.lease_id >= p.lease_low) AS l
      WHERE r.enabled AND NOT r.dry_run
   LOOP
     IF (v_route.unfinished OR v_route.due_at IS NOT NULL) AND public.fn_iu_delivery_refusal(v_route.route_code) IS NULL THEN
@@ -637,17 +718,17 @@ INSERT INTO public.dot_iu_command_catalog (command_name, category, mutating, rev
 
 -- Privileges, registration, post-check ---------------------------------------
 
-GRANT SELECT ON public.iu_route_position, public.iu_route_lease, public.iu_route_attempt, public.iu_route_retry,
-  public.iu_route_dead_letter, public.v_iu_route_attempt_summary, public.v_iu_route_dead_letter_open TO iu_core_reader;
+GRANT SELECT ON public.iu_route_position, public.iu_route_step, public.iu_route_lease, public.iu_route_attempt,
+  public.iu_route_retry, public.iu_route_dead_letter, public.v_iu_route_position, public.v_iu_route_attempt_summary, public.v_iu_route_dead_letter_open TO iu_core_reader;
 GRANT EXECUTE ON FUNCTION public.fn_iu_delivery_refusal(text) TO iu_core_reader, iu_core_worker;
 GRANT EXECUTE ON FUNCTION public.fn_iu_delivery_body(event_outbox),
   public.fn_iu_webhook_id(bigint, bigint, integer, uuid) TO iu_core_reader;
 GRANT EXECUTE ON FUNCTION public.fn_iu_delivery_claim(text, integer), public.fn_iu_delivery_record(bigint, integer, jsonb),
   public.fn_iu_delivery_next_due() TO iu_core_worker;
 
-SELECT public.fn_iu_govern(6, 'table', 'iu_route_position', 'iu_route_lease', 'iu_route_attempt', 'iu_route_retry',
-  'iu_route_dead_letter');
-SELECT public.fn_iu_govern(6, 'view', 'v_iu_route_attempt_summary', 'v_iu_route_dead_letter_open');
+SELECT public.fn_iu_govern(6, 'table', 'iu_route_position', 'iu_route_step', 'iu_route_lease', 'iu_route_attempt',
+  'iu_route_retry', 'iu_route_dead_letter');
+SELECT public.fn_iu_govern(6, 'view', 'v_iu_route_position', 'v_iu_route_attempt_summary', 'v_iu_route_dead_letter_open');
 SELECT public.fn_iu_govern(6, 'function', 'fn_iu_snapshot_now()', 'fn_iu_webhook_id(bigint,bigint,integer,uuid)',
   'fn_iu_delivery_body(public.event_outbox)', 'fn_iu_delivery_rule(integer,text)', 'fn_iu_delivery_refusal(text)',
   'fn_iu_delivery_lease_orphans(text,text,integer)', 'fn_iu_delivery_lease_retries(text,text,integer)',

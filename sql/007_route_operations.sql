@@ -2,7 +2,7 @@
 -- over, and the answers to "what is waiting?" and "why did this not go out?".
 
 SELECT iu_core.guard_absent('view', 'v_iu_event_backlog', 'v_iu_route_held');
-SELECT iu_core.guard_absent('function', 'fn_iu_route_refusal(text)', 'fn_iu_route_owed(text,timestamp with time zone,pg_snapshot)',
+SELECT iu_core.guard_absent('function', 'fn_iu_route_refusal(text)', 'fn_iu_route_owed(text,timestamp with time zone,pg_snapshot)', 'fn_iu_route_restep(text,pg_snapshot)',
   'fn_iu_route_arm(text,text,text,timestamp with time zone,interval)', 'fn_iu_route_confirm_position(text,text,text)',
   'fn_iu_route_deliver(text,uuid,jsonb)', 'fn_iu_route_explain(text,uuid)');
 
@@ -96,6 +96,20 @@ END;
 COMMENT ON FUNCTION public.fn_iu_route_owed(text, timestamptz, pg_snapshot) IS
   'For arming and confirming: puts the events of a route that were created at p_from or later, or that p_seen does not see, and that were never attempted, among the retries; returns the snapshot from which the rest is found, the highest event_seq that came with a restore, and how many are owed. (design: Events and delivery)';
 
+CREATE FUNCTION public.fn_iu_route_restep(p_route_code text, p_seen pg_snapshot) RETURNS void
+  LANGUAGE plpgsql VOLATILE
+  SET search_path = pg_catalog, public, pg_temp
+AS $function$
+DECLARE
+  v_step bigint := (SELECT coalesce(max(step), 0) FROM public.iu_route_step WHERE route_code = p_route_code);
+BEGIN
+  INSERT INTO public.iu_route_step (route_code, step, seen, lease_low) VALUES (p_route_code, v_step + 1, p_seen, 0);
+  DELETE FROM public.iu_route_step WHERE route_code = p_route_code AND step <= v_step;
+END
+$function$;
+COMMENT ON FUNCTION public.fn_iu_route_restep(text, pg_snapshot) IS
+  'For arming and confirming: lets a route go on from this snapshot, without a window under way. (design: Events and delivery)';
+
 CREATE FUNCTION public.fn_iu_route_arm(p_route_code text, p_actor text, p_reason text,
     p_start_at timestamptz DEFAULT NULL, p_max_age interval DEFAULT '1 day')
   RETURNS jsonb
@@ -131,12 +145,13 @@ BEGIN
   UPDATE public.iu_outbound_route SET enabled = true, dry_run = false, disabled_reason = NULL WHERE route_code = p_route_code;
   SELECT o.seen, o.floor_seq, o.owed INTO v_at FROM public.fn_iu_route_owed(p_route_code, v_start, NULL) o;
   INSERT INTO public.iu_route_position AS p
-      (route_code, system_identifier, database_oid, seen, floor_seq, armed_by, start_at, max_age)
-    VALUES (p_route_code, iu_core.system_identifier(), iu_core.database_oid(), v_at.seen, v_at.floor_seq, p_actor, v_start, p_max_age)
+      (route_code, system_identifier, database_oid, floor_seq, armed_by, start_at, max_age)
+    VALUES (p_route_code, iu_core.system_identifier(), iu_core.database_oid(), v_at.floor_seq, p_actor, v_start, p_max_age)
     ON CONFLICT (route_code) DO UPDATE
-      SET system_identifier = excluded.system_identifier, database_oid = excluded.database_oid, seen = excluded.seen,
-          window_end = NULL, window_seq = NULL, window_high = NULL, floor_seq = greatest(p.floor_seq, excluded.floor_seq),
+      SET system_identifier = excluded.system_identifier, database_oid = excluded.database_oid,
+          floor_seq = greatest(p.floor_seq, excluded.floor_seq),
           armed_at = now(), armed_by = excluded.armed_by, start_at = excluded.start_at, max_age = excluded.max_age;
+  PERFORM public.fn_iu_route_restep(p_route_code, v_at.seen);
   RETURN jsonb_build_object('status', 'armed', 'route_code', p_route_code, 'start_at', v_start, 'owed', v_at.owed,
     'held', public.fn_iu_route_refusal(p_route_code));
 END
@@ -149,11 +164,12 @@ CREATE FUNCTION public.fn_iu_route_confirm_position(p_route_code text, p_actor t
   SET search_path = pg_catalog, public, pg_temp
 AS $function$
 DECLARE
-  v_position public.iu_route_position;
+  v_position public.v_iu_route_position;
   v_at       record;
   v_leases   integer;
 BEGIN
-  SELECT * INTO v_position FROM public.iu_route_position WHERE route_code = p_route_code FOR UPDATE;
+  PERFORM FROM public.iu_route_position WHERE route_code = p_route_code FOR UPDATE;
+  SELECT * INTO v_position FROM public.v_iu_route_position WHERE route_code = p_route_code;
   IF NOT FOUND THEN
     RAISE EXCEPTION 'route "%" has no position', coalesce(p_route_code, '')
       USING ERRCODE = 'undefined_object', HINT = 'Arm it with fn_iu_route_arm.';
@@ -168,9 +184,9 @@ BEGIN
   SELECT o.seen, o.floor_seq, o.owed INTO v_at
     FROM public.fn_iu_route_owed(p_route_code, coalesce(v_position.start_at, v_position.armed_at), v_position.seen) o;
   UPDATE public.iu_route_position
-     SET system_identifier = iu_core.system_identifier(), database_oid = iu_core.database_oid(), seen = v_at.seen,
-         floor_seq = v_at.floor_seq, window_end = NULL, window_seq = NULL, window_high = NULL
+     SET system_identifier = iu_core.system_identifier(), database_oid = iu_core.database_oid(), floor_seq = v_at.floor_seq
    WHERE route_code = p_route_code;
+  PERFORM public.fn_iu_route_restep(p_route_code, v_at.seen);
   PERFORM iu_core.wake();
   RETURN jsonb_build_object('status', 'confirmed', 'route_code', p_route_code, 'owed', v_at.owed, 'leases', v_leases);
 END
@@ -188,7 +204,7 @@ AS $function$
 DECLARE
   v_route public.iu_outbound_route;
   v_event public.event_outbox;
-  v_at    public.iu_route_position;
+  v_at    public.v_iu_route_position;
   v_id    text;
   v_state text;
 BEGIN
@@ -226,7 +242,8 @@ BEGIN
   END IF;
 
   v_id := public.fn_iu_webhook_id(v_event.event_seq, v_route.id, 0, v_event.id);
-  SELECT * INTO v_at FROM public.iu_route_position WHERE route_code = p_route_code FOR NO KEY UPDATE;
+  PERFORM FROM public.iu_route_position WHERE route_code = p_route_code FOR NO KEY UPDATE;
+  SELECT * INTO v_at FROM public.v_iu_route_position WHERE route_code = p_route_code;
   v_state := CASE
     WHEN EXISTS (SELECT FROM public.iu_route_lease l WHERE l.route_code = p_route_code AND p_event_ref = ANY (l.event_ids))
       OR EXISTS (SELECT FROM public.iu_route_retry t WHERE t.route_code = p_route_code AND t.event_id = p_event_ref)
@@ -254,7 +271,7 @@ CREATE VIEW public.v_iu_event_backlog AS
          coalesce(l.leased, 0) AS leased, least(w.oldest, t.oldest) AS oldest_at, t.next_due_at,
          public.fn_iu_delivery_refusal(r.route_code) AS refusal
     FROM public.iu_outbound_route r
-    LEFT JOIN public.iu_route_position p ON p.route_code = r.route_code
+    LEFT JOIN public.v_iu_route_position p ON p.route_code = r.route_code
     LEFT JOIN LATERAL (
       SELECT count(*) AS waiting, min(e.created_at) AS oldest FROM public.event_outbox e
        WHERE e.emitted_xid >= pg_snapshot_xmin(p.seen) AND NOT pg_visible_in_snapshot(e.emitted_xid, p.seen)
@@ -265,7 +282,8 @@ CREATE VIEW public.v_iu_event_backlog AS
       SELECT count(*) AS retrying, min(x.created_at) AS oldest, min(x.due_at) AS next_due_at
         FROM public.iu_route_retry x WHERE x.route_code = r.route_code) AS t ON true
     LEFT JOIN LATERAL (
-      SELECT sum(x.item_count) AS leased FROM public.iu_route_lease x WHERE x.route_code = r.route_code) AS l ON true
+      SELECT sum(x.item_count) AS leased FROM public.iu_route_lease x
+       WHERE x.route_code = r.route_code AND x.lease_id >= p.lease_low) AS l ON true
    WHERE r.retired_at IS NULL;
 COMMENT ON VIEW public.v_iu_event_backlog IS
   'One row a route: events ahead of its position (none before it is armed), deliveries to be tried again, deliveries with a sender, the oldest, when the next is due, and the code of what holds it. (facts-events 2.8)';
@@ -286,7 +304,7 @@ AS $function$
 DECLARE
   v_route   public.iu_outbound_route;
   v_event   public.event_outbox;
-  v_at      public.iu_route_position;
+  v_at      public.v_iu_route_position;
   v_retry   public.iu_route_retry;
   v_lease   public.iu_route_lease;
   v_attempt public.iu_route_attempt;
@@ -296,7 +314,7 @@ DECLARE
 BEGIN
   SELECT * INTO v_route FROM public.iu_outbound_route WHERE route_code = p_route_code;
   SELECT * INTO v_event FROM public.event_outbox WHERE id = p_event_id;
-  SELECT * INTO v_at FROM public.iu_route_position WHERE route_code = p_route_code;
+  SELECT * INTO v_at FROM public.v_iu_route_position WHERE route_code = p_route_code;
   SELECT * INTO v_lease FROM public.iu_route_lease l WHERE l.route_code = p_route_code AND p_event_id = ANY (l.event_ids) LIMIT 1;
   SELECT * INTO v_retry FROM public.iu_route_retry t WHERE t.route_code = p_route_code AND t.event_id = p_event_id
     ORDER BY t.replay_number DESC LIMIT 1;
@@ -352,7 +370,7 @@ GRANT EXECUTE ON FUNCTION public.fn_iu_route_arm(text, text, text, timestamptz, 
   public.fn_iu_route_confirm_position(text, text, text), public.fn_iu_route_deliver(text, uuid, jsonb) TO iu_core_operator;
 
 SELECT public.fn_iu_govern(7, 'view', 'v_iu_event_backlog', 'v_iu_route_held');
-SELECT public.fn_iu_govern(7, 'function', 'fn_iu_route_refusal(text)', 'fn_iu_route_owed(text,timestamp with time zone,pg_snapshot)',
+SELECT public.fn_iu_govern(7, 'function', 'fn_iu_route_refusal(text)', 'fn_iu_route_owed(text,timestamp with time zone,pg_snapshot)', 'fn_iu_route_restep(text,pg_snapshot)',
   'fn_iu_route_arm(text,text,text,timestamp with time zone,interval)', 'fn_iu_route_confirm_position(text,text,text)',
   'fn_iu_route_deliver(text,uuid,jsonb)', 'fn_iu_route_explain(text,uuid)');
 

@@ -7,7 +7,7 @@ COMMENT ON FUNCTION iu_core.version() IS
 CREATE FUNCTION is_preloaded() RETURNS boolean
   LANGUAGE c STABLE PARALLEL SAFE AS 'MODULE_PATHNAME', 'iu_is_preloaded';
 COMMENT ON FUNCTION is_preloaded() IS
-  'Whether iu_core is in shared_preload_libraries. If not, no worker runs and every gate reads closed. (design: Gates)';
+  'Whether iu_core is in shared_preload_libraries. If not, no worker runs and every gate reads closed. Raises nothing. (design: Gates)';
 
 CREATE FUNCTION worker_status(
     OUT database text, OUT role text, OUT number integer, OUT pid integer, OUT state text,
@@ -16,7 +16,7 @@ CREATE FUNCTION worker_status(
   RETURNS SETOF record
   LANGUAGE c VOLATILE PARALLEL RESTRICTED AS 'MODULE_PATHNAME', 'iu_worker_status';
 COMMENT ON FUNCTION worker_status() IS
-  'One row per worker process, or one row that says why there is none. Read the view of the same name. (design: Processes)';
+  'One row per worker process, or one row that says why there is none. Read the view of the same name. Raises nothing. (design: Processes)';
 
 CREATE VIEW worker_status AS
   SELECT database, role, number, pid, state, since, last_tick, next_wakeup, counters, last_error
@@ -47,9 +47,9 @@ COMMENT ON FUNCTION gate_is_open(text) IS
 CREATE FUNCTION system_identifier() RETURNS bigint
   LANGUAGE c STABLE PARALLEL SAFE AS 'MODULE_PATHNAME', 'iu_system_identifier';
 COMMENT ON FUNCTION system_identifier() IS
-  'The cluster''s system identifier, as pg_control_system() shows it. (design: Gates)';
+  'The cluster''s system identifier, as pg_control_system() shows it. Raises nothing. (design: Gates)';
 
 CREATE FUNCTION database_oid() RETURNS oid
   LANGUAGE c STABLE PARALLEL SAFE AS 'MODULE_PATHNAME', 'iu_database_oid';
 COMMENT ON FUNCTION database_oid() IS
-  'The oid of the current database. (design: Gates)';
+  'The oid of the current database. Raises nothing. (design: Gates)';

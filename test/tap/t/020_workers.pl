@@ -2,7 +2,11 @@
 # commands that need a served database for themselves, crashes, a standby.
 use strict;
 use warnings;
-use IU::Cluster;
+
+use FindBin;
+use lib "$FindBin::RealBin/../lib";
+
+use IuCore;
 use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
 use Test::More;
@@ -30,19 +34,11 @@ sub watchdog
 		"SELECT $column FROM iu_core.worker_status WHERE role = 'watchdog' AND database = '$database'");
 }
 
-sub reload_with
-{
-	my ($node, @settings) = @_;
-	$node->safe_psql('watch', "ALTER SYSTEM SET $_") for @settings;
-	$node->reload;
-	return;
-}
-
+# A server with a database to watch from.
 sub one_that_watches
 {
-	my ($name, $settings) = @_;
-	my $node = IU::Cluster::new_node($name, $settings);
-	$node->append_conf('postgresql.conf', "restart_after_crash = on\n");
+	my ($name, $init, %settings) = @_;
+	my $node = IuCore->init_node($name, $init, restart_after_crash => 'on', %settings);
 	$node->start;
 	$node->safe_psql('postgres', 'CREATE DATABASE watch');
 	$node->safe_psql('watch', 'CREATE EXTENSION iu_core');
@@ -55,7 +51,7 @@ sub what_is_missing_is_shown
 	becomes($node, 'one', both('database missing'), 'a database that is not there');
 	like(watchdog($node, 'last_error', 'one'), qr/^database "one" does not exist$/, 'is named');
 
-	reload_with($node, "iu_core.worker_role = 'nobody'");
+	IuCore->reload($node, 'iu_core.worker_role' => 'nobody');
 	becomes($node, 'one', both('role missing'), 'a role that is not there');
 	like(watchdog($node, 'last_error', 'one'), qr/^role "nobody" does not exist$/, 'is named');
 	$node->safe_psql('watch', 'CREATE ROLE nobody SUPERUSER LOGIN');
@@ -72,7 +68,7 @@ sub what_is_missing_is_shown
 	like(watchdog($node, 'last_error', 'one'), qr/does not accept connections/, 'is told apart');
 	$node->safe_psql('watch', 'ALTER DATABASE one ALLOW_CONNECTIONS true');
 	becomes($node, 'one', both('extension absent'), 'and served when it does again');
-	reload_with($node, "iu_core.worker_role = 'iu_core_worker'");
+	IuCore->reload($node, 'iu_core.worker_role' => 'iu_core_worker');
 	$node->poll_query_until('watch', "SELECT count(*) = 2 FROM pg_stat_activity WHERE datname = 'one' AND usename = 'iu_core_worker'");
 	$node->safe_psql('one', 'CREATE EXTENSION iu_core');
 	becomes($node, 'one', both('nothing migrated'), 'an extension without migrations');
@@ -131,13 +127,13 @@ sub reload_changes_what_is_served
 	my ($node) = @_;
 	my $before = watchdog($node, 'pid', 'one');
 	$node->safe_psql('watch', 'CREATE DATABASE two');
-	reload_with($node, "iu_core.databases = 'one, two'");
+	IuCore->reload($node, 'iu_core.databases' => 'one, two');
 	becomes($node, 'two', both('extension absent'), 'a database added at reload');
-	reload_with($node, 'iu_core.senders = 2');
+	IuCore->reload($node, 'iu_core.senders' => 2);
 	becomes($node, 'one', "$running; sender 2 running", 'a sender added');
-	reload_with($node, 'iu_core.senders = 0');
+	IuCore->reload($node, 'iu_core.senders' => 0);
 	becomes($node, 'one', 'watchdog running', 'no senders');
-	reload_with($node, 'iu_core.senders = 1', "iu_core.databases = 'one'");
+	IuCore->reload($node, 'iu_core.senders' => 1, 'iu_core.databases' => 'one');
 	becomes($node, 'two', '', 'a database removed at reload');
 	ok($node->poll_query_until('watch', "SELECT count(*) = 0 FROM pg_stat_activity WHERE datname = 'two'"), 'nobody is left in it');
 	becomes($node, 'one', $running, 'the other goes on');
@@ -150,7 +146,7 @@ sub databases_are_let_go
 {
 	my ($node) = @_;
 	my $there = both('extension absent');
-	reload_with($node, "iu_core.databases = 'one, two'");
+	IuCore->reload($node, 'iu_core.databases' => 'one, two');
 	becomes($node, 'two', $there, 'a database is served');
 	$node->safe_psql('watch', 'DROP DATABASE two');
 	becomes($node, 'two', both('database missing'), 'DROP DATABASE works while it is served');
@@ -184,8 +180,10 @@ sub databases_are_let_go
 	like($error, qr/There is 1 other session/, 'the workers are not counted');
 	$session->quit;
 	becomes($node, 'two', $there, 'and the workers come back');
-	reload_with($node, "iu_core.databases = 'one'");
+	IuCore->reload($node, 'iu_core.databases' => 'one');
 	becomes($node, 'two', '', 'served no longer');
+	$node->safe_psql('watch', 'DROP DATABASE two');
+	$node->safe_psql('watch', 'DROP TABLESPACE space');
 	return;
 }
 
@@ -237,7 +235,7 @@ sub a_standby_waits
 
 sub too_few_processes
 {
-	my $node = one_that_watches('narrow', "iu_core.databases = 'watch'\nmax_worker_processes = 3\n");
+	my $node = one_that_watches('narrow', {}, 'iu_core.databases' => 'watch', max_worker_processes => 3);
 	ok( $node->poll_query_until('watch', "SELECT count(*) = 1 FROM iu_core.worker_status
 		WHERE database IS NULL AND state = 'failing' AND last_error LIKE '%raise max_worker_processes%'"),
 		'too few worker processes: the launcher says which setting to raise') or diag $node->safe_psql('watch', 'TABLE iu_core.worker_status');
@@ -247,24 +245,19 @@ sub too_few_processes
 
 sub not_preloaded
 {
-	my $node = IU::Cluster::new_node('bare', "shared_preload_libraries = ''\n");
+	my $node = IuCore->init_node('bare', {}, shared_preload_libraries => '');
 	$node->start;
 	$node->safe_psql('postgres', 'CREATE EXTENSION iu_core');
 	is($node->safe_psql('postgres', 'SELECT role, state, iu_core.is_preloaded() FROM iu_core.worker_status'), 'launcher|not preloaded|f', 'not preloaded: said so');
 	like($node->safe_psql('postgres', 'SELECT last_error FROM iu_core.worker_status'), qr/shared_preload_libraries/, 'and what to do');
 	is($node->safe_psql('postgres', 'SELECT iu_core.wake()'), '', 'wake() does nothing');
-	$node->safe_psql('postgres', 'CREATE DATABASE some');
-	$node->safe_psql('postgres', 'DROP DATABASE some');
+	$node->safe_psql('postgres', 'CREATE DATABASE plain');
+	$node->safe_psql('postgres', 'DROP DATABASE plain');
 	$node->stop;
 	return;
 }
 
-my $primary = IU::Cluster::new_node('primary', "iu_core.databases = 'one'\nrestart_after_crash = on\n");
-$primary->append_conf('postgresql.conf', "wal_level = replica\nmax_wal_senders = 4\nhot_standby = on\n");
-$primary->append_conf('pg_hba.conf', "local replication all trust\n");
-$primary->start;
-$primary->safe_psql('postgres', 'CREATE DATABASE watch');
-$primary->safe_psql('watch', 'CREATE EXTENSION iu_core');
+my $primary = one_that_watches('primary', { allows_streaming => 1 }, 'iu_core.databases' => 'one');
 
 what_is_missing_is_shown($primary);
 names_can_be_read($primary);

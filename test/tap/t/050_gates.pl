@@ -92,11 +92,16 @@ $other->query_safe(toggle($runtime, 'true'));
 is(IuCore->gate($node, $runtime), 'true closed', 'so does a gate that was never opened');
 value(toggle('iu_core.vector_sync_enabled', 'true'));
 is(IuCore->gate($node, 'iu_core.vector_sync_enabled'), 'true closed', 'and a never-flip gate');
+IuCore->open_gate($node, $delivery, 3600);
+value(toggle($delivery, 'false'));
+value(toggle($delivery, 'true'));
+is(IuCore->gate($node, $delivery), 'true closed', 'one closed and set back beside the protocol');
 is($other->query_safe("BEGIN; UPDATE dot_config SET value = 'true' WHERE key = '$structure';" . is_open($structure) . '; COMMIT'),
 	'f', 'true over true is no toggle');
 continue_workers();
 ok(IuCore->wait_for_ledger($node, $structure, 'open close watchdog_close'), 'the watchdog sets it back, ledger included');
 ok(IuCore->wait_for_ledger($node, $runtime, 'watchdog_close'), 'and the one never opened');
+ok(IuCore->wait_for_ledger($node, $delivery, 'open watchdog_close open close watchdog_close'), 'and the one closed by hand');
 ok(IuCore->wait_for_ledger($node, 'iu_core.vector_sync_enabled', 'watchdog_close'), 'and the never-flip one');
 is(value("SELECT reason FROM iu_gate_transition WHERE gate_key = '$runtime'"), 'set beside the protocol', 'for this reason');
 is(value("SELECT fn_iu_gate_verify_closed() ->> 'all_safe'"), 'true', 'all is safe again');
@@ -169,20 +174,42 @@ is(value('SELECT toggle_in_a_block(true)'), 'true true failed false false', 'and
 is($session->query_safe('BEGIN; SELECT toggle_in_a_block(true); ' . is_open($composer) . '; COMMIT'),
 	"true true failed false false\nf", 'the transaction goes on with the gate closed');
 
+is($session->query_safe("BEGIN; UPDATE dot_config SET value = 'true'; " . is_open($_) . '; ROLLBACK'), 'f', "no toggle opens $_")
+  foreach qw(iu_core.vector_sync_enabled iu_enact.allow_no_review_decision iu_core.routes_master_enabled);
 is($session->query_safe('BEGIN; ' . toggle($composer, 'true') . '; ' . is_open($composer) . '; ROLLBACK; ' . is_open($composer)),
 	"t\nf", 'a toggle that is rolled back leaves nothing');
 is(value('SELECT count(*) FROM iu_gate_transition'), $ledger_before, 'none of this is a transition of the ledger');
+
+# What is opened by the protocol ends with its time, even where nobody else sees it yet.
+is($session->query_safe("BEGIN; SELECT fn_iu_gate_open('$composer', gen_random_uuid(), 'agent', NULL, 1) ->> 'status'; "
+	  . IuCore->watch_expiry($composer) . "UPDATE dot_config SET value = 'true' WHERE key = '$composer'; " . is_open($composer) . '; ROLLBACK'),
+	"opened\nopen, then closed\nf", 'an opening expires within its own transaction too');
 
 # Left open by mistake: committed as true, it is open to nobody.
 $session->query_safe('BEGIN; ' . toggle($composer, 'true') . '; COMMIT');
 is($session->query_safe(is_open($composer)), 'f', 'a toggle committed without its second half reads closed, to its own session too');
 ok(IuCore->wait_for_ledger($node, $composer, 'open watchdog_close watchdog_close'), 'and the watchdog corrects it');
 
+$session->query_safe(<<"SQL");
+DO \$\$
+BEGIN
+  UPDATE dot_config SET value = 'true' WHERE key = '$runtime';
+  PERFORM set_config('test.before', iu_core.gate_is_open('$runtime')::text, false);
+  COMMIT;
+  PERFORM set_config('test.after', iu_core.gate_is_open('$runtime')::text, false);
+END \$\$
+SQL
+is($session->query_safe("SELECT current_setting('test.before'), current_setting('test.after')"), 'true|false', 'nor is one open after a COMMIT within a block');
+ok(IuCore->wait_for_ledger($node, $runtime, 'watchdog_close watchdog_close'), 'which is corrected too');
+
 # What other sessions commit ----------------------------------------------
 
 $session->query_safe("SELECT bool_or(iu_core.gate_is_open('$delivery')) FROM generate_series(1, 1000)");
 IuCore->open_gate($node, $delivery, 3600);
 is($session->query_safe(is_open($delivery)), 't', 'a committed open is seen by a session that had cached closed');
+
+is($session->query_safe('BEGIN; ' . toggle($delivery, 'false') . '; ' . is_open($delivery) . '; ROLLBACK; ' . is_open($delivery)),
+	"f\nt", 'a close that is rolled back was none');
 
 $session->query_safe('BEGIN ISOLATION LEVEL REPEATABLE READ; ' . is_open($delivery));
 is($session->query_safe("SELECT value FROM dot_config WHERE key = '$delivery'"), 'true', 'a snapshot is taken');

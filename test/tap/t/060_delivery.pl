@@ -2,7 +2,6 @@
 # commits cannot be seen from within one transaction. No worker runs here.
 use strict;
 use warnings;
-use IPC::Run ();
 use IuCore;
 use JSON::PP qw(decode_json);
 use PostgreSQL::Test::Cluster;
@@ -11,55 +10,25 @@ use Test::More;
 
 my $route = 'iu.version_applied.hook';
 
-# A psql that stays: a lease ends with the session that claimed it.
-package Session
+# A lease ends with the session that claimed it, so sessions stay.
+sub session
 {
-	sub new
-	{
-		my ($class, $node, $database) = @_;
-		my $self = bless { in => '', out => '', n => 0 }, $class;
-		$self->{timer} = IPC::Run::timeout(120);
-		$self->{run} = IPC::Run::start(
-			[ $node->installed_command('psql'), '-XAtq', '-d', $node->connstr($database // 'postgres'), '-f', '-' ],
-			'<', \$self->{in}, '>', \$self->{out}, '2>', \$self->{err}, $self->{timer});
-		$self->{pid} = $self->ask('SELECT pg_backend_pid()');
-		return $self;
-	}
-
-	# The answer of one statement, or of several.
-	sub ask
-	{
-		my ($self, $sql) = @_;
-		my $mark = 'done' . ++$self->{n};
-		$self->{timer}->start(120);
-		$self->{in} .= "$sql\n;\n\\echo $mark\n";
-		$self->{run}->pump until $self->{out} =~ /^$mark$/m;
-		$self->{out} =~ s/(.*?)^$mark\n//ms;
-		my $answer = $1;
-		die "$sql: $self->{err}" if $self->{err} =~ s/^.*ERROR:.*//s;
-		chomp $answer;
-		return $answer;
-	}
-	sub finish { my ($self) = @_; $self->{in} .= "\\q\n"; $self->{run}->finish; return; }
+	my ($node, $database) = @_;
+	my $session = $node->background_psql($database // 'postgres');
+	return { psql => $session, pid => $session->query_safe('SELECT pg_backend_pid()') };
 }
+sub ask { my ($session, $sql) = @_; return $session->{psql}->query_safe($sql); }
 
 my %without_workers = ('iu_core.databases' => '', 'iu_core.allowed_origins' => 'http://127.0.0.1:9');
 my $node = IuCore->new_node('delivery', max_prepared_transactions => 10, %without_workers);
 
 sub sql { return $node->safe_psql('postgres', $_[0]); }
-# Some installations name psql only by PATH.
-sub PostgreSQL::Test::Cluster::installed_command_fallback { return $_[1]; }
-{
-	no warnings 'once';
-	*PostgreSQL::Test::Cluster::installed_command = \&PostgreSQL::Test::Cluster::installed_command_fallback
-	  unless PostgreSQL::Test::Cluster->can('installed_command');
-}
 
 sub claim
 {
 	my ($session, $max, $sender) = @_;
 	$sender //= "sender $session->{pid}";
-	return @{ decode_json($session->ask("SELECT coalesce(json_agg(c), '[]') FROM fn_iu_delivery_claim('$sender', $max) c")) };
+	return @{ decode_json(ask($session, "SELECT coalesce(json_agg(c), '[]') FROM fn_iu_delivery_claim('$sender', $max) c")) };
 }
 
 sub record
@@ -75,7 +44,7 @@ sub record
 			qq({"event_id":"$_->{event_id}","replay_number":$_->{replay_number},"attempt_no":$_->{attempt_no},)
 			  . qq("outcome":"$outcome","duration_us":1500) . ($more // '') . '}'
 		} @{ $lease{$key} };
-		$written += $session->ask("SELECT fn_iu_delivery_record($key, '[$results]')");
+		$written += ask($session, "SELECT fn_iu_delivery_record($key, '[$results]')");
 	}
 	return $written;
 }
@@ -84,7 +53,7 @@ sub emit
 {
 	my ($count, $session) = @_;
 	my $sql = "SELECT fn_iu_emit_event('version_applied', 'A/' || n, gen_random_uuid(), 'tester', jsonb_build_object('n', n)) FROM generate_series(1, $count) n";
-	return split /\n/, $session ? $session->ask($sql) : sql($sql);
+	return split /\n/, $session ? ask($session, $sql) : sql($sql);
 }
 # Event ids as one short text.
 sub ids
@@ -95,10 +64,10 @@ sub ids
 sub code { return sql("SELECT fn_iu_route_explain('$_[0]', '$_[1]') ->> 'code'"); }
 sub open_gate { return sql("SELECT fn_iu_gate_open('iu_core.delivery_enabled', gen_random_uuid(), 'tester', 'test', 3600) ->> 'status'"); }
 sub close_gate { return sql("SELECT fn_iu_gate_close('iu_core.delivery_enabled', 'tester', 'test') ->> 'status'"); }
-sub position { return sql("SELECT seen, window_end, window_seq FROM iu_route_position WHERE route_code = '$route'"); }
+sub position { return sql("SELECT seen, window_end, window_seq FROM v_iu_route_position WHERE route_code = '$route'"); }
 
-sql(q{CREATE EXTENSION iu_core;});
-sql(q{SELECT count(*) FROM iu_core.migrate()});
+sql('CREATE EXTENSION iu_core');
+sql('SELECT count(*) FROM iu_core.migrate()');
 sql(qq{SELECT fn_iu_switch_set(k, 'true', 'tester', 'test') FROM unnest(ARRAY['iu_core.routes_master_enabled', 'iu_core.route_worker_enabled']) k});
 sql(qq{SELECT fn_iu_route_add('$route', 'version_applied', 'http://127.0.0.1:9/hook?a=b', 'tester', 'test', p_max_in_flight => 10000)});
 my @before = emit(2);
@@ -110,12 +79,12 @@ is(code($route, $before[0]), 'route_disabled', 'then the route itself');
 like(sql("SELECT fn_iu_route_arm('$route', 'tester', 'test')"), qr/"held": null/, 'armed, and nothing holds it');
 is(code($route, $before[0]), 'before_start', 'an event from before the arming is not sent');
 
-my $one = Session->new($node);
-my $two = Session->new($node);
+my $one = session($node);
+my $two = session($node);
 
 # ---- nothing to do
 is(scalar claim($one, 10), 0, 'nothing to claim: the first arming floods nobody');
-is($one->ask("BEGIN; SELECT count(*) FROM fn_iu_delivery_claim('idle', 10); SELECT pg_current_xact_id_if_assigned() IS NULL; COMMIT"),
+is(ask($one, "BEGIN; SELECT count(*) FROM fn_iu_delivery_claim('idle', 10); SELECT pg_current_xact_id_if_assigned() IS NULL; COMMIT"),
 	"0\nt", 'a claim that finds nothing writes nothing');
 is(sql('SELECT fn_iu_delivery_next_due() IS NULL'), 't', 'nothing waits for the clock');
 
@@ -137,12 +106,13 @@ is($body->{data}{payload}{n}, 1, 'and holds the payload');
 is(record($one, \@first, 'sent', ',"http_status":204'), 2, 'two attempts recorded');
 is(sql("SELECT string_agg(status || delivered || http_status || duration_us, ',') FROM iu_route_attempt"), 'senttrue2041500,senttrue2041500', 'with their outcome');
 is(code($route, $events[0]), 'delivered', 'explained: delivered');
-is($one->ask("SELECT count(*) FROM iu_route_lease WHERE sender = 'sender $one->{pid}'"), '0', 'a lease that is recorded is gone');
+is(ask($one, "SELECT count(*) FROM iu_route_lease WHERE sender = 'sender $one->{pid}'"), '0', 'a lease that is recorded is gone');
 
 # ---- a sender that is gone
 sql("SELECT pg_terminate_backend($two->{pid})");
 $node->poll_query_until('postgres', "SELECT NOT EXISTS (SELECT FROM pg_stat_activity WHERE pid = $two->{pid})");
-my @again = $one->ask("SET TimeZone = 'Asia/Tokyo'; SET DateStyle = 'German'") eq '' ? claim($one, 10) : ();
+ask($one, "SET TimeZone = 'Asia/Tokyo'; SET DateStyle = 'German'");
+my @again = claim($one, 10);
 is(scalar @again, 1, 'its lease is taken over at once');
 is($again[0]{lease_generation}, 2, 'in the next generation');
 is($again[0]{webhook_id}, $second[0]{webhook_id}, 'under the same webhook-id');
@@ -161,7 +131,7 @@ record($one, [ $part[0] ], 'sent');
 is(sql('SELECT item_count FROM iu_route_lease'), '2', 'what was recorded leaves the lease');
 sql("UPDATE iu_route_lease SET expires_at = clock_timestamp()");
 is(sql('SELECT fn_iu_delivery_next_due() <= clock_timestamp()'), 't', 'its end is due');
-$two = Session->new($node);
+$two = session($node);
 my @taken = claim($two, 1);
 is(scalar @taken, 1, 'an expired lease is shared out by p_max');
 isnt($taken[0]{event_id}, $part[0]{event_id}, 'without what was recorded');
@@ -169,6 +139,15 @@ my @over = claim($two, 10);
 is(ids(@taken, @over), ids(@part[1, 2]), 'and nothing of it is lost');
 record($two, [ @taken, @over ], 'sent');
 is(sql('SELECT count(*) FROM iu_route_lease') + sql('SELECT count(*) FROM iu_route_retry'), 0, 'nothing is left over');
+
+# an old lease among young ones
+emit(1);
+my @old = claim($two, 1);
+emit(3);
+record($one, [ claim($one, 1) ], 'sent') for 1 .. 3;
+sql('UPDATE iu_route_lease SET expires_at = clock_timestamp()');
+is(ids(my @late_old = claim($one, 10)), ids(@old), 'a lease that many younger ones overtook is found when it expires');
+record($one, \@late_old, 'sent');
 
 # ---- late commits
 sql("BEGIN; SELECT fn_iu_emit_event('version_applied', 'late/' || n, gen_random_uuid(), 'tester') FROM generate_series(1, 2) n; PREPARE TRANSACTION 'late'");
@@ -182,12 +161,23 @@ for (1 .. 20)
 push @others, claim($one, 1000);
 is(scalar @others, 1020, 'an open transaction stalls nobody');
 is(record($one, \@others, 'sent'), 1020, 'all recorded');
+emit(1);
 sql("COMMIT PREPARED 'late'");
 my @late = claim($one, 1000);
-is(scalar @late, 2, 'a late commit is delivered');
-like($late[0]{body}, qr{"canonical_address":"late/1"}, 'and is what was late');
+is(join(' ', map { decode_json($_->{body})->{data}{canonical_address} } @late), 'late/1 late/2 A/1',
+	'a late commit is delivered, and nothing that lies between');
 record($one, \@late, 'sent');
 is(scalar claim($one, 1000), 0, 'once');
+
+# one that commits in the middle of a window being handed out
+my @middle = emit(2);
+push @middle, sql("BEGIN; SELECT fn_iu_emit_event('version_applied', 'middle', gen_random_uuid(), 'tester'); PREPARE TRANSACTION 'middle'");
+push @middle, emit(2);
+my @window = claim($one, 1);
+sql("COMMIT PREPARED 'middle'");
+push @window, claim($one, 1) for 1 .. 6;
+is(ids(@window), ids(@middle), 'a commit into a window under way is delivered, once');
+record($one, \@window, 'sent');
 
 # ---- two senders, one backlog
 my @backlog = emit(5000);
@@ -200,10 +190,10 @@ for (1 .. 60)
 }
 is(scalar keys %got, 5000, 'two senders carry the backlog');
 is(scalar(grep { $_ != 1 } values %got), 0, 'nothing twice');
-$two->ask("BEGIN; SELECT 1 FROM iu_route_position WHERE route_code = '$route' FOR UPDATE");
+ask($two, "BEGIN; SELECT 1 FROM iu_route_position WHERE route_code = '$route' FOR UPDATE");
 emit(1);
 is(scalar claim($one, 10), 0, 'a position that another claim holds is passed over');
-$two->ask('COMMIT');
+ask($two, 'COMMIT');
 is(record($one, [ claim($one, 10) ], 'sent'), 1, 'and comes with the next claim');
 
 # ---- held
@@ -234,7 +224,7 @@ is(scalar claim($two, 10), 0, 'origin taken away: nothing');
 $node->append_conf('postgresql.conf', "iu_core.allowed_origins = 'http://127.0.0.1:9'");
 $node->reload;
 $node->poll_query_until('postgres', "SELECT iu_core.egress_refusal('http://127.0.0.1:9/') IS NULL");
-$one->ask('SELECT 1'); # a session takes a reload between statements
+ask($one, 'SELECT 1'); # a session takes a reload between statements
 @open = claim($one, 10);
 is("$open[0]{event_id} $open[0]{attempt_no}", "$held 1", 'all open again: the same attempt goes out');
 record($one, \@open, 'sent');
@@ -319,12 +309,12 @@ like(sql("SELECT fn_iu_route_arm('$route', 'tester', 'test', '-infinity', '1 hou
 is(ids(my @owed = claim($one, 100)), ids($before[0], $paused), 'and nothing else goes out');
 record($one, \@owed, 'sent');
 sql("SELECT fn_iu_route_pause('$route', 'tester', 'test')");
-$two->ask('BEGIN; SELECT pg_current_xact_id()');
+ask($two, 'BEGIN; SELECT pg_current_xact_id()');
 sql('SELECT pg_current_xact_id()') for 1 .. 3;
-$two->ask("SELECT fn_iu_route_arm('$route', 'tester', 'test')");
+ask($two, "SELECT fn_iu_route_arm('$route', 'tester', 'test')");
 my ($same) = emit(1, $two);
 sql('SELECT pg_current_xact_id()') for 1 .. 3;
-$two->ask('COMMIT');
+ask($two, 'COMMIT');
 is(ids(my @same = claim($one, 100)), $same, 'an event of the arming transaction is delivered');
 record($one, \@same, 'sent');
 is(scalar claim($one, 100), 0, 'once');
@@ -344,7 +334,7 @@ cmp_ok(csql('SELECT max(emitted_xid) FROM event_outbox'), '>', csql('SELECT pg_c
 is(csql('SELECT count(*) FROM event_outbox'), sql('SELECT count(*) FROM event_outbox'), 'the restore emitted nothing');
 csql("SELECT fn_iu_gate_close('iu_core.delivery_enabled', 'tester', 'test')");
 csql("SELECT fn_iu_gate_open('iu_core.delivery_enabled', gen_random_uuid(), 'tester', 'test', 3600)");
-my $there = Session->new($copy, 'copy');
+my $there = session($copy, 'copy');
 is(scalar claim($there, 1000), 0, 'in a copy nothing is claimed');
 is(csql("SELECT code, held FROM v_iu_route_held"), 'position_foreign|3', 'and it says so');
 like(csql("SELECT next_action FROM v_iu_route_held"), qr/fn_iu_route_confirm_position/, 'and what to do');
@@ -359,8 +349,7 @@ csql(q{DO $$ BEGIN FOR i IN 1..6000 LOOP PERFORM pg_current_xact_id(); COMMIT; E
 $fresh = csql("SELECT fn_iu_emit_event('version_applied', 'copy', gen_random_uuid(), 'tester')");
 is(ids(claim($there, 10000)), $fresh, 'the clock of transactions passing the restored ones wakes none of them');
 
-$_->finish for $one, $there;
-$two->finish;
+$_->{psql}->quit for $one, $two, $there;
 $copy->stop;
 $node->stop;
 done_testing();

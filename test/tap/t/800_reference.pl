@@ -2,6 +2,7 @@
 # goes without saying. The other pages name only what is there.
 use strict;
 use warnings;
+use IPC::Run;
 use IuCore;
 use PostgreSQL::Test::Utils;
 use Test::More;

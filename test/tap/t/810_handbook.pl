@@ -1,11 +1,11 @@
 # The examples of README.md and docs/handbook.md run as they are written, in
-# their order, on one server, by the login role named beside a listing's
-# language. "refused 55006" there: its last statement raises that.
+# their order, on one server, by whom a listing's first line names: "-- as olga",
+# or "-- as olga; refused with 55006", where its last statement raises that.
 use strict;
 use warnings;
-use IuCore;
-use IU::Peer;
 use IPC::Run;
+use IU::Peer;
+use IuCore;
 use PostgreSQL::Test::Utils;
 use Test::More;
 
@@ -27,7 +27,7 @@ my %here = (
 	'/etc/postgresql'           => $secrets);
 my $elsewhere = join '|', map { quotemeta } keys %here;
 
-# [ page:line, language, user, SQLSTATE of the refusal, text ] of each listing
+# Where it stands, language, who runs it, SQLSTATE of its refusal, text: of each listing.
 sub listings
 {
 	my ($page) = @_;
@@ -36,11 +36,12 @@ sub listings
 	{
 		$line++;
 		if ($listing && /^```$/) { push @listings, $listing; undef $listing }
-		elsif ($listing) { $listing->{text} .= s/($elsewhere)/$here{$1}/gr . "\n" }
-		elsif (/^```(\w+)(?: (\w+))??(?: refused (\w{5}))?$/)
+		elsif ($listing)
 		{
-			$listing = { where => "$page:$line", language => $1, user => $2 // 'postgres', refused => $3, text => '' };
+			@{$listing}{qw(user refused)} = ($1, $2) if $listing->{text} eq '' && /^-- as (?:a superuser|(\w+))(?:; refused with (\w{5}))?$/;
+			$listing->{text} .= s/($elsewhere)/$here{$1}/gr . "\n";
 		}
+		elsif (/^```(\w+)$/) { $listing = { where => "$page:$line", language => $1, text => '' } }
 		elsif (/^```/) { die "$page:$line: unknown kind of listing\n" }
 	}
 	die "$page: a listing does not end\n" if $listing;
@@ -53,17 +54,20 @@ $node->append_conf('postgresql.conf', join '', map { $_->{text} } grep { $_->{la
 $node->start;
 $node->safe_psql('postgres', 'CREATE DATABASE platform');
 
+my $shown = '';
 for my $listing (grep { $_->{language} eq 'sql' } @listings)
 {
-	my ($out, $err) = ('', '');
+	my ($out, $err, $user) = ('', '', $listing->{user} // 'postgres');
 	$ENV{PGOPTIONS} = '-c client_min_messages=warning';
 	IPC::Run::run([ 'psql', '-X', '-q', '-v', 'ON_ERROR_STOP=1', '-v', 'VERBOSITY=verbose', '-h', $node->host, '-p', $node->port,
-		'-U', $listing->{user}, '-f', '-', 'platform' ], '<', \$listing->{text}, '>', \$out, '2>', \$err);
+		'-U', $user, '-f', '-', 'platform' ], '<', \$listing->{text}, '>', \$out, '2>', \$err);
 	my ($state) = $err =~ /ERROR:  (\w{5}):/;
-	is($state, $listing->{refused}, "$listing->{where}, by $listing->{user}" . ($listing->{refused} ? ', is refused' : '')) or diag($err);
+	is($state, $listing->{refused}, "$listing->{where}, by $user" . ($listing->{refused} ? ', is refused' : '')) or diag($err);
 	note("$listing->{text}$out$err");
+	$shown .= $out;
 }
 
+like($shown, qr/^ delivered$/m, 'the event of the handbook was delivered when it says so');
 is(scalar(grep { $_->{path} eq '/iu' && $_->{method} eq 'POST' } $receiver->requests), 1, 'the event of the handbook arrived, once');
 $node->stop;
 done_testing();

@@ -1,0 +1,172 @@
+-- 006 and 007: the order of refusals, the webhook form, what a position cannot
+-- be talked into, who may call what, and what a rollback refuses. Claims that
+-- follow commits are in tap/t/060_delivery.pl.
+\ir setup.psql
+SELECT no_plan();
+
+CREATE FUNCTION pg_temp.set_key(p_key text, p_value text) RETURNS void LANGUAGE sql AS $$UPDATE dot_config SET value = p_value WHERE key = p_key$$;
+CREATE FUNCTION pg_temp.code(p_route text) RETURNS text LANGUAGE sql AS $$SELECT fn_iu_delivery_refusal(p_route)$$;
+UPDATE dot_config SET value = 'false' WHERE key IN ('iu_core.routes_master_enabled', 'iu_core.route_worker_enabled');
+SELECT fn_iu_route_add('r', 'version_applied', 'https://hooks.example/x', 'ann', 't');
+SELECT fn_iu_route_add('far', 'version_applied', 'https://elsewhere.example/', 'ann', 't');
+SELECT fn_iu_route_add('flow', 'version_applied', 'event_outbox', 'ann', 't', 'workflow');
+
+-- ---- refusals of a route, from the first to the last
+
+SELECT is(pg_temp.code('r'), 'master_gate_closed', 'refusal: the master switch');
+SELECT pg_temp.set_key('iu_core.routes_master_enabled', 'true');
+SELECT is(pg_temp.code('r'), 'worker_gate_closed', 'the worker switch');
+SELECT pg_temp.set_key('iu_core.route_worker_enabled', 'true');
+SELECT is(pg_temp.code('nope'), 'delivery_gate_closed', 'the gate, before anything is said of a route');
+SELECT pg_temp.refuses($$SELECT fn_iu_route_deliver('nope', gen_random_uuid())$$, '42501', 'delivery is closed', 'deliver 1: the gate');
+SELECT fn_iu_gate_open('iu_core.delivery_enabled', gen_random_uuid(), 'ann', 't', 600);
+SELECT is(pg_temp.code('nope'), 'route_unknown', 'an unknown route');
+SELECT is(pg_temp.code(NULL), 'route_unknown', 'NULL is one');
+SELECT pg_temp.refuses($$SELECT fn_iu_route_deliver('nope', gen_random_uuid())$$, '42501', 'is not registered', 'deliver 2: the route');
+SELECT pg_temp.refuses($$SELECT fn_iu_route_deliver(NULL, NULL)$$, '42501', 'is not registered', 'deliver 2: NULL');
+SELECT is(pg_temp.code('flow'), 'route_not_allowlisted', 'a route off the list');
+SELECT pg_temp.refuses($$SELECT fn_iu_route_deliver('flow', gen_random_uuid())$$, '42501', 'allowlist', 'deliver 3: the allowlist, before the target kind');
+DELETE FROM dot_config WHERE key = 'iu_core.delivery_live_routes';
+SELECT is(pg_temp.code('r'), 'route_not_allowlisted', 'a list without a row is empty');
+INSERT INTO dot_config (key, value) VALUES ('iu_core.delivery_live_routes', 'r,far,flow');
+SELECT is(pg_temp.code('flow'), 'target_kind_not_supported', 'the target kind');
+SELECT pg_temp.refuses($$SELECT fn_iu_route_deliver('flow', gen_random_uuid())$$, '0A000', 'workflow is not supported', 'deliver 4: the target kind');
+SELECT is(pg_temp.code('far'), 'origin_not_allowed', 'the origin');
+SELECT pg_temp.refuses($$SELECT fn_iu_route_deliver('far', gen_random_uuid())$$, '0A000', 'origin', 'deliver 4: the origin');
+SELECT is(pg_temp.code('r'), 'route_disabled', 'not enabled');
+UPDATE iu_outbound_route SET enabled = true WHERE route_code = 'r';
+SELECT is(pg_temp.code('r'), 'route_dry_run', 'a dry run');
+UPDATE iu_outbound_route SET dry_run = false WHERE route_code = 'r';
+SELECT is(pg_temp.code('r'), 'route_not_armed', 'enabled beside the protocol: not armed');
+SELECT is(fn_iu_route_arm('r', 'ann', 't') -> 'held', 'null', 'armed');
+SELECT is(pg_temp.code('r'), NULL, 'nothing refuses');
+SELECT is(fn_iu_route_refusal('r'), NULL, 'nor explains');
+UPDATE iu_route_position SET system_identifier = system_identifier + 1;
+SELECT is(pg_temp.code('r'), 'position_foreign', 'another cluster');
+UPDATE iu_route_position SET system_identifier = system_identifier - 1, database_oid = 1;
+SELECT is(pg_temp.code('r'), 'position_foreign', 'another database');
+UPDATE iu_route_position SET database_oid = iu_core.database_oid();
+SELECT fn_iu_route_secret_end('r', 'infinity', 'ann', 't');
+SELECT is(pg_temp.code('r'), 'secret_missing', 'no valid secret');
+INSERT INTO iu_route_secret (secret_ref, secret, valid_from, created_by) VALUES ('r', 'whsec_MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIz', clock_timestamp() + '1 h', 'ann');
+SELECT is(pg_temp.code('r'), 'secret_missing', 'none yet');
+SELECT fn_iu_route_secret_add('r', 'ann', 't');
+SELECT is(pg_temp.code('r'), NULL, 'a new one');
+SELECT bag_eq($$SELECT r.code, true FROM unnest(ARRAY['r', 'far', 'flow', 'nope']) c (route), LATERAL (SELECT fn_iu_route_refusal(c.route) ->> 'code' AS code,
+    fn_iu_route_refusal(c.route) ->> 'sentence' <> '' AND fn_iu_route_refusal(c.route) ->> 'next_action' <> '' AS said) r WHERE r.said$$,
+  $$VALUES ('origin_not_allowed', true), ('target_kind_not_supported', true), ('route_unknown', true)$$, 'each refusal says why and what to do');
+SELECT is((SELECT string_agg(code, ',') FROM (
+    SELECT DISTINCT (regexp_matches(pg_get_functiondef('fn_iu_delivery_refusal(text)'::regprocedure), 'RETURN ''([a-z_]+)''', 'g'))[1] AS code) c
+    WHERE pg_get_functiondef('fn_iu_route_refusal(text)'::regprocedure) !~ format('\(''%s'',', code)), NULL, 'no code without a sentence');
+
+-- ---- arming
+
+SELECT pg_temp.refuses(format('SELECT fn_iu_route_arm(%L, ''a'', ''r''%s)', c, m), e, p, n) FROM (VALUES
+  ('nope', '', '42704', 'not registered', 'arm: a registered route'),
+  ('flow', '', '0A000', 'kind workflow', 'arm: of a kind that is sent'),
+  ('r', '', '55006', 'armed already', 'arm: once'),
+  ('far', ', now() + interval ''1 h''', '23514', 'future', 'arm: not from the future'),
+  ('far', ', NULL, NULL', '23514', 'positive', 'arm: with a maximum age'),
+  ('far', ', NULL, ''-1 h''', '23514', 'positive', 'arm: a positive one')) AS t (c, m, e, p, n);
+SELECT fn_iu_route_disallow('far', 'ann', 't');
+SELECT pg_temp.refuses($$SELECT fn_iu_route_arm('far', 'a', 'r')$$, '42501', 'allowlist', 'arm: on the allowlist');
+SELECT pg_temp.refuses($$SELECT fn_iu_route_confirm_position('r', 'a', 'r')$$, '55000', 'belongs to this database', 'confirm: only in a copy');
+SELECT pg_temp.refuses($$SELECT fn_iu_route_confirm_position('far', 'a', 'r')$$, '42704', 'no position', 'confirm: only what was armed');
+SELECT is(fn_iu_snapshot_now()::text, (SELECT s FROM (SELECT fn_iu_snapshot_now()::text AS s, pg_current_xact_id()) x), 'a snapshot is stable within a statement');
+SELECT is(pg_visible_in_snapshot(pg_current_xact_id(), fn_iu_snapshot_now()), false, 'the own transaction is not finished');
+
+-- ---- what is sent
+
+INSERT INTO event_outbox (event_domain, event_type, event_stream, delivery_lane, event_subject_table, event_subject_ref, canonical_address, source_system,
+    correlation_id, safe_payload, occurred_at)
+  VALUES ('iu', 'version_applied', 'update', 'immediate', 'information_unit', E'a "quoted"\nref', NULL, 's', 'c1', '{"b": 1, "a": [true, null]}', '2026-01-02 03:04:05.678901+02');
+SELECT is(fn_iu_delivery_body(e), format('{"type":"iu.version_applied","timestamp":"2026-01-02T01:04:05.678901Z","data":{"event_id":"%s","severity":"info",'
+  '"subject":{"table":"information_unit","ref":"a \"quoted\"\nref"},"canonical_address":null,"correlation_id":"c1","payload":{"a": [true, null], "b": 1}}}', e.id),
+  'the body, to the byte') FROM event_outbox e WHERE correlation_id = 'c1';
+SELECT is(fn_iu_delivery_body(e)::jsonb -> 'data' ->> 'subject', '{"ref": "a \"quoted\"\nref", "table": "information_unit"}', 'which is JSON')
+  FROM event_outbox e WHERE correlation_id = 'c1';
+SELECT is(fn_iu_webhook_id(12, 3, 1, '00000000-0000-0000-0000-0123456789ab'), 'msg_12_3_1_0123456789ab', 'the webhook-id');
+SELECT is(array_agg(fn_iu_delivery_rule(s, c) ORDER BY n), ARRAY['disable', 'obey', 'obey', 'retry', 'retry', 'retry', 'give_up', 'retry'], 'what follows a failure')
+  FROM (VALUES (1, 410, NULL), (2, 429, NULL), (3, 503, NULL), (4, 500, NULL), (5, 302, NULL), (6, NULL, 'timed_out'), (7, NULL, 'request_too_large'), (8, NULL, NULL)) AS t (n, s, c);
+
+-- ---- by hand, within one transaction: behind the position by decree
+
+SELECT is(fn_iu_route_deliver('r', e.id) ->> 'status', 'already_queued', 'not yet committed: the position will bring it') FROM event_outbox e WHERE correlation_id = 'c1';
+UPDATE iu_route_step SET seen = format('%1$s:%1$s:', pg_current_xact_id()::text::bigint + 1000000)::pg_snapshot;
+SELECT pg_temp.refuses(format('SELECT fn_iu_route_deliver(''r'', %L, %L)', i, p), e, m, n) FROM (
+  SELECT (SELECT id FROM event_outbox WHERE correlation_id = 'c1') AS id) x, LATERAL (VALUES
+  (gen_random_uuid(), NULL, 'P0002', 'not in the outbox', 'deliver: an event'),
+  (NULL, NULL, 'P0002', 'not in the outbox', 'deliver: not NULL'),
+  (x.id, '{"other": 1}', '23514', 'payload given', 'deliver: its own payload'),
+  (fn_iu_emit_event('structure_op_applied', 'a', gen_random_uuid(), 't'), NULL, '23514', 'not of the type', 'deliver: of the route''s type')) AS t (i, p, e, m, n);
+SELECT is(fn_iu_route_explain('r', e.id) ->> 'code', 'before_start', 'explained before') FROM event_outbox e WHERE correlation_id = 'c1';
+SELECT is(fn_iu_route_deliver('r', e.id, e.safe_payload) ->> 'status', 'handed_over', 'handed over') FROM event_outbox e WHERE correlation_id = 'c1';
+SELECT is(fn_iu_route_explain('r', e.id) ->> 'code', 'due', 'explained after') FROM event_outbox e WHERE correlation_id = 'c1';
+SELECT pg_temp.refuses('SELECT fn_iu_delivery_claim(' || a || ')', '23514', 'names its sender', 'claim: ' || a)
+  FROM unnest(ARRAY[$$'', 1$$, $$NULL, 1$$, $$'s', 0$$, $$'s', NULL$$]) a;
+CREATE TEMP TABLE claimed AS SELECT * FROM fn_iu_delivery_claim('s', 10);
+SELECT row_eq('SELECT lease_generation, route_code, replay_number, attempt_no, target_kind, target_url, timeout_ms, cardinality(secrets) FROM claimed',
+  ROW(1, 'r'::text, 0, 1, 'external_endpoint'::text, 'https://hooks.example/x'::text, 10000, 1), 'and claimed');
+INSERT INTO iu_route_secret (secret_ref, secret, created_by) VALUES ('r', 'whsec_OTg3NjU0MzIxMDk4NzY1NDMyMTA5ODc2', 'ann');
+SELECT is((SELECT count(*) FROM fn_iu_delivery_claim('s', 10)), 0::bigint, 'once');
+SELECT is(fn_iu_delivery_record(lease_id, 1, jsonb_build_array(jsonb_build_object('event_id', event_id, 'outcome', 'held', 'failure_code', 'shut'))), 0, 'held: no attempt') FROM claimed;
+SELECT row_eq('SELECT attempt_no, reason, due_at <= clock_timestamp() FROM iu_route_retry', ROW(1, 'shut'::text, true), 'held: the same attempt is due again');
+SELECT is((SELECT secrets[1] FROM fn_iu_delivery_claim('s', 10)), 'whsec_OTg3NjU0MzIxMDk4NzY1NDMyMTA5ODc2', 'while secrets rotate, the newest comes first')
+  FROM pg_sleep(0);
+SELECT is(fn_iu_delivery_record(l.lease_id, 1, jsonb_build_array(
+    jsonb_build_object('event_id', gen_random_uuid(), 'outcome', 'sent'),
+    jsonb_build_object('event_id', l.event_ids[1], 'attempt_no', 7, 'outcome', 'sent'))), 0, 'results that are not in the lease are ignored') FROM iu_route_lease l;
+SELECT is(fn_iu_delivery_record(l.lease_id, 1, jsonb_build_array(
+    jsonb_build_object('event_id', l.event_ids[1], 'outcome', 'sent', 'http_status', 200),
+    jsonb_build_object('event_id', l.event_ids[1], 'outcome', 'failed', 'http_status', 500))), 1, 'one outcome an attempt') FROM iu_route_lease l;
+SELECT pg_temp.refuses('SELECT fn_iu_delivery_record(' || a || ')', '55000', 'no longer held', 'record: ' || a)
+  FROM unnest(ARRAY[$$-1, 1, '[]'$$, $$NULL, 1, '[]'$$, $$NULL, NULL, NULL$$]) a;
+
+-- ---- who may
+
+SELECT set_eq($$
+  SELECT r.rolname::text, p.proname::text FROM pg_proc p CROSS JOIN pg_roles r
+   WHERE p.oid IN (SELECT to_regprocedure(g.object_name) FROM iu_governed_object g WHERE g.migration BETWEEN 4 AND 7 AND g.object_class = 'function')
+     AND r.rolname IN ('iu_core_writer', 'iu_core_worker') AND has_function_privilege(r.oid, p.oid, 'EXECUTE')$$,
+  $$VALUES ('iu_core_writer', 'fn_iu_emit_event'), ('iu_core_writer', 'fn_iu_core_routes_enabled'), ('iu_core_worker', 'fn_iu_delivery_claim'),
+    ('iu_core_worker', 'fn_iu_delivery_record'), ('iu_core_worker', 'fn_iu_delivery_refusal'), ('iu_core_worker', 'fn_iu_delivery_next_due')$$,
+  'writers emit, the worker claims and records, neither does more');
+SELECT is((SELECT string_agg(p.proname, ',' ORDER BY p.proname) FROM pg_proc p
+   WHERE p.oid IN (SELECT to_regprocedure(g.object_name) FROM iu_governed_object g WHERE g.migration BETWEEN 4 AND 7 AND g.object_class = 'function')
+     AND has_function_privilege('iu_core_operator', p.oid, 'EXECUTE') AND NOT has_function_privilege('iu_core_reader', p.oid, 'EXECUTE')),
+  'fn_iu_route_add,fn_iu_route_allow,fn_iu_route_arm,fn_iu_route_confirm_position,fn_iu_route_deliver,fn_iu_route_disallow,fn_iu_route_pause,fn_iu_route_resume,fn_iu_route_retire,fn_iu_route_secret_add,fn_iu_route_secret_end',
+  'operators work the routes');
+SELECT is((SELECT string_agg(p.proname, ',' ORDER BY p.proname) FROM pg_proc p
+   WHERE p.oid IN (SELECT to_regprocedure(g.object_name) FROM iu_governed_object g WHERE g.migration BETWEEN 4 AND 7 AND g.object_class = 'function')
+     AND has_function_privilege('iu_core_reader', p.oid, 'EXECUTE') AND p.provolatile = 'v'),
+  'fn_iu_delivery_refusal,fn_iu_route_explain,fn_iu_route_refusal', 'readers ask');
+SELECT ok(has_function_privilege('iu_core_admin', 'fn_iu_switch_set(text, text, text, text)', 'EXECUTE')
+  AND NOT has_function_privilege('iu_core_operator', 'fn_iu_switch_set(text, text, text, text)', 'EXECUTE'), 'only an admin sets switches');
+SELECT is((SELECT string_agg(r.rolname, ',') FROM pg_roles r WHERE r.rolname ~ '^iu_core_(reader|writer|operator|admin|worker)$'
+   AND (has_any_column_privilege(r.oid, 'iu_route_secret', 'SELECT, INSERT, UPDATE') OR has_table_privilege(r.oid, 'iu_route_secret', 'DELETE'))), NULL,
+  'nobody reads or writes secrets');
+SELECT is((SELECT string_agg(r.rolname || ' ' || g.object_name, ', ') FROM pg_roles r, iu_governed_object g
+   WHERE r.rolname ~ '^iu_core_(reader|writer|operator|admin|worker)$' AND g.migration BETWEEN 4 AND 7 AND g.object_class IN ('table', 'view')
+     AND has_table_privilege(r.oid, to_regclass(g.object_name), 'INSERT, UPDATE, DELETE, TRUNCATE, TRIGGER, REFERENCES')), NULL, 'nobody writes a table past the functions');
+SELECT is((SELECT string_agg(g.object_name, ', ') FROM iu_governed_object g
+   WHERE g.migration BETWEEN 4 AND 7 AND g.object_class IN ('table', 'view') AND NOT has_table_privilege('iu_core_reader', to_regclass(g.object_name), 'SELECT')),
+  'iu_route_secret', 'readers read all else');
+SELECT alike(pg_temp.as_role('iu_core_writer', 'SELECT secret FROM iu_route_secret'), '42501%', 'a writer asking for a secret is refused');
+SELECT alike(pg_temp.as_role('iu_core_worker', 'SELECT id FROM event_outbox'), '42501%', 'the worker has its functions and no table');
+SELECT is(pg_temp.as_role('iu_core_worker', 'SELECT count(*) FROM fn_iu_delivery_claim(''s'', 1)'), '0', 'and they work for it');
+SELECT isnt(pg_temp.as_role('iu_core_writer', $$SELECT fn_iu_emit_event('version_applied', 'a', gen_random_uuid(), 't')$$), NULL, 'a writer emits');
+SELECT unalike(pg_temp.as_role('iu_core_reader', 'SELECT count(*) FROM v_iu_route_held'), '42%', 'a reader sees what is held');
+SELECT unalike(pg_temp.as_role('iu_core_reader', 'SELECT count(*) FROM v_iu_event_backlog'), '42%', 'and the backlog');
+
+-- ---- looking
+
+SELECT row_eq('SELECT route_kind, route_code, status, attempts FROM v_iu_route_attempt_summary', ROW('outbound'::text, 'r'::text, 'sent'::text, 1::bigint), 'attempts are summed up');
+SELECT is((SELECT string_agg(k.relname || '.' || a.attname, ', ') FROM pg_class k JOIN pg_attribute a ON a.attrelid = k.oid
+   WHERE k.relname IN ('iu_route_attempt', 'iu_route_dead_letter', 'iu_route_lease', 'iu_route_retry', 'dot_iu_command_run') AND a.attname LIKE '%secret%'), NULL, 'no secret in a row that is read');
+SELECT is((SELECT string_agg(g.object_class || ' ' || g.object_name, ', ') FROM iu_governed_object g WHERE g.migration BETWEEN 4 AND 7 AND CASE g.object_class
+    WHEN 'function' THEN obj_description(to_regprocedure(g.object_name), 'pg_proc')
+    WHEN 'table' THEN obj_description(to_regclass(g.object_name), 'pg_class')
+    WHEN 'view' THEN obj_description(to_regclass(g.object_name), 'pg_class') ELSE '' END IS NULL), NULL, 'everything has a comment');
+
+SELECT * FROM finish();
+ROLLBACK;

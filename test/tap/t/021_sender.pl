@@ -1,0 +1,145 @@
+# The sender process from the outbox to the wire and back, against receivers
+# that behave and receivers that do not.
+use strict;
+use warnings;
+
+use FindBin;
+use lib "$FindBin::RealBin/../lib";
+
+use Digest::SHA qw(hmac_sha256_base64);
+use IuCore;
+use IuReceiver;
+use MIME::Base64 qw(decode_base64);
+use PostgreSQL::Test::Cluster;
+use PostgreSQL::Test::Utils;
+use Test::More;
+
+my $receiver = IuReceiver->start;
+my $node = IuCore->init_node('sender', { extra => [ '--encoding', 'UTF8' ] },
+	'iu_core.allowed_origins' => $receiver->origin, 'iu_core.allowed_networks' => '127.0.0.0/8');
+$node->start;
+
+sub sql { return $node->safe_psql('postgres', $_[0]) }
+sub becomes { my ($query, $name) = @_; return ok($node->poll_query_until('postgres', $query), $name) }
+sub emit { return split(/\n/, sql("SELECT fn_iu_emit_event('version_applied', 'A/' || n, gen_random_uuid(), 'tester', '{\"word\": \"caf\\u00e9\"}') FROM generate_series(1, $_[0]) n")) }
+sub arrived { my ($path) = @_; return grep { $_->{line} =~ m{^POST $path } } $receiver->requests }
+sub open_gate { return IuCore->open_gate($node, 'iu_core.delivery_enabled', 600) }
+sub close_gate { return sql("SELECT fn_iu_gate_close('iu_core.delivery_enabled', 'tester', 'test') ->> 'status'") }
+sub sender { return "SELECT pid FROM iu_core.worker_status WHERE role = 'sender' AND state = 'running'" }
+
+# A route that is live, with one attempt a delivery unless told otherwise.
+sub add_route
+{
+	my ($route, $url, %options) = @_;
+	my $retry = $options{retry} // '{"max_attempts": 1, "base_s": 1, "max_s": 1, "jitter": 0}';
+	my $timeout = $options{timeout_ms} // 10000;
+	sql("SELECT fn_iu_route_add('$route', 'version_applied', '$url', 'tester', 'test', p_timeout_ms => $timeout, p_retry_policy => '$retry');
+	     SELECT fn_iu_route_allow('$route', 'tester', 'test'); SELECT fn_iu_route_arm('$route', 'tester', 'test')");
+	return;
+}
+
+sub retire { return sql("SELECT fn_iu_route_retire('$_[0]', 'tester', 'test')") }
+sub attempts { return "(SELECT count(*) FROM iu_route_attempt WHERE route_code = '$_[0]' AND status = '$_[1]')" }
+
+IuCore->install($node);
+sql("SELECT fn_iu_switch_set(k, 'true', 'tester', 'test') FROM unnest(ARRAY['iu_core.routes_master_enabled', 'iu_core.route_worker_enabled']) k");
+becomes('SELECT EXISTS (' . sender() . ')', 'the sender runs');
+open_gate();
+
+note 'what goes over the wire';
+add_route('good', $receiver->origin . '/echo');
+my @events = emit(3);
+becomes('SELECT ' . attempts('good', 'sent') . ' = 3', 'three events, three attempts');
+my @seen = arrived('/echo');
+is(scalar @seen, 3, 'that arrived once each');
+my $secret = sql("SELECT secret FROM iu_route_secret WHERE secret_ref = 'good'");
+(my $key = $secret) =~ s/^whsec_//;
+for my $request (@seen)
+{
+	my $h = $request->{headers};
+	my $right = hmac_sha256_base64("$h->{'webhook-id'}.$h->{'webhook-timestamp'}.$request->{body}", decode_base64($key));
+	$right .= '=' while length($right) % 4;
+	is($h->{'webhook-signature'}, "v1,$right", 'signed over id, timestamp and body');
+}
+my $headers = $seen[0]{headers};
+is($headers->{'content-type'}, 'application/json', 'as JSON');
+is($headers->{'user-agent'}, 'iu_core/' . sql('SELECT iu_core.version()'), 'by us');
+like($headers->{'webhook-timestamp'}, qr/^\d{10}$/, 'with the time');
+like($seen[0]{body}, qr/caf\xc3\xa9/, 'in UTF-8');
+is(sql("SELECT string_agg(DISTINCT concat_ws(' ', http_status, sender, duration_us > 0, response_excerpt <> ''), ',') FROM iu_route_attempt"),
+	'200 iu_core sender 1 t t', 'the attempts say what came back');
+
+note 'the gate';
+close_gate();
+@events = emit(1);
+is(sql("SELECT fn_iu_route_explain('good', '$events[0]') ->> 'code'"), 'delivery_gate_closed', 'a closed gate holds');
+is(scalar arrived('/echo'), 3, 'nothing arrived');
+open_gate();
+becomes('SELECT ' . attempts('good', 'sent') . ' = 4', 'opened again, it goes');
+
+note 'receivers that misbehave';
+my %fate = (
+	redirect => 'http_302', close => 'connection_lost', garbage => 'not_http', busy => 'http_429', gone => 'http_410',
+	hang => 'timed_out', flood => 'response_too_large', binary => '');
+IuCore->reload($node, 'iu_core.max_response_size' => '64kB');
+add_route($_, $receiver->origin . "/$_", timeout_ms => 1000) for sort keys %fate;
+add_route('nobody', 'http://127.0.0.1:1/');
+emit(1);
+becomes('SELECT ' . attempts('good', 'sent') . ' = 5', 'the good one gets its event');
+for my $route (sort keys %fate)
+{
+	becomes("SELECT count(*) = 1 FROM iu_route_attempt WHERE route_code = '$route'", "$route: one attempt");
+	is(sql("SELECT coalesce(failure_code, '') FROM iu_route_attempt WHERE route_code = '$route'"), $fate{$route}, "$route: told");
+}
+is(sql("SELECT response_excerpt FROM iu_route_attempt WHERE route_code = 'binary'"), "a?b?\xc3\xa9", 'bytes that are no text');
+is(scalar(grep { $_->{line} =~ /echo/ } arrived('/redirect')), 0, 'a redirect is not followed');
+is(sql("SELECT enabled FROM iu_outbound_route WHERE route_code = 'gone'"), 'f', 'gone: the route is disabled');
+is(sql("SELECT count(*) FROM iu_route_attempt WHERE route_code = 'nobody'"), '0', 'an origin that is not allowed: no attempt');
+is(sql("SELECT fn_iu_delivery_refusal('nobody')"), 'origin_not_allowed', 'held');
+is(sql("SELECT max(octet_length(response_excerpt)) <= 1024 FROM iu_route_attempt"), 't', 'excerpts are short');
+retire($_) for grep { $_ ne 'hang' } sort keys %fate;
+retire('hang');
+
+note 'a slow receiver and the others';
+add_route('slow', $receiver->origin . '/half', timeout_ms => 60000);
+emit(40);
+becomes('SELECT ' . attempts('good', 'sent') . ' = 45', 'forty go to the good one while the slow one hangs');
+is(sql('SELECT ' . attempts('slow', 'sent') . ' + ' . attempts('slow', 'failed')), '0', 'which it still does');
+is(sql("SELECT xact_start IS NULL AND backend_xmin IS NULL FROM pg_stat_activity WHERE backend_type = 'iu_core sender'"), 't',
+	'no transaction, no snapshot meanwhile');
+is(sql("SELECT count(*) FROM pg_locks WHERE pid = (" . sender() . ')'), '0', 'no lock');
+
+note 'a sender that ends with requests under way';
+my %before = map { $_->{headers}{'webhook-id'} => 1 } arrived('/half');
+my $pid = sql(sender());
+sql("SELECT pg_cancel_backend($pid)");
+emit(1);
+becomes('SELECT ' . attempts('good', 'sent') . ' = 46', 'a cancel changes nothing');
+is(sql(sender()), $pid, 'not even the process');
+sql("SELECT pg_terminate_backend($pid)");
+becomes("SELECT EXISTS (" . sender() . " AND pid <> $pid)", 'terminated, it is replaced');
+my %again;
+foreach (1 .. 1800)
+{
+	%again = ();
+	$again{ $_->{headers}{'webhook-id'} }++ for arrived('/half');
+	last if grep { $again{$_} > 1 } keys %before;
+	select(undef, undef, undef, 0.1);
+}
+ok((grep { $again{$_} > 1 } keys %before) > 0, 'what was under way is sent again under the same webhook-id');
+retire('slow');
+
+note 'recording fails';
+my $count = scalar arrived('/echo');
+sql('REVOKE EXECUTE ON FUNCTION fn_iu_delivery_record(bigint, integer, jsonb) FROM iu_core_worker');
+emit(1);
+becomes("SELECT state = 'failing' AND last_error LIKE 'permission denied for function fn_iu_delivery_record' FROM iu_core.worker_status WHERE role = 'sender'",
+	'the status says why');
+sql('GRANT EXECUTE ON FUNCTION fn_iu_delivery_record(bigint, integer, jsonb) TO iu_core_worker');
+becomes('SELECT ' . attempts('good', 'sent') . ' = 47', 'recorded as soon as it can be');
+is(scalar arrived('/echo'), $count + 1, 'and sent only once');
+becomes('SELECT EXISTS (' . sender() . ')', 'all is well again');
+
+$node->stop;
+$receiver->stop;
+done_testing();

@@ -1,0 +1,153 @@
+# A database in use is dumped and restored: the same rows, the triggers in force,
+# nothing emitted, and what was open reads closed in the copy.
+use strict;
+use warnings;
+
+use FindBin;
+use lib "$FindBin::RealBin/../lib";
+
+use IuCore;
+use PostgreSQL::Test::Cluster;
+use PostgreSQL::Test::Utils;
+use Test::More;
+
+my $open = 'iu_core.delivery_enabled';
+
+my $node = IuCore->new_node('original');
+IuCore->install($node);
+my $dump = $node->basedir . '/original.dump';
+
+# Name, row count and content of every table that a dump has to carry.
+sub content
+{
+	my ($server, $database) = @_;
+	my $tables = $server->safe_psql($database,
+		"SELECT string_agg(format('SELECT %L, count(*), md5(coalesce(string_agg(t::text, E''\\n'' ORDER BY t::text COLLATE \"C\"), '''')) FROM %s t', c.oid::regclass, c.oid::regclass), ' UNION ALL ')"
+		  . " FROM pg_class c WHERE relkind IN ('r', 'p') AND (relnamespace = 'public'::regnamespace OR oid = 'iu_core.applied_migration'::regclass)");
+	return $server->safe_psql($database, "SET timezone = 'UTC'; $tables ORDER BY 1");
+}
+
+sub use_database
+{
+	my ($server, $database) = @_;
+	$server->safe_psql($database, <<'SQL');
+CREATE TABLE public.mine (id int PRIMARY KEY);
+INSERT INTO mine VALUES (1);
+SELECT fn_iu_gate_open('iu_core.composer_enabled', gen_random_uuid(), 'operator', 'short', 1);
+SELECT fn_iu_gate_open('iu_core.structure_ops_enabled', gen_random_uuid(), 'operator', 'closed by hand', 600);
+SELECT fn_iu_gate_close('iu_core.structure_ops_enabled', 'operator', 'done');
+SELECT fn_iu_switch_set('iu_core.routes_master_enabled', 'true', 'operator', 'test');
+SELECT fn_dot_iu_command_log('dot_iu_gate_verify_closed', 'read', 'verify', 'verified', false, NULL, fn_iu_gate_snapshot(), '{}', 'auditor');
+SELECT fn_iu_emit_event('version_applied', 'iu:' || n, gen_random_uuid(), 'agent', jsonb_build_object('n', n)) FROM generate_series(1, 20) n;
+SQL
+	IuCore->wait_for_ledger($server, 'iu_core.composer_enabled', 'open watchdog_close') or die 'the gate does not close';
+	IuCore->open_gate($server, $open, 3600);
+}
+
+# SQLSTATE and message of a refusal, or the empty string.
+sub refusal
+{
+	my ($server, $database, $sql) = @_;
+	my ($rc, $out, $err) = $server->psql($database, "\\set VERBOSITY verbose\n$sql");
+	return $err =~ /ERROR:  (\w{5}: .*)/ ? $1 : '';
+}
+
+sub check_copy
+{
+	my ($what, $server, $database, $expected) = @_;
+	my $value = sub { return $server->safe_psql($database, $_[0]) };
+	my $refusal = sub { return refusal($server, $database, $_[0]) };
+
+	subtest $what => sub {
+		is(content($server, $database), $expected, 'the same rows in every table, and none emitted');
+		is($value->('SELECT count(*) FROM event_outbox'), 20, 'twenty events, as there were');
+		is(IuCore->gate($server, $open, $database), 'true closed', 'the open gate reads closed');
+		is($value->('SELECT fn_iu_delivery_enabled()'), 'f', 'and its capability is off');
+		is($value->("SELECT v ->> 'all_safe' FROM fn_iu_gate_verify_closed() v"), 'false', 'verify is not satisfied');
+		is($value->("SELECT g ->> 'reason' FROM jsonb_array_elements(fn_iu_gate_verify_closed() -> 'gates') g WHERE NOT (g ->> 'is_safe')::boolean"),
+			'opened in another database', 'and says why');
+		is($value->('SELECT DISTINCT state FROM iu_core.migrations'), 'applied', 'all migrations are applied');
+		is($value->('SELECT count(*) FROM fn_iu_conformance() WHERE NOT ok'), 0, 'everything conforms');
+		is($value->('SELECT count(*) FROM iu_core.migrate()'), 0, 'there is nothing to migrate');
+
+		like($refusal->($_), qr/^42501: table "\w+" is append-only/, "refused: $_")
+		  foreach 'DELETE FROM iu_gate_transition', 'UPDATE iu_gate_transition SET actor = NULL', 'TRUNCATE dot_iu_command_run',
+		  'SET session_replication_role = replica; DELETE FROM iu_gate_transition';
+		like($refusal->("INSERT INTO iu_gate_transition (gate_key, action, actor, created_at) VALUES ('$open', 'close', 'x', '2020-01-01')"),
+			qr/^23514: a gate transition is dated by the clock/, 'refused: dating back');
+		like($refusal->("INSERT INTO event_outbox (event_domain, event_type, event_stream, delivery_lane, event_subject_table, event_subject_ref, source_system)"
+				  . " VALUES ('iu', 'nonsense', 'update', 'immediate', 't', 'r', 's')"),
+			qr/^23514: event type "iu.nonsense" is not registered/, 'refused: an unknown event type');
+		like($refusal->('SELECT iu_core.rollback(0, false, true)'), qr/^55006: /, 'refused: a rollback, while the value says true');
+
+		is($value->("SELECT fn_iu_gate_open('$open', gen_random_uuid(), 'restorer', 'here', 3600) ->> 'status'"), 'opened', 'here it is opened anew');
+		is(IuCore->gate($server, $open, $database), 'true open', 'and is open');
+		$value->("SELECT fn_iu_gate_close('$open', 'restorer', 'done')");
+		is($value->("SELECT fn_iu_gate_verify_closed() ->> 'all_safe'"), 'true', 'closed, all is safe');
+		is($value->("SELECT count(*) FROM fn_iu_conformance() WHERE NOT ok"), 0, 'and conforms');
+	};
+}
+
+sub restore
+{
+	my ($server, $database) = @_;
+	$server->safe_psql('postgres', "CREATE DATABASE $database TEMPLATE template0");
+	$server->command_ok([ $server->installed_command('pg_restore'), '--exit-on-error', '-d', $server->connstr($database), $dump ],
+		"restored into $database of " . $server->name);
+}
+
+use_database($node, 'postgres');
+my $content = content($node, 'postgres');
+like($content, qr/^event_outbox\|20\|/m, 'the original has events');
+like($content, qr/^iu_gate_transition\|5\|/m, 'transitions');
+like($content, qr/^iu_core\.applied_migration\|\d+\|/m, 'and migrations');
+is(IuCore->gate($node, $open), 'true open', 'and an open gate');
+$node->command_ok([ $node->installed_command('pg_dump'), '-Fc', '-f', $dump, '-d', $node->connstr('postgres') ], 'dumped');
+
+restore($node, 'copy');
+check_copy('a new database of the same cluster', $node, 'copy', $content);
+
+restore($node, 'served');
+is(IuCore->gate($node, $open, 'served'), 'true closed', 'a copy that is to be served');
+$node->append_conf('postgresql.conf', "iu_core.databases = 'postgres, served'\n");
+$node->reload;
+$node->poll_query_until('served', "SELECT value FROM dot_config WHERE key = '$open'", 'false');
+is($node->safe_psql('served', "SELECT action || ' ' || reason FROM iu_gate_transition WHERE gate_key = '$open' ORDER BY transition_seq DESC LIMIT 1"),
+	'watchdog_close opened in another database', 'its watchdog closes what it never opened');
+
+# The watchdog is there before the triggers are.
+$node->safe_psql('postgres', 'CREATE DATABASE early TEMPLATE template0');
+sub restore_section
+{
+	$node->command_ok([ $node->installed_command('pg_restore'), '--exit-on-error', "--section=$_[0]", '-d', $node->connstr('early'), $dump ],
+		"$_[0] restored into a database that is served");
+}
+restore_section('pre-data');
+restore_section('data');
+$node->append_conf('postgresql.conf', "iu_core.databases = 'postgres, served, early'\n");
+$node->reload;
+ok($node->poll_query_until('postgres', "SELECT EXISTS (SELECT FROM iu_core.worker_status WHERE database = 'early'"
+		  . " AND role = 'watchdog' AND state = 'failing' AND (counters ->> 'errors')::int > 2)"),
+	'its watchdog cannot close without the triggers');
+restore_section('post-data');
+$node->poll_query_until('early', "SELECT value FROM dot_config WHERE key = '$open'", 'false');
+is(IuCore->ledger($node, $open, 'early'), 'open watchdog_close', 'and closes once, when they are there');
+is($node->safe_psql('early', 'SELECT count(*) FROM fn_iu_conformance() WHERE NOT ok'), 0, 'and it conforms');
+
+$node->safe_psql('template1', 'CREATE DATABASE clone TEMPLATE postgres');
+check_copy('a database made with the original as template', $node, 'clone', $content);
+
+my $elsewhere = IuCore->new_node('elsewhere', 'iu_core.databases' => '');
+restore($elsewhere, 'restored');
+check_copy('a new cluster', $elsewhere, 'restored', $content);
+
+# Without the library nothing is open, not even what was opened right here.
+$elsewhere->safe_psql('restored', "SELECT fn_iu_gate_open('$open', gen_random_uuid(), 'restorer', 'here', 3600)");
+$elsewhere->append_conf('postgresql.conf', "shared_preload_libraries = ''\n");
+$elsewhere->restart;
+is(IuCore->gate($elsewhere, $open, 'restored'), 'true closed', 'without the preloaded library it reads closed');
+
+is(IuCore->gate($node, $open), 'true open', 'the original is as it was');
+is(content($node, 'postgres'), $content, 'to the row');
+
+done_testing();
