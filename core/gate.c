@@ -29,13 +29,17 @@
 #include "access/xact.h"
 #include "access/xlog.h"
 #include "catalog/namespace.h"
-#include "catalog/pg_namespace.h"
+#include "catalog/pg_am.h"
+#include "catalog/pg_index.h"
+#include "catalog/pg_opfamily.h"
+#include "catalog/pg_type.h"
 #include "commands/trigger.h"
 #include "core/compat.h"
 #include "core/gate.h"
 #include "core/wake.h"
 #include "fmgr.h"
 #include "miscadmin.h"
+#include "storage/lmgr.h"
 #include "utils/builtins.h"
 #include "utils/fmgroids.h"
 #include "utils/hsearch.h"
@@ -54,32 +58,54 @@ PG_FUNCTION_INFO_V1(iu_database_oid);
 #define GATE_KEY_LENGTH 128		/* a longer key is never cached, only looked up */
 #define CACHE_LIMIT 1024		/* keys; unknown ones could fill it without end */
 
-/* A table that the check rests on, found by name, forgotten at invalidation. */
+/*
+ * A table that the check rests on, found by name, forgotten at invalidation.
+ * Its index leads from a gate's key to its row, or to its newest row first.
+ */
 typedef struct GateTable
 {
 	const char *name;
 	const char *index_name;
-	const char *columns[5];
+	struct
+	{
+		const char *name;
+		Oid			type;
+	}			columns[5];
+	const char *newest_first;	/* second column of the index; NULL: none */
 	Oid			relation;
 	Oid			index;
 	AttrNumber	attributes[5];
+	AttrNumber	order;
 } GateTable;
 
-static GateTable config_table = {"dot_config", "dot_config_pkey", {"key", "value"}};
-static GateTable registry_table = {"iu_gate_registry", "iu_gate_registry_pkey", {"gate_key", "gate_class"}};
+static GateTable config_table = {
+	"dot_config", "dot_config_pkey", {{"key", TEXTOID}, {"value", TEXTOID}}
+};
+static GateTable registry_table = {
+	"iu_gate_registry", "iu_gate_registry_pkey", {{"gate_key", TEXTOID}, {"gate_class", TEXTOID}}
+};
 static GateTable ledger_table = {
-	"iu_gate_transition",
-	"ix_iu_gate_transition_last",
-	{"gate_key", "action", "expires_at", "system_identifier", "database_oid"},
+	"iu_gate_transition", "ix_iu_gate_transition_last",
+	{{"gate_key", TEXTOID}, {"action", TEXTOID}, {"expires_at", TIMESTAMPTZOID},
+	{"system_identifier", INT8OID}, {"database_oid", OIDOID}},
+	"transition_seq"
 };
 
 static HTAB *closed_gates = NULL;
 static uint64 cache_generation = 0;
 
+static bool
+all_tables_known(void)
+{
+	return OidIsValid(config_table.relation) && OidIsValid(registry_table.relation) &&
+		OidIsValid(ledger_table.relation);
+}
+
+/* While a table is being looked for, any change may be of it. */
 static void
 on_relation_change(Datum arg, Oid relation)
 {
-	if (OidIsValid(relation) && relation != config_table.relation &&
+	if (OidIsValid(relation) && all_tables_known() && relation != config_table.relation &&
 		relation != registry_table.relation && relation != ledger_table.relation)
 		return;
 	cache_generation++;
@@ -97,78 +123,127 @@ iu_gate_init(void)
 	CacheRegisterRelcacheCallback(on_relation_change, (Datum) 0);
 }
 
-/* False where the table, its index or a column is not there. */
+/* False where the table, its index or a column is not there, or is another than it should be. */
 static bool
-find_table(GateTable *table)
+look_for_table(GateTable *table)
 {
+	Oid			schema = get_namespace_oid("public", true);
+	Oid			relation = get_relname_relid(table->name, schema);
 	int			i;
-	Oid			relation;
 
-	if (OidIsValid(table->relation))
-		return true;
-
-	relation = get_relname_relid(table->name, PG_PUBLIC_NAMESPACE);
-	table->index = get_relname_relid(table->index_name, PG_PUBLIC_NAMESPACE);
+	table->index = get_relname_relid(table->index_name, schema);
 	if (!OidIsValid(relation) || !OidIsValid(table->index) ||
-		get_rel_relkind(relation) != RELKIND_RELATION)
+		get_rel_relkind(relation) != RELKIND_RELATION || get_rel_relkind(table->index) != RELKIND_INDEX)
 		return false;
-	for (i = 0; i < lengthof(table->columns) && table->columns[i] != NULL; i++)
+	for (i = 0; i < lengthof(table->columns) && table->columns[i].name != NULL; i++)
 	{
-		table->attributes[i] = get_attnum(relation, table->columns[i]);
-		if (table->attributes[i] == InvalidAttrNumber)
+		table->attributes[i] = get_attnum(relation, table->columns[i].name);
+		if (table->attributes[i] == InvalidAttrNumber ||
+			get_atttype(relation, table->attributes[i]) != table->columns[i].type)
 			return false;
 	}
+	table->order = table->newest_first == NULL ? InvalidAttrNumber : get_attnum(relation, table->newest_first);
 	table->relation = relation;
 	return true;
 }
 
+/* What changes while it is looked for is looked for again. */
+static bool
+find_table(GateTable *table)
+{
+	while (!OidIsValid(table->relation))
+	{
+		uint64		generation = cache_generation;
+		bool		found = look_for_table(table);
+
+		if (generation == cache_generation)
+			return found;
+		table->relation = InvalidOid;
+	}
+	return true;
+}
+
 /*
- * The first row of a gate in the table's index that the snapshot sees, copied
+ * Locks a table and says what it is. It may have become another one until the
+ * lock was granted, and what is known of it may be forgotten at any time, so
+ * the caller gets a copy.
+ */
+static bool
+lock_table(GateTable *table, GateTable *locked)
+{
+	while (find_table(table))
+	{
+		uint64		generation = cache_generation;
+
+		*locked = *table;
+		LockRelationOid(locked->relation, AccessShareLock);
+		if (generation == cache_generation)
+			return true;
+		UnlockRelationOid(locked->relation, AccessShareLock);
+	}
+	return false;
+}
+
+/* An index of the same name with another definition would give another row. */
+static bool
+leads_to_the_row(const GateTable *table, Relation index)
+{
+	Form_pg_index form = index->rd_index;
+
+	return form->indrelid == table->relation && form->indisvalid &&
+		index->rd_rel->relam == BTREE_AM_OID &&
+		heap_attisnull(index->rd_indextuple, Anum_pg_index_indpred, NULL) &&
+		form->indkey.values[0] == table->attributes[0] &&
+		index->rd_opfamily[0] == TEXT_BTREE_FAM_OID &&
+		(table->newest_first == NULL ||
+		 (form->indnkeyatts > 1 && form->indkey.values[1] == table->order &&
+		  (index->rd_indoption[1] & INDOPTION_DESC) != 0));
+}
+
+static void
+copy_row(const GateTable *table, TupleTableSlot *slot, bool *own, Datum *values, bool *nulls)
+{
+	bool		null;
+	Datum		xmin = slot_getsysattr(slot, MinTransactionIdAttributeNumber, &null);
+	int			i;
+
+	*own = !null && TransactionIdIsCurrentTransactionId(DatumGetTransactionId(xmin));
+	for (i = 0; i < lengthof(table->columns) && table->columns[i].name != NULL; i++)
+	{
+		values[i] = slot_getattr(slot, table->attributes[i], &nulls[i]);
+		if (!nulls[i] && table->columns[i].type == TEXTOID)
+			values[i] = PointerGetDatum(PG_DETOAST_DATUM_COPY(values[i]));
+	}
+}
+
+/*
+ * The first row of a gate in a locked table that the snapshot sees, copied
  * into values, or false. *own says whether this transaction wrote the row.
  */
 static bool
-first_row(GateTable *table, Datum key, Snapshot snapshot, bool *own,
-		  Datum *values, bool *nulls)
+first_row(const GateTable *table, Datum key, Snapshot snapshot, bool *own, Datum *values, bool *nulls)
 {
-	Relation	relation;
-	Relation	index;
-	IndexScanDesc scan;
+	Relation	relation = table_open(table->relation, NoLock);
+	Relation	index = index_open(table->index, AccessShareLock);
+	TupleTableSlot *slot = table_slot_create(relation, NULL);
 	ScanKeyData condition;
-	TupleTableSlot *slot;
-	bool		found;
+	bool		found = false;
 
-	relation = table_open(table->relation, AccessShareLock);
-	index = index_open(table->index, AccessShareLock);
-	ScanKeyInit(&condition, 1, BTEqualStrategyNumber, F_TEXTEQ, key);
-	condition.sk_collation = index->rd_indcollation[0];
-	slot = table_slot_create(relation, NULL);
-	scan = index_beginscan(relation, index, snapshot, NULL, 1, 0);
-	index_rescan(scan, &condition, 1, NULL, 0);
-	found = index_getnext_slot(scan, ForwardScanDirection, slot);
-	if (found)
+	if (leads_to_the_row(table, index))
 	{
-		int			i;
+		IndexScanDesc scan = index_beginscan(relation, index, snapshot, NULL, 1, 0);
 
-		for (i = 0; i < lengthof(table->columns) && table->columns[i] != NULL; i++)
-		{
-			Form_pg_attribute attribute = TupleDescAttr(RelationGetDescr(relation), table->attributes[i] - 1);
-
-			values[i] = slot_getattr(slot, table->attributes[i], &nulls[i]);
-			if (!nulls[i] && !attribute->attbyval)
-				values[i] = PointerGetDatum(PG_DETOAST_DATUM_COPY(values[i]));
-		}
-		if (own != NULL)
-		{
-			bool		null;
-			Datum		xmin = slot_getsysattr(slot, MinTransactionIdAttributeNumber, &null);
-
-			*own = !null && TransactionIdIsCurrentTransactionId(DatumGetTransactionId(xmin));
-		}
+		ScanKeyInit(&condition, 1, BTEqualStrategyNumber, F_TEXTEQ, key);
+		condition.sk_collation = index->rd_indcollation[0];
+		index_rescan(scan, &condition, 1, NULL, 0);
+		found = index_getnext_slot(scan, ForwardScanDirection, slot);
+		if (found)
+			copy_row(table, slot, own, values, nulls);
+		index_endscan(scan);
 	}
-	index_endscan(scan);
 	ExecDropSingleTupleTableSlot(slot);
 	index_close(index, AccessShareLock);
-	table_close(relation, AccessShareLock);
+	table_close(relation, NoLock);
 	return found;
 }
 
@@ -184,27 +259,28 @@ text_is(Datum value, bool null, const char *expected)
 
 /* The value is 'true' now; did it read 'false' when this transaction began? */
 static bool
-was_false_before_this_transaction(Datum key, Snapshot now)
+was_false_before_this_transaction(const GateTable *config, Datum key, Snapshot now)
 {
 	SnapshotData before = *now;
 	Datum		values[5];
 	bool		nulls[5];
+	bool		own;
 
 	/* At command 0 of this transaction nothing of its own has happened yet. */
 	before.curcid = FirstCommandId;
-	return first_row(&config_table, key, &before, NULL, values, nulls) &&
+	return first_row(config, key, &before, &own, values, nulls) &&
 		text_is(values[1], nulls[1], "false");
 }
 
 /* Whether the last change is an opening that holds; *own: an open of this transaction. */
 static bool
-ledger_says_open(Datum key, Snapshot now, bool *own)
+ledger_says_open(const GateTable *ledger, Datum key, Snapshot now, bool *own)
 {
 	Datum		values[5];
 	bool		nulls[5];
 	bool		opening;
 
-	if (!first_row(&ledger_table, key, now, own, values, nulls))
+	if (!first_row(ledger, key, now, own, values, nulls))
 		return false;
 	opening = text_is(values[1], nulls[1], "open");
 	*own = *own && opening;
@@ -215,29 +291,50 @@ ledger_says_open(Datum key, Snapshot now, bool *own)
 }
 
 static bool
-look_up(Datum key)
+rows_say_open(const GateTable *config, const GateTable *registry, const GateTable *ledger,
+			  Datum key, Snapshot now)
 {
-	Snapshot	now;
 	Datum		values[5];
 	bool		nulls[5];
-	bool		own_value = false;
+	bool		own_value;
+	bool		own_class;
 	bool		own_opening = false;
-	bool		open = false;
 
-	if (!find_table(&registry_table) || !find_table(&config_table) || !find_table(&ledger_table))
+	if (!first_row(config, key, now, &own_value, values, nulls) ||
+		!text_is(values[1], nulls[1], "true") ||
+		!first_row(registry, key, now, &own_class, values, nulls) ||
+		!text_is(values[1], nulls[1], "governable"))
 		return false;
 
-	now = RegisterSnapshot(GetLatestSnapshot());
-	if (first_row(&config_table, key, now, &own_value, values, nulls) &&
-		text_is(values[1], nulls[1], "true") &&
-		first_row(&registry_table, key, now, NULL, values, nulls) &&
-		text_is(values[1], nulls[1], "governable"))
+	/* What this transaction opened by the protocol is no toggle: it ends with its time. */
+	return ledger_says_open(ledger, key, now, &own_opening) ||
+		(own_value && !own_opening && was_false_before_this_transaction(config, key, now));
+}
+
+static bool
+look_up(Datum key)
+{
+	GateTable	config;
+	GateTable	registry;
+	GateTable	ledger;
+	Snapshot	now;
+	bool		open = false;
+
+	if (!lock_table(&config_table, &config))
+		return false;
+	if (lock_table(&registry_table, &registry))
 	{
-		/* What this transaction opened by the protocol is no toggle: it ends with its time. */
-		open = ledger_says_open(key, now, &own_opening) ||
-			(own_value && !own_opening && was_false_before_this_transaction(key, now));
+		if (lock_table(&ledger_table, &ledger))
+		{
+			/* Only now: what committed while a lock was waited for must be seen. */
+			now = RegisterSnapshot(GetLatestSnapshot());
+			open = rows_say_open(&config, &registry, &ledger, key, now);
+			UnregisterSnapshot(now);
+			UnlockRelationOid(ledger.relation, AccessShareLock);
+		}
+		UnlockRelationOid(registry.relation, AccessShareLock);
 	}
-	UnregisterSnapshot(now);
+	UnlockRelationOid(config.relation, AccessShareLock);
 	return open;
 }
 
@@ -286,9 +383,7 @@ iu_gate_is_effectively_open(const char *key)
 	 * Cached only if all tables are known, since the creation of a missing
 	 * one would invalidate nothing, and nothing changed meanwhile.
 	 */
-	if (!open && cacheable && generation == cache_generation &&
-		OidIsValid(ledger_table.relation) && OidIsValid(config_table.relation) &&
-		OidIsValid(registry_table.relation))
+	if (!open && cacheable && generation == cache_generation && all_tables_known())
 	{
 		if (closed_gates == NULL || hash_get_num_entries(closed_gates) < CACHE_LIMIT)
 		{

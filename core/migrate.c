@@ -20,19 +20,18 @@
 #include "access/xact.h"
 #include "catalog/namespace.h"
 #include "catalog/pg_extension.h"
-#include "catalog/pg_proc.h"
 #include "catalog/pg_type.h"
 #include "commands/extension.h"
 #include "core/compat.h"
 #include "core/history.h"
 #include "core/inventory.h"
+#include "core/policy.h"
 #include "core/script.h"
 #include "core/wake.h"
 #include "executor/spi.h"
 #include "fmgr.h"
 #include "funcapi.h"
 #include "miscadmin.h"
-#include "parser/parse_func.h"
 #include "storage/lock.h"
 #include "tcop/utility.h"
 #include "utils/acl.h"
@@ -46,8 +45,6 @@
 PG_FUNCTION_INFO_V1(iu_migrate);
 PG_FUNCTION_INFO_V1(iu_rollback);
 PG_FUNCTION_INFO_V1(iu_guard_rows);
-
-#define OWNER_ROLE "iu_core_owner"
 
 typedef struct ReportRow
 {
@@ -79,29 +76,13 @@ static Run *current_run = NULL;
 /* ---- The guards ---- */
 
 /*
- * Migration 003 provides the guard: it raises while a gate is open. It runs as
- * the owner role, so it has to be that role's, not just anybody's.
+ * Migration 003 provides the guard: it raises while a gate is open.
  */
 static void
 ask_rollback_guard(Run *run)
 {
-	List	   *name = list_make2(makeString("public"), makeString("fn_iu_rollback_guard"));
-	Oid			guard = LookupFuncName(name, 0, NULL, true);
-	HeapTuple	tuple;
-	Oid			owner;
-
-	if (!OidIsValid(guard))
+	if (!OidIsValid(iu_policy_function("fn_iu_rollback_guard", 0, NULL)))
 		return;
-	tuple = SearchSysCache1(PROCOID, ObjectIdGetDatum(guard));
-	if (!HeapTupleIsValid(tuple))
-		elog(ERROR, "cache lookup failed for function %u", guard);
-	owner = ((Form_pg_proc) GETSTRUCT(tuple))->proowner;
-	ReleaseSysCache(tuple);
-	if (owner != run->script_role && !superuser_arg(owner))
-		ereport(ERROR,
-				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
-				 errmsg("function public.fn_iu_rollback_guard() belongs to \"%s\"", GetUserNameFromId(owner, false)),
-				 errhint("It must belong to %s.", OWNER_ROLE)));
 	iu_run_script("rollback guard", "SELECT public.fn_iu_rollback_guard()", run->script_role);
 }
 
@@ -272,13 +253,13 @@ resolve_roles(Run *run)
 	run->record_role = ((Form_pg_class) GETSTRUCT(tuple))->relowner;
 	ReleaseSysCache(tuple);
 
-	run->script_role = get_role_oid(OWNER_ROLE, false);
+	run->script_role = get_role_oid(IU_OWNER_ROLE, false);
 	if (superuser_arg(run->script_role))
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-				 errmsg("role \"%s\" is a superuser", OWNER_ROLE),
+				 errmsg("role \"%s\" is a superuser", IU_OWNER_ROLE),
 				 errdetail("It owns what the migrations make, SECURITY DEFINER functions included."),
-				 errhint("ALTER ROLE %s NOSUPERUSER.", OWNER_ROLE)));
+				 errhint("ALTER ROLE %s NOSUPERUSER.", IU_OWNER_ROLE)));
 }
 
 static void

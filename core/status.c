@@ -322,13 +322,30 @@ counters_as_jsonb(const IuWorkerSlot *slot)
 	return DirectFunctionCall1(jsonb_in, CStringGetDatum(json.data));
 }
 
+/*
+ * What another process wrote may be in another database's encoding, or, by the
+ * launcher, which knows none, have been cut within a character.
+ */
+static Datum
+readable_text(const char *string)
+{
+	char	   *copy = pstrdup(string);
+	char	   *p;
+
+	if (!pg_verifymbstr(copy, strlen(copy), true))
+		for (p = copy; *p != '\0'; p++)
+			if (IS_HIGHBIT_SET(*p))
+				*p = '?';
+	return CStringGetTextDatum(copy);
+}
+
 static void
 put_slot(ReturnSetInfo *result, const IuWorkerSlot *slot)
 {
 	Datum		values[10];
 	bool		nulls[10] = {false};
 
-	values[0] = CStringGetTextDatum(NameStr(slot->database));
+	values[0] = readable_text(NameStr(slot->database));
 	nulls[0] = NameStr(slot->database)[0] == '\0';
 	values[1] = CStringGetTextDatum(iu_worker_role_names[slot->role]);
 	values[2] = Int32GetDatum(slot->number);
@@ -342,7 +359,7 @@ put_slot(ReturnSetInfo *result, const IuWorkerSlot *slot)
 	values[7] = TimestampTzGetDatum(slot->next_wakeup);
 	nulls[7] = slot->next_wakeup == 0;
 	values[8] = counters_as_jsonb(slot);
-	values[9] = CStringGetTextDatum(slot->last_error);
+	values[9] = readable_text(slot->last_error);
 	nulls[9] = slot->last_error[0] == '\0';
 	tuplestore_putvalues(result->setResult, result->setDesc, values, nulls);
 }

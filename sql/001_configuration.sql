@@ -27,7 +27,7 @@ COMMENT ON COLUMN public.dot_config.updated_at IS 'Start of the transaction that
 
 CREATE FUNCTION public.fn_dot_config_touch() RETURNS trigger
   LANGUAGE plpgsql
-  SET search_path = pg_catalog, public, pg_temp
+  SET search_path = pg_catalog, pg_temp
 AS $function$
 BEGIN
   NEW.updated_at := now();
@@ -65,7 +65,7 @@ COMMENT ON COLUMN public.iu_governed_object.registered_at IS 'Start of the trans
 CREATE FUNCTION public.fn_iu_govern(p_migration integer, p_object_class text, VARIADIC p_object_names text[])
   RETURNS void
   LANGUAGE plpgsql
-  SET search_path = pg_catalog, public, pg_temp
+  SET search_path = pg_catalog, pg_temp
 AS $function$
 DECLARE
   c_classes CONSTANT text[] := ARRAY[
@@ -112,7 +112,7 @@ COMMENT ON FUNCTION public.fn_iu_govern(integer, text, text[]) IS
 
 CREATE FUNCTION public.fn_iu_ungovern(p_migration integer) RETURNS void
   LANGUAGE plpgsql
-  SET search_path = pg_catalog, public, pg_temp
+  SET search_path = pg_catalog, pg_temp
 AS $function$
 DECLARE
   v_left text;
@@ -136,7 +136,7 @@ COMMENT ON FUNCTION public.fn_iu_ungovern(integer) IS
 CREATE FUNCTION public.fn_iu_ungovern(p_migration integer, p_object_class text, VARIADIC p_object_names text[])
   RETURNS void
   LANGUAGE plpgsql
-  SET search_path = pg_catalog, public, pg_temp
+  SET search_path = pg_catalog, pg_temp
 AS $function$
 DECLARE
   v_name text;
@@ -172,21 +172,21 @@ COMMENT ON FUNCTION public.fn_iu_ungovern(integer, text, text[]) IS
 CREATE FUNCTION public.fn_iu_conformance()
   RETURNS TABLE (check_code text, object_class text, expected text, found text, ok boolean, detail text)
   LANGUAGE sql STABLE SECURITY DEFINER
-  SET search_path = pg_catalog, public, pg_temp
+  SET search_path = pg_catalog, pg_temp
 AS $function$
   WITH class (name, code, by_owner) AS (
     VALUES ('table', 'D1', true), ('view', 'D2', true), ('function', 'D3', true), ('trigger', 'D4', true),
            ('config', 'D5', false), ('event_type', 'D6', false), ('route', 'D7', false),
            ('schema', 'D1', true), ('type', 'D1', true), ('sequence', 'D1', true)
   ), inventory AS MATERIALIZED (
-    SELECT DISTINCT i.object_class AS class, i.object_name AS name, i.owner FROM iu_core.object_names() i
+    SELECT DISTINCT i.object_class AS class, i.object_name AS name, i.owner, i.object_id FROM iu_core.object_names() i
   ), expected AS (
     SELECT g.object_class AS class, g.object_name AS name, g.migration FROM public.iu_governed_object g
   ), trigger_state AS (
-    SELECT format('%I ON %s', t.tgname, t.tgrelid::regclass) AS name, t.tgenabled IN ('O', 'A') AS fires,
+    SELECT i.name, t.tgenabled IN ('O', 'A') AS fires,
            CASE t.tgenabled WHEN 'O' THEN 'enabled' WHEN 'A' THEN 'enabled always'
                             WHEN 'R' THEN 'enabled for replication only' ELSE 'disabled' END AS state
-      FROM pg_trigger t WHERE NOT t.tgisinternal
+      FROM inventory i JOIN pg_trigger t ON t.oid = i.object_id WHERE i.class = 'trigger'
   ), presence AS (
     SELECT c.code, e.class, e.name AS expected, i.name AS found,
            i.name IS NOT NULL AND (NOT c.by_owner OR i.owner = 'iu_core_owner') AND coalesce(t.fires, true) AS ok,

@@ -19,7 +19,7 @@ $guard$;
 
 CREATE FUNCTION public.fn_iu_append_only() RETURNS trigger
   LANGUAGE plpgsql
-  SET search_path = pg_catalog, public, pg_temp
+  SET search_path = pg_catalog, pg_temp
 AS $function$
 BEGIN
   RAISE insufficient_privilege USING
@@ -103,7 +103,7 @@ CREATE FUNCTION public.fn_dot_iu_command_log(
     p_params_digest text, p_gate_snapshot jsonb, p_evidence jsonb, p_actor text)
   RETURNS uuid
   LANGUAGE plpgsql SECURITY DEFINER
-  SET search_path = pg_catalog, public, pg_temp
+  SET search_path = pg_catalog, pg_temp
 AS $function$
 DECLARE
   v_field   text;

@@ -110,7 +110,7 @@ COMMENT ON INDEX public.ix_iu_gate_transition_last IS 'The last change of a gate
 
 CREATE FUNCTION public.fn_iu_gate_transition_stamp() RETURNS trigger
   LANGUAGE plpgsql
-  SET search_path = pg_catalog, public, pg_temp
+  SET search_path = pg_catalog, pg_temp
 AS $function$
 BEGIN
   IF num_nonnulls(NEW.created_at, NEW.expires_at, NEW.system_identifier, NEW.database_oid) > 0 THEN
@@ -163,7 +163,7 @@ COMMENT ON TRIGGER trg_iu_gate_transition_gate_changed ON public.iu_gate_transit
 -- come back to life when the value is set to true again.
 CREATE FUNCTION public.fn_iu_gate_ended() RETURNS trigger
   LANGUAGE plpgsql SECURITY DEFINER
-  SET search_path = pg_catalog, public, pg_temp
+  SET search_path = pg_catalog, pg_temp
 AS $function$
 BEGIN
   INSERT INTO public.iu_gate_transition (gate_key, action, prev_value, new_value, actor, reason)
@@ -229,7 +229,7 @@ COMMENT ON VIEW public.v_iu_gate IS
 
 CREATE FUNCTION public.fn_iu_gate_snapshot() RETURNS jsonb
   LANGUAGE sql VOLATILE
-  SET search_path = pg_catalog, public, pg_temp
+  SET search_path = pg_catalog, pg_temp
 AS $function$
   SELECT coalesce(jsonb_object_agg(g.gate_key, jsonb_build_object('value', g.value, 'effective', g.effective)), '{}')
     FROM public.v_iu_gate g
@@ -239,7 +239,7 @@ COMMENT ON FUNCTION public.fn_iu_gate_snapshot() IS
 
 CREATE FUNCTION public.fn_iu_gate_verify_closed(p_actor text DEFAULT NULL) RETURNS jsonb
   LANGUAGE sql STABLE SECURITY DEFINER
-  SET search_path = pg_catalog, public, pg_temp
+  SET search_path = pg_catalog, pg_temp
 AS $function$
   SELECT jsonb_build_object(
            'gates', coalesce(jsonb_agg(jsonb_build_object(
@@ -264,7 +264,7 @@ CREATE FUNCTION public.fn_iu_gate_open(
     p_gate_key text, p_approval_id uuid, p_actor text, p_reason text, p_ttl_seconds integer)
   RETURNS jsonb
   LANGUAGE plpgsql SECURITY DEFINER
-  SET search_path = pg_catalog, public, pg_temp
+  SET search_path = pg_catalog, pg_temp
 AS $function$
 DECLARE
   v_class         text;
@@ -345,7 +345,7 @@ COMMENT ON FUNCTION public.fn_iu_gate_open(text, uuid, text, text, integer) IS
 
 CREATE FUNCTION public.fn_iu_gate_close(p_gate_key text, p_actor text, p_reason text) RETURNS jsonb
   LANGUAGE plpgsql SECURITY DEFINER
-  SET search_path = pg_catalog, public, pg_temp
+  SET search_path = pg_catalog, pg_temp
 AS $function$
 DECLARE
   v_previous      text;
@@ -392,7 +392,7 @@ COMMENT ON FUNCTION public.fn_iu_gate_close(text, text, text) IS
 
 CREATE FUNCTION public.fn_iu_gate_expiring() RETURNS TABLE (gate_key text, due_at timestamptz)
   LANGUAGE plpgsql STABLE SECURITY DEFINER
-  SET search_path = pg_catalog, public, pg_temp
+  SET search_path = pg_catalog, pg_temp
   SET lock_timeout = '200ms'
 AS $function$
 BEGIN
@@ -406,7 +406,7 @@ COMMENT ON FUNCTION public.fn_iu_gate_expiring() IS
 
 CREATE FUNCTION public.fn_iu_gate_blocker(p_gate_key text) RETURNS text
   LANGUAGE plpgsql VOLATILE
-  SET search_path = pg_catalog, public, pg_temp
+  SET search_path = pg_catalog, pg_temp
 AS $function$
 DECLARE
   c_blocking CONSTANT text[] := ARRAY['ShareLock', 'ShareRowExclusiveLock', 'ExclusiveLock', 'AccessExclusiveLock'];
@@ -483,7 +483,7 @@ COMMENT ON FUNCTION public.fn_iu_gate_blocker(text) IS
 
 CREATE FUNCTION public.fn_iu_gate_close_expired(p_gate_key text, p_actor text, OUT status text, OUT detail text)
   LANGUAGE plpgsql SECURITY DEFINER
-  SET search_path = pg_catalog, public, pg_temp
+  SET search_path = pg_catalog, pg_temp
   SET lock_timeout = '200ms'
 AS $function$
 DECLARE
@@ -541,7 +541,7 @@ COMMENT ON FUNCTION public.fn_iu_gate_close_expired(text, text) IS
 
 CREATE FUNCTION public.fn_iu_gate_watchdog(p_actor text) RETURNS jsonb
   LANGUAGE plpgsql SECURITY DEFINER
-  SET search_path = pg_catalog, public, pg_temp
+  SET search_path = pg_catalog, pg_temp
 AS $function$
 DECLARE
   v_gate_key text;
@@ -574,7 +574,7 @@ COMMENT ON FUNCTION public.fn_iu_gate_watchdog(text) IS
 CREATE FUNCTION public.fn_iu_gate_register(p_migration integer, p_gate_key text, p_gate_class text, p_description text)
   RETURNS void
   LANGUAGE plpgsql
-  SET search_path = pg_catalog, public, pg_temp
+  SET search_path = pg_catalog, pg_temp
 AS $function$
 BEGIN
   IF EXISTS (SELECT FROM public.iu_gate_registry r WHERE r.gate_key = p_gate_key) THEN
@@ -592,7 +592,7 @@ COMMENT ON FUNCTION public.fn_iu_gate_register(integer, text, text, text) IS
 
 CREATE FUNCTION public.fn_iu_gate_unregister(p_migration integer) RETURNS void
   LANGUAGE plpgsql
-  SET search_path = pg_catalog, public, pg_temp
+  SET search_path = pg_catalog, pg_temp
 AS $function$
 BEGIN
   PERFORM public.fn_iu_rollback_guard();
@@ -606,7 +606,7 @@ COMMENT ON FUNCTION public.fn_iu_gate_unregister(integer) IS
 
 CREATE FUNCTION public.fn_iu_rollback_guard() RETURNS void
   LANGUAGE plpgsql
-  SET search_path = pg_catalog, public, pg_temp
+  SET search_path = pg_catalog, pg_temp
   SET lock_timeout = '5s'
 AS $function$
 DECLARE

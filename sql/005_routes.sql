@@ -31,14 +31,14 @@ INSERT INTO public.iu_switch_registry (switch_key, meaning) VALUES
 
 CREATE FUNCTION public.fn_iu_route_worker_enabled() RETURNS boolean
   LANGUAGE sql STABLE SECURITY DEFINER
-  SET search_path = pg_catalog, public, pg_temp
+  SET search_path = pg_catalog, pg_temp
 RETURN EXISTS (SELECT FROM public.dot_config WHERE key = 'iu_core.route_worker_enabled' AND value = 'true');
 COMMENT ON FUNCTION public.fn_iu_route_worker_enabled() IS
   'Whether the switch iu_core.route_worker_enabled is on; false where its row is missing. (facts-events 2.8)';
 
 CREATE FUNCTION public.fn_iu_delivery_live_routes() RETURNS text[]
   LANGUAGE sql STABLE SECURITY DEFINER
-  SET search_path = pg_catalog, public, pg_temp
+  SET search_path = pg_catalog, pg_temp
 RETURN ARRAY(SELECT btrim(r.code)
                FROM public.dot_config c, string_to_table(c.value, ',') WITH ORDINALITY AS r (code, n)
               WHERE c.key = 'iu_core.delivery_live_routes' AND btrim(r.code) <> '' ORDER BY r.n);
@@ -168,7 +168,7 @@ CREATE INDEX iu_outbound_route_type ON public.iu_outbound_route (event_domain, e
 
 CREATE FUNCTION public.fn_iu_outbound_route_delivery_guard() RETURNS trigger
   LANGUAGE plpgsql SECURITY DEFINER
-  SET search_path = pg_catalog, public, pg_temp
+  SET search_path = pg_catalog, pg_temp
 AS $function$
 BEGIN
   IF NEW.enabled AND NOT NEW.dry_run AND NEW.route_code <> ALL (public.fn_iu_delivery_live_routes()) THEN
@@ -225,7 +225,7 @@ COMMENT ON COLUMN public.iu_route_secret.secret IS 'whsec_ and 24 to 64 bytes in
 CREATE FUNCTION public.fn_iu_route_log(p_command text, p_route_code text, p_actor text, p_reason text, p_evidence jsonb)
   RETURNS uuid
   LANGUAGE plpgsql VOLATILE
-  SET search_path = pg_catalog, public, pg_temp
+  SET search_path = pg_catalog, pg_temp
 AS $function$
 BEGIN
   IF coalesce(btrim(p_actor), '') = '' OR coalesce(btrim(p_reason), '') = '' THEN
@@ -245,7 +245,7 @@ CREATE FUNCTION public.fn_iu_route_secret_add(
     p_valid_from timestamptz DEFAULT now(), p_valid_until timestamptz DEFAULT 'infinity')
   RETURNS jsonb
   LANGUAGE plpgsql VOLATILE SECURITY DEFINER
-  SET search_path = pg_catalog, public, pg_temp
+  SET search_path = pg_catalog, pg_temp
 AS $function$
 DECLARE
   v_secret text := coalesce(p_secret, 'whsec_' || encode(uuid_send(gen_random_uuid()) || uuid_send(gen_random_uuid()), 'base64'));
@@ -278,7 +278,7 @@ COMMENT ON FUNCTION public.fn_iu_route_secret_add(text, text, text, text, timest
 CREATE FUNCTION public.fn_iu_route_secret_end(p_secret_ref text, p_older_than timestamptz, p_actor text, p_reason text)
   RETURNS integer
   LANGUAGE plpgsql VOLATILE SECURITY DEFINER
-  SET search_path = pg_catalog, public, pg_temp
+  SET search_path = pg_catalog, pg_temp
 AS $function$
 DECLARE
   v_ended integer;
@@ -304,7 +304,7 @@ CREATE FUNCTION public.fn_iu_route_add(
     p_payload_contract jsonb DEFAULT '{}')
   RETURNS jsonb
   LANGUAGE plpgsql VOLATILE SECURITY DEFINER
-  SET search_path = pg_catalog, public, pg_temp
+  SET search_path = pg_catalog, pg_temp
 AS $function$
 DECLARE
   c_retry   constant jsonb := '{"max_attempts": 8, "base_s": 5, "max_s": 3600, "jitter": 0.2}';
@@ -353,7 +353,7 @@ COMMENT ON FUNCTION public.fn_iu_route_add(text, text, text, text, text, text, t
 
 CREATE FUNCTION public.fn_iu_route_allow(p_route_code text, p_actor text, p_reason text) RETURNS jsonb
   LANGUAGE plpgsql VOLATILE SECURITY DEFINER
-  SET search_path = pg_catalog, public, pg_temp
+  SET search_path = pg_catalog, pg_temp
 AS $function$
 DECLARE
   v_list text[];
@@ -381,7 +381,7 @@ COMMENT ON FUNCTION public.fn_iu_route_allow(text, text, text) IS
 
 CREATE FUNCTION public.fn_iu_route_disallow(p_route_code text, p_actor text, p_reason text) RETURNS jsonb
   LANGUAGE plpgsql VOLATILE SECURITY DEFINER
-  SET search_path = pg_catalog, public, pg_temp
+  SET search_path = pg_catalog, pg_temp
 AS $function$
 DECLARE
   v_list text[];
@@ -402,7 +402,7 @@ COMMENT ON FUNCTION public.fn_iu_route_disallow(text, text, text) IS
 
 CREATE FUNCTION public.fn_iu_route_pause(p_route_code text, p_actor text, p_reason text) RETURNS jsonb
   LANGUAGE plpgsql VOLATILE SECURITY DEFINER
-  SET search_path = pg_catalog, public, pg_temp
+  SET search_path = pg_catalog, pg_temp
 AS $function$
 BEGIN
   PERFORM public.fn_iu_route_log('dot_iu_route_pause', p_route_code, p_actor, p_reason, NULL);
@@ -420,7 +420,7 @@ COMMENT ON FUNCTION public.fn_iu_route_pause(text, text, text) IS
 
 CREATE FUNCTION public.fn_iu_route_resume(p_route_code text, p_actor text, p_reason text) RETURNS jsonb
   LANGUAGE plpgsql VOLATILE SECURITY DEFINER
-  SET search_path = pg_catalog, public, pg_temp
+  SET search_path = pg_catalog, pg_temp
 AS $function$
 BEGIN
   PERFORM public.fn_iu_route_log('dot_iu_route_resume', p_route_code, p_actor, p_reason, NULL);
@@ -438,7 +438,7 @@ COMMENT ON FUNCTION public.fn_iu_route_resume(text, text, text) IS
 
 CREATE FUNCTION public.fn_iu_route_retire(p_route_code text, p_actor text, p_reason text) RETURNS jsonb
   LANGUAGE plpgsql VOLATILE SECURITY DEFINER
-  SET search_path = pg_catalog, public, pg_temp
+  SET search_path = pg_catalog, pg_temp
 AS $function$
 BEGIN
   PERFORM public.fn_iu_route_log('dot_iu_route_retire', p_route_code, p_actor, p_reason, NULL);

@@ -16,7 +16,7 @@ $guard$;
 
 CREATE FUNCTION public.fn_iu_route_refusal(p_route_code text) RETURNS jsonb
   LANGUAGE plpgsql VOLATILE SECURITY DEFINER
-  SET search_path = pg_catalog, public, pg_temp
+  SET search_path = pg_catalog, pg_temp
 AS $function$
 DECLARE
   v_code  text := public.fn_iu_delivery_refusal(p_route_code);
@@ -66,7 +66,7 @@ COMMENT ON FUNCTION public.fn_iu_route_refusal(text) IS
 CREATE FUNCTION public.fn_iu_route_owed(p_route_code text, p_from timestamptz, p_seen pg_snapshot,
     OUT seen pg_snapshot, OUT floor_seq bigint, OUT owed bigint)
   LANGUAGE sql VOLATILE
-  SET search_path = pg_catalog, public, pg_temp
+  SET search_path = pg_catalog, pg_temp
 BEGIN ATOMIC
   WITH at AS MATERIALIZED (
     SELECT public.fn_iu_snapshot_now() AS now, pg_current_xact_id_if_assigned() AS own
@@ -114,7 +114,7 @@ CREATE FUNCTION public.fn_iu_route_arm(p_route_code text, p_actor text, p_reason
     p_start_at timestamptz DEFAULT NULL, p_max_age interval DEFAULT '1 day')
   RETURNS jsonb
   LANGUAGE plpgsql VOLATILE SECURITY DEFINER
-  SET search_path = pg_catalog, public, pg_temp
+  SET search_path = pg_catalog, pg_temp
 AS $function$
 DECLARE
   v_route public.iu_outbound_route;
@@ -161,7 +161,7 @@ COMMENT ON FUNCTION public.fn_iu_route_arm(text, text, text, timestamptz, interv
 
 CREATE FUNCTION public.fn_iu_route_confirm_position(p_route_code text, p_actor text, p_reason text) RETURNS jsonb
   LANGUAGE plpgsql VOLATILE SECURITY DEFINER
-  SET search_path = pg_catalog, public, pg_temp
+  SET search_path = pg_catalog, pg_temp
 AS $function$
 DECLARE
   v_position public.v_iu_route_position;
@@ -199,7 +199,7 @@ COMMENT ON FUNCTION public.fn_iu_route_confirm_position(text, text, text) IS
 CREATE FUNCTION public.fn_iu_route_deliver(p_route_code text, p_event_ref uuid, p_safe_payload jsonb DEFAULT NULL)
   RETURNS jsonb
   LANGUAGE plpgsql VOLATILE SECURITY DEFINER
-  SET search_path = pg_catalog, public, pg_temp
+  SET search_path = pg_catalog, pg_temp
 AS $function$
 DECLARE
   v_route public.iu_outbound_route;
@@ -299,7 +299,7 @@ COMMENT ON VIEW public.v_iu_route_held IS
 
 CREATE FUNCTION public.fn_iu_route_explain(p_route_code text, p_event_id uuid) RETURNS jsonb
   LANGUAGE plpgsql VOLATILE SECURITY DEFINER
-  SET search_path = pg_catalog, public, pg_temp
+  SET search_path = pg_catalog, pg_temp
 AS $function$
 DECLARE
   v_route   public.iu_outbound_route;

@@ -17,7 +17,7 @@ SELECT is((SELECT string_agg(p.oid::regprocedure::text, ', ') FROM pg_proc p JOI
             WHERE p.pronamespace = 'public'::regnamespace AND p.prosecdef
               AND NOT EXISTS (SELECT FROM pg_depend d WHERE d.classid = 'pg_proc'::regclass AND d.objid = p.oid AND d.deptype = 'e')
               AND (o.rolsuper OR o.rolname <> 'iu_core_owner'
-                   OR NOT 'search_path=pg_catalog, public, pg_temp' = ANY (coalesce(p.proconfig, '{}')))), NULL,
+                   OR NOT 'search_path=pg_catalog, pg_temp' = ANY (coalesce(p.proconfig, '{}')))), NULL,
   'every SECURITY DEFINER function belongs to iu_core_owner and has a pinned search_path');
 
 SELECT set_eq($$
