@@ -54,7 +54,10 @@ PG_FUNCTION_INFO_V1(iu_database_oid);
 #define GATE_KEY_LENGTH 128		/* a longer key is never cached, only looked up */
 #define CACHE_LIMIT 1024		/* keys; unknown ones could fill it without end */
 
-/* A table that the check rests on, found by name, forgotten at invalidation. */
+/*
+ * A table that the check rests on, found by name, forgotten at invalidation.
+ * Opening any relation may bring one, so the check itself works with copies.
+ */
 typedef struct GateTable
 {
 	const char *name;
@@ -75,10 +78,12 @@ static GateTable ledger_table = {
 
 static HTAB *closed_gates = NULL;
 static uint64 cache_generation = 0;
+static uint64 invalidations = 0;	/* of any relation */
 
 static void
 on_relation_change(Datum arg, Oid relation)
 {
+	invalidations++;
 	if (OidIsValid(relation) && relation != config_table.relation &&
 		relation != registry_table.relation && relation != ledger_table.relation)
 		return;
@@ -97,28 +102,34 @@ iu_gate_init(void)
 	CacheRegisterRelcacheCallback(on_relation_change, (Datum) 0);
 }
 
-/* False where the table, its index or a column is not there. */
+/*
+ * False where the table, its index or a column is not there. What was found is
+ * kept only if nothing changed meanwhile: a change of a relation that is not
+ * known yet goes by unheeded.
+ */
 static bool
-find_table(GateTable *table)
+find_table(GateTable *known, GateTable *found)
 {
+	uint64		before = invalidations;
 	int			i;
-	Oid			relation;
 
-	if (OidIsValid(table->relation))
+	*found = *known;
+	if (OidIsValid(found->relation))
 		return true;
 
-	relation = get_relname_relid(table->name, PG_PUBLIC_NAMESPACE);
-	table->index = get_relname_relid(table->index_name, PG_PUBLIC_NAMESPACE);
-	if (!OidIsValid(relation) || !OidIsValid(table->index) ||
-		get_rel_relkind(relation) != RELKIND_RELATION)
+	found->relation = get_relname_relid(found->name, PG_PUBLIC_NAMESPACE);
+	found->index = get_relname_relid(found->index_name, PG_PUBLIC_NAMESPACE);
+	if (!OidIsValid(found->relation) || !OidIsValid(found->index) ||
+		get_rel_relkind(found->relation) != RELKIND_RELATION)
 		return false;
-	for (i = 0; i < lengthof(table->columns) && table->columns[i] != NULL; i++)
+	for (i = 0; i < lengthof(found->columns) && found->columns[i] != NULL; i++)
 	{
-		table->attributes[i] = get_attnum(relation, table->columns[i]);
-		if (table->attributes[i] == InvalidAttrNumber)
+		found->attributes[i] = get_attnum(found->relation, found->columns[i]);
+		if (found->attributes[i] == InvalidAttrNumber)
 			return false;
 	}
-	table->relation = relation;
+	if (before == invalidations)
+		*known = *found;
 	return true;
 }
 
@@ -127,7 +138,7 @@ find_table(GateTable *table)
  * into values, or false. *own says whether this transaction wrote the row.
  */
 static bool
-first_row(GateTable *table, Datum key, Snapshot snapshot, bool *own,
+first_row(const GateTable *table, Datum key, Snapshot snapshot, bool *own,
 		  Datum *values, bool *nulls)
 {
 	Relation	relation;
@@ -184,7 +195,7 @@ text_is(Datum value, bool null, const char *expected)
 
 /* The value is 'true' now; did it read 'false' when this transaction began? */
 static bool
-was_false_before_this_transaction(Datum key, Snapshot now)
+was_false_before_this_transaction(const GateTable *config, Datum key, Snapshot now)
 {
 	SnapshotData before = *now;
 	Datum		values[5];
@@ -192,19 +203,19 @@ was_false_before_this_transaction(Datum key, Snapshot now)
 
 	/* At command 0 of this transaction nothing of its own has happened yet. */
 	before.curcid = FirstCommandId;
-	return first_row(&config_table, key, &before, NULL, values, nulls) &&
+	return first_row(config, key, &before, NULL, values, nulls) &&
 		text_is(values[1], nulls[1], "false");
 }
 
 /* Whether the last change is an opening that holds; *own: an open of this transaction. */
 static bool
-ledger_says_open(Datum key, Snapshot now, bool *own)
+ledger_says_open(const GateTable *ledger, Datum key, Snapshot now, bool *own)
 {
 	Datum		values[5];
 	bool		nulls[5];
 	bool		opening;
 
-	if (!first_row(&ledger_table, key, now, own, values, nulls))
+	if (!first_row(ledger, key, now, own, values, nulls))
 		return false;
 	opening = text_is(values[1], nulls[1], "open");
 	*own = *own && opening;
@@ -217,6 +228,9 @@ ledger_says_open(Datum key, Snapshot now, bool *own)
 static bool
 look_up(Datum key)
 {
+	GateTable	registry;
+	GateTable	config;
+	GateTable	ledger;
 	Snapshot	now;
 	Datum		values[5];
 	bool		nulls[5];
@@ -224,18 +238,19 @@ look_up(Datum key)
 	bool		own_opening = false;
 	bool		open = false;
 
-	if (!find_table(&registry_table) || !find_table(&config_table) || !find_table(&ledger_table))
+	if (!find_table(&registry_table, &registry) || !find_table(&config_table, &config) ||
+		!find_table(&ledger_table, &ledger))
 		return false;
 
 	now = RegisterSnapshot(GetLatestSnapshot());
-	if (first_row(&config_table, key, now, &own_value, values, nulls) &&
+	if (first_row(&config, key, now, &own_value, values, nulls) &&
 		text_is(values[1], nulls[1], "true") &&
-		first_row(&registry_table, key, now, NULL, values, nulls) &&
+		first_row(&registry, key, now, NULL, values, nulls) &&
 		text_is(values[1], nulls[1], "governable"))
 	{
 		/* What this transaction opened by the protocol is no toggle: it ends with its time. */
-		open = ledger_says_open(key, now, &own_opening) ||
-			(own_value && !own_opening && was_false_before_this_transaction(key, now));
+		open = ledger_says_open(&ledger, key, now, &own_opening) ||
+			(own_value && !own_opening && was_false_before_this_transaction(&config, key, now));
 	}
 	UnregisterSnapshot(now);
 	return open;
