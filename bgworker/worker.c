@@ -40,7 +40,8 @@ static MemoryContext outside_transaction = NULL;
 static void
 keep_last_words(ErrorData *error)
 {
-	if (error->elevel == FATAL && error->message != NULL &&
+	/* On its way out the process has given its slot back. */
+	if (error->elevel == FATAL && error->message != NULL && !proc_exit_inprogress &&
 		!LWLockHeldByMe(iu_shared->lock))
 		iu_slot_state(iu_my_slot, IU_STOPPED, error->message);
 	if (previous_log_hook)
