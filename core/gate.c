@@ -85,10 +85,10 @@ static GateTable registry_table = {
 	"iu_gate_registry", "iu_gate_registry_pkey", {{"gate_key", TEXTOID}, {"gate_class", TEXTOID}}
 };
 static GateTable ledger_table = {
-	"iu_gate_transition", "ix_iu_gate_transition_last",
-	{{"gate_key", TEXTOID}, {"action", TEXTOID}, {"expires_at", TIMESTAMPTZOID},
-	{"system_identifier", INT8OID}, {"database_oid", OIDOID}},
-	"transition_seq"
+	"iu_gate_transition",
+	"ix_iu_gate_transition_last",
+	{{"gate_key", TEXTOID}, {"action", TEXTOID}, {"expires_at", TIMESTAMPTZOID}, {"system_identifier", INT8OID}, {"database_oid", OIDOID}},
+	"transition_seq",
 };
 
 static HTAB *closed_gates = NULL;
