@@ -713,15 +713,9 @@ SELECT public.fn_iu_govern(3, 'trigger',
   'trg_dot_config_gates_ended ON dot_config', 'trg_iu_gate_registry_gate_changed ON iu_gate_registry',
   'trg_iu_gate_transition_gate_changed ON iu_gate_transition');
 
+SELECT public.fn_iu_conformance_require(3);
 DO $check$
-DECLARE
-  v_wrong text;
 BEGIN
-  SELECT string_agg(concat_ws(' ', c.check_code, c.object_class, coalesce(c.expected, c.found), c.detail), '; ')
-    INTO v_wrong FROM public.fn_iu_conformance() c WHERE NOT c.ok;
-  IF v_wrong IS NOT NULL THEN
-    RAISE object_not_in_prerequisite_state USING MESSAGE = 'migration 003 does not conform', DETAIL = v_wrong;
-  END IF;
   IF NOT (public.fn_iu_gate_verify_closed('migration 003') ->> 'all_safe')::boolean THEN
     RAISE object_not_in_prerequisite_state USING MESSAGE = 'migration 003 left a gate open';
   END IF;

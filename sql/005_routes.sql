@@ -503,14 +503,4 @@ SELECT public.fn_iu_govern(5, 'trigger', 'trg_iu_outbound_route_delivery_guard O
   'trg_iu_outbound_route_wake ON iu_outbound_route');
 SELECT public.fn_iu_govern(5, 'config', 'iu_core.route_worker_enabled', 'iu_core.delivery_live_routes');
 
-DO $check$
-DECLARE
-  v_wrong text;
-BEGIN
-  SELECT string_agg(concat_ws(' ', c.check_code, c.object_class, coalesce(c.expected, c.found), c.detail), '; ')
-    INTO v_wrong FROM public.fn_iu_conformance() c WHERE NOT c.ok;
-  IF v_wrong IS NOT NULL THEN
-    RAISE object_not_in_prerequisite_state USING MESSAGE = 'migration 005 does not conform', DETAIL = v_wrong;
-  END IF;
-END
-$check$;
+SELECT public.fn_iu_conformance_require(5);
