@@ -36,7 +36,7 @@ const char *const iu_worker_role_names[IU_WORKER_ROLES] = {"launcher", "watchdog
 
 const char *const iu_counter_names[IU_WORKER_ROLES][IU_COUNTERS + 1] = {
 	{"passes", "started", NULL},
-	{"passes", "closed", "blocked", "errors", NULL},
+	{"passes", "closed", "blocked", "errors", "renewed", NULL},
 	{"passes", "claimed", "sent", "failed", "errors", NULL},
 };
 

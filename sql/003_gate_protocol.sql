@@ -18,6 +18,8 @@ SELECT iu_core.guard_absent('function',
   'fn_iu_gate_ledger_excerpt(timestamp with time zone,timestamp with time zone,text)',
   'fn_iu_gate_transition_stamp()', 'fn_iu_gate_ended()', 'fn_iu_gate_register(integer,text,text,text)',
   'fn_iu_gate_unregister(integer)',
+  'fn_iu_gate_approval_use(text,text,uuid,text,integer)', 'fn_iu_gate_approval_due(text)', 'fn_iu_gate_renew(text,text)',
+  'fn_iu_gate_held_by(text)',
   'fn_iu_gate_snapshot()', 'fn_iu_gate_blocker(text)', 'fn_iu_gate_open(text,uuid,text,text,integer)',
   'fn_iu_gate_close(text,text,text)', 'fn_iu_gate_verify_closed(text)', 'fn_iu_gate_expiring()',
   'fn_iu_gate_close_expired(text,text)', 'fn_iu_gate_watchdog(text)', 'fn_iu_rollback_guard()',
@@ -299,6 +301,58 @@ $function$;
 COMMENT ON FUNCTION public.fn_iu_gate_verify_closed(text) IS
   'Whether every gate is closed for sure: {gates: [{gate_key, gate_class, value, effective, expires_at, holder, approval_id, is_safe, reason}], all_governed_closed, never_flip_intact, all_safe, checked_by, checked_at}. A gate is safe if its value is exactly false and it is not effective; a missing row, any other value, or no gate at all is not safe. Argument: who asks, may be NULL. Raises nothing. (seed 4 A4)';
 
+-- Approvals: an id must be given, nothing more. Migration 010 puts approvals
+-- that are registered, revoked and renewed on behind these three.
+
+CREATE FUNCTION public.fn_iu_gate_approval_use(
+    p_gate_key text, p_action text, p_approval_id uuid, p_actor text, p_ttl_seconds integer)
+  RETURNS void
+  LANGUAGE plpgsql
+  SET search_path = pg_catalog, pg_temp
+AS $function$
+BEGIN
+  IF p_approval_id IS NULL THEN
+    RAISE check_violation USING MESSAGE = 'approval_id required (Điều 32)';
+  END IF;
+END
+$function$;
+COMMENT ON FUNCTION public.fn_iu_gate_approval_use(text, text, uuid, text, integer) IS
+  'For fn_iu_gate_open, under the lock of the gate: uses an approval: gate, open or renew, approval, who, seconds. Here any id will do; migration 010 replaces it. Error: 23514 no id. (seed 4 A4; design: Gates)';
+
+CREATE FUNCTION public.fn_iu_gate_approval_due(p_gate_key text, OUT renew_at timestamptz, OUT withdrawn boolean)
+  LANGUAGE plpgsql STABLE
+  SET search_path = pg_catalog, pg_temp
+AS $function$
+BEGIN
+  withdrawn := false;
+END
+$function$;
+COMMENT ON FUNCTION public.fn_iu_gate_approval_due(text) IS
+  'For the watchdog: when an open gate is to be renewed (NULL: never), and whether its approval was withdrawn, so that it is due at once. Here never and no; migration 010 replaces it. Raises nothing. (design: Gates)';
+
+CREATE FUNCTION public.fn_iu_gate_renew(p_gate_key text, p_actor text) RETURNS text
+  LANGUAGE plpgsql
+  SET search_path = pg_catalog, pg_temp
+AS $function$
+BEGIN
+  RETURN NULL;
+END
+$function$;
+COMMENT ON FUNCTION public.fn_iu_gate_renew(text, text) IS
+  'For fn_iu_gate_close_expired, under the lock of the gate: renews it if it is due to be, and says how in words; NULL if not. Here never; migration 010 replaces it. Raises nothing. (design: Gates)';
+
+CREATE FUNCTION public.fn_iu_gate_held_by(p_gate_key text) RETURNS name
+  LANGUAGE sql VOLATILE
+  SET search_path = pg_catalog, pg_temp
+AS $function$
+  SELECT CASE l.action WHEN 'open' THEN r.evidence ->> 'session_user' END
+    FROM (SELECT t.action, t.run_id FROM public.iu_gate_transition t
+           WHERE t.gate_key = p_gate_key ORDER BY t.transition_seq DESC LIMIT 1) l
+    JOIN public.dot_iu_command_run r ON r.run_id = l.run_id
+$function$;
+COMMENT ON FUNCTION public.fn_iu_gate_held_by(text) IS
+  'The login role that opened a gate, or for which the watchdog renewed it; NULL if its last change is not an open. Raises nothing. (design: Gates)';
+
 -- Opening and closing --------------------------------------------------------
 
 CREATE FUNCTION public.fn_iu_gate_open(
@@ -360,6 +414,8 @@ BEGIN
     END IF;
     v_status := 'renewed';
   END IF;
+  PERFORM public.fn_iu_gate_approval_use(
+    p_gate_key, CASE v_status WHEN 'renewed' THEN 'renew' ELSE 'open' END, p_approval_id, p_actor, p_ttl_seconds);
 
   v_run_id := public.fn_dot_iu_command_log(
     'dot_iu_gate_open', 'health', 'apply', 'applied', true,
@@ -382,7 +438,7 @@ BEGIN
 END
 $function$;
 COMMENT ON FUNCTION public.fn_iu_gate_open(text, uuid, text, text, integer) IS
-  'Opens a governable gate for 1 to 3600 seconds from now: gate, approval, who, why (may be NULL), seconds. Returns {status: opened | renewed, gate_key, previous, value, approval_id, ttl_seconds, expires_at, transition_id, run_id}. Its holder renews an open gate with another approval. Errors, in this order: 42501 NEVER-FLIP, 42501 not a governable gate, 23514 approval, time or actor missing or out of range, 55000 iu_core not preloaded, 42704 no row in dot_config, 55006 open already, naming holder and end; 40001 in a transaction whose snapshot is too old to see the last change. (seed 4 A4; design: Gates)';
+  'Opens a governable gate for 1 to 3600 seconds from now: gate, approval, who, why (may be NULL), seconds. Returns {status: opened | renewed, gate_key, previous, value, approval_id, ttl_seconds, expires_at, transition_id, run_id}. Its holder renews an open gate with another approval. Errors, in this order: 42501 NEVER-FLIP, 42501 not a governable gate, 23514 approval, time or actor missing or out of range, 55000 iu_core not preloaded, 42704 no row in dot_config, 55006 open already, naming holder and end, then those of fn_iu_gate_approval_use; 40001 in a transaction whose snapshot is too old to see the last change. (seed 4 A4; design: Gates)';
 
 CREATE FUNCTION public.fn_iu_gate_close(p_gate_key text, p_actor text, p_reason text) RETURNS jsonb
   LANGUAGE plpgsql SECURITY DEFINER
@@ -408,6 +464,12 @@ BEGIN
       MESSAGE = format('gate "%s" has no row in dot_config, which reads as closed', p_gate_key),
       HINT = format('Put it back closed: INSERT INTO dot_config (key, value) VALUES (%L, ''false'').', p_gate_key);
   END IF;
+  IF NOT pg_has_role(session_user, 'iu_core_operator', 'MEMBER')
+     AND session_user IS DISTINCT FROM public.fn_iu_gate_held_by(p_gate_key) THEN
+    RAISE insufficient_privilege USING
+      MESSAGE = format('gate "%s" is not held by "%s"', p_gate_key, session_user),
+      HINT = 'Its holder closes it, or a member of iu_core_operator.';
+  END IF;
 
   v_run_id := public.fn_dot_iu_command_log(
     'dot_iu_gate_close', 'health', 'apply', 'applied', true,
@@ -427,23 +489,26 @@ BEGIN
 END
 $function$;
 COMMENT ON FUNCTION public.fn_iu_gate_close(text, text, text) IS
-  'Sets a gate to false, governable or never-flip, whatever it was: gate, who, why (may be NULL). Returns {status: closed, gate_key, previous, value, transition_id, run_id}. Errors: 42501 not a gate, 23514 no actor, 42704 no row in dot_config. (seed 4 A4)';
+  'Sets a gate to false, governable or never-flip, whatever it was: gate, who, why (may be NULL). Returns {status: closed, gate_key, previous, value, transition_id, run_id}. Errors: 42501 not a gate, 23514 no actor, 42704 no row in dot_config, 42501 neither held by the caller''s login role nor that one a member of iu_core_operator. (seed 4 A4)';
 
 -- Closing what expired -------------------------------------------------------
 
-CREATE FUNCTION public.fn_iu_gate_expiring() RETURNS TABLE (gate_key text, due_at timestamptz)
+CREATE FUNCTION public.fn_iu_gate_expiring() RETURNS TABLE (gate_key text, due_at timestamptz, renew_at timestamptz)
   LANGUAGE plpgsql STABLE SECURITY DEFINER
   SET search_path = pg_catalog, pg_temp
   SET lock_timeout = '200ms'
 AS $function$
 BEGIN
-  RETURN QUERY SELECT g.gate_key, g.due_at FROM public.v_iu_gate g WHERE g.value <> 'false';
+  RETURN QUERY
+    SELECT g.gate_key, CASE WHEN a.withdrawn THEN '-infinity' ELSE g.due_at END, a.renew_at
+      FROM public.v_iu_gate g CROSS JOIN LATERAL public.fn_iu_gate_approval_due(g.gate_key) a
+     WHERE g.value <> 'false';
 EXCEPTION WHEN lock_not_available THEN
   RAISE lock_not_available USING MESSAGE = 'gates cannot be read: ' || public.fn_iu_gate_blocker(NULL);
 END
 $function$;
 COMMENT ON FUNCTION public.fn_iu_gate_expiring() IS
-  'Every gate whose value is not false, and when it must be: the end of its open, or -infinity where it may not be true at all (set beside the protocol, opened in another database, never-flip). Error: 55P03, naming who, if a lock on the tables lasts longer than 200 ms. (design: Processes)';
+  'Every gate whose value is not false, when it must be (due_at: the end of its open, or -infinity where it may not be true at all: set beside the protocol, opened in another database, never-flip, approval withdrawn), and when it is to be renewed before that (renew_at; NULL: never). Error: 55P03, naming who, if a lock on the tables lasts longer than 200 ms. (design: Processes)';
 
 CREATE FUNCTION public.fn_iu_gate_blocker(p_gate_key text) RETURNS text
   LANGUAGE plpgsql VOLATILE
@@ -531,6 +596,7 @@ DECLARE
   v_gate          record;
   v_transition_id uuid := gen_random_uuid();
   v_run_id        uuid;
+  v_renewed       text;
 BEGIN
   IF coalesce(btrim(p_actor), '') = '' THEN
     RAISE check_violation USING MESSAGE = 'actor required: say who closes the gate';
@@ -552,9 +618,20 @@ BEGIN
   -- Read only now that nobody else can change this gate.
   SELECT g.value, g.due_at, g.reason INTO v_gate FROM public.v_iu_gate g WHERE g.gate_key = p_gate_key;
   detail := coalesce(v_gate.reason, 'not a gate of this protocol');
-  IF v_gate.value IS NULL OR v_gate.value = 'false' OR v_gate.due_at > clock_timestamp() THEN
+  IF v_gate.value IS NULL OR v_gate.value = 'false' THEN
     status := 'not_due';
     RETURN;
+  ELSIF v_gate.due_at > clock_timestamp() THEN
+    IF NOT (SELECT a.withdrawn FROM public.fn_iu_gate_approval_due(p_gate_key) a) THEN
+      status := 'not_due';
+      v_renewed := public.fn_iu_gate_renew(p_gate_key, p_actor);
+      IF v_renewed IS NOT NULL THEN
+        status := 'renewed';
+        detail := v_renewed;
+      END IF;
+      RETURN;
+    END IF;
+    detail := 'its approval was withdrawn';
   END IF;
 
   -- Closing matters more than its record among the runs.
@@ -578,7 +655,7 @@ BEGIN
 END
 $function$;
 COMMENT ON FUNCTION public.fn_iu_gate_close_expired(text, text) IS
-  'Closes one gate whose value is not false though its open ended or was never lawful here: gate, who. Returns status closed (detail: why; also the ledger''s reason), not_due (detail: how it stands), or locked (detail: the blocker); it never waits for the row. Errors: 23514 no actor, 55P03 if another lock lasts longer than 200 ms. (seed 4 A4; design: Processes)';
+  'Closes one gate whose value is not false though its open ended, lost its approval or was never lawful here: gate, who. Returns status closed (detail: why; also the ledger''s reason), renewed (its standing approval lasts), not_due (detail: how it stands), or locked (detail: the blocker); it never waits for the row. Errors: 23514 no actor, 55P03 if another lock lasts longer than 200 ms. (seed 4 A4; design: Processes)';
 
 CREATE FUNCTION public.fn_iu_gate_watchdog(p_actor text) RETURNS jsonb
   LANGUAGE plpgsql SECURITY DEFINER
@@ -589,26 +666,30 @@ DECLARE
   v_result   record;
   v_closed   jsonb := '[]';
   v_locked   jsonb := '[]';
+  v_renewed  jsonb := '[]';
 BEGIN
   IF coalesce(btrim(p_actor), '') = '' THEN
     RAISE check_violation USING MESSAGE = 'actor required: say who runs the watchdog';
   END IF;
   FOR v_gate_key IN
     SELECT e.gate_key FROM public.fn_iu_gate_expiring() e
-     WHERE e.due_at <= clock_timestamp() ORDER BY e.due_at, e.gate_key
+     WHERE least(e.due_at, e.renew_at) <= clock_timestamp() ORDER BY e.due_at, e.gate_key
   LOOP
     SELECT r.status, r.detail INTO v_result FROM public.fn_iu_gate_close_expired(v_gate_key, p_actor) r;
     IF v_result.status = 'closed' THEN
       v_closed := v_closed || jsonb_build_object('gate_key', v_gate_key, 'reason', v_result.detail);
     ELSIF v_result.status = 'locked' THEN
       v_locked := v_locked || jsonb_build_object('gate_key', v_gate_key, 'blocker', v_result.detail);
+    ELSIF v_result.status = 'renewed' THEN
+      v_renewed := v_renewed || jsonb_build_object('gate_key', v_gate_key, 'reason', v_result.detail);
     END IF;
   END LOOP;
-  RETURN jsonb_build_object('closed_count', jsonb_array_length(v_closed), 'closed', v_closed, 'locked', v_locked);
+  RETURN jsonb_build_object('closed_count', jsonb_array_length(v_closed), 'closed', v_closed, 'locked', v_locked,
+                            'renewed', v_renewed);
 END
 $function$;
 COMMENT ON FUNCTION public.fn_iu_gate_watchdog(text) IS
-  'Closes by hand every gate that expired or is true beside the protocol, as the watchdog process does by itself. Returns {closed_count, closed: [{gate_key, reason}], locked: [{gate_key, blocker}]}; a locked gate is skipped. Errors: as fn_iu_gate_close_expired. (seed 4 A4)';
+  'Closes by hand every gate that expired or is true beside the protocol, and renews those due to be, as the watchdog process does by itself. Returns {closed_count, closed: [{gate_key, reason}], locked: [{gate_key, blocker}], renewed: [{gate_key, reason}]}; a locked gate is skipped. Errors: as fn_iu_gate_close_expired. (seed 4 A4)';
 
 -- Verifying the ledger -------------------------------------------------------
 
@@ -843,6 +924,8 @@ SELECT public.fn_iu_govern(3, 'function',
   'fn_iu_gate_ledger_excerpt(timestamp with time zone,timestamp with time zone,text)',
   'fn_iu_gate_transition_stamp()', 'fn_iu_gate_ended()', 'fn_iu_gate_register(integer,text,text,text)',
   'fn_iu_gate_unregister(integer)',
+  'fn_iu_gate_approval_use(text,text,uuid,text,integer)', 'fn_iu_gate_approval_due(text)', 'fn_iu_gate_renew(text,text)',
+  'fn_iu_gate_held_by(text)',
   'fn_iu_gate_snapshot()', 'fn_iu_gate_blocker(text)', 'fn_iu_gate_open(text,uuid,text,text,integer)',
   'fn_iu_gate_close(text,text,text)', 'fn_iu_gate_verify_closed(text)', 'fn_iu_gate_expiring()',
   'fn_iu_gate_close_expired(text,text)', 'fn_iu_gate_watchdog(text)', 'fn_iu_rollback_guard()',

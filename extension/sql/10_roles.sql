@@ -33,7 +33,7 @@ DECLARE
   v_role text;
 BEGIN
   FOREACH v_role IN ARRAY ARRAY['iu_core_owner', 'iu_core_reader', 'iu_core_writer',
-                                'iu_core_operator', 'iu_core_admin', 'iu_core_worker'] LOOP
+                                'iu_core_operator', 'iu_core_admin', 'iu_core_agent', 'iu_core_worker'] LOOP
     IF NOT EXISTS (SELECT FROM pg_catalog.pg_roles WHERE rolname = v_role) THEN
       EXECUTE pg_catalog.format('CREATE ROLE %I %s', v_role,
         CASE v_role WHEN 'iu_core_worker' THEN 'LOGIN' ELSE 'NOLOGIN' END);
@@ -49,6 +49,7 @@ GRANT iu_core_operator, iu_core_writer TO iu_core_admin;
 -- that nothing is for PUBLIC.
 GRANT USAGE, CREATE ON SCHEMA public TO iu_core_owner;
 -- Where public has been closed to PUBLIC, who works with them needs a way in.
-GRANT USAGE ON SCHEMA public TO iu_core_reader, iu_core_writer, iu_core_operator, iu_core_admin, iu_core_worker;
+GRANT USAGE ON SCHEMA public
+  TO iu_core_reader, iu_core_writer, iu_core_operator, iu_core_admin, iu_core_agent, iu_core_worker;
 ALTER DEFAULT PRIVILEGES FOR ROLE iu_core_owner REVOKE EXECUTE ON FUNCTIONS FROM PUBLIC;
 ALTER DEFAULT PRIVILEGES FOR ROLE iu_core_owner REVOKE USAGE ON TYPES FROM PUBLIC;
