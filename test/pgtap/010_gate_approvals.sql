@@ -2,6 +2,7 @@
 -- revoke what, strict mode, break-glass, standing approvals, agents.
 \ir setup.psql
 SELECT no_plan();
+SET LOCAL client_min_messages = error;	-- break-glass warns
 
 CREATE ROLE iu_test_olga LOGIN IN ROLE iu_core_operator;
 CREATE ROLE iu_test_oscar LOGIN IN ROLE iu_core_operator;
