@@ -9,7 +9,7 @@ use PostgreSQL::Test::Utils;
 use Test::More;
 
 my $node = IuCore->new_node('migrate', wal_level => 'replica', 'iu_core.databases' => '');
-my $last = (sort map { m{(\d{3})_[^/]*$} ? $1 + 0 : () } glob '../sql/*.sql')[-1];
+my $last = (sort { $a <=> $b } map { m{(\d{3})_[^/]*$} ? $1 + 0 : () } glob '../sql/*.sql')[-1];
 $last or BAIL_OUT('no migrations in ../sql');
 
 sub sql { return $node->safe_psql('postgres', @_) }
