@@ -46,7 +46,6 @@ typedef struct IuDelivery
 	int			replay_number;
 	int			attempt_no;
 	char	   *webhook_id;
-	char	   *target_kind;
 	char	   *target_url;
 	char	   *body;			/* UTF-8 */
 	size_t		body_length;

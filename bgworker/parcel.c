@@ -82,11 +82,10 @@ iu_parcel_submit(IuHttpPool *pool, IuDelivery *delivery, const char **detail)
 	Parcel		parcel = {pool, delivery};
 	ErrorData  *error;
 
-	if (delivery->target_kind == NULL || strcmp(delivery->target_kind, "external_endpoint") != 0 ||
-		delivery->target_url == NULL)
+	if (delivery->target_url == NULL)
 	{
-		*detail = "the sender knows external_endpoint with a URL only";
-		return "target_not_supported";
+		*detail = "what was claimed has no URL";
+		return "not_submitted";
 	}
 	error = iu_worker_try(sign_step, &parcel);
 	if (error != NULL)

@@ -9,6 +9,7 @@
 
 #include "bgworker/launcher.h"
 #include "bgworker/release.h"
+#include "core/commit_log.h"
 #include "core/compat.h"
 #include "core/gate.h"
 #include "core/settings.h"
@@ -35,6 +36,7 @@ _PG_init(void)
 
 	iu_gate_init();
 	iu_wake_init();
+	iu_commit_log_init();
 
 	/*
 	 * Loaded by a single session, the library has no shared memory and no

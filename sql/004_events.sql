@@ -294,14 +294,4 @@ SELECT public.fn_iu_govern(4, 'event_type', 'iu.version_applied', 'iu.structure_
   'iu.piece_removed_from_collection', 'iu.piece_reordered', 'iu.collection_rendered', 'iu.collection_validated',
   'iu.collection_exported', 'iu.collection_import_proposed');
 
-DO $check$
-DECLARE
-  v_wrong text;
-BEGIN
-  SELECT string_agg(concat_ws(' ', c.check_code, c.object_class, coalesce(c.expected, c.found), c.detail), '; ')
-    INTO v_wrong FROM public.fn_iu_conformance() c WHERE NOT c.ok;
-  IF v_wrong IS NOT NULL THEN
-    RAISE object_not_in_prerequisite_state USING MESSAGE = 'migration 004 does not conform', DETAIL = v_wrong;
-  END IF;
-END
-$check$;
+SELECT public.fn_iu_conformance_require(4);

@@ -282,19 +282,29 @@ CREATE FUNCTION public.fn_iu_route_secret_end(p_secret_ref text, p_older_than ti
 AS $function$
 DECLARE
   v_ended integer;
+  v_held  text;
 BEGIN
   UPDATE public.iu_route_secret SET valid_until = greatest(now(), valid_from + interval '1 microsecond')
    WHERE secret_ref = p_secret_ref AND valid_from < p_older_than AND valid_until > now();
   GET DIAGNOSTICS v_ended = ROW_COUNT;
   PERFORM public.fn_iu_route_log('dot_iu_route_secret_end', p_secret_ref, p_actor, p_reason,
     jsonb_build_object('older_than', p_older_than, 'ended', v_ended));
+  SELECT string_agg(r.route_code, ', ' ORDER BY r.route_code) INTO v_held
+    FROM public.iu_outbound_route r
+   WHERE r.secret_ref = p_secret_ref AND r.retired_at IS NULL
+     AND NOT EXISTS (SELECT FROM public.iu_route_secret s
+                      WHERE s.secret_ref = p_secret_ref AND s.valid_from <= now() AND s.valid_until > now());
+  IF v_held IS NOT NULL THEN
+    RAISE WARNING 'no valid secret is left under "%": what its routes owe is held', p_secret_ref
+      USING DETAIL = format('Routes: %s.', v_held), HINT = 'fn_iu_route_secret_add(secret_ref, ...) lets it go out.';
+  END IF;
   RETURN v_ended;
 END
 $function$;
 COMMENT ON FUNCTION public.fn_iu_route_secret_end(text, timestamptz, text, text) IS
   'Ends, now, the secrets of a reference that were valid before p_older_than; returns how many. A route without a valid secret is held. SQLSTATE 23514 without actor or reason. (design: Egress)';
 
--- One call each: add, allow, disallow, pause, resume, retire (arm is in 006) ---
+-- One call each: add, allow, disallow, pause, resume, retire (arm is in 007) ---
 
 CREATE FUNCTION public.fn_iu_route_add(
     p_route_code text, p_event_type text, p_target_ref text, p_actor text, p_reason text,
@@ -493,14 +503,4 @@ SELECT public.fn_iu_govern(5, 'trigger', 'trg_iu_outbound_route_delivery_guard O
   'trg_iu_outbound_route_wake ON iu_outbound_route');
 SELECT public.fn_iu_govern(5, 'config', 'iu_core.route_worker_enabled', 'iu_core.delivery_live_routes');
 
-DO $check$
-DECLARE
-  v_wrong text;
-BEGIN
-  SELECT string_agg(concat_ws(' ', c.check_code, c.object_class, coalesce(c.expected, c.found), c.detail), '; ')
-    INTO v_wrong FROM public.fn_iu_conformance() c WHERE NOT c.ok;
-  IF v_wrong IS NOT NULL THEN
-    RAISE object_not_in_prerequisite_state USING MESSAGE = 'migration 005 does not conform', DETAIL = v_wrong;
-  END IF;
-END
-$check$;
+SELECT public.fn_iu_conformance_require(5);

@@ -702,14 +702,4 @@ SELECT public.fn_iu_govern(10, 'trigger', 'trg_iu_gate_approval_guard ON iu_gate
 SELECT public.fn_iu_govern(10, 'config', 'iu_core.gate_approval_mode');
 SELECT public.fn_iu_govern(10, 'event_type', 'governance.gate_break_glass');
 
-DO $check$
-DECLARE
-  v_wrong text;
-BEGIN
-  SELECT string_agg(concat_ws(' ', c.check_code, c.object_class, coalesce(c.expected, c.found), c.detail), '; ')
-    INTO v_wrong FROM public.fn_iu_conformance() c WHERE NOT c.ok;
-  IF v_wrong IS NOT NULL THEN
-    RAISE object_not_in_prerequisite_state USING MESSAGE = 'migration 010 does not conform', DETAIL = v_wrong;
-  END IF;
-END
-$check$;
+SELECT public.fn_iu_conformance_require(10);

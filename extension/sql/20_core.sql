@@ -53,3 +53,8 @@ CREATE FUNCTION database_oid() RETURNS oid
   LANGUAGE c STABLE PARALLEL SAFE AS 'MODULE_PATHNAME', 'iu_database_oid';
 COMMENT ON FUNCTION database_oid() IS
   'The oid of the current database. Raises nothing. (design: Gates)';
+
+CREATE FUNCTION log_at_commit(line text) RETURNS void
+  LANGUAGE c VOLATILE STRICT PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'iu_log_at_commit';
+COMMENT ON FUNCTION log_at_commit(text) IS
+  'Writes a line into the server log when the current transaction commits; nothing if it, or the subtransaction that asked, is rolled back. PREPARE TRANSACTION writes it as pending. Nothing for NULL. Raises nothing. (design: Gates)';

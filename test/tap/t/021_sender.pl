@@ -33,7 +33,8 @@ sub add_route
 	my ($route, $url, %options) = @_;
 	my $retry = $options{retry} // '{"max_attempts": 1, "base_s": 1, "max_s": 1, "jitter": 0}';
 	my $timeout = $options{timeout_ms} // 10000;
-	sql("SELECT fn_iu_route_add('$route', 'version_applied', '$url', 'tester', 'test', p_timeout_ms => $timeout, p_retry_policy => '$retry');
+	my $kind = $options{kind} // 'external_endpoint';
+	sql("SELECT fn_iu_route_add('$route', 'version_applied', '$url', 'tester', 'test', '$kind', p_timeout_ms => $timeout, p_retry_policy => '$retry');
 	     SELECT fn_iu_route_allow('$route', 'tester', 'test'); SELECT fn_iu_route_arm('$route', 'tester', 'test')");
 	return;
 }
@@ -77,6 +78,18 @@ is(scalar arrived('/echo'), 3, 'nothing arrived');
 open_gate();
 becomes('SELECT ' . attempts('good', 'sent') . ' = 4', 'opened again, it goes');
 
+note 'a flow of Directus, which is a webhook too';
+add_route('flow', $receiver->origin . '/echo?flow', kind => 'directus_flow');
+emit(1);
+becomes('SELECT ' . attempts('flow', 'sent') . ' = 1', 'it gets its event');
+is(scalar arrived('/echo\\?flow'), 1, 'by POST');
+my ($ended, $warning);
+$node->psql('postgres', "SELECT fn_iu_route_secret_end('flow', 'infinity', 'tester', 'test')", stdout => \$ended, stderr => \$warning);
+is($ended, 1, 'its only secret can be ended');
+like($warning, qr/WARNING: +no valid secret is left under "flow".*Routes: flow\..*fn_iu_route_secret_add/s, 'which is said to hold the route');
+is(sql("SELECT fn_iu_delivery_refusal('flow')"), 'secret_missing', 'and does');
+retire('flow');
+
 note 'receivers that misbehave';
 my %fate = (
 	redirect => 'http_302', close => 'connection_lost', garbage => 'not_http', busy => 'http_429', gone => 'http_410',
@@ -85,7 +98,7 @@ IuCore->reload($node, 'iu_core.max_response_size' => '64kB');
 add_route($_, $receiver->origin . "/$_", timeout_ms => 1000) for sort keys %fate;
 add_route('nobody', 'http://127.0.0.1:1/');
 emit(1);
-becomes('SELECT ' . attempts('good', 'sent') . ' = 5', 'the good one gets its event');
+becomes('SELECT ' . attempts('good', 'sent') . ' = 6', 'the good one gets its event');
 for my $route (sort keys %fate)
 {
 	becomes("SELECT count(*) = 1 FROM iu_route_attempt WHERE route_code = '$route'", "$route: one attempt");
@@ -103,7 +116,7 @@ retire('hang');
 note 'a slow receiver and the others';
 add_route('slow', $receiver->origin . '/half', timeout_ms => 60000);
 emit(40);
-becomes('SELECT ' . attempts('good', 'sent') . ' = 45', 'forty go to the good one while the slow one hangs');
+becomes('SELECT ' . attempts('good', 'sent') . ' = 46', 'forty go to the good one while the slow one hangs');
 is(sql('SELECT ' . attempts('slow', 'sent') . ' + ' . attempts('slow', 'failed')), '0', 'which it still does');
 is(sql("SELECT xact_start IS NULL AND backend_xmin IS NULL FROM pg_stat_activity WHERE backend_type = 'iu_core sender'"), 't',
 	'no transaction, no snapshot meanwhile');
@@ -114,7 +127,7 @@ my %before = map { $_->{headers}{'webhook-id'} => 1 } arrived('/half');
 my $pid = sql(sender());
 sql("SELECT pg_cancel_backend($pid)");
 emit(1);
-becomes('SELECT ' . attempts('good', 'sent') . ' = 46', 'a cancel changes nothing');
+becomes('SELECT ' . attempts('good', 'sent') . ' = 47', 'a cancel changes nothing');
 is(sql(sender()), $pid, 'not even the process');
 sql("SELECT pg_terminate_backend($pid)");
 becomes("SELECT EXISTS (" . sender() . " AND pid <> $pid)", 'terminated, it is replaced');
@@ -136,7 +149,7 @@ emit(1);
 becomes("SELECT state = 'failing' AND last_error LIKE 'permission denied for function fn_iu_delivery_record' FROM iu_core.worker_status WHERE role = 'sender'",
 	'the status says why');
 sql('GRANT EXECUTE ON FUNCTION fn_iu_delivery_record(bigint, integer, jsonb) TO iu_core_worker');
-becomes('SELECT ' . attempts('good', 'sent') . ' = 47', 'recorded as soon as it can be');
+becomes('SELECT ' . attempts('good', 'sent') . ' = 48', 'recorded as soon as it can be');
 is(scalar arrived('/echo'), $count + 1, 'and sent only once');
 becomes('SELECT EXISTS (' . sender() . ')', 'all is well again');
 

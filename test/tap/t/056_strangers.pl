@@ -70,16 +70,22 @@ is(sql("SET ROLE iu_core_operator; SELECT fn_iu_gate_verify_closed() ->> 'all_sa
 
 # ---- an index of the right name that leads elsewhere
 
-IuCore->open_gate($node, $gate, 3600);
-is(IuCore->gate($node, $gate), 'true open', 'open');
+# Opened for long, closed, and set to true again where no watchdog corrects it.
+my $closed = 'iu_core.composer_enabled';
+IuCore->reload($node, 'iu_core.databases' => '');
+$node->poll_query_until('postgres', "SELECT NOT EXISTS (SELECT FROM iu_core.worker_status WHERE role = 'watchdog')") or die 'the watchdog stays';
+IuCore->open_gate($node, $_, 3600) foreach $gate, $closed;
+sql("SELECT fn_iu_gate_close('$closed', 'operator', 'test'); UPDATE dot_config SET value = 'true' WHERE key = '$closed'");
+sub gates { return join ', ', map { IuCore->gate($node, $_) } $gate, $closed }
+is(gates(), 'true open, true closed', 'one gate is open, one was closed');
 sql('ALTER INDEX ix_iu_gate_transition_last RENAME TO aside; CREATE INDEX ix_iu_gate_transition_last ON iu_gate_transition (gate_key, transition_seq)');
-is(IuCore->gate($node, $gate), 'true closed', 'an index that begins with the oldest change: closed');
+is(gates(), 'true closed, true closed', 'an index that begins with the oldest change: closed');
 sql("DROP INDEX ix_iu_gate_transition_last; CREATE INDEX ix_iu_gate_transition_last ON iu_gate_transition (gate_key, transition_seq DESC) WHERE action = 'open'");
-is(IuCore->gate($node, $gate), 'true closed', 'one that leaves out the closes: closed');
+is(gates(), 'true closed, true closed', 'one that leaves out the closes: closed');
 sql('DROP INDEX ix_iu_gate_transition_last');
-is(IuCore->gate($node, $gate), 'true closed', 'none: closed');
+is(gates(), 'true closed, true closed', 'none: closed');
 sql('ALTER INDEX aside RENAME TO ix_iu_gate_transition_last');
-is(IuCore->gate($node, $gate), 'true open', 'the right one: open again');
+is(gates(), 'true open, true closed', 'the right one: open again');
 
 $node->stop;
 done_testing();
