@@ -82,7 +82,7 @@ DROP FUNCTION public.fn_iu_gate_break_glass(text, text, text, integer);
 DROP FUNCTION public.fn_iu_gate_approval_mode_set(text, text, text);
 DROP FUNCTION public.fn_iu_gate_approvers_set(text, text[], text, text);
 DROP FUNCTION public.fn_iu_gate_approval_revoke(uuid, text, text);
-DROP FUNCTION public.fn_iu_gate_approval_grant(text, text, integer, timestamptz, text, text, text, text);
+DROP FUNCTION public.fn_iu_gate_approval_grant(text, text, integer, timestamptz, text, text, text, text, uuid);
 DROP FUNCTION public.fn_iu_gate_approval_check(text);
 DROP FUNCTION public.fn_iu_gate_approval_log(text, text, text, text, jsonb);
 DROP FUNCTION public.fn_iu_gate_approver_is(text, name);

@@ -20,7 +20,7 @@ SELECT iu_core.guard_absent('view', 'v_iu_gate_approval');
 SELECT iu_core.guard_absent('function',
   'fn_iu_gate_approval_guard()', 'fn_iu_gate_approver_is(text,name)', 'fn_iu_gate_approval_check(text)',
   'fn_iu_gate_approval_log(text,text,text,text,jsonb)',
-  'fn_iu_gate_approval_grant(text,text,integer,timestamp with time zone,text,text,text,text)',
+  'fn_iu_gate_approval_grant(text,text,integer,timestamp with time zone,text,text,text,text,uuid)',
   'fn_iu_gate_approval_revoke(uuid,text,text)', 'fn_iu_gate_approvers_set(text,text[],text,text)',
   'fn_iu_gate_approval_mode_set(text,text,text)', 'fn_iu_gate_break_glass(text,text,text,integer)');
 SELECT iu_core.guard_absent('config', 'iu_core.gate_approval_mode');
@@ -415,13 +415,13 @@ COMMENT ON FUNCTION public.fn_iu_gate_approval_check(text) IS
 
 CREATE FUNCTION public.fn_iu_gate_approval_grant(
     p_gate_key text, p_action text, p_max_ttl_seconds integer, p_expires_at timestamptz, p_actor text, p_reason text,
-    p_kind text DEFAULT 'single', p_granted_to text DEFAULT NULL)
+    p_kind text DEFAULT 'single', p_granted_to text DEFAULT NULL, p_approval_id uuid DEFAULT gen_random_uuid())
   RETURNS jsonb
   LANGUAGE plpgsql SECURITY DEFINER
   SET search_path = pg_catalog, pg_temp
 AS $function$
 DECLARE
-  v_approval_id uuid;
+  v_approval_id uuid := coalesce(p_approval_id, gen_random_uuid());
   v_run_id      uuid;
 BEGIN
   PERFORM public.fn_iu_gate_approval_check(p_gate_key);
@@ -461,9 +461,13 @@ BEGIN
       HINT = 'iu_gate_approver has the lists.';
   END IF;
 
-  INSERT INTO public.iu_gate_approval (gate_key, kind, action, max_ttl_seconds, granted_to, expires_at, grantor, reason)
-    VALUES (p_gate_key, p_kind, p_action, p_max_ttl_seconds, p_granted_to, p_expires_at, p_actor, p_reason)
-    RETURNING approval_id INTO v_approval_id;
+  INSERT INTO public.iu_gate_approval
+      (approval_id, gate_key, kind, action, max_ttl_seconds, granted_to, expires_at, grantor, reason)
+    VALUES (v_approval_id, p_gate_key, p_kind, p_action, p_max_ttl_seconds, p_granted_to, p_expires_at, p_actor, p_reason)
+    ON CONFLICT (approval_id) DO NOTHING;
+  IF NOT FOUND THEN
+    RAISE duplicate_object USING MESSAGE = format('approval %s is registered already', v_approval_id);
+  END IF;
   v_run_id := public.fn_iu_gate_approval_log('dot_iu_gate_approval_grant', p_gate_key, p_actor, p_reason,
     jsonb_build_object('status', 'granted', 'approval_id', v_approval_id, 'kind', p_kind, 'action', p_action,
       'max_ttl_seconds', p_max_ttl_seconds, 'expires_at', p_expires_at, 'granted_to', p_granted_to));
@@ -472,8 +476,8 @@ BEGIN
     'run_id', v_run_id);
 END
 $function$;
-COMMENT ON FUNCTION public.fn_iu_gate_approval_grant(text, text, integer, timestamptz, text, text, text, text) IS
-  'Registers an approval, to be used by somebody else: gate, open or renew, longest time of an opening in seconds (1 to 3600), until when (at most 366 days), who, why, single or standing, and the login role that may use it (NULL: any). Returns {status: granted, approval_id, gate_key, kind, action, max_ttl_seconds, expires_at, granted_to, run_id}. Errors, in this order: 42501 NEVER-FLIP, 42501 not a governable gate, 23514 kind, action, time, end, actor or reason missing or wrong, 42704 no such role, IU106 to oneself, IU107 not on the approval list. (design: Gates)';
+COMMENT ON FUNCTION public.fn_iu_gate_approval_grant(text, text, integer, timestamptz, text, text, text, text, uuid) IS
+  'Registers an approval, to be used by somebody else: gate, open or renew, longest time of an opening in seconds (1 to 3600), until when (at most 366 days), who, why, single or standing, the login role that may use it (NULL: any), and an id where a new one shall not be made. Returns {status: granted, approval_id, gate_key, kind, action, max_ttl_seconds, expires_at, granted_to, run_id}. Errors, in this order: 42501 NEVER-FLIP, 42501 not a governable gate, 23514 kind, action, time, end, actor or reason missing or wrong, 42704 no such role, IU106 to oneself, IU107 not on the approval list, 42710 the id is registered already. (design: Gates)';
 
 CREATE FUNCTION public.fn_iu_gate_approval_revoke(p_approval_id uuid, p_actor text, p_reason text) RETURNS jsonb
   LANGUAGE plpgsql SECURITY DEFINER
@@ -662,7 +666,7 @@ COMMENT ON FUNCTION public.fn_iu_gate_break_glass(text, text, text, integer) IS
 GRANT SELECT ON public.iu_gate_approval, public.iu_gate_approver, public.v_iu_gate_approval TO iu_core_reader;
 GRANT EXECUTE ON FUNCTION public.fn_iu_gate_approver_is(text, name) TO iu_core_reader;
 GRANT EXECUTE ON FUNCTION
-  public.fn_iu_gate_approval_grant(text, text, integer, timestamptz, text, text, text, text),
+  public.fn_iu_gate_approval_grant(text, text, integer, timestamptz, text, text, text, text, uuid),
   public.fn_iu_gate_approval_revoke(uuid, text, text),
   public.fn_iu_gate_break_glass(text, text, text, integer) TO iu_core_operator;
 GRANT EXECUTE ON FUNCTION public.fn_iu_gate_approvers_set(text, text[], text, text),
@@ -690,7 +694,7 @@ SELECT public.fn_iu_govern(10, 'view', 'v_iu_gate_approval');
 SELECT public.fn_iu_govern(10, 'function',
   'fn_iu_gate_approval_guard()', 'fn_iu_gate_approver_is(text,name)', 'fn_iu_gate_approval_check(text)',
   'fn_iu_gate_approval_log(text,text,text,text,jsonb)',
-  'fn_iu_gate_approval_grant(text,text,integer,timestamp with time zone,text,text,text,text)',
+  'fn_iu_gate_approval_grant(text,text,integer,timestamp with time zone,text,text,text,text,uuid)',
   'fn_iu_gate_approval_revoke(uuid,text,text)', 'fn_iu_gate_approvers_set(text,text[],text,text)',
   'fn_iu_gate_approval_mode_set(text,text,text)', 'fn_iu_gate_break_glass(text,text,text,integer)');
 SELECT public.fn_iu_govern(10, 'trigger', 'trg_iu_gate_approval_guard ON iu_gate_approval',
@@ -698,14 +702,4 @@ SELECT public.fn_iu_govern(10, 'trigger', 'trg_iu_gate_approval_guard ON iu_gate
 SELECT public.fn_iu_govern(10, 'config', 'iu_core.gate_approval_mode');
 SELECT public.fn_iu_govern(10, 'event_type', 'governance.gate_break_glass');
 
-DO $check$
-DECLARE
-  v_wrong text;
-BEGIN
-  SELECT string_agg(concat_ws(' ', c.check_code, c.object_class, coalesce(c.expected, c.found), c.detail), '; ')
-    INTO v_wrong FROM public.fn_iu_conformance() c WHERE NOT c.ok;
-  IF v_wrong IS NOT NULL THEN
-    RAISE object_not_in_prerequisite_state USING MESSAGE = 'migration 010 does not conform', DETAIL = v_wrong;
-  END IF;
-END
-$check$;
+SELECT public.fn_iu_conformance_require(10);

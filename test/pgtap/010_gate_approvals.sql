@@ -2,6 +2,7 @@
 -- revoke what, strict mode, break-glass, standing approvals, agents.
 \ir setup.psql
 SELECT no_plan();
+SET LOCAL client_min_messages = error;	-- break-glass warns
 
 CREATE ROLE iu_test_olga LOGIN IN ROLE iu_core_operator;
 CREATE ROLE iu_test_oscar LOGIN IN ROLE iu_core_operator;
@@ -111,6 +112,11 @@ SELECT matches(pg_temp.login('olga', format($$SELECT fn_iu_gate_approval_grant('
 SELECT matches(pg_temp.approval(p_to => 'iu_test_no_one'), '^42704 role "iu_test_no_one" does not exist', 'grant: to a role that is not');
 SELECT matches(pg_temp.approval(p_to => 'iu_test_olga'), '^IU106 ', 'grant: to oneself');
 SELECT matches(pg_temp.approval(p_by => w), '^42501 permission denied', 'grant: not by ' || w) FROM unnest(ARRAY['agent', 'both']) w;
+
+SELECT is(pg_temp.login('olga', $$SELECT fn_iu_gate_approval_grant('iu_core.composer_enabled', 'open', 60, now() + interval '1 h', 'olga', 'why', p_approval_id => '00000000-0000-0000-0000-000000000010') ->> 'approval_id'$$),
+  '00000000-0000-0000-0000-000000000010', 'grant: under an id of one''s own');
+SELECT is(pg_temp.login('olga', $$SELECT fn_iu_gate_approval_grant('iu_core.composer_enabled', 'open', 60, now() + interval '1 h', 'olga', 'why', p_approval_id => '00000000-0000-0000-0000-000000000010')$$),
+  '42710 approval 00000000-0000-0000-0000-000000000010 is registered already', 'grant: not twice');
 
 -- Nothing of an approval changes but that it is used or revoked, once.
 SELECT pg_temp.refuses(format('UPDATE iu_gate_approval SET %s WHERE approval_id = %L', c, :'elsewhere'), '42501', 'append-only', 'approvals: ' || c)
