@@ -48,6 +48,7 @@ DROP FUNCTION public.fn_iu_gate_approval_due(text);
 DROP FUNCTION public.fn_iu_gate_approval_use(text, text, uuid, text, integer);
 DROP FUNCTION public.fn_iu_gate_verify_closed(text);
 DROP FUNCTION public.fn_iu_gate_snapshot();
+DROP VIEW public.v_iu_gate_holder;
 DROP VIEW public.v_iu_gate;
 DROP TRIGGER trg_dot_config_gate_changed ON public.dot_config;
 DROP TRIGGER trg_dot_config_gate_ended ON public.dot_config;

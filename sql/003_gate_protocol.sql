@@ -12,7 +12,7 @@
 -- fails instead of deciding on what it can no longer see.
 
 SELECT iu_core.guard_absent('table', 'iu_gate_registry', 'iu_gate_transition');
-SELECT iu_core.guard_absent('view', 'v_iu_gate');
+SELECT iu_core.guard_absent('view', 'v_iu_gate', 'v_iu_gate_holder');
 SELECT iu_core.guard_absent('function',
   'fn_iu_gate_transition_hash(public.iu_gate_transition)', 'fn_iu_gate_ledger_verify(text,jsonb)',
   'fn_iu_gate_ledger_excerpt(timestamp with time zone,timestamp with time zone,text)',
@@ -270,6 +270,22 @@ CREATE VIEW public.v_iu_gate AS
 COMMENT ON VIEW public.v_iu_gate IS
   'Every registered gate: value (NULL: row missing), effective (iu_core.gate_is_open), holder, approval and end of its last change if that was an open, due_at (when the value must be false again; -infinity: it may not be true at all), is_safe (false for sure), and the reason in words. (seed 4 A4; design: Gates)';
 
+-- A renewal by the watchdog is logged for the one who holds the gate, whoever
+-- the watchdog runs as.
+CREATE VIEW public.v_iu_gate_holder AS
+  SELECT l.gate_key, iu_core.gate_is_open(l.gate_key) AS effective, l.actor AS holder, (u.evidence ->> 'session_user')::name AS held_by,
+         l.approval_id, l.reason, l.created_at AS since, l.expires_at AS until,
+         greatest(l.expires_at - clock_timestamp(), interval '0') AS remaining
+    FROM public.iu_gate_registry r
+    CROSS JOIN LATERAL (
+      SELECT t.* FROM public.iu_gate_transition t
+       WHERE t.gate_key = r.gate_key
+       ORDER BY t.transition_seq DESC LIMIT 1) l
+    LEFT JOIN public.dot_iu_command_run u ON u.run_id = l.run_id
+   WHERE l.action = 'open';
+COMMENT ON VIEW public.v_iu_gate_holder IS
+  'Who holds what until when: each gate whose last change is an open or a renewal, with holder (the actor as told), held_by (the login role), approval and reason of that change, since and until when, and what remains of it. effective is false where it has ended and is about to be closed, or was made in another database. (design: Gates)';
+
 CREATE FUNCTION public.fn_iu_gate_snapshot() RETURNS jsonb
   LANGUAGE sql VOLATILE
   SET search_path = pg_catalog, pg_temp
@@ -345,10 +361,7 @@ CREATE FUNCTION public.fn_iu_gate_held_by(p_gate_key text) RETURNS name
   LANGUAGE sql VOLATILE
   SET search_path = pg_catalog, pg_temp
 AS $function$
-  SELECT CASE l.action WHEN 'open' THEN r.evidence ->> 'session_user' END
-    FROM (SELECT t.action, t.run_id FROM public.iu_gate_transition t
-           WHERE t.gate_key = p_gate_key ORDER BY t.transition_seq DESC LIMIT 1) l
-    JOIN public.dot_iu_command_run r ON r.run_id = l.run_id
+  SELECT h.held_by FROM public.v_iu_gate_holder h WHERE h.gate_key = p_gate_key
 $function$;
 COMMENT ON FUNCTION public.fn_iu_gate_held_by(text) IS
   'The login role that opened a gate, or for which the watchdog renewed it; NULL if its last change is not an open. Raises nothing. (design: Gates)';
@@ -407,7 +420,8 @@ BEGIN
   SELECT g.holder, g.approval_id, g.due_at, g.reason INTO v_gate
     FROM public.v_iu_gate g WHERE g.gate_key = p_gate_key;
   IF v_previous = 'true' AND v_gate.due_at > clock_timestamp() THEN
-    IF v_gate.holder <> p_actor OR v_gate.approval_id = p_approval_id THEN
+    IF v_gate.holder <> p_actor OR session_user IS DISTINCT FROM public.fn_iu_gate_held_by(p_gate_key)
+       OR v_gate.approval_id = p_approval_id THEN
       RAISE object_in_use USING
         MESSAGE = format('gate "%s" is %s', p_gate_key, v_gate.reason),
         HINT = 'Wait for its end or have it closed; its holder renews it with another approval_id.';
@@ -438,7 +452,7 @@ BEGIN
 END
 $function$;
 COMMENT ON FUNCTION public.fn_iu_gate_open(text, uuid, text, text, integer) IS
-  'Opens a governable gate for 1 to 3600 seconds from now: gate, approval, who, why (may be NULL), seconds. Returns {status: opened | renewed, gate_key, previous, value, approval_id, ttl_seconds, expires_at, transition_id, run_id}. Its holder renews an open gate with another approval. Errors, in this order: 42501 NEVER-FLIP, 42501 not a governable gate, 23514 approval, time or actor missing or out of range, 55000 iu_core not preloaded, 42704 no row in dot_config, 55006 open already, naming holder and end, then those of fn_iu_gate_approval_use; 40001 in a transaction whose snapshot is too old to see the last change. (seed 4 A4; design: Gates)';
+  'Opens a governable gate for 1 to 3600 seconds from now: gate, approval, who, why (may be NULL), seconds. Returns {status: opened | renewed, gate_key, previous, value, approval_id, ttl_seconds, expires_at, transition_id, run_id}. Its holder, the same actor and login role, renews an open gate with another approval. Errors, in this order: 42501 NEVER-FLIP, 42501 not a governable gate, 23514 approval, time or actor missing or out of range, 55000 iu_core not preloaded, 42704 no row in dot_config, 55006 open already, naming holder and end, then those of fn_iu_gate_approval_use; 40001 in a transaction whose snapshot is too old to see the last change. (seed 4 A4; design: Gates)';
 
 CREATE FUNCTION public.fn_iu_gate_close(p_gate_key text, p_actor text, p_reason text) RETURNS jsonb
   LANGUAGE plpgsql SECURITY DEFINER
@@ -885,7 +899,7 @@ COMMENT ON FUNCTION public.fn_iu_vector_sync_enabled() IS
 
 -- Privileges -----------------------------------------------------------------
 
-GRANT SELECT ON public.iu_gate_registry, public.iu_gate_transition, public.v_iu_gate TO iu_core_reader;
+GRANT SELECT ON public.iu_gate_registry, public.iu_gate_transition, public.v_iu_gate, public.v_iu_gate_holder TO iu_core_reader;
 GRANT EXECUTE ON FUNCTION public.fn_iu_gate_verify_closed(text), public.fn_iu_gate_snapshot(),
   public.fn_iu_gate_blocker(text), public.fn_iu_gate_ledger_verify(text, jsonb),
   public.fn_iu_gate_ledger_excerpt(timestamptz, timestamptz, text) TO iu_core_reader;
@@ -918,7 +932,7 @@ SELECT public.fn_iu_gate_register(3, g.gate_key, g.gate_class, g.description)
   ) AS g (gate_key, gate_class, description);
 
 SELECT public.fn_iu_govern(3, 'table', 'iu_gate_registry', 'iu_gate_transition');
-SELECT public.fn_iu_govern(3, 'view', 'v_iu_gate');
+SELECT public.fn_iu_govern(3, 'view', 'v_iu_gate', 'v_iu_gate_holder');
 SELECT public.fn_iu_govern(3, 'function',
   'fn_iu_gate_transition_hash(public.iu_gate_transition)', 'fn_iu_gate_ledger_verify(text,jsonb)',
   'fn_iu_gate_ledger_excerpt(timestamp with time zone,timestamp with time zone,text)',

@@ -44,7 +44,8 @@ SELECT is((SELECT string_agg(concat_ws(' ', r, c.relname), ', ') FROM pg_class c
   'nobody but the owner writes the tables');
 SELECT is((SELECT string_agg(c.relname, ', ') FROM pg_class c
             WHERE c.relname IN ('dot_config', 'iu_governed_object', 'v_iu_conformance', 'dot_iu_command_catalog', 'dot_iu_command_run',
-                                'v_dot_iu_command_registry', 'v_dot_iu_command_run_health', 'iu_gate_registry', 'iu_gate_transition', 'v_iu_gate')
+                                'v_dot_iu_command_registry', 'v_dot_iu_command_run_health', 'iu_gate_registry', 'iu_gate_transition', 'v_iu_gate',
+                                'v_iu_gate_holder')
               AND NOT has_table_privilege('iu_core_reader', c.oid, 'SELECT')), NULL, 'a reader reads them all');
 
 -- As the roles themselves, through views and functions.
