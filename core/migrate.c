@@ -31,6 +31,7 @@
 #include "executor/spi.h"
 #include "fmgr.h"
 #include "funcapi.h"
+#include "mb/pg_wchar.h"
 #include "miscadmin.h"
 #include "storage/lock.h"
 #include "tcop/utility.h"
@@ -227,7 +228,7 @@ exclude_other_runs(Run *run)
 }
 
 static void
-refuse_unfit_transaction(const char *command)
+refuse_unfit_place(const char *command)
 {
 	PreventCommandDuringRecovery(command);
 	PreventCommandIfReadOnly(command);
@@ -237,6 +238,11 @@ refuse_unfit_transaction(const char *command)
 				(errcode(ERRCODE_INVALID_TRANSACTION_STATE),
 				 errmsg("%s needs isolation level READ COMMITTED", command),
 				 errdetail("An older snapshot would not see what the last run recorded.")));
+	if (GetDatabaseEncoding() != PG_UTF8)
+		ereport(ERROR,
+				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+				 errmsg("%s needs a database with encoding UTF8", command),
+				 errdetail("This database has encoding %s.", GetDatabaseEncodingName())));
 }
 
 static void
@@ -301,7 +307,7 @@ execute_run(FunctionCallInfo fcinfo, Run *run)
 {
 	int			level;
 
-	refuse_unfit_transaction(run->rolls_back ? "iu_core.rollback()" : "iu_core.migrate()");
+	refuse_unfit_place(run->rolls_back ? "iu_core.rollback()" : "iu_core.migrate()");
 	InitMaterializedSRF(fcinfo, 0);
 	run->memory = AllocSetContextCreate(CurrentMemoryContext, "iu_core migration run", ALLOCSET_DEFAULT_SIZES);
 	iu_check_constraints_now();

@@ -339,7 +339,7 @@ CREATE FUNCTION migrate(
   RETURNS SETOF record
   LANGUAGE c VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'iu_migrate';
 COMMENT ON FUNCTION migrate(integer, boolean) IS
-  'Applies every pending migration up to and including target (NULL: all) in order, as iu_core_owner, all or nothing. One row per object: version, script, change (added, changed, removed), object_class and object_name as in object_names(). With dry_run everything is executed, reported and undone. An error names script and line. Constraints are checked at once, unless a script defers them, and then at its end; this holds for the rest of the transaction. SQLSTATE 22023: no such target, or the database is beyond it; 55000: an applied migration has drifted; 55P03: another run is in progress; 25000: not READ COMMITTED; 42710: an object of a migration exists already. (design: Two layers)';
+  'Applies every pending migration up to and including target (NULL: all) in order, as iu_core_owner, all or nothing. One row per object: version, script, change (added, changed, removed), object_class and object_name as in object_names(). With dry_run everything is executed, reported and undone. An error names script and line. Constraints are checked at once, unless a script defers them, and then at its end; this holds for the rest of the transaction. SQLSTATE 22023: no such target, or the database is beyond it; 55000: an applied migration has drifted; 55P03: another run is in progress; 25000: not READ COMMITTED; 0A000: the database''s encoding is not UTF8; 42710: an object of a migration exists already. (design: Two layers)';
 
 CREATE FUNCTION rollback(
     target integer, dry_run boolean DEFAULT false, allow_data_loss boolean DEFAULT false,
