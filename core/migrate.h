@@ -20,4 +20,7 @@ typedef struct IuMigration
 extern const IuMigration iu_migrations[];	/* by version, ascending */
 extern const int iu_migration_count;
 
+/* Whether this session is within a run, forth or back. */
+extern bool iu_migration_is_running(void);
+
 #endif							/* IU_MIGRATE_H */

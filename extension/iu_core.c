@@ -11,6 +11,7 @@
 #include "bgworker/release.h"
 #include "core/compat.h"
 #include "core/gate.h"
+#include "core/removal.h"
 #include "core/settings.h"
 #include "core/status.h"
 #include "core/wake.h"
@@ -45,6 +46,7 @@ _PG_init(void)
 	iu_status_init();
 	iu_launcher_register();
 	iu_release_init();
+	iu_removal_init();
 }
 
 Datum
