@@ -9,6 +9,8 @@
 #ifndef IU_MIGRATE_H
 #define IU_MIGRATE_H
 
+#include <stdbool.h>
+
 typedef struct IuMigration
 {
 	int			version;		/* NNN of the file name */
