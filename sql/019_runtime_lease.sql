@@ -85,7 +85,8 @@ BEGIN
            lease_token = excluded.lease_token,
            session_role = excluded.session_role,
            ttl_seconds = excluded.ttl_seconds,
-           acquired_at = CASE WHEN l.expires_at > clock_timestamp() THEN l.acquired_at ELSE excluded.renewed_at END,
+           acquired_at = CASE WHEN l.expires_at > clock_timestamp() THEN least(l.acquired_at, excluded.renewed_at)
+                              ELSE excluded.renewed_at END,
            renewed_at = excluded.renewed_at,
            expires_at = excluded.expires_at
      WHERE l.expires_at <= clock_timestamp()
