@@ -243,17 +243,54 @@ plan_retry(Pass *pass, bool looked)
 		look_again_at(pass, failed_backoff.not_before);
 }
 
+/*
+ * The first close that is still to be done, for whoever wants to know whether
+ * this process does it. What may not be open at all was due when first seen.
+ */
+static void
+show_due(const Pass *pass)
+{
+	static TimestampTz unlawful_since = 0;
+	TimestampTz due = 0;
+	bool		unlawful = false;
+	int			i;
+
+	for (i = 0; i < pass->count; i++)
+	{
+		const Gate *gate = &pass->gates[i];
+
+		if (gate->status != NULL &&
+			(strcmp(gate->status, "closed") == 0 || strcmp(gate->status, "not_due") == 0))
+			continue;
+		if (TIMESTAMP_NOT_FINITE(gate->due_at))
+			unlawful = true;
+		else if (due == 0 || gate->due_at < due)
+			due = gate->due_at;
+	}
+	if (!unlawful)
+		unlawful_since = 0;
+	else if (unlawful_since == 0)
+		unlawful_since = GetCurrentTimestamp();
+	if (unlawful && (due == 0 || unlawful_since < due))
+		due = unlawful_since;
+	iu_slot_due(iu_my_slot, due);
+}
+
 static TimestampTz
 run_pass(MemoryContext context)
 {
 	Pass		pass = {context};
 	bool		looked;
 
+	iu_slot_begin_pass(iu_my_slot);
 	look_again_in(&pass, LONGEST_SLEEP_MS);
 	pass.trouble = iu_worker_try(look, &pass);
 	looked = pass.trouble == NULL;
 	if (looked)
+	{
 		close_due_gates(&pass);
+		show_due(&pass);
+	}
 	else
 		iu_slot_count(iu_my_slot, COUNT_ERRORS, 1);
 	plan_retry(&pass, looked);

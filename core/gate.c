@@ -409,6 +409,55 @@ iu_gate_is_open(PG_FUNCTION_ARGS)
 	PG_RETURN_BOOL(open);
 }
 
+static char *
+first_true_gate(const GateTable *config, const GateTable *registry, Snapshot now)
+{
+	Relation	relation = table_open(registry->relation, NoLock);
+	TupleTableSlot *slot = table_slot_create(relation, NULL);
+	TableScanDesc scan = table_beginscan(relation, now, 0, NULL);
+	char	   *found = NULL;
+
+	while (found == NULL && table_scan_getnextslot(scan, ForwardScanDirection, slot))
+	{
+		Datum		values[5];
+		bool		nulls[5];
+		bool		own;
+		bool		null;
+		Datum		key = slot_getattr(slot, registry->attributes[0], &null);
+
+		if (!null && first_row(config, key, now, &own, values, nulls) && text_is(values[1], nulls[1], "true"))
+			found = TextDatumGetCString(key);
+	}
+	table_endscan(scan);
+	ExecDropSingleTupleTableSlot(slot);
+	table_close(relation, NoLock);
+	return found;
+}
+
+char *
+iu_gate_any_true(void)
+{
+	GateTable	config;
+	GateTable	registry;
+	char	   *found = NULL;
+
+	if (!lock_table(&config_table, &config))
+		return NULL;
+	if (lock_table(&registry_table, &registry))
+	{
+		if (find_table(&ledger_table))
+		{
+			Snapshot	now = RegisterSnapshot(GetLatestSnapshot());
+
+			found = first_true_gate(&config, &registry, now);
+			UnregisterSnapshot(now);
+		}
+		UnlockRelationOid(registry.relation, AccessShareLock);
+	}
+	UnlockRelationOid(config.relation, AccessShareLock);
+	return found;
+}
+
 /*
  * Statement trigger on the three tables: forgets what other sessions cached
  * and wakes whoever acts on gates.

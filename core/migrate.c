@@ -23,6 +23,7 @@
 #include "catalog/pg_type.h"
 #include "commands/extension.h"
 #include "core/compat.h"
+#include "core/gate.h"
 #include "core/history.h"
 #include "core/inventory.h"
 #include "core/policy.h"
@@ -77,14 +78,28 @@ static Run *current_run = NULL;
 /* ---- The guards ---- */
 
 /*
- * Migration 003 provides the guard: it raises while a gate is open.
+ * Migration 003 provides the guard: it raises while a gate is open. Where it
+ * is gone a gate may still be, and the run would pass what forbids removal.
  */
 static void
 ask_rollback_guard(Run *run)
 {
-	if (!OidIsValid(iu_policy_function("fn_iu_rollback_guard", 0, NULL)))
-		return;
-	iu_run_script("rollback guard", "SELECT public.fn_iu_rollback_guard()", run->script_role);
+	char	   *gate;
+
+	if (OidIsValid(iu_policy_function("fn_iu_rollback_guard", 0, NULL)))
+		iu_run_script("rollback guard", "SELECT public.fn_iu_rollback_guard()", run->script_role);
+	gate = iu_gate_any_true();
+	if (gate != NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_IN_USE),
+				 errmsg("rollback refused: gate \"%s\" is true", gate),
+				 errhint("Close it with fn_iu_gate_close(gate_key, actor, reason).")));
+}
+
+bool
+iu_migration_is_running(void)
+{
+	return current_run != NULL;
 }
 
 /* ---- The run ---- */

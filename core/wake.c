@@ -51,6 +51,7 @@ iu_wake_now(int roles, Oid database)
 		if (OidIsValid(database) && slot->role != IU_LAUNCHER &&
 			slot->database_oid != database)
 			continue;
+		iu_slot_woken(i);
 		SetLatch(slot->latch);
 	}
 	LWLockRelease(iu_shared->lock);

@@ -12,6 +12,7 @@
 #include "core/commit_log.h"
 #include "core/compat.h"
 #include "core/gate.h"
+#include "core/removal.h"
 #include "core/settings.h"
 #include "core/status.h"
 #include "core/wake.h"
@@ -47,6 +48,7 @@ _PG_init(void)
 	iu_status_init();
 	iu_launcher_register();
 	iu_release_init();
+	iu_removal_init();
 }
 
 Datum

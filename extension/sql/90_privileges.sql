@@ -5,7 +5,7 @@ GRANT USAGE ON SCHEMA iu_core
 GRANT EXECUTE ON FUNCTION iu_core.version(), is_preloaded(), gate_is_open(text), system_identifier(), database_oid()
   TO iu_core_owner, iu_core_reader, iu_core_writer, iu_core_worker;
 GRANT EXECUTE ON FUNCTION gate_is_open(text) TO iu_core_agent;
-GRANT EXECUTE ON FUNCTION worker_status() TO iu_core_owner, iu_core_reader;
+GRANT EXECUTE ON FUNCTION worker_status(), health() TO iu_core_owner, iu_core_reader;
 GRANT SELECT ON worker_status TO iu_core_owner, iu_core_reader;
 GRANT EXECUTE ON FUNCTION wake() TO iu_core_owner, iu_core_operator, iu_core_worker;
 GRANT EXECUTE ON FUNCTION wake_sender(), gate_changed(), log_at_commit(text) TO iu_core_owner;

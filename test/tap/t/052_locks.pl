@@ -25,7 +25,7 @@ sub value { return $node->safe_psql('postgres', $_[0]) }
 sub trouble
 {
 	my ($pattern) = @_;
-	my $status = "SELECT last_error FROM iu_core.worker_status WHERE role = 'watchdog' AND state = 'failing'";
+	my $status = "SELECT last_error FROM iu_core.worker_status WHERE role = 'watchdog' AND state IN ('failing', 'overdue')";
 	$node->poll_query_until('postgres', "SELECT EXISTS ($status AND last_error ~ '$pattern')");
 	return value($status);
 }
