@@ -340,12 +340,13 @@ is_still_open(KnownGate known)
 	Snapshot	now;
 	bool		visible;
 
-	if (!lock_table(&config_table, &config))
+	/* What happened until the lock was granted was told with it. */
+	if (!lock_table(&config_table, &config) || generation != cache_generation)
 		return false;
 	now = RegisterSnapshot(GetLatestSnapshot());
 	visible = iu_gate_version_is_visible(&config, &known.version, now);
 	UnregisterSnapshot(now);
-	return visible && generation == cache_generation && known.open_until > GetCurrentTimestamp();
+	return visible && known.open_until > GetCurrentTimestamp();
 }
 
 bool

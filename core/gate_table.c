@@ -132,19 +132,7 @@ iu_gate_row_version(const IuGateRow *row)
 	return version;
 }
 
-/*
- * What is known of the length of a table may be too little, never too much:
- * who shortens it says so before, and we hold a lock that keeps them off.
- */
-static bool
-has_block(Relation relation, BlockNumber block)
-{
-	BlockNumber known = RelationGetSmgr(relation)->smgr_cached_nblocks[MAIN_FORKNUM];
-
-	return (known != InvalidBlockNumber && block < known) || block < RelationGetNumberOfBlocks(relation);
-}
-
-/* Its place may have been vacuumed away, page and all, and another row may be there. */
+/* Where nothing was told of a change the place is there still, though another may have taken it. */
 bool
 iu_gate_version_is_visible(const IuGateTable *table, const IuGateVersion *version, Snapshot snapshot)
 {
@@ -154,8 +142,7 @@ iu_gate_version_is_visible(const IuGateTable *table, const IuGateVersion *versio
 	bool		visible = false;
 
 	tuple.t_self = version->place;
-	if (has_block(relation, ItemPointerGetBlockNumber(&version->place)) &&
-		heap_fetch(relation, snapshot, &tuple, &buffer, false))
+	if (heap_fetch(relation, snapshot, &tuple, &buffer, false))
 	{
 		visible = HeapTupleHeaderGetRawXmin(tuple.t_data) == version->xmin;
 		ReleaseBuffer(buffer);

@@ -67,7 +67,7 @@ typedef struct IuGateVersion
 
 extern IuGateVersion iu_gate_row_version(const IuGateRow *row);
 
-/* Whether a snapshot sees just this version in a locked table. */
+/* Whether a snapshot sees just this version in a locked table, of which no change was told since. */
 extern bool iu_gate_version_is_visible(const IuGateTable *table, const IuGateVersion *version, Snapshot snapshot);
 
 /* A column by its number in the table's description; pointers last until the row is done. */
