@@ -32,7 +32,7 @@ my @keys = (sort(keys %classes), 'test.no_gate');
 
 # What is nearer to the end of an opening than this is waited for: on which side
 # of it a step falls cannot be told before.
-use constant NEAR => 0.2;
+use constant NEAR => 0.05;
 
 my $node = IuCore->new_node('model', max_prepared_transactions => 10, restart_after_crash => 'on', autovacuum => 'off');
 IuCore->install($node);
@@ -124,7 +124,7 @@ sub act
 	if ($step->{do} eq 'open')
 	{
 		my $last = $gates->seen($model, $key)->{last};
-		$step->{seconds} = pick(1, 1, 2, 600, 600, 600, 3600, rand() < 0.05 ? (0, 3601) : 600);
+		$step->{seconds} = pick(1, 2, 600, 600, 600, 3600, rand() < 0.05 ? (0, 3601) : 600);
 		$step->{actor} = pick($player->{name}, $player->{name}, $last && $last->{actor} ? $last->{actor} : 'dave');
 		$step->{approval} = rand() < 0.1 && $last && $last->{approval} ? $last->{approval} : sprintf '00000000-0000-0000-0000-%012d', ++$approval;
 	}
@@ -281,10 +281,11 @@ sub misfortune
 sub look
 {
 	my ($who, $session, $model) = @_;
+	return if $model->{failed};
+	my ($from, $to, @open) = $session->ask(@keys);
 	foreach my $key (@keys)
 	{
-		next if $model->{failed};
-		my ($from, $open, $to) = $session->ask($key);
+		my $open = shift @open;
 		my ($at_first, $at_last) = map { $gates->is_open($model, $key, $_) } $from, $to;
 		same($open ? 1 : 0, $at_first, "$key, as $who reads it") if $at_first == $at_last;
 	}

@@ -195,7 +195,7 @@ sub go_on
 
 sub look
 {
-	my ($from, $open, $to) = $observer->ask($key);
+	my ($from, $to, $open) = $observer->ask($key);
 	my ($at_first, $at_last) = map { $gates->is_open($nobody, $key, $_) } $from, $to;
 	differs('it reads ' . ($open ? 'open' : 'closed')) if $at_first == $at_last && ($open ? 1 : 0) != $at_first;
 }

@@ -5,7 +5,7 @@
 #
 #	  my $session = IU::GateSession->new($node);
 #	  my ($state, $ends) = $session->act({ do => 'open', gate => $key, ... });
-#	  my ($from, $open, $to) = $session->ask($key);
+#	  my ($from, $to, @open) = $session->ask(@keys);
 #
 # A step gives its SQLSTATE, '' if it was not refused. act_later begins a step
 # that may have to wait for a lock; is_done says whether it has ended, and
@@ -57,14 +57,16 @@ sub run
 
 sub act { my ($self, $step) = @_; return $self->run(statement($step)) }
 
+# The clock before and after, and for each gate whether it reads open.
 sub ask
 {
-	my ($self, $key) = @_;
-	my $query = $self->{connection}->prepare(
-		"SELECT extract(epoch FROM a.at), o.open, extract(epoch FROM clock_timestamp()) FROM (SELECT clock_timestamp() AS at OFFSET 0) a"
-		  . " CROSS JOIN LATERAL (SELECT iu_core.gate_is_open('$key') AS open WHERE a.at IS NOT NULL OFFSET 0) o");
-	$query->execute or die "asking failed: " . $query->errstr;
-	return @{ $query->fetch };
+	my ($self, @keys) = @_;
+	my $asked = join ', ', map { "CASE WHEN a.at IS NOT NULL THEN iu_core.gate_is_open('$_') END" } @keys;
+	my $query = $self->{connection}->prepare("SELECT extract(epoch FROM o.at), extract(epoch FROM clock_timestamp()), o.open"
+		  . " FROM (SELECT a.at, ARRAY[$asked] AS open FROM (SELECT clock_timestamp() AS at OFFSET 0) a OFFSET 0) o");
+	$query->execute or die 'asking failed: ' . $query->errstr;
+	my ($from, $to, $open) = @{ $query->fetch };
+	return ($from, $to, @$open);
 }
 
 sub run_later
