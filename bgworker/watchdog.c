@@ -5,10 +5,11 @@
  *	  else, so that nothing slow can sit before a close.
  *
  * A pass asks which gates are or will be due, then closes each due one (or, if
- * it is due to be renewed only, renews it) in a transaction of its own: a gate whose row somebody holds, or whose close
- * fails, delays no other. Those are tried again soon, and who holds the row is
- * shown in last_error. Otherwise it sleeps until the next gate is due, at most
- * a minute, since a prepared transaction's commit cannot wake it.
+ * it is due to be renewed only, renews it) in a transaction of its own: a gate
+ * whose row somebody holds, or whose close fails, delays no other. Those are
+ * tried again soon, and who holds the row is shown in last_error. Otherwise it
+ * sleeps until the next gate is due, at most a minute: a row changed with
+ * triggers off, or by a subscription, wakes nobody.
  *
  *-------------------------------------------------------------------------
  */

@@ -83,6 +83,15 @@ IuCore->wait_for_expiry($node, $locked);
 $session->query_safe("COMMIT PREPARED 'change window 8'");
 recovers('a prepared transaction that is committed');
 
+# A minute later it would look without being woken.
+$session->query_safe("BEGIN; SELECT fn_iu_gate_open('$locked', gen_random_uuid(), 'x', NULL, 1); PREPARE TRANSACTION 'change window 9'");
+{
+	local $PostgreSQL::Test::Utils::timeout_default = 30;
+	push @locked_ledger, 'open', 'watchdog_close';
+	$session->query_safe("COMMIT PREPARED 'change window 9'");
+	ok(IuCore->wait_for_ledger($node, $locked, "@locked_ledger"), 'the commit of a prepared opening wakes the watchdog');
+}
+
 # An opening of the locked gate waits for the row, and another gate's does not.
 open_locked();
 $session->query_safe("BEGIN; SELECT FROM dot_config WHERE key = '$locked' FOR UPDATE");

@@ -34,6 +34,10 @@ my @keys = (sort(keys %classes), 'test.no_gate');
 # of it a step falls cannot be told before.
 use constant NEAR => 0.05;
 
+# What is due is closed within this, in s. Less than the longest sleep of the
+# watchdog, or one that nobody woke would go unseen.
+use constant CLOSES_WITHIN => 30;
+
 my $node = IuCore->new_node('model', max_prepared_transactions => 10, restart_after_crash => 'on', autovacuum => 'off');
 IuCore->install($node);
 $node->safe_psql('postgres', "INSERT INTO dot_config (key, value) VALUES ('test.no_gate', 'false')");
@@ -81,7 +85,7 @@ sub settle
 	foreach my $key (@keys)
 	{
 		next if !$gates->is_due($key, time) || $gates->locked_by_other({ frames => [] }, $key);
-		my $deadline = time + $PostgreSQL::Test::Utils::timeout_default;
+		my $deadline = time + CLOSES_WITHIN;
 		my $value;
 		while (($value = ($observer->run("SELECT value FROM dot_config WHERE key = '$key'"))[1]) ne 'false')
 		{
@@ -232,13 +236,21 @@ sub pass_time
 
 # ---- What happens to the server
 
+# It need not be well: a prepared transaction may hold what it has to close.
+sub next_watchdog
+{
+	my $next = "SELECT pid FROM iu_core.worker_status WHERE role = 'watchdog' AND pid <> $watchdog AND state <> 'starting'";
+	$node->poll_query_until('postgres', "SELECT EXISTS ($next)") or BAIL_OUT('no watchdog comes');
+	$watchdog = $node->safe_psql('postgres', $next);
+	$started = time;
+	$stopped = 0;
+}
+
 sub lose_sessions
 {
 	$gates->forget($_->{model}) foreach @players;
 	connect_all();
-	$watchdog = IuCore->wait_for_worker($node, 'watchdog', $watchdog);
-	$started = time;
-	$stopped = 0;
+	next_watchdog();
 }
 
 sub misfortune
@@ -257,8 +269,7 @@ sub misfortune
 	elsif ($what eq 'terminate')
 	{
 		kill 'TERM', $watchdog;
-		$watchdog = IuCore->wait_for_worker($node, 'watchdog', $watchdog);
-		$started = time;
+		next_watchdog();
 	}
 	elsif ($what eq 'kill')
 	{
