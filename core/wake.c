@@ -105,7 +105,9 @@ roles_of_command(Node *statement)
 			return IU_WAKE(IU_LAUNCHER);
 		case T_RenameStmt:
 			return ((RenameStmt *) statement)->renameType == OBJECT_DATABASE ||
-				((RenameStmt *) statement)->renameType == OBJECT_ROLE ? IU_WAKE(IU_LAUNCHER) : 0;
+					((RenameStmt *) statement)->renameType == OBJECT_ROLE
+				? IU_WAKE(IU_LAUNCHER)
+				: 0;
 		case T_TransactionStmt:
 			return ((TransactionStmt *) statement)->kind == TRANS_STMT_COMMIT_PREPARED ? IU_WAKE_ALL : 0;
 		default:
