@@ -104,7 +104,6 @@ read_delivery(IuBatch *batch, uint64 row)
 	delivery->replay_number = integer_column(context, row, "replay_number");
 	delivery->attempt_no = integer_column(context, row, "attempt_no");
 	delivery->webhook_id = required_column(context, row, "webhook_id");
-	delivery->target_kind = iu_worker_column(context, row, "target_kind");
 	delivery->target_url = iu_worker_column(context, row, "target_url");
 	delivery->timeout_ms = integer_column(context, row, "timeout_ms");
 	delivery->retry_after = -1;

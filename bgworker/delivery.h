@@ -48,7 +48,6 @@ typedef struct IuDelivery
 	int			replay_number;
 	int			attempt_no;
 	char	   *webhook_id;
-	char	   *target_kind;
 	char	   *target_url;
 	char	   *body;			/* in the server's encoding */
 	const char **secrets;

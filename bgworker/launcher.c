@@ -357,6 +357,8 @@ drop_unwanted(Pass *pass)
 		iu_slot_retire(i);
 		if (slot.pid == 0)
 		{
+			if (starts[i].handle != NULL)
+				pfree(starts[i].handle);
 			memset(&starts[i], 0, sizeof(Start));
 			iu_slot_release(i);
 		}

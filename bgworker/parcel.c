@@ -104,10 +104,9 @@ iu_parcel_submit(IuHttpPool *pool, IuDelivery *delivery, bool *held, const char 
 	ErrorData  *error;
 
 	*held = true;
-	if (delivery->target_kind == NULL || strcmp(delivery->target_kind, "external_endpoint") != 0 ||
-		delivery->target_url == NULL)
+	if (delivery->target_url == NULL)
 	{
-		*detail = "the sender knows external_endpoint with a URL only";
+		*detail = "what was claimed has no URL";
 		return "target_kind_not_supported";
 	}
 	if (delivery->secret_count == 0)

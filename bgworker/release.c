@@ -7,9 +7,7 @@
  *
  * Before such a command, by somebody who may run it, the workers of that
  * database are asked to leave and the launcher is kept from starting new ones;
- * when the transaction ends, either way, the launcher looks again. Commands
- * that change databases and roles also wake it, so that what it waits for (a
- * missing role, a missing database) is seen at once.
+ * when the transaction ends, either way, the launcher looks again.
  *
  *-------------------------------------------------------------------------
  */
@@ -164,26 +162,6 @@ needed_database(Node *statement, bool in_block)
 	}
 }
 
-static bool
-concerns_launcher(Node *statement)
-{
-	switch (nodeTag(statement))
-	{
-		case T_CreatedbStmt:
-		case T_DropdbStmt:
-		case T_AlterDatabaseStmt:
-		case T_CreateRoleStmt:
-		case T_AlterRoleStmt:
-		case T_DropRoleStmt:
-			return true;
-		case T_RenameStmt:
-			return ((RenameStmt *) statement)->renameType == OBJECT_DATABASE ||
-				((RenameStmt *) statement)->renameType == OBJECT_ROLE;
-		default:
-			return false;
-	}
-}
-
 static void
 release_before_utility(PlannedStmt *planned, const char *query, bool read_only_tree,
 					   ProcessUtilityContext context, ParamListInfo parameters,
@@ -191,16 +169,10 @@ release_before_utility(PlannedStmt *planned, const char *query, bool read_only_t
 					   QueryCompletion *completion)
 {
 	Node	   *statement = planned->utilityStmt;
+	const char *database = needed_database(statement, IsInTransactionBlock(context == PROCESS_UTILITY_TOPLEVEL));
 
-	if (concerns_launcher(statement))
-	{
-		const char *database = needed_database(statement,
-											   IsInTransactionBlock(context == PROCESS_UTILITY_TOPLEVEL));
-
-		iu_wake_at_commit(IU_WAKE(IU_LAUNCHER));
-		if (database != NULL)
-			release_database(database, IsA(statement, CreatedbStmt));
-	}
+	if (database != NULL)
+		release_database(database, IsA(statement, CreatedbStmt));
 	if (previous_utility_hook)
 		previous_utility_hook(planned, query, read_only_tree, context, parameters,
 							  environment, receiver, completion);

@@ -1,14 +1,15 @@
 /*-------------------------------------------------------------------------
  *
  * watchdog.c
- *	  Closes gates, and does nothing else, so that nothing slow can sit before
- *	  a close.
+ *	  Closes gates, and renews those opened on a standing approval; nothing
+ *	  else, so that nothing slow can sit before a close.
  *
- * A pass asks which gates are or will be due, then closes each due one in a
- * transaction of its own: a gate whose row somebody holds, or whose close
- * fails, delays no other. Those are tried again soon, and who holds the row is
- * shown in last_error. Otherwise it sleeps until the next gate is due, at most
- * a minute, since a prepared transaction's commit cannot wake it.
+ * A pass asks which gates are or will be due, then closes each due one (or, if
+ * it is due to be renewed only, renews it) in a transaction of its own: a gate
+ * whose row somebody holds, or whose close fails, delays no other. Those are
+ * tried again soon, and who holds the row is shown in last_error. Otherwise it
+ * sleeps until the next gate is due, at most a minute: a row changed with
+ * triggers off, or by a subscription, wakes nobody.
  *
  *-------------------------------------------------------------------------
  */
@@ -37,7 +38,8 @@ enum
 	COUNT_PASSES,
 	COUNT_CLOSED,
 	COUNT_BLOCKED,
-	COUNT_ERRORS
+	COUNT_ERRORS,
+	COUNT_RENEWED
 };
 
 PGDLLEXPORT void iu_watchdog_main(Datum main_arg);
@@ -46,6 +48,7 @@ typedef struct Gate
 {
 	char	   *key;
 	TimestampTz due_at;			/* infinite: may not be open at all */
+	TimestampTz act_at;			/* the same, or sooner, to renew it */
 	char	   *status;			/* what the close said */
 	char	   *detail;
 } Gate;
@@ -81,6 +84,17 @@ look_again_in(Pass *pass, int ms)
 	look_again_at(pass, TimestampTzPlusMilliseconds(GetCurrentTimestamp(), ms));
 }
 
+/* No time is as bad as any past one, unless said otherwise. */
+static TimestampTz
+time_column(uint64 row, const char *name, TimestampTz otherwise)
+{
+	bool		null;
+	Datum		value = SPI_getbinval(SPI_tuptable->vals[row], SPI_tuptable->tupdesc,
+									  SPI_fnumber(SPI_tuptable->tupdesc, name), &null);
+
+	return null ? otherwise : DatumGetTimestampTz(value);
+}
+
 static void
 read_gates(Pass *pass)
 {
@@ -91,13 +105,11 @@ read_gates(Pass *pass)
 	pass->gates = MemoryContextAllocZero(pass->context, sizeof(Gate) * Max(pass->count, 1));
 	for (i = 0; i < SPI_processed; i++)
 	{
-		bool		null;
-		Datum		due = SPI_getbinval(SPI_tuptable->vals[i], SPI_tuptable->tupdesc,
-										SPI_fnumber(SPI_tuptable->tupdesc, "due_at"), &null);
+		Gate	   *gate = &pass->gates[i];
 
-		pass->gates[i].key = iu_worker_column(pass->context, i, "gate_key");
-		/* No time is as bad as any past one. */
-		pass->gates[i].due_at = null ? DT_NOBEGIN : DatumGetTimestampTz(due);
+		gate->key = iu_worker_column(pass->context, i, "gate_key");
+		gate->due_at = time_column(i, "due_at", DT_NOBEGIN);
+		gate->act_at = Min(gate->due_at, time_column(i, "renew_at", DT_NOEND));
 	}
 }
 
@@ -143,6 +155,8 @@ overdue_message(const Gate *gate, const char *why)
 {
 	if (TIMESTAMP_NOT_FINITE(gate->due_at))
 		return psprintf("gate %s may not be open and is not closed yet: %s", gate->key, why);
+	if (gate->due_at > GetCurrentTimestamp())
+		return psprintf("gate %s is to be renewed since %s: %s", gate->key, timestamptz_to_str(gate->act_at), why);
 	return psprintf("gate %s is overdue since %s: %s", gate->key, timestamptz_to_str(gate->due_at), why);
 }
 
@@ -172,6 +186,11 @@ note_outcome(Pass *pass, const Gate *gate)
 
 	if (strcmp(status, "closed") == 0)
 		iu_slot_count(iu_my_slot, COUNT_CLOSED, 1);
+	else if (strcmp(status, "renewed") == 0)
+	{
+		iu_slot_count(iu_my_slot, COUNT_RENEWED, 1);
+		look_again_in(pass, 0); /* the commit of an open: its times are to be read */
+	}
 	else if (strcmp(status, "not_due") == 0)
 		look_again_in(pass, NOT_DUE_MS);	/* renewed or closed since we looked */
 	else
@@ -193,9 +212,9 @@ close_due_gates(Pass *pass)
 		Close		task = {pass, &pass->gates[i]};
 		ErrorData  *error;
 
-		if (task.gate->due_at > GetCurrentTimestamp())
+		if (task.gate->act_at > GetCurrentTimestamp())
 		{
-			look_again_at(pass, task.gate->due_at);
+			look_again_at(pass, task.gate->act_at);
 			continue;
 		}
 		error = iu_worker_try(close_gate, &task);
@@ -225,17 +244,54 @@ plan_retry(Pass *pass, bool looked)
 		look_again_at(pass, failed_backoff.not_before);
 }
 
+/*
+ * The first close that is still to be done, for whoever wants to know whether
+ * this process does it. What may not be open at all was due when first seen.
+ */
+static void
+show_due(const Pass *pass)
+{
+	static TimestampTz unlawful_since = 0;
+	TimestampTz due = 0;
+	bool		unlawful = false;
+	int			i;
+
+	for (i = 0; i < pass->count; i++)
+	{
+		const Gate *gate = &pass->gates[i];
+
+		if (gate->status != NULL &&
+			(strcmp(gate->status, "closed") == 0 || strcmp(gate->status, "not_due") == 0))
+			continue;
+		if (TIMESTAMP_NOT_FINITE(gate->due_at))
+			unlawful = true;
+		else if (due == 0 || gate->due_at < due)
+			due = gate->due_at;
+	}
+	if (!unlawful)
+		unlawful_since = 0;
+	else if (unlawful_since == 0)
+		unlawful_since = GetCurrentTimestamp();
+	if (unlawful && (due == 0 || unlawful_since < due))
+		due = unlawful_since;
+	iu_slot_due(iu_my_slot, due);
+}
+
 static TimestampTz
 run_pass(MemoryContext context)
 {
 	Pass		pass = {context};
 	bool		looked;
 
+	iu_slot_begin_pass(iu_my_slot);
 	look_again_in(&pass, LONGEST_SLEEP_MS);
 	pass.trouble = iu_worker_try(look, &pass);
 	looked = pass.trouble == NULL;
 	if (looked)
+	{
 		close_due_gates(&pass);
+		show_due(&pass);
+	}
 	else
 		iu_slot_count(iu_my_slot, COUNT_ERRORS, 1);
 	plan_retry(&pass, looked);

@@ -17,9 +17,8 @@
 #include "catalog/pg_type.h"
 #include "commands/extension.h"
 #include "core/compat.h"
+#include "core/policy.h"
 #include "miscadmin.h"
-#include "nodes/value.h"
-#include "parser/parse_func.h"
 #include "pgstat.h"
 #include "postmaster/bgworker.h"
 #include "postmaster/interrupt.h"
@@ -41,7 +40,8 @@ static MemoryContext outside_transaction = NULL;
 static void
 keep_last_words(ErrorData *error)
 {
-	if (error->elevel == FATAL && error->message != NULL &&
+	/* On its way out the process has given its slot back. */
+	if (error->elevel == FATAL && error->message != NULL && !proc_exit_inprogress &&
 		!LWLockHeldByMe(iu_shared->lock))
 		iu_slot_state(iu_my_slot, IU_STOPPED, error->message);
 	if (previous_log_hook)
@@ -82,9 +82,10 @@ iu_worker_begin(Datum main_arg, const char *lock_timeout)
 
 	/* What an administrator set for the role or the database must not bend these. */
 	set_for_session("application_name", MyBgworkerEntry->bgw_type);
-	set_for_session("search_path", "pg_catalog, public, pg_temp");
+	set_for_session("search_path", "pg_catalog, pg_temp");
 	set_for_session("default_transaction_isolation", "read committed");
 	set_for_session("default_transaction_deferrable", "off");
+	set_for_session("default_transaction_read_only", "off");
 	set_for_session("lock_timeout", lock_timeout);
 	pgstat_report_activity(STATE_IDLE, NULL);
 }
@@ -131,12 +132,8 @@ iu_worker_readiness(const IuCall *const *calls, int count)
 	if (!OidIsValid(get_extension_oid("iu_core", true)))
 		return IU_EXTENSION_ABSENT;
 	for (i = 0; i < count; i++)
-	{
-		List	   *name = list_make2(makeString("public"), makeString(pstrdup(calls[i]->function)));
-
-		if (!OidIsValid(LookupFuncName(name, calls[i]->argument_count, calls[i]->argument_types, true)))
+		if (!OidIsValid(iu_policy_function(calls[i]->function, calls[i]->argument_count, calls[i]->argument_types)))
 			return IU_NOTHING_MIGRATED;
-	}
 	return IU_RUNNING;
 }
 
@@ -162,6 +159,11 @@ iu_worker_call(IuCall *call, Datum *arguments)
 {
 	int			result;
 
+	if (!OidIsValid(iu_policy_function(call->function, call->argument_count, call->argument_types)))
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_FUNCTION),
+				 errmsg("function public.%s() is gone", call->function),
+				 errhint("Apply the migrations with iu_core.migrate().")));
 	if (call->plan == NULL)
 		prepare_call(call);
 	result = SPI_execute_plan(call->plan, arguments, NULL, false, 0);

@@ -90,4 +90,11 @@
 #define iu_owns_database(database, role) pg_database_ownercheck(database, role)
 #endif
 
+/* 17 keeps a backend's local transaction id in a struct of its own. */
+#if PG_VERSION_NUM >= 170000
+#define iu_local_transaction() (MyProc->vxid.lxid)
+#else
+#define iu_local_transaction() (MyProc->lxid)
+#endif
+
 #endif							/* IU_COMPAT_H */

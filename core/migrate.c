@@ -20,19 +20,20 @@
 #include "access/xact.h"
 #include "catalog/namespace.h"
 #include "catalog/pg_extension.h"
-#include "catalog/pg_proc.h"
 #include "catalog/pg_type.h"
 #include "commands/extension.h"
 #include "core/compat.h"
+#include "core/gate.h"
 #include "core/history.h"
 #include "core/inventory.h"
+#include "core/policy.h"
 #include "core/script.h"
 #include "core/wake.h"
 #include "executor/spi.h"
 #include "fmgr.h"
 #include "funcapi.h"
+#include "mb/pg_wchar.h"
 #include "miscadmin.h"
-#include "parser/parse_func.h"
 #include "storage/lock.h"
 #include "tcop/utility.h"
 #include "utils/acl.h"
@@ -46,8 +47,6 @@
 PG_FUNCTION_INFO_V1(iu_migrate);
 PG_FUNCTION_INFO_V1(iu_rollback);
 PG_FUNCTION_INFO_V1(iu_guard_rows);
-
-#define OWNER_ROLE "iu_core_owner"
 
 typedef struct ReportRow
 {
@@ -79,30 +78,28 @@ static Run *current_run = NULL;
 /* ---- The guards ---- */
 
 /*
- * Migration 003 provides the guard: it raises while a gate is open. It runs as
- * the owner role, so it has to be that role's, not just anybody's.
+ * Migration 003 provides the guard: it raises while a gate is open. Where it
+ * is gone a gate may still be, and the run would pass what forbids removal.
  */
 static void
 ask_rollback_guard(Run *run)
 {
-	List	   *name = list_make2(makeString("public"), makeString("fn_iu_rollback_guard"));
-	Oid			guard = LookupFuncName(name, 0, NULL, true);
-	HeapTuple	tuple;
-	Oid			owner;
+	char	   *gate;
 
-	if (!OidIsValid(guard))
-		return;
-	tuple = SearchSysCache1(PROCOID, ObjectIdGetDatum(guard));
-	if (!HeapTupleIsValid(tuple))
-		elog(ERROR, "cache lookup failed for function %u", guard);
-	owner = ((Form_pg_proc) GETSTRUCT(tuple))->proowner;
-	ReleaseSysCache(tuple);
-	if (owner != run->script_role && !superuser_arg(owner))
+	if (OidIsValid(iu_policy_function("fn_iu_rollback_guard", 0, NULL)))
+		iu_run_script("rollback guard", "SELECT public.fn_iu_rollback_guard()", run->script_role);
+	gate = iu_gate_any_true();
+	if (gate != NULL)
 		ereport(ERROR,
-				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
-				 errmsg("function public.fn_iu_rollback_guard() belongs to \"%s\"", GetUserNameFromId(owner, false)),
-				 errhint("It must belong to %s.", OWNER_ROLE)));
-	iu_run_script("rollback guard", "SELECT public.fn_iu_rollback_guard()", run->script_role);
+				(errcode(ERRCODE_OBJECT_IN_USE),
+				 errmsg("rollback refused: gate \"%s\" is true", gate),
+				 errhint("Close it with fn_iu_gate_close(gate_key, actor, reason).")));
+}
+
+bool
+iu_migration_is_running(void)
+{
+	return current_run != NULL;
 }
 
 /* ---- The run ---- */
@@ -246,7 +243,7 @@ exclude_other_runs(Run *run)
 }
 
 static void
-refuse_unfit_transaction(const char *command)
+refuse_unfit_place(const char *command)
 {
 	PreventCommandDuringRecovery(command);
 	PreventCommandIfReadOnly(command);
@@ -256,6 +253,11 @@ refuse_unfit_transaction(const char *command)
 				(errcode(ERRCODE_INVALID_TRANSACTION_STATE),
 				 errmsg("%s needs isolation level READ COMMITTED", command),
 				 errdetail("An older snapshot would not see what the last run recorded.")));
+	if (GetDatabaseEncoding() != PG_UTF8)
+		ereport(ERROR,
+				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+				 errmsg("%s needs a database with encoding UTF8", command),
+				 errdetail("This database has encoding %s.", GetDatabaseEncodingName())));
 }
 
 static void
@@ -272,13 +274,13 @@ resolve_roles(Run *run)
 	run->record_role = ((Form_pg_class) GETSTRUCT(tuple))->relowner;
 	ReleaseSysCache(tuple);
 
-	run->script_role = get_role_oid(OWNER_ROLE, false);
+	run->script_role = get_role_oid(IU_OWNER_ROLE, false);
 	if (superuser_arg(run->script_role))
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-				 errmsg("role \"%s\" is a superuser", OWNER_ROLE),
+				 errmsg("role \"%s\" is a superuser", IU_OWNER_ROLE),
 				 errdetail("It owns what the migrations make, SECURITY DEFINER functions included."),
-				 errhint("ALTER ROLE %s NOSUPERUSER.", OWNER_ROLE)));
+				 errhint("ALTER ROLE %s NOSUPERUSER.", IU_OWNER_ROLE)));
 }
 
 static void
@@ -320,7 +322,7 @@ execute_run(FunctionCallInfo fcinfo, Run *run)
 {
 	int			level;
 
-	refuse_unfit_transaction(run->rolls_back ? "iu_core.rollback()" : "iu_core.migrate()");
+	refuse_unfit_place(run->rolls_back ? "iu_core.rollback()" : "iu_core.migrate()");
 	InitMaterializedSRF(fcinfo, 0);
 	run->memory = AllocSetContextCreate(CurrentMemoryContext, "iu_core migration run", ALLOCSET_DEFAULT_SIZES);
 	iu_check_constraints_now();

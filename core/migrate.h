@@ -9,6 +9,8 @@
 #ifndef IU_MIGRATE_H
 #define IU_MIGRATE_H
 
+#include <stdbool.h>
+
 typedef struct IuMigration
 {
 	int			version;		/* NNN of the file name */
@@ -19,5 +21,8 @@ typedef struct IuMigration
 
 extern const IuMigration iu_migrations[];	/* by version, ascending */
 extern const int iu_migration_count;
+
+/* Whether this session is within a run, forth or back. */
+extern bool iu_migration_is_running(void);
 
 #endif							/* IU_MIGRATE_H */

@@ -46,8 +46,13 @@ static const struct
 	const char *value;
 }			pinned[] =
 {
-	/* CREATE without a schema fails instead of landing somewhere. */
-	{"search_path", "pg_catalog, public, pg_temp"},
+	/*
+	 * Without public: where others may create there, a function or operator of
+	 * theirs that fits the arguments better would be called in place of
+	 * pg_catalog's. And CREATE without a schema fails instead of landing
+	 * somewhere.
+	 */
+	{"search_path", "pg_catalog, pg_temp"},
 	{"session_replication_role", "origin"},
 	{"check_function_bodies", "on"},
 	{"standard_conforming_strings", "on"},

@@ -14,6 +14,7 @@
 
 char	   *iu_databases = NULL;
 char	   *iu_worker_role = NULL;
+bool		iu_allow_removal = false;
 int			iu_senders = 1;
 int			iu_connect_timeout = 5000;
 int			iu_request_timeout = 30000;
@@ -52,9 +53,24 @@ check_list(char **newval, void **extra, GucSource source)
 	return true;
 }
 
+/* Not for the server, a database or a role, where it would be forgotten. */
+static bool
+check_allow_removal(bool *newval, void **extra, GucSource source)
+{
+	if (!*newval || (source >= PGC_S_CLIENT && source != PGC_S_TEST))
+		return true;
+	GUC_check_errdetail("iu_core.allow_removal is set by a session for itself only.");
+	return false;
+}
+
 void
 iu_settings_define(void)
 {
+	DefineCustomBoolVariable("iu_core.allow_removal",
+							 "Lets this session drop what gates rest on, though migrations are applied.",
+							 "Every gate must be closed. To uninstall at once, or to restore over a database.",
+							 &iu_allow_removal, false, PGC_SUSET, GUC_DISALLOW_IN_FILE,
+							 check_allow_removal, NULL, NULL);
 	DefineCustomStringVariable("iu_core.databases",
 							   "Databases in which iu_core runs its workers.",
 							   "A comma-separated list of names; empty means no workers.",

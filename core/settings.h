@@ -15,6 +15,7 @@
 
 extern char *iu_databases;		/* comma-separated names; empty: no workers */
 extern char *iu_worker_role;	/* role the workers connect as */
+extern bool iu_allow_removal;	/* for this session, what gates rest on may be dropped */
 extern int	iu_senders;			/* sender processes per database */
 extern int	iu_connect_timeout; /* ms, TCP and TLS together */
 extern int	iu_request_timeout; /* ms, the whole request */

@@ -14,6 +14,7 @@
 
 #include "access/xlog.h"
 #include "core/compat.h"
+#include "core/health.h"
 #include "core/status.h"
 #include "core/wake.h"
 #include "fmgr.h"
@@ -36,11 +37,11 @@ const char *const iu_worker_role_names[IU_WORKER_ROLES] = {"launcher", "watchdog
 
 const char *const iu_counter_names[IU_WORKER_ROLES][IU_COUNTERS + 1] = {
 	{"passes", "started", NULL},
-	{"passes", "closed", "blocked", "errors", NULL},
+	{"passes", "closed", "blocked", "errors", "renewed", NULL},
 	{"passes", "claimed", "sent", "failed", "errors", NULL},
 };
 
-static const char *const iu_worker_state_names[] = {
+const char *const iu_worker_state_names[] = {
 	"starting",
 	"running",
 	"failing",
@@ -77,7 +78,11 @@ start_shared_memory(void)
 	iu_shared = ShmemInitStruct("iu_core", sizeof(IuShared), &found);
 	if (!found)
 	{
+		int			i;
+
 		memset(iu_shared, 0, sizeof(IuShared));
+		for (i = 0; i < IU_MAX_WORKERS; i++)
+			pg_atomic_init_u64(&iu_shared->woken_at[i], 0);
 		iu_shared->lock = &GetNamedLWLockTranche("iu_core")->lock;
 	}
 	LWLockRelease(AddinShmemInitLock);
@@ -158,6 +163,8 @@ iu_slot_begin(int slot, Oid database, Oid worker_role)
 		worker->worker_role = worker_role;
 		worker->state = IU_STARTING;
 		worker->since = now;
+		worker->due_at = worker->busy_since = 0;
+		pg_atomic_write_u64(&iu_shared->woken_at[slot], 0);
 	}
 	LWLockRelease(iu_shared->lock);
 	return generation;
@@ -254,8 +261,35 @@ iu_slot_tick(int slot, TimestampTz next_wakeup)
 	LWLockAcquire(iu_shared->lock, LW_EXCLUSIVE);
 	iu_shared->workers[slot].last_tick = GetCurrentTimestamp();
 	iu_shared->workers[slot].next_wakeup = next_wakeup;
+	iu_shared->workers[slot].busy_since = 0;
 	iu_shared->workers[slot].counters[0]++;
 	LWLockRelease(iu_shared->lock);
+}
+
+void
+iu_slot_begin_pass(int slot)
+{
+	LWLockAcquire(iu_shared->lock, LW_EXCLUSIVE);
+	iu_shared->workers[slot].busy_since = GetCurrentTimestamp();
+	pg_atomic_write_u64(&iu_shared->woken_at[slot], 0);
+	LWLockRelease(iu_shared->lock);
+}
+
+void
+iu_slot_due(int slot, TimestampTz due_at)
+{
+	LWLockAcquire(iu_shared->lock, LW_EXCLUSIVE);
+	iu_shared->workers[slot].due_at = due_at;
+	LWLockRelease(iu_shared->lock);
+}
+
+/* The first call counts: later ones do not make it younger. */
+void
+iu_slot_woken(int slot)
+{
+	uint64		none = 0;
+
+	pg_atomic_compare_exchange_u64(&iu_shared->woken_at[slot], &none, (uint64) GetCurrentTimestamp());
 }
 
 void
@@ -293,6 +327,7 @@ iu_slot_read(int slot, IuWorkerSlot *copy)
 {
 	LWLockAcquire(iu_shared->lock, LW_SHARED);
 	*copy = iu_shared->workers[slot];
+	copy->woken_at = (TimestampTz) pg_atomic_read_u64(&iu_shared->woken_at[slot]);
 	LWLockRelease(iu_shared->lock);
 	return copy->in_use;
 }
@@ -322,28 +357,50 @@ counters_as_jsonb(const IuWorkerSlot *slot)
 	return DirectFunctionCall1(jsonb_in, CStringGetDatum(json.data));
 }
 
+/*
+ * What another process wrote may be in another database's encoding, or, by the
+ * launcher, which knows none, have been cut within a character.
+ */
+char *
+iu_readable(const char *string)
+{
+	char	   *copy = pstrdup(string);
+	char	   *p;
+
+	if (!pg_verifymbstr(copy, strlen(copy), true))
+		for (p = copy; *p != '\0'; p++)
+			if (IS_HIGHBIT_SET(*p))
+				*p = '?';
+	return copy;
+}
+
 static void
 put_slot(ReturnSetInfo *result, const IuWorkerSlot *slot)
 {
 	Datum		values[10];
 	bool		nulls[10] = {false};
+	char	   *why = iu_readable(slot->last_error);
+	TimestampTz overdue = iu_overdue_since(slot, GetCurrentTimestamp(), &why);
 
-	values[0] = CStringGetTextDatum(NameStr(slot->database));
+	/* What it last said of itself says more than what we make of its silence. */
+	if (slot->last_error[0] != '\0')
+		why = iu_readable(slot->last_error);
+	values[0] = CStringGetTextDatum(iu_readable(NameStr(slot->database)));
 	nulls[0] = NameStr(slot->database)[0] == '\0';
 	values[1] = CStringGetTextDatum(iu_worker_role_names[slot->role]);
 	values[2] = Int32GetDatum(slot->number);
 	nulls[2] = slot->role != IU_SENDER;
 	values[3] = Int32GetDatum(slot->pid);
 	nulls[3] = slot->pid == 0;
-	values[4] = CStringGetTextDatum(iu_worker_state_names[slot->state]);
-	values[5] = TimestampTzGetDatum(slot->since);
+	values[4] = CStringGetTextDatum(overdue != 0 ? "overdue" : iu_worker_state_names[slot->state]);
+	values[5] = TimestampTzGetDatum(overdue != 0 ? overdue : slot->since);
 	values[6] = TimestampTzGetDatum(slot->last_tick);
 	nulls[6] = slot->last_tick == 0;
 	values[7] = TimestampTzGetDatum(slot->next_wakeup);
 	nulls[7] = slot->next_wakeup == 0;
 	values[8] = counters_as_jsonb(slot);
-	values[9] = CStringGetTextDatum(slot->last_error);
-	nulls[9] = slot->last_error[0] == '\0';
+	values[9] = CStringGetTextDatum(why);
+	nulls[9] = why[0] == '\0';
 	tuplestore_putvalues(result->setResult, result->setDesc, values, nulls);
 }
 

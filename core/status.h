@@ -10,6 +10,7 @@
 #define IU_STATUS_H
 
 #include "datatype/timestamp.h"
+#include "port/atomics.h"
 #include "storage/latch.h"
 #include "storage/lwlock.h"
 
@@ -57,6 +58,12 @@ typedef struct IuWorkerSlot
 	TimestampTz since;			/* of the state */
 	TimestampTz last_tick;		/* 0: never */
 	TimestampTz next_wakeup;	/* 0: sleeps until woken */
+
+	/* What a watchdog is measured by, should it no longer speak for itself; 0: nothing. */
+	TimestampTz due_at;			/* the first close that it knows of and has not done */
+	TimestampTz busy_since;		/* of the pass it is in */
+	TimestampTz woken_at;		/* in a copy: the first call that no pass has answered */
+
 	int64		counters[IU_COUNTERS];
 	char		last_error[IU_ERROR_LENGTH];	/* empty: none */
 } IuWorkerSlot;
@@ -65,11 +72,13 @@ typedef struct IuShared
 {
 	LWLock	   *lock;			/* guards everything below */
 	IuWorkerSlot workers[IU_MAX_WORKERS];
+	pg_atomic_uint64 woken_at[IU_MAX_WORKERS];	/* set while the lock is shared */
 } IuShared;
 
 /* What the counters of a role count, in order; NULL ends the list. */
 extern const char *const iu_counter_names[IU_WORKER_ROLES][IU_COUNTERS + 1];
 extern const char *const iu_worker_role_names[IU_WORKER_ROLES];
+extern const char *const iu_worker_state_names[];
 
 /* NULL where the library was not preloaded: no workers, every gate closed. */
 extern IuShared *iu_shared;
@@ -104,6 +113,11 @@ extern int	iu_slots_hold(const char *database, TimestampTz until, pid_t *pids);
  */
 extern bool iu_slot_attach(int slot, uint64 generation);
 extern void iu_slot_tick(int slot, TimestampTz next_wakeup);
+
+/* The watchdog's heartbeat: a pass begins; it ends with the tick, and knows of a close due then (0: none). */
+extern void iu_slot_begin_pass(int slot);
+extern void iu_slot_due(int slot, TimestampTz due_at);
+
 extern void iu_slot_count(int slot, int counter, int64 n);
 
 /* Either side. error NULL keeps the last one, "" clears it; only the first line is kept. */
@@ -111,5 +125,11 @@ extern void iu_slot_state(int slot, IuWorkerState state, const char *error);
 
 /* A copy taken under the lock, for decisions that need no lock. */
 extern bool iu_slot_read(int slot, IuWorkerSlot *copy);
+
+/* Notes, under the lock at least shared, that the process was woken. */
+extern void iu_slot_woken(int slot);
+
+/* Text of a slot, palloc'd, with what this database cannot hold replaced by "?". */
+extern char *iu_readable(const char *string);
 
 #endif							/* IU_STATUS_H */

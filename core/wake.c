@@ -10,8 +10,10 @@
  * callback only notes who is to be woken, and it is done when the
  * transaction's locks are released, which comes after the invalidations.
  *
- * COMMIT PREPARED runs no callback in the session that prepared; the workers'
- * own longest sleep covers it.
+ * A prepared transaction leaves its notes behind, so COMMIT PREPARED wakes every
+ * worker that might be concerned. Commands that change databases and roles wake
+ * the launcher, so that what it waits for (a missing role, a missing database)
+ * is seen at once.
  *
  *-------------------------------------------------------------------------
  */
@@ -23,12 +25,14 @@
 #include "core/wake.h"
 #include "fmgr.h"
 #include "miscadmin.h"
+#include "tcop/utility.h"
 #include "utils/builtins.h"
 #include "utils/resowner.h"
 
 PG_FUNCTION_INFO_V1(iu_wake);
 PG_FUNCTION_INFO_V1(iu_wake_sender);
 
+static ProcessUtility_hook_type previous_utility_hook = NULL;
 static int	roles_at_commit = 0;
 static int	roles_committed = 0;	/* to be woken at the end of this commit */
 
@@ -51,6 +55,7 @@ iu_wake_now(int roles, Oid database)
 		if (OidIsValid(database) && slot->role != IU_LAUNCHER &&
 			slot->database_oid != database)
 			continue;
+		iu_slot_woken(i);
 		SetLatch(slot->latch);
 	}
 	LWLockRelease(iu_shared->lock);
@@ -86,11 +91,52 @@ at_resource_release(ResourceReleasePhase phase, bool is_commit, bool is_top_leve
 	iu_wake_now(roles, MyDatabaseId);
 }
 
+static int
+roles_of_command(Node *statement)
+{
+	switch (nodeTag(statement))
+	{
+		case T_CreatedbStmt:
+		case T_DropdbStmt:
+		case T_AlterDatabaseStmt:
+		case T_CreateRoleStmt:
+		case T_AlterRoleStmt:
+		case T_DropRoleStmt:
+			return IU_WAKE(IU_LAUNCHER);
+		case T_RenameStmt:
+			return ((RenameStmt *) statement)->renameType == OBJECT_DATABASE ||
+					((RenameStmt *) statement)->renameType == OBJECT_ROLE
+				? IU_WAKE(IU_LAUNCHER)
+				: 0;
+		case T_TransactionStmt:
+			return ((TransactionStmt *) statement)->kind == TRANS_STMT_COMMIT_PREPARED ? IU_WAKE_ALL : 0;
+		default:
+			return 0;
+	}
+}
+
+static void
+wake_after_utility(PlannedStmt *planned, const char *query, bool read_only_tree,
+				   ProcessUtilityContext context, ParamListInfo parameters,
+				   QueryEnvironment *environment, DestReceiver *receiver,
+				   QueryCompletion *completion)
+{
+	iu_wake_at_commit(roles_of_command(planned->utilityStmt));
+	if (previous_utility_hook)
+		previous_utility_hook(planned, query, read_only_tree, context, parameters,
+							  environment, receiver, completion);
+	else
+		standard_ProcessUtility(planned, query, read_only_tree, context, parameters,
+								environment, receiver, completion);
+}
+
 void
 iu_wake_init(void)
 {
 	RegisterXactCallback(at_transaction_end, NULL);
 	RegisterResourceReleaseCallback(at_resource_release, NULL);
+	previous_utility_hook = ProcessUtility_hook;
+	ProcessUtility_hook = wake_after_utility;
 }
 
 void

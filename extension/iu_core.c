@@ -9,8 +9,10 @@
 
 #include "bgworker/launcher.h"
 #include "bgworker/release.h"
+#include "core/commit_log.h"
 #include "core/compat.h"
 #include "core/gate.h"
+#include "core/removal.h"
 #include "core/settings.h"
 #include "core/status.h"
 #include "core/wake.h"
@@ -35,6 +37,7 @@ _PG_init(void)
 
 	iu_gate_init();
 	iu_wake_init();
+	iu_commit_log_init();
 
 	/*
 	 * Loaded by a single session, the library has no shared memory and no
@@ -45,6 +48,7 @@ _PG_init(void)
 	iu_status_init();
 	iu_launcher_register();
 	iu_release_init();
+	iu_removal_init();
 }
 
 Datum

@@ -191,7 +191,8 @@ on_body(char *bytes, size_t size, size_t count, void *arg)
 		transfer->data = grown;
 		transfer->capacity = capacity;
 	}
-	memcpy(transfer->data + transfer->length, bytes, more);
+	if (more > 0)
+		memcpy(transfer->data + transfer->length, bytes, more);
 	transfer->length += more;
 	return transfer->too_large ? 0 : size * count;
 }

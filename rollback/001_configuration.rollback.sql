@@ -17,6 +17,7 @@ $guard$;
 SELECT iu_core.guard_rows('public.dot_config');
 
 DROP VIEW public.v_iu_conformance;
+DROP FUNCTION public.fn_iu_conformance_require(integer);
 DROP FUNCTION public.fn_iu_conformance();
 DROP FUNCTION public.fn_iu_ungovern(integer, text, text[]);
 DROP FUNCTION public.fn_iu_ungovern(integer);
@@ -33,7 +34,8 @@ BEGIN
     FROM iu_core.object_names() i
    WHERE i.object_name IN ('dot_config', 'iu_governed_object', 'v_iu_conformance', 'fn_dot_config_touch()',
                            'fn_iu_govern(integer,text,text[])', 'fn_iu_ungovern(integer)',
-                           'fn_iu_ungovern(integer,text,text[])', 'fn_iu_conformance()');
+                           'fn_iu_ungovern(integer,text,text[])', 'fn_iu_conformance()',
+                           'fn_iu_conformance_require(integer)');
   IF v_left IS NOT NULL THEN
     RAISE object_in_use USING
       MESSAGE = 'rollback of migration 1 is incomplete',

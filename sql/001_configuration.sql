@@ -9,7 +9,8 @@ SELECT iu_core.guard_absent('table', 'dot_config', 'iu_governed_object');
 SELECT iu_core.guard_absent('view', 'v_iu_conformance');
 SELECT iu_core.guard_absent('function',
   'fn_dot_config_touch()', 'fn_iu_govern(integer,text,text[])', 'fn_iu_ungovern(integer)',
-  'fn_iu_ungovern(integer,text,text[])', 'fn_iu_conformance()');
+  'fn_iu_ungovern(integer,text,text[])', 'fn_iu_conformance()',
+  'fn_iu_conformance_require(integer)');
 
 CREATE TABLE public.dot_config (
   key         text NOT NULL,
@@ -27,7 +28,7 @@ COMMENT ON COLUMN public.dot_config.updated_at IS 'Start of the transaction that
 
 CREATE FUNCTION public.fn_dot_config_touch() RETURNS trigger
   LANGUAGE plpgsql
-  SET search_path = pg_catalog, public, pg_temp
+  SET search_path = pg_catalog, pg_temp
 AS $function$
 BEGIN
   NEW.updated_at := now();
@@ -65,7 +66,7 @@ COMMENT ON COLUMN public.iu_governed_object.registered_at IS 'Start of the trans
 CREATE FUNCTION public.fn_iu_govern(p_migration integer, p_object_class text, VARIADIC p_object_names text[])
   RETURNS void
   LANGUAGE plpgsql
-  SET search_path = pg_catalog, public, pg_temp
+  SET search_path = pg_catalog, pg_temp
 AS $function$
 DECLARE
   c_classes CONSTANT text[] := ARRAY[
@@ -112,7 +113,7 @@ COMMENT ON FUNCTION public.fn_iu_govern(integer, text, text[]) IS
 
 CREATE FUNCTION public.fn_iu_ungovern(p_migration integer) RETURNS void
   LANGUAGE plpgsql
-  SET search_path = pg_catalog, public, pg_temp
+  SET search_path = pg_catalog, pg_temp
 AS $function$
 DECLARE
   v_left text;
@@ -136,7 +137,7 @@ COMMENT ON FUNCTION public.fn_iu_ungovern(integer) IS
 CREATE FUNCTION public.fn_iu_ungovern(p_migration integer, p_object_class text, VARIADIC p_object_names text[])
   RETURNS void
   LANGUAGE plpgsql
-  SET search_path = pg_catalog, public, pg_temp
+  SET search_path = pg_catalog, pg_temp
 AS $function$
 DECLARE
   v_name text;
@@ -172,21 +173,21 @@ COMMENT ON FUNCTION public.fn_iu_ungovern(integer, text, text[]) IS
 CREATE FUNCTION public.fn_iu_conformance()
   RETURNS TABLE (check_code text, object_class text, expected text, found text, ok boolean, detail text)
   LANGUAGE sql STABLE SECURITY DEFINER
-  SET search_path = pg_catalog, public, pg_temp
+  SET search_path = pg_catalog, pg_temp
 AS $function$
   WITH class (name, code, by_owner) AS (
     VALUES ('table', 'D1', true), ('view', 'D2', true), ('function', 'D3', true), ('trigger', 'D4', true),
            ('config', 'D5', false), ('event_type', 'D6', false), ('route', 'D7', false),
            ('schema', 'D1', true), ('type', 'D1', true), ('sequence', 'D1', true)
   ), inventory AS MATERIALIZED (
-    SELECT DISTINCT i.object_class AS class, i.object_name AS name, i.owner FROM iu_core.object_names() i
+    SELECT DISTINCT i.object_class AS class, i.object_name AS name, i.owner, i.object_id FROM iu_core.object_names() i
   ), expected AS (
     SELECT g.object_class AS class, g.object_name AS name, g.migration FROM public.iu_governed_object g
   ), trigger_state AS (
-    SELECT format('%I ON %s', t.tgname, t.tgrelid::regclass) AS name, t.tgenabled IN ('O', 'A') AS fires,
+    SELECT i.name, t.tgenabled IN ('O', 'A') AS fires,
            CASE t.tgenabled WHEN 'O' THEN 'enabled' WHEN 'A' THEN 'enabled always'
                             WHEN 'R' THEN 'enabled for replication only' ELSE 'disabled' END AS state
-      FROM pg_trigger t WHERE NOT t.tgisinternal
+      FROM inventory i JOIN pg_trigger t ON t.oid = i.object_id WHERE i.class = 'trigger'
   ), presence AS (
     SELECT c.code, e.class, e.name AS expected, i.name AS found,
            i.name IS NOT NULL AND (NOT c.by_owner OR i.owner = 'iu_core_owner') AND coalesce(t.fires, true) AS ok,
@@ -230,6 +231,24 @@ $function$;
 COMMENT ON FUNCTION public.fn_iu_conformance() IS
   'What should exist against what does. D1 to D7: one row per registered table, view, function, trigger, config key, event type, route (schemas, types and sequences that stand alone count to D1); ok if it is there, belongs to iu_core_owner and, a trigger, fires. D8: one row per object of iu_core_owner, or row of a row class, that nobody registered. D9: registered and found per class. Raises nothing of its own. (design: Conformance; facts-core 4)';
 
+CREATE FUNCTION public.fn_iu_conformance_require(p_migration integer) RETURNS void
+  LANGUAGE plpgsql STABLE
+  SET search_path = pg_catalog, pg_temp
+AS $function$
+DECLARE
+  v_wrong text;
+BEGIN
+  SELECT string_agg(concat_ws(' ', c.check_code, c.object_class, coalesce(c.expected, c.found), c.detail), '; ')
+    INTO v_wrong FROM public.fn_iu_conformance() c WHERE NOT c.ok;
+  IF v_wrong IS NOT NULL THEN
+    RAISE object_not_in_prerequisite_state USING
+      MESSAGE = format('migration %s does not conform', lpad(p_migration::text, 3, '0')), DETAIL = v_wrong;
+  END IF;
+END
+$function$;
+COMMENT ON FUNCTION public.fn_iu_conformance_require(integer) IS
+  'Last step of a migration: refuses to go on unless fn_iu_conformance() finds all well. Argument: number of the migration, for the message. Error: 55000 with what is wrong. (design: Conformance)';
+
 CREATE VIEW public.v_iu_conformance AS
   SELECT c.object_class,
          max(c.expected) FILTER (WHERE c.check_code = 'D9')::bigint AS expected,
@@ -249,17 +268,8 @@ SELECT public.fn_iu_govern(1, 'table', 'dot_config', 'iu_governed_object');
 SELECT public.fn_iu_govern(1, 'view', 'v_iu_conformance');
 SELECT public.fn_iu_govern(1, 'function',
   'fn_dot_config_touch()', 'fn_iu_govern(integer,text,text[])', 'fn_iu_ungovern(integer)',
-  'fn_iu_ungovern(integer,text,text[])', 'fn_iu_conformance()');
+  'fn_iu_ungovern(integer,text,text[])', 'fn_iu_conformance()',
+  'fn_iu_conformance_require(integer)');
 SELECT public.fn_iu_govern(1, 'trigger', 'trg_dot_config_touch ON dot_config');
 
-DO $check$
-DECLARE
-  v_wrong text;
-BEGIN
-  SELECT string_agg(concat_ws(' ', c.check_code, c.object_class, coalesce(c.expected, c.found), c.detail), '; ')
-    INTO v_wrong FROM public.fn_iu_conformance() c WHERE NOT c.ok;
-  IF v_wrong IS NOT NULL THEN
-    RAISE object_not_in_prerequisite_state USING MESSAGE = 'migration 001 does not conform', DETAIL = v_wrong;
-  END IF;
-END
-$check$;
+SELECT public.fn_iu_conformance_require(1);

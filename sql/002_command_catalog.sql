@@ -19,7 +19,7 @@ $guard$;
 
 CREATE FUNCTION public.fn_iu_append_only() RETURNS trigger
   LANGUAGE plpgsql
-  SET search_path = pg_catalog, public, pg_temp
+  SET search_path = pg_catalog, pg_temp
 AS $function$
 BEGIN
   RAISE insufficient_privilege USING
@@ -103,7 +103,7 @@ CREATE FUNCTION public.fn_dot_iu_command_log(
     p_params_digest text, p_gate_snapshot jsonb, p_evidence jsonb, p_actor text)
   RETURNS uuid
   LANGUAGE plpgsql SECURITY DEFINER
-  SET search_path = pg_catalog, public, pg_temp
+  SET search_path = pg_catalog, pg_temp
 AS $function$
 DECLARE
   v_field   text;
@@ -204,14 +204,4 @@ SELECT public.fn_iu_govern(2, 'function',
   'fn_iu_append_only()', 'fn_dot_iu_command_log(text,text,text,text,boolean,text,jsonb,jsonb,text)');
 SELECT public.fn_iu_govern(2, 'trigger', 'trg_dot_iu_command_run_append_only ON dot_iu_command_run');
 
-DO $check$
-DECLARE
-  v_wrong text;
-BEGIN
-  SELECT string_agg(concat_ws(' ', c.check_code, c.object_class, coalesce(c.expected, c.found), c.detail), '; ')
-    INTO v_wrong FROM public.fn_iu_conformance() c WHERE NOT c.ok;
-  IF v_wrong IS NOT NULL THEN
-    RAISE object_not_in_prerequisite_state USING MESSAGE = 'migration 002 does not conform', DETAIL = v_wrong;
-  END IF;
-END
-$check$;
+SELECT public.fn_iu_conformance_require(2);

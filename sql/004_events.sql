@@ -38,7 +38,7 @@ INSERT INTO public.dot_iu_command_catalog (command_name, category, mutating, rev
 CREATE FUNCTION public.fn_iu_switch_set(p_key text, p_value text, p_actor text, p_reason text)
   RETURNS jsonb
   LANGUAGE plpgsql VOLATILE SECURITY DEFINER
-  SET search_path = pg_catalog, public, pg_temp
+  SET search_path = pg_catalog, pg_temp
 AS $function$
 DECLARE
   v_previous text;
@@ -80,7 +80,7 @@ COMMENT ON FUNCTION public.fn_iu_switch_set(text, text, text, text) IS
 
 CREATE FUNCTION public.fn_iu_core_routes_enabled() RETURNS boolean
   LANGUAGE sql STABLE SECURITY DEFINER
-  SET search_path = pg_catalog, public, pg_temp
+  SET search_path = pg_catalog, pg_temp
 RETURN EXISTS (SELECT FROM public.dot_config WHERE key = 'iu_core.routes_master_enabled' AND value = 'true');
 COMMENT ON FUNCTION public.fn_iu_core_routes_enabled() IS
   'Whether the master switch iu_core.routes_master_enabled is on; false where its row is missing. (facts-events 1.4)';
@@ -208,7 +208,7 @@ COMMENT ON INDEX public.event_outbox_xid IS 'What was committed since a snapshot
 -- are checked here, since a CHECK is parsed anew for every INSERT.
 CREATE FUNCTION public.fn_event_type_validate() RETURNS trigger
   LANGUAGE plpgsql STABLE SECURITY DEFINER
-  SET search_path = pg_catalog, public, pg_temp
+  SET search_path = pg_catalog, pg_temp
 AS $function$
 DECLARE
   v_type    record;
@@ -261,7 +261,7 @@ CREATE FUNCTION public.fn_iu_emit_event(
     p_safe_payload jsonb DEFAULT '{}', p_idempotency_key text DEFAULT NULL, p_correlation_id text DEFAULT NULL)
   RETURNS uuid
   LANGUAGE plpgsql VOLATILE SECURITY DEFINER
-  SET search_path = pg_catalog, public, pg_temp
+  SET search_path = pg_catalog, pg_temp
 AS $function$
 DECLARE
   v_id uuid;
@@ -307,14 +307,4 @@ SELECT public.fn_iu_govern(4, 'event_type', 'iu.version_applied', 'iu.structure_
   'iu.piece_removed_from_collection', 'iu.piece_reordered', 'iu.collection_rendered', 'iu.collection_validated',
   'iu.collection_exported', 'iu.collection_import_proposed');
 
-DO $check$
-DECLARE
-  v_wrong text;
-BEGIN
-  SELECT string_agg(concat_ws(' ', c.check_code, c.object_class, coalesce(c.expected, c.found), c.detail), '; ')
-    INTO v_wrong FROM public.fn_iu_conformance() c WHERE NOT c.ok;
-  IF v_wrong IS NOT NULL THEN
-    RAISE object_not_in_prerequisite_state USING MESSAGE = 'migration 004 does not conform', DETAIL = v_wrong;
-  END IF;
-END
-$check$;
+SELECT public.fn_iu_conformance_require(4);

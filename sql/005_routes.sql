@@ -31,14 +31,14 @@ INSERT INTO public.iu_switch_registry (switch_key, meaning) VALUES
 
 CREATE FUNCTION public.fn_iu_route_worker_enabled() RETURNS boolean
   LANGUAGE sql STABLE SECURITY DEFINER
-  SET search_path = pg_catalog, public, pg_temp
+  SET search_path = pg_catalog, pg_temp
 RETURN EXISTS (SELECT FROM public.dot_config WHERE key = 'iu_core.route_worker_enabled' AND value = 'true');
 COMMENT ON FUNCTION public.fn_iu_route_worker_enabled() IS
   'Whether the switch iu_core.route_worker_enabled is on; false where its row is missing. (facts-events 2.8)';
 
 CREATE FUNCTION public.fn_iu_delivery_live_routes() RETURNS text[]
   LANGUAGE sql STABLE SECURITY DEFINER
-  SET search_path = pg_catalog, public, pg_temp
+  SET search_path = pg_catalog, pg_temp
 RETURN ARRAY(SELECT btrim(r.code)
                FROM public.dot_config c, string_to_table(c.value, ',') WITH ORDINALITY AS r (code, n)
               WHERE c.key = 'iu_core.delivery_live_routes' AND btrim(r.code) <> '' ORDER BY r.n);
@@ -146,7 +146,7 @@ COMMENT ON COLUMN public.iu_outbound_route.route_code IS 'Its name: 1 to 120 let
 COMMENT ON COLUMN public.iu_outbound_route.event_domain IS 'With event_type: what it carries';
 COMMENT ON COLUMN public.iu_outbound_route.event_type IS 'With event_domain: what it carries';
 COMMENT ON COLUMN public.iu_outbound_route.event_stream IS 'That of the type';
-COMMENT ON COLUMN public.iu_outbound_route.target_kind IS 'external_endpoint: a webhook; the sender carries no other kind yet';
+COMMENT ON COLUMN public.iu_outbound_route.target_kind IS 'external_endpoint and directus_flow: a webhook; the sender carries no other kind yet';
 COMMENT ON COLUMN public.iu_outbound_route.enabled IS 'false: paused, retired, or not armed yet';
 COMMENT ON COLUMN public.iu_outbound_route.dry_run IS 'true: nothing is sent';
 COMMENT ON COLUMN public.iu_outbound_route.description IS 'For people';
@@ -168,7 +168,7 @@ CREATE INDEX iu_outbound_route_type ON public.iu_outbound_route (event_domain, e
 
 CREATE FUNCTION public.fn_iu_outbound_route_delivery_guard() RETURNS trigger
   LANGUAGE plpgsql SECURITY DEFINER
-  SET search_path = pg_catalog, public, pg_temp
+  SET search_path = pg_catalog, pg_temp
 AS $function$
 BEGIN
   IF NEW.enabled AND NOT NEW.dry_run AND NEW.route_code <> ALL (public.fn_iu_delivery_live_routes()) THEN
@@ -225,7 +225,7 @@ COMMENT ON COLUMN public.iu_route_secret.secret IS 'whsec_ and 24 to 64 bytes in
 CREATE FUNCTION public.fn_iu_route_log(p_command text, p_route_code text, p_actor text, p_reason text, p_evidence jsonb)
   RETURNS uuid
   LANGUAGE plpgsql VOLATILE
-  SET search_path = pg_catalog, public, pg_temp
+  SET search_path = pg_catalog, pg_temp
 AS $function$
 BEGIN
   IF coalesce(btrim(p_actor), '') = '' OR coalesce(btrim(p_reason), '') = '' THEN
@@ -245,7 +245,7 @@ CREATE FUNCTION public.fn_iu_route_secret_add(
     p_valid_from timestamptz DEFAULT now(), p_valid_until timestamptz DEFAULT 'infinity')
   RETURNS jsonb
   LANGUAGE plpgsql VOLATILE SECURITY DEFINER
-  SET search_path = pg_catalog, public, pg_temp
+  SET search_path = pg_catalog, pg_temp
 AS $function$
 DECLARE
   v_secret text;
@@ -283,7 +283,7 @@ COMMENT ON FUNCTION public.fn_iu_route_secret_add(text, text, text, text, timest
 CREATE FUNCTION public.fn_iu_route_secret_end(p_secret_ref text, p_older_than timestamptz, p_actor text, p_reason text)
   RETURNS integer
   LANGUAGE plpgsql VOLATILE SECURITY DEFINER
-  SET search_path = pg_catalog, public, pg_temp
+  SET search_path = pg_catalog, pg_temp
 AS $function$
 DECLARE
   v_ended  integer;
@@ -310,7 +310,7 @@ $function$;
 COMMENT ON FUNCTION public.fn_iu_route_secret_end(text, timestamptz, text, text) IS
   'Ends, now, the secrets of a reference that were valid before p_older_than; returns how many. SQLSTATE 55006 where a live route would be left without a valid secret: add the new one first, in the same transaction if need be; 23514 without actor or reason. (design: Egress)';
 
--- One call each: add, allow, disallow, pause, resume, retire (arm is in 006) ---
+-- One call each: add, allow, disallow, pause, resume, retire (arm is in 007) ---
 
 CREATE FUNCTION public.fn_iu_route_add(
     p_route_code text, p_event_type text, p_target_ref text, p_actor text, p_reason text,
@@ -320,7 +320,7 @@ CREATE FUNCTION public.fn_iu_route_add(
     p_payload_contract jsonb DEFAULT '{}')
   RETURNS jsonb
   LANGUAGE plpgsql VOLATILE SECURITY DEFINER
-  SET search_path = pg_catalog, public, pg_temp
+  SET search_path = pg_catalog, pg_temp
 AS $function$
 DECLARE
   c_retry   constant jsonb := '{"max_attempts": 8, "base_s": 5, "max_s": 3600, "jitter": 0.2}';
@@ -369,7 +369,7 @@ COMMENT ON FUNCTION public.fn_iu_route_add(text, text, text, text, text, text, t
 
 CREATE FUNCTION public.fn_iu_route_allow(p_route_code text, p_actor text, p_reason text) RETURNS jsonb
   LANGUAGE plpgsql VOLATILE SECURITY DEFINER
-  SET search_path = pg_catalog, public, pg_temp
+  SET search_path = pg_catalog, pg_temp
 AS $function$
 DECLARE
   v_list text[];
@@ -397,7 +397,7 @@ COMMENT ON FUNCTION public.fn_iu_route_allow(text, text, text) IS
 
 CREATE FUNCTION public.fn_iu_route_disallow(p_route_code text, p_actor text, p_reason text) RETURNS jsonb
   LANGUAGE plpgsql VOLATILE SECURITY DEFINER
-  SET search_path = pg_catalog, public, pg_temp
+  SET search_path = pg_catalog, pg_temp
 AS $function$
 DECLARE
   v_list text[];
@@ -418,7 +418,7 @@ COMMENT ON FUNCTION public.fn_iu_route_disallow(text, text, text) IS
 
 CREATE FUNCTION public.fn_iu_route_pause(p_route_code text, p_actor text, p_reason text) RETURNS jsonb
   LANGUAGE plpgsql VOLATILE SECURITY DEFINER
-  SET search_path = pg_catalog, public, pg_temp
+  SET search_path = pg_catalog, pg_temp
 AS $function$
 BEGIN
   PERFORM public.fn_iu_route_log('dot_iu_route_pause', p_route_code, p_actor, p_reason, NULL);
@@ -436,7 +436,7 @@ COMMENT ON FUNCTION public.fn_iu_route_pause(text, text, text) IS
 
 CREATE FUNCTION public.fn_iu_route_resume(p_route_code text, p_actor text, p_reason text) RETURNS jsonb
   LANGUAGE plpgsql VOLATILE SECURITY DEFINER
-  SET search_path = pg_catalog, public, pg_temp
+  SET search_path = pg_catalog, pg_temp
 AS $function$
 BEGIN
   PERFORM public.fn_iu_route_log('dot_iu_route_resume', p_route_code, p_actor, p_reason, NULL);
@@ -454,7 +454,7 @@ COMMENT ON FUNCTION public.fn_iu_route_resume(text, text, text) IS
 
 CREATE FUNCTION public.fn_iu_route_retire(p_route_code text, p_actor text, p_reason text) RETURNS jsonb
   LANGUAGE plpgsql VOLATILE SECURITY DEFINER
-  SET search_path = pg_catalog, public, pg_temp
+  SET search_path = pg_catalog, pg_temp
 AS $function$
 BEGIN
   PERFORM public.fn_iu_route_log('dot_iu_route_retire', p_route_code, p_actor, p_reason, NULL);
@@ -509,14 +509,4 @@ SELECT public.fn_iu_govern(5, 'trigger', 'trg_iu_outbound_route_delivery_guard O
   'trg_iu_outbound_route_wake ON iu_outbound_route');
 SELECT public.fn_iu_govern(5, 'config', 'iu_core.route_worker_enabled', 'iu_core.delivery_live_routes');
 
-DO $check$
-DECLARE
-  v_wrong text;
-BEGIN
-  SELECT string_agg(concat_ws(' ', c.check_code, c.object_class, coalesce(c.expected, c.found), c.detail), '; ')
-    INTO v_wrong FROM public.fn_iu_conformance() c WHERE NOT c.ok;
-  IF v_wrong IS NOT NULL THEN
-    RAISE object_not_in_prerequisite_state USING MESSAGE = 'migration 005 does not conform', DETAIL = v_wrong;
-  END IF;
-END
-$check$;
+SELECT public.fn_iu_conformance_require(5);

@@ -255,7 +255,7 @@ RETURN '{"type":"' || p_event.event_domain || '.' || p_event.event_type
   || '},"canonical_address":' || coalesce(to_json(p_event.canonical_address)::text, 'null')
   || ',"correlation_id":' || coalesce(to_json(p_event.correlation_id)::text, 'null')
   || ',"payload":' || p_event.safe_payload::text || '}}';
-COMMENT ON FUNCTION public.fn_iu_delivery_body(event_outbox) IS
+COMMENT ON FUNCTION public.fn_iu_delivery_body(public.event_outbox) IS
   'The body of a delivery in the form of Standard Webhooks: {type, timestamp, data: {event_id, severity, subject: {table, ref}, canonical_address, correlation_id, payload}}. It follows from the event alone and depends on no setting, so that every attempt sends the same bytes. (design: Events and delivery)';
 
 CREATE FUNCTION public.fn_iu_delivery_rule(p_http_status integer, p_failure_code text) RETURNS text
@@ -272,7 +272,7 @@ COMMENT ON FUNCTION public.fn_iu_delivery_rule(integer, text) IS
 
 CREATE FUNCTION public.fn_iu_delivery_refusal(p_route_code text) RETURNS text
   LANGUAGE plpgsql VOLATILE SECURITY DEFINER
-  SET search_path = pg_catalog, public, pg_temp
+  SET search_path = pg_catalog, pg_temp
 AS $function$
 DECLARE
   v_route public.iu_outbound_route;
@@ -292,7 +292,7 @@ BEGIN
     RETURN 'route_retired';
   ELSIF p_route_code <> ALL (public.fn_iu_delivery_live_routes()) THEN
     RETURN 'route_not_allowlisted';
-  ELSIF v_route.target_kind <> 'external_endpoint' THEN
+  ELSIF v_route.target_kind NOT IN ('external_endpoint', 'directus_flow') THEN
     RETURN 'target_kind_not_supported';
   ELSIF iu_core.egress_refusal(v_route.target_ref) IS NOT NULL THEN
     RETURN 'origin_not_allowed';
@@ -344,7 +344,7 @@ COMMENT ON FUNCTION public.fn_iu_delivery_check(bigint, integer) IS
 
 CREATE FUNCTION public.fn_iu_delivery_lease_orphans(p_route_code text, p_sender text, p_max integer) RETURNS SETOF bigint
   LANGUAGE plpgsql VOLATILE
-  SET search_path = pg_catalog, public, pg_temp
+  SET search_path = pg_catalog, pg_temp
 AS $function$
 DECLARE
   v_lease   public.iu_route_lease;
@@ -385,7 +385,7 @@ COMMENT ON FUNCTION public.fn_iu_delivery_lease_orphans(text, text, integer) IS
 
 CREATE FUNCTION public.fn_iu_delivery_lease_retries(p_route_code text, p_sender text, p_max integer) RETURNS SETOF bigint
   LANGUAGE plpgsql VOLATILE
-  SET search_path = pg_catalog, public, pg_temp
+  SET search_path = pg_catalog, pg_temp
 AS $function$
 DECLARE
   v_due tid[];
@@ -417,7 +417,7 @@ COMMENT ON FUNCTION public.fn_iu_delivery_lease_retries(text, text, integer) IS
 
 CREATE FUNCTION public.fn_iu_delivery_lease_window(p_route_code text, p_sender text, p_max integer) RETURNS SETOF bigint
   LANGUAGE plpgsql VOLATILE
-  SET search_path = pg_catalog, public, pg_temp
+  SET search_path = pg_catalog, pg_temp
 AS $function$
 DECLARE
   c_span    constant bigint := 50000;	-- rows looked at in one step
@@ -508,7 +508,7 @@ CREATE FUNCTION public.fn_iu_delivery_claim(p_sender text, p_max integer)
   RETURNS TABLE (lease_id bigint, lease_generation integer, route_code text, event_id uuid, replay_number integer,
     attempt_no integer, webhook_id text, target_kind text, target_url text, body text, secrets text[], timeout_ms integer)
   LANGUAGE plpgsql VOLATILE SECURITY DEFINER
-  SET search_path = pg_catalog, public, pg_temp
+  SET search_path = pg_catalog, pg_temp
   SET enable_seqscan = off SET enable_bitmapscan = off SET jit = off SET plan_cache_mode = force_generic_plan
 AS $function$
 #variable_conflict use_column
@@ -600,7 +600,7 @@ COMMENT ON FUNCTION public.fn_iu_delivery_claim(text, integer) IS
 CREATE FUNCTION public.fn_iu_delivery_record(p_lease_id bigint, p_lease_generation integer, p_results jsonb)
   RETURNS integer
   LANGUAGE plpgsql VOLATILE SECURITY DEFINER
-  SET search_path = pg_catalog, public, pg_temp
+  SET search_path = pg_catalog, pg_temp
   SET enable_seqscan = off SET enable_nestloop = off SET jit = off SET plan_cache_mode = force_generic_plan
 AS $function$
 DECLARE
@@ -700,7 +700,7 @@ COMMENT ON FUNCTION public.fn_iu_delivery_record(bigint, integer, jsonb) IS
 
 CREATE FUNCTION public.fn_iu_delivery_next_due() RETURNS timestamptz
   LANGUAGE plpgsql VOLATILE SECURITY DEFINER
-  SET search_path = pg_catalog, public, pg_temp
+  SET search_path = pg_catalog, pg_temp
   SET enable_seqscan = off SET jit = off SET plan_cache_mode = force_generic_plan
 AS $function$
 DECLARE
@@ -748,7 +748,7 @@ INSERT INTO public.dot_iu_command_catalog (command_name, category, mutating, rev
 GRANT SELECT ON public.iu_route_position, public.iu_route_step, public.iu_route_lease, public.iu_route_attempt,
   public.iu_route_retry, public.iu_route_dead_letter, public.v_iu_route_position, public.v_iu_route_attempt_summary, public.v_iu_route_dead_letter_open TO iu_core_reader;
 GRANT EXECUTE ON FUNCTION public.fn_iu_delivery_refusal(text) TO iu_core_reader;
-GRANT EXECUTE ON FUNCTION public.fn_iu_delivery_body(event_outbox),
+GRANT EXECUTE ON FUNCTION public.fn_iu_delivery_body(public.event_outbox),
   public.fn_iu_webhook_id(bigint, bigint, integer, uuid) TO iu_core_reader;
 GRANT EXECUTE ON FUNCTION public.fn_iu_delivery_claim(text, integer), public.fn_iu_delivery_check(bigint, integer), public.fn_iu_delivery_record(bigint, integer, jsonb),
   public.fn_iu_delivery_next_due() TO iu_core_worker;
@@ -763,14 +763,4 @@ SELECT public.fn_iu_govern(6, 'function', 'fn_iu_snapshot_now()', 'fn_iu_webhook
   'fn_iu_delivery_lease_window(text,text,integer)', 'fn_iu_delivery_claim(text,integer)',
   'fn_iu_delivery_record(bigint,integer,jsonb)', 'fn_iu_delivery_next_due()');
 
-DO $check$
-DECLARE
-  v_wrong text;
-BEGIN
-  SELECT string_agg(concat_ws(' ', c.check_code, c.object_class, coalesce(c.expected, c.found), c.detail), '; ')
-    INTO v_wrong FROM public.fn_iu_conformance() c WHERE NOT c.ok;
-  IF v_wrong IS NOT NULL THEN
-    RAISE object_not_in_prerequisite_state USING MESSAGE = 'migration 006 does not conform', DETAIL = v_wrong;
-  END IF;
-END
-$check$;
+SELECT public.fn_iu_conformance_require(6);

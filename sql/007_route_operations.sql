@@ -16,7 +16,7 @@ $guard$;
 
 CREATE FUNCTION public.fn_iu_route_refusal(p_route_code text) RETURNS jsonb
   LANGUAGE plpgsql VOLATILE SECURITY DEFINER
-  SET search_path = pg_catalog, public, pg_temp
+  SET search_path = pg_catalog, pg_temp
 AS $function$
 DECLARE
   v_code  text := public.fn_iu_delivery_refusal(p_route_code);
@@ -40,7 +40,7 @@ BEGIN
     ('route_not_allowlisted', 'the route is not on the allowlist iu_core.delivery_live_routes',
       format('fn_iu_route_allow(%L, actor, reason)', p_route_code)),
     ('target_kind_not_supported', format('routes of kind %s are not carried by the sender', v_route.target_kind),
-      'use external_endpoint'),
+      'use external_endpoint or directus_flow'),
     ('origin_not_allowed', iu_core.egress_refusal(v_route.target_ref),
       'a superuser adds the origin to iu_core.allowed_origins and reloads the server'),
     ('route_disabled', concat_ws(': ', 'the route is not enabled', v_route.disabled_reason),
@@ -75,7 +75,7 @@ COMMENT ON FUNCTION public.fn_iu_route_address_refusal(text) IS
 CREATE FUNCTION public.fn_iu_route_owed(p_route_code text, p_from timestamptz, p_seen pg_snapshot,
     OUT seen pg_snapshot, OUT floor_seq bigint, OUT owed bigint)
   LANGUAGE sql VOLATILE
-  SET search_path = pg_catalog, public, pg_temp
+  SET search_path = pg_catalog, pg_temp
 BEGIN ATOMIC
   WITH at AS MATERIALIZED (
     SELECT public.fn_iu_snapshot_now() AS now, pg_current_xact_id_if_assigned() AS own
@@ -123,7 +123,7 @@ CREATE FUNCTION public.fn_iu_route_arm(p_route_code text, p_actor text, p_reason
     p_start_at timestamptz DEFAULT NULL, p_max_age interval DEFAULT '1 day')
   RETURNS jsonb
   LANGUAGE plpgsql VOLATILE SECURITY DEFINER
-  SET search_path = pg_catalog, public, pg_temp
+  SET search_path = pg_catalog, pg_temp
 AS $function$
 DECLARE
   v_route public.iu_outbound_route;
@@ -133,9 +133,9 @@ BEGIN
   SELECT * INTO v_route FROM public.iu_outbound_route WHERE route_code = p_route_code AND retired_at IS NULL FOR UPDATE;
   IF NOT FOUND THEN
     RAISE EXCEPTION 'route "%" is not registered, or retired', coalesce(p_route_code, '') USING ERRCODE = 'undefined_object';
-  ELSIF v_route.target_kind <> 'external_endpoint' THEN
+  ELSIF v_route.target_kind NOT IN ('external_endpoint', 'directus_flow') THEN
     RAISE EXCEPTION 'routes of kind % cannot be armed', v_route.target_kind
-      USING ERRCODE = 'feature_not_supported', HINT = 'The sender carries external_endpoint.';
+      USING ERRCODE = 'feature_not_supported', HINT = 'The sender carries external_endpoint and directus_flow.';
   ELSIF v_route.enabled AND NOT v_route.dry_run AND EXISTS (SELECT FROM public.iu_route_position WHERE route_code = p_route_code) THEN
     RAISE EXCEPTION 'route "%" is armed already', p_route_code
       USING ERRCODE = 'object_in_use', DETAIL = 'Arming anew moves its start; what waits before it is not sent.',
@@ -173,7 +173,7 @@ COMMENT ON FUNCTION public.fn_iu_route_arm(text, text, text, timestamptz, interv
 
 CREATE FUNCTION public.fn_iu_route_confirm_position(p_route_code text, p_actor text, p_reason text) RETURNS jsonb
   LANGUAGE plpgsql VOLATILE SECURITY DEFINER
-  SET search_path = pg_catalog, public, pg_temp
+  SET search_path = pg_catalog, pg_temp
 AS $function$
 DECLARE
   v_position public.v_iu_route_position;
@@ -211,7 +211,7 @@ COMMENT ON FUNCTION public.fn_iu_route_confirm_position(text, text, text) IS
 CREATE FUNCTION public.fn_iu_route_deliver(p_route_code text, p_event_ref uuid, p_safe_payload jsonb DEFAULT NULL)
   RETURNS jsonb
   LANGUAGE plpgsql VOLATILE SECURITY DEFINER
-  SET search_path = pg_catalog, public, pg_temp
+  SET search_path = pg_catalog, pg_temp
 AS $function$
 DECLARE
   v_route public.iu_outbound_route;
@@ -231,7 +231,7 @@ BEGIN
   ELSIF p_route_code <> ALL (public.fn_iu_delivery_live_routes()) THEN
     RAISE EXCEPTION 'route "%" is not on the allowlist of live routes', p_route_code USING ERRCODE = 'insufficient_privilege',
       HINT = format('Put it there with fn_iu_route_allow(%L, actor, reason).', p_route_code);
-  ELSIF v_route.target_kind <> 'external_endpoint' THEN
+  ELSIF v_route.target_kind NOT IN ('external_endpoint', 'directus_flow') THEN
     RAISE EXCEPTION 'delivery to target kind % is not supported', v_route.target_kind USING ERRCODE = 'feature_not_supported';
   ELSIF iu_core.egress_refusal(v_route.target_ref) IS NOT NULL THEN
     RAISE EXCEPTION 'delivery to the origin of route "%" is not supported', p_route_code
@@ -317,7 +317,7 @@ COMMENT ON VIEW public.v_iu_route_held IS
 
 CREATE FUNCTION public.fn_iu_route_explain(p_route_code text, p_event_id uuid) RETURNS jsonb
   LANGUAGE plpgsql VOLATILE SECURITY DEFINER
-  SET search_path = pg_catalog, public, pg_temp
+  SET search_path = pg_catalog, pg_temp
 AS $function$
 DECLARE
   v_route   public.iu_outbound_route;
@@ -394,14 +394,4 @@ SELECT public.fn_iu_govern(7, 'function', 'fn_iu_route_refusal(text)', 'fn_iu_ro
   'fn_iu_route_arm(text,text,text,timestamp with time zone,interval)', 'fn_iu_route_confirm_position(text,text,text)',
   'fn_iu_route_deliver(text,uuid,jsonb)', 'fn_iu_route_explain(text,uuid)');
 
-DO $check$
-DECLARE
-  v_wrong text;
-BEGIN
-  SELECT string_agg(concat_ws(' ', c.check_code, c.object_class, coalesce(c.expected, c.found), c.detail), '; ')
-    INTO v_wrong FROM public.fn_iu_conformance() c WHERE NOT c.ok;
-  IF v_wrong IS NOT NULL THEN
-    RAISE object_not_in_prerequisite_state USING MESSAGE = 'migration 007 does not conform', DETAIL = v_wrong;
-  END IF;
-END
-$check$;
+SELECT public.fn_iu_conformance_require(7);

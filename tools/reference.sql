@@ -157,9 +157,14 @@ WITH condition (state, name) AS (VALUES
   ('HV005', 'fdw_column_name_not_found'), ('HV004', 'fdw_invalid_data_type'), ('HV007', 'fdw_invalid_column_name'),
   ('HV00D', 'fdw_invalid_option_name'), ('HV00L', 'fdw_unable_to_create_execution'),
   ('HV00N', 'fdw_unable_to_establish_connection'), ('HV00R', 'fdw_table_not_found'),
-  ('HV024', 'fdw_invalid_attribute_value'), ('P0002', 'no_data_found')
+  ('HV024', 'fdw_invalid_attribute_value'), ('P0002', 'no_data_found'),
+  ('IU101', 'of iu_core: approval not registered here'), ('IU102', 'of iu_core: approval used'),
+  ('IU103', 'of iu_core: approval expired'), ('IU104', 'of iu_core: approval revoked'),
+  ('IU105', 'of iu_core: approval for another gate, action or role'),
+  ('IU106', 'of iu_core: approval granted by the one who uses it'),
+  ('IU107', 'of iu_core: not on the approval list'), ('IU108', 'of iu_core: approved for a shorter time')
 ), named AS (
   SELECT DISTINCT m[1] AS state, '`' || (regexp_match(e.text, '`([^`(]+)'))[1] || '`' AS name
-    FROM entry e, regexp_matches(e.text, '\m((?:0A|22|23|25|28|39|40|42|53|54|55|57|58|HV|P0)[0-9A-Z]{3})\M', 'g') m)
+    FROM entry e, regexp_matches(e.text, '\m((?:0A|22|23|25|28|39|40|42|53|54|55|57|58|HV|IU|P0)[0-9A-Z]{3})\M', 'g') m)
 SELECT format('| %s | %s | %s |', n.state, coalesce(c.name, 'UNDOCUMENTED'), string_agg(n.name, ', ' ORDER BY n.name COLLATE "C"))
   FROM named n LEFT JOIN condition c USING (state) GROUP BY n.state, c.name ORDER BY n.state COLLATE "C";

@@ -19,12 +19,14 @@ AS $function$
                  ('route', 'iu_outbound_route', ARRAY['route_code'], ARRAY[]::text[]),
                  ('route', 'iu_sql_event_route', ARRAY['route_code'], ARRAY[]::text[])) AS w (class, relname, key, skipped)
     JOIN pg_class c ON c.relname = w.relname AND c.relnamespace = 'public'::regnamespace AND c.relkind IN ('r', 'p')
+    -- A stranger's table could have columns of a type whose casts are his functions.
+    JOIN pg_roles o ON o.oid = c.relowner AND (o.rolname = 'iu_core_owner' OR o.rolsuper)
    WHERE has_table_privilege(c.oid, 'SELECT') AND NOT row_security_active(c.oid)
      AND (SELECT count(*) FROM pg_attribute a
            WHERE a.attrelid = c.oid AND a.attnum > 0 AND a.attname = ANY (w.key)) = cardinality(w.key)
 $function$;
 COMMENT ON FUNCTION row_sources() IS
-  'The tables whose rows count as objects: where they are there, have their key and may be read by the caller; how a row''s name is put together, and which columns are no part of its definition (the value of a dot_config row, since gates flip, and what differs from one making of the row to the next). Raises nothing. (design: Conformance)';
+  'The tables whose rows count as objects: where they are there, belong to iu_core_owner or a superuser, have their key and may be read by the caller; how a row''s name is put together, and which columns are no part of its definition (the value of a dot_config row, since gates flip, and what differs from one making of the row to the next). Raises nothing. (design: Conformance)';
 
 CREATE FUNCTION object_names(
     OUT object_class text, OUT object_name text, OUT owner name, OUT catalog_id regclass, OUT object_id oid)
@@ -337,7 +339,7 @@ CREATE FUNCTION migrate(
   RETURNS SETOF record
   LANGUAGE c VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'iu_migrate';
 COMMENT ON FUNCTION migrate(integer, boolean) IS
-  'Applies every pending migration up to and including target (NULL: all) in order, as iu_core_owner, all or nothing. One row per object: version, script, change (added, changed, removed), object_class and object_name as in object_names(). With dry_run everything is executed, reported and undone. An error names script and line. Constraints are checked at once, unless a script defers them, and then at its end; this holds for the rest of the transaction. SQLSTATE 22023: no such target, or the database is beyond it; 55000: an applied migration has drifted; 55P03: another run is in progress; 25000: not READ COMMITTED; 42710: an object of a migration exists already. (design: Two layers)';
+  'Applies every pending migration up to and including target (NULL: all) in order, as iu_core_owner, all or nothing. One row per object: version, script, change (added, changed, removed), object_class and object_name as in object_names(). With dry_run everything is executed, reported and undone. An error names script and line. Constraints are checked at once, unless a script defers them, and then at its end; this holds for the rest of the transaction. SQLSTATE 22023: no such target, or the database is beyond it; 55000: an applied migration has drifted; 55P03: another run is in progress; 25000: not READ COMMITTED; 0A000: the database''s encoding is not UTF8; 42710: an object of a migration exists already. (design: Two layers)';
 
 CREATE FUNCTION rollback(
     target integer, dry_run boolean DEFAULT false, allow_data_loss boolean DEFAULT false,

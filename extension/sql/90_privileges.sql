@@ -1,13 +1,14 @@
 -- Nothing for PUBLIC; what each role may do is said here and nowhere else.
 REVOKE ALL ON ALL FUNCTIONS IN SCHEMA iu_core FROM PUBLIC;
 GRANT USAGE ON SCHEMA iu_core
-  TO iu_core_owner, iu_core_reader, iu_core_writer, iu_core_operator, iu_core_admin, iu_core_worker;
+  TO iu_core_owner, iu_core_reader, iu_core_writer, iu_core_operator, iu_core_admin, iu_core_agent, iu_core_worker;
 GRANT EXECUTE ON FUNCTION iu_core.version(), is_preloaded(), gate_is_open(text), system_identifier(), database_oid()
   TO iu_core_owner, iu_core_reader, iu_core_writer, iu_core_worker;
-GRANT EXECUTE ON FUNCTION worker_status() TO iu_core_owner, iu_core_reader;
+GRANT EXECUTE ON FUNCTION gate_is_open(text) TO iu_core_agent;
+GRANT EXECUTE ON FUNCTION worker_status(), health() TO iu_core_owner, iu_core_reader;
 GRANT SELECT ON worker_status TO iu_core_owner, iu_core_reader;
 GRANT EXECUTE ON FUNCTION wake() TO iu_core_owner, iu_core_operator, iu_core_worker;
-GRANT EXECUTE ON FUNCTION wake_sender(), gate_changed() TO iu_core_owner;
+GRANT EXECUTE ON FUNCTION wake_sender(), gate_changed(), log_at_commit(text) TO iu_core_owner;
 GRANT EXECUTE ON FUNCTION row_sources(), object_names(), object_inventory() TO iu_core_owner, iu_core_reader;
 GRANT EXECUTE ON FUNCTION guard_absent(text, text[]), guard_rows(regclass, text) TO iu_core_owner;
 GRANT EXECUTE ON FUNCTION migration_scripts() TO iu_core_owner, iu_core_reader;

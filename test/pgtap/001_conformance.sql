@@ -54,7 +54,7 @@ END
 $function$;
 SELECT pg_temp.seen_after('DROP FUNCTION fn_iu_vector_sync_enabled()', 'D3 function fn_iu_vector_sync_enabled()', 'a dropped function is missed');
 SELECT pg_temp.seen_after('DROP VIEW v_dot_iu_command_run_health', 'D2 view v_dot_iu_command_run_health', 'a dropped view is missed');
-SELECT pg_temp.seen_after('DROP TRIGGER trg_dot_config_touch ON dot_config', 'D4 trigger trg_dot_config_touch ON dot_config', 'a dropped trigger is missed');
+SELECT pg_temp.seen_after('SET LOCAL iu_core.allow_removal = on; DROP TRIGGER trg_dot_config_touch ON dot_config', 'D4 trigger trg_dot_config_touch ON dot_config', 'a dropped trigger is missed');
 SELECT pg_temp.seen_after('ALTER TABLE dot_config DISABLE TRIGGER trg_dot_config_touch', 'D4 trigger trg_dot_config_touch ON dot_config', 'a disabled trigger is seen');
 SELECT pg_temp.seen_after('ALTER FUNCTION fn_iu_gate_watchdog(text) OWNER TO postgres', 'D3 function fn_iu_gate_watchdog(text)', 'another owner is seen');
 SELECT pg_temp.seen_after('DELETE FROM dot_config WHERE key = ''iu_core.delivery_enabled''', 'D5 config iu_core.delivery_enabled', 'a deleted gate row is missed');

@@ -17,7 +17,7 @@ SELECT is((SELECT string_agg(p.oid::regprocedure::text, ', ') FROM pg_proc p JOI
             WHERE p.pronamespace = 'public'::regnamespace AND p.prosecdef
               AND NOT EXISTS (SELECT FROM pg_depend d WHERE d.classid = 'pg_proc'::regclass AND d.objid = p.oid AND d.deptype = 'e')
               AND (o.rolsuper OR o.rolname <> 'iu_core_owner'
-                   OR NOT 'search_path=pg_catalog, public, pg_temp' = ANY (coalesce(p.proconfig, '{}')))), NULL,
+                   OR NOT 'search_path=pg_catalog, pg_temp' = ANY (coalesce(p.proconfig, '{}')))), NULL,
   'every SECURITY DEFINER function belongs to iu_core_owner and has a pinned search_path');
 
 SELECT set_eq($$
@@ -27,11 +27,12 @@ SELECT set_eq($$
                     WHERE g.migration <= 3 AND g.object_class = 'function')
      AND r.rolname IN ('iu_core_reader', 'iu_core_writer', 'iu_core_operator', 'iu_core_worker')
      AND has_function_privilege(r.oid, p.oid, 'EXECUTE')
-  EXCEPT SELECT 'iu_core_operator', f FROM unnest(ARRAY['fn_iu_conformance', 'fn_iu_gate_verify_closed', 'fn_iu_gate_snapshot', 'fn_iu_gate_blocker']) f
+  EXCEPT SELECT 'iu_core_operator', f FROM unnest(ARRAY['fn_iu_conformance', 'fn_iu_gate_verify_closed', 'fn_iu_gate_snapshot', 'fn_iu_gate_blocker', 'fn_iu_gate_ledger_verify', 'fn_iu_gate_ledger_excerpt']) f
   EXCEPT SELECT w, f FROM unnest(ARRAY['iu_core_reader', 'iu_core_writer', 'iu_core_worker', 'iu_core_operator']) w,
     unnest(ARRAY['fn_iu_structure_ops_enabled', 'fn_iu_delivery_enabled', 'fn_iu_composer_enabled', 'fn_dot_iu_operator_runtime_enabled', 'fn_iu_vector_sync_enabled']) f$$,
   $$VALUES ('iu_core_reader', 'fn_iu_conformance'), ('iu_core_reader', 'fn_iu_gate_verify_closed'),
            ('iu_core_reader', 'fn_iu_gate_snapshot'), ('iu_core_reader', 'fn_iu_gate_blocker'),
+           ('iu_core_reader', 'fn_iu_gate_ledger_verify'), ('iu_core_reader', 'fn_iu_gate_ledger_excerpt'),
            ('iu_core_writer', 'fn_dot_iu_command_log'), ('iu_core_operator', 'fn_dot_iu_command_log'),
            ('iu_core_operator', 'fn_iu_gate_open'), ('iu_core_operator', 'fn_iu_gate_close'), ('iu_core_operator', 'fn_iu_gate_watchdog'),
            ('iu_core_worker', 'fn_iu_gate_expiring'), ('iu_core_worker', 'fn_iu_gate_close_expired')$$,
@@ -43,7 +44,8 @@ SELECT is((SELECT string_agg(concat_ws(' ', r, c.relname), ', ') FROM pg_class c
   'nobody but the owner writes the tables');
 SELECT is((SELECT string_agg(c.relname, ', ') FROM pg_class c
             WHERE c.relname IN ('dot_config', 'iu_governed_object', 'v_iu_conformance', 'dot_iu_command_catalog', 'dot_iu_command_run',
-                                'v_dot_iu_command_registry', 'v_dot_iu_command_run_health', 'iu_gate_registry', 'iu_gate_transition', 'v_iu_gate')
+                                'v_dot_iu_command_registry', 'v_dot_iu_command_run_health', 'iu_gate_registry', 'iu_gate_transition', 'v_iu_gate',
+                                'v_iu_gate_holder')
               AND NOT has_table_privilege('iu_core_reader', c.oid, 'SELECT')), NULL, 'a reader reads them all');
 
 -- As the roles themselves, through views and functions.

@@ -1,7 +1,7 @@
 -- 003: what fn_iu_gate_open and its kin refuse, in which order, and what they
 -- do in the states that a gate can be in.
 \ir setup.psql
-SELECT plan(82);
+SELECT plan(84);
 
 CREATE FUNCTION pg_temp.refused_open(p_arguments text, p_errcode text, p_pattern text, p_description text) RETURNS SETOF text
   LANGUAGE sql AS $function$
@@ -66,6 +66,12 @@ SELECT is((pg_temp.state('iu_core.delivery_enabled') ->> 'expires_at')::timestam
 SELECT is(pg_temp.state('iu_core.delivery_enabled') ->> 'approval_id', '00000000-0000-0000-0000-00000000000a', 'and the approval');
 SELECT pg_temp.refused_open($$'iu_core.delivery_enabled', gen_random_uuid(), 'bob', 'second', 60$$, '55006', '^gate "iu_core.delivery_enabled" is open until 20.* UTC, held by alice$', 'open twice: refused, naming holder and end');
 SELECT pg_temp.refused_open($$'iu_core.delivery_enabled', '00000000-0000-0000-0000-00000000000a', 'alice', 'again', 60$$, '55006', 'held by alice', 'its holder needs another approval');
+CREATE ROLE iu_test_imposter IN ROLE iu_core_operator;
+SET LOCAL SESSION AUTHORIZATION iu_test_imposter;
+SELECT throws_ok($$SELECT fn_iu_gate_open('iu_core.delivery_enabled', gen_random_uuid(), 'alice', 'again', 60)$$, '55006', NULL, 'her name alone does not make a holder');
+SET LOCAL SESSION AUTHORIZATION DEFAULT;
+SELECT is((SELECT (holder, held_by, approval_id, reason, until - since, effective)::text FROM v_iu_gate_holder),
+  format('(alice,%s,00000000-0000-0000-0000-00000000000a,first,01:00:00,t)', session_user), 'one view says who holds what until when');
 SELECT fn_iu_gate_open('iu_core.delivery_enabled', '00000000-0000-0000-0000-00000000000b', 'alice', 'again', 1) AS renewed \gset
 SELECT is(:'renewed'::jsonb ->> 'status', 'renewed', 'and renews with it');
 SELECT is(:'renewed'::jsonb ->> 'previous', 'true', 'from true');

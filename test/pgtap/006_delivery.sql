@@ -32,8 +32,7 @@ SELECT is(pg_temp.code('r'), 'route_not_allowlisted', 'a list without a row is e
 INSERT INTO dot_config (key, value) VALUES ('iu_core.delivery_live_routes', 'r,far,flow,cms');
 SELECT is(pg_temp.code('flow'), 'target_kind_not_supported', 'the target kind');
 SELECT pg_temp.refuses($$SELECT fn_iu_route_deliver('flow', gen_random_uuid())$$, '0A000', 'workflow is not supported', 'deliver 4: the target kind');
-SELECT is(pg_temp.code('cms'), 'target_kind_not_supported', 'a kind that the sender does not carry yet, before its origin');
-SELECT pg_temp.refuses($$SELECT fn_iu_route_deliver('cms', gen_random_uuid())$$, '0A000', 'directus_flow is not supported', 'deliver 4: so it is refused');
+SELECT is(pg_temp.code('cms'), 'route_disabled', 'a flow of Directus is a kind that is sent');
 SELECT is(pg_temp.code('far'), 'origin_not_allowed', 'the origin');
 SELECT pg_temp.refuses($$SELECT fn_iu_route_deliver('far', gen_random_uuid())$$, '0A000', 'origin', 'deliver 4: the origin');
 SELECT is(pg_temp.code('r'), 'route_disabled', 'not enabled');
@@ -67,7 +66,6 @@ SELECT is((SELECT string_agg(code, ',') FROM (
 SELECT pg_temp.refuses(format('SELECT fn_iu_route_arm(%L, ''a'', ''r''%s)', c, m), e, p, n) FROM (VALUES
   ('nope', '', '42704', 'not registered', 'arm: a registered route'),
   ('flow', '', '0A000', 'kind workflow', 'arm: of a kind that is sent'),
-  ('cms', '', '0A000', 'kind directus_flow', 'arm: of a kind that is carried'),
   ('r', '', '55006', 'armed already', 'arm: once'),
   ('far', ', now() + interval ''1 h''', '23514', 'future', 'arm: not from the future'),
   ('far', ', NULL, NULL', '23514', 'positive', 'arm: with a maximum age'),

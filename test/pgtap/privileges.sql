@@ -64,7 +64,7 @@ CREATE VIEW pg_temp.unsafe_definers AS
   SELECT p.oid::regprocedure::text || CASE WHEN r.rolsuper THEN ' runs as superuser ' || r.rolname ELSE ' has no pinned search_path' END AS finding
     FROM pg_temp.ours o JOIN pg_proc p ON p.oid = o.objid JOIN pg_roles r ON r.oid = p.proowner
    WHERE o.classid = 'pg_proc'::regclass AND p.prosecdef
-     AND (r.rolsuper OR NOT EXISTS (SELECT FROM unnest(p.proconfig) c (setting) WHERE c.setting ~ '^search_path=pg_catalog, (public, )?pg_temp$'));
+     AND (r.rolsuper OR NOT EXISTS (SELECT FROM unnest(p.proconfig) c (setting) WHERE c.setting ~ '^search_path=pg_catalog, pg_temp$'));
 
 -- Everything is looked at ----------------------------------------------------
 

@@ -9,7 +9,7 @@ use PostgreSQL::Test::Utils;
 use Test::More;
 
 my $node = IuCore->new_node('migrate', wal_level => 'replica', 'iu_core.databases' => '');
-my $last = (sort map { m{(\d{3})_[^/]*$} ? $1 + 0 : () } glob '../sql/*.sql')[-1];
+my $last = (sort { $a <=> $b } map { m{(\d{3})_[^/]*$} ? $1 + 0 : () } glob '../sql/*.sql')[-1];
 $last or BAIL_OUT('no migrations in ../sql');
 
 sub sql { return $node->safe_psql('postgres', @_) }
@@ -217,6 +217,12 @@ is($node->safe_psql('copy', 'SELECT count(*) FROM iu_core.migrate()'), '0', 'the
 
 like(sql('SELECT * FROM iu_core.rollback(0, false, true)'), qr/rows lost/, 'with allow_data_loss all goes');
 same(inventory(), $empty, 'without a trace');
+
+# ---- in another encoding
+
+sql("CREATE DATABASE latin ENCODING 'LATIN1' LOCALE 'C' TEMPLATE template0");
+my (undef, undef, $latin) = $node->psql('latin', "\\set VERBOSITY verbose\nCREATE EXTENSION iu_core;\nSELECT iu_core.migrate();");
+like($latin, qr/0A000.*iu_core\.migrate\(\) needs a database with encoding UTF8.*has encoding LATIN1/s, 'a database whose encoding lacks letters of the scripts is refused');
 
 # ---- on a standby
 

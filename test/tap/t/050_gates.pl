@@ -190,6 +190,18 @@ $session->query_safe('BEGIN; ' . toggle($composer, 'true') . '; COMMIT');
 is($session->query_safe(is_open($composer)), 'f', 'a toggle committed without its second half reads closed, to its own session too');
 ok(IuCore->wait_for_ledger($node, $composer, 'open watchdog_close watchdog_close'), 'and the watchdog corrects it');
 
+$session->query_safe(<<"SQL");
+DO \$\$
+BEGIN
+  UPDATE dot_config SET value = 'true' WHERE key = '$runtime';
+  PERFORM set_config('test.before', iu_core.gate_is_open('$runtime')::text, false);
+  COMMIT;
+  PERFORM set_config('test.after', iu_core.gate_is_open('$runtime')::text, false);
+END \$\$
+SQL
+is($session->query_safe("SELECT current_setting('test.before'), current_setting('test.after')"), 'true|false', 'nor is one open after a COMMIT within a block');
+ok(IuCore->wait_for_ledger($node, $runtime, 'watchdog_close watchdog_close'), 'which is corrected too');
+
 # What other sessions commit ----------------------------------------------
 
 $session->query_safe("SELECT bool_or(iu_core.gate_is_open('$delivery')) FROM generate_series(1, 1000)");
@@ -234,6 +246,24 @@ foreach my $level ('READ COMMITTED', 'REPEATABLE READ')
 	is($session->query_safe('SELECT pg_advisory_unlock_all()') =~ s/\s+//gr, 'false', "one long function under $level sees another session's close");
 	IuCore->open_gate($node, $delivery, 3600);
 }
+# A change elsewhere may arrive between any two steps of a check.
+$session->query_until(qr/started/, "\\echo started\nDO \$\$ DECLARE v_end timestamptz := clock_timestamp() + interval '2 s';"
+	  . " BEGIN WHILE clock_timestamp() < v_end LOOP UPDATE dot_config SET value = 'false' WHERE key = '$runtime'; COMMIT; END LOOP; END \$\$;\n");
+is($node->safe_psql('postgres', <<"SQL"), 'only open', 'a gate that is open reads open however often another is written');
+DO \$\$
+DECLARE
+  v_end  timestamptz := clock_timestamp() + interval '1500 ms';
+  v_seen text := 'only open';
+BEGIN
+  WHILE clock_timestamp() < v_end LOOP
+    IF NOT iu_core.gate_is_open('$delivery') THEN v_seen := 'closed'; END IF;
+    COMMIT;
+  END LOOP;
+  PERFORM set_config('test.seen', v_seen, false);
+END \$\$;
+SELECT current_setting('test.seen');
+SQL
+$session->query_safe('SELECT 1');
 value("SELECT fn_iu_gate_close('$delivery', 'operator', 'done')");
 
 # Many at once ---------------------------------------------------------------

@@ -24,7 +24,7 @@ my (@committed, @short_ledger);
 sub value { return $node->safe_psql('postgres', $_[0]) }
 
 # Opens and closes a gate until the server dies, and prints what was committed.
-my $work = $node->basedir . '/work.sql';
+my $work = $node->basedir . '/writer.sql';
 append_to_file($work, <<"SQL" x 20000);
 SELECT fn_iu_gate_open('$busy', gen_random_uuid(), 'writer', NULL, 600) ->> 'transition_id';
 SELECT fn_iu_gate_close('$busy', 'writer', NULL) ->> 'transition_id';

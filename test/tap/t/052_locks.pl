@@ -25,7 +25,7 @@ sub value { return $node->safe_psql('postgres', $_[0]) }
 sub trouble
 {
 	my ($pattern) = @_;
-	my $status = "SELECT last_error FROM iu_core.worker_status WHERE role = 'watchdog' AND state = 'failing'";
+	my $status = "SELECT last_error FROM iu_core.worker_status WHERE role = 'watchdog' AND state IN ('failing', 'overdue')";
 	$node->poll_query_until('postgres', "SELECT EXISTS ($status AND last_error ~ '$pattern')");
 	return value($status);
 }
@@ -82,6 +82,15 @@ $session->query_safe("BEGIN; UPDATE dot_config SET description = description WHE
 IuCore->wait_for_expiry($node, $locked);
 $session->query_safe("COMMIT PREPARED 'change window 8'");
 recovers('a prepared transaction that is committed');
+
+# A minute later it would look without being woken.
+$session->query_safe("BEGIN; SELECT fn_iu_gate_open('$locked', gen_random_uuid(), 'x', NULL, 1); PREPARE TRANSACTION 'change window 9'");
+{
+	local $PostgreSQL::Test::Utils::timeout_default = 30;
+	push @locked_ledger, 'open', 'watchdog_close';
+	$session->query_safe("COMMIT PREPARED 'change window 9'");
+	ok(IuCore->wait_for_ledger($node, $locked, "@locked_ledger"), 'the commit of a prepared opening wakes the watchdog');
+}
 
 # An opening of the locked gate waits for the row, and another gate's does not.
 open_locked();

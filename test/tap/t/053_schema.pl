@@ -83,5 +83,27 @@ same(dump_schema(), $schema{$last}, 'back and forth in one transaction: the last
 run('rollback(0, true)');
 same(dump_schema(), $schema{$last}, 'a dry run of rollback(0) changes nothing');
 
+# A watchdog lives through all of it, and so does a session that has read gates.
+my $gate = 'iu_core.composer_enabled';
+$node->append_conf('postgresql.conf', "iu_core.databases = 'postgres'\n");
+$node->reload;
+my $watchdog = IuCore->wait_for_worker($node, 'watchdog');
+IuCore->open_gate($node, $gate, 1);
+ok(IuCore->wait_for_ledger($node, $gate, 'open watchdog_close'), 'a watchdog closes a gate');
+my $session = $node->background_psql('postgres');
+is($session->query_safe("SELECT iu_core.gate_is_open('$gate')"), 'f', 'a session reads it closed');
+run('rollback(0, false, true)');
+is($session->query_safe("SELECT iu_core.gate_is_open('$gate')"), 'f', 'without any table as well');
+same(dump_schema(), $schema{0}, 'after a rollback of a database in use the schema is that of before');
+my $state = "SELECT pid || ' ' || state || coalesce(last_error, '') FROM iu_core.worker_status WHERE role = 'watchdog'";
+ok($node->poll_query_until('postgres', $state, "$watchdog nothing migrated"), 'it sees that nothing is migrated');
+run('migrate()');
+ok($node->poll_query_until('postgres', $state, "$watchdog running"), 'and that all is, again');
+IuCore->open_gate($node, $gate, 3600);
+is($session->query_safe("SELECT iu_core.gate_is_open('$gate')"), 't', 'that session sees an open in the new tables');
+IuCore->open_gate($node, $gate, 1);
+ok(IuCore->wait_for_ledger($node, $gate, 'open open watchdog_close'), 'and the watchdog closes it');
+$session->quit;
+
 $node->stop;
 done_testing();

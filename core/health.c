@@ -1,0 +1,261 @@
+/*-------------------------------------------------------------------------
+ *
+ * health.c
+ *	  iu_core.health(), for monitoring, and what makes a watchdog overdue.
+ *
+ * A process that is stopped or stuck cannot say so. So the reader judges by
+ * what it finds in shared memory: what the watchdog meant to do by when, and
+ * which call it has not answered. Nothing is asked of a table, no lock of the
+ * database is waited for.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "access/xlog.h"
+#include "commands/dbcommands.h"
+#include "core/compat.h"
+#include "core/health.h"
+#include "fmgr.h"
+#include "funcapi.h"
+#include "lib/stringinfo.h"
+#include "miscadmin.h"
+#include "utils/builtins.h"
+#include "utils/timestamp.h"
+
+PG_FUNCTION_INFO_V1(iu_health);
+
+#define CLOSE_GRACE_MS 1000		/* a close takes milliseconds; then it is late */
+#define ANSWER_GRACE_MS 2000	/* to look around when woken, and to finish a pass */
+#define FAILING_GRACE_MS 5000	/* what fails for longer does not mend itself */
+#define START_GRACE_MS 10000
+#define LAUNCHER_GRACE_MS 30000
+#define SENDER_TICK_MS 120000	/* a sender looks around every minute at least */
+
+/* As monitoring plugins exit. */
+typedef enum Severity
+{
+	SEVERITY_OK,
+	SEVERITY_WARNING,
+	SEVERITY_CRITICAL,
+	SEVERITY_UNKNOWN
+} Severity;
+
+static const char *const severity_names[] = {"OK", "WARNING", "CRITICAL", "UNKNOWN"};
+
+typedef struct Findings
+{
+	TimestampTz now;
+	const char *database;		/* the session's */
+	Severity	severity;
+	StringInfoData message;
+	int			processes;
+	bool		any;			/* some worker is known */
+	bool		served;			/* this database has a watchdog, running or not */
+} Findings;
+
+static bool
+is_past(TimestampTz when, TimestampTz now, int grace_ms)
+{
+	return when != 0 && now > TimestampTzPlusMilliseconds(when, grace_ms);
+}
+
+TimestampTz
+iu_overdue_since(const IuWorkerSlot *slot, TimestampTz now, char **why)
+{
+	TimestampTz since;
+
+	if (slot->role != IU_WATCHDOG || slot->pid == 0)
+		return 0;
+	if (is_past(slot->due_at, now, CLOSE_GRACE_MS))
+	{
+		*why = psprintf("a gate was to be closed by %s, and is not", timestamptz_to_str(slot->due_at));
+		return slot->due_at;
+	}
+	if (is_past(slot->woken_at, now, ANSWER_GRACE_MS))
+		since = slot->woken_at;
+	else if (is_past(slot->busy_since, now, ANSWER_GRACE_MS))
+		since = slot->busy_since;
+	else if (slot->busy_since == 0 && is_past(slot->next_wakeup, now, ANSWER_GRACE_MS))
+		since = slot->next_wakeup;
+	else
+		return 0;
+	*why = psprintf("its process %d has not answered since %s: it is stopped, or stuck",
+					(int) slot->pid, timestamptz_to_str(since));
+	return since;
+}
+
+/* ---- iu_core.health() ---- */
+
+static void
+add_finding(Findings *findings, Severity severity, const char *format,...) pg_attribute_printf(3, 4);
+
+/* The worst comes first. */
+static void
+add_finding(Findings *findings, Severity severity, const char *format,...)
+{
+	StringInfoData text;
+	va_list		arguments;
+	int			needed;
+
+	initStringInfo(&text);
+	for (;;)
+	{
+		va_start(arguments, format);
+		needed = appendStringInfoVA(&text, format, arguments);
+		va_end(arguments);
+		if (needed == 0)
+			break;
+		enlargeStringInfo(&text, needed);
+	}
+	if (findings->message.len == 0)
+		appendStringInfoString(&findings->message, text.data);
+	else if (severity > findings->severity)
+	{
+		appendStringInfo(&text, "; %s", findings->message.data);
+		findings->message = text;
+	}
+	else
+		appendStringInfo(&findings->message, "; %s", text.data);
+	findings->severity = Max(findings->severity, severity);
+}
+
+static char *
+name_slot(const IuWorkerSlot *slot)
+{
+	if (slot->role == IU_LAUNCHER)
+		return "launcher";
+	if (slot->role == IU_WATCHDOG)
+		return psprintf("watchdog of database \"%s\"", iu_readable(NameStr(slot->database)));
+	return psprintf("sender %d of database \"%s\"", slot->number, iu_readable(NameStr(slot->database)));
+}
+
+static Severity
+judge_watchdog(const IuWorkerSlot *slot, TimestampTz now)
+{
+	switch (slot->state)
+	{
+		case IU_RUNNING:
+			return SEVERITY_OK;
+		case IU_FAILING:
+			return is_past(slot->since, now, FAILING_GRACE_MS) ? SEVERITY_CRITICAL : SEVERITY_WARNING;
+		case IU_STARTING:
+			return is_past(slot->since, now, START_GRACE_MS) ? SEVERITY_CRITICAL : SEVERITY_WARNING;
+		case IU_EXTENSION_ABSENT:
+		case IU_NOTHING_MIGRATED:
+			return SEVERITY_WARNING;
+		default:
+			return SEVERITY_CRITICAL;
+	}
+}
+
+/* What keeps all processes of a database from running is told of its watchdog. */
+static Severity
+judge_sender(const IuWorkerSlot *slot, TimestampTz now)
+{
+	switch (slot->state)
+	{
+		case IU_RUNNING:
+			return is_past(slot->last_tick, now, SENDER_TICK_MS) ? SEVERITY_WARNING : SEVERITY_OK;
+		case IU_STARTING:
+			return is_past(slot->since, now, START_GRACE_MS) ? SEVERITY_WARNING : SEVERITY_OK;
+		case IU_FAILING:
+		case IU_STOPPED:
+			return SEVERITY_WARNING;
+		default:
+			return SEVERITY_OK;
+	}
+}
+
+static Severity
+judge_launcher(const IuWorkerSlot *slot, TimestampTz now)
+{
+	if (slot->pid == 0)
+		return SEVERITY_CRITICAL;
+	if (slot->state != IU_RUNNING || is_past(slot->next_wakeup, now, LAUNCHER_GRACE_MS))
+		return SEVERITY_WARNING;
+	return SEVERITY_OK;
+}
+
+static void
+judge_slot(Findings *findings, const IuWorkerSlot *slot)
+{
+	char	   *why = NULL;
+	TimestampTz overdue = iu_overdue_since(slot, findings->now, &why);
+	Severity	severity;
+
+	findings->any = true;
+	findings->processes += slot->pid != 0 ? 1 : 0;
+	if (slot->role == IU_WATCHDOG && strcmp(NameStr(slot->database), findings->database) == 0)
+		findings->served = true;
+	if (slot->last_error[0] != '\0')
+		why = iu_readable(slot->last_error);
+	if (overdue != 0)
+	{
+		add_finding(findings, SEVERITY_CRITICAL, "%s: overdue since %s (%s)",
+					name_slot(slot), timestamptz_to_str(overdue), why);
+		return;
+	}
+	if (slot->role == IU_WATCHDOG)
+		severity = judge_watchdog(slot, findings->now);
+	else if (slot->role == IU_SENDER)
+		severity = judge_sender(slot, findings->now);
+	else
+		severity = judge_launcher(slot, findings->now);
+	if (severity == SEVERITY_OK)
+		return;
+	if (slot->state == IU_RUNNING)
+		add_finding(findings, severity, "%s: has not looked around since %s", name_slot(slot),
+					timestamptz_to_str(slot->last_tick));
+	else
+		add_finding(findings, severity, why == NULL ? "%s: %s" : "%s: %s (%s)", name_slot(slot),
+					iu_worker_state_names[slot->state], why);
+}
+
+static void
+judge_all(Findings *findings)
+{
+	int			i;
+
+	for (i = 0; i < IU_MAX_WORKERS; i++)
+	{
+		IuWorkerSlot slot;
+
+		if (iu_slot_read(i, &slot))
+			judge_slot(findings, &slot);
+	}
+	if (!findings->any)
+		add_finding(findings, SEVERITY_UNKNOWN, "the launcher has not started yet");
+	else if (!findings->served)
+		add_finding(findings, SEVERITY_CRITICAL,
+					"no watchdog serves database \"%s\": name it in iu_core.databases", findings->database);
+	if (findings->severity == SEVERITY_OK)
+		appendStringInfo(&findings->message, "%d processes do their work", findings->processes);
+}
+
+Datum
+iu_health(PG_FUNCTION_ARGS)
+{
+	Findings	findings = {0};
+	TupleDesc	desc;
+	Datum		values[3];
+	bool		nulls[3] = {false};
+
+	if (get_call_result_type(fcinfo, NULL, &desc) != TYPEFUNC_COMPOSITE)
+		elog(ERROR, "return type must be a row type");
+	findings.now = GetCurrentTimestamp();
+	findings.database = get_database_name(MyDatabaseId);
+	initStringInfo(&findings.message);
+	if (iu_shared == NULL)
+		add_finding(&findings, SEVERITY_CRITICAL,
+					"iu_core is not in shared_preload_libraries: no worker runs and every gate reads closed");
+	else if (RecoveryInProgress())
+		appendStringInfoString(&findings.message, "this server is a standby: the workers start when it is promoted");
+	else
+		judge_all(&findings);
+
+	values[0] = Int32GetDatum(findings.severity);
+	values[1] = CStringGetTextDatum(severity_names[findings.severity]);
+	values[2] = CStringGetTextDatum(findings.message.data);
+	PG_RETURN_DATUM(HeapTupleGetDatum(heap_form_tuple(BlessTupleDesc(desc), values, nulls)));
+}

@@ -1,0 +1,91 @@
+# What somebody else may put in the way: a schema, a function, an index of the
+# names that the library looks for. None of it is taken for the real thing.
+use strict;
+use warnings;
+
+use FindBin;
+use lib "$FindBin::RealBin/../lib";
+use IuCore;
+use PostgreSQL::Test::Utils;
+use Test::More;
+
+my $gate = 'iu_core.delivery_enabled';
+my $node = IuCore->new_node('strangers', 'iu_core.databases' => 'postgres');
+
+sub sql { return $node->safe_psql($_[1] // 'postgres', $_[0]) }
+
+sub error_of
+{
+	my ($statement, $database) = @_;
+	my ($stdout, $stderr);
+	$node->psql($database // 'postgres', $statement, stdout => \$stdout, stderr => \$stderr, extra_params => [ '-v', 'VERBOSITY=verbose' ]);
+	return $stderr;
+}
+
+sub watchdog_says
+{
+	my ($pattern) = @_;
+	return $node->poll_query_until('postgres',
+		"SELECT EXISTS (SELECT FROM iu_core.worker_status WHERE role = 'watchdog' AND last_error ~ '$pattern')");
+}
+
+sql('CREATE ROLE mallory LOGIN');
+
+# ---- a schema that was there before the extension
+
+sql('CREATE DATABASE other');
+sql('CREATE SCHEMA iu_core AUTHORIZATION mallory', 'other');
+like(error_of('CREATE EXTENSION iu_core', 'other'), qr/42501: schema "iu_core" is there already and "mallory" may create in it/, 'a stranger\'s schema is not adopted');
+sql('DROP SCHEMA iu_core; CREATE SCHEMA iu_core; GRANT CREATE ON SCHEMA iu_core TO PUBLIC', 'other');
+like(error_of('CREATE EXTENSION iu_core', 'other'), qr/42501: schema "iu_core" is there already and "public" may create in it/, 'nor one in which everybody may create');
+sql('REVOKE CREATE ON SCHEMA iu_core FROM PUBLIC; CREATE EXTENSION iu_core', 'other');
+is(sql('SELECT iu_core.version() IS NOT NULL', 'other'), 't', 'a superuser\'s own is');
+
+# ---- functions of the names that the workers call
+
+sql('CREATE EXTENSION iu_core; GRANT CREATE ON SCHEMA public TO mallory');
+sql(<<'SQL');
+SET ROLE mallory;
+CREATE TABLE public.seen (who name);
+GRANT INSERT ON public.seen TO PUBLIC;
+CREATE FUNCTION public.fn_iu_gate_expiring() RETURNS TABLE (gate_key text, due_at timestamptz)
+  LANGUAGE sql AS $$INSERT INTO public.seen VALUES (current_user); SELECT NULL::text, NULL::timestamptz WHERE false$$;
+CREATE FUNCTION public.fn_iu_gate_close_expired(text, text, OUT status text, OUT detail text) LANGUAGE sql AS $$SELECT 'closed', NULL$$;
+RESET ROLE;
+SELECT iu_core.wake();
+SQL
+ok(watchdog_says('fn_iu_gate_(expiring|close_expired).. belongs to "mallory" and is not called'), 'the watchdog says whose function it does not call');
+is(sql('SELECT count(*) FROM seen'), '0', 'and has not called it');
+like(error_of('SELECT * FROM iu_core.migrate()'), qr/42710: function "public\.fn_iu_gate_.*exists and was not made by this migration/, 'nor do the migrations take its place');
+sql('DROP FUNCTION public.fn_iu_gate_expiring(); DROP FUNCTION public.fn_iu_gate_close_expired(text, text); DROP TABLE seen; REVOKE CREATE ON SCHEMA public FROM mallory');
+sql('SELECT count(*) FROM iu_core.migrate()');
+IuCore->wait_for_worker($node, 'watchdog');
+
+# ---- a schema public that is closed to PUBLIC
+
+sql('REVOKE ALL ON SCHEMA public FROM PUBLIC');
+IuCore->open_gate($node, $gate, 1);
+ok(IuCore->wait_for_ledger($node, $gate, 'open watchdog_close'), 'with public closed to PUBLIC the watchdog still closes');
+is(sql("SET ROLE iu_core_operator; SELECT fn_iu_gate_verify_closed() ->> 'all_safe'"), 'true', 'and the roles still ask');
+
+# ---- an index of the right name that leads elsewhere
+
+# Opened for long, closed, and set to true again where no watchdog corrects it.
+my $closed = 'iu_core.composer_enabled';
+IuCore->reload($node, 'iu_core.databases' => '');
+$node->poll_query_until('postgres', "SELECT NOT EXISTS (SELECT FROM iu_core.worker_status WHERE role = 'watchdog')") or die 'the watchdog stays';
+IuCore->open_gate($node, $_, 3600) foreach $gate, $closed;
+sql("SELECT fn_iu_gate_close('$closed', 'operator', 'test'); UPDATE dot_config SET value = 'true' WHERE key = '$closed'");
+sub gates { return join ', ', map { IuCore->gate($node, $_) } $gate, $closed }
+is(gates(), 'true open, true closed', 'one gate is open, one was closed');
+sql('ALTER INDEX ix_iu_gate_transition_last RENAME TO aside; CREATE INDEX ix_iu_gate_transition_last ON iu_gate_transition (gate_key, transition_seq)');
+is(gates(), 'true closed, true closed', 'an index that begins with the oldest change: closed');
+sql("ALTER INDEX ix_iu_gate_transition_last RENAME TO wrong; CREATE INDEX ix_iu_gate_transition_last ON iu_gate_transition (gate_key, transition_seq DESC) WHERE action = 'open'");
+is(gates(), 'true closed, true closed', 'one that leaves out the closes: closed');
+sql('ALTER INDEX ix_iu_gate_transition_last RENAME TO wrong_as_well');
+is(gates(), 'true closed, true closed', 'none: closed');
+sql('ALTER INDEX aside RENAME TO ix_iu_gate_transition_last');
+is(gates(), 'true open, true closed', 'the right one: open again');
+
+$node->stop;
+done_testing();
