@@ -319,7 +319,7 @@ COMMENT ON FUNCTION public.fn_iu_delivery_refusal(text) IS
 -- A lease that nears its end may be another sender's before an answer comes.
 CREATE FUNCTION public.fn_iu_delivery_check(p_lease_id bigint, p_lease_generation integer) RETURNS text
   LANGUAGE plpgsql VOLATILE SECURITY DEFINER
-  SET search_path = pg_catalog, public, pg_temp
+  SET search_path = pg_catalog, pg_temp
 AS $function$
 DECLARE
   v_route text;

@@ -107,7 +107,7 @@ COMMENT ON FUNCTION public.fn_iu_route_owed(text, timestamptz, pg_snapshot) IS
 
 CREATE FUNCTION public.fn_iu_route_restep(p_route_code text, p_seen pg_snapshot) RETURNS void
   LANGUAGE plpgsql VOLATILE
-  SET search_path = pg_catalog, public, pg_temp
+  SET search_path = pg_catalog, pg_temp
 AS $function$
 DECLARE
   v_step bigint := (SELECT coalesce(max(step), 0) FROM public.iu_route_step WHERE route_code = p_route_code);
