@@ -20,7 +20,7 @@
 #include "commands/dbcommands.h"
 #include "commands/defrem.h"
 #include "core/compat.h"
-#include "core/status.h"
+#include "core/slots.h"
 #include "core/wake.h"
 #include "miscadmin.h"
 #include "pgstat.h"
@@ -46,7 +46,7 @@ at_transaction_end(XactEvent event, void *arg)
 		return;
 	iu_slots_hold(held_database, 0, NULL);
 	held_database[0] = '\0';
-	iu_wake_now(IU_WAKE(IU_LAUNCHER), InvalidOid);
+	iu_slots_wake(IU_WAKE(IU_LAUNCHER), InvalidOid);
 }
 
 static bool

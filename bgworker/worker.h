@@ -9,7 +9,7 @@
 #ifndef IU_WORKER_H
 #define IU_WORKER_H
 
-#include "core/status.h"
+#include "core/slots.h"
 #include "executor/spi.h"
 
 /* The slot of this process; set by iu_worker_attach. */

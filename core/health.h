@@ -8,7 +8,7 @@
 #ifndef IU_HEALTH_H
 #define IU_HEALTH_H
 
-#include "core/status.h"
+#include "core/slots.h"
 
 /*
  * Since when a watchdog that has a process is overdue, as its slot shows it at

@@ -36,31 +36,6 @@ static ProcessUtility_hook_type previous_utility_hook = NULL;
 static int	roles_at_commit = 0;
 static int	roles_committed = 0;	/* to be woken at the end of this commit */
 
-/* Must not fail: the transaction is committed already. */
-void
-iu_wake_now(int roles, Oid database)
-{
-	int			i;
-
-	if (iu_shared == NULL)
-		return;
-
-	LWLockAcquire(iu_shared->lock, LW_SHARED);
-	for (i = 0; i < IU_MAX_WORKERS; i++)
-	{
-		IuWorkerSlot *slot = &iu_shared->workers[i];
-
-		if (!slot->in_use || slot->pid == 0 || (roles & IU_WAKE(slot->role)) == 0)
-			continue;
-		if (OidIsValid(database) && slot->role != IU_LAUNCHER &&
-			slot->database_oid != database)
-			continue;
-		iu_slot_woken(i);
-		SetLatch(slot->latch);
-	}
-	LWLockRelease(iu_shared->lock);
-}
-
 static void
 at_transaction_end(XactEvent event, void *arg)
 {
@@ -88,7 +63,7 @@ at_resource_release(ResourceReleasePhase phase, bool is_commit, bool is_top_leve
 	if (roles == 0 || phase != RESOURCE_RELEASE_AFTER_LOCKS || !is_commit || !is_top_level)
 		return;
 	roles_committed = 0;
-	iu_wake_now(roles, MyDatabaseId);
+	iu_slots_wake(roles, MyDatabaseId);
 }
 
 static int

@@ -14,7 +14,7 @@
 #include "core/gate.h"
 #include "core/removal.h"
 #include "core/settings.h"
-#include "core/status.h"
+#include "core/slots.h"
 #include "core/wake.h"
 #include "fmgr.h"
 #include "http/egress.h"
@@ -45,7 +45,7 @@ _PG_init(void)
 	 */
 	if (!process_shared_preload_libraries_in_progress)
 		return;
-	iu_status_init();
+	iu_slots_init();
 	iu_launcher_register();
 	iu_release_init();
 	iu_removal_init();

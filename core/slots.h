@@ -1,6 +1,6 @@
 /*-------------------------------------------------------------------------
  *
- * status.h
+ * slots.h
  *	  Shared memory of iu_core: one slot per worker process, with what it is
  *	  doing and where its latch is. Views read it, wake.c rings through it.
  *
@@ -27,7 +27,7 @@ typedef enum IuWorkerRole
 
 #define IU_WORKER_ROLES (IU_SENDER + 1)
 
-/* Keep iu_worker_state_names in status.c in the same order. */
+/* Keep iu_worker_state_names in slots.c in the same order. */
 typedef enum IuWorkerState
 {
 	IU_STARTING,				/* registered, not yet in its loop */
@@ -84,7 +84,7 @@ extern const char *const iu_worker_state_names[];
 extern IuShared *iu_shared;
 
 /* From _PG_init, while shared_preload_libraries is processed. */
-extern void iu_status_init(void);
+extern void iu_slots_init(void);
 
 /*
  * The launcher's side. A slot is looked up by role, database and number, or
@@ -126,8 +126,11 @@ extern void iu_slot_state(int slot, IuWorkerState state, const char *error);
 /* A copy taken under the lock, for decisions that need no lock. */
 extern bool iu_slot_read(int slot, IuWorkerSlot *copy);
 
-/* Notes, under the lock at least shared, that the process was woken. */
-extern void iu_slot_woken(int slot);
+#define IU_WAKE(role) (1 << (role))
+#define IU_WAKE_ALL (IU_WAKE(IU_LAUNCHER) | IU_WAKE(IU_WATCHDOG) | IU_WAKE(IU_SENDER))
+
+/* Sets the latches of these roles, of one database or (InvalidOid) of all. Raises nothing. */
+extern void iu_slots_wake(int roles, Oid database);
 
 /* Text of a slot, palloc'd, with what this database cannot hold replaced by "?". */
 extern char *iu_readable(const char *string);

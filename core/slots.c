@@ -1,0 +1,364 @@
+/*-------------------------------------------------------------------------
+ *
+ * slots.c
+ *	  The worker slots in shared memory.
+ *
+ * A slot outlives its process: what the last process said, and why it ended,
+ * stays readable until the launcher gives the slot up.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include <signal.h>
+
+#include "core/compat.h"
+#include "core/slots.h"
+#include "mb/pg_wchar.h"
+#include "miscadmin.h"
+#include "storage/ipc.h"
+#include "storage/shmem.h"
+#include "utils/builtins.h"
+#include "utils/timestamp.h"
+
+IuShared   *iu_shared = NULL;
+
+const char *const iu_worker_role_names[IU_WORKER_ROLES] = {"launcher", "watchdog", "sender"};
+
+const char *const iu_counter_names[IU_WORKER_ROLES][IU_COUNTERS + 1] = {
+	{"passes", "started", NULL},
+	{"passes", "closed", "blocked", "errors", "renewed", NULL},
+	{"passes", "claimed", "sent", "failed", "errors", NULL},
+};
+
+const char *const iu_worker_state_names[] = {
+	"starting",
+	"running",
+	"failing",
+	"stopped",
+	"role missing",
+	"role is superuser",
+	"role cannot log in",
+	"database missing",
+	"extension absent",
+	"nothing migrated",
+};
+
+static shmem_request_hook_type previous_request_hook = NULL;
+static shmem_startup_hook_type previous_startup_hook = NULL;
+
+static void
+request_shared_memory(void)
+{
+	if (previous_request_hook)
+		previous_request_hook();
+	RequestAddinShmemSpace(MAXALIGN(sizeof(IuShared)));
+	RequestNamedLWLockTranche("iu_core", 1);
+}
+
+static void
+start_shared_memory(void)
+{
+	bool		found;
+
+	if (previous_startup_hook)
+		previous_startup_hook();
+
+	LWLockAcquire(AddinShmemInitLock, LW_EXCLUSIVE);
+	iu_shared = ShmemInitStruct("iu_core", sizeof(IuShared), &found);
+	if (!found)
+	{
+		int			i;
+
+		memset(iu_shared, 0, sizeof(IuShared));
+		for (i = 0; i < IU_MAX_WORKERS; i++)
+			pg_atomic_init_u64(&iu_shared->woken_at[i], 0);
+		iu_shared->lock = &GetNamedLWLockTranche("iu_core")->lock;
+	}
+	LWLockRelease(AddinShmemInitLock);
+}
+
+void
+iu_slots_init(void)
+{
+	previous_request_hook = shmem_request_hook;
+	shmem_request_hook = request_shared_memory;
+	previous_startup_hook = shmem_startup_hook;
+	shmem_startup_hook = start_shared_memory;
+}
+
+int
+iu_slot_obtain(IuWorkerRole role, const char *database, int number)
+{
+	int			unused = -1;
+	int			i;
+	IuWorkerSlot *slot;
+
+	LWLockAcquire(iu_shared->lock, LW_EXCLUSIVE);
+	for (i = 0; i < IU_MAX_WORKERS; i++)
+	{
+		slot = &iu_shared->workers[i];
+		if (!slot->in_use)
+		{
+			if (unused < 0)
+				unused = i;
+			continue;
+		}
+		if (slot->role == role && slot->number == number &&
+			strcmp(NameStr(slot->database), database) == 0)
+		{
+			LWLockRelease(iu_shared->lock);
+			return i;
+		}
+	}
+	if (unused >= 0)
+	{
+		uint64		generation;
+
+		slot = &iu_shared->workers[unused];
+		generation = slot->generation + 1;
+		memset(slot, 0, sizeof(IuWorkerSlot));
+		slot->in_use = true;
+		slot->generation = generation;
+		slot->role = role;
+		slot->number = number;
+		namestrcpy(&slot->database, database);
+		slot->state = IU_STARTING;
+		slot->since = GetCurrentTimestamp();
+	}
+	LWLockRelease(iu_shared->lock);
+	return unused;
+}
+
+void
+iu_slot_release(int slot)
+{
+	LWLockAcquire(iu_shared->lock, LW_EXCLUSIVE);
+	iu_shared->workers[slot].in_use = false;
+	LWLockRelease(iu_shared->lock);
+}
+
+uint64
+iu_slot_begin(int slot, Oid database, Oid worker_role)
+{
+	IuWorkerSlot *worker = &iu_shared->workers[slot];
+	TimestampTz now = GetCurrentTimestamp();
+	uint64		generation = 0;
+
+	LWLockAcquire(iu_shared->lock, LW_EXCLUSIVE);
+	if (worker->pid == 0 && worker->held_until <= now)
+	{
+		generation = ++worker->generation;
+		worker->database_oid = database;
+		worker->worker_role = worker_role;
+		worker->state = IU_STARTING;
+		worker->since = now;
+		worker->due_at = worker->busy_since = 0;
+		pg_atomic_write_u64(&iu_shared->woken_at[slot], 0);
+	}
+	LWLockRelease(iu_shared->lock);
+	return generation;
+}
+
+/*
+ * Under the lock, so that the pid is no other process's: it is taken back
+ * before its process ends.
+ */
+static void
+retire_locked(IuWorkerSlot *worker)
+{
+	if (worker->pid != 0)
+		kill(worker->pid, SIGTERM);
+	else
+		worker->generation++;
+}
+
+void
+iu_slot_retire(int slot)
+{
+	LWLockAcquire(iu_shared->lock, LW_EXCLUSIVE);
+	retire_locked(&iu_shared->workers[slot]);
+	LWLockRelease(iu_shared->lock);
+}
+
+int
+iu_slots_hold(const char *database, TimestampTz until, pid_t *pids)
+{
+	int			present = 0;
+	bool		served = false;
+	int			i;
+
+	LWLockAcquire(iu_shared->lock, LW_EXCLUSIVE);
+	for (i = 0; i < IU_MAX_WORKERS; i++)
+	{
+		IuWorkerSlot *worker = &iu_shared->workers[i];
+
+		if (!worker->in_use || worker->role == IU_LAUNCHER ||
+			strcmp(NameStr(worker->database), database) != 0)
+			continue;
+		served = true;
+		worker->held_until = until;
+		if (until == 0)
+			continue;
+		if (worker->pid != 0)
+			pids[present++] = worker->pid;
+		retire_locked(worker);
+	}
+	LWLockRelease(iu_shared->lock);
+	return served ? present : -1;
+}
+
+/* The first call counts: later ones do not make it younger. */
+static void
+note_wake(int slot)
+{
+	uint64		none = 0;
+
+	pg_atomic_compare_exchange_u64(&iu_shared->woken_at[slot], &none, (uint64) GetCurrentTimestamp());
+}
+
+void
+iu_slots_wake(int roles, Oid database)
+{
+	int			i;
+
+	if (iu_shared == NULL)
+		return;
+
+	LWLockAcquire(iu_shared->lock, LW_SHARED);
+	for (i = 0; i < IU_MAX_WORKERS; i++)
+	{
+		IuWorkerSlot *slot = &iu_shared->workers[i];
+
+		if (!slot->in_use || slot->pid == 0 || (roles & IU_WAKE(slot->role)) == 0)
+			continue;
+		if (OidIsValid(database) && slot->role != IU_LAUNCHER &&
+			slot->database_oid != database)
+			continue;
+		note_wake(i);
+		SetLatch(slot->latch);
+	}
+	LWLockRelease(iu_shared->lock);
+}
+
+static void
+detach_slot(int code, Datum arg)
+{
+	IuWorkerSlot *slot = &iu_shared->workers[DatumGetInt32(arg)];
+
+	LWLockAcquire(iu_shared->lock, LW_EXCLUSIVE);
+	if (slot->in_use && slot->pid == MyProcPid)
+	{
+		slot->pid = 0;
+		slot->latch = NULL;
+		slot->next_wakeup = 0;
+		slot->state = IU_STOPPED;
+		slot->since = GetCurrentTimestamp();
+	}
+	LWLockRelease(iu_shared->lock);
+	iu_slots_wake(IU_WAKE(IU_LAUNCHER), InvalidOid);
+}
+
+bool
+iu_slot_attach(int slot, uint64 generation)
+{
+	IuWorkerSlot *worker = &iu_shared->workers[slot];
+	bool		mine;
+
+	LWLockAcquire(iu_shared->lock, LW_EXCLUSIVE);
+	mine = worker->in_use && worker->pid == 0 && worker->generation == generation;
+	if (mine)
+	{
+		worker->pid = MyProcPid;
+		worker->latch = MyLatch;
+	}
+	LWLockRelease(iu_shared->lock);
+	if (mine)
+		before_shmem_exit(detach_slot, Int32GetDatum(slot));
+	return mine;
+}
+
+void
+iu_slot_tick(int slot, TimestampTz next_wakeup)
+{
+	LWLockAcquire(iu_shared->lock, LW_EXCLUSIVE);
+	iu_shared->workers[slot].last_tick = GetCurrentTimestamp();
+	iu_shared->workers[slot].next_wakeup = next_wakeup;
+	iu_shared->workers[slot].busy_since = 0;
+	iu_shared->workers[slot].counters[0]++;
+	LWLockRelease(iu_shared->lock);
+}
+
+void
+iu_slot_begin_pass(int slot)
+{
+	LWLockAcquire(iu_shared->lock, LW_EXCLUSIVE);
+	iu_shared->workers[slot].busy_since = GetCurrentTimestamp();
+	pg_atomic_write_u64(&iu_shared->woken_at[slot], 0);
+	LWLockRelease(iu_shared->lock);
+}
+
+void
+iu_slot_due(int slot, TimestampTz due_at)
+{
+	LWLockAcquire(iu_shared->lock, LW_EXCLUSIVE);
+	iu_shared->workers[slot].due_at = due_at;
+	LWLockRelease(iu_shared->lock);
+}
+
+void
+iu_slot_count(int slot, int counter, int64 n)
+{
+	LWLockAcquire(iu_shared->lock, LW_EXCLUSIVE);
+	iu_shared->workers[slot].counters[counter] += n;
+	LWLockRelease(iu_shared->lock);
+}
+
+void
+iu_slot_state(int slot, IuWorkerState state, const char *error)
+{
+	IuWorkerSlot *worker = &iu_shared->workers[slot];
+
+	LWLockAcquire(iu_shared->lock, LW_EXCLUSIVE);
+	if (worker->state != state)
+	{
+		worker->state = state;
+		worker->since = GetCurrentTimestamp();
+	}
+	if (error != NULL)
+	{
+		size_t		length = strcspn(error, "\n");
+
+		length = pg_mbcliplen(error, length, IU_ERROR_LENGTH - 1);
+		memcpy(worker->last_error, error, length);
+		worker->last_error[length] = '\0';
+	}
+	LWLockRelease(iu_shared->lock);
+}
+
+bool
+iu_slot_read(int slot, IuWorkerSlot *copy)
+{
+	LWLockAcquire(iu_shared->lock, LW_SHARED);
+	*copy = iu_shared->workers[slot];
+	copy->woken_at = (TimestampTz) pg_atomic_read_u64(&iu_shared->woken_at[slot]);
+	LWLockRelease(iu_shared->lock);
+	return copy->in_use;
+}
+
+/*
+ * What another process wrote may be in another database's encoding, or, by the
+ * launcher, which knows none, have been cut within a character.
+ */
+char *
+iu_readable(const char *string)
+{
+	char	   *copy = pstrdup(string);
+	char	   *p;
+
+	if (!pg_verifymbstr(copy, strlen(copy), true))
+		for (p = copy; *p != '\0'; p++)
+			if (IS_HIGHBIT_SET(*p))
+				*p = '?';
+	return copy;
+}
