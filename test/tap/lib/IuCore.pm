@@ -33,13 +33,14 @@ sub new_node
 	return $node;
 }
 
-# Not started yet. $init goes to init(), e.g. { allows_streaming => 1 }.
+# Not started yet. $init goes to init(), e.g. { allows_streaming => 1 }. In UTF8,
+# whatever the locale of who runs the test.
 sub init_node
 {
 	my ($class, $name, $init, %settings) = @_;
 	my $node = PostgreSQL::Test::Cluster->new($name);
 
-	$node->init(%$init);
+	$node->init(extra => [ '--encoding=UTF8', '--locale=C' ], %$init);
 	$node->append_conf('postgresql.conf', settings_text(
 			shared_preload_libraries => 'iu_core',
 			'iu_core.databases'      => 'postgres',

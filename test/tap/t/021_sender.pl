@@ -15,7 +15,7 @@ use PostgreSQL::Test::Utils;
 use Test::More;
 
 my $receiver = IuReceiver->start;
-my $node = IuCore->init_node('sender', { extra => [ '--encoding', 'UTF8' ] },
+my $node = IuCore->init_node('sender', {},
 	'iu_core.allowed_origins' => $receiver->origin, 'iu_core.allowed_networks' => '127.0.0.0/8');
 $node->start;
 
