@@ -1,20 +1,6 @@
--- Undoes 014: no route calls a function any more. Refuses while one is live, and
--- where a registration or a row of the log would be lost.
+-- Undoes 014: no function is registered any more, so the routes to functions hold
+-- their events. Refuses where a registration or a row of the log would be lost.
 
-DO $guard$
-DECLARE
-  v_routes text;
-BEGIN
-  SELECT string_agg(r.route_code, ', ' ORDER BY r.route_code) INTO v_routes FROM public.iu_outbound_route r
-   WHERE r.target_kind = 'sql_function' AND r.enabled AND NOT r.dry_run;
-  IF v_routes IS NOT NULL THEN
-    RAISE object_in_use USING
-      MESSAGE = 'rollback refused: routes to functions are live',
-      DETAIL = format('Routes: %s.', v_routes),
-      HINT = 'Stop them with fn_iu_route_pause.';
-  END IF;
-END
-$guard$;
 SELECT iu_core.guard_rows('public.iu_tree_change_log');
 SELECT iu_core.guard_rows('public.iu_route_function',
   $$function_name <> 'fn_iu_structure_consumer' OR registered_by <> 'migration 014'$$);

@@ -45,7 +45,7 @@ CREATE FUNCTION public.fn_iu_route_function_digest(p_function_name text) RETURNS
   LANGUAGE sql STABLE
   SET search_path = pg_catalog, pg_temp
 RETURN (SELECT md5(pg_get_functiondef(p.oid) || pg_get_userbyid(p.proowner)) FROM pg_proc p
-         WHERE p.oid = to_regprocedure(format('public.%I(uuid, jsonb)', p_function_name)) AND p.prokind = 'f');
+         WHERE p.oid = to_regprocedure(format('public.%I(uuid, jsonb)', coalesce(p_function_name, ''))) AND p.prokind = 'f');
 COMMENT ON FUNCTION public.fn_iu_route_function_digest(text) IS
   'Digest of the definition and the owner of public.NAME(uuid, jsonb); NULL where there is none. Raises nothing. (design: Events and delivery)';
 
@@ -55,7 +55,7 @@ CREATE FUNCTION public.fn_iu_route_function_problem(p_function_name text) RETURN
   LANGUAGE sql STABLE
   SET search_path = pg_catalog, pg_temp
 RETURN (SELECT CASE
-    WHEN f.name IS NULL OR f.name !~ '^[a-z_][a-z0-9_]{0,62}$' THEN 'its name is not 1 to 63 small letters, digits and "_"'
+    WHEN f.name !~ '^[a-z_][a-z0-9_]{0,62}$' THEN 'its name is not 1 to 63 small letters, digits and "_"'
     WHEN p.oid IS NULL THEN format('there is no function public.%s(uuid, jsonb)', f.name)
     WHEN p.prokind <> 'f' OR p.proretset THEN 'it is not a function that returns one value'
     WHEN NOT p.prosecdef THEN 'it is not SECURITY DEFINER: it would run with the rights of iu_core_owner'
@@ -65,7 +65,7 @@ RETURN (SELECT CASE
     WHEN EXISTS (SELECT FROM aclexplode(coalesce(p.proacl, acldefault('f', p.proowner))) AS a WHERE a.grantee = 0)
       THEN 'PUBLIC may call it'
     WHEN NOT has_function_privilege('iu_core_owner', p.oid, 'EXECUTE') THEN 'iu_core_owner may not call it' END
-  FROM (SELECT p_function_name AS name) AS f
+  FROM (SELECT coalesce(p_function_name, '') AS name) AS f
   LEFT JOIN pg_proc p ON p.oid = to_regprocedure(format('public.%I(uuid, jsonb)', f.name))
   LEFT JOIN pg_roles r ON r.oid = p.proowner);
 COMMENT ON FUNCTION public.fn_iu_route_function_problem(text) IS
