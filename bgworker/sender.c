@@ -28,8 +28,8 @@
 #define LOCK_WAIT "1s"		/* answers come in meanwhile */
 #define FIRST_RETRY_MS 100
 #define LAST_RETRY_MS 5000
-#define CLAIM_MAX 64
-#define OPEN_MAX 1024			/* claimed and not recorded */
+#define CLAIM_MAX 512
+#define OPEN_MAX 2048			/* claimed and not recorded */
 #define RECORD_DELAY_MS 1000	/* what is done waits that long for the rest of its lease */
 #define EMPTY_CLAIM_MS 50		/* before a claim that is due, but was empty, is repeated */
 

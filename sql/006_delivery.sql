@@ -240,7 +240,7 @@ COMMENT ON FUNCTION public.fn_iu_snapshot_now() IS
 
 CREATE FUNCTION public.fn_iu_webhook_id(p_event_seq bigint, p_route_id bigint, p_replay_number integer, p_event_id uuid)
   RETURNS text LANGUAGE sql IMMUTABLE
-RETURN 'msg_' || p_event_seq || '_' || p_route_id || '_' || p_replay_number || '_' || right(p_event_id::text, 12);
+RETURN 'msg_' || p_event_seq::text || '_' || p_route_id::text || '_' || p_replay_number::text || '_' || right(p_event_id::text, 12);
 COMMENT ON FUNCTION public.fn_iu_webhook_id(bigint, bigint, integer, uuid) IS
   'The webhook-id of a delivery: event_seq, route id, replay number and the end of the event''s id. Sorts with the outbox, so that the index of attempts grows at its end. (design: Events and delivery)';
 
