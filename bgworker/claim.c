@@ -108,6 +108,7 @@ read_delivery(IuBatch *batch, uint64 row)
 	delivery->timeout_ms = integer_column(context, row, "timeout_ms");
 	delivery->retry_after = -1;
 	delivery->body = iu_worker_column(context, row, "body");
+	batch->bytes += delivery->body == NULL ? 0 : strlen(delivery->body);
 	read_secrets(delivery, row);
 
 	caller = MemoryContextSwitchTo(context);

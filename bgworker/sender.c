@@ -28,9 +28,12 @@
 #define LOCK_WAIT "1s"		/* answers come in meanwhile */
 #define FIRST_RETRY_MS 100
 #define LAST_RETRY_MS 5000
+#define IN_FLIGHT_MAX 256
 #define CLAIM_MAX 512
-#define OPEN_MAX 2048			/* claimed and not recorded */
+#define OPEN_MAX 8192			/* claimed and not recorded */
+#define OPEN_BYTES (32 * 1024 * 1024)	/* of bodies; the claim that reaches it is the last */
 #define RECORD_DELAY_MS 1000	/* what is done waits that long for the rest of its lease */
+#define IDLE_RECORD_DELAY_MS 10 /* where the route has nothing left to send */
 #define EMPTY_CLAIM_MS 50		/* before a claim that is due, but was empty, is repeated */
 
 enum
@@ -46,10 +49,8 @@ PGDLLEXPORT void iu_sender_main(Datum main_arg);
 
 static MemoryContext batches_context;
 static dlist_head batches = DLIST_STATIC_INIT(batches);
-static dlist_head waiting = DLIST_STATIC_INIT(waiting);
-static dlist_head in_flight = DLIST_STATIC_INIT(in_flight);
 static int	open_count = 0;		/* deliveries claimed and not recorded */
-static int	in_flight_count = 0;
+static size_t open_bytes = 0;	/* of their batches, until all of a batch is recorded */
 
 static IuHttpPool *pool;
 static char sender_name[32];
@@ -110,8 +111,9 @@ take_batch(IuBatch *batch)
 		IuLease    *lease = dlist_container(IuLease, node, each.cur);
 		ListCell   *cell;
 
+		iu_queue_join(lease);
 		foreach(cell, lease->deliveries)
-			dlist_push_tail(&waiting, &((IuDelivery *) lfirst(cell))->node);
+			iu_queue_add(lfirst(cell));
 		iu_inherit_outcomes(&batches, lease);
 	}
 }
@@ -122,13 +124,19 @@ claim_time(void)
 	return Max(next_claim, Max(claim_backoff.not_before, held_backoff.not_before));
 }
 
+static bool
+may_claim(void)
+{
+	return open_count < OPEN_MAX && open_bytes < OPEN_BYTES;
+}
+
 static void
 claim_more(void)
 {
 	Claim		claim = {Min(CLAIM_MAX, OPEN_MAX - open_count)};
 	ErrorData  *error;
 
-	if (claim.max <= 0 || !is_past(claim_time()))
+	if (!may_claim() || !is_past(claim_time()))
 		return;
 	error = iu_worker_try(claim_step, &claim);
 	if (error != NULL)
@@ -147,6 +155,7 @@ claim_more(void)
 		return;
 	}
 	open_count += claim.claimed;
+	open_bytes += claim.batch->bytes;
 	iu_slot_count(iu_my_slot, COUNT_CLAIMED, claim.claimed);
 	take_batch(claim.batch);
 }
@@ -195,16 +204,14 @@ send_delivery(IuDelivery *delivery)
 		iu_finish(delivery, held ? "held" : "failed", code, detail);
 		return;
 	}
-	dlist_delete(&delivery->node);
-	dlist_push_tail(&in_flight, &delivery->node);
-	in_flight_count++;
+	iu_queue_start(delivery);
 }
 
 /* True if some were taken from those waiting, so that others may have their turn. */
 static bool
 send_some(void)
 {
-	List	   *chosen = iu_choose_next(&waiting, &in_flight, in_flight_count);
+	List	   *chosen = iu_choose_next(iu_http_pool_size(pool));
 	ErrorData  *error;
 	ListCell   *cell;
 
@@ -254,7 +261,6 @@ take_answer(const IuHttpAnswer *answer)
 	delivery->microseconds = answer->microseconds;
 	if (answer->body.len > 0)
 		delivery->excerpt = iu_clean_text(context, answer->body.data, answer->body.len);
-	in_flight_count--;
 
 	if (answer->outcome == IU_HTTP_ANSWERED && answer->status >= 200 && answer->status <= 299)
 		iu_finish(delivery, "sent", NULL, NULL);
@@ -341,7 +347,8 @@ record_time(const IuLease *lease)
 	if (lease->finished == NIL)
 		return DT_NOEND;
 	if (lease->unfinished > 0)
-		when = Max(when, TimestampTzPlusMilliseconds(lease->finished_since, RECORD_DELAY_MS));
+		when = Max(when, TimestampTzPlusMilliseconds(lease->finished_since,
+													 dlist_is_empty(&lease->queue->waiting) ? IDLE_RECORD_DELAY_MS : RECORD_DELAY_MS));
 	return when;
 }
 
@@ -362,11 +369,15 @@ record_finished(void)
 			if (is_past(record_time(lease)))
 				record_lease(lease);
 			if (lease->unfinished == 0 && lease->finished == NIL)
+			{
 				dlist_delete(&lease->node);
+				iu_queue_part(lease);
+			}
 		}
 		if (dlist_is_empty(&batch->leases))
 		{
 			dlist_delete(&batch->node);
+			open_bytes -= batch->bytes;
 			MemoryContextDelete(batch->context);
 		}
 	}
@@ -407,7 +418,7 @@ next_wakeup(void)
 		iu_slot_state(iu_my_slot, readiness, "");
 	if (send_backoff.delay_ms != 0)
 		when = Min(when, send_backoff.not_before);
-	return open_count < OPEN_MAX ? Min(when, claim_time()) : when;
+	return may_claim() ? Min(when, claim_time()) : when;
 }
 
 typedef struct Wait
@@ -455,7 +466,7 @@ begin_sender(Datum main_arg)
 	iu_slot_read(iu_my_slot, &slot);
 	snprintf(sender_name, sizeof(sender_name), "iu_core sender %d", slot.number);
 	batches_context = AllocSetContextCreate(TopMemoryContext, "iu_core batches", ALLOCSET_DEFAULT_SIZES);
-	pool = iu_http_pool_create(TopMemoryContext, IU_IN_FLIGHT_MAX);
+	pool = iu_http_pool_create(TopMemoryContext, IN_FLIGHT_MAX);
 }
 
 void
@@ -478,7 +489,7 @@ iu_sender_main(Datum main_arg)
 		send_more();
 		record_finished();
 		wait.until = next_wakeup();
-		wait.wait_event = in_flight_count > 0 ? http_event : idle_event;
+		wait.wait_event = iu_queues_in_flight() > 0 ? http_event : idle_event;
 		iu_slot_tick(iu_my_slot, wait.until);
 		pgstat_report_stat(true);
 		wait_for_events(&wait);

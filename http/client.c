@@ -28,7 +28,8 @@
 #include "storage/latch.h"
 #include "utils/memutils.h"
 
-#define SOCKET_EVENTS 64		/* looked at per wake-up; the rest come with the next */
+#define SOCKET_EVENTS 128		/* looked at per wake-up; the rest come with the next */
+#define FEWEST_CONNECTIONS 16	/* with fewer descriptors than that there is no pool */
 
 struct IuHttpPool
 {
@@ -178,14 +179,16 @@ close_pool(void *arg)
 
 /* The server counts the descriptors that it does not open itself. */
 static void
-reserve_descriptors(IuHttpPool *pool, int count)
+reserve_descriptors(IuHttpPool *pool, int wanted)
 {
-	for (; pool->reserved_fds < count; pool->reserved_fds++)
-		if (!AcquireExternalFD())
-			ereport(ERROR,
-					(errcode(ERRCODE_INSUFFICIENT_RESOURCES),
-					 errmsg("too few file descriptors for %d HTTP connections", count - 1),
-					 errhint("Raise max_files_per_process.")));
+	while (pool->reserved_fds < wanted + 1 && AcquireExternalFD())
+		pool->reserved_fds++;
+	pool->max_in_flight = pool->reserved_fds - 1;
+	if (pool->max_in_flight < Min(wanted, FEWEST_CONNECTIONS))
+		ereport(ERROR,
+				(errcode(ERRCODE_INSUFFICIENT_RESOURCES),
+				 errmsg("too few file descriptors for HTTP connections"),
+				 errhint("Raise max_files_per_process.")));
 }
 
 static void
@@ -223,18 +226,17 @@ iu_http_pool_create(MemoryContext parent, int max_in_flight)
 	pool->context = context;
 	pool->epoll_fd = -1;
 	pool->timer_at = -1;
-	pool->max_in_flight = Max(max_in_flight, 1);
 	dlist_init(&pool->queued);
 	dlist_init(&pool->running);
 	dlist_init(&pool->done);
-	pool->idle = MemoryContextAllocZero(context, sizeof(CURL *) * pool->max_in_flight);
 
 	/* From here on whatever fails is cleaned up with the context. */
 	pool->callback.func = close_pool;
 	pool->callback.arg = pool;
 	MemoryContextRegisterResetCallback(context, &pool->callback);
 
-	reserve_descriptors(pool, pool->max_in_flight + 1);
+	reserve_descriptors(pool, Max(max_in_flight, 1));
+	pool->idle = MemoryContextAllocZero(context, sizeof(CURL *) * pool->max_in_flight);
 	pool->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
 	if (pool->epoll_fd < 0)
 		ereport(ERROR,
@@ -246,6 +248,12 @@ iu_http_pool_create(MemoryContext parent, int max_in_flight)
 	AddWaitEventToSet(pool->wait_set, WL_SOCKET_READABLE, pool->epoll_fd, NULL, NULL);
 	open_multi(pool);
 	return pool;
+}
+
+int
+iu_http_pool_size(const IuHttpPool *pool)
+{
+	return pool->max_in_flight;
 }
 
 int
