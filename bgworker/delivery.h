@@ -43,6 +43,14 @@ typedef struct IuLease
 	IuQueue    *queue;
 	int64		id;
 	int			generation;
+
+	/* Of its route, when it was claimed. */
+	char	   *route_code;
+	char	   *target_url;
+	const char **secrets;
+	int			secret_count;
+	int			timeout_ms;
+
 	List	   *deliveries;		/* all of them */
 	int			unfinished;		/* how many have no outcome yet */
 	List	   *finished;		/* with outcome, not recorded yet */
@@ -60,16 +68,11 @@ typedef struct IuDelivery
 	IuLease    *lease;
 	bool		in_flight;
 
-	char	   *route_code;
 	char	   *event_id;
 	int			replay_number;
 	int			attempt_no;
 	char	   *webhook_id;
-	char	   *target_url;
 	char	   *body;			/* in the server's encoding */
-	const char **secrets;
-	int			secret_count;
-	int			timeout_ms;
 
 	/* The attempt. */
 	const char *outcome;		/* sent, failed, held; NULL: none yet */

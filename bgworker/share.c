@@ -37,13 +37,12 @@ find_queue(const char *route_code)
 void
 iu_queue_join(IuLease *lease)
 {
-	const char *route_code = ((IuDelivery *) linitial(lease->deliveries))->route_code;
-	IuQueue    *queue = find_queue(route_code);
+	IuQueue    *queue = find_queue(lease->route_code);
 
 	if (queue == NULL)
 	{
 		queue = MemoryContextAllocZero(TopMemoryContext, sizeof(IuQueue));
-		queue->route_code = MemoryContextStrdup(TopMemoryContext, route_code);
+		queue->route_code = MemoryContextStrdup(TopMemoryContext, lease->route_code);
 		dlist_init(&queue->waiting);
 		dlist_push_tail(&queues, &queue->node);
 	}

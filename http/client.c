@@ -421,13 +421,13 @@ static IuHttpEvent
 wait_for(IuHttpPool *pool, const IuTransfer *wanted, long wait_ms, uint32 wait_event,
 		 IuHttpAnswer **answer)
 {
-	int64		end = now_ms() + wait_ms;
+	int64		end = -1;
 
 	for (;;)
 	{
 		WaitEvent	events[2];
-		int64		now = now_ms();
-		int64		until = wait_ms < 0 ? PG_INT64_MAX : end;
+		int64		now;
+		int64		until;
 		int			count;
 		int			i;
 
@@ -437,6 +437,10 @@ wait_for(IuHttpPool *pool, const IuTransfer *wanted, long wait_ms, uint32 wait_e
 			return IU_HTTP_EVENT_ANSWER;
 		CHECK_FOR_INTERRUPTS();
 
+		now = now_ms();
+		if (end < 0)
+			end = now + wait_ms;
+		until = wait_ms < 0 ? PG_INT64_MAX : end;
 		if (pool->timer_at >= 0 && pool->timer_at <= now)
 		{
 			drive(pool, true);

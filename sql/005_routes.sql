@@ -29,19 +29,28 @@ INSERT INTO public.dot_config (key, value, description) VALUES
 INSERT INTO public.iu_switch_registry (switch_key, meaning) VALUES
   ('iu_core.route_worker_enabled', 'off: no route is worked on; events are emitted and wait');
 
+-- In plpgsql, which keeps the plan for the session: both are asked before each send.
 CREATE FUNCTION public.fn_iu_route_worker_enabled() RETURNS boolean
-  LANGUAGE sql STABLE SECURITY DEFINER
+  LANGUAGE plpgsql STABLE SECURITY DEFINER
   SET search_path = pg_catalog, pg_temp
-RETURN EXISTS (SELECT FROM public.dot_config WHERE key = 'iu_core.route_worker_enabled' AND value = 'true');
+AS $function$
+BEGIN
+  RETURN EXISTS (SELECT FROM public.dot_config WHERE key = 'iu_core.route_worker_enabled' AND value = 'true');
+END
+$function$;
 COMMENT ON FUNCTION public.fn_iu_route_worker_enabled() IS
   'Whether the switch iu_core.route_worker_enabled is on; false where its row is missing. (facts-events 2.8)';
 
 CREATE FUNCTION public.fn_iu_delivery_live_routes() RETURNS text[]
-  LANGUAGE sql STABLE SECURITY DEFINER
+  LANGUAGE plpgsql STABLE SECURITY DEFINER
   SET search_path = pg_catalog, pg_temp
-RETURN ARRAY(SELECT btrim(r.code)
-               FROM public.dot_config c, string_to_table(c.value, ',') WITH ORDINALITY AS r (code, n)
-              WHERE c.key = 'iu_core.delivery_live_routes' AND btrim(r.code) <> '' ORDER BY r.n);
+AS $function$
+BEGIN
+  RETURN ARRAY(SELECT btrim(r.code)
+                 FROM public.dot_config c, string_to_table(c.value, ',') WITH ORDINALITY AS r (code, n)
+                WHERE c.key = 'iu_core.delivery_live_routes' AND btrim(r.code) <> '' ORDER BY r.n);
+END
+$function$;
 COMMENT ON FUNCTION public.fn_iu_delivery_live_routes() IS
   'The route codes of the allowlist iu_core.delivery_live_routes; none where its row is missing. (seed 4 A3)';
 

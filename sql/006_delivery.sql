@@ -101,6 +101,8 @@ CREATE TABLE public.iu_route_lease (
     AND item_count = cardinality(event_seqs) AND item_count = cardinality(replay_numbers)
     AND item_count = cardinality(attempt_nos))
 ) WITH (fillfactor = 50);
+-- Ids do not compress: not even tried.
+ALTER TABLE public.iu_route_lease ALTER COLUMN event_ids SET STORAGE EXTERNAL;
 CREATE INDEX iu_route_lease_route ON public.iu_route_lease (route_code, lease_id);
 COMMENT ON INDEX public.iu_route_lease_route IS 'What a route has under way.';
 COMMENT ON TABLE public.iu_route_lease IS
