@@ -21,6 +21,7 @@
 #include "miscadmin.h"
 #include "pgstat.h"
 #include "storage/ipc.h"
+#include "utils/guc.h"
 #include "utils/memutils.h"
 #include "utils/timestamp.h"
 
@@ -90,6 +91,9 @@ claim_step(void *argument)
 	Claim	   *claim = argument;
 
 	iu_worker_begin_transaction("claiming deliveries");
+
+	/* A claim that a crash undoes is made again; only what was sent must not be forgotten. */
+	set_config_option("synchronous_commit", "off", PGC_USERSET, PGC_S_SESSION, GUC_ACTION_LOCAL, true, 0, false);
 	claim->next = DT_NOEND;
 	readiness = iu_claim_readiness();
 	if (readiness == IU_RUNNING)

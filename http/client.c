@@ -117,10 +117,11 @@ on_socket(CURL *easy, curl_socket_t fd, int what, void *arg, void *known)
 	}
 	event.data.fd = fd;
 	event.events = ((what & CURL_POLL_IN) ? EPOLLIN : 0) | ((what & CURL_POLL_OUT) ? EPOLLOUT : 0);
-	if (epoll_ctl(pool->epoll_fd, EPOLL_CTL_MOD, fd, &event) == 0 ||
-		epoll_ctl(pool->epoll_fd, EPOLL_CTL_ADD, fd, &event) == 0)
-		return 0;
-	return -1;
+	/* curl remembers what is assigned until it removes the socket. */
+	if (known != NULL)
+		return epoll_ctl(pool->epoll_fd, EPOLL_CTL_MOD, fd, &event);
+	curl_multi_assign(pool->multi, fd, pool);
+	return epoll_ctl(pool->epoll_fd, EPOLL_CTL_ADD, fd, &event);
 }
 
 /* curl's callback: no palloc, no ereport. */

@@ -1,7 +1,8 @@
 /*
  * reference.c: what a sender could do at best. POSTs a body COUNT times to URL
- * over 64 connections of one libcurl multi handle, and prints requests a
- * second. It claims nothing, signs nothing and records nothing.
+ * over 64 connections of one libcurl multi handle, with as many headers as a
+ * delivery has, and prints requests a second. It claims nothing, signs nothing
+ * and records nothing.
  *
  * usage: reference URL COUNT BODY_BYTES
  */
@@ -99,7 +100,7 @@ int
 main(int argc, char **argv)
 {
 	CURLM	   *multi;
-	struct curl_slist *headers = curl_slist_append(NULL, "Content-Type: application/json");
+	struct curl_slist *headers = NULL;
 	long		count,
 				to_start,
 				done = 0,
@@ -116,6 +117,11 @@ main(int argc, char **argv)
 	body = calloc(1, atol(argv[3]) + 1);
 	memset(body, 'x', atol(argv[3]));
 	headers = curl_slist_append(headers, "Expect:");
+	headers = curl_slist_append(headers, "Content-Type: application/json");
+	headers = curl_slist_append(headers, "User-Agent: iu_core/1.0");
+	headers = curl_slist_append(headers, "webhook-id: msg_1000000_1_0_0123456789ab");
+	headers = curl_slist_append(headers, "webhook-timestamp: 1700000000");
+	headers = curl_slist_append(headers, "webhook-signature: v1,K5oZfzN95Z9UVu1EsfQmfVNQhnkZ2pj9o9NDN/H/pI4=");
 
 	curl_global_init(CURL_GLOBAL_DEFAULT);
 	epoll_fd = epoll_create1(0);
