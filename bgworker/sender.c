@@ -30,11 +30,13 @@
 #define FIRST_RETRY_MS 100
 #define LAST_RETRY_MS 5000
 #define IN_FLIGHT_MAX 256
-#define CLAIM_MAX 512
+#define CLAIM_FIRST 64
+#define CLAIM_MAX 1024			/* the cost of a claim, and of the flush of its record, is shared by so many */
+#define CLAIM_BYTES (8 * 1024 * 1024)	/* of bodies in a claim, as far as the last one tells */
 #define OPEN_MAX 8192			/* claimed and not recorded */
-#define OPEN_BYTES (32 * 1024 * 1024)	/* of bodies; the claim that reaches it is the last */
+#define OPEN_BYTES (4 * CLAIM_BYTES)	/* where they are reached, nothing more is claimed */
 #define RECORD_DELAY_MS 1000	/* what is done waits that long for the rest of its lease */
-#define IDLE_RECORD_DELAY_MS 10 /* where the route has nothing left to send */
+#define IDLE_RECORD_DELAY_MS 3	/* where the route has nothing left to send */
 #define EMPTY_CLAIM_MS 50		/* before a claim that is due, but was empty, is repeated */
 
 enum
@@ -50,6 +52,7 @@ PGDLLEXPORT void iu_sender_main(Datum main_arg);
 
 static MemoryContext batches_context;
 static dlist_head batches = DLIST_STATIC_INIT(batches);
+static int	claim_size = CLAIM_FIRST;
 static int	open_count = 0;		/* deliveries claimed and not recorded */
 static size_t open_bytes = 0;	/* of their batches, until all of a batch is recorded */
 
@@ -134,10 +137,20 @@ may_claim(void)
 	return open_count < OPEN_MAX && open_bytes < OPEN_BYTES;
 }
 
+/* A backlog is claimed in large batches, unless its bodies are large. */
+static void
+adapt_claim_size(const Claim *claim)
+{
+	if (claim->batch->bytes > CLAIM_BYTES)
+		claim_size = Max(claim->claimed * (int64) CLAIM_BYTES / claim->batch->bytes, 1);
+	else if (claim->claimed == claim_size)
+		claim_size = Min(claim_size * 2, CLAIM_MAX);
+}
+
 static void
 claim_more(void)
 {
-	Claim		claim = {Min(CLAIM_MAX, OPEN_MAX - open_count)};
+	Claim		claim = {Min(claim_size, OPEN_MAX - open_count)};
 	ErrorData  *error;
 
 	if (!may_claim() || !is_past(claim_time()))
@@ -158,6 +171,7 @@ claim_more(void)
 		next_claim = Max(next_claim, TimestampTzPlusMilliseconds(GetCurrentTimestamp(), EMPTY_CLAIM_MS));
 		return;
 	}
+	adapt_claim_size(&claim);
 	open_count += claim.claimed;
 	open_bytes += claim.batch->bytes;
 	iu_slot_count(iu_my_slot, COUNT_CLAIMED, claim.claimed);
