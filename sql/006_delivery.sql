@@ -360,7 +360,7 @@ BEGIN
        AND l.lease_id >= (SELECT p.lease_low FROM public.v_iu_route_position p WHERE p.route_code = p_route_code)
        AND (l.expires_at <= clock_timestamp()
             OR (l.backend_pid <> pg_backend_pid()
-                AND NOT EXISTS (SELECT FROM pg_stat_activity a WHERE a.pid = l.backend_pid)))
+                AND NOT EXISTS (SELECT FROM pg_stat_get_activity(l.backend_pid))))
      ORDER BY l.lease_id FOR UPDATE SKIP LOCKED
   LOOP
     EXIT WHEN v_left <= 0;
