@@ -360,14 +360,13 @@ record_lease(IuLease *lease)
 static TimestampTz
 record_time(const IuLease *lease)
 {
-	TimestampTz when = lease->backoff.not_before;
+	int			delay = dlist_is_empty(&lease->queue->waiting) ? IDLE_RECORD_DELAY_MS : RECORD_DELAY_MS;
 
 	if (lease->finished == NIL)
 		return DT_NOEND;
-	if (lease->unfinished > 0)
-		when = Max(when, TimestampTzPlusMilliseconds(lease->finished_since,
-													 dlist_is_empty(&lease->queue->waiting) ? IDLE_RECORD_DELAY_MS : RECORD_DELAY_MS));
-	return when;
+	if (lease->unfinished == 0)
+		return lease->backoff.not_before;
+	return Max(lease->backoff.not_before, TimestampTzPlusMilliseconds(lease->finished_since, delay));
 }
 
 static void
