@@ -2,8 +2,9 @@
  *
  * delivery.h
  *	  What a sender has claimed: batches, their leases and deliveries, in its
- *	  own memory. claim.c fills it, share.c queues it, parcel.c makes requests of it, outcome.c
- *	  notes what became of them, record.c writes it down; sender.c decides when.
+ *	  own memory. claim.c fills it, share.c queues it, parcel.c makes requests
+ *	  of it, outcome.c notes what became of them, record.c writes it down;
+ *	  sender.c decides when.
  *
  *-------------------------------------------------------------------------
  */
