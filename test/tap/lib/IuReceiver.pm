@@ -33,6 +33,7 @@ my %behaviour = (
 	'/past'      => sub { answer($_[0], '503 Unavailable', '', 'Retry-After: Fri, 31 Dec 1999 23:59:59 GMT') },
 	'/nonsense'  => sub { answer($_[0], '503 Unavailable', '', 'Retry-After: soon') },
 	'/redirect'  => sub { answer($_[0], '302 Found', '', 'Location: /echo') },
+	'/to'        => sub { my ($status, $to) = $_[1] =~ m{^\S+ \S+\?(\d+),(\S*)}; answer($_[0], "$status Elsewhere", '', "Location: $to") },
 	'/binary'    => sub { answer($_[0], '200 OK', "a\0b\xff\xc3\xa9") },
 	'/typed'     => sub { answer($_[0], '200 OK', '{}', "Content-Type: a\xff/\x01b") },
 	'/gzip'      => sub { answer($_[0], '200 OK', 'not really', 'Content-Encoding: gzip') },
