@@ -8,7 +8,7 @@
  * The folder named by IU_WIRE holds
  *	  hosts	lines "NAME ADDRESS...": the n-th look-up of a name gets the n-th of
  *			its lines, later ones the last; other names are resolved as ever
- *	  trap	the port on 127.0.0.1 at which connections end
+ *	  trap	the port on 127.0.0.1 at which connections end; 0: the port that was meant
  *	  seen	what happened: "lookup NAME", "connect ADDRESS PORT"
  *	  ca.pem	if there, it is read in place of the system's certificates
  */
@@ -143,6 +143,7 @@ connect(int fd, const struct sockaddr *address, socklen_t length)
 	char		seen[INET6_ADDRSTRLEN + 8];
 	char		path[1024];
 	int			port = 0;
+	int			end;
 	FILE	   *file;
 
 	if (address->sa_family == AF_INET)
@@ -165,10 +166,10 @@ connect(int fd, const struct sockaddr *address, socklen_t length)
 	snprintf(seen, sizeof(seen), "%s %d", host, port);
 	note("connect", seen);
 	file = file_named("trap", path, sizeof(path)) ? REAL(fopen)(path, "re") : NULL;
-	if (file == NULL || fscanf(file, "%d", &port) != 1)
+	if (file == NULL || fscanf(file, "%d", &end) != 1)
 		abort();
 	fclose(file);
-	trap.sin_port = htons((unsigned short) port);
+	trap.sin_port = htons((unsigned short) (end ? end : port));
 	if (fd >= 0 && fd < DESCRIPTORS && length <= sizeof(meant[fd]))
 		memcpy(&meant[fd], address, length);
 	return REAL(connect)(fd, (const struct sockaddr *) &trap, sizeof(trap));
