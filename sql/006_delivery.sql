@@ -265,11 +265,12 @@ CREATE FUNCTION public.fn_iu_delivery_rule(p_http_status integer, p_failure_code
   LANGUAGE sql IMMUTABLE
 RETURN CASE
   WHEN p_http_status = 410 THEN 'disable'
-  WHEN p_failure_code = 'request_too_large' THEN 'give_up'
+  WHEN p_failure_code IN ('request_too_large', 'body_not_sendable') THEN 'give_up'
+  WHEN p_failure_code = 'response_too_large' AND p_http_status BETWEEN 200 AND 299 THEN 'give_up'
   WHEN p_http_status IN (429, 503) THEN 'obey'
   ELSE 'retry' END;
 COMMENT ON FUNCTION public.fn_iu_delivery_rule(integer, text) IS
-  'What follows a failed attempt: retry after the backoff; obey the answer''s Retry-After (429, 503) where that is later, a day at most; disable the route and keep the delivery (410); give_up where another attempt cannot differ. (design: Events and delivery)';
+  'What follows a failed attempt: retry after the backoff; obey the answer''s Retry-After (429, 503) where that is later, a day at most; disable the route and keep the delivery (410); give_up where another attempt cannot differ: a body that is too large or cannot be put into UTF-8, and a 2xx whose body is too large, which took the event. Every other status is tried again, 4xx as well: what the receiver refuses today, a wrong path, a missing right, it may take tomorrow, and the limit of attempts is the route''s. (design: Events and delivery)';
 
 -- Refusals, in seed 4's order --------------------------------------------------
 
