@@ -18,7 +18,7 @@
 #include "postgres.h"
 
 #include "access/xact.h"
-#include "bgworker/delivery.h"
+#include "bgworker/worker.h"
 #include "catalog/namespace.h"
 #include "catalog/pg_type.h"
 #include "core/compat.h"
@@ -72,6 +72,7 @@ typedef struct Claim
 
 static IuCall claim_call = {"fn_iu_function_claim", 2, {TEXTOID, INT4OID}};
 static IuCall run_call = {"fn_iu_function_call", 4, {INT8OID, INT4OID, UUIDOID, INT4OID}};
+static IuCall record_call = {"fn_iu_function_record", 3, {INT8OID, INT4OID, JSONBOID}};
 static IuCall next_call = {"fn_iu_function_next_due"};
 
 static IuWorkerState readiness = IU_STARTING;
@@ -124,7 +125,7 @@ read_next(void)
 static void
 claim_step(void *argument)
 {
-	const IuCall *const calls[] = {&claim_call, &run_call, &next_call, &iu_record_call};
+	const IuCall *const calls[] = {&claim_call, &run_call, &record_call, &next_call};
 	Claim	   *claim = argument;
 	Datum		arguments[2];
 	uint64		i;
@@ -177,7 +178,7 @@ run_step(void *argument)
 	disarm();
 	run->outcome = iu_worker_column(run->context, 0, "outcome");
 	arguments[2] = column(0, "results");
-	iu_worker_call(&iu_record_call, arguments);
+	iu_worker_call(&record_call, arguments);
 	iu_worker_commit();
 }
 

@@ -10,6 +10,7 @@ SELECT iu_core.guard_rows('public.dot_iu_command_run',
 DROP FUNCTION public.fn_iu_structure_consumer(uuid, jsonb);
 DROP TABLE public.iu_tree_change_log;
 DROP FUNCTION public.fn_iu_tree_change_log_append_only();
+DROP FUNCTION public.fn_iu_function_record(bigint, integer, jsonb);
 DROP FUNCTION public.fn_iu_function_call(bigint, integer, uuid, integer);
 DROP FUNCTION public.fn_iu_function_next_due();
 DROP FUNCTION public.fn_iu_function_claim(text, integer);

@@ -8,7 +8,7 @@
 SELECT iu_core.guard_absent('table', 'iu_route_function', 'iu_tree_change_log');
 SELECT iu_core.guard_absent('function', 'fn_iu_route_function_digest(text)', 'fn_iu_route_function_problem(text)',
   'fn_iu_route_function_register(text,text,text)', 'fn_iu_route_function_unregister(text,text,text)',
-  'fn_iu_function_claim(text,integer)', 'fn_iu_function_call(bigint,integer,uuid,integer)', 'fn_iu_function_next_due()',
+  'fn_iu_function_claim(text,integer)', 'fn_iu_function_call(bigint,integer,uuid,integer)', 'fn_iu_function_record(bigint,integer,jsonb)', 'fn_iu_function_next_due()',
   'fn_iu_structure_consumer(uuid,jsonb)', 'fn_iu_tree_change_log_append_only()');
 
 DO $guard$
@@ -254,7 +254,17 @@ BEGIN
 END
 $function$;
 COMMENT ON FUNCTION public.fn_iu_function_call(bigint, integer, uuid, integer) IS
-  'For the runner: asks once more whether the route of a lease may deliver, and calls its function with the event and its payload. Returns outcome (sent, failed, held) and results, an argument for fn_iu_delivery_record in the same transaction. What the function raises, the end of its time included, undoes what it did and is the outcome failed, code sql_function_failed, with SQLSTATE, message and context. SQLSTATE 55000: the lease is another''s, or does not hold the event. (design: Events and delivery)';
+  'For the runner: asks once more whether the route of a lease may deliver, and calls its function with the event and its payload. Returns outcome (sent, failed, held) and results, an argument for fn_iu_function_record in the same transaction. What the function raises, the end of its time included, undoes what it did and is the outcome failed, code sql_function_failed, with SQLSTATE, message and context. SQLSTATE 55000: the lease is another''s, or does not hold the event. (design: Events and delivery)';
+
+CREATE FUNCTION public.fn_iu_function_record(p_lease_id bigint, p_lease_generation integer, p_results jsonb) RETURNS integer
+  LANGUAGE sql VOLATILE SECURITY DEFINER
+  SET search_path = pg_catalog, pg_temp
+  SET enable_seqscan = off SET jit = off
+AS $function$
+  SELECT public.fn_iu_delivery_record(p_lease_id, p_lease_generation, p_results)
+$function$;
+COMMENT ON FUNCTION public.fn_iu_function_record(bigint, integer, jsonb) IS
+  'For the runner: fn_iu_delivery_record, with its rights. Errors: as there. (design: Events and delivery)';
 
 -- The first of them --------------------------------------------------------------
 
@@ -324,12 +334,12 @@ GRANT EXECUTE ON FUNCTION public.fn_iu_route_function_problem(text), public.fn_i
 GRANT EXECUTE ON FUNCTION public.fn_iu_route_function_register(text, text, text),
   public.fn_iu_route_function_unregister(text, text, text) TO iu_core_admin;
 GRANT EXECUTE ON FUNCTION public.fn_iu_function_claim(text, integer), public.fn_iu_function_call(bigint, integer, uuid, integer),
-  public.fn_iu_function_next_due() TO iu_core_worker;
+  public.fn_iu_function_record(bigint, integer, jsonb),  public.fn_iu_function_next_due() TO iu_core_worker;
 
 SELECT public.fn_iu_govern(14, 'table', 'iu_route_function', 'iu_tree_change_log');
 SELECT public.fn_iu_govern(14, 'function', 'fn_iu_route_function_digest(text)', 'fn_iu_route_function_problem(text)',
   'fn_iu_route_function_register(text,text,text)', 'fn_iu_route_function_unregister(text,text,text)',
-  'fn_iu_function_claim(text,integer)', 'fn_iu_function_call(bigint,integer,uuid,integer)', 'fn_iu_function_next_due()',
+  'fn_iu_function_claim(text,integer)', 'fn_iu_function_call(bigint,integer,uuid,integer)', 'fn_iu_function_record(bigint,integer,jsonb)', 'fn_iu_function_next_due()',
   'fn_iu_structure_consumer(uuid,jsonb)', 'fn_iu_tree_change_log_append_only()');
 SELECT public.fn_iu_govern(14, 'trigger', 'trg_iu_tree_change_log_append_only ON iu_tree_change_log');
 

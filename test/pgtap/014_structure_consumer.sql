@@ -112,7 +112,7 @@ SELECT set_eq($$
   SELECT r.rolname::text, p.proname::text FROM pg_proc p CROSS JOIN pg_roles r
    WHERE p.oid IN (SELECT to_regprocedure(g.object_name) FROM iu_governed_object g WHERE g.migration = 14 AND g.object_class = 'function')
      AND r.rolname IN ('iu_core_writer', 'iu_core_reader', 'iu_core_worker') AND has_function_privilege(r.oid, p.oid, 'EXECUTE')$$,
-  $$VALUES ('iu_core_worker', 'fn_iu_function_claim'), ('iu_core_worker', 'fn_iu_function_call'), ('iu_core_worker', 'fn_iu_function_next_due'),
+  $$VALUES ('iu_core_worker', 'fn_iu_function_claim'), ('iu_core_worker', 'fn_iu_function_call'), ('iu_core_worker', 'fn_iu_function_record'), ('iu_core_worker', 'fn_iu_function_next_due'),
     ('iu_core_reader', 'fn_iu_route_function_problem'), ('iu_core_reader', 'fn_iu_route_function_digest')$$, 'the runner calls, readers ask');
 SELECT is((SELECT string_agg(p.proname, ',' ORDER BY p.proname) FROM pg_proc p WHERE p.proname LIKE 'fn_iu_route_function%register'
    AND has_function_privilege('iu_core_admin', p.oid, 'EXECUTE') AND NOT has_function_privilege('iu_core_operator', p.oid, 'EXECUTE')),

@@ -186,12 +186,12 @@ becomes('SELECT ' . attempts('waits', 'sent') . ' = 50', 'opened again, it goes'
 
 # ---- recording fails
 
-sql('REVOKE EXECUTE ON FUNCTION fn_iu_delivery_record(bigint, integer, jsonb) FROM iu_core_worker');
+sql('REVOKE EXECUTE ON FUNCTION fn_iu_function_record(bigint, integer, jsonb) FROM iu_core_worker');
 emit(1, 'structure_child_added');
-becomes("SELECT state = 'failing' AND last_error = 'permission denied for function fn_iu_delivery_record' FROM iu_core.worker_status WHERE role = 'runner'", 'what cannot be recorded is told');
+becomes("SELECT state = 'failing' AND last_error = 'permission denied for function fn_iu_function_record' FROM iu_core.worker_status WHERE role = 'runner'", 'what cannot be recorded is told');
 is(sql('SELECT count(*) FROM called'), '50', 'and was not done');
 like(sql('SELECT message FROM iu_core.health()'), qr/runner of database "postgres": failing/, 'the monitor sees it');
-sql('GRANT EXECUTE ON FUNCTION fn_iu_delivery_record(bigint, integer, jsonb) TO iu_core_worker');
+sql('GRANT EXECUTE ON FUNCTION fn_iu_function_record(bigint, integer, jsonb) TO iu_core_worker');
 becomes('SELECT ' . attempts('waits', 'sent') . ' = 51', 'once it can be');
 is(sql('SELECT count(*) FROM called'), '51', 'it is done');
 
