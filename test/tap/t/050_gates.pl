@@ -55,8 +55,8 @@ END { kill('CONT', @stopped) }
 # An opening ends by the clock --------------------------------------------
 
 stop_workers();
-is(scalar @stopped, 3, 'launcher, watchdog and sender are stopped');
-is(join('', map { process_state($_) } @stopped), 'TTT', 'by SIGSTOP');
+is(scalar @stopped, 4, 'launcher, watchdog, sender and runner are stopped');
+is(join('', map { process_state($_) } @stopped), 'TTTT', 'by SIGSTOP');
 
 IuCore->open_gate($node, $delivery, 2);
 is(IuCore->gate($node, $delivery), 'true open', 'a gate is open');
