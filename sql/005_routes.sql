@@ -115,7 +115,7 @@ CREATE FUNCTION public.fn_iu_route_contract_problem(p_contract jsonb) RETURNS te
   SET search_path = pg_catalog, pg_temp
 AS $function$
 DECLARE
-  c_not_names  constant jsonpath := '$[*] ? (@.type() != "string")';
+  c_not_names  constant jsonpath := 'strict $[*] ? (@.type() != "string")';
   v_properties constant jsonb := coalesce(p_contract -> 'properties', '{}');
   v_name       text;
   v_rule       jsonb;
@@ -127,7 +127,7 @@ BEGIN
   SELECT min(k) INTO v_word FROM jsonb_object_keys(p_contract - ARRAY['required', 'properties', 'additionalProperties', 'not']) k;
   IF v_word IS NOT NULL THEN
     RETURN format('the payload contract has the word "%s"; allowed are required, properties, additionalProperties, not', v_word);
-  ELSIF p_contract ? 'required' AND (jsonb_typeof(p_contract -> 'required') <> 'array' OR jsonb_path_exists(p_contract -> 'required', c_not_names)) THEN
+  ELSIF p_contract ? 'required' AND (jsonb_typeof(p_contract -> 'required') <> 'array' OR jsonb_path_exists(p_contract -> 'required', c_not_names, '{}', true)) THEN
     RETURN 'required is not an array of names';
   ELSIF jsonb_typeof(v_properties) <> 'object' THEN
     RETURN 'properties is not an object';
@@ -135,7 +135,7 @@ BEGIN
     RETURN 'additionalProperties is neither true nor false';
   ELSIF p_contract ? 'not' AND (jsonb_typeof(p_contract -> 'not') <> 'object' OR (p_contract -> 'not') - 'required' <> '{}'
       OR jsonb_typeof(p_contract #> '{not,required}') IS DISTINCT FROM 'array' OR p_contract #> '{not,required}' = '[]'
-      OR jsonb_path_exists(p_contract #> '{not,required}', c_not_names)) THEN
+      OR jsonb_path_exists(p_contract #> '{not,required}', c_not_names, '{}', true)) THEN
     RETURN 'not is not an object with the one word required, an array of names';
   END IF;
 
