@@ -161,6 +161,7 @@ SELECT is((SELECT count(*) FROM dot_iu_command_run WHERE command_name = 'dot_iu_
 
 SELECT count(fn_iu_route_deliver('never', id)) FROM event_outbox;
 DELETE FROM iu_route_retry WHERE route_code = 'r';
+DELETE FROM iu_route_lease WHERE route_code = 'r';
 TRUNCATE mine;
 SELECT is(pg_temp.claim(10), 10::bigint, 'circuit_failures 0');
 SELECT is(pg_temp.record('500', '500', '500', '500', '500', '500', '500', '500', '500', '500'), 10::bigint, 'however many fail');
