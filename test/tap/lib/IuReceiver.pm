@@ -134,6 +134,7 @@ sub listen_forever
 		if ($pid == 0)
 		{
 			close $socket;
+			srand;	# not what the parent would draw
 			serve($peer, $log);
 			POSIX::_exit(0);
 		}

@@ -1,4 +1,5 @@
-# Order by subject and the circuit of a route, with two senders and a receiver
+# Order by subject and the circuit of a route: first claimed and recorded by hand
+# in sessions that get in each other's way, then with two senders and a receiver
 # that says what came, and in which order.
 use strict;
 use warnings;
@@ -12,7 +13,7 @@ use Test::More;
 my $each     = 25;
 my $receiver = IuReceiver->start;
 my $port     = PostgreSQL::Test::Cluster::get_free_port();
-my $node     = IuCore->new_node('order', 'iu_core.senders' => 2, 'iu_core.allowed_networks' => '127.0.0.0/8',
+my $node     = IuCore->new_node('order', 'iu_core.senders' => 0, 'iu_core.allowed_networks' => '127.0.0.0/8',
 	'iu_core.allowed_origins' => $receiver->origin . ", http://127.0.0.1:$port");
 
 sub sql { return $node->safe_psql('postgres', $_[0]) }
@@ -31,6 +32,77 @@ sub senders_run { return becomes("SELECT count(*) = 2 FROM iu_core.worker_status
 IuCore->install($node);
 sql("SELECT fn_iu_switch_set(k, 'true', 'tester', 'test') FROM unnest(ARRAY['iu_core.routes_master_enabled', 'iu_core.route_worker_enabled']) k");
 IuCore->open_gate($node, 'iu_core.delivery_enabled', 3600);
+
+note 'by hand';
+add_route('hand', 'collection_created', $receiver->origin . '/ok', '{}', 'subject');
+my ($one, $two) = map { $node->background_psql('postgres') } 1, 2;
+
+# Emits events of the subjects given as digits, named by them and their place, e.g. "1a".
+sub happen
+{
+	my ($subject, @names) = @_;
+	return join ';', map { "SELECT fn_iu_emit_event('collection_created', '$_', '00000000-0000-0000-0000-00000000000$subject', 'tester')" } @names;
+}
+# What a claim gives, by name; what the query of a record of it is.
+my $claim = "SELECT coalesce(string_agg(e.canonical_address, ' ' ORDER BY e.canonical_address), '') FROM fn_iu_delivery_claim('hand', 10) c JOIN event_outbox e ON e.id = c.event_id";
+sub record
+{
+	return "SELECT fn_iu_delivery_record(l.lease_id, l.generation, jsonb_build_array(jsonb_build_object('event_id', e.id, 'outcome', 'sent')))"
+	  . " FROM iu_route_lease l JOIN event_outbox e ON e.id = ANY (l.event_ids) WHERE e.canonical_address = '$_[0]'";
+}
+# Lets $blocked run a query while $holder holds what it waits for; $holder commits when it waits, or when it did not.
+sub meanwhile
+{
+	my ($holder, $blocked, $query) = @_;
+	my $pid = $blocked->query_safe('SELECT pg_backend_pid()');
+	$blocked->query_until(qr/started/, "\\echo started\n$query;\n");
+	$node->poll_query_until('postgres', "SELECT wait_event_type = 'Lock' OR (state = 'idle' AND query LIKE '%fn_iu_delivery%') FROM pg_stat_activity WHERE pid = $pid");
+	$holder->query_safe('COMMIT');
+	return $blocked->query_safe('SELECT 1') =~ s/^1$//mr;
+}
+
+sql(happen(1, '1a', '1b') . ';' . happen(2, '2a') . ';' . happen(1, '1c'));
+is($one->query_safe($claim), '1a 2a', 'of the events that a window brings, the first of each subject');
+is($two->query_safe($claim), '', 'the others are for nobody');
+sql(happen(2, '2b'));
+is($two->query_safe($claim), '', 'nor is what comes later, while a sender has the first');
+is($one->query_safe(record('2a')), '1', 'which is recorded');
+is($two->query_safe($claim), '2b', 'then the next is for anybody');
+
+note 'a claim brings the next while the record of the one before is under way';
+sql(happen(2, '2c'));
+$two->query_safe('BEGIN');
+is($two->query_safe(record('2b')), '1', '2b is recorded, not committed');
+is(meanwhile($two, $one, $claim) =~ s/\s//gr, '2c', 'the claim waits for it, and takes 2c');
+
+note 'and the other way round';
+sql(happen(2, '2d'));
+$two->query_safe('BEGIN');
+is($two->query_safe($claim), '', '2d is put behind 2c, not committed');
+meanwhile($two, $one, record('2c'));
+is($one->query_safe($claim), '2d', 'the record waits for it, and 2d is next');
+is($one->query_safe(record('2d')), '1', 'recorded');
+
+note 'a session that ends';
+sql(happen(3, '3a', '3b'));
+is($two->query_safe($claim), '3a', 'has 3a');
+my $gone = $two->query_safe('SELECT pg_backend_pid()');
+$two->quit;
+becomes("SELECT NOT EXISTS (SELECT FROM pg_stat_activity WHERE pid = $gone)", 'it is gone');
+is($one->query_safe($claim), '3a', 'the next gets 3a, not 3b');
+for my $next ('3b', '')
+{
+	$one->query_safe(record('3a') . ';' . record('3b'));
+	is($one->query_safe($claim), $next, "then '$next'");
+}
+$one->query_safe(record($_)), $one->query_safe($claim) for '1a', '1b', '1c';
+is(sql("SELECT string_agg(e.canonical_address, ' ' ORDER BY a.id) FROM iu_route_attempt a JOIN event_outbox e ON e.id = a.event_ref"),
+	'2a 2b 2c 2d 3a 3b 1a 1b 1c', 'everything went, in order');
+is(sql('SELECT count(*) FROM iu_route_retry') + sql('SELECT count(*) FROM iu_route_lease'), 0, 'nothing is left over');
+$one->quit;
+sql("SELECT fn_iu_route_retire('hand', 'tester', 'test')");
+
+IuCore->reload($node, 'iu_core.senders' => 2);
 senders_run();
 
 note 'order by subject: a third of the requests fail';
@@ -81,7 +153,7 @@ becomes('SELECT ' . sent('ordered') . ' = 500', 'all 500 are delivered');
 $arrivals = arrivals();
 is(join(',', without_repeats(@{ $arrivals->{$_} })), join(',', 1 .. $each), "subject $_: in order") for 11 .. 20;
 is(sql('SELECT count(*) FROM iu_route_dead_letter'), '0', 'nothing was given up');
-becomes("SELECT count(*) = 0 FROM iu_route_retry", 'nothing is left over');
+is(sql('SELECT count(*) FROM iu_route_retry'), '0', 'nothing is left over');
 is(sql("SELECT count(DISTINCT sender) FROM iu_route_attempt WHERE route_code = 'ordered'"), '2', 'both senders had their part');
 
 note 'the circuit of a dead endpoint';
