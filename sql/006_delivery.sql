@@ -457,6 +457,8 @@ BEGIN
                     AND i.event_id = NEW.event_id AND i.replay_number = NEW.replay_number)
      AND public.fn_iu_order_head(NEW.route_code, NEW.subject) IS NOT NULL THEN
     NEW.due_at := 'infinity';
+  ELSIF NEW.due_at = 'infinity' THEN
+    NEW.due_at := clock_timestamp();	-- nobody would wake it
   END IF;
   RETURN NEW;
 END
