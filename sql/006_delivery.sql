@@ -180,7 +180,9 @@ CREATE TABLE public.iu_route_retry (
   PRIMARY KEY (route_code, event_id, replay_number)
 );
 CREATE INDEX iu_route_retry_subject ON public.iu_route_retry (route_code, subject, event_seq, replay_number) WHERE subject IS NOT NULL;
-COMMENT ON INDEX public.iu_route_retry_subject IS 'Whose turn it is where a route keeps the order of a subject.';
+CREATE INDEX iu_route_retry_head ON public.iu_route_retry (route_code, subject) WHERE subject IS NOT NULL AND due_at < 'infinity';
+COMMENT ON INDEX public.iu_route_retry_head IS 'Whose turn it is, among many that wait.';
+COMMENT ON INDEX public.iu_route_retry_subject IS 'Who is next where a route keeps the order of a subject.';
 COMMENT ON COLUMN public.iu_route_retry.subject IS 'fn_iu_order_subject of the event where the route keeps the order of a subject; NULL where it does not';
 CREATE INDEX iu_route_retry_due ON public.iu_route_retry (route_code, due_at, event_seq);
 COMMENT ON INDEX public.iu_route_retry_due IS 'What is due next on a route.';
@@ -421,10 +423,10 @@ CREATE FUNCTION public.fn_iu_order_leased(p_route_code text) RETURNS TABLE (even
   LANGUAGE sql STABLE
   SET search_path = pg_catalog, pg_temp
 BEGIN ATOMIC
-  SELECT i.event_id, i.replay_number, public.fn_iu_order_subject(e)
+  SELECT i.event_id, i.replay_number, e.subject
     FROM public.iu_route_lease l
     CROSS JOIN LATERAL unnest(l.event_ids, l.replay_numbers) AS i (event_id, replay_number)
-    JOIN public.event_outbox e ON e.id = i.event_id
+    CROSS JOIN LATERAL (SELECT public.fn_iu_order_subject(o) AS subject FROM public.event_outbox o WHERE o.id = i.event_id OFFSET 0) AS e
    WHERE l.route_code = p_route_code
      AND l.lease_id >= (SELECT p.lease_low FROM public.v_iu_route_position p WHERE p.route_code = p_route_code);
 END;
@@ -459,6 +461,8 @@ BEGIN
                     AND i.event_id = NEW.event_id AND i.replay_number = NEW.replay_number)
      AND public.fn_iu_order_head(NEW.route_code, NEW.subject) IS NOT NULL THEN
     NEW.due_at := 'infinity';
+  ELSIF NEW.due_at = 'infinity' THEN
+    NEW.due_at := clock_timestamp();	-- nobody would wake it
   END IF;
   RETURN NEW;
 END
@@ -485,8 +489,8 @@ BEGIN
     SELECT DISTINCT l.subject FROM public.fn_iu_order_leased(p_route_code) l
   ), split AS MATERIALIZED (
     SELECT f.*, row_number() OVER (PARTITION BY f.subject ORDER BY f.event_seq) = 1
-           AND NOT EXISTS (SELECT FROM leased l WHERE l.subject = f.subject)
-           AND NOT EXISTS (SELECT FROM public.iu_route_retry t WHERE t.route_code = p_route_code AND t.subject = f.subject) AS is_head
+           AND f.subject NOT IN (SELECT l.subject FROM leased l)
+           AND (SELECT true FROM public.iu_route_retry t WHERE t.route_code = p_route_code AND t.subject = f.subject LIMIT 1) IS NULL AS is_head
       FROM fresh f
   ), behind AS (
     INSERT INTO public.iu_route_retry (route_code, event_id, event_seq, due_at, reason, subject)
@@ -507,18 +511,23 @@ CREATE FUNCTION public.fn_iu_order_release(p_lease public.iu_route_lease) RETURN
 AS $function$
 BEGIN
   PERFORM public.fn_iu_order_lock(p_lease.route_code);
-  UPDATE public.iu_route_retry t SET due_at = clock_timestamp()
-    FROM (SELECT n.event_id, n.replay_number
-            FROM unnest(p_lease.event_ids, p_lease.replay_numbers) AS i (event_id, replay_number)
-            CROSS JOIN LATERAL (SELECT public.fn_iu_order_subject(o) AS subject FROM public.event_outbox o WHERE o.id = i.event_id OFFSET 0) AS e
-            CROSS JOIN LATERAL (SELECT x.event_id, x.replay_number FROM public.iu_route_retry x
-                                 WHERE x.route_code = p_lease.route_code AND x.subject = e.subject
-                                 ORDER BY x.event_seq, x.replay_number LIMIT 1) AS n
-           WHERE NOT EXISTS (SELECT FROM public.iu_route_lease l CROSS JOIN LATERAL unnest(l.event_ids, l.replay_numbers) AS k (event_id, replay_number)
-                              WHERE l.lease_id = p_lease.lease_id AND k.event_id = i.event_id AND k.replay_number = i.replay_number)
-             AND NOT EXISTS (SELECT FROM public.iu_route_retry h
-                              WHERE h.route_code = p_lease.route_code AND h.subject = e.subject AND h.due_at < 'infinity')) AS next
-   WHERE t.route_code = p_lease.route_code AND t.event_id = next.event_id AND t.replay_number = next.replay_number;
+  WITH ended AS MATERIALIZED (
+    SELECT i.event_id, i.replay_number FROM unnest(p_lease.event_ids, p_lease.replay_numbers) AS i (event_id, replay_number)
+    EXCEPT
+    SELECT i.event_id, i.replay_number
+      FROM public.iu_route_lease l CROSS JOIN LATERAL unnest(l.event_ids, l.replay_numbers) AS i (event_id, replay_number)
+     WHERE l.lease_id = p_lease.lease_id
+  ), next AS MATERIALIZED (
+    SELECT n.place
+      FROM ended i
+      CROSS JOIN LATERAL (SELECT public.fn_iu_order_subject(o) AS subject FROM public.event_outbox o WHERE o.id = i.event_id OFFSET 0) AS e
+      CROSS JOIN LATERAL (SELECT x.ctid AS place FROM public.iu_route_retry x
+                           WHERE x.route_code = p_lease.route_code AND x.subject = e.subject
+                           ORDER BY x.event_seq, x.replay_number LIMIT 1) AS n
+     WHERE (SELECT true FROM public.iu_route_retry h
+             WHERE h.route_code = p_lease.route_code AND h.subject = e.subject AND h.due_at < 'infinity' LIMIT 1) IS NULL
+  )
+  UPDATE public.iu_route_retry t SET due_at = clock_timestamp() WHERE t.ctid = ANY (ARRAY(SELECT n.place FROM next n));
 END
 $function$;
 COMMENT ON FUNCTION public.fn_iu_order_release(public.iu_route_lease) IS
@@ -532,9 +541,9 @@ RETURN CASE
   WHEN p_failure_code IS NULL OR p_failure_code IN ('http_400', 'http_409', 'http_413', 'http_415', 'http_422') THEN 'answered'
   WHEN p_failure_code = 'http_410' THEN NULL
   WHEN p_failure_code LIKE 'http\_%' OR p_failure_code IN
-    ('dns_failed', 'connect_failed', 'tls_failed', 'timed_out', 'connection_lost', 'response_too_large', 'not_http') THEN 'failed' END;
+    ('dns_failed', 'connect_failed', 'tls_failed', 'timed_out', 'connection_lost', 'not_http') THEN 'failed' END;
 COMMENT ON FUNCTION public.fn_iu_circuit_verdict(text) IS
-  'What the outcome of an attempt says of its route: answered (sent, which has no failure code, or 400, 409, 413, 415, 422: the receiver is there and minds this one event), failed (no connection, no complete answer, any other status), NULL (nothing: the request never left, or 410, which disables the route). (design: Events and delivery)';
+  'What the outcome of an attempt says of its route: answered (sent, which has no failure code, or 400, 409, 413, 415, 422: the receiver is there and minds this one event), failed (no connection, no complete answer, any other status), NULL (nothing: the request never left, the answer was too large, which a success may be, or 410, which disables the route). (design: Events and delivery)';
 
 CREATE FUNCTION public.fn_iu_circuit_is_probing(p_route_code text) RETURNS boolean
   LANGUAGE sql STABLE
@@ -715,7 +724,7 @@ DECLARE
   v_due tid[];
 BEGIN
   v_due := ARRAY(SELECT t.ctid FROM public.iu_route_retry t
-                  WHERE t.route_code = p_route_code AND t.due_at <= clock_timestamp()
+                  WHERE t.route_code = p_route_code AND t.due_at <= (SELECT clock_timestamp())
                   ORDER BY t.due_at, t.event_seq LIMIT p_max FOR UPDATE SKIP LOCKED);
   IF v_due = '{}' THEN
     RETURN;
@@ -858,7 +867,7 @@ BEGIN
     SELECT p.route_code FROM public.v_iu_route_position p JOIN public.iu_outbound_route r ON r.route_code = p.route_code
      WHERE r.enabled AND NOT r.dry_run
        AND (p.window_end IS NOT NULL
-            OR EXISTS (SELECT FROM public.iu_route_retry t WHERE t.route_code = p.route_code AND t.due_at <= clock_timestamp())
+            OR EXISTS (SELECT FROM public.iu_route_retry t WHERE t.route_code = p.route_code AND t.due_at <= (SELECT clock_timestamp()))
             OR EXISTS (SELECT FROM public.iu_route_lease l WHERE l.route_code = p.route_code AND l.lease_id >= p.lease_low)
             OR EXISTS (SELECT FROM public.event_outbox e
                         WHERE e.emitted_xid >= pg_snapshot_xmax(p.seen)

@@ -19,7 +19,7 @@ SELECT bag_eq($$SELECT c, fn_iu_circuit_verdict(c) FROM unnest(ARRAY[NULL, 'http
     'timed_out', 'connect_failed', 'dns_failed', 'tls_failed', 'connection_lost', 'not_http', 'response_too_large', 'request_too_large', 'contract', 'signature_failed', 'address_refused']) c$$,
   $$VALUES (NULL, 'answered'), ('http_400', 'answered'), ('http_413', 'answered'), ('http_422', 'answered'), ('http_401', 'failed'), ('http_404', 'failed'), ('http_302', 'failed'), ('http_410', NULL),
     ('http_429', 'failed'), ('http_500', 'failed'), ('http_503', 'failed'), ('timed_out', 'failed'), ('connect_failed', 'failed'), ('dns_failed', 'failed'), ('tls_failed', 'failed'),
-    ('connection_lost', 'failed'), ('not_http', 'failed'), ('response_too_large', 'failed'), ('request_too_large', NULL), ('contract', NULL), ('signature_failed', NULL), ('address_refused', NULL)$$,
+    ('connection_lost', 'failed'), ('not_http', 'failed'), ('response_too_large', NULL), ('request_too_large', NULL), ('contract', NULL), ('signature_failed', NULL), ('address_refused', NULL)$$,
   'what an outcome says of the route');
 
 -- ---- a route with twenty deliveries due

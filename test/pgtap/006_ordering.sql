@@ -107,6 +107,12 @@ INSERT INTO iu_route_lease (route_code, sender, backend_pid, expires_at, item_co
   SELECT 'r', 's', pg_backend_pid(), 'infinity', 1, ARRAY[o.id], ARRAY[o.event_seq], '{0}', '{1}' FROM event_outbox o JOIN ev USING (id) WHERE ev.name = 'a2';
 SELECT is(pg_temp.heads('a1', 'b1'), '1 b1', 'one of a subject that a sender has is not');
 
+DELETE FROM iu_route_lease WHERE route_code = 'r';
+INSERT INTO iu_route_retry (route_code, event_id, event_seq, due_at, reason)
+  SELECT 'r', o.id, o.event_seq, 'infinity', 'replay' FROM event_outbox o JOIN ev USING (id) WHERE ev.name = 'b3';
+SELECT is(pg_temp.waiting(), 'a1 b3!', 'what nothing goes before does not wait for ever, whoever says so');
+DELETE FROM iu_route_retry;
+
 -- ---- without order
 
 SELECT is(pg_temp.hand('free', 'a1', 'a2', 'a3'), 'handed_over,handed_over,handed_over', 'a route without order');
