@@ -81,6 +81,8 @@ COMMENT ON FUNCTION public.fn_iu_delivery_dry_run(public.iu_outbound_route, publ
   'Records a dry run of a delivery: an attempt with status dry_run, fn_iu_delivery_request in payload_snapshot, and dry_ before the webhook-id as its key, so that the delivery itself still has all its numbers. Returns its id, NULL where it was recorded before. (facts-events 2.8; design: Events and delivery)';
 
 -- Replay -----------------------------------------------------------------------
+--
+-- Whoever gives no actor or reason is refused by the log, which comes last.
 
 CREATE FUNCTION public.fn_iu_route_dead_letter_log(
     p_command text, p_letter public.iu_route_dead_letter, p_id uuid, p_actor text, p_reason text, p_result jsonb)
@@ -132,7 +134,7 @@ BEGIN
       RETURN jsonb_build_object('status', 'failed', 'decision', 'dry_run', 'resolved', false, 'message', SQLERRM, 'sqlstate', SQLSTATE);
     END;
     UPDATE public.iu_route_dead_letter
-       SET resolved_at = clock_timestamp(), resolved_by = p_actor, resolution = 'dry run: ' || p_reason
+       SET resolved_at = clock_timestamp(), resolved_by = coalesce(p_actor, ''), resolution = concat('dry run: ', p_reason)
      WHERE id = p_letter.id;
     RETURN jsonb_build_object('status', 'replayed', 'decision', 'dry_run', 'resolved', true, 'attempt_no', p_letter.attempts + 1,
       'replay_number', p_letter.replay_number);
@@ -144,7 +146,7 @@ BEGIN
   INSERT INTO public.iu_route_retry (route_code, event_id, replay_number, event_seq, due_at, reason)
     VALUES (p_letter.route_code, p_letter.event_ref, v_replay, v_event.event_seq, p_due_at, 'replay');
   UPDATE public.iu_route_dead_letter
-     SET resolved_at = clock_timestamp(), resolved_by = p_actor, resolution = 'replayed: ' || p_reason, replayed_as = v_replay
+     SET resolved_at = clock_timestamp(), resolved_by = coalesce(p_actor, ''), resolution = concat('replayed: ', p_reason), replayed_as = v_replay
    WHERE id = p_letter.id;
   RETURN jsonb_build_object('status', 'replayed', 'decision', 'handed_over', 'resolved', true, 'attempt_no', 1,
     'replay_number', v_replay, 'webhook_id', public.fn_iu_webhook_id(v_event.event_seq, v_route.id, v_replay, v_event.id),
@@ -279,7 +281,7 @@ BEGIN
     v_result := jsonb_build_object('status', CASE WHEN v_letter.replayed_as IS NULL THEN 'already_resolved' ELSE 'already_replayed' END,
       'resolved', true, 'message', format('it was resolved at %s by %s: %s', v_letter.resolved_at, v_letter.resolved_by, v_letter.resolution));
   ELSE
-    UPDATE public.iu_route_dead_letter SET resolved_at = clock_timestamp(), resolved_by = p_actor, resolution = p_reason
+    UPDATE public.iu_route_dead_letter SET resolved_at = clock_timestamp(), resolved_by = coalesce(p_actor, ''), resolution = coalesce(p_reason, '')
      WHERE id = p_dead_letter_id;
   END IF;
   RETURN public.fn_iu_route_dead_letter_log('dot_iu_route_dead_letter_resolve', v_letter, p_dead_letter_id, p_actor, p_reason, v_result);
@@ -303,7 +305,7 @@ BEGIN
   IF p_limit IS NULL OR p_limit NOT BETWEEN 1 AND 100000 THEN
     RAISE EXCEPTION 'p_limit is from 1 to 100000' USING ERRCODE = 'check_violation';
   END IF;
-  UPDATE public.iu_route_dead_letter SET resolved_at = clock_timestamp(), resolved_by = p_actor, resolution = p_reason
+  UPDATE public.iu_route_dead_letter SET resolved_at = clock_timestamp(), resolved_by = coalesce(p_actor, ''), resolution = coalesce(p_reason, '')
    WHERE id IN (SELECT d.id FROM public.iu_route_dead_letter d WHERE d.id = ANY (v_ids) AND d.resolved_at IS NULL
                  ORDER BY d.created_at, d.id LIMIT p_limit FOR UPDATE SKIP LOCKED);
   GET DIAGNOSTICS v_count = ROW_COUNT;
