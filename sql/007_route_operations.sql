@@ -281,7 +281,7 @@ COMMENT ON FUNCTION public.fn_iu_route_deliver(text, uuid, jsonb) IS
 CREATE VIEW public.v_iu_event_backlog AS
   SELECT r.route_code, r.event_domain, r.event_type, coalesce(w.waiting, 0) AS waiting, coalesce(t.retrying, 0) AS retrying,
          coalesce(l.leased, 0) AS leased, least(w.oldest, t.oldest) AS oldest_at, t.next_due_at,
-         public.fn_iu_delivery_refusal(r.route_code) AS refusal
+         public.fn_iu_delivery_refusal(r.route_code) AS refusal, least(w.oldest, t.oldest_due, l.oldest_end) AS oldest_due_at
     FROM public.iu_outbound_route r
     LEFT JOIN public.v_iu_route_position p ON p.route_code = r.route_code
     LEFT JOIN LATERAL (
@@ -291,14 +291,16 @@ CREATE VIEW public.v_iu_event_backlog AS
          AND e.payload_classification = 'safe_metadata'
          AND (p.window_end IS NULL OR e.event_seq > p.window_seq OR NOT pg_visible_in_snapshot(e.emitted_xid, p.window_end))) AS w ON true
     LEFT JOIN LATERAL (
-      SELECT count(*) AS retrying, min(x.created_at) AS oldest, min(x.due_at) AS next_due_at
+      SELECT count(*) AS retrying, min(x.created_at) AS oldest, min(x.due_at) AS next_due_at,
+             min(x.due_at) FILTER (WHERE x.due_at <= clock_timestamp()) AS oldest_due
         FROM public.iu_route_retry x WHERE x.route_code = r.route_code) AS t ON true
     LEFT JOIN LATERAL (
-      SELECT sum(x.item_count) AS leased FROM public.iu_route_lease x
+      SELECT sum(x.item_count) AS leased, min(x.expires_at) FILTER (WHERE x.expires_at <= clock_timestamp()) AS oldest_end
+        FROM public.iu_route_lease x
        WHERE x.route_code = r.route_code AND x.lease_id >= p.lease_low) AS l ON true
    WHERE r.retired_at IS NULL;
 COMMENT ON VIEW public.v_iu_event_backlog IS
-  'One row a route: events ahead of its position (none before it is armed), deliveries to be tried again, deliveries with a sender, the oldest, when the next is due, and the code of what holds it. (facts-events 2.8)';
+  'One row a route: events ahead of its position (none before it is armed), deliveries to be tried again, deliveries with a sender, the oldest, when the next is due, the code of what holds it, and since when something has been due. (facts-events 2.8)';
 
 CREATE VIEW public.v_iu_route_held AS
   SELECT b.route_code, f.refusal ->> 'code' AS code, f.refusal ->> 'sentence' AS sentence,
