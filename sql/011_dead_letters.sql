@@ -76,14 +76,14 @@ BEGIN
       sender, started_at, duration_us, failure_code, failure_detail, payload_snapshot)
     VALUES (p_route.route_code, p_event.id, p_replay_number, p_attempt_no, 'dry_' || (v_request ->> 'webhook_id'), 'dry_run',
       'dry run', v_started, 1000000 * extract(epoch FROM clock_timestamp() - v_started),
-      CASE WHEN v_problem IS NOT NULL THEN 'payload_contract' END, left(v_problem, 1000), v_request)
+      CASE WHEN v_problem IS NOT NULL THEN 'contract' END, left(v_problem, 1000), v_request)
     ON CONFLICT (idempotency_key, attempt_no) DO NOTHING
     RETURNING id INTO v_id;
   RETURN v_id;
 END
 $function$;
 COMMENT ON FUNCTION public.fn_iu_delivery_dry_run(public.iu_outbound_route, public.event_outbox, integer, integer) IS
-  'Records a dry run of a delivery: an attempt with status dry_run, fn_iu_delivery_request in payload_snapshot, and dry_ before the webhook-id as its key, so that the delivery itself still has all its numbers; failure_code payload_contract where the payload breaks the route''s contract, so that nothing would be sent. Returns its id, NULL where it was recorded before. (facts-events 2.8; design: Events and delivery)';
+  'Records a dry run of a delivery: an attempt with status dry_run, fn_iu_delivery_request in payload_snapshot, and dry_ before the webhook-id as its key, so that the delivery itself still has all its numbers; failure_code contract where the payload breaks the route''s contract, so that nothing would be sent. Returns its id, NULL where it was recorded before. (facts-events 2.8; design: Events and delivery)';
 
 -- Replay -----------------------------------------------------------------------
 --

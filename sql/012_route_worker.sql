@@ -390,6 +390,7 @@ DECLARE
   v_event   public.event_outbox;
   v_at      public.iu_route_position;
   v_http    boolean;
+  v_refusal constant text := public.fn_iu_delivery_refusal(p_route_code);
   v_broken  text;
   v_error   text;
   v_request jsonb;
@@ -421,7 +422,7 @@ BEGIN
       (4, 'route_unknown', v_route.id IS NOT NULL, NULL),
       (5, 'route_retired', CASE WHEN v_route.id IS NOT NULL THEN v_route.retired_at IS NULL END, v_route.disabled_reason),
       (6, 'route_not_allowlisted', CASE WHEN v_route.id IS NOT NULL THEN v_route.route_code = ANY (public.fn_iu_delivery_live_routes()) END, NULL),
-      (7, 'target_kind_not_supported', v_http, v_route.target_kind),
+      (7, 'target_kind_not_supported', CASE WHEN v_http THEN true WHEN v_refusal = 'target_kind_not_supported' THEN false END, v_route.target_kind),
       (8, 'origin_not_allowed', CASE WHEN v_http THEN iu_core.egress_refusal(v_route.target_ref) IS NULL END,
         CASE WHEN v_http THEN iu_core.egress_refusal(v_route.target_ref) END),
       (9, 'route_disabled', v_route.enabled, v_route.disabled_reason),
@@ -433,9 +434,12 @@ BEGIN
       (15, 'event_not_on_route', (v_event.event_domain, v_event.event_type) = (v_route.event_domain, v_route.event_type),
         v_event.event_domain || '.' || v_event.event_type),
       (16, 'payload_restricted', v_event.payload_classification = 'safe_metadata', v_event.payload_classification),
-      (17, 'payload_contract', CASE WHEN v_request IS NOT NULL THEN v_broken IS NULL END, v_broken),
+      (17, 'contract', CASE WHEN v_request IS NOT NULL THEN v_broken IS NULL END, v_broken),
       (18, 'request', CASE WHEN v_error IS NOT NULL THEN false WHEN v_request IS NOT NULL THEN true END, v_error),
       (19, 'address_refused', NULL, 'found out by connecting')) AS c (n, code, ok, detail);
+  IF v_refusal IS NOT NULL AND NOT jsonb_path_exists(v_checks, '$[*] ? (@.check == $code)', jsonb_build_object('code', v_refusal)) THEN
+    v_checks := v_checks || jsonb_build_object('check', v_refusal, 'ok', false);	-- e.g. one that another migration brought
+  END IF;
   v_result := jsonb_build_object('route_code', p_route_code, 'event_id', p_event_id,
     'verdict', coalesce((SELECT x ->> 'check' FROM jsonb_array_elements(v_checks) WITH ORDINALITY AS e (x, n)
                           WHERE x -> 'ok' = 'false' ORDER BY n LIMIT 1), 'would_send'), 'checks', v_checks);
@@ -444,7 +448,7 @@ BEGIN
 END
 $function$;
 COMMENT ON FUNCTION public.fn_iu_route_test(text, uuid, text, text) IS
-  'A dry run of one event on one route, by hand, logged, that writes no attempt: {route_code, event_id, verdict: would_send or the first check that failed, checks: [{check, ok, detail}], next_action, request as in fn_iu_delivery_request}. The checks are all made, in the order of fn_iu_delivery_refusal, then event_unknown, event_not_on_route, payload_restricted, payload_contract, request, address_refused; ok is null where it cannot be told. Whether the event went out already is told by fn_iu_route_explain. SQLSTATE 23514: actor or reason empty. (design: Events and delivery)';
+  'A dry run of one event on one route, by hand, logged, that writes no attempt: {route_code, event_id, verdict: would_send or the first check that failed, checks: [{check, ok, detail}], next_action, request as in fn_iu_delivery_request}. The checks are all made, in the order of fn_iu_delivery_refusal, then event_unknown, event_not_on_route, payload_restricted, contract, request, address_refused; ok is null where it cannot be told. Whether the event went out already is told by fn_iu_route_explain. SQLSTATE 23514: actor or reason empty. (design: Events and delivery)';
 
 INSERT INTO public.dot_iu_command_catalog (command_name, category, mutating, reversible, target_functions) VALUES
   ('dot_iu_route_worker_run', 'health', true,  false, ARRAY['fn_iu_route_worker_run']),
