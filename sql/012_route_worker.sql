@@ -276,7 +276,7 @@ CREATE VIEW public.v_iu_route_health AS
   WITH hour AS (
     SELECT a.route_code, count(*) FILTER (WHERE a.status = 'sent') AS sent, count(*) FILTER (WHERE a.status = 'failed') AS failed,
            count(*) FILTER (WHERE a.status = 'dry_run') AS dry_run, max(a.recorded_at) FILTER (WHERE a.status = 'sent') AS last_sent_at,
-           percentile_cont(ARRAY[0.5, 0.95]) WITHIN GROUP (ORDER BY a.duration_us)
+           percentile_cont('{0.5,0.95}'::double precision[]) WITHIN GROUP (ORDER BY a.duration_us)
              FILTER (WHERE a.status IN ('sent', 'failed') AND a.duration_us IS NOT NULL) AS duration
       FROM public.iu_route_attempt a WHERE a.recorded_at > now() - interval '1 hour' GROUP BY a.route_code
   ), letters AS (

@@ -36,8 +36,7 @@ CREATE TABLE public.iu_core_retention_policy (
   active       boolean     NOT NULL DEFAULT false,
   set_by       text,
   set_at       timestamptz NOT NULL DEFAULT now(),
-  CONSTRAINT iu_core_retention_policy_target_chk CHECK ((target_table, age_column) IN
-    (('event_outbox', 'created_at'), ('iu_route_attempt', 'recorded_at'), ('iu_route_dead_letter', 'resolved_at'))),
+  CONSTRAINT iu_core_retention_policy_target_chk CHECK (target_table IN ('event_outbox', 'iu_route_attempt', 'iu_route_dead_letter')),
   CONSTRAINT iu_core_retention_policy_days_chk CHECK (keep_days BETWEEN 1 AND 36500),
   CONSTRAINT iu_core_retention_policy_reason_chk CHECK (btrim(reason) <> '')
 );
