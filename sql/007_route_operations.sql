@@ -355,9 +355,12 @@ BEGIN
       'sentence', format('%s holds it since %s', v_lease.sender, v_lease.claimed_at), 'lease_expires_at', v_lease.expires_at)
     WHEN v_lease.lease_id IS NULL AND v_retry.event_id IS NULL AND v_attempt.status = 'sent' THEN jsonb_build_object('code', 'delivered',
       'sentence', format('it was delivered at %s, attempt %s', v_attempt.recorded_at, v_attempt.attempt_no))
-    WHEN v_lease.lease_id IS NULL AND v_retry.event_id IS NULL AND v_attempt.id IS NOT NULL THEN jsonb_build_object('code', 'dead_letter',
-      'sentence', format('it was given up after attempt %s: %s', v_attempt.attempt_no, v_attempt.failure_code),
-      'next_action', 'see v_iu_route_dead_letter_open')
+    WHEN v_lease.lease_id IS NULL AND v_retry.event_id IS NULL AND v_attempt.id IS NOT NULL THEN coalesce(
+      (SELECT jsonb_build_object('code', 'resolved', 'sentence', format('it was given up, and resolved by %s: %s', d.resolved_by, d.resolution))
+         FROM public.iu_route_dead_letter d WHERE d.idempotency_key = v_attempt.idempotency_key AND d.resolved_at IS NOT NULL),
+      jsonb_build_object('code', 'dead_letter',
+        'sentence', format('it was given up after attempt %s: %s', v_attempt.attempt_no, v_attempt.failure_code),
+        'next_action', 'see v_iu_route_dead_letter_open'))
     WHEN v_event.payload_classification <> 'safe_metadata' THEN jsonb_build_object('code', 'payload_restricted',
       'sentence', 'a restricted event does not leave the server')
     WHEN v_lease.lease_id IS NULL AND v_retry.event_id IS NULL AND v_at.route_code IS NOT NULL
@@ -378,7 +381,7 @@ BEGIN
 END
 $function$;
 COMMENT ON FUNCTION public.fn_iu_route_explain(text, uuid) IS
-  'Why did, or would, this event not go out on this route? {route_code, event_id, code, sentence, next_action, ...}: the first refusal as in fn_iu_delivery_refusal, or event_unknown, event_not_on_route, in_flight, delivered, dead_letter, payload_restricted, before_start, address_refused, waiting_retry, due. (design: Events and delivery)';
+  'Why did, or would, this event not go out on this route? {route_code, event_id, code, sentence, next_action, ...}: the first refusal as in fn_iu_delivery_refusal, or event_unknown, event_not_on_route, in_flight, delivered, dead_letter, resolved, payload_restricted, before_start, address_refused, waiting_retry, due. (design: Events and delivery)';
 
 INSERT INTO public.dot_iu_command_catalog (command_name, category, mutating, reversible, target_functions) VALUES
   ('dot_iu_route_arm',              'health', true, true,  ARRAY['fn_iu_route_arm']),

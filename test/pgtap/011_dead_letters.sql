@@ -85,6 +85,7 @@ SELECT is((SELECT string_agg(concat_ws(' ', replay_number, state, replay_state),
 -- ---- what cannot be replayed
 
 SELECT pg_temp.letters('old', 2);
+SELECT is(fn_iu_route_explain(route_code, event_ref) ->> 'code', 'dead_letter', 'explained as one') FROM v_iu_route_dead_letter_open LIMIT 1;
 SELECT fn_iu_route_pause('old', 'ann', 't');
 SELECT pg_temp.replay(id) AS paused FROM v_iu_route_dead_letter_open ORDER BY created_at, id LIMIT 1 \gset
 SELECT is((:'paused'::jsonb -> 'held') ->> 'code', 'route_disabled', 'what stops the route holds a replay, and it says so');
@@ -94,6 +95,7 @@ SELECT is(x ->> 'status' || ': ' || (x ->> 'message'), 'route_retired: route "ol
 SELECT is(fn_iu_route_dead_letter_resolve(id, 'ann', 'the receiver is gone') - 'dead_letter_id', '{"status": "resolved", "resolved": true}', 'but it is resolved')
   FROM v_iu_route_dead_letter_open;
 SELECT id AS resolved FROM iu_route_dead_letter WHERE resolution = 'the receiver is gone' \gset
+SELECT is(fn_iu_route_explain('old', event_ref) ->> 'sentence', 'it was given up, and resolved by ann: the receiver is gone', 'and explained') FROM iu_route_dead_letter WHERE id = :'resolved';
 SELECT matches(pg_temp.replay(:'resolved') ->> 'message', 'resolved at .* by ann: the receiver is gone', 'a resolved one is not replayed');
 SELECT is(pg_temp.replay(:'resolved') ->> 'status', 'already_resolved', 'by its own status');
 SELECT is(fn_iu_route_dead_letter_resolve(:'resolved', 'ann', 't') ->> 'status', 'already_resolved', 'nor resolved twice');
