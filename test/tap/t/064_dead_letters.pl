@@ -159,6 +159,23 @@ is(sql("SELECT fn_iu_route_worker_health('iu_outbound_default', 1) ->> 'healthy'
 is(sql("SELECT concat_ws(' ', mode, waiting, in_flight, failed_1h, p50_ms <= p95_ms, dead_letters_open, held_code) FROM v_iu_route_health WHERE route_code = 'hook'"),
 	'live 0 0 14 t 0', 'and the route shows it');
 
+note 'retention beside work';
+add_route('archive', 'collection_created');
+my $old = sql(q{INSERT INTO event_outbox (event_domain, event_type, event_stream, delivery_lane, event_subject_table, event_subject_ref, source_system, created_at)
+	VALUES ('iu', 'collection_created', 'update', 'delayed', 'iu_piece_collection', 'old', 'test', now() - interval '400 days') RETURNING id});
+arm('archive');
+sql("SELECT fn_iu_core_retention_policy_set('event_outbox', 365, 'tester', 'test')");
+IuCore->open_gate($node, 'iu_core.retention_enabled', 600);
+my $cleanup = "SELECT rows_eligible || ' ' || rows_deleted FROM fn_iu_core_retention_cleanup('tester', false)";
+my $hand = $node->background_psql('postgres');
+$hand->query_safe("BEGIN; SELECT fn_iu_route_deliver('archive', '$old')");
+is(sql($cleanup), '1 0', 'what somebody hands over at the same time is left alone');
+$hand->query_safe('COMMIT');
+$hand->quit;
+becomes('SELECT ' . attempts('archive', 'sent') . ' = 1', 'and goes out');
+is(sql($cleanup), '1 1', 'then it may go');
+is(sql("SELECT count(*) FROM event_outbox WHERE id = '$old'"), '0', 'and is gone');
+
 $node->stop;
 $receiver->stop;
 done_testing();
