@@ -153,7 +153,7 @@ COMMENT ON COLUMN public.iu_route_attempt.route_code IS 'The route; no foreign k
 COMMENT ON COLUMN public.iu_route_attempt.event_ref IS 'The event';
 COMMENT ON COLUMN public.iu_route_attempt.replay_number IS '0: the delivery itself';
 COMMENT ON COLUMN public.iu_route_attempt.attempt_no IS '1 for the first';
-COMMENT ON COLUMN public.iu_route_attempt.status IS 'sent or failed; the other words are not written yet';
+COMMENT ON COLUMN public.iu_route_attempt.status IS 'sent, failed, dry_run, or skipped where a dry run could not be made';
 COMMENT ON COLUMN public.iu_route_attempt.delivered IS 'Whether it was sent';
 COMMENT ON COLUMN public.iu_route_attempt.sender IS 'Who sent it';
 COMMENT ON COLUMN public.iu_route_attempt.started_at IS 'When the request began';
@@ -162,7 +162,7 @@ COMMENT ON COLUMN public.iu_route_attempt.http_status IS 'Status of the answer; 
 COMMENT ON COLUMN public.iu_route_attempt.failure_code IS 'http_ and the status, or e.g. timed_out, connect_failed, tls_failed';
 COMMENT ON COLUMN public.iu_route_attempt.failure_detail IS 'In words, at most 1000 characters';
 COMMENT ON COLUMN public.iu_route_attempt.response_excerpt IS 'Start of the answer, at most 1024 characters';
-COMMENT ON COLUMN public.iu_route_attempt.idempotency_key IS 'The webhook-id: the same for every attempt of a delivery.';
+COMMENT ON COLUMN public.iu_route_attempt.idempotency_key IS 'The webhook-id: the same for every attempt of a delivery; a dry run has dry_ before it.';
 COMMENT ON COLUMN public.iu_route_attempt.duration_us IS 'Microseconds from the start of the request to its end.';
 COMMENT ON COLUMN public.iu_route_attempt.payload_snapshot IS 'What a dry run would have sent; NULL for a real one, whose body follows from the event.';
 
@@ -196,7 +196,7 @@ COMMENT ON COLUMN public.iu_route_retry.due_at IS 'Not before this; infinity: no
 COMMENT ON COLUMN public.iu_route_retry.created_at IS 'When it was put here';
 COMMENT ON COLUMN public.iu_route_retry.attempt_no IS 'The number that the next attempt will have.';
 COMMENT ON COLUMN public.iu_route_retry.detail IS 'What held it, in words, where the sender found that out; else NULL';
-COMMENT ON COLUMN public.iu_route_retry.reason IS 'Failure code of the last attempt, code of the refusal, or deliver, armed, confirmed, subject.';
+COMMENT ON COLUMN public.iu_route_retry.reason IS 'Failure code of the last attempt, code of the refusal, or deliver, armed, confirmed, replay, subject.';
 
 CREATE TABLE public.iu_route_dead_letter (
   id              uuid        NOT NULL DEFAULT gen_random_uuid() PRIMARY KEY,

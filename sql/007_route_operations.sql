@@ -312,7 +312,7 @@ COMMENT ON FUNCTION public.fn_iu_route_circuit_close(text, text, text) IS
 CREATE VIEW public.v_iu_event_backlog AS
   SELECT r.route_code, r.event_domain, r.event_type, coalesce(w.waiting, 0) AS waiting, coalesce(t.retrying, 0) AS retrying,
          coalesce(l.leased, 0) AS leased, least(w.oldest, t.oldest) AS oldest_at, t.next_due_at,
-         public.fn_iu_delivery_refusal(r.route_code) AS refusal
+         public.fn_iu_delivery_refusal(r.route_code) AS refusal, least(w.oldest, t.oldest_due, l.oldest_end) AS oldest_due_at
     FROM public.iu_outbound_route r
     LEFT JOIN public.v_iu_route_position p ON p.route_code = r.route_code
     LEFT JOIN LATERAL (
@@ -322,14 +322,16 @@ CREATE VIEW public.v_iu_event_backlog AS
          AND e.payload_classification = 'safe_metadata'
          AND (p.window_end IS NULL OR e.event_seq > p.window_seq OR NOT pg_visible_in_snapshot(e.emitted_xid, p.window_end))) AS w ON true
     LEFT JOIN LATERAL (
-      SELECT count(*) AS retrying, min(x.created_at) AS oldest, min(x.due_at) FILTER (WHERE x.due_at < 'infinity') AS next_due_at
+      SELECT count(*) AS retrying, min(x.created_at) AS oldest, min(x.due_at) FILTER (WHERE x.due_at < 'infinity') AS next_due_at,
+             min(x.due_at) FILTER (WHERE x.due_at <= clock_timestamp()) AS oldest_due
         FROM public.iu_route_retry x WHERE x.route_code = r.route_code) AS t ON true
     LEFT JOIN LATERAL (
-      SELECT sum(x.item_count) AS leased FROM public.iu_route_lease x
+      SELECT sum(x.item_count) AS leased, min(x.expires_at) FILTER (WHERE x.expires_at <= clock_timestamp()) AS oldest_end
+        FROM public.iu_route_lease x
        WHERE x.route_code = r.route_code AND x.lease_id >= p.lease_low) AS l ON true
    WHERE r.retired_at IS NULL;
 COMMENT ON VIEW public.v_iu_event_backlog IS
-  'One row a route: events ahead of its position (none before it is armed), deliveries to be tried again or waiting for another of their subject, deliveries with a sender, the oldest, when the next is due, and the code of what holds it. (facts-events 2.8)';
+  'One row a route: events ahead of its position (none before it is armed), deliveries to be tried again or waiting for another of their subject, deliveries with a sender, the oldest, when the next is due, the code of what holds it, and since when something has been due. (facts-events 2.8)';
 
 CREATE VIEW public.v_iu_route_held AS
   SELECT b.route_code, f.refusal ->> 'code' AS code, f.refusal ->> 'sentence' AS sentence,
@@ -386,9 +388,12 @@ BEGIN
       'sentence', format('%s holds it since %s', v_lease.sender, v_lease.claimed_at), 'lease_expires_at', v_lease.expires_at)
     WHEN v_lease.lease_id IS NULL AND v_retry.event_id IS NULL AND v_attempt.status = 'sent' THEN jsonb_build_object('code', 'delivered',
       'sentence', format('it was delivered at %s, attempt %s', v_attempt.recorded_at, v_attempt.attempt_no))
-    WHEN v_lease.lease_id IS NULL AND v_retry.event_id IS NULL AND v_attempt.id IS NOT NULL THEN jsonb_build_object('code', 'dead_letter',
-      'sentence', format('it was given up after attempt %s: %s', v_attempt.attempt_no, v_attempt.failure_code),
-      'next_action', 'see v_iu_route_dead_letter_open')
+    WHEN v_lease.lease_id IS NULL AND v_retry.event_id IS NULL AND v_attempt.id IS NOT NULL THEN coalesce(
+      (SELECT jsonb_build_object('code', 'resolved', 'sentence', format('it was given up, and resolved by %s: %s', d.resolved_by, d.resolution))
+         FROM public.iu_route_dead_letter d WHERE d.idempotency_key = v_attempt.idempotency_key AND d.resolved_at IS NOT NULL),
+      jsonb_build_object('code', 'dead_letter',
+        'sentence', format('it was given up after attempt %s: %s', v_attempt.attempt_no, v_attempt.failure_code),
+        'next_action', 'see v_iu_route_dead_letter_open'))
     WHEN v_event.payload_classification <> 'safe_metadata' THEN jsonb_build_object('code', 'payload_restricted',
       'sentence', 'a restricted event does not leave the server')
     WHEN v_broken IS NOT NULL THEN jsonb_build_object('code', 'contract',
@@ -415,7 +420,7 @@ BEGIN
 END
 $function$;
 COMMENT ON FUNCTION public.fn_iu_route_explain(text, uuid) IS
-  'Why did, or would, this event not go out on this route? {route_code, event_id, code, sentence, next_action, ...}: the first refusal as in fn_iu_delivery_refusal, or event_unknown, event_not_on_route, in_flight, delivered, dead_letter, payload_restricted, contract, before_start, address_refused, waiting_subject (behind: the event whose end it waits for), waiting_retry, due. (design: Events and delivery)';
+  'Why did, or would, this event not go out on this route? {route_code, event_id, code, sentence, next_action, ...}: the first refusal as in fn_iu_delivery_refusal, or event_unknown, event_not_on_route, in_flight, delivered, dead_letter, resolved, payload_restricted, contract, before_start, address_refused, waiting_subject (behind: the event whose end it waits for), waiting_retry, due. (design: Events and delivery)';
 
 INSERT INTO public.dot_iu_command_catalog (command_name, category, mutating, reversible, target_functions) VALUES
   ('dot_iu_route_arm',              'health', true, true,  ARRAY['fn_iu_route_arm']),
