@@ -45,6 +45,7 @@ DROP FUNCTION public.fn_iu_order_lock(text);
 DROP FUNCTION public.fn_iu_order_subject(public.event_outbox);
 DROP FUNCTION public.fn_iu_delivery_check(bigint, integer);
 DROP FUNCTION public.fn_iu_delivery_refusal(text);
+DROP FUNCTION public.fn_iu_route_function_refusal(text);
 DROP FUNCTION public.fn_iu_delivery_rule(integer, text);
 DROP FUNCTION public.fn_iu_delivery_body(public.event_outbox);
 DROP FUNCTION public.fn_iu_webhook_id(bigint, bigint, integer, uuid);

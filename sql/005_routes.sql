@@ -261,7 +261,7 @@ COMMENT ON COLUMN public.iu_outbound_route.route_code IS 'Its name: 1 to 120 let
 COMMENT ON COLUMN public.iu_outbound_route.event_domain IS 'With event_type: what it carries';
 COMMENT ON COLUMN public.iu_outbound_route.event_type IS 'With event_domain: what it carries';
 COMMENT ON COLUMN public.iu_outbound_route.event_stream IS 'That of the type';
-COMMENT ON COLUMN public.iu_outbound_route.target_kind IS 'external_endpoint and directus_flow: a webhook; the sender carries no other kind yet';
+COMMENT ON COLUMN public.iu_outbound_route.target_kind IS 'external_endpoint and directus_flow: a webhook; sql_function: a registered function; no other kind is carried yet';
 COMMENT ON COLUMN public.iu_outbound_route.enabled IS 'false: paused, retired, or not armed yet';
 COMMENT ON COLUMN public.iu_outbound_route.dry_run IS 'true: nothing is sent';
 COMMENT ON COLUMN public.iu_outbound_route.description IS 'For people';
@@ -270,7 +270,7 @@ COMMENT ON COLUMN public.iu_outbound_route.created_by IS 'Who registered it, as 
 COMMENT ON COLUMN public.iu_outbound_route.updated_at IS 'Start of the transaction that changed it last';
 COMMENT ON COLUMN public.iu_outbound_route.retired_at IS 'Since when it is ended for good';
 COMMENT ON COLUMN public.iu_outbound_route.id IS 'Part of the webhook-id of its deliveries.';
-COMMENT ON COLUMN public.iu_outbound_route.target_ref IS 'The URL of external_endpoint and directus_flow; otherwise a name.';
+COMMENT ON COLUMN public.iu_outbound_route.target_ref IS 'The URL of external_endpoint and directus_flow; of sql_function the name of a function in schema public; otherwise a name.';
 COMMENT ON COLUMN public.iu_outbound_route.fail_closed IS 'Always true: what cannot be decided is not sent.';
 COMMENT ON COLUMN public.iu_outbound_route.retry_policy IS 'See fn_iu_route_retry_problem.';
 COMMENT ON COLUMN public.iu_outbound_route.payload_contract IS 'What a payload must be, see fn_iu_route_contract_problem; {} asks for nothing. What breaks it is never sent.';

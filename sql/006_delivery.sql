@@ -11,7 +11,7 @@ SELECT iu_core.guard_absent('table', 'iu_route_position', 'iu_route_step', 'iu_r
   'iu_route_retry', 'iu_route_dead_letter', 'iu_route_order', 'iu_route_circuit');
 SELECT iu_core.guard_absent('view', 'v_iu_route_position', 'v_iu_route_attempt_summary', 'v_iu_route_dead_letter_open');
 SELECT iu_core.guard_absent('function', 'fn_iu_snapshot_now()', 'fn_iu_webhook_id(bigint,bigint,integer,uuid)',
-  'fn_iu_delivery_body(public.event_outbox)', 'fn_iu_delivery_rule(integer,text)', 'fn_iu_delivery_refusal(text)',
+  'fn_iu_delivery_body(public.event_outbox)', 'fn_iu_delivery_rule(integer,text)', 'fn_iu_route_function_refusal(text)', 'fn_iu_delivery_refusal(text)',
   'fn_iu_delivery_check(bigint,integer)',
   'fn_iu_order_subject(public.event_outbox)', 'fn_iu_order_lock(text)', 'fn_iu_order_leased(text)', 'fn_iu_order_head(text,uuid)',
   'fn_iu_route_retry_order()', 'fn_iu_order_heads(text,uuid[],bigint[])', 'fn_iu_order_release(public.iu_route_lease)',
@@ -315,6 +315,13 @@ COMMENT ON FUNCTION public.fn_iu_delivery_rule(integer, text) IS
 
 -- Refusals, in seed 4's order --------------------------------------------------
 
+CREATE FUNCTION public.fn_iu_route_function_refusal(p_target_ref text) RETURNS text
+  LANGUAGE sql STABLE
+  SET search_path = pg_catalog, pg_temp
+RETURN format('function "%s" is not registered', p_target_ref);
+COMMENT ON FUNCTION public.fn_iu_route_function_refusal(text) IS
+  'NULL if a route of kind sql_function may call this function, otherwise why not, in words. Here none may; migration 014 replaces it. (design: Events and delivery)';
+
 CREATE FUNCTION public.fn_iu_delivery_refusal(p_route_code text) RETURNS text
   LANGUAGE plpgsql VOLATILE SECURITY DEFINER
   SET search_path = pg_catalog, pg_temp
@@ -337,9 +344,11 @@ BEGIN
     RETURN 'route_retired';
   ELSIF p_route_code <> ALL (public.fn_iu_delivery_live_routes()) THEN
     RETURN 'route_not_allowlisted';
-  ELSIF v_route.target_kind NOT IN ('external_endpoint', 'directus_flow') THEN
+  ELSIF v_route.target_kind NOT IN ('external_endpoint', 'directus_flow', 'sql_function') THEN
     RETURN 'target_kind_not_supported';
-  ELSIF iu_core.egress_refusal(v_route.target_ref) IS NOT NULL THEN
+  ELSIF v_route.target_kind = 'sql_function' AND public.fn_iu_route_function_refusal(v_route.target_ref) IS NOT NULL THEN
+    RETURN 'function_refused';
+  ELSIF v_route.target_kind <> 'sql_function' AND iu_core.egress_refusal(v_route.target_ref) IS NOT NULL THEN
     RETURN 'origin_not_allowed';
   ELSIF NOT v_route.enabled THEN
     RETURN 'route_disabled';
@@ -351,7 +360,8 @@ BEGIN
     RETURN 'route_not_armed';
   ELSIF v_at.system_identifier <> iu_core.system_identifier() OR v_at.database_oid <> iu_core.database_oid() THEN
     RETURN 'position_foreign';
-  ELSIF NOT EXISTS (SELECT FROM public.iu_route_secret s WHERE s.secret_ref = v_route.secret_ref
+  ELSIF v_route.target_kind <> 'sql_function'
+        AND NOT EXISTS (SELECT FROM public.iu_route_secret s WHERE s.secret_ref = v_route.secret_ref
                       AND s.valid_from <= clock_timestamp() AND s.valid_until > clock_timestamp()) THEN
     RETURN 'secret_missing';
   ELSIF EXISTS (SELECT FROM public.iu_route_circuit c WHERE c.route_code = p_route_code AND c.next_at > clock_timestamp()) THEN
@@ -361,7 +371,7 @@ BEGIN
 END
 $function$;
 COMMENT ON FUNCTION public.fn_iu_delivery_refusal(text) IS
-  'NULL if the route may deliver now, otherwise the code of the first closed switch, gate, list or rule: master_gate_closed, worker_gate_closed, delivery_gate_closed, route_unknown, route_retired, route_not_allowlisted, target_kind_not_supported, origin_not_allowed, route_disabled, route_dry_run, route_not_armed, position_foreign, secret_missing, circuit_open. Asked at each claim and, through fn_iu_delivery_check, before each send. See fn_iu_route_refusal for what to do. (seed 4 A3; design: Events and delivery)';
+  'NULL if the route may deliver now, otherwise the code of the first closed switch, gate, list or rule: master_gate_closed, worker_gate_closed, delivery_gate_closed, route_unknown, route_retired, route_not_allowlisted, target_kind_not_supported, function_refused, origin_not_allowed, route_disabled, route_dry_run, route_not_armed, position_foreign, secret_missing, circuit_open. Asked at each claim and, through fn_iu_delivery_check, before each send. See fn_iu_route_refusal for what to do. (seed 4 A3; design: Events and delivery)';
 
 -- A lease that nears its end may be another sender's before an answer comes.
 CREATE FUNCTION public.fn_iu_delivery_check(p_lease_id bigint, p_lease_generation integer) RETURNS text
@@ -865,7 +875,7 @@ BEGIN
   -- Only routes with something to do, found without writing or locking.
   v_routes := ARRAY(
     SELECT p.route_code FROM public.v_iu_route_position p JOIN public.iu_outbound_route r ON r.route_code = p.route_code
-     WHERE r.enabled AND NOT r.dry_run
+     WHERE r.enabled AND NOT r.dry_run AND r.target_kind <> 'sql_function'
        AND (p.window_end IS NOT NULL
             OR EXISTS (SELECT FROM public.iu_route_retry t WHERE t.route_code = p.route_code AND t.due_at <= (SELECT clock_timestamp()))
             OR EXISTS (SELECT FROM public.iu_route_lease l WHERE l.route_code = p.route_code AND l.lease_id >= p.lease_low)
@@ -947,7 +957,7 @@ BEGIN
 END
 $function$;
 COMMENT ON FUNCTION public.fn_iu_delivery_claim(text, integer) IS
-  'Leases at most p_max deliveries to a sender and returns them with all that sending needs: abandoned leases first, then due retries, then new events, shared among the routes that may deliver. Fewer than p_max: there is no more, or what there is is held, locked by another claim, or over a route''s max_in_flight. A held route is not touched. Writes nothing where there is nothing. SQLSTATE 23514: no sender, or p_max below 1. (design: Events and delivery)';
+  'Leases at most p_max deliveries to a sender and returns them with all that sending needs: abandoned leases first, then due retries, then new events, shared among the routes that may deliver (those of kind sql_function are not a sender''s). Fewer than p_max: there is no more, or what there is is held, locked by another claim, or over a route''s max_in_flight. A held route is not touched. Writes nothing where there is nothing. SQLSTATE 23514: no sender, or p_max below 1. (design: Events and delivery)';
 
 -- Recording ------------------------------------------------------------------
 
@@ -1102,7 +1112,7 @@ BEGIN
       JOIN public.iu_outbound_route r ON r.route_code = p.route_code
       CROSS JOIN LATERAL (SELECT coalesce(sum(x.item_count), 0) AS items, min(x.expires_at) AS expires_at
                             FROM public.iu_route_lease x WHERE x.route_code = p.route_code AND x.lease_id >= p.lease_low) AS l
-     WHERE r.enabled AND NOT r.dry_run
+     WHERE r.enabled AND NOT r.dry_run AND r.target_kind <> 'sql_function'
   LOOP
     IF (v_route.unfinished OR v_route.due_at IS NOT NULL) AND public.fn_iu_delivery_refusal(v_route.route_code) IS NULL THEN
       v_next := least(v_next, CASE WHEN v_route.unfinished THEN clock_timestamp() ELSE v_route.due_at END);
@@ -1136,7 +1146,7 @@ GRANT SELECT ON public.iu_route_position, public.iu_route_step, public.iu_route_
   public.iu_route_retry, public.iu_route_dead_letter, public.iu_route_order, public.iu_route_circuit,
   public.v_iu_route_position, public.v_iu_route_attempt_summary, public.v_iu_route_dead_letter_open TO iu_core_reader;
 GRANT EXECUTE ON FUNCTION public.fn_iu_delivery_refusal(text), public.fn_iu_order_subject(public.event_outbox),
-  public.fn_iu_circuit_verdict(text) TO iu_core_reader;
+  public.fn_iu_circuit_verdict(text), public.fn_iu_route_function_refusal(text) TO iu_core_reader;
 GRANT EXECUTE ON FUNCTION public.fn_iu_delivery_body(public.event_outbox),
   public.fn_iu_webhook_id(bigint, bigint, integer, uuid) TO iu_core_reader;
 GRANT EXECUTE ON FUNCTION public.fn_iu_delivery_claim(text, integer), public.fn_iu_delivery_check(bigint, integer), public.fn_iu_delivery_next_due(),
@@ -1146,7 +1156,7 @@ SELECT public.fn_iu_govern(6, 'table', 'iu_route_position', 'iu_route_step', 'iu
   'iu_route_retry', 'iu_route_dead_letter', 'iu_route_order', 'iu_route_circuit');
 SELECT public.fn_iu_govern(6, 'view', 'v_iu_route_position', 'v_iu_route_attempt_summary', 'v_iu_route_dead_letter_open');
 SELECT public.fn_iu_govern(6, 'function', 'fn_iu_snapshot_now()', 'fn_iu_webhook_id(bigint,bigint,integer,uuid)',
-  'fn_iu_delivery_body(public.event_outbox)', 'fn_iu_delivery_rule(integer,text)', 'fn_iu_delivery_refusal(text)',
+  'fn_iu_delivery_body(public.event_outbox)', 'fn_iu_delivery_rule(integer,text)', 'fn_iu_route_function_refusal(text)', 'fn_iu_delivery_refusal(text)',
   'fn_iu_delivery_check(bigint,integer)',
   'fn_iu_order_subject(public.event_outbox)', 'fn_iu_order_lock(text)', 'fn_iu_order_leased(text)', 'fn_iu_order_head(text,uuid)',
   'fn_iu_route_retry_order()', 'fn_iu_order_heads(text,uuid[],bigint[])', 'fn_iu_order_release(public.iu_route_lease)',

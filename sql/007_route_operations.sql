@@ -42,7 +42,9 @@ BEGIN
     ('route_not_allowlisted', 'the route is not on the allowlist iu_core.delivery_live_routes',
       format('fn_iu_route_allow(%L, actor, reason)', p_route_code)),
     ('target_kind_not_supported', format('routes of kind %s are not carried by the sender', v_route.target_kind),
-      'use external_endpoint or directus_flow'),
+      'use external_endpoint, directus_flow or sql_function'),
+    ('function_refused', public.fn_iu_route_function_refusal(v_route.target_ref),
+      format('fn_iu_route_function_register(%L, actor, reason), after a look at what it does', v_route.target_ref)),
     ('origin_not_allowed', iu_core.egress_refusal(v_route.target_ref),
       'a superuser adds the origin to iu_core.allowed_origins and reloads the server'),
     ('route_disabled', concat_ws(': ', 'the route is not enabled', v_route.disabled_reason),
@@ -140,9 +142,12 @@ BEGIN
   SELECT * INTO v_route FROM public.iu_outbound_route WHERE route_code = p_route_code AND retired_at IS NULL FOR UPDATE;
   IF NOT FOUND THEN
     RAISE EXCEPTION 'route "%" is not registered, or retired', coalesce(p_route_code, '') USING ERRCODE = 'undefined_object';
-  ELSIF v_route.target_kind NOT IN ('external_endpoint', 'directus_flow') THEN
+  ELSIF v_route.target_kind NOT IN ('external_endpoint', 'directus_flow', 'sql_function') THEN
     RAISE EXCEPTION 'routes of kind % cannot be armed', v_route.target_kind
-      USING ERRCODE = 'feature_not_supported', HINT = 'The sender carries external_endpoint and directus_flow.';
+      USING ERRCODE = 'feature_not_supported', HINT = 'Carried are external_endpoint, directus_flow and sql_function.';
+  ELSIF v_route.target_kind = 'sql_function' AND public.fn_iu_route_function_refusal(v_route.target_ref) IS NOT NULL THEN
+    RAISE EXCEPTION 'route "%" cannot be armed: %', p_route_code, public.fn_iu_route_function_refusal(v_route.target_ref)
+      USING ERRCODE = 'feature_not_supported', HINT = 'Register the function with fn_iu_route_function_register.';
   ELSIF v_route.enabled AND NOT v_route.dry_run AND EXISTS (SELECT FROM public.iu_route_position WHERE route_code = p_route_code) THEN
     RAISE EXCEPTION 'route "%" is armed already', p_route_code
       USING ERRCODE = 'object_in_use', DETAIL = 'Arming anew moves its start; what waits before it is not sent.',
@@ -176,7 +181,7 @@ BEGIN
 END
 $function$;
 COMMENT ON FUNCTION public.fn_iu_route_arm(text, text, text, timestamptz, interval) IS
-  'Makes a route live and sets where it starts: without p_start_at with what commits from now on; otherwise also with events created since then, but none older than p_max_age, and none that was attempted before. Returns {status: armed, route_code, start_at, owed, held}: held says what still stops it. SQLSTATE 42704: not registered or retired; 42501: not on the allowlist; 55006: armed already; 0A000: a kind that the sender does not carry; 23514: start, age, actor or reason. (design: Events and delivery)';
+  'Makes a route live and sets where it starts: without p_start_at with what commits from now on; otherwise also with events created since then, but none older than p_max_age, and none that was attempted before. Returns {status: armed, route_code, start_at, owed, held}: held says what still stops it. SQLSTATE 42704: not registered or retired; 42501: not on the allowlist; 55006: armed already; 0A000: a kind that is not carried, or a function that is not registered; 23514: start, age, actor or reason. (design: Events and delivery)';
 
 CREATE FUNCTION public.fn_iu_route_confirm_position(p_route_code text, p_actor text, p_reason text) RETURNS jsonb
   LANGUAGE plpgsql VOLATILE SECURITY DEFINER
@@ -238,9 +243,13 @@ BEGIN
   ELSIF p_route_code <> ALL (public.fn_iu_delivery_live_routes()) THEN
     RAISE EXCEPTION 'route "%" is not on the allowlist of live routes', p_route_code USING ERRCODE = 'insufficient_privilege',
       HINT = format('Put it there with fn_iu_route_allow(%L, actor, reason).', p_route_code);
-  ELSIF v_route.target_kind NOT IN ('external_endpoint', 'directus_flow') THEN
+  ELSIF v_route.target_kind NOT IN ('external_endpoint', 'directus_flow', 'sql_function') THEN
     RAISE EXCEPTION 'delivery to target kind % is not supported', v_route.target_kind USING ERRCODE = 'feature_not_supported';
-  ELSIF iu_core.egress_refusal(v_route.target_ref) IS NOT NULL THEN
+  ELSIF v_route.target_kind = 'sql_function' AND public.fn_iu_route_function_refusal(v_route.target_ref) IS NOT NULL THEN
+    RAISE EXCEPTION 'delivery to the function of route "%" is not supported', p_route_code
+      USING ERRCODE = 'feature_not_supported', DETAIL = public.fn_iu_route_function_refusal(v_route.target_ref),
+            HINT = 'Register the function with fn_iu_route_function_register.';
+  ELSIF v_route.target_kind <> 'sql_function' AND iu_core.egress_refusal(v_route.target_ref) IS NOT NULL THEN
     RAISE EXCEPTION 'delivery to the origin of route "%" is not supported', p_route_code
       USING ERRCODE = 'feature_not_supported', DETAIL = iu_core.egress_refusal(v_route.target_ref),
             HINT = 'A superuser adds the origin to iu_core.allowed_origins.';
@@ -284,7 +293,7 @@ BEGIN
 END
 $function$;
 COMMENT ON FUNCTION public.fn_iu_route_deliver(text, uuid, jsonb) IS
-  'Hands one event to the sender for one route. Refuses, in this order: delivery gate closed, route not registered, route not on the allowlist (each 42501), a target that the sender does not carry or whose origin is not allowed (0A000); then P0002 unknown event, 23514 another type or payload, or one that breaks the contract, 42501 restricted payload. Returns {status: handed_over | already_queued | already_attempted, route_code, event_ref, webhook_id, held}. (seed 4 A3; design: Events and delivery)';
+  'Hands one event to the sender for one route. Refuses, in this order: delivery gate closed, route not registered, route not on the allowlist (each 42501), a target that is not carried, whose function is not registered or whose origin is not allowed (0A000); then P0002 unknown event, 23514 another type or payload, or one that breaks the contract, 42501 restricted payload. Returns {status: handed_over | already_queued | already_attempted, route_code, event_ref, webhook_id, held}. (seed 4 A3; design: Events and delivery)';
 
 CREATE FUNCTION public.fn_iu_route_circuit_close(p_route_code text, p_actor text, p_reason text) RETURNS jsonb
   LANGUAGE plpgsql VOLATILE SECURITY DEFINER
