@@ -145,6 +145,7 @@ DECLARE
   v_route  text;
   v_share  integer;
   v_most   integer;
+  v_probe  boolean;
   v_taken  bigint[];
   v_leases bigint[] := '{}';
 BEGIN
@@ -161,13 +162,20 @@ BEGIN
     CONTINUE WHEN public.fn_iu_delivery_refusal(v_route) IS NOT NULL;
     PERFORM FROM public.iu_route_position p WHERE p.route_code = v_route FOR NO KEY UPDATE SKIP LOCKED;
     CONTINUE WHEN NOT FOUND;
-    v_most := least(v_share, (SELECT r.max_in_flight FROM public.iu_outbound_route r WHERE r.route_code = v_route));
+    v_probe := public.fn_iu_circuit_is_probing(v_route);
+    v_most := least(CASE WHEN v_probe THEN 1 ELSE v_share END, (SELECT r.max_in_flight FROM public.iu_outbound_route r WHERE r.route_code = v_route));
     v_taken := ARRAY(SELECT o FROM public.fn_iu_delivery_lease_orphans(v_route, p_sender, v_most) o);
     IF v_taken = '{}' THEN
       v_taken := ARRAY(SELECT o FROM public.fn_iu_delivery_lease_retries(v_route, p_sender, v_most) o);
     END IF;
     IF v_taken = '{}' THEN
       v_taken := ARRAY(SELECT o FROM public.fn_iu_delivery_lease_window(v_route, p_sender, v_most) o);
+    END IF;
+    IF v_taken <> '{}' THEN
+      PERFORM public.fn_iu_delivery_contract(v_route, v_taken);
+    END IF;
+    IF v_probe THEN
+      PERFORM public.fn_iu_circuit_probe(v_route, v_taken);
     END IF;
     v_leases := v_leases || v_taken;
   END LOOP;
