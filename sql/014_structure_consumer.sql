@@ -145,7 +145,6 @@ DECLARE
   v_route  text;
   v_share  integer;
   v_most   integer;
-  v_probe  boolean;
   v_taken  bigint[];
   v_leases bigint[] := '{}';
 BEGIN
@@ -162,8 +161,7 @@ BEGIN
     CONTINUE WHEN public.fn_iu_delivery_refusal(v_route) IS NOT NULL;
     PERFORM FROM public.iu_route_position p WHERE p.route_code = v_route FOR NO KEY UPDATE SKIP LOCKED;
     CONTINUE WHEN NOT FOUND;
-    v_probe := public.fn_iu_circuit_is_probing(v_route);
-    v_most := least(CASE WHEN v_probe THEN 1 ELSE v_share END, (SELECT r.max_in_flight FROM public.iu_outbound_route r WHERE r.route_code = v_route));
+    v_most := least(v_share, (SELECT r.max_in_flight FROM public.iu_outbound_route r WHERE r.route_code = v_route));
     v_taken := ARRAY(SELECT o FROM public.fn_iu_delivery_lease_orphans(v_route, p_sender, v_most) o);
     IF v_taken = '{}' THEN
       v_taken := ARRAY(SELECT o FROM public.fn_iu_delivery_lease_retries(v_route, p_sender, v_most) o);
@@ -173,9 +171,6 @@ BEGIN
     END IF;
     IF v_taken <> '{}' THEN
       PERFORM public.fn_iu_delivery_contract(v_route, v_taken);
-    END IF;
-    IF v_probe THEN
-      PERFORM public.fn_iu_circuit_probe(v_route, v_taken);
     END IF;
     v_leases := v_leases || v_taken;
   END LOOP;
@@ -190,7 +185,7 @@ BEGIN
 END
 $function$;
 COMMENT ON FUNCTION public.fn_iu_function_claim(text, integer) IS
-  'For the runner, as fn_iu_delivery_claim for the senders: leases deliveries of the routes of kind sql_function that may deliver, p_max shared among the routes (at least one each, at most max_in_flight); of each route abandoned leases, or due retries, or new events. Writes nothing where there is nothing. SQLSTATE 23514: no sender, or p_max below 1. (design: Events and delivery)';
+  'For the runner, as fn_iu_delivery_claim for the senders: leases deliveries of the routes of kind sql_function that may deliver, p_max shared among the routes (at least one each, at most max_in_flight); of each route abandoned leases, or due retries, or new events. Payload contracts are kept; no circuit opens, since a function that fails says nothing of the next event. Writes nothing where there is nothing. SQLSTATE 23514: no sender, or p_max below 1. (design: Events and delivery)';
 
 CREATE FUNCTION public.fn_iu_function_next_due() RETURNS timestamptz
   LANGUAGE sql VOLATILE SECURITY DEFINER

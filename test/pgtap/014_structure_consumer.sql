@@ -93,6 +93,15 @@ UPDATE claimed SET lease_id = c.lease_id FROM fn_iu_function_claim('s', 10) c;
 SELECT fn_iu_gate_close('iu_core.delivery_enabled', 'ann', 't') ->> 'status' AS closed \gset
 SELECT row_eq('SELECT outcome, results -> 0 ->> ''failure_code'' FROM claimed, fn_iu_function_call(lease_id, 1, event_id, 0)', ROW('held'::text, 'delivery_gate_closed'::text), 'the gate closes after the claim: held');
 
+-- ---- a payload that breaks the route's contract
+
+SELECT fn_iu_gate_open('iu_core.delivery_enabled', gen_random_uuid(), 'ann', 't', 600) ->> 'status' AS opened \gset
+UPDATE iu_outbound_route SET payload_contract = '{"required": ["absent"]}' WHERE route_code = 'f';
+DELETE FROM iu_route_attempt; DELETE FROM iu_route_lease;
+INSERT INTO iu_route_retry (route_code, event_id, event_seq, due_at, reason) SELECT 'f', id, event_seq, clock_timestamp(), 'deliver' FROM event_outbox WHERE id = :'event';
+SELECT is((SELECT count(*) FROM fn_iu_function_claim('s', 10)), 0::bigint, 'it is not handed out');
+SELECT results_eq('SELECT failure_code FROM v_iu_route_dead_letter_open', $$SELECT 'contract'::text WHERE true$$, 'but a dead letter');
+
 -- ---- the consumer
 
 SELECT is(fn_iu_structure_consumer(:'event', '{}'), false, 'a second delivery adds no row');
