@@ -169,6 +169,9 @@ BEGIN
     IF v_taken = '{}' THEN
       v_taken := ARRAY(SELECT o FROM public.fn_iu_delivery_lease_window(v_route, p_sender, v_most) o);
     END IF;
+    IF v_taken <> '{}' THEN
+      PERFORM public.fn_iu_delivery_contract(v_route, v_taken);
+    END IF;
     v_leases := v_leases || v_taken;
   END LOOP;
 
