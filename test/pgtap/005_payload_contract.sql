@@ -103,5 +103,12 @@ SELECT is((SELECT count(*) FROM fn_iu_delivery_claim('s', 10)), 3::bigint, 'of a
 SELECT is((SELECT sum(item_count) FROM iu_route_lease), 3::bigint, 'and held');
 SELECT is((SELECT count(*) FROM v_iu_route_dead_letter_open WHERE failure_detail = 'key "n" has the type boolean, not integer'), 1::bigint, 'the one is given up');
 
+-- a route to a function
+SELECT fn_iu_route_add('f', 'version_applied', 'fn_iu_structure_consumer', 'ann', 't', 'sql_function', p_payload_contract => '{"required": ["m"]}');
+SELECT fn_iu_route_allow('f', 'ann', 't'), fn_iu_route_arm('f', 'ann', 't');
+INSERT INTO iu_route_retry (route_code, event_id, event_seq, due_at, reason) SELECT 'f', o.id, o.event_seq, clock_timestamp(), 'armed' FROM event_outbox o JOIN e ON e.good = o.id;
+SELECT is((SELECT count(*) FROM fn_iu_function_claim('s', 10) c JOIN e ON e.good = c.event_id), 0::bigint, 'a function is not called with it either');
+SELECT is((SELECT failure_detail FROM v_iu_route_dead_letter_open WHERE route_code = 'f'), 'key "m" is missing', 'it is a dead letter');
+
 SELECT * FROM finish();
 ROLLBACK;
