@@ -1,0 +1,157 @@
+# Nothing is lost: whatever ends in the middle of a backlog, and however late a
+# transaction commits, every event arrives, what is repeated is the same to the
+# byte, and the attempts say what happened. IU_EVENTS is how many events a
+# backlog has; `make losses` prints the lines that begin with a bar.
+use strict;
+use warnings;
+
+use FindBin;
+use lib "$FindBin::RealBin/../lib";
+
+use IU::Delivery;
+use IU::Sink;
+use IuCore;
+use PostgreSQL::Test::Cluster;
+use PostgreSQL::Test::Utils;
+use Test::More;
+use Time::HiRes qw(sleep);
+
+my $events = $ENV{IU_EVENTS} || 1000;
+my $sink = IU::Sink->start;
+my $node = IuCore->new_node('losses', 'iu_core.senders' => 2, restart_after_crash => 'on', max_prepared_transactions => 10,
+	'iu_core.allowed_origins' => $sink->url, 'iu_core.allowed_networks' => '127.0.0.0/8');
+my $delivery = IU::Delivery->new($node, $sink);
+IuCore->install($node);
+$delivery->live;
+
+# ---- What ends, and when
+
+# After a crash the server's other processes have to end first.
+sub start_again
+{
+	foreach (1 .. 600)
+	{
+		return if $node->start(fail_ok => 1);
+		sleep 0.1;
+		$node->stop('fast', fail_ok => 1);
+	}
+	die 'the server does not start';
+}
+
+# The sender that waits for a lock, if one does.
+sub a_sender
+{
+	my ($pid) = split /\n/, $delivery->sql("SELECT pid FROM pg_stat_activity WHERE backend_type LIKE 'iu_core sender%' ORDER BY wait_event_type = 'Lock' DESC NULLS LAST");
+	return $pid;
+}
+
+my @faults = (
+	[ 'kill -9 of a sender', sub { kill(9, a_sender()) } ],
+	[ 'pg_terminate_backend', sub { $delivery->sql('SELECT pg_terminate_backend(' . a_sender() . ')') } ],
+	[ 'pg_ctl stop -m immediate', sub { $node->stop('immediate'); start_again() } ],
+	[ 'kill -9 of the postmaster', sub {
+			my @rest = split /\n/, $delivery->sql('SELECT pid FROM pg_stat_activity WHERE pid <> pg_backend_pid()');
+			$node->kill9;
+			kill(9, @rest);
+			start_again();
+		} ],
+);
+
+
+# Run before the backlog is let go; what it returns, once it goes. That one may
+# return a session to be ended after the fault.
+my @moments = (
+	[ 'requests under way', sub {
+			my ($middle) = @_;
+			$sink->hold('/hook', $middle);
+			return sub { return };
+		} ],
+	[ 'at full speed', sub {
+			$sink->slow('/hook', 20);
+			return sub { return };
+		} ],
+	[ 'answers not recorded', sub {
+			my $lock = $node->background_psql('postgres', on_error_stop => 0);
+			$sink->slow('/hook', 50);
+			return sub {
+				$lock->query_safe('BEGIN; LOCK TABLE iu_route_attempt IN EXCLUSIVE MODE');
+				ok($delivery->becomes("SELECT EXISTS (SELECT FROM pg_locks WHERE relation = 'iu_route_attempt'::regclass AND NOT granted)"),
+					'a sender waits to record');
+				return $lock;
+			};
+		} ],
+);
+
+sub row
+{
+	my ($what, %found) = @_;
+	note(sprintf('| %-50s | %9s | %8s | %5s |', $what, @found{qw(delivered repeated lost)}));
+	return;
+}
+
+sub strike
+{
+	my ($moment, $prepare, $fault, $act) = @_;
+	my $mark = $delivery->mark('hook');
+	my $middle = int($events * 0.4);
+
+	$delivery->route('pause', 'hook');
+	$delivery->prepare('late');
+	$delivery->emit($events);
+	my $arrange = $prepare->($middle);
+	$delivery->route('resume', 'hook');
+	ok($sink->wait_for('/hook', $mark->{arrived} + $middle), 'some arrived');
+	my $session = $arrange->();
+	cmp_ok($sink->count('/hook') - $mark->{arrived}, '<', $events, 'not all');
+	$act->();
+	$sink->heal;
+	eval { $session->quit } if $session;
+	ok($delivery->settle('hook'), 'afterwards everything is delivered');
+	$delivery->sql("COMMIT PREPARED 'late'");
+	ok($delivery->settle('hook'), 'and what commits only now');
+	my %found = $delivery->audit('hook', $mark);
+	is(IU::Delivery::told(%found), IU::Delivery::perfect($events + 1), 'nothing is lost, and the records agree');
+	row("$fault, $moment", %found);
+	return;
+}
+
+$delivery->add_route('hook', max_in_flight => 64);
+row('fault, moment', map { $_ => $_ } qw(delivered repeated lost));
+foreach my $fault (@faults)
+{
+	foreach my $moment (@moments)
+	{
+		subtest "$fault->[0], $moment->[0]" => sub { strike(@$moment, @$fault) };
+	}
+}
+
+# ---- Transactions that stay open
+
+subtest 'a writer and a reader idle in transaction' => sub {
+	my $mark = $delivery->mark('hook');
+	my $writer = $node->background_psql('postgres', on_error_stop => 1);
+	my $reader = $node->background_psql('postgres', on_error_stop => 1);
+	$writer->query_safe("BEGIN; SAVEPOINT s; SELECT fn_iu_emit_event('version_applied', 'late', gen_random_uuid(), 'tester'); RELEASE s");
+	$reader->query_safe('BEGIN ISOLATION LEVEL REPEATABLE READ; SELECT count(*) FROM event_outbox');
+	foreach my $part (1, 2)
+	{
+		$delivery->emit($events / 2);
+		ok($delivery->settle('hook'), "part $part of the others is delivered meanwhile");
+	}
+	is(IU::Delivery::told($delivery->audit('hook', $mark)), IU::Delivery::perfect($events), 'all of them');
+	is($delivery->sql("SELECT count(*) FROM pg_stat_activity WHERE state = 'idle in transaction'"), 2, 'while both are in their transactions');
+	$writer->query_safe('COMMIT');
+	ok($delivery->settle('hook'), 'the late one is delivered when it commits');
+	my %found = $delivery->audit('hook', $mark);
+	is(IU::Delivery::told(%found) . ", repeated $found{repeated}", IU::Delivery::perfect($events + 1) . ', repeated 0', 'once');
+	row('a late commit, others idle in transaction', %found);
+	$_->quit foreach $writer, $reader;
+};
+
+my %found = $delivery->audit('hook');
+my $all = (@faults * @moments + 1) * ($events + 1);
+is(IU::Delivery::told(%found), IU::Delivery::perfect($all), 'all in all');
+row('all in all', %found);
+
+$node->stop;
+done_testing();
