@@ -1,7 +1,8 @@
 # Nothing is lost: whatever ends in the middle of a backlog, and however late a
 # transaction commits, every event arrives, what is repeated is the same to the
-# byte, and the attempts say what happened. IU_EVENTS is how many events a
-# backlog has; `make losses` prints the lines that begin with a bar.
+# byte, and the attempts say what happened. Where recording fails, nothing is
+# repeated. IU_EVENTS is how many events a backlog has; `make losses` prints the
+# lines that begin with a bar.
 use strict;
 use warnings;
 
@@ -85,7 +86,7 @@ my @moments = (
 sub row
 {
 	my ($what, %found) = @_;
-	note(sprintf('| %-50s | %9s | %8s | %5s |', $what, @found{qw(delivered repeated lost)}));
+	note(sprintf('| %-55s | %9s | %8s | %5s |', $what, @found{qw(delivered repeated lost)}));
 	return;
 }
 
@@ -115,7 +116,7 @@ sub strike
 	return;
 }
 
-$delivery->add_route('hook', max_in_flight => 64);
+$delivery->add_route('hook', max_in_flight => 256);
 row('fault, moment', map { $_ => $_ } qw(delivered repeated lost));
 foreach my $fault (@faults)
 {
@@ -148,8 +149,60 @@ subtest 'a writer and a reader idle in transaction' => sub {
 	$_->quit foreach $writer, $reader;
 };
 
+# ---- Results that cannot be recorded: what was sent is not sent again
+
+my $record = 'fn_iu_delivery_record(bigint, integer, jsonb)';
+my $back = 'ALTER FUNCTION whole(bigint, integer, jsonb) RENAME TO fn_iu_delivery_record';
+sub trigger
+{
+	my ($kind, $body) = @_;
+	return "CREATE FUNCTION broken() RETURNS trigger LANGUAGE plpgsql AS \$\$BEGIN $body; RETURN NEW; END\$\$;"
+	  . " CREATE $kind FOR EACH ROW EXECUTE FUNCTION broken()";
+}
+my @failures = (
+	[ 'the function raises', "ALTER FUNCTION $record RENAME TO whole;
+		CREATE FUNCTION $record RETURNS integer LANGUAGE plpgsql AS \$\$BEGIN RAISE 'broken'; END\$\$;
+		GRANT EXECUTE ON FUNCTION $record TO iu_core_worker", "DROP FUNCTION $record; $back" ],
+	[ 'the function is gone', "ALTER FUNCTION $record RENAME TO whole", $back ],
+	[ 'the role may not call it', "REVOKE EXECUTE ON FUNCTION $record FROM iu_core_worker", "GRANT EXECUTE ON FUNCTION $record TO iu_core_worker" ],
+	[ 'the disk is full', trigger('TRIGGER broken BEFORE INSERT ON iu_route_attempt', "RAISE disk_full USING MESSAGE = 'no space left'") ],
+	[ 'the commit fails', trigger('CONSTRAINT TRIGGER broken AFTER INSERT ON iu_route_attempt DEFERRABLE INITIALLY DEFERRED', "RAISE 'not at the end either'") ],
+	[ 'it is cancelled', trigger('TRIGGER broken BEFORE INSERT ON iu_route_attempt', 'PERFORM pg_cancel_backend(pg_backend_pid())') ],
+	[ 'the table is locked' ],
+);
+
+sub cannot_record
+{
+	my ($what, $break, $mend) = @_;
+	my $mark = $delivery->mark('hook');
+	my $errors = "(SELECT sum((counters ->> 'errors')::bigint) FROM iu_core.worker_status WHERE role = 'sender')";
+	my $before = $delivery->sql("SELECT $errors");
+	my $lock = $node->background_psql('postgres', on_error_stop => 1);
+	$sink->hold('/hook', 20);
+	$delivery->emit(200);
+	ok($sink->wait_for('/hook', $mark->{arrived} + 30), 'some arrived');
+	if ($break) { $delivery->sql($break) }
+	else { $lock->query_safe('BEGIN; LOCK TABLE iu_route_attempt IN EXCLUSIVE MODE') }
+	$sink->heal;
+	ok($delivery->becomes("SELECT $errors >= $before + 4"), 'and recording fails again and again');
+	$delivery->sql($mend // 'DROP FUNCTION broken() CASCADE') if $break;
+	$lock->query_safe('COMMIT') unless $break;
+	ok($delivery->settle('hook'), 'then it is recorded');
+	my %found = $delivery->audit('hook', $mark);
+	is(IU::Delivery::told(%found) . ", repeated $found{repeated}", IU::Delivery::perfect(200) . ', repeated 0', 'and was sent once');
+	row("recording fails for a while: $what", %found);
+	$lock->quit;
+	return;
+}
+foreach my $failure (@failures)
+{
+	subtest "recording fails: $failure->[0]" => sub { cannot_record(@$failure) };
+}
+
+# ---- All in all
+
 my %found = $delivery->audit('hook');
-my $all = (@faults * @moments + 1) * ($events + 1);
+my $all = (@faults * @moments + 1) * ($events + 1) + @failures * 200;
 is(IU::Delivery::told(%found), IU::Delivery::perfect($all), 'all in all');
 row('all in all', %found);
 
