@@ -39,11 +39,12 @@ sub start_again
 	die 'the server does not start';
 }
 
-# The sender that waits for a lock, if one does.
+# The sender that waits for a lock, if one does; else the one with the most in hand.
 sub a_sender
 {
-	my ($pid) = split /\n/, $delivery->sql("SELECT pid FROM pg_stat_activity WHERE backend_type LIKE 'iu_core sender%' ORDER BY wait_event_type = 'Lock' DESC NULLS LAST");
-	return $pid;
+	return $delivery->sql("SELECT a.pid FROM pg_stat_activity a LEFT JOIN iu_route_lease l ON l.backend_pid = a.pid
+		WHERE a.backend_type LIKE 'iu_core sender%' GROUP BY a.pid, a.wait_event_type
+		ORDER BY a.wait_event_type = 'Lock' DESC NULLS LAST, coalesce(sum(l.item_count), 0) DESC LIMIT 1");
 }
 
 my @faults = (
@@ -59,27 +60,19 @@ my @faults = (
 );
 
 
-# Run before the backlog is let go; what it returns, once it goes. That one may
-# return a session to be ended after the fault.
+# Whatever the moment, the receiver lets the last third wait: it is the middle.
+# Each brings about its moment once some have arrived, and may return a session to
+# be ended after the fault.
 my @moments = (
-	[ 'requests under way', sub {
-			my ($middle) = @_;
-			$sink->hold('/hook', $middle);
-			return sub { return };
-		} ],
-	[ 'at full speed', sub {
-			$sink->slow('/hook', 20);
-			return sub { return };
-		} ],
-	[ 'answers not recorded', sub {
+	[ 'requests under way', sub { $sink->hold('/hook', $_[0]) }, sub { return } ],
+	[ 'at full speed', sub { $sink->hold('/hook', $_[0] * 3 / 2); $sink->slow('/hook', 20) }, sub { return } ],
+	[ 'answers not recorded', sub { $sink->hold('/hook', $_[0]) }, sub {
 			my $lock = $node->background_psql('postgres', on_error_stop => 0);
-			$sink->slow('/hook', 50);
-			return sub {
-				$lock->query_safe('BEGIN; LOCK TABLE iu_route_attempt IN EXCLUSIVE MODE');
-				ok($delivery->becomes("SELECT EXISTS (SELECT FROM pg_locks WHERE relation = 'iu_route_attempt'::regclass AND NOT granted)"),
-					'a sender waits to record');
-				return $lock;
-			};
+			$lock->query_safe('BEGIN; LOCK TABLE iu_route_attempt IN EXCLUSIVE MODE');
+			$sink->heal;
+			ok($delivery->becomes("SELECT EXISTS (SELECT FROM pg_locks WHERE relation = 'iu_route_attempt'::regclass AND NOT granted)"),
+				'a sender waits to record');
+			return $lock;
 		} ],
 );
 
@@ -92,14 +85,14 @@ sub row
 
 sub strike
 {
-	my ($moment, $prepare, $fault, $act) = @_;
+	my ($moment, $prepare, $arrange, $fault, $act) = @_;
 	my $mark = $delivery->mark('hook');
 	my $middle = int($events * 0.4);
 
 	$delivery->route('pause', 'hook');
 	$delivery->prepare('late');
 	$delivery->emit($events);
-	my $arrange = $prepare->($middle);
+	$prepare->($middle);
 	$delivery->route('resume', 'hook');
 	ok($sink->wait_for('/hook', $mark->{arrived} + $middle), 'some arrived');
 	my $session = $arrange->();

@@ -40,16 +40,17 @@ my @holds = (
 
 sub hold
 {
-	my ($under_way, $what, $code, $close, $reopen) = @_;
+	my ($moment, $what, $code, $close, $reopen) = @_;
 	my $mark = $delivery->mark('hook');
-	my $middle = int($events * 0.3);
+	my $middle = int($events * 0.4);
+	my $enough = $moment eq 'at full speed' ? int($middle / 4) : $middle + 1;
 
 	$delivery->route('pause', 'hook');
 	$delivery->emit($events);
-	if ($under_way) { $sink->hold('/hook', $middle) }
-	else { $sink->slow('/hook', 5) }
+	$sink->hold('/hook', $middle);
+	$sink->slow('/hook', 5);
 	$delivery->route('resume', 'hook');
-	ok($sink->wait_for('/hook', $mark->{arrived} + $middle + $under_way), 'some arrived');
+	ok($sink->wait_for('/hook', $mark->{arrived} + $enough), 'some arrived');
 	$close->();
 	my $arrived = $sink->count('/hook');
 	my $connections = $sink->connections;
@@ -64,15 +65,17 @@ sub hold
 	ok($delivery->settle('hook'), 'reopened, it goes out');
 	my %found = $delivery->audit('hook', $mark);
 	is(IU::Delivery::told(%found) . ", repeated $found{repeated}", IU::Delivery::perfect($events) . ', repeated 0', 'each event once');
-	note(sprintf('| %-55s | %4d connections, %3d requests after | lost %d |', $what, $connections, $more, $found{lost}));
+	note(sprintf('| %-55s | %4d connections, %3d requests after | lost %d |', "$what, $moment", $connections, $more, $found{lost}));
 	return;
 }
 
 $delivery->add_route('hook');
 foreach my $hold (@holds)
 {
-	subtest "$hold->[0], requests under way" => sub { hold(1, @$hold) };
-	subtest "$hold->[0], at full speed" => sub { hold(0, @$hold) };
+	foreach my $moment ('requests under way', 'at full speed')
+	{
+		subtest "$hold->[0], $moment" => sub { hold($moment, @$hold) };
+	}
 }
 $delivery->route('retire', 'hook');
 

@@ -150,7 +150,7 @@ sub promote
 }
 
 $node = promote('requests under way', $node, 'second', sub { $sink->hold('/hook', int($events * 0.4)) }, 1);
-$node = promote('at full speed', $node, 'third', sub { $sink->slow('/hook', 20) }, 0);
+$node = promote('at full speed', $node, 'third', sub { $sink->hold('/hook', int($events * 0.6)); $sink->slow('/hook', 20) }, 0);
 $delivery = IU::Delivery->new($node, $sink);
 is(told($delivery, $copies), IU::Delivery::perfect(3 * $events + 200), 'all in all');
 
