@@ -60,7 +60,7 @@ my @faults = (
 );
 
 
-# Whatever the moment, the receiver lets the last third wait: it is the middle.
+# Whatever the moment, the receiver lets the rest wait, so that it is the middle.
 # Each brings about its moment once some have arrived, and may return a session to
 # be ended after the fault.
 my @moments = (
