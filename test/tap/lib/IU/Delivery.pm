@@ -22,7 +22,15 @@ sub new
 }
 
 sub sql { return $_[0]{node}->safe_psql($_[0]{database}, $_[1]) }
-sub becomes { return $_[0]{node}->poll_query_until($_[0]{database}, $_[1]) }
+
+# Waits no more once it has waited in vain: what fails then need not take as long.
+my $hopeless;
+sub becomes
+{
+	my ($self, $query) = @_;
+	$hopeless ||= !$self->{node}->poll_query_until($self->{database}, $query);
+	return !$hopeless;
+}
 
 sub gate
 {
