@@ -61,7 +61,7 @@ sub count
 sub wait_for
 {
 	my ($self, $path, $count) = @_;
-	foreach (1 .. $self->{hopeless} ? 1 : 200 * ($ENV{PG_TEST_TIMEOUT_DEFAULT} || 180))
+	foreach (1 .. ($self->{hopeless} ? 1 : 200 * ($ENV{PG_TEST_TIMEOUT_DEFAULT} || 180)))
 	{
 		return 1 if $self->count($path) >= $count;
 		sleep 0.005;
