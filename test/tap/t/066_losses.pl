@@ -59,12 +59,16 @@ my @faults = (
 		} ],
 );
 
-
 # Whatever the moment, the receiver lets the rest wait, so that it is the middle.
-# Each brings about its moment once some have arrived, and may return a session to
-# be ended after the fault.
+# Once so many have arrived each brings about its moment, knowing how many attempts
+# there are when all that is answered is recorded, and may return a session to be
+# ended after the fault.
 my @moments = (
-	[ 'requests under way', sub { $sink->hold('/hook', $_[0]) }, sub { return } ],
+	[ 'requests under way', sub { $sink->hold('/hook', $_[0]) }, sub {
+			my ($recorded) = @_;
+			ok($delivery->becomes("SELECT $recorded <= " . IU::Delivery::sent_count('hook')), 'what was answered is recorded, though the rest of its lease is not');
+			return;
+		} ],
 	[ 'at full speed', sub { $sink->hold('/hook', $_[0] * 3 / 2); $sink->slow('/hook', 20) }, sub { return } ],
 	[ 'answers not recorded', sub { $sink->hold('/hook', $_[0]) }, sub {
 			my $lock = $node->background_psql('postgres', on_error_stop => 0);
@@ -88,6 +92,7 @@ sub strike
 	my ($moment, $prepare, $arrange, $fault, $act) = @_;
 	my $mark = $delivery->mark('hook');
 	my $middle = int($events * 0.4);
+	my $recorded = $delivery->sql('SELECT ' . IU::Delivery::sent_count('hook'));
 
 	$delivery->route('pause', 'hook');
 	$delivery->prepare('late');
@@ -95,7 +100,7 @@ sub strike
 	$prepare->($middle);
 	$delivery->route('resume', 'hook');
 	ok($sink->wait_for('/hook', $mark->{arrived} + $middle), 'some arrived');
-	my $session = $arrange->();
+	my $session = $arrange->($recorded + $middle);
 	cmp_ok($sink->count('/hook') - $mark->{arrived}, '<', $events, 'not all');
 	$act->();
 	$sink->heal;

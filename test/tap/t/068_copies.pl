@@ -18,11 +18,12 @@ use Test::More;
 my $events = $ENV{IU_EVENTS} || 1000;
 my $sink = IU::Sink->start;
 my %settings = ('iu_core.allowed_origins' => $sink->url, 'iu_core.allowed_networks' => '127.0.0.0/8');
-my $node = IuCore->init_node('original', { allows_streaming => 1 }, %settings, 'iu_core.databases' => 'postgres, restored, clone');
+my $node = IuCore->init_node('original', { allows_streaming => 1 }, %settings, max_prepared_transactions => 10, 'iu_core.databases' => 'postgres, restored, clone');
 $node->start;
 my $delivery = IU::Delivery->new($node, $sink);
 IuCore->install($node);
 $delivery->live;
+$delivery->prepare('early');
 $delivery->add_route('hook', max_in_flight => 256);
 
 sub row { return note(sprintf('| %-55s | %9s | %8s | %5s |', $_[0], map { $_[1]{$_} } qw(delivered repeated lost))) }
@@ -30,10 +31,11 @@ sub row { return note(sprintf('| %-55s | %9s | %8s | %5s |', $_[0], map { $_[1]{
 # ---- Copies
 
 $delivery->route('pause', 'hook');
-$delivery->emit($events);
+$delivery->emit($events - 1);
 $sink->hold('/hook', int($events * 0.4));
 $delivery->route('resume', 'hook');
 ok($sink->wait_for('/hook', int($events * 0.4) + 1), 'some of a backlog arrived, some is under way');
+$delivery->sql("COMMIT PREPARED 'early'");		# from before the arming
 my $dump = $node->basedir . '/dump';
 $node->command_ok([ $node->installed_command('pg_dump'), '-Fc', '-f', $dump, '-d', $node->connstr('postgres') ], 'dumped');
 $node->backup('files');

@@ -87,16 +87,16 @@ sub prepare
 	return $self->sql("BEGIN; SELECT fn_iu_emit_event('version_applied', '$name', gen_random_uuid(), 'late'); PREPARE TRANSACTION '$name'");
 }
 
-# Events of a route and what is left of them, as SQL.
+# Of a route, as SQL: its events, the attempts that were sent, what is left.
 sub _events { return "event_outbox e JOIN iu_outbound_route r USING (event_domain, event_type) WHERE r.route_code = '$_[0]'" }
-sub _sent { return "(SELECT count(*) FROM iu_route_attempt WHERE route_code = '$_[0]' AND status = 'sent')" }
+sub sent_count { return "(SELECT count(*) FROM iu_route_attempt WHERE route_code = '$_[0]' AND status = 'sent')" }
 sub _left { return join ' + ', map { "(SELECT count(*) FROM $_ WHERE route_code = '$_[0]')" } qw(iu_route_lease iu_route_retry iu_route_dead_letter) }
 
 # Until as many deliveries are recorded as there are events; false: they never are.
 sub settle
 {
 	my ($self, $route) = @_;
-	return $self->becomes('SELECT ' . _sent($route) . ' >= (SELECT count(*) FROM ' . _events($route) . ') AND ' . _left($route) . ' = 0');
+	return $self->becomes('SELECT ' . sent_count($route) . ' >= (SELECT count(*) FROM ' . _events($route) . ') AND ' . _left($route) . ' = 0');
 }
 
 # Until no sender has anything in hand.
