@@ -36,10 +36,11 @@ $sink->hold('/hook', int($events * 0.4));
 $delivery->route('resume', 'hook');
 ok($sink->wait_for('/hook', int($events * 0.4) + 1), 'some of a backlog arrived, some is under way');
 $delivery->sql("COMMIT PREPARED 'early'");		# from before the arming
+$node->safe_psql('template1', "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = 'postgres' AND backend_type = 'client backend'; CREATE DATABASE clone TEMPLATE postgres");
+ok($delivery->becomes('SELECT EXISTS (SELECT FROM iu_route_lease JOIN pg_stat_activity ON pid = backend_pid)'), 'its sender, which left for the clone to be made, is back');
 my $dump = $node->basedir . '/dump';
 $node->command_ok([ $node->installed_command('pg_dump'), '-Fc', '-f', $dump, '-d', $node->connstr('postgres') ], 'dumped');
 $node->backup('files');
-$node->safe_psql('template1', "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = 'postgres' AND backend_type = 'client backend'; CREATE DATABASE clone TEMPLATE postgres");
 $sink->heal;
 ok($delivery->settle('hook'), 'the original goes on');
 my %original = $delivery->audit('hook');
