@@ -23,6 +23,7 @@
 #define EXCERPT_BYTES 1024
 
 IuCall		iu_record_call = {"fn_iu_delivery_record", 3, {INT8OID, INT4OID, JSONBOID}};
+IuCall		iu_keep_call = {"fn_iu_delivery_keep", 2, {INT8OID, INT4OID}};
 
 /*
  * The beginning of these bytes as text of the database's encoding: at most
@@ -112,4 +113,20 @@ iu_record(IuLease *lease)
 	arguments[1] = Int32GetDatum(lease->generation);
 	arguments[2] = DirectFunctionCall1(jsonb_in, CStringGetDatum(json.data));
 	iu_worker_call(&iu_record_call, arguments);
+}
+
+/* Where recording failed: the lease stays ours, or is found lost. */
+void
+iu_record_keep(IuLease *lease)
+{
+	Datum		arguments[2];
+	bool		null = true;
+	Datum		kept = 0;
+
+	arguments[0] = Int64GetDatum(lease->id);
+	arguments[1] = Int32GetDatum(lease->generation);
+	iu_worker_call(&iu_keep_call, arguments);
+	if (SPI_processed > 0)
+		kept = SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1, &null);
+	lease->lost = !null && !DatumGetBool(kept);
 }

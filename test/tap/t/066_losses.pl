@@ -164,6 +164,7 @@ my @failures = (
 	[ 'the function is gone', "ALTER FUNCTION $record RENAME TO whole", $back ],
 	[ 'the role may not call it', "REVOKE EXECUTE ON FUNCTION $record FROM iu_core_worker", "GRANT EXECUTE ON FUNCTION $record TO iu_core_worker" ],
 	[ 'the disk is full', trigger('TRIGGER broken BEFORE INSERT ON iu_route_attempt', "RAISE disk_full USING MESSAGE = 'no space left'") ],
+	[ 'an error like that of a lost lease', trigger('TRIGGER broken BEFORE INSERT ON iu_route_attempt', "RAISE object_not_in_prerequisite_state USING MESSAGE = 'no longer held, says this trigger'") ],
 	[ 'the commit fails', trigger('CONSTRAINT TRIGGER broken AFTER INSERT ON iu_route_attempt DEFERRABLE INITIALLY DEFERRED', "RAISE 'not at the end either'") ],
 	[ 'it is cancelled', trigger('TRIGGER broken BEFORE INSERT ON iu_route_attempt', 'PERFORM pg_cancel_backend(pg_backend_pid())') ],
 	[ 'the table is locked' ],
@@ -183,6 +184,8 @@ sub cannot_record
 	else { $lock->query_safe('BEGIN; LOCK TABLE iu_route_attempt IN EXCLUSIVE MODE') }
 	$sink->heal;
 	ok($delivery->becomes("SELECT $errors >= $before + 4"), 'and recording fails again and again');
+	my $ends = $delivery->sql('SELECT max(expires_at) FROM iu_route_lease');
+	ok($delivery->becomes("SELECT min(expires_at) > '$ends' FROM iu_route_lease"), 'meanwhile the leases are kept, so that nobody sends again');
 	$delivery->sql($mend // 'DROP FUNCTION broken() CASCADE') if $break;
 	$lock->query_safe('COMMIT') unless $break;
 	ok($delivery->settle('hook'), 'then it is recorded');
