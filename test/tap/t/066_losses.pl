@@ -124,6 +124,30 @@ foreach my $fault (@faults)
 	}
 }
 
+# ---- A sender that stands still until its leases are another's
+
+my $stopped;
+END { kill('CONT', $stopped) if $stopped }
+subtest 'a sender stands still' => sub {
+	my $mark = $delivery->mark('hook');
+	my $log = -s $node->logfile;
+	$sink->hold('/hook');
+	$delivery->emit(20);
+	ok($sink->wait_for('/hook', $mark->{arrived} + 20), 'requests are under way');
+	$stopped = a_sender();
+	kill('STOP', $stopped);
+	$delivery->sql("UPDATE iu_route_lease SET expires_at = clock_timestamp() WHERE backend_pid = $stopped; SELECT iu_core.wake()");
+	ok($delivery->becomes("SELECT NOT EXISTS (SELECT FROM iu_route_lease WHERE backend_pid = $stopped)"), 'the other sender takes its leases over when they end');
+	$sink->heal;
+	ok($delivery->settle('hook'), 'and delivers everything');
+	kill('CONT', $stopped);
+	ok($node->wait_for_log(qr/results of deliveries came too late and are dropped/, $log), 'what the first one knows comes too late');
+	ok($delivery->becomes("SELECT state = 'running' FROM iu_core.worker_status WHERE pid = $stopped"), 'and it goes on');
+	my %found = $delivery->audit('hook', $mark);
+	is(IU::Delivery::told(%found), IU::Delivery::perfect(20), 'everything is recorded once');
+	row('a sender stands still', %found);
+};
+
 # ---- Transactions that stay open
 
 subtest 'a writer and a reader idle in transaction' => sub {
@@ -203,7 +227,7 @@ foreach my $failure (@failures)
 # ---- All in all
 
 my %found = $delivery->audit('hook');
-my $all = (@faults * @moments + 1) * ($events + 1) + @failures * 200;
+my $all = (@faults * @moments + 1) * ($events + 1) + 20 + @failures * 200;
 is(IU::Delivery::told(%found), IU::Delivery::perfect($all), 'all in all');
 row('all in all', %found);
 
