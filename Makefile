@@ -70,4 +70,4 @@ reference:
 	@tools/setup reference && mkdir -p build docs && tools/reference >build/reference.md && mv build/reference.md docs/
 
 bench:
-	@tools/setup demo && tools/bench
+	@tools/setup bench && tools/bench

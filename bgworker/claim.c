@@ -47,7 +47,7 @@ integer_column(MemoryContext context, uint64 row, const char *name)
 }
 
 static void
-read_secrets(IuDelivery *delivery, uint64 row)
+read_secrets(MemoryContext context, IuLease *lease, uint64 row)
 {
 	int			number = SPI_fnumber(SPI_tuptable->tupdesc, "secrets");
 	bool		null = true;
@@ -63,28 +63,46 @@ read_secrets(IuDelivery *delivery, uint64 row)
 		return;
 	deconstruct_array(DatumGetArrayTypeP(value), TEXTOID, -1, false, TYPALIGN_INT,
 					  &elements, &nulls, &count);
-	delivery->secrets = MemoryContextAllocZero(delivery->context, sizeof(char *) * Max(count, 1));
+	lease->secrets = MemoryContextAllocZero(context, sizeof(char *) * Max(count, 1));
 	for (i = 0; i < count; i++)
 		if (!nulls[i])
-			delivery->secrets[delivery->secret_count++] =
-				MemoryContextStrdup(delivery->context, TextDatumGetCString(elements[i]));
+			lease->secrets[lease->secret_count++] =
+				MemoryContextStrdup(context, TextDatumGetCString(elements[i]));
 }
 
 static IuLease *
 find_lease(IuBatch *batch, int64 id, int generation)
 {
 	dlist_iter	each;
-	IuLease    *lease;
 
 	dlist_foreach(each, &batch->leases)
 	{
-		lease = dlist_container(IuLease, node, each.cur);
+		IuLease    *lease = dlist_container(IuLease, node, each.cur);
+
 		if (lease->id == id && lease->generation == generation)
 			return lease;
 	}
-	lease = MemoryContextAllocZero(batch->context, sizeof(IuLease));
+	return NULL;
+}
+
+/* What is said of the lease is the same in each of its rows. */
+static IuLease *
+read_lease(IuBatch *batch, uint64 row)
+{
+	MemoryContext context = batch->context;
+	int64		id = integer_column(context, row, "lease_id");
+	int			generation = integer_column(context, row, "lease_generation");
+	IuLease    *lease = find_lease(batch, id, generation);
+
+	if (lease != NULL)
+		return lease;
+	lease = MemoryContextAllocZero(context, sizeof(IuLease));
 	lease->id = id;
 	lease->generation = generation;
+	lease->route_code = required_column(context, row, "route_code");
+	lease->target_url = iu_worker_column(context, row, "target_url");
+	lease->timeout_ms = integer_column(context, row, "timeout_ms");
+	read_secrets(context, lease, row);
 	dlist_push_tail(&batch->leases, &lease->node);
 	return lease;
 }
@@ -97,18 +115,14 @@ read_delivery(IuBatch *batch, uint64 row)
 	MemoryContext caller;
 
 	delivery->context = context;
-	delivery->lease = find_lease(batch, integer_column(context, row, "lease_id"),
-								 integer_column(context, row, "lease_generation"));
-	delivery->route_code = required_column(context, row, "route_code");
+	delivery->lease = read_lease(batch, row);
 	delivery->event_id = required_column(context, row, "event_id");
 	delivery->replay_number = integer_column(context, row, "replay_number");
 	delivery->attempt_no = integer_column(context, row, "attempt_no");
 	delivery->webhook_id = required_column(context, row, "webhook_id");
-	delivery->target_url = iu_worker_column(context, row, "target_url");
-	delivery->timeout_ms = integer_column(context, row, "timeout_ms");
 	delivery->retry_after = -1;
 	delivery->body = iu_worker_column(context, row, "body");
-	read_secrets(delivery, row);
+	batch->bytes += delivery->body == NULL ? 0 : strlen(delivery->body);
 
 	caller = MemoryContextSwitchTo(context);
 	delivery->lease->deliveries = lappend(delivery->lease->deliveries, delivery);

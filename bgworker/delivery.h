@@ -2,8 +2,9 @@
  *
  * delivery.h
  *	  What a sender has claimed: batches, their leases and deliveries, in its
- *	  own memory. claim.c fills it, parcel.c makes requests of it, outcome.c
- *	  notes what became of them, record.c writes it down; sender.c decides when.
+ *	  own memory. claim.c fills it, share.c queues it, parcel.c makes requests
+ *	  of it, outcome.c notes what became of them, record.c writes it down;
+ *	  sender.c decides when.
  *
  *-------------------------------------------------------------------------
  */
@@ -19,14 +20,38 @@ typedef struct IuBatch
 {
 	dlist_node	node;
 	MemoryContext context;
+	size_t		bytes;			/* of the bodies */
 	dlist_head	leases;			/* those not fully recorded yet */
 } IuBatch;
+
+/* What a route has to send, in turn with the other routes. */
+typedef struct IuQueue
+{
+	dlist_node	node;
+	char	   *route_code;
+	int			leases;			/* which belong to it; it goes with the last */
+	dlist_head	waiting;		/* deliveries */
+	int			in_flight;
+
+	/* While some are chosen. */
+	dlist_node *next;			/* of those waiting; NULL: no more */
+	int			chosen;
+} IuQueue;
 
 typedef struct IuLease
 {
 	dlist_node	node;
+	IuQueue    *queue;
 	int64		id;
 	int			generation;
+
+	/* Of its route, when it was claimed. */
+	char	   *route_code;
+	char	   *target_url;
+	const char **secrets;
+	int			secret_count;
+	int			timeout_ms;
+
 	List	   *deliveries;		/* all of them */
 	int			unfinished;		/* how many have no outcome yet */
 	List	   *finished;		/* with outcome, not recorded yet */
@@ -39,20 +64,16 @@ typedef struct IuLease
 
 typedef struct IuDelivery
 {
-	dlist_node	node;			/* among those waiting or in flight */
+	dlist_node	node;			/* among those that wait */
 	MemoryContext context;		/* the batch's */
 	IuLease    *lease;
+	bool		in_flight;
 
-	char	   *route_code;
 	char	   *event_id;
 	int			replay_number;
 	int			attempt_no;
 	char	   *webhook_id;
-	char	   *target_url;
 	char	   *body;			/* in the server's encoding */
-	const char **secrets;
-	int			secret_count;
-	int			timeout_ms;
 
 	/* The attempt. */
 	const char *outcome;		/* sent, failed, held; NULL: none yet */
@@ -71,9 +92,16 @@ extern IuBatch *iu_claim(MemoryContext parent, const char *sender, int max, int 
 						 TimestampTz *next_due);
 extern void iu_claim_check(MemoryContext context, IuLease *lease);
 
-/* share.c: a list of deliveries, in the current memory context */
-#define IU_IN_FLIGHT_MAX 64
-extern List *iu_choose_next(dlist_head *waiting, dlist_head *in_flight, int in_flight_count);
+/* share.c: the queues */
+extern void iu_queue_join(IuLease *lease);
+extern void iu_queue_part(IuLease *lease);
+extern void iu_queue_add(IuDelivery *delivery);
+extern void iu_queue_start(IuDelivery *delivery);
+extern void iu_queue_leave(IuDelivery *delivery);
+extern int	iu_queues_in_flight(void);
+
+/* A list of deliveries, in the current memory context. */
+extern List *iu_choose_next(int places);
 
 /* parcel.c; outside of transactions */
 extern const char *iu_parcel_submit(IuHttpPool *pool, IuDelivery *delivery, bool *held,

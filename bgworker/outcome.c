@@ -12,14 +12,14 @@
 #include "utils/memutils.h"
 #include "utils/timestamp.h"
 
-/* Takes it from where it waits or flies, with the outcome that it has. */
+/* Takes it from its queue, with the outcome that it has. */
 static void
 hand_over(IuDelivery *delivery)
 {
 	IuLease    *lease = delivery->lease;
 	MemoryContext caller = MemoryContextSwitchTo(delivery->context);
 
-	dlist_delete(&delivery->node);
+	iu_queue_leave(delivery);
 	lease->unfinished--;
 	if (lease->finished == NIL)
 		lease->finished_since = GetCurrentTimestamp();

@@ -69,7 +69,7 @@ sign_step(void *argument)
 	char	   *signature;
 
 	signature = iu_webhook_signature(delivery->webhook_id, now, parcel->body, parcel->body_length,
-									 delivery->secrets, delivery->secret_count);
+									 delivery->lease->secrets, delivery->lease->secret_count);
 	add_header(parcel, "Content-Type", "application/json");
 	add_header(parcel, "User-Agent", "iu_core/" IU_CORE_VERSION);
 	add_header(parcel, "webhook-id", delivery->webhook_id);
@@ -84,11 +84,11 @@ submit_step(void *argument)
 	IuDelivery *delivery = parcel->delivery;
 	IuHttpRequest request = {"POST"};
 
-	request.url = delivery->target_url;
+	request.url = delivery->lease->target_url;
 	request.headers = parcel->headers;
 	request.body = parcel->body;
 	request.body_length = parcel->body_length;
-	request.timeout_ms = delivery->timeout_ms;
+	request.timeout_ms = delivery->lease->timeout_ms;
 	request.owner = delivery;
 	iu_http_submit(parcel->pool, &request);
 }
@@ -104,12 +104,12 @@ iu_parcel_submit(IuHttpPool *pool, IuDelivery *delivery, bool *held, const char 
 	ErrorData  *error;
 
 	*held = true;
-	if (delivery->target_url == NULL)
+	if (delivery->lease->target_url == NULL)
 	{
 		*detail = "what was claimed has no URL";
 		return "target_kind_not_supported";
 	}
-	if (delivery->secret_count == 0)
+	if (delivery->lease->secret_count == 0)
 	{
 		*detail = "no signing secret was valid when the delivery was claimed";
 		return "secret_missing";

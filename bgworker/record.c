@@ -14,15 +14,37 @@
 #include "catalog/pg_type.h"
 #include "core/compat.h"
 #include "mb/pg_wchar.h"
+#include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/fmgrprotos.h"
-#include "utils/json.h"
+#include "utils/lsyscache.h"
 #include "utils/memutils.h"
 #include "utils/timestamp.h"
 
 #define EXCERPT_BYTES 1024
 
-IuCall		iu_record_call = {"fn_iu_delivery_record", 3, {INT8OID, INT4OID, JSONBOID}};
+/* The arrays of a call, an element for each outcome. */
+enum
+{
+	EVENT_ID,
+	REPLAY_NUMBER,
+	ATTEMPT_NO,
+	OUTCOME,
+	HTTP_STATUS,
+	FAILURE_CODE,
+	FAILURE_DETAIL,
+	RETRY_AFTER,
+	DURATION_US,
+	RESPONSE_EXCERPT,
+	STARTED_AT,
+	COLUMNS
+};
+
+static const Oid column_types[COLUMNS] = {
+	UUIDOID, INT4OID, INT4OID, TEXTOID, INT4OID, TEXTOID, TEXTOID, FLOAT8OID, INT8OID, TEXTOID, TIMESTAMPTZOID
+};
+
+IuCall		iu_record_call = {"fn_iu_delivery_record_batch", COLUMNS + 2, {INT8OID, INT4OID, UUIDARRAYOID, INT4ARRAYOID, INT4ARRAYOID, TEXTARRAYOID, INT4ARRAYOID, TEXTARRAYOID, TEXTARRAYOID, FLOAT8ARRAYOID, INT8ARRAYOID, TEXTARRAYOID, TIMESTAMPTZARRAYOID}};
 IuCall		iu_keep_call = {"fn_iu_delivery_keep", 2, {INT8OID, INT4OID}};
 
 /*
@@ -58,60 +80,66 @@ iu_clean_text(MemoryContext context, const char *bytes, size_t length)
 }
 
 static void
-append_text(StringInfo json, const char *name, const char *value)
+set_text(Datum *value, bool *null, const char *text)
 {
-	appendStringInfo(json, ",\"%s\":", name);
-	if (value == NULL)
-		appendStringInfoString(json, "null");
-	else
-		escape_json(json, value);
+	*null = text == NULL;
+	if (text != NULL)
+		*value = CStringGetTextDatum(text);
 }
 
 static void
-append_number(StringInfo json, const char *name, bool known, int64 value)
+set_outcome(Datum **values, bool **nulls, int i, const IuDelivery *delivery)
 {
-	if (known)
-		appendStringInfo(json, ",\"%s\":" INT64_FORMAT, name, value);
-	else
-		appendStringInfo(json, ",\"%s\":null", name);
+	values[EVENT_ID][i] = DirectFunctionCall1(uuid_in, CStringGetDatum(delivery->event_id));
+	values[REPLAY_NUMBER][i] = Int32GetDatum(delivery->replay_number);
+	values[ATTEMPT_NO][i] = Int32GetDatum(delivery->attempt_no);
+	set_text(&values[OUTCOME][i], &nulls[OUTCOME][i], delivery->outcome);
+	values[HTTP_STATUS][i] = Int32GetDatum(delivery->status);
+	nulls[HTTP_STATUS][i] = delivery->status == 0;
+	set_text(&values[FAILURE_CODE][i], &nulls[FAILURE_CODE][i], delivery->failure_code);
+	set_text(&values[FAILURE_DETAIL][i], &nulls[FAILURE_DETAIL][i], delivery->failure_detail);
+	values[RETRY_AFTER][i] = Float8GetDatum(delivery->retry_after);
+	nulls[RETRY_AFTER][i] = delivery->retry_after < 0;
+	values[DURATION_US][i] = Int64GetDatum(delivery->microseconds);
+	set_text(&values[RESPONSE_EXCERPT][i], &nulls[RESPONSE_EXCERPT][i], delivery->excerpt);
+	values[STARTED_AT][i] = TimestampTzGetDatum(delivery->started_at);
+	nulls[STARTED_AT][i] = delivery->started_at == 0;
 }
 
-static void
-append_result(StringInfo json, const IuDelivery *delivery)
+static Datum
+as_array(Datum *values, bool *nulls, int count, Oid type)
 {
-	appendStringInfoString(json, "{\"event_id\":");
-	escape_json(json, delivery->event_id);
-	append_number(json, "replay_number", true, delivery->replay_number);
-	append_number(json, "attempt_no", true, delivery->attempt_no);
-	append_text(json, "outcome", delivery->outcome);
-	append_number(json, "http_status", delivery->status != 0, delivery->status);
-	append_text(json, "failure_code", delivery->failure_code);
-	append_text(json, "failure_detail", delivery->failure_detail);
-	append_number(json, "retry_after", delivery->retry_after >= 0, delivery->retry_after);
-	append_number(json, "duration_us", true, delivery->microseconds);
-	append_text(json, "response_excerpt", delivery->excerpt);
-	append_text(json, "started_at", delivery->started_at == 0 ? NULL : timestamptz_to_str(delivery->started_at));
-	appendStringInfoChar(json, '}');
+	int			dimensions[1] = {count};
+	int			lower_bounds[1] = {1};
+	int16		length;
+	bool		by_value;
+	char		alignment;
+
+	get_typlenbyvalalign(type, &length, &by_value, &alignment);
+	return PointerGetDatum(construct_md_array(values, nulls, 1, dimensions, lower_bounds, type,
+											  length, by_value, alignment));
 }
 
 void
 iu_record(IuLease *lease)
 {
-	StringInfoData json;
-	ListCell   *cell;
-	Datum		arguments[3];
+	int			count = list_length(lease->finished);
+	Datum	   *values[COLUMNS];
+	bool	   *nulls[COLUMNS];
+	Datum		arguments[COLUMNS + 2];
+	int			i;
 
-	initStringInfo(&json);
-	foreach(cell, lease->finished)
+	for (i = 0; i < COLUMNS; i++)
 	{
-		appendStringInfoChar(&json, json.len == 0 ? '[' : ',');
-		append_result(&json, lfirst(cell));
+		values[i] = palloc0(sizeof(Datum) * count);
+		nulls[i] = palloc0(sizeof(bool) * count);
 	}
-	appendStringInfoChar(&json, ']');
-
+	for (i = 0; i < count; i++)
+		set_outcome(values, nulls, i, list_nth(lease->finished, i));
 	arguments[0] = Int64GetDatum(lease->id);
 	arguments[1] = Int32GetDatum(lease->generation);
-	arguments[2] = DirectFunctionCall1(jsonb_in, CStringGetDatum(json.data));
+	for (i = 0; i < COLUMNS; i++)
+		arguments[i + 2] = as_array(values[i], nulls[i], count, column_types[i]);
 	iu_worker_call(&iu_record_call, arguments);
 }
 

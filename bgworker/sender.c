@@ -21,6 +21,7 @@
 #include "miscadmin.h"
 #include "pgstat.h"
 #include "storage/ipc.h"
+#include "utils/guc.h"
 #include "utils/memutils.h"
 #include "utils/timestamp.h"
 
@@ -28,9 +29,14 @@
 #define LOCK_WAIT "1s"		/* answers come in meanwhile */
 #define FIRST_RETRY_MS 100
 #define LAST_RETRY_MS 5000
-#define CLAIM_MAX 64
-#define OPEN_MAX 1024			/* claimed and not recorded */
+#define IN_FLIGHT_MAX 256
+#define CLAIM_FIRST 64
+#define CLAIM_MAX 1024			/* the cost of a claim, and of the flush of its record, is shared by so many */
+#define CLAIM_BYTES (8 * 1024 * 1024)	/* of bodies in a claim, as far as the last one tells */
+#define OPEN_MAX 8192			/* claimed and not recorded */
+#define OPEN_BYTES (4 * CLAIM_BYTES)	/* where they are reached, nothing more is claimed */
 #define RECORD_DELAY_MS 1000	/* what is done waits that long for the rest of its lease */
+#define IDLE_RECORD_DELAY_MS 3	/* where the route has nothing left to send */
 #define EMPTY_CLAIM_MS 50		/* before a claim that is due, but was empty, is repeated */
 
 enum
@@ -46,10 +52,9 @@ PGDLLEXPORT void iu_sender_main(Datum main_arg);
 
 static MemoryContext batches_context;
 static dlist_head batches = DLIST_STATIC_INIT(batches);
-static dlist_head waiting = DLIST_STATIC_INIT(waiting);
-static dlist_head in_flight = DLIST_STATIC_INIT(in_flight);
+static int	claim_size = CLAIM_FIRST;
 static int	open_count = 0;		/* deliveries claimed and not recorded */
-static int	in_flight_count = 0;
+static size_t open_bytes = 0;	/* of their batches, until all of a batch is recorded */
 
 static IuHttpPool *pool;
 static char sender_name[32];
@@ -89,6 +94,9 @@ claim_step(void *argument)
 	Claim	   *claim = argument;
 
 	iu_worker_begin_transaction("claiming deliveries");
+
+	/* A claim that a crash undoes is made again; only what was sent must not be forgotten. */
+	set_config_option("synchronous_commit", "off", PGC_USERSET, PGC_S_SESSION, GUC_ACTION_LOCAL, true, 0, false);
 	claim->next = DT_NOEND;
 	readiness = iu_claim_readiness();
 	if (readiness == IU_RUNNING)
@@ -110,8 +118,9 @@ take_batch(IuBatch *batch)
 		IuLease    *lease = dlist_container(IuLease, node, each.cur);
 		ListCell   *cell;
 
+		iu_queue_join(lease);
 		foreach(cell, lease->deliveries)
-			dlist_push_tail(&waiting, &((IuDelivery *) lfirst(cell))->node);
+			iu_queue_add(lfirst(cell));
 		iu_inherit_outcomes(&batches, lease);
 	}
 }
@@ -122,13 +131,29 @@ claim_time(void)
 	return Max(next_claim, Max(claim_backoff.not_before, held_backoff.not_before));
 }
 
+static bool
+may_claim(void)
+{
+	return open_count < OPEN_MAX && open_bytes < OPEN_BYTES;
+}
+
+/* A backlog is claimed in large batches, unless its bodies are large. */
+static void
+adapt_claim_size(const Claim *claim)
+{
+	if (claim->batch->bytes > CLAIM_BYTES)
+		claim_size = Max(claim->claimed * (int64) CLAIM_BYTES / claim->batch->bytes, 1);
+	else if (claim->claimed == claim_size)
+		claim_size = Min(claim_size * 2, CLAIM_MAX);
+}
+
 static void
 claim_more(void)
 {
-	Claim		claim = {Min(CLAIM_MAX, OPEN_MAX - open_count)};
+	Claim		claim = {Min(claim_size, OPEN_MAX - open_count)};
 	ErrorData  *error;
 
-	if (claim.max <= 0 || !is_past(claim_time()))
+	if (!may_claim() || !is_past(claim_time()))
 		return;
 	error = iu_worker_try(claim_step, &claim);
 	if (error != NULL)
@@ -146,7 +171,9 @@ claim_more(void)
 		next_claim = Max(next_claim, TimestampTzPlusMilliseconds(GetCurrentTimestamp(), EMPTY_CLAIM_MS));
 		return;
 	}
+	adapt_claim_size(&claim);
 	open_count += claim.claimed;
+	open_bytes += claim.batch->bytes;
 	iu_slot_count(iu_my_slot, COUNT_CLAIMED, claim.claimed);
 	take_batch(claim.batch);
 }
@@ -195,16 +222,14 @@ send_delivery(IuDelivery *delivery)
 		iu_finish(delivery, held ? "held" : "failed", code, detail);
 		return;
 	}
-	dlist_delete(&delivery->node);
-	dlist_push_tail(&in_flight, &delivery->node);
-	in_flight_count++;
+	iu_queue_start(delivery);
 }
 
 /* True if some were taken from those waiting, so that others may have their turn. */
 static bool
 send_some(void)
 {
-	List	   *chosen = iu_choose_next(&waiting, &in_flight, in_flight_count);
+	List	   *chosen = iu_choose_next(iu_http_pool_size(pool));
 	ErrorData  *error;
 	ListCell   *cell;
 
@@ -254,7 +279,6 @@ take_answer(const IuHttpAnswer *answer)
 	delivery->microseconds = answer->microseconds;
 	if (answer->body.len > 0)
 		delivery->excerpt = iu_clean_text(context, answer->body.data, answer->body.len);
-	in_flight_count--;
 
 	if (answer->outcome == IU_HTTP_ANSWERED && answer->status >= 200 && answer->status <= 299)
 		iu_finish(delivery, "sent", NULL, NULL);
@@ -347,13 +371,13 @@ record_lease(IuLease *lease)
 static TimestampTz
 record_time(const IuLease *lease)
 {
-	TimestampTz when = lease->backoff.not_before;
+	int			delay = dlist_is_empty(&lease->queue->waiting) ? IDLE_RECORD_DELAY_MS : RECORD_DELAY_MS;
 
 	if (lease->finished == NIL)
 		return DT_NOEND;
-	if (lease->unfinished > 0)
-		when = Max(when, TimestampTzPlusMilliseconds(lease->finished_since, RECORD_DELAY_MS));
-	return when;
+	if (lease->unfinished == 0)
+		return lease->backoff.not_before;
+	return Max(lease->backoff.not_before, TimestampTzPlusMilliseconds(lease->finished_since, delay));
 }
 
 static void
@@ -373,11 +397,15 @@ record_finished(void)
 			if (is_past(record_time(lease)))
 				record_lease(lease);
 			if (lease->unfinished == 0 && lease->finished == NIL)
+			{
 				dlist_delete(&lease->node);
+				iu_queue_part(lease);
+			}
 		}
 		if (dlist_is_empty(&batch->leases))
 		{
 			dlist_delete(&batch->node);
+			open_bytes -= batch->bytes;
 			MemoryContextDelete(batch->context);
 		}
 	}
@@ -418,7 +446,7 @@ next_wakeup(void)
 		iu_slot_state(iu_my_slot, readiness, "");
 	if (send_backoff.delay_ms != 0)
 		when = Min(when, send_backoff.not_before);
-	return open_count < OPEN_MAX ? Min(when, claim_time()) : when;
+	return may_claim() ? Min(when, claim_time()) : when;
 }
 
 typedef struct Wait
@@ -466,7 +494,7 @@ begin_sender(Datum main_arg)
 	iu_slot_read(iu_my_slot, &slot);
 	snprintf(sender_name, sizeof(sender_name), "iu_core sender %d", slot.number);
 	batches_context = AllocSetContextCreate(TopMemoryContext, "iu_core batches", ALLOCSET_DEFAULT_SIZES);
-	pool = iu_http_pool_create(TopMemoryContext, IU_IN_FLIGHT_MAX);
+	pool = iu_http_pool_create(TopMemoryContext, IN_FLIGHT_MAX);
 }
 
 void
@@ -489,7 +517,7 @@ iu_sender_main(Datum main_arg)
 		send_more();
 		record_finished();
 		wait.until = next_wakeup();
-		wait.wait_event = in_flight_count > 0 ? http_event : idle_event;
+		wait.wait_event = iu_queues_in_flight() > 0 ? http_event : idle_event;
 		iu_slot_tick(iu_my_slot, wait.until);
 		pgstat_report_stat(true);
 		wait_for_events(&wait);

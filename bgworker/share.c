@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * share.c
- *	  Which of the deliveries that wait go next.
+ *	  Which of the deliveries that wait go next: a queue for each route.
  *
  * A route has at most half of the connections that the others leave, but
  * always one if there is one: a busy route gets many, and however many
@@ -13,58 +13,144 @@
 
 #include "bgworker/delivery.h"
 #include "core/compat.h"
+#include "utils/memutils.h"
 
-static int
-on_route(dlist_head *in_flight, const char *route_code)
+static dlist_head queues = DLIST_STATIC_INIT(queues);
+static int	in_flight = 0;
+
+static IuQueue *
+find_queue(const char *route_code)
 {
 	dlist_iter	each;
-	int			count = 0;
 
-	dlist_foreach(each, in_flight)
+	dlist_foreach(each, &queues)
 	{
-		if (strcmp(dlist_container(IuDelivery, node, each.cur)->route_code, route_code) == 0)
-			count++;
+		IuQueue    *queue = dlist_container(IuQueue, node, each.cur);
+
+		if (strcmp(queue->route_code, route_code) == 0)
+			return queue;
 	}
-	return count;
+	return NULL;
 }
 
-static int
-chosen_on_route(const List *chosen, const char *route_code)
+/* A lease is of one route. */
+void
+iu_queue_join(IuLease *lease)
 {
-	ListCell   *cell;
-	int			count = 0;
+	IuQueue    *queue = find_queue(lease->route_code);
 
-	foreach(cell, chosen)
+	if (queue == NULL)
 	{
-		if (strcmp(((IuDelivery *) lfirst(cell))->route_code, route_code) == 0)
-			count++;
+		queue = MemoryContextAllocZero(TopMemoryContext, sizeof(IuQueue));
+		queue->route_code = MemoryContextStrdup(TopMemoryContext, lease->route_code);
+		dlist_init(&queue->waiting);
+		dlist_push_tail(&queues, &queue->node);
 	}
-	return count;
+	queue->leases++;
+	lease->queue = queue;
 }
 
-/* Those that fit into the free places, each route within its share. */
+void
+iu_queue_part(IuLease *lease)
+{
+	IuQueue    *queue = lease->queue;
+
+	lease->queue = NULL;
+	if (--queue->leases > 0)
+		return;
+	dlist_delete(&queue->node);
+	pfree(queue->route_code);
+	pfree(queue);
+}
+
+void
+iu_queue_add(IuDelivery *delivery)
+{
+	dlist_push_tail(&delivery->lease->queue->waiting, &delivery->node);
+}
+
+void
+iu_queue_start(IuDelivery *delivery)
+{
+	dlist_delete(&delivery->node);
+	delivery->in_flight = true;
+	delivery->lease->queue->in_flight++;
+	in_flight++;
+}
+
+/* From where it waits, or from its flight. */
+void
+iu_queue_leave(IuDelivery *delivery)
+{
+	if (!delivery->in_flight)
+	{
+		dlist_delete(&delivery->node);
+		return;
+	}
+	delivery->in_flight = false;
+	delivery->lease->queue->in_flight--;
+	in_flight--;
+}
+
+int
+iu_queues_in_flight(void)
+{
+	return in_flight;
+}
+
+static void
+take_next(IuQueue *queue, List **chosen)
+{
+	*chosen = lappend(*chosen, dlist_container(IuDelivery, node, queue->next));
+	queue->chosen++;
+	queue->next = dlist_has_next(&queue->waiting, queue->next)
+		? dlist_next_node(&queue->waiting, queue->next)
+		: NULL;
+}
+
+static void
+begin_choice(void)
+{
+	dlist_iter	each;
+
+	/* Another is the first each time, should there be too few places for all. */
+	if (!dlist_is_empty(&queues))
+		dlist_push_tail(&queues, dlist_pop_head_node(&queues));
+	dlist_foreach(each, &queues)
+	{
+		IuQueue    *queue = dlist_container(IuQueue, node, each.cur);
+
+		queue->chosen = 0;
+		queue->next = dlist_is_empty(&queue->waiting) ? NULL : dlist_head_node(&queue->waiting);
+	}
+}
+
+/* Those that fit into the places, one of each route in turn, each route within its share. */
 List *
-iu_choose_next(dlist_head *waiting, dlist_head *in_flight, int in_flight_count)
+iu_choose_next(int places)
 {
 	List	   *chosen = NIL;
-	const char *full = "";		/* the last route found without room, to ask less often */
+	int			taken = in_flight;
+	bool		more = true;
 	dlist_iter	each;
 
-	dlist_foreach(each, waiting)
+	begin_choice();
+	while (more)
 	{
-		IuDelivery *delivery = dlist_container(IuDelivery, node, each.cur);
-		int			taken = in_flight_count + list_length(chosen);
-		int			own;
+		more = false;
+		dlist_foreach(each, &queues)
+		{
+			IuQueue    *queue = dlist_container(IuQueue, node, each.cur);
+			int			own = queue->in_flight + queue->chosen;
 
-		if (taken >= IU_IN_FLIGHT_MAX)
-			break;
-		if (strcmp(delivery->route_code, full) == 0)
-			continue;
-		own = on_route(in_flight, delivery->route_code) + chosen_on_route(chosen, delivery->route_code);
-		if (own < Max(1, (IU_IN_FLIGHT_MAX - (taken - own)) / 2))
-			chosen = lappend(chosen, delivery);
-		else
-			full = delivery->route_code;
+			if (taken >= places)
+				return chosen;
+			if (queue->next == NULL || own >= Max(1, (places - (taken - own)) / 2))
+				continue;
+			take_next(queue, &chosen);
+			taken++;
+			more = true;
+		}
 	}
 	return chosen;
 }

@@ -36,11 +36,13 @@ extern void iu_worker_begin_transaction(const char *activity);
 extern void iu_worker_commit(void);
 
 /* A function of the policy, in schema public. The plan is made once and kept. */
+#define IU_CALL_ARGUMENTS 16
+
 typedef struct IuCall
 {
 	const char *function;
 	int			argument_count;
-	Oid			argument_types[4];
+	Oid			argument_types[IU_CALL_ARGUMENTS];
 	SPIPlanPtr	plan;
 } IuCall;
 

@@ -28,7 +28,8 @@
 #include "storage/latch.h"
 #include "utils/memutils.h"
 
-#define SOCKET_EVENTS 64		/* looked at per wake-up; the rest come with the next */
+#define SOCKET_EVENTS 128		/* looked at per wake-up; the rest come with the next */
+#define FEWEST_CONNECTIONS 16	/* with fewer descriptors than that there is no pool */
 
 struct IuHttpPool
 {
@@ -116,10 +117,11 @@ on_socket(CURL *easy, curl_socket_t fd, int what, void *arg, void *known)
 	}
 	event.data.fd = fd;
 	event.events = ((what & CURL_POLL_IN) ? EPOLLIN : 0) | ((what & CURL_POLL_OUT) ? EPOLLOUT : 0);
-	if (epoll_ctl(pool->epoll_fd, EPOLL_CTL_MOD, fd, &event) == 0 ||
-		epoll_ctl(pool->epoll_fd, EPOLL_CTL_ADD, fd, &event) == 0)
-		return 0;
-	return -1;
+	/* curl remembers what is assigned until it removes the socket. */
+	if (known != NULL)
+		return epoll_ctl(pool->epoll_fd, EPOLL_CTL_MOD, fd, &event);
+	curl_multi_assign(pool->multi, fd, pool);
+	return epoll_ctl(pool->epoll_fd, EPOLL_CTL_ADD, fd, &event);
 }
 
 /* curl's callback: no palloc, no ereport. */
@@ -178,14 +180,16 @@ close_pool(void *arg)
 
 /* The server counts the descriptors that it does not open itself. */
 static void
-reserve_descriptors(IuHttpPool *pool, int count)
+reserve_descriptors(IuHttpPool *pool, int wanted)
 {
-	for (; pool->reserved_fds < count; pool->reserved_fds++)
-		if (!AcquireExternalFD())
-			ereport(ERROR,
-					(errcode(ERRCODE_INSUFFICIENT_RESOURCES),
-					 errmsg("too few file descriptors for %d HTTP connections", count - 1),
-					 errhint("Raise max_files_per_process.")));
+	while (pool->reserved_fds < wanted + 1 && AcquireExternalFD())
+		pool->reserved_fds++;
+	pool->max_in_flight = pool->reserved_fds - 1;
+	if (pool->max_in_flight < Min(wanted, FEWEST_CONNECTIONS))
+		ereport(ERROR,
+				(errcode(ERRCODE_INSUFFICIENT_RESOURCES),
+				 errmsg("too few file descriptors for HTTP connections"),
+				 errhint("Raise max_files_per_process.")));
 }
 
 static void
@@ -223,18 +227,17 @@ iu_http_pool_create(MemoryContext parent, int max_in_flight)
 	pool->context = context;
 	pool->epoll_fd = -1;
 	pool->timer_at = -1;
-	pool->max_in_flight = Max(max_in_flight, 1);
 	dlist_init(&pool->queued);
 	dlist_init(&pool->running);
 	dlist_init(&pool->done);
-	pool->idle = MemoryContextAllocZero(context, sizeof(CURL *) * pool->max_in_flight);
 
 	/* From here on whatever fails is cleaned up with the context. */
 	pool->callback.func = close_pool;
 	pool->callback.arg = pool;
 	MemoryContextRegisterResetCallback(context, &pool->callback);
 
-	reserve_descriptors(pool, pool->max_in_flight + 1);
+	reserve_descriptors(pool, Max(max_in_flight, 1));
+	pool->idle = MemoryContextAllocZero(context, sizeof(CURL *) * pool->max_in_flight);
 	pool->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
 	if (pool->epoll_fd < 0)
 		ereport(ERROR,
@@ -246,6 +249,12 @@ iu_http_pool_create(MemoryContext parent, int max_in_flight)
 	AddWaitEventToSet(pool->wait_set, WL_SOCKET_READABLE, pool->epoll_fd, NULL, NULL);
 	open_multi(pool);
 	return pool;
+}
+
+int
+iu_http_pool_size(const IuHttpPool *pool)
+{
+	return pool->max_in_flight;
 }
 
 int
@@ -413,13 +422,13 @@ static IuHttpEvent
 wait_for(IuHttpPool *pool, const IuTransfer *wanted, long wait_ms, uint32 wait_event,
 		 IuHttpAnswer **answer)
 {
-	int64		end = now_ms() + wait_ms;
+	int64		end = -1;
 
 	for (;;)
 	{
 		WaitEvent	events[2];
-		int64		now = now_ms();
-		int64		until = wait_ms < 0 ? PG_INT64_MAX : end;
+		int64		now;
+		int64		until;
 		int			count;
 		int			i;
 
@@ -429,6 +438,10 @@ wait_for(IuHttpPool *pool, const IuTransfer *wanted, long wait_ms, uint32 wait_e
 			return IU_HTTP_EVENT_ANSWER;
 		CHECK_FOR_INTERRUPTS();
 
+		now = now_ms();
+		if (end < 0)
+			end = now + wait_ms;
+		until = wait_ms < 0 ? PG_INT64_MAX : end;
 		if (pool->timer_at >= 0 && pool->timer_at <= now)
 		{
 			drive(pool, true);

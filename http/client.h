@@ -71,6 +71,9 @@ typedef struct IuHttpPool IuHttpPool;
  */
 extern IuHttpPool *iu_http_pool_create(MemoryContext context, int max_in_flight);
 
+/* How many it carries at a time: fewer than asked for where the server has too few descriptors. */
+extern int	iu_http_pool_size(const IuHttpPool *pool);
+
 /*
  * Takes a copy of everything in the request, which starts with the next wait.
  * Requests over max_in_flight wait in line. A refusal by egress is an answer, not an error; an unknown

@@ -86,7 +86,7 @@ copy_part(CURLU *parts, CURLUPart part, unsigned int flags, char *to, size_t siz
  * returns NULL; or returns what is wrong. Raises nothing, palloc's nothing.
  */
 static const char *
-parse_origin(const char *url, char origin[ORIGIN_LENGTH])
+parse_anew(const char *url, char origin[ORIGIN_LENGTH])
 {
 	const char *problem = lexical_problem(url);
 	CURLU	   *parts;
@@ -133,6 +133,28 @@ parse_origin(const char *url, char origin[ORIGIN_LENGTH])
 	if (problem == NULL)
 		for (p = origin; *p != '\0'; p++)
 			*p = pg_ascii_tolower((unsigned char) *p);
+	return problem;
+}
+
+/* The same, from memory where the last good one comes again, as it does for thousands of deliveries of a route. */
+static const char *
+parse_origin(const char *url, char origin[ORIGIN_LENGTH])
+{
+	static char known_url[1024];
+	static char known_origin[ORIGIN_LENGTH];
+	const char *problem;
+
+	if (known_url[0] != '\0' && strcmp(url, known_url) == 0)
+	{
+		strlcpy(origin, known_origin, ORIGIN_LENGTH);
+		return NULL;
+	}
+	problem = parse_anew(url, origin);
+	if (problem == NULL && strlen(url) < sizeof(known_url))
+	{
+		strlcpy(known_url, url, sizeof(known_url));
+		strlcpy(known_origin, origin, sizeof(known_origin));
+	}
 	return problem;
 }
 

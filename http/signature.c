@@ -60,42 +60,40 @@ decode_secret(const char *secret, int number, uint8 key[LONGEST_KEY])
 	return length;
 }
 
+/*
+ * One for the process. It belongs to a resource owner of its own: the server
+ * registers it with the current one and crashes where there is none, and a
+ * sender signs outside of any transaction. NULL if there is no memory.
+ */
+static pg_hmac_ctx *
+the_hmac(void)
+{
+	static ResourceOwner owner = NULL;
+	static pg_hmac_ctx *hmac = NULL;
+	ResourceOwner caller = CurrentResourceOwner;
+
+	if (owner == NULL)
+		owner = ResourceOwnerCreate(NULL, "iu_core signature");
+	if (hmac == NULL)
+	{
+		CurrentResourceOwner = owner;
+		hmac = pg_hmac_create(PG_SHA256);
+		CurrentResourceOwner = caller;
+	}
+	return hmac;
+}
+
 static bool
-compute(pg_hmac_ctx *hmac, const uint8 *key, int key_length, const char *head,
+compute(const uint8 *key, int key_length, const char *head,
 		const char *body, size_t body_length, uint8 digest[PG_SHA256_DIGEST_LENGTH])
 {
-	return pg_hmac_init(hmac, key, key_length) == 0 &&
+	pg_hmac_ctx *hmac = the_hmac();
+
+	return hmac != NULL &&
+		pg_hmac_init(hmac, key, key_length) == 0 &&
 		pg_hmac_update(hmac, (const uint8 *) head, strlen(head)) == 0 &&
 		pg_hmac_update(hmac, (const uint8 *) body, body_length) == 0 &&
 		pg_hmac_final(hmac, digest, PG_SHA256_DIGEST_LENGTH) == 0;
-}
-
-/*
- * The server's HMAC registers itself with the current resource owner and
- * crashes where there is none; a sender signs outside of any transaction.
- */
-static bool
-sign(const uint8 *key, int key_length, const char *head,
-	 const char *body, size_t body_length, uint8 digest[PG_SHA256_DIGEST_LENGTH])
-{
-	ResourceOwner own = NULL;
-	pg_hmac_ctx *hmac;
-	bool		good = false;
-
-	if (CurrentResourceOwner == NULL)
-		CurrentResourceOwner = own = ResourceOwnerCreate(NULL, "iu_core signature");
-	hmac = pg_hmac_create(PG_SHA256);
-	if (hmac != NULL)
-	{
-		good = compute(hmac, key, key_length, head, body, body_length, digest);
-		pg_hmac_free(hmac);
-	}
-	if (own != NULL)
-	{
-		CurrentResourceOwner = NULL;
-		ResourceOwnerDelete(own);
-	}
-	return good;
 }
 
 char *
@@ -119,7 +117,7 @@ iu_webhook_signature(const char *id, int64 timestamp, const char *body, size_t b
 		uint8		key[LONGEST_KEY];
 		uint8		digest[PG_SHA256_DIGEST_LENGTH];
 		int			key_length = decode_secret(secrets[i], i + 1, key);
-		bool		good = sign(key, key_length, head, body, body_length, digest);
+		bool		good = compute(key, key_length, head, body, body_length, digest);
 		int			room = pg_b64_enc_len(sizeof(digest));
 		int			written;
 

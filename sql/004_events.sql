@@ -79,9 +79,13 @@ COMMENT ON FUNCTION public.fn_iu_switch_set(text, text, text, text) IS
   'Sets a switch to true or false and logs who did it and why. Returns {status: set | unchanged, switch, previous, value, run_id}. SQLSTATE 42501: not a switch; 23514: value, actor or reason missing or wrong; P0002: the switch has no row in dot_config. (design: Gates)';
 
 CREATE FUNCTION public.fn_iu_core_routes_enabled() RETURNS boolean
-  LANGUAGE sql STABLE SECURITY DEFINER
+  LANGUAGE plpgsql STABLE SECURITY DEFINER
   SET search_path = pg_catalog, pg_temp
-RETURN EXISTS (SELECT FROM public.dot_config WHERE key = 'iu_core.routes_master_enabled' AND value = 'true');
+AS $function$
+BEGIN
+  RETURN EXISTS (SELECT FROM public.dot_config WHERE key = 'iu_core.routes_master_enabled' AND value = 'true');
+END
+$function$;
 COMMENT ON FUNCTION public.fn_iu_core_routes_enabled() IS
   'Whether the master switch iu_core.routes_master_enabled is on; false where its row is missing. (facts-events 1.4)';
 

@@ -29,19 +29,28 @@ INSERT INTO public.dot_config (key, value, description) VALUES
 INSERT INTO public.iu_switch_registry (switch_key, meaning) VALUES
   ('iu_core.route_worker_enabled', 'off: no route is worked on; events are emitted and wait');
 
+-- In plpgsql, which keeps the plan for the session: both are asked before each send.
 CREATE FUNCTION public.fn_iu_route_worker_enabled() RETURNS boolean
-  LANGUAGE sql STABLE SECURITY DEFINER
+  LANGUAGE plpgsql STABLE SECURITY DEFINER
   SET search_path = pg_catalog, pg_temp
-RETURN EXISTS (SELECT FROM public.dot_config WHERE key = 'iu_core.route_worker_enabled' AND value = 'true');
+AS $function$
+BEGIN
+  RETURN EXISTS (SELECT FROM public.dot_config WHERE key = 'iu_core.route_worker_enabled' AND value = 'true');
+END
+$function$;
 COMMENT ON FUNCTION public.fn_iu_route_worker_enabled() IS
   'Whether the switch iu_core.route_worker_enabled is on; false where its row is missing. (facts-events 2.8)';
 
 CREATE FUNCTION public.fn_iu_delivery_live_routes() RETURNS text[]
-  LANGUAGE sql STABLE SECURITY DEFINER
+  LANGUAGE plpgsql STABLE SECURITY DEFINER
   SET search_path = pg_catalog, pg_temp
-RETURN ARRAY(SELECT btrim(r.code)
-               FROM public.dot_config c, string_to_table(c.value, ',') WITH ORDINALITY AS r (code, n)
-              WHERE c.key = 'iu_core.delivery_live_routes' AND btrim(r.code) <> '' ORDER BY r.n);
+AS $function$
+BEGIN
+  RETURN ARRAY(SELECT btrim(r.code)
+                 FROM public.dot_config c, string_to_table(c.value, ',') WITH ORDINALITY AS r (code, n)
+                WHERE c.key = 'iu_core.delivery_live_routes' AND btrim(r.code) <> '' ORDER BY r.n);
+END
+$function$;
 COMMENT ON FUNCTION public.fn_iu_delivery_live_routes() IS
   'The route codes of the allowlist iu_core.delivery_live_routes; none where its row is missing. (seed 4 A3)';
 
@@ -116,7 +125,7 @@ CREATE TABLE public.iu_outbound_route (
   retry_policy     jsonb       NOT NULL DEFAULT '{"max_attempts": 8, "base_s": 5, "max_s": 3600, "jitter": 0.2}',
   payload_contract jsonb       NOT NULL DEFAULT '{}',
   timeout_ms       integer     NOT NULL DEFAULT 10000,
-  max_in_flight    integer     NOT NULL DEFAULT 256,
+  max_in_flight    integer     NOT NULL DEFAULT 2048,
   ordering         text        NOT NULL DEFAULT 'none',
   secret_ref       text,
   description      text,
@@ -160,7 +169,7 @@ COMMENT ON COLUMN public.iu_outbound_route.fail_closed IS 'Always true: what can
 COMMENT ON COLUMN public.iu_outbound_route.retry_policy IS 'See fn_iu_route_retry_problem.';
 COMMENT ON COLUMN public.iu_outbound_route.payload_contract IS 'Required, typed and forbidden keys in the words of JSON Schema; {} asks for nothing.';
 COMMENT ON COLUMN public.iu_outbound_route.timeout_ms IS 'Milliseconds for one attempt, connecting included.';
-COMMENT ON COLUMN public.iu_outbound_route.max_in_flight IS 'Deliveries that all senders together may hold at a time.';
+COMMENT ON COLUMN public.iu_outbound_route.max_in_flight IS 'Deliveries that all senders together may hold at a time, so never more requests than that. A sender has some 100 connections for a route that is alone.';
 COMMENT ON COLUMN public.iu_outbound_route.ordering IS 'none, or subject: the events of one subject one after another.';
 COMMENT ON COLUMN public.iu_outbound_route.secret_ref IS 'Names the signing secrets in iu_route_secret.';
 COMMENT ON COLUMN public.iu_outbound_route.disabled_reason IS 'Why it is not enabled, where somebody or an answer 410 switched it off.';
@@ -316,7 +325,7 @@ CREATE FUNCTION public.fn_iu_route_add(
     p_route_code text, p_event_type text, p_target_ref text, p_actor text, p_reason text,
     p_target_kind text DEFAULT 'external_endpoint', p_event_domain text DEFAULT 'iu',
     p_secret_ref text DEFAULT NULL, p_description text DEFAULT NULL, p_timeout_ms integer DEFAULT 10000,
-    p_max_in_flight integer DEFAULT 256, p_retry_policy jsonb DEFAULT NULL, p_ordering text DEFAULT 'none',
+    p_max_in_flight integer DEFAULT 2048, p_retry_policy jsonb DEFAULT NULL, p_ordering text DEFAULT 'none',
     p_payload_contract jsonb DEFAULT '{}')
   RETURNS jsonb
   LANGUAGE plpgsql VOLATILE SECURITY DEFINER
@@ -365,7 +374,7 @@ BEGIN
 END
 $function$;
 COMMENT ON FUNCTION public.fn_iu_route_add(text, text, text, text, text, text, text, text, text, integer, integer, jsonb, text, jsonb) IS
-  'Registers a route, not enabled, dry run. An HTTP route (external_endpoint, directus_flow) is always signed: without p_secret_ref a secret is made and returned, this once. p_timeout_ms: 100 to 300000, for one attempt; p_max_in_flight: 1 to 10000 deliveries with senders at a time. Keys left out of p_retry_policy keep their defaults (8 attempts, 5 s doubling to 1 h, jitter 0.2; see fn_iu_route_retry_problem). Returns {status: registered, route_code, enabled, dry_run, secret_ref, secret}. SQLSTATE 23514: code, type, URL, kind, limits, actor or reason; 23505: there already; 0A000: order by subject, payload contract. (facts-events 2.2)';
+  'Registers a route, not enabled, dry run. An HTTP route (external_endpoint, directus_flow) is always signed: without p_secret_ref a secret is made and returned, this once. p_timeout_ms: 100 to 300000, for one attempt; p_max_in_flight: 1 to 10000 deliveries with senders at a time, which bounds the requests under way. Keys left out of p_retry_policy keep their defaults (8 attempts, 5 s doubling to 1 h, jitter 0.2; see fn_iu_route_retry_problem). Returns {status: registered, route_code, enabled, dry_run, secret_ref, secret}. SQLSTATE 23514: code, type, URL, kind, limits, actor or reason; 23505: there already; 0A000: order by subject, payload contract. (facts-events 2.2)';
 
 CREATE FUNCTION public.fn_iu_route_allow(p_route_code text, p_actor text, p_reason text) RETURNS jsonb
   LANGUAGE plpgsql VOLATILE SECURITY DEFINER

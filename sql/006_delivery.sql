@@ -15,7 +15,8 @@ SELECT iu_core.guard_absent('function', 'fn_iu_snapshot_now()', 'fn_iu_webhook_i
   'fn_iu_delivery_check(bigint,integer)',
   'fn_iu_delivery_lease_orphans(text,text,integer)', 'fn_iu_delivery_lease_retries(text,text,integer)',
   'fn_iu_delivery_lease_window(text,text,integer)', 'fn_iu_delivery_claim(text,integer)',
-  'fn_iu_delivery_record(bigint,integer,jsonb)', 'fn_iu_delivery_keep(bigint,integer)', 'fn_iu_delivery_next_due()');
+  'fn_iu_delivery_record(bigint,integer,jsonb)', 'fn_iu_delivery_keep(bigint,integer)', 'fn_iu_delivery_next_due()',
+  'fn_iu_delivery_record_batch(bigint,integer,uuid[],integer[],integer[],text[],integer[],text[],text[],double precision[],bigint[],text[],timestamp with time zone[])');
 
 DO $guard$
 BEGIN
@@ -100,6 +101,8 @@ CREATE TABLE public.iu_route_lease (
     AND item_count = cardinality(event_seqs) AND item_count = cardinality(replay_numbers)
     AND item_count = cardinality(attempt_nos))
 ) WITH (fillfactor = 50);
+-- Compressing costs more than it saves: a lease lives for a second.
+ALTER TABLE public.iu_route_lease ALTER COLUMN event_ids SET STORAGE EXTERNAL, ALTER COLUMN event_seqs SET STORAGE EXTERNAL;
 CREATE INDEX iu_route_lease_route ON public.iu_route_lease (route_code, lease_id);
 COMMENT ON INDEX public.iu_route_lease_route IS 'What a route has under way.';
 COMMENT ON TABLE public.iu_route_lease IS
@@ -240,7 +243,7 @@ COMMENT ON FUNCTION public.fn_iu_snapshot_now() IS
 
 CREATE FUNCTION public.fn_iu_webhook_id(p_event_seq bigint, p_route_id bigint, p_replay_number integer, p_event_id uuid)
   RETURNS text LANGUAGE sql IMMUTABLE
-RETURN 'msg_' || p_event_seq || '_' || p_route_id || '_' || p_replay_number || '_' || right(p_event_id::text, 12);
+RETURN 'msg_' || p_event_seq::text || '_' || p_route_id::text || '_' || p_replay_number::text || '_' || right(p_event_id::text, 12);
 COMMENT ON FUNCTION public.fn_iu_webhook_id(bigint, bigint, integer, uuid) IS
   'The webhook-id of a delivery: event_seq, route id, replay number and the end of the event''s id. Sorts with the outbox, so that the index of attempts grows at its end. (design: Events and delivery)';
 
@@ -262,11 +265,12 @@ CREATE FUNCTION public.fn_iu_delivery_rule(p_http_status integer, p_failure_code
   LANGUAGE sql IMMUTABLE
 RETURN CASE
   WHEN p_http_status = 410 THEN 'disable'
-  WHEN p_failure_code = 'request_too_large' THEN 'give_up'
+  WHEN p_failure_code IN ('request_too_large', 'body_not_sendable') THEN 'give_up'
+  WHEN p_failure_code = 'response_too_large' AND p_http_status BETWEEN 200 AND 299 THEN 'give_up'
   WHEN p_http_status IN (429, 503) THEN 'obey'
   ELSE 'retry' END;
 COMMENT ON FUNCTION public.fn_iu_delivery_rule(integer, text) IS
-  'What follows a failed attempt: retry after the backoff; obey the answer''s Retry-After (429, 503) where that is later, a day at most; disable the route and keep the delivery (410); give_up where another attempt cannot differ. (design: Events and delivery)';
+  'What follows a failed attempt: retry after the backoff; obey the answer''s Retry-After (429, 503) where that is later, a day at most; disable the route and keep the delivery (410); give_up where another attempt cannot differ: a body that is too large or cannot be put into UTF-8, and a 2xx whose body is too large, which took the event. Every other status is tried again, 4xx as well: what the receiver refuses today, a wrong path, a missing right, it may take tomorrow, and the limit of attempts is the route''s. (design: Events and delivery)';
 
 -- Refusals, in seed 4's order --------------------------------------------------
 
@@ -357,7 +361,7 @@ BEGIN
        AND l.lease_id >= (SELECT p.lease_low FROM public.v_iu_route_position p WHERE p.route_code = p_route_code)
        AND (l.expires_at <= clock_timestamp()
             OR (l.backend_pid <> pg_backend_pid()
-                AND NOT EXISTS (SELECT FROM pg_stat_activity a WHERE a.pid = l.backend_pid)))
+                AND NOT EXISTS (SELECT FROM pg_stat_get_activity(l.backend_pid))))
      ORDER BY l.lease_id FOR UPDATE SKIP LOCKED
   LOOP
     EXIT WHEN v_left <= 0;
@@ -577,8 +581,10 @@ BEGIN
       SELECT l.*, r.id AS route_id, r.event_domain, r.event_type, r.target_kind, r.target_ref, r.timeout_ms,
              ARRAY(SELECT s.secret FROM public.iu_route_secret s
                     WHERE s.secret_ref = r.secret_ref AND s.valid_from <= clock_timestamp() AND s.valid_until > clock_timestamp()
-                    ORDER BY s.valid_from DESC, s.id DESC) AS secrets
-        FROM public.iu_route_lease l JOIN public.iu_outbound_route r ON r.route_code = l.route_code
+                    ORDER BY s.valid_from DESC, s.id DESC) AS secrets,
+             q.low_seq, q.high_seq, q.high_seq - q.low_seq < 2 * l.item_count AS dense
+        FROM public.iu_route_lease l CROSS JOIN LATERAL (SELECT min(x) AS low_seq, max(x) AS high_seq FROM unnest(l.event_seqs) x) AS q
+        JOIN public.iu_outbound_route r ON r.route_code = l.route_code
        WHERE l.lease_id = ANY (v_leases)
     )
     SELECT h.lease_id, h.generation, h.route_code, e.id, i.replay_number, i.attempt_no,
@@ -586,9 +592,17 @@ BEGIN
            h.target_kind, h.target_ref, e.body, h.secrets, h.timeout_ms
       FROM held h
       CROSS JOIN LATERAL unnest(h.event_seqs, h.replay_numbers, h.attempt_nos) AS i (event_seq, replay_number, attempt_no)
-      CROSS JOIN LATERAL (SELECT o.id, public.fn_iu_delivery_body(o) AS body FROM public.event_outbox o
-                           WHERE o.event_domain = h.event_domain AND o.event_type = h.event_type AND o.event_seq = i.event_seq
-                          OFFSET 0) AS e	-- one look-up an event, whatever the statistics say
+      JOIN LATERAL (
+        -- What lies close together is read in one go, the rest by one look-up each, whatever the statistics say.
+        SELECT o.event_seq, o.id, public.fn_iu_delivery_body(o) AS body FROM public.event_outbox o
+         WHERE h.dense AND o.event_domain = h.event_domain AND o.event_type = h.event_type
+           AND o.event_seq BETWEEN h.low_seq AND h.high_seq
+        UNION ALL
+        SELECT s.event_seq, l.id, l.body FROM (SELECT DISTINCT x FROM unnest(h.event_seqs) x) AS s (event_seq)
+          CROSS JOIN LATERAL (SELECT o.id, public.fn_iu_delivery_body(o) AS body FROM public.event_outbox o
+                               WHERE o.event_domain = h.event_domain AND o.event_type = h.event_type AND o.event_seq = s.event_seq
+                              OFFSET 0) AS l
+         WHERE NOT h.dense) AS e ON e.event_seq = i.event_seq
      ORDER BY i.event_seq;
 END
 $function$;
@@ -597,7 +611,11 @@ COMMENT ON FUNCTION public.fn_iu_delivery_claim(text, integer) IS
 
 -- Recording ------------------------------------------------------------------
 
-CREATE FUNCTION public.fn_iu_delivery_record(p_lease_id bigint, p_lease_generation integer, p_results jsonb)
+-- Arrays of the same length, an element for each result, since this is called
+-- for every delivery: jsonb would be written, parsed and taken apart again.
+CREATE FUNCTION public.fn_iu_delivery_record_batch(p_lease_id bigint, p_lease_generation integer, p_event_ids uuid[],
+    p_replay_numbers integer[], p_attempt_nos integer[], p_outcomes text[], p_http_statuses integer[], p_failure_codes text[],
+    p_failure_details text[], p_retry_afters float8[], p_durations_us bigint[], p_response_excerpts text[], p_started_ats timestamptz[])
   RETURNS integer
   LANGUAGE plpgsql VOLATILE SECURITY DEFINER
   SET search_path = pg_catalog, pg_temp
@@ -620,19 +638,18 @@ BEGIN
     SELECT * FROM unnest(v_lease.event_ids, v_lease.event_seqs, v_lease.replay_numbers, v_lease.attempt_nos)
       AS i (event_id, event_seq, replay_number, attempt_no)
   ), result AS MATERIALIZED (
-    SELECT DISTINCT ON (i.event_id, i.replay_number) i.*,
-           public.fn_iu_webhook_id(i.event_seq, v_route.id, i.replay_number, i.event_id) AS webhook_id,
+    SELECT i.*, public.fn_iu_webhook_id(i.event_seq, v_route.id, i.replay_number, i.event_id) AS webhook_id,
            x.outcome, x.http_status, left(x.failure_detail, 1000) AS failure_detail, x.duration_us,
            left(x.response_excerpt, 1024) AS response_excerpt, coalesce(x.started_at, clock_timestamp()) AS started_at,
            coalesce(x.failure_code, 'http_' || x.http_status, 'unknown') AS failure_code, x.retry_after,
            CASE WHEN x.outcome = 'sent' THEN 'done' WHEN x.outcome = 'held' THEN 'again'
                 WHEN i.attempt_no >= (v_route.retry_policy ->> 'max_attempts')::integer THEN 'give_up'
                 ELSE public.fn_iu_delivery_rule(x.http_status, x.failure_code) END AS rule
-      FROM jsonb_to_recordset(p_results) AS x (event_id uuid, replay_number integer, attempt_no integer, outcome text,
-             http_status integer, failure_code text, failure_detail text, retry_after double precision,
-             duration_us bigint, response_excerpt text, started_at timestamptz)
-      JOIN item i ON i.event_id = x.event_id AND i.replay_number = coalesce(x.replay_number, 0)
-                 AND i.attempt_no = coalesce(x.attempt_no, i.attempt_no)
+      FROM unnest(p_event_ids, p_replay_numbers, p_attempt_nos, p_outcomes, p_http_statuses, p_failure_codes, p_failure_details,
+                  p_retry_afters, p_durations_us, p_response_excerpts, p_started_ats)
+             AS x (event_id, replay_number, attempt_no, outcome, http_status, failure_code, failure_detail, retry_after,
+                   duration_us, response_excerpt, started_at)
+      JOIN item i ON i.event_id = x.event_id AND i.replay_number = x.replay_number AND i.attempt_no = x.attempt_no
   ), attempt AS (
     INSERT INTO public.iu_route_attempt (route_code, event_ref, replay_number, attempt_no, idempotency_key, status,
         sender, started_at, duration_us, http_status, failure_code, failure_detail, response_excerpt)
@@ -695,8 +712,30 @@ BEGIN
   RETURN v_result.written;
 END
 $function$;
+COMMENT ON FUNCTION public.fn_iu_delivery_record_batch(bigint, integer, uuid[], integer[], integer[], text[], integer[], text[], text[], float8[], bigint[], text[], timestamptz[]) IS
+  'Writes the outcomes of a lease, all or some, and returns the attempts written. Arrays of one length, each delivery once: outcomes sent, failed or held; retry_afters in seconds, durations in us. failed becomes a retry by the route''s policy, or a dead letter at its limit; held writes no attempt and can be claimed again, at once, or after 60 s where the address was refused; a result that is not in the lease is ignored; 410 disables the route. What is left stays leased and gets new time. SQLSTATE 55000: another generation, or no such lease. (design: Events and delivery)';
+
+CREATE FUNCTION public.fn_iu_delivery_record(p_lease_id bigint, p_lease_generation integer, p_results jsonb)
+  RETURNS integer
+  LANGUAGE sql VOLATILE
+  SET search_path = pg_catalog, pg_temp
+BEGIN ATOMIC
+  SELECT public.fn_iu_delivery_record_batch(p_lease_id, p_lease_generation,
+           coalesce(array_agg(x.event_id), '{}'), array_agg(x.replay_number), array_agg(x.attempt_no), array_agg(x.outcome),
+           array_agg(x.http_status), array_agg(x.failure_code), array_agg(x.failure_detail), array_agg(x.retry_after),
+           array_agg(x.duration_us), array_agg(x.response_excerpt), array_agg(x.started_at))
+    FROM (SELECT DISTINCT ON (r.event_id, i.replay_number) r.event_id, i.replay_number, i.attempt_no, r.outcome, r.http_status,
+                 r.failure_code, r.failure_detail, r.retry_after, r.duration_us, r.response_excerpt, r.started_at
+            FROM jsonb_to_recordset(p_results) AS r (event_id uuid, replay_number integer, attempt_no integer, outcome text,
+                   http_status integer, failure_code text, failure_detail text, retry_after float8,
+                   duration_us bigint, response_excerpt text, started_at timestamptz)
+            JOIN public.iu_route_lease l ON l.lease_id = p_lease_id
+            CROSS JOIN LATERAL unnest(l.event_ids, l.replay_numbers, l.attempt_nos) AS i (event_id, replay_number, attempt_no)
+           WHERE i.event_id = r.event_id AND i.replay_number = coalesce(r.replay_number, 0)
+             AND i.attempt_no = coalesce(r.attempt_no, i.attempt_no)) AS x;
+END;
 COMMENT ON FUNCTION public.fn_iu_delivery_record(bigint, integer, jsonb) IS
-  'Writes the outcomes of a lease, all or some, and returns the attempts written. p_results: array of {event_id, replay_number, attempt_no, outcome: sent | failed | held, http_status, failure_code, failure_detail, retry_after (seconds), duration_us, response_excerpt, started_at}. failed becomes a retry by the route''s policy, or a dead letter at its limit; held writes no attempt and can be claimed again, at once, or after 60 s where the address was refused; a result that is not in the lease is ignored; 410 disables the route. What is left stays leased and gets new time. SQLSTATE 55000: another generation, or no such lease. (design: Events and delivery)';
+  'fn_iu_delivery_record_batch by hand. p_results: array of {event_id, replay_number, attempt_no, outcome: sent | failed | held, http_status, failure_code, failure_detail, retry_after (seconds), duration_us, response_excerpt, started_at}; replay_number and attempt_no may be left out. SQLSTATE 55000: another generation, or no such lease. (design: Events and delivery)';
 
 -- An expired lease that is taken over is sent again, so a sender that knows its
 -- outcomes and cannot record them does not let it expire.
@@ -713,7 +752,7 @@ BEGIN
 END
 $function$;
 COMMENT ON FUNCTION public.fn_iu_delivery_keep(bigint, integer) IS
-  'Called where fn_iu_delivery_record failed: gives the lease new time, so that nobody sends again what is known. False if it is another sender''s by now, or recorded: then the outcomes are worth nothing. (design: Events and delivery)';
+  'Called where fn_iu_delivery_record_batch failed: gives the lease new time, so that nobody sends again what is known. False if it is another sender''s by now, or recorded: then the outcomes are worth nothing. (design: Events and delivery)';
 
 CREATE FUNCTION public.fn_iu_delivery_next_due() RETURNS timestamptz
   LANGUAGE plpgsql VOLATILE SECURITY DEFINER
@@ -767,8 +806,8 @@ GRANT SELECT ON public.iu_route_position, public.iu_route_step, public.iu_route_
 GRANT EXECUTE ON FUNCTION public.fn_iu_delivery_refusal(text) TO iu_core_reader;
 GRANT EXECUTE ON FUNCTION public.fn_iu_delivery_body(public.event_outbox),
   public.fn_iu_webhook_id(bigint, bigint, integer, uuid) TO iu_core_reader;
-GRANT EXECUTE ON FUNCTION public.fn_iu_delivery_claim(text, integer), public.fn_iu_delivery_check(bigint, integer), public.fn_iu_delivery_record(bigint, integer, jsonb),
-  public.fn_iu_delivery_keep(bigint, integer), public.fn_iu_delivery_next_due() TO iu_core_worker;
+GRANT EXECUTE ON FUNCTION public.fn_iu_delivery_claim(text, integer), public.fn_iu_delivery_check(bigint, integer), public.fn_iu_delivery_keep(bigint, integer), public.fn_iu_delivery_next_due(),
+  public.fn_iu_delivery_record_batch(bigint, integer, uuid[], integer[], integer[], text[], integer[], text[], text[], float8[], bigint[], text[], timestamptz[]) TO iu_core_worker;
 
 SELECT public.fn_iu_govern(6, 'table', 'iu_route_position', 'iu_route_step', 'iu_route_lease', 'iu_route_attempt',
   'iu_route_retry', 'iu_route_dead_letter');
@@ -778,6 +817,7 @@ SELECT public.fn_iu_govern(6, 'function', 'fn_iu_snapshot_now()', 'fn_iu_webhook
   'fn_iu_delivery_check(bigint,integer)',
   'fn_iu_delivery_lease_orphans(text,text,integer)', 'fn_iu_delivery_lease_retries(text,text,integer)',
   'fn_iu_delivery_lease_window(text,text,integer)', 'fn_iu_delivery_claim(text,integer)',
-  'fn_iu_delivery_record(bigint,integer,jsonb)', 'fn_iu_delivery_keep(bigint,integer)', 'fn_iu_delivery_next_due()');
+  'fn_iu_delivery_record(bigint,integer,jsonb)', 'fn_iu_delivery_keep(bigint,integer)', 'fn_iu_delivery_next_due()',
+  'fn_iu_delivery_record_batch(bigint,integer,uuid[],integer[],integer[],text[],integer[],text[],text[],double precision[],bigint[],text[],timestamp with time zone[])');
 
 SELECT public.fn_iu_conformance_require(6);

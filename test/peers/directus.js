@@ -1,8 +1,8 @@
 /*
  * directus.js
  *	  A stand-in for Directus 11.17 on PostgreSQL, for where the real one is
- *	  not wanted (PEERS=light): items and their counts, with its tokens, shapes
- *	  and error texts. What a real server would answer is in the tests that run
+ *	  not wanted (PEERS=light): items and their counts, and flows that a webhook
+ *	  starts, with its tokens, shapes and error texts. What a real server would answer is in the tests that run
  *	  against both.
  *
  *	  node directus.js [--data FILE] [--port N] [--until-stdin-closes]
@@ -13,6 +13,7 @@
  * A number stands for so many rows {"id": n}. A token of "*" is an admin's.
  */
 'use strict';
+const crypto = require('crypto');
 const fs = require('fs');
 const { options, serve, json, text } = require('./server.js');
 
@@ -182,10 +183,73 @@ function searched(body) {
 
 const described = (name) => ({ collection: name, schema: { schema: 'public', name, comment: null }, meta: { collection: name, hidden: false, singleton: false } });
 
+/* What the flows are made of: as told, with an id. */
+const flows = new Map();
+const operations = new Map();
+const UUID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i;
+
+/* "{{$trigger.body.x}}" and "{{$trigger.headers[y]}}" in the values of an object. */
+function filled(template, trigger) {
+  const value = (path) => path.replace(/\]/g, '').split(/[.[]/).reduce((at, key) => (at || {})[key], { $trigger: trigger });
+  return Object.fromEntries(Object.entries(template).map(([key, text]) => [key, text.replace(/^\{\{(.*)\}\}$/, (_, path) => value(path))]));
+}
+
+function run(operation, trigger) {
+  const told = operation.options;
+  if (operation.type === 'throw-error') throw new Refusal(Number(told.status), told.code, told.message);
+  const rows = data.collections[told.collection];
+  if (!rows) throw new Refusal(500, 'INTERNAL_SERVER_ERROR', 'An unexpected error occurred.');
+  rows.push({ id: rows.length + 1, ...filled(told.payload, trigger) });
+  return [rows.length];
+}
+
+/* A failure is told to the caller only where the flow says so. */
+function triggered(request, id, body) {
+  const flow = flows.get(id);
+  if (!flow || flow.status !== 'active' || flow.options.method !== request.method) throw hidden();
+  try {
+    return run(operations.get(flow.operation), { body: JSON.parse(body), headers: request.headers });
+  } catch (error) {
+    if (flow.options.error_on_reject) throw error;
+    return null;
+  }
+}
+
+function made(kind, told) {
+  const row = { id: crypto.randomUUID(), ...told };
+  kind.set(row.id, row);
+  return { data: row };
+}
+
+/* What an administrator makes and removes; undefined where that is something else. */
+function administered(method, route, name, body) {
+  const told = () => JSON.parse(body.toString());
+  switch (`${method} ${route}`) {
+    case 'POST flows':
+      return made(flows, told());
+    case 'POST operations':
+      return made(operations, told());
+    case 'PATCH flows':
+      return { data: Object.assign(flows.get(name), told()) };
+    case 'DELETE flows':
+      return flows.delete(name) ? { data: null } : undefined;
+    case 'POST collections':
+      data.collections[told().collection] = [];
+      return { data: described(told().collection) };
+    case 'DELETE collections':
+      delete data.collections[name];
+      return { data: null };
+  }
+  return undefined;
+}
+
 function answer(request, url, path, body) {
   const grants = granted(request, url);
   const [, route, name, key] = path.split('/').map(decodeURIComponent);
   if (route === 'server' && name === 'health') return { status: 'ok' };
+  if (route === 'flows' && name === 'trigger' && UUID.test(key)) return triggered(request, key, body.toString());
+  const done = grants === '*' ? administered(request.method, route, name, body) : undefined;
+  if (done) return done;
   if (route === 'collections') {
     if (grants !== '*') throw forbidden('collection "directus_collections"');
     if (!name) return { data: Object.keys(data.collections).map(described) };

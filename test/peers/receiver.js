@@ -10,9 +10,12 @@
  *	  /hang  /close  /cut  /garbage  /huge  /drip    (server.js)
  * POST /_control/secret {"path": "/x", "secrets": ["whsec_..."]} makes every
  * further entry of that path carry "signature": valid | invalid | missing.
+ * POST /_control/tls {"names": {"a.test": {"key": PEM, "cert": PEM}}} makes it listen
+ * over TLS as well, with the certificate of whichever name is asked for; answers {"port"}.
  */
 'use strict';
 const crypto = require('crypto');
+const https = require('https');
 const { serve, text, misbehave } = require('./server.js');
 
 const secrets = new Map();
@@ -43,7 +46,15 @@ function handle(request, response, { path, body, entry }) {
   response.writeHead(204).end();
 }
 
-serve(handle, (name, told) => {
+/* The same receiver on another port. */
+function listenTls(names, server) {
+  const tls = https.createServer(Object.values(names)[0], server.listeners('request')[0]);
+  for (const [name, pair] of Object.entries(names)) tls.addContext(name, pair);
+  return new Promise((resolve) => tls.listen(0, '127.0.0.1', () => resolve({ port: tls.address().port })));
+}
+
+serve(handle, (name, told, server) => {
+  if (name === 'tls') return listenTls(told.names, server);
   if (name !== 'secret') return undefined;
   secrets.set(told.path, told.secrets);
   return { ok: true };

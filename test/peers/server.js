@@ -110,7 +110,8 @@ const matches = (rule, method, path) =>
 /*
  * handle(request, response, {url, path, body, entry}) answers; entry is what
  * /_control/requests will show of this request. control(name, body), if given,
- * carries out further POST /_control/name and returns what to answer.
+ * carries out further POST /_control/name and returns what to answer, or a promise
+ * of it; the server is its third argument.
  */
 function serve(handle, control = () => undefined) {
   const seen = [];
@@ -136,7 +137,7 @@ function serve(handle, control = () => undefined) {
     for (const go of held.splice(0)) go();
   }
 
-  function controlled(request, response, url, body) {
+  async function controlled(request, response, url, body) {
     const name = url.pathname.slice('/_control/'.length);
     const verb = `${request.method} ${name}`;
     if (verb === 'GET requests') {
@@ -148,7 +149,7 @@ function serve(handle, control = () => undefined) {
     else if (verb === 'POST fault') faults.push(JSON.parse(body));
     else if (verb === 'DELETE fault') heal();
     else {
-      const answer = request.method === 'POST' ? control(name, JSON.parse(body)) : undefined;
+      const answer = request.method === 'POST' ? await control(name, JSON.parse(body), server) : undefined;
       if (answer === undefined) return text(response, 404, `no control "${verb}"\n`);
       return json(response, 200, answer);
     }
@@ -160,7 +161,7 @@ function serve(handle, control = () => undefined) {
     let body;
     try {
       body = await read(request);
-      if (url.pathname.startsWith('/_control/')) return controlled(request, response, url, body.toString());
+      if (url.pathname.startsWith('/_control/')) return await controlled(request, response, url, body.toString());
     } catch (error) {
       return response.headersSent ? undefined : text(response, 400, `${error.message}\n`);
     }

@@ -88,8 +88,11 @@ SELECT is(fn_iu_delivery_body(e), format('{"type":"iu.version_applied","timestam
 SELECT is(fn_iu_delivery_body(e)::jsonb -> 'data' ->> 'subject', '{"ref": "a \"quoted\"\nref", "table": "information_unit"}', 'which is JSON')
   FROM event_outbox e WHERE correlation_id = 'c1';
 SELECT is(fn_iu_webhook_id(12, 3, 1, '00000000-0000-0000-0000-0123456789ab'), 'msg_12_3_1_0123456789ab', 'the webhook-id');
-SELECT is(array_agg(fn_iu_delivery_rule(s, c) ORDER BY n), ARRAY['disable', 'obey', 'obey', 'retry', 'retry', 'retry', 'give_up', 'retry'], 'what follows a failure')
-  FROM (VALUES (1, 410, NULL), (2, 429, NULL), (3, 503, NULL), (4, 500, NULL), (5, 302, NULL), (6, NULL, 'timed_out'), (7, NULL, 'request_too_large'), (8, NULL, NULL)) AS t (n, s, c);
+SELECT is(array_agg(fn_iu_delivery_rule(s, c) ORDER BY n), ARRAY['disable', 'obey', 'obey', 'retry', 'retry', 'retry', 'give_up', 'retry',
+    'give_up', 'give_up', 'retry', 'disable', 'obey', 'retry', 'retry'], 'what follows a failure')
+  FROM (VALUES (1, 410, NULL), (2, 429, NULL), (3, 503, NULL), (4, 500, NULL), (5, 302, NULL), (6, NULL, 'timed_out'), (7, NULL, 'request_too_large'), (8, NULL, NULL),
+    (9, NULL, 'body_not_sendable'), (10, 204, 'response_too_large'), (11, 500, 'response_too_large'), (12, 410, 'response_too_large'),
+    (13, 429, 'response_too_large'), (14, 200, 'timed_out'), (15, 404, NULL)) AS t (n, s, c);
 
 -- ---- by hand, within one transaction: behind the position by decree
 
@@ -144,7 +147,7 @@ SELECT set_eq($$
    WHERE p.oid IN (SELECT to_regprocedure(g.object_name) FROM iu_governed_object g WHERE g.migration BETWEEN 4 AND 7 AND g.object_class = 'function')
      AND r.rolname IN ('iu_core_writer', 'iu_core_worker') AND has_function_privilege(r.oid, p.oid, 'EXECUTE')$$,
   $$VALUES ('iu_core_writer', 'fn_iu_emit_event'), ('iu_core_writer', 'fn_iu_core_routes_enabled'), ('iu_core_worker', 'fn_iu_delivery_claim'),
-    ('iu_core_worker', 'fn_iu_delivery_record'), ('iu_core_worker', 'fn_iu_delivery_check'), ('iu_core_worker', 'fn_iu_delivery_keep'), ('iu_core_worker', 'fn_iu_delivery_next_due')$$,
+    ('iu_core_worker', 'fn_iu_delivery_record_batch'), ('iu_core_worker', 'fn_iu_delivery_check'), ('iu_core_worker', 'fn_iu_delivery_keep'), ('iu_core_worker', 'fn_iu_delivery_next_due')$$,
   'writers emit, the worker claims and records, neither does more');
 SELECT is((SELECT string_agg(p.proname, ',' ORDER BY p.proname) FROM pg_proc p
    WHERE p.oid IN (SELECT to_regprocedure(g.object_name) FROM iu_governed_object g WHERE g.migration BETWEEN 4 AND 7 AND g.object_class = 'function')

@@ -33,6 +33,7 @@ my %behaviour = (
 	'/past'      => sub { answer($_[0], '503 Unavailable', '', 'Retry-After: Fri, 31 Dec 1999 23:59:59 GMT') },
 	'/nonsense'  => sub { answer($_[0], '503 Unavailable', '', 'Retry-After: soon') },
 	'/redirect'  => sub { answer($_[0], '302 Found', '', 'Location: /echo') },
+	'/to'        => sub { my ($status, $to) = $_[1] =~ m{^\S+ \S+\?(\d+),(\S*)}; answer($_[0], "$status Elsewhere", '', "Location: $to") },
 	'/binary'    => sub { answer($_[0], '200 OK', "a\0b\xff\xc3\xa9") },
 	'/typed'     => sub { answer($_[0], '200 OK', '{}', "Content-Type: a\xff/\x01b") },
 	'/gzip'      => sub { answer($_[0], '200 OK', 'not really', 'Content-Encoding: gzip') },
@@ -41,6 +42,20 @@ my %behaviour = (
 	'/hang'      => \&hang,
 	'/half'      => sub { print { $_[0] } "HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nhalf"; hang(@_) },
 	'/reset'     => \&reset_halfway,
+	'/reset-now' => sub { reset_connection($_[0]) },
+	'/half-close' => sub { shutdown($_[0], 1); hang(@_) },
+	'/status'    => sub { my ($status) = $_[1] =~ m{^\S+ \S+\?(\d+)}; answer($_[0], "$status Told", "told\n", 'Retry-After: 7200') },
+	'/endless'   => sub { chunks($_[0], 'x' x 65536) },
+	'/drip'      => sub { chunks($_[0], 'x', 0.05) },
+	'/slow-head' => sub { drip($_[0], "HTTP/1.1 200 OK\r\nX-Slow: ") },
+	'/slow-line' => sub { drip($_[0], 'HTTP/1.1 200 O') },
+	'/bad-chunk' => sub { print { $_[0] } "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nfffffffffffffffffff\r\nx" },
+	'/bad-length' => sub { print { $_[0] } "HTTP/1.1 200 OK\r\nContent-Length: -5\r\n\r\nx" },
+	'/two-lengths' => sub { print { $_[0] } "HTTP/1.1 200 OK\r\nContent-Length: 1\r\nContent-Length: 99\r\n\r\nx" },
+	'/more'      => sub { print { $_[0] } "HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close\r\n\r\nok and more" },
+	'/bomb'      => sub { answer($_[0], '200 OK', pack('H*', '1f8b08000000000002ff') . "\0" x 60000, 'Content-Encoding: gzip') },
+	'/long-line' => sub { print { $_[0] } 'HTTP/1.1 200 OK' . "\r\nX-Long: "; my $piece = 'y' x 65536; 1 while print { $_[0] } $piece },
+	'/text'      => sub { answer($_[0], '500 Oops', "\0nul \xff\xfe\xc3( \xed\xa0\x80 \xf4\x90\x80\x80 ok \xc3\xa9") },
 	'/short'     => sub { print { $_[0] } "HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nshort" },
 	'/garbage'   => sub { print { $_[0] } "\x00\x01\x02 this is not HTTP\r\n\r\n" },
 	'/flood'     => \&flood,
@@ -214,6 +229,12 @@ sub reset_halfway
 {
 	my ($peer) = @_;
 	print $peer "HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nhalf of it";
+	reset_connection($peer);
+}
+
+sub reset_connection
+{
+	my ($peer) = @_;
 	setsockopt($peer, SOL_SOCKET, SO_LINGER, pack('ii', 1, 0));
 	close $peer;
 	POSIX::_exit(0);
@@ -230,6 +251,26 @@ sub flood
 	{
 		print $peer $piece or return '';
 	}
+	return '';
+}
+
+# A piece at a time, each as a chunk, for ever.
+sub chunks
+{
+	my ($peer, $piece, $pause) = @_;
+	my $chunk = sprintf("%x\r\n%s\r\n", length $piece, $piece);
+
+	print $peer "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n" or return '';
+	select(undef, undef, undef, $pause // 0) while print $peer $chunk;
+	return '';
+}
+
+# This, then a byte now and then, for ever.
+sub drip
+{
+	my ($peer, $start) = @_;
+	print $peer $start if $start ne '';
+	select(undef, undef, undef, 0.05) while print $peer 'H';
 	return '';
 }
 

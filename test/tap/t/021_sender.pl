@@ -171,11 +171,11 @@ retire('slow');
 
 note 'recording fails';
 my $count = scalar arrived('/echo');
-sql('REVOKE EXECUTE ON FUNCTION fn_iu_delivery_record(bigint, integer, jsonb) FROM iu_core_worker');
+sql('REVOKE EXECUTE ON FUNCTION fn_iu_delivery_record_batch FROM iu_core_worker');
 emit(1);
-becomes("SELECT state = 'failing' AND last_error LIKE 'permission denied for function fn_iu_delivery_record' FROM iu_core.worker_status WHERE role = 'sender'",
+becomes("SELECT state = 'failing' AND last_error LIKE 'permission denied for function fn_iu_delivery_record_batch' FROM iu_core.worker_status WHERE role = 'sender'",
 	'the status says why');
-sql('GRANT EXECUTE ON FUNCTION fn_iu_delivery_record(bigint, integer, jsonb) TO iu_core_worker');
+sql('GRANT EXECUTE ON FUNCTION fn_iu_delivery_record_batch TO iu_core_worker');
 becomes('SELECT ' . attempts('good2', 'sent') . ' = 42', 'recorded as soon as it can be');
 is(scalar arrived('/echo'), $count + 1, 'and sent only once');
 becomes('SELECT EXISTS (' . sender() . ')', 'all is well again');

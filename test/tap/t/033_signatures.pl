@@ -1,0 +1,126 @@
+# Signatures of real deliveries, judged by the reference library of Standard
+# Webhooks, and by a judge of this test's own that must say the same; where npm
+# is not installed (PEERS=light) by that one alone.
+use strict;
+use warnings;
+
+use FindBin;
+use lib "$FindBin::RealBin/../lib";
+
+use Digest::SHA qw(hmac_sha256_base64);
+use IPC::Run;
+use IuCore;
+use IuReceiver;
+use JSON::PP qw(decode_json encode_json);
+use MIME::Base64 qw(decode_base64 encode_base64);
+use PostgreSQL::Test::Cluster;
+use PostgreSQL::Test::Utils;
+use Test::More;
+
+my $receiver = IuReceiver->start;
+my $node = IuCore->new_node('signatures', 'iu_core.allowed_origins' => $receiver->origin, 'iu_core.allowed_networks' => '127.0.0.0/8');
+IuCore->install($node);
+
+sub sql { return $node->safe_psql('postgres', $_[0]) }
+sub becomes { my ($query, $name) = @_; return ok($node->poll_query_until('postgres', $query), $name) }
+
+# ---------- the judges ----------
+
+sub own_verdict
+{
+	my ($secret, $headers, $body) = @_;
+	my ($id, $time, $given) = @$headers{qw(webhook-id webhook-timestamp webhook-signature)};
+
+	return 'Missing required headers' unless $id && $time && $given;
+	return 'Message timestamp too old' if time - $time > 300;
+	return 'Message timestamp too new' if $time - time > 300;
+	my $right = hmac_sha256_base64("$id.$time.$body", decode_base64($secret =~ s/^whsec_//r));
+	$right .= '=' while length($right) % 4;
+	return (grep { $_ eq "v1,$right" } split / /, $given) ? 'valid' : 'No matching signature found';
+}
+
+sub library_verdict
+{
+	my ($secret, $headers, $body) = @_;
+	my $asked = encode_json([ { secret => $secret, headers => $headers, body => encode_base64($body, '') } ]);
+	IPC::Run::run([ 'node', 'peers/standardwebhooks/verify.js', $ENV{IU_STANDARDWEBHOOKS} ], '<', \$asked, '>', \my $said)
+	  or die "verify.js failed\n";
+	return decode_json($said)->[0];
+}
+
+sub verdict_is
+{
+	my ($secret, $headers, $body, $expected, $name) = @_;
+	is(own_verdict($secret, $headers, $body), $expected, $name);
+	is(library_verdict($secret, $headers, $body), $expected, "$name, says the library") if $ENV{IU_STANDARDWEBHOOKS};
+	return;
+}
+note $ENV{IU_STANDARDWEBHOOKS} ? 'with the reference library' : 'npm is not installed: without the reference library';
+
+# ---------- deliveries ----------
+
+my $payload = q({"text": "caf\u00e9 \ud83d\ude00 \"quoted\" \\\\ \u2028", "n": 1.50, "none": null});
+sub deliver
+{
+	my ($path) = @_;
+	my $before = arrived($path);
+	sql("SELECT fn_iu_emit_event('version_applied', 'A/\xc3\xa9', gen_random_uuid(), 'tester', '$payload')");
+	becomes("SELECT NOT EXISTS (SELECT FROM v_iu_event_backlog WHERE waiting + retrying + leased > 0)", "an event is delivered to $path");
+	return (arrived($path))[$before];
+}
+sub arrived { my ($path) = @_; return grep { $_->{line} =~ m{^POST \Q$path\E } } $receiver->requests }
+
+sql("SELECT fn_iu_switch_set(k, 'true', 'tester', 'test') FROM unnest(ARRAY['iu_core.routes_master_enabled', 'iu_core.route_worker_enabled']) k");
+IuCore->open_gate($node, 'iu_core.delivery_enabled', 600);
+my $old = sql("SELECT fn_iu_route_add('signed', 'version_applied', '" . $receiver->origin . "/echo', 'tester', 'test') ->> 'secret'");
+sql("SELECT fn_iu_route_allow('signed', 'tester', 'test'); SELECT fn_iu_route_arm('signed', 'tester', 'test')");
+
+note 'one secret';
+my $first = deliver('/echo');
+my ($headers, $body) = @$first{qw(headers body)};
+verdict_is($old, $headers, $body, 'valid', 'a delivery verifies');
+verdict_is('whsec_' . encode_base64('k' x 32, ''), $headers, $body, 'No matching signature found', 'not with another secret');
+
+note 'manipulated';
+verdict_is($old, $headers, $body =~ s/1\.50/1.51/r, 'No matching signature found', 'another body');
+verdict_is($old, $headers, "$body ", 'No matching signature found', 'a longer body');
+verdict_is($old, $headers, '', 'No matching signature found', 'no body');
+verdict_is($old, { %$headers, 'webhook-id' => "$headers->{'webhook-id'}0" }, $body, 'No matching signature found', 'another id');
+verdict_is($old, { %$headers, 'webhook-timestamp' => $headers->{'webhook-timestamp'} + 1 }, $body, 'No matching signature found', 'another time');
+verdict_is($old, { %$headers, 'webhook-timestamp' => time - 400 }, $body, 'Message timestamp too old', 'a time long ago');
+verdict_is($old, { %$headers, 'webhook-timestamp' => time + 400 }, $body, 'Message timestamp too new', 'a time to come');
+verdict_is($old, { %$headers, 'webhook-signature' => $headers->{'webhook-signature'} =~ s/^v1,/v2,/r }, $body, 'No matching signature found', 'another version');
+foreach my $name (qw(webhook-id webhook-timestamp webhook-signature))
+{
+	my %less = %$headers;
+	delete $less{$name};
+	verdict_is($old, \%less, $body, 'Missing required headers', "without $name");
+}
+
+note 'rotation';
+my $new = sql("SELECT fn_iu_route_secret_add('signed', 'tester', 'test') ->> 'secret'");
+isnt($new, $old, 'a second secret');
+my $during = deliver('/echo');
+verdict_is($old, @$during{qw(headers body)}, 'valid', 'a receiver that has the old one verifies');
+verdict_is($new, @$during{qw(headers body)}, 'valid', 'so does one that has the new one');
+is(scalar(split / /, $during->{headers}{'webhook-signature'}), 2, 'two signatures');
+is(sql("SELECT fn_iu_route_secret_end('signed', (SELECT max(valid_from) FROM iu_route_secret), 'tester', 'test')"), 1, 'the old one is ended');
+my $after = deliver('/echo');
+verdict_is($new, @$after{qw(headers body)}, 'valid', 'the new one verifies');
+verdict_is($old, @$after{qw(headers body)}, 'No matching signature found', 'the old one no longer does');
+
+note 'each attempt of a delivery';
+sql("SELECT fn_iu_route_retire('signed', 'tester', 'test')");
+sql("SELECT fn_iu_route_add('again', 'version_applied', '" . $receiver->origin . "/status?500', 'tester', 'test', p_secret_ref => 'signed', p_retry_policy => '{\"max_attempts\": 3, \"base_s\": 0.001}');
+	SELECT fn_iu_route_allow('again', 'tester', 'test'); SELECT fn_iu_route_arm('again', 'tester', 'test')");
+deliver('/status?500');
+my @attempts = arrived('/status?500');
+is(scalar @attempts, 3, 'three attempts');
+my %ids = map { $_->{headers}{'webhook-id'} => 1 } @attempts;
+my %bodies = map { $_->{body} => 1 } @attempts;
+is_deeply([ scalar keys %ids, scalar keys %bodies ], [ 1, 1 ], 'of one id and one body');
+verdict_is($new, @$_{qw(headers body)}, 'valid', 'verify each') foreach @attempts;
+
+$node->stop;
+$receiver->stop;
+done_testing();
