@@ -83,7 +83,7 @@ my @moments = (
 sub row
 {
 	my ($what, %found) = @_;
-	note(sprintf('| %-55s | %9s | %8s | %5s |', $what, @found{qw(delivered repeated lost)}));
+	note(sprintf('| %-63s | %9s | %8s | %5s |', $what, @found{qw(delivered repeated lost)}));
 	return;
 }
 

@@ -65,7 +65,7 @@ sub hold
 	ok($delivery->settle('hook'), 'reopened, it goes out');
 	my %found = $delivery->audit('hook', $mark);
 	is(IU::Delivery::told(%found) . ", repeated $found{repeated}", IU::Delivery::perfect($events) . ', repeated 0', 'each event once');
-	note(sprintf('| %-55s | %4d connections, %3d requests after | lost %d |', "$what, $moment", $connections, $more, $found{lost}));
+	note(sprintf('| %-63s | %4d connections, %3d requests after | lost %d |', "$what, $moment", $connections, $more, $found{lost}));
 	return;
 }
 
@@ -115,7 +115,7 @@ foreach my $route (sort keys %armed)
 
 # ---- Commands that do not wait for a request that hangs
 
-sub figure { return note(sprintf('| %-55s | %.3f s |', $_[0], time - $_[1])) }
+sub figure { return note(sprintf('| %-63s | %.3f s |', $_[0], time - $_[1])) }
 
 # A request that has no answer, and a sender that waits for it.
 sub hang

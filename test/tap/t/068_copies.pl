@@ -26,7 +26,7 @@ $delivery->live;
 $delivery->prepare('early');
 $delivery->add_route('hook', max_in_flight => 256);
 
-sub row { return note(sprintf('| %-55s | %9s | %8s | %5s |', $_[0], map { $_[1]{$_} } qw(delivered repeated lost))) }
+sub row { return note(sprintf('| %-63s | %9s | %8s | %5s |', $_[0], map { $_[1]{$_} } qw(delivered repeated lost))) }
 
 # ---- Copies
 
