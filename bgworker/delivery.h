@@ -4,7 +4,7 @@
  *	  What a sender has claimed: batches, their leases and deliveries, in its
  *	  own memory. claim.c fills it, share.c queues it, parcel.c makes requests
  *	  of it, outcome.c notes what became of them, record.c writes it down;
- *	  sender.c decides when.
+ *	  sender.c decides when. turn.c is what a sender does beside it.
  *
  *-------------------------------------------------------------------------
  */
@@ -117,5 +117,8 @@ extern IuCall iu_keep_call;
 extern const char *iu_clean_text(MemoryContext context, const char *bytes, size_t length);
 extern void iu_record(IuLease *lease);
 extern void iu_record_keep(IuLease *lease);
+
+/* turn.c; in a transaction */
+extern bool iu_turn(void);
 
 #endif							/* IU_DELIVERY_H */

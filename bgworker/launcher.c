@@ -2,7 +2,8 @@
  *
  * launcher.c
  *	  The one static worker of the cluster. It keeps, for each database of
- *	  iu_core.databases, a watchdog and iu_core.senders senders running.
+ *	  iu_core.databases, a watchdog, iu_core.senders senders and, if there are
+ *	  any, a runner running.
  *
  * Each pass compares what should run with the slots in shared memory and
  * starts, stops or says why not. Between passes it sleeps, without a timeout
@@ -320,6 +321,22 @@ log_refusal(const char *database, int watchdog_slot, const Verdict *verdict)
 }
 
 static void
+serve_slot(Pass *pass, const Verdict *verdict, IuWorkerRole role, const char *database, int number)
+{
+	int			slot = iu_slot_obtain(role, database, number);
+
+	if (slot < 0)
+	{
+		pass->trouble = "too many workers: shorten iu_core.databases or lower iu_core.senders";
+		return;
+	}
+	pass->keep[slot] = true;
+	if (role == IU_WATCHDOG && verdict->state != IU_RUNNING)
+		log_refusal(database, slot, verdict);
+	tend_slot(pass, slot, verdict);
+}
+
+static void
 serve_database(Pass *pass, const char *name, const Verdict *role_verdict)
 {
 	Verdict		verdict = *role_verdict;
@@ -327,20 +344,11 @@ serve_database(Pass *pass, const char *name, const Verdict *role_verdict)
 
 	if (verdict.state == IU_RUNNING)
 		judge_database(&verdict, name);
-	for (number = 0; number <= iu_senders; number++)
-	{
-		int			slot = iu_slot_obtain(number == 0 ? IU_WATCHDOG : IU_SENDER, name, number);
-
-		if (slot < 0)
-		{
-			pass->trouble = "too many workers: shorten iu_core.databases or lower iu_core.senders";
-			return;
-		}
-		pass->keep[slot] = true;
-		if (number == 0 && verdict.state != IU_RUNNING)
-			log_refusal(name, slot, &verdict);
-		tend_slot(pass, slot, &verdict);
-	}
+	serve_slot(pass, &verdict, IU_WATCHDOG, name, 0);
+	for (number = 1; number <= iu_senders; number++)
+		serve_slot(pass, &verdict, IU_SENDER, name, number);
+	if (iu_senders > 0)
+		serve_slot(pass, &verdict, IU_RUNNER, name, 0);
 }
 
 /* What is no longer wanted leaves; its slot is given up when it has left. */

@@ -37,6 +37,8 @@
 #define OPEN_BYTES (4 * CLAIM_BYTES)	/* where they are reached, nothing more is claimed */
 #define RECORD_DELAY_MS 1000	/* what is done waits that long for the rest of its lease */
 #define IDLE_RECORD_DELAY_MS 3	/* where the route has nothing left to send */
+#define TURN_MS 1000			/* between turns, where events were emitted */
+#define NEXT_TURN_MS 20			/* where there is more */
 #define EMPTY_CLAIM_MS 50		/* before a claim that is due, but was empty, is repeated */
 
 enum
@@ -60,6 +62,9 @@ static IuHttpPool *pool;
 static char sender_name[32];
 static IuWorkerState readiness = IU_STARTING;
 static TimestampTz next_claim = DT_NOBEGIN; /* in the past: now */
+static TimestampTz last_turn = 0;
+static TimestampTz next_turn = DT_NOBEGIN;
+static IuBackoff turn_backoff;
 static IuBackoff claim_backoff;
 static IuBackoff send_backoff;
 static IuBackoff held_backoff;	/* claim and check disagree: not in a tight loop */
@@ -411,6 +416,43 @@ record_finished(void)
 	}
 }
 
+/* ---------- turn ---------- */
+
+static void
+turn_step(void *argument)
+{
+	bool	   *more = argument;
+
+	iu_worker_begin_transaction("passing over the outbox");
+	*more = iu_turn();
+	iu_worker_commit();
+}
+
+static TimestampTz
+turn_time(void)
+{
+	return Max(next_turn, turn_backoff.not_before);
+}
+
+static void
+take_turn(void)
+{
+	bool		more = false;
+	ErrorData  *error;
+
+	if (!is_past(turn_time()))
+		return;
+	error = iu_worker_try(turn_step, &more);
+	if (error != NULL)
+	{
+		report_and_retry(error, &turn_backoff);
+		return;
+	}
+	iu_backoff_clear(&turn_backoff);
+	last_turn = GetCurrentTimestamp();
+	next_turn = TimestampTzPlusMilliseconds(last_turn, more ? NEXT_TURN_MS : LONGEST_SLEEP_MS);
+}
+
 /* ---------- the loop ---------- */
 
 /* When the next record is due; *failed if one was tried in vain. */
@@ -438,9 +480,9 @@ next_record(bool *failed)
 static TimestampTz
 next_wakeup(void)
 {
-	bool		failed = claim_backoff.delay_ms != 0 || send_backoff.delay_ms != 0;
+	bool		failed = claim_backoff.delay_ms != 0 || send_backoff.delay_ms != 0 || turn_backoff.delay_ms != 0;
 	TimestampTz when = Min(TimestampTzPlusMilliseconds(GetCurrentTimestamp(), LONGEST_SLEEP_MS),
-						   next_record(&failed));
+						   Min(next_record(&failed), turn_time()));
 
 	if (!failed)
 		iu_slot_state(iu_my_slot, readiness, "");
@@ -470,7 +512,10 @@ wait_step(void *argument)
 		ms = 0;
 	}
 	if (event == IU_HTTP_EVENT_LATCH)
+	{
 		next_claim = DT_NOBEGIN;
+		next_turn = Min(next_turn, TimestampTzPlusMilliseconds(last_turn, TURN_MS));
+	}
 }
 
 /* A cancel means nothing here; whatever else the pool raises, a new process starts clean. */
@@ -516,6 +561,7 @@ iu_sender_main(Datum main_arg)
 		claim_more();
 		send_more();
 		record_finished();
+		take_turn();
 		wait.until = next_wakeup();
 		wait.wait_event = iu_queues_in_flight() > 0 ? http_event : idle_event;
 		iu_slot_tick(iu_my_slot, wait.until);

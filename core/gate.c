@@ -448,7 +448,7 @@ iu_gate_changed(PG_FUNCTION_ARGS)
 				(errcode(ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED),
 				 errmsg("function \"%s\" must be called as a trigger", "iu_core.gate_changed")));
 	CacheInvalidateRelcache(((TriggerData *) fcinfo->context)->tg_relation);
-	iu_wake_at_commit(IU_WAKE(IU_WATCHDOG) | IU_WAKE(IU_SENDER));
+	iu_wake_at_commit(IU_WAKE(IU_WATCHDOG) | IU_WAKE_DELIVERY);
 	PG_RETURN_POINTER(NULL);
 }
 

@@ -127,6 +127,8 @@ name_slot(const IuWorkerSlot *slot)
 		return "launcher";
 	if (slot->role == IU_WATCHDOG)
 		return psprintf("watchdog of database \"%s\"", iu_readable(NameStr(slot->database)));
+	if (slot->role == IU_RUNNER)
+		return psprintf("runner of database \"%s\"", iu_readable(NameStr(slot->database)));
 	return psprintf("sender %d of database \"%s\"", slot->number, iu_readable(NameStr(slot->database)));
 }
 
@@ -198,7 +200,7 @@ judge_slot(Findings *findings, const IuWorkerSlot *slot)
 	}
 	if (slot->role == IU_WATCHDOG)
 		severity = judge_watchdog(slot, findings->now);
-	else if (slot->role == IU_SENDER)
+	else if (slot->role == IU_SENDER || slot->role == IU_RUNNER)
 		severity = judge_sender(slot, findings->now);
 	else
 		severity = judge_launcher(slot, findings->now);

@@ -23,11 +23,12 @@
 
 IuShared   *iu_shared = NULL;
 
-const char *const iu_worker_role_names[IU_WORKER_ROLES] = {"launcher", "watchdog", "sender"};
+const char *const iu_worker_role_names[IU_WORKER_ROLES] = {"launcher", "watchdog", "sender", "runner"};
 
 const char *const iu_counter_names[IU_WORKER_ROLES][IU_COUNTERS + 1] = {
 	{"passes", "started", NULL},
 	{"passes", "closed", "blocked", "errors", "renewed", NULL},
+	{"passes", "claimed", "sent", "failed", "errors", NULL},
 	{"passes", "claimed", "sent", "failed", "errors", NULL},
 };
 

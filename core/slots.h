@@ -22,10 +22,11 @@ typedef enum IuWorkerRole
 {
 	IU_LAUNCHER,
 	IU_WATCHDOG,
-	IU_SENDER
+	IU_SENDER,
+	IU_RUNNER
 } IuWorkerRole;
 
-#define IU_WORKER_ROLES (IU_SENDER + 1)
+#define IU_WORKER_ROLES (IU_RUNNER + 1)
 
 /* Keep iu_worker_state_names in slots.c in the same order. */
 typedef enum IuWorkerState
@@ -127,7 +128,8 @@ extern void iu_slot_state(int slot, IuWorkerState state, const char *error);
 extern bool iu_slot_read(int slot, IuWorkerSlot *copy);
 
 #define IU_WAKE(role) (1 << (role))
-#define IU_WAKE_ALL (IU_WAKE(IU_LAUNCHER) | IU_WAKE(IU_WATCHDOG) | IU_WAKE(IU_SENDER))
+#define IU_WAKE_DELIVERY (IU_WAKE(IU_SENDER) | IU_WAKE(IU_RUNNER))
+#define IU_WAKE_ALL (IU_WAKE(IU_LAUNCHER) | IU_WAKE(IU_WATCHDOG) | IU_WAKE_DELIVERY)
 
 /* Sets the latches of these roles, of one database or (InvalidOid) of all. Raises nothing. */
 extern void iu_slots_wake(int roles, Oid database);

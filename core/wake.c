@@ -136,6 +136,6 @@ iu_wake_sender(PG_FUNCTION_ARGS)
 		ereport(ERROR,
 				(errcode(ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED),
 				 errmsg("function \"%s\" must be called as a trigger", "iu_core.wake_sender")));
-	iu_wake_at_commit(IU_WAKE(IU_SENDER));
+	iu_wake_at_commit(IU_WAKE_DELIVERY);
 	PG_RETURN_POINTER(NULL);
 }

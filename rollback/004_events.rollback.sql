@@ -30,8 +30,11 @@ SELECT iu_core.guard_rows('public.iu_switch_registry', $cond$switch_key <> 'iu_c
 SELECT iu_core.guard_rows('public.dot_iu_command_run',
   $$command_name IN ('dot_iu_switch_set')$$);
 
+DROP FUNCTION public.fn_iu_emit_events(jsonb);
 DROP FUNCTION public.fn_iu_emit_event(text, text, uuid, text, jsonb, text, text);
+DROP FUNCTION public.fn_event_put(text, text, text, text, uuid, text, jsonb, text, text);
 DROP TABLE public.event_outbox;
+DROP FUNCTION public.fn_event_outbox_check(text, text, text, text, text, jsonb, text);
 DROP FUNCTION public.fn_event_type_validate();
 DROP TABLE public.event_type_registry;
 DROP FUNCTION public.fn_iu_core_routes_enabled();

@@ -34,6 +34,8 @@ DROP FUNCTION public.fn_iu_route_log(text, text, text, text, jsonb);
 DROP TABLE public.iu_route_secret;
 DROP TABLE public.iu_outbound_route;
 DROP FUNCTION public.fn_iu_outbound_route_delivery_guard();
+DROP FUNCTION public.fn_iu_payload_problem(jsonb, jsonb);
+DROP FUNCTION public.fn_iu_route_contract_problem(jsonb);
 DROP FUNCTION public.fn_iu_route_retry_problem(jsonb);
 DROP FUNCTION public.fn_iu_route_url_problem(text);
 DROP FUNCTION public.fn_iu_delivery_live_routes();

@@ -3,6 +3,7 @@
 
 SELECT iu_core.guard_absent('table', 'iu_outbound_route', 'iu_route_secret');
 SELECT iu_core.guard_absent('function', 'fn_iu_route_url_problem(text)', 'fn_iu_route_retry_problem(jsonb)',
+  'fn_iu_route_contract_problem(jsonb)', 'fn_iu_payload_problem(jsonb,jsonb)',
   'fn_iu_route_worker_enabled()', 'fn_iu_delivery_live_routes()', 'fn_iu_outbound_route_delivery_guard()',
   'fn_iu_route_log(text,text,text,text,jsonb)',
   'fn_iu_route_secret_add(text,text,text,text,timestamp with time zone,timestamp with time zone)',
@@ -97,8 +98,9 @@ CREATE FUNCTION public.fn_iu_route_retry_problem(p_policy jsonb) RETURNS text
   SET search_path = pg_catalog, pg_temp
 RETURN CASE
   WHEN p_policy IS NULL OR jsonb_typeof(p_policy) <> 'object' THEN 'the retry policy is not an object'
-  WHEN p_policy - ARRAY['max_attempts', 'base_s', 'max_s', 'jitter'] <> '{}' OR NOT p_policy ?& ARRAY['max_attempts', 'base_s', 'max_s', 'jitter']
-    THEN 'the retry policy has other keys than max_attempts, base_s, max_s, jitter'
+  WHEN p_policy - ARRAY['max_attempts', 'base_s', 'max_s', 'jitter', 'circuit_failures', 'circuit_open_s', 'circuit_max_s'] <> '{}'
+      OR NOT p_policy ?& ARRAY['max_attempts', 'base_s', 'max_s', 'jitter', 'circuit_failures', 'circuit_open_s', 'circuit_max_s']
+    THEN 'the retry policy has other keys than max_attempts, base_s, max_s, jitter, circuit_failures, circuit_open_s, circuit_max_s'
   WHEN EXISTS (SELECT FROM jsonb_each(p_policy) AS k (name, value) WHERE jsonb_typeof(k.value) <> 'number')
     THEN 'a value of the retry policy is not a number'
   WHEN p_policy ->> 'max_attempts' !~ '^[0-9]{1,3}$' OR (p_policy ->> 'max_attempts')::integer NOT BETWEEN 1 AND 100
@@ -107,9 +109,112 @@ RETURN CASE
   WHEN (p_policy ->> 'max_s')::numeric NOT BETWEEN (p_policy ->> 'base_s')::numeric AND 86400
     THEN 'max_s is not from base_s to 86400 seconds'
   WHEN (p_policy ->> 'jitter')::numeric NOT BETWEEN 0 AND 1 THEN 'jitter is not from 0 to 1'
+  WHEN p_policy ->> 'circuit_failures' !~ '^[0-9]{1,4}$' OR (p_policy ->> 'circuit_failures')::integer > 1000
+    THEN 'circuit_failures is not a whole number from 0 to 1000'
+  WHEN (p_policy ->> 'circuit_open_s')::numeric NOT BETWEEN 0.001 AND 3600 THEN 'circuit_open_s is not from 0.001 to 3600 seconds'
+  WHEN (p_policy ->> 'circuit_max_s')::numeric NOT BETWEEN (p_policy ->> 'circuit_open_s')::numeric AND 86400
+    THEN 'circuit_max_s is not from circuit_open_s to 86400 seconds'
 END;
 COMMENT ON FUNCTION public.fn_iu_route_retry_problem(jsonb) IS
-  'NULL if the object is a retry policy, otherwise what is wrong with it. Keys: max_attempts (1 to 100, the first included), base_s (seconds before the second attempt, doubled each time), max_s (the longest wait, at most a day), jitter (0 to 1: the share of a wait that is random). (design: Events and delivery)';
+  'NULL if the object is a retry policy, otherwise what is wrong with it. Keys: max_attempts (1 to 100, the first included), base_s (seconds before the second attempt, doubled each time), max_s (the longest wait, at most a day), jitter (0 to 1: the share of a wait that is random), circuit_failures (failed attempts in a row that open the circuit; 0: it never opens), circuit_open_s (seconds that it is open at first, doubled each time a probe fails), circuit_max_s (the longest, at most a day). (design: Events and delivery)';
+
+-- A few words of JSON Schema, with the meaning that they have there.
+CREATE FUNCTION public.fn_iu_route_contract_problem(p_contract jsonb) RETURNS text
+  LANGUAGE plpgsql IMMUTABLE
+  SET search_path = pg_catalog, pg_temp
+AS $function$
+DECLARE
+  c_not_names  constant jsonpath := 'strict $[*] ? (@.type() != "string")';
+  v_properties constant jsonb := coalesce(p_contract -> 'properties', '{}');
+  v_name       text;
+  v_rule       jsonb;
+  v_word       text;
+BEGIN
+  IF p_contract IS NULL OR jsonb_typeof(p_contract) <> 'object' THEN
+    RETURN 'the payload contract is not an object';
+  END IF;
+  SELECT min(k) INTO v_word FROM jsonb_object_keys(p_contract - ARRAY['required', 'properties', 'additionalProperties', 'not']) k;
+  IF v_word IS NOT NULL THEN
+    RETURN format('the payload contract has the word "%s"; allowed are required, properties, additionalProperties, not', v_word);
+  ELSIF p_contract ? 'required' AND (jsonb_typeof(p_contract -> 'required') <> 'array' OR jsonb_path_exists(p_contract -> 'required', c_not_names, '{}', true)) THEN
+    RETURN 'required is not an array of names';
+  ELSIF jsonb_typeof(v_properties) <> 'object' THEN
+    RETURN 'properties is not an object';
+  ELSIF jsonb_typeof(coalesce(p_contract -> 'additionalProperties', 'true')) <> 'boolean' THEN
+    RETURN 'additionalProperties is neither true nor false';
+  ELSIF p_contract ? 'not' AND (jsonb_typeof(p_contract -> 'not') <> 'object' OR (p_contract -> 'not') - 'required' <> '{}'
+      OR jsonb_typeof(p_contract #> '{not,required}') IS DISTINCT FROM 'array' OR p_contract #> '{not,required}' = '[]'
+      OR jsonb_path_exists(p_contract #> '{not,required}', c_not_names, '{}', true)) THEN
+    RETURN 'not is not an object with the one word required, an array of names';
+  END IF;
+
+  FOR v_name, v_rule IN SELECT e.key, e.value FROM jsonb_each(v_properties) e LOOP
+    CONTINUE WHEN v_rule = 'false';
+    IF jsonb_typeof(v_rule) <> 'object' THEN
+      RETURN format('the rule of property "%s" is neither false nor an object', v_name);
+    END IF;
+    SELECT min(k) INTO v_word FROM jsonb_object_keys(v_rule - 'type') k;
+    IF v_word IS NOT NULL THEN
+      RETURN format('the rule of property "%s" has the word "%s"; allowed is type', v_name, v_word);
+    END IF;
+    SELECT min(t::text) INTO v_word
+      FROM jsonb_array_elements(CASE WHEN jsonb_typeof(v_rule -> 'type') = 'array' THEN v_rule -> 'type'
+                                     WHEN v_rule ? 'type' THEN jsonb_build_array(v_rule -> 'type') ELSE '[]' END) t
+     WHERE jsonb_typeof(t) <> 'string' OR t #>> '{}' NOT IN ('string', 'number', 'integer', 'boolean', 'object', 'array', 'null');
+    IF v_word IS NOT NULL OR v_rule -> 'type' = '[]' THEN
+      RETURN format('property "%s" has the type %s; allowed are string, number, integer, boolean, object, array, null, or an array of them',
+        v_name, coalesce(v_word, '[]'));
+    END IF;
+  END LOOP;
+
+  SELECT min(k) INTO v_name FROM jsonb_array_elements_text(coalesce(p_contract -> 'required', '[]')) k
+   WHERE v_properties -> k = 'false' OR (p_contract -> 'additionalProperties' = 'false' AND NOT v_properties ? k);
+  RETURN CASE WHEN v_name IS NOT NULL THEN format('the payload contract requires "%s" and forbids it', v_name) END;
+END
+$function$;
+COMMENT ON FUNCTION public.fn_iu_route_contract_problem(jsonb) IS
+  'NULL if the object is a payload contract, otherwise what is wrong with it. Words, as in JSON Schema: required (array of names), properties (a name: {"type": ...}, false, which forbids it, or {}), additionalProperties (false: no names but those of properties), not ({"required": [names]}: not all of these together). Types: string, number, integer, boolean, object, array, null, or an array of them. (facts-events 2.2)';
+
+CREATE FUNCTION public.fn_iu_payload_problem(p_contract jsonb, p_payload jsonb) RETURNS text
+  LANGUAGE plpgsql IMMUTABLE
+  SET search_path = pg_catalog, pg_temp
+AS $function$
+DECLARE
+  v_properties constant jsonb := coalesce(p_contract -> 'properties', '{}');
+  v_forbidden  constant jsonb := p_contract #> '{not,required}';
+  v_name       text;
+  v_rule       jsonb;
+  v_is         text;
+BEGIN
+  SELECT k INTO v_name FROM jsonb_array_elements_text(coalesce(p_contract -> 'required', '[]')) WITH ORDINALITY r (k, n)
+   WHERE NOT p_payload ? k ORDER BY n LIMIT 1;
+  IF FOUND THEN
+    RETURN format('key "%s" is missing', v_name);
+  END IF;
+  FOR v_name, v_rule IN SELECT e.key, e.value FROM jsonb_each(v_properties) e WHERE p_payload ? e.key LOOP
+    v_is := jsonb_typeof(p_payload -> v_name);
+    IF v_rule = 'false' THEN
+      RETURN format('key "%s" is forbidden', v_name);
+    ELSIF v_rule ? 'type' AND NOT v_rule -> 'type' @> to_jsonb(v_is)
+        AND NOT (v_rule -> 'type' @> '"integer"' AND v_is = 'number' AND trunc((p_payload ->> v_name)::numeric) = (p_payload ->> v_name)::numeric) THEN
+      RETURN format('key "%s" has the type %s, not %s', v_name, v_is, v_rule ->> 'type');
+    END IF;
+  END LOOP;
+  IF p_contract -> 'additionalProperties' = 'false' THEN
+    SELECT min(k) INTO v_name FROM jsonb_object_keys(p_payload) k WHERE NOT v_properties ? k;
+    IF v_name IS NOT NULL THEN
+      RETURN format('key "%s" is not among the properties', v_name);
+    END IF;
+  END IF;
+  IF v_forbidden IS NOT NULL AND NOT EXISTS (SELECT FROM jsonb_array_elements_text(v_forbidden) k WHERE NOT p_payload ? k) THEN
+    RETURN format(CASE jsonb_array_length(v_forbidden) WHEN 1 THEN 'key %s is forbidden' ELSE 'keys %s are forbidden together' END,
+      (SELECT string_agg(format('"%s"', k), ', ') FROM jsonb_array_elements_text(v_forbidden) k));
+  END IF;
+  RETURN NULL;
+END
+$function$;
+COMMENT ON FUNCTION public.fn_iu_payload_problem(jsonb, jsonb) IS
+  'NULL if the payload keeps the contract, otherwise the first key that breaks it and how. See fn_iu_route_contract_problem. (facts-events 2.2)';
 
 CREATE TABLE public.iu_outbound_route (
   id               bigint      NOT NULL GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
@@ -122,7 +227,8 @@ CREATE TABLE public.iu_outbound_route (
   enabled          boolean     NOT NULL DEFAULT false,
   dry_run          boolean     NOT NULL DEFAULT true,
   fail_closed      boolean     NOT NULL DEFAULT true,
-  retry_policy     jsonb       NOT NULL DEFAULT '{"max_attempts": 8, "base_s": 5, "max_s": 3600, "jitter": 0.2}',
+  retry_policy     jsonb       NOT NULL DEFAULT
+    '{"max_attempts": 8, "base_s": 5, "max_s": 3600, "jitter": 0.2, "circuit_failures": 10, "circuit_open_s": 30, "circuit_max_s": 600}',
   payload_contract jsonb       NOT NULL DEFAULT '{}',
   timeout_ms       integer     NOT NULL DEFAULT 10000,
   max_in_flight    integer     NOT NULL DEFAULT 2048,
@@ -142,7 +248,7 @@ CREATE TABLE public.iu_outbound_route (
     (target_kind NOT IN ('directus_flow', 'external_endpoint') OR public.fn_iu_route_url_problem(target_ref) IS NULL)),
   CONSTRAINT iu_outbound_route_fail_closed_chk CHECK (fail_closed),
   CONSTRAINT iu_outbound_route_retry_chk CHECK (public.fn_iu_route_retry_problem(retry_policy) IS NULL),
-  CONSTRAINT iu_outbound_route_contract_chk CHECK (jsonb_typeof(payload_contract) = 'object'),
+  CONSTRAINT iu_outbound_route_contract_chk CHECK (public.fn_iu_route_contract_problem(payload_contract) IS NULL),
   CONSTRAINT iu_outbound_route_timeout_chk CHECK (timeout_ms BETWEEN 100 AND 300000),
   CONSTRAINT iu_outbound_route_in_flight_chk CHECK (max_in_flight BETWEEN 1 AND 10000),
   CONSTRAINT iu_outbound_route_ordering_chk CHECK (ordering IN ('none', 'subject')),
@@ -155,7 +261,7 @@ COMMENT ON COLUMN public.iu_outbound_route.route_code IS 'Its name: 1 to 120 let
 COMMENT ON COLUMN public.iu_outbound_route.event_domain IS 'With event_type: what it carries';
 COMMENT ON COLUMN public.iu_outbound_route.event_type IS 'With event_domain: what it carries';
 COMMENT ON COLUMN public.iu_outbound_route.event_stream IS 'That of the type';
-COMMENT ON COLUMN public.iu_outbound_route.target_kind IS 'external_endpoint and directus_flow: a webhook; the sender carries no other kind yet';
+COMMENT ON COLUMN public.iu_outbound_route.target_kind IS 'external_endpoint and directus_flow: a webhook; sql_function: a registered function; no other kind is carried yet';
 COMMENT ON COLUMN public.iu_outbound_route.enabled IS 'false: paused, retired, or not armed yet';
 COMMENT ON COLUMN public.iu_outbound_route.dry_run IS 'true: nothing is sent';
 COMMENT ON COLUMN public.iu_outbound_route.description IS 'For people';
@@ -164,13 +270,13 @@ COMMENT ON COLUMN public.iu_outbound_route.created_by IS 'Who registered it, as 
 COMMENT ON COLUMN public.iu_outbound_route.updated_at IS 'Start of the transaction that changed it last';
 COMMENT ON COLUMN public.iu_outbound_route.retired_at IS 'Since when it is ended for good';
 COMMENT ON COLUMN public.iu_outbound_route.id IS 'Part of the webhook-id of its deliveries.';
-COMMENT ON COLUMN public.iu_outbound_route.target_ref IS 'The URL of external_endpoint and directus_flow; otherwise a name.';
+COMMENT ON COLUMN public.iu_outbound_route.target_ref IS 'The URL of external_endpoint and directus_flow; of sql_function the name of a function in schema public; otherwise a name.';
 COMMENT ON COLUMN public.iu_outbound_route.fail_closed IS 'Always true: what cannot be decided is not sent.';
 COMMENT ON COLUMN public.iu_outbound_route.retry_policy IS 'See fn_iu_route_retry_problem.';
-COMMENT ON COLUMN public.iu_outbound_route.payload_contract IS 'Required, typed and forbidden keys in the words of JSON Schema; {} asks for nothing.';
+COMMENT ON COLUMN public.iu_outbound_route.payload_contract IS 'What a payload must be, see fn_iu_route_contract_problem; {} asks for nothing. What breaks it is never sent.';
 COMMENT ON COLUMN public.iu_outbound_route.timeout_ms IS 'Milliseconds for one attempt, connecting included.';
 COMMENT ON COLUMN public.iu_outbound_route.max_in_flight IS 'Deliveries that all senders together may hold at a time, so never more requests than that. A sender has some 100 connections for a route that is alone.';
-COMMENT ON COLUMN public.iu_outbound_route.ordering IS 'none, or subject: the events of one subject one after another.';
+COMMENT ON COLUMN public.iu_outbound_route.ordering IS 'none, or subject: the events of one subject one after another, each when the one before was sent or given up.';
 COMMENT ON COLUMN public.iu_outbound_route.secret_ref IS 'Names the signing secrets in iu_route_secret.';
 COMMENT ON COLUMN public.iu_outbound_route.disabled_reason IS 'Why it is not enabled, where somebody or an answer 410 switched it off.';
 CREATE INDEX iu_outbound_route_type ON public.iu_outbound_route (event_domain, event_type);
@@ -187,8 +293,8 @@ BEGIN
             HINT = format('Put it there with fn_iu_route_allow(%L, actor, reason).', NEW.route_code);
   END IF;
   IF TG_OP = 'UPDATE' THEN
-    IF (NEW.route_code, NEW.event_domain, NEW.event_type) <> (OLD.route_code, OLD.event_domain, OLD.event_type) THEN
-      RAISE EXCEPTION 'code and event type of route "%" cannot be changed', OLD.route_code
+    IF (NEW.route_code, NEW.event_domain, NEW.event_type, NEW.ordering) <> (OLD.route_code, OLD.event_domain, OLD.event_type, OLD.ordering) THEN
+      RAISE EXCEPTION 'code, event type and ordering of route "%" cannot be changed', OLD.route_code
         USING ERRCODE = 'feature_not_supported', DETAIL = 'Its deliveries refer to them.',
               HINT = 'Retire it and register another.';
     END IF;
@@ -198,7 +304,7 @@ BEGIN
 END
 $function$;
 COMMENT ON FUNCTION public.fn_iu_outbound_route_delivery_guard() IS
-  'Trigger of iu_outbound_route: SQLSTATE 42501 for a live route that is not on the allowlist; 0A000 for another code or event type; keeps updated_at. (facts-events 2.2)';
+  'Trigger of iu_outbound_route: SQLSTATE 42501 for a live route that is not on the allowlist; 0A000 for another code, event type or ordering; keeps updated_at. (facts-events 2.2)';
 CREATE TRIGGER trg_iu_outbound_route_delivery_guard BEFORE INSERT OR UPDATE ON public.iu_outbound_route
   FOR EACH ROW EXECUTE FUNCTION public.fn_iu_outbound_route_delivery_guard();
 COMMENT ON TRIGGER trg_iu_outbound_route_delivery_guard ON public.iu_outbound_route IS
@@ -332,7 +438,7 @@ CREATE FUNCTION public.fn_iu_route_add(
   SET search_path = pg_catalog, pg_temp
 AS $function$
 DECLARE
-  c_retry   constant jsonb := '{"max_attempts": 8, "base_s": 5, "max_s": 3600, "jitter": 0.2}';
+  c_retry   constant jsonb := '{"max_attempts": 8, "base_s": 5, "max_s": 3600, "jitter": 0.2, "circuit_failures": 10, "circuit_open_s": 30, "circuit_max_s": 600}';
   v_http    constant boolean := p_target_kind IN ('external_endpoint', 'directus_flow');
   v_retry   constant jsonb := c_retry || coalesce(p_retry_policy, '{}');
   v_problem text;
@@ -346,18 +452,14 @@ BEGIN
       THEN 'a route code is 1 to 120 letters, digits, "_", ".", ":" or "-"'
     WHEN v_stream IS NULL THEN format('event type "%s.%s" is not registered', p_event_domain, p_event_type)
     WHEN v_http THEN public.fn_iu_route_url_problem(p_target_ref) END;
-  v_problem := coalesce(v_problem, public.fn_iu_route_retry_problem(v_retry));
+  v_problem := coalesce(v_problem, public.fn_iu_route_retry_problem(v_retry), public.fn_iu_route_contract_problem(p_payload_contract),
+    CASE WHEN p_ordering IS NULL OR p_ordering NOT IN ('none', 'subject') THEN 'the ordering is neither none nor subject' END);
   IF v_problem IS NOT NULL THEN
     RAISE EXCEPTION 'route "%" cannot be registered: %', coalesce(p_route_code, ''), v_problem
       USING ERRCODE = 'check_violation';
   END IF;
   IF EXISTS (SELECT FROM public.iu_outbound_route WHERE route_code = p_route_code) THEN
     RAISE EXCEPTION 'route "%" is registered already', p_route_code USING ERRCODE = 'unique_violation';
-  END IF;
-  IF p_ordering IS DISTINCT FROM 'none' OR p_payload_contract IS DISTINCT FROM '{}'::jsonb THEN
-    RAISE EXCEPTION 'order by subject and payload contracts are not carried yet'
-      USING ERRCODE = 'feature_not_supported', DETAIL = 'A route that asks for what nobody keeps is refused.',
-            HINT = 'Leave p_ordering and p_payload_contract out.';
   END IF;
 
   PERFORM public.fn_iu_route_log('dot_iu_route_add', p_route_code, p_actor, p_reason,
@@ -366,15 +468,16 @@ BEGIN
     v_secret := public.fn_iu_route_secret_add(p_route_code, p_actor, p_reason) - 'status';
   END IF;
   INSERT INTO public.iu_outbound_route (route_code, event_domain, event_type, event_stream, target_kind, target_ref,
-      secret_ref, description, timeout_ms, max_in_flight, retry_policy, created_by)
+      secret_ref, description, timeout_ms, max_in_flight, retry_policy, ordering, payload_contract, created_by)
     VALUES (p_route_code, p_event_domain, p_event_type, v_stream, p_target_kind, p_target_ref,
-      CASE WHEN v_http THEN coalesce(p_secret_ref, p_route_code) END, p_description, p_timeout_ms, p_max_in_flight, v_retry, p_actor);
+      CASE WHEN v_http THEN coalesce(p_secret_ref, p_route_code) END, p_description, p_timeout_ms, p_max_in_flight,
+      v_retry, p_ordering, p_payload_contract, p_actor);
   PERFORM public.fn_iu_govern(5, 'route', p_route_code);
   RETURN jsonb_build_object('status', 'registered', 'route_code', p_route_code, 'enabled', false, 'dry_run', true) || v_secret;
 END
 $function$;
 COMMENT ON FUNCTION public.fn_iu_route_add(text, text, text, text, text, text, text, text, text, integer, integer, jsonb, text, jsonb) IS
-  'Registers a route, not enabled, dry run. An HTTP route (external_endpoint, directus_flow) is always signed: without p_secret_ref a secret is made and returned, this once. p_timeout_ms: 100 to 300000, for one attempt; p_max_in_flight: 1 to 10000 deliveries with senders at a time, which bounds the requests under way. Keys left out of p_retry_policy keep their defaults (8 attempts, 5 s doubling to 1 h, jitter 0.2; see fn_iu_route_retry_problem). Returns {status: registered, route_code, enabled, dry_run, secret_ref, secret}. SQLSTATE 23514: code, type, URL, kind, limits, actor or reason; 23505: there already; 0A000: order by subject, payload contract. (facts-events 2.2)';
+  'Registers a route, not enabled, dry run. An HTTP route (external_endpoint, directus_flow) is always signed: without p_secret_ref a secret is made and returned, this once. p_timeout_ms: 100 to 300000, for one attempt; p_max_in_flight: 1 to 10000 deliveries with senders at a time, which bounds the requests under way. Keys left out of p_retry_policy keep their defaults (8 attempts, 5 s doubling to 1 h, jitter 0.2; a circuit that 10 failed attempts in a row open for 30 s, doubling to 10 min; see fn_iu_route_retry_problem). p_ordering subject: the events of one subject one after another. p_payload_contract: see fn_iu_route_contract_problem. Returns {status: registered, route_code, enabled, dry_run, secret_ref, secret}. SQLSTATE 23514: code, type, URL, kind, limits, policy, ordering, contract, actor or reason; 23505: there already. (facts-events 2.2)';
 
 CREATE FUNCTION public.fn_iu_route_allow(p_route_code text, p_actor text, p_reason text) RETURNS jsonb
   LANGUAGE plpgsql VOLATILE SECURITY DEFINER
@@ -495,7 +598,8 @@ INSERT INTO public.dot_iu_command_catalog (command_name, category, mutating, rev
 
 GRANT SELECT ON public.iu_outbound_route TO iu_core_reader;
 GRANT EXECUTE ON FUNCTION public.fn_iu_route_worker_enabled(), public.fn_iu_delivery_live_routes(),
-  public.fn_iu_route_url_problem(text), public.fn_iu_route_retry_problem(jsonb) TO iu_core_reader;
+  public.fn_iu_route_url_problem(text), public.fn_iu_route_retry_problem(jsonb),
+  public.fn_iu_route_contract_problem(jsonb), public.fn_iu_payload_problem(jsonb, jsonb) TO iu_core_reader;
 GRANT EXECUTE ON FUNCTION
   public.fn_iu_route_add(text, text, text, text, text, text, text, text, text, integer, integer, jsonb, text, jsonb),
   public.fn_iu_route_allow(text, text, text), public.fn_iu_route_disallow(text, text, text),
@@ -507,6 +611,7 @@ GRANT EXECUTE ON FUNCTION
 
 SELECT public.fn_iu_govern(5, 'table', 'iu_outbound_route', 'iu_route_secret');
 SELECT public.fn_iu_govern(5, 'function', 'fn_iu_route_url_problem(text)', 'fn_iu_route_retry_problem(jsonb)',
+  'fn_iu_route_contract_problem(jsonb)', 'fn_iu_payload_problem(jsonb,jsonb)',
   'fn_iu_route_worker_enabled()', 'fn_iu_delivery_live_routes()', 'fn_iu_outbound_route_delivery_guard()',
   'fn_iu_route_log(text,text,text,text,jsonb)',
   'fn_iu_route_secret_add(text,text,text,text,timestamp with time zone,timestamp with time zone)',

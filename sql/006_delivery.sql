@@ -8,11 +8,15 @@
 -- included.
 
 SELECT iu_core.guard_absent('table', 'iu_route_position', 'iu_route_step', 'iu_route_lease', 'iu_route_attempt',
-  'iu_route_retry', 'iu_route_dead_letter');
+  'iu_route_retry', 'iu_route_dead_letter', 'iu_route_order', 'iu_route_circuit');
 SELECT iu_core.guard_absent('view', 'v_iu_route_position', 'v_iu_route_attempt_summary', 'v_iu_route_dead_letter_open');
 SELECT iu_core.guard_absent('function', 'fn_iu_snapshot_now()', 'fn_iu_webhook_id(bigint,bigint,integer,uuid)',
-  'fn_iu_delivery_body(public.event_outbox)', 'fn_iu_delivery_rule(integer,text)', 'fn_iu_delivery_refusal(text)',
+  'fn_iu_delivery_body(public.event_outbox)', 'fn_iu_delivery_rule(integer,text)', 'fn_iu_route_function_refusal(text)', 'fn_iu_delivery_refusal(text)',
   'fn_iu_delivery_check(bigint,integer)',
+  'fn_iu_order_subject(public.event_outbox)', 'fn_iu_order_lock(text)', 'fn_iu_order_leased(text)', 'fn_iu_order_head(text,uuid)',
+  'fn_iu_route_retry_order()', 'fn_iu_order_heads(text,uuid[],bigint[])', 'fn_iu_order_release(public.iu_route_lease)',
+  'fn_iu_circuit_verdict(text)', 'fn_iu_circuit_is_probing(text)', 'fn_iu_circuit_probe(text,bigint[])',
+  'fn_iu_circuit_record(public.iu_outbound_route,bigint,text[])', 'fn_iu_circuit_next_due()', 'fn_iu_delivery_contract(text,bigint[])',
   'fn_iu_delivery_lease_orphans(text,text,integer)', 'fn_iu_delivery_lease_retries(text,text,integer)',
   'fn_iu_delivery_lease_window(text,text,integer)', 'fn_iu_delivery_claim(text,integer)',
   'fn_iu_delivery_record(bigint,integer,jsonb)', 'fn_iu_delivery_keep(bigint,integer)', 'fn_iu_delivery_next_due()',
@@ -149,7 +153,7 @@ COMMENT ON COLUMN public.iu_route_attempt.route_code IS 'The route; no foreign k
 COMMENT ON COLUMN public.iu_route_attempt.event_ref IS 'The event';
 COMMENT ON COLUMN public.iu_route_attempt.replay_number IS '0: the delivery itself';
 COMMENT ON COLUMN public.iu_route_attempt.attempt_no IS '1 for the first';
-COMMENT ON COLUMN public.iu_route_attempt.status IS 'sent or failed; the other words are not written yet';
+COMMENT ON COLUMN public.iu_route_attempt.status IS 'sent, failed, dry_run, or skipped where a dry run could not be made';
 COMMENT ON COLUMN public.iu_route_attempt.delivered IS 'Whether it was sent';
 COMMENT ON COLUMN public.iu_route_attempt.sender IS 'Who sent it';
 COMMENT ON COLUMN public.iu_route_attempt.started_at IS 'When the request began';
@@ -158,7 +162,7 @@ COMMENT ON COLUMN public.iu_route_attempt.http_status IS 'Status of the answer; 
 COMMENT ON COLUMN public.iu_route_attempt.failure_code IS 'http_ and the status, or e.g. timed_out, connect_failed, tls_failed';
 COMMENT ON COLUMN public.iu_route_attempt.failure_detail IS 'In words, at most 1000 characters';
 COMMENT ON COLUMN public.iu_route_attempt.response_excerpt IS 'Start of the answer, at most 1024 characters';
-COMMENT ON COLUMN public.iu_route_attempt.idempotency_key IS 'The webhook-id: the same for every attempt of a delivery.';
+COMMENT ON COLUMN public.iu_route_attempt.idempotency_key IS 'The webhook-id: the same for every attempt of a delivery; a dry run has dry_ before it.';
 COMMENT ON COLUMN public.iu_route_attempt.duration_us IS 'Microseconds from the start of the request to its end.';
 COMMENT ON COLUMN public.iu_route_attempt.payload_snapshot IS 'What a dry run would have sent; NULL for a real one, whose body follows from the event.';
 
@@ -172,21 +176,27 @@ CREATE TABLE public.iu_route_retry (
   reason        text        NOT NULL,
   detail        text,
   created_at    timestamptz NOT NULL DEFAULT clock_timestamp(),
+  subject       uuid,
   PRIMARY KEY (route_code, event_id, replay_number)
 );
+CREATE INDEX iu_route_retry_subject ON public.iu_route_retry (route_code, subject, event_seq, replay_number) WHERE subject IS NOT NULL;
+CREATE INDEX iu_route_retry_head ON public.iu_route_retry (route_code, subject) WHERE subject IS NOT NULL AND due_at < 'infinity';
+COMMENT ON INDEX public.iu_route_retry_head IS 'Whose turn it is, among many that wait.';
+COMMENT ON INDEX public.iu_route_retry_subject IS 'Who is next where a route keeps the order of a subject.';
+COMMENT ON COLUMN public.iu_route_retry.subject IS 'fn_iu_order_subject of the event where the route keeps the order of a subject; NULL where it does not';
 CREATE INDEX iu_route_retry_due ON public.iu_route_retry (route_code, due_at, event_seq);
 COMMENT ON INDEX public.iu_route_retry_due IS 'What is due next on a route.';
 COMMENT ON TABLE public.iu_route_retry IS
-  'Deliveries behind their route''s position that are to be sent at due_at: failed before, given back by a sender, handed over, or owed since an arming. (design: Events and delivery)';
+  'Deliveries behind their route''s position that are to be sent at due_at: failed before, given back by a sender, handed over, owed since an arming, or behind another of their subject. (design: Events and delivery)';
 COMMENT ON COLUMN public.iu_route_retry.route_code IS 'The route';
 COMMENT ON COLUMN public.iu_route_retry.event_id IS 'The event';
 COMMENT ON COLUMN public.iu_route_retry.replay_number IS '0: the delivery itself';
 COMMENT ON COLUMN public.iu_route_retry.event_seq IS 'Its place in the outbox';
-COMMENT ON COLUMN public.iu_route_retry.due_at IS 'Not before this';
+COMMENT ON COLUMN public.iu_route_retry.due_at IS 'Not before this; infinity: not before its turn comes, see fn_iu_order_release';
 COMMENT ON COLUMN public.iu_route_retry.created_at IS 'When it was put here';
 COMMENT ON COLUMN public.iu_route_retry.attempt_no IS 'The number that the next attempt will have.';
 COMMENT ON COLUMN public.iu_route_retry.detail IS 'What held it, in words, where the sender found that out; else NULL';
-COMMENT ON COLUMN public.iu_route_retry.reason IS 'Failure code of the last attempt, code of the refusal, or deliver, armed, confirmed.';
+COMMENT ON COLUMN public.iu_route_retry.reason IS 'Failure code of the last attempt, code of the refusal, or deliver, armed, confirmed, replay, subject.';
 
 CREATE TABLE public.iu_route_dead_letter (
   id              uuid        NOT NULL DEFAULT gen_random_uuid() PRIMARY KEY,
@@ -224,6 +234,37 @@ COMMENT ON COLUMN public.iu_route_dead_letter.resolved_at IS 'When a person deal
 COMMENT ON COLUMN public.iu_route_dead_letter.resolved_by IS 'Who';
 COMMENT ON COLUMN public.iu_route_dead_letter.resolution IS 'How';
 COMMENT ON COLUMN public.iu_route_dead_letter.replayed_as IS 'The replay number of the delivery that took its place.';
+
+CREATE TABLE public.iu_route_order (
+  route_code text NOT NULL PRIMARY KEY
+);
+COMMENT ON TABLE public.iu_route_order IS
+  'One row a route that keeps the order of a subject: locked by whoever changes whose turn it is. (design: Events and delivery)';
+COMMENT ON COLUMN public.iu_route_order.route_code IS 'The route';
+
+CREATE TABLE public.iu_route_circuit (
+  route_code   text        NOT NULL PRIMARY KEY,
+  state        text        NOT NULL,
+  failures     integer     NOT NULL,
+  last_failure text,
+  open_s       double precision,
+  next_at      timestamptz,
+  probe_lease  bigint,
+  changed_at   timestamptz NOT NULL DEFAULT clock_timestamp(),
+  CONSTRAINT iu_route_circuit_state_chk CHECK (state IN ('closed', 'open', 'half_open')),
+  CONSTRAINT iu_route_circuit_open_chk CHECK ((state = 'closed') = (open_s IS NULL) AND (state = 'closed') = (next_at IS NULL)),
+  CONSTRAINT iu_route_circuit_probe_chk CHECK ((state = 'half_open') = (probe_lease IS NOT NULL))
+);
+COMMENT ON TABLE public.iu_route_circuit IS
+  'Circuits of routes whose last attempts failed; a route without a row is closed and has no failure. (design: Events and delivery)';
+COMMENT ON COLUMN public.iu_route_circuit.route_code IS 'The route';
+COMMENT ON COLUMN public.iu_route_circuit.state IS 'closed: failures are counted; open: nothing is sent; half_open: one delivery is under way to find out';
+COMMENT ON COLUMN public.iu_route_circuit.failures IS 'Failed attempts in a row, as far as fn_iu_circuit_verdict counts them';
+COMMENT ON COLUMN public.iu_route_circuit.last_failure IS 'Code of the last of them';
+COMMENT ON COLUMN public.iu_route_circuit.open_s IS 'Seconds that it is open this time';
+COMMENT ON COLUMN public.iu_route_circuit.next_at IS 'open: when one delivery may be tried; half_open: when another may, if nothing is heard of this one';
+COMMENT ON COLUMN public.iu_route_circuit.probe_lease IS 'half_open: the lease of that delivery';
+COMMENT ON COLUMN public.iu_route_circuit.changed_at IS 'When state or failures changed last';
 
 -- Small parts ----------------------------------------------------------------
 
@@ -265,14 +306,21 @@ CREATE FUNCTION public.fn_iu_delivery_rule(p_http_status integer, p_failure_code
   LANGUAGE sql IMMUTABLE
 RETURN CASE
   WHEN p_http_status = 410 THEN 'disable'
-  WHEN p_failure_code IN ('request_too_large', 'body_not_sendable') THEN 'give_up'
+  WHEN p_failure_code IN ('request_too_large', 'body_not_sendable', 'contract') THEN 'give_up'
   WHEN p_failure_code = 'response_too_large' AND p_http_status BETWEEN 200 AND 299 THEN 'give_up'
   WHEN p_http_status IN (429, 503) THEN 'obey'
   ELSE 'retry' END;
 COMMENT ON FUNCTION public.fn_iu_delivery_rule(integer, text) IS
-  'What follows a failed attempt: retry after the backoff; obey the answer''s Retry-After (429, 503) where that is later, a day at most; disable the route and keep the delivery (410); give_up where another attempt cannot differ: a body that is too large or cannot be put into UTF-8, and a 2xx whose body is too large, which took the event. Every other status is tried again, 4xx as well: what the receiver refuses today, a wrong path, a missing right, it may take tomorrow, and the limit of attempts is the route''s. (design: Events and delivery)';
+  'What follows a failed attempt: retry after the backoff; obey the answer''s Retry-After (429, 503) where that is later, a day at most; disable the route and keep the delivery (410); give_up where another attempt cannot differ: a body that is too large or cannot be put into UTF-8, a payload that breaks the route''s contract, and a 2xx whose body is too large, which took the event. Every other status is tried again, 4xx as well: what the receiver refuses today, a wrong path, a missing right, it may take tomorrow, and the limit of attempts is the route''s. (design: Events and delivery)';
 
 -- Refusals, in seed 4's order --------------------------------------------------
+
+CREATE FUNCTION public.fn_iu_route_function_refusal(p_target_ref text) RETURNS text
+  LANGUAGE sql STABLE
+  SET search_path = pg_catalog, pg_temp
+RETURN format('function "%s" is not registered', p_target_ref);
+COMMENT ON FUNCTION public.fn_iu_route_function_refusal(text) IS
+  'NULL if a route of kind sql_function may call this function, otherwise why not, in words. Here none may; migration 014 replaces it. (design: Events and delivery)';
 
 CREATE FUNCTION public.fn_iu_delivery_refusal(p_route_code text) RETURNS text
   LANGUAGE plpgsql VOLATILE SECURITY DEFINER
@@ -296,9 +344,11 @@ BEGIN
     RETURN 'route_retired';
   ELSIF p_route_code <> ALL (public.fn_iu_delivery_live_routes()) THEN
     RETURN 'route_not_allowlisted';
-  ELSIF v_route.target_kind NOT IN ('external_endpoint', 'directus_flow') THEN
+  ELSIF v_route.target_kind NOT IN ('external_endpoint', 'directus_flow', 'sql_function') THEN
     RETURN 'target_kind_not_supported';
-  ELSIF iu_core.egress_refusal(v_route.target_ref) IS NOT NULL THEN
+  ELSIF v_route.target_kind = 'sql_function' AND public.fn_iu_route_function_refusal(v_route.target_ref) IS NOT NULL THEN
+    RETURN 'function_refused';
+  ELSIF v_route.target_kind <> 'sql_function' AND iu_core.egress_refusal(v_route.target_ref) IS NOT NULL THEN
     RETURN 'origin_not_allowed';
   ELSIF NOT v_route.enabled THEN
     RETURN 'route_disabled';
@@ -310,15 +360,18 @@ BEGIN
     RETURN 'route_not_armed';
   ELSIF v_at.system_identifier <> iu_core.system_identifier() OR v_at.database_oid <> iu_core.database_oid() THEN
     RETURN 'position_foreign';
-  ELSIF NOT EXISTS (SELECT FROM public.iu_route_secret s WHERE s.secret_ref = v_route.secret_ref
+  ELSIF v_route.target_kind <> 'sql_function'
+        AND NOT EXISTS (SELECT FROM public.iu_route_secret s WHERE s.secret_ref = v_route.secret_ref
                       AND s.valid_from <= clock_timestamp() AND s.valid_until > clock_timestamp()) THEN
     RETURN 'secret_missing';
+  ELSIF EXISTS (SELECT FROM public.iu_route_circuit c WHERE c.route_code = p_route_code AND c.next_at > clock_timestamp()) THEN
+    RETURN 'circuit_open';
   END IF;
   RETURN NULL;
 END
 $function$;
 COMMENT ON FUNCTION public.fn_iu_delivery_refusal(text) IS
-  'NULL if the route may deliver now, otherwise the code of the first closed switch, gate, list or rule: master_gate_closed, worker_gate_closed, delivery_gate_closed, route_unknown, route_retired, route_not_allowlisted, target_kind_not_supported, origin_not_allowed, route_disabled, route_dry_run, route_not_armed, position_foreign, secret_missing. Asked at each claim and, through fn_iu_delivery_check, before each send. See fn_iu_route_refusal for what to do. (seed 4 A3; design: Events and delivery)';
+  'NULL if the route may deliver now, otherwise the code of the first closed switch, gate, list or rule: master_gate_closed, worker_gate_closed, delivery_gate_closed, route_unknown, route_retired, route_not_allowlisted, target_kind_not_supported, function_refused, origin_not_allowed, route_disabled, route_dry_run, route_not_armed, position_foreign, secret_missing, circuit_open. Asked at each claim and, through fn_iu_delivery_check, before each send. See fn_iu_route_refusal for what to do. (seed 4 A3; design: Events and delivery)';
 
 -- A lease that nears its end may be another sender's before an answer comes.
 CREATE FUNCTION public.fn_iu_delivery_check(p_lease_id bigint, p_lease_generation integer) RETURNS text
@@ -327,6 +380,8 @@ CREATE FUNCTION public.fn_iu_delivery_check(p_lease_id bigint, p_lease_generatio
 AS $function$
 DECLARE
   v_route text;
+  v_code  text;
+  v_probe bigint;
 BEGIN
   SELECT l.route_code INTO v_route
     FROM public.iu_route_lease l JOIN public.iu_outbound_route r ON r.route_code = l.route_code
@@ -335,11 +390,295 @@ BEGIN
   IF NOT FOUND THEN
     RETURN 'lease_lost';
   END IF;
-  RETURN public.fn_iu_delivery_refusal(v_route);
+  v_code := public.fn_iu_delivery_refusal(v_route);
+  IF coalesce(v_code, 'circuit_open') = 'circuit_open' THEN	-- once it was open, only its probe goes
+    SELECT c.probe_lease INTO v_probe FROM public.iu_route_circuit c WHERE c.route_code = v_route AND c.state <> 'closed';
+    v_code := CASE WHEN FOUND AND v_probe IS DISTINCT FROM p_lease_id THEN 'circuit_open' END;
+  END IF;
+  RETURN v_code;
 END
 $function$;
 COMMENT ON FUNCTION public.fn_iu_delivery_check(bigint, integer) IS
   'Asked right before the deliveries of a lease are sent: NULL, or the code of fn_iu_delivery_refusal, or lease_lost where the lease is another sender''s by now or ends before an answer could come; then nothing more of it may be sent. (design: Events and delivery)';
+
+-- Order by subject -------------------------------------------------------------
+--
+-- Of the unfinished deliveries of a subject one is the head: it is in a lease,
+-- or in iu_route_retry with a finite due_at. All others are in iu_route_retry
+-- with due_at infinity, so that nothing else has to know of them. Whoever adds
+-- a delivery, or ends one, holds the lock of the route's order meanwhile.
+
+CREATE FUNCTION public.fn_iu_order_subject(p_event public.event_outbox) RETURNS uuid
+  LANGUAGE sql IMMUTABLE
+RETURN md5(length(p_event.event_subject_table) || ':' || p_event.event_subject_table || ':' || p_event.event_subject_ref)::uuid;
+COMMENT ON FUNCTION public.fn_iu_order_subject(public.event_outbox) IS
+  'A digest of the subject of an event, table and reference. (design: Events and delivery)';
+
+CREATE FUNCTION public.fn_iu_order_lock(p_route_code text) RETURNS void
+  LANGUAGE plpgsql VOLATILE
+  SET search_path = pg_catalog, pg_temp
+AS $function$
+BEGIN
+  LOOP
+    PERFORM FROM public.iu_route_order WHERE route_code = p_route_code FOR UPDATE;
+    EXIT WHEN FOUND;
+    INSERT INTO public.iu_route_order VALUES (p_route_code) ON CONFLICT DO NOTHING;
+  END LOOP;
+END
+$function$;
+COMMENT ON FUNCTION public.fn_iu_order_lock(text) IS
+  'Waits for, and holds to the end of the transaction, the right to change whose turn it is on a route. (design: Events and delivery)';
+
+CREATE FUNCTION public.fn_iu_order_leased(p_route_code text) RETURNS TABLE (event_id uuid, replay_number integer, subject uuid)
+  LANGUAGE sql STABLE
+  SET search_path = pg_catalog, pg_temp
+BEGIN ATOMIC
+  SELECT i.event_id, i.replay_number, e.subject
+    FROM public.iu_route_lease l
+    CROSS JOIN LATERAL unnest(l.event_ids, l.replay_numbers) AS i (event_id, replay_number)
+    CROSS JOIN LATERAL (SELECT public.fn_iu_order_subject(o) AS subject FROM public.event_outbox o WHERE o.id = i.event_id OFFSET 0) AS e
+   WHERE l.route_code = p_route_code
+     AND l.lease_id >= (SELECT p.lease_low FROM public.v_iu_route_position p WHERE p.route_code = p_route_code);
+END;
+COMMENT ON FUNCTION public.fn_iu_order_leased(text) IS
+  'What senders have of a route, each with its subject. (design: Events and delivery)';
+
+CREATE FUNCTION public.fn_iu_order_head(p_route_code text, p_subject uuid) RETURNS uuid
+  LANGUAGE sql STABLE
+  SET search_path = pg_catalog, pg_temp
+BEGIN ATOMIC
+  SELECT coalesce(
+    (SELECT t.event_id FROM public.iu_route_retry t
+      WHERE t.route_code = p_route_code AND t.subject = p_subject AND t.due_at < 'infinity' LIMIT 1),
+    (SELECT l.event_id FROM public.fn_iu_order_leased(p_route_code) l WHERE l.subject = p_subject LIMIT 1));
+END;
+COMMENT ON FUNCTION public.fn_iu_order_head(text, uuid) IS
+  'The event whose delivery the others of its subject wait for on this route; NULL if the subject has none under way. (design: Events and delivery)';
+
+CREATE FUNCTION public.fn_iu_route_retry_order() RETURNS trigger
+  LANGUAGE plpgsql
+  SET search_path = pg_catalog, pg_temp
+AS $function$
+BEGIN
+  IF NOT EXISTS (SELECT FROM public.iu_outbound_route r WHERE r.route_code = NEW.route_code AND r.ordering = 'subject') THEN
+    RETURN NEW;
+  END IF;
+  PERFORM public.fn_iu_order_lock(NEW.route_code);
+  SELECT public.fn_iu_order_subject(e) INTO NEW.subject FROM public.event_outbox e WHERE e.id = NEW.event_id;
+  -- What comes from a lease is the head and stays it.
+  IF NOT EXISTS (SELECT FROM public.iu_route_lease l CROSS JOIN LATERAL unnest(l.event_ids, l.replay_numbers) AS i (event_id, replay_number)
+                  WHERE l.route_code = NEW.route_code AND NEW.event_id = ANY (l.event_ids)
+                    AND i.event_id = NEW.event_id AND i.replay_number = NEW.replay_number)
+     AND public.fn_iu_order_head(NEW.route_code, NEW.subject) IS NOT NULL THEN
+    NEW.due_at := 'infinity';
+  ELSIF NEW.due_at = 'infinity' THEN
+    NEW.due_at := clock_timestamp();	-- nobody would wake it
+  END IF;
+  RETURN NEW;
+END
+$function$;
+COMMENT ON FUNCTION public.fn_iu_route_retry_order() IS
+  'Trigger of iu_route_retry, for routes that keep the order of a subject: whoever puts a delivery there, it waits for its turn. (design: Events and delivery)';
+CREATE TRIGGER trg_iu_route_retry_order BEFORE INSERT ON public.iu_route_retry
+  FOR EACH ROW WHEN (NEW.subject IS NULL) EXECUTE FUNCTION public.fn_iu_route_retry_order();
+COMMENT ON TRIGGER trg_iu_route_retry_order ON public.iu_route_retry IS
+  'Only the head of a subject is due. (design: Events and delivery)';
+
+CREATE FUNCTION public.fn_iu_order_heads(p_route_code text, p_ids uuid[], p_seqs bigint[],
+    OUT items bigint, OUT ids uuid[], OUT seqs bigint[])
+  LANGUAGE plpgsql VOLATILE
+  SET search_path = pg_catalog, pg_temp
+AS $function$
+BEGIN
+  PERFORM public.fn_iu_order_lock(p_route_code);
+  WITH fresh AS MATERIALIZED (
+    SELECT i.event_id, i.event_seq, e.subject
+      FROM unnest(p_ids, p_seqs) AS i (event_id, event_seq)
+      CROSS JOIN LATERAL (SELECT public.fn_iu_order_subject(o) AS subject FROM public.event_outbox o WHERE o.id = i.event_id OFFSET 0) AS e
+  ), leased AS MATERIALIZED (
+    SELECT DISTINCT l.subject FROM public.fn_iu_order_leased(p_route_code) l
+  ), split AS MATERIALIZED (
+    SELECT f.*, row_number() OVER (PARTITION BY f.subject ORDER BY f.event_seq) = 1
+           AND f.subject NOT IN (SELECT l.subject FROM leased l)
+           AND (SELECT true FROM public.iu_route_retry t WHERE t.route_code = p_route_code AND t.subject = f.subject LIMIT 1) IS NULL AS is_head
+      FROM fresh f
+  ), behind AS (
+    INSERT INTO public.iu_route_retry (route_code, event_id, event_seq, due_at, reason, subject)
+      SELECT p_route_code, s.event_id, s.event_seq, 'infinity', 'subject', s.subject FROM split s WHERE NOT s.is_head
+      ON CONFLICT DO NOTHING
+  )
+  SELECT count(*), array_agg(s.event_id ORDER BY s.event_seq), array_agg(s.event_seq ORDER BY s.event_seq)
+    INTO items, ids, seqs FROM split s WHERE s.is_head;
+END
+$function$;
+COMMENT ON FUNCTION public.fn_iu_order_heads(text, uuid[], bigint[]) IS
+  'For the claim: of these new events, those that are the first of their subject. The others wait in iu_route_retry for their turn. (design: Events and delivery)';
+
+CREATE FUNCTION public.fn_iu_order_release(p_lease public.iu_route_lease) RETURNS void
+  LANGUAGE plpgsql VOLATILE
+  SET search_path = pg_catalog, pg_temp
+  SET enable_nestloop = on
+AS $function$
+BEGIN
+  PERFORM public.fn_iu_order_lock(p_lease.route_code);
+  WITH ended AS MATERIALIZED (
+    SELECT i.event_id, i.replay_number FROM unnest(p_lease.event_ids, p_lease.replay_numbers) AS i (event_id, replay_number)
+    EXCEPT
+    SELECT i.event_id, i.replay_number
+      FROM public.iu_route_lease l CROSS JOIN LATERAL unnest(l.event_ids, l.replay_numbers) AS i (event_id, replay_number)
+     WHERE l.lease_id = p_lease.lease_id
+  ), next AS MATERIALIZED (
+    SELECT n.place
+      FROM ended i
+      CROSS JOIN LATERAL (SELECT public.fn_iu_order_subject(o) AS subject FROM public.event_outbox o WHERE o.id = i.event_id OFFSET 0) AS e
+      CROSS JOIN LATERAL (SELECT x.ctid AS place FROM public.iu_route_retry x
+                           WHERE x.route_code = p_lease.route_code AND x.subject = e.subject
+                           ORDER BY x.event_seq, x.replay_number LIMIT 1) AS n
+     WHERE (SELECT true FROM public.iu_route_retry h
+             WHERE h.route_code = p_lease.route_code AND h.subject = e.subject AND h.due_at < 'infinity' LIMIT 1) IS NULL
+  )
+  UPDATE public.iu_route_retry t SET due_at = clock_timestamp() WHERE t.ctid = ANY (ARRAY(SELECT n.place FROM next n));
+END
+$function$;
+COMMENT ON FUNCTION public.fn_iu_order_release(public.iu_route_lease) IS
+  'For the record of a lease, given as it was: makes due, for each of its deliveries that has ended (sent, or a dead letter), the next of its subject: the lowest event_seq. (design: Events and delivery)';
+
+-- Circuit ----------------------------------------------------------------------
+
+CREATE FUNCTION public.fn_iu_circuit_verdict(p_failure_code text) RETURNS text
+  LANGUAGE sql IMMUTABLE
+RETURN CASE
+  WHEN p_failure_code IS NULL OR p_failure_code IN ('http_400', 'http_409', 'http_413', 'http_415', 'http_422') THEN 'answered'
+  WHEN p_failure_code = 'http_410' THEN NULL
+  WHEN p_failure_code LIKE 'http\_%' OR p_failure_code IN
+    ('dns_failed', 'connect_failed', 'tls_failed', 'timed_out', 'connection_lost', 'not_http') THEN 'failed' END;
+COMMENT ON FUNCTION public.fn_iu_circuit_verdict(text) IS
+  'What the outcome of an attempt says of its route: answered (sent, which has no failure code, or 400, 409, 413, 415, 422: the receiver is there and minds this one event), failed (no connection, no complete answer, any other status), NULL (nothing: the request never left, the answer was too large, which a success may be, or 410, which disables the route). (design: Events and delivery)';
+
+CREATE FUNCTION public.fn_iu_circuit_is_probing(p_route_code text) RETURNS boolean
+  LANGUAGE sql STABLE
+  SET search_path = pg_catalog, pg_temp
+RETURN EXISTS (SELECT FROM public.iu_route_circuit c WHERE c.route_code = p_route_code AND c.state <> 'closed');
+COMMENT ON FUNCTION public.fn_iu_circuit_is_probing(text) IS
+  'For the claim, where nothing refuses: whether it may take one delivery only, because the circuit was open. (design: Events and delivery)';
+
+CREATE FUNCTION public.fn_iu_circuit_probe(p_route_code text, p_lease_ids bigint[]) RETURNS void
+  LANGUAGE sql VOLATILE
+  SET search_path = pg_catalog, pg_temp
+BEGIN ATOMIC
+  UPDATE public.iu_route_circuit c
+     SET state = 'half_open', probe_lease = l.lease_id, changed_at = clock_timestamp(),
+         next_at = clock_timestamp() + make_interval(secs => 10 + r.timeout_ms / 1000.0)
+    FROM public.iu_route_lease l JOIN public.iu_outbound_route r ON r.route_code = l.route_code
+   WHERE c.route_code = p_route_code AND c.next_at <= clock_timestamp()
+     AND l.lease_id = ANY (p_lease_ids) AND l.route_code = p_route_code;
+END;
+COMMENT ON FUNCTION public.fn_iu_circuit_probe(text, bigint[]) IS
+  'For the claim: the one delivery that it leased finds out whether the circuit can be closed. Where nothing is heard of it, another may be tried 10 s after its timeout. (design: Events and delivery)';
+
+CREATE FUNCTION public.fn_iu_circuit_record(p_route public.iu_outbound_route, p_lease_id bigint, p_codes text[]) RETURNS void
+  LANGUAGE plpgsql VOLATILE
+  SET search_path = pg_catalog, pg_temp
+AS $function$
+DECLARE
+  v_limit   constant integer := (p_route.retry_policy ->> 'circuit_failures')::integer;
+  v_is      public.iu_route_circuit;
+  v_was     public.iu_route_circuit;
+  v_code    text;
+  v_verdict text;
+BEGIN
+  LOOP
+    SELECT * INTO v_was FROM public.iu_route_circuit WHERE route_code = p_route.route_code FOR UPDATE;
+    EXIT WHEN FOUND;
+    IF v_limit = 0 OR NOT 'failed' = ANY (ARRAY(SELECT coalesce(public.fn_iu_circuit_verdict(c), '') FROM unnest(p_codes) c)) THEN
+      RETURN;
+    END IF;
+    INSERT INTO public.iu_route_circuit (route_code, state, failures) VALUES (p_route.route_code, 'closed', 0) ON CONFLICT DO NOTHING;
+  END LOOP;
+  IF v_was.state <> 'closed' AND v_was.probe_lease IS DISTINCT FROM p_lease_id THEN
+    RETURN;	-- sent before it opened: only the probe decides
+  END IF;
+
+  v_is := v_was;
+  FOREACH v_code IN ARRAY coalesce(p_codes, '{}') LOOP
+    v_verdict := coalesce(public.fn_iu_circuit_verdict(v_code), v_verdict);
+    CONTINUE WHEN public.fn_iu_circuit_verdict(v_code) IS NULL;
+    v_is.failures := CASE v_verdict WHEN 'failed' THEN v_is.failures + 1 ELSE 0 END;
+    v_is.last_failure := CASE v_verdict WHEN 'failed' THEN v_code END;
+    EXIT WHEN v_limit > 0 AND v_is.failures >= v_limit;
+  END LOOP;
+  IF v_is.failures = 0 THEN
+    DELETE FROM public.iu_route_circuit WHERE route_code = p_route.route_code;
+    IF v_was.state <> 'closed' THEN
+      RAISE LOG 'circuit of route "%" is closed: it delivers again', p_route.route_code;
+    END IF;
+    RETURN;
+  END IF;
+
+  IF v_was.state <> 'closed' THEN
+    v_is.state := 'open';
+    v_is.probe_lease := NULL;
+    v_is.open_s := CASE v_verdict WHEN 'failed' THEN least(v_was.open_s * 2, (p_route.retry_policy ->> 'circuit_max_s')::float8) ELSE v_was.open_s END;
+    v_is.next_at := clock_timestamp() + make_interval(secs => CASE v_verdict WHEN 'failed' THEN v_is.open_s ELSE 0 END);
+  ELSIF v_limit > 0 AND v_is.failures >= v_limit THEN
+    v_is.state := 'open';
+    v_is.open_s := (p_route.retry_policy ->> 'circuit_open_s')::float8;
+    v_is.next_at := clock_timestamp() + make_interval(secs => v_is.open_s);
+  END IF;
+  IF (v_is.state, v_is.failures) IS DISTINCT FROM (v_was.state, v_was.failures) THEN
+    UPDATE public.iu_route_circuit
+       SET state = v_is.state, failures = v_is.failures, last_failure = v_is.last_failure, open_s = v_is.open_s,
+           next_at = v_is.next_at, probe_lease = v_is.probe_lease, changed_at = clock_timestamp()
+     WHERE route_code = p_route.route_code;
+    IF v_is.state = 'open' AND v_is.failures > v_was.failures THEN
+      RAISE LOG 'circuit of route "%" is open until %: % failed attempts in a row, the last %',
+        p_route.route_code, v_is.next_at, v_is.failures, v_is.last_failure;
+    END IF;
+  END IF;
+END
+$function$;
+COMMENT ON FUNCTION public.fn_iu_circuit_record(public.iu_outbound_route, bigint, text[]) IS
+  'For the record of a lease: counts its outcomes, in the order in which they came (a failure code each, NULL if sent; NULL or none: held), opens the circuit at the route''s circuit_failures, and closes it or opens it for twice as long where the lease is its probe. Writes nothing where nothing changes. (design: Events and delivery)';
+
+CREATE FUNCTION public.fn_iu_circuit_next_due() RETURNS timestamptz
+  LANGUAGE sql VOLATILE
+  SET search_path = pg_catalog, pg_temp
+BEGIN ATOMIC
+  SELECT min(c.next_at) FROM public.iu_route_circuit c
+   WHERE c.next_at > clock_timestamp() AND public.fn_iu_delivery_refusal(c.route_code) = 'circuit_open';
+END;
+COMMENT ON FUNCTION public.fn_iu_circuit_next_due() IS
+  'When the next open circuit may be tried, of routes that nothing else holds. (design: Processes)';
+
+-- Payload contract ---------------------------------------------------------------
+
+CREATE FUNCTION public.fn_iu_delivery_contract(p_route_code text, p_lease_ids bigint[]) RETURNS void
+  LANGUAGE plpgsql VOLATILE
+  SET search_path = pg_catalog, pg_temp
+AS $function$
+DECLARE
+  v_contract constant jsonb := (SELECT r.payload_contract FROM public.iu_outbound_route r WHERE r.route_code = p_route_code);
+  v_broken   record;
+BEGIN
+  IF v_contract = '{}' THEN
+    RETURN;
+  END IF;
+  FOR v_broken IN
+    SELECT l.lease_id, l.generation, jsonb_agg(jsonb_build_object('event_id', i.event_id, 'replay_number', i.replay_number,
+             'attempt_no', i.attempt_no, 'outcome', 'failed', 'failure_code', 'contract', 'failure_detail', p.problem)) AS results
+      FROM public.iu_route_lease l
+      CROSS JOIN LATERAL unnest(l.event_ids, l.replay_numbers, l.attempt_nos) AS i (event_id, replay_number, attempt_no)
+      CROSS JOIN LATERAL (SELECT public.fn_iu_payload_problem(v_contract, o.safe_payload) AS problem
+                            FROM public.event_outbox o WHERE o.id = i.event_id OFFSET 0) AS p
+     WHERE l.lease_id = ANY (p_lease_ids) AND p.problem IS NOT NULL
+     GROUP BY l.lease_id, l.generation
+  LOOP
+    PERFORM public.fn_iu_delivery_record(v_broken.lease_id, v_broken.generation, v_broken.results);
+  END LOOP;
+END
+$function$;
+COMMENT ON FUNCTION public.fn_iu_delivery_contract(text, bigint[]) IS
+  'For the claim: deliveries among these leases whose payload breaks the route''s contract are not handed out: each is an attempt that failed (contract) and a dead letter. (facts-events 2.2; design: Events and delivery)';
 
 -- Claiming -------------------------------------------------------------------
 --
@@ -395,7 +734,7 @@ DECLARE
   v_due tid[];
 BEGIN
   v_due := ARRAY(SELECT t.ctid FROM public.iu_route_retry t
-                  WHERE t.route_code = p_route_code AND t.due_at <= clock_timestamp()
+                  WHERE t.route_code = p_route_code AND t.due_at <= (SELECT clock_timestamp())
                   ORDER BY t.due_at, t.event_seq LIMIT p_max FOR UPDATE SKIP LOCKED);
   IF v_due = '{}' THEN
     RETURN;
@@ -484,6 +823,9 @@ BEGIN
       v_at.window_seq := NULL;
       v_at.window_high := NULL;
     END IF;
+    IF v_batch.items > 0 AND v_route.ordering = 'subject' THEN
+      SELECT h.items, h.ids, h.seqs INTO v_batch FROM public.fn_iu_order_heads(p_route_code, v_batch.ids, v_batch.seqs) h;
+    END IF;
     IF v_batch.items > 0 THEN
       v_left := v_left - v_batch.items;
       INSERT INTO public.iu_route_lease
@@ -522,6 +864,7 @@ DECLARE
   v_rest   integer;
   v_left   integer := p_max;
   v_room   integer;
+  v_probe  boolean;
   v_ids    bigint[];
   v_leases bigint[] := '{}';
   v_done   integer;
@@ -532,9 +875,9 @@ BEGIN
   -- Only routes with something to do, found without writing or locking.
   v_routes := ARRAY(
     SELECT p.route_code FROM public.v_iu_route_position p JOIN public.iu_outbound_route r ON r.route_code = p.route_code
-     WHERE r.enabled AND NOT r.dry_run
+     WHERE r.enabled AND NOT r.dry_run AND r.target_kind <> 'sql_function'
        AND (p.window_end IS NOT NULL
-            OR EXISTS (SELECT FROM public.iu_route_retry t WHERE t.route_code = p.route_code AND t.due_at <= clock_timestamp())
+            OR EXISTS (SELECT FROM public.iu_route_retry t WHERE t.route_code = p.route_code AND t.due_at <= (SELECT clock_timestamp()))
             OR EXISTS (SELECT FROM public.iu_route_lease l WHERE l.route_code = p.route_code AND l.lease_id >= p.lease_low)
             OR EXISTS (SELECT FROM public.event_outbox e
                         WHERE e.emitted_xid >= pg_snapshot_xmax(p.seen)
@@ -550,13 +893,14 @@ BEGIN
     IF public.fn_iu_delivery_refusal(v_route) IS NULL THEN
       PERFORM FROM public.iu_route_position p WHERE p.route_code = v_route FOR NO KEY UPDATE SKIP LOCKED;
       IF FOUND THEN
-        v_ids := ARRAY(SELECT o FROM public.fn_iu_delivery_lease_orphans(v_route, p_sender, v_left) o);
+        v_probe := public.fn_iu_circuit_is_probing(v_route);
+        v_ids := ARRAY(SELECT o FROM public.fn_iu_delivery_lease_orphans(v_route, p_sender, CASE WHEN v_probe THEN 1 ELSE v_left END) o);
         SELECT coalesce(sum(l.item_count) FILTER (WHERE l.lease_id = ANY (v_ids)), 0),
                (SELECT r.max_in_flight FROM public.iu_outbound_route r WHERE r.route_code = v_route) - coalesce(sum(l.item_count), 0)
           INTO v_done, v_room FROM public.iu_route_lease l
          WHERE l.route_code = v_route
            AND l.lease_id >= (SELECT p.lease_low FROM public.v_iu_route_position p WHERE p.route_code = v_route);
-        v_room := least(v_room, ceil(v_left::numeric / v_rest)::integer - v_done);
+        v_room := least(v_room, CASE WHEN v_probe THEN 1 ELSE ceil(v_left::numeric / v_rest)::integer END - v_done);
         IF v_room > 0 THEN
           v_ids := v_ids || ARRAY(SELECT o FROM public.fn_iu_delivery_lease_retries(v_route, p_sender, v_room) o);
           SELECT coalesce(sum(l.item_count), 0), v_room - coalesce(sum(l.item_count), 0) + v_done
@@ -565,6 +909,12 @@ BEGIN
         IF v_room > 0 THEN
           v_ids := v_ids || ARRAY(SELECT o FROM public.fn_iu_delivery_lease_window(v_route, p_sender, v_room) o);
           SELECT coalesce(sum(l.item_count), 0) INTO v_done FROM public.iu_route_lease l WHERE l.lease_id = ANY (v_ids);
+        END IF;
+        IF v_ids <> '{}' THEN
+          PERFORM public.fn_iu_delivery_contract(v_route, v_ids);
+        END IF;
+        IF v_probe THEN
+          PERFORM public.fn_iu_circuit_probe(v_route, v_ids);
         END IF;
         v_leases := v_leases || v_ids;
       END IF;
@@ -607,7 +957,7 @@ BEGIN
 END
 $function$;
 COMMENT ON FUNCTION public.fn_iu_delivery_claim(text, integer) IS
-  'Leases at most p_max deliveries to a sender and returns them with all that sending needs: abandoned leases first, then due retries, then new events, shared among the routes that may deliver. Fewer than p_max: there is no more, or what there is is held, locked by another claim, or over a route''s max_in_flight. A held route is not touched. Writes nothing where there is nothing. SQLSTATE 23514: no sender, or p_max below 1. (design: Events and delivery)';
+  'Leases at most p_max deliveries to a sender and returns them with all that sending needs: abandoned leases first, then due retries, then new events, shared among the routes that may deliver (those of kind sql_function are not a sender''s). Fewer than p_max: there is no more, or what there is is held, locked by another claim, or over a route''s max_in_flight. A held route is not touched. Writes nothing where there is nothing. SQLSTATE 23514: no sender, or p_max below 1. (design: Events and delivery)';
 
 -- Recording ------------------------------------------------------------------
 
@@ -692,7 +1042,11 @@ BEGIN
      WHERE NOT EXISTS (SELECT FROM result r WHERE r.event_id = i.event_id AND r.replay_number = i.replay_number)
   )
   SELECT (SELECT count(*) FROM attempt)::integer AS written, rest.*,
-         EXISTS (SELECT FROM result r WHERE r.http_status = 410) AS gone
+         EXISTS (SELECT FROM result r WHERE r.http_status = 410) AS gone,
+         CASE WHEN EXISTS (SELECT FROM result r WHERE r.outcome = 'failed') THEN
+           ARRAY(SELECT CASE WHEN r.rule <> 'done' THEN r.failure_code END FROM result r WHERE r.rule <> 'again'
+                  ORDER BY r.started_at + make_interval(secs => coalesce(r.duration_us, 0) / 1e6), r.event_seq)
+           WHEN EXISTS (SELECT FROM result r WHERE r.rule = 'done') THEN ARRAY[NULL::text] END AS codes
     INTO v_result FROM rest;
 
   IF v_result.items = 0 THEN
@@ -709,11 +1063,15 @@ BEGIN
      WHERE route_code = v_lease.route_code AND enabled;
     PERFORM public.fn_iu_route_log('dot_iu_route_gone', v_lease.route_code, v_lease.sender, 'the receiver answered 410 (gone)', NULL);
   END IF;
+  IF v_route.ordering = 'subject' THEN
+    PERFORM public.fn_iu_order_release(v_lease);
+  END IF;
+  PERFORM public.fn_iu_circuit_record(v_route, p_lease_id, v_result.codes);
   RETURN v_result.written;
 END
 $function$;
 COMMENT ON FUNCTION public.fn_iu_delivery_record_batch(bigint, integer, uuid[], integer[], integer[], text[], integer[], text[], text[], float8[], bigint[], text[], timestamptz[]) IS
-  'Writes the outcomes of a lease, all or some, and returns the attempts written. Arrays of one length, each delivery once: outcomes sent, failed or held; retry_afters in seconds, durations in us. failed becomes a retry by the route''s policy, or a dead letter at its limit; held writes no attempt and can be claimed again, at once, or after 60 s where the address was refused; a result that is not in the lease is ignored; 410 disables the route. What is left stays leased and gets new time. SQLSTATE 55000: another generation, or no such lease. (design: Events and delivery)';
+  'Writes the outcomes of a lease, all or some, and returns the attempts written. Arrays of one length, each delivery once: outcomes sent, failed or held; retry_afters in seconds, durations in us. failed becomes a retry by the route''s policy, or a dead letter at its limit; held writes no attempt and can be claimed again, at once, or after 60 s where the address was refused; a result that is not in the lease is ignored; 410 disables the route. A delivery that ends lets the next of its subject go on where the route keeps that order; the circuit of the route is counted. What is left stays leased and gets new time. SQLSTATE 55000: another generation, or no such lease. (design: Events and delivery)';
 
 CREATE FUNCTION public.fn_iu_delivery_record(p_lease_id bigint, p_lease_generation integer, p_results jsonb)
   RETURNS integer
@@ -771,17 +1129,17 @@ BEGIN
       JOIN public.iu_outbound_route r ON r.route_code = p.route_code
       CROSS JOIN LATERAL (SELECT coalesce(sum(x.item_count), 0) AS items, min(x.expires_at) AS expires_at
                             FROM public.iu_route_lease x WHERE x.route_code = p.route_code AND x.lease_id >= p.lease_low) AS l
-     WHERE r.enabled AND NOT r.dry_run
+     WHERE r.enabled AND NOT r.dry_run AND r.target_kind <> 'sql_function'
   LOOP
     IF (v_route.unfinished OR v_route.due_at IS NOT NULL) AND public.fn_iu_delivery_refusal(v_route.route_code) IS NULL THEN
       v_next := least(v_next, CASE WHEN v_route.unfinished THEN clock_timestamp() ELSE v_route.due_at END);
     END IF;
   END LOOP;
-  RETURN v_next;
+  RETURN nullif(least(v_next, public.fn_iu_circuit_next_due()), 'infinity');
 END
 $function$;
 COMMENT ON FUNCTION public.fn_iu_delivery_next_due() IS
-  'When a claim finds something again without a commit that would wake the sender: the next retry, the next end of a lease, or now where a window is not finished. NULL if nothing waits for the clock; what is held does not count. (design: Processes)';
+  'When a claim finds something again without a commit that would wake the sender: the next retry, the next end of a lease, the next probe of an open circuit, or now where a window is not finished. NULL if nothing waits for the clock; what is held does not count. (design: Processes)';
 
 -- Looking at it --------------------------------------------------------------
 
@@ -802,22 +1160,29 @@ INSERT INTO public.dot_iu_command_catalog (command_name, category, mutating, rev
 -- Privileges, registration, post-check ---------------------------------------
 
 GRANT SELECT ON public.iu_route_position, public.iu_route_step, public.iu_route_lease, public.iu_route_attempt,
-  public.iu_route_retry, public.iu_route_dead_letter, public.v_iu_route_position, public.v_iu_route_attempt_summary, public.v_iu_route_dead_letter_open TO iu_core_reader;
-GRANT EXECUTE ON FUNCTION public.fn_iu_delivery_refusal(text) TO iu_core_reader;
+  public.iu_route_retry, public.iu_route_dead_letter, public.iu_route_order, public.iu_route_circuit,
+  public.v_iu_route_position, public.v_iu_route_attempt_summary, public.v_iu_route_dead_letter_open TO iu_core_reader;
+GRANT EXECUTE ON FUNCTION public.fn_iu_delivery_refusal(text), public.fn_iu_order_subject(public.event_outbox),
+  public.fn_iu_circuit_verdict(text), public.fn_iu_route_function_refusal(text) TO iu_core_reader;
 GRANT EXECUTE ON FUNCTION public.fn_iu_delivery_body(public.event_outbox),
   public.fn_iu_webhook_id(bigint, bigint, integer, uuid) TO iu_core_reader;
 GRANT EXECUTE ON FUNCTION public.fn_iu_delivery_claim(text, integer), public.fn_iu_delivery_check(bigint, integer), public.fn_iu_delivery_keep(bigint, integer), public.fn_iu_delivery_next_due(),
   public.fn_iu_delivery_record_batch(bigint, integer, uuid[], integer[], integer[], text[], integer[], text[], text[], float8[], bigint[], text[], timestamptz[]) TO iu_core_worker;
 
 SELECT public.fn_iu_govern(6, 'table', 'iu_route_position', 'iu_route_step', 'iu_route_lease', 'iu_route_attempt',
-  'iu_route_retry', 'iu_route_dead_letter');
+  'iu_route_retry', 'iu_route_dead_letter', 'iu_route_order', 'iu_route_circuit');
 SELECT public.fn_iu_govern(6, 'view', 'v_iu_route_position', 'v_iu_route_attempt_summary', 'v_iu_route_dead_letter_open');
 SELECT public.fn_iu_govern(6, 'function', 'fn_iu_snapshot_now()', 'fn_iu_webhook_id(bigint,bigint,integer,uuid)',
-  'fn_iu_delivery_body(public.event_outbox)', 'fn_iu_delivery_rule(integer,text)', 'fn_iu_delivery_refusal(text)',
+  'fn_iu_delivery_body(public.event_outbox)', 'fn_iu_delivery_rule(integer,text)', 'fn_iu_route_function_refusal(text)', 'fn_iu_delivery_refusal(text)',
   'fn_iu_delivery_check(bigint,integer)',
+  'fn_iu_order_subject(public.event_outbox)', 'fn_iu_order_lock(text)', 'fn_iu_order_leased(text)', 'fn_iu_order_head(text,uuid)',
+  'fn_iu_route_retry_order()', 'fn_iu_order_heads(text,uuid[],bigint[])', 'fn_iu_order_release(public.iu_route_lease)',
+  'fn_iu_circuit_verdict(text)', 'fn_iu_circuit_is_probing(text)', 'fn_iu_circuit_probe(text,bigint[])',
+  'fn_iu_circuit_record(public.iu_outbound_route,bigint,text[])', 'fn_iu_circuit_next_due()', 'fn_iu_delivery_contract(text,bigint[])',
   'fn_iu_delivery_lease_orphans(text,text,integer)', 'fn_iu_delivery_lease_retries(text,text,integer)',
   'fn_iu_delivery_lease_window(text,text,integer)', 'fn_iu_delivery_claim(text,integer)',
   'fn_iu_delivery_record(bigint,integer,jsonb)', 'fn_iu_delivery_keep(bigint,integer)', 'fn_iu_delivery_next_due()',
   'fn_iu_delivery_record_batch(bigint,integer,uuid[],integer[],integer[],text[],integer[],text[],text[],double precision[],bigint[],text[],timestamp with time zone[])');
+SELECT public.fn_iu_govern(6, 'trigger', 'trg_iu_route_retry_order ON iu_route_retry');
 
 SELECT public.fn_iu_conformance_require(6);

@@ -4,7 +4,7 @@
 SELECT iu_core.guard_absent('view', 'v_iu_event_backlog', 'v_iu_route_held');
 SELECT iu_core.guard_absent('function', 'fn_iu_route_refusal(text)', 'fn_iu_route_address_refusal(text)', 'fn_iu_route_owed(text,timestamp with time zone,pg_snapshot)', 'fn_iu_route_restep(text,pg_snapshot)',
   'fn_iu_route_arm(text,text,text,timestamp with time zone,interval)', 'fn_iu_route_confirm_position(text,text,text)',
-  'fn_iu_route_deliver(text,uuid,jsonb)', 'fn_iu_route_explain(text,uuid)');
+  'fn_iu_route_deliver(text,uuid,jsonb)', 'fn_iu_route_explain(text,uuid)', 'fn_iu_route_circuit_close(text,text,text)');
 
 DO $guard$
 BEGIN
@@ -21,6 +21,7 @@ AS $function$
 DECLARE
   v_code  text := public.fn_iu_delivery_refusal(p_route_code);
   v_route public.iu_outbound_route;
+  v_at    public.iu_route_circuit;
   v_why   text;
   v_do    text;
 BEGIN
@@ -28,6 +29,7 @@ BEGIN
     RETURN NULL;
   END IF;
   SELECT * INTO v_route FROM public.iu_outbound_route WHERE route_code = p_route_code;
+  SELECT * INTO v_at FROM public.iu_route_circuit WHERE route_code = p_route_code;
   SELECT w.why, w.act INTO v_why, v_do FROM (VALUES
     ('master_gate_closed', 'the master switch iu_core.routes_master_enabled is off',
       'fn_iu_switch_set(''iu_core.routes_master_enabled'', ''true'', actor, reason)'),
@@ -40,7 +42,9 @@ BEGIN
     ('route_not_allowlisted', 'the route is not on the allowlist iu_core.delivery_live_routes',
       format('fn_iu_route_allow(%L, actor, reason)', p_route_code)),
     ('target_kind_not_supported', format('routes of kind %s are not carried by the sender', v_route.target_kind),
-      'use external_endpoint or directus_flow'),
+      'use external_endpoint, directus_flow or sql_function'),
+    ('function_refused', public.fn_iu_route_function_refusal(v_route.target_ref),
+      format('fn_iu_route_function_register(%L, actor, reason), after a look at what it does', v_route.target_ref)),
     ('origin_not_allowed', iu_core.egress_refusal(v_route.target_ref),
       'a superuser adds the origin to iu_core.allowed_origins and reloads the server'),
     ('route_disabled', concat_ws(': ', 'the route is not enabled', v_route.disabled_reason),
@@ -50,7 +54,11 @@ BEGIN
     ('position_foreign', 'the position of the route belongs to another database: this one is a copy',
       format('fn_iu_route_confirm_position(%L, actor, reason), if this database shall deliver', p_route_code)),
     ('secret_missing', format('no signing secret of "%s" is valid now', v_route.secret_ref),
-      format('fn_iu_route_secret_add(%L, actor, reason)', v_route.secret_ref)))
+      format('fn_iu_route_secret_add(%L, actor, reason)', v_route.secret_ref)),
+    ('circuit_open', format(CASE v_at.state WHEN 'half_open' THEN 'the circuit of the route is half-open: one delivery is being tried until %s, after %s failed attempts in a row, the last %s'
+        ELSE 'the circuit of the route is open until %s, after %s failed attempts in a row, the last %s' END,
+        date_trunc('second', v_at.next_at), v_at.failures, v_at.last_failure),
+      format('one delivery is tried then, and a success closes it; fn_iu_route_circuit_close(%L, actor, reason) does at once', p_route_code)))
     AS w (code, why, act) WHERE w.code = v_code;
   RETURN jsonb_build_object('code', v_code, 'sentence', v_why, 'next_action', v_do);
 END
@@ -97,6 +105,7 @@ BEGIN ATOMIC
                             AND a.status <> 'dry_run')
          AND NOT EXISTS (SELECT FROM public.iu_route_lease l
                           WHERE l.route_code = r.route_code AND e.id = ANY (l.event_ids))
+       ORDER BY e.event_seq	-- so that fn_iu_route_retry_order sees the first of a subject first
       ON CONFLICT DO NOTHING
       RETURNING 1
   )
@@ -133,9 +142,12 @@ BEGIN
   SELECT * INTO v_route FROM public.iu_outbound_route WHERE route_code = p_route_code AND retired_at IS NULL FOR UPDATE;
   IF NOT FOUND THEN
     RAISE EXCEPTION 'route "%" is not registered, or retired', coalesce(p_route_code, '') USING ERRCODE = 'undefined_object';
-  ELSIF v_route.target_kind NOT IN ('external_endpoint', 'directus_flow') THEN
+  ELSIF v_route.target_kind NOT IN ('external_endpoint', 'directus_flow', 'sql_function') THEN
     RAISE EXCEPTION 'routes of kind % cannot be armed', v_route.target_kind
-      USING ERRCODE = 'feature_not_supported', HINT = 'The sender carries external_endpoint and directus_flow.';
+      USING ERRCODE = 'feature_not_supported', HINT = 'Carried are external_endpoint, directus_flow and sql_function.';
+  ELSIF v_route.target_kind = 'sql_function' AND public.fn_iu_route_function_refusal(v_route.target_ref) IS NOT NULL THEN
+    RAISE EXCEPTION 'route "%" cannot be armed: %', p_route_code, public.fn_iu_route_function_refusal(v_route.target_ref)
+      USING ERRCODE = 'feature_not_supported', HINT = 'Register the function with fn_iu_route_function_register.';
   ELSIF v_route.enabled AND NOT v_route.dry_run AND EXISTS (SELECT FROM public.iu_route_position WHERE route_code = p_route_code) THEN
     RAISE EXCEPTION 'route "%" is armed already', p_route_code
       USING ERRCODE = 'object_in_use', DETAIL = 'Arming anew moves its start; what waits before it is not sent.',
@@ -169,7 +181,7 @@ BEGIN
 END
 $function$;
 COMMENT ON FUNCTION public.fn_iu_route_arm(text, text, text, timestamptz, interval) IS
-  'Makes a route live and sets where it starts: without p_start_at with what commits from now on; otherwise also with events created since then, but none older than p_max_age, and none that was attempted before. Returns {status: armed, route_code, start_at, owed, held}: held says what still stops it. SQLSTATE 42704: not registered or retired; 42501: not on the allowlist; 55006: armed already; 0A000: a kind that the sender does not carry; 23514: start, age, actor or reason. (design: Events and delivery)';
+  'Makes a route live and sets where it starts: without p_start_at with what commits from now on; otherwise also with events created since then, but none older than p_max_age, and none that was attempted before. Returns {status: armed, route_code, start_at, owed, held}: held says what still stops it. SQLSTATE 42704: not registered or retired; 42501: not on the allowlist; 55006: armed already; 0A000: a kind that is not carried, or a function that is not registered; 23514: start, age, actor or reason. (design: Events and delivery)';
 
 CREATE FUNCTION public.fn_iu_route_confirm_position(p_route_code text, p_actor text, p_reason text) RETURNS jsonb
   LANGUAGE plpgsql VOLATILE SECURITY DEFINER
@@ -231,9 +243,13 @@ BEGIN
   ELSIF p_route_code <> ALL (public.fn_iu_delivery_live_routes()) THEN
     RAISE EXCEPTION 'route "%" is not on the allowlist of live routes', p_route_code USING ERRCODE = 'insufficient_privilege',
       HINT = format('Put it there with fn_iu_route_allow(%L, actor, reason).', p_route_code);
-  ELSIF v_route.target_kind NOT IN ('external_endpoint', 'directus_flow') THEN
+  ELSIF v_route.target_kind NOT IN ('external_endpoint', 'directus_flow', 'sql_function') THEN
     RAISE EXCEPTION 'delivery to target kind % is not supported', v_route.target_kind USING ERRCODE = 'feature_not_supported';
-  ELSIF iu_core.egress_refusal(v_route.target_ref) IS NOT NULL THEN
+  ELSIF v_route.target_kind = 'sql_function' AND public.fn_iu_route_function_refusal(v_route.target_ref) IS NOT NULL THEN
+    RAISE EXCEPTION 'delivery to the function of route "%" is not supported', p_route_code
+      USING ERRCODE = 'feature_not_supported', DETAIL = public.fn_iu_route_function_refusal(v_route.target_ref),
+            HINT = 'Register the function with fn_iu_route_function_register.';
+  ELSIF v_route.target_kind <> 'sql_function' AND iu_core.egress_refusal(v_route.target_ref) IS NOT NULL THEN
     RAISE EXCEPTION 'delivery to the origin of route "%" is not supported', p_route_code
       USING ERRCODE = 'feature_not_supported', DETAIL = iu_core.egress_refusal(v_route.target_ref),
             HINT = 'A superuser adds the origin to iu_core.allowed_origins.';
@@ -251,6 +267,9 @@ BEGIN
   ELSIF p_safe_payload <> v_event.safe_payload THEN
     RAISE EXCEPTION 'the payload given is not that of event %', p_event_ref USING ERRCODE = 'check_violation',
       HINT = 'Leave it out: what is sent follows from the event.';
+  ELSIF public.fn_iu_payload_problem(v_route.payload_contract, v_event.safe_payload) IS NOT NULL THEN
+    RAISE EXCEPTION 'event % breaks the payload contract of route "%"', p_event_ref, p_route_code USING ERRCODE = 'check_violation',
+      DETAIL = public.fn_iu_payload_problem(v_route.payload_contract, v_event.safe_payload);
   END IF;
 
   v_id := public.fn_iu_webhook_id(v_event.event_seq, v_route.id, 0, v_event.id);
@@ -274,14 +293,35 @@ BEGIN
 END
 $function$;
 COMMENT ON FUNCTION public.fn_iu_route_deliver(text, uuid, jsonb) IS
-  'Hands one event to the sender for one route. Refuses, in this order: delivery gate closed, route not registered, route not on the allowlist (each 42501), a target that the sender does not carry or whose origin is not allowed (0A000); then P0002 unknown event, 23514 another type or payload, 42501 restricted payload. Returns {status: handed_over | already_queued | already_attempted, route_code, event_ref, webhook_id, held}. (seed 4 A3; design: Events and delivery)';
+  'Hands one event to the sender for one route. Refuses, in this order: delivery gate closed, route not registered, route not on the allowlist (each 42501), a target that is not carried, whose function is not registered or whose origin is not allowed (0A000); then P0002 unknown event, 23514 another type or payload, or one that breaks the contract, 42501 restricted payload. Returns {status: handed_over | already_queued | already_attempted, route_code, event_ref, webhook_id, held}. (seed 4 A3; design: Events and delivery)';
+
+CREATE FUNCTION public.fn_iu_route_circuit_close(p_route_code text, p_actor text, p_reason text) RETURNS jsonb
+  LANGUAGE plpgsql VOLATILE SECURITY DEFINER
+  SET search_path = pg_catalog, pg_temp
+AS $function$
+DECLARE
+  v_was public.iu_route_circuit;
+BEGIN
+  IF NOT EXISTS (SELECT FROM public.iu_outbound_route WHERE route_code = p_route_code) THEN
+    RAISE EXCEPTION 'route "%" is not registered', coalesce(p_route_code, '') USING ERRCODE = 'undefined_object';
+  END IF;
+  DELETE FROM public.iu_route_circuit WHERE route_code = p_route_code RETURNING * INTO v_was;
+  PERFORM public.fn_iu_route_log('dot_iu_route_circuit_close', p_route_code, p_actor, p_reason,
+    jsonb_build_object('previous', coalesce(v_was.state, 'closed'), 'failures', coalesce(v_was.failures, 0)));
+  PERFORM iu_core.wake();
+  RETURN jsonb_build_object('status', CASE WHEN v_was.state <> 'closed' THEN 'closed' ELSE 'unchanged' END, 'route_code', p_route_code,
+    'previous', coalesce(v_was.state, 'closed'), 'failures', coalesce(v_was.failures, 0));
+END
+$function$;
+COMMENT ON FUNCTION public.fn_iu_route_circuit_close(text, text, text) IS
+  'Closes the circuit of a route now, forgets its failures and logs it: what waited goes out. Returns {status: closed | unchanged, route_code, previous, failures}. SQLSTATE 42704: not registered; 23514: actor or reason missing. (design: Events and delivery)';
 
 -- Looking at it --------------------------------------------------------------
 
 CREATE VIEW public.v_iu_event_backlog AS
   SELECT r.route_code, r.event_domain, r.event_type, coalesce(w.waiting, 0) AS waiting, coalesce(t.retrying, 0) AS retrying,
          coalesce(l.leased, 0) AS leased, least(w.oldest, t.oldest) AS oldest_at, t.next_due_at,
-         public.fn_iu_delivery_refusal(r.route_code) AS refusal
+         public.fn_iu_delivery_refusal(r.route_code) AS refusal, least(w.oldest, t.oldest_due, l.oldest_end) AS oldest_due_at
     FROM public.iu_outbound_route r
     LEFT JOIN public.v_iu_route_position p ON p.route_code = r.route_code
     LEFT JOIN LATERAL (
@@ -291,14 +331,16 @@ CREATE VIEW public.v_iu_event_backlog AS
          AND e.payload_classification = 'safe_metadata'
          AND (p.window_end IS NULL OR e.event_seq > p.window_seq OR NOT pg_visible_in_snapshot(e.emitted_xid, p.window_end))) AS w ON true
     LEFT JOIN LATERAL (
-      SELECT count(*) AS retrying, min(x.created_at) AS oldest, min(x.due_at) AS next_due_at
+      SELECT count(*) AS retrying, min(x.created_at) AS oldest, min(x.due_at) FILTER (WHERE x.due_at < 'infinity') AS next_due_at,
+             min(x.due_at) FILTER (WHERE x.due_at <= clock_timestamp()) AS oldest_due
         FROM public.iu_route_retry x WHERE x.route_code = r.route_code) AS t ON true
     LEFT JOIN LATERAL (
-      SELECT sum(x.item_count) AS leased FROM public.iu_route_lease x
+      SELECT sum(x.item_count) AS leased, min(x.expires_at) FILTER (WHERE x.expires_at <= clock_timestamp()) AS oldest_end
+        FROM public.iu_route_lease x
        WHERE x.route_code = r.route_code AND x.lease_id >= p.lease_low) AS l ON true
    WHERE r.retired_at IS NULL;
 COMMENT ON VIEW public.v_iu_event_backlog IS
-  'One row a route: events ahead of its position (none before it is armed), deliveries to be tried again, deliveries with a sender, the oldest, when the next is due, and the code of what holds it. (facts-events 2.8)';
+  'One row a route: events ahead of its position (none before it is armed), deliveries to be tried again or waiting for another of their subject, deliveries with a sender, the oldest, when the next is due, the code of what holds it, and since when something has been due. (facts-events 2.8)';
 
 CREATE VIEW public.v_iu_route_held AS
   SELECT b.route_code, f.refusal ->> 'code' AS code, f.refusal ->> 'sentence' AS sentence,
@@ -327,6 +369,7 @@ DECLARE
   v_lease   public.iu_route_lease;
   v_attempt public.iu_route_attempt;
   v_refusal jsonb := public.fn_iu_route_refusal(p_route_code);
+  v_broken  text;
   v_prefix  text;
   v_answer  jsonb;
 BEGIN
@@ -336,6 +379,7 @@ BEGIN
   SELECT * INTO v_lease FROM public.iu_route_lease l WHERE l.route_code = p_route_code AND p_event_id = ANY (l.event_ids) LIMIT 1;
   SELECT * INTO v_retry FROM public.iu_route_retry t WHERE t.route_code = p_route_code AND t.event_id = p_event_id
     ORDER BY t.replay_number DESC LIMIT 1;
+  v_broken := public.fn_iu_payload_problem(v_route.payload_contract, v_event.safe_payload);
   v_prefix := 'msg_' || v_event.event_seq || '_' || v_route.id || '_';
   SELECT * INTO v_attempt FROM public.iu_route_attempt a
    WHERE a.idempotency_key >= v_prefix AND a.idempotency_key < v_prefix || 'a' AND a.status <> 'dry_run'
@@ -353,17 +397,26 @@ BEGIN
       'sentence', format('%s holds it since %s', v_lease.sender, v_lease.claimed_at), 'lease_expires_at', v_lease.expires_at)
     WHEN v_lease.lease_id IS NULL AND v_retry.event_id IS NULL AND v_attempt.status = 'sent' THEN jsonb_build_object('code', 'delivered',
       'sentence', format('it was delivered at %s, attempt %s', v_attempt.recorded_at, v_attempt.attempt_no))
-    WHEN v_lease.lease_id IS NULL AND v_retry.event_id IS NULL AND v_attempt.id IS NOT NULL THEN jsonb_build_object('code', 'dead_letter',
-      'sentence', format('it was given up after attempt %s: %s', v_attempt.attempt_no, v_attempt.failure_code),
-      'next_action', 'see v_iu_route_dead_letter_open')
+    WHEN v_lease.lease_id IS NULL AND v_retry.event_id IS NULL AND v_attempt.id IS NOT NULL THEN coalesce(
+      (SELECT jsonb_build_object('code', 'resolved', 'sentence', format('it was given up, and resolved by %s: %s', d.resolved_by, d.resolution))
+         FROM public.iu_route_dead_letter d WHERE d.idempotency_key = v_attempt.idempotency_key AND d.resolved_at IS NOT NULL),
+      jsonb_build_object('code', 'dead_letter',
+        'sentence', format('it was given up after attempt %s: %s', v_attempt.attempt_no, v_attempt.failure_code),
+        'next_action', 'see v_iu_route_dead_letter_open'))
     WHEN v_event.payload_classification <> 'safe_metadata' THEN jsonb_build_object('code', 'payload_restricted',
       'sentence', 'a restricted event does not leave the server')
+    WHEN v_broken IS NOT NULL THEN jsonb_build_object('code', 'contract',
+      'sentence', format('the payload breaks the contract of the route: %s', v_broken),
+      'next_action', 'it is not sent; the next claim that comes to it makes it a dead letter')
     WHEN v_lease.lease_id IS NULL AND v_retry.event_id IS NULL AND v_at.route_code IS NOT NULL
          AND v_refusal ->> 'code' IS DISTINCT FROM 'position_foreign'
          AND (v_event.event_seq <= v_at.floor_seq OR pg_visible_in_snapshot(v_event.emitted_xid, v_at.seen)) THEN
       jsonb_build_object('code', 'before_start', 'sentence', 'it was committed before the route was armed',
         'next_action', format('fn_iu_route_deliver(%L, %L)', p_route_code, p_event_id))
     WHEN v_refusal IS NOT NULL THEN v_refusal
+    WHEN v_retry.due_at = 'infinity' THEN jsonb_build_object('code', 'waiting_subject',
+      'sentence', 'the route keeps the order of a subject, and an earlier delivery of this one is not finished',
+      'behind', public.fn_iu_order_head(p_route_code, v_retry.subject))
     WHEN v_retry.due_at > clock_timestamp() AND v_retry.reason = 'address_refused' THEN public.fn_iu_route_address_refusal(v_retry.detail)
       || jsonb_build_object('due_at', v_retry.due_at)
     WHEN v_retry.due_at > clock_timestamp() THEN jsonb_build_object('code', 'waiting_retry',
@@ -376,22 +429,24 @@ BEGIN
 END
 $function$;
 COMMENT ON FUNCTION public.fn_iu_route_explain(text, uuid) IS
-  'Why did, or would, this event not go out on this route? {route_code, event_id, code, sentence, next_action, ...}: the first refusal as in fn_iu_delivery_refusal, or event_unknown, event_not_on_route, in_flight, delivered, dead_letter, payload_restricted, before_start, address_refused, waiting_retry, due. (design: Events and delivery)';
+  'Why did, or would, this event not go out on this route? {route_code, event_id, code, sentence, next_action, ...}: the first refusal as in fn_iu_delivery_refusal, or event_unknown, event_not_on_route, in_flight, delivered, dead_letter, resolved, payload_restricted, contract, before_start, address_refused, waiting_subject (behind: the event whose end it waits for), waiting_retry, due. (design: Events and delivery)';
 
 INSERT INTO public.dot_iu_command_catalog (command_name, category, mutating, reversible, target_functions) VALUES
   ('dot_iu_route_arm',              'health', true, true,  ARRAY['fn_iu_route_arm']),
-  ('dot_iu_route_confirm_position', 'health', true, false, ARRAY['fn_iu_route_confirm_position']);
+  ('dot_iu_route_confirm_position', 'health', true, false, ARRAY['fn_iu_route_confirm_position']),
+  ('dot_iu_route_circuit_close',    'health', true, false, ARRAY['fn_iu_route_circuit_close']);
 
 -- Privileges, registration, post-check ---------------------------------------
 
 GRANT SELECT ON public.v_iu_event_backlog, public.v_iu_route_held TO iu_core_reader;
 GRANT EXECUTE ON FUNCTION public.fn_iu_route_refusal(text), public.fn_iu_route_address_refusal(text), public.fn_iu_route_explain(text, uuid) TO iu_core_reader;
 GRANT EXECUTE ON FUNCTION public.fn_iu_route_arm(text, text, text, timestamptz, interval),
-  public.fn_iu_route_confirm_position(text, text, text), public.fn_iu_route_deliver(text, uuid, jsonb) TO iu_core_operator;
+  public.fn_iu_route_confirm_position(text, text, text), public.fn_iu_route_deliver(text, uuid, jsonb),
+  public.fn_iu_route_circuit_close(text, text, text) TO iu_core_operator;
 
 SELECT public.fn_iu_govern(7, 'view', 'v_iu_event_backlog', 'v_iu_route_held');
 SELECT public.fn_iu_govern(7, 'function', 'fn_iu_route_refusal(text)', 'fn_iu_route_address_refusal(text)', 'fn_iu_route_owed(text,timestamp with time zone,pg_snapshot)', 'fn_iu_route_restep(text,pg_snapshot)',
   'fn_iu_route_arm(text,text,text,timestamp with time zone,interval)', 'fn_iu_route_confirm_position(text,text,text)',
-  'fn_iu_route_deliver(text,uuid,jsonb)', 'fn_iu_route_explain(text,uuid)');
+  'fn_iu_route_deliver(text,uuid,jsonb)', 'fn_iu_route_explain(text,uuid)', 'fn_iu_route_circuit_close(text,text,text)');
 
 SELECT public.fn_iu_conformance_require(7);

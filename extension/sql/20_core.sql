@@ -22,13 +22,13 @@ CREATE VIEW worker_status AS
   SELECT database, role, number, pid, state, since, last_tick, next_wakeup, counters, last_error
     FROM worker_status();
 COMMENT ON VIEW worker_status IS
-  'One row per worker process: database, role (launcher, watchdog, sender), number of the sender, pid (NULL: no process), state, since when, last pass, next planned wake-up (NULL: sleeps until woken), counters since the launcher began to serve the database (launcher: passes, started; watchdog: passes, closed, blocked, errors; sender: passes, claimed, sent, failed, errors), last error. States: starting, running, failing (it goes on trying), stopped (its process ended; the launcher starts another), role missing, role is superuser, role cannot log in, database missing, extension absent, nothing migrated, not preloaded, standby; overdue: a watchdog that has not closed a gate 1 s after its end, or not answered for 2 s, whatever it says itself. (design: Processes)';
+  'One row per worker process: database, role (launcher, watchdog, sender, runner), number of the sender, pid (NULL: no process), state, since when, last pass, next planned wake-up (NULL: sleeps until woken), counters since the launcher began to serve the database (launcher: passes, started; watchdog: passes, closed, blocked, errors; sender and runner: passes, claimed, sent, failed, errors), last error. States: starting, running, failing (it goes on trying), stopped (its process ended; the launcher starts another), role missing, role is superuser, role cannot log in, database missing, extension absent, nothing migrated, not preloaded, standby; overdue: a watchdog that has not closed a gate 1 s after its end, or not answered for 2 s, whatever it says itself. (design: Processes)';
 
 CREATE FUNCTION health(OUT severity integer, OUT status text, OUT message text)
   RETURNS record
   LANGUAGE c VOLATILE PARALLEL RESTRICTED AS 'MODULE_PATHNAME', 'iu_health';
 COMMENT ON FUNCTION health() IS
-  'Whether the workers of this server do their work, for monitoring: severity as a monitoring plugin exits, status its name (0 OK, 1 WARNING, 2 CRITICAL, 3 UNKNOWN), message with every finding, the worst first. CRITICAL: a watchdog is overdue, has no process or has failed for 5 s; no watchdog serves this database; the launcher has ended; iu_core is not preloaded. WARNING: a watchdog that fails or starts, a sender that fails, has ended or has not looked around for two minutes, a database without extension or migrations. UNKNOWN: the launcher has not started yet. A standby is OK: it has no workers. Judged from shared memory: it waits for no lock. Raises nothing. (design: Processes)';
+  'Whether the workers of this server do their work, for monitoring: severity as a monitoring plugin exits, status its name (0 OK, 1 WARNING, 2 CRITICAL, 3 UNKNOWN), message with every finding, the worst first. CRITICAL: a watchdog is overdue, has no process or has failed for 5 s; no watchdog serves this database; the launcher has ended; iu_core is not preloaded. WARNING: a watchdog that fails or starts, a sender or runner that fails, has ended or has not looked around for two minutes, a database without extension or migrations. UNKNOWN: the launcher has not started yet. A standby is OK: it has no workers. Judged from shared memory: it waits for no lock. Raises nothing. (design: Processes)';
 
 CREATE FUNCTION wake() RETURNS void
   LANGUAGE c VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'iu_wake';
@@ -38,12 +38,12 @@ COMMENT ON FUNCTION wake() IS
 CREATE FUNCTION wake_sender() RETURNS trigger
   LANGUAGE c AS 'MODULE_PATHNAME', 'iu_wake_sender';
 COMMENT ON FUNCTION wake_sender() IS
-  'Statement trigger: wakes this database''s senders at commit. SQLSTATE 39P01 if called otherwise. (design: Processes)';
+  'Statement trigger: wakes this database''s senders and its runner at commit. SQLSTATE 39P01 if called otherwise. (design: Processes)';
 
 CREATE FUNCTION gate_changed() RETURNS trigger
   LANGUAGE c AS 'MODULE_PATHNAME', 'iu_gate_changed';
 COMMENT ON FUNCTION gate_changed() IS
-  'Statement trigger on the tables that gates rest on: drops what sessions cached, wakes watchdog and senders at commit. SQLSTATE 39P01 if called otherwise. (design: Gates)';
+  'Statement trigger on the tables that gates rest on: drops what sessions cached, wakes watchdog, senders and runner at commit. SQLSTATE 39P01 if called otherwise. (design: Gates)';
 
 CREATE FUNCTION gate_is_open(gate_key text) RETURNS boolean
   LANGUAGE c VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'iu_gate_is_open';

@@ -20,9 +20,28 @@ SELECT is((SELECT (array_agg(attname::text ORDER BY attnum))[1:16] FROM pg_attri
 SELECT is((SELECT count(*) FROM event_type_registry WHERE event_domain = 'iu' AND active), 15::bigint, '15 types of domain iu');
 SELECT is((SELECT array_agg(DISTINCT delivery_lane) FROM event_type_registry WHERE event_type LIKE 'collection%' OR event_type LIKE 'piece%'),
   ARRAY['delayed'], 'the collection family is delayed');
-SELECT is((SELECT pg_get_constraintdef(oid) FROM pg_constraint WHERE conname = 'event_outbox_domain_chk'),
-  (SELECT pg_get_constraintdef(oid) FROM pg_constraint WHERE conname = 'event_type_registry_domain_chk'),
-  'what can be registered can be emitted: both tables know the same domains');
+-- What can be registered can be emitted, and no more: the words of the registry's checks are those of the outbox.
+CREATE TEMP TABLE word AS
+  SELECT column_name, m[1] AS word FROM unnest(ARRAY['domain', 'stream', 'lane', 'severity']) column_name
+    CROSS JOIN LATERAL (SELECT pg_get_constraintdef(oid) AS def FROM pg_constraint WHERE conname = 'event_type_registry_' || column_name || '_chk') c
+    CROSS JOIN LATERAL regexp_matches(c.def, '''([a-z_]+)''::text', 'g') m;
+CREATE FUNCTION pg_temp.row_ok(p_domain text DEFAULT 'iu', p_stream text DEFAULT 'update', p_lane text DEFAULT 'delayed', p_severity text DEFAULT 'info',
+    p_classification text DEFAULT 'restricted', p_payload jsonb DEFAULT '{}', p_key text DEFAULT NULL)
+  RETURNS boolean LANGUAGE sql AS 'SELECT fn_event_outbox_check($1, $2, $3, $4, $5, $6, $7)';
+SELECT results_eq('SELECT column_name, count(*) FROM word GROUP BY 1 ORDER BY 1',
+  $$VALUES ('domain', 11::bigint), ('lane', 2), ('severity', 3), ('stream', 7)$$, 'the registry has its vocabularies');
+SELECT is((SELECT string_agg(word, ' ') FROM word WHERE NOT CASE column_name WHEN 'domain' THEN pg_temp.row_ok(p_domain => word)
+    WHEN 'stream' THEN pg_temp.row_ok(p_stream => word) WHEN 'lane' THEN pg_temp.row_ok(p_lane => word) ELSE pg_temp.row_ok(p_severity => word) END),
+  NULL, 'each of its words is one of the outbox');
+SELECT is((SELECT string_agg(w[1], ' ') FROM pg_get_functiondef('fn_event_outbox_check(text,text,text,text,text,jsonb,text)'::regprocedure) f,
+    regexp_matches(split_part(split_part(f, 'CASE', 2), 'p_classification NOT IN', 1), '''([a-z_]+)''[,)]', 'g') w WHERE w[1] NOT IN (SELECT word FROM word)), NULL, 'and it has no others');
+SELECT pg_temp.refuses(format('SELECT pg_temp.row_ok(%s => %L)', a, v), '23514', m, 'outbox: ' || m)
+  FROM (VALUES ('p_domain', 'nobody', '"nobody" is not an event_domain'), ('p_stream', 'workflow', '"workflow" is not an event_stream'),
+    ('p_lane', 'later', '"later" is not a delivery_lane'), ('p_severity', 'warn', '"warn" is not an event_severity'),
+    ('p_classification', 'safe', '"safe" is not a payload_classification'), ('p_payload', '"text"', 'not an object'), ('p_payload', '[]', 'not an object'),
+    ('p_key', '', '1 to 200'), ('p_key', repeat('x', 201), '1 to 200')) AS t (a, v, m);
+SELECT ok((SELECT convalidated AND pg_get_constraintdef(oid) ~ 'fn_event_outbox_check\(event_domain, event_stream, delivery_lane, event_severity, payload_classification, safe_payload, idempotency_key\)'
+  FROM pg_constraint WHERE conrelid = 'event_outbox'::regclass AND contype = 'c'), 'the outbox is checked by it');
 
 SELECT pg_temp.refuses(format($$INSERT INTO event_type_registry (event_domain, event_type, event_stream, delivery_lane, default_severity, description)
     VALUES (%L, %L, %L, %L, %L, 'x')$$, d, t, s, l, v), '23514', c, 'registry: ' || c)
@@ -76,12 +95,12 @@ SELECT is(pg_temp.emit('version_applied', '{}', 'k1'), pg_temp.emit('version_app
 SELECT is((SELECT count(*) FROM event_outbox WHERE idempotency_key = 'k1'), 1::bigint, 'once');
 SELECT isnt(pg_temp.emit('version_applied', '{}', 'k2'), pg_temp.emit('version_applied', '{}', 'k1'), 'another key, another event');
 SELECT is(pg_temp.emit('collection_created', '{}', 'k1'), NULL, 'the key of another type gives no event');
-SELECT pg_temp.refuses($$SELECT pg_temp.emit('version_applied', '{}', ' ')$$, '23514', 'idempotency_key_chk', 'an empty key is none');
+SELECT pg_temp.refuses($$SELECT pg_temp.emit('version_applied', '{}', ' ')$$, '23514', 'idempotency_key', 'an empty key is none');
 
-SELECT pg_temp.refuses(format('SELECT pg_temp.emit(''version_applied'', %L)', jsonb_build_object(k, 'x')), '23514', 'denylist_chk', 'payload: no ' || k)
+SELECT pg_temp.refuses(format('SELECT pg_temp.emit(''version_applied'', %L)', jsonb_build_object(k, 'x')), '23514', 'forbidden key', 'payload: no ' || k)
   FROM unnest(ARRAY['body', 'content', 'raw', 'vector', 'embedding', 'secret', 'token', 'password', 'ssn', 'personal_data']) k;
 SELECT isnt(pg_temp.emit('version_applied', '{"meta": {"body": "of a nested key"}, "bodies": 1}'), NULL, 'the denylist is of top-level keys');
-SELECT pg_temp.refuses($$SELECT pg_temp.emit('version_applied', '[]')$$, '23514', 'payload_object_chk', 'a payload is an object');
+SELECT pg_temp.refuses($$SELECT pg_temp.emit('version_applied', '[]')$$, '23514', 'safe_payload is not an object', 'a payload is an object');
 SELECT isnt(pg_temp.emit('version_applied', jsonb_build_object('a', repeat('x', 262135))), NULL, 'a payload has up to 256 kB');
 SELECT pg_temp.refuses($$SELECT pg_temp.emit('version_applied', jsonb_build_object('a', repeat('x', 262136)))$$, '23514', 'larger than 256 kB', 'and not a byte more');
 SELECT pg_temp.refuses($$SELECT pg_temp.emit('version_applied', jsonb_build_object('a', repeat(E'\x01', 200000000)))$$, '23514', 'larger than 256 kB', 'not as much as would stop every sender');
@@ -89,6 +108,43 @@ SELECT pg_temp.refuses($$SELECT fn_iu_emit_event('version_applied', repeat('a', 
 SELECT pg_temp.refuses(format('INSERT INTO event_outbox (event_domain, event_type, event_stream, delivery_lane, event_subject_table, event_subject_ref, source_system, occurred_at)
   VALUES (''iu'', ''version_applied'', ''update'', ''immediate'', ''t'', ''r'', ''s'', %L)', t), '23514', 'years 1 to 9999', 'a time that has no text: ' || t) FROM unnest(ARRAY['infinity', '-infinity', '0044-03-15 BC']) t;
 SELECT pg_temp.refuses($$SELECT fn_iu_emit_event('version_applied', 'a', NULL, 't')$$, '23502', 'event_subject_ref', 'an event has a subject');
+
+-- ---- a set of events
+
+CREATE FUNCTION pg_temp.event(p_type text, p_more jsonb DEFAULT '{}') RETURNS jsonb LANGUAGE sql AS
+  $$SELECT jsonb_build_object('event_type', p_type, 'canonical_address', 'SET/1', 'subject_ref', '22222222-2222-2222-2222-222222222222', 'actor_ref', 'set') || p_more$$;
+SELECT is(fn_iu_emit_events(NULL), '{}', 'no set: no ids');
+SELECT is(fn_iu_emit_events('[]'), '{}', 'an empty set: none either');
+CREATE TEMP TABLE emitted AS SELECT fn_iu_emit_events(jsonb_build_array(
+  pg_temp.event('version_applied', '{"safe_payload": {"n": 1}, "correlation_id": "c"}'), pg_temp.event('no_such_type'), pg_temp.event('structure_op_applied'),
+  pg_temp.event('collection_created', '{"idempotency_key": "s1"}'), pg_temp.event('version_applied', '{"idempotency_key": "s1"}'),
+  pg_temp.event('version_applied', '{"safe_payload": null}'), '{}'::jsonb, pg_temp.event('collection_created', '{"idempotency_key": "s1"}'),
+  pg_temp.event('version_applied', '{"idempotency_key": "k1"}'))) AS ids;
+SELECT is((SELECT array_agg(i.id IS NULL ORDER BY i.n) FROM emitted, unnest(ids) WITH ORDINALITY i (id, n)), ARRAY[false, true, true, false, true, false, true, false, false],
+  'a set: an id for each in its place, NULL where the single call has NULL');
+SELECT is((SELECT ids[8] FROM emitted), (SELECT ids[4] FROM emitted), 'a key that comes twice in the set gives one event');
+SELECT is((SELECT ids[9] FROM emitted), pg_temp.emit('version_applied', '{}', 'k1'), 'one that was there before gives that');
+SELECT is((SELECT array_agg(e.id ORDER BY e.event_seq) FROM event_outbox e WHERE canonical_address = 'SET/1'), (SELECT ARRAY[ids[1], ids[4], ids[6]] FROM emitted),
+  'emitted in the order of the set, no more than that');
+SELECT row_eq($$SELECT event_domain, event_type, event_stream, delivery_lane, event_severity, event_subject_table, event_subject_ref, actor_ref, source_system, correlation_id,
+    payload_classification, safe_payload FROM event_outbox, emitted WHERE id = ids[1]$$,
+  ROW('iu'::text, 'version_applied'::text, 'update'::text, 'immediate'::text, 'info'::text, 'information_unit'::text, '22222222-2222-2222-2222-222222222222'::text, 'set'::text,
+    'iu_core'::text, 'c'::text, 'safe_metadata'::text, '{"n": 1}'::jsonb), 'with what the registry and the caller say');
+SELECT is((SELECT safe_payload FROM event_outbox, emitted WHERE id = ids[6]), '{}', 'no payload is an empty one');
+CREATE TEMP TABLE many AS SELECT fn_iu_emit_events((SELECT jsonb_agg(pg_temp.event('version_applied', jsonb_build_object('safe_payload', jsonb_build_object('n', n))) ORDER BY n)
+  FROM generate_series(1, 300) n)) AS ids;
+SELECT is((SELECT array_agg(o.safe_payload ->> 'n' = i.n::text AND o.event_seq - i.n = f.event_seq - 1 ORDER BY i.n) FROM many, unnest(ids) WITH ORDINALITY i (id, n)
+    JOIN event_outbox o USING (id) CROSS JOIN (SELECT event_seq FROM event_outbox, many WHERE id = ids[1]) f), array_fill(true, ARRAY[300]), 'three hundred keep their places');
+SELECT pg_temp.refuses(format('SELECT fn_iu_emit_events(%L)', e), c, m, 'a set is refused: ' || m) FROM (VALUES
+  ('{}'::jsonb, '23514', 'not as object'), ('[1]', '23514', 'an object without other keys'), (jsonb_build_array(pg_temp.event('version_applied', '{"idempotencykey": 1}')), '23514', 'other keys'),
+  (jsonb_build_array(pg_temp.event('version_applied'), pg_temp.event('version_applied') - 'subject_ref'), '23502', 'event_subject_ref'),
+  (jsonb_build_array(pg_temp.event('version_applied', '{"subject_ref": "x"}')), '22P02', 'uuid'),
+  (jsonb_build_array(pg_temp.event('version_applied', '{"safe_payload": {"body": 1}}')), '23514', 'forbidden key'),
+  (jsonb_build_array(pg_temp.event('version_applied', '{"idempotency_key": " "}')), '23514', 'idempotency_key')) AS t (e, c, m);
+UPDATE dot_config SET value = 'false' WHERE key = 'iu_core.routes_master_enabled';
+SELECT is(fn_iu_emit_events(jsonb_build_array(pg_temp.event('version_applied'), '{"body": 1}'::jsonb, pg_temp.event('version_applied', '{"idempotency_key": "k1"}'))),
+  ARRAY[NULL, NULL, NULL]::uuid[], 'master switch off: NULL for each, whatever it says');
+UPDATE dot_config SET value = 'true' WHERE key = 'iu_core.routes_master_enabled';
 
 -- ---- the trigger, for whoever writes beside the emitter
 

@@ -48,8 +48,8 @@ SELECT pg_temp.refuses(pg_temp.add(c, u, m), e, p, n) FROM (VALUES
   ('r2', 'https://hooks.example/', ', p_retry_policy => ''{"base_s": 10, "max_s": 5}''', '23514', 'max_s', 'in order'),
   ('r2', 'https://hooks.example/', ', p_retry_policy => ''{"retries": 3}''', '23514', 'other keys', 'without a slip'),
   ('r2', 'https://hooks.example/', ', p_retry_policy => ''[]''', '23514', 'retry policy', 'an object'),
-  ('r2', 'https://hooks.example/', ', p_ordering => ''subject''', '0A000', 'not carried yet', 'order by subject is refused while nobody keeps it'),
-  ('r2', 'https://hooks.example/', ', p_payload_contract => ''{"required": ["a"]}''', '0A000', 'not carried yet', 'so are contracts')) AS t (c, u, m, e, p, n);
+  ('r2', 'https://hooks.example/', ', p_ordering => ''strict''', '23514', 'neither none nor subject', 'of a known ordering'),
+  ('r2', 'https://hooks.example/', ', p_payload_contract => ''{"require": ["a"]}''', '23514', 'has the word "require"', 'a contract in known words')) AS t (c, u, m, e, p, n);
 SELECT pg_temp.refuses($$SELECT fn_iu_route_add('r2', 'version_applied', 'https://hooks.example/', '', 'x')$$, '23514', 'somebody', 'registered by somebody');
 SELECT is((SELECT count(*) FROM iu_outbound_route), 1::bigint, 'what was refused left nothing');
 SELECT is((SELECT count(*) FROM iu_route_secret), 1::bigint, 'no secret either');

@@ -3,7 +3,7 @@
 # IuReceiver.pm
 #	  An HTTP peer that behaves as badly as it is asked to, on 127.0.0.1.
 #
-#	  my $receiver = IuReceiver->start;
+#	  my $receiver = IuReceiver->start;		# or start($port)
 #	  my $url = $receiver->origin . '/hang';
 #	  my @seen = $receiver->requests;		# hashes: line, headers, body
 #
@@ -38,6 +38,7 @@ my %behaviour = (
 	'/typed'     => sub { answer($_[0], '200 OK', '{}', "Content-Type: a\xff/\x01b") },
 	'/gzip'      => sub { answer($_[0], '200 OK', 'not really', 'Content-Encoding: gzip') },
 	'/interim'   => sub { print { $_[0] } "HTTP/1.1 103 Early Hints\r\nRetry-After: 5\r\n\r\n"; answer($_[0], '200 OK', 'x') },
+	'/flaky'     => \&flaky,
 	'/close'     => sub { },
 	'/hang'      => \&hang,
 	'/half'      => sub { print { $_[0] } "HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nhalf"; hang(@_) },
@@ -66,8 +67,8 @@ my %behaviour = (
 
 sub start
 {
-	my ($class) = @_;
-	my $socket = IO::Socket::INET->new(Listen => 64, LocalAddr => '127.0.0.1', Proto => 'tcp')
+	my ($class, $port) = @_;
+	my $socket = IO::Socket::INET->new(Listen => 64, LocalAddr => '127.0.0.1', LocalPort => $port // 0, ReuseAddr => 1, Proto => 'tcp')
 	  or die "cannot listen: $!";
 	my $log = File::Temp->new;
 	my $self = bless { port => $socket->sockport, log => $log, owner => $$ }, $class;
@@ -148,6 +149,7 @@ sub listen_forever
 		if ($pid == 0)
 		{
 			close $socket;
+			srand;	# not what the parent would draw
 			serve($peer, $log);
 			POSIX::_exit(0);
 		}
@@ -215,6 +217,16 @@ sub echo
 {
 	my ($peer, $head, $body) = @_;
 	return answer($peer, '200 OK', $head . $body, 'Content-Type: text/plain');
+}
+
+# Sometimes it works.
+sub flaky
+{
+	my ($peer) = @_;
+	my $fate = rand;
+	return if $fate < 0.1;
+	answer($peer, $fate < 0.3 ? '500 Broken' : '200 OK', '', 'Connection: keep-alive');
+	return 'keep';
 }
 
 # Until the other side goes away.

@@ -4,7 +4,7 @@
 #   $wire->start($node);                         # starts the server on it
 #   $wire->name('twice.test', ['8.8.8.8'], ['127.0.0.1', '::1']);   # first look-up, later ones
 #   my @connects = $wire->connects;              # 'ADDRESS PORT', in order
-#   my @lookups = $wire->lookups;                # names
+#   my @lookups = $wire->lookups;                # 'NAME FAMILY', in order
 #   $wire->forget;                               # what was seen
 #   $wire->trust($file);                         # certificates in place of the system's
 package IuWire;

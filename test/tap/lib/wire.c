@@ -7,9 +7,10 @@
  *
  * The folder named by IU_WIRE holds
  *	  hosts	lines "NAME ADDRESS...": the n-th look-up of a name gets the n-th of
- *			its lines, later ones the last; other names are resolved as ever
+ *			its lines, later ones the last; other names are resolved as ever.
+ *			Newer libcurls ask for each family: those count apart
  *	  trap	the port on 127.0.0.1 at which connections end; 0: the port that was meant
- *	  seen	what happened: "lookup NAME", "connect ADDRESS PORT"
+ *	  seen	what happened: "lookup NAME FAMILY", "connect ADDRESS PORT"
  *	  ca.pem	if there, it is read in place of the system's certificates
  */
 #define _GNU_SOURCE
@@ -57,20 +58,21 @@ note(const char *what, const char *detail)
 	close(fd);
 }
 
-/* How many lines of the file are this one, or begin with it and a blank. */
+/* How many lines say this. */
 static int
-count_lines(const char *name, const char *wanted)
+count_lines(const char *name, const char *what, const char *detail)
 {
 	char		path[1024];
 	char		line[1024];
-	size_t		length = strlen(wanted);
+	char		wanted[512];
 	int			count = 0;
 	FILE	   *file = file_named(name, path, sizeof(path)) ? REAL(fopen)(path, "re") : NULL;
 
 	if (file == NULL)
 		return 0;
+	snprintf(wanted, sizeof(wanted), "%s %s\n", what, detail);
 	while (fgets(line, sizeof(line), file) != NULL)
-		if (strncasecmp(line, wanted, length) == 0 && strchr(" \n", line[length]) != NULL)
+		if (strcasecmp(line, wanted) == 0)
 			count++;
 	fclose(file);
 	return count;
@@ -107,16 +109,15 @@ getaddrinfo(const char *node, const char *service, const struct addrinfo *hints,
 	struct addrinfo numeric = {0};
 	struct addrinfo **end = result;
 	char	   *rest;
+	int			known;
 
 	if (node == NULL || (hints != NULL && (hints->ai_flags & AI_NUMERICHOST)))
 		return REAL(getaddrinfo)(node, service, hints, result);
-	snprintf(wanted, sizeof(wanted), "lookup %s", node);
-	if (!find_answer(node, count_lines("seen", wanted), answer, sizeof(answer)))
-	{
-		note("lookup", node);
+	snprintf(wanted, sizeof(wanted), "%s %d", node, hints ? hints->ai_family : AF_UNSPEC);
+	known = find_answer(node, count_lines("seen", "lookup", wanted), answer, sizeof(answer));
+	note("lookup", wanted);
+	if (!known)
 		return REAL(getaddrinfo)(node, service, hints, result);
-	}
-	note("lookup", node);
 	if (hints != NULL)
 		numeric = *hints;
 	numeric.ai_flags = AI_NUMERICHOST;

@@ -12,9 +12,9 @@ use PostgreSQL::Test::Utils;
 use Test::More;
 
 # The database watch looks on and is never served, so that it can always be asked.
-my $running = 'watchdog running; sender 1 running';
+my $running = 'watchdog running; sender 1 running; runner running';
 
-sub both { return "watchdog $_[0]; sender 1 $_[0]" }
+sub all_are { return "watchdog $_[0]; sender 1 $_[0]; runner $_[0]" }
 
 # What a database's workers come to: "watchdog running; sender 1 running", '' for none.
 sub becomes
@@ -48,30 +48,30 @@ sub one_that_watches
 sub what_is_missing_is_shown
 {
 	my ($node) = @_;
-	becomes($node, 'one', both('database missing'), 'a database that is not there');
+	becomes($node, 'one', all_are('database missing'), 'a database that is not there');
 	like(watchdog($node, 'last_error', 'one'), qr/^database "one" does not exist$/, 'is named');
 
 	IuCore->reload($node, 'iu_core.worker_role' => 'nobody');
-	becomes($node, 'one', both('role missing'), 'a role that is not there');
+	becomes($node, 'one', all_are('role missing'), 'a role that is not there');
 	like(watchdog($node, 'last_error', 'one'), qr/^role "nobody" does not exist$/, 'is named');
 	$node->safe_psql('watch', 'CREATE ROLE nobody SUPERUSER LOGIN');
-	becomes($node, 'one', both('role is superuser'), 'workers do not run as a superuser');
+	becomes($node, 'one', all_are('role is superuser'), 'workers do not run as a superuser');
 	$node->safe_psql('watch', 'ALTER ROLE nobody NOSUPERUSER NOLOGIN');
-	becomes($node, 'one', both('role cannot log in'), 'nor as a role that cannot log in');
+	becomes($node, 'one', all_are('role cannot log in'), 'nor as a role that cannot log in');
 	$node->safe_psql('watch', 'ALTER ROLE nobody LOGIN');
-	becomes($node, 'one', both('database missing'), 'and the database is looked at next');
+	becomes($node, 'one', all_are('database missing'), 'and the database is looked at next');
 
 	$node->safe_psql('watch', 'CREATE DATABASE one');
-	becomes($node, 'one', both('extension absent'), 'a database without the extension');
+	becomes($node, 'one', all_are('extension absent'), 'a database without the extension');
 	$node->safe_psql('watch', 'ALTER DATABASE one ALLOW_CONNECTIONS false');
-	becomes($node, 'one', both('database missing'), 'a database that lets nobody in');
+	becomes($node, 'one', all_are('database missing'), 'a database that lets nobody in');
 	like(watchdog($node, 'last_error', 'one'), qr/does not accept connections/, 'is told apart');
 	$node->safe_psql('watch', 'ALTER DATABASE one ALLOW_CONNECTIONS true');
-	becomes($node, 'one', both('extension absent'), 'and served when it does again');
+	becomes($node, 'one', all_are('extension absent'), 'and served when it does again');
 	IuCore->reload($node, 'iu_core.worker_role' => 'iu_core_worker');
-	$node->poll_query_until('watch', "SELECT count(*) = 2 FROM pg_stat_activity WHERE datname = 'one' AND usename = 'iu_core_worker'");
+	$node->poll_query_until('watch', "SELECT count(*) = 3 FROM pg_stat_activity WHERE datname = 'one' AND usename = 'iu_core_worker'");
 	$node->safe_psql('one', 'CREATE EXTENSION iu_core');
-	becomes($node, 'one', both('nothing migrated'), 'an extension without migrations');
+	becomes($node, 'one', all_are('nothing migrated'), 'an extension without migrations');
 	$node->safe_psql('one', 'SELECT iu_core.migrate()');
 	becomes($node, 'one', $running, 'migrated: running');
 	is(watchdog($node, 'last_error IS NULL', 'one'), 't', 'and no error is left');
@@ -84,12 +84,13 @@ sub names_can_be_read
 	is( $node->safe_psql('watch', "SELECT backend_type, application_name, coalesce(datname, '-'), usename FROM pg_stat_activity
 		WHERE backend_type LIKE 'iu%' ORDER BY 1"),
 		"iu_core launcher|iu_core launcher|-|postgres\n"
+		  . "iu_core runner|iu_core runner|one|iu_core_worker\n"
 		  . "iu_core sender|iu_core sender|one|iu_core_worker\n"
 		  . 'iu_core watchdog|iu_core watchdog|one|iu_core_worker',
 		'names in pg_stat_activity');
 	is( $node->safe_psql('watch', "SELECT count(*) FROM iu_core.worker_status s JOIN pg_stat_activity a USING (pid)
 		WHERE a.backend_type = 'iu_core ' || s.role AND a.state = 'idle' AND a.xact_start IS NULL"),
-		'3', 'idle, without a transaction');
+		'4', 'idle, without a transaction');
 	return;
 }
 
@@ -128,11 +129,11 @@ sub reload_changes_what_is_served
 	my $before = watchdog($node, 'pid', 'one');
 	$node->safe_psql('watch', 'CREATE DATABASE two');
 	IuCore->reload($node, 'iu_core.databases' => 'one, two');
-	becomes($node, 'two', both('extension absent'), 'a database added at reload');
+	becomes($node, 'two', all_are('extension absent'), 'a database added at reload');
 	IuCore->reload($node, 'iu_core.senders' => 2);
-	becomes($node, 'one', "$running; sender 2 running", 'a sender added');
+	becomes($node, 'one', 'watchdog running; sender 1 running; sender 2 running; runner running', 'a sender added');
 	IuCore->reload($node, 'iu_core.senders' => 0);
-	becomes($node, 'one', 'watchdog running', 'no senders');
+	becomes($node, 'one', 'watchdog running', 'no senders, and no runner');
 	IuCore->reload($node, 'iu_core.senders' => 1, 'iu_core.databases' => 'one');
 	becomes($node, 'two', '', 'a database removed at reload');
 	ok($node->poll_query_until('watch', "SELECT count(*) = 0 FROM pg_stat_activity WHERE datname = 'two'"), 'nobody is left in it');
@@ -145,18 +146,18 @@ sub reload_changes_what_is_served
 sub databases_are_let_go
 {
 	my ($node) = @_;
-	my $there = both('extension absent');
+	my $there = all_are('extension absent');
 	IuCore->reload($node, 'iu_core.databases' => 'one, two');
 	becomes($node, 'two', $there, 'a database is served');
 	$node->safe_psql('watch', 'DROP DATABASE two');
-	becomes($node, 'two', both('database missing'), 'DROP DATABASE works while it is served');
+	becomes($node, 'two', all_are('database missing'), 'DROP DATABASE works while it is served');
 	$node->safe_psql('watch', 'CREATE DATABASE two');
 	becomes($node, 'two', $there, 'made again, it is served again');
 	$node->safe_psql('watch', 'CREATE DATABASE three TEMPLATE two');
 	becomes($node, 'two', $there, 'CREATE DATABASE works with it as template');
 	$node->safe_psql('watch', 'DROP DATABASE three');
 	$node->safe_psql('watch', 'ALTER DATABASE two RENAME TO three');
-	becomes($node, 'two', both('database missing'), 'RENAME works');
+	becomes($node, 'two', all_are('database missing'), 'RENAME works');
 	$node->safe_psql('watch', 'ALTER DATABASE three RENAME TO two');
 	becomes($node, 'two', $there, 'and back');
 
@@ -196,13 +197,13 @@ sub workers_come_back
 		'a terminated watchdog is replaced');
 	becomes($node, 'one', $running, 'and runs');
 
-	for my $role ('watchdog', 'sender', 'launcher')
+	for my $role ('watchdog', 'sender', 'runner', 'launcher')
 	{
 		my $pid = $node->safe_psql('watch', "SELECT pid FROM iu_core.worker_status WHERE role = '$role'");
 		kill 'KILL', $pid;
-		ok( $node->poll_query_until('watch', "SELECT count(*) = 3 AND count(*) FILTER (WHERE pid = $pid) = 0
+		ok( $node->poll_query_until('watch', "SELECT count(*) = 4 AND count(*) FILTER (WHERE pid = $pid) = 0
 			FROM iu_core.worker_status WHERE state = 'running'"),
-			"after kill -9 of the $role all three are back");
+			"after kill -9 of the $role all four are back");
 	}
 
 	my $launcher = $node->safe_psql('watch', "SELECT pid FROM iu_core.worker_status WHERE role = 'launcher'");

@@ -114,13 +114,13 @@ my @hosts = (
 	[ 'loopback.test',            '127.0.0.1' ],
 	[ '127.0.0.1.nip.test',       '127.0.0.1' ],
 	[ 'short',                    '10.1.2.3' ],			# completed by a search domain
-	[ 'mapped.test',              '::ffff:10.0.0.1' ],
+	[ 'mapped.test',              '::ffff:10.0.0.1|10.0.0.1' ],
 	[ 'nat64.test',               '64:ff9b::a00:1' ],
 	[ 'metadata.test',            '169.254.169.254' ],
 	[ 'xn--lcalhost-q8a.test',    '127.0.0.1' ],		# IDN, encoded
 	[ 'under_score.test',         '192.168.7.7' ],
 );
-$wire->name($_->[0], [ $_->[1] ]) foreach grep { $_->[0] =~ /^(?:ip6-|[a-z].*test|short|127.*test)/ } @hosts;
+$wire->name($_->[0], [ $_->[1] =~ s/\|.*//r ]) foreach grep { $_->[0] =~ /^(?:ip6-|[a-z].*test|short|127.*test)/ } @hosts;
 sub meant { return '(?:' . join('|', map { quotemeta } split /\|/, $hosts[ $_[0] ][1]) . ')' }
 my @urls = map { "http://$_->[0]:$port/ok" } @hosts;
 cmp_ok(scalar @urls, '>=', 40, scalar(@urls) . ' addresses, spellings and names');
@@ -287,7 +287,9 @@ allow("http://rebind.test:$port, http://both.test:$port", '');
 my @turns = map { my $before = $wire->connects; my $answer = probe("http://rebind.test:$port/ok"); [ $answer->{outcome}, ($wire->connects)[ $before .. $wire->connects - 1 ] ] } 1 .. 5;
 is_deeply(\@turns, [ [ 'answered', "8.8.8.8 $port" ], (['address_refused']) x 3, [ 'answered', "8.8.4.4 $port" ] ],
 	'public, then loopback in three guises, then public: each is judged by where it would have gone');
-is(scalar(grep { $_ eq 'rebind.test' } $wire->lookups), 5, 'a name is looked up once for a request: what is checked is what is connected');
+my %lookups;
+$lookups{$_}++ foreach grep { /^rebind\.test / } $wire->lookups;
+is_deeply({ map { $_ => 5 } keys %lookups }, \%lookups, 'a name is looked up once for a request, or once for each family: what is checked is what is connected');
 $wire->forget;
 is_deeply([ map { probe("http://both.test:$port/ok")->{outcome} } 1 .. 3 ], [ 'answered', 'answered', 'address_refused' ], 'a name of several addresses');
 is_deeply([ $wire->connects ], [ ("8.8.8.8 $port") x 2 ], 'is reached at the public one only');

@@ -86,7 +86,7 @@ sub add_route
 {
 	my ($route, $url) = @_;
 	my $timeout = $url =~ m{/(?:hang|half|drip|slow|announced)} ? 700 : 20000;
-	sql("SELECT fn_iu_route_add('$route', 'version_applied', '$url', 'tester', 'test', p_timeout_ms => $timeout, p_retry_policy => '{\"max_attempts\": 3, \"base_s\": 3600, \"jitter\": 0}');
+	sql("SELECT fn_iu_route_add('$route', 'version_applied', '$url', 'tester', 'test', p_timeout_ms => $timeout, p_retry_policy => '{\"max_attempts\": 3, \"base_s\": 3600, \"jitter\": 0, \"circuit_failures\": 0}');
 	     SELECT fn_iu_route_allow('$route', 'tester', 'test'); SELECT fn_iu_route_arm('$route', 'tester', 'test')");
 	return;
 }

@@ -45,7 +45,7 @@ like(health(), qr/^1 WARNING: .*watchdog of database "postgres": nothing migrate
 sql('SELECT count(*) FROM iu_core.migrate()');
 $watchdog = IuCore->wait_for_worker($node, 'watchdog');
 severity_becomes('0', 'all is well');
-like(health(), qr/^0 OK: 3 processes/, 'and said so');
+like(health(), qr/^0 OK: 4 processes/, 'and said so');
 is(sql('SET ROLE iu_core_reader; SELECT severity FROM iu_core.health()'), '0', 'a reader may ask');
 like(sql("SELECT proacl FROM pg_proc WHERE proname = 'health'"), qr/^(?!.*[{,]=)/, 'nobody else');
 sql('BEGIN; LOCK dot_config, iu_gate_transition IN ACCESS EXCLUSIVE MODE; SELECT severity FROM iu_core.health(); COMMIT');
@@ -129,7 +129,7 @@ $standby->init_from_backup($node, 'base', has_streaming => 1);
 $standby->start;
 is($standby->safe_psql('postgres', 'SELECT severity, message FROM iu_core.health()'), '0|this server is a standby: the workers start when it is promoted', 'a standby');
 $standby->promote;
-ok($standby->poll_query_until('postgres', 'SELECT severity = 0 AND message LIKE \'3 processes%\' FROM iu_core.health()'), 'promoted, it is a server like any other');
+ok($standby->poll_query_until('postgres', 'SELECT severity = 0 AND message LIKE \'4 processes%\' FROM iu_core.health()'), 'promoted, it is a server like any other');
 $standby->stop;
 
 # ---- without the library

@@ -1,0 +1,377 @@
+-- 011 dead letters: sent again, or resolved without.
+--
+-- A replay is a delivery of its own: the same event and route, the next replay
+-- number, so another webhook-id, by which a receiver that took the first one
+-- after all can tell the two apart. It goes among the retries; the sender
+-- carries it like any other. Many at once are spread over time by due_at.
+-- A dry run is here as well, since that is what a replay is on such a route.
+
+SELECT iu_core.guard_absent('view', 'v_iu_route_dead_letter');
+SELECT iu_core.guard_absent('function',
+  'fn_iu_delivery_request(public.iu_outbound_route,public.event_outbox,integer)',
+  'fn_iu_delivery_dry_run(public.iu_outbound_route,public.event_outbox,integer,integer)',
+  'fn_iu_route_dead_letter_log(text,public.iu_route_dead_letter,uuid,text,text,jsonb)',
+  'fn_iu_route_dead_letter_hand_over(public.iu_route_dead_letter,text,text,timestamp with time zone)',
+  'fn_iu_route_dead_letter_replay(uuid,text,text)',
+  'fn_iu_route_dead_letter_chosen(text,text,timestamp with time zone,timestamp with time zone)',
+  'fn_iu_route_dead_letter_replay_many(text,text,text,text,timestamp with time zone,timestamp with time zone,numeric,integer)',
+  'fn_iu_route_dead_letter_resolve(uuid,text,text)',
+  'fn_iu_route_dead_letter_resolve_many(text,text,text,text,timestamp with time zone,timestamp with time zone,integer)');
+
+DO $guard$
+BEGIN
+  IF to_regprocedure('public.fn_iu_route_refusal(text)') IS NULL THEN
+    RAISE object_not_in_prerequisite_state USING MESSAGE = 'migration 011 needs migration 007';
+  END IF;
+END
+$guard$;
+
+-- A dry run of one delivery ----------------------------------------------------
+
+CREATE FUNCTION public.fn_iu_delivery_request(
+    p_route public.iu_outbound_route, p_event public.event_outbox, p_replay_number integer)
+  RETURNS jsonb
+  LANGUAGE plpgsql VOLATILE
+  SET search_path = pg_catalog, pg_temp
+AS $function$
+DECLARE
+  v_id      text := public.fn_iu_webhook_id(p_event.event_seq, p_route.id, p_replay_number, p_event.id);
+  v_body    text := public.fn_iu_delivery_body(p_event);
+  v_bytes   bytea := convert_to(v_body, 'UTF8');
+  v_secrets integer;
+  v_request jsonb := jsonb_build_object('target_kind', p_route.target_kind, 'target_ref', p_route.target_ref,
+    'webhook_id', v_id, 'body', v_body, 'body_bytes', octet_length(v_bytes), 'body_sha256', encode(sha256(v_bytes), 'hex'));
+BEGIN
+  IF p_route.target_kind NOT IN ('external_endpoint', 'directus_flow') THEN
+    RETURN v_request;
+  END IF;
+  SELECT count(*) INTO v_secrets FROM public.iu_route_secret s
+   WHERE s.secret_ref = p_route.secret_ref AND s.valid_from <= clock_timestamp() AND s.valid_until > clock_timestamp();
+  RETURN v_request || jsonb_build_object('method', 'POST', 'url', p_route.target_ref, 'headers', jsonb_build_object(
+    'content-type', 'application/json', 'user-agent', 'iu_core/' || iu_core.version(),
+    'content-length', octet_length(v_bytes)::text, 'webhook-id', v_id,
+    'webhook-timestamp', floor(extract(epoch FROM clock_timestamp()))::bigint::text,
+    'webhook-signature', CASE WHEN v_secrets > 0 THEN format('present: %s', v_secrets) ELSE 'missing' END));
+END
+$function$;
+COMMENT ON FUNCTION public.fn_iu_delivery_request(public.iu_outbound_route, public.event_outbox, integer) IS
+  'What a delivery would send, to the byte: {target_kind, target_ref, webhook_id, body, body_bytes, body_sha256} and, to a URL, {method, url, headers}. Of the headers, webhook-timestamp is that of the call, webhook-signature only says how many secrets would sign, and host and accept, which follow from the URL, are left out. (design: Events and delivery)';
+
+CREATE FUNCTION public.fn_iu_delivery_dry_run(
+    p_route public.iu_outbound_route, p_event public.event_outbox, p_replay_number integer, p_attempt_no integer)
+  RETURNS bigint
+  LANGUAGE plpgsql VOLATILE
+  SET search_path = pg_catalog, pg_temp
+AS $function$
+DECLARE
+  v_started timestamptz := clock_timestamp();
+  v_request jsonb := public.fn_iu_delivery_request(p_route, p_event, p_replay_number);
+  v_problem text;
+  v_id      bigint;
+BEGIN
+  IF p_route.payload_contract <> '{}' THEN
+    v_problem := public.fn_iu_payload_problem(p_route.payload_contract, p_event.safe_payload);
+  END IF;
+  INSERT INTO public.iu_route_attempt (route_code, event_ref, replay_number, attempt_no, idempotency_key, status,
+      sender, started_at, duration_us, failure_code, failure_detail, payload_snapshot)
+    VALUES (p_route.route_code, p_event.id, p_replay_number, p_attempt_no, 'dry_' || (v_request ->> 'webhook_id'), 'dry_run',
+      'dry run', v_started, 1000000 * extract(epoch FROM clock_timestamp() - v_started),
+      CASE WHEN v_problem IS NOT NULL THEN 'contract' END, left(v_problem, 1000), v_request)
+    ON CONFLICT (idempotency_key, attempt_no) DO NOTHING
+    RETURNING id INTO v_id;
+  RETURN v_id;
+END
+$function$;
+COMMENT ON FUNCTION public.fn_iu_delivery_dry_run(public.iu_outbound_route, public.event_outbox, integer, integer) IS
+  'Records a dry run of a delivery: an attempt with status dry_run, fn_iu_delivery_request in payload_snapshot, and dry_ before the webhook-id as its key, so that the delivery itself still has all its numbers; failure_code contract where the payload breaks the route''s contract, so that nothing would be sent. Returns its id, NULL where it was recorded before. (facts-events 2.8; design: Events and delivery)';
+
+-- Replay -----------------------------------------------------------------------
+--
+-- Whoever gives no actor or reason is refused by the log, which comes last.
+
+CREATE FUNCTION public.fn_iu_route_dead_letter_log(
+    p_command text, p_letter public.iu_route_dead_letter, p_id uuid, p_actor text, p_reason text, p_result jsonb)
+  RETURNS jsonb
+  LANGUAGE plpgsql VOLATILE
+  SET search_path = pg_catalog, pg_temp
+AS $function$
+BEGIN
+  PERFORM public.fn_iu_route_log(p_command, p_letter.route_code, p_actor, p_reason,
+    jsonb_build_object('dead_letter_id', p_id) || p_result);
+  RETURN jsonb_build_object('dead_letter_id', p_id) || p_result;
+END
+$function$;
+COMMENT ON FUNCTION public.fn_iu_route_dead_letter_log(text, public.iu_route_dead_letter, uuid, text, text, jsonb) IS
+  'For the commands on one dead letter: logs the result, refusals included, and returns it with the id. SQLSTATE 23514 without actor or reason. (facts-core 2.3)';
+
+CREATE FUNCTION public.fn_iu_route_dead_letter_hand_over(
+    p_letter public.iu_route_dead_letter, p_actor text, p_reason text, p_due_at timestamptz)
+  RETURNS jsonb
+  LANGUAGE plpgsql VOLATILE
+  SET search_path = pg_catalog, pg_temp
+AS $function$
+DECLARE
+  v_route  public.iu_outbound_route;
+  v_event  public.event_outbox := jsonb_populate_record(NULL::public.event_outbox, p_letter.event_snapshot);
+  v_replay constant integer := p_letter.replay_number + 1;
+BEGIN
+  SELECT * INTO v_route FROM public.iu_outbound_route WHERE route_code = p_letter.route_code;
+  IF p_letter.id IS NULL THEN
+    RETURN '{"status": "dead_letter_not_found", "resolved": false, "message": "there is no such dead letter"}';
+  ELSIF p_letter.replayed_as IS NOT NULL THEN
+    RETURN jsonb_build_object('status', 'already_replayed', 'resolved', true, 'replay_number', p_letter.replayed_as,
+      'webhook_id', public.fn_iu_webhook_id(v_event.event_seq, v_route.id, p_letter.replayed_as, v_event.id),
+      'message', format('it was replayed at %s by %s; if that failed too, replay the dead letter of replay %s',
+        p_letter.resolved_at, p_letter.resolved_by, p_letter.replayed_as));
+  ELSIF p_letter.resolved_at IS NOT NULL THEN
+    RETURN jsonb_build_object('status', 'already_resolved', 'resolved', true,
+      'message', format('it was resolved at %s by %s: %s', p_letter.resolved_at, p_letter.resolved_by, p_letter.resolution));
+  ELSIF v_route.id IS NULL THEN
+    RETURN jsonb_build_object('status', 'skipped', 'decision', 'route_unknown', 'resolved', false,
+      'message', format('route "%s" is not registered', p_letter.route_code));
+  ELSIF v_route.retired_at IS NOT NULL THEN
+    RETURN jsonb_build_object('status', 'route_retired', 'resolved', false,
+      'message', format('route "%s" is retired: resolve the dead letter with fn_iu_route_dead_letter_resolve', p_letter.route_code));
+  ELSIF v_route.dry_run THEN
+    BEGIN
+      PERFORM public.fn_iu_delivery_dry_run(v_route, v_event, p_letter.replay_number, p_letter.attempts + 1);
+    EXCEPTION WHEN OTHERS THEN
+      RETURN jsonb_build_object('status', 'failed', 'decision', 'dry_run', 'resolved', false, 'message', SQLERRM, 'sqlstate', SQLSTATE);
+    END;
+    UPDATE public.iu_route_dead_letter
+       SET resolved_at = clock_timestamp(), resolved_by = coalesce(p_actor, ''), resolution = concat('dry run: ', p_reason)
+     WHERE id = p_letter.id;
+    RETURN jsonb_build_object('status', 'replayed', 'decision', 'dry_run', 'resolved', true, 'attempt_no', p_letter.attempts + 1,
+      'replay_number', p_letter.replay_number);
+  ELSIF NOT EXISTS (SELECT FROM public.event_outbox e WHERE e.id = p_letter.event_ref) THEN
+    RETURN jsonb_build_object('status', 'event_gone', 'resolved', false,
+      'message', 'the event is not in the outbox any more; what it was is in event_snapshot');
+  END IF;
+
+  INSERT INTO public.iu_route_retry (route_code, event_id, replay_number, event_seq, due_at, reason)
+    VALUES (p_letter.route_code, p_letter.event_ref, v_replay, v_event.event_seq, p_due_at, 'replay');
+  UPDATE public.iu_route_dead_letter
+     SET resolved_at = clock_timestamp(), resolved_by = coalesce(p_actor, ''), resolution = concat('replayed: ', p_reason), replayed_as = v_replay
+   WHERE id = p_letter.id;
+  RETURN jsonb_build_object('status', 'replayed', 'decision', 'handed_over', 'resolved', true, 'attempt_no', 1,
+    'replay_number', v_replay, 'webhook_id', public.fn_iu_webhook_id(v_event.event_seq, v_route.id, v_replay, v_event.id),
+    'due_at', p_due_at);
+END
+$function$;
+COMMENT ON FUNCTION public.fn_iu_route_dead_letter_hand_over(public.iu_route_dead_letter, text, text, timestamptz) IS
+  'For the replays: what becomes of one dead letter, which the caller has locked: see fn_iu_route_dead_letter_replay. (facts-events 2.9)';
+
+CREATE FUNCTION public.fn_iu_route_dead_letter_replay(
+    p_dead_letter_id uuid, p_actor text DEFAULT session_user, p_reason text DEFAULT 'replay')
+  RETURNS jsonb
+  LANGUAGE plpgsql VOLATILE SECURITY DEFINER
+  SET search_path = pg_catalog, pg_temp
+AS $function$
+DECLARE
+  v_letter public.iu_route_dead_letter;
+  v_result jsonb := '{"status": "master_gate_closed", "resolved": false, "message": "the master switch iu_core.routes_master_enabled is off"}';
+BEGIN
+  SELECT * INTO v_letter FROM public.iu_route_dead_letter WHERE id = p_dead_letter_id FOR UPDATE;
+  IF public.fn_iu_core_routes_enabled() THEN
+    v_result := public.fn_iu_route_dead_letter_hand_over(v_letter, p_actor, p_reason, clock_timestamp());
+    IF v_result ->> 'decision' = 'handed_over' THEN
+      v_result := v_result || jsonb_build_object('held', public.fn_iu_route_refusal(v_letter.route_code));
+      PERFORM iu_core.wake();
+    END IF;
+  END IF;
+  RETURN public.fn_iu_route_dead_letter_log('dot_iu_route_dead_letter_replay', v_letter, p_dead_letter_id, p_actor, p_reason, v_result);
+END
+$function$;
+COMMENT ON FUNCTION public.fn_iu_route_dead_letter_replay(uuid, text, text) IS
+  'Sends a dead letter again, as a delivery of its own with the next replay number and another webhook-id: which, who (the login role unless told otherwise), why. Only the master switch stops it; what stops the route holds the replay. Returns {dead_letter_id, status, decision, resolved, attempt_no, replay_number, webhook_id, due_at, held, message}. status: replayed (decision: handed_over, or dry_run where the route is one, which records what would be sent and resolves the letter), skipped (the route is not registered), failed (the dry run raised); refused, with a message: master_gate_closed, dead_letter_not_found, already_replayed (with what it was replayed as), already_resolved, route_retired, event_gone. Every call is logged. SQLSTATE 23514: actor or reason empty. (facts-events 2.9; design: Events and delivery)';
+
+CREATE FUNCTION public.fn_iu_route_dead_letter_chosen(
+    p_route_code text, p_failure_code text, p_from timestamptz, p_until timestamptz)
+  RETURNS SETOF uuid
+  LANGUAGE plpgsql STABLE
+  SET search_path = pg_catalog, pg_temp
+AS $function$
+BEGIN
+  IF num_nonnulls(p_route_code, p_failure_code, p_from, p_until) = 0 THEN
+    RAISE EXCEPTION 'say which dead letters: by route, failure code or time' USING ERRCODE = 'check_violation',
+      HINT = 'For all there are: p_from => ''-infinity''.';
+  END IF;
+  RETURN QUERY
+    SELECT d.id FROM public.iu_route_dead_letter d
+     WHERE d.resolved_at IS NULL
+       AND (p_route_code IS NULL OR d.route_code = p_route_code)
+       AND (p_failure_code IS NULL OR d.failure_code = p_failure_code)
+       AND (p_from IS NULL OR d.created_at >= p_from)
+       AND (p_until IS NULL OR d.created_at < p_until)
+     ORDER BY d.created_at, d.id;
+END
+$function$;
+COMMENT ON FUNCTION public.fn_iu_route_dead_letter_chosen(text, text, timestamptz, timestamptz) IS
+  'The open dead letters of a route, with a failure code, given up from a time until before another, the oldest first; NULL: any. SQLSTATE 23514 where all four are NULL. (design: Events and delivery)';
+
+CREATE FUNCTION public.fn_iu_route_dead_letter_replay_many(
+    p_actor text, p_reason text, p_route_code text DEFAULT NULL, p_failure_code text DEFAULT NULL,
+    p_from timestamptz DEFAULT NULL, p_until timestamptz DEFAULT NULL, p_per_second numeric DEFAULT 10, p_limit integer DEFAULT 10000)
+  RETURNS jsonb
+  LANGUAGE plpgsql VOLATILE SECURITY DEFINER
+  SET search_path = pg_catalog, pg_temp
+AS $function$
+DECLARE
+  v_ids    uuid[] := ARRAY(SELECT c FROM public.fn_iu_route_dead_letter_chosen(p_route_code, p_failure_code, p_from, p_until) c);
+  v_start  constant timestamptz := clock_timestamp();
+  v_next   jsonb := '{}';	-- of each route, when its next replay may be due
+  v_due    timestamptz;
+  v_first  timestamptz;
+  v_last   timestamptz;
+  v_counts jsonb := '{}';
+  v_letter public.iu_route_dead_letter;
+  v_one    jsonb;
+  v_result jsonb;
+BEGIN
+  IF p_per_second IS NULL OR p_per_second NOT BETWEEN 0.001 AND 10000 THEN
+    RAISE EXCEPTION 'p_per_second is from 0.001 to 10000' USING ERRCODE = 'check_violation';
+  ELSIF p_limit IS NULL OR p_limit NOT BETWEEN 1 AND 100000 THEN
+    RAISE EXCEPTION 'p_limit is from 1 to 100000' USING ERRCODE = 'check_violation';
+  END IF;
+  v_result := jsonb_build_object('matched', cardinality(v_ids), 'replayed', 0, 'per_second', p_per_second);
+  IF NOT public.fn_iu_core_routes_enabled() THEN
+    v_result := v_result || '{"status": "master_gate_closed", "message": "the master switch iu_core.routes_master_enabled is off"}';
+  ELSE
+    FOR v_letter IN
+      SELECT d.* FROM public.iu_route_dead_letter d
+       WHERE d.id = ANY (v_ids) AND d.resolved_at IS NULL ORDER BY d.created_at, d.id LIMIT p_limit FOR UPDATE SKIP LOCKED
+    LOOP
+      -- After what an earlier call has spread out on the same route.
+      v_due := coalesce((v_next ->> v_letter.route_code)::timestamptz,
+        (SELECT max(t.due_at) + make_interval(secs => 1.0 / p_per_second) FROM public.iu_route_retry t
+          WHERE t.route_code = v_letter.route_code AND t.reason = 'replay' AND t.due_at > v_start), v_start);
+      v_one := public.fn_iu_route_dead_letter_hand_over(v_letter, p_actor, p_reason, v_due);
+      v_counts := v_counts || jsonb_build_object(v_one ->> 'status', coalesce((v_counts ->> (v_one ->> 'status'))::integer, 0) + 1);
+      IF v_one ->> 'decision' = 'handed_over' THEN
+        v_next := v_next || jsonb_build_object(v_letter.route_code, v_due + make_interval(secs => 1.0 / p_per_second));
+        v_first := least(v_first, v_due);
+        v_last := greatest(v_last, v_due);
+      END IF;
+    END LOOP;
+    IF v_first IS NOT NULL THEN
+      PERFORM iu_core.wake();
+    END IF;
+    v_result := v_result || jsonb_build_object('status', 'ran', 'replayed', coalesce((v_counts -> 'replayed')::integer, 0),
+      'refused', v_counts - 'replayed', 'first_due_at', v_first, 'last_due_at', v_last,
+      'remaining', (SELECT count(*) FROM public.fn_iu_route_dead_letter_chosen(p_route_code, p_failure_code, p_from, p_until)));
+  END IF;
+  PERFORM public.fn_iu_route_log('dot_iu_route_dead_letter_replay', p_route_code, p_actor, p_reason, v_result
+    || jsonb_build_object('filter', jsonb_strip_nulls(jsonb_build_object('route_code', p_route_code, 'failure_code', p_failure_code,
+         'from', p_from, 'until', p_until, 'limit', p_limit))));
+  RETURN v_result;
+END
+$function$;
+COMMENT ON FUNCTION public.fn_iu_route_dead_letter_replay_many(text, text, text, text, timestamptz, timestamptz, numeric, integer) IS
+  'Replays open dead letters: who, why, and which, by route, failure code, and when they were given up (from, until before); at least one of the four. p_per_second (0.001 to 10000) deliveries of each route fall due, after those of an earlier call; at most p_limit (1 to 100000), the oldest first. Returns {status: ran | master_gate_closed, matched, replayed, refused (statuses of fn_iu_route_dead_letter_replay with their number), per_second, first_due_at, last_due_at, remaining (still open)}. A second call finds nothing left. SQLSTATE 23514: no filter, rate or limit out of range, actor or reason empty. (design: Events and delivery)';
+
+-- Resolving without ------------------------------------------------------------
+
+CREATE FUNCTION public.fn_iu_route_dead_letter_resolve(p_dead_letter_id uuid, p_actor text, p_reason text) RETURNS jsonb
+  LANGUAGE plpgsql VOLATILE SECURITY DEFINER
+  SET search_path = pg_catalog, pg_temp
+AS $function$
+DECLARE
+  v_letter public.iu_route_dead_letter;
+  v_result jsonb := '{"status": "resolved", "resolved": true}';
+BEGIN
+  SELECT * INTO v_letter FROM public.iu_route_dead_letter WHERE id = p_dead_letter_id FOR UPDATE;
+  IF NOT FOUND THEN
+    v_result := '{"status": "dead_letter_not_found", "resolved": false, "message": "there is no such dead letter"}';
+  ELSIF v_letter.resolved_at IS NOT NULL THEN
+    v_result := jsonb_build_object('status', CASE WHEN v_letter.replayed_as IS NULL THEN 'already_resolved' ELSE 'already_replayed' END,
+      'resolved', true, 'message', format('it was resolved at %s by %s: %s', v_letter.resolved_at, v_letter.resolved_by, v_letter.resolution));
+  ELSE
+    UPDATE public.iu_route_dead_letter SET resolved_at = clock_timestamp(), resolved_by = coalesce(p_actor, ''), resolution = coalesce(p_reason, '')
+     WHERE id = p_dead_letter_id;
+  END IF;
+  RETURN public.fn_iu_route_dead_letter_log('dot_iu_route_dead_letter_resolve', v_letter, p_dead_letter_id, p_actor, p_reason, v_result);
+END
+$function$;
+COMMENT ON FUNCTION public.fn_iu_route_dead_letter_resolve(uuid, text, text) IS
+  'Resolves a dead letter without sending it again: which, who, why. Returns {dead_letter_id, status: resolved | already_resolved | already_replayed | dead_letter_not_found, resolved, message}. Works with every switch off. Every call is logged. SQLSTATE 23514: actor or reason empty. (design: Events and delivery)';
+
+CREATE FUNCTION public.fn_iu_route_dead_letter_resolve_many(
+    p_actor text, p_reason text, p_route_code text DEFAULT NULL, p_failure_code text DEFAULT NULL,
+    p_from timestamptz DEFAULT NULL, p_until timestamptz DEFAULT NULL, p_limit integer DEFAULT 10000)
+  RETURNS jsonb
+  LANGUAGE plpgsql VOLATILE SECURITY DEFINER
+  SET search_path = pg_catalog, pg_temp
+AS $function$
+DECLARE
+  v_ids    uuid[] := ARRAY(SELECT c FROM public.fn_iu_route_dead_letter_chosen(p_route_code, p_failure_code, p_from, p_until) c);
+  v_count  integer;
+  v_result jsonb;
+BEGIN
+  IF p_limit IS NULL OR p_limit NOT BETWEEN 1 AND 100000 THEN
+    RAISE EXCEPTION 'p_limit is from 1 to 100000' USING ERRCODE = 'check_violation';
+  END IF;
+  UPDATE public.iu_route_dead_letter SET resolved_at = clock_timestamp(), resolved_by = coalesce(p_actor, ''), resolution = coalesce(p_reason, '')
+   WHERE id IN (SELECT d.id FROM public.iu_route_dead_letter d WHERE d.id = ANY (v_ids) AND d.resolved_at IS NULL
+                 ORDER BY d.created_at, d.id LIMIT p_limit FOR UPDATE SKIP LOCKED);
+  GET DIAGNOSTICS v_count = ROW_COUNT;
+  v_result := jsonb_build_object('status', 'ran', 'matched', cardinality(v_ids), 'resolved', v_count,
+    'remaining', (SELECT count(*) FROM public.fn_iu_route_dead_letter_chosen(p_route_code, p_failure_code, p_from, p_until)));
+  PERFORM public.fn_iu_route_log('dot_iu_route_dead_letter_resolve', p_route_code, p_actor, p_reason, v_result
+    || jsonb_build_object('filter', jsonb_strip_nulls(jsonb_build_object('route_code', p_route_code, 'failure_code', p_failure_code,
+         'from', p_from, 'until', p_until, 'limit', p_limit))));
+  RETURN v_result;
+END
+$function$;
+COMMENT ON FUNCTION public.fn_iu_route_dead_letter_resolve_many(text, text, text, text, timestamptz, timestamptz, integer) IS
+  'Resolves open dead letters without sending them again: who, why, and which, as in fn_iu_route_dead_letter_replay_many. Returns {status: ran, matched, resolved, remaining}. SQLSTATE 23514: no filter, limit out of range, actor or reason empty. (design: Events and delivery)';
+
+-- Looking at it ----------------------------------------------------------------
+
+CREATE VIEW public.v_iu_route_dead_letter AS
+  SELECT d.id, d.route_code, d.event_ref, d.replay_number, d.attempts, d.failure_code, d.http_status, d.created_at,
+         CASE WHEN d.resolved_at IS NULL THEN 'open' WHEN d.replayed_as IS NULL THEN 'resolved' ELSE 'replayed' END AS state,
+         d.resolved_at, d.resolved_by, d.resolution,
+         (SELECT b.id FROM public.iu_route_dead_letter b
+           WHERE b.route_code = d.route_code AND b.event_ref = d.event_ref AND b.replayed_as = d.replay_number) AS replay_of,
+         d.replayed_as, r.webhook_id AS replay_webhook_id,
+         CASE WHEN d.replayed_as IS NULL THEN NULL
+              WHEN EXISTS (SELECT FROM public.iu_route_attempt a WHERE a.idempotency_key = r.webhook_id AND a.status = 'sent') THEN 'delivered'
+              WHEN EXISTS (SELECT FROM public.iu_route_dead_letter n WHERE n.idempotency_key = r.webhook_id) THEN 'dead_letter'
+              WHEN t.due_at > clock_timestamp() THEN 'waiting' WHEN t.due_at IS NOT NULL THEN 'due' ELSE 'in_flight' END AS replay_state,
+         t.due_at AS replay_due_at
+    FROM public.iu_route_dead_letter d
+    LEFT JOIN public.iu_outbound_route o ON o.route_code = d.route_code
+    LEFT JOIN LATERAL (SELECT public.fn_iu_webhook_id((d.event_snapshot ->> 'event_seq')::bigint, o.id, d.replayed_as, d.event_ref)
+                         AS webhook_id) AS r ON true
+    LEFT JOIN public.iu_route_retry t
+      ON t.route_code = d.route_code AND t.event_id = d.event_ref AND t.replay_number = d.replayed_as;
+COMMENT ON VIEW public.v_iu_route_dead_letter IS
+  'Every dead letter with its lineage: state (open, replayed, resolved), the dead letter that it is a replay of, the replay number and webhook-id it was replayed as, and what became of that (waiting, due, in_flight, delivered, dead_letter). (design: Events and delivery)';
+
+INSERT INTO public.dot_iu_command_catalog (command_name, category, mutating, reversible, target_functions) VALUES
+  ('dot_iu_route_dead_letter_replay',  'health', true, false,
+    ARRAY['fn_iu_route_dead_letter_replay', 'fn_iu_route_dead_letter_replay_many']),
+  ('dot_iu_route_dead_letter_resolve', 'health', true, false,
+    ARRAY['fn_iu_route_dead_letter_resolve', 'fn_iu_route_dead_letter_resolve_many']);
+
+-- Privileges, registration, post-check -----------------------------------------
+
+GRANT SELECT ON public.v_iu_route_dead_letter TO iu_core_reader;
+GRANT EXECUTE ON FUNCTION public.fn_iu_route_dead_letter_replay(uuid, text, text),
+  public.fn_iu_route_dead_letter_replay_many(text, text, text, text, timestamptz, timestamptz, numeric, integer),
+  public.fn_iu_route_dead_letter_resolve(uuid, text, text),
+  public.fn_iu_route_dead_letter_resolve_many(text, text, text, text, timestamptz, timestamptz, integer) TO iu_core_operator;
+
+SELECT public.fn_iu_govern(11, 'view', 'v_iu_route_dead_letter');
+SELECT public.fn_iu_govern(11, 'function',
+  'fn_iu_delivery_request(public.iu_outbound_route,public.event_outbox,integer)',
+  'fn_iu_delivery_dry_run(public.iu_outbound_route,public.event_outbox,integer,integer)',
+  'fn_iu_route_dead_letter_log(text,public.iu_route_dead_letter,uuid,text,text,jsonb)',
+  'fn_iu_route_dead_letter_hand_over(public.iu_route_dead_letter,text,text,timestamp with time zone)',
+  'fn_iu_route_dead_letter_replay(uuid,text,text)',
+  'fn_iu_route_dead_letter_chosen(text,text,timestamp with time zone,timestamp with time zone)',
+  'fn_iu_route_dead_letter_replay_many(text,text,text,text,timestamp with time zone,timestamp with time zone,numeric,integer)',
+  'fn_iu_route_dead_letter_resolve(uuid,text,text)',
+  'fn_iu_route_dead_letter_resolve_many(text,text,text,text,timestamp with time zone,timestamp with time zone,integer)');
+
+SELECT public.fn_iu_conformance_require(11);

@@ -1,0 +1,131 @@
+-- 006: order by subject, with deliveries put among the retries by hand. Windows,
+-- crashes and real senders are in tap/t/063_order.pl.
+\ir setup.psql
+SELECT no_plan();
+
+UPDATE dot_config SET value = 'true' WHERE key IN ('iu_core.routes_master_enabled', 'iu_core.route_worker_enabled');
+SELECT fn_iu_gate_open('iu_core.delivery_enabled', gen_random_uuid(), 'ann', 't', 600);
+SELECT fn_iu_route_add('r', 'version_applied', 'https://hooks.example/', 'ann', 't', p_ordering => 'subject', p_retry_policy => '{"max_attempts": 2, "base_s": 3600, "max_s": 3600, "jitter": 0}');
+SELECT fn_iu_route_add('free', 'version_applied', 'https://hooks.example/', 'ann', 't');
+SELECT is((SELECT ordering FROM iu_outbound_route WHERE route_code = 'r'), 'subject', 'a route may ask for it');
+SELECT pg_temp.refuses($$UPDATE iu_outbound_route SET ordering = 'none' WHERE route_code = 'r'$$, '0A000', 'ordering of route "r" cannot be changed', 'once and for all');
+SELECT fn_iu_route_allow(c, 'ann', 't'), fn_iu_route_arm(c, 'ann', 't') FROM unnest(ARRAY['r', 'free']) c;
+UPDATE iu_route_step SET seen = format('%1$s:%1$s:', pg_current_xact_id()::text::bigint + 1000000)::pg_snapshot;
+
+-- Events a1 b1 a2 b2 a3 b3: their subject, and their place in it.
+CREATE TEMP TABLE ev (name text, id uuid);
+INSERT INTO ev SELECT s || n, fn_iu_emit_event('version_applied', s || n, ('00000000-0000-0000-0000-00000000000' || s)::uuid, 't')
+  FROM generate_series(1, 3) n, unnest(ARRAY['a', 'b']) s ORDER BY n, s;
+CREATE FUNCTION pg_temp.hand(p_route text, VARIADIC p_names text[]) RETURNS text LANGUAGE sql AS
+  $$SELECT string_agg(fn_iu_route_deliver(p_route, (SELECT id FROM ev WHERE name = n)) ->> 'status', ',') FROM unnest(p_names) n$$;
+CREATE FUNCTION pg_temp.claim(p_max integer DEFAULT 10) RETURNS text LANGUAGE sql AS
+  $$SELECT string_agg(ev.name, ',' ORDER BY ev.name) FROM fn_iu_delivery_claim('s', p_max) c JOIN ev ON ev.id = c.event_id$$;
+CREATE FUNCTION pg_temp.record(p_name text, p_outcome text, p_status integer DEFAULT NULL) RETURNS integer LANGUAGE sql AS
+  $$SELECT fn_iu_delivery_record(l.lease_id, l.generation, jsonb_build_array(jsonb_build_object('event_id', ev.id,
+      'replay_number', l.replay_numbers[array_position(l.event_ids, ev.id)], 'outcome', p_outcome, 'http_status', p_status)))
+      FROM iu_route_lease l JOIN ev ON ev.name = p_name AND ev.id = ANY (l.event_ids)$$;
+-- What waits for its turn, and what is due.
+CREATE FUNCTION pg_temp.waiting() RETURNS text LANGUAGE sql AS
+  $$SELECT string_agg(ev.name || CASE WHEN t.due_at = 'infinity' THEN '' WHEN t.due_at <= clock_timestamp() THEN '!' ELSE '?' END, ' ' ORDER BY ev.name)
+      FROM iu_route_retry t JOIN ev ON ev.id = t.event_id WHERE t.route_code = 'r'$$;
+
+-- ---- the head of each subject, and nothing else
+
+SELECT is(pg_temp.hand('r', 'a2', 'a1', 'b1', 'a3', 'b2', 'b3'), repeat('handed_over,', 5) || 'handed_over', 'six are handed over');
+SELECT is(pg_temp.waiting(), 'a1 a2! a3 b1! b2 b3', 'the first that came of each subject is due');
+SELECT is(pg_temp.claim(), 'a2,b1', 'only these are claimed');
+SELECT is(pg_temp.claim(), NULL, 'and nothing behind them');
+SELECT is(fn_iu_delivery_next_due() <= (SELECT min(expires_at) FROM iu_route_lease), true, 'the sender sleeps until the leases end');
+SELECT is(fn_iu_delivery_next_due() > clock_timestamp(), true, 'and not less');
+SELECT is(fn_iu_route_explain('r', w.id) - ARRAY['route_code', 'event_id', 'sentence'], jsonb_build_object('code', 'waiting_subject', 'behind', h.id), 'explained')
+  FROM ev w, ev h WHERE w.name = 'a3' AND h.name = 'a2';
+SELECT row_eq($$SELECT waiting, retrying, leased, next_due_at FROM v_iu_event_backlog WHERE route_code = 'r'$$, ROW(0::bigint, 4::bigint, 2::bigint, NULL::timestamptz), 'and counted');
+SELECT is(pg_temp.record('a2', 'sent', 200), 1, 'one was sent');
+SELECT is(pg_temp.waiting(), 'a1! a3 b2 b3', 'the lowest event_seq of its subject is due, another subject is not');
+SELECT is(pg_temp.claim(), 'a1', 'claimed');
+
+-- ---- failures hold the others back
+
+SELECT is(pg_temp.record('a1', 'failed', 500), 1, 'it fails');
+SELECT is(pg_temp.waiting(), 'a1? a3 b2 b3', 'and stays the head until it is tried again');
+SELECT is(pg_temp.claim(), NULL, 'nothing overtakes it');
+SELECT is(fn_iu_route_explain('r', id) ->> 'code', 'waiting_retry', 'the head is explained as a retry') FROM ev WHERE name = 'a1';
+SELECT is(pg_temp.hand('r', 'a2'), 'already_attempted', 'an event is delivered once');
+INSERT INTO iu_route_retry (route_code, event_id, replay_number, event_seq, due_at, reason)
+  SELECT 'r', o.id, 1, o.event_seq, clock_timestamp(), 'replay' FROM event_outbox o JOIN ev ON ev.name = 'a2' AND ev.id = o.id;
+SELECT is(pg_temp.waiting(), 'a1? a2 a3 b2 b3', 'a replay waits for its turn as well');
+UPDATE iu_route_retry SET due_at = clock_timestamp() WHERE due_at < 'infinity';
+SELECT is(pg_temp.claim(), 'a1', 'the second attempt');
+SELECT is(pg_temp.record('a1', 'held'), 0, 'is held');
+SELECT is(pg_temp.waiting(), 'a1! a2 a3 b2 b3', 'and stays the head');
+SELECT is(pg_temp.claim(), 'a1', 'until');
+SELECT is(pg_temp.record('a1', 'failed', 500), 1, 'it is given up');
+SELECT is((SELECT count(*) FROM v_iu_route_dead_letter_open), 1::bigint, 'a dead letter');
+SELECT is(pg_temp.waiting(), 'a2! a3 b2 b3', 'lets the next go on');
+SELECT is(pg_temp.claim(), 'a2', 'which is the replay');
+SELECT is(pg_temp.record('a2', 'sent', 200), 1, 'sent');
+
+-- ---- a lease that ends, in part
+
+SELECT is(pg_temp.claim(), 'a3', 'a3');
+UPDATE iu_route_lease SET expires_at = '-infinity';
+SELECT is(pg_temp.claim(1), 'b1', 'a lease that expired is taken over');
+SELECT is(pg_temp.waiting(), 'b2 b3', 'nothing overtakes what was in it');
+SELECT is(pg_temp.claim(1), 'a3', 'the other as well');
+UPDATE iu_route_lease l SET expires_at = '-infinity', item_count = 2, event_ids = x.ids, event_seqs = x.seqs, replay_numbers = '{0,0}', attempt_nos = '{1,1}'
+  FROM (SELECT array_agg(o.id ORDER BY o.event_seq) AS ids, array_agg(o.event_seq ORDER BY o.event_seq) AS seqs
+          FROM event_outbox o JOIN ev ON ev.id = o.id WHERE ev.name IN ('b1', 'a3')) x
+ WHERE l.lease_id = (SELECT min(lease_id) FROM iu_route_lease);
+DELETE FROM iu_route_lease WHERE lease_id = (SELECT max(lease_id) FROM iu_route_lease);
+SELECT is(pg_temp.claim(1), 'b1', 'of a lease of two one is taken over');
+SELECT is(pg_temp.waiting(), 'a3! b2 b3', 'the other is the head among the retries');
+SELECT is(pg_temp.claim(), 'a3', 'and goes out');
+SELECT is(pg_temp.record(n, 'sent', 200), 1, n || ' sent') FROM unnest(ARRAY['a3', 'b1']) n;
+SELECT is(pg_temp.claim(), 'b2', 'a subject goes through to its end');
+SELECT is(pg_temp.record('b2', 'failed', 410), 1, '410');
+SELECT is(pg_temp.waiting(), 'b2! b3', 'a route that is disabled holds the head, and with it the others');
+SELECT fn_iu_route_resume('r', 'ann', 't');
+SELECT is(pg_temp.claim(), 'b2', 'resumed');
+SELECT is(pg_temp.record('b2', 'sent', 200), 1, 'sent');
+SELECT is(pg_temp.claim(), 'b3', 'and the last');
+SELECT is(pg_temp.record('b3', 'sent', 200), 1, 'sent');
+SELECT is((SELECT count(*) FROM iu_route_retry WHERE route_code = 'r'), 0::bigint, 'nothing is left over');
+
+-- ---- what a window brings
+
+CREATE FUNCTION pg_temp.heads(VARIADIC p_names text[]) RETURNS text LANGUAGE sql AS $$
+  SELECT h.items || ' ' || coalesce((SELECT string_agg(ev.name, ',' ORDER BY n) FROM unnest(h.ids) WITH ORDINALITY i (id, n) JOIN ev USING (id)), '')
+    FROM (SELECT array_agg(o.id ORDER BY o.event_seq) AS ids, array_agg(o.event_seq ORDER BY o.event_seq) AS seqs
+            FROM event_outbox o JOIN ev USING (id) WHERE ev.name = ANY (p_names)) x, fn_iu_order_heads('r', x.ids, x.seqs) h$$;
+SELECT is(pg_temp.heads('b2', 'a1', 'a3', 'b1'), '2 a1,b1', 'of several events of a new subject the first is leased');
+SELECT is(pg_temp.waiting(), 'a3 b2', 'the others wait');
+SELECT is(pg_temp.heads('a2', 'b3'), '0 ', 'so do those of a subject that waits');
+SELECT is(pg_temp.waiting(), 'a2 a3 b2 b3', 'all of them');
+DELETE FROM iu_route_retry;
+SELECT is(pg_temp.heads('a2'), '1 a2', 'an event of a subject that is through is leased');
+INSERT INTO iu_route_lease (route_code, sender, backend_pid, expires_at, item_count, event_ids, event_seqs, replay_numbers, attempt_nos)
+  SELECT 'r', 's', pg_backend_pid(), 'infinity', 1, ARRAY[o.id], ARRAY[o.event_seq], '{0}', '{1}' FROM event_outbox o JOIN ev USING (id) WHERE ev.name = 'a2';
+SELECT is(pg_temp.heads('a1', 'b1'), '1 b1', 'one of a subject that a sender has is not');
+
+DELETE FROM iu_route_lease WHERE route_code = 'r';
+INSERT INTO iu_route_retry (route_code, event_id, event_seq, due_at, reason)
+  SELECT 'r', o.id, o.event_seq, 'infinity', 'replay' FROM event_outbox o JOIN ev USING (id) WHERE ev.name = 'b3';
+SELECT is(pg_temp.waiting(), 'a1 b3!', 'what nothing goes before does not wait for ever, whoever says so');
+DELETE FROM iu_route_retry;
+
+-- ---- without order
+
+SELECT is(pg_temp.hand('free', 'a1', 'a2', 'a3'), 'handed_over,handed_over,handed_over', 'a route without order');
+SELECT is(pg_temp.claim(), 'a1,a2,a3', 'has all at a time');
+SELECT is((SELECT array_agg(route_code) FROM iu_route_order), ARRAY['r'], 'and no part in it');
+
+-- ---- an arming with a start
+
+SELECT fn_iu_route_add('back', 'version_applied', 'https://hooks.example/', 'ann', 't', p_ordering => 'subject'), fn_iu_route_allow('back', 'ann', 't');
+INSERT INTO iu_route_retry (route_code, event_id, event_seq, due_at, reason)
+  SELECT 'back', o.id, o.event_seq, clock_timestamp(), 'armed' FROM event_outbox o ORDER BY o.event_seq;
+SELECT is((SELECT string_agg(ev.name, ' ' ORDER BY ev.name) FROM iu_route_retry t JOIN ev ON ev.id = t.event_id WHERE t.route_code = 'back' AND t.due_at < 'infinity'),
+  'a1 b1', 'what is owed in one statement is put in order');
+
+SELECT * FROM finish();
+ROLLBACK;

@@ -1,0 +1,191 @@
+-- 011: what a replay makes, what it refuses, how many at once are spread, who
+-- may, and what is left of it. With the real sender: tap/t/064_dead_letters.pl.
+\ir setup.psql
+SELECT no_plan();
+
+CREATE FUNCTION pg_temp.set_key(p_key text, p_value text) RETURNS void LANGUAGE sql AS $$UPDATE dot_config SET value = p_value WHERE key = p_key$$;
+CREATE FUNCTION pg_temp.logged() RETURNS bigint LANGUAGE sql AS
+  $$SELECT count(*) FROM dot_iu_command_run WHERE command_name LIKE 'dot_iu_route_dead_letter%'$$;
+UPDATE dot_config SET value = 'true' WHERE key IN ('iu_core.routes_master_enabled', 'iu_core.route_worker_enabled');
+SELECT fn_iu_gate_open('iu_core.delivery_enabled', gen_random_uuid(), 'ann', 't', 600);
+
+-- A live route, which has seen everything, so that events are handed over by hand.
+CREATE FUNCTION pg_temp.route(p_route text) RETURNS void LANGUAGE plpgsql AS $$
+BEGIN
+  PERFORM fn_iu_route_add(p_route, 'version_applied', 'https://hooks.example/x', 'ann', 't');
+  PERFORM fn_iu_route_allow(p_route, 'ann', 't');
+  PERFORM fn_iu_route_arm(p_route, 'ann', 't');
+  UPDATE iu_route_step SET seen = format('%1$s:%1$s:', pg_current_xact_id()::text::bigint + 1000000)::pg_snapshot WHERE route_code = p_route;
+END $$;
+-- Claims what is due and lets it fail for good.
+CREATE FUNCTION pg_temp.fail(p_code text DEFAULT 'request_too_large') RETURNS bigint LANGUAGE plpgsql AS $$
+BEGIN
+  PERFORM fn_iu_delivery_record(c.lease_id, c.lease_generation, jsonb_agg(jsonb_build_object('event_id', c.event_id,
+      'replay_number', c.replay_number, 'outcome', 'failed', 'failure_code', 'request_too_large')))
+    FROM fn_iu_delivery_claim('s', 1000) c GROUP BY c.lease_id, c.lease_generation;
+  UPDATE iu_route_dead_letter SET failure_code = p_code WHERE failure_code = 'request_too_large' AND resolved_at IS NULL;
+  RETURN (SELECT count(*) FROM v_iu_route_dead_letter_open);
+END $$;
+CREATE FUNCTION pg_temp.letters(p_route text, p_count integer, p_code text DEFAULT 'request_too_large') RETURNS bigint LANGUAGE plpgsql AS $$
+BEGIN
+  PERFORM fn_iu_route_deliver(p_route, fn_iu_emit_event('version_applied', 'a/' || n, gen_random_uuid(), 't')) FROM generate_series(1, p_count) n;
+  RETURN pg_temp.fail(p_code);
+END $$;
+CREATE FUNCTION pg_temp.replay(p_id uuid) RETURNS jsonb LANGUAGE sql AS $$SELECT fn_iu_route_dead_letter_replay(p_id)$$;
+
+SELECT pg_temp.route(r) FROM unnest(ARRAY['r', 'other', 'old']) r;
+SELECT is(pg_temp.letters('r', 1), 1::bigint, 'a dead letter');
+SELECT id AS letter, event_ref AS event FROM v_iu_route_dead_letter_open \gset
+
+-- ---- refusals, by their statuses
+
+SELECT pg_temp.set_key('iu_core.routes_master_enabled', 'false');
+SELECT is(pg_temp.replay(:'letter') - 'message', jsonb_build_object('dead_letter_id', :'letter', 'status', 'master_gate_closed', 'resolved', false),
+  'the master switch stops a replay');
+SELECT is(fn_iu_route_dead_letter_replay_many('ann', 't', 'r') ->> 'status', 'master_gate_closed', 'and one by filter');
+SELECT is((SELECT count(*) FROM iu_route_retry), 0::bigint, 'nothing is handed over');
+SELECT pg_temp.set_key('iu_core.routes_master_enabled', 'true');
+SELECT is(pg_temp.replay(NULL) ->> 'status', 'dead_letter_not_found', 'NULL is no dead letter');
+SELECT is(pg_temp.replay(gen_random_uuid()) ->> 'message', 'there is no such dead letter', 'nor is another id');
+SELECT pg_temp.refuses(format('SELECT fn_iu_route_dead_letter_replay(%L, %s)', :'letter', a), '23514', 'by somebody for a reason', 'replay: ' || a)
+  FROM unnest(ARRAY[$$'', 'x'$$, $$'ann', ' '$$, $$NULL, 'x'$$, $$'ann', NULL$$]) a;
+SELECT is((SELECT state FROM v_iu_route_dead_letter), 'open', 'which leaves it open');
+
+-- ---- a replay
+
+SELECT iu_core.egress_refusal('https://hooks.example/x') IS NULL AS reachable \gset
+SELECT pg_temp.replay(:'letter') AS first \gset
+SELECT is(:'first'::jsonb - ARRAY['due_at', 'webhook_id', 'held'], jsonb_build_object('dead_letter_id', :'letter', 'status', 'replayed', 'decision', 'handed_over',
+  'resolved', true, 'attempt_no', 1, 'replay_number', 1), 'replayed, with the known keys');
+SELECT is(:'first'::jsonb -> 'held', 'null', 'and nothing holds it');
+SELECT row_eq(format('SELECT route_code, event_id, replay_number, attempt_no, reason, due_at <= clock_timestamp() FROM iu_route_retry'),
+  ROW('r'::text, :'event'::uuid, 1, 1, 'replay'::text, true), 'it is due, as replay 1, attempt 1');
+SELECT is(pg_temp.replay(:'letter') -> 'webhook_id', :'first'::jsonb -> 'webhook_id', 'a second call tells of the first');
+SELECT is(pg_temp.replay(:'letter') ->> 'status', 'already_replayed', 'and refuses');
+SELECT is((SELECT count(*) FROM iu_route_retry), 1::bigint, 'so it is replayed once');
+SELECT is(fn_iu_route_dead_letter_resolve(:'letter', 'ann', 't') ->> 'status', 'already_replayed', 'nor is it resolved any more');
+SELECT is((SELECT concat_ws(', ', state, replayed_as, replay_state, resolution, resolved_by) FROM v_iu_route_dead_letter),
+  'replayed, 1, due, replayed: replay, ' || session_user, 'the lineage');
+SELECT is(webhook_id, :'first'::jsonb ->> 'webhook_id', 'claimed under the webhook-id it was told') FROM fn_iu_delivery_claim('s', 10);
+SELECT isnt(:'first'::jsonb ->> 'webhook_id', (SELECT idempotency_key FROM iu_route_dead_letter), 'which is another');
+SELECT is((SELECT replay_state FROM v_iu_route_dead_letter), 'in_flight', 'then it is with a sender');
+SELECT lives_ok($$SELECT fn_iu_delivery_record(lease_id, generation, jsonb_build_array(jsonb_build_object('event_id', event_ids[1], 'replay_number', 1,
+  'outcome', 'failed', 'failure_code', 'request_too_large'))) FROM iu_route_lease$$, 'it fails as well');
+SELECT row_eq('SELECT replay_number, replay_of, state FROM v_iu_route_dead_letter WHERE replay_number = 1', ROW(1, :'letter'::uuid, 'open'::text),
+  'a dead letter of its own, that knows where it is from');
+SELECT is((SELECT replay_state FROM v_iu_route_dead_letter WHERE id = :'letter'), 'dead_letter', 'so does the first');
+SELECT id AS second FROM v_iu_route_dead_letter_open \gset
+SELECT is(pg_temp.replay(:'second') ->> 'replay_number', '2', 'which can be replayed in turn');
+SELECT is((SELECT count(*) FROM fn_iu_delivery_claim('s', 10)), 1::bigint, 'and is claimed');
+SELECT fn_iu_delivery_record(lease_id, generation, jsonb_build_array(jsonb_build_object('event_id', event_ids[1], 'replay_number', 2, 'outcome', 'sent')))
+  FROM iu_route_lease;
+SELECT is((SELECT string_agg(concat_ws(' ', replay_number, state, replay_state), ', ' ORDER BY replay_number) FROM v_iu_route_dead_letter),
+  '0 replayed dead_letter, 1 replayed delivered', 'the whole way');
+
+-- ---- what cannot be replayed
+
+SELECT pg_temp.letters('old', 2);
+SELECT is(fn_iu_route_explain(route_code, event_ref) ->> 'code', 'dead_letter', 'explained as one') FROM v_iu_route_dead_letter_open LIMIT 1;
+SELECT fn_iu_route_pause('old', 'ann', 't');
+SELECT pg_temp.replay(id) AS paused FROM v_iu_route_dead_letter_open ORDER BY created_at, id LIMIT 1 \gset
+SELECT is((:'paused'::jsonb -> 'held') ->> 'code', 'route_disabled', 'what stops the route holds a replay, and it says so');
+SELECT fn_iu_route_retire('old', 'ann', 't');
+SELECT is(x ->> 'status' || ': ' || (x ->> 'message'), 'route_retired: route "old" is retired: resolve the dead letter with fn_iu_route_dead_letter_resolve',
+  'a retired route') FROM v_iu_route_dead_letter_open, LATERAL pg_temp.replay(id) x;
+SELECT is(fn_iu_route_dead_letter_resolve(id, 'ann', 'the receiver is gone') - 'dead_letter_id', '{"status": "resolved", "resolved": true}', 'but it is resolved')
+  FROM v_iu_route_dead_letter_open;
+SELECT id AS resolved FROM iu_route_dead_letter WHERE resolution = 'the receiver is gone' \gset
+SELECT is(fn_iu_route_explain('old', event_ref) ->> 'sentence', 'it was given up, and resolved by ann: the receiver is gone', 'and explained') FROM iu_route_dead_letter WHERE id = :'resolved';
+SELECT matches(pg_temp.replay(:'resolved') ->> 'message', 'resolved at .* by ann: the receiver is gone', 'a resolved one is not replayed');
+SELECT is(pg_temp.replay(:'resolved') ->> 'status', 'already_resolved', 'by its own status');
+SELECT is(fn_iu_route_dead_letter_resolve(:'resolved', 'ann', 't') ->> 'status', 'already_resolved', 'nor resolved twice');
+SELECT is(fn_iu_route_dead_letter_resolve(NULL, 'ann', 't') ->> 'status', 'dead_letter_not_found', 'nor NULL');
+SELECT pg_temp.refuses($$SELECT fn_iu_route_dead_letter_resolve(NULL, 'ann', ' ')$$, '23514', 'for a reason', 'resolve: a reason');
+SELECT pg_temp.letters('r', 1);
+UPDATE iu_route_dead_letter SET event_ref = gen_random_uuid() WHERE resolved_at IS NULL;
+SELECT is(pg_temp.replay(id) ->> 'status', 'event_gone', 'an event that was deleted') FROM v_iu_route_dead_letter_open;
+UPDATE iu_route_dead_letter SET route_code = 'unknown' WHERE resolved_at IS NULL;
+SELECT is(pg_temp.replay(id) - ARRAY['dead_letter_id', 'message'], '{"status": "skipped", "decision": "route_unknown", "resolved": false}', 'a route that is not there')
+  FROM v_iu_route_dead_letter_open;
+SELECT fn_iu_route_dead_letter_resolve(id, 'ann', 't') FROM v_iu_route_dead_letter_open;
+
+-- ---- on a dry run
+
+SELECT pg_temp.letters('r', 1);
+UPDATE iu_outbound_route SET dry_run = true WHERE route_code = 'r';
+SELECT pg_temp.replay(id) - 'dead_letter_id' AS dry, id AS dry_id FROM v_iu_route_dead_letter_open \gset
+SELECT is(:'dry'::jsonb, '{"status": "replayed", "decision": "dry_run", "resolved": true, "attempt_no": 2, "replay_number": 0}', 'a route that is a dry run: recorded, resolved');
+SELECT row_eq(format('SELECT a.status, a.attempt_no, a.idempotency_key, a.delivered FROM iu_route_attempt a JOIN iu_route_dead_letter d ON d.event_ref = a.event_ref
+    WHERE d.id = %L AND a.status = ''dry_run''', :'dry_id'),
+  ROW('dry_run'::text, 2, 'dry_' || (SELECT idempotency_key FROM iu_route_dead_letter WHERE id = :'dry_id'), false), 'as an attempt that took no number of the delivery');
+SELECT is((SELECT count(*) FROM iu_route_retry WHERE route_code = 'r'), 0::bigint, 'and sends nothing');
+SELECT set_eq($$SELECT jsonb_object_keys(payload_snapshot -> 'headers') FROM iu_route_attempt WHERE status = 'dry_run'$$,
+  ARRAY['content-type', 'user-agent', 'content-length', 'webhook-id', 'webhook-timestamp', 'webhook-signature'], 'with the headers');
+SELECT row_eq($$SELECT payload_snapshot ->> 'method', payload_snapshot ->> 'url', payload_snapshot -> 'headers' ->> 'webhook-signature',
+    payload_snapshot ->> 'body' = fn_iu_delivery_body(e), payload_snapshot ->> 'body_sha256' = encode(sha256(convert_to(fn_iu_delivery_body(e), 'UTF8')), 'hex')
+    FROM iu_route_attempt a JOIN event_outbox e ON e.id = a.event_ref WHERE status = 'dry_run'$$,
+  ROW('POST'::text, 'https://hooks.example/x'::text, 'present: 1'::text, true, true), 'and the bytes');
+SELECT is((SELECT count(*) FROM iu_route_attempt a, iu_route_secret s WHERE a.payload_snapshot::text LIKE '%' || substr(s.secret, 7, 12) || '%'), 0::bigint,
+  'but never a secret');
+UPDATE iu_outbound_route SET dry_run = false WHERE route_code = 'r';
+
+-- ---- many at once
+
+SELECT pg_temp.refuses('SELECT fn_iu_route_dead_letter_replay_many(' || a || ')', '23514', m, 'replay_many: ' || m) FROM (VALUES
+  ($$'ann', 't'$$, 'say which dead letters'), ($$'ann', 't', 'r', p_per_second => 0$$, 'p_per_second is from'),
+  ($$'ann', 't', 'r', p_per_second => NULL$$, 'p_per_second is from'), ($$'ann', 't', 'r', p_limit => 0$$, 'p_limit is from'),
+  ($$'ann', '', 'r'$$, 'for a reason')) v (a, m);
+SELECT pg_temp.refuses('SELECT fn_iu_route_dead_letter_resolve_many(' || a || ')', '23514', m, 'resolve_many: ' || m) FROM (VALUES
+  ($$'ann', 't'$$, 'say which dead letters'), ($$'ann', 't', 'r', p_limit => NULL$$, 'p_limit is from'), ($$NULL, 't', 'r'$$, 'for a reason')) v (a, m);
+SELECT pg_temp.letters('r', 20, 'http_500');
+SELECT pg_temp.letters('r', 3, 'timed_out');
+SELECT is(pg_temp.letters('other', 5, 'http_500'), 28::bigint, '28 dead letters of two routes and two codes');
+SELECT fn_iu_route_dead_letter_replay_many('ann', 'mended', 'r', 'http_500', p_per_second => 4, p_limit => 8) AS many \gset
+SELECT is(:'many'::jsonb - ARRAY['first_due_at', 'last_due_at'], '{"status": "ran", "matched": 20, "replayed": 8, "refused": {}, "per_second": 4, "remaining": 12}',
+  'eight of the twenty of one route and code');
+SELECT is((SELECT array_agg(DISTINCT x.gap) FROM (SELECT due_at - lag(due_at) OVER (ORDER BY due_at) AS gap FROM iu_route_retry WHERE reason = 'replay' AND route_code = 'r') x
+  WHERE x.gap IS NOT NULL), ARRAY['0.25 s'::interval], 'each a quarter of a second after the one before');
+SELECT is((SELECT count(*) FROM iu_route_retry WHERE route_code = 'r' AND due_at <= clock_timestamp()) < 8, true, 'so not all at once');
+SELECT is((SELECT array_agg(e.canonical_address ORDER BY t.due_at) FROM iu_route_retry t JOIN event_outbox e ON e.id = t.event_id WHERE t.route_code = 'r'),
+  ARRAY(SELECT e.canonical_address FROM iu_route_dead_letter d JOIN event_outbox e ON e.id = d.event_ref
+    WHERE d.route_code = 'r' AND d.failure_code = 'http_500' AND d.replayed_as = 1 ORDER BY d.created_at, d.id), 'the oldest first');
+SELECT fn_iu_route_dead_letter_replay_many('ann', 'mended', p_failure_code => 'http_500', p_per_second => 100) AS more \gset
+SELECT is(:'more'::jsonb - ARRAY['first_due_at', 'last_due_at'], '{"status": "ran", "matched": 17, "replayed": 17, "refused": {}, "per_second": 100, "remaining": 0}', 'the rest, of both routes');
+SELECT is((SELECT count(*) FROM (SELECT due_at FROM iu_route_retry WHERE route_code = 'r' AND reason = 'replay' ORDER BY due_at OFFSET 8) x
+  WHERE due_at > (:'many'::jsonb ->> 'last_due_at')::timestamptz), 12::bigint, 'on one route after those of the first call');
+SELECT is((SELECT min(due_at) < (:'many'::jsonb ->> 'last_due_at')::timestamptz FROM iu_route_retry WHERE route_code = 'other'), true, 'on the other at once');
+SELECT is(fn_iu_route_dead_letter_replay_many('ann', 'mended', p_failure_code => 'http_500') - ARRAY['per_second', 'first_due_at', 'last_due_at'],
+  '{"status": "ran", "matched": 0, "replayed": 0, "refused": {}, "remaining": 0}', 'a second call finds nothing');
+SELECT is(fn_iu_route_dead_letter_resolve_many('ann', 'noted', p_until => '-infinity') ->> 'resolved', '0', 'none was given up before the beginning');
+SELECT is(fn_iu_route_dead_letter_replay_many('ann', 't', p_from => 'infinity') ->> 'matched', '0', 'nor after the end');
+SELECT is(fn_iu_route_dead_letter_resolve_many('ann', 'noted', p_from => '-infinity', p_limit => 2), '{"status": "ran", "matched": 3, "resolved": 2, "remaining": 1}', 'resolved, two at most');
+SELECT fn_iu_route_retire('other', 'ann', 't');
+UPDATE iu_route_dead_letter SET route_code = 'other' WHERE resolved_at IS NULL;
+SELECT is(fn_iu_route_dead_letter_replay_many('ann', 't', 'other') -> 'refused', '{"route_retired": 1}', 'refusals are counted by status');
+
+-- ---- logged, and who may
+
+SELECT pg_temp.logged() AS before \gset
+SELECT pg_temp.replay(gen_random_uuid());
+SELECT fn_iu_route_dead_letter_resolve_many('ann', 'noted', 'r');
+SELECT is(pg_temp.logged() - :before, 2::bigint, 'every call is logged, refusals too');
+SELECT row_eq($$SELECT actor, evidence ->> 'reason', evidence -> 'filter' ->> 'failure_code', evidence ->> 'replayed' FROM dot_iu_command_run
+    WHERE command_name = 'dot_iu_route_dead_letter_replay' AND evidence ->> 'replayed' = '8'$$, ROW('ann'::text, 'mended'::text, 'http_500'::text, '8'::text), 'with filter and result');
+SELECT set_eq($$SELECT r.rolname::text, p.proname::text FROM pg_proc p CROSS JOIN pg_roles r
+   WHERE p.oid IN (SELECT to_regprocedure(g.object_name) FROM iu_governed_object g WHERE g.migration = 11 AND g.object_class = 'function')
+     AND r.rolname ~ '^iu_core_(reader|writer|operator|worker|agent)$' AND has_function_privilege(r.oid, p.oid, 'EXECUTE')$$,
+  $$VALUES ('iu_core_operator', 'fn_iu_route_dead_letter_replay'), ('iu_core_operator', 'fn_iu_route_dead_letter_replay_many'),
+    ('iu_core_operator', 'fn_iu_route_dead_letter_resolve'), ('iu_core_operator', 'fn_iu_route_dead_letter_resolve_many')$$, 'operators replay and resolve, nobody else');
+SELECT is(pg_temp.as_role('iu_core_reader', 'SELECT count(*) > 0 FROM v_iu_route_dead_letter'), 'true', 'readers look');
+
+-- ---- taken back: what was replayed stays
+
+SELECT count(*) AS letters FROM iu_route_dead_letter \gset
+SELECT fn_iu_gate_close('iu_core.delivery_enabled', 'ann', 't');
+SELECT pg_temp.refuses('SELECT count(*) FROM iu_core.rollback(10, false, false)', '55006', 'would be lost', 'a rollback keeps the log');
+SELECT lives_ok('SELECT count(*) FROM iu_core.rollback(10, false, true)', 'or loses it knowingly');
+SELECT is((SELECT count(*) FROM iu_route_dead_letter), :letters::bigint, 'the dead letters stay');
+SELECT is((SELECT count(*) FROM dot_iu_command_catalog WHERE command_name LIKE 'dot_iu_route_dead_letter%'), 0::bigint, 'the commands go');
+
+SELECT finish();
+ROLLBACK;

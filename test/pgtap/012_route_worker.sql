@@ -1,0 +1,217 @@
+-- 012: what a pass makes of each event, that it repeats nothing and stops at
+-- nothing, what a test of a route tells, and when health turns red. Passes that
+-- follow commits are in tap/t/064_dead_letters.pl.
+\ir setup.psql
+SELECT no_plan();
+
+CREATE FUNCTION pg_temp.set_key(p_key text, p_value text) RETURNS void LANGUAGE sql AS $$UPDATE dot_config SET value = p_value WHERE key = p_key$$;
+CREATE FUNCTION pg_temp.emit(p_type text, p_count integer DEFAULT 1) RETURNS uuid[] LANGUAGE sql AS
+  $$SELECT array_agg(fn_iu_emit_event(p_type, 'a/' || n, gen_random_uuid(), 't', jsonb_build_object('n', n))) FROM generate_series(1, p_count) n$$;
+-- What the own transaction wrote is not committed, so a pass takes it for running: let it have been.
+CREATE FUNCTION pg_temp.pass(p_limit integer DEFAULT 100) RETURNS jsonb LANGUAGE plpgsql AS $$
+DECLARE
+  v_result jsonb;
+BEGIN
+  ALTER FUNCTION fn_iu_snapshot_now() RENAME TO fn_snapshot;
+  CREATE FUNCTION public.fn_iu_snapshot_now() RETURNS pg_snapshot LANGUAGE sql AS
+    'SELECT format(''%1$s:%1$s:'', pg_current_xact_id()::text::bigint + 1)::pg_snapshot';
+  v_result := fn_iu_route_worker_run('w', p_limit);
+  DROP FUNCTION fn_iu_snapshot_now();
+  ALTER FUNCTION fn_snapshot() RENAME TO fn_iu_snapshot_now;
+  UPDATE iu_route_worker_cursor SET seen = '1:1:', floor_seq = (SELECT max(event_seq) FROM event_outbox) WHERE window_end IS NULL;
+  RETURN v_result;
+END $$;
+UPDATE dot_config SET value = 'false' WHERE key IN ('iu_core.routes_master_enabled', 'iu_core.route_worker_enabled');
+UPDATE iu_outbound_route SET enabled = false;
+
+-- ---- gates and arguments
+
+SELECT is(pg_temp.pass(), '{"status": "master_gate_closed", "seen": 0, "attempts_written": 0, "skipped": 0, "dead_lettered": 0, "dry_run": 0, "handed_over": 0, "more": false}',
+  'the master switch stops a pass');
+SELECT pg_temp.set_key('iu_core.routes_master_enabled', 'true');
+SELECT is(fn_iu_route_worker_run('w', 1) ->> 'status', 'worker_gate_closed', 'so does the worker switch');
+SELECT is((SELECT count(*) FROM iu_route_worker_cursor WHERE worker_name = 'w'), 0::bigint, 'and nothing is registered');
+SELECT pg_temp.set_key('iu_core.route_worker_enabled', 'true');
+SELECT pg_temp.refuses('SELECT fn_iu_route_worker_run(' || a || ')', '23514', m, 'run: ' || a) FROM (VALUES
+  ($$NULL, 1$$, 'has a name'), ($$'a b', 1$$, 'has a name'), ($$'w', 0$$, 'p_batch_limit is from'), ($$'w', NULL$$, 'p_batch_limit is from')) v (a, m);
+
+-- ---- one event of each fate
+
+SELECT fn_iu_route_add('dry', 'version_applied', 'https://hooks.example/x', 'ann', 't');
+SELECT fn_iu_route_add('flow', 'version_applied', 'event_outbox', 'ann', 't', 'workflow');
+SELECT fn_iu_route_add('live', 'structure_op_applied', 'https://hooks.example/y', 'ann', 't');
+SELECT fn_iu_route_allow('live', 'ann', 't');
+SELECT fn_iu_route_arm('live', 'ann', 't');
+SELECT pg_temp.emit('version_applied');
+SELECT is(pg_temp.pass() ->> 'skipped', (SELECT count(*)::text FROM event_outbox), 'routes that are not enabled: all is skipped');
+SELECT is(fn_iu_route_dry_run(r, 'ann', 't') ->> 'status', 'dry_run', r || ' is made a dry run, beside gate and allowlist') FROM unnest(ARRAY['dry', 'flow']) r;
+SELECT pg_temp.refuses($$SELECT fn_iu_route_dry_run('nope', 'ann', 't')$$, '42704', 'not registered', 'dry_run: a registered route');
+SELECT pg_temp.refuses($$SELECT fn_iu_route_dry_run('dry', 'ann', '')$$, '23514', 'for a reason', 'dry_run: a reason');
+SELECT pg_temp.emit('version_applied'), pg_temp.emit('structure_op_applied', 2), pg_temp.emit('collection_created', 3);
+SELECT is(pg_temp.pass(), '{"status": "ran", "seen": 6, "attempts_written": 2, "skipped": 3, "dead_lettered": 0, "dry_run": 2, "handed_over": 2, "more": false}',
+  'two dry runs of one event, two events for the sender, three for nobody');
+SELECT is(pg_temp.pass() - 'status', '{"seen": 0, "attempts_written": 0, "skipped": 0, "dead_lettered": 0, "dry_run": 0, "handed_over": 0, "more": false}', 'a second pass sees nothing');
+SELECT row_eq($$SELECT events_seen - (SELECT count(*) FROM event_outbox) AS seen, attempts_written, last_event_id IS NOT NULL, last_run_at IS NOT NULL, last_run_summary ->> 'status'
+  FROM iu_route_worker_cursor WHERE worker_name = 'w'$$, ROW(0::bigint, 2::bigint, true, true, 'ran'::text), 'the cursor counts');
+SELECT bag_eq($$SELECT route_code, status, attempt_no, delivered, failure_code, payload_snapshot ->> 'url' FROM iu_route_attempt$$,
+  $$VALUES ('dry', 'dry_run', 1, false, NULL, 'https://hooks.example/x'), ('flow', 'dry_run', 1, false, NULL, NULL)$$, 'the attempts');
+SELECT is((SELECT payload_snapshot ->> 'webhook_id' FROM iu_route_attempt WHERE route_code = 'dry'),
+  (SELECT fn_iu_webhook_id(e.event_seq, r.id, 0, e.id) FROM iu_route_attempt a JOIN event_outbox e ON e.id = a.event_ref JOIN iu_outbound_route r USING (route_code)
+    WHERE route_code = 'dry'), 'under the webhook-id that it would have');
+UPDATE iu_route_worker_cursor SET floor_seq = 0;
+SELECT is(pg_temp.pass() - ARRAY['seen', 'skipped'], '{"status": "ran", "attempts_written": 2, "dead_lettered": 0, "dry_run": 2, "handed_over": 2, "more": false}',
+  'a cursor that is set back makes dry runs of what there was before');
+UPDATE iu_route_worker_cursor SET floor_seq = 0;
+SELECT is(pg_temp.pass() ->> 'attempts_written', '0', 'and repeats none');
+SELECT is((SELECT count(*) FROM iu_route_attempt), 4::bigint, 'as the attempts say');
+
+-- ---- limits
+
+SELECT pg_temp.emit('version_applied', 5);
+SELECT is(pg_temp.pass(2) ->> 'more', 'true', 'no more than the limit in one pass');
+SELECT is((SELECT string_agg(x, ' ') FROM (SELECT pg_temp.pass(2) ->> 'seen' AS x UNION ALL SELECT pg_temp.pass(2) ->> 'seen' UNION ALL SELECT pg_temp.pass(2) ->> 'seen') y), '2 1 0', 'the rest in the next');
+SELECT is((SELECT count(*) FROM iu_route_attempt WHERE route_code = 'dry'), 7::bigint, 'each once');
+SELECT pg_temp.refuses($$SELECT fn_iu_route_worker_run('w', 1, 'iu')$$, '23514', 'reads the events of every domain', 'a worker keeps its domain');
+SELECT fn_iu_route_worker_run('pieces', 100, 'piece');
+SELECT is((SELECT events_seen FROM iu_route_worker_cursor WHERE worker_name = 'pieces'), 0::bigint, 'a worker of another domain sees nothing of this');
+
+-- ---- an event that cannot be handled
+
+INSERT INTO event_outbox (event_domain, event_type, event_stream, delivery_lane, event_subject_table, event_subject_ref, source_system, payload_classification)
+  VALUES ('iu', 'version_applied', 'update', 'immediate', 'information_unit', 'r', 's', 'restricted');
+ALTER FUNCTION fn_iu_delivery_body(event_outbox) RENAME TO fn_body;
+CREATE FUNCTION fn_iu_delivery_body(p_event event_outbox) RETURNS text LANGUAGE plpgsql AS $$BEGIN
+  IF p_event.canonical_address = 'a/2' THEN RAISE division_by_zero USING MESSAGE = 'bad event'; END IF; RETURN public.fn_body(p_event); END $$;
+SELECT fn_iu_route_retire('flow', 'ann', 't');
+SELECT pg_temp.emit('version_applied', 3);
+SELECT is(pg_temp.pass(), '{"status": "ran", "seen": 4, "attempts_written": 3, "skipped": 2, "dead_lettered": 1, "dry_run": 2, "handed_over": 0, "more": false}',
+  'one bad and one restricted event stop no other');
+SELECT row_eq($$SELECT status, failure_code, failure_detail FROM iu_route_attempt WHERE status = 'skipped'$$, ROW('skipped'::text, 'worker_process_error'::text, 'bad event'::text), 'its error is an attempt');
+SELECT row_eq($$SELECT failure_code, attempts, event_snapshot ->> 'canonical_address' FROM v_iu_route_dead_letter_open$$, ROW('worker_process_error'::text, 1, 'a/2'::text), 'and a dead letter');
+SELECT is(fn_iu_route_dead_letter_replay(id) - ARRAY['dead_letter_id', 'sqlstate'], '{"status": "failed", "decision": "dry_run", "resolved": false, "message": "bad event"}', 'replayed while it is bad: still open')
+  FROM v_iu_route_dead_letter_open;
+DROP FUNCTION fn_iu_delivery_body(event_outbox);
+ALTER FUNCTION fn_body(event_outbox) RENAME TO fn_iu_delivery_body;
+SELECT is(fn_iu_route_dead_letter_replay(id) - 'dead_letter_id', '{"status": "replayed", "decision": "dry_run", "resolved": true, "attempt_no": 2, "replay_number": 0}', 'mended: a dry run')
+  FROM v_iu_route_dead_letter_open;
+ALTER FUNCTION fn_iu_delivery_body(event_outbox) RENAME TO fn_body;
+CREATE FUNCTION fn_iu_delivery_body(p_event event_outbox) RETURNS text LANGUAGE plpgsql AS $$BEGIN RAISE disk_full USING MESSAGE = 'no room'; END $$;
+SELECT pg_temp.emit('version_applied');
+SELECT pg_temp.refuses('SELECT pg_temp.pass()', '53100', 'no room', 'trouble of the server is not blamed on an event');
+DROP FUNCTION fn_iu_delivery_body(event_outbox);
+ALTER FUNCTION fn_body(event_outbox) RENAME TO fn_iu_delivery_body;
+SELECT is(pg_temp.pass() ->> 'dry_run', '1', 'and it is there afterwards');
+
+-- A contract that is broken: the dry run says that nothing would be sent. The checker is 005's.
+DO $$BEGIN
+  IF to_regprocedure('fn_iu_payload_problem(jsonb, jsonb)') IS NULL THEN
+    CREATE FUNCTION fn_iu_payload_problem(jsonb, jsonb) RETURNS text LANGUAGE sql AS 'SELECT ''key "total" is missing'' WHERE NOT $2 ? ''total''';
+  END IF;
+END$$;
+UPDATE iu_outbound_route SET payload_contract = '{"required": ["total"]}' WHERE route_code = 'dry';
+SELECT pg_temp.emit('version_applied');
+SELECT is(pg_temp.pass() ->> 'dry_run', '1', 'a payload that breaks the contract');
+SELECT row_eq($$SELECT status, failure_code, failure_detail ~ 'total', payload_snapshot ->> 'method' FROM iu_route_attempt WHERE failure_code = 'contract'$$,
+  ROW('dry_run'::text, 'contract'::text, true, 'POST'::text), 'is told');
+UPDATE iu_outbound_route SET payload_contract = '{}' WHERE route_code = 'dry';
+
+-- ---- the senders' turn
+
+SELECT is(fn_iu_route_worker_turn('t', 100), false, 'a turn');
+SELECT is((SELECT count(*) FROM iu_route_worker_cursor WHERE worker_name = 't' AND events_seen = 0), 1::bigint, 'registers');
+UPDATE iu_outbound_route SET enabled = false WHERE dry_run;
+UPDATE iu_route_worker_cursor SET last_run_at = now() - interval '2 min' WHERE worker_name = 't';
+SELECT is(fn_iu_route_worker_turn('t', 100), false, 'where nothing is a dry run');
+SELECT is((SELECT events_seen || ' ' || (seen::text <> '1:1:')::text FROM iu_route_worker_cursor WHERE worker_name = 't'), '0 true', 'it only moves the cursor up');
+SELECT fn_iu_route_dry_run('dry', 'ann', 't');
+SELECT pg_temp.set_key('iu_core.route_worker_enabled', 'false');
+SELECT is(fn_iu_route_worker_turn('never', 100), false, 'with a switch off');
+SELECT is((SELECT count(*) FROM iu_route_worker_cursor WHERE worker_name = 'never'), 0::bigint, 'it does nothing');
+SELECT pg_temp.set_key('iu_core.route_worker_enabled', 'true');
+
+-- ---- a test of a route
+
+CREATE FUNCTION pg_temp.verdict(p_route text, p_event uuid) RETURNS text LANGUAGE sql AS $$SELECT fn_iu_route_test(p_route, p_event) ->> 'verdict'$$;
+SELECT (pg_temp.emit('structure_op_applied'))[1] AS event \gset
+SELECT is(pg_temp.verdict('live', :'event'), 'delivery_gate_closed', 'test: the gate');
+SELECT fn_iu_gate_open('iu_core.delivery_enabled', gen_random_uuid(), 'ann', 't', 600);
+SELECT is(pg_temp.verdict('live', :'event'), 'would_send', 'test: it would be sent');
+SELECT is(pg_temp.verdict('live', gen_random_uuid()), 'event_unknown', 'test: an event');
+SELECT is(pg_temp.verdict('live', (pg_temp.emit('version_applied'))[1]), 'event_not_on_route', 'test: of the route''s type');
+SELECT is(pg_temp.verdict('dry', NULL), 'route_not_allowlisted', 'test: the first that fails');
+SELECT is(pg_temp.verdict('nope', NULL), 'route_unknown', 'test: no such route');
+SELECT is(fn_iu_route_test('live', :'event') -> 'request' ->> 'body', fn_iu_delivery_body(e), 'test: with the bytes') FROM event_outbox e WHERE id = :'event';
+SELECT is(jsonb_path_query_array(fn_iu_route_test('dry', :'event'), '$.checks[*] ? (@.ok == false).check'),
+  '["route_not_allowlisted", "route_dry_run", "route_not_armed", "event_not_on_route"]', 'test: none hides another');
+SELECT is(fn_iu_route_test('dry', :'event') ->> 'verdict', fn_iu_delivery_refusal('dry'), 'test: the first is that of the sender');
+UPDATE iu_route_secret SET valid_until = clock_timestamp() WHERE secret_ref = 'live';
+SELECT is(pg_temp.verdict('live', :'event'), 'secret_missing', 'test: a secret');
+SELECT fn_iu_route_secret_add('live', 'ann', 't');
+ALTER FUNCTION fn_iu_delivery_refusal(text) RENAME TO fn_refusal;
+CREATE FUNCTION fn_iu_delivery_refusal(p_route_code text) RETURNS text LANGUAGE sql AS $$SELECT 'another_rule'$$;
+SELECT is(pg_temp.verdict('live', :'event'), 'another_rule', 'test: what refuses the sender is never left out');
+DROP FUNCTION fn_iu_delivery_refusal(text);
+ALTER FUNCTION fn_refusal(text) RENAME TO fn_iu_delivery_refusal;
+SELECT is((SELECT count(*) FROM iu_route_attempt WHERE route_code = 'live'), 0::bigint, 'test: writes no attempt');
+SELECT is((SELECT count(*) FROM dot_iu_command_run WHERE command_name = 'dot_iu_route_test'), 11::bigint, 'test: but the log');
+SELECT pg_temp.refuses(format('SELECT fn_iu_route_test(''live'', %L, '''', ''t'')', :'event'), '23514', 'by somebody', 'test: by somebody');
+SELECT is((SELECT count(*) FROM dot_iu_command_run d, iu_route_secret s WHERE d.evidence::text LIKE '%' || substr(s.secret, 7, 12) || '%'), 0::bigint, 'test: no secret in the log');
+
+-- ---- health
+
+CREATE FUNCTION pg_temp.health(p_stale integer DEFAULT 300) RETURNS jsonb LANGUAGE sql AS $$SELECT fn_iu_route_worker_health('w', p_stale)$$;
+SELECT pg_temp.pass();
+SELECT ok(pg_temp.health() ?& ARRAY['master_gate_open', 'worker_gate_open', 'registered', 'cursor', 'last_run_at', 'totals', 'backlog_iu_events',
+  'dead_letter_open', 'outbound_attempts_in_audit', 'healthy'], 'health: the known keys');
+SELECT is(pg_temp.health() -> 'problems', '[]', 'health: no problem') ;
+SELECT is(pg_temp.health() ->> 'healthy', 'true', 'health: well');
+SELECT is(fn_iu_route_worker_health('nobody') ->> 'registered', 'false', 'health: of a worker that never ran');
+SELECT pg_temp.refuses('SELECT pg_temp.health(0)', '23514', 'at least 1', 'health: a threshold');
+SELECT fn_iu_route_deliver('live', :'event') ->> 'status' AS status \gset
+UPDATE iu_route_step SET seen = format('%1$s:%1$s:', pg_current_xact_id()::text::bigint + 1000000)::pg_snapshot;
+SELECT fn_iu_route_deliver('live', :'event') ->> 'status' AS status \gset
+SELECT is(pg_temp.health() ->> 'healthy', 'true', 'health: what has just fallen due is no problem');
+UPDATE iu_route_retry SET due_at = clock_timestamp() - interval '10 min';
+SELECT matches(pg_temp.health() -> 'problems' ->> 0, '^route live: due since .* and nothing moves$', 'health: due for ten minutes and no attempt: red');
+SELECT is(pg_temp.health() ->> 'healthy', 'false', 'health: red');
+SELECT is(pg_temp.health(3600) ->> 'healthy', 'true', 'health: by the threshold');
+INSERT INTO iu_route_attempt (route_code, event_ref, attempt_no, idempotency_key, status, duration_us) VALUES ('live', gen_random_uuid(), 1, 'x1', 'sent', 1000),
+  ('live', gen_random_uuid(), 1, 'x2', 'sent', 3000), ('live', gen_random_uuid(), 1, 'x3', 'failed', 2000);
+SELECT is(pg_temp.health() ->> 'healthy', 'true', 'health: an attempt of the last minutes shows that it moves');
+SELECT row_eq($$SELECT mode, retrying, oldest_due_age_s BETWEEN 600 AND 660, sent_1h, failed_1h, failed_share, p50_ms, p95_ms, held_code FROM v_iu_route_health WHERE route_code = 'live'$$,
+  ROW('live'::text, 1::bigint, true, 2::bigint, 1::bigint, 0.3333, 2.000, 2.900, NULL::text), 'the same of a route');
+SELECT pg_temp.set_key('iu_core.route_worker_enabled', 'false');
+SELECT is(pg_temp.health() -> 'problems' ->> 0, 'the switch iu_core.route_worker_enabled is off and 1 wait', 'health: switched off while something waits');
+SELECT row_eq($$SELECT held_code, held_why, next_action ~ 'fn_iu_switch_set' FROM v_iu_route_health WHERE route_code = 'live'$$,
+  ROW('worker_gate_closed'::text, 'the switch iu_core.route_worker_enabled is off'::text, true), 'and why it is held');
+SELECT pg_temp.set_key('iu_core.route_worker_enabled', 'true');
+UPDATE iu_route_worker_cursor SET floor_seq = 0, last_run_at = now() - interval '10 min';
+ALTER TABLE event_outbox DISABLE TRIGGER USER;
+UPDATE event_outbox SET created_at = now() - interval '10 min';
+SELECT matches(pg_temp.health() -> 'problems' ->> 0, '^dry runs are due since .* and the worker has not run since', 'health: the silent gap');
+UPDATE iu_route_worker_cursor SET last_run_at = now();
+SELECT is(pg_temp.health() ->> 'healthy', 'true', 'health: a worker that runs is behind, no more');
+SELECT pg_temp.set_key('iu_core.routes_master_enabled', 'false');
+SELECT is(pg_temp.health() -> 'problems' ->> 0, 'the master switch iu_core.routes_master_enabled is off', 'health: the master switch');
+SELECT is((SELECT dead_letters_open FROM v_iu_route_health WHERE route_code = 'dry'), 0::bigint, 'no dead letter on the dry route');
+UPDATE iu_route_dead_letter SET resolved_at = NULL, resolved_by = NULL, resolution = NULL;
+SELECT matches((pg_temp.health() -> 'problems')::text, '1 dead letter\(s\) wait for a person', 'health: a dead letter');
+SELECT is((SELECT dead_letters_open FROM v_iu_route_health WHERE route_code = 'dry'), 1::bigint, 'of the route');
+
+-- ---- who may
+
+SELECT set_eq($$SELECT r.rolname::text, p.proname::text FROM pg_proc p CROSS JOIN pg_roles r
+   WHERE p.oid IN (SELECT to_regprocedure(g.object_name) FROM iu_governed_object g WHERE g.migration = 12 AND g.object_class = 'function')
+     AND r.rolname ~ '^iu_core_(reader|writer|worker|agent)$' AND has_function_privilege(r.oid, p.oid, 'EXECUTE')$$,
+  $$VALUES ('iu_core_worker', 'fn_iu_route_worker_turn'), ('iu_core_reader', 'fn_iu_route_worker_health'), ('iu_core_reader', 'fn_iu_route_worker_ahead')$$, 'the worker has its turn, readers ask');
+SELECT is(pg_temp.as_role('iu_core_reader', 'SELECT count(*) > 0 FROM v_iu_route_health'), 'true', 'and look');
+SELECT is(has_function_privilege('iu_core_operator', 'fn_iu_route_worker_run(text,integer,text)', 'EXECUTE'), true, 'operators run it');
+
+-- ---- taken back
+
+SELECT fn_iu_gate_close('iu_core.delivery_enabled', 'ann', 't');
+SELECT pg_temp.refuses('SELECT count(*) FROM iu_core.rollback(11, false, false)', '55006', 'would be lost', 'a rollback keeps what was counted');
+SELECT lives_ok('SELECT count(*) FROM iu_core.rollback(11, false, true)', 'or loses it knowingly');
+
+SELECT finish();
+ROLLBACK;

@@ -1,0 +1,189 @@
+# Order by subject and the circuit of a route: first claimed and recorded by hand
+# in sessions that get in each other's way, then with two senders and a receiver
+# that says what came, and in which order.
+use strict;
+use warnings;
+use IuCore;
+use IuReceiver;
+use JSON::PP qw(decode_json);
+use PostgreSQL::Test::Cluster;
+use PostgreSQL::Test::Utils;
+use Test::More;
+
+my $each     = 25;
+my $receiver = IuReceiver->start;
+my $port     = PostgreSQL::Test::Cluster::get_free_port();
+my $node     = IuCore->new_node('order', 'iu_core.senders' => 0, 'iu_core.allowed_networks' => '127.0.0.0/8',
+	'iu_core.allowed_origins' => $receiver->origin . ", http://127.0.0.1:$port");
+
+sub sql { return $node->safe_psql('postgres', $_[0]) }
+sub becomes { my ($query, $name) = @_; return ok($node->poll_query_until('postgres', $query), $name) }
+
+sub add_route
+{
+	my ($route, $type, $url, $retry, $ordering) = @_;
+	sql("SELECT fn_iu_route_add('$route', '$type', '$url', 'tester', 'test', p_retry_policy => '$retry', p_ordering => '$ordering');
+	     SELECT fn_iu_route_allow('$route', 'tester', 'test'); SELECT fn_iu_route_arm('$route', 'tester', 'test')");
+	return;
+}
+sub sent { return "(SELECT count(*) FROM iu_route_attempt WHERE route_code = '$_[0]' AND status = 'sent')" }
+sub senders_run { return becomes("SELECT count(*) = 2 FROM iu_core.worker_status WHERE role = 'sender' AND state = 'running'", 'two senders run') }
+
+IuCore->install($node);
+sql("SELECT fn_iu_switch_set(k, 'true', 'tester', 'test') FROM unnest(ARRAY['iu_core.routes_master_enabled', 'iu_core.route_worker_enabled']) k");
+IuCore->open_gate($node, 'iu_core.delivery_enabled', 3600);
+
+note 'by hand';
+add_route('hand', 'collection_created', $receiver->origin . '/ok', '{}', 'subject');
+my ($one, $two) = map { $node->background_psql('postgres') } 1, 2;
+
+# Emits events of the subjects given as digits, named by them and their place, e.g. "1a".
+sub happen
+{
+	my ($subject, @names) = @_;
+	return join ';', map { "SELECT fn_iu_emit_event('collection_created', '$_', '00000000-0000-0000-0000-00000000000$subject', 'tester')" } @names;
+}
+# What a claim gives, by name; what the query of a record of it is.
+my $claim = "SELECT coalesce(string_agg(e.canonical_address, ' ' ORDER BY e.canonical_address), '') FROM fn_iu_delivery_claim('hand', 10) c JOIN event_outbox e ON e.id = c.event_id";
+sub record
+{
+	return "SELECT fn_iu_delivery_record(l.lease_id, l.generation, jsonb_build_array(jsonb_build_object('event_id', e.id, 'outcome', 'sent')))"
+	  . " FROM iu_route_lease l JOIN event_outbox e ON e.id = ANY (l.event_ids) WHERE e.canonical_address = '$_[0]'";
+}
+# Lets $blocked run a query while $holder holds what it waits for; $holder commits when it waits, or when it did not.
+sub meanwhile
+{
+	my ($holder, $blocked, $query) = @_;
+	my $pid = $blocked->query_safe('SELECT pg_backend_pid()');
+	$blocked->query_until(qr/started/, "\\echo started\n$query;\n");
+	$node->poll_query_until('postgres', "SELECT wait_event_type = 'Lock' OR (state = 'idle' AND query LIKE '%fn_iu_delivery%') FROM pg_stat_activity WHERE pid = $pid");
+	$holder->query_safe('COMMIT');
+	return $blocked->query_safe('SELECT 1') =~ s/^1$//mr;
+}
+
+sql(happen(1, '1a', '1b') . ';' . happen(2, '2a') . ';' . happen(1, '1c'));
+is($one->query_safe($claim), '1a 2a', 'of the events that a window brings, the first of each subject');
+is($two->query_safe($claim), '', 'the others are for nobody');
+sql(happen(2, '2b'));
+is($two->query_safe($claim), '', 'nor is what comes later, while a sender has the first');
+is($one->query_safe(record('2a')), '1', 'which is recorded');
+is($two->query_safe($claim), '2b', 'then the next is for anybody');
+
+note 'a claim brings the next while the record of the one before is under way';
+sql(happen(2, '2c'));
+$two->query_safe('BEGIN');
+is($two->query_safe(record('2b')), '1', '2b is recorded, not committed');
+is(meanwhile($two, $one, $claim) =~ s/\s//gr, '2c', 'the claim waits for it, and takes 2c');
+
+note 'and the other way round';
+sql(happen(2, '2d'));
+$two->query_safe('BEGIN');
+is($two->query_safe($claim), '', '2d is put behind 2c, not committed');
+meanwhile($two, $one, record('2c'));
+is($one->query_safe($claim), '2d', 'the record waits for it, and 2d is next');
+is($one->query_safe(record('2d')), '1', 'recorded');
+
+note 'a session that ends';
+sql(happen(3, '3a', '3b'));
+is($two->query_safe($claim), '3a', 'has 3a');
+my $gone = $two->query_safe('SELECT pg_backend_pid()');
+$two->quit;
+becomes("SELECT NOT EXISTS (SELECT FROM pg_stat_activity WHERE pid = $gone)", 'it is gone');
+is($one->query_safe($claim), '3a', 'the next gets 3a, not 3b');
+for my $next ('3b', '')
+{
+	$one->query_safe(record('3a') . ';' . record('3b'));
+	is($one->query_safe($claim), $next, "then '$next'");
+}
+$one->query_safe(record($_)), $one->query_safe($claim) for '1a', '1b', '1c';
+is(sql("SELECT string_agg(e.canonical_address, ' ' ORDER BY a.id) FROM iu_route_attempt a JOIN event_outbox e ON e.id = a.event_ref"),
+	'2a 2b 2c 2d 3a 3b 1a 1b 1c', 'everything went, in order');
+is(sql('SELECT count(*) FROM iu_route_retry') + sql('SELECT count(*) FROM iu_route_lease'), 0, 'nothing is left over');
+$one->quit;
+sql("SELECT fn_iu_route_retire('hand', 'tester', 'test')");
+
+IuCore->reload($node, 'iu_core.senders' => 2);
+senders_run();
+
+note 'order by subject: a third of the requests fail';
+add_route('ordered', 'version_applied', $receiver->origin . '/flaky',
+	'{"max_attempts": 100, "base_s": 0.01, "max_s": 0.05, "circuit_failures": 0}', 'subject');
+
+# The events of these subjects from one place to another, a transaction each.
+sub emit
+{
+	my ($from, $to, @subjects) = @_;
+	sql(join '', map {
+		my $place = $_;
+		map { sprintf "SELECT fn_iu_emit_event('version_applied', '%d', '00000000-0000-0000-0000-%012d', 'tester', '{\"place\": %d}');\n", $_, $_, $place } @subjects
+	} $from .. $to);
+	return;
+}
+
+# What arrived: for each subject the places, in order.
+sub arrivals
+{
+	my %places;
+	for my $request (grep { $_->{line} =~ m{^POST /flaky } } $receiver->requests)
+	{
+		my $data = decode_json($request->{body})->{data};
+		push @{ $places{ $data->{canonical_address} } }, $data->{payload}{place};
+	}
+	return \%places;
+}
+sub without_repeats { my %seen; return grep { !$seen{$_}++ } @_ }
+sub backward { return scalar grep { $_[$_] < $_[ $_ - 1 ] } 1 .. $#_ }
+
+emit(1, $each, 1 .. 10);
+becomes('SELECT ' . sent('ordered') . ' = 250', 'all are delivered');
+my $arrivals = arrivals();
+is(join(',', without_repeats(@{ $arrivals->{$_} })), join(',', 1 .. $each), "subject $_: in order") for 1 .. 10;
+is(backward(@{ $arrivals->{$_} }), 0, "subject $_: nothing overtook a retry") for 1 .. 10;
+cmp_ok(sql("SELECT count(*) FROM iu_route_attempt WHERE status = 'failed'"), '>', 20, 'failures there were');
+
+note 'with a sender that ends and a server that crashes';
+emit(1, 12, 11 .. 20);
+becomes('SELECT ' . sent('ordered') . ' > 260', 'under way');
+is(sql("SELECT count(pg_terminate_backend(pid)) FROM iu_core.worker_status WHERE role = 'sender'"), '2', 'both senders end');
+emit(13, $each, 11 .. 20);
+becomes('SELECT ' . sent('ordered') . ' > 350', 'others go on');
+$node->stop('immediate');
+$node->start;
+becomes('SELECT ' . sent('ordered') . ' = 500', 'all 500 are delivered');
+$arrivals = arrivals();
+is(join(',', without_repeats(@{ $arrivals->{$_} })), join(',', 1 .. $each), "subject $_: in order") for 11 .. 20;
+is(sql('SELECT count(*) FROM iu_route_dead_letter'), '0', 'nothing was given up');
+is(sql('SELECT count(*) FROM iu_route_retry'), '0', 'nothing is left over');
+is(sql("SELECT count(DISTINCT sender) FROM iu_route_attempt WHERE route_code = 'ordered'"), '2', 'both senders had their part');
+
+note 'the circuit of a dead endpoint';
+add_route('dead', 'structure_op_applied', "http://127.0.0.1:$port/ok",
+	'{"max_attempts": 100, "base_s": 0.01, "max_s": 0.05, "circuit_failures": 5, "circuit_open_s": 0.2, "circuit_max_s": 0.4}', 'none');
+add_route('shut', 'structure_op_applied', "http://127.0.0.1:$port/ok?shut",
+	'{"max_attempts": 100, "base_s": 0.01, "max_s": 0.05, "circuit_failures": 5, "circuit_open_s": 3600, "circuit_max_s": 3600}', 'none');
+sql("SELECT fn_iu_emit_event('structure_op_applied', 'A', gen_random_uuid(), 'tester') FROM generate_series(1, 20)");
+becomes("SELECT count(*) = 2 FROM iu_route_circuit WHERE state <> 'closed'", 'they open');
+becomes("SELECT NOT EXISTS (SELECT FROM iu_route_lease WHERE route_code = 'shut')", 'what was under way has ended');
+my $attempts = sql("SELECT count(*) FROM iu_route_attempt WHERE route_code = 'shut'");
+cmp_ok($attempts, '>=', 5, 'after five failures or more');
+is(sql("SELECT count(*) FROM iu_route_attempt WHERE route_code IN ('dead', 'shut') AND failure_code <> 'connect_failed'"), '0', 'since nobody listens');
+# What is no probe was under way when it opened, so there is no more of it.
+becomes("SELECT failures > 8 AND open_s = 0.4 FROM iu_route_circuit WHERE route_code = 'dead'", 'probes fail, and it is open for longer');
+my $beside = "SELECT count(*) - (SELECT failures FROM iu_route_circuit WHERE route_code = 'dead') FROM iu_route_attempt WHERE route_code = 'dead'";
+my $before = sql($beside);
+becomes("SELECT failures > 12 FROM iu_route_circuit WHERE route_code = 'dead'", 'more of them');
+is(sql($beside), $before, 'an attempt each, and no other attempt is made');
+
+my $revived = IuReceiver->start($port);
+becomes('SELECT ' . sent('dead') . ' = 20', 'somebody listens: all are delivered');
+is(sql("SELECT count(*) FROM iu_route_circuit WHERE route_code = 'dead'"), '0', 'the circuit is closed');
+is(scalar(grep { $_->{line} =~ m{ /ok } } $revived->requests), 20, 'each arrived once');
+is(sql("SELECT fn_iu_delivery_refusal('shut')"), 'circuit_open', 'the other is still open');
+is(sql("SELECT count(*) FROM iu_route_attempt WHERE route_code = 'shut'"), $attempts, 'which costs no attempt');
+is(sql("SELECT held FROM v_iu_route_held WHERE route_code = 'shut' AND code = 'circuit_open'"), '20', 'it is shown');
+sql("SELECT fn_iu_route_circuit_close('shut', 'tester', 'somebody listens')");
+becomes('SELECT ' . sent('shut') . ' = 20', 'closed by hand, all are delivered');
+
+$node->stop;
+$_->stop for $receiver, $revived;
+done_testing();
