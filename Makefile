@@ -1,4 +1,4 @@
-# iu_core: build, install, demo, test, lint, bench.
+# iu_core: build, install, demo, test, losses, lint, bench.
 #
 # The four floors, arrows downwards only:
 #   extension -> (bgworker | fdw) -> http -> core
@@ -46,7 +46,7 @@ build/migration_scripts.c: tools/embed-migrations $(sort $(wildcard sql/*.sql ro
 
 # These install what they need first (Debian: apt; see tools/setup), so they
 # work before there is a PostgreSQL. demo/ and test/ say what they do.
-.PHONY: demo demo-stop test lint bench reference
+.PHONY: demo demo-stop test losses lint bench reference
 export PG_CONFIG
 
 demo:
@@ -57,6 +57,10 @@ demo-stop:
 
 test:
 	@tools/setup test && test/run
+
+# What is lost when something ends in the middle of 10,000 events: a table.
+losses:
+	@tools/setup test && tools/losses
 
 lint:
 	@tools/setup lint && tools/lint

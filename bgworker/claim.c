@@ -23,7 +23,7 @@ static IuCall next_due = {"fn_iu_delivery_next_due"};
 IuWorkerState
 iu_claim_readiness(void)
 {
-	const IuCall *const calls[] = {&claim, &check, &next_due, &iu_record_call};
+	const IuCall *const calls[] = {&claim, &check, &next_due, &iu_record_call, &iu_keep_call};
 
 	return iu_worker_readiness(calls, lengthof(calls));
 }

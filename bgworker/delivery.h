@@ -113,8 +113,10 @@ extern void iu_inherit_outcomes(dlist_head *batches, IuLease *lease);
 
 /* record.c */
 extern IuCall iu_record_call;
+extern IuCall iu_keep_call;
 extern const char *iu_clean_text(MemoryContext context, const char *bytes, size_t length);
 extern void iu_record(IuLease *lease);
+extern void iu_record_keep(IuLease *lease);
 
 /* turn.c; in a transaction */
 extern bool iu_turn(void);

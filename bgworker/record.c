@@ -45,6 +45,7 @@ static const Oid column_types[COLUMNS] = {
 };
 
 IuCall		iu_record_call = {"fn_iu_delivery_record_batch", COLUMNS + 2, {INT8OID, INT4OID, UUIDARRAYOID, INT4ARRAYOID, INT4ARRAYOID, TEXTARRAYOID, INT4ARRAYOID, TEXTARRAYOID, TEXTARRAYOID, FLOAT8ARRAYOID, INT8ARRAYOID, TEXTARRAYOID, TIMESTAMPTZARRAYOID}};
+IuCall		iu_keep_call = {"fn_iu_delivery_keep", 2, {INT8OID, INT4OID}};
 
 /*
  * The beginning of these bytes as text of the database's encoding: at most
@@ -140,4 +141,20 @@ iu_record(IuLease *lease)
 	for (i = 0; i < COLUMNS; i++)
 		arguments[i + 2] = as_array(values[i], nulls[i], count, column_types[i]);
 	iu_worker_call(&iu_record_call, arguments);
+}
+
+/* Where recording failed: the lease stays ours, or is found lost. */
+void
+iu_record_keep(IuLease *lease)
+{
+	Datum		arguments[2];
+	bool		null = true;
+	Datum		kept = 0;
+
+	arguments[0] = Int64GetDatum(lease->id);
+	arguments[1] = Int32GetDatum(lease->generation);
+	iu_worker_call(&iu_keep_call, arguments);
+	if (SPI_processed > 0)
+		kept = SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1, &null);
+	lease->lost = !null && !DatumGetBool(kept);
 }

@@ -334,7 +334,18 @@ count_outcomes(const IuLease *lease)
 		iu_backoff_grow(&held_backoff, FIRST_RETRY_MS, LAST_RETRY_MS);
 }
 
-/* Never sent again from here: the results stay until they are recorded or refused. */
+static void
+keep_step(void *argument)
+{
+	iu_worker_begin_transaction("keeping a lease that could not be recorded");
+	iu_record_keep(argument);
+	iu_worker_commit();
+}
+
+/*
+ * Never sent again from here: the results stay until they are recorded or the
+ * lease is another's. Whatever the error says, only the lease tells.
+ */
 static void
 record_lease(IuLease *lease)
 {
@@ -342,14 +353,14 @@ record_lease(IuLease *lease)
 
 	if (!lease->lost)
 		error = iu_worker_try(record_step, lease);
-	if (error != NULL && error->sqlerrcode != ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE)
-	{
-		report_and_retry(error, &lease->backoff);
-		return;
-	}
 	if (error != NULL)
 	{
-		lease->lost = true;
+		(void) iu_worker_try(keep_step, lease);
+		if (!lease->lost)
+		{
+			report_and_retry(error, &lease->backoff);
+			return;
+		}
 		ereport(LOG,
 				(errmsg("results of deliveries came too late and are dropped: %s", error->message)));
 	}

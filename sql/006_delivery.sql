@@ -19,7 +19,7 @@ SELECT iu_core.guard_absent('function', 'fn_iu_snapshot_now()', 'fn_iu_webhook_i
   'fn_iu_circuit_record(public.iu_outbound_route,bigint,text[])', 'fn_iu_circuit_next_due()', 'fn_iu_delivery_contract(text,bigint[])',
   'fn_iu_delivery_lease_orphans(text,text,integer)', 'fn_iu_delivery_lease_retries(text,text,integer)',
   'fn_iu_delivery_lease_window(text,text,integer)', 'fn_iu_delivery_claim(text,integer)',
-  'fn_iu_delivery_record(bigint,integer,jsonb)', 'fn_iu_delivery_next_due()',
+  'fn_iu_delivery_record(bigint,integer,jsonb)', 'fn_iu_delivery_keep(bigint,integer)', 'fn_iu_delivery_next_due()',
   'fn_iu_delivery_record_batch(bigint,integer,uuid[],integer[],integer[],text[],integer[],text[],text[],double precision[],bigint[],text[],timestamp with time zone[])');
 
 DO $guard$
@@ -1095,6 +1095,23 @@ END;
 COMMENT ON FUNCTION public.fn_iu_delivery_record(bigint, integer, jsonb) IS
   'fn_iu_delivery_record_batch by hand. p_results: array of {event_id, replay_number, attempt_no, outcome: sent | failed | held, http_status, failure_code, failure_detail, retry_after (seconds), duration_us, response_excerpt, started_at}; replay_number and attempt_no may be left out. SQLSTATE 55000: another generation, or no such lease. (design: Events and delivery)';
 
+-- An expired lease that is taken over is sent again, so a sender that knows its
+-- outcomes and cannot record them does not let it expire.
+CREATE FUNCTION public.fn_iu_delivery_keep(p_lease_id bigint, p_lease_generation integer) RETURNS boolean
+  LANGUAGE plpgsql VOLATILE SECURITY DEFINER
+  SET search_path = pg_catalog, pg_temp
+AS $function$
+BEGIN
+  UPDATE public.iu_route_lease l
+     SET expires_at = clock_timestamp() + make_interval(secs => 60 + (SELECT r.timeout_ms / 100.0 FROM public.iu_outbound_route r
+                                                                       WHERE r.route_code = l.route_code))
+   WHERE l.lease_id = p_lease_id AND l.generation = p_lease_generation;
+  RETURN FOUND;
+END
+$function$;
+COMMENT ON FUNCTION public.fn_iu_delivery_keep(bigint, integer) IS
+  'Called where fn_iu_delivery_record_batch failed: gives the lease new time, so that nobody sends again what is known. False if it is another sender''s by now, or recorded: then the outcomes are worth nothing. (design: Events and delivery)';
+
 CREATE FUNCTION public.fn_iu_delivery_next_due() RETURNS timestamptz
   LANGUAGE plpgsql VOLATILE SECURITY DEFINER
   SET search_path = pg_catalog, pg_temp
@@ -1149,7 +1166,7 @@ GRANT EXECUTE ON FUNCTION public.fn_iu_delivery_refusal(text), public.fn_iu_orde
   public.fn_iu_circuit_verdict(text), public.fn_iu_route_function_refusal(text) TO iu_core_reader;
 GRANT EXECUTE ON FUNCTION public.fn_iu_delivery_body(public.event_outbox),
   public.fn_iu_webhook_id(bigint, bigint, integer, uuid) TO iu_core_reader;
-GRANT EXECUTE ON FUNCTION public.fn_iu_delivery_claim(text, integer), public.fn_iu_delivery_check(bigint, integer), public.fn_iu_delivery_next_due(),
+GRANT EXECUTE ON FUNCTION public.fn_iu_delivery_claim(text, integer), public.fn_iu_delivery_check(bigint, integer), public.fn_iu_delivery_keep(bigint, integer), public.fn_iu_delivery_next_due(),
   public.fn_iu_delivery_record_batch(bigint, integer, uuid[], integer[], integer[], text[], integer[], text[], text[], float8[], bigint[], text[], timestamptz[]) TO iu_core_worker;
 
 SELECT public.fn_iu_govern(6, 'table', 'iu_route_position', 'iu_route_step', 'iu_route_lease', 'iu_route_attempt',
@@ -1164,7 +1181,7 @@ SELECT public.fn_iu_govern(6, 'function', 'fn_iu_snapshot_now()', 'fn_iu_webhook
   'fn_iu_circuit_record(public.iu_outbound_route,bigint,text[])', 'fn_iu_circuit_next_due()', 'fn_iu_delivery_contract(text,bigint[])',
   'fn_iu_delivery_lease_orphans(text,text,integer)', 'fn_iu_delivery_lease_retries(text,text,integer)',
   'fn_iu_delivery_lease_window(text,text,integer)', 'fn_iu_delivery_claim(text,integer)',
-  'fn_iu_delivery_record(bigint,integer,jsonb)', 'fn_iu_delivery_next_due()',
+  'fn_iu_delivery_record(bigint,integer,jsonb)', 'fn_iu_delivery_keep(bigint,integer)', 'fn_iu_delivery_next_due()',
   'fn_iu_delivery_record_batch(bigint,integer,uuid[],integer[],integer[],text[],integer[],text[],text[],double precision[],bigint[],text[],timestamp with time zone[])');
 SELECT public.fn_iu_govern(6, 'trigger', 'trg_iu_route_retry_order ON iu_route_retry');
 

@@ -146,8 +146,8 @@ SELECT string_agg(line, E'\n' ORDER BY version, rank, sort COLLATE "C") FROM (
 \qecho '| SQLSTATE | condition | named by |'
 \qecho '| --- | --- | --- |'
 WITH condition (state, name) AS (VALUES
-  ('0A000', 'feature_not_supported'), ('22004', 'null_value_not_allowed'), ('22023', 'invalid_parameter_value'), ('22P02', 'invalid_text_representation'),
-  ('23502', 'not_null_violation'), ('23505', 'unique_violation'), ('23514', 'check_violation'),
+  ('0A000', 'feature_not_supported'), ('22004', 'null_value_not_allowed'), ('22023', 'invalid_parameter_value'),
+  ('22P02', 'invalid_text_representation'), ('23502', 'not_null_violation'), ('23505', 'unique_violation'), ('23514', 'check_violation'),
   ('25000', 'invalid_transaction_state'), ('28000', 'invalid_authorization_specification'),
   ('39P01', 'trigger_protocol_violated'), ('40001', 'serialization_failure'), ('42501', 'insufficient_privilege'),
   ('42602', 'invalid_name'), ('42704', 'undefined_object'), ('42710', 'duplicate_object'),

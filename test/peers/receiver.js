@@ -3,7 +3,7 @@
  *	  A webhook receiver: records what arrives, checks its signature as the
  *	  Standard Webhooks say, and answers as told.
  *
- *	  node receiver.js [--port N] [--until-stdin-closes]
+ *	  node receiver.js [--port N] [--log FILE] [--until-stdin-closes]
  *
  * Any path answers 204. These never do, so that a route can name its fate:
  *	  /status/410  /status/429/30 (Retry-After: 30)  /redirect

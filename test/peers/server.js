@@ -8,15 +8,23 @@
  *	  DELETE /_control/requests   forgets it
  *	  POST   /_control/fault      {"path", "method", "times", ...}: the next `times`
  *	                              (without it: all) requests to that path (a trailing *
- *	                              stands for anything) are answered as told:
+ *	                              stands for anything), leaving out the next `after`,
+ *	                              are answered as told:
  *	                                status, headers, body   that answer
  *	                                delay_ms                after a while
+ *	                                hold                    when it behaves again, as if
+ *	                                                        nothing had been
  *	                                action                  hang | close | cut | garbage |
  *	                                                        huge | drip, see misbehave()
  *	  DELETE /_control/fault      behaves again
+ *	  GET    /_control/connections {"open"}, that of this question left out
+ * With --log FILE what arrives is not kept: before it is answered a line is
+ * appended, path, webhook-id and the SHA-256 of the body, with blanks between.
  * With --until-stdin-closes it ends when whoever started it does.
  */
 'use strict';
+const crypto = require('crypto');
+const fs = require('fs');
 const http = require('http');
 
 const HUGE = 200 * 1024 * 1024;
@@ -107,7 +115,27 @@ const matches = (rule, method, path) =>
  */
 function serve(handle, control = () => undefined) {
   const seen = [];
+  const log = options().log === undefined ? null : fs.openSync(options().log, 'a');
   let faults = [];
+  const held = []; /* who waits for better behaviour */
+
+  function keep(entry, body) {
+    if (log === null) return seen.push(entry);
+    const digest = crypto.createHash('sha256').update(body).digest('hex');
+    return fs.writeSync(log, `${entry.path} ${entry.headers['webhook-id']} ${digest}\n`);
+  }
+
+  /* The first fault that means this request, and counts it. */
+  function faultFor(method, path) {
+    const fault = faults.find((rule) => matches(rule, method, path) && !(rule.after > 0 && rule.after--));
+    if (fault && fault.times !== undefined && --fault.times <= 0) faults.splice(faults.indexOf(fault), 1);
+    return fault;
+  }
+
+  function heal() {
+    faults = [];
+    for (const go of held.splice(0)) go();
+  }
 
   async function controlled(request, response, url, body) {
     const name = url.pathname.slice('/_control/'.length);
@@ -116,9 +144,10 @@ function serve(handle, control = () => undefined) {
       const path = url.searchParams.get('path');
       return json(response, 200, path === null ? seen : seen.filter((entry) => entry.path === path));
     }
+    if (verb === 'GET connections') return server.getConnections((error, open) => json(response, 200, { open: open - 1 }));
     if (verb === 'DELETE requests') seen.length = 0;
     else if (verb === 'POST fault') faults.push(JSON.parse(body));
-    else if (verb === 'DELETE fault') faults = [];
+    else if (verb === 'DELETE fault') heal();
     else {
       const answer = request.method === 'POST' ? await control(name, JSON.parse(body), server) : undefined;
       if (answer === undefined) return text(response, 404, `no control "${verb}"\n`);
@@ -137,12 +166,12 @@ function serve(handle, control = () => undefined) {
       return response.headersSent ? undefined : text(response, 400, `${error.message}\n`);
     }
     const entry = { number: seen.length + 1, time_ns: now(), method: request.method, path: url.pathname,
-      query: url.search, headers: request.headers, body: body.toString() };
-    seen.push(entry);
-    const fault = faults.find((rule) => matches(rule, request.method, url.pathname));
+      query: url.search, headers: request.headers, body: log === null ? body.toString() : undefined };
+    keep(entry, body);
+    const fault = faultFor(request.method, url.pathname);
     if (fault) {
-      if (fault.times !== undefined && --fault.times <= 0) faults.splice(faults.indexOf(fault), 1);
-      entry.fault = fault.action || fault.status || 'delay';
+      entry.fault = fault.action || fault.status || (fault.hold ? 'hold' : 'delay');
+      if (fault.hold) await new Promise((go) => held.push(go));
       if (fault.delay_ms) await new Promise((resolve) => setTimeout(resolve, fault.delay_ms));
       if (fault.action) return misbehave(fault.action, request, response);
       if (fault.status) {

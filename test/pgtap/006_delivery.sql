@@ -127,6 +127,10 @@ SELECT row_eq('SELECT route_code, code, sentence, held FROM v_iu_route_held', RO
 UPDATE iu_route_retry SET due_at = clock_timestamp();
 SELECT is((SELECT secrets[1] FROM fn_iu_delivery_claim('s', 10)), 'whsec_OTg3NjU0MzIxMDk4NzY1NDMyMTA5ODc2', 'while secrets rotate, the newest comes first')
   FROM pg_sleep(0);
+UPDATE iu_route_lease SET expires_at = clock_timestamp();
+SELECT is((SELECT array_agg(fn_iu_delivery_keep(l.lease_id, g) ORDER BY g) FROM iu_route_lease l, unnest(ARRAY[1, 2]) g), ARRAY[true, false], 'a lease is kept by its own generation');
+SELECT ok(expires_at > clock_timestamp() + interval '1 min', 'and has new time') FROM iu_route_lease;
+SELECT is(fn_iu_delivery_keep(-1, 1), false, 'none, none');
 SELECT is(fn_iu_delivery_record(l.lease_id, 1, jsonb_build_array(
     jsonb_build_object('event_id', gen_random_uuid(), 'outcome', 'sent'),
     jsonb_build_object('event_id', l.event_ids[1], 'attempt_no', 7, 'outcome', 'sent'))), 0, 'results that are not in the lease are ignored') FROM iu_route_lease l;
@@ -143,7 +147,7 @@ SELECT set_eq($$
    WHERE p.oid IN (SELECT to_regprocedure(g.object_name) FROM iu_governed_object g WHERE g.migration BETWEEN 4 AND 7 AND g.object_class = 'function')
      AND r.rolname IN ('iu_core_writer', 'iu_core_worker') AND has_function_privilege(r.oid, p.oid, 'EXECUTE')$$,
   $$VALUES ('iu_core_writer', 'fn_iu_emit_event'), ('iu_core_writer', 'fn_iu_emit_events'), ('iu_core_writer', 'fn_iu_core_routes_enabled'), ('iu_core_worker', 'fn_iu_delivery_claim'),
-    ('iu_core_worker', 'fn_iu_delivery_record_batch'), ('iu_core_worker', 'fn_iu_delivery_check'), ('iu_core_worker', 'fn_iu_delivery_next_due')$$,
+    ('iu_core_worker', 'fn_iu_delivery_record_batch'), ('iu_core_worker', 'fn_iu_delivery_check'), ('iu_core_worker', 'fn_iu_delivery_keep'), ('iu_core_worker', 'fn_iu_delivery_next_due')$$,
   'writers emit, the worker claims and records, neither does more');
 SELECT is((SELECT string_agg(p.proname, ',' ORDER BY p.proname) FROM pg_proc p
    WHERE p.oid IN (SELECT to_regprocedure(g.object_name) FROM iu_governed_object g WHERE g.migration BETWEEN 4 AND 7 AND g.object_class = 'function')

@@ -184,10 +184,11 @@ my $lock = $node->background_psql('postgres');
 $lock->query_safe('BEGIN; LOCK TABLE iu_route_attempt IN EXCLUSIVE MODE');
 emit(2);
 becomes("SELECT state = 'failing' FROM iu_core.worker_status WHERE role = 'sender'", 'it cannot be recorded');
-sql("UPDATE iu_route_lease SET expires_at = clock_timestamp() WHERE route_code = 'good2'; SELECT iu_core.wake()");
-becomes("SELECT max(generation) > 1 FROM iu_route_lease WHERE route_code = 'good2'", 'for so long that the lease ends and is taken over by the sender itself');
+sql("REVOKE EXECUTE ON FUNCTION fn_iu_delivery_keep(bigint, integer) FROM iu_core_worker; UPDATE iu_route_lease SET expires_at = clock_timestamp() WHERE route_code = 'good2'; SELECT iu_core.wake()");
+becomes("SELECT max(generation) > 1 FROM iu_route_lease WHERE route_code = 'good2'", 'nor the lease kept, for so long that it ends and is taken over by the sender itself');
 $lock->query_safe('COMMIT');
 $lock->quit;
+sql('GRANT EXECUTE ON FUNCTION fn_iu_delivery_keep(bigint, integer) TO iu_core_worker');
 becomes('SELECT ' . attempts('good2', 'sent') . ' = 44', 'recorded in the end');
 is(scalar arrived('/echo'), $count + 2, 'and what is known was not sent again');
 

@@ -1,9 +1,12 @@
 # The stand-ins of test/peers: that the tests' other half does what it is taken for.
 use strict;
 use warnings;
-use Digest::SHA qw(hmac_sha256);
+use Digest::SHA qw(hmac_sha256 sha256_hex);
 use IU::Peer;
+use IU::Sink;
+use JSON::PP;
 use MIME::Base64 qw(decode_base64 encode_base64);
+use POSIX ();
 use Test::More;
 
 my $receiver = IU::Peer->start('receiver');
@@ -37,6 +40,22 @@ is(post('/cut')->{status}, 599, 'it cuts its answer short');
 is(post('/hang')->{status}, 599, 'it hangs');
 $receiver->fault({ path => '/flaky', status => 503, times => 2 });
 is_deeply([ map { post('/flaky')->{status} } 1 .. 3 ], [ 503, 503, 204 ], 'a fault ends after so many times');
+$receiver->fault({ path => '/flaky', status => 503, after => 2 });
+is_deeply([ map { post('/flaky')->{status} } 1 .. 4 ], [ 204, 204, 503, 503 ], 'or begins after so many');
+
+my $sink = IU::Sink->start;
+my $held = sub { HTTP::Tiny->new->request('POST', $sink->url . '/a', { content => $_[0], headers => { 'webhook-id' => $_[0] } })->{status} };
+$held->('m1');
+$sink->fault({ path => '/a', hold => JSON::PP::true });
+my $poster = fork // die;
+if ($poster == 0) { POSIX::_exit($held->('m2') == 204 ? 0 : 1) }
+ok($sink->wait_for('/a', 2), 'what is held has arrived');
+is($sink->connections, 1, 'on a connection that is open');
+is(waitpid($poster, POSIX::WNOHANG()), 0, 'and has no answer');
+$sink->heal;
+waitpid $poster, 0;
+is($?, 0, 'until the receiver behaves again');
+is_deeply([ $sink->arrived('/a') ], [ map { [ $_, sha256_hex($_) ] } 'm1', 'm2' ], 'both are in its log, with id and digest');
 
 my $qdrant = IU::Peer->start('qdrant', '--api-key', 'k');
 my $key    = { 'api-key' => 'k' };
