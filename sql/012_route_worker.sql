@@ -290,14 +290,16 @@ CREATE VIEW public.v_iu_route_health AS
          round(h.sent / 3600.0, 3) AS sent_per_s, round(h.failed::numeric / nullif(h.sent + h.failed, 0), 4) AS failed_share,
          h.last_sent_at, round((h.duration[1] / 1000.0)::numeric, 3) AS p50_ms, round((h.duration[2] / 1000.0)::numeric, 3) AS p95_ms,
          coalesce(l.dead_letters, 0) AS dead_letters_open,
-         b.refusal AS held_code, f.refusal ->> 'sentence' AS held_why, f.refusal ->> 'next_action' AS next_action
+         b.refusal AS held_code, f.refusal ->> 'sentence' AS held_why, f.refusal ->> 'next_action' AS next_action,
+         coalesce(c.state, 'closed') AS circuit, coalesce(c.failures, 0) AS circuit_failures, c.next_at AS circuit_until
     FROM public.v_iu_event_backlog b
     JOIN public.iu_outbound_route r ON r.route_code = b.route_code
     LEFT JOIN hour h ON h.route_code = b.route_code
     LEFT JOIN letters l ON l.route_code = b.route_code
+    LEFT JOIN public.iu_route_circuit c ON c.route_code = b.route_code
     CROSS JOIN LATERAL (SELECT CASE WHEN b.refusal IS NOT NULL THEN public.fn_iu_route_refusal(b.route_code) END AS refusal) AS f;
 COMMENT ON VIEW public.v_iu_route_health IS
-  'One row a route that is not retired: its mode (live, dry_run, disabled), what waits, is to be tried again, is in flight, since when something has been due and for how many seconds; of the last hour: sent, failed, dry runs, sent a second, the share of failures, median and 95th percentile of duration in ms; open dead letters; what holds it, why, and what to do. (design: Events and delivery)';
+  'One row a route that is not retired: its mode (live, dry_run, disabled), what waits, is to be tried again, is in flight, since when something has been due and for how many seconds; of the last hour: sent, failed, dry runs, sent a second, the share of failures, median and 95th percentile of duration in ms; open dead letters; what holds it, why, and what to do; its circuit (closed, open, half_open), the failed attempts in a row, and when one delivery is tried again. (design: Events and delivery)';
 
 CREATE FUNCTION public.fn_iu_route_worker_health(
     p_worker_name text DEFAULT 'iu_outbound_default', p_stale_seconds integer DEFAULT 300)
@@ -324,13 +326,14 @@ BEGIN
     FROM public.fn_iu_route_worker_ahead(p_worker_name) e
     CROSS JOIN LATERAL (SELECT EXISTS (SELECT FROM public.iu_outbound_route r WHERE r.event_domain = e.event_domain
                           AND r.event_type = e.event_type AND r.enabled AND r.dry_run) AS wanted) AS d;
-  -- Nothing holds it, it has been due, and not one attempt has been recorded since.
+  -- Nothing holds it, it has been due, and not one attempt has been recorded since; or, while its circuit is not closed, none that was sent.
   SELECT coalesce(jsonb_agg(jsonb_build_object('route_code', b.route_code, 'oldest_due_at', b.oldest_due_at, 'waiting', b.waiting,
-           'retrying', b.retrying, 'leased', b.leased) ORDER BY b.oldest_due_at), '[]') INTO v_stuck
-    FROM public.v_iu_event_backlog b
-   WHERE b.refusal IS NULL AND b.oldest_due_at < v_stale
+           'retrying', b.retrying, 'leased', b.leased, 'last_failure', c.last_failure) ORDER BY b.oldest_due_at), '[]') INTO v_stuck
+    FROM public.v_iu_event_backlog b LEFT JOIN public.iu_route_circuit c ON c.route_code = b.route_code AND c.state <> 'closed'
+   WHERE coalesce(b.refusal, 'circuit_open') = 'circuit_open' AND b.oldest_due_at < v_stale
      AND NOT EXISTS (SELECT FROM public.iu_route_attempt a
-                      WHERE a.recorded_at > v_stale AND a.route_code = b.route_code AND a.status IN ('sent', 'failed'));
+                      WHERE a.recorded_at > v_stale AND a.route_code = b.route_code
+                        AND (a.status = 'sent' OR (a.status = 'failed' AND c.route_code IS NULL)));
   SELECT coalesce(sum(b.waiting + b.retrying + b.leased), 0) INTO v_waiting
     FROM public.v_iu_event_backlog b JOIN public.iu_outbound_route r ON r.route_code = b.route_code
    WHERE r.enabled AND NOT r.dry_run AND b.refusal = 'worker_gate_closed';
@@ -341,7 +344,8 @@ BEGIN
     CASE WHEN v_letters > 0 THEN format('%s dead letter(s) wait for a person', v_letters) END,
     CASE WHEN v_worker AND v_ahead.oldest < v_stale AND coalesce(v_cursor.last_run_at, '-infinity') < v_stale THEN
       format('dry runs are due since %s and the worker has not run since %s', v_ahead.oldest, coalesce(v_cursor.last_run_at::text, 'ever')) END]
-    || ARRAY(SELECT format('route %s: due since %s and nothing moves', s ->> 'route_code', s ->> 'oldest_due_at')
+    || ARRAY(SELECT format('route %s: due since %s and ', s ->> 'route_code', s ->> 'oldest_due_at')
+                 || coalesce('its circuit is open, the last failure is ' || (s ->> 'last_failure'), 'nothing moves')
                FROM jsonb_array_elements(v_stuck) s), NULL);
   RETURN jsonb_build_object('worker_name', p_worker_name, 'master_gate_open', v_master, 'worker_gate_open', v_worker,
     'registered', v_cursor.worker_name IS NOT NULL,
@@ -358,7 +362,7 @@ BEGIN
 END
 $function$;
 COMMENT ON FUNCTION public.fn_iu_route_worker_health(text, integer) IS
-  'Whether events get on: {healthy, problems (in words), master_gate_open, worker_gate_open, registered, cursor, last_run_at, totals, backlog_iu_events (not passed by the worker), dry_runs_due, dead_letter_open, outbound_attempts_in_audit, stuck_routes, ...}. Not healthy: the master switch is off; the worker switch is off and something waits; a dead letter is open; and where work is due and nothing moves: a live route that nothing holds has had something due for p_stale_seconds without one attempt recorded, or dry runs are due that long and no pass was made. SQLSTATE 23514: p_stale_seconds below 1. (facts-events 2.8, 7)';
+  'Whether events get on: {healthy, problems (in words), master_gate_open, worker_gate_open, registered, cursor, last_run_at, totals, backlog_iu_events (not passed by the worker), dry_runs_due, dead_letter_open, outbound_attempts_in_audit, stuck_routes, ...}. Not healthy: the master switch is off; the worker switch is off and something waits; a dead letter is open; and where work is due and nothing moves: a live route that nothing holds has had something due for p_stale_seconds without one attempt recorded (without one that was sent where its circuit is not closed), or dry runs are due that long and no pass was made. SQLSTATE 23514: p_stale_seconds below 1. (facts-events 2.8, 7)';
 
 -- Dry runs by hand -------------------------------------------------------------
 
@@ -377,7 +381,7 @@ BEGIN
 END
 $function$;
 COMMENT ON FUNCTION public.fn_iu_route_dry_run(text, text, text) IS
-  'Makes a route a dry run and logs it: from now on its events become attempts with what would be sent, and nothing leaves. Needs no allowlist and no gate. A live route stops sending; what it owes stays held until it is armed again. Returns {status: dry_run, route_code}. SQLSTATE 42704: not registered or retired; 23514: actor or reason missing. (design: Events and delivery)';
+  'Makes a route a dry run and logs it: from now on its events become attempts with what would be sent, and nothing leaves. Needs no allowlist and no gate. A live route stops sending; what it was about to try stays held until it is armed again; what it had not come to is passed over then, unless p_start_at reaches back. Returns {status: dry_run, route_code}. SQLSTATE 42704: not registered or retired; 23514: actor or reason missing. (design: Events and delivery)';
 
 CREATE FUNCTION public.fn_iu_route_test(
     p_route_code text, p_event_id uuid, p_actor text DEFAULT session_user, p_reason text DEFAULT 'test')
@@ -390,6 +394,7 @@ DECLARE
   v_event   public.event_outbox;
   v_at      public.iu_route_position;
   v_http    boolean;
+  v_until   constant timestamptz := (SELECT c.next_at FROM public.iu_route_circuit c WHERE c.route_code = p_route_code AND c.next_at > clock_timestamp());
   v_refusal constant text := public.fn_iu_delivery_refusal(p_route_code);
   v_broken  text;
   v_error   text;
@@ -422,21 +427,24 @@ BEGIN
       (4, 'route_unknown', v_route.id IS NOT NULL, NULL),
       (5, 'route_retired', CASE WHEN v_route.id IS NOT NULL THEN v_route.retired_at IS NULL END, v_route.disabled_reason),
       (6, 'route_not_allowlisted', CASE WHEN v_route.id IS NOT NULL THEN v_route.route_code = ANY (public.fn_iu_delivery_live_routes()) END, NULL),
-      (7, 'target_kind_not_supported', CASE WHEN v_http THEN true WHEN v_refusal = 'target_kind_not_supported' THEN false END, v_route.target_kind),
-      (8, 'origin_not_allowed', CASE WHEN v_http THEN iu_core.egress_refusal(v_route.target_ref) IS NULL END,
+      (7, 'target_kind_not_supported', v_http OR v_route.target_kind = 'sql_function', v_route.target_kind),
+      (8, 'function_refused', CASE WHEN v_route.target_kind = 'sql_function' THEN public.fn_iu_route_function_refusal(v_route.target_ref) IS NULL END,
+        CASE WHEN v_route.target_kind = 'sql_function' THEN public.fn_iu_route_function_refusal(v_route.target_ref) END),
+      (9, 'origin_not_allowed', CASE WHEN v_http THEN iu_core.egress_refusal(v_route.target_ref) IS NULL END,
         CASE WHEN v_http THEN iu_core.egress_refusal(v_route.target_ref) END),
-      (9, 'route_disabled', v_route.enabled, v_route.disabled_reason),
-      (10, 'route_dry_run', NOT v_route.dry_run, NULL),
-      (11, 'route_not_armed', CASE WHEN v_route.id IS NOT NULL THEN v_at.route_code IS NOT NULL END, NULL),
-      (12, 'position_foreign', v_at.system_identifier = iu_core.system_identifier() AND v_at.database_oid = iu_core.database_oid(), NULL),
-      (13, 'secret_missing', (v_request #>> '{headers,webhook-signature}') <> 'missing', v_request #>> '{headers,webhook-signature}'),
-      (14, 'event_unknown', v_event.id IS NOT NULL, NULL),
-      (15, 'event_not_on_route', (v_event.event_domain, v_event.event_type) = (v_route.event_domain, v_route.event_type),
+      (10, 'route_disabled', v_route.enabled, v_route.disabled_reason),
+      (11, 'route_dry_run', NOT v_route.dry_run, NULL),
+      (12, 'route_not_armed', CASE WHEN v_route.id IS NOT NULL THEN v_at.route_code IS NOT NULL END, NULL),
+      (13, 'position_foreign', v_at.system_identifier = iu_core.system_identifier() AND v_at.database_oid = iu_core.database_oid(), NULL),
+      (14, 'secret_missing', (v_request #>> '{headers,webhook-signature}') <> 'missing', v_request #>> '{headers,webhook-signature}'),
+      (15, 'circuit_open', CASE WHEN v_route.id IS NOT NULL THEN v_until IS NULL END, format('open until %s', v_until)),
+      (16, 'event_unknown', v_event.id IS NOT NULL, NULL),
+      (17, 'event_not_on_route', (v_event.event_domain, v_event.event_type) = (v_route.event_domain, v_route.event_type),
         v_event.event_domain || '.' || v_event.event_type),
-      (16, 'payload_restricted', v_event.payload_classification = 'safe_metadata', v_event.payload_classification),
-      (17, 'contract', CASE WHEN v_request IS NOT NULL THEN v_broken IS NULL END, v_broken),
-      (18, 'request', CASE WHEN v_error IS NOT NULL THEN false WHEN v_request IS NOT NULL THEN true END, v_error),
-      (19, 'address_refused', NULL, 'found out by connecting')) AS c (n, code, ok, detail);
+      (18, 'payload_restricted', v_event.payload_classification = 'safe_metadata', v_event.payload_classification),
+      (19, 'contract', CASE WHEN v_request IS NOT NULL THEN v_broken IS NULL END, v_broken),
+      (20, 'request', CASE WHEN v_error IS NOT NULL THEN false WHEN v_request IS NOT NULL THEN true END, v_error),
+      (21, 'address_refused', NULL, 'found out by connecting')) AS c (n, code, ok, detail);
   IF v_refusal IS NOT NULL AND NOT jsonb_path_exists(v_checks, '$[*] ? (@.check == $code)', jsonb_build_object('code', v_refusal)) THEN
     v_checks := v_checks || jsonb_build_object('check', v_refusal, 'ok', false);	-- e.g. one that another migration brought
   END IF;
