@@ -405,6 +405,9 @@ DECLARE
   v_ended  integer;
   v_routes text;
 BEGIN
+  IF p_secret_ref IS NULL OR p_older_than IS NULL THEN
+    RAISE EXCEPTION 'p_secret_ref and p_older_than say which secrets are ended' USING ERRCODE = 'check_violation';
+  END IF;
   UPDATE public.iu_route_secret SET valid_until = greatest(now(), valid_from + interval '1 microsecond')
    WHERE secret_ref = p_secret_ref AND valid_from < p_older_than AND valid_until > now();
   GET DIAGNOSTICS v_ended = ROW_COUNT;
@@ -424,7 +427,7 @@ BEGIN
 END
 $function$;
 COMMENT ON FUNCTION public.fn_iu_route_secret_end(text, timestamptz, text, text) IS
-  'Ends, now, the secrets of a reference that were valid before p_older_than; returns how many. SQLSTATE 55006 where a live route would be left without a valid secret: add the new one first, in the same transaction if need be; 23514 without actor or reason. (design: Egress)';
+  'Ends, now, the secrets of a reference that were valid before p_older_than; returns how many. SQLSTATE 55006 where a live route would be left without a valid secret: add the new one first, in the same transaction if need be; 23514 without reference, time, actor or reason. (design: Egress)';
 
 -- One call each: add, allow, disallow, pause, resume, retire (arm is in 007) ---
 

@@ -140,6 +140,8 @@ BEGIN
     RAISE EXCEPTION 'a worker has a name: 1 to 120 letters, digits, "_", ".", ":" or "-"' USING ERRCODE = 'check_violation';
   ELSIF p_batch_limit IS NULL OR p_batch_limit NOT BETWEEN 1 AND 100000 THEN
     RAISE EXCEPTION 'p_batch_limit is from 1 to 100000' USING ERRCODE = 'check_violation';
+  ELSIF p_event_domain IS NOT NULL AND NOT EXISTS (SELECT FROM public.event_type_registry t WHERE t.event_domain = p_event_domain) THEN
+    RAISE EXCEPTION 'no event type of domain "%" is registered', p_event_domain USING ERRCODE = 'check_violation';
   ELSIF NOT public.fn_iu_core_routes_enabled() THEN
     RETURN c_nothing || '{"status": "master_gate_closed"}';
   ELSIF NOT public.fn_iu_route_worker_enabled() THEN
@@ -219,7 +221,7 @@ BEGIN
 END
 $function$;
 COMMENT ON FUNCTION public.fn_iu_route_worker_run(text, integer, text) IS
-  'One pass over the outbox, by hand or by a sender: which worker, at most how many events (1 to 100000), and, at its first run, the domain it reads (NULL: all). Takes the events that were committed since the last pass, late commits included. Of each enabled route: one that is a dry run gets an attempt with status dry_run and what would be sent in payload_snapshot; one that is live is only counted, since its position hands the event to the senders. Returns {status: ran | master_gate_closed | worker_gate_closed | busy (the same worker runs elsewhere), seen, attempts_written, dry_run, handed_over (event and live route), skipped (no enabled route, restricted, or an error of its own), dead_lettered (the last of these), more}. A second call sees nothing. SQLSTATE 23514: name, limit, another domain than at the first run. (facts-events 2.8)';
+  'One pass over the outbox, by hand or by a sender: which worker, at most how many events (1 to 100000), and, at its first run, the domain it reads (NULL: all). Takes the events that were committed since the last pass, late commits included. Of each enabled route: one that is a dry run gets an attempt with status dry_run and what would be sent in payload_snapshot; one that is live is only counted, since its position hands the event to the senders. Returns {status: ran | master_gate_closed | worker_gate_closed | busy (the same worker runs elsewhere), seen, attempts_written, dry_run, handed_over (event and live route), skipped (no enabled route, restricted, or an error of its own), dead_lettered (the last of these), more}. A second call sees nothing. SQLSTATE 23514: name, limit, unknown domain, or another than at the first run. (facts-events 2.8)';
 
 CREATE FUNCTION public.fn_iu_route_worker_turn(p_worker_name text, p_batch_limit integer) RETURNS boolean
   LANGUAGE plpgsql VOLATILE SECURITY DEFINER

@@ -114,6 +114,8 @@ SELECT pg_temp.refuses(format('SELECT fn_iu_route_secret_add(%L, ''a'', ''r'', %
   ('s', 'whsec_', '23514', '24 to 64 bytes', 'secret: not empty'),
   ('s', 'whsec_!!', '23514', 'base64', 'secret: in base64'),
   (NULL, 'whsec_MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIz', '23514', 'reference', 'secret: under a reference')) AS t (ref, secret, e, p, n);
+SELECT pg_temp.refuses(format('SELECT fn_iu_route_secret_end(%L, %L, ''ann'', ''x'')', r, o), '23514', 'p_secret_ref and p_older_than', 'which, and until when')
+  FROM (VALUES (NULL, 'infinity'), ('s', NULL)) AS t (r, o);
 SELECT is(fn_iu_route_secret_end('s', 'infinity', 'ann', 'x'), 2, 'secrets are ended');
 SELECT is((SELECT count(*) FROM iu_route_secret WHERE secret_ref = 's' AND valid_until > clock_timestamp()), 0::bigint, 'now');
 SELECT fn_iu_route_add('live', 'version_applied', 'https://hooks.example/', 'ann', 'x');

@@ -33,7 +33,8 @@ SELECT is(fn_iu_route_worker_run('w', 1) ->> 'status', 'worker_gate_closed', 'so
 SELECT is((SELECT count(*) FROM iu_route_worker_cursor WHERE worker_name = 'w'), 0::bigint, 'and nothing is registered');
 SELECT pg_temp.set_key('iu_core.route_worker_enabled', 'true');
 SELECT pg_temp.refuses('SELECT fn_iu_route_worker_run(' || a || ')', '23514', m, 'run: ' || a) FROM (VALUES
-  ($$NULL, 1$$, 'has a name'), ($$'a b', 1$$, 'has a name'), ($$'w', 0$$, 'p_batch_limit is from'), ($$'w', NULL$$, 'p_batch_limit is from')) v (a, m);
+  ($$NULL, 1$$, 'has a name'), ($$'a b', 1$$, 'has a name'), ($$'w', 0$$, 'p_batch_limit is from'), ($$'w', NULL$$, 'p_batch_limit is from'),
+  ($$'w', 1, 'iuu'$$, 'no event type of domain "iuu"'), ($$'w', 1, ''$$, 'no event type of domain ""')) v (a, m);
 
 -- ---- one event of each fate
 
