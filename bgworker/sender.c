@@ -34,7 +34,7 @@
 #define CLAIM_MAX 1024			/* the cost of a claim, and of the flush of its record, is shared by so many */
 #define CLAIM_BYTES (8 * 1024 * 1024)	/* of bodies in a claim, as far as the last one tells */
 #define OPEN_MAX 16384			/* claimed and not recorded, divided among the routes */
-#define CLAIM_PACE 6			/* while there is something to send, so many times as long as a claim takes */
+#define CLAIM_PACE 6			/* while there is enough to send, so many times as long as a claim takes */
 #define OPEN_BYTES (8 * CLAIM_BYTES)	/* where they are reached, nothing more is claimed */
 #define RECORD_DELAY_MS 1000	/* what is done waits that long for the rest of its lease */
 #define IDLE_RECORD_DELAY_MS 3	/* where the route has nothing left to send */
@@ -62,7 +62,7 @@ static IuHttpPool *pool;
 static char sender_name[32];
 static IuWorkerState readiness = IU_STARTING;
 static TimestampTz next_claim = DT_NOBEGIN; /* in the past: now */
-static TimestampTz paced_claim = DT_NOBEGIN;	/* not before, while there is something to send */
+static TimestampTz paced_claim = DT_NOBEGIN;	/* not before, while there is enough to send */
 static TimestampTz last_turn = 0;
 static TimestampTz next_turn = DT_NOBEGIN;
 static IuBackoff turn_backoff;
@@ -144,7 +144,7 @@ claim_time(void)
 {
 	TimestampTz when = Max(next_claim, Max(claim_backoff.not_before, held_backoff.not_before));
 
-	return iu_queues_wait() ? Max(when, paced_claim) : when;
+	return iu_queues_wait() && iu_queues_in_flight() > iu_http_pool_size(pool) / 2 ? Max(when, paced_claim) : when;
 }
 
 static bool
