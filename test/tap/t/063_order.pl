@@ -106,13 +106,22 @@ is($one->query_safe(claims()), 'beside', 'the other route goes on');
 $two->query_safe('COMMIT');
 is($one->query_safe(claims()), 'hand', 'then this one');
 
+note 'two hand over the same event, on a route that has no position to lock';
+sql("SELECT fn_iu_route_add('bare', 'collection_created', '" . $receiver->origin . "/ok', 'tester', 'test'); SELECT fn_iu_route_allow('bare', 'tester', 'test')");
+my $deliver = "SELECT fn_iu_route_deliver('bare', id) ->> 'status' FROM event_outbox WHERE canonical_address = '1a'";
+$two->query_safe('BEGIN');
+is($two->query_safe($deliver), 'handed_over', 'one does, not committed');
+is(meanwhile($two, $one, $deliver) =~ s/\s//gr, 'already_queued', 'the other waits, and is told');
+sql("DELETE FROM iu_route_retry WHERE route_code = 'bare'; SELECT fn_iu_route_retire('bare', 'tester', 'test')");
+
 note 'who works with an older snapshot is refused';
+IuCore->open_gate($node, 'iu_core.retention_enabled', 3600);
 for my $level ('REPEATABLE READ', 'SERIALIZABLE')
 {
-	for my $call ("fn_iu_route_dead_letter_replay(id) FROM iu_route_dead_letter", "fn_iu_route_deliver('hand', id) FROM event_outbox WHERE canonical_address = '1a'")
+	for my $call ("count(*) FROM fn_iu_core_retention_cleanup('tester', false)", "fn_iu_route_dead_letter_replay(id) FROM iu_route_dead_letter", "fn_iu_route_deliver('hand', id) FROM event_outbox WHERE canonical_address = '1a'")
 	{
 		my (undef, undef, $error) = $node->psql('postgres', "\\set VERBOSITY verbose\nBEGIN ISOLATION LEVEL $level; SELECT $call");
-		like($error, qr/25000: .* isolation level READ COMMITTED/, lc("$level: ") . ($call =~ s/\(.*//r));
+		like($error, qr/25000: .* isolation level READ COMMITTED/, lc("$level: ") . ($call =~ /(fn_\w+)/)[0]);
 	}
 }
 is($one->query_safe(record('4a') . ';' . record('5a')) =~ s/\s//gr, '1111', 'all are recorded');
