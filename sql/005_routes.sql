@@ -290,7 +290,7 @@ BEGIN
     RAISE EXCEPTION 'route "%" is not on the allowlist of live routes', NEW.route_code
       USING ERRCODE = 'insufficient_privilege',
             DETAIL = 'A route is enabled without dry_run only while iu_core.delivery_live_routes names it.',
-            HINT = format('Put it there with fn_iu_route_allow(%L, actor, reason).', NEW.route_code);
+            HINT = format('Put it there: SELECT fn_iu_route_allow(%L, session_user, ''reason'');', NEW.route_code);
   END IF;
   IF TG_OP = 'UPDATE' THEN
     IF (NEW.route_code, NEW.event_domain, NEW.event_type, NEW.ordering) <> (OLD.route_code, OLD.event_domain, OLD.event_type, OLD.ordering) THEN
@@ -389,14 +389,14 @@ BEGIN
   END IF;
   PERFORM iu_core.wake();	-- a route may have been held for want of it
   RETURN jsonb_strip_nulls(jsonb_build_object('status', 'added', 'secret_ref', p_secret_ref,
-    'secret', CASE WHEN p_secret IS NULL THEN v_secret END));
+    'secret', CASE WHEN p_secret IS NULL THEN v_secret END, 'valid_from', p_valid_from));
 END
 $function$;
 COMMENT ON FUNCTION public.fn_iu_route_secret_add(text, text, text, text, timestamptz, timestamptz) IS
-  'Adds a signing secret under a reference. Without p_secret one is made here and returned, this once ({status, secret_ref, secret}): a secret in a statement ends up in logs. To rotate, add the new one and end the old with fn_iu_route_secret_end. SQLSTATE 23514: form, reference, times, actor or reason; 23505: there already. (design: Egress)';
+  'Adds a signing secret under a reference. Without p_secret one is made here and returned, this once: a secret in a statement ends up in logs. Returns {status: added, secret_ref, secret, valid_from}. To rotate, add the new one, give it to the receiver, and end those before it with fn_iu_route_secret_end and this valid_from. SQLSTATE 23514: form, reference, times, actor or reason; 23505: there already. (design: Egress)';
 
 CREATE FUNCTION public.fn_iu_route_secret_end(p_secret_ref text, p_older_than timestamptz, p_actor text, p_reason text)
-  RETURNS integer
+  RETURNS jsonb
   LANGUAGE plpgsql VOLATILE SECURITY DEFINER
   SET search_path = pg_catalog, pg_temp
 AS $function$
@@ -414,16 +414,16 @@ BEGIN
                       WHERE s.secret_ref = p_secret_ref AND s.valid_from <= clock_timestamp() AND s.valid_until > clock_timestamp());
   IF v_routes IS NOT NULL THEN
     RAISE EXCEPTION 'this would leave route % without a valid signing secret', v_routes
-      USING ERRCODE = 'object_in_use', DETAIL = 'A route without one is held.',
-            HINT = format('Add another first with fn_iu_route_secret_add(%L, actor, reason), or stop the route with fn_iu_route_pause.', p_secret_ref);
+      USING ERRCODE = 'object_in_use', DETAIL = format('No secret that is valid now is valid from %s on or later. A route without one is held.', p_older_than),
+            HINT = format('Add another first: SELECT fn_iu_route_secret_add(%L, session_user, ''reason''); and give its valid_from as p_older_than.', p_secret_ref);
   END IF;
   PERFORM public.fn_iu_route_log('dot_iu_route_secret_end', p_secret_ref, p_actor, p_reason,
     jsonb_build_object('older_than', p_older_than, 'ended', v_ended));
-  RETURN v_ended;
+  RETURN jsonb_build_object('status', CASE WHEN v_ended > 0 THEN 'ended' ELSE 'unchanged' END, 'secret_ref', p_secret_ref, 'ended', v_ended);
 END
 $function$;
 COMMENT ON FUNCTION public.fn_iu_route_secret_end(text, timestamptz, text, text) IS
-  'Ends, now, the secrets of a reference that were valid before p_older_than; returns how many. SQLSTATE 55006 where a live route would be left without a valid secret: add the new one first, in the same transaction if need be; 23514 without actor or reason. (design: Egress)';
+  'Ends, now, the secrets of a reference that were valid before p_older_than (the valid_from of the one that stays). Returns {status: ended | unchanged, secret_ref, ended: how many}. SQLSTATE 55006 where a live route would be left without a valid secret: add the new one first, in the same transaction if need be; 23514 without actor or reason. (design: Egress)';
 
 -- One call each: add, allow, disallow, pause, resume, retire (arm is in 007) ---
 
@@ -465,7 +465,7 @@ BEGIN
   PERFORM public.fn_iu_route_log('dot_iu_route_add', p_route_code, p_actor, p_reason,
     jsonb_build_object('target_kind', p_target_kind, 'event', p_event_domain || '.' || p_event_type));
   IF v_http AND p_secret_ref IS NULL THEN
-    v_secret := public.fn_iu_route_secret_add(p_route_code, p_actor, p_reason) - 'status';
+    v_secret := public.fn_iu_route_secret_add(p_route_code, p_actor, p_reason) - ARRAY['status', 'valid_from'];
   END IF;
   INSERT INTO public.iu_outbound_route (route_code, event_domain, event_type, event_stream, target_kind, target_ref,
       secret_ref, description, timeout_ms, max_in_flight, retry_policy, ordering, payload_contract, created_by)

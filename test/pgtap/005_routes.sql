@@ -99,7 +99,7 @@ SELECT is((SELECT array_agg(DISTINCT command_name ORDER BY command_name) FROM do
 -- ---- secrets
 
 SELECT matches(fn_iu_route_secret_add('s', 'ann', 'x') ->> 'secret', '^whsec_', 'a secret made here is told once');
-SELECT is(fn_iu_route_secret_add('s', 'ann', 'x', 'whsec_MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIz'), '{"status": "added", "secret_ref": "s"}', 'one that was given is not repeated');
+SELECT is(fn_iu_route_secret_add('s', 'ann', 'x', 'whsec_MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIz') - 'valid_from', '{"status": "added", "secret_ref": "s"}', 'one that was given is not repeated');
 SELECT pg_temp.refuses(format('SELECT fn_iu_route_secret_add(%L, ''a'', ''r'', %L)', ref, secret), e, p, n) FROM (VALUES
   ('s', 'whsec_MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIz', '23505', 'already', 'secret: once'),
   ('s', 'MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIz', '23514', 'whsec_', 'secret: with its prefix'),
@@ -107,18 +107,18 @@ SELECT pg_temp.refuses(format('SELECT fn_iu_route_secret_add(%L, ''a'', ''r'', %
   ('s', 'whsec_', '23514', '24 to 64 bytes', 'secret: not empty'),
   ('s', 'whsec_!!', '23514', 'base64', 'secret: in base64'),
   (NULL, 'whsec_MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIz', '23514', 'reference', 'secret: under a reference')) AS t (ref, secret, e, p, n);
-SELECT is(fn_iu_route_secret_end('s', 'infinity', 'ann', 'x'), 2, 'secrets are ended');
+SELECT is(fn_iu_route_secret_end('s', 'infinity', 'ann', 'x'), '{"status": "ended", "secret_ref": "s", "ended": 2}', 'secrets are ended');
 SELECT is((SELECT count(*) FROM iu_route_secret WHERE secret_ref = 's' AND valid_until > clock_timestamp()), 0::bigint, 'now');
 SELECT fn_iu_route_add('live', 'version_applied', 'https://hooks.example/', 'ann', 'x');
-SELECT is(fn_iu_route_secret_end('live', 'infinity', 'ann', 'x'), 1, 'the last secret of a route that is not live');
+SELECT is(fn_iu_route_secret_end('live', 'infinity', 'ann', 'x') -> 'ended', '1', 'the last secret of a route that is not live');
 SELECT fn_iu_route_secret_add('live', 'ann', 'x', NULL, now() - interval '1 h'), fn_iu_route_allow('live', 'ann', 'x');
 UPDATE iu_outbound_route SET enabled = true, dry_run = false WHERE route_code = 'live';
 SELECT pg_temp.refuses($$SELECT fn_iu_route_secret_end('live', 'infinity', 'ann', 'x')$$, '55006', 'leave route "live" without', 'not of one that is');
 SELECT fn_iu_route_secret_add('live', 'ann', 'x', NULL, clock_timestamp() + interval '1 h');
 SELECT pg_temp.refuses($$SELECT fn_iu_route_secret_end('live', now(), 'ann', 'x')$$, '55006', 'leave route "live" without', 'a later secret does not make up for it');
-SELECT fn_iu_route_secret_add('live', 'ann', 'x');
-SELECT is(fn_iu_route_secret_end('live', now(), 'ann', 'x'), 1, 'one that is valid does, added in the same transaction');
-SELECT is(fn_iu_route_secret_end('live', now(), 'ann', 'x'), 0, 'nothing to end is nothing to refuse');
+SELECT fn_iu_route_secret_add('live', 'ann', 'x') ->> 'valid_from' AS valid_from \gset
+SELECT is(fn_iu_route_secret_end('live', :'valid_from', 'ann', 'x') -> 'ended', '1', 'one that is valid does, added in the same transaction');
+SELECT is(fn_iu_route_secret_end('live', :'valid_from', 'ann', 'x') ->> 'status', 'unchanged', 'nothing to end is nothing to refuse');
 
 SELECT * FROM finish();
 ROLLBACK;

@@ -1,0 +1,73 @@
+-- What a refusal tells to do can be pasted, and does it; what an explanation
+-- tells of a failure is what the attempt says.
+\ir setup.psql
+SELECT no_plan();
+
+CREATE FUNCTION pg_temp.set_key(p_key text, p_value text) RETURNS void LANGUAGE sql AS $$UPDATE dot_config SET value = p_value WHERE key = p_key$$;
+CREATE FUNCTION pg_temp.code() RETURNS text LANGUAGE sql AS $$SELECT coalesce(fn_iu_delivery_refusal('r'), 'none')$$;
+-- Runs the statement of the next action; of a gate with an approval's id in its place.
+CREATE FUNCTION pg_temp.paste() RETURNS text LANGUAGE plpgsql AS $$
+DECLARE
+  v_before text := pg_temp.code();
+BEGIN
+  EXECUTE replace(coalesce(substring(fn_iu_route_refusal('r') ->> 'next_action' FROM 'SELECT fn_.*\)'), 'SELECT 1'), 'id of the approval', gen_random_uuid()::text);
+  RETURN v_before || ', then ' || pg_temp.code();
+END $$;
+
+UPDATE dot_config SET value = 'false' WHERE key IN ('iu_core.routes_master_enabled', 'iu_core.route_worker_enabled');
+SELECT fn_iu_route_add('r', 'version_applied', 'https://hooks.example/x', 'ann', 't', p_retry_policy => '{"circuit_failures": 1, "max_attempts": 2}');
+SELECT is(pg_temp.paste(), 'master_gate_closed, then worker_gate_closed', 'pasted: the master switch');
+SELECT is(pg_temp.paste(), 'worker_gate_closed, then delivery_gate_closed', 'the worker switch');
+SELECT is(pg_temp.paste(), 'delivery_gate_closed, then route_not_allowlisted', 'the gate');
+SELECT is(pg_temp.paste(), 'route_not_allowlisted, then route_disabled', 'the allowlist');
+SELECT is(pg_temp.paste(), 'route_disabled, then none', 'the first arming');
+SELECT fn_iu_route_pause('r', 'ann', 't');
+SELECT is(pg_temp.paste(), 'route_disabled, then none', 'a pause');
+SELECT matches(fn_iu_route_arm('r', 'ann', 't') ->> 'status', 'armed', 'which left no arming to do') FROM fn_iu_route_pause('r', 'ann', 't');
+SELECT fn_iu_route_dry_run('r', 'ann', 't');
+SELECT is(pg_temp.paste(), 'route_dry_run, then none', 'a dry run');
+UPDATE iu_route_position SET database_oid = 1;
+SELECT is(pg_temp.paste(), 'position_foreign, then none', 'a copy');
+UPDATE iu_route_secret SET valid_until = clock_timestamp() WHERE secret_ref = 'r';
+SELECT is(pg_temp.paste(), 'secret_missing, then none', 'a secret');
+INSERT INTO iu_route_circuit (route_code, state, failures, last_failure, open_s, next_at) VALUES ('r', 'open', 1, 'http_500', 30, now() + interval '30 s');
+SELECT is(pg_temp.paste(), 'circuit_open, then none', 'a circuit');
+SELECT is((SELECT count(DISTINCT actor) FROM dot_iu_command_run WHERE actor NOT IN ('ann', session_user)), 0::bigint, 'in the name of whoever pasted');
+
+-- ---- a route that an answer disabled is resumed where it stood, not armed anew
+
+SELECT fn_iu_emit_event('version_applied', 'a', gen_random_uuid(), 't') AS event \gset
+SELECT status FROM jsonb_to_record((SELECT fn_iu_route_deliver('r', :'event'))) AS d (status text);
+UPDATE iu_route_step SET seen = format('%1$s:%1$s:', pg_current_xact_id()::text::bigint + 1000000)::pg_snapshot;
+SELECT fn_iu_route_deliver('r', :'event');
+CREATE FUNCTION pg_temp.fails(p_result jsonb) RETURNS void LANGUAGE sql AS $$
+  SELECT fn_iu_delivery_record(c.lease_id, c.lease_generation,
+    jsonb_build_array(p_result || jsonb_build_object('event_id', c.event_id, 'replay_number', c.replay_number, 'outcome', 'failed')))
+  FROM fn_iu_delivery_claim('s', 1) c$$;
+SELECT pg_temp.fails('{"http_status": 410, "response_excerpt": "moved away"}');
+SELECT is(pg_temp.paste(), 'route_disabled, then none', 'resumed after a 410');
+SELECT is((SELECT count(*) FROM iu_route_retry WHERE route_code = 'r'), 1::bigint, 'with what it owes');
+SELECT is(x ->> 'last_response', 'moved away', 'explain shows what the receiver said') FROM fn_iu_route_explain('r', :'event') x;
+
+-- ---- given up: why, and how to send it again
+
+SELECT pg_temp.fails('{"failure_code": "connect_failed", "failure_detail": "Connection refused"}');
+SELECT fn_iu_route_circuit_close('r', 'ann', 't');
+SELECT is(x ->> 'code' || ': ' || (x ->> 'last_failure_detail'), 'dead_letter: Connection refused', 'explain shows the detail of the failure') FROM fn_iu_route_explain('r', :'event') x;
+DO $$ BEGIN
+  EXECUTE coalesce(substring(fn_iu_route_explain('r', (SELECT event_ref FROM v_iu_route_dead_letter_open)) ->> 'next_action'
+    FROM 'SELECT fn_iu_route_dead_letter_replay.*?\)'), 'SELECT 1');
+END $$;
+SELECT is((SELECT state FROM v_iu_route_dead_letter), 'replayed', 'pasted: the replay');
+
+-- ---- in the lineage of many a dead letter is found by its key
+
+SELECT fn_iu_route_dead_letter_resolve_many('ann', 't', 'r');
+INSERT INTO iu_route_dead_letter (route_code, event_ref, replay_number, attempts, idempotency_key, failure_code, event_snapshot)
+  SELECT 'r', gen_random_uuid(), 0, 1, 'x' || n, 'http_500', '{}' FROM generate_series(1, 2000) n;
+ANALYZE iu_route_dead_letter;
+CREATE FUNCTION pg_temp.plan(p_sql text) RETURNS SETOF text LANGUAGE plpgsql AS $$BEGIN RETURN QUERY EXECUTE 'EXPLAIN (COSTS off) ' || p_sql; END $$;
+SELECT is((SELECT count(*) FROM pg_temp.plan('SELECT * FROM v_iu_route_dead_letter') p WHERE p ~ 'Seq Scan on iu_route_dead_letter b'), 0::bigint, 'no row of it reads the whole table');
+
+SELECT * FROM finish();
+ROLLBACK;
