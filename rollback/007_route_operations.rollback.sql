@@ -6,6 +6,7 @@ SELECT iu_core.guard_rows('public.dot_iu_command_run',
 DROP FUNCTION public.fn_iu_route_explain(text, uuid);
 DROP VIEW public.v_iu_route_held;
 DROP VIEW public.v_iu_event_backlog;
+DROP FUNCTION public.fn_iu_route_waiting();
 DROP FUNCTION public.fn_iu_route_circuit_close(text, text, text);
 DROP FUNCTION public.fn_iu_route_deliver(text, uuid, jsonb);
 DROP FUNCTION public.fn_iu_route_confirm_position(text, text, text);

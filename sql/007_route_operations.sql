@@ -2,7 +2,7 @@
 -- over, and the answers to "what is waiting?" and "why did this not go out?".
 
 SELECT iu_core.guard_absent('view', 'v_iu_event_backlog', 'v_iu_route_held');
-SELECT iu_core.guard_absent('function', 'fn_iu_route_refusal(text)', 'fn_iu_route_address_refusal(text)', 'fn_iu_route_owed(text,timestamp with time zone,pg_snapshot)', 'fn_iu_route_restep(text,pg_snapshot)',
+SELECT iu_core.guard_absent('function', 'fn_iu_route_refusal(text)', 'fn_iu_route_address_refusal(text)', 'fn_iu_route_owed(text,timestamp with time zone,pg_snapshot)', 'fn_iu_route_restep(text,pg_snapshot)', 'fn_iu_route_waiting()',
   'fn_iu_route_arm(text,text,text,timestamp with time zone,interval)', 'fn_iu_route_confirm_position(text,text,text)',
   'fn_iu_route_deliver(text,uuid,jsonb)', 'fn_iu_route_explain(text,uuid)', 'fn_iu_route_circuit_close(text,text,text)');
 
@@ -319,18 +319,35 @@ COMMENT ON FUNCTION public.fn_iu_route_circuit_close(text, text, text) IS
 
 -- Looking at it --------------------------------------------------------------
 
+-- One look at what is ahead of any route, however many there are and whatever
+-- was delivered before: the settings keep the plan to that.
+CREATE FUNCTION public.fn_iu_route_waiting() RETURNS TABLE (route_code text, waiting bigint, oldest timestamptz)
+  LANGUAGE sql STABLE SECURITY DEFINER
+  SET search_path = pg_catalog, pg_temp
+  SET enable_seqscan = off SET enable_nestloop = off SET jit = off
+AS $function$
+  WITH route AS MATERIALIZED (
+    SELECT p.*, r.event_domain, r.event_type
+      FROM public.v_iu_route_position p JOIN public.iu_outbound_route r ON r.route_code = p.route_code WHERE r.retired_at IS NULL
+  )
+  SELECT p.route_code, count(*), min(e.created_at)
+    FROM public.event_outbox e JOIN route p ON p.event_domain = e.event_domain AND p.event_type = e.event_type
+   WHERE e.emitted_xid >= (SELECT pg_snapshot_xmin(x.seen) FROM route x ORDER BY 1 LIMIT 1)
+     AND e.emitted_xid >= pg_snapshot_xmin(p.seen) AND NOT pg_visible_in_snapshot(e.emitted_xid, p.seen)
+     AND e.event_seq > p.floor_seq AND e.payload_classification = 'safe_metadata'
+     AND (p.window_end IS NULL OR e.event_seq > p.window_seq OR NOT pg_visible_in_snapshot(e.emitted_xid, p.window_end))
+   GROUP BY p.route_code
+$function$;
+COMMENT ON FUNCTION public.fn_iu_route_waiting() IS
+  'Of each armed route that is not retired and has any: the events ahead of its position, and when the oldest was created. Reads what is ahead, not what was delivered. (facts-events 2.8)';
+
 CREATE VIEW public.v_iu_event_backlog AS
   SELECT r.route_code, r.event_domain, r.event_type, coalesce(w.waiting, 0) AS waiting, coalesce(t.retrying, 0) AS retrying,
          coalesce(l.leased, 0) AS leased, least(w.oldest, t.oldest_replay, f.created_at) AS oldest_at, t.next_due_at,
          public.fn_iu_delivery_refusal(r.route_code) AS refusal, least(w.oldest, t.oldest_due, l.oldest_end) AS oldest_due_at
     FROM public.iu_outbound_route r
     LEFT JOIN public.v_iu_route_position p ON p.route_code = r.route_code
-    LEFT JOIN LATERAL (
-      SELECT count(*) AS waiting, min(e.created_at) AS oldest FROM public.event_outbox e
-       WHERE e.emitted_xid >= pg_snapshot_xmin(p.seen) AND NOT pg_visible_in_snapshot(e.emitted_xid, p.seen)
-         AND e.event_domain = r.event_domain AND e.event_type = r.event_type AND e.event_seq > p.floor_seq
-         AND e.payload_classification = 'safe_metadata'
-         AND (p.window_end IS NULL OR e.event_seq > p.window_seq OR NOT pg_visible_in_snapshot(e.emitted_xid, p.window_end))) AS w ON true
+    LEFT JOIN public.fn_iu_route_waiting() AS w ON w.route_code = r.route_code
     LEFT JOIN LATERAL (
       SELECT count(*) AS retrying, min(x.event_seq) FILTER (WHERE x.replay_number = 0) AS first_seq,
              min(x.created_at) FILTER (WHERE x.replay_number > 0) AS oldest_replay, min(x.due_at) FILTER (WHERE x.due_at < 'infinity') AS next_due_at,
@@ -446,13 +463,14 @@ INSERT INTO public.dot_iu_command_catalog (command_name, category, mutating, rev
 -- Privileges, registration, post-check ---------------------------------------
 
 GRANT SELECT ON public.v_iu_event_backlog, public.v_iu_route_held TO iu_core_reader;
-GRANT EXECUTE ON FUNCTION public.fn_iu_route_refusal(text), public.fn_iu_route_address_refusal(text), public.fn_iu_route_explain(text, uuid) TO iu_core_reader;
+GRANT EXECUTE ON FUNCTION public.fn_iu_route_refusal(text), public.fn_iu_route_address_refusal(text), public.fn_iu_route_waiting(),
+  public.fn_iu_route_explain(text, uuid) TO iu_core_reader;
 GRANT EXECUTE ON FUNCTION public.fn_iu_route_arm(text, text, text, timestamptz, interval),
   public.fn_iu_route_confirm_position(text, text, text), public.fn_iu_route_deliver(text, uuid, jsonb),
   public.fn_iu_route_circuit_close(text, text, text) TO iu_core_operator;
 
 SELECT public.fn_iu_govern(7, 'view', 'v_iu_event_backlog', 'v_iu_route_held');
-SELECT public.fn_iu_govern(7, 'function', 'fn_iu_route_refusal(text)', 'fn_iu_route_address_refusal(text)', 'fn_iu_route_owed(text,timestamp with time zone,pg_snapshot)', 'fn_iu_route_restep(text,pg_snapshot)',
+SELECT public.fn_iu_govern(7, 'function', 'fn_iu_route_refusal(text)', 'fn_iu_route_address_refusal(text)', 'fn_iu_route_owed(text,timestamp with time zone,pg_snapshot)', 'fn_iu_route_restep(text,pg_snapshot)', 'fn_iu_route_waiting()',
   'fn_iu_route_arm(text,text,text,timestamp with time zone,interval)', 'fn_iu_route_confirm_position(text,text,text)',
   'fn_iu_route_deliver(text,uuid,jsonb)', 'fn_iu_route_explain(text,uuid)', 'fn_iu_route_circuit_close(text,text,text)');
 

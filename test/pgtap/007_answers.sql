@@ -60,6 +60,22 @@ DO $$ BEGIN
 END $$;
 SELECT is((SELECT state FROM v_iu_route_dead_letter), 'replayed', 'pasted: the replay');
 
+-- ---- what was delivered long ago is not read to tell what waits
+
+SELECT fn_iu_emit_events(jsonb_agg(jsonb_build_object('event_type', t.event_type, 'subject_ref', gen_random_uuid(), 'actor_ref', n) ORDER BY n)) IS NOT NULL AS emitted
+  FROM generate_series(1, 2000) n, event_type_registry t WHERE t.event_domain = 'iu' \gset
+ANALYZE event_outbox;
+CREATE FUNCTION pg_temp.pages_read(p_sql text) RETURNS bigint LANGUAGE plpgsql AS $$
+DECLARE
+  v_plan jsonb;
+BEGIN
+  EXECUTE 'EXPLAIN (ANALYZE, BUFFERS, FORMAT json) ' || p_sql INTO v_plan;
+  RETURN (v_plan #> '{0,Plan,Shared Hit Blocks}')::bigint + (v_plan #> '{0,Plan,Shared Read Blocks}')::bigint;
+END $$;
+SELECT waiting AS none FROM v_iu_event_backlog WHERE route_code = 'r' \gset
+SELECT is(:none, 0, 'nothing waits');
+SELECT cmp_ok(pg_temp.pages_read('SELECT * FROM v_iu_event_backlog'), '<', pg_relation_size('event_outbox') / 8192 / 2, 'so the outbox is not read');
+
 -- ---- in the lineage of many a dead letter is found by its key
 
 SELECT fn_iu_route_dead_letter_resolve_many('ann', 't', 'r');
