@@ -331,6 +331,7 @@ CREATE TABLE public.iu_route_secret (
 );
 COMMENT ON TABLE public.iu_route_secret IS
   'Signing secrets of routes (Standard Webhooks). Several are valid at a time while one replaces another. No role may read it: the claim hands them to the sender. (design: Egress)';
+COMMENT ON COLUMN public.iu_route_secret.id IS 'Order of adding';
 COMMENT ON COLUMN public.iu_route_secret.secret_ref IS 'What routes name in secret_ref';
 COMMENT ON COLUMN public.iu_route_secret.valid_from IS 'It signs from here on';
 COMMENT ON COLUMN public.iu_route_secret.valid_until IS 'up to here; infinity: until it is ended';

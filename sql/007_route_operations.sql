@@ -294,7 +294,7 @@ BEGIN
 END
 $function$;
 COMMENT ON FUNCTION public.fn_iu_route_deliver(text, uuid, jsonb) IS
-  'Hands one event to the sender for one route. Refuses, in this order: delivery gate closed, route not registered, route not on the allowlist (each 42501), a target that is not carried, whose function is not registered or whose origin is not allowed (0A000); then P0002 unknown event, 23514 another type or payload, or one that breaks the contract, 42501 restricted payload. Returns {status: handed_over | already_queued | already_attempted, route_code, event_ref, webhook_id, held}. (seed 4 A3; design: Events and delivery)';
+  'Hands one event to the sender for one route. Refuses, in this order: SQLSTATE 42501: delivery gate closed, route not registered, route not on the allowlist; 0A000: a target that is not carried, whose function is not registered or whose origin is not allowed; then P0002 unknown event, 23514 another type or payload, or one that breaks the contract, 42501 restricted payload. Returns {status: handed_over | already_queued | already_attempted, route_code, event_ref, webhook_id, held}. (seed 4 A3; design: Events and delivery)';
 
 CREATE FUNCTION public.fn_iu_route_circuit_close(p_route_code text, p_actor text, p_reason text) RETURNS jsonb
   LANGUAGE plpgsql VOLATILE SECURITY DEFINER

@@ -48,6 +48,19 @@ sub listings
 	return @listings;
 }
 
+# Headings of a page as links have them, and the page's links to itself.
+sub anchors
+{
+	my ($text, %seen) = (join('', grep { defined } (slurp_file("../$_[0]") =~ /^```\w*\n.*?^```\n|(.+?\n|\n)/gms)));
+	my @headings = map { lc } $text =~ /^##+ (.*)$/gm;
+	s/[^\w\- ]//g, tr/ /-/ for @headings;
+	return (\@headings, [ $text =~ /\]\(#([^)]*)\)/g ], [ $text =~ /^ *- \[.*\]\(#(.*)\)$/gm ]);
+}
+
+my ($headings, $links, $contents) = anchors('docs/handbook.md');
+is_deeply($contents, $headings, 'the contents of the handbook are its headings, in their order');
+for my $link (@$links) { fail("a link of the handbook leads nowhere: #$link") unless grep { $_ eq $link } @$headings }
+
 my @listings = map { listings($_) } 'README.md', 'docs/handbook.md';
 my $node = IuCore->init_node('handbook', {});
 $node->append_conf('postgresql.conf', join '', map { $_->{text} } grep { $_->{language} eq 'ini' } @listings);
