@@ -4,7 +4,8 @@
 SELECT iu_core.guard_absent('view', 'v_iu_event_backlog', 'v_iu_route_held');
 SELECT iu_core.guard_absent('function', 'fn_iu_route_refusal(text)', 'fn_iu_route_address_refusal(text)', 'fn_iu_route_owed(text,timestamp with time zone,pg_snapshot)', 'fn_iu_route_restep(text,pg_snapshot)', 'fn_iu_route_waiting()',
   'fn_iu_route_arm(text,text,text,timestamp with time zone,interval)', 'fn_iu_route_confirm_position(text,text,text)',
-  'fn_iu_route_deliver(text,uuid,jsonb)', 'fn_iu_route_explain(text,uuid)', 'fn_iu_route_circuit_close(text,text,text)');
+  'fn_iu_route_deliver(text,uuid,jsonb)', 'fn_iu_route_explain(text,uuid)', 'fn_iu_route_circuit_close(text,text,text)',
+  'fn_iu_route_retry_now(text,text,text)');
 
 DO $guard$
 BEGIN
@@ -317,6 +318,28 @@ $function$;
 COMMENT ON FUNCTION public.fn_iu_route_circuit_close(text, text, text) IS
   'Closes the circuit of a route now, forgets its failures and logs it: what waited goes out. Returns {status: closed | unchanged, route_code, previous, failures}. SQLSTATE 42704: not registered; 23514: actor or reason missing. (design: Events and delivery)';
 
+CREATE FUNCTION public.fn_iu_route_retry_now(p_route_code text, p_actor text, p_reason text) RETURNS jsonb
+  LANGUAGE plpgsql VOLATILE SECURITY DEFINER
+  SET search_path = pg_catalog, pg_temp
+AS $function$
+DECLARE
+  v_retries bigint;
+BEGIN
+  IF NOT EXISTS (SELECT FROM public.iu_outbound_route WHERE route_code = p_route_code AND retired_at IS NULL) THEN
+    RAISE EXCEPTION 'route "%" is not registered, or retired', coalesce(p_route_code, '') USING ERRCODE = 'undefined_object';
+  END IF;
+  UPDATE public.iu_route_retry SET due_at = clock_timestamp()
+   WHERE route_code = p_route_code AND due_at > clock_timestamp() AND due_at < 'infinity' AND reason NOT IN ('replay', 'address_refused');
+  GET DIAGNOSTICS v_retries = ROW_COUNT;
+  PERFORM public.fn_iu_route_log('dot_iu_route_retry_now', p_route_code, p_actor, p_reason, jsonb_build_object('retries', v_retries));
+  PERFORM iu_core.wake();
+  RETURN jsonb_build_object('status', CASE WHEN v_retries > 0 THEN 'due' ELSE 'unchanged' END, 'route_code', p_route_code,
+    'retries', v_retries, 'held', public.fn_iu_route_refusal(p_route_code));
+END
+$function$;
+COMMENT ON FUNCTION public.fn_iu_route_retry_now(text, text, text) IS
+  'Makes due now what waits for its next attempt on a route, and logs it: for a receiver that was mended. An attempt counts like any other; an open circuit stays open (fn_iu_route_circuit_close), replays keep the rate they were asked for. Returns {status: due | unchanged, route_code, retries: how many, held: what still stops them, as in fn_iu_route_refusal}. SQLSTATE 42704: not registered or retired; 23514: actor or reason missing. (design: Events and delivery)';
+
 -- Looking at it --------------------------------------------------------------
 
 -- One look at what is ahead of any route, however many there are and whatever
@@ -443,7 +466,8 @@ BEGIN
     WHEN v_retry.due_at > clock_timestamp() AND v_retry.reason = 'address_refused' THEN public.fn_iu_route_address_refusal(v_retry.detail)
       || jsonb_build_object('due_at', v_retry.due_at)
     WHEN v_retry.due_at > clock_timestamp() THEN jsonb_build_object('code', 'waiting_retry',
-      'sentence', format('attempt %s is due at %s, after %s', v_retry.attempt_no, v_retry.due_at, v_retry.reason), 'due_at', v_retry.due_at)
+      'sentence', format('attempt %s is due at %s, after %s', v_retry.attempt_no, v_retry.due_at, v_retry.reason), 'due_at', v_retry.due_at,
+      'next_action', format('nothing; at once: SELECT fn_iu_route_retry_now(%L, session_user, ''reason'')', p_route_code))
     ELSE jsonb_build_object('code', 'due', 'sentence', 'nothing stops it: the next claim takes it',
       'next_action', 'see iu_core.worker_status if no sender runs') END;
   RETURN jsonb_build_object('route_code', p_route_code, 'event_id', p_event_id) || v_answer
@@ -458,7 +482,8 @@ COMMENT ON FUNCTION public.fn_iu_route_explain(text, uuid) IS
 INSERT INTO public.dot_iu_command_catalog (command_name, category, mutating, reversible, target_functions) VALUES
   ('dot_iu_route_arm',              'health', true, true,  ARRAY['fn_iu_route_arm']),
   ('dot_iu_route_confirm_position', 'health', true, false, ARRAY['fn_iu_route_confirm_position']),
-  ('dot_iu_route_circuit_close',    'health', true, false, ARRAY['fn_iu_route_circuit_close']);
+  ('dot_iu_route_circuit_close',    'health', true, false, ARRAY['fn_iu_route_circuit_close']),
+  ('dot_iu_route_retry_now',        'health', true, false, ARRAY['fn_iu_route_retry_now']);
 
 -- Privileges, registration, post-check ---------------------------------------
 
@@ -467,11 +492,12 @@ GRANT EXECUTE ON FUNCTION public.fn_iu_route_refusal(text), public.fn_iu_route_a
   public.fn_iu_route_explain(text, uuid) TO iu_core_reader;
 GRANT EXECUTE ON FUNCTION public.fn_iu_route_arm(text, text, text, timestamptz, interval),
   public.fn_iu_route_confirm_position(text, text, text), public.fn_iu_route_deliver(text, uuid, jsonb),
-  public.fn_iu_route_circuit_close(text, text, text) TO iu_core_operator;
+  public.fn_iu_route_circuit_close(text, text, text), public.fn_iu_route_retry_now(text, text, text) TO iu_core_operator;
 
 SELECT public.fn_iu_govern(7, 'view', 'v_iu_event_backlog', 'v_iu_route_held');
 SELECT public.fn_iu_govern(7, 'function', 'fn_iu_route_refusal(text)', 'fn_iu_route_address_refusal(text)', 'fn_iu_route_owed(text,timestamp with time zone,pg_snapshot)', 'fn_iu_route_restep(text,pg_snapshot)', 'fn_iu_route_waiting()',
   'fn_iu_route_arm(text,text,text,timestamp with time zone,interval)', 'fn_iu_route_confirm_position(text,text,text)',
-  'fn_iu_route_deliver(text,uuid,jsonb)', 'fn_iu_route_explain(text,uuid)', 'fn_iu_route_circuit_close(text,text,text)');
+  'fn_iu_route_deliver(text,uuid,jsonb)', 'fn_iu_route_explain(text,uuid)', 'fn_iu_route_circuit_close(text,text,text)',
+  'fn_iu_route_retry_now(text,text,text)');
 
 SELECT public.fn_iu_conformance_require(7);

@@ -49,6 +49,23 @@ SELECT is(pg_temp.paste(), 'route_disabled, then none', 'resumed after a 410');
 SELECT is((SELECT count(*) FROM iu_route_retry WHERE route_code = 'r'), 1::bigint, 'with what it owes');
 SELECT is(x ->> 'last_response', 'moved away', 'explain shows what the receiver said') FROM fn_iu_route_explain('r', :'event') x;
 
+-- ---- what waits for another attempt is sent at once, on request
+
+UPDATE iu_route_retry SET due_at = clock_timestamp() + interval '1 h';
+SELECT x ->> 'code' AS code, coalesce(substring(x ->> 'next_action' FROM 'SELECT fn_.*\)'), 'SELECT 1') AS statement FROM fn_iu_route_explain('r', :'event') x \gset
+SELECT is(:'code'::text, 'waiting_retry', 'it waits');
+INSERT INTO iu_route_retry (route_code, event_id, replay_number, event_seq, due_at, reason)
+  SELECT 'r', e.id, n, e.event_seq, CASE n WHEN 3 THEN 'infinity' ELSE clock_timestamp() + interval '1 h' END,
+         CASE n WHEN 1 THEN 'replay' WHEN 2 THEN 'address_refused' ELSE 'subject' END
+    FROM event_outbox e, generate_series(1, 3) n WHERE e.id = :'event';
+:statement;
+SELECT is((SELECT string_agg(replay_number::text, ',' ORDER BY replay_number) FROM iu_route_retry WHERE due_at <= clock_timestamp()), '0',
+  'pasted: due now; replays keep their rate, what is held its minute, what waits for its turn waits');
+SELECT is(fn_iu_route_retry_now('r', 'ann', 't') - 'held', '{"status": "unchanged", "route_code": "r", "retries": 0}', 'once');
+SELECT pg_temp.refuses($$SELECT fn_iu_route_retry_now('nope', 'ann', 't')$$, '42704', 'not registered', 'of a route');
+SELECT pg_temp.refuses($$SELECT fn_iu_route_retry_now('r', 'ann', ' ')$$, '23514', 'for a reason', 'for a reason');
+DELETE FROM iu_route_retry WHERE replay_number > 0;
+
 -- ---- given up: why, and how to send it again
 
 SELECT pg_temp.fails('{"failure_code": "connect_failed", "failure_detail": "Connection refused"}');

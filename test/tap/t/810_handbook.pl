@@ -48,12 +48,11 @@ sub listings
 	return @listings;
 }
 
-# Headings of a page as links have them, and the page's links to itself.
+# Headings of a page as links have them, its links to itself, and its contents.
 sub anchors
 {
-	my ($text, %seen) = (join('', grep { defined } (slurp_file("../$_[0]") =~ /^```\w*\n.*?^```\n|(.+?\n|\n)/gms)));
-	my @headings = map { lc } $text =~ /^##+ (.*)$/gm;
-	s/[^\w\- ]//g, tr/ /-/ for @headings;
+	my $text = slurp_file("../$_[0]") =~ s/^```\w*\n.*?^```\n//gmsr;
+	my @headings = map { lc =~ s/[^\w\- ]//gr =~ tr/ /-/r } $text =~ /^##+ (.*)$/gm;
 	return (\@headings, [ $text =~ /\]\(#([^)]*)\)/g ], [ $text =~ /^ *- \[.*\]\(#(.*)\)$/gm ]);
 }
 
