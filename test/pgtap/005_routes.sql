@@ -120,5 +120,29 @@ SELECT fn_iu_route_secret_add('live', 'ann', 'x') ->> 'valid_from' AS valid_from
 SELECT is(fn_iu_route_secret_end('live', :'valid_from', 'ann', 'x') -> 'ended', '1', 'one that is valid does, added in the same transaction');
 SELECT is(fn_iu_route_secret_end('live', :'valid_from', 'ann', 'x') ->> 'status', 'unchanged', 'nothing to end is nothing to refuse');
 
+-- ---- changing one
+
+SELECT is(fn_iu_route_set('live', 'ann', 'x', p_timeout_ms => 500, p_retry_policy => '{"max_attempts": 3}') - 'previous',
+  '{"status": "set", "route_code": "live", "changed": {"timeout_ms": 500, "retry_policy": {"max_attempts": 3, "base_s": 5, "max_s": 3600, "jitter": 0.2, "circuit_failures": 10, "circuit_open_s": 30, "circuit_max_s": 600}}}',
+  'set: what is given');
+SELECT row_eq($$SELECT timeout_ms, retry_policy ->> 'max_attempts', target_ref, enabled FROM iu_outbound_route WHERE route_code = 'live'$$, ROW(500, '3'::text, 'https://hooks.example/'::text, true), 'set: the rest stays');
+SELECT is(evidence -> 'previous' -> 'timeout_ms', '10000', 'set: the log has what it was') FROM dot_iu_command_run WHERE command_name = 'dot_iu_route_set';
+SELECT is(fn_iu_route_set('live', 'ann', 'x', p_timeout_ms => 500) ->> 'status', 'unchanged', 'set: nothing to do');
+SELECT pg_temp.refuses(format('SELECT fn_iu_route_set(%L, %L, ''r''%s)', c, a, m), e, p, n) FROM (VALUES
+  ('nope', 'ann', '', '42704', 'not registered', 'set: a registered route'),
+  ('live', ' ', ', p_timeout_ms => 400', '23514', 'for a reason', 'set: by somebody'),
+  ('live', 'ann', ', p_target_ref => ''https://hooks.example/new''', '55006', 'is live', 'set: no other target for a live one'),
+  ('live', 'ann', ', p_target_ref => ''file:///etc/passwd''', '23514', 'cannot be changed', 'set: a URL'),
+  ('live', 'ann', ', p_timeout_ms => 99', '23514', 'p_timeout_ms is from', 'set: a timeout'),
+  ('live', 'ann', ', p_max_in_flight => 0', '23514', 'p_max_in_flight is from', 'set: a limit'),
+  ('live', 'ann', ', p_retry_policy => ''{"max_attempts": 0}''', '23514', 'max_attempts is not', 'set: a policy'),
+  ('live', 'ann', ', p_payload_contract => ''{"require": []}''', '23514', 'has the word', 'set: a contract')) AS t (c, a, m, e, p, n);
+SELECT fn_iu_route_pause('live', 'ann', 'x');
+SELECT is(fn_iu_route_set('live', 'ann', 'x', 'https://hooks.example/new', p_payload_contract => '{"required": ["n"]}') -> 'changed',
+  '{"target_ref": "https://hooks.example/new", "payload_contract": {"required": ["n"]}}', 'set: another target of a paused one');
+SELECT is((SELECT count(*) FROM iu_route_secret WHERE secret_ref = 'live' AND valid_until > clock_timestamp()) > 0, true, 'set: its secrets stay');
+SELECT fn_iu_route_retire('live', 'ann', 'x');
+SELECT pg_temp.refuses($$SELECT fn_iu_route_set('live', 'ann', 'x', p_timeout_ms => 400)$$, '42704', 'retired', 'set: not of a retired one');
+
 SELECT * FROM finish();
 ROLLBACK;
