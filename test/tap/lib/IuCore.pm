@@ -36,7 +36,8 @@ use PostgreSQL::Test::Utils;
 		{
 			my $met = eval { $poll->(@arguments) };
 			return $met if defined $met;
-			die $@ if $@ !~ /ack Broken pipe/ || time > $deadline;
+			die $@ if $@ !~ /ack Broken pipe/;
+			return 0 if time > $deadline;
 		}
 	};
 }
