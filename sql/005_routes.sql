@@ -109,7 +109,8 @@ RETURN CASE
   WHEN (p_policy ->> 'base_s')::numeric NOT BETWEEN 0.001 AND 3600 THEN 'base_s is not from 0.001 to 3600 seconds'
   WHEN (p_policy ->> 'max_s')::numeric NOT BETWEEN (p_policy ->> 'base_s')::numeric AND 86400
     THEN 'max_s is not from base_s to 86400 seconds'
-  WHEN (p_policy ->> 'jitter')::numeric NOT BETWEEN 0 AND 1 THEN 'jitter is not from 0 to 1'
+  WHEN (p_policy ->> 'jitter')::numeric <> 0 AND (p_policy ->> 'jitter')::numeric NOT BETWEEN 0.000001 AND 1
+    THEN 'jitter is neither 0 nor from 0.000001 to 1'	-- a smaller one may be none of float8
   WHEN p_policy ->> 'circuit_failures' !~ '^[0-9]{1,4}$' OR (p_policy ->> 'circuit_failures')::integer > 1000
     THEN 'circuit_failures is not a whole number from 0 to 1000'
   WHEN (p_policy ->> 'circuit_open_s')::numeric NOT BETWEEN 0.001 AND 3600 THEN 'circuit_open_s is not from 0.001 to 3600 seconds'
@@ -117,7 +118,7 @@ RETURN CASE
     THEN 'circuit_max_s is not from circuit_open_s to 86400 seconds'
 END;
 COMMENT ON FUNCTION public.fn_iu_route_retry_problem(jsonb) IS
-  'NULL if the object is a retry policy, otherwise what is wrong with it. Keys: max_attempts (1 to 100, the first included), base_s (seconds before the second attempt, doubled each time), max_s (the longest wait, at most a day), jitter (0 to 1: the share of a wait that is random), circuit_failures (failed attempts in a row that open the circuit; 0: it never opens), circuit_open_s (seconds that it is open at first, doubled each time a probe fails), circuit_max_s (the longest, at most a day). (design: Events and delivery)';
+  'NULL if the object is a retry policy, otherwise what is wrong with it. Keys: max_attempts (1 to 100, the first included), base_s (seconds before the second attempt, doubled each time), max_s (the longest wait, at most a day), jitter (0, or 0.000001 to 1: the share of a wait that is random), circuit_failures (failed attempts in a row that open the circuit; 0: it never opens), circuit_open_s (seconds that it is open at first, doubled each time a probe fails), circuit_max_s (the longest, at most a day). (design: Events and delivery)';
 
 -- A few words of JSON Schema, with the meaning that they have there.
 CREATE FUNCTION public.fn_iu_route_contract_problem(p_contract jsonb) RETURNS text
@@ -406,6 +407,9 @@ DECLARE
   v_ended  integer;
   v_routes text;
 BEGIN
+  IF p_secret_ref IS NULL OR p_older_than IS NULL THEN
+    RAISE EXCEPTION 'p_secret_ref and p_older_than say which secrets are ended' USING ERRCODE = 'check_violation';
+  END IF;
   UPDATE public.iu_route_secret SET valid_until = greatest(now(), valid_from + interval '1 microsecond')
    WHERE secret_ref = p_secret_ref AND valid_from < p_older_than AND valid_until > now();
   GET DIAGNOSTICS v_ended = ROW_COUNT;
@@ -425,7 +429,7 @@ BEGIN
 END
 $function$;
 COMMENT ON FUNCTION public.fn_iu_route_secret_end(text, timestamptz, text, text) IS
-  'Ends, now, the secrets of a reference that were valid before p_older_than (the valid_from of the one that stays). Returns {status: ended | unchanged, secret_ref, ended: how many}. SQLSTATE 55006 where a live route would be left without a valid secret: add the new one first, in the same transaction if need be; 23514 without actor or reason. (design: Egress)';
+  'Ends, now, the secrets of a reference that were valid before p_older_than (the valid_from of the one that stays). Returns {status: ended | unchanged, secret_ref, ended: how many}. SQLSTATE 55006 where a live route would be left without a valid secret: add the new one first, in the same transaction if need be; 23514 without reference, time, actor or reason. (design: Egress)';
 
 -- One call each: add, set, allow, disallow, pause, resume, retire (arm is in 007)
 
@@ -453,9 +457,16 @@ BEGIN
     WHEN p_route_code IS NULL OR p_route_code !~ '^[A-Za-z0-9][A-Za-z0-9_.:-]{0,119}$'
       THEN 'a route code is 1 to 120 letters, digits, "_", ".", ":" or "-"'
     WHEN v_stream IS NULL THEN format('event type "%s.%s" is not registered', p_event_domain, p_event_type)
-    WHEN v_http THEN public.fn_iu_route_url_problem(p_target_ref) END;
+    WHEN p_target_kind IS NULL OR p_target_kind NOT IN ('sql_function', 'workflow', 'vector', 'report', 'directus_flow', 'external_endpoint')
+      THEN 'the target kind is none of sql_function, workflow, vector, report, directus_flow, external_endpoint'
+    WHEN v_http THEN public.fn_iu_route_url_problem(p_target_ref)
+    WHEN coalesce(btrim(p_target_ref), '') = '' THEN 'there is no target' END;
   v_problem := coalesce(v_problem, public.fn_iu_route_retry_problem(v_retry), public.fn_iu_route_contract_problem(p_payload_contract),
-    CASE WHEN p_ordering IS NULL OR p_ordering NOT IN ('none', 'subject') THEN 'the ordering is neither none nor subject' END);
+    CASE WHEN p_ordering IS NULL OR p_ordering NOT IN ('none', 'subject') THEN 'the ordering is neither none nor subject'
+      WHEN p_timeout_ms IS NULL OR p_timeout_ms NOT BETWEEN 100 AND 300000 THEN 'p_timeout_ms is not from 100 to 300000'
+      WHEN p_max_in_flight IS NULL OR p_max_in_flight NOT BETWEEN 1 AND 10000 THEN 'p_max_in_flight is not from 1 to 10000'
+      WHEN p_secret_ref !~ '^[A-Za-z0-9][A-Za-z0-9_.:-]{0,119}$'
+        THEN 'the reference of its secret is not 1 to 120 letters, digits, "_", ".", ":" or "-"' END);
   IF v_problem IS NOT NULL THEN
     RAISE EXCEPTION 'route "%" cannot be registered: %', coalesce(p_route_code, ''), v_problem
       USING ERRCODE = 'check_violation';

@@ -13,7 +13,7 @@ SELECT iu_core.guard_absent('view', 'v_iu_route_position', 'v_iu_route_attempt_s
 SELECT iu_core.guard_absent('function', 'fn_iu_snapshot_now()', 'fn_iu_webhook_id(bigint,bigint,integer,uuid)',
   'fn_iu_delivery_body(public.event_outbox)', 'fn_iu_delivery_rule(integer,text)', 'fn_iu_route_function_refusal(text)', 'fn_iu_delivery_refusal(text)',
   'fn_iu_delivery_check(bigint,integer)',
-  'fn_iu_order_subject(public.event_outbox)', 'fn_iu_order_lock(text)', 'fn_iu_order_leased(text)', 'fn_iu_order_head(text,uuid)',
+  'fn_iu_order_subject(public.event_outbox)', 'fn_iu_order_lock(text)', 'fn_iu_delivery_locks(text)', 'fn_iu_order_leased(text)', 'fn_iu_order_head(text,uuid)',
   'fn_iu_route_retry_order()', 'fn_iu_order_heads(text,uuid[],bigint[])', 'fn_iu_order_release(public.iu_route_lease)',
   'fn_iu_circuit_verdict(text)', 'fn_iu_circuit_is_probing(text)', 'fn_iu_circuit_probe(text,bigint[])',
   'fn_iu_circuit_record(public.iu_outbound_route,bigint,text[])', 'fn_iu_circuit_next_due()', 'fn_iu_delivery_contract(text,bigint[])',
@@ -425,6 +425,10 @@ CREATE FUNCTION public.fn_iu_order_lock(p_route_code text) RETURNS void
   SET search_path = pg_catalog, pg_temp
 AS $function$
 BEGIN
+  IF current_setting('transaction_isolation') <> 'read committed' THEN
+    RAISE EXCEPTION 'deliveries of route "%" need isolation level READ COMMITTED', p_route_code
+      USING ERRCODE = 'invalid_transaction_state', DETAIL = 'An older snapshot would not see whose turn it is.';
+  END IF;
   LOOP
     PERFORM FROM public.iu_route_order WHERE route_code = p_route_code FOR UPDATE;
     EXIT WHEN FOUND;
@@ -433,7 +437,27 @@ BEGIN
 END
 $function$;
 COMMENT ON FUNCTION public.fn_iu_order_lock(text) IS
-  'Waits for, and holds to the end of the transaction, the right to change whose turn it is on a route. (design: Events and delivery)';
+  'Waits for, and holds to the end of the transaction, the right to change whose turn it is on a route. SQLSTATE 25000: another isolation level than READ COMMITTED. (design: Events and delivery)';
+
+-- Somebody may replay or close a circuit in a transaction that stays open: that
+-- is the trouble of one route, and the claim has others.
+CREATE FUNCTION public.fn_iu_delivery_locks(p_route_code text) RETURNS boolean
+  LANGUAGE plpgsql VOLATILE
+  SET search_path = pg_catalog, pg_temp
+  SET lock_timeout = '100ms'
+AS $function$
+BEGIN
+  IF EXISTS (SELECT FROM public.iu_outbound_route r WHERE r.route_code = p_route_code AND r.ordering = 'subject') THEN
+    PERFORM public.fn_iu_order_lock(p_route_code);
+  END IF;
+  PERFORM FROM public.iu_route_circuit c WHERE c.route_code = p_route_code AND c.state <> 'closed' FOR UPDATE;
+  RETURN true;
+EXCEPTION WHEN lock_not_available THEN
+  RETURN false;
+END
+$function$;
+COMMENT ON FUNCTION public.fn_iu_delivery_locks(text) IS
+  'For the claim: takes what it will need of a route, its order and a circuit that is not closed, or returns false where another transaction has one for 0.1 s, so that this route alone is left out. (design: Events and delivery)';
 
 CREATE FUNCTION public.fn_iu_order_leased(p_route_code text) RETURNS TABLE (event_id uuid, replay_number integer, subject uuid)
   LANGUAGE sql STABLE
@@ -898,7 +922,7 @@ BEGIN
     v_done := 0;
     IF public.fn_iu_delivery_refusal(v_route) IS NULL THEN
       PERFORM FROM public.iu_route_position p WHERE p.route_code = v_route FOR NO KEY UPDATE SKIP LOCKED;
-      IF FOUND THEN
+      IF FOUND AND public.fn_iu_delivery_locks(v_route) THEN
         v_probe := public.fn_iu_circuit_is_probing(v_route);
         v_ids := ARRAY(SELECT o FROM public.fn_iu_delivery_lease_orphans(v_route, p_sender, CASE WHEN v_probe THEN 1 ELSE v_left END) o);
         SELECT coalesce(sum(l.item_count) FILTER (WHERE l.lease_id = ANY (v_ids)), 0),
@@ -1183,7 +1207,7 @@ SELECT public.fn_iu_govern(6, 'view', 'v_iu_route_position', 'v_iu_route_attempt
 SELECT public.fn_iu_govern(6, 'function', 'fn_iu_snapshot_now()', 'fn_iu_webhook_id(bigint,bigint,integer,uuid)',
   'fn_iu_delivery_body(public.event_outbox)', 'fn_iu_delivery_rule(integer,text)', 'fn_iu_route_function_refusal(text)', 'fn_iu_delivery_refusal(text)',
   'fn_iu_delivery_check(bigint,integer)',
-  'fn_iu_order_subject(public.event_outbox)', 'fn_iu_order_lock(text)', 'fn_iu_order_leased(text)', 'fn_iu_order_head(text,uuid)',
+  'fn_iu_order_subject(public.event_outbox)', 'fn_iu_order_lock(text)', 'fn_iu_delivery_locks(text)', 'fn_iu_order_leased(text)', 'fn_iu_order_head(text,uuid)',
   'fn_iu_route_retry_order()', 'fn_iu_order_heads(text,uuid[],bigint[])', 'fn_iu_order_release(public.iu_route_lease)',
   'fn_iu_circuit_verdict(text)', 'fn_iu_circuit_is_probing(text)', 'fn_iu_circuit_probe(text,bigint[])',
   'fn_iu_circuit_record(public.iu_outbound_route,bigint,text[])', 'fn_iu_circuit_next_due()', 'fn_iu_delivery_contract(text,bigint[])',

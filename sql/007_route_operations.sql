@@ -139,7 +139,9 @@ AS $function$
 DECLARE
   v_route public.iu_outbound_route;
   v_start timestamptz;
+  v_was   public.v_iu_route_position;
   v_at    record;
+  v_over  bigint;
 BEGIN
   SELECT * INTO v_route FROM public.iu_outbound_route WHERE route_code = p_route_code AND retired_at IS NULL FOR UPDATE;
   IF NOT FOUND THEN
@@ -166,8 +168,7 @@ BEGIN
 
   -- A claim that is still under way must not hand out what is counted here.
   PERFORM FROM public.iu_route_position WHERE route_code = p_route_code FOR UPDATE;
-  PERFORM public.fn_iu_route_log('dot_iu_route_arm', p_route_code, p_actor, p_reason,
-    jsonb_build_object('start_at', v_start, 'max_age', p_max_age));
+  SELECT * INTO v_was FROM public.v_iu_route_position WHERE route_code = p_route_code;
   UPDATE public.iu_outbound_route SET enabled = true, dry_run = false, disabled_reason = NULL WHERE route_code = p_route_code;
   SELECT o.seen, o.floor_seq, o.owed INTO v_at FROM public.fn_iu_route_owed(p_route_code, v_start, NULL) o;
   INSERT INTO public.iu_route_position AS p
@@ -178,12 +179,22 @@ BEGIN
           floor_seq = greatest(p.floor_seq, excluded.floor_seq),
           armed_at = now(), armed_by = excluded.armed_by, start_at = excluded.start_at, max_age = excluded.max_age;
   PERFORM public.fn_iu_route_restep(p_route_code, v_at.seen);
-  RETURN jsonb_build_object('status', 'armed', 'route_code', p_route_code, 'start_at', v_start, 'owed', v_at.owed,
+  -- What was ahead of the former position and is neither ahead of the new one nor owed.
+  SELECT count(*) INTO v_over FROM public.event_outbox e
+   WHERE e.emitted_xid >= pg_snapshot_xmin(v_was.seen) AND NOT pg_visible_in_snapshot(e.emitted_xid, v_was.seen)
+     AND e.event_domain = v_route.event_domain AND e.event_type = v_route.event_type AND e.event_seq > v_was.floor_seq
+     AND e.payload_classification = 'safe_metadata'
+     AND (v_was.window_end IS NULL OR e.event_seq > v_was.window_seq OR NOT pg_visible_in_snapshot(e.emitted_xid, v_was.window_end))
+     AND (e.event_seq <= v_at.floor_seq OR pg_visible_in_snapshot(e.emitted_xid, v_at.seen))
+     AND NOT EXISTS (SELECT FROM public.iu_route_retry t WHERE t.route_code = p_route_code AND t.event_id = e.id);
+  PERFORM public.fn_iu_route_log('dot_iu_route_arm', p_route_code, p_actor, p_reason,
+    jsonb_build_object('start_at', v_start, 'max_age', p_max_age, 'owed', v_at.owed, 'passed_over', v_over));
+  RETURN jsonb_build_object('status', 'armed', 'route_code', p_route_code, 'start_at', v_start, 'owed', v_at.owed, 'passed_over', v_over,
     'held', public.fn_iu_route_refusal(p_route_code));
 END
 $function$;
 COMMENT ON FUNCTION public.fn_iu_route_arm(text, text, text, timestamptz, interval) IS
-  'Makes a route live and sets where it starts: without p_start_at with what commits from now on; otherwise also with events created since then, but none older than p_max_age, and none that was attempted before. Returns {status: armed, route_code, start_at, owed, held}: held says what still stops it. SQLSTATE 42704: not registered or retired; 42501: not on the allowlist; 55006: armed already; 0A000: a kind that is not carried, or a function that is not registered; 23514: start, age, actor or reason. (design: Events and delivery)';
+  'Makes a route live and sets where it starts: without p_start_at with what commits from now on; otherwise also with events created since then, but none older than p_max_age, and none that was attempted before. Returns {status: armed, route_code, start_at, owed, passed_over, held}: passed_over counts what waited since the last arming and will not be sent now (fn_iu_route_resume goes on where the route stood; fn_iu_route_deliver hands over one event), held says what still stops it. SQLSTATE 42704: not registered or retired; 42501: not on the allowlist; 55006: armed already; 0A000: a kind that is not carried, or a function that is not registered; 23514: start, age, actor or reason. (design: Events and delivery)';
 
 CREATE FUNCTION public.fn_iu_route_confirm_position(p_route_code text, p_actor text, p_reason text) RETURNS jsonb
   LANGUAGE plpgsql VOLATILE SECURITY DEFINER
@@ -274,6 +285,10 @@ BEGIN
       DETAIL = public.fn_iu_payload_problem(v_route.payload_contract, v_event.safe_payload);
   END IF;
 
+  IF current_setting('transaction_isolation') <> 'read committed' THEN
+    RAISE EXCEPTION 'fn_iu_route_deliver needs isolation level READ COMMITTED' USING ERRCODE = 'invalid_transaction_state',
+      DETAIL = 'An older snapshot would not see that the event was delivered meanwhile.';
+  END IF;
   v_id := public.fn_iu_webhook_id(v_event.event_seq, v_route.id, 0, v_event.id);
   PERFORM FROM public.iu_route_position WHERE route_code = p_route_code FOR NO KEY UPDATE;
   SELECT * INTO v_at FROM public.v_iu_route_position WHERE route_code = p_route_code;
@@ -287,7 +302,11 @@ BEGIN
     ELSE 'handed_over' END;
   IF v_state = 'handed_over' THEN
     INSERT INTO public.iu_route_retry (route_code, event_id, event_seq, due_at, reason)
-      VALUES (p_route_code, p_event_ref, v_event.event_seq, clock_timestamp(), 'deliver');
+      VALUES (p_route_code, p_event_ref, v_event.event_seq, clock_timestamp(), 'deliver')
+      ON CONFLICT DO NOTHING;
+    IF NOT FOUND THEN
+      v_state := 'already_queued';	-- by another, a moment ago, where there is no position yet to lock
+    END IF;
     PERFORM iu_core.wake();
   END IF;
   RETURN jsonb_build_object('status', v_state, 'route_code', p_route_code, 'event_ref', p_event_ref, 'webhook_id', v_id,
@@ -295,7 +314,7 @@ BEGIN
 END
 $function$;
 COMMENT ON FUNCTION public.fn_iu_route_deliver(text, uuid, jsonb) IS
-  'Hands one event to the sender for one route. Refuses, in this order: SQLSTATE 42501: delivery gate closed, route not registered, route not on the allowlist; 0A000: a target that is not carried, whose function is not registered or whose origin is not allowed; then P0002 unknown event, 23514 another type or payload, or one that breaks the contract, 42501 restricted payload. Returns {status: handed_over | already_queued | already_attempted, route_code, event_ref, webhook_id, held}. (seed 4 A3; design: Events and delivery)';
+  'Hands one event to the sender for one route. Refuses, in this order: SQLSTATE 42501: delivery gate closed, route not registered, route not on the allowlist; 0A000: a target that is not carried, whose function is not registered or whose origin is not allowed; then P0002 unknown event, 23514 another type or payload, or one that breaks the contract, 42501 restricted payload, 25000 another isolation level than READ COMMITTED. Returns {status: handed_over | already_queued | already_attempted, route_code, event_ref, webhook_id, held}. (seed 4 A3; design: Events and delivery)';
 
 CREATE FUNCTION public.fn_iu_route_circuit_close(p_route_code text, p_actor text, p_reason text) RETURNS jsonb
   LANGUAGE plpgsql VOLATILE SECURITY DEFINER

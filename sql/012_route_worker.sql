@@ -140,6 +140,8 @@ BEGIN
     RAISE EXCEPTION 'a worker has a name: 1 to 120 letters, digits, "_", ".", ":" or "-"' USING ERRCODE = 'check_violation';
   ELSIF p_batch_limit IS NULL OR p_batch_limit NOT BETWEEN 1 AND 100000 THEN
     RAISE EXCEPTION 'p_batch_limit is from 1 to 100000' USING ERRCODE = 'check_violation';
+  ELSIF p_event_domain IS NOT NULL AND NOT EXISTS (SELECT FROM public.event_type_registry t WHERE t.event_domain = p_event_domain) THEN
+    RAISE EXCEPTION 'no event type of domain "%" is registered', p_event_domain USING ERRCODE = 'check_violation';
   ELSIF NOT public.fn_iu_core_routes_enabled() THEN
     RETURN c_nothing || '{"status": "master_gate_closed"}';
   ELSIF NOT public.fn_iu_route_worker_enabled() THEN
@@ -219,7 +221,7 @@ BEGIN
 END
 $function$;
 COMMENT ON FUNCTION public.fn_iu_route_worker_run(text, integer, text) IS
-  'One pass over the outbox, by hand or by a sender: which worker, at most how many events (1 to 100000), and, at its first run, the domain it reads (NULL: all). Takes the events that were committed since the last pass, late commits included. Of each enabled route: one that is a dry run gets an attempt with status dry_run and what would be sent in payload_snapshot; one that is live is only counted, since its position hands the event to the senders. Returns {status: ran | master_gate_closed | worker_gate_closed | busy (the same worker runs elsewhere), seen, attempts_written, dry_run, handed_over (event and live route), skipped (no enabled route, restricted, or an error of its own), dead_lettered (the last of these), more}. A second call sees nothing. SQLSTATE 23514: name, limit, another domain than at the first run. (facts-events 2.8)';
+  'One pass over the outbox, by hand or by a sender: which worker, at most how many events (1 to 100000), and, at its first run, the domain it reads (NULL: all). Takes the events that were committed since the last pass, late commits included. Of each enabled route: one that is a dry run gets an attempt with status dry_run and what would be sent in payload_snapshot; one that is live is only counted, since its position hands the event to the senders. Returns {status: ran | master_gate_closed | worker_gate_closed | busy (the same worker runs elsewhere), seen, attempts_written, dry_run, handed_over (event and live route), skipped (no enabled route, restricted, or an error of its own), dead_lettered (the last of these), more}. A second call sees nothing. SQLSTATE 23514: name, limit, unknown domain, or another than at the first run. (facts-events 2.8)';
 
 CREATE FUNCTION public.fn_iu_route_worker_turn(p_worker_name text, p_batch_limit integer) RETURNS boolean
   LANGUAGE plpgsql VOLATILE SECURITY DEFINER
@@ -293,15 +295,17 @@ CREATE VIEW public.v_iu_route_health AS
          round(h.sent / 3600.0, 3) AS sent_per_s, round(h.failed::numeric / nullif(h.sent + h.failed, 0), 4) AS failed_share,
          h.last_sent_at, round((h.duration[1] / 1000.0)::numeric, 3) AS p50_ms, round((h.duration[2] / 1000.0)::numeric, 3) AS p95_ms,
          coalesce(l.dead_letters, 0) AS dead_letters_open,
-         f.refusal ->> 'code' AS held_code, f.refusal ->> 'sentence' AS held_why, f.refusal ->> 'next_action' AS next_action
+         f.refusal ->> 'code' AS held_code, f.refusal ->> 'sentence' AS held_why, f.refusal ->> 'next_action' AS next_action,
+         coalesce(c.state, 'closed') AS circuit, coalesce(c.failures, 0) AS circuit_failures, c.next_at AS circuit_until
     FROM public.v_iu_event_backlog b
     JOIN public.iu_outbound_route r ON r.route_code = b.route_code
     LEFT JOIN hour h ON h.route_code = b.route_code
     LEFT JOIN letters l ON l.route_code = b.route_code
+    LEFT JOIN public.iu_route_circuit c ON c.route_code = b.route_code
     LEFT JOIN address a ON a.route_code = b.route_code
     CROSS JOIN LATERAL (SELECT CASE WHEN b.refusal IS NOT NULL THEN public.fn_iu_route_refusal(b.route_code) ELSE a.refusal END AS refusal) AS f;
 COMMENT ON VIEW public.v_iu_route_health IS
-  'One row a route that is not retired: its mode (live, dry_run, disabled), what waits, is to be tried again, is in flight, since when something has been due and for how many seconds; of the last hour: sent, failed, dry runs, sent a second, the share of failures, median and 95th percentile of duration in ms; open dead letters; what holds it, why, and what to do. (design: Events and delivery)';
+  'One row a route that is not retired: its mode (live, dry_run, disabled), what waits, is to be tried again, is in flight, since when something has been due and for how many seconds; of the last hour: sent, failed, dry runs, sent a second, the share of failures, median and 95th percentile of duration in ms; open dead letters; what holds it, why, and what to do; its circuit (closed, open, half_open), the failed attempts in a row, and when one delivery is tried again. (design: Events and delivery)';
 
 CREATE FUNCTION public.fn_iu_route_worker_health(
     p_worker_name text DEFAULT 'iu_outbound_default', p_stale_seconds integer DEFAULT 300)
@@ -387,7 +391,7 @@ BEGIN
 END
 $function$;
 COMMENT ON FUNCTION public.fn_iu_route_dry_run(text, text, text) IS
-  'Makes a route a dry run and logs it: from now on its events become attempts with what would be sent, and nothing leaves. Needs no allowlist and no gate. A live route stops sending; what it owes stays held until it is armed again. Returns {status: dry_run, route_code}. SQLSTATE 42704: not registered or retired; 23514: actor or reason missing. (design: Events and delivery)';
+  'Makes a route a dry run and logs it: from now on its events become attempts with what would be sent, and nothing leaves. Needs no allowlist and no gate. A live route stops sending; what it was about to try stays held until it is armed again; what it had not come to is passed over then, unless p_start_at reaches back. Returns {status: dry_run, route_code}. SQLSTATE 42704: not registered or retired; 23514: actor or reason missing. (design: Events and delivery)';
 
 CREATE FUNCTION public.fn_iu_route_test(
     p_route_code text, p_event_id uuid, p_actor text DEFAULT session_user, p_reason text DEFAULT 'test')
@@ -400,6 +404,7 @@ DECLARE
   v_event   public.event_outbox;
   v_at      public.iu_route_position;
   v_http    boolean;
+  v_until   constant timestamptz := (SELECT c.next_at FROM public.iu_route_circuit c WHERE c.route_code = p_route_code AND c.next_at > clock_timestamp());
   v_refusal constant text := public.fn_iu_delivery_refusal(p_route_code);
   v_broken  text;
   v_error   text;
@@ -442,8 +447,7 @@ BEGIN
       (12, 'route_not_armed', CASE WHEN v_route.id IS NOT NULL THEN v_at.route_code IS NOT NULL END, NULL),
       (13, 'position_foreign', v_at.system_identifier = iu_core.system_identifier() AND v_at.database_oid = iu_core.database_oid(), NULL),
       (14, 'secret_missing', (v_request #>> '{headers,webhook-signature}') <> 'missing', v_request #>> '{headers,webhook-signature}'),
-      (15, 'circuit_open', CASE WHEN v_route.id IS NOT NULL THEN NOT EXISTS (SELECT FROM public.iu_route_circuit c
-        WHERE c.route_code = p_route_code AND c.next_at > clock_timestamp()) END, NULL),
+      (15, 'circuit_open', CASE WHEN v_route.id IS NOT NULL THEN v_until IS NULL END, 'open until ' || v_until),
       (16, 'event_unknown', v_event.id IS NOT NULL, NULL),
       (17, 'event_not_on_route', (v_event.event_domain, v_event.event_type) = (v_route.event_domain, v_route.event_type),
         v_event.event_domain || '.' || v_event.event_type),

@@ -39,11 +39,18 @@ SELECT pg_temp.refuses(pg_temp.add(c, u, m), e, p, n) FROM (VALUES
   ('r2', 'ftp://hooks.example/', '', '23514', 'http', 'of http'),
   ('r2', NULL, '', '23514', 'no URL', 'a URL'),
   ('r2', 'https://hooks.example/', ', p_event_domain => ''piece''', '23514', 'not registered', 'of a registered type'),
-  ('r2', 'https://hooks.example/', ', p_target_kind => ''mail''', '23514', 'kind_chk', 'of a known kind'),
-  ('r2', 'https://hooks.example/', ', p_timeout_ms => 99', '23514', 'timeout_chk', 'a timeout of 0.1 s or more'),
-  ('r2', 'https://hooks.example/', ', p_max_in_flight => 0', '23514', 'in_flight_chk', 'at least one in flight'),
+  ('r2', 'https://hooks.example/', ', p_target_kind => ''mail''', '23514', 'the target kind is none of sql_function, workflow', 'of a known kind'),
+  ('r2', 'https://hooks.example/', ', p_target_kind => NULL', '23514', 'the target kind is none of', 'of a kind'),
+  ('r2', ' ', ', p_target_kind => ''workflow''', '23514', 'there is no target', 'with a target'),
+  ('r2', NULL, ', p_target_kind => ''sql_function''', '23514', 'there is no target', 'of whichever kind'),
+  ('r2', 'https://hooks.example/', ', p_secret_ref => ''''', '23514', 'the reference of its secret', 'with a secret that can be added'),
+  ('r2', 'https://hooks.example/', ', p_timeout_ms => 99', '23514', 'p_timeout_ms is not from 100 to 300000', 'a timeout of 0.1 s or more'),
+  ('r2', 'https://hooks.example/', ', p_timeout_ms => NULL', '23514', 'p_timeout_ms', 'a timeout'),
+  ('r2', 'https://hooks.example/', ', p_max_in_flight => NULL', '23514', 'p_max_in_flight is not from 1 to 10000', 'a limit'),
+  ('r2', 'https://hooks.example/', ', p_max_in_flight => 0', '23514', 'p_max_in_flight', 'at least one in flight'),
   ('r2', 'https://hooks.example/', ', p_retry_policy => ''{"max_attempts": 0}''', '23514', 'max_attempts', 'at least one attempt'),
   ('r2', 'https://hooks.example/', ', p_retry_policy => ''{"max_attempts": 8.0}''', '23514', 'whole number', 'whole ones, in digits'),
+  ('r2', 'https://hooks.example/', ', p_retry_policy => ''{"jitter": 1e-400}''', '23514', 'jitter is neither 0 nor from 0.000001 to 1', 'that a backoff can be reckoned with'),
   ('r2', 'https://hooks.example/', ', p_retry_policy => ''{"max_attempts": "8"}''', '23514', 'not a number', 'in numbers'),
   ('r2', 'https://hooks.example/', ', p_retry_policy => ''{"base_s": 10, "max_s": 5}''', '23514', 'max_s', 'in order'),
   ('r2', 'https://hooks.example/', ', p_retry_policy => ''{"retries": 3}''', '23514', 'other keys', 'without a slip'),
@@ -107,6 +114,8 @@ SELECT pg_temp.refuses(format('SELECT fn_iu_route_secret_add(%L, ''a'', ''r'', %
   ('s', 'whsec_', '23514', '24 to 64 bytes', 'secret: not empty'),
   ('s', 'whsec_!!', '23514', 'base64', 'secret: in base64'),
   (NULL, 'whsec_MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIz', '23514', 'reference', 'secret: under a reference')) AS t (ref, secret, e, p, n);
+SELECT pg_temp.refuses(format('SELECT fn_iu_route_secret_end(%L, %L, ''ann'', ''x'')', r, o), '23514', 'p_secret_ref and p_older_than', 'which, and until when')
+  FROM (VALUES (NULL, 'infinity'), ('s', NULL)) AS t (r, o);
 SELECT is(fn_iu_route_secret_end('s', 'infinity', 'ann', 'x'), '{"status": "ended", "secret_ref": "s", "ended": 2}', 'secrets are ended');
 SELECT is((SELECT count(*) FROM iu_route_secret WHERE secret_ref = 's' AND valid_until > clock_timestamp()), 0::bigint, 'now');
 SELECT fn_iu_route_add('live', 'version_applied', 'https://hooks.example/', 'ann', 'x');

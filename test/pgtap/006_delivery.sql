@@ -176,6 +176,23 @@ SELECT isnt(pg_temp.as_role('iu_core_writer', $$SELECT fn_iu_emit_event('version
 SELECT unalike(pg_temp.as_role('iu_core_reader', 'SELECT count(*) FROM v_iu_route_held'), '42%', 'a reader sees what is held');
 SELECT unalike(pg_temp.as_role('iu_core_reader', 'SELECT count(*) FROM v_iu_event_backlog'), '42%', 'and the backlog');
 
+-- ---- arming anew: what waited is passed over, and counted
+
+SELECT fn_iu_route_add('again', 'collection_created', 'https://hooks.example/', 'ann', 't'), fn_iu_route_allow('again', 'ann', 't'), fn_iu_route_arm('again', 'ann', 't');
+SELECT count(fn_iu_emit_event('collection_created', 'again', gen_random_uuid(), 't')) FROM generate_series(1, 4);
+UPDATE event_outbox SET emitted_xid = '3' WHERE event_type = 'collection_created';
+UPDATE iu_route_step SET seen = '3:3:' WHERE route_code = 'again';
+INSERT INTO iu_route_retry (route_code, event_id, event_seq, due_at, reason) SELECT 'again', id, event_seq, now(), 'http_500' FROM event_outbox WHERE event_type = 'collection_created' LIMIT 1;
+SELECT fn_iu_route_pause('again', 'ann', 't');
+SELECT is(fn_iu_route_arm('again', 'ann', 't') - ARRAY['held'], '{"status": "armed", "route_code": "again", "start_at": null, "owed": 0, "passed_over": 3}', 'from now on: three of four are passed over');
+SELECT is((SELECT evidence ->> 'passed_over' FROM dot_iu_command_run WHERE command_name = 'dot_iu_route_arm' AND evidence ->> 'route_code' = 'again' AND evidence ->> 'passed_over' <> '0'), '3', 'which is logged');
+UPDATE iu_route_step SET seen = '3:3:' WHERE route_code = 'again';
+SELECT fn_iu_route_pause('again', 'ann', 't');
+SELECT is(fn_iu_route_arm('again', 'ann', 't', now() - interval '1 min') - ARRAY['held', 'start_at'], '{"status": "armed", "route_code": "again", "owed": 3, "passed_over": 0}', 'with a start before them: none');
+SELECT fn_iu_route_retire('again', 'ann', 't');
+DELETE FROM iu_route_retry WHERE route_code = 'again';
+DELETE FROM event_outbox WHERE event_type = 'collection_created';
+
 -- ---- looking
 
 SELECT row_eq('SELECT route_kind, route_code, status, attempts FROM v_iu_route_attempt_summary', ROW('outbound'::text, 'r'::text, 'sent'::text, 1::bigint), 'attempts are summed up');

@@ -33,7 +33,8 @@ SELECT is(fn_iu_route_worker_run('w', 1) ->> 'status', 'worker_gate_closed', 'so
 SELECT is((SELECT count(*) FROM iu_route_worker_cursor WHERE worker_name = 'w'), 0::bigint, 'and nothing is registered');
 SELECT pg_temp.set_key('iu_core.route_worker_enabled', 'true');
 SELECT pg_temp.refuses('SELECT fn_iu_route_worker_run(' || a || ')', '23514', m, 'run: ' || a) FROM (VALUES
-  ($$NULL, 1$$, 'has a name'), ($$'a b', 1$$, 'has a name'), ($$'w', 0$$, 'p_batch_limit is from'), ($$'w', NULL$$, 'p_batch_limit is from')) v (a, m);
+  ($$NULL, 1$$, 'has a name'), ($$'a b', 1$$, 'has a name'), ($$'w', 0$$, 'p_batch_limit is from'), ($$'w', NULL$$, 'p_batch_limit is from'),
+  ($$'w', 1, 'iuu'$$, 'no event type of domain "iuu"'), ($$'w', 1, ''$$, 'no event type of domain ""')) v (a, m);
 
 -- ---- one event of each fate
 
@@ -147,13 +148,24 @@ SELECT is(fn_iu_route_test('dry', :'event') ->> 'verdict', fn_iu_delivery_refusa
 UPDATE iu_route_secret SET valid_until = clock_timestamp() WHERE secret_ref = 'live';
 SELECT is(pg_temp.verdict('live', :'event'), 'secret_missing', 'test: a secret');
 SELECT fn_iu_route_secret_add('live', 'ann', 't');
+INSERT INTO iu_route_circuit (route_code, state, failures, last_failure, open_s, next_at) VALUES ('live', 'open', 10, 'http_500', 30, clock_timestamp() + interval '1 h');
+SELECT is(pg_temp.verdict('live', :'event'), 'circuit_open', 'test: the circuit');
+SELECT is(jsonb_path_query_array(fn_iu_route_test('live', :'event'), '$.checks[*].check') -> 14, '"circuit_open"', 'test: in its place');
+SELECT row_eq($$SELECT held_code, circuit, circuit_failures, circuit_until > clock_timestamp() FROM v_iu_route_health WHERE route_code = 'live'$$,
+  ROW('circuit_open'::text, 'open'::text, 10, true), 'the same of a route: its circuit');
+DELETE FROM iu_route_circuit;
+SELECT row_eq($$SELECT circuit, circuit_failures, circuit_until FROM v_iu_route_health WHERE route_code = 'live'$$, ROW('closed'::text, 0, NULL::timestamptz), 'which is closed');
+SELECT fn_iu_route_add('calls', 'structure_op_applied', 'fn_none', 'ann', 't', 'sql_function'), fn_iu_route_allow('calls', 'ann', 't');
+SELECT is(pg_temp.verdict('calls', :'event'), fn_iu_delivery_refusal('calls'), 'test: a function, in its place');
+SELECT is(pg_temp.verdict('calls', :'event'), 'function_refused', 'test: a function');
+SELECT is((SELECT count(*) FROM jsonb_path_query(fn_iu_route_test('calls', :'event'), '$.checks[*] ? (@.check == "target_kind_not_supported" && @.ok == true)')), 1::bigint, 'test: of a kind that is carried');
 ALTER FUNCTION fn_iu_delivery_refusal(text) RENAME TO fn_refusal;
 CREATE FUNCTION fn_iu_delivery_refusal(p_route_code text) RETURNS text LANGUAGE sql AS $$SELECT 'another_rule'$$;
 SELECT is(pg_temp.verdict('live', :'event'), 'another_rule', 'test: what refuses the sender is never left out');
 DROP FUNCTION fn_iu_delivery_refusal(text);
 ALTER FUNCTION fn_refusal(text) RENAME TO fn_iu_delivery_refusal;
 SELECT is((SELECT count(*) FROM iu_route_attempt WHERE route_code = 'live'), 0::bigint, 'test: writes no attempt');
-SELECT is((SELECT count(*) FROM dot_iu_command_run WHERE command_name = 'dot_iu_route_test'), 11::bigint, 'test: but the log');
+SELECT is((SELECT count(*) FROM dot_iu_command_run WHERE command_name = 'dot_iu_route_test'), 16::bigint, 'test: but the log');
 SELECT pg_temp.refuses(format('SELECT fn_iu_route_test(''live'', %L, '''', ''t'')', :'event'), '23514', 'by somebody', 'test: by somebody');
 SELECT is((SELECT count(*) FROM dot_iu_command_run d, iu_route_secret s WHERE d.evidence::text LIKE '%' || substr(s.secret, 7, 12) || '%'), 0::bigint, 'test: no secret in the log');
 
