@@ -111,12 +111,16 @@ CREATE INDEX iu_route_lease_route ON public.iu_route_lease (route_code, lease_id
 COMMENT ON INDEX public.iu_route_lease_route IS 'What a route has under way.';
 COMMENT ON TABLE public.iu_route_lease IS
   'One row a batch that a sender holds: the deliveries whose outcome it has not recorded. It goes to the next claimer, with a new generation, when it expires or its session is gone. (design: Events and delivery)';
+COMMENT ON COLUMN public.iu_route_lease.lease_id IS 'Order of claiming';
 COMMENT ON COLUMN public.iu_route_lease.route_code IS 'The route';
 COMMENT ON COLUMN public.iu_route_lease.sender IS 'Who holds it, e.g. iu_core sender 1';
 COMMENT ON COLUMN public.iu_route_lease.generation IS 'Counts who held it: a record with an older one is refused';
 COMMENT ON COLUMN public.iu_route_lease.claimed_at IS 'Since when';
 COMMENT ON COLUMN public.iu_route_lease.expires_at IS 'Then another may take it over';
 COMMENT ON COLUMN public.iu_route_lease.item_count IS 'Deliveries in it; the arrays have an element each';
+COMMENT ON COLUMN public.iu_route_lease.event_ids IS 'The events';
+COMMENT ON COLUMN public.iu_route_lease.event_seqs IS 'Their places in the outbox';
+COMMENT ON COLUMN public.iu_route_lease.replay_numbers IS '0: the delivery itself';
 COMMENT ON COLUMN public.iu_route_lease.attempt_nos IS 'The number of the attempt under way';
 COMMENT ON COLUMN public.iu_route_lease.backend_pid IS 'The session that claimed it; where that is gone nobody waits for expires_at.';
 
@@ -148,6 +152,7 @@ CREATE INDEX iu_route_attempt_recorded ON public.iu_route_attempt USING brin (re
 COMMENT ON INDEX public.iu_route_attempt_recorded IS 'The last hour, and what retention takes, without a large index.';
 COMMENT ON TABLE public.iu_route_attempt IS
   'One row a send, inserted once with its outcome. (facts-events 2.5; design: Events and delivery)';
+COMMENT ON COLUMN public.iu_route_attempt.id IS 'Order of recording';
 COMMENT ON COLUMN public.iu_route_attempt.route_kind IS 'outbound';
 COMMENT ON COLUMN public.iu_route_attempt.route_code IS 'The route; no foreign key, attempts outlive it';
 COMMENT ON COLUMN public.iu_route_attempt.event_ref IS 'The event';
@@ -220,6 +225,7 @@ CREATE INDEX iu_route_dead_letter_open ON public.iu_route_dead_letter (route_cod
 COMMENT ON INDEX public.iu_route_dead_letter_open IS 'Those that wait for a person.';
 COMMENT ON TABLE public.iu_route_dead_letter IS
   'Deliveries that were given up, each with the whole event. Resolved, never deleted. (facts-events 2.7)';
+COMMENT ON COLUMN public.iu_route_dead_letter.id IS 'What fn_iu_route_dead_letter_replay and _resolve ask for';
 COMMENT ON COLUMN public.iu_route_dead_letter.route_code IS 'The route';
 COMMENT ON COLUMN public.iu_route_dead_letter.event_ref IS 'The event';
 COMMENT ON COLUMN public.iu_route_dead_letter.replay_number IS '0: the delivery itself';

@@ -283,6 +283,9 @@ CREATE VIEW public.v_iu_route_health AS
       FROM public.iu_route_attempt a WHERE a.recorded_at > now() - interval '1 hour' GROUP BY a.route_code
   ), letters AS (
     SELECT d.route_code, count(*) AS dead_letters FROM public.iu_route_dead_letter d WHERE d.resolved_at IS NULL GROUP BY d.route_code
+  ), address AS (
+    SELECT t.route_code, public.fn_iu_route_address_refusal(max(t.detail)) AS refusal
+      FROM public.iu_route_retry t WHERE t.reason = 'address_refused' GROUP BY t.route_code
   )
   SELECT b.route_code, r.target_kind,
          CASE WHEN NOT r.enabled THEN 'disabled' WHEN r.dry_run THEN 'dry_run' ELSE 'live' END AS mode,
@@ -292,14 +295,15 @@ CREATE VIEW public.v_iu_route_health AS
          round(h.sent / 3600.0, 3) AS sent_per_s, round(h.failed::numeric / nullif(h.sent + h.failed, 0), 4) AS failed_share,
          h.last_sent_at, round((h.duration[1] / 1000.0)::numeric, 3) AS p50_ms, round((h.duration[2] / 1000.0)::numeric, 3) AS p95_ms,
          coalesce(l.dead_letters, 0) AS dead_letters_open,
-         b.refusal AS held_code, f.refusal ->> 'sentence' AS held_why, f.refusal ->> 'next_action' AS next_action,
+         f.refusal ->> 'code' AS held_code, f.refusal ->> 'sentence' AS held_why, f.refusal ->> 'next_action' AS next_action,
          coalesce(c.state, 'closed') AS circuit, coalesce(c.failures, 0) AS circuit_failures, c.next_at AS circuit_until
     FROM public.v_iu_event_backlog b
     JOIN public.iu_outbound_route r ON r.route_code = b.route_code
     LEFT JOIN hour h ON h.route_code = b.route_code
     LEFT JOIN letters l ON l.route_code = b.route_code
     LEFT JOIN public.iu_route_circuit c ON c.route_code = b.route_code
-    CROSS JOIN LATERAL (SELECT CASE WHEN b.refusal IS NOT NULL THEN public.fn_iu_route_refusal(b.route_code) END AS refusal) AS f;
+    LEFT JOIN address a ON a.route_code = b.route_code
+    CROSS JOIN LATERAL (SELECT CASE WHEN b.refusal IS NOT NULL THEN public.fn_iu_route_refusal(b.route_code) ELSE a.refusal END AS refusal) AS f;
 COMMENT ON VIEW public.v_iu_route_health IS
   'One row a route that is not retired: its mode (live, dry_run, disabled), what waits, is to be tried again, is in flight, since when something has been due and for how many seconds; of the last hour: sent, failed, dry runs, sent a second, the share of failures, median and 95th percentile of duration in ms; open dead letters; what holds it, why, and what to do; its circuit (closed, open, half_open), the failed attempts in a row, and when one delivery is tried again. (design: Events and delivery)';
 
@@ -318,6 +322,7 @@ DECLARE
   v_letters bigint := (SELECT count(*) FROM public.iu_route_dead_letter WHERE resolved_at IS NULL);
   v_stuck   jsonb;
   v_waiting bigint;
+  v_stopped text[];
   v_problem text[];
 BEGIN
   IF p_stale_seconds IS NULL OR p_stale_seconds < 1 THEN
@@ -328,17 +333,21 @@ BEGIN
     FROM public.fn_iu_route_worker_ahead(p_worker_name) e
     CROSS JOIN LATERAL (SELECT EXISTS (SELECT FROM public.iu_outbound_route r WHERE r.event_domain = e.event_domain
                           AND r.event_type = e.event_type AND r.enabled AND r.dry_run) AS wanted) AS d;
-  -- Nothing holds it, it has been due, and not one attempt has been recorded since; or, while its circuit is not closed, none that was sent.
+  -- Nothing holds it, it has been due, and not one attempt has been recorded since.
   SELECT coalesce(jsonb_agg(jsonb_build_object('route_code', b.route_code, 'oldest_due_at', b.oldest_due_at, 'waiting', b.waiting,
-           'retrying', b.retrying, 'leased', b.leased, 'last_failure', c.last_failure) ORDER BY b.oldest_due_at), '[]') INTO v_stuck
-    FROM public.v_iu_event_backlog b LEFT JOIN public.iu_route_circuit c ON c.route_code = b.route_code AND c.state <> 'closed'
-   WHERE coalesce(b.refusal, 'circuit_open') = 'circuit_open' AND b.oldest_due_at < v_stale
+           'retrying', b.retrying, 'leased', b.leased) ORDER BY b.oldest_due_at), '[]') INTO v_stuck
+    FROM public.v_iu_event_backlog b
+   WHERE b.refusal IS NULL AND b.oldest_due_at < v_stale
      AND NOT EXISTS (SELECT FROM public.iu_route_attempt a
-                      WHERE a.recorded_at > v_stale AND a.route_code = b.route_code
-                        AND (a.status = 'sent' OR (a.status = 'failed' AND c.route_code IS NULL)));
-  SELECT coalesce(sum(b.waiting + b.retrying + b.leased), 0) INTO v_waiting
-    FROM public.v_iu_event_backlog b JOIN public.iu_outbound_route r ON r.route_code = b.route_code
-   WHERE r.enabled AND NOT r.dry_run AND b.refusal = 'worker_gate_closed';
+                      WHERE a.recorded_at > v_stale AND a.route_code = b.route_code AND a.status IN ('sent', 'failed'));
+  -- What a gate, a list or a person holds is meant; what stopped by itself is not.
+  SELECT coalesce(sum(h.held) FILTER (WHERE h.code = 'worker_gate_closed' AND r.enabled AND NOT r.dry_run), 0),
+         array_agg(format('route %s: %s held since %s: %s', h.route_code, h.held, h.oldest_at, h.sentence) ORDER BY h.route_code)
+           FILTER (WHERE h.oldest_at < v_stale AND (
+             h.code IN ('circuit_open', 'secret_missing', 'function_refused', 'origin_not_allowed', 'address_refused')
+             OR (h.code = 'route_disabled' AND r.disabled_reason = 'the receiver answered 410 (gone)')))
+    INTO v_waiting, v_stopped
+    FROM public.v_iu_route_held h JOIN public.iu_outbound_route r ON r.route_code = h.route_code;
   v_problem := array_remove(ARRAY[
     CASE WHEN NOT v_master THEN 'the master switch iu_core.routes_master_enabled is off' END,
     CASE WHEN NOT v_worker AND v_waiting + v_ahead.due > 0 THEN
@@ -346,9 +355,8 @@ BEGIN
     CASE WHEN v_letters > 0 THEN format('%s dead letter(s) wait for a person', v_letters) END,
     CASE WHEN v_worker AND v_ahead.oldest < v_stale AND coalesce(v_cursor.last_run_at, '-infinity') < v_stale THEN
       format('dry runs are due since %s and the worker has not run since %s', v_ahead.oldest, coalesce(v_cursor.last_run_at::text, 'ever')) END]
-    || ARRAY(SELECT format('route %s: due since %s and ', s ->> 'route_code', s ->> 'oldest_due_at')
-                 || coalesce('its circuit is open, the last failure is ' || (s ->> 'last_failure'), 'nothing moves')
-               FROM jsonb_array_elements(v_stuck) s), NULL);
+    || ARRAY(SELECT format('route %s: due since %s and nothing moves', s ->> 'route_code', s ->> 'oldest_due_at')
+               FROM jsonb_array_elements(v_stuck) s) || v_stopped, NULL);
   RETURN jsonb_build_object('worker_name', p_worker_name, 'master_gate_open', v_master, 'worker_gate_open', v_worker,
     'registered', v_cursor.worker_name IS NOT NULL,
     'cursor', CASE WHEN v_cursor.worker_name IS NOT NULL THEN
@@ -364,7 +372,7 @@ BEGIN
 END
 $function$;
 COMMENT ON FUNCTION public.fn_iu_route_worker_health(text, integer) IS
-  'Whether events get on: {healthy, problems (in words), master_gate_open, worker_gate_open, registered, cursor, last_run_at, totals, backlog_iu_events (not passed by the worker), dry_runs_due, dead_letter_open, outbound_attempts_in_audit, stuck_routes, ...}. Not healthy: the master switch is off; the worker switch is off and something waits; a dead letter is open; and where work is due and nothing moves: a live route that nothing holds has had something due for p_stale_seconds without one attempt recorded (without one that was sent where its circuit is not closed), or dry runs are due that long and no pass was made. SQLSTATE 23514: p_stale_seconds below 1. (facts-events 2.8, 7)';
+  'Whether events get on: {healthy, problems (in words), master_gate_open, worker_gate_open, registered, cursor, last_run_at, totals, backlog_iu_events (not passed by the worker), dry_runs_due, dead_letter_open, outbound_attempts_in_audit, stuck_routes, ...}. Not healthy: the master switch is off; the worker switch is off and something waits; a dead letter is open; something waits for p_stale_seconds on a route that stopped by itself (its circuit is open, an answer 410 disabled it, it has no valid secret, its function, origin or address is refused); and where work is due and nothing moves: a live route that nothing holds has had something due for p_stale_seconds without one attempt recorded, or dry runs are due that long and no pass was made. SQLSTATE 23514: p_stale_seconds below 1. (facts-events 2.8, 7)';
 
 -- Dry runs by hand -------------------------------------------------------------
 
@@ -429,7 +437,7 @@ BEGIN
       (4, 'route_unknown', v_route.id IS NOT NULL, NULL),
       (5, 'route_retired', CASE WHEN v_route.id IS NOT NULL THEN v_route.retired_at IS NULL END, v_route.disabled_reason),
       (6, 'route_not_allowlisted', CASE WHEN v_route.id IS NOT NULL THEN v_route.route_code = ANY (public.fn_iu_delivery_live_routes()) END, NULL),
-      (7, 'target_kind_not_supported', v_http OR v_route.target_kind = 'sql_function', v_route.target_kind),
+      (7, 'target_kind_not_supported', CASE WHEN v_route.id IS NOT NULL THEN v_http OR v_route.target_kind = 'sql_function' END, v_route.target_kind),
       (8, 'function_refused', CASE WHEN v_route.target_kind = 'sql_function' THEN public.fn_iu_route_function_refusal(v_route.target_ref) IS NULL END,
         CASE WHEN v_route.target_kind = 'sql_function' THEN public.fn_iu_route_function_refusal(v_route.target_ref) END),
       (9, 'origin_not_allowed', CASE WHEN v_http THEN iu_core.egress_refusal(v_route.target_ref) IS NULL END,
@@ -439,7 +447,7 @@ BEGIN
       (12, 'route_not_armed', CASE WHEN v_route.id IS NOT NULL THEN v_at.route_code IS NOT NULL END, NULL),
       (13, 'position_foreign', v_at.system_identifier = iu_core.system_identifier() AND v_at.database_oid = iu_core.database_oid(), NULL),
       (14, 'secret_missing', (v_request #>> '{headers,webhook-signature}') <> 'missing', v_request #>> '{headers,webhook-signature}'),
-      (15, 'circuit_open', CASE WHEN v_route.id IS NOT NULL THEN v_until IS NULL END, format('open until %s', v_until)),
+      (15, 'circuit_open', CASE WHEN v_route.id IS NOT NULL THEN v_until IS NULL END, 'open until ' || v_until),
       (16, 'event_unknown', v_event.id IS NOT NULL, NULL),
       (17, 'event_not_on_route', (v_event.event_domain, v_event.event_type) = (v_route.event_domain, v_route.event_type),
         v_event.event_domain || '.' || v_event.event_type),

@@ -152,7 +152,7 @@ SELECT set_eq($$
 SELECT is((SELECT string_agg(p.proname, ',' ORDER BY p.proname) FROM pg_proc p
    WHERE p.oid IN (SELECT to_regprocedure(g.object_name) FROM iu_governed_object g WHERE g.migration BETWEEN 4 AND 7 AND g.object_class = 'function')
      AND has_function_privilege('iu_core_operator', p.oid, 'EXECUTE') AND NOT has_function_privilege('iu_core_reader', p.oid, 'EXECUTE')),
-  'fn_iu_route_add,fn_iu_route_allow,fn_iu_route_arm,fn_iu_route_circuit_close,fn_iu_route_confirm_position,fn_iu_route_deliver,fn_iu_route_disallow,fn_iu_route_pause,fn_iu_route_resume,fn_iu_route_retire,fn_iu_route_secret_add,fn_iu_route_secret_end',
+  'fn_iu_route_add,fn_iu_route_allow,fn_iu_route_arm,fn_iu_route_circuit_close,fn_iu_route_confirm_position,fn_iu_route_deliver,fn_iu_route_disallow,fn_iu_route_pause,fn_iu_route_resume,fn_iu_route_retire,fn_iu_route_retry_now,fn_iu_route_secret_add,fn_iu_route_secret_end,fn_iu_route_set',
   'operators work the routes');
 SELECT is((SELECT string_agg(p.proname, ',' ORDER BY p.proname) FROM pg_proc p
    WHERE p.oid IN (SELECT to_regprocedure(g.object_name) FROM iu_governed_object g WHERE g.migration BETWEEN 4 AND 7 AND g.object_class = 'function')
