@@ -114,7 +114,7 @@ port_of(const struct sockaddr_storage *address)
 static bool
 is_socket(int fd, int local_port, int peer_port)
 {
-	struct sockaddr_storage address;
+	struct sockaddr_storage address = {0};
 	socklen_t	size = sizeof(address);
 
 	if (getsockname(fd, (struct sockaddr *) &address, &size) != 0 || port_of(&address) != local_port ||

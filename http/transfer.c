@@ -365,6 +365,7 @@ set_request(IuTransfer *transfer, CURL *easy)
 static bool
 set_rules(IuTransfer *transfer, CURL *easy)
 {
+	long		version = iu_transfer_may_share(transfer) ? CURL_HTTP_VERSION_2TLS : CURL_HTTP_VERSION_1_1;
 	bool		good = true;
 
 	good &= curl_easy_setopt(easy, CURLOPT_PROTOCOLS_STR, "http,https") == CURLE_OK;
@@ -375,8 +376,7 @@ set_rules(IuTransfer *transfer, CURL *easy)
 	good &= curl_easy_setopt(easy, CURLOPT_SSL_VERIFYPEER, 1L) == CURLE_OK;
 	good &= curl_easy_setopt(easy, CURLOPT_SSL_VERIFYHOST, 2L) == CURLE_OK;
 	good &= curl_easy_setopt(easy, CURLOPT_SSLVERSION, (long) CURL_SSLVERSION_TLSv1_2) == CURLE_OK;
-	good &= curl_easy_setopt(easy, CURLOPT_HTTP_VERSION, iu_transfer_may_share(transfer)
-							 ? (long) CURL_HTTP_VERSION_2TLS : (long) CURL_HTTP_VERSION_1_1) == CURLE_OK;
+	good &= curl_easy_setopt(easy, CURLOPT_HTTP_VERSION, version) == CURLE_OK;
 	good &= curl_easy_setopt(easy, CURLOPT_HTTP_CONTENT_DECODING, 0L) == CURLE_OK;
 	good &= curl_easy_setopt(easy, CURLOPT_MAXFILESIZE_LARGE, (curl_off_t) transfer->limit) == CURLE_OK;
 	good &= curl_easy_setopt(easy, CURLOPT_USERAGENT, "iu_core/" IU_CORE_VERSION) == CURLE_OK;
