@@ -87,11 +87,11 @@ route first "$fast/x"
 emit 1000
 BODY_BYTES=$(sql -c 'SELECT avg(octet_length(fn_iu_delivery_body(o)))::integer FROM event_outbox o')
 export BODY_BYTES
-wrk=$(wrk -t2 -c64 -d5s -s "$parts/post.lua" "$fast/x" | awk '/Requests\/sec/ { print int($2) }')
+wrk=$(wrk -t1 -c64 -d5s -s "$parts/post.lua" "$fast/x" | awk '/Requests\/sec/ { print int($2) }')
 reference=$("$web/reference" "$fast/x" 200000 "$BODY_BYTES")
 retire first
-row "wrk, 64 connections, bodies of $BODY_BYTES bytes" "$wrk/s"
-row "reference: the same by libcurl, in one process" "$reference/s, $(ratio "$reference" "$wrk") of wrk"
+row "wrk, one thread, 64 connections, bodies of $BODY_BYTES bytes" "$wrk/s"
+row "reference: the same requests by libcurl, one process" "$reference/s, $(ratio "$reference" "$wrk") of wrk"
 ticks=$(cpu_ticks)
 backlog one 50000
 plain=$(rate '^one$')
@@ -124,13 +124,9 @@ chmod 755 "$web"
 pgbench() { as_pg "$BINDIR/pgbench" -n -h "$cluster" -U postgres -M prepared -f "$web/emit.sql" "$@" bench >/dev/null 2>&1; }
 route idle "$fast/x"
 open_gate
-pgbench -c 1 -t 1 # the first connection
-for _ in $(seq 60); do
-	pgbench -c 1 -t 1
-	sleep 0.05
-done
-until_sent '^idle$' 61
-row "from commit to arrival, an event at a time" "$(latency idle)"
+pgbench -c 1 -T 10 -R 10
+until_sent '^idle$' 50
+row "from commit to arrival, idle: 10 events/s" "$(latency idle)"
 retire idle
 route steady "$fast/x"
 pgbench -c 2 -T 10 -R 200

@@ -15,9 +15,9 @@
 #include "utils/memutils.h"
 #include "utils/timestamp.h"
 
-static IuCall claim = {"fn_iu_delivery_claim", 2, {TEXTOID, INT4OID}};
+static IuCall claim = {"fn_iu_delivery_claim", 3, {TEXTOID, INT4OID, INT4OID}};
 static IuCall check = {"fn_iu_delivery_check", 2, {INT8OID, INT4OID}};
-static IuCall next_due = {"fn_iu_delivery_next_due"};
+static IuCall next_due = {"fn_iu_delivery_next_due", 1, {INT4OID}};
 
 /* Where the results cannot be recorded, nothing is claimed. */
 IuWorkerState
@@ -131,12 +131,14 @@ read_delivery(IuBatch *batch, uint64 row)
 }
 
 static TimestampTz
-read_next_due(void)
+read_next_due(int route_max)
 {
+	Datum		arguments[1];
 	bool		null = true;
 	Datum		due = 0;
 
-	iu_worker_call(&next_due, NULL);
+	arguments[0] = Int32GetDatum(route_max);
+	iu_worker_call(&next_due, arguments);
 	if (SPI_processed > 0)
 		due = SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1, &null);
 	return null ? DT_NOEND : DatumGetTimestampTz(due);
@@ -147,15 +149,16 @@ read_next_due(void)
  * clock brings the next; otherwise it is now.
  */
 IuBatch *
-iu_claim(MemoryContext parent, const char *sender, int max, int *claimed, TimestampTz *next)
+iu_claim(MemoryContext parent, const char *sender, int max, int route_max, int *claimed, TimestampTz *next)
 {
 	MemoryContext context;
 	IuBatch    *batch = NULL;
-	Datum		arguments[2];
+	Datum		arguments[3];
 	uint64		i;
 
 	arguments[0] = CStringGetTextDatum(sender);
 	arguments[1] = Int32GetDatum(max);
+	arguments[2] = Int32GetDatum(route_max);
 	iu_worker_call(&claim, arguments);
 	*claimed = SPI_processed;
 	if (SPI_processed > 0)
@@ -167,7 +170,7 @@ iu_claim(MemoryContext parent, const char *sender, int max, int *claimed, Timest
 		for (i = 0; i < SPI_processed; i++)
 			read_delivery(batch, i);
 	}
-	*next = *claimed < max ? read_next_due() : GetCurrentTimestamp();
+	*next = *claimed < max ? read_next_due(route_max) : GetCurrentTimestamp();
 	return batch;
 }
 

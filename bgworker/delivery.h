@@ -88,7 +88,7 @@ typedef struct IuDelivery
 
 /* claim.c; all in a transaction */
 extern IuWorkerState iu_claim_readiness(void);
-extern IuBatch *iu_claim(MemoryContext parent, const char *sender, int max, int *claimed,
+extern IuBatch *iu_claim(MemoryContext parent, const char *sender, int max, int route_max, int *claimed,
 						 TimestampTz *next_due);
 extern void iu_claim_check(MemoryContext context, IuLease *lease);
 
@@ -98,6 +98,8 @@ extern void iu_queue_part(IuLease *lease);
 extern void iu_queue_add(IuDelivery *delivery);
 extern void iu_queue_start(IuDelivery *delivery);
 extern void iu_queue_leave(IuDelivery *delivery);
+extern int	iu_queues_count(void);
+extern bool iu_queues_wait(void);
 extern int	iu_queues_in_flight(void);
 
 /* A list of deliveries, in the current memory context. */

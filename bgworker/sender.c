@@ -33,8 +33,9 @@
 #define CLAIM_FIRST 64
 #define CLAIM_MAX 1024			/* the cost of a claim, and of the flush of its record, is shared by so many */
 #define CLAIM_BYTES (8 * 1024 * 1024)	/* of bodies in a claim, as far as the last one tells */
-#define OPEN_MAX 8192			/* claimed and not recorded */
-#define OPEN_BYTES (4 * CLAIM_BYTES)	/* where they are reached, nothing more is claimed */
+#define OPEN_MAX 16384			/* claimed and not recorded, divided among the routes */
+#define CLAIM_PACE 6			/* while there is enough to send, so many times as long as a claim takes */
+#define OPEN_BYTES (8 * CLAIM_BYTES)	/* where they are reached, nothing more is claimed */
 #define RECORD_DELAY_MS 1000	/* what is done waits that long for the rest of its lease */
 #define IDLE_RECORD_DELAY_MS 3	/* where the route has nothing left to send */
 #define TURN_MS 1000			/* between turns, where events were emitted */
@@ -55,13 +56,13 @@ PGDLLEXPORT void iu_sender_main(Datum main_arg);
 static MemoryContext batches_context;
 static dlist_head batches = DLIST_STATIC_INIT(batches);
 static int	claim_size = CLAIM_FIRST;
-static int	open_count = 0;		/* deliveries claimed and not recorded */
 static size_t open_bytes = 0;	/* of their batches, until all of a batch is recorded */
 
 static IuHttpPool *pool;
 static char sender_name[32];
 static IuWorkerState readiness = IU_STARTING;
 static TimestampTz next_claim = DT_NOBEGIN; /* in the past: now */
+static TimestampTz paced_claim = DT_NOBEGIN;	/* not before, while there is enough to send */
 static TimestampTz last_turn = 0;
 static TimestampTz next_turn = DT_NOBEGIN;
 static IuBackoff turn_backoff;
@@ -88,10 +89,18 @@ report_and_retry(ErrorData *error, IuBackoff *backoff)
 typedef struct Claim
 {
 	int			max;
+	int			route_max;		/* of a route, with what there is of it already */
 	int			claimed;
 	IuBatch    *batch;
 	TimestampTz next;
 } Claim;
+
+/* The current transaction. */
+static void
+commit_without_flush(void)
+{
+	set_config_option("synchronous_commit", "off", PGC_USERSET, PGC_S_SESSION, GUC_ACTION_LOCAL, true, 0, false);
+}
 
 static void
 claim_step(void *argument)
@@ -101,11 +110,11 @@ claim_step(void *argument)
 	iu_worker_begin_transaction("claiming deliveries");
 
 	/* A claim that a crash undoes is made again; only what was sent must not be forgotten. */
-	set_config_option("synchronous_commit", "off", PGC_USERSET, PGC_S_SESSION, GUC_ACTION_LOCAL, true, 0, false);
+	commit_without_flush();
 	claim->next = DT_NOEND;
 	readiness = iu_claim_readiness();
 	if (readiness == IU_RUNNING)
-		claim->batch = iu_claim(CurTransactionContext, sender_name, claim->max, &claim->claimed, &claim->next);
+		claim->batch = iu_claim(CurTransactionContext, sender_name, claim->max, claim->route_max, &claim->claimed, &claim->next);
 	/* Ours from the commit on, and gone with the transaction if there is none. */
 	if (claim->batch != NULL)
 		MemoryContextSetParent(claim->batch->context, batches_context);
@@ -133,13 +142,15 @@ take_batch(IuBatch *batch)
 static TimestampTz
 claim_time(void)
 {
-	return Max(next_claim, Max(claim_backoff.not_before, held_backoff.not_before));
+	TimestampTz when = Max(next_claim, Max(claim_backoff.not_before, held_backoff.not_before));
+
+	return iu_queues_wait() && iu_queues_in_flight() > iu_http_pool_size(pool) / 2 ? Max(when, paced_claim) : when;
 }
 
 static bool
 may_claim(void)
 {
-	return open_count < OPEN_MAX && open_bytes < OPEN_BYTES;
+	return open_bytes < OPEN_BYTES;
 }
 
 /* A backlog is claimed in large batches, unless its bodies are large. */
@@ -155,12 +166,14 @@ adapt_claim_size(const Claim *claim)
 static void
 claim_more(void)
 {
-	Claim		claim = {Min(claim_size, OPEN_MAX - open_count)};
+	Claim		claim = {claim_size, Max(OPEN_MAX / (iu_queues_count() + 1), CLAIM_FIRST)};
+	TimestampTz began = GetCurrentTimestamp();
 	ErrorData  *error;
 
-	if (!may_claim() || !is_past(claim_time()))
+	if (!may_claim() || claim_time() > began)
 		return;
 	error = iu_worker_try(claim_step, &claim);
+	paced_claim = GetCurrentTimestamp() + CLAIM_PACE * (GetCurrentTimestamp() - began);
 	if (error != NULL)
 	{
 		if (claim.batch != NULL)
@@ -177,7 +190,6 @@ claim_more(void)
 		return;
 	}
 	adapt_claim_size(&claim);
-	open_count += claim.claimed;
 	open_bytes += claim.batch->bytes;
 	iu_slot_count(iu_my_slot, COUNT_CLAIMED, claim.claimed);
 	take_batch(claim.batch);
@@ -301,11 +313,21 @@ take_answer(const IuHttpAnswer *answer)
 
 /* ---------- record ---------- */
 
+typedef struct Record
+{
+	IuLease    *lease;
+	bool		more;			/* another follows, whose flush serves this one as well */
+} Record;
+
 static void
 record_step(void *argument)
 {
+	Record	   *record = argument;
+
 	iu_worker_begin_transaction("recording deliveries");
-	iu_record(argument);
+	if (record->more)
+		commit_without_flush();
+	iu_record(record->lease);
 	iu_worker_commit();
 }
 
@@ -347,12 +369,13 @@ keep_step(void *argument)
  * lease is another's. Whatever the error says, only the lease tells.
  */
 static void
-record_lease(IuLease *lease)
+record_lease(IuLease *lease, bool more)
 {
+	Record		record = {lease, more};
 	ErrorData  *error = NULL;
 
 	if (!lease->lost)
-		error = iu_worker_try(record_step, lease);
+		error = iu_worker_try(record_step, &record);
 	if (error != NULL)
 	{
 		(void) iu_worker_try(keep_step, lease);
@@ -367,7 +390,6 @@ record_lease(IuLease *lease)
 	else if (!lease->lost)
 		count_outcomes(lease);
 	iu_backoff_clear(&lease->backoff);
-	open_count -= list_length(lease->finished);
 	lease->finished = NIL;
 	next_claim = DT_NOBEGIN;
 }
@@ -385,8 +407,28 @@ record_time(const IuLease *lease)
 	return Max(lease->backoff.not_before, TimestampTzPlusMilliseconds(lease->finished_since, delay));
 }
 
+static List *
+leases_to_record(void)
+{
+	List	   *due = NIL;
+	dlist_iter	batch_iter;
+	dlist_iter	lease_iter;
+
+	dlist_foreach(batch_iter, &batches)
+	{
+		dlist_foreach(lease_iter, &dlist_container(IuBatch, node, batch_iter.cur)->leases)
+		{
+			IuLease    *lease = dlist_container(IuLease, node, lease_iter.cur);
+
+			if (is_past(record_time(lease)))
+				due = lappend(due, lease);
+		}
+	}
+	return due;
+}
+
 static void
-record_finished(void)
+forget_recorded(void)
 {
 	dlist_mutable_iter batch_iter;
 	dlist_mutable_iter lease_iter;
@@ -399,8 +441,6 @@ record_finished(void)
 		{
 			IuLease    *lease = dlist_container(IuLease, node, lease_iter.cur);
 
-			if (is_past(record_time(lease)))
-				record_lease(lease);
 			if (lease->unfinished == 0 && lease->finished == NIL)
 			{
 				dlist_delete(&lease->node);
@@ -414,6 +454,17 @@ record_finished(void)
 			MemoryContextDelete(batch->context);
 		}
 	}
+}
+
+static void
+record_finished(void)
+{
+	List	   *due = leases_to_record();
+	ListCell   *cell;
+
+	foreach(cell, due)
+		record_lease(lfirst(cell), lnext(due, cell) != NULL);
+	forget_recorded();
 }
 
 /* ---------- turn ---------- */

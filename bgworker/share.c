@@ -3,9 +3,10 @@
  * share.c
  *	  Which of the deliveries that wait go next: a queue for each route.
  *
- * A route has at most half of the connections that the others leave, but
- * always one if there is one: a busy route gets many, and however many
- * endpoints hang, the next route finds a place for a long time.
+ * A route has at most half of the connections that the others leave, and at
+ * most twice its even part, but always one if there is one: a busy route gets
+ * many, and however many endpoints hang, the next route finds a place for a
+ * long time.
  *
  *-------------------------------------------------------------------------
  */
@@ -16,6 +17,8 @@
 #include "utils/memutils.h"
 
 static dlist_head queues = DLIST_STATIC_INIT(queues);
+static int	queue_count = 0;
+static int	waiting = 0;
 static int	in_flight = 0;
 
 static IuQueue *
@@ -45,6 +48,7 @@ iu_queue_join(IuLease *lease)
 		queue->route_code = MemoryContextStrdup(TopMemoryContext, lease->route_code);
 		dlist_init(&queue->waiting);
 		dlist_push_tail(&queues, &queue->node);
+		queue_count++;
 	}
 	queue->leases++;
 	lease->queue = queue;
@@ -59,6 +63,7 @@ iu_queue_part(IuLease *lease)
 	if (--queue->leases > 0)
 		return;
 	dlist_delete(&queue->node);
+	queue_count--;
 	pfree(queue->route_code);
 	pfree(queue);
 }
@@ -67,12 +72,14 @@ void
 iu_queue_add(IuDelivery *delivery)
 {
 	dlist_push_tail(&delivery->lease->queue->waiting, &delivery->node);
+	waiting++;
 }
 
 void
 iu_queue_start(IuDelivery *delivery)
 {
 	dlist_delete(&delivery->node);
+	waiting--;
 	delivery->in_flight = true;
 	delivery->lease->queue->in_flight++;
 	in_flight++;
@@ -85,11 +92,24 @@ iu_queue_leave(IuDelivery *delivery)
 	if (!delivery->in_flight)
 	{
 		dlist_delete(&delivery->node);
+		waiting--;
 		return;
 	}
 	delivery->in_flight = false;
 	delivery->lease->queue->in_flight--;
 	in_flight--;
+}
+
+int
+iu_queues_count(void)
+{
+	return queue_count;
+}
+
+bool
+iu_queues_wait(void)
+{
+	return waiting > 0;
 }
 
 int
@@ -125,6 +145,15 @@ begin_choice(void)
 	}
 }
 
+/* How many of the places a route may have that has so many of those that are taken. */
+static int
+share_of(int places, int taken, int own)
+{
+	int			half = (places - (taken - own)) / 2;
+
+	return Max(Min(half, 2 * places / queue_count), 1);
+}
+
 /* Those that fit into the places, one of each route in turn, each route within its share. */
 List *
 iu_choose_next(int places)
@@ -145,7 +174,7 @@ iu_choose_next(int places)
 
 			if (taken >= places)
 				return chosen;
-			if (queue->next == NULL || own >= Max(1, (places - (taken - own)) / 2))
+			if (queue->next == NULL || own >= share_of(places, taken, own))
 				continue;
 			take_next(queue, &chosen);
 			taken++;

@@ -22,11 +22,11 @@ SELECT iu_core.guard_rows('public.dot_iu_command_run',
 
 DROP VIEW public.v_iu_route_dead_letter_open;
 DROP VIEW public.v_iu_route_attempt_summary;
-DROP FUNCTION public.fn_iu_delivery_next_due();
+DROP FUNCTION public.fn_iu_delivery_next_due(integer);
 DROP FUNCTION public.fn_iu_delivery_keep(bigint, integer);
 DROP FUNCTION public.fn_iu_delivery_record(bigint, integer, jsonb);
 DROP FUNCTION public.fn_iu_delivery_record_batch(bigint, integer, uuid[], integer[], integer[], text[], integer[], text[], text[], float8[], bigint[], text[], timestamptz[]);
-DROP FUNCTION public.fn_iu_delivery_claim(text, integer);
+DROP FUNCTION public.fn_iu_delivery_claim(text, integer, integer);
 DROP FUNCTION public.fn_iu_delivery_lease_window(text, text, integer);
 DROP FUNCTION public.fn_iu_delivery_lease_retries(text, text, integer);
 DROP FUNCTION public.fn_iu_delivery_lease_orphans(text, text, integer);

@@ -18,8 +18,8 @@ SELECT iu_core.guard_absent('function', 'fn_iu_snapshot_now()', 'fn_iu_webhook_i
   'fn_iu_circuit_verdict(text)', 'fn_iu_circuit_is_probing(text)', 'fn_iu_circuit_probe(text,bigint[])',
   'fn_iu_circuit_record(public.iu_outbound_route,bigint,text[])', 'fn_iu_circuit_next_due()', 'fn_iu_delivery_contract(text,bigint[])',
   'fn_iu_delivery_lease_orphans(text,text,integer)', 'fn_iu_delivery_lease_retries(text,text,integer)',
-  'fn_iu_delivery_lease_window(text,text,integer)', 'fn_iu_delivery_claim(text,integer)',
-  'fn_iu_delivery_record(bigint,integer,jsonb)', 'fn_iu_delivery_keep(bigint,integer)', 'fn_iu_delivery_next_due()',
+  'fn_iu_delivery_lease_window(text,text,integer)', 'fn_iu_delivery_claim(text,integer,integer)',
+  'fn_iu_delivery_record(bigint,integer,jsonb)', 'fn_iu_delivery_keep(bigint,integer)', 'fn_iu_delivery_next_due(integer)',
   'fn_iu_delivery_record_batch(bigint,integer,uuid[],integer[],integer[],text[],integer[],text[],text[],double precision[],bigint[],text[],timestamp with time zone[])');
 
 DO $guard$
@@ -850,7 +850,7 @@ $function$;
 COMMENT ON FUNCTION public.fn_iu_delivery_lease_window(text, text, integer) IS
   'For the claim, which holds the position: leases at most p_max events that became visible since the position, opening the next window where none is open, and moves the position past them. (design: Events and delivery)';
 
-CREATE FUNCTION public.fn_iu_delivery_claim(p_sender text, p_max integer)
+CREATE FUNCTION public.fn_iu_delivery_claim(p_sender text, p_max integer, p_route_max integer DEFAULT NULL)
   RETURNS TABLE (lease_id bigint, lease_generation integer, route_code text, event_id uuid, replay_number integer,
     attempt_no integer, webhook_id text, target_kind text, target_url text, body text, secrets text[], timeout_ms integer)
   LANGUAGE plpgsql VOLATILE SECURITY DEFINER
@@ -896,7 +896,8 @@ BEGIN
         v_probe := public.fn_iu_circuit_is_probing(v_route);
         v_ids := ARRAY(SELECT o FROM public.fn_iu_delivery_lease_orphans(v_route, p_sender, CASE WHEN v_probe THEN 1 ELSE v_left END) o);
         SELECT coalesce(sum(l.item_count) FILTER (WHERE l.lease_id = ANY (v_ids)), 0),
-               (SELECT r.max_in_flight FROM public.iu_outbound_route r WHERE r.route_code = v_route) - coalesce(sum(l.item_count), 0)
+               least((SELECT r.max_in_flight FROM public.iu_outbound_route r WHERE r.route_code = v_route) - coalesce(sum(l.item_count), 0),
+                     p_route_max - coalesce(sum(l.item_count) FILTER (WHERE l.backend_pid = pg_backend_pid()), 0))
           INTO v_done, v_room FROM public.iu_route_lease l
          WHERE l.route_code = v_route
            AND l.lease_id >= (SELECT p.lease_low FROM public.v_iu_route_position p WHERE p.route_code = v_route);
@@ -956,8 +957,8 @@ BEGIN
      ORDER BY i.event_seq;
 END
 $function$;
-COMMENT ON FUNCTION public.fn_iu_delivery_claim(text, integer) IS
-  'Leases at most p_max deliveries to a sender and returns them with all that sending needs: abandoned leases first, then due retries, then new events, shared among the routes that may deliver (those of kind sql_function are not a sender''s). Fewer than p_max: there is no more, or what there is is held, locked by another claim, or over a route''s max_in_flight. A held route is not touched. Writes nothing where there is nothing. SQLSTATE 23514: no sender, or p_max below 1. (design: Events and delivery)';
+COMMENT ON FUNCTION public.fn_iu_delivery_claim(text, integer, integer) IS
+  'Leases at most p_max deliveries to a sender, of each route so many that its session holds at most p_route_max (NULL: no such limit), and returns them with all that sending needs: abandoned leases first, then due retries, then new events, shared among the routes that may deliver (those of kind sql_function are not a sender''s). Fewer than p_max: there is no more, or what there is is held, locked by another claim, or over a route''s max_in_flight. A held route is not touched. Writes nothing where there is nothing. SQLSTATE 23514: no sender, or p_max below 1. (design: Events and delivery)';
 
 -- Recording ------------------------------------------------------------------
 
@@ -1112,7 +1113,7 @@ $function$;
 COMMENT ON FUNCTION public.fn_iu_delivery_keep(bigint, integer) IS
   'Called where fn_iu_delivery_record_batch failed: gives the lease new time, so that nobody sends again what is known. False if it is another sender''s by now, or recorded: then the outcomes are worth nothing. (design: Events and delivery)';
 
-CREATE FUNCTION public.fn_iu_delivery_next_due() RETURNS timestamptz
+CREATE FUNCTION public.fn_iu_delivery_next_due(p_route_max integer DEFAULT NULL) RETURNS timestamptz
   LANGUAGE plpgsql VOLATILE SECURITY DEFINER
   SET search_path = pg_catalog, pg_temp
   SET enable_seqscan = off SET jit = off SET plan_cache_mode = force_generic_plan
@@ -1122,12 +1123,13 @@ DECLARE
   v_next  timestamptz;
 BEGIN
   FOR v_route IN
-    SELECT p.route_code, p.window_end IS NOT NULL AND l.items < r.max_in_flight AS unfinished,
-           least(l.expires_at, CASE WHEN l.items < r.max_in_flight THEN
+    SELECT p.route_code, p.window_end IS NOT NULL AND l.has_room AS unfinished,
+           least(l.expires_at, CASE WHEN l.has_room THEN
              (SELECT t.due_at FROM public.iu_route_retry t WHERE t.route_code = p.route_code ORDER BY t.due_at LIMIT 1) END) AS due_at
       FROM public.v_iu_route_position p
       JOIN public.iu_outbound_route r ON r.route_code = p.route_code
-      CROSS JOIN LATERAL (SELECT coalesce(sum(x.item_count), 0) AS items, min(x.expires_at) AS expires_at
+      CROSS JOIN LATERAL (SELECT min(x.expires_at) AS expires_at, coalesce(sum(x.item_count), 0) < r.max_in_flight
+                                 AND coalesce(sum(x.item_count) FILTER (WHERE x.backend_pid = pg_backend_pid()) < p_route_max, true) AS has_room
                             FROM public.iu_route_lease x WHERE x.route_code = p.route_code AND x.lease_id >= p.lease_low) AS l
      WHERE r.enabled AND NOT r.dry_run AND r.target_kind <> 'sql_function'
   LOOP
@@ -1138,8 +1140,8 @@ BEGIN
   RETURN nullif(least(v_next, public.fn_iu_circuit_next_due()), 'infinity');
 END
 $function$;
-COMMENT ON FUNCTION public.fn_iu_delivery_next_due() IS
-  'When a claim finds something again without a commit that would wake the sender: the next retry, the next end of a lease, the next probe of an open circuit, or now where a window is not finished. NULL if nothing waits for the clock; what is held does not count. (design: Processes)';
+COMMENT ON FUNCTION public.fn_iu_delivery_next_due(integer) IS
+  'When a claim with this p_route_max finds something again without a commit that would wake the sender: the next retry, the next end of a lease, the next probe of an open circuit, or now where a window is not finished. NULL if nothing waits for the clock; what is held does not count. (design: Processes)';
 
 -- Looking at it --------------------------------------------------------------
 
@@ -1166,7 +1168,7 @@ GRANT EXECUTE ON FUNCTION public.fn_iu_delivery_refusal(text), public.fn_iu_orde
   public.fn_iu_circuit_verdict(text), public.fn_iu_route_function_refusal(text) TO iu_core_reader;
 GRANT EXECUTE ON FUNCTION public.fn_iu_delivery_body(public.event_outbox),
   public.fn_iu_webhook_id(bigint, bigint, integer, uuid) TO iu_core_reader;
-GRANT EXECUTE ON FUNCTION public.fn_iu_delivery_claim(text, integer), public.fn_iu_delivery_check(bigint, integer), public.fn_iu_delivery_keep(bigint, integer), public.fn_iu_delivery_next_due(),
+GRANT EXECUTE ON FUNCTION public.fn_iu_delivery_claim(text, integer, integer), public.fn_iu_delivery_check(bigint, integer), public.fn_iu_delivery_keep(bigint, integer), public.fn_iu_delivery_next_due(integer),
   public.fn_iu_delivery_record_batch(bigint, integer, uuid[], integer[], integer[], text[], integer[], text[], text[], float8[], bigint[], text[], timestamptz[]) TO iu_core_worker;
 
 SELECT public.fn_iu_govern(6, 'table', 'iu_route_position', 'iu_route_step', 'iu_route_lease', 'iu_route_attempt',
@@ -1180,8 +1182,8 @@ SELECT public.fn_iu_govern(6, 'function', 'fn_iu_snapshot_now()', 'fn_iu_webhook
   'fn_iu_circuit_verdict(text)', 'fn_iu_circuit_is_probing(text)', 'fn_iu_circuit_probe(text,bigint[])',
   'fn_iu_circuit_record(public.iu_outbound_route,bigint,text[])', 'fn_iu_circuit_next_due()', 'fn_iu_delivery_contract(text,bigint[])',
   'fn_iu_delivery_lease_orphans(text,text,integer)', 'fn_iu_delivery_lease_retries(text,text,integer)',
-  'fn_iu_delivery_lease_window(text,text,integer)', 'fn_iu_delivery_claim(text,integer)',
-  'fn_iu_delivery_record(bigint,integer,jsonb)', 'fn_iu_delivery_keep(bigint,integer)', 'fn_iu_delivery_next_due()',
+  'fn_iu_delivery_lease_window(text,text,integer)', 'fn_iu_delivery_claim(text,integer,integer)',
+  'fn_iu_delivery_record(bigint,integer,jsonb)', 'fn_iu_delivery_keep(bigint,integer)', 'fn_iu_delivery_next_due(integer)',
   'fn_iu_delivery_record_batch(bigint,integer,uuid[],integer[],integer[],text[],integer[],text[],text[],double precision[],bigint[],text[],timestamp with time zone[])');
 SELECT public.fn_iu_govern(6, 'trigger', 'trg_iu_route_retry_order ON iu_route_retry');
 

@@ -23,12 +23,14 @@ on_socket(CURL *easy, curl_socket_t fd, int what, void *arg, void *known)
 {
 	struct epoll_event event = {.data.fd = fd};
 
-	(void) easy, (void) arg, (void) known;
+	(void) easy;
 	event.events = ((what & CURL_POLL_IN) ? EPOLLIN : 0) | ((what & CURL_POLL_OUT) ? EPOLLOUT : 0);
 	if (what == CURL_POLL_REMOVE)
 		epoll_ctl(epoll_fd, EPOLL_CTL_DEL, fd, &event);
-	else if (epoll_ctl(epoll_fd, EPOLL_CTL_MOD, fd, &event) != 0)
-		epoll_ctl(epoll_fd, EPOLL_CTL_ADD, fd, &event);
+	else
+		epoll_ctl(epoll_fd, known ? EPOLL_CTL_MOD : EPOLL_CTL_ADD, fd, &event);
+	if (what != CURL_POLL_REMOVE && !known)
+		curl_multi_assign(arg, fd, arg);
 	return 0;
 }
 
@@ -127,6 +129,7 @@ main(int argc, char **argv)
 	epoll_fd = epoll_create1(0);
 	multi = curl_multi_init();
 	curl_multi_setopt(multi, CURLMOPT_SOCKETFUNCTION, on_socket);
+	curl_multi_setopt(multi, CURLMOPT_SOCKETDATA, multi);
 	curl_multi_setopt(multi, CURLMOPT_TIMERFUNCTION, on_timer);
 	curl_multi_setopt(multi, CURLMOPT_MAXCONNECTS, (long) CONNECTIONS);
 

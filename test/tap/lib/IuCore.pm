@@ -24,6 +24,24 @@ use warnings;
 use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
 
+# A psql that cannot connect, as to a server that recovers from a crash, may end
+# before it was given its query. IPC::Run dies of that; it is one more "not yet".
+{
+	no warnings 'redefine';
+	my $poll = \&PostgreSQL::Test::Cluster::poll_query_until;
+
+	*PostgreSQL::Test::Cluster::poll_query_until = sub {
+		my @arguments = @_;
+		for (my $deadline = time + $PostgreSQL::Test::Utils::timeout_default; ; )
+		{
+			my $met = eval { $poll->(@arguments) };
+			return $met if defined $met;
+			die $@ if $@ !~ /ack Broken pipe/;
+			return 0 if time > $deadline;
+		}
+	};
+}
+
 sub new_node
 {
 	my ($class, $name, %settings) = @_;
