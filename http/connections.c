@@ -18,6 +18,7 @@
  */
 #include "postgres.h"
 
+#include <arpa/inet.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <sys/socket.h>
@@ -102,26 +103,18 @@ iu_connection_ended(dlist_head *queued, const IuTransfer *ended)
 	}
 }
 
-static int
-port_of(const struct sockaddr_storage *address)
-{
-	return ntohs(address->ss_family == AF_INET6
-				 ? ((const struct sockaddr_in6 *) address)->sin6_port
-				 : ((const struct sockaddr_in *) address)->sin_port);
-}
-
-/* Whether this is the socket of a connection between these ports. */
+/* Whether this is the socket of a connection between these ports, which both families have in the same place. */
 static bool
 is_socket(int fd, int local_port, int peer_port)
 {
-	struct sockaddr_storage address = {0};
+	struct sockaddr_in6 address = {0};
 	socklen_t	size = sizeof(address);
 
-	if (getsockname(fd, (struct sockaddr *) &address, &size) != 0 || port_of(&address) != local_port ||
-		(address.ss_family != AF_INET && address.ss_family != AF_INET6))
+	if (getsockname(fd, (struct sockaddr *) &address, &size) != 0 || ntohs(address.sin6_port) != local_port ||
+		(address.sin6_family != AF_INET && address.sin6_family != AF_INET6))
 		return false;
 	size = sizeof(address);
-	return getpeername(fd, (struct sockaddr *) &address, &size) == 0 && port_of(&address) == peer_port;
+	return getpeername(fd, (struct sockaddr *) &address, &size) == 0 && ntohs(address.sin6_port) == peer_port;
 }
 
 /* For how long nothing has come, ms. */
