@@ -42,6 +42,7 @@ DROP TRIGGER trg_iu_route_retry_order ON public.iu_route_retry;
 DROP FUNCTION public.fn_iu_route_retry_order();
 DROP FUNCTION public.fn_iu_order_head(text, uuid);
 DROP FUNCTION public.fn_iu_order_leased(text);
+DROP FUNCTION public.fn_iu_delivery_locks(text);
 DROP FUNCTION public.fn_iu_order_lock(text);
 DROP FUNCTION public.fn_iu_order_subject(public.event_outbox);
 DROP FUNCTION public.fn_iu_delivery_check(bigint, integer);

@@ -1,11 +1,13 @@
 -- Undoes 007. Positions, deliveries under way and attempts stay: they are 006's.
 
 SELECT iu_core.guard_rows('public.dot_iu_command_run',
-  $$command_name IN ('dot_iu_route_arm', 'dot_iu_route_confirm_position', 'dot_iu_route_circuit_close')$$);
+  $$command_name IN ('dot_iu_route_arm', 'dot_iu_route_confirm_position', 'dot_iu_route_circuit_close', 'dot_iu_route_retry_now')$$);
 
 DROP FUNCTION public.fn_iu_route_explain(text, uuid);
 DROP VIEW public.v_iu_route_held;
 DROP VIEW public.v_iu_event_backlog;
+DROP FUNCTION public.fn_iu_route_waiting();
+DROP FUNCTION public.fn_iu_route_retry_now(text, text, text);
 DROP FUNCTION public.fn_iu_route_circuit_close(text, text, text);
 DROP FUNCTION public.fn_iu_route_deliver(text, uuid, jsonb);
 DROP FUNCTION public.fn_iu_route_confirm_position(text, text, text);
@@ -15,8 +17,8 @@ DROP FUNCTION public.fn_iu_route_owed(text, timestamptz, pg_snapshot);
 DROP FUNCTION public.fn_iu_route_address_refusal(text);
 DROP FUNCTION public.fn_iu_route_refusal(text);
 ALTER TABLE public.dot_iu_command_run DISABLE TRIGGER trg_dot_iu_command_run_append_only;
-DELETE FROM public.dot_iu_command_run WHERE command_name IN ('dot_iu_route_arm', 'dot_iu_route_confirm_position', 'dot_iu_route_circuit_close');
+DELETE FROM public.dot_iu_command_run WHERE command_name IN ('dot_iu_route_arm', 'dot_iu_route_confirm_position', 'dot_iu_route_circuit_close', 'dot_iu_route_retry_now');
 ALTER TABLE public.dot_iu_command_run ENABLE ALWAYS TRIGGER trg_dot_iu_command_run_append_only;
-DELETE FROM public.dot_iu_command_catalog WHERE command_name IN ('dot_iu_route_arm', 'dot_iu_route_confirm_position', 'dot_iu_route_circuit_close');
+DELETE FROM public.dot_iu_command_catalog WHERE command_name IN ('dot_iu_route_arm', 'dot_iu_route_confirm_position', 'dot_iu_route_circuit_close', 'dot_iu_route_retry_now');
 
 SELECT public.fn_iu_ungovern(7);

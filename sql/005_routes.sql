@@ -9,6 +9,7 @@ SELECT iu_core.guard_absent('function', 'fn_iu_route_url_problem(text)', 'fn_iu_
   'fn_iu_route_secret_add(text,text,text,text,timestamp with time zone,timestamp with time zone)',
   'fn_iu_route_secret_end(text,timestamp with time zone,text,text)',
   'fn_iu_route_add(text,text,text,text,text,text,text,text,text,integer,integer,jsonb,text,jsonb)',
+  'fn_iu_route_set(text,text,text,text,integer,integer,jsonb,jsonb,text)',
   'fn_iu_route_allow(text,text,text)', 'fn_iu_route_disallow(text,text,text)', 'fn_iu_route_pause(text,text,text)',
   'fn_iu_route_resume(text,text,text)', 'fn_iu_route_retire(text,text,text)');
 SELECT iu_core.guard_absent('config', 'iu_core.route_worker_enabled', 'iu_core.delivery_live_routes');
@@ -108,7 +109,8 @@ RETURN CASE
   WHEN (p_policy ->> 'base_s')::numeric NOT BETWEEN 0.001 AND 3600 THEN 'base_s is not from 0.001 to 3600 seconds'
   WHEN (p_policy ->> 'max_s')::numeric NOT BETWEEN (p_policy ->> 'base_s')::numeric AND 86400
     THEN 'max_s is not from base_s to 86400 seconds'
-  WHEN (p_policy ->> 'jitter')::numeric NOT BETWEEN 0 AND 1 THEN 'jitter is not from 0 to 1'
+  WHEN (p_policy ->> 'jitter')::numeric <> 0 AND (p_policy ->> 'jitter')::numeric NOT BETWEEN 0.000001 AND 1
+    THEN 'jitter is neither 0 nor from 0.000001 to 1'	-- a smaller one may be none of float8
   WHEN p_policy ->> 'circuit_failures' !~ '^[0-9]{1,4}$' OR (p_policy ->> 'circuit_failures')::integer > 1000
     THEN 'circuit_failures is not a whole number from 0 to 1000'
   WHEN (p_policy ->> 'circuit_open_s')::numeric NOT BETWEEN 0.001 AND 3600 THEN 'circuit_open_s is not from 0.001 to 3600 seconds'
@@ -116,7 +118,7 @@ RETURN CASE
     THEN 'circuit_max_s is not from circuit_open_s to 86400 seconds'
 END;
 COMMENT ON FUNCTION public.fn_iu_route_retry_problem(jsonb) IS
-  'NULL if the object is a retry policy, otherwise what is wrong with it. Keys: max_attempts (1 to 100, the first included), base_s (seconds before the second attempt, doubled each time), max_s (the longest wait, at most a day), jitter (0 to 1: the share of a wait that is random), circuit_failures (failed attempts in a row that open the circuit; 0: it never opens), circuit_open_s (seconds that it is open at first, doubled each time a probe fails), circuit_max_s (the longest, at most a day). (design: Events and delivery)';
+  'NULL if the object is a retry policy, otherwise what is wrong with it. Keys: max_attempts (1 to 100, the first included), base_s (seconds before the second attempt, doubled each time), max_s (the longest wait, at most a day), jitter (0, or 0.000001 to 1: the share of a wait that is random), circuit_failures (failed attempts in a row that open the circuit; 0: it never opens), circuit_open_s (seconds that it is open at first, doubled each time a probe fails), circuit_max_s (the longest, at most a day). (design: Events and delivery)';
 
 -- A few words of JSON Schema, with the meaning that they have there.
 CREATE FUNCTION public.fn_iu_route_contract_problem(p_contract jsonb) RETURNS text
@@ -290,7 +292,7 @@ BEGIN
     RAISE EXCEPTION 'route "%" is not on the allowlist of live routes', NEW.route_code
       USING ERRCODE = 'insufficient_privilege',
             DETAIL = 'A route is enabled without dry_run only while iu_core.delivery_live_routes names it.',
-            HINT = format('Put it there with fn_iu_route_allow(%L, actor, reason).', NEW.route_code);
+            HINT = format('Put it there: SELECT fn_iu_route_allow(%L, session_user, ''reason'');', NEW.route_code);
   END IF;
   IF TG_OP = 'UPDATE' THEN
     IF (NEW.route_code, NEW.event_domain, NEW.event_type, NEW.ordering) <> (OLD.route_code, OLD.event_domain, OLD.event_type, OLD.ordering) THEN
@@ -331,6 +333,7 @@ CREATE TABLE public.iu_route_secret (
 );
 COMMENT ON TABLE public.iu_route_secret IS
   'Signing secrets of routes (Standard Webhooks). Several are valid at a time while one replaces another. No role may read it: the claim hands them to the sender. (design: Egress)';
+COMMENT ON COLUMN public.iu_route_secret.id IS 'Order of adding';
 COMMENT ON COLUMN public.iu_route_secret.secret_ref IS 'What routes name in secret_ref';
 COMMENT ON COLUMN public.iu_route_secret.valid_from IS 'It signs from here on';
 COMMENT ON COLUMN public.iu_route_secret.valid_until IS 'up to here; infinity: until it is ended';
@@ -389,14 +392,14 @@ BEGIN
   END IF;
   PERFORM iu_core.wake();	-- a route may have been held for want of it
   RETURN jsonb_strip_nulls(jsonb_build_object('status', 'added', 'secret_ref', p_secret_ref,
-    'secret', CASE WHEN p_secret IS NULL THEN v_secret END));
+    'secret', CASE WHEN p_secret IS NULL THEN v_secret END, 'valid_from', p_valid_from));
 END
 $function$;
 COMMENT ON FUNCTION public.fn_iu_route_secret_add(text, text, text, text, timestamptz, timestamptz) IS
-  'Adds a signing secret under a reference. Without p_secret one is made here and returned, this once ({status, secret_ref, secret}): a secret in a statement ends up in logs. To rotate, add the new one and end the old with fn_iu_route_secret_end. SQLSTATE 23514: form, reference, times, actor or reason; 23505: there already. (design: Egress)';
+  'Adds a signing secret under a reference. Without p_secret one is made here and returned, this once: a secret in a statement ends up in logs. Returns {status: added, secret_ref, secret, valid_from}. To rotate, add the new one, give it to the receiver, and end those before it with fn_iu_route_secret_end and this valid_from. SQLSTATE 23514: form, reference, times, actor or reason; 23505: there already. (design: Egress)';
 
 CREATE FUNCTION public.fn_iu_route_secret_end(p_secret_ref text, p_older_than timestamptz, p_actor text, p_reason text)
-  RETURNS integer
+  RETURNS jsonb
   LANGUAGE plpgsql VOLATILE SECURITY DEFINER
   SET search_path = pg_catalog, pg_temp
 AS $function$
@@ -404,6 +407,9 @@ DECLARE
   v_ended  integer;
   v_routes text;
 BEGIN
+  IF p_secret_ref IS NULL OR p_older_than IS NULL THEN
+    RAISE EXCEPTION 'p_secret_ref and p_older_than say which secrets are ended' USING ERRCODE = 'check_violation';
+  END IF;
   UPDATE public.iu_route_secret SET valid_until = greatest(now(), valid_from + interval '1 microsecond')
    WHERE secret_ref = p_secret_ref AND valid_from < p_older_than AND valid_until > now();
   GET DIAGNOSTICS v_ended = ROW_COUNT;
@@ -414,18 +420,18 @@ BEGIN
                       WHERE s.secret_ref = p_secret_ref AND s.valid_from <= clock_timestamp() AND s.valid_until > clock_timestamp());
   IF v_routes IS NOT NULL THEN
     RAISE EXCEPTION 'this would leave route % without a valid signing secret', v_routes
-      USING ERRCODE = 'object_in_use', DETAIL = 'A route without one is held.',
-            HINT = format('Add another first with fn_iu_route_secret_add(%L, actor, reason), or stop the route with fn_iu_route_pause.', p_secret_ref);
+      USING ERRCODE = 'object_in_use', DETAIL = format('No secret that is valid now is valid from %s on or later. A route without one is held.', p_older_than),
+            HINT = format('Add another first: SELECT fn_iu_route_secret_add(%L, session_user, ''reason''); and give its valid_from as p_older_than.', p_secret_ref);
   END IF;
   PERFORM public.fn_iu_route_log('dot_iu_route_secret_end', p_secret_ref, p_actor, p_reason,
     jsonb_build_object('older_than', p_older_than, 'ended', v_ended));
-  RETURN v_ended;
+  RETURN jsonb_build_object('status', CASE WHEN v_ended > 0 THEN 'ended' ELSE 'unchanged' END, 'secret_ref', p_secret_ref, 'ended', v_ended);
 END
 $function$;
 COMMENT ON FUNCTION public.fn_iu_route_secret_end(text, timestamptz, text, text) IS
-  'Ends, now, the secrets of a reference that were valid before p_older_than; returns how many. SQLSTATE 55006 where a live route would be left without a valid secret: add the new one first, in the same transaction if need be; 23514 without actor or reason. (design: Egress)';
+  'Ends, now, the secrets of a reference that were valid before p_older_than (the valid_from of the one that stays). Returns {status: ended | unchanged, secret_ref, ended: how many}. SQLSTATE 55006 where a live route would be left without a valid secret: add the new one first, in the same transaction if need be; 23514 without reference, time, actor or reason. (design: Egress)';
 
--- One call each: add, allow, disallow, pause, resume, retire (arm is in 007) ---
+-- One call each: add, set, allow, disallow, pause, resume, retire (arm is in 007)
 
 CREATE FUNCTION public.fn_iu_route_add(
     p_route_code text, p_event_type text, p_target_ref text, p_actor text, p_reason text,
@@ -451,9 +457,16 @@ BEGIN
     WHEN p_route_code IS NULL OR p_route_code !~ '^[A-Za-z0-9][A-Za-z0-9_.:-]{0,119}$'
       THEN 'a route code is 1 to 120 letters, digits, "_", ".", ":" or "-"'
     WHEN v_stream IS NULL THEN format('event type "%s.%s" is not registered', p_event_domain, p_event_type)
-    WHEN v_http THEN public.fn_iu_route_url_problem(p_target_ref) END;
+    WHEN p_target_kind IS NULL OR p_target_kind NOT IN ('sql_function', 'workflow', 'vector', 'report', 'directus_flow', 'external_endpoint')
+      THEN 'the target kind is none of sql_function, workflow, vector, report, directus_flow, external_endpoint'
+    WHEN v_http THEN public.fn_iu_route_url_problem(p_target_ref)
+    WHEN coalesce(btrim(p_target_ref), '') = '' THEN 'there is no target' END;
   v_problem := coalesce(v_problem, public.fn_iu_route_retry_problem(v_retry), public.fn_iu_route_contract_problem(p_payload_contract),
-    CASE WHEN p_ordering IS NULL OR p_ordering NOT IN ('none', 'subject') THEN 'the ordering is neither none nor subject' END);
+    CASE WHEN p_ordering IS NULL OR p_ordering NOT IN ('none', 'subject') THEN 'the ordering is neither none nor subject'
+      WHEN p_timeout_ms IS NULL OR p_timeout_ms NOT BETWEEN 100 AND 300000 THEN 'p_timeout_ms is not from 100 to 300000'
+      WHEN p_max_in_flight IS NULL OR p_max_in_flight NOT BETWEEN 1 AND 10000 THEN 'p_max_in_flight is not from 1 to 10000'
+      WHEN p_secret_ref !~ '^[A-Za-z0-9][A-Za-z0-9_.:-]{0,119}$'
+        THEN 'the reference of its secret is not 1 to 120 letters, digits, "_", ".", ":" or "-"' END);
   IF v_problem IS NOT NULL THEN
     RAISE EXCEPTION 'route "%" cannot be registered: %', coalesce(p_route_code, ''), v_problem
       USING ERRCODE = 'check_violation';
@@ -465,7 +478,7 @@ BEGIN
   PERFORM public.fn_iu_route_log('dot_iu_route_add', p_route_code, p_actor, p_reason,
     jsonb_build_object('target_kind', p_target_kind, 'event', p_event_domain || '.' || p_event_type));
   IF v_http AND p_secret_ref IS NULL THEN
-    v_secret := public.fn_iu_route_secret_add(p_route_code, p_actor, p_reason) - 'status';
+    v_secret := public.fn_iu_route_secret_add(p_route_code, p_actor, p_reason) - ARRAY['status', 'valid_from'];
   END IF;
   INSERT INTO public.iu_outbound_route (route_code, event_domain, event_type, event_stream, target_kind, target_ref,
       secret_ref, description, timeout_ms, max_in_flight, retry_policy, ordering, payload_contract, created_by)
@@ -478,6 +491,63 @@ END
 $function$;
 COMMENT ON FUNCTION public.fn_iu_route_add(text, text, text, text, text, text, text, text, text, integer, integer, jsonb, text, jsonb) IS
   'Registers a route, not enabled, dry run. An HTTP route (external_endpoint, directus_flow) is always signed: without p_secret_ref a secret is made and returned, this once. p_timeout_ms: 100 to 300000, for one attempt; p_max_in_flight: 1 to 10000 deliveries with senders at a time, which bounds the requests under way. Keys left out of p_retry_policy keep their defaults (8 attempts, 5 s doubling to 1 h, jitter 0.2; a circuit that 10 failed attempts in a row open for 30 s, doubling to 10 min; see fn_iu_route_retry_problem). p_ordering subject: the events of one subject one after another. p_payload_contract: see fn_iu_route_contract_problem. Returns {status: registered, route_code, enabled, dry_run, secret_ref, secret}. SQLSTATE 23514: code, type, URL, kind, limits, policy, ordering, contract, actor or reason; 23505: there already. (facts-events 2.2)';
+
+-- What a live route calls was looked at when it was allowed: stopped first, it
+-- is changed in full view.
+CREATE FUNCTION public.fn_iu_route_set(
+    p_route_code text, p_actor text, p_reason text, p_target_ref text DEFAULT NULL, p_timeout_ms integer DEFAULT NULL,
+    p_max_in_flight integer DEFAULT NULL, p_retry_policy jsonb DEFAULT NULL, p_payload_contract jsonb DEFAULT NULL, p_description text DEFAULT NULL)
+  RETURNS jsonb
+  LANGUAGE plpgsql VOLATILE SECURITY DEFINER
+  SET search_path = pg_catalog, pg_temp
+AS $function$
+DECLARE
+  v_was      public.iu_outbound_route;
+  v_is       public.iu_outbound_route;
+  v_problem  text;
+  v_changed  jsonb;
+  v_previous jsonb;
+BEGIN
+  SELECT * INTO v_was FROM public.iu_outbound_route WHERE route_code = p_route_code AND retired_at IS NULL FOR UPDATE;
+  IF NOT FOUND THEN
+    RAISE EXCEPTION 'route "%" is not registered, or retired', coalesce(p_route_code, '') USING ERRCODE = 'undefined_object';
+  END IF;
+  v_is := v_was;
+  v_is.target_ref := coalesce(p_target_ref, v_was.target_ref);
+  v_is.timeout_ms := coalesce(p_timeout_ms, v_was.timeout_ms);
+  v_is.max_in_flight := coalesce(p_max_in_flight, v_was.max_in_flight);
+  v_is.retry_policy := v_was.retry_policy || coalesce(p_retry_policy, '{}');
+  v_is.payload_contract := coalesce(p_payload_contract, v_was.payload_contract);
+  v_is.description := coalesce(p_description, v_was.description);
+  v_problem := coalesce(
+    CASE WHEN v_is.target_kind IN ('external_endpoint', 'directus_flow') THEN public.fn_iu_route_url_problem(v_is.target_ref)
+         WHEN btrim(v_is.target_ref) = '' THEN 'the target is empty' END,
+    CASE WHEN v_is.timeout_ms NOT BETWEEN 100 AND 300000 THEN 'p_timeout_ms is from 100 to 300000'
+         WHEN v_is.max_in_flight NOT BETWEEN 1 AND 10000 THEN 'p_max_in_flight is from 1 to 10000' END,
+    public.fn_iu_route_retry_problem(v_is.retry_policy), public.fn_iu_route_contract_problem(v_is.payload_contract));
+  IF v_problem IS NOT NULL THEN
+    RAISE EXCEPTION 'route "%" cannot be changed: %', p_route_code, v_problem USING ERRCODE = 'check_violation';
+  ELSIF v_is.target_ref <> v_was.target_ref AND v_was.enabled AND NOT v_was.dry_run THEN
+    RAISE EXCEPTION 'route "%" is live: its target cannot be changed', p_route_code USING ERRCODE = 'object_in_use',
+      HINT = format('Pause it first: SELECT fn_iu_route_pause(%L, session_user, ''reason''); and resume it afterwards.', p_route_code);
+  END IF;
+
+  SELECT coalesce(jsonb_object_agg(i.key, i.value), '{}'), coalesce(jsonb_object_agg(i.key, w.value), '{}') INTO v_changed, v_previous
+    FROM jsonb_each(to_jsonb(v_is)) AS i JOIN jsonb_each(to_jsonb(v_was)) AS w ON w.key = i.key AND w.value <> i.value;
+  PERFORM public.fn_iu_route_log('dot_iu_route_set', p_route_code, p_actor, p_reason,
+    jsonb_build_object('changed', v_changed, 'previous', v_previous));
+  IF v_changed <> '{}' THEN
+    UPDATE public.iu_outbound_route
+       SET target_ref = v_is.target_ref, timeout_ms = v_is.timeout_ms, max_in_flight = v_is.max_in_flight,
+           retry_policy = v_is.retry_policy, payload_contract = v_is.payload_contract, description = v_is.description
+     WHERE id = v_was.id;
+  END IF;
+  RETURN jsonb_build_object('status', CASE WHEN v_changed <> '{}' THEN 'set' ELSE 'unchanged' END, 'route_code', p_route_code,
+    'changed', v_changed, 'previous', v_previous);
+END
+$function$;
+COMMENT ON FUNCTION public.fn_iu_route_set(text, text, text, text, integer, integer, jsonb, jsonb, text) IS
+  'Changes settings of a route and logs what they were; what is left out stays. p_target_ref only while the route is not live; p_timeout_ms: 100 to 300000; p_max_in_flight: 1 to 10000; p_retry_policy: the keys to change; p_payload_contract: the whole of it, {} for none. Its position, retries and secrets stay, and they go by the new settings; what is with a sender goes by the old. Returns {status: set | unchanged, route_code, changed, previous}. SQLSTATE 42704: not registered or retired; 55006: another target for a live route; 23514: URL, limits, policy, contract, actor or reason. (facts-events 2.2; design: Events and delivery)';
 
 CREATE FUNCTION public.fn_iu_route_allow(p_route_code text, p_actor text, p_reason text) RETURNS jsonb
   LANGUAGE plpgsql VOLATILE SECURITY DEFINER
@@ -586,6 +656,7 @@ COMMENT ON FUNCTION public.fn_iu_route_retire(text, text, text) IS
 
 INSERT INTO public.dot_iu_command_catalog (command_name, category, mutating, reversible, target_functions) VALUES
   ('dot_iu_route_add',        'health', true, true,  ARRAY['fn_iu_route_add']),
+  ('dot_iu_route_set',        'health', true, true,  ARRAY['fn_iu_route_set']),
   ('dot_iu_route_allow',      'health', true, true,  ARRAY['fn_iu_route_allow']),
   ('dot_iu_route_disallow',   'health', true, true,  ARRAY['fn_iu_route_disallow']),
   ('dot_iu_route_pause',      'health', true, true,  ARRAY['fn_iu_route_pause']),
@@ -602,6 +673,7 @@ GRANT EXECUTE ON FUNCTION public.fn_iu_route_worker_enabled(), public.fn_iu_deli
   public.fn_iu_route_contract_problem(jsonb), public.fn_iu_payload_problem(jsonb, jsonb) TO iu_core_reader;
 GRANT EXECUTE ON FUNCTION
   public.fn_iu_route_add(text, text, text, text, text, text, text, text, text, integer, integer, jsonb, text, jsonb),
+  public.fn_iu_route_set(text, text, text, text, integer, integer, jsonb, jsonb, text),
   public.fn_iu_route_allow(text, text, text), public.fn_iu_route_disallow(text, text, text),
   public.fn_iu_route_pause(text, text, text), public.fn_iu_route_resume(text, text, text),
   public.fn_iu_route_retire(text, text, text),
@@ -617,6 +689,7 @@ SELECT public.fn_iu_govern(5, 'function', 'fn_iu_route_url_problem(text)', 'fn_i
   'fn_iu_route_secret_add(text,text,text,text,timestamp with time zone,timestamp with time zone)',
   'fn_iu_route_secret_end(text,timestamp with time zone,text,text)',
   'fn_iu_route_add(text,text,text,text,text,text,text,text,text,integer,integer,jsonb,text,jsonb)',
+  'fn_iu_route_set(text,text,text,text,integer,integer,jsonb,jsonb,text)',
   'fn_iu_route_allow(text,text,text)', 'fn_iu_route_disallow(text,text,text)', 'fn_iu_route_pause(text,text,text)',
   'fn_iu_route_resume(text,text,text)', 'fn_iu_route_retire(text,text,text)');
 SELECT public.fn_iu_govern(5, 'trigger', 'trg_iu_outbound_route_delivery_guard ON iu_outbound_route',

@@ -13,7 +13,7 @@ SELECT iu_core.guard_absent('view', 'v_iu_route_position', 'v_iu_route_attempt_s
 SELECT iu_core.guard_absent('function', 'fn_iu_snapshot_now()', 'fn_iu_webhook_id(bigint,bigint,integer,uuid)',
   'fn_iu_delivery_body(public.event_outbox)', 'fn_iu_delivery_rule(integer,text)', 'fn_iu_route_function_refusal(text)', 'fn_iu_delivery_refusal(text)',
   'fn_iu_delivery_check(bigint,integer)',
-  'fn_iu_order_subject(public.event_outbox)', 'fn_iu_order_lock(text)', 'fn_iu_order_leased(text)', 'fn_iu_order_head(text,uuid)',
+  'fn_iu_order_subject(public.event_outbox)', 'fn_iu_order_lock(text)', 'fn_iu_delivery_locks(text)', 'fn_iu_order_leased(text)', 'fn_iu_order_head(text,uuid)',
   'fn_iu_route_retry_order()', 'fn_iu_order_heads(text,uuid[],bigint[])', 'fn_iu_order_release(public.iu_route_lease)',
   'fn_iu_circuit_verdict(text)', 'fn_iu_circuit_is_probing(text)', 'fn_iu_circuit_probe(text,bigint[])',
   'fn_iu_circuit_record(public.iu_outbound_route,bigint,text[])', 'fn_iu_circuit_next_due()', 'fn_iu_delivery_contract(text,bigint[])',
@@ -111,12 +111,16 @@ CREATE INDEX iu_route_lease_route ON public.iu_route_lease (route_code, lease_id
 COMMENT ON INDEX public.iu_route_lease_route IS 'What a route has under way.';
 COMMENT ON TABLE public.iu_route_lease IS
   'One row a batch that a sender holds: the deliveries whose outcome it has not recorded. It goes to the next claimer, with a new generation, when it expires or its session is gone. (design: Events and delivery)';
+COMMENT ON COLUMN public.iu_route_lease.lease_id IS 'Order of claiming';
 COMMENT ON COLUMN public.iu_route_lease.route_code IS 'The route';
 COMMENT ON COLUMN public.iu_route_lease.sender IS 'Who holds it, e.g. iu_core sender 1';
 COMMENT ON COLUMN public.iu_route_lease.generation IS 'Counts who held it: a record with an older one is refused';
 COMMENT ON COLUMN public.iu_route_lease.claimed_at IS 'Since when';
 COMMENT ON COLUMN public.iu_route_lease.expires_at IS 'Then another may take it over';
 COMMENT ON COLUMN public.iu_route_lease.item_count IS 'Deliveries in it; the arrays have an element each';
+COMMENT ON COLUMN public.iu_route_lease.event_ids IS 'The events';
+COMMENT ON COLUMN public.iu_route_lease.event_seqs IS 'Their places in the outbox';
+COMMENT ON COLUMN public.iu_route_lease.replay_numbers IS '0: the delivery itself';
 COMMENT ON COLUMN public.iu_route_lease.attempt_nos IS 'The number of the attempt under way';
 COMMENT ON COLUMN public.iu_route_lease.backend_pid IS 'The session that claimed it; where that is gone nobody waits for expires_at.';
 
@@ -148,6 +152,7 @@ CREATE INDEX iu_route_attempt_recorded ON public.iu_route_attempt USING brin (re
 COMMENT ON INDEX public.iu_route_attempt_recorded IS 'The last hour, and what retention takes, without a large index.';
 COMMENT ON TABLE public.iu_route_attempt IS
   'One row a send, inserted once with its outcome. (facts-events 2.5; design: Events and delivery)';
+COMMENT ON COLUMN public.iu_route_attempt.id IS 'Order of recording';
 COMMENT ON COLUMN public.iu_route_attempt.route_kind IS 'outbound';
 COMMENT ON COLUMN public.iu_route_attempt.route_code IS 'The route; no foreign key, attempts outlive it';
 COMMENT ON COLUMN public.iu_route_attempt.event_ref IS 'The event';
@@ -220,6 +225,7 @@ CREATE INDEX iu_route_dead_letter_open ON public.iu_route_dead_letter (route_cod
 COMMENT ON INDEX public.iu_route_dead_letter_open IS 'Those that wait for a person.';
 COMMENT ON TABLE public.iu_route_dead_letter IS
   'Deliveries that were given up, each with the whole event. Resolved, never deleted. (facts-events 2.7)';
+COMMENT ON COLUMN public.iu_route_dead_letter.id IS 'What fn_iu_route_dead_letter_replay and _resolve ask for';
 COMMENT ON COLUMN public.iu_route_dead_letter.route_code IS 'The route';
 COMMENT ON COLUMN public.iu_route_dead_letter.event_ref IS 'The event';
 COMMENT ON COLUMN public.iu_route_dead_letter.replay_number IS '0: the delivery itself';
@@ -419,6 +425,10 @@ CREATE FUNCTION public.fn_iu_order_lock(p_route_code text) RETURNS void
   SET search_path = pg_catalog, pg_temp
 AS $function$
 BEGIN
+  IF current_setting('transaction_isolation') <> 'read committed' THEN
+    RAISE EXCEPTION 'deliveries of route "%" need isolation level READ COMMITTED', p_route_code
+      USING ERRCODE = 'invalid_transaction_state', DETAIL = 'An older snapshot would not see whose turn it is.';
+  END IF;
   LOOP
     PERFORM FROM public.iu_route_order WHERE route_code = p_route_code FOR UPDATE;
     EXIT WHEN FOUND;
@@ -427,7 +437,27 @@ BEGIN
 END
 $function$;
 COMMENT ON FUNCTION public.fn_iu_order_lock(text) IS
-  'Waits for, and holds to the end of the transaction, the right to change whose turn it is on a route. (design: Events and delivery)';
+  'Waits for, and holds to the end of the transaction, the right to change whose turn it is on a route. SQLSTATE 25000: another isolation level than READ COMMITTED. (design: Events and delivery)';
+
+-- Somebody may replay or close a circuit in a transaction that stays open: that
+-- is the trouble of one route, and the claim has others.
+CREATE FUNCTION public.fn_iu_delivery_locks(p_route_code text) RETURNS boolean
+  LANGUAGE plpgsql VOLATILE
+  SET search_path = pg_catalog, pg_temp
+  SET lock_timeout = '100ms'
+AS $function$
+BEGIN
+  IF EXISTS (SELECT FROM public.iu_outbound_route r WHERE r.route_code = p_route_code AND r.ordering = 'subject') THEN
+    PERFORM public.fn_iu_order_lock(p_route_code);
+  END IF;
+  PERFORM FROM public.iu_route_circuit c WHERE c.route_code = p_route_code AND c.state <> 'closed' FOR UPDATE;
+  RETURN true;
+EXCEPTION WHEN lock_not_available THEN
+  RETURN false;
+END
+$function$;
+COMMENT ON FUNCTION public.fn_iu_delivery_locks(text) IS
+  'For the claim: takes what it will need of a route, its order and a circuit that is not closed, or returns false where another transaction has one for 0.1 s, so that this route alone is left out. (design: Events and delivery)';
 
 CREATE FUNCTION public.fn_iu_order_leased(p_route_code text) RETURNS TABLE (event_id uuid, replay_number integer, subject uuid)
   LANGUAGE sql STABLE
@@ -892,7 +922,7 @@ BEGIN
     v_done := 0;
     IF public.fn_iu_delivery_refusal(v_route) IS NULL THEN
       PERFORM FROM public.iu_route_position p WHERE p.route_code = v_route FOR NO KEY UPDATE SKIP LOCKED;
-      IF FOUND THEN
+      IF FOUND AND public.fn_iu_delivery_locks(v_route) THEN
         v_probe := public.fn_iu_circuit_is_probing(v_route);
         v_ids := ARRAY(SELECT o FROM public.fn_iu_delivery_lease_orphans(v_route, p_sender, CASE WHEN v_probe THEN 1 ELSE v_left END) o);
         SELECT coalesce(sum(l.item_count) FILTER (WHERE l.lease_id = ANY (v_ids)), 0),
@@ -1177,7 +1207,7 @@ SELECT public.fn_iu_govern(6, 'view', 'v_iu_route_position', 'v_iu_route_attempt
 SELECT public.fn_iu_govern(6, 'function', 'fn_iu_snapshot_now()', 'fn_iu_webhook_id(bigint,bigint,integer,uuid)',
   'fn_iu_delivery_body(public.event_outbox)', 'fn_iu_delivery_rule(integer,text)', 'fn_iu_route_function_refusal(text)', 'fn_iu_delivery_refusal(text)',
   'fn_iu_delivery_check(bigint,integer)',
-  'fn_iu_order_subject(public.event_outbox)', 'fn_iu_order_lock(text)', 'fn_iu_order_leased(text)', 'fn_iu_order_head(text,uuid)',
+  'fn_iu_order_subject(public.event_outbox)', 'fn_iu_order_lock(text)', 'fn_iu_delivery_locks(text)', 'fn_iu_order_leased(text)', 'fn_iu_order_head(text,uuid)',
   'fn_iu_route_retry_order()', 'fn_iu_order_heads(text,uuid[],bigint[])', 'fn_iu_order_release(public.iu_route_lease)',
   'fn_iu_circuit_verdict(text)', 'fn_iu_circuit_is_probing(text)', 'fn_iu_circuit_probe(text,bigint[])',
   'fn_iu_circuit_record(public.iu_outbound_route,bigint,text[])', 'fn_iu_circuit_next_due()', 'fn_iu_delivery_contract(text,bigint[])',

@@ -2,9 +2,10 @@
 -- over, and the answers to "what is waiting?" and "why did this not go out?".
 
 SELECT iu_core.guard_absent('view', 'v_iu_event_backlog', 'v_iu_route_held');
-SELECT iu_core.guard_absent('function', 'fn_iu_route_refusal(text)', 'fn_iu_route_address_refusal(text)', 'fn_iu_route_owed(text,timestamp with time zone,pg_snapshot)', 'fn_iu_route_restep(text,pg_snapshot)',
+SELECT iu_core.guard_absent('function', 'fn_iu_route_refusal(text)', 'fn_iu_route_address_refusal(text)', 'fn_iu_route_owed(text,timestamp with time zone,pg_snapshot)', 'fn_iu_route_restep(text,pg_snapshot)', 'fn_iu_route_waiting()',
   'fn_iu_route_arm(text,text,text,timestamp with time zone,interval)', 'fn_iu_route_confirm_position(text,text,text)',
-  'fn_iu_route_deliver(text,uuid,jsonb)', 'fn_iu_route_explain(text,uuid)', 'fn_iu_route_circuit_close(text,text,text)');
+  'fn_iu_route_deliver(text,uuid,jsonb)', 'fn_iu_route_explain(text,uuid)', 'fn_iu_route_circuit_close(text,text,text)',
+  'fn_iu_route_retry_now(text,text,text)');
 
 DO $guard$
 BEGIN
@@ -32,39 +33,40 @@ BEGIN
   SELECT * INTO v_at FROM public.iu_route_circuit WHERE route_code = p_route_code;
   SELECT w.why, w.act INTO v_why, v_do FROM (VALUES
     ('master_gate_closed', 'the master switch iu_core.routes_master_enabled is off',
-      'fn_iu_switch_set(''iu_core.routes_master_enabled'', ''true'', actor, reason)'),
+      'SELECT fn_iu_switch_set(''iu_core.routes_master_enabled'', ''true'', session_user, ''reason'')'),
     ('worker_gate_closed', 'the switch iu_core.route_worker_enabled is off',
-      'fn_iu_switch_set(''iu_core.route_worker_enabled'', ''true'', actor, reason)'),
+      'SELECT fn_iu_switch_set(''iu_core.route_worker_enabled'', ''true'', session_user, ''reason'')'),
     ('delivery_gate_closed', 'the gate iu_core.delivery_enabled is closed',
-      'fn_iu_gate_open(''iu_core.delivery_enabled'', approval_id, actor, reason, ttl_seconds)'),
-    ('route_unknown', 'the route is not registered', 'fn_iu_route_add(...)'),
-    ('route_retired', 'the route is retired', 'register another with fn_iu_route_add(...)'),
+      'SELECT fn_iu_gate_open(''iu_core.delivery_enabled'', ''id of the approval'', session_user, ''reason'', 300)'),
+    ('route_unknown', 'the route is not registered', 'register it with fn_iu_route_add'),
+    ('route_retired', 'the route is retired', 'register another with fn_iu_route_add'),
     ('route_not_allowlisted', 'the route is not on the allowlist iu_core.delivery_live_routes',
-      format('fn_iu_route_allow(%L, actor, reason)', p_route_code)),
+      format('SELECT fn_iu_route_allow(%L, session_user, ''reason'')', p_route_code)),
     ('target_kind_not_supported', format('routes of kind %s are not carried by the sender', v_route.target_kind),
       'use external_endpoint, directus_flow or sql_function'),
     ('function_refused', public.fn_iu_route_function_refusal(v_route.target_ref),
-      format('fn_iu_route_function_register(%L, actor, reason), after a look at what it does', v_route.target_ref)),
+      format('after a look at what it does: SELECT fn_iu_route_function_register(%L, session_user, ''reason'')', v_route.target_ref)),
     ('origin_not_allowed', iu_core.egress_refusal(v_route.target_ref),
       'a superuser adds the origin to iu_core.allowed_origins and reloads the server'),
     ('route_disabled', concat_ws(': ', 'the route is not enabled', v_route.disabled_reason),
-      format('fn_iu_route_arm(%1$L, actor, reason) for the first time, fn_iu_route_resume(%1$L, actor, reason) after a pause', p_route_code)),
-    ('route_dry_run', 'the route is a dry run', format('fn_iu_route_arm(%L, actor, reason)', p_route_code)),
-    ('route_not_armed', 'the route was never armed', format('fn_iu_route_arm(%L, actor, reason)', p_route_code)),
+      format(CASE WHEN EXISTS (SELECT FROM public.iu_route_position p WHERE p.route_code = p_route_code) AND NOT v_route.dry_run
+        THEN 'SELECT fn_iu_route_resume(%L, session_user, ''reason'')' ELSE 'SELECT fn_iu_route_arm(%L, session_user, ''reason'')' END, p_route_code)),
+    ('route_dry_run', 'the route is a dry run', format('SELECT fn_iu_route_arm(%L, session_user, ''reason'')', p_route_code)),
+    ('route_not_armed', 'the route was never armed', format('SELECT fn_iu_route_arm(%L, session_user, ''reason'')', p_route_code)),
     ('position_foreign', 'the position of the route belongs to another database: this one is a copy',
-      format('fn_iu_route_confirm_position(%L, actor, reason), if this database shall deliver', p_route_code)),
+      format('if this database shall deliver, and the original no longer does: SELECT fn_iu_route_confirm_position(%L, session_user, ''reason'')', p_route_code)),
     ('secret_missing', format('no signing secret of "%s" is valid now', v_route.secret_ref),
-      format('fn_iu_route_secret_add(%L, actor, reason)', v_route.secret_ref)),
+      format('SELECT fn_iu_route_secret_add(%L, session_user, ''reason'')', v_route.secret_ref)),
     ('circuit_open', format(CASE v_at.state WHEN 'half_open' THEN 'the circuit of the route is half-open: one delivery is being tried until %s, after %s failed attempts in a row, the last %s'
         ELSE 'the circuit of the route is open until %s, after %s failed attempts in a row, the last %s' END,
         date_trunc('second', v_at.next_at), v_at.failures, v_at.last_failure),
-      format('one delivery is tried then, and a success closes it; fn_iu_route_circuit_close(%L, actor, reason) does at once', p_route_code)))
+      format('one delivery is tried then, and a success closes it; at once: SELECT fn_iu_route_circuit_close(%L, session_user, ''reason'')', p_route_code)))
     AS w (code, why, act) WHERE w.code = v_code;
   RETURN jsonb_build_object('code', v_code, 'sentence', v_why, 'next_action', v_do);
 END
 $function$;
 COMMENT ON FUNCTION public.fn_iu_route_refusal(text) IS
-  'NULL if the route may deliver now, otherwise {code, sentence, next_action} of what fn_iu_delivery_refusal names. (design: Events and delivery)';
+  'NULL if the route may deliver now, otherwise {code, sentence, next_action} of what fn_iu_delivery_refusal names. Where next_action is a call, what begins with SELECT can be pasted; put your reason, and the id of the approval, in its place. (design: Events and delivery)';
 
 CREATE FUNCTION public.fn_iu_route_address_refusal(p_detail text) RETURNS jsonb
   LANGUAGE sql IMMUTABLE
@@ -137,7 +139,9 @@ AS $function$
 DECLARE
   v_route public.iu_outbound_route;
   v_start timestamptz;
+  v_was   public.v_iu_route_position;
   v_at    record;
+  v_over  bigint;
 BEGIN
   SELECT * INTO v_route FROM public.iu_outbound_route WHERE route_code = p_route_code AND retired_at IS NULL FOR UPDATE;
   IF NOT FOUND THEN
@@ -151,7 +155,7 @@ BEGIN
   ELSIF v_route.enabled AND NOT v_route.dry_run AND EXISTS (SELECT FROM public.iu_route_position WHERE route_code = p_route_code) THEN
     RAISE EXCEPTION 'route "%" is armed already', p_route_code
       USING ERRCODE = 'object_in_use', DETAIL = 'Arming anew moves its start; what waits before it is not sent.',
-            HINT = format('Pause it first with fn_iu_route_pause(%L, actor, reason).', p_route_code);
+            HINT = format('Pause it first: SELECT fn_iu_route_pause(%L, session_user, ''reason'');', p_route_code);
   ELSIF p_max_age IS NULL OR p_max_age <= interval '0' THEN
     RAISE EXCEPTION 'p_max_age is a positive interval: how old an event may be at most' USING ERRCODE = 'check_violation';
   ELSIF p_start_at > clock_timestamp() THEN
@@ -164,8 +168,7 @@ BEGIN
 
   -- A claim that is still under way must not hand out what is counted here.
   PERFORM FROM public.iu_route_position WHERE route_code = p_route_code FOR UPDATE;
-  PERFORM public.fn_iu_route_log('dot_iu_route_arm', p_route_code, p_actor, p_reason,
-    jsonb_build_object('start_at', v_start, 'max_age', p_max_age));
+  SELECT * INTO v_was FROM public.v_iu_route_position WHERE route_code = p_route_code;
   UPDATE public.iu_outbound_route SET enabled = true, dry_run = false, disabled_reason = NULL WHERE route_code = p_route_code;
   SELECT o.seen, o.floor_seq, o.owed INTO v_at FROM public.fn_iu_route_owed(p_route_code, v_start, NULL) o;
   INSERT INTO public.iu_route_position AS p
@@ -176,12 +179,22 @@ BEGIN
           floor_seq = greatest(p.floor_seq, excluded.floor_seq),
           armed_at = now(), armed_by = excluded.armed_by, start_at = excluded.start_at, max_age = excluded.max_age;
   PERFORM public.fn_iu_route_restep(p_route_code, v_at.seen);
-  RETURN jsonb_build_object('status', 'armed', 'route_code', p_route_code, 'start_at', v_start, 'owed', v_at.owed,
+  -- What was ahead of the former position and is neither ahead of the new one nor owed.
+  SELECT count(*) INTO v_over FROM public.event_outbox e
+   WHERE e.emitted_xid >= pg_snapshot_xmin(v_was.seen) AND NOT pg_visible_in_snapshot(e.emitted_xid, v_was.seen)
+     AND e.event_domain = v_route.event_domain AND e.event_type = v_route.event_type AND e.event_seq > v_was.floor_seq
+     AND e.payload_classification = 'safe_metadata'
+     AND (v_was.window_end IS NULL OR e.event_seq > v_was.window_seq OR NOT pg_visible_in_snapshot(e.emitted_xid, v_was.window_end))
+     AND (e.event_seq <= v_at.floor_seq OR pg_visible_in_snapshot(e.emitted_xid, v_at.seen))
+     AND NOT EXISTS (SELECT FROM public.iu_route_retry t WHERE t.route_code = p_route_code AND t.event_id = e.id);
+  PERFORM public.fn_iu_route_log('dot_iu_route_arm', p_route_code, p_actor, p_reason,
+    jsonb_build_object('start_at', v_start, 'max_age', p_max_age, 'owed', v_at.owed, 'passed_over', v_over));
+  RETURN jsonb_build_object('status', 'armed', 'route_code', p_route_code, 'start_at', v_start, 'owed', v_at.owed, 'passed_over', v_over,
     'held', public.fn_iu_route_refusal(p_route_code));
 END
 $function$;
 COMMENT ON FUNCTION public.fn_iu_route_arm(text, text, text, timestamptz, interval) IS
-  'Makes a route live and sets where it starts: without p_start_at with what commits from now on; otherwise also with events created since then, but none older than p_max_age, and none that was attempted before. Returns {status: armed, route_code, start_at, owed, held}: held says what still stops it. SQLSTATE 42704: not registered or retired; 42501: not on the allowlist; 55006: armed already; 0A000: a kind that is not carried, or a function that is not registered; 23514: start, age, actor or reason. (design: Events and delivery)';
+  'Makes a route live and sets where it starts: without p_start_at with what commits from now on; otherwise also with events created since then, but none older than p_max_age, and none that was attempted before. Returns {status: armed, route_code, start_at, owed, passed_over, held}: passed_over counts what waited since the last arming and will not be sent now (fn_iu_route_resume goes on where the route stood; fn_iu_route_deliver hands over one event), held says what still stops it. SQLSTATE 42704: not registered or retired; 42501: not on the allowlist; 55006: armed already; 0A000: a kind that is not carried, or a function that is not registered; 23514: start, age, actor or reason. (design: Events and delivery)';
 
 CREATE FUNCTION public.fn_iu_route_confirm_position(p_route_code text, p_actor text, p_reason text) RETURNS jsonb
   LANGUAGE plpgsql VOLATILE SECURITY DEFINER
@@ -242,7 +255,7 @@ BEGIN
       HINT = 'Register it with fn_iu_route_add.';
   ELSIF p_route_code <> ALL (public.fn_iu_delivery_live_routes()) THEN
     RAISE EXCEPTION 'route "%" is not on the allowlist of live routes', p_route_code USING ERRCODE = 'insufficient_privilege',
-      HINT = format('Put it there with fn_iu_route_allow(%L, actor, reason).', p_route_code);
+      HINT = format('Put it there: SELECT fn_iu_route_allow(%L, session_user, ''reason'');', p_route_code);
   ELSIF v_route.target_kind NOT IN ('external_endpoint', 'directus_flow', 'sql_function') THEN
     RAISE EXCEPTION 'delivery to target kind % is not supported', v_route.target_kind USING ERRCODE = 'feature_not_supported';
   ELSIF v_route.target_kind = 'sql_function' AND public.fn_iu_route_function_refusal(v_route.target_ref) IS NOT NULL THEN
@@ -272,6 +285,10 @@ BEGIN
       DETAIL = public.fn_iu_payload_problem(v_route.payload_contract, v_event.safe_payload);
   END IF;
 
+  IF current_setting('transaction_isolation') <> 'read committed' THEN
+    RAISE EXCEPTION 'fn_iu_route_deliver needs isolation level READ COMMITTED' USING ERRCODE = 'invalid_transaction_state',
+      DETAIL = 'An older snapshot would not see that the event was delivered meanwhile.';
+  END IF;
   v_id := public.fn_iu_webhook_id(v_event.event_seq, v_route.id, 0, v_event.id);
   PERFORM FROM public.iu_route_position WHERE route_code = p_route_code FOR NO KEY UPDATE;
   SELECT * INTO v_at FROM public.v_iu_route_position WHERE route_code = p_route_code;
@@ -285,7 +302,11 @@ BEGIN
     ELSE 'handed_over' END;
   IF v_state = 'handed_over' THEN
     INSERT INTO public.iu_route_retry (route_code, event_id, event_seq, due_at, reason)
-      VALUES (p_route_code, p_event_ref, v_event.event_seq, clock_timestamp(), 'deliver');
+      VALUES (p_route_code, p_event_ref, v_event.event_seq, clock_timestamp(), 'deliver')
+      ON CONFLICT DO NOTHING;
+    IF NOT FOUND THEN
+      v_state := 'already_queued';	-- by another, a moment ago, where there is no position yet to lock
+    END IF;
     PERFORM iu_core.wake();
   END IF;
   RETURN jsonb_build_object('status', v_state, 'route_code', p_route_code, 'event_ref', p_event_ref, 'webhook_id', v_id,
@@ -293,7 +314,7 @@ BEGIN
 END
 $function$;
 COMMENT ON FUNCTION public.fn_iu_route_deliver(text, uuid, jsonb) IS
-  'Hands one event to the sender for one route. Refuses, in this order: delivery gate closed, route not registered, route not on the allowlist (each 42501), a target that is not carried, whose function is not registered or whose origin is not allowed (0A000); then P0002 unknown event, 23514 another type or payload, or one that breaks the contract, 42501 restricted payload. Returns {status: handed_over | already_queued | already_attempted, route_code, event_ref, webhook_id, held}. (seed 4 A3; design: Events and delivery)';
+  'Hands one event to the sender for one route. Refuses, in this order: SQLSTATE 42501: delivery gate closed, route not registered, route not on the allowlist; 0A000: a target that is not carried, whose function is not registered or whose origin is not allowed; then P0002 unknown event, 23514 another type or payload, or one that breaks the contract, 42501 restricted payload, 25000 another isolation level than READ COMMITTED. Returns {status: handed_over | already_queued | already_attempted, route_code, event_ref, webhook_id, held}. (seed 4 A3; design: Events and delivery)';
 
 CREATE FUNCTION public.fn_iu_route_circuit_close(p_route_code text, p_actor text, p_reason text) RETURNS jsonb
   LANGUAGE plpgsql VOLATILE SECURITY DEFINER
@@ -316,31 +337,72 @@ $function$;
 COMMENT ON FUNCTION public.fn_iu_route_circuit_close(text, text, text) IS
   'Closes the circuit of a route now, forgets its failures and logs it: what waited goes out. Returns {status: closed | unchanged, route_code, previous, failures}. SQLSTATE 42704: not registered; 23514: actor or reason missing. (design: Events and delivery)';
 
+CREATE FUNCTION public.fn_iu_route_retry_now(p_route_code text, p_actor text, p_reason text) RETURNS jsonb
+  LANGUAGE plpgsql VOLATILE SECURITY DEFINER
+  SET search_path = pg_catalog, pg_temp
+AS $function$
+DECLARE
+  v_retries bigint;
+BEGIN
+  IF NOT EXISTS (SELECT FROM public.iu_outbound_route WHERE route_code = p_route_code AND retired_at IS NULL) THEN
+    RAISE EXCEPTION 'route "%" is not registered, or retired', coalesce(p_route_code, '') USING ERRCODE = 'undefined_object';
+  END IF;
+  UPDATE public.iu_route_retry SET due_at = clock_timestamp()
+   WHERE route_code = p_route_code AND due_at > clock_timestamp() AND due_at < 'infinity' AND reason NOT IN ('replay', 'address_refused');
+  GET DIAGNOSTICS v_retries = ROW_COUNT;
+  PERFORM public.fn_iu_route_log('dot_iu_route_retry_now', p_route_code, p_actor, p_reason, jsonb_build_object('retries', v_retries));
+  PERFORM iu_core.wake();
+  RETURN jsonb_build_object('status', CASE WHEN v_retries > 0 THEN 'due' ELSE 'unchanged' END, 'route_code', p_route_code,
+    'retries', v_retries, 'held', public.fn_iu_route_refusal(p_route_code));
+END
+$function$;
+COMMENT ON FUNCTION public.fn_iu_route_retry_now(text, text, text) IS
+  'Makes due now what waits for its next attempt on a route, and logs it: for a receiver that was mended. An attempt counts like any other; an open circuit stays open (fn_iu_route_circuit_close), replays keep the rate they were asked for. Returns {status: due | unchanged, route_code, retries: how many, held: what still stops them, as in fn_iu_route_refusal}. SQLSTATE 42704: not registered or retired; 23514: actor or reason missing. (design: Events and delivery)';
+
 -- Looking at it --------------------------------------------------------------
+
+-- One look at what is ahead of any route, however many there are and whatever
+-- was delivered before: the settings keep the plan to that.
+CREATE FUNCTION public.fn_iu_route_waiting() RETURNS TABLE (route_code text, waiting bigint, oldest timestamptz)
+  LANGUAGE sql STABLE SECURITY DEFINER
+  SET search_path = pg_catalog, pg_temp
+  SET enable_seqscan = off SET enable_nestloop = off SET jit = off
+AS $function$
+  WITH route AS MATERIALIZED (
+    SELECT p.*, r.event_domain, r.event_type
+      FROM public.v_iu_route_position p JOIN public.iu_outbound_route r ON r.route_code = p.route_code WHERE r.retired_at IS NULL
+  )
+  SELECT p.route_code, count(*), min(e.created_at)
+    FROM public.event_outbox e JOIN route p ON p.event_domain = e.event_domain AND p.event_type = e.event_type
+   WHERE e.emitted_xid >= (SELECT pg_snapshot_xmin(x.seen) FROM route x ORDER BY 1 LIMIT 1)
+     AND e.emitted_xid >= pg_snapshot_xmin(p.seen) AND NOT pg_visible_in_snapshot(e.emitted_xid, p.seen)
+     AND e.event_seq > p.floor_seq AND e.payload_classification = 'safe_metadata'
+     AND (p.window_end IS NULL OR e.event_seq > p.window_seq OR NOT pg_visible_in_snapshot(e.emitted_xid, p.window_end))
+   GROUP BY p.route_code
+$function$;
+COMMENT ON FUNCTION public.fn_iu_route_waiting() IS
+  'Of each armed route that is not retired and has any: the events ahead of its position, and when the oldest was created. Reads what is ahead, not what was delivered. (facts-events 2.8)';
 
 CREATE VIEW public.v_iu_event_backlog AS
   SELECT r.route_code, r.event_domain, r.event_type, coalesce(w.waiting, 0) AS waiting, coalesce(t.retrying, 0) AS retrying,
-         coalesce(l.leased, 0) AS leased, least(w.oldest, t.oldest) AS oldest_at, t.next_due_at,
+         coalesce(l.leased, 0) AS leased, least(w.oldest, t.oldest_replay, f.created_at) AS oldest_at, t.next_due_at,
          public.fn_iu_delivery_refusal(r.route_code) AS refusal, least(w.oldest, t.oldest_due, l.oldest_end) AS oldest_due_at
     FROM public.iu_outbound_route r
     LEFT JOIN public.v_iu_route_position p ON p.route_code = r.route_code
+    LEFT JOIN public.fn_iu_route_waiting() AS w ON w.route_code = r.route_code
     LEFT JOIN LATERAL (
-      SELECT count(*) AS waiting, min(e.created_at) AS oldest FROM public.event_outbox e
-       WHERE e.emitted_xid >= pg_snapshot_xmin(p.seen) AND NOT pg_visible_in_snapshot(e.emitted_xid, p.seen)
-         AND e.event_domain = r.event_domain AND e.event_type = r.event_type AND e.event_seq > p.floor_seq
-         AND e.payload_classification = 'safe_metadata'
-         AND (p.window_end IS NULL OR e.event_seq > p.window_seq OR NOT pg_visible_in_snapshot(e.emitted_xid, p.window_end))) AS w ON true
-    LEFT JOIN LATERAL (
-      SELECT count(*) AS retrying, min(x.created_at) AS oldest, min(x.due_at) FILTER (WHERE x.due_at < 'infinity') AS next_due_at,
+      SELECT count(*) AS retrying, min(x.event_seq) FILTER (WHERE x.replay_number = 0) AS first_seq,
+             min(x.created_at) FILTER (WHERE x.replay_number > 0) AS oldest_replay, min(x.due_at) FILTER (WHERE x.due_at < 'infinity') AS next_due_at,
              min(x.due_at) FILTER (WHERE x.due_at <= clock_timestamp()) AS oldest_due
         FROM public.iu_route_retry x WHERE x.route_code = r.route_code) AS t ON true
+    LEFT JOIN public.event_outbox f ON f.event_domain = r.event_domain AND f.event_type = r.event_type AND f.event_seq = t.first_seq
     LEFT JOIN LATERAL (
       SELECT sum(x.item_count) AS leased, min(x.expires_at) FILTER (WHERE x.expires_at <= clock_timestamp()) AS oldest_end
         FROM public.iu_route_lease x
        WHERE x.route_code = r.route_code AND x.lease_id >= p.lease_low) AS l ON true
    WHERE r.retired_at IS NULL;
 COMMENT ON VIEW public.v_iu_event_backlog IS
-  'One row a route: events ahead of its position (none before it is armed), deliveries to be tried again or waiting for another of their subject, deliveries with a sender, the oldest, when the next is due, the code of what holds it, and since when something has been due. (facts-events 2.8)';
+  'One row a route: events ahead of its position (none before it is armed), deliveries to be tried again or waiting for another of their subject, deliveries with a sender, since when the oldest waits (its event was created; a replay was asked for), when the next is due, the code of what holds it, and since when something has been due. (facts-events 2.8)';
 
 CREATE VIEW public.v_iu_route_held AS
   SELECT b.route_code, f.refusal ->> 'code' AS code, f.refusal ->> 'sentence' AS sentence,
@@ -349,9 +411,11 @@ CREATE VIEW public.v_iu_route_held AS
     CROSS JOIN LATERAL (SELECT public.fn_iu_route_refusal(b.route_code) AS refusal) AS f
    WHERE b.refusal IS NOT NULL AND b.waiting + b.retrying + b.leased > 0
   UNION ALL
-  SELECT t.route_code, f.refusal ->> 'code', f.refusal ->> 'sentence', f.refusal ->> 'next_action', t.held, t.oldest_at
-    FROM (SELECT x.route_code, count(*) AS held, min(x.created_at) AS oldest_at, max(x.detail) AS detail
+  SELECT t.route_code, f.refusal ->> 'code', f.refusal ->> 'sentence', f.refusal ->> 'next_action', t.held, e.created_at
+    FROM (SELECT x.route_code, count(*) AS held, min(x.event_seq) AS first_seq, max(x.detail) AS detail
             FROM public.iu_route_retry x WHERE x.reason = 'address_refused' GROUP BY x.route_code) AS t
+    JOIN public.iu_outbound_route r ON r.route_code = t.route_code
+    JOIN public.event_outbox e ON e.event_domain = r.event_domain AND e.event_type = r.event_type AND e.event_seq = t.first_seq
     CROSS JOIN LATERAL (SELECT public.fn_iu_route_address_refusal(t.detail) AS refusal) AS f
    WHERE public.fn_iu_delivery_refusal(t.route_code) IS NULL;
 COMMENT ON VIEW public.v_iu_route_held IS
@@ -389,7 +453,7 @@ BEGIN
     WHEN v_event.id IS NULL THEN jsonb_build_object('code', 'event_unknown', 'sentence', 'the event is not in the outbox',
       'next_action', 'an emitter returns NULL while the master switch is off and for an unknown or inactive type')
     WHEN v_route.id IS NULL THEN jsonb_build_object('code', 'route_unknown', 'sentence', 'the route is not registered',
-      'next_action', 'fn_iu_route_add(...)')
+      'next_action', 'register it with fn_iu_route_add')
     WHEN (v_event.event_domain, v_event.event_type) <> (v_route.event_domain, v_route.event_type) THEN
       jsonb_build_object('code', 'event_not_on_route', 'sentence', format('the route carries %s.%s, the event is %s.%s',
         v_route.event_domain, v_route.event_type, v_event.event_domain, v_event.event_type))
@@ -402,7 +466,8 @@ BEGIN
          FROM public.iu_route_dead_letter d WHERE d.idempotency_key = v_attempt.idempotency_key AND d.resolved_at IS NOT NULL),
       jsonb_build_object('code', 'dead_letter',
         'sentence', format('it was given up after attempt %s: %s', v_attempt.attempt_no, v_attempt.failure_code),
-        'next_action', 'see v_iu_route_dead_letter_open'))
+        'next_action', (SELECT format('SELECT fn_iu_route_dead_letter_replay(%1$L, session_user, ''reason''), or without sending it: SELECT fn_iu_route_dead_letter_resolve(%1$L, session_user, ''reason'')', d.id)
+           FROM public.iu_route_dead_letter d WHERE d.idempotency_key = v_attempt.idempotency_key)))
     WHEN v_event.payload_classification <> 'safe_metadata' THEN jsonb_build_object('code', 'payload_restricted',
       'sentence', 'a restricted event does not leave the server')
     WHEN v_broken IS NOT NULL THEN jsonb_build_object('code', 'contract',
@@ -412,7 +477,7 @@ BEGIN
          AND v_refusal ->> 'code' IS DISTINCT FROM 'position_foreign'
          AND (v_event.event_seq <= v_at.floor_seq OR pg_visible_in_snapshot(v_event.emitted_xid, v_at.seen)) THEN
       jsonb_build_object('code', 'before_start', 'sentence', 'it was committed before the route was armed',
-        'next_action', format('fn_iu_route_deliver(%L, %L)', p_route_code, p_event_id))
+        'next_action', format('SELECT fn_iu_route_deliver(%L, %L)', p_route_code, p_event_id))
     WHEN v_refusal IS NOT NULL THEN v_refusal
     WHEN v_retry.due_at = 'infinity' THEN jsonb_build_object('code', 'waiting_subject',
       'sentence', 'the route keeps the order of a subject, and an earlier delivery of this one is not finished',
@@ -420,33 +485,38 @@ BEGIN
     WHEN v_retry.due_at > clock_timestamp() AND v_retry.reason = 'address_refused' THEN public.fn_iu_route_address_refusal(v_retry.detail)
       || jsonb_build_object('due_at', v_retry.due_at)
     WHEN v_retry.due_at > clock_timestamp() THEN jsonb_build_object('code', 'waiting_retry',
-      'sentence', format('attempt %s is due at %s, after %s', v_retry.attempt_no, v_retry.due_at, v_retry.reason), 'due_at', v_retry.due_at)
+      'sentence', format('attempt %s is due at %s, after %s', v_retry.attempt_no, v_retry.due_at, v_retry.reason), 'due_at', v_retry.due_at,
+      'next_action', format('nothing; at once: SELECT fn_iu_route_retry_now(%L, session_user, ''reason'')', p_route_code))
     ELSE jsonb_build_object('code', 'due', 'sentence', 'nothing stops it: the next claim takes it',
       'next_action', 'see iu_core.worker_status if no sender runs') END;
   RETURN jsonb_build_object('route_code', p_route_code, 'event_id', p_event_id) || v_answer
     || jsonb_strip_nulls(jsonb_build_object('attempts', v_attempt.attempt_no, 'last_failure', v_attempt.failure_code,
-         'last_http_status', v_attempt.http_status, 'webhook_id', v_attempt.idempotency_key));
+         'last_failure_detail', v_attempt.failure_detail, 'last_http_status', v_attempt.http_status,
+         'last_response', v_attempt.response_excerpt, 'webhook_id', v_attempt.idempotency_key));
 END
 $function$;
 COMMENT ON FUNCTION public.fn_iu_route_explain(text, uuid) IS
-  'Why did, or would, this event not go out on this route? {route_code, event_id, code, sentence, next_action, ...}: the first refusal as in fn_iu_delivery_refusal, or event_unknown, event_not_on_route, in_flight, delivered, dead_letter, resolved, payload_restricted, contract, before_start, address_refused, waiting_subject (behind: the event whose end it waits for), waiting_retry, due. (design: Events and delivery)';
+  'Why did, or would, this event not go out on this route? {route_code, event_id, code, sentence, next_action, ...}: the first refusal as in fn_iu_delivery_refusal, or event_unknown, event_not_on_route, in_flight, delivered, dead_letter, resolved, payload_restricted, contract, before_start, address_refused, waiting_subject (behind: the event whose end it waits for), waiting_retry, due. Of the last attempt, where there was one: attempts, last_failure, last_failure_detail, last_http_status, last_response (the start of the answer), webhook_id. next_action as in fn_iu_route_refusal. (design: Events and delivery)';
 
 INSERT INTO public.dot_iu_command_catalog (command_name, category, mutating, reversible, target_functions) VALUES
   ('dot_iu_route_arm',              'health', true, true,  ARRAY['fn_iu_route_arm']),
   ('dot_iu_route_confirm_position', 'health', true, false, ARRAY['fn_iu_route_confirm_position']),
-  ('dot_iu_route_circuit_close',    'health', true, false, ARRAY['fn_iu_route_circuit_close']);
+  ('dot_iu_route_circuit_close',    'health', true, false, ARRAY['fn_iu_route_circuit_close']),
+  ('dot_iu_route_retry_now',        'health', true, false, ARRAY['fn_iu_route_retry_now']);
 
 -- Privileges, registration, post-check ---------------------------------------
 
 GRANT SELECT ON public.v_iu_event_backlog, public.v_iu_route_held TO iu_core_reader;
-GRANT EXECUTE ON FUNCTION public.fn_iu_route_refusal(text), public.fn_iu_route_address_refusal(text), public.fn_iu_route_explain(text, uuid) TO iu_core_reader;
+GRANT EXECUTE ON FUNCTION public.fn_iu_route_refusal(text), public.fn_iu_route_address_refusal(text), public.fn_iu_route_waiting(),
+  public.fn_iu_route_explain(text, uuid) TO iu_core_reader;
 GRANT EXECUTE ON FUNCTION public.fn_iu_route_arm(text, text, text, timestamptz, interval),
   public.fn_iu_route_confirm_position(text, text, text), public.fn_iu_route_deliver(text, uuid, jsonb),
-  public.fn_iu_route_circuit_close(text, text, text) TO iu_core_operator;
+  public.fn_iu_route_circuit_close(text, text, text), public.fn_iu_route_retry_now(text, text, text) TO iu_core_operator;
 
 SELECT public.fn_iu_govern(7, 'view', 'v_iu_event_backlog', 'v_iu_route_held');
-SELECT public.fn_iu_govern(7, 'function', 'fn_iu_route_refusal(text)', 'fn_iu_route_address_refusal(text)', 'fn_iu_route_owed(text,timestamp with time zone,pg_snapshot)', 'fn_iu_route_restep(text,pg_snapshot)',
+SELECT public.fn_iu_govern(7, 'function', 'fn_iu_route_refusal(text)', 'fn_iu_route_address_refusal(text)', 'fn_iu_route_owed(text,timestamp with time zone,pg_snapshot)', 'fn_iu_route_restep(text,pg_snapshot)', 'fn_iu_route_waiting()',
   'fn_iu_route_arm(text,text,text,timestamp with time zone,interval)', 'fn_iu_route_confirm_position(text,text,text)',
-  'fn_iu_route_deliver(text,uuid,jsonb)', 'fn_iu_route_explain(text,uuid)', 'fn_iu_route_circuit_close(text,text,text)');
+  'fn_iu_route_deliver(text,uuid,jsonb)', 'fn_iu_route_explain(text,uuid)', 'fn_iu_route_circuit_close(text,text,text)',
+  'fn_iu_route_retry_now(text,text,text)');
 
 SELECT public.fn_iu_conformance_require(7);

@@ -113,7 +113,8 @@ AS $function$
 DECLARE
   v_route  public.iu_outbound_route;
   v_event  public.event_outbox := jsonb_populate_record(NULL::public.event_outbox, p_letter.event_snapshot);
-  v_replay constant integer := p_letter.replay_number + 1;
+  v_replay integer := p_letter.replay_number + 1;
+  v_id     text;
 BEGIN
   SELECT * INTO v_route FROM public.iu_outbound_route WHERE route_code = p_letter.route_code;
   IF p_letter.id IS NULL THEN
@@ -148,14 +149,25 @@ BEGIN
       'message', 'the event is not in the outbox any more; what it was is in event_snapshot');
   END IF;
 
+  -- A delivery may have two dead letters, one of a dry run that could not be made: each is replayed by a number of its own.
+  LOOP
+    v_id := public.fn_iu_webhook_id(v_event.event_seq, v_route.id, v_replay, v_event.id);
+    EXIT WHEN NOT EXISTS (SELECT FROM public.iu_route_retry t
+                           WHERE t.route_code = p_letter.route_code AND t.event_id = p_letter.event_ref AND t.replay_number = v_replay)
+      AND NOT EXISTS (SELECT FROM public.iu_route_attempt a WHERE a.idempotency_key = v_id)
+      AND NOT EXISTS (SELECT FROM public.iu_route_dead_letter d WHERE d.idempotency_key = v_id)
+      AND NOT EXISTS (SELECT FROM public.iu_route_lease l CROSS JOIN LATERAL unnest(l.event_ids, l.replay_numbers) AS i (event_id, replay_number)
+                       WHERE l.route_code = p_letter.route_code AND p_letter.event_ref = ANY (l.event_ids)
+                         AND i.event_id = p_letter.event_ref AND i.replay_number = v_replay);
+    v_replay := v_replay + 1;
+  END LOOP;
   INSERT INTO public.iu_route_retry (route_code, event_id, replay_number, event_seq, due_at, reason)
     VALUES (p_letter.route_code, p_letter.event_ref, v_replay, v_event.event_seq, p_due_at, 'replay');
   UPDATE public.iu_route_dead_letter
      SET resolved_at = clock_timestamp(), resolved_by = coalesce(p_actor, ''), resolution = concat('replayed: ', p_reason), replayed_as = v_replay
    WHERE id = p_letter.id;
   RETURN jsonb_build_object('status', 'replayed', 'decision', 'handed_over', 'resolved', true, 'attempt_no', 1,
-    'replay_number', v_replay, 'webhook_id', public.fn_iu_webhook_id(v_event.event_seq, v_route.id, v_replay, v_event.id),
-    'due_at', p_due_at);
+    'replay_number', v_replay, 'webhook_id', v_id, 'due_at', p_due_at);
 END
 $function$;
 COMMENT ON FUNCTION public.fn_iu_route_dead_letter_hand_over(public.iu_route_dead_letter, text, text, timestamptz) IS
@@ -244,7 +256,7 @@ BEGIN
       -- After what an earlier call has spread out on the same route.
       v_due := coalesce((v_next ->> v_letter.route_code)::timestamptz,
         (SELECT max(t.due_at) + make_interval(secs => 1.0 / p_per_second) FROM public.iu_route_retry t
-          WHERE t.route_code = v_letter.route_code AND t.reason = 'replay' AND t.due_at > v_start), v_start);
+          WHERE t.route_code = v_letter.route_code AND t.reason = 'replay' AND t.due_at > v_start AND t.due_at < 'infinity'), v_start);
       v_one := public.fn_iu_route_dead_letter_hand_over(v_letter, p_actor, p_reason, v_due);
       v_counts := v_counts || jsonb_build_object(v_one ->> 'status', coalesce((v_counts ->> (v_one ->> 'status'))::integer, 0) + 1);
       IF v_one ->> 'decision' = 'handed_over' THEN
@@ -328,25 +340,27 @@ COMMENT ON FUNCTION public.fn_iu_route_dead_letter_resolve_many(text, text, text
 -- Looking at it ----------------------------------------------------------------
 
 CREATE VIEW public.v_iu_route_dead_letter AS
-  SELECT d.id, d.route_code, d.event_ref, d.replay_number, d.attempts, d.failure_code, d.http_status, d.created_at,
+  SELECT d.id, d.route_code, d.event_ref, d.replay_number, d.attempts, d.failure_code, d.failure_detail, d.http_status, d.created_at,
          CASE WHEN d.resolved_at IS NULL THEN 'open' WHEN d.replayed_as IS NULL THEN 'resolved' ELSE 'replayed' END AS state,
          d.resolved_at, d.resolved_by, d.resolution,
-         (SELECT b.id FROM public.iu_route_dead_letter b
-           WHERE b.route_code = d.route_code AND b.event_ref = d.event_ref AND b.replayed_as = d.replay_number) AS replay_of,
+         (SELECT b.id FROM public.iu_route_dead_letter b	-- found by its key, which a dry run has with dry_ before it
+           WHERE b.idempotency_key = ANY (ARRAY[r.before, 'dry_' || r.before]) AND b.replayed_as = d.replay_number) AS replay_of,
          d.replayed_as, r.webhook_id AS replay_webhook_id,
          CASE WHEN d.replayed_as IS NULL THEN NULL
               WHEN EXISTS (SELECT FROM public.iu_route_attempt a WHERE a.idempotency_key = r.webhook_id AND a.status = 'sent') THEN 'delivered'
               WHEN EXISTS (SELECT FROM public.iu_route_dead_letter n WHERE n.idempotency_key = r.webhook_id) THEN 'dead_letter'
-              WHEN t.due_at > clock_timestamp() THEN 'waiting' WHEN t.due_at IS NOT NULL THEN 'due' ELSE 'in_flight' END AS replay_state,
+              WHEN t.due_at > clock_timestamp() THEN 'waiting' WHEN t.due_at IS NOT NULL THEN 'due'
+              WHEN EXISTS (SELECT FROM public.iu_route_lease l WHERE l.route_code = d.route_code AND d.event_ref = ANY (l.event_ids)) THEN 'in_flight'
+              ELSE 'unknown' END AS replay_state,
          t.due_at AS replay_due_at
     FROM public.iu_route_dead_letter d
     LEFT JOIN public.iu_outbound_route o ON o.route_code = d.route_code
-    LEFT JOIN LATERAL (SELECT public.fn_iu_webhook_id((d.event_snapshot ->> 'event_seq')::bigint, o.id, d.replayed_as, d.event_ref)
-                         AS webhook_id) AS r ON true
+    LEFT JOIN LATERAL (SELECT public.fn_iu_webhook_id((d.event_snapshot ->> 'event_seq')::bigint, o.id, d.replayed_as, d.event_ref) AS webhook_id,
+                              public.fn_iu_webhook_id((d.event_snapshot ->> 'event_seq')::bigint, o.id, d.replay_number - 1, d.event_ref) COLLATE "C" AS before) AS r ON true
     LEFT JOIN public.iu_route_retry t
       ON t.route_code = d.route_code AND t.event_id = d.event_ref AND t.replay_number = d.replayed_as;
 COMMENT ON VIEW public.v_iu_route_dead_letter IS
-  'Every dead letter with its lineage: state (open, replayed, resolved), the dead letter that it is a replay of, the replay number and webhook-id it was replayed as, and what became of that (waiting, due, in_flight, delivered, dead_letter). (design: Events and delivery)';
+  'Every dead letter with its lineage: state (open, replayed, resolved), the dead letter that it is a replay of, the replay number and webhook-id it was replayed as, and what became of that (waiting, due, in_flight, delivered, dead_letter, or unknown where retention took what was known). (design: Events and delivery)';
 
 INSERT INTO public.dot_iu_command_catalog (command_name, category, mutating, reversible, target_functions) VALUES
   ('dot_iu_route_dead_letter_replay',  'health', true, false,

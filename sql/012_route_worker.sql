@@ -140,6 +140,8 @@ BEGIN
     RAISE EXCEPTION 'a worker has a name: 1 to 120 letters, digits, "_", ".", ":" or "-"' USING ERRCODE = 'check_violation';
   ELSIF p_batch_limit IS NULL OR p_batch_limit NOT BETWEEN 1 AND 100000 THEN
     RAISE EXCEPTION 'p_batch_limit is from 1 to 100000' USING ERRCODE = 'check_violation';
+  ELSIF p_event_domain IS NOT NULL AND NOT EXISTS (SELECT FROM public.event_type_registry t WHERE t.event_domain = p_event_domain) THEN
+    RAISE EXCEPTION 'no event type of domain "%" is registered', p_event_domain USING ERRCODE = 'check_violation';
   ELSIF NOT public.fn_iu_core_routes_enabled() THEN
     RETURN c_nothing || '{"status": "master_gate_closed"}';
   ELSIF NOT public.fn_iu_route_worker_enabled() THEN
@@ -219,7 +221,7 @@ BEGIN
 END
 $function$;
 COMMENT ON FUNCTION public.fn_iu_route_worker_run(text, integer, text) IS
-  'One pass over the outbox, by hand or by a sender: which worker, at most how many events (1 to 100000), and, at its first run, the domain it reads (NULL: all). Takes the events that were committed since the last pass, late commits included. Of each enabled route: one that is a dry run gets an attempt with status dry_run and what would be sent in payload_snapshot; one that is live is only counted, since its position hands the event to the senders. Returns {status: ran | master_gate_closed | worker_gate_closed | busy (the same worker runs elsewhere), seen, attempts_written, dry_run, handed_over (event and live route), skipped (no enabled route, restricted, or an error of its own), dead_lettered (the last of these), more}. A second call sees nothing. SQLSTATE 23514: name, limit, another domain than at the first run. (facts-events 2.8)';
+  'One pass over the outbox, by hand or by a sender: which worker, at most how many events (1 to 100000), and, at its first run, the domain it reads (NULL: all). Takes the events that were committed since the last pass, late commits included. Of each enabled route: one that is a dry run gets an attempt with status dry_run and what would be sent in payload_snapshot; one that is live is only counted, since its position hands the event to the senders. Returns {status: ran | master_gate_closed | worker_gate_closed | busy (the same worker runs elsewhere), seen, attempts_written, dry_run, handed_over (event and live route), skipped (no enabled route, restricted, or an error of its own), dead_lettered (the last of these), more}. A second call sees nothing. SQLSTATE 23514: name, limit, unknown domain, or another than at the first run. (facts-events 2.8)';
 
 CREATE FUNCTION public.fn_iu_route_worker_turn(p_worker_name text, p_batch_limit integer) RETURNS boolean
   LANGUAGE plpgsql VOLATILE SECURITY DEFINER
@@ -281,6 +283,9 @@ CREATE VIEW public.v_iu_route_health AS
       FROM public.iu_route_attempt a WHERE a.recorded_at > now() - interval '1 hour' GROUP BY a.route_code
   ), letters AS (
     SELECT d.route_code, count(*) AS dead_letters FROM public.iu_route_dead_letter d WHERE d.resolved_at IS NULL GROUP BY d.route_code
+  ), address AS (
+    SELECT t.route_code, public.fn_iu_route_address_refusal(max(t.detail)) AS refusal
+      FROM public.iu_route_retry t WHERE t.reason = 'address_refused' GROUP BY t.route_code
   )
   SELECT b.route_code, r.target_kind,
          CASE WHEN NOT r.enabled THEN 'disabled' WHEN r.dry_run THEN 'dry_run' ELSE 'live' END AS mode,
@@ -290,14 +295,17 @@ CREATE VIEW public.v_iu_route_health AS
          round(h.sent / 3600.0, 3) AS sent_per_s, round(h.failed::numeric / nullif(h.sent + h.failed, 0), 4) AS failed_share,
          h.last_sent_at, round((h.duration[1] / 1000.0)::numeric, 3) AS p50_ms, round((h.duration[2] / 1000.0)::numeric, 3) AS p95_ms,
          coalesce(l.dead_letters, 0) AS dead_letters_open,
-         b.refusal AS held_code, f.refusal ->> 'sentence' AS held_why, f.refusal ->> 'next_action' AS next_action
+         f.refusal ->> 'code' AS held_code, f.refusal ->> 'sentence' AS held_why, f.refusal ->> 'next_action' AS next_action,
+         coalesce(c.state, 'closed') AS circuit, coalesce(c.failures, 0) AS circuit_failures, c.next_at AS circuit_until
     FROM public.v_iu_event_backlog b
     JOIN public.iu_outbound_route r ON r.route_code = b.route_code
     LEFT JOIN hour h ON h.route_code = b.route_code
     LEFT JOIN letters l ON l.route_code = b.route_code
-    CROSS JOIN LATERAL (SELECT CASE WHEN b.refusal IS NOT NULL THEN public.fn_iu_route_refusal(b.route_code) END AS refusal) AS f;
+    LEFT JOIN public.iu_route_circuit c ON c.route_code = b.route_code
+    LEFT JOIN address a ON a.route_code = b.route_code
+    CROSS JOIN LATERAL (SELECT CASE WHEN b.refusal IS NOT NULL THEN public.fn_iu_route_refusal(b.route_code) ELSE a.refusal END AS refusal) AS f;
 COMMENT ON VIEW public.v_iu_route_health IS
-  'One row a route that is not retired: its mode (live, dry_run, disabled), what waits, is to be tried again, is in flight, since when something has been due and for how many seconds; of the last hour: sent, failed, dry runs, sent a second, the share of failures, median and 95th percentile of duration in ms; open dead letters; what holds it, why, and what to do. (design: Events and delivery)';
+  'One row a route that is not retired: its mode (live, dry_run, disabled), what waits, is to be tried again, is in flight, since when something has been due and for how many seconds; of the last hour: sent, failed, dry runs, sent a second, the share of failures, median and 95th percentile of duration in ms; open dead letters; what holds it, why, and what to do; its circuit (closed, open, half_open), the failed attempts in a row, and when one delivery is tried again. (design: Events and delivery)';
 
 CREATE FUNCTION public.fn_iu_route_worker_health(
     p_worker_name text DEFAULT 'iu_outbound_default', p_stale_seconds integer DEFAULT 300)
@@ -314,6 +322,7 @@ DECLARE
   v_letters bigint := (SELECT count(*) FROM public.iu_route_dead_letter WHERE resolved_at IS NULL);
   v_stuck   jsonb;
   v_waiting bigint;
+  v_stopped text[];
   v_problem text[];
 BEGIN
   IF p_stale_seconds IS NULL OR p_stale_seconds < 1 THEN
@@ -331,9 +340,14 @@ BEGIN
    WHERE b.refusal IS NULL AND b.oldest_due_at < v_stale
      AND NOT EXISTS (SELECT FROM public.iu_route_attempt a
                       WHERE a.recorded_at > v_stale AND a.route_code = b.route_code AND a.status IN ('sent', 'failed'));
-  SELECT coalesce(sum(b.waiting + b.retrying + b.leased), 0) INTO v_waiting
-    FROM public.v_iu_event_backlog b JOIN public.iu_outbound_route r ON r.route_code = b.route_code
-   WHERE r.enabled AND NOT r.dry_run AND b.refusal = 'worker_gate_closed';
+  -- What a gate, a list or a person holds is meant; what stopped by itself is not.
+  SELECT coalesce(sum(h.held) FILTER (WHERE h.code = 'worker_gate_closed' AND r.enabled AND NOT r.dry_run), 0),
+         array_agg(format('route %s: %s held since %s: %s', h.route_code, h.held, h.oldest_at, h.sentence) ORDER BY h.route_code)
+           FILTER (WHERE h.oldest_at < v_stale AND (
+             h.code IN ('circuit_open', 'secret_missing', 'function_refused', 'origin_not_allowed', 'address_refused')
+             OR (h.code = 'route_disabled' AND r.disabled_reason = 'the receiver answered 410 (gone)')))
+    INTO v_waiting, v_stopped
+    FROM public.v_iu_route_held h JOIN public.iu_outbound_route r ON r.route_code = h.route_code;
   v_problem := array_remove(ARRAY[
     CASE WHEN NOT v_master THEN 'the master switch iu_core.routes_master_enabled is off' END,
     CASE WHEN NOT v_worker AND v_waiting + v_ahead.due > 0 THEN
@@ -342,7 +356,7 @@ BEGIN
     CASE WHEN v_worker AND v_ahead.oldest < v_stale AND coalesce(v_cursor.last_run_at, '-infinity') < v_stale THEN
       format('dry runs are due since %s and the worker has not run since %s', v_ahead.oldest, coalesce(v_cursor.last_run_at::text, 'ever')) END]
     || ARRAY(SELECT format('route %s: due since %s and nothing moves', s ->> 'route_code', s ->> 'oldest_due_at')
-               FROM jsonb_array_elements(v_stuck) s), NULL);
+               FROM jsonb_array_elements(v_stuck) s) || v_stopped, NULL);
   RETURN jsonb_build_object('worker_name', p_worker_name, 'master_gate_open', v_master, 'worker_gate_open', v_worker,
     'registered', v_cursor.worker_name IS NOT NULL,
     'cursor', CASE WHEN v_cursor.worker_name IS NOT NULL THEN
@@ -358,7 +372,7 @@ BEGIN
 END
 $function$;
 COMMENT ON FUNCTION public.fn_iu_route_worker_health(text, integer) IS
-  'Whether events get on: {healthy, problems (in words), master_gate_open, worker_gate_open, registered, cursor, last_run_at, totals, backlog_iu_events (not passed by the worker), dry_runs_due, dead_letter_open, outbound_attempts_in_audit, stuck_routes, ...}. Not healthy: the master switch is off; the worker switch is off and something waits; a dead letter is open; and where work is due and nothing moves: a live route that nothing holds has had something due for p_stale_seconds without one attempt recorded, or dry runs are due that long and no pass was made. SQLSTATE 23514: p_stale_seconds below 1. (facts-events 2.8, 7)';
+  'Whether events get on: {healthy, problems (in words), master_gate_open, worker_gate_open, registered, cursor, last_run_at, totals, backlog_iu_events (not passed by the worker), dry_runs_due, dead_letter_open, outbound_attempts_in_audit, stuck_routes, ...}. Not healthy: the master switch is off; the worker switch is off and something waits; a dead letter is open; something waits for p_stale_seconds on a route that stopped by itself (its circuit is open, an answer 410 disabled it, it has no valid secret, its function, origin or address is refused); and where work is due and nothing moves: a live route that nothing holds has had something due for p_stale_seconds without one attempt recorded, or dry runs are due that long and no pass was made. SQLSTATE 23514: p_stale_seconds below 1. (facts-events 2.8, 7)';
 
 -- Dry runs by hand -------------------------------------------------------------
 
@@ -377,7 +391,7 @@ BEGIN
 END
 $function$;
 COMMENT ON FUNCTION public.fn_iu_route_dry_run(text, text, text) IS
-  'Makes a route a dry run and logs it: from now on its events become attempts with what would be sent, and nothing leaves. Needs no allowlist and no gate. A live route stops sending; what it owes stays held until it is armed again. Returns {status: dry_run, route_code}. SQLSTATE 42704: not registered or retired; 23514: actor or reason missing. (design: Events and delivery)';
+  'Makes a route a dry run and logs it: from now on its events become attempts with what would be sent, and nothing leaves. Needs no allowlist and no gate. A live route stops sending; what it was about to try stays held until it is armed again; what it had not come to is passed over then, unless p_start_at reaches back. Returns {status: dry_run, route_code}. SQLSTATE 42704: not registered or retired; 23514: actor or reason missing. (design: Events and delivery)';
 
 CREATE FUNCTION public.fn_iu_route_test(
     p_route_code text, p_event_id uuid, p_actor text DEFAULT session_user, p_reason text DEFAULT 'test')
@@ -390,6 +404,7 @@ DECLARE
   v_event   public.event_outbox;
   v_at      public.iu_route_position;
   v_http    boolean;
+  v_until   constant timestamptz := (SELECT c.next_at FROM public.iu_route_circuit c WHERE c.route_code = p_route_code AND c.next_at > clock_timestamp());
   v_refusal constant text := public.fn_iu_delivery_refusal(p_route_code);
   v_broken  text;
   v_error   text;
@@ -422,21 +437,24 @@ BEGIN
       (4, 'route_unknown', v_route.id IS NOT NULL, NULL),
       (5, 'route_retired', CASE WHEN v_route.id IS NOT NULL THEN v_route.retired_at IS NULL END, v_route.disabled_reason),
       (6, 'route_not_allowlisted', CASE WHEN v_route.id IS NOT NULL THEN v_route.route_code = ANY (public.fn_iu_delivery_live_routes()) END, NULL),
-      (7, 'target_kind_not_supported', CASE WHEN v_http THEN true WHEN v_refusal = 'target_kind_not_supported' THEN false END, v_route.target_kind),
-      (8, 'origin_not_allowed', CASE WHEN v_http THEN iu_core.egress_refusal(v_route.target_ref) IS NULL END,
+      (7, 'target_kind_not_supported', CASE WHEN v_route.id IS NOT NULL THEN v_http OR v_route.target_kind = 'sql_function' END, v_route.target_kind),
+      (8, 'function_refused', CASE WHEN v_route.target_kind = 'sql_function' THEN public.fn_iu_route_function_refusal(v_route.target_ref) IS NULL END,
+        CASE WHEN v_route.target_kind = 'sql_function' THEN public.fn_iu_route_function_refusal(v_route.target_ref) END),
+      (9, 'origin_not_allowed', CASE WHEN v_http THEN iu_core.egress_refusal(v_route.target_ref) IS NULL END,
         CASE WHEN v_http THEN iu_core.egress_refusal(v_route.target_ref) END),
-      (9, 'route_disabled', v_route.enabled, v_route.disabled_reason),
-      (10, 'route_dry_run', NOT v_route.dry_run, NULL),
-      (11, 'route_not_armed', CASE WHEN v_route.id IS NOT NULL THEN v_at.route_code IS NOT NULL END, NULL),
-      (12, 'position_foreign', v_at.system_identifier = iu_core.system_identifier() AND v_at.database_oid = iu_core.database_oid(), NULL),
-      (13, 'secret_missing', (v_request #>> '{headers,webhook-signature}') <> 'missing', v_request #>> '{headers,webhook-signature}'),
-      (14, 'event_unknown', v_event.id IS NOT NULL, NULL),
-      (15, 'event_not_on_route', (v_event.event_domain, v_event.event_type) = (v_route.event_domain, v_route.event_type),
+      (10, 'route_disabled', v_route.enabled, v_route.disabled_reason),
+      (11, 'route_dry_run', NOT v_route.dry_run, NULL),
+      (12, 'route_not_armed', CASE WHEN v_route.id IS NOT NULL THEN v_at.route_code IS NOT NULL END, NULL),
+      (13, 'position_foreign', v_at.system_identifier = iu_core.system_identifier() AND v_at.database_oid = iu_core.database_oid(), NULL),
+      (14, 'secret_missing', (v_request #>> '{headers,webhook-signature}') <> 'missing', v_request #>> '{headers,webhook-signature}'),
+      (15, 'circuit_open', CASE WHEN v_route.id IS NOT NULL THEN v_until IS NULL END, 'open until ' || v_until),
+      (16, 'event_unknown', v_event.id IS NOT NULL, NULL),
+      (17, 'event_not_on_route', (v_event.event_domain, v_event.event_type) = (v_route.event_domain, v_route.event_type),
         v_event.event_domain || '.' || v_event.event_type),
-      (16, 'payload_restricted', v_event.payload_classification = 'safe_metadata', v_event.payload_classification),
-      (17, 'contract', CASE WHEN v_request IS NOT NULL THEN v_broken IS NULL END, v_broken),
-      (18, 'request', CASE WHEN v_error IS NOT NULL THEN false WHEN v_request IS NOT NULL THEN true END, v_error),
-      (19, 'address_refused', NULL, 'found out by connecting')) AS c (n, code, ok, detail);
+      (18, 'payload_restricted', v_event.payload_classification = 'safe_metadata', v_event.payload_classification),
+      (19, 'contract', CASE WHEN v_request IS NOT NULL THEN v_broken IS NULL END, v_broken),
+      (20, 'request', CASE WHEN v_error IS NOT NULL THEN false WHEN v_request IS NOT NULL THEN true END, v_error),
+      (21, 'address_refused', NULL, 'found out by connecting')) AS c (n, code, ok, detail);
   IF v_refusal IS NOT NULL AND NOT jsonb_path_exists(v_checks, '$[*] ? (@.check == $code)', jsonb_build_object('code', v_refusal)) THEN
     v_checks := v_checks || jsonb_build_object('check', v_refusal, 'ok', false);	-- e.g. one that another migration brought
   END IF;

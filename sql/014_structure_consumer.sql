@@ -160,7 +160,7 @@ BEGIN
   FOREACH v_route IN ARRAY v_routes LOOP
     CONTINUE WHEN public.fn_iu_delivery_refusal(v_route) IS NOT NULL;
     PERFORM FROM public.iu_route_position p WHERE p.route_code = v_route FOR NO KEY UPDATE SKIP LOCKED;
-    CONTINUE WHEN NOT FOUND;
+    CONTINUE WHEN NOT FOUND OR NOT public.fn_iu_delivery_locks(v_route);
     v_most := least(v_share, (SELECT r.max_in_flight FROM public.iu_outbound_route r WHERE r.route_code = v_route));
     v_taken := ARRAY(SELECT o FROM public.fn_iu_delivery_lease_orphans(v_route, p_sender, v_most) o);
     IF v_taken = '{}' THEN

@@ -203,6 +203,9 @@ BEGIN
   ELSIF NOT p_dry_run AND NOT public.fn_iu_core_retention_enabled() THEN
     RAISE EXCEPTION 'retention is closed: gate iu_core.retention_enabled' USING ERRCODE = 'insufficient_privilege',
       HINT = 'Open it with fn_iu_gate_open, with an approval and a time limit; or make a dry run.';
+  ELSIF NOT p_dry_run AND current_setting('transaction_isolation') <> 'read committed' THEN
+    RAISE EXCEPTION 'fn_iu_core_retention_cleanup needs isolation level READ COMMITTED' USING ERRCODE = 'invalid_transaction_state',
+      DETAIL = 'An older snapshot would not see who has come to need an event.';
   END IF;
 
   -- Events before attempts, which may follow them.
@@ -229,7 +232,7 @@ BEGIN
 END
 $function$;
 COMMENT ON FUNCTION public.fn_iu_core_retention_cleanup(text, boolean, integer) IS
-  'Deletes what the active policies let go, one batch of at most p_max_rows (1 to 1000000) a table, or only counts it: who, whether it is a dry run. Call it again, in a transaction of its own each time, until rows_deleted is 0. Returns one row a table: (target_table, cutoff, rows_eligible, rows_deleted, dry_run). What stays whatever its age: see fn_iu_core_retention_rule; what another transaction has locked is left for the next call. Logged. SQLSTATE 42501: gate iu_core.retention_enabled is closed and it is no dry run; 23514: actor, dry run or limit. (facts-events 6)';
+  'Deletes what the active policies let go, one batch of at most p_max_rows (1 to 1000000) a table, or only counts it: who, whether it is a dry run. Call it again, in a transaction of its own each time, until rows_deleted is 0. Returns one row a table: (target_table, cutoff, rows_eligible, rows_deleted, dry_run). What stays whatever its age: see fn_iu_core_retention_rule; what another transaction has locked is left for the next call. Logged. SQLSTATE 42501: gate iu_core.retention_enabled is closed and it is no dry run; 23514: actor, dry run or limit; 25000: another isolation level than READ COMMITTED. (facts-events 6)';
 
 INSERT INTO public.dot_iu_command_catalog (command_name, category, mutating, reversible, target_functions) VALUES
   ('dot_iu_retention_policy_set', 'health', true, true,  ARRAY['fn_iu_core_retention_policy_set']),

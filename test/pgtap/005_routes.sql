@@ -39,11 +39,18 @@ SELECT pg_temp.refuses(pg_temp.add(c, u, m), e, p, n) FROM (VALUES
   ('r2', 'ftp://hooks.example/', '', '23514', 'http', 'of http'),
   ('r2', NULL, '', '23514', 'no URL', 'a URL'),
   ('r2', 'https://hooks.example/', ', p_event_domain => ''piece''', '23514', 'not registered', 'of a registered type'),
-  ('r2', 'https://hooks.example/', ', p_target_kind => ''mail''', '23514', 'kind_chk', 'of a known kind'),
-  ('r2', 'https://hooks.example/', ', p_timeout_ms => 99', '23514', 'timeout_chk', 'a timeout of 0.1 s or more'),
-  ('r2', 'https://hooks.example/', ', p_max_in_flight => 0', '23514', 'in_flight_chk', 'at least one in flight'),
+  ('r2', 'https://hooks.example/', ', p_target_kind => ''mail''', '23514', 'the target kind is none of sql_function, workflow', 'of a known kind'),
+  ('r2', 'https://hooks.example/', ', p_target_kind => NULL', '23514', 'the target kind is none of', 'of a kind'),
+  ('r2', ' ', ', p_target_kind => ''workflow''', '23514', 'there is no target', 'with a target'),
+  ('r2', NULL, ', p_target_kind => ''sql_function''', '23514', 'there is no target', 'of whichever kind'),
+  ('r2', 'https://hooks.example/', ', p_secret_ref => ''''', '23514', 'the reference of its secret', 'with a secret that can be added'),
+  ('r2', 'https://hooks.example/', ', p_timeout_ms => 99', '23514', 'p_timeout_ms is not from 100 to 300000', 'a timeout of 0.1 s or more'),
+  ('r2', 'https://hooks.example/', ', p_timeout_ms => NULL', '23514', 'p_timeout_ms', 'a timeout'),
+  ('r2', 'https://hooks.example/', ', p_max_in_flight => NULL', '23514', 'p_max_in_flight is not from 1 to 10000', 'a limit'),
+  ('r2', 'https://hooks.example/', ', p_max_in_flight => 0', '23514', 'p_max_in_flight', 'at least one in flight'),
   ('r2', 'https://hooks.example/', ', p_retry_policy => ''{"max_attempts": 0}''', '23514', 'max_attempts', 'at least one attempt'),
   ('r2', 'https://hooks.example/', ', p_retry_policy => ''{"max_attempts": 8.0}''', '23514', 'whole number', 'whole ones, in digits'),
+  ('r2', 'https://hooks.example/', ', p_retry_policy => ''{"jitter": 1e-400}''', '23514', 'jitter is neither 0 nor from 0.000001 to 1', 'that a backoff can be reckoned with'),
   ('r2', 'https://hooks.example/', ', p_retry_policy => ''{"max_attempts": "8"}''', '23514', 'not a number', 'in numbers'),
   ('r2', 'https://hooks.example/', ', p_retry_policy => ''{"base_s": 10, "max_s": 5}''', '23514', 'max_s', 'in order'),
   ('r2', 'https://hooks.example/', ', p_retry_policy => ''{"retries": 3}''', '23514', 'other keys', 'without a slip'),
@@ -99,7 +106,7 @@ SELECT is((SELECT array_agg(DISTINCT command_name ORDER BY command_name) FROM do
 -- ---- secrets
 
 SELECT matches(fn_iu_route_secret_add('s', 'ann', 'x') ->> 'secret', '^whsec_', 'a secret made here is told once');
-SELECT is(fn_iu_route_secret_add('s', 'ann', 'x', 'whsec_MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIz'), '{"status": "added", "secret_ref": "s"}', 'one that was given is not repeated');
+SELECT is(fn_iu_route_secret_add('s', 'ann', 'x', 'whsec_MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIz') - 'valid_from', '{"status": "added", "secret_ref": "s"}', 'one that was given is not repeated');
 SELECT pg_temp.refuses(format('SELECT fn_iu_route_secret_add(%L, ''a'', ''r'', %L)', ref, secret), e, p, n) FROM (VALUES
   ('s', 'whsec_MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIz', '23505', 'already', 'secret: once'),
   ('s', 'MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIz', '23514', 'whsec_', 'secret: with its prefix'),
@@ -107,18 +114,44 @@ SELECT pg_temp.refuses(format('SELECT fn_iu_route_secret_add(%L, ''a'', ''r'', %
   ('s', 'whsec_', '23514', '24 to 64 bytes', 'secret: not empty'),
   ('s', 'whsec_!!', '23514', 'base64', 'secret: in base64'),
   (NULL, 'whsec_MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIz', '23514', 'reference', 'secret: under a reference')) AS t (ref, secret, e, p, n);
-SELECT is(fn_iu_route_secret_end('s', 'infinity', 'ann', 'x'), 2, 'secrets are ended');
+SELECT pg_temp.refuses(format('SELECT fn_iu_route_secret_end(%L, %L, ''ann'', ''x'')', r, o), '23514', 'p_secret_ref and p_older_than', 'which, and until when')
+  FROM (VALUES (NULL, 'infinity'), ('s', NULL)) AS t (r, o);
+SELECT is(fn_iu_route_secret_end('s', 'infinity', 'ann', 'x'), '{"status": "ended", "secret_ref": "s", "ended": 2}', 'secrets are ended');
 SELECT is((SELECT count(*) FROM iu_route_secret WHERE secret_ref = 's' AND valid_until > clock_timestamp()), 0::bigint, 'now');
 SELECT fn_iu_route_add('live', 'version_applied', 'https://hooks.example/', 'ann', 'x');
-SELECT is(fn_iu_route_secret_end('live', 'infinity', 'ann', 'x'), 1, 'the last secret of a route that is not live');
+SELECT is(fn_iu_route_secret_end('live', 'infinity', 'ann', 'x') -> 'ended', '1', 'the last secret of a route that is not live');
 SELECT fn_iu_route_secret_add('live', 'ann', 'x', NULL, now() - interval '1 h'), fn_iu_route_allow('live', 'ann', 'x');
 UPDATE iu_outbound_route SET enabled = true, dry_run = false WHERE route_code = 'live';
 SELECT pg_temp.refuses($$SELECT fn_iu_route_secret_end('live', 'infinity', 'ann', 'x')$$, '55006', 'leave route "live" without', 'not of one that is');
 SELECT fn_iu_route_secret_add('live', 'ann', 'x', NULL, clock_timestamp() + interval '1 h');
 SELECT pg_temp.refuses($$SELECT fn_iu_route_secret_end('live', now(), 'ann', 'x')$$, '55006', 'leave route "live" without', 'a later secret does not make up for it');
-SELECT fn_iu_route_secret_add('live', 'ann', 'x');
-SELECT is(fn_iu_route_secret_end('live', now(), 'ann', 'x'), 1, 'one that is valid does, added in the same transaction');
-SELECT is(fn_iu_route_secret_end('live', now(), 'ann', 'x'), 0, 'nothing to end is nothing to refuse');
+SELECT fn_iu_route_secret_add('live', 'ann', 'x') ->> 'valid_from' AS valid_from \gset
+SELECT is(fn_iu_route_secret_end('live', :'valid_from', 'ann', 'x') -> 'ended', '1', 'one that is valid does, added in the same transaction');
+SELECT is(fn_iu_route_secret_end('live', :'valid_from', 'ann', 'x') ->> 'status', 'unchanged', 'nothing to end is nothing to refuse');
+
+-- ---- changing one
+
+SELECT is(fn_iu_route_set('live', 'ann', 'x', p_timeout_ms => 500, p_retry_policy => '{"max_attempts": 3}') - 'previous',
+  '{"status": "set", "route_code": "live", "changed": {"timeout_ms": 500, "retry_policy": {"max_attempts": 3, "base_s": 5, "max_s": 3600, "jitter": 0.2, "circuit_failures": 10, "circuit_open_s": 30, "circuit_max_s": 600}}}',
+  'set: what is given');
+SELECT row_eq($$SELECT timeout_ms, retry_policy ->> 'max_attempts', target_ref, enabled FROM iu_outbound_route WHERE route_code = 'live'$$, ROW(500, '3'::text, 'https://hooks.example/'::text, true), 'set: the rest stays');
+SELECT is(evidence -> 'previous' -> 'timeout_ms', '10000', 'set: the log has what it was') FROM dot_iu_command_run WHERE command_name = 'dot_iu_route_set';
+SELECT is(fn_iu_route_set('live', 'ann', 'x', p_timeout_ms => 500) ->> 'status', 'unchanged', 'set: nothing to do');
+SELECT pg_temp.refuses(format('SELECT fn_iu_route_set(%L, %L, ''r''%s)', c, a, m), e, p, n) FROM (VALUES
+  ('nope', 'ann', '', '42704', 'not registered', 'set: a registered route'),
+  ('live', ' ', ', p_timeout_ms => 400', '23514', 'for a reason', 'set: by somebody'),
+  ('live', 'ann', ', p_target_ref => ''https://hooks.example/new''', '55006', 'is live', 'set: no other target for a live one'),
+  ('live', 'ann', ', p_target_ref => ''file:///etc/passwd''', '23514', 'cannot be changed', 'set: a URL'),
+  ('live', 'ann', ', p_timeout_ms => 99', '23514', 'p_timeout_ms is from', 'set: a timeout'),
+  ('live', 'ann', ', p_max_in_flight => 0', '23514', 'p_max_in_flight is from', 'set: a limit'),
+  ('live', 'ann', ', p_retry_policy => ''{"max_attempts": 0}''', '23514', 'max_attempts is not', 'set: a policy'),
+  ('live', 'ann', ', p_payload_contract => ''{"require": []}''', '23514', 'has the word', 'set: a contract')) AS t (c, a, m, e, p, n);
+SELECT fn_iu_route_pause('live', 'ann', 'x');
+SELECT is(fn_iu_route_set('live', 'ann', 'x', 'https://hooks.example/new', p_payload_contract => '{"required": ["n"]}') -> 'changed',
+  '{"target_ref": "https://hooks.example/new", "payload_contract": {"required": ["n"]}}', 'set: another target of a paused one');
+SELECT is((SELECT count(*) FROM iu_route_secret WHERE secret_ref = 'live' AND valid_until > clock_timestamp()) > 0, true, 'set: its secrets stay');
+SELECT fn_iu_route_retire('live', 'ann', 'x');
+SELECT pg_temp.refuses($$SELECT fn_iu_route_set('live', 'ann', 'x', p_timeout_ms => 400)$$, '42704', 'retired', 'set: not of a retired one');
 
 SELECT * FROM finish();
 ROLLBACK;

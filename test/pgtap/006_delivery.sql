@@ -152,7 +152,7 @@ SELECT set_eq($$
 SELECT is((SELECT string_agg(p.proname, ',' ORDER BY p.proname) FROM pg_proc p
    WHERE p.oid IN (SELECT to_regprocedure(g.object_name) FROM iu_governed_object g WHERE g.migration BETWEEN 4 AND 7 AND g.object_class = 'function')
      AND has_function_privilege('iu_core_operator', p.oid, 'EXECUTE') AND NOT has_function_privilege('iu_core_reader', p.oid, 'EXECUTE')),
-  'fn_iu_route_add,fn_iu_route_allow,fn_iu_route_arm,fn_iu_route_circuit_close,fn_iu_route_confirm_position,fn_iu_route_deliver,fn_iu_route_disallow,fn_iu_route_pause,fn_iu_route_resume,fn_iu_route_retire,fn_iu_route_secret_add,fn_iu_route_secret_end',
+  'fn_iu_route_add,fn_iu_route_allow,fn_iu_route_arm,fn_iu_route_circuit_close,fn_iu_route_confirm_position,fn_iu_route_deliver,fn_iu_route_disallow,fn_iu_route_pause,fn_iu_route_resume,fn_iu_route_retire,fn_iu_route_retry_now,fn_iu_route_secret_add,fn_iu_route_secret_end,fn_iu_route_set',
   'operators work the routes');
 SELECT is((SELECT string_agg(p.proname, ',' ORDER BY p.proname) FROM pg_proc p
    WHERE p.oid IN (SELECT to_regprocedure(g.object_name) FROM iu_governed_object g WHERE g.migration BETWEEN 4 AND 7 AND g.object_class = 'function')
@@ -175,6 +175,23 @@ SELECT is(pg_temp.as_role('iu_core_worker', 'SELECT count(*) FROM fn_iu_delivery
 SELECT isnt(pg_temp.as_role('iu_core_writer', $$SELECT fn_iu_emit_event('version_applied', 'a', gen_random_uuid(), 't')$$), NULL, 'a writer emits');
 SELECT unalike(pg_temp.as_role('iu_core_reader', 'SELECT count(*) FROM v_iu_route_held'), '42%', 'a reader sees what is held');
 SELECT unalike(pg_temp.as_role('iu_core_reader', 'SELECT count(*) FROM v_iu_event_backlog'), '42%', 'and the backlog');
+
+-- ---- arming anew: what waited is passed over, and counted
+
+SELECT fn_iu_route_add('again', 'collection_created', 'https://hooks.example/', 'ann', 't'), fn_iu_route_allow('again', 'ann', 't'), fn_iu_route_arm('again', 'ann', 't');
+SELECT count(fn_iu_emit_event('collection_created', 'again', gen_random_uuid(), 't')) FROM generate_series(1, 4);
+UPDATE event_outbox SET emitted_xid = '3' WHERE event_type = 'collection_created';
+UPDATE iu_route_step SET seen = '3:3:' WHERE route_code = 'again';
+INSERT INTO iu_route_retry (route_code, event_id, event_seq, due_at, reason) SELECT 'again', id, event_seq, now(), 'http_500' FROM event_outbox WHERE event_type = 'collection_created' LIMIT 1;
+SELECT fn_iu_route_pause('again', 'ann', 't');
+SELECT is(fn_iu_route_arm('again', 'ann', 't') - ARRAY['held'], '{"status": "armed", "route_code": "again", "start_at": null, "owed": 0, "passed_over": 3}', 'from now on: three of four are passed over');
+SELECT is((SELECT evidence ->> 'passed_over' FROM dot_iu_command_run WHERE command_name = 'dot_iu_route_arm' AND evidence ->> 'route_code' = 'again' AND evidence ->> 'passed_over' <> '0'), '3', 'which is logged');
+UPDATE iu_route_step SET seen = '3:3:' WHERE route_code = 'again';
+SELECT fn_iu_route_pause('again', 'ann', 't');
+SELECT is(fn_iu_route_arm('again', 'ann', 't', now() - interval '1 min') - ARRAY['held', 'start_at'], '{"status": "armed", "route_code": "again", "owed": 3, "passed_over": 0}', 'with a start before them: none');
+SELECT fn_iu_route_retire('again', 'ann', 't');
+DELETE FROM iu_route_retry WHERE route_code = 'again';
+DELETE FROM event_outbox WHERE event_type = 'collection_created';
 
 -- ---- looking
 

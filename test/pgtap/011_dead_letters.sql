@@ -163,6 +163,31 @@ SELECT fn_iu_route_retire('other', 'ann', 't');
 UPDATE iu_route_dead_letter SET route_code = 'other' WHERE resolved_at IS NULL;
 SELECT is(fn_iu_route_dead_letter_replay_many('ann', 't', 'other') -> 'refused', '{"route_retired": 1}', 'refusals are counted by status');
 
+-- ---- two dead letters of one delivery: of a dry run that could not be made, and its own
+
+DELETE FROM iu_route_retry;
+SELECT pg_temp.route('twice'), pg_temp.letters('twice', 1, 'twice');
+INSERT INTO iu_route_dead_letter (route_code, event_ref, replay_number, attempts, idempotency_key, failure_code, event_snapshot)
+  SELECT route_code, event_ref, replay_number, 1, 'dry_' || idempotency_key, 'twice', event_snapshot FROM iu_route_dead_letter WHERE failure_code = 'twice';
+SELECT is(fn_iu_route_dead_letter_replay_many('ann', 't', 'twice') -> 'replayed', '2', 'each is replayed');
+SELECT is((SELECT array_agg(replay_number ORDER BY replay_number) FROM iu_route_retry t WHERE event_id = (SELECT event_ref FROM iu_route_dead_letter WHERE failure_code = 'twice' LIMIT 1)),
+  ARRAY[1, 2], 'as a delivery of its own');
+SELECT is((SELECT count(DISTINCT replay_webhook_id) FROM v_iu_route_dead_letter WHERE failure_code = 'twice'), 2::bigint, 'with a webhook-id of its own');
+DELETE FROM iu_route_retry;
+SELECT is((SELECT array_agg(DISTINCT replay_state) FROM v_iu_route_dead_letter WHERE failure_code = 'twice'), ARRAY['unknown'], 'of what nothing is known any more nothing is said');
+
+-- ---- behind another of its subject
+
+SELECT fn_iu_route_add('ordered', 'version_applied', 'https://hooks.example/x', 'ann', 't', p_ordering => 'subject'), fn_iu_route_allow('ordered', 'ann', 't'), fn_iu_route_arm('ordered', 'ann', 't');
+UPDATE iu_route_step SET seen = format('%1$s:%1$s:', pg_current_xact_id()::text::bigint + 1000000)::pg_snapshot;
+SELECT fn_iu_route_deliver('ordered', fn_iu_emit_event('version_applied', 'o', s, 't')) FROM unnest(ARRAY[gen_random_uuid(), gen_random_uuid()]) s;
+SELECT pg_temp.fail('order');
+INSERT INTO iu_route_retry (route_code, event_id, replay_number, event_seq, due_at, reason, subject)
+  SELECT 'ordered', e.id, 9, e.event_seq, 'infinity', 'replay', fn_iu_order_subject(e) FROM event_outbox e WHERE canonical_address = 'o' ORDER BY event_seq LIMIT 1;
+SELECT is((fn_iu_route_dead_letter_replay_many('ann', 't', 'ordered', 'order', p_per_second => 1) ->> 'last_due_at')::timestamptz < clock_timestamp() + interval '1 min', true,
+  'what waits for its turn does not put others off');
+SELECT is((SELECT count(*) FROM iu_route_retry WHERE route_code = 'ordered' AND due_at < 'infinity'), 2::bigint, 'which fall due');
+
 -- ---- logged, and who may
 
 SELECT pg_temp.logged() AS before \gset

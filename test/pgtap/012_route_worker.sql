@@ -33,7 +33,8 @@ SELECT is(fn_iu_route_worker_run('w', 1) ->> 'status', 'worker_gate_closed', 'so
 SELECT is((SELECT count(*) FROM iu_route_worker_cursor WHERE worker_name = 'w'), 0::bigint, 'and nothing is registered');
 SELECT pg_temp.set_key('iu_core.route_worker_enabled', 'true');
 SELECT pg_temp.refuses('SELECT fn_iu_route_worker_run(' || a || ')', '23514', m, 'run: ' || a) FROM (VALUES
-  ($$NULL, 1$$, 'has a name'), ($$'a b', 1$$, 'has a name'), ($$'w', 0$$, 'p_batch_limit is from'), ($$'w', NULL$$, 'p_batch_limit is from')) v (a, m);
+  ($$NULL, 1$$, 'has a name'), ($$'a b', 1$$, 'has a name'), ($$'w', 0$$, 'p_batch_limit is from'), ($$'w', NULL$$, 'p_batch_limit is from'),
+  ($$'w', 1, 'iuu'$$, 'no event type of domain "iuu"'), ($$'w', 1, ''$$, 'no event type of domain ""')) v (a, m);
 
 -- ---- one event of each fate
 
@@ -147,15 +148,34 @@ SELECT is(fn_iu_route_test('dry', :'event') ->> 'verdict', fn_iu_delivery_refusa
 UPDATE iu_route_secret SET valid_until = clock_timestamp() WHERE secret_ref = 'live';
 SELECT is(pg_temp.verdict('live', :'event'), 'secret_missing', 'test: a secret');
 SELECT fn_iu_route_secret_add('live', 'ann', 't');
+INSERT INTO iu_route_circuit (route_code, state, failures, last_failure, open_s, next_at) VALUES ('live', 'open', 10, 'http_500', 30, clock_timestamp() + interval '1 h');
+SELECT is(pg_temp.verdict('live', :'event'), 'circuit_open', 'test: the circuit');
+SELECT is(jsonb_path_query_array(fn_iu_route_test('live', :'event'), '$.checks[*].check') -> 14, '"circuit_open"', 'test: in its place');
+SELECT row_eq($$SELECT held_code, circuit, circuit_failures, circuit_until > clock_timestamp() FROM v_iu_route_health WHERE route_code = 'live'$$,
+  ROW('circuit_open'::text, 'open'::text, 10, true), 'the same of a route: its circuit');
+DELETE FROM iu_route_circuit;
+SELECT row_eq($$SELECT circuit, circuit_failures, circuit_until FROM v_iu_route_health WHERE route_code = 'live'$$, ROW('closed'::text, 0, NULL::timestamptz), 'which is closed');
+SELECT fn_iu_route_add('calls', 'structure_op_applied', 'fn_none', 'ann', 't', 'sql_function'), fn_iu_route_allow('calls', 'ann', 't');
+SELECT is(pg_temp.verdict('calls', :'event'), fn_iu_delivery_refusal('calls'), 'test: a function, in its place');
+SELECT is(pg_temp.verdict('calls', :'event'), 'function_refused', 'test: a function');
+SELECT is((SELECT count(*) FROM jsonb_path_query(fn_iu_route_test('calls', :'event'), '$.checks[*] ? (@.check == "target_kind_not_supported" && @.ok == true)')), 1::bigint, 'test: of a kind that is carried');
 ALTER FUNCTION fn_iu_delivery_refusal(text) RENAME TO fn_refusal;
 CREATE FUNCTION fn_iu_delivery_refusal(p_route_code text) RETURNS text LANGUAGE sql AS $$SELECT 'another_rule'$$;
 SELECT is(pg_temp.verdict('live', :'event'), 'another_rule', 'test: what refuses the sender is never left out');
 DROP FUNCTION fn_iu_delivery_refusal(text);
 ALTER FUNCTION fn_refusal(text) RENAME TO fn_iu_delivery_refusal;
 SELECT is((SELECT count(*) FROM iu_route_attempt WHERE route_code = 'live'), 0::bigint, 'test: writes no attempt');
-SELECT is((SELECT count(*) FROM dot_iu_command_run WHERE command_name = 'dot_iu_route_test'), 11::bigint, 'test: but the log');
+SELECT is((SELECT count(*) FROM dot_iu_command_run WHERE command_name = 'dot_iu_route_test'), 16::bigint, 'test: but the log');
 SELECT pg_temp.refuses(format('SELECT fn_iu_route_test(''live'', %L, '''', ''t'')', :'event'), '23514', 'by somebody', 'test: by somebody');
 SELECT is((SELECT count(*) FROM dot_iu_command_run d, iu_route_secret s WHERE d.evidence::text LIKE '%' || substr(s.secret, 7, 12) || '%'), 0::bigint, 'test: no secret in the log');
+
+INSERT INTO iu_route_circuit (route_code, state, failures, last_failure, open_s, next_at) VALUES ('live', 'open', 10, 'http_500', 600, clock_timestamp() + interval '10 min');
+SELECT ok(jsonb_path_exists(fn_iu_route_test('live', NULL), '$.checks[*] ? (@.check == "circuit_open" && @.ok == false)')
+  AND jsonb_path_exists(fn_iu_route_test('live', NULL), '$.checks[*] ? (@.check == "event_unknown" && @.ok == false)'), 'test: an open circuit among the others');
+DELETE FROM iu_route_circuit;
+SELECT fn_iu_route_add('fn', 'version_applied', 'fn_nowhere', 'ann', 't', 'sql_function');
+SELECT is(jsonb_path_query_array(fn_iu_route_test('fn', NULL), '$.checks[*] ? (@.ok == false).check'),
+  '["route_not_allowlisted", "function_refused", "route_disabled", "route_dry_run", "route_not_armed", "event_unknown"]', 'test: a function that is not registered');
 
 -- ---- health
 
@@ -180,13 +200,29 @@ INSERT INTO iu_route_attempt (route_code, event_ref, attempt_no, idempotency_key
 SELECT is(pg_temp.health() ->> 'healthy', 'true', 'health: an attempt of the last minutes shows that it moves');
 SELECT row_eq($$SELECT mode, retrying, oldest_due_age_s BETWEEN 600 AND 660, sent_1h, failed_1h, failed_share, p50_ms, p95_ms, held_code FROM v_iu_route_health WHERE route_code = 'live'$$,
   ROW('live'::text, 1::bigint, true, 2::bigint, 1::bigint, 0.3333, 2.000, 2.900, NULL::text), 'the same of a route');
+UPDATE iu_route_attempt SET recorded_at = now() - interval '2 h';
+ALTER TABLE event_outbox DISABLE TRIGGER USER;
+UPDATE event_outbox SET created_at = now() - interval '10 min' WHERE id = :'event';
+INSERT INTO iu_route_circuit (route_code, state, failures, last_failure, open_s, next_at) VALUES ('live', 'open', 10, 'http_500', 600, clock_timestamp() + interval '10 min');
+SELECT matches(pg_temp.health() -> 'problems' ->> 0, '^route live: 1 held since .*: the circuit of the route is open until', 'health: an open circuit, once something waits long');
+SELECT is(pg_temp.health(3600) -> 'problems', '[]', 'not before');
+DELETE FROM iu_route_circuit;
+UPDATE iu_outbound_route SET enabled = false, disabled_reason = 'the receiver answered 410 (gone)' WHERE route_code = 'live';
+SELECT matches(pg_temp.health() -> 'problems' ->> 0, '^route live: 1 held since .*: the route is not enabled: the receiver answered 410', 'health: a receiver that is gone');
+UPDATE iu_outbound_route SET disabled_reason = 'paused by ann: t' WHERE route_code = 'live';
+SELECT is(pg_temp.health() -> 'problems', '[]', 'health: what a person stopped is no problem');
+UPDATE iu_outbound_route SET enabled = true, disabled_reason = NULL WHERE route_code = 'live';
+UPDATE iu_route_retry SET reason = 'address_refused', detail = 'address 10.0.0.1 is not public', due_at = clock_timestamp() + interval '50 s';
+SELECT matches(pg_temp.health() -> 'problems' ->> 0, '^route live: 1 held since .*: address 10.0.0.1 is not public', 'health: an address');
+SELECT row_eq($$SELECT held_code, held_why FROM v_iu_route_health WHERE route_code = 'live'$$, ROW('address_refused'::text, 'address 10.0.0.1 is not public'::text), 'the same of a route');
+UPDATE iu_route_retry SET reason = 'deliver', detail = NULL, due_at = clock_timestamp() - interval '10 min';
+UPDATE iu_route_attempt SET recorded_at = clock_timestamp();
 SELECT pg_temp.set_key('iu_core.route_worker_enabled', 'false');
 SELECT is(pg_temp.health() -> 'problems' ->> 0, 'the switch iu_core.route_worker_enabled is off and 1 wait', 'health: switched off while something waits');
 SELECT row_eq($$SELECT held_code, held_why, next_action ~ 'fn_iu_switch_set' FROM v_iu_route_health WHERE route_code = 'live'$$,
   ROW('worker_gate_closed'::text, 'the switch iu_core.route_worker_enabled is off'::text, true), 'and why it is held');
 SELECT pg_temp.set_key('iu_core.route_worker_enabled', 'true');
 UPDATE iu_route_worker_cursor SET floor_seq = 0, last_run_at = now() - interval '10 min';
-ALTER TABLE event_outbox DISABLE TRIGGER USER;
 UPDATE event_outbox SET created_at = now() - interval '10 min';
 SELECT matches(pg_temp.health() -> 'problems' ->> 0, '^dry runs are due since .* and the worker has not run since', 'health: the silent gap');
 UPDATE iu_route_worker_cursor SET last_run_at = now();

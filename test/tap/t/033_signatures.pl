@@ -104,7 +104,7 @@ my $during = deliver('/echo');
 verdict_is($old, @$during{qw(headers body)}, 'valid', 'a receiver that has the old one verifies');
 verdict_is($new, @$during{qw(headers body)}, 'valid', 'so does one that has the new one');
 is(scalar(split / /, $during->{headers}{'webhook-signature'}), 2, 'two signatures');
-is(sql("SELECT fn_iu_route_secret_end('signed', (SELECT max(valid_from) FROM iu_route_secret), 'tester', 'test')"), 1, 'the old one is ended');
+is(sql("SELECT fn_iu_route_secret_end('signed', (SELECT max(valid_from) FROM iu_route_secret), 'tester', 'test') ->> 'ended'"), 1, 'the old one is ended');
 my $after = deliver('/echo');
 verdict_is($new, @$after{qw(headers body)}, 'valid', 'the new one verifies');
 verdict_is($old, @$after{qw(headers body)}, 'No matching signature found', 'the old one no longer does');

@@ -37,6 +37,8 @@ note 'by hand';
 add_route('hand', 'collection_created', $receiver->origin . '/ok', '{}', 'subject');
 my ($one, $two) = map { $node->background_psql('postgres') } 1, 2;
 
+$one->query_safe("SET lock_timeout = '1s'");	# as the senders have it
+
 # Emits events of the subjects given as digits, named by them and their place, e.g. "1a".
 sub happen
 {
@@ -73,7 +75,9 @@ note 'a claim brings the next while the record of the one before is under way';
 sql(happen(2, '2c'));
 $two->query_safe('BEGIN');
 is($two->query_safe(record('2b')), '1', '2b is recorded, not committed');
-is(meanwhile($two, $one, $claim) =~ s/\s//gr, '2c', 'the claim waits for it, and takes 2c');
+is($one->query_safe($claim), '', 'a claim leaves the route alone meanwhile');
+$two->query_safe('COMMIT');
+is($one->query_safe($claim), '2c', 'and takes 2c when it is committed');
 
 note 'and the other way round';
 sql(happen(2, '2d'));
@@ -82,6 +86,37 @@ is($two->query_safe($claim), '', '2d is put behind 2c, not committed');
 meanwhile($two, $one, record('2c'));
 is($one->query_safe($claim), '2d', 'the record waits for it, and 2d is next');
 is($one->query_safe(record('2d')), '1', 'recorded');
+
+note 'what somebody holds in a transaction of his own stops no other route';
+add_route('beside', 'collection_created', $receiver->origin . '/ok', '{}', 'none');
+sql("INSERT INTO iu_route_dead_letter (route_code, event_ref, replay_number, attempts, idempotency_key, failure_code, event_snapshot)
+       SELECT 'hand', e.id, 0, 1, 'x', 'x', to_jsonb(e) FROM event_outbox e WHERE canonical_address = '1a'");
+sub claims { return "SELECT coalesce(string_agg(route_code, ' ' ORDER BY route_code), '') FROM fn_iu_delivery_claim('hand', 10)" }
+$two->query_safe('BEGIN');
+is($two->query_safe("SELECT fn_iu_route_dead_letter_replay(id) ->> 'status' FROM iu_route_dead_letter"), 'replayed', 'a replay, not committed');
+sql(happen(4, '4a'));
+is($one->query_safe(claims()), 'beside', 'the other route goes on');
+$two->query_safe('ROLLBACK');
+is($one->query_safe(claims()), 'hand', 'then this one');
+sql("INSERT INTO iu_route_circuit (route_code, state, failures, last_failure, open_s, next_at) VALUES ('hand', 'open', 10, 'http_500', 1, now())");
+$two->query_safe('BEGIN');
+is($two->query_safe("SELECT fn_iu_route_circuit_close('hand', 'tester', 'test') ->> 'status'"), 'closed', 'a circuit is closed, not committed');
+sql(happen(5, '5a'));
+is($one->query_safe(claims()), 'beside', 'the other route goes on');
+$two->query_safe('COMMIT');
+is($one->query_safe(claims()), 'hand', 'then this one');
+
+note 'who works with an older snapshot is refused';
+for my $level ('REPEATABLE READ', 'SERIALIZABLE')
+{
+	for my $call ("fn_iu_route_dead_letter_replay(id) FROM iu_route_dead_letter", "fn_iu_route_deliver('hand', id) FROM event_outbox WHERE canonical_address = '1a'")
+	{
+		my (undef, undef, $error) = $node->psql('postgres', "\\set VERBOSITY verbose\nBEGIN ISOLATION LEVEL $level; SELECT $call");
+		like($error, qr/25000: .* isolation level READ COMMITTED/, lc("$level: ") . ($call =~ s/\(.*//r));
+	}
+}
+is($one->query_safe(record('4a') . ';' . record('5a')) =~ s/\s//gr, '1111', 'all are recorded');
+sql("DELETE FROM iu_route_dead_letter; SELECT fn_iu_route_retire('beside', 'tester', 'test'); DELETE FROM iu_route_attempt WHERE event_ref IN (SELECT id FROM event_outbox WHERE canonical_address IN ('4a', '5a'))");
 
 note 'a session that ends';
 sql(happen(3, '3a', '3b'));

@@ -176,6 +176,19 @@ becomes('SELECT ' . attempts('archive', 'sent') . ' = 1', 'and goes out');
 is(sql($cleanup), '1 1', 'then it may go');
 is(sql("SELECT count(*) FROM event_outbox WHERE id = '$old'"), '0', 'and is gone');
 
+note 'a receiver that moves while an attempt waits for an hour';
+sql("SELECT fn_iu_switch_set(k, 'true', 'tester', 'test') FROM unnest(ARRAY['iu_core.routes_master_enabled', 'iu_core.route_worker_enabled']) k");
+add_route('mover', 'collection_exported');
+sql(q(SELECT fn_iu_route_set('mover', 'tester', 'test', p_retry_policy => '{"max_attempts": 5, "base_s": 3600, "jitter": 0}')));
+arm('mover');
+$receiver->fault({ path => '/mover', status => 500 });
+emit(1, 'collection_exported');
+becomes('SELECT ' . attempts('mover', 'failed') . ' = 1', 'the first attempt fails');
+sql("SELECT fn_iu_route_pause('mover', 'tester', 'test'); SELECT fn_iu_route_set('mover', 'tester', 'test', '" . $receiver->url . "/moved'); SELECT fn_iu_route_resume('mover', 'tester', 'test')");
+is(json("SELECT fn_iu_route_retry_now('mover', 'tester', 'test')")->{retries}, 1, 'made due');
+becomes('SELECT ' . attempts('mover', 'sent') . ' = 1', 'it goes out at once');
+is(join(' ', map { $_->{headers}{'webhook-id'} } $receiver->requests('/moved')), sql("SELECT DISTINCT idempotency_key FROM iu_route_attempt WHERE route_code = 'mover'"), 'to the new place, as the same delivery');
+
 $node->stop;
 $receiver->stop;
 done_testing();

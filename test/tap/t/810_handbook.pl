@@ -48,6 +48,18 @@ sub listings
 	return @listings;
 }
 
+# Headings of a page as links have them, its links to itself, and its contents.
+sub anchors
+{
+	my $text = slurp_file("../$_[0]") =~ s/^```\w*\n.*?^```\n//gmsr;
+	my @headings = map { lc =~ s/[^\w\- ]//gr =~ tr/ /-/r } $text =~ /^##+ (.*)$/gm;
+	return (\@headings, [ $text =~ /\]\(#([^)]*)\)/g ], [ $text =~ /^ *- \[.*\]\(#(.*)\)$/gm ]);
+}
+
+my ($headings, $links, $contents) = anchors('docs/handbook.md');
+is_deeply($contents, $headings, 'the contents of the handbook are its headings, in their order');
+for my $link (@$links) { fail("a link of the handbook leads nowhere: #$link") unless grep { $_ eq $link } @$headings }
+
 my @listings = map { listings($_) } 'README.md', 'docs/handbook.md';
 my $node = IuCore->init_node('handbook', {});
 $node->append_conf('postgresql.conf', join '', map { $_->{text} } grep { $_->{language} eq 'ini' } @listings);
