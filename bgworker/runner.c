@@ -59,6 +59,7 @@ typedef struct Run
 	pg_uuid_t	event_id;
 	int			replay_number;
 	int			timeout_ms;
+	bool		called;			/* the lease was ours, and is locked until the transaction ends */
 	const char *outcome;		/* sent, failed, held */
 } Run;
 
@@ -168,6 +169,7 @@ run_step(void *argument)
 	Run		   *run = argument;
 	Datum		arguments[4];
 
+	run->called = false;
 	iu_worker_begin_transaction("calling a registered function");
 	arguments[0] = Int64GetDatum(run->lease_id);
 	arguments[1] = Int32GetDatum(run->generation);
@@ -175,6 +177,7 @@ run_step(void *argument)
 	arguments[3] = Int32GetDatum(run->replay_number);
 	enable_timeout_after(STATEMENT_TIMEOUT, run->timeout_ms);
 	iu_worker_call(&run_call, arguments);
+	run->called = true;
 	disarm();
 	run->outcome = iu_worker_column(run->context, 0, "outcome");
 	arguments[2] = column(0, "results");
@@ -216,7 +219,8 @@ run_once(Run *run)
 		iu_worker_report(untidy);
 		proc_exit(1);
 	}
-	if (error != NULL && error->sqlerrcode == ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE)
+	/* What comes after the call may raise the same code for reasons of its own. */
+	if (error != NULL && !run->called && error->sqlerrcode == ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE)
 	{
 		ereport(LOG,
 				(errmsg("a delivery to a function was taken over and is left alone: %s", error->message)));

@@ -548,6 +548,13 @@ typedef struct Wait
 	uint32		wait_event;
 } Wait;
 
+static void
+be_woken(void)
+{
+	next_claim = DT_NOBEGIN;
+	next_turn = Min(next_turn, TimestampTzPlusMilliseconds(last_turn, TURN_MS));
+}
+
 /* Takes what came: every answer there is, then the latch or the end of the wait. */
 static void
 wait_step(void *argument)
@@ -563,10 +570,7 @@ wait_step(void *argument)
 		ms = 0;
 	}
 	if (event == IU_HTTP_EVENT_LATCH)
-	{
-		next_claim = DT_NOBEGIN;
-		next_turn = Min(next_turn, TimestampTzPlusMilliseconds(last_turn, TURN_MS));
-	}
+		be_woken();
 }
 
 /* A cancel means nothing here; whatever else the pool raises, a new process starts clean. */
@@ -609,10 +613,14 @@ iu_sender_main(Datum main_arg)
 		MemoryContextReset(loop_context);
 		MemoryContextSwitchTo(loop_context);
 		iu_worker_absorb();
+		(void) iu_slot_woken(iu_my_slot);
 		claim_more();
 		send_more();
 		record_finished();
 		take_turn();
+		/* Whoever waits for a lock uses up the latch. */
+		if (iu_slot_woken(iu_my_slot))
+			be_woken();
 		wait.until = next_wakeup();
 		wait.wait_event = iu_queues_in_flight() > 0 ? http_event : idle_event;
 		iu_slot_tick(iu_my_slot, wait.until);

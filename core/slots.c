@@ -290,6 +290,12 @@ iu_slot_tick(int slot, TimestampTz next_wakeup)
 	LWLockRelease(iu_shared->lock);
 }
 
+bool
+iu_slot_woken(int slot)
+{
+	return pg_atomic_exchange_u64(&iu_shared->woken_at[slot], 0) != 0;
+}
+
 void
 iu_slot_begin_pass(int slot)
 {

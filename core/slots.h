@@ -115,6 +115,9 @@ extern int	iu_slots_hold(const char *database, TimestampTz until, pid_t *pids);
 extern bool iu_slot_attach(int slot, uint64 generation);
 extern void iu_slot_tick(int slot, TimestampTz next_wakeup);
 
+/* Whether it was woken since this was asked last. */
+extern bool iu_slot_woken(int slot);
+
 /* The watchdog's heartbeat: a pass begins; it ends with the tick, and knows of a close due then (0: none). */
 extern void iu_slot_begin_pass(int slot);
 extern void iu_slot_due(int slot, TimestampTz due_at);

@@ -40,6 +40,8 @@ struct IuHttpPool
 	int			reserved_fds;
 	WaitEventSet *wait_set;
 	int64		timer_at;		/* when curl wants to be called, ms; -1: not */
+	int64		held_until;		/* when one that waits for a connection goes without; PG_INT64_MAX: none waits */
+	int			highest_fd;		/* of curl's sockets so far */
 	int			max_in_flight;
 	int			running_count;
 	int			pending;		/* in any of the lists */
@@ -115,6 +117,7 @@ on_socket(CURL *easy, curl_socket_t fd, int what, void *arg, void *known)
 		epoll_ctl(pool->epoll_fd, EPOLL_CTL_DEL, fd, &event);
 		return 0;
 	}
+	pool->highest_fd = Max(pool->highest_fd, fd);
 	event.data.fd = fd;
 	event.events = ((what & CURL_POLL_IN) ? EPOLLIN : 0) | ((what & CURL_POLL_OUT) ? EPOLLOUT : 0);
 	/* curl remembers what is assigned until it removes the socket. */
@@ -287,28 +290,48 @@ hand_to_curl(IuHttpPool *pool, IuTransfer *transfer)
 	return good;
 }
 
-/* Fills the places that are free, checking each request right before it goes. */
+/* Checks a request right before it goes. */
+static void
+start(IuHttpPool *pool, IuTransfer *transfer)
+{
+	if (!iu_transfer_is_allowed(pool->context, transfer))
+	{
+		dlist_delete(&transfer->node);
+		dlist_push_tail(&pool->done, &transfer->node);
+		return;
+	}
+	if (!hand_to_curl(pool, transfer))
+		ereport(ERROR,
+				(errcode(ERRCODE_OUT_OF_MEMORY),
+				 errmsg("out of memory"),
+				 errdetail("libcurl could not take another request.")));
+	transfer->started_at = now_ms();
+	dlist_delete(&transfer->node);
+	dlist_push_tail(&pool->running, &transfer->node);
+	pool->running_count++;
+}
+
+/* Fills the places that are free. */
 static void
 start_queued(IuHttpPool *pool)
 {
-	while (!dlist_is_empty(&pool->queued) && pool->running_count < pool->max_in_flight)
-	{
-		IuTransfer *transfer = dlist_head_element(IuTransfer, node, &pool->queued);
+	dlist_mutable_iter each;
 
-		if (!iu_transfer_is_allowed(pool->context, transfer))
-		{
-			dlist_delete(&transfer->node);
-			dlist_push_tail(&pool->done, &transfer->node);
-			continue;
-		}
-		if (!hand_to_curl(pool, transfer))
-			ereport(ERROR,
-					(errcode(ERRCODE_OUT_OF_MEMORY),
-					 errmsg("out of memory"),
-					 errdetail("libcurl could not take another request.")));
-		dlist_delete(&transfer->node);
-		dlist_push_tail(&pool->running, &transfer->node);
-		pool->running_count++;
+	pool->held_until = PG_INT64_MAX;
+	if (dlist_is_empty(&pool->queued))
+		return;
+	dlist_foreach_modify(each, &pool->queued)
+	{
+		IuTransfer *transfer = dlist_container(IuTransfer, node, each.cur);
+		int64		until;
+
+		if (pool->running_count >= pool->max_in_flight)
+			break;
+		until = iu_connection_wait(&pool->running, transfer, now_ms());
+		if (until == 0)
+			start(pool, transfer);
+		else
+			pool->held_until = Min(pool->held_until, until);
 	}
 }
 
@@ -319,6 +342,17 @@ iu_http_submit(IuHttpPool *pool, const IuHttpRequest *request)
 
 	dlist_push_tail(&pool->queued, &transfer->node);
 	pool->pending++;
+}
+
+static int64
+sent_for_ms(CURL *easy)
+{
+	curl_off_t	total = 0;
+	curl_off_t	sending_at = 0;
+
+	curl_easy_getinfo(easy, CURLINFO_TOTAL_TIME_T, &total);
+	curl_easy_getinfo(easy, CURLINFO_PRETRANSFER_TIME_T, &sending_at);
+	return (total - sending_at) / 1000;
 }
 
 /* Moves what curl is through with to the done list. Raises nothing. */
@@ -340,6 +374,9 @@ collect_done(IuHttpPool *pool)
 		curl_easy_getinfo(easy, CURLINFO_PRIVATE, &private);
 		transfer = (IuTransfer *) private;
 		iu_transfer_finish(transfer, code);
+		iu_connection_ended(&pool->queued, transfer);
+		if (code == CURLE_OPERATION_TIMEDOUT && transfer->sendings > 0)
+			iu_connection_timed_out(&pool->running, transfer, sent_for_ms(easy), pool->highest_fd);
 		curl_multi_remove_handle(pool->multi, easy);
 		transfer->easy = NULL;
 		curl_easy_reset(easy);
@@ -441,7 +478,7 @@ wait_for(IuHttpPool *pool, const IuTransfer *wanted, long wait_ms, uint32 wait_e
 		now = now_ms();
 		if (end < 0)
 			end = now + wait_ms;
-		until = wait_ms < 0 ? PG_INT64_MAX : end;
+		until = Min(wait_ms < 0 ? PG_INT64_MAX : end, pool->held_until);
 		if (pool->timer_at >= 0 && pool->timer_at <= now)
 		{
 			drive(pool, true);

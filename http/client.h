@@ -9,9 +9,11 @@
  * https, and are checked by egress.h twice: the URL when started, the
  * address when connecting. Nothing here raises across a curl callback.
  *
- * When a connection kept from an earlier request turns out to be dead, curl
- * sends the request once more on a new one, a POST too: a peer may see a
- * request twice, as it may whenever an answer is lost.
+ * Over https they go by HTTP/2 where the peer speaks it, many on a connection.
+ *
+ * When a connection kept from an earlier request, or shared with others, turns
+ * out to be dead, curl sends the request once more on a new one, a POST too: a
+ * peer may see a request twice, as it may whenever an answer is lost.
  *
  *-------------------------------------------------------------------------
  */

@@ -26,6 +26,7 @@
 #endif
 
 #define FIRST_CAPACITY 8192
+#define SENDINGS_MAX 2			/* curl would try a connection that breaks again and again */
 
 static const char *const known_methods[] = {
 	"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "SEARCH"
@@ -269,6 +270,10 @@ on_connected(void *arg, char *peer_ip, char *local_ip, int peer_port, int local_
 	struct sockaddr_in6 ipv6 = {.sin6_family = AF_INET6};
 	struct sockaddr_in ipv4 = {.sin_family = AF_INET};
 
+	if (++transfer->sendings > SENDINGS_MAX)
+		return CURL_PREREQFUNC_ABORT;
+	transfer->local_port = local_port;
+	transfer->peer_port = peer_port;
 	if (inet_pton(AF_INET, peer_ip, &ipv4.sin_addr) == 1 &&
 		iu_egress_allows_address((const struct sockaddr *) &ipv4))
 		return CURL_PREREQFUNC_OK;
@@ -281,6 +286,16 @@ on_connected(void *arg, char *peer_ip, char *local_ip, int peer_port, int local_
 }
 
 /* ---------- setting up ---------- */
+
+bool
+iu_transfer_may_share(const IuTransfer *transfer)
+{
+	static int	http2 = -1;
+
+	if (http2 < 0)
+		http2 = (curl_version_info(CURLVERSION_NOW)->features & CURL_VERSION_HTTP2) != 0;
+	return http2 && strncmp(transfer->origin, "https:", 6) == 0;
+}
 
 static bool
 append_header(struct curl_slist **list, const char *header)
@@ -350,6 +365,7 @@ set_request(IuTransfer *transfer, CURL *easy)
 static bool
 set_rules(IuTransfer *transfer, CURL *easy)
 {
+	long		version = iu_transfer_may_share(transfer) ? CURL_HTTP_VERSION_2TLS : CURL_HTTP_VERSION_1_1;
 	bool		good = true;
 
 	good &= curl_easy_setopt(easy, CURLOPT_PROTOCOLS_STR, "http,https") == CURLE_OK;
@@ -360,7 +376,7 @@ set_rules(IuTransfer *transfer, CURL *easy)
 	good &= curl_easy_setopt(easy, CURLOPT_SSL_VERIFYPEER, 1L) == CURLE_OK;
 	good &= curl_easy_setopt(easy, CURLOPT_SSL_VERIFYHOST, 2L) == CURLE_OK;
 	good &= curl_easy_setopt(easy, CURLOPT_SSLVERSION, (long) CURL_SSLVERSION_TLSv1_2) == CURLE_OK;
-	good &= curl_easy_setopt(easy, CURLOPT_HTTP_VERSION, (long) CURL_HTTP_VERSION_1_1) == CURLE_OK;
+	good &= curl_easy_setopt(easy, CURLOPT_HTTP_VERSION, version) == CURLE_OK;
 	good &= curl_easy_setopt(easy, CURLOPT_HTTP_CONTENT_DECODING, 0L) == CURLE_OK;
 	good &= curl_easy_setopt(easy, CURLOPT_MAXFILESIZE_LARGE, (curl_off_t) transfer->limit) == CURLE_OK;
 	good &= curl_easy_setopt(easy, CURLOPT_USERAGENT, "iu_core/" IU_CORE_VERSION) == CURLE_OK;
@@ -411,6 +427,8 @@ classify(const IuTransfer *transfer, CURLcode code)
 		return IU_HTTP_ADDRESS_REFUSED;
 	if (transfer->too_large || transfer->no_memory)
 		return IU_HTTP_TOO_LARGE;
+	if (transfer->sendings > SENDINGS_MAX)
+		return IU_HTTP_RESET;
 	switch (code)
 	{
 		case CURLE_FILESIZE_EXCEEDED:
@@ -425,6 +443,7 @@ classify(const IuTransfer *transfer, CURLcode code)
 		case CURLE_PARTIAL_FILE:
 		case CURLE_RECV_ERROR:
 		case CURLE_SEND_ERROR:
+		case CURLE_HTTP2_STREAM:
 			return IU_HTTP_RESET;
 		case CURLE_SSL_CONNECT_ERROR:
 		case CURLE_PEER_FAILED_VERIFICATION:
@@ -460,7 +479,9 @@ iu_transfer_finish(IuTransfer *transfer, CURLcode code)
 	transfer->connected = sending_at != 0;
 
 	/* Replace curl's words where the plain ones are clearer. */
-	if (transfer->outcome == IU_HTTP_CONNECT && os_error != 0)
+	if (transfer->sendings > SENDINGS_MAX)
+		strlcpy(transfer->curl_error, "the connection broke again when the request was sent once more", CURL_ERROR_SIZE);
+	else if (transfer->outcome == IU_HTTP_CONNECT && os_error != 0)
 		strlcpy(transfer->curl_error, strerror((int) os_error), CURL_ERROR_SIZE);
 	else if (transfer->curl_error[0] == '\0')
 		strlcpy(transfer->curl_error, curl_easy_strerror(code), CURL_ERROR_SIZE);

@@ -1,8 +1,8 @@
 /*-------------------------------------------------------------------------
  *
  * transfer.h
- *	  One request on its way through libcurl. Only client.c, transfer.c
- *	  and answer.c need this.
+ *	  One request on its way through libcurl. Only client.c, transfer.c,
+ *	  connections.c and answer.c need this.
  *
  *-------------------------------------------------------------------------
  */
@@ -34,6 +34,8 @@ typedef struct IuTransfer
 	int			timeout_ms;
 	int			connect_ms;
 	size_t		limit;			/* of the answer's body, bytes */
+	int64		started_at;		/* ms, of the pool's clock */
+	bool		unled;			/* waits for nobody's connection */
 
 	/* What curl's callbacks noted; nothing here is palloc'd. */
 	struct curl_slist *header_list;
@@ -44,6 +46,9 @@ typedef struct IuTransfer
 	bool		too_large;
 	bool		no_memory;
 	bool		address_tried;	/* at least one was allowed */
+	int			sendings;		/* how often it went out, or was about to */
+	int			local_port;		/* of the connection that it last went out on */
+	int			peer_port;
 	char		refused_address[INET6_ADDRSTRLEN];	/* empty: none was refused */
 	char		content_type[256];
 	char		retry_after[64];
@@ -66,11 +71,20 @@ extern bool iu_transfer_is_allowed(MemoryContext context, IuTransfer *transfer);
 /* Sets the handle up. False if there is no memory. Raises nothing. */
 extern bool iu_transfer_prepare(IuTransfer *transfer, CURL *easy);
 
+/* Whether it may go out over HTTP/2, on a connection together with others. */
+extern bool iu_transfer_may_share(const IuTransfer *transfer);
+
 /* Takes from the handle what it knows at the end. Raises nothing. */
 extern void iu_transfer_finish(IuTransfer *transfer, CURLcode code);
 
 /* In answer.c. Palloc'd in the current context. */
 extern IuHttpAnswer *iu_transfer_answer(const IuTransfer *transfer);
+
+/* In connections.c. Raise nothing. */
+extern int64 iu_connection_wait(const dlist_head *running, const IuTransfer *transfer, int64 now);
+extern void iu_connection_ended(dlist_head *queued, const IuTransfer *ended);
+extern void iu_connection_timed_out(const dlist_head *running, const IuTransfer *ended, int64 ran_ms,
+									int highest_fd);
 
 /* What is malloc'd, and then what is palloc'd. */
 extern void iu_transfer_release(IuTransfer *transfer);

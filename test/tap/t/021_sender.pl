@@ -87,6 +87,19 @@ $node->psql('postgres', "SELECT fn_iu_route_secret_end('flow', 'infinity', 'test
 like($refused, qr/this would leave route "flow" without a valid signing secret/, 'its only secret is not ended while it is live');
 retire('flow');
 
+note 'woken while it waits for a lock, which uses up its latch';
+my $status = "FROM iu_core.worker_status WHERE role = 'sender'";
+my $waits = "SELECT EXISTS (SELECT FROM pg_stat_activity WHERE backend_type = 'iu_core sender' AND wait_event_type = 'Lock')";
+my $claimed = sql("SELECT counters ->> 'claimed' $status");
+my $holder = $node->background_psql('postgres');
+$holder->query_safe('BEGIN; LOCK TABLE iu_route_worker_cursor');
+$node->poll_query_until('postgres', "SELECT iu_core.wake(); $waits", "\nt");
+emit(1);
+$holder->query_safe('COMMIT');
+$holder->quit;
+becomes("SELECT next_wakeup > clock_timestamp() + interval '10 s' AND last_error IS NULL $status", 'before it goes to sleep again');
+is(sql("SELECT (counters ->> 'claimed')::bigint - $claimed $status"), 1, 'it looks what there is');
+
 note 'receivers that misbehave';
 my %fate = (
 	redirect => 'http_302', close => 'connection_lost', garbage => 'not_http', busy => 'http_429', gone => 'http_410',

@@ -195,6 +195,18 @@ sql('GRANT EXECUTE ON FUNCTION fn_iu_function_record(bigint, integer, jsonb) TO 
 becomes('SELECT ' . attempts('waits', 'sent') . ' = 51', 'once it can be');
 is(sql('SELECT count(*) FROM called'), '51', 'it is done');
 
+# Said by somebody else, the code that also says that a lease was taken over.
+sql('CREATE TABLE broken (); INSERT INTO broken DEFAULT VALUES; GRANT SELECT ON broken TO PUBLIC');
+sql("CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS \$\$ BEGIN IF EXISTS (SELECT FROM public.broken) THEN
+	RAISE object_not_in_prerequisite_state USING MESSAGE = 'not now'; END IF; RETURN NULL; END \$\$;
+	CREATE CONSTRAINT TRIGGER later AFTER INSERT ON iu_route_attempt DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION refuse()");
+emit(1, 'structure_child_added');
+becomes("SELECT state = 'failing' AND last_error = 'not now' FROM iu_core.worker_status WHERE role = 'runner'", 'a record that is refused with the code of a lost lease is told too');
+sql('DELETE FROM broken');
+becomes('SELECT ' . attempts('waits', 'sent') . ' = 52', 'and tried again');
+is(sql('SELECT count(*) FROM called'), '52', 'it is done once');
+sql('DROP TRIGGER later ON iu_route_attempt; DROP FUNCTION refuse(); DROP TABLE broken');
+
 $node->stop;
 $receiver->stop;
 done_testing();

@@ -1,0 +1,147 @@
+/*-------------------------------------------------------------------------
+ *
+ * connections.c
+ *	  Connections that requests share, as they do over HTTP/2.
+ *
+ * Whether an origin speaks HTTP/2 is known when the first connection to it
+ * stands. Until then the others of a burst wait in line for a moment, or each
+ * would make a connection of its own. (CURLOPT_PIPEWAIT would not do: curl
+ * 7.88 lets those that wait miss their timeouts, and opens the connections to
+ * an origin without HTTP/2 one after the other.)
+ *
+ * A request over HTTP/1.1 that times out takes its connection with it. Over
+ * HTTP/2 the connection stays, for the others on it; if its peer is gone,
+ * whatever is sent from then on would time out as well. So one over which
+ * nothing comes any more is shut down.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include <arpa/inet.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <sys/socket.h>
+
+#include "core/compat.h"
+#include "core/settings.h"
+#include "http/transfer.h"
+
+#define CONNECTING_MS 1000		/* so long others wait for a connection that is being made */
+#define STREAMS 100				/* curl's CURLMOPT_MAX_CONCURRENT_STREAMS, and what most peers allow */
+
+static bool
+same_origin(const IuTransfer *one, const IuTransfer *other)
+{
+	return strcmp(one->origin, other->origin) == 0;
+}
+
+/* How many go over the connection of this one, itself included. */
+static int
+count_beside(const dlist_head *running, const IuTransfer *transfer)
+{
+	int			count = 0;
+	dlist_iter	each;
+
+	dlist_foreach(each, (dlist_head *) running)
+	{
+		const IuTransfer *other = dlist_container(IuTransfer, node, each.cur);
+
+		count += other->local_port == transfer->local_port && other->peer_port == transfer->peer_port;
+	}
+	return count;
+}
+
+/*
+ * 0: it may start. Otherwise until when it waits, or for the next event: while
+ * one is on its way to a connection and no connection is known to have room.
+ */
+int64
+iu_connection_wait(const dlist_head *running, const IuTransfer *transfer, int64 now)
+{
+	const IuTransfer *newest = NULL;	/* of those on a connection */
+	int			connecting = 0;
+	int			room = 0;
+	int64		until = 0;
+	dlist_iter	each;
+
+	if (transfer->unled || !iu_transfer_may_share(transfer))
+		return 0;
+	dlist_foreach(each, (dlist_head *) running)
+	{
+		const IuTransfer *other = dlist_container(IuTransfer, node, each.cur);
+
+		if (!same_origin(transfer, other))
+			continue;
+		if (other->sendings > 0)
+			newest = other;
+		else if (other->started_at + CONNECTING_MS > now)
+		{
+			connecting++;
+			until = other->started_at + CONNECTING_MS;
+		}
+	}
+	if (newest != NULL)
+		room = STREAMS - count_beside(running, newest);
+	return connecting == 0 || connecting < room ? 0 : until;
+}
+
+/* Where a first connection failed, those that waited for it no longer do. */
+void
+iu_connection_ended(dlist_head *queued, const IuTransfer *ended)
+{
+	dlist_iter	each;
+
+	if (ended->sendings > 0 || !iu_transfer_may_share(ended))
+		return;
+	dlist_foreach(each, queued)
+	{
+		IuTransfer *transfer = dlist_container(IuTransfer, node, each.cur);
+
+		if (same_origin(transfer, ended))
+			transfer->unled = true;
+	}
+}
+
+/* Whether this is the socket of a connection between these ports, which both families have in the same place. */
+static bool
+is_socket(int fd, int local_port, int peer_port)
+{
+	struct sockaddr_in6 address = {0};
+	socklen_t	size = sizeof(address);
+
+	if (getsockname(fd, (struct sockaddr *) &address, &size) != 0 || ntohs(address.sin6_port) != local_port ||
+		(address.sin6_family != AF_INET && address.sin6_family != AF_INET6))
+		return false;
+	size = sizeof(address);
+	return getpeername(fd, (struct sockaddr *) &address, &size) == 0 && ntohs(address.sin6_port) == peer_port;
+}
+
+/* For how long nothing has come, ms. */
+static int64
+silence(int fd)
+{
+	struct tcp_info info;
+	socklen_t	size = sizeof(info);
+
+	memset(&info, 0, sizeof(info));
+	if (getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &size) != 0)
+		return 0;
+	return info.tcpi_last_data_recv;
+}
+
+/*
+ * After a request that timed out, which ran for so many ms once it was sent.
+ * While others are on the connection, which may just take longer than this
+ * one, it stays until nothing came for as long as any request may take.
+ */
+void
+iu_connection_timed_out(const dlist_head *running, const IuTransfer *ended, int64 ran_ms, int highest_fd)
+{
+	int64		patience = count_beside(running, ended) > 1 ? iu_request_timeout : ran_ms / 2;
+	int			fd;
+
+	for (fd = 0; fd <= highest_fd; fd++)
+		if (is_socket(fd, ended->local_port, ended->peer_port) && silence(fd) >= patience)
+			shutdown(fd, SHUT_RDWR);
+}
