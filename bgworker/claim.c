@@ -130,8 +130,9 @@ read_delivery(IuBatch *batch, uint64 row)
 	delivery->lease->unfinished++;
 }
 
-static TimestampTz
-read_next_due(int route_max)
+/* When the clock brings something to claim again. */
+TimestampTz
+iu_claim_next_due(int route_max)
 {
 	Datum		arguments[1];
 	bool		null = true;
@@ -144,12 +145,9 @@ read_next_due(int route_max)
 	return null ? DT_NOEND : DatumGetTimestampTz(due);
 }
 
-/*
- * NULL if there was nothing. Where fewer than max came, next_due says when the
- * clock brings the next; otherwise it is now.
- */
+/* NULL if there was nothing. */
 IuBatch *
-iu_claim(MemoryContext parent, const char *sender, int max, int route_max, int *claimed, TimestampTz *next)
+iu_claim(MemoryContext parent, const char *sender, int max, int route_max, int *claimed)
 {
 	MemoryContext context;
 	IuBatch    *batch = NULL;
@@ -170,7 +168,6 @@ iu_claim(MemoryContext parent, const char *sender, int max, int route_max, int *
 		for (i = 0; i < SPI_processed; i++)
 			read_delivery(batch, i);
 	}
-	*next = *claimed < max ? read_next_due(route_max) : GetCurrentTimestamp();
 	return batch;
 }
 

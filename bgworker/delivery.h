@@ -88,8 +88,8 @@ typedef struct IuDelivery
 
 /* claim.c; all in a transaction */
 extern IuWorkerState iu_claim_readiness(void);
-extern IuBatch *iu_claim(MemoryContext parent, const char *sender, int max, int route_max, int *claimed,
-						 TimestampTz *next_due);
+extern IuBatch *iu_claim(MemoryContext parent, const char *sender, int max, int route_max, int *claimed);
+extern TimestampTz iu_claim_next_due(int route_max);
 extern void iu_claim_check(MemoryContext context, IuLease *lease);
 
 /* share.c: the queues */

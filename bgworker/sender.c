@@ -62,6 +62,8 @@ static IuHttpPool *pool;
 static char sender_name[32];
 static IuWorkerState readiness = IU_STARTING;
 static TimestampTz next_claim = DT_NOBEGIN; /* in the past: now */
+static int	look_ahead_to = 0;	/* route_max of a claim that left nothing: when is the next? */
+static bool came_up_empty = false;	/* that claim */
 static TimestampTz paced_claim = DT_NOBEGIN;	/* not before, while there is enough to send */
 static TimestampTz last_turn = 0;
 static TimestampTz next_turn = DT_NOBEGIN;
@@ -92,7 +94,6 @@ typedef struct Claim
 	int			route_max;		/* of a route, with what there is of it already */
 	int			claimed;
 	IuBatch    *batch;
-	TimestampTz next;
 } Claim;
 
 /* The current transaction. */
@@ -111,10 +112,9 @@ claim_step(void *argument)
 
 	/* A claim that a crash undoes is made again; only what was sent must not be forgotten. */
 	commit_without_flush();
-	claim->next = DT_NOEND;
 	readiness = iu_claim_readiness();
 	if (readiness == IU_RUNNING)
-		claim->batch = iu_claim(CurTransactionContext, sender_name, claim->max, claim->route_max, &claim->claimed, &claim->next);
+		claim->batch = iu_claim(CurTransactionContext, sender_name, claim->max, claim->route_max, &claim->claimed);
 	/* Ours from the commit on, and gone with the transaction if there is none. */
 	if (claim->batch != NULL)
 		MemoryContextSetParent(claim->batch->context, batches_context);
@@ -182,17 +182,51 @@ claim_more(void)
 		return;
 	}
 	iu_backoff_clear(&claim_backoff);
-	next_claim = Min(claim.next, TimestampTzPlusMilliseconds(GetCurrentTimestamp(), LONGEST_SLEEP_MS));
+	came_up_empty = claim.batch == NULL;
+	look_ahead_to = claim.claimed < claim.max && readiness == IU_RUNNING ? claim.route_max : 0;
+	next_claim = look_ahead_to > 0 || claim.batch == NULL
+		? TimestampTzPlusMilliseconds(GetCurrentTimestamp(), LONGEST_SLEEP_MS)
+		: GetCurrentTimestamp();
 	if (claim.batch == NULL)
-	{
-		/* Another sender is at it, say. */
-		next_claim = Max(next_claim, TimestampTzPlusMilliseconds(GetCurrentTimestamp(), EMPTY_CLAIM_MS));
 		return;
-	}
 	adapt_claim_size(&claim);
 	open_bytes += claim.batch->bytes;
 	iu_slot_count(iu_my_slot, COUNT_CLAIMED, claim.claimed);
 	take_batch(claim.batch);
+}
+
+static void
+look_ahead_step(void *argument)
+{
+	TimestampTz *due = argument;
+
+	iu_worker_begin_transaction("looking for the next delivery that is due");
+	*due = iu_claim_next_due(look_ahead_to);
+	iu_worker_commit();
+}
+
+/* After the sending: what was claimed need not wait for it. */
+static void
+look_ahead(void)
+{
+	TimestampTz due = DT_NOEND;
+	ErrorData  *error;
+
+	if (look_ahead_to == 0)
+		return;
+	error = iu_worker_try(look_ahead_step, &due);
+	look_ahead_to = 0;
+	if (error != NULL)
+	{
+		/* a claim looks as well */
+		next_claim = DT_NOBEGIN;
+		report_and_retry(error, &claim_backoff);
+		return;
+	}
+	/* Another sender is at it, say. */
+	if (came_up_empty)
+		due = Max(due, TimestampTzPlusMilliseconds(GetCurrentTimestamp(), EMPTY_CLAIM_MS));
+	next_claim = Min(next_claim, due);
 }
 
 /* ---------- send ---------- */
@@ -616,6 +650,7 @@ iu_sender_main(Datum main_arg)
 		(void) iu_slot_woken(iu_my_slot);
 		claim_more();
 		send_more();
+		look_ahead();
 		record_finished();
 		take_turn();
 		/* Whoever waits for a lock uses up the latch. */

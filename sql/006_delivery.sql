@@ -273,18 +273,28 @@ COMMENT ON COLUMN public.iu_route_circuit.probe_lease IS 'half_open: the lease o
 COMMENT ON COLUMN public.iu_route_circuit.changed_at IS 'When state or failures changed last';
 
 -- Small parts ----------------------------------------------------------------
+--
+-- What a claim calls and the planner cannot inline is plpgsql: a function of
+-- language sql would be planned anew in each call.
 
 -- pg_current_snapshot() leaves the own transaction out, so that one with a
 -- later number can make it look committed.
 CREATE FUNCTION public.fn_iu_snapshot_now() RETURNS pg_snapshot
-  LANGUAGE sql STABLE
+  LANGUAGE plpgsql STABLE
   SET search_path = pg_catalog, pg_temp
-RETURN (SELECT CASE
-    WHEN n.own IS NULL OR n.own >= pg_snapshot_xmax(n.now) THEN n.now
-    ELSE format('%s:%s:%s', least(n.own, pg_snapshot_xmin(n.now)), pg_snapshot_xmax(n.now),
+AS $function$
+DECLARE
+  v_now pg_snapshot := pg_current_snapshot();
+  v_own xid8 := pg_current_xact_id_if_assigned();
+BEGIN
+  IF v_own IS NULL OR v_own >= pg_snapshot_xmax(v_now) THEN
+    RETURN v_now;
+  END IF;
+  RETURN format('%s:%s:%s', least(v_own, pg_snapshot_xmin(v_now)), pg_snapshot_xmax(v_now),
            (SELECT string_agg(x.xid::text, ',' ORDER BY x.xid)
-              FROM (SELECT pg_snapshot_xip(n.now) AS xid UNION SELECT n.own) AS x))::pg_snapshot END
-  FROM (SELECT pg_current_snapshot() AS now, pg_current_xact_id_if_assigned() AS own) AS n);
+              FROM (SELECT pg_snapshot_xip(v_now) AS xid UNION SELECT v_own) AS x));
+END
+$function$;
 COMMENT ON FUNCTION public.fn_iu_snapshot_now() IS
   'The snapshot of the calling statement, in which the own transaction counts as running. (design: Events and delivery)';
 
@@ -586,9 +596,13 @@ COMMENT ON FUNCTION public.fn_iu_circuit_verdict(text) IS
   'What the outcome of an attempt says of its route: answered (sent, which has no failure code, or 400, 409, 413, 415, 422: the receiver is there and minds this one event), failed (no connection, no complete answer, any other status), NULL (nothing: the request never left, the answer was too large, which a success may be, or 410, which disables the route). (design: Events and delivery)';
 
 CREATE FUNCTION public.fn_iu_circuit_is_probing(p_route_code text) RETURNS boolean
-  LANGUAGE sql STABLE
+  LANGUAGE plpgsql STABLE
   SET search_path = pg_catalog, pg_temp
-RETURN EXISTS (SELECT FROM public.iu_route_circuit c WHERE c.route_code = p_route_code AND c.state <> 'closed');
+AS $function$
+BEGIN
+  RETURN EXISTS (SELECT FROM public.iu_route_circuit c WHERE c.route_code = p_route_code AND c.state <> 'closed');
+END
+$function$;
 COMMENT ON FUNCTION public.fn_iu_circuit_is_probing(text) IS
   'For the claim, where nothing refuses: whether it may take one delivery only, because the circuit was open. (design: Events and delivery)';
 
@@ -671,12 +685,14 @@ COMMENT ON FUNCTION public.fn_iu_circuit_record(public.iu_outbound_route, bigint
   'For the record of a lease: counts its outcomes, in the order in which they came (a failure code each, NULL if sent; NULL or none: held), opens the circuit at the route''s circuit_failures, and closes it or opens it for twice as long where the lease is its probe. Writes nothing where nothing changes. (design: Events and delivery)';
 
 CREATE FUNCTION public.fn_iu_circuit_next_due() RETURNS timestamptz
-  LANGUAGE sql VOLATILE
+  LANGUAGE plpgsql VOLATILE
   SET search_path = pg_catalog, pg_temp
-BEGIN ATOMIC
-  SELECT min(c.next_at) FROM public.iu_route_circuit c
-   WHERE c.next_at > clock_timestamp() AND public.fn_iu_delivery_refusal(c.route_code) = 'circuit_open';
-END;
+AS $function$
+BEGIN
+  RETURN (SELECT min(c.next_at) FROM public.iu_route_circuit c
+           WHERE c.next_at > clock_timestamp() AND public.fn_iu_delivery_refusal(c.route_code) = 'circuit_open');
+END
+$function$;
 COMMENT ON FUNCTION public.fn_iu_circuit_next_due() IS
   'When the next open circuit may be tried, of routes that nothing else holds. (design: Processes)';
 

@@ -188,18 +188,21 @@ COMMENT ON FUNCTION public.fn_iu_function_claim(text, integer) IS
   'For the runner, as fn_iu_delivery_claim for the senders: leases deliveries of the routes of kind sql_function that may deliver, p_max shared among the routes (at least one each, at most max_in_flight); of each route abandoned leases, or due retries, or new events. Payload contracts are kept; no circuit opens, since a function that fails says nothing of the next event. Writes nothing where there is nothing. SQLSTATE 23514: no sender, or p_max below 1. (design: Events and delivery)';
 
 CREATE FUNCTION public.fn_iu_function_next_due() RETURNS timestamptz
-  LANGUAGE sql VOLATILE SECURITY DEFINER
+  LANGUAGE plpgsql VOLATILE SECURITY DEFINER
   SET search_path = pg_catalog, pg_temp
-  SET enable_seqscan = off SET jit = off
+  SET enable_seqscan = off SET jit = off SET plan_cache_mode = force_generic_plan
 AS $function$
-  SELECT min(CASE WHEN d.unfinished THEN clock_timestamp() ELSE d.due_at END)
-    FROM (SELECT p.route_code, p.window_end IS NOT NULL AS unfinished, least(
-                   (SELECT min(l.expires_at) FROM public.iu_route_lease l
-                     WHERE l.route_code = p.route_code AND l.lease_id >= p.lease_low),
-                   (SELECT t.due_at FROM public.iu_route_retry t WHERE t.route_code = p.route_code ORDER BY t.due_at LIMIT 1)) AS due_at
-            FROM public.v_iu_route_position p JOIN public.iu_outbound_route r ON r.route_code = p.route_code
-           WHERE r.target_kind = 'sql_function' AND r.enabled AND NOT r.dry_run) AS d
-   WHERE (d.unfinished OR d.due_at IS NOT NULL) AND public.fn_iu_delivery_refusal(d.route_code) IS NULL
+BEGIN
+  RETURN (
+    SELECT min(CASE WHEN d.unfinished THEN clock_timestamp() ELSE d.due_at END)
+      FROM (SELECT p.route_code, p.window_end IS NOT NULL AS unfinished, least(
+                     (SELECT min(l.expires_at) FROM public.iu_route_lease l
+                       WHERE l.route_code = p.route_code AND l.lease_id >= p.lease_low),
+                     (SELECT t.due_at FROM public.iu_route_retry t WHERE t.route_code = p.route_code ORDER BY t.due_at LIMIT 1)) AS due_at
+              FROM public.v_iu_route_position p JOIN public.iu_outbound_route r ON r.route_code = p.route_code
+             WHERE r.target_kind = 'sql_function' AND r.enabled AND NOT r.dry_run) AS d
+     WHERE (d.unfinished OR d.due_at IS NOT NULL) AND public.fn_iu_delivery_refusal(d.route_code) IS NULL);
+END
 $function$;
 COMMENT ON FUNCTION public.fn_iu_function_next_due() IS
   'For the runner, as fn_iu_delivery_next_due for the senders: when a claim finds something again without a commit that would wake it; NULL if nothing waits for the clock. (design: Processes)';
