@@ -944,7 +944,7 @@ BEGIN
         SELECT coalesce(sum(l.item_count) FILTER (WHERE l.lease_id = ANY (v_ids)), 0),
                least((SELECT r.max_in_flight FROM public.iu_outbound_route r WHERE r.route_code = v_route) - coalesce(sum(l.item_count), 0),
                      -- One part is recorded while the others are under way.
-                     (SELECT ceil(r.max_in_flight / 4.0) FROM public.iu_outbound_route r WHERE r.route_code = v_route AND r.max_in_flight <= 256),
+                     (SELECT greatest(ceil(r.max_in_flight / 4.0), 16) FROM public.iu_outbound_route r WHERE r.route_code = v_route AND r.max_in_flight <= 256),
                      p_route_max - coalesce(sum(l.item_count) FILTER (WHERE l.backend_pid = pg_backend_pid()), 0))
           INTO v_done, v_room FROM public.iu_route_lease l
          WHERE l.route_code = v_route
