@@ -93,13 +93,13 @@ wants_description(const Bitmapset *wants)
 List *
 iu_qdrant_collections_describe(const IuQuery *query)
 {
+	const char *consistency = iu_qdrant_consistency(query);
 	List	   *requests = NIL;
 
 	if (!query->restricted[IU_KEY_COLLECTION])
 		requests = lappend(requests, "GET /collections");
 	if (bms_is_member(COLUMN_POINTS, query->wants))
-		requests = lappend(requests, psprintf("POST /collections/{collection}/points/count%s {\"exact\":true}",
-											  iu_qdrant_consistency(query)));
+		requests = lappend(requests, psprintf("POST /collections/{collection}/points/count%s {\"exact\":true}", consistency));
 	if (wants_description(query->wants) || requests == NIL)
 		requests = lappend(requests, "GET /collections/{collection}");
 	if (bms_is_member(COLUMN_ALIASES, query->wants))

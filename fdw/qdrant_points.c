@@ -173,28 +173,34 @@ record_options(const char *payload, bool vector)
 	return psprintf("\"with_payload\":%s,\"with_vector\":%s", payload, vector ? "true" : "false");
 }
 
-List *
-iu_qdrant_points_describe(const IuQuery *query)
+/* One request, with {braces} where execution fills in. */
+static char *
+template_of(const IuQuery *query)
 {
 	const char *consistency = iu_qdrant_consistency(query);
 	const char *options = record_options(with_payload(bms_is_member(COLUMN_PAYLOAD, query->wants), query->fields),
 										 bms_is_member(COLUMN_VECTOR, query->wants));
-	bool		filtered = query->restricted[IU_KEY_FILTER];
-	bool		by_id = query->restricted[IU_KEY_ID];
+	const char *filter = "";
+
+	if (query->restricted[IU_KEY_FILTER])
+		filter = ",\"filter\":{filter}";
+	if (query->counts)
+		return psprintf("/points/count%s {\"exact\":true%s}", consistency, filter);
+	if (query->restricted[IU_KEY_ID] && filter[0] == '\0')
+		return psprintf("/points%s {\"ids\":{ids},%s}", consistency, options);
+	if (query->restricted[IU_KEY_ID])
+		filter = ",\"filter\":{\"must\":[{filter},{\"has_id\":{ids}}]}";
+	return psprintf("/points/scroll%s {\"limit\":%d,%s%s}", consistency, query->page_size, options, filter);
+}
+
+List *
+iu_qdrant_points_describe(const IuQuery *query)
+{
 	List	   *requests = NIL;
 
 	if (!query->restricted[IU_KEY_COLLECTION])
 		requests = lappend(requests, "GET /collections");
-	if (query->counts)
-		return lappend(requests, psprintf("POST /collections/{collection}/points/count%s {\"exact\":true%s}",
-										  consistency, filtered ? ",\"filter\":{filter}" : ""));
-	if (by_id && !filtered)
-		return lappend(requests, psprintf("POST /collections/{collection}/points%s {\"ids\":{ids},%s}",
-										  consistency, options));
-	return lappend(requests, psprintf("POST /collections/{collection}/points/scroll%s {\"limit\":%d,%s%s}",
-									  consistency, query->page_size, options,
-									  !filtered ? "" : by_id ? ",\"filter\":{\"must\":[{filter},{\"has_id\":{ids}}]}"
-									  : ",\"filter\":{filter}"));
+	return lappend(requests, psprintf("POST /collections/{collection}%s", template_of(query)));
 }
 
 static void
