@@ -228,7 +228,7 @@ scroll_body(const Chain *chain)
 	{
 		appendStringInfo(&json, ",\"filter\":{\"must\":[%s,{\"has_id\":", question->filter);
 		append_ids(&json, chain);
-		appendStringInfoString(&json, "]}");
+		appendStringInfoString(&json, "}]}");
 	}
 	else if (question->filter != NULL)
 		appendStringInfo(&json, ",\"filter\":%s", question->filter);

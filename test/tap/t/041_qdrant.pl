@@ -3,18 +3,15 @@
 # stand-in and for a real server (QDRANT_URL).
 use strict;
 use warnings;
-use utf8;
 
 use FindBin;
 use lib "$FindBin::RealBin/../lib";
-use Encode qw(encode_utf8);
 use IuCore;
 use IU::Qdrant;
 use JSON::PP ();
 use PostgreSQL::Test::Utils;
 use Test::More;
 
-binmode $_, ':encoding(UTF-8)' foreach Test::More->builder->output, Test::More->builder->failure_output;
 my $qdrant = IU::Qdrant->start;
 my $prefix = $qdrant->prefix;
 note $qdrant->is_stand_in ? 'the stand-in' : 'a real Qdrant';
@@ -42,7 +39,7 @@ my $named = $qdrant->create('named',
 $qdrant->load($named, '{"id":1,"vector":{"image":[1,0,0.5],"words":[0.25,1],"terms":{"indices":[3,7],"values":[0.5,2]}}}', '{"id":2,"vector":{"words":[1,1]}}');
 my $single = $qdrant->create('single', { vectors => { only => { size => 5, distance => 'Manhattan' } } });
 my $empty = $qdrant->create('empty');
-my $odd = $qdrant->create(encode_utf8(q( ü&%#;=+'$)));
+my $odd = $qdrant->create(q( ü&%#;=+'$));
 $qdrant->load($odd, '{"id":1,"vector":[0,1]}');
 
 # where a filter means something else than SQL: qdrant-http.md 8
@@ -79,10 +76,10 @@ sub sql
 {
 	my ($query) = @_;
 	my ($stdout, $stderr);
-	$node->psql('postgres', encode_utf8($query), stdout => \$stdout, stderr => \$stderr, extra_params => [ '-v', 'VERBOSITY=verbose' ]);
+	$node->psql('postgres', $query, stdout => \$stdout, stderr => \$stderr, extra_params => [ '-v', 'VERBOSITY=verbose' ]);
 	$stderr =~ s/^psql:[^ ]* //mg;
 	$stderr =~ s/^LOCATION:.*\n?//mg;
-	return Encode::decode_utf8($stderr eq '' ? $stdout : $stderr);
+	return $stderr eq '' ? $stdout : $stderr;
 }
 
 sub asked { my ($query) = @_; return $qdrant->asked(sub { sql($query) }) }
@@ -131,7 +128,7 @@ is(sql("SELECT aliases FROM q.collections WHERE @{[of $empty]}"), '{}', 'no alia
 
 note 'all of them';
 my ($listed, @asked) = asked("SELECT collection FROM q.collections WHERE starts_with(collection, '$prefix') ORDER BY collection COLLATE \"C\"");
-is($listed, join("\n", map { Encode::decode_utf8($_) } sort $empty, $ids, $many, $named, $odd, $pieces, $single, $traps), 'the list holds every collection, and no alias');
+is($listed, join("\n", sort $empty, $ids, $many, $named, $odd, $pieces, $single, $traps), 'the list holds every collection, and no alias');
 is_deeply(\@asked, ['GET /collections'], 'by one request');
 ($listed, @asked) = asked("SELECT collection, aliases FROM q.collections WHERE starts_with(collection, '$pieces')");
 is_deeply([ $listed, sort @asked ], [ "$pieces|{$alias,$second_alias}", 'GET /aliases', 'GET /collections' ], 'with aliases by two');
@@ -165,14 +162,16 @@ is(sql("SELECT id, vector -> 'image', vector -> 'terms' -> 'indices', vector -> 
 is_asked("SELECT count(*) FROM q.points WHERE @{[of $empty]} AND id IS NOT NULL", 0, [ scroll_request($empty) ], 'an empty collection is one page');
 
 note 'memory';
-my $held = sql(<<"SQL");
+my ($early, $late) = split /\n/, sql(<<"SQL");
 ALTER FOREIGN TABLE many OPTIONS (SET page_size '100');
 BEGIN; DECLARE c CURSOR FOR SELECT payload FROM many;
-MOVE 2450 IN c;
+MOVE 250 IN c;
+SELECT sum(total_bytes) FROM pg_backend_memory_contexts WHERE name ~ '^iu_core';
+MOVE 2200 IN c;
 SELECT sum(total_bytes) FROM pg_backend_memory_contexts WHERE name ~ '^iu_core';
 COMMIT;
 SQL
-cmp_ok($held, '<', 2_500_000, "with pages of 200 KB a scan of 5 MB holds $held bytes towards its end");
+cmp_ok($late, '<', 1.2 * $early, "of 5 MB in pages of 200 KB a scan holds $late bytes towards its end, as it did in its beginning ($early)");
 
 note 'ids';
 is(sql("SELECT id FROM q.points WHERE @{[of $ids]} ORDER BY id"), join("\n", sort @strange, @uuids), 'ids beyond bigint and UUIDs, to the last digit');
@@ -198,7 +197,7 @@ is_asked("SELECT count(*) FROM q.points WHERE collection IN ('$many', '$pieces')
 is_asked("SELECT collection, count(*) FROM q.points WHERE collection IN ('$many', '$pieces') GROUP BY collection ORDER BY 2", "$pieces|149\n$many|2500", [ count_request($many), count_request($pieces) ], 'also apart');
 is_asked("SELECT count(*) FROM q.points WHERE collection = ANY ('{}')", 0, [], 'of none, none: 0');
 is_asked("SELECT count(*) FROM q.points WHERE @{[of $ids]} AND id IN ('0', '12345')", 1, [qq(POST /collections/$ids/points {"ids":[0,12345],"with_payload":false,"with_vector":false})], 'of ids, the points are looked at');
-is_asked("SELECT count(*) FROM piece WHERE part = 3", 22, [ scroll_request($pieces, payload => '["part"]') ], 'so they are with a condition on a field');
+is_asked("SELECT count(*) FROM piece WHERE part = 3", 21, [ scroll_request($pieces, payload => '["part"]') ], 'so they are with a condition on a field');
 is_asked('SELECT count(part) FROM piece', 149, [ scroll_request($pieces, payload => '["part"]') ], 'and for count of a column, which may be NULL');
 
 note 'filters, in the words of Qdrant';
@@ -250,7 +249,7 @@ is(ids_of(q(payload -> 'five' = '5')), 2, '8.5 as JSON they are not');
 is(filtered('{"key": "a.b", "match": {"value": "two keys"}}'), 6, '8.6 a.b is a path');
 is(filtered('{"key": "\"a.b\"", "match": {"value": "one key"}}'), 6, '8.6 "a.b" is a key');
 sql("CREATE FOREIGN TABLE odd_keys (id text, b text OPTIONS (field 'a.b'), \"a b\" text, a jsonb) SERVER qdrant OPTIONS (resource 'points', collection '$traps')");
-is_asked("SELECT b, \"a b\" FROM odd_keys WHERE id = '6'", 'one key|blank', [qq(POST /collections/$traps/points {"ids":[6],"with_payload":["\\"a b\\"","\\"a.b\\""],"with_vector":false})], '8.6 a typed column is a key, and asks for it as one');
+is_asked("SELECT b, \"a b\" FROM odd_keys WHERE id = '6'", 'one key|blank', [qq(POST /collections/$traps/points {"ids":[6],"with_payload":["\\"a.b\\"","\\"a b\\""],"with_vector":false})], '8.6 a typed column is a key, and asks for it as one');
 is(sql("SELECT a FROM odd_keys WHERE id = '6'"), '{"b": "two keys"}', '8.6 also beside a key that looks like a path into it');
 
 my ($chunked, @chunks) = asked("SELECT count(*) FROM q.points WHERE @{[of $many]} AND id = ANY (ARRAY(SELECT n::text FROM generate_series(2, 5000, 2) n))");
@@ -316,7 +315,7 @@ my $strict = $qdrant->create('strict', { vectors => { size => 2, distance => 'Do
 $qdrant->load($strict, map { sprintf '{"id":%d,"vector":[0,1],"payload":{"n":%d}}', $_, $_ } 1 .. 250);
 is_asked("SELECT count(id) FROM q.points WHERE @{[of $strict]}", 250,
 	[ scroll_request($strict), scroll_request($strict, limit => 100), map { scroll_request($strict, limit => 100, offset => $_) } 101, 201 ], 'a page that is too large is asked for again as large as it may be');
-like(sql("EXPLAIN (ANALYZE, VERBOSE, COSTS off, TIMING off) SELECT id FROM q.points WHERE @{[of $strict]}"), qr/Remote Requests: 4\n.*Remote Bytes: \d+\n.*Remote Retries: 1\n.*Remote Time: [\d.]+ ms/, 'EXPLAIN (ANALYZE, VERBOSE) shows it');
+like(sql("EXPLAIN (ANALYZE, VERBOSE, COSTS off) SELECT id FROM q.points WHERE @{[of $strict]}"), qr/Remote Requests: 4\n.*Remote Bytes: \d+\n.*Remote Retries: 1\n.*Remote Time: [\d.]+ ms/, 'EXPLAIN (ANALYZE, VERBOSE) shows it');
 is(sql("SELECT count(id) FROM q.points WHERE collection IN ('$strict', '$many')"), 2750, 'beside a collection without that limit');
 
 sub configure { my ($name, %config) = @_; return $qdrant->call('PATCH', $qdrant->path($name), { strict_mode_config => { enabled => JSON::PP::true, %config } }) }
@@ -362,7 +361,7 @@ require MIME::Base64;
 my $unsigned = join '.', map { MIME::Base64::encode_base64url(JSON::PP::encode_json($_)) } { alg => 'HS256', typ => 'JWT' }, { access => [ { collection => $open, access => 'r' } ] };
 my $jwt = $unsigned . '.' . MIME::Base64::encode_base64url(Digest::SHA::hmac_sha256($unsigned, 'master'));
 sql("CREATE SERVER guarded FOREIGN DATA WRAPPER qdrant_fdw OPTIONS (url '@{[$guarded->url]}'); CREATE SCHEMA g; IMPORT FOREIGN SCHEMA api FROM SERVER guarded INTO g");
-sub with_key { my ($key, $query) = @_; return sql("DROP USER MAPPING IF EXISTS FOR postgres SERVER guarded; CREATE USER MAPPING FOR postgres SERVER guarded OPTIONS (api_key '$key'); $query") =~ s/^NOTICE.*\n?//mr }
+sub with_key { my ($key, $query) = @_; return sql("SET client_min_messages = warning; DROP USER MAPPING IF EXISTS FOR postgres SERVER guarded; CREATE USER MAPPING FOR postgres SERVER guarded OPTIONS (api_key '$key'); $query") }
 is(with_key('reader', 'SELECT sum(points), count(*) FROM g.collections'), '2|2', 'a read-only key is enough');
 is(sql('SELECT count(*) FROM g.points'), 2, 'also for points');
 is(with_key($jwt, "SELECT points FROM g.collections WHERE @{[of $open]}"), 1, 'a token reads what it may');
