@@ -137,7 +137,10 @@ is_asked("SELECT sum(points) FROM q.collections WHERE collection IN ('$pieces', 
 note 'what is not there';
 like(sql("SELECT points FROM q.collections WHERE @{[of qq(${prefix}_not)]}"),
 	qr/^ERROR:  HV00R: could not read collection "${prefix}_not" of foreign server "qdrant": Qdrant has no such collection\nDETAIL:  HTTP 404: Not found: Collection `${prefix}_not` doesn't exist!$/m, 'a collection that is not there');
-is(sql("SELECT points, aliases, error ~ 'no such collection.*404' FROM lenient WHERE @{[of qq(${prefix}_not)]}"), '||t', 'or one row with the error, however many requests failed');
+is(sql("SELECT points, status, error ~ 'no such collection.*404' FROM lenient WHERE @{[of qq(${prefix}_not)]}"), '||t', 'or one row with the error, however many requests failed');
+is(sql("SELECT points, aliases, error ~ 'no such collection.*404' FROM lenient WHERE @{[of qq(${prefix}_not)]}"), '||t', 'also where not all of them did');
+$qdrant->recorder->fault({ path => '/aliases', status => 200, body => '{"result":{"aliases":[{}]},"status":"ok","time":0}', headers => { 'content-type' => 'application/json' }, times => 1 });
+is(sql("SELECT points, aliases, error FROM lenient WHERE @{[of $pieces]}"), '||the answer holds no list of aliases: HTTP 200.', 'nothing is taken from the others then');
 is(sql("SELECT count(*), count(points), count(error) FROM lenient WHERE collection IN ('$pieces', '${prefix}_not')"), '2|1|1', 'beside one that is there');
 like(sql("SELECT collection FROM q.collections WHERE @{[of qq(${prefix}_not)]}"), qr/HV00R/, 'even where only its name is asked for');
 like(sql("SELECT id FROM q.points WHERE @{[of qq(${prefix}_not)]}"), qr/^ERROR:  HV00R: .*no such collection/, 'points of a collection that is not there');
@@ -160,6 +163,15 @@ is_asked("SELECT id, vector, payload FROM q.points WHERE @{[of $pieces]} AND id 
   or note 'the numbers of a vector may be printed differently by another version';
 is(sql("SELECT id, vector -> 'image', vector -> 'terms' -> 'indices', vector -> 'words' FROM q.points WHERE @{[of $named]} AND id = '1'") =~ s/\.0+\b//gr, '1|[1, 0, 0.5]|[3, 7]|[0.25, 1]', 'named and sparse vectors');
 is_asked("SELECT count(*) FROM q.points WHERE @{[of $empty]} AND id IS NOT NULL", 0, [ scroll_request($empty) ], 'an empty collection is one page');
+
+note 'LIMIT';
+is_asked('SELECT id FROM many LIMIT 7', join("\n", 1 .. 7), [ scroll_request($many, limit => 7) ], 'fewer than a page are asked for as that');
+is_asked('SELECT count(*) FROM (SELECT id FROM many LIMIT 700) l', 700, [ map { scroll_request($many, limit => 500, $_ > 1 ? (offset => $_) : ()) } 1, 501 ], 'no page is asked for that is not needed');
+is_asked('SELECT n FROM many WHERE n > 3 LIMIT 1', 4, [ scroll_request($many, limit => 500, payload => '["n"]') ], 'a condition that is checked here may need more than the first');
+
+note 'joins';
+is_asked("SELECT k.n, p.n FROM (VALUES ('5'), ('2400'), ('none')) k (n) JOIN many p ON p.id = k.n ORDER BY p.n", "5|5\n2400|2400",
+	[ map { qq(POST /collections/$many/points {"ids":[$_],"with_payload":["n"],"with_vector":false}) } 5, 2400 ], 'a join asks for the ids that the other side has');
 
 note 'memory';
 my ($early, $late) = split /\n/, sql(<<"SQL");
@@ -292,6 +304,7 @@ like(sql('SELECT city FROM misfit'), qr/^ERROR:  [0-9A-Z]{5}: .*city.*/, 'an arr
 like(sql("SELECT city FROM misfit WHERE id = '2'"), qr/city.*\b2\b|\b2\b.*city/s, 'the error names column and id');
 like(sql("SELECT n FROM misfit WHERE id = '5'"), qr/^ERROR:  .*18446744073709551615/s, 'a number too large for the column is an error, not another number');
 sql("CREATE FOREIGN TABLE fits (id text, city jsonb, n numeric) SERVER qdrant OPTIONS (resource 'points', collection '$traps')");
+like(sql('SELECT n, city FROM misfit'), qr/^ERROR:  /, 'either way');
 is(sql("SELECT id, city, n FROM fits WHERE id IN ('2', '5') ORDER BY id"), qq(2|["London", "Berlin"]|9.0\n5||18446744073709551615), 'jsonb and numeric take them');
 
 note '152 keys, 149 points';
