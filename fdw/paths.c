@@ -160,6 +160,17 @@ add_scan_path(PlannerInfo *root, RelOptInfo *rel, Relids outer, bool never)
 	add_path(rel, &path->path);
 }
 
+static List *
+add_set(List *sets, Relids set)
+{
+	ListCell   *cell;
+
+	foreach(cell, sets)
+		if (bms_equal(lfirst(cell), set))
+			return sets;
+	return lappend(sets, set);
+}
+
 /* Each set of relations that gives a key, and all of them together. */
 static List *
 outer_relations(PlannerInfo *root, RelOptInfo *rel, const IuTable *table, bool *filtered)
@@ -183,11 +194,11 @@ outer_relations(PlannerInfo *root, RelOptInfo *rel, const IuTable *table, bool *
 				continue;
 			if (role == IU_KEY_FILTER)
 				*filtered = true;
-			sets = list_append_unique(sets, outer);
+			sets = add_set(sets, outer);
 			together = bms_union(together, outer);
 		}
 	}
-	return together ? list_append_unique(sets, together) : sets;
+	return together ? add_set(sets, together) : sets;
 }
 
 void
