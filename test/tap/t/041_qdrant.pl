@@ -170,6 +170,7 @@ is_asked('SELECT count(*) FROM (SELECT id FROM many LIMIT 700) l', 700, [ map { 
 is_asked('SELECT n FROM many WHERE n > 3 LIMIT 1', 4, [ scroll_request($many, limit => 500, payload => '["n"]') ], 'a condition that is checked here may need more than the first');
 
 note 'joins';
+is_asked('ANALYZE many', '', [ map { scroll_request($many, limit => 500, payload => 'true', $_ > 1 ? (offset => $_) : ()) } 1, 501, 1001, 1501, 2001 ], 'ANALYZE reads it once');
 is_asked("SELECT k.n, p.n FROM (VALUES ('5'), ('2400'), ('none')) k (n) JOIN many p ON p.id = k.n ORDER BY p.n", "5|5\n2400|2400",
 	[ map { qq(POST /collections/$many/points {"ids":[$_],"with_payload":["n"],"with_vector":false}) } 5, 2400 ], 'a join asks for the ids that the other side has');
 
