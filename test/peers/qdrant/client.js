@@ -61,7 +61,7 @@ async function ask(client) {
 }
 
 (async () => {
-  const client = new QdrantClient({ url, apiKey: process.env.QDRANT_API_KEY, checkCompatibility: false });
+  const client = new QdrantClient({ url, apiKey: process.env.QDRANT_API_KEY || undefined, checkCompatibility: false });
   try {
     process.stdout.write(JSON.stringify(await ask(client)));
   } finally {

@@ -301,11 +301,11 @@ is(sql("SET timezone = 'UTC'; SELECT id, id_2, word, prose, whole, \"real\", yes
 	qq(1|own|w|some prose|9007199254740993|0.1|t|2024-02-29 12:00:00+00|$uuids[0]|{"lat": 2.5, "lon": 1.5}|o\n2||||-3|7|f||||\n3||||||||||), 'and are read with it');
 is_asked("SELECT count(*) FROM data.\"$pieces\" WHERE key = 'K007'", 1, [ scroll_request($pieces, payload => '["key"]') ], 'a condition on one is checked here');
 sql("CREATE FOREIGN TABLE misfit (id text, city text, n bigint) SERVER qdrant OPTIONS (resource 'points', collection '$traps')");
-like(sql('SELECT city FROM misfit'), qr/^ERROR:  [0-9A-Z]{5}: .*city.*/, 'an array is no text');
-like(sql("SELECT city FROM misfit WHERE id = '2'"), qr/city.*\b2\b|\b2\b.*city/s, 'the error names column and id');
-like(sql("SELECT n FROM misfit WHERE id = '5'"), qr/^ERROR:  .*18446744073709551615/s, 'a number too large for the column is an error, not another number');
+is(sql("SELECT city FROM misfit WHERE id IN ('1', '3') ORDER BY id"), "Berlin\nLondon", 'texts are read where they are ones');
+like(sql("SELECT count(*) FROM misfit WHERE city = 'Berlin'"), qr/^ERROR:  HV004: column "city" of foreign table "misfit" cannot hold what the remote has\nDETAIL:  Collection "$traps", id "2": type text cannot hold an array: \["London", "Berlin"\]\.\nHINT/, 'an array is no text: an error that names column and id, not a smaller count');
+like(sql("SELECT n FROM misfit WHERE id = '5'"), qr/^ERROR:  HV004: .*\nDETAIL:  Collection "$traps", id "5": value "18446744073709551615" is out of range for type bigint\./, 'nor is a number that the column cannot hold another number');
+is(sql("SELECT id FROM misfit WHERE id = '5'"), 5, 'a column that is not looked at is not read');
 sql("CREATE FOREIGN TABLE fits (id text, city jsonb, n numeric) SERVER qdrant OPTIONS (resource 'points', collection '$traps')");
-like(sql('SELECT n, city FROM misfit'), qr/^ERROR:  /, 'either way');
 is(sql("SELECT id, city, n FROM fits WHERE id IN ('2', '5') ORDER BY id"), qq(2|["London", "Berlin"]|9.0\n5||18446744073709551615), 'jsonb and numeric take them');
 
 note '152 keys, 149 points';
