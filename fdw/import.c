@@ -65,7 +65,7 @@ iu_import_ask(IuImport *import, const char *method, const char *path, const char
 
 	iu_line_send(&import->line, &fetch, NULL);
 	do
-		answer = iu_line_wait(&import->line);
+		answer = iu_line_wait(&import->line, true);
 	while (answer == NULL);
 	document = iu_line_document(answer, &problem);
 	if (document == NULL || answer->status != 200)
@@ -129,6 +129,7 @@ import_data(const IuRemote *remote, IuServer *server, const ImportForeignSchemaS
 	ListCell   *cell;
 
 	iu_line_open(&import.line, CurrentMemoryContext, server, GetUserId());
+	iu_line_expect(&import.line, 1);
 	tables = remote->import_data(&import);
 	iu_line_close(&import.line);
 	foreach(cell, tables)
