@@ -19,8 +19,8 @@
 #define FEWEST_CONNECTIONS 4
 
 /*
- * Who waits for the descriptor may not look at the latch (before 15.13 an
- * Append did not), so we look after cancels ourselves.
+ * Who waits for the descriptor may not look at the latch, so we look after
+ * cancels ourselves. (The Append of 15.20 does; older ones may not.)
  */
 #define INTERRUPT_CHECK_MS 50
 
