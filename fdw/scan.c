@@ -225,6 +225,8 @@ handle_answer(IuScan *scan, const IuFetch *fetch, const IuHttpAnswer *answer)
 	const IuJson *document = iu_line_document(answer, &problem);
 	IuFailure	failure = {0};
 
+	if (fetch->failed != NULL && *fetch->failed)
+		return;
 	if (document != NULL && answer->status == 200)
 	{
 		resource->answered(scan, fetch, document);
@@ -238,6 +240,8 @@ handle_answer(IuScan *scan, const IuFetch *fetch, const IuHttpAnswer *answer)
 	}
 	iu_failure_of_answer(&failure, scan->table->server->remote, fetch, answer, document, problem,
 						 scan->line.secret);
+	if (fetch->failed != NULL)
+		*fetch->failed = true;
 	iu_scan_fail(scan, fetch->key, &failure);
 }
 
