@@ -69,7 +69,7 @@ static Jsonb *
 parse(const char *text, size_t length, char **problem)
 {
 	MemoryContext context = CurrentMemoryContext;
-	Jsonb	   *document = NULL;
+	Jsonb	   *volatile document = NULL;
 
 	PG_TRY();
 	{
