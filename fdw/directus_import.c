@@ -12,6 +12,7 @@
 #include "postgres.h"
 
 #include "fdw/directus.h"
+#include "nodes/makefuncs.h"
 
 #define SYSTEM_PREFIX "directus_"
 
@@ -113,13 +114,15 @@ add_field(List *columns, const IuJson *field)
 	return add_column(columns, taken ? psprintf("field_%s", name) : name, column_type(field), name);
 }
 
-/* A collection's fields are one after the other. */
 static IuImportedTable *
 find_table(List *tables, const char *collection)
 {
-	IuImportedTable *last = tables ? llast(tables) : NULL;
+	ListCell   *cell;
 
-	return last != NULL && strcmp(last->collection, collection) == 0 ? last : NULL;
+	foreach(cell, tables)
+		if (strcmp(((IuImportedTable *) lfirst(cell))->collection, collection) == 0)
+			return lfirst(cell);
+	return NULL;
 }
 
 static IuImportedTable *

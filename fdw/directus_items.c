@@ -18,6 +18,7 @@
 #include "postgres.h"
 
 #include "fdw/directus.h"
+#include "lib/stringinfo.h"
 #include "utils/builtins.h"
 
 #define IDS_AT_ONCE 1000
