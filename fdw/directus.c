@@ -20,6 +20,11 @@
 
 #define SYSTEM_PREFIX "directus_"
 
+/* Directus says the same for what is forbidden and for what is not there. */
+#define FORBIDDEN "forbidden, or no such collection"
+#define FORBIDDEN_HINT \
+	"Directus does not tell the two apart: check the name, and that the policy of the user mapping's token may read it; a table made by SQL is known only after Directus cleared its system cache."
+
 static const IuColumn collections_columns[IU_COLLECTIONS_COLUMNS] = {
 	{"collection", TEXTOID},
 	{"items", INT8OID},
@@ -181,6 +186,12 @@ iu_directus_sees_all(IuScan *scan, const char *name, IuDirectusAccess access)
 
 	if (access != IU_ACCESS_NONE && access != IU_ACCESS_PARTIAL)
 		return true;
+	if (access == IU_ACCESS_NONE)
+	{
+		failure.reason = FORBIDDEN;
+		failure.detail = "GET /permissions/me does not name it.";
+		failure.hint = FORBIDDEN_HINT;
+	}
 	iu_scan_fail(scan, name, &failure);
 	return false;
 }
@@ -220,12 +231,11 @@ refine_forbidden(IuFailure *failure, const IuFetch *fetch, const char *words)
 	}
 	else
 	{
-		failure->reason = "forbidden, or no such collection";
-		failure->hint = "Directus does not tell the two apart: check the name, and that the policy of the user mapping's token may read it; a table made by SQL is known only after Directus cleared its system cache.";
+		failure->reason = FORBIDDEN;
+		failure->hint = FORBIDDEN_HINT;
 	}
 }
 
-/* Directus says the same for what is forbidden and for what is not there. */
 static void
 refine_failure(IuFailure *failure, const IuFetch *fetch, int status, const IuJson *document)
 {

@@ -85,7 +85,9 @@ extern void iu_directus_fetch(IuScan *scan, const IuDirectusQuery *query, int pu
 
 /* The filter as it is sent; NULL if this is no filter, and then *problem says why. */
 extern char *iu_directus_filter(const char *jsonb, const char **problem);
-extern char *iu_directus_filter_of_ids(const char *id_field, char **ids, int count);
+
+/* exact: every item that passes has one of these ids, so that there are no more items than ids. */
+extern char *iu_directus_filter_of_ids(const char *id_field, char **ids, int count, bool *exact);
 extern char *iu_directus_filter_both(const char *one, const char *other);
 
 /* Asks for one count; the answer is read with iu_directus_count_of. */

@@ -53,6 +53,7 @@ typedef struct Part
 	char	   *filter;
 	char	  **ids;
 	int			id_count;
+	bool		exact;			/* no more items than ids */
 	bool		parted;			/* its ids have been told from others by their look */
 	bool		unlikely;		/* and they are those that the key cannot be */
 	int			limit;			/* of the request under way */
@@ -125,6 +126,8 @@ ask_page(IuScan *scan, Part *part)
 	IuDirectusQuery query = {part->collection};
 
 	part->limit = iu_scan_page_size(scan);
+	if (part->exact)
+		part->limit = Min(part->limit, part->id_count);
 	/* the item that both pages have must leave room for another */
 	if (part->limit < 2)
 		part->last_id = NULL;
@@ -148,7 +151,7 @@ new_part(IuScan *scan, Reading *reading, const char *collection, char **ids, int
 	part->ids = ids;
 	part->id_count = id_count;
 	part->total = -1;
-	filter = id_count > 0 ? iu_directus_filter_of_ids(reading->id_field, ids, id_count) : NULL;
+	filter = id_count > 0 ? iu_directus_filter_of_ids(reading->id_field, ids, id_count, &part->exact) : NULL;
 	filter = iu_directus_filter_both(reading->filter, filter);
 	part->filter = filter ? iu_scan_strdup(scan, filter) : NULL;
 	part->next = reading->parts;

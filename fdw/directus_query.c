@@ -183,12 +183,13 @@ append_comparison(StringInfo filter, const char *field, const char *operator)
 }
 
 char *
-iu_directus_filter_of_ids(const char *id_field, char **ids, int count)
+iu_directus_filter_of_ids(const char *id_field, char **ids, int count, bool *exact)
 {
 	StringInfoData filter;
 	bool		first = true;
 	int			i;
 
+	*exact = true;
 	initStringInfo(&filter);
 	appendStringInfoString(&filter, "{\"_or\":[");
 	for (i = 0; i < count; i++)
@@ -209,6 +210,7 @@ iu_directus_filter_of_ids(const char *id_field, char **ids, int count)
 
 		if (part == NULL)
 			continue;
+		*exact = false;
 		append_comparison(&filter, id_field, "_contains");
 		escape_json(&filter, part);
 		appendStringInfoString(&filter, "}}");

@@ -44,6 +44,7 @@ CREATE VIEW iu_view AS SELECT 1 AS id;
 CREATE FUNCTION iu_shown(p_row anyelement) RETURNS jsonb LANGUAGE sql AS $$
 	SELECT jsonb_object_agg(a.attname, CASE
 			WHEN a.atttypid IN ('bigint'::regtype, 'numeric'::regtype) THEN to_jsonb(r.value ->> a.attname)
+			WHEN a.atttypid = 'timestamptz'::regtype THEN to_jsonb(to_char((r.value ->> a.attname)::timestamptz AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"'))
 			ELSE r.value -> a.attname END)
 	  FROM (SELECT to_jsonb(p_row) AS value) r, pg_catalog.pg_attribute a
 	 WHERE a.attrelid = (SELECT typrelid FROM pg_catalog.pg_type WHERE oid = pg_typeof(p_row)) AND a.attnum > 0 AND NOT a.attisdropped $$;
@@ -55,13 +56,14 @@ DECLARE
 	v_collections jsonb := '{}';
 BEGIN
 	FOR v_table IN
-		SELECT c.oid::regclass AS name, a.attname AS key, format_type(a.atttypid, a.atttypmod) AS key_type
+		SELECT c.oid::regclass AS name, a.attname AS key,
+			   (SELECT jsonb_object_agg(t.attname, format_type(t.atttypid, NULL)) FROM pg_attribute t WHERE t.attrelid = c.oid AND t.attnum > 0) AS types
 		  FROM pg_index i JOIN pg_class c ON c.oid = i.indrelid JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum = i.indkey[0]
-		 WHERE i.indisprimary AND c.relname LIKE 'iu\_%' AND c.relname <> 'iu_types'
+		 WHERE i.indisprimary AND c.relname LIKE 'iu\_%'
 	LOOP
 		EXECUTE format('SELECT coalesce(jsonb_agg(iu_shown(t)), ''[]'') FROM %s t', v_table.name) INTO v_rows;
 		v_collections := v_collections || jsonb_build_object(v_table.name,
-			jsonb_build_object('key', v_table.key, 'key_type', v_table.key_type, 'singleton', v_table.name::text = 'iu_one', 'rows', v_rows));
+			jsonb_build_object('key', v_table.key, 'types', v_table.types, 'singleton', v_table.name::text = 'iu_one', 'rows', v_rows));
 	END LOOP;
 	RETURN jsonb_build_object('collections', v_collections, 'tokens', jsonb_build_object(
 		'iu-admin-token', '*',
