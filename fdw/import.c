@@ -114,9 +114,17 @@ create_table(const IuImportedTable *table, const IuServer *server)
 		if (column->field != NULL)
 			appendStringInfo(&command, " OPTIONS (field %s)", quote_literal_cstr(column->field));
 	}
-	appendStringInfo(&command, ") SERVER %s OPTIONS (resource %s, collection %s)",
+	appendStringInfo(&command, ") SERVER %s OPTIONS (resource %s, collection %s",
 					 quote_identifier(server->name), quote_literal_cstr(table->resource),
 					 quote_literal_cstr(table->collection));
+	foreach(cell, table->options)
+	{
+		DefElem    *option = lfirst_node(DefElem, cell);
+
+		appendStringInfo(&command, ", %s %s", quote_identifier(option->defname),
+						 quote_literal_cstr(defGetString(option)));
+	}
+	appendStringInfoChar(&command, ')');
 	return command.data;
 }
 

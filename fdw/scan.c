@@ -94,6 +94,14 @@ iu_scan_strdup(IuScan *scan, const char *text)
 	return MemoryContextStrdup(scan->run_context, text);
 }
 
+void *
+iu_scan_keep(IuScan *scan, Size size)
+{
+	if (scan->kept == NULL)
+		scan->kept = MemoryContextAllocZero(scan->context, size);
+	return scan->kept;
+}
+
 static IuFetch *
 copy_fetch(IuScan *scan, const IuFetch *fetch, bool whole)
 {
@@ -217,6 +225,13 @@ iu_scan_fail(IuScan *scan, const char *key, const IuFailure *failure)
 
 /* ---- the scan ---- */
 
+/* 0: nothing came that is an answer; a 200 is one only with JSON. */
+static int
+status_of_refusal(const IuHttpAnswer *answer)
+{
+	return answer->outcome == IU_HTTP_ANSWERED && answer->status != 200 ? answer->status : 0;
+}
+
 static void
 handle_answer(IuScan *scan, const IuFetch *fetch, const IuHttpAnswer *answer)
 {
@@ -232,8 +247,8 @@ handle_answer(IuScan *scan, const IuFetch *fetch, const IuHttpAnswer *answer)
 		resource->answered(scan, fetch, document);
 		return;
 	}
-	if (answer->outcome == IU_HTTP_ANSWERED && answer->status != 200 && resource->refused != NULL &&
-		resource->refused(scan, fetch, answer->status, document))
+	if (resource->refused != NULL &&
+		resource->refused(scan, fetch, status_of_refusal(answer), document))
 	{
 		scan->retries++;
 		return;

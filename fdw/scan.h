@@ -34,6 +34,7 @@ struct IuScan
 	bool		in_answer;
 	List	   *held;			/* IuFetch: not asked while the rows at hand may be enough */
 	int64		retries;
+	void	   *kept;			/* the resource's own */
 };
 
 /*
