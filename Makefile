@@ -21,9 +21,7 @@ override with_llvm = no
 PG_CPPFLAGS = -I$(srcdir) -DIU_CORE_VERSION='"$(IU_VERSION)"'
 PG_CFLAGS   = -Wall -Wextra -Werror -Wno-unused-parameter -Wno-sign-compare \
               -Wno-missing-field-initializers -Wno-cast-function-type
-# jansson is linked statically with its symbols hidden: the server exports
-# json_object() and others of the same names, and would be called instead.
-SHLIB_LINK  = -Wl,-Bsymbolic $(shell curl-config --libs) -l:libjansson.a -Wl,--exclude-libs,ALL
+SHLIB_LINK  = -Wl,-Bsymbolic $(shell curl-config --libs)
 
 PG_CONFIG ?= pg_config
 PGXS := $(wildcard $(shell $(PG_CONFIG) --pgxs 2>/dev/null))

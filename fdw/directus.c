@@ -46,14 +46,23 @@ static const char *const counted_system_collections[] = {
 	"translations", "users", "versions"
 };
 
-static List *
-collections_describe(bool keyed, bool key_only)
+/* Whether the query looks at more than names. */
+static bool
+needs_count(const Bitmapset *wants)
 {
+	return bms_membership(wants) == BMS_MULTIPLE ||
+		(wants != NULL && !bms_is_member(COLUMN_COLLECTION, wants));
+}
+
+static List *
+collections_describe(const IuQuery *query)
+{
+	bool		keyed = query->restricted[IU_KEY_COLLECTION];
 	List	   *requests = NIL;
 
 	if (!keyed)
 		requests = lappend(requests, "GET /collections");
-	if (keyed || !key_only)
+	if (keyed || needs_count(query->wants))
 		requests = lappend(requests, "GET /items/{collection}?aggregate[count]=*");
 	return requests;
 }
@@ -125,7 +134,7 @@ add_row(IuScan *scan, const char *name, const int64 *items)
 		values[COLUMN_ITEMS] = Int64GetDatum(*items);
 		nulls[COLUMN_ITEMS] = false;
 	}
-	iu_scan_row(scan, values, nulls);
+	iu_scan_row(scan, values, nulls, NULL);
 }
 
 static void
@@ -134,9 +143,9 @@ collections_start(IuScan *scan)
 	IuFetch		list = {"GET", "/collections", NULL, NULL, LIST_COLLECTIONS};
 	ListCell   *cell;
 
-	if (!iu_scan_is_keyed(scan))
+	if (!iu_scan_restricts(scan, IU_KEY_COLLECTION))
 		iu_scan_fetch(scan, &list);
-	foreach(cell, iu_scan_keys(scan))
+	foreach(cell, iu_scan_keys(scan, IU_KEY_COLLECTION))
 		count_collection(scan, lfirst(cell));
 }
 
@@ -160,10 +169,10 @@ collections_listed(IuScan *scan, const IuJson *document)
 		}
 		if (is_system(name) || iu_json_is_null(iu_json_member(entry, "schema")))
 			continue;
-		if (iu_scan_is_key_only(scan))
-			add_row(scan, iu_from_remote(name), NULL);
+		if (!needs_count(iu_scan_query(scan)->wants))
+			add_row(scan, name, NULL);
 		else
-			count_collection(scan, iu_from_remote(name));
+			count_collection(scan, name);
 	}
 	if (count < 0)
 	{
@@ -231,7 +240,7 @@ static const IuResource resources[] = {
 		.name = "collections",
 		.columns = collections_columns,
 		.column_count = COLUMNS,
-		.key_column = COLUMN_COLLECTION,
+		.role_columns = {COLUMN_COLLECTION, -1, -1},
 		.import_columns = "collection text, items bigint, error text",
 		.describe = collections_describe,
 		.start = collections_start,

@@ -34,14 +34,23 @@ static const IuColumn collections_columns[COLUMNS] = {
 	{"error", TEXTOID}
 };
 
-static List *
-collections_describe(bool keyed, bool key_only)
+/* Whether the query looks at more than names. */
+static bool
+needs_count(const Bitmapset *wants)
 {
+	return bms_membership(wants) == BMS_MULTIPLE ||
+		(wants != NULL && !bms_is_member(COLUMN_COLLECTION, wants));
+}
+
+static List *
+collections_describe(const IuQuery *query)
+{
+	bool		keyed = query->restricted[IU_KEY_COLLECTION];
 	List	   *requests = NIL;
 
 	if (!keyed)
 		requests = lappend(requests, "GET /collections");
-	if (keyed || !key_only)
+	if (keyed || needs_count(query->wants))
 		requests = lappend(requests, "POST /collections/{collection}/points/count {\"exact\":true}");
 	return requests;
 }
@@ -90,7 +99,7 @@ add_row(IuScan *scan, const char *name, const int64 *points)
 		values[COLUMN_POINTS] = Int64GetDatum(*points);
 		nulls[COLUMN_POINTS] = false;
 	}
-	iu_scan_row(scan, values, nulls);
+	iu_scan_row(scan, values, nulls, NULL);
 }
 
 static void
@@ -99,9 +108,9 @@ collections_start(IuScan *scan)
 	IuFetch		list = {"GET", "/collections", NULL, NULL, LIST_COLLECTIONS};
 	ListCell   *cell;
 
-	if (!iu_scan_is_keyed(scan))
+	if (!iu_scan_restricts(scan, IU_KEY_COLLECTION))
 		iu_scan_fetch(scan, &list);
-	foreach(cell, iu_scan_keys(scan))
+	foreach(cell, iu_scan_keys(scan, IU_KEY_COLLECTION))
 		count_collection(scan, lfirst(cell));
 }
 
@@ -121,10 +130,10 @@ collections_listed(IuScan *scan, const IuJson *document)
 			count = -1;
 			break;
 		}
-		if (iu_scan_is_key_only(scan))
-			add_row(scan, iu_from_remote(name), NULL);
+		if (!needs_count(iu_scan_query(scan)->wants))
+			add_row(scan, name, NULL);
 		else
-			count_collection(scan, iu_from_remote(name));
+			count_collection(scan, name);
 	}
 	if (count < 0)
 	{
@@ -186,7 +195,7 @@ static const IuResource resources[] = {
 		.name = "collections",
 		.columns = collections_columns,
 		.column_count = COLUMNS,
-		.key_column = COLUMN_COLLECTION,
+		.role_columns = {COLUMN_COLLECTION, -1, -1},
 		.import_columns = "collection text, points bigint, error text",
 		.describe = collections_describe,
 		.start = collections_start,

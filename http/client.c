@@ -506,6 +506,14 @@ wait_for(IuHttpPool *pool, const IuTransfer *wanted, long wait_ms, uint32 wait_e
 	}
 }
 
+void
+iu_http_start(IuHttpPool *pool)
+{
+	start_queued(pool);
+	if (pool->timer_at >= 0 && pool->timer_at <= now_ms())
+		drive(pool, true);
+}
+
 IuHttpEvent
 iu_http_wait(IuHttpPool *pool, long wait_ms, uint32 wait_event, IuHttpAnswer **answer)
 {

@@ -83,6 +83,9 @@ extern int	iu_http_pool_size(const IuHttpPool *pool);
  */
 extern void iu_http_submit(IuHttpPool *pool, const IuHttpRequest *request);
 
+/* Starts what waits in line and has a place, without waiting for anything. */
+extern void iu_http_start(IuHttpPool *pool);
+
 /* Submitted and not yet handed back. */
 extern int	iu_http_pending(const IuHttpPool *pool);
 

@@ -43,8 +43,8 @@ SELECT is(pg_temp.error_of(format('CREATE SERVER %I FOREIGN DATA WRAPPER directu
   FROM (VALUES ('http://127.0.0.1:8055'), ('https://cms.example.org/api/'), ('HTTPS://h'), ('http://[::1]:80'), ('http://my_host-1.local')) v (url);
 SELECT is(pg_temp.error_of('CREATE SERVER bad FOREIGN DATA WRAPPER qdrant_fdw'),
           'HV002 | option "url" of the foreign server is missing', 'url is required');
-SELECT is(pg_temp.error_of($$CREATE SERVER bad FOREIGN DATA WRAPPER qdrant_fdw OPTIONS (url 'http://h', host 'x')$$),
-          'HV00D | invalid option "host" | Valid options in this context: url, timeout_ms, connections, on_error.', 'unknown server option');
+SELECT alike(pg_temp.error_of($$CREATE SERVER bad FOREIGN DATA WRAPPER qdrant_fdw OPTIONS (url 'http://h', host 'x')$$),
+             'HV00D | invalid option "host" | Valid options in this context: url, timeout_ms, connections, page_size, on_error%.', 'unknown server option');
 
 SELECT is(pg_temp.error_of(format('CREATE SERVER bad FOREIGN DATA WRAPPER qdrant_fdw OPTIONS (url %L, timeout_ms %L)', 'http://h', value)),
           format('HV024 | invalid value for option "timeout_ms" | "%s" is not a whole number from 1 to 3600000.', value), 'timeout_ms: ' || value)
@@ -102,19 +102,26 @@ SELECT is(pg_temp.error_of('CREATE FOREIGN TABLE t (collection text) SERVER q'),
           'HV002 | option "resource" of the foreign table is missing', 'resource is required');
 SELECT is(pg_temp.error_of($$CREATE FOREIGN TABLE t (collection text) SERVER q OPTIONS (resource 'points')$$),
           'HV024 | invalid value for option "resource" | "points" is not allowed here. | Allowed values: collections.', 'an unknown resource');
-SELECT is(pg_temp.error_of($$CREATE FOREIGN TABLE t (collection text) SERVER q OPTIONS (object 'collections')$$),
-          'HV00D | invalid option "object" | Valid options in this context: resource, on_error.', 'unknown table option');
-SELECT alike(pg_temp.error_of($$CREATE FOREIGN TABLE t (collection text OPTIONS (name 'x')) SERVER q OPTIONS (resource 'collections')$$),
-             'HV00D%no valid options%', 'a column has no options');
+SELECT alike(pg_temp.error_of($$CREATE FOREIGN TABLE t (collection text) SERVER q OPTIONS (object 'collections')$$),
+             'HV00D | invalid option "object" | Valid options in this context: resource, collection, page_size, on_error%.', 'unknown table option');
+SELECT is(pg_temp.error_of($$CREATE FOREIGN TABLE t (collection text OPTIONS (name 'x')) SERVER q OPTIONS (resource 'collections')$$),
+          'HV00D | invalid option "name" | Valid options in this context: field.', 'unknown column option');
+SELECT is(pg_temp.error_of($$CREATE FOREIGN TABLE t (collection text) SERVER q OPTIONS (resource 'collections', collection 'c')$$),
+          'HV00D | option "collection" is not for resource "collections" | Restrict column "collection" instead.', 'a listing is not of one collection');
+SELECT is(pg_temp.error_of(format('CREATE FOREIGN TABLE t (collection text) SERVER q OPTIONS (resource %L, page_size %L)', 'collections', value)),
+          format('HV024 | invalid value for option "page_size" | "%s" is not a whole number from 1 to 10000.', value), 'page_size: ' || value)
+  FROM (VALUES ('0'), ('10001'), ('all')) v (value);
 
 CREATE SCHEMA fdw_test_q;
 CREATE SCHEMA fdw_test_d;
-IMPORT FOREIGN SCHEMA whatever FROM SERVER q INTO fdw_test_q;
-IMPORT FOREIGN SCHEMA "any other" LIMIT TO (collections) FROM SERVER d INTO fdw_test_d;
+IMPORT FOREIGN SCHEMA api FROM SERVER q INTO fdw_test_q;
+IMPORT FOREIGN SCHEMA api LIMIT TO (collections) FROM SERVER d INTO fdw_test_d;
 SELECT columns_are('fdw_test_q', 'collections', ARRAY['collection', 'points', 'error']);
 SELECT columns_are('fdw_test_d', 'collections', ARRAY['collection', 'items', 'error']);
 SELECT col_type_is('fdw_test_d', 'collections', 'items', 'bigint', 'items is bigint');
-SELECT alike(pg_temp.error_of($$IMPORT FOREIGN SCHEMA x FROM SERVER d INTO public OPTIONS (nonsense 'x')$$), 'HV00D%', 'no import options');
+SELECT alike(pg_temp.error_of($$IMPORT FOREIGN SCHEMA api FROM SERVER d INTO public OPTIONS (nonsense 'x')$$), 'HV00D%', 'no import options');
+SELECT is(pg_temp.error_of('IMPORT FOREIGN SCHEMA public FROM SERVER d INTO public'),
+          'HV00Q | Directus has no schema "public" to import | Schema "api" holds the tables of the API, schema "data" a table for each collection.', 'two schemas, no other');
 
 CREATE FOREIGN TABLE unknown_column (collection text, points bigint) SERVER d OPTIONS (resource 'collections');
 SELECT is(pg_temp.error_of('SELECT * FROM unknown_column'),

@@ -32,7 +32,7 @@ my %count_body = (
 	huge => '{"data":[{"count":18446744073709551615}]}', huge_text => '{"data":[{"count":"9223372036854775808"}]}',
 	most => '{"data":[{"count":9223372036854775807}]}', most_text => '{"data":[{"count":"9223372036854775807"}]}',
 	number => '{"data":[{"count":163}]}', string => '{"data":[{"count":"163"}]}', empty => '{"data":[{"count":"0"}]}',
-	truncated => '{"data":[{"count":"16', twice => '{"data":[{"count":1,"count":2}]}', html => '<html>Log in</html>', nothing => '', scalar => '163');
+	truncated => '{"data":[{"count":"16', twice => '{"data":[{"count":1,"count":2}]}', zero => '{"data":[{"count":"1\u0000"}]}', zero_byte => qq({"data":[{"count":1}]}\0), deep => '[' x 100_000, html => '<html>Log in</html>', nothing => '', scalar => '163');
 
 sub directus
 {
@@ -152,10 +152,10 @@ CREATE SERVER down FOREIGN DATA WRAPPER qdrant_fdw OPTIONS (url 'http://127.0.0.
 CREATE SERVER refused FOREIGN DATA WRAPPER directus_fdw OPTIONS (url '@{[$refused->url]}');
 CREATE USER MAPPING FOR PUBLIC SERVER directus OPTIONS (token 'good');
 CREATE USER MAPPING FOR PUBLIC SERVER qdrant OPTIONS (api_key 'good');
-CREATE SCHEMA directus; IMPORT FOREIGN SCHEMA d FROM SERVER directus INTO directus;
-CREATE SCHEMA qdrant; IMPORT FOREIGN SCHEMA q FROM SERVER qdrant INTO qdrant;
-CREATE SCHEMA down; IMPORT FOREIGN SCHEMA q FROM SERVER down INTO down;
-CREATE SCHEMA refused; IMPORT FOREIGN SCHEMA q FROM SERVER refused INTO refused;
+CREATE SCHEMA directus; IMPORT FOREIGN SCHEMA api FROM SERVER directus INTO directus;
+CREATE SCHEMA qdrant; IMPORT FOREIGN SCHEMA api FROM SERVER qdrant INTO qdrant;
+CREATE SCHEMA down; IMPORT FOREIGN SCHEMA api FROM SERVER down INTO down;
+CREATE SCHEMA refused; IMPORT FOREIGN SCHEMA api FROM SERVER refused INTO refused;
 CREATE SCHEMA lenient;
 CREATE FOREIGN TABLE lenient.directus (error text, items bigint, collection text) SERVER directus OPTIONS (resource 'collections', on_error 'null');
 CREATE FOREIGN TABLE lenient.qdrant (collection text, points bigint, error text) SERVER qdrant OPTIONS (resource 'collections', on_error 'null');
@@ -255,10 +255,12 @@ failure('directus.collections', $_->[0], 'HV000', $_->[1], $_->[2] // 'HTTP 200'
   [ minus => 'the count is negative' ], [ fraction => 'the count is not a whole number' ], [ whole_fraction => 'the count is not a whole number' ],
   [ exponent => 'the count is not a whole number' ], [ text => 'the count is not a whole number' ], [ blank => 'the count is not a whole number' ],
   [ spaced => 'the count is not a whole number' ], [ zeros => 'the count is not a whole number' ],
-  [ huge => 'the answer is not usable JSON', 'too large' ], [ huge_text => 'the count is too large for bigint' ],
-  [ truncated => 'the answer is not usable JSON', 'ends too early' ], [ twice => 'the answer is not usable JSON' ],
+  [ huge => 'the count is too large for bigint' ], [ huge_text => 'the count is too large for bigint' ],
+  [ truncated => 'the answer is not usable JSON', 'is invalid.; it begins: ."data"' ],
   [ html => 'the answer is not usable JSON', 'an HTML page.*HINT:  Check that option "url"' ], [ nothing => 'the answer is not usable JSON', 'empty' ],
-  [ scalar => 'the answer is not usable JSON' ];
+  [ scalar => 'the answer is not usable JSON', 'neither an object nor an array' ], [ zero => 'the answer is not usable JSON', 'u0000 cannot be converted' ],
+  [ zero_byte => 'the answer is not usable JSON', 'a zero byte' ], [ deep => 'the answer is not usable JSON', 'stack depth' ];
+is(sql(q(SELECT items FROM directus.collections WHERE collection = 'twice')), 2, 'of a key that comes twice the last');
 failure('qdrant.collections', 'missing', 'HV000', 'the answer holds no count', 'HTTP 200');
 
 failure('directus.collections', 'nope', '42501', 'forbidden, or no such collection', 'HTTP 403: You don.*HINT:  Directus does not tell the two apart');

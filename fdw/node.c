@@ -1,0 +1,86 @@
+/*-------------------------------------------------------------------------
+ *
+ * node.c
+ *	  Foreign scans as the executor calls them.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "core/compat.h"
+#include "executor/executor.h"
+#include "fdw/keys.h"
+#include "fdw/node.h"
+#include "fdw/plan.h"
+#include "miscadmin.h"
+#include "utils/rel.h"
+
+void
+iu_node_begin(ForeignScanState *state, int flags)
+{
+	ForeignScan *scan = (ForeignScan *) state->ss.ps.plan;
+	MemoryContext context = state->ss.ps.state->es_query_cxt;
+	IuNode	   *node = palloc0(sizeof(IuNode));
+	IuPlan		plan;
+	IuQuery		query;
+	IuTable    *table;
+
+	iu_plan_unpack(&plan, scan->fdw_private);
+	table = iu_table_open(plan.remote, plan.relid);
+	iu_plan_query(&plan, table, &query);
+	node->scan = iu_scan_open(context, table, OidIsValid(plan.user) ? plan.user : GetUserId(), &query,
+							  plan.limit, state->ss.ss_ScanTupleSlot->tts_tupleDescriptor, plan.attributes);
+	if (plan.output != NIL)
+		iu_rows_for_counts(&node->scan->rows, node->scan->run_context, plan.output, plan.grouped);
+	node->roles = plan.roles;
+	node->arrays = plan.arrays;
+	node->expressions = state->ss.ps.ps_ExprContext;
+	node->states = ExecInitExprList(scan->fdw_exprs, (PlanState *) state);
+	state->fdw_state = node;
+}
+
+static void
+start(IuNode *node)
+{
+	MemoryContext old = MemoryContextSwitchTo(node->scan->run_context);
+	List	   *keys[IU_ROLES];
+	int			role;
+
+	for (role = 0; role < IU_ROLES; role++)
+		keys[role] = iu_keys_evaluate(role, node->states, node->roles, node->arrays, node->expressions);
+	iu_scan_start(node->scan, keys);
+	MemoryContextSwitchTo(old);
+}
+
+TupleTableSlot *
+iu_node_next(ForeignScanState *state)
+{
+	IuNode	   *node = state->fdw_state;
+	TupleTableSlot *slot = state->ss.ss_ScanTupleSlot;
+	HeapTuple	row;
+
+	if (!node->scan->started)
+		start(node);
+	row = iu_scan_next(node->scan);
+	return row ? ExecStoreHeapTuple(row, slot, false) : ExecClearTuple(slot);
+}
+
+void
+iu_node_again(ForeignScanState *state)
+{
+	IuNode	   *node = state->fdw_state;
+
+	if (node->scan->started)
+		iu_scan_reset(node->scan);
+}
+
+void
+iu_node_end(ForeignScanState *state)
+{
+	IuNode	   *node = state->fdw_state;
+
+	if (node == NULL)
+		return;
+	state->fdw_state = NULL;
+	iu_scan_close(node->scan);
+}
