@@ -165,6 +165,11 @@ iu_fuzz_submit(IuHttpPool *pool, const IuHttpRequest *request)
 	MemoryContextSwitchTo(old);
 }
 
+void
+iu_fuzz_start(IuHttpPool *pool)
+{
+}
+
 IuHttpEvent
 iu_fuzz_wait(IuHttpPool *pool, long wait_ms, uint32 wait_event, IuHttpAnswer **answer)
 {
