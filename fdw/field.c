@@ -109,11 +109,11 @@ read_array(IuField *field, const IuJson *value)
 
 	if (length < 0)
 		does_not_fit(field, value, iu_json_is_object(value) ? "an object" : "what is no array");
-	if (length == 0)
+	if (length <= 0)
 		return PointerGetDatum(construct_empty_array(field->element));
 	count = (int) length;
-	elements = palloc(sizeof(Datum) * count);
-	nulls = palloc(sizeof(bool) * count);
+	elements = palloc(sizeof(Datum) * length);
+	nulls = palloc(sizeof(bool) * length);
 	for (i = 0; i < count; i++)
 		elements[i] = read_element(field, iu_json_element(value, i), &nulls[i]);
 	return PointerGetDatum(construct_md_array(elements, nulls, 1, &count, &bound, field->element,

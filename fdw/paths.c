@@ -96,28 +96,13 @@ is_key_member(PlannerInfo *root, RelOptInfo *rel, EquivalenceClass *class,
 		var->varattno == match->table->key_attributes[match->role];
 }
 
-/* Join clauses that give a key of this role: RestrictInfos. */
 static List *
-join_clauses(PlannerInfo *root, RelOptInfo *rel, const IuTable *table, IuRole role)
+keys_given_by(PlannerInfo *root, RelOptInfo *rel, const IuTable *table, IuRole role, List *clauses,
+			  List *found)
 {
-	KeyMatch	match = {root, table, role};
-	List	   *found = NIL;
 	ListCell   *cell;
 
-	if (table->key_attributes[role] == 0)
-		return NIL;
-	foreach(cell, rel->joininfo)
-	{
-		RestrictInfo *restriction = lfirst(cell);
-
-		if (join_clause_is_movable_to(restriction, rel) &&
-			iu_keys_of_clause(root, rel, table, role, (Node *) restriction->clause))
-			found = lappend(found, restriction);
-	}
-	if (!rel->has_eclass_joins)
-		return found;
-	foreach(cell, generate_implied_equalities_for_column(root, rel, is_key_member, &match,
-														 rel->lateral_referencers))
+	foreach(cell, clauses)
 	{
 		RestrictInfo *restriction = lfirst(cell);
 
@@ -128,6 +113,23 @@ join_clauses(PlannerInfo *root, RelOptInfo *rel, const IuTable *table, IuRole ro
 	return found;
 }
 
+/* Join clauses that give a key of this role: RestrictInfos. */
+static List *
+join_clauses(PlannerInfo *root, RelOptInfo *rel, const IuTable *table, IuRole role)
+{
+	KeyMatch	match = {root, table, role};
+	List	   *equalities;
+	List	   *found;
+
+	if (table->key_attributes[role] == 0)
+		return NIL;
+	found = keys_given_by(root, rel, table, role, rel->joininfo, NIL);
+	if (!rel->has_eclass_joins)
+		return found;
+	equalities = generate_implied_equalities_for_column(root, rel, is_key_member, &match, rel->lateral_referencers);
+	return keys_given_by(root, rel, table, role, equalities, found);
+}
+
 static void
 add_scan_path(PlannerInfo *root, RelOptInfo *rel, Relids outer, bool never)
 {
@@ -136,6 +138,7 @@ add_scan_path(PlannerInfo *root, RelOptInfo *rel, Relids outer, bool never)
 	double		rows = rel->rows;
 	double		startup;
 	double		total;
+	ForeignPath *path;
 
 	ask->relation = relation;
 	ask->user = rel->userid;
@@ -151,8 +154,10 @@ add_scan_path(PlannerInfo *root, RelOptInfo *rel, Relids outer, bool never)
 		rows = Min(parameters->ppi_rows, iu_relation_transfer(rel, relation->table, &ask->restriction));
 	}
 	iu_relation_cost(rel, ask, rows, &startup, &total);
-	add_path(rel, (Path *) iu_create_foreignscan_path(root, rel, clamp_row_est(rows), startup,
-													  total + (never ? NEVER : 0), outer, list_make1(ask)));
+	if (never)
+		total += NEVER;
+	path = iu_create_foreignscan_path(root, rel, clamp_row_est(rows), startup, total, outer, list_make1(ask));
+	add_path(rel, &path->path);
 }
 
 /* Each set of relations that gives a key, and all of them together. */

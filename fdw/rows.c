@@ -173,7 +173,7 @@ find_count(IuRows *rows, const char *collection)
 	}
 	old = MemoryContextSwitchTo(rows->count_context);
 	count = palloc0(sizeof(Count));
-	count->collection = pstrdup(collection ? collection : "");
+	count->collection = pstrdup(collection);
 	rows->counts = lappend(rows->counts, count);
 	MemoryContextSwitchTo(old);
 	return count;
@@ -198,7 +198,7 @@ iu_rows_finish_counts(IuRows *rows)
 	ListCell   *cell;
 
 	if (!rows->grouped)
-		find_count(rows, NULL);
+		find_count(rows, "");
 	foreach(cell, rows->counts)
 	{
 		const Count *count = lfirst(cell);
@@ -211,7 +211,8 @@ iu_rows_finish_counts(IuRows *rows)
 		{
 			rows->nulls[i] = false;
 			rows->values[i++] = lfirst_int(output) == IU_OUTPUT_COUNT
-				? Int64GetDatum(count->count) : CStringGetTextDatum(count->collection);
+				? Int64GetDatum(count->count)
+				: CStringGetTextDatum(count->collection);
 		}
 		keep(rows);
 	}
