@@ -174,7 +174,8 @@ may_happen(int sqlstate)
 	static const int others[] = {
 		ERRCODE_INVALID_AUTHORIZATION_SPECIFICATION, ERRCODE_INSUFFICIENT_PRIVILEGE,
 		ERRCODE_CONFIGURATION_LIMIT_EXCEEDED, ERRCODE_PROGRAM_LIMIT_EXCEEDED,
-		ERRCODE_INVALID_NAME, ERRCODE_UNTRANSLATABLE_CHARACTER, ERRCODE_STATEMENT_TOO_COMPLEX
+		ERRCODE_INVALID_NAME, ERRCODE_UNTRANSLATABLE_CHARACTER, ERRCODE_STATEMENT_TOO_COMPLEX,
+		ERRCODE_NUMERIC_VALUE_OUT_OF_RANGE	/* of a sum of counts */
 	};
 	int			i;
 
@@ -201,7 +202,7 @@ check_error(const ErrorData *error)
 	if (!may_happen(error->sqlerrcode))
 		fprintf(stderr, "\nfuzz: %s: %s\n", unpack_sql_state(error->sqlerrcode), error->message);
 	iu_fuzz_require(may_happen(error->sqlerrcode), "a failure has one of the known SQLSTATEs");
-	check_text(error->message, strlen(error->message), "a message is of the database's encoding");
+	check_words(error->message);
 	check_words(error->detail);
 	check_words(error->hint);
 	check_words(error->context);
@@ -222,7 +223,10 @@ run_query(const FuzzQuery *query)
 			check_row(SPI_tuptable->tupdesc, SPI_tuptable->vals[i]);
 }
 
-/* The session does not grow by what it was answered. */
+/*
+ * The session does not grow by what it was answered. The transaction and the
+ * caches do: the foreign tables that are imported and rolled back were in them.
+ */
 static void
 check_leak(void)
 {
@@ -232,7 +236,9 @@ check_leak(void)
 
 	if (++runs % LEAK_EVERY != 0)
 		return;
-	now = MemoryContextMemAllocated(TopMemoryContext, true);
+	now = MemoryContextMemAllocated(TopMemoryContext, true) -
+		MemoryContextMemAllocated(TopTransactionContext, true) -
+		MemoryContextMemAllocated(CacheMemoryContext, true);
 	if (before == 0)
 		before = now;
 	if (now >= before + LEAK_BYTES)
