@@ -52,7 +52,7 @@ iu_import_option(IuImport *import, const char *name)
 void
 iu_import_fail(IuImport *import, const char *key, const IuFailure *failure)
 {
-	iu_failure_raise(import->line.server, key, failure);
+	iu_failure_raise(import->line.server, key, failure, import->line.secret);
 }
 
 const IuJson *
@@ -74,7 +74,7 @@ iu_import_ask(IuImport *import, const char *method, const char *path, const char
 
 		iu_failure_of_answer(&failure, import->line.server->remote, &fetch, answer, document, problem,
 							 import->line.secret);
-		iu_failure_raise(import->line.server, key, &failure);
+		iu_failure_raise(import->line.server, key, &failure, import->line.secret);
 	}
 	return document;
 }

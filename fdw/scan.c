@@ -175,6 +175,7 @@ release_held(IuScan *scan)
 void
 iu_scan_row(IuScan *scan, const Datum *values, const bool *nulls, const IuJson *fields)
 {
+	scan->rows.secret = scan->line.secret;
 	iu_rows_add(&scan->rows, values, nulls, fields);
 }
 
@@ -201,8 +202,9 @@ add_failure_row(IuScan *scan, const char *key, const IuFailure *failure)
 			values[i] = CStringGetTextDatum(key);
 		else if (strcmp(resource->columns[i].name, "error") == 0)
 		{
-			values[i] = CStringGetTextDatum(failure->detail
-											? psprintf("%s: %s", failure->reason, failure->detail)
+			const char *detail = iu_failure_hide(failure->detail, scan->line.secret);
+
+			values[i] = CStringGetTextDatum(detail ? psprintf("%s: %s", failure->reason, detail)
 											: failure->reason);
 			has_error = true;
 		}
@@ -220,7 +222,7 @@ iu_scan_fail(IuScan *scan, const char *key, const IuFailure *failure)
 {
 	if (key != NULL && scan->table->null_on_error && add_failure_row(scan, key, failure))
 		return;
-	iu_failure_raise(scan->table->server, key, failure);
+	iu_failure_raise(scan->table->server, key, failure, scan->line.secret);
 }
 
 /* ---- the scan ---- */
