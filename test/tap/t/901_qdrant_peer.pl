@@ -23,7 +23,8 @@ SKIP:
 	my $qdrant = IU::Qdrant->start;
 	my $name = $qdrant->prefix . '_client';
 	local $ENV{QDRANT_API_KEY} = $qdrant->key // '';
-	ok(IPC::Run::run([ 'node', "$peers/qdrant/client.js", $ENV{IU_QDRANT_NPM}, $qdrant->url, $qdrant->prefix ], '>', \my $said, '2>', \my $problem), q(Qdrant's own client works))
+	my ($said, $problem);
+	ok(IPC::Run::run([ 'node', "$peers/qdrant/client.js", $ENV{IU_QDRANT_NPM}, $qdrant->url, $qdrant->prefix ], '>', \$said, '2>', \$problem), q(Qdrant's own client works))
 	  or diag $problem;
 	my $told = decode_json($said || '{}');
 	my %expected = (
