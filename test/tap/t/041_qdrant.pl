@@ -139,6 +139,8 @@ like(sql("SELECT points FROM q.collections WHERE @{[of qq(${prefix}_not)]}"),
 	qr/^ERROR:  HV00R: could not read collection "${prefix}_not" of foreign server "qdrant": Qdrant has no such collection\nDETAIL:  HTTP 404: Not found: Collection `${prefix}_not` doesn't exist!$/m, 'a collection that is not there');
 is(sql("SELECT points, status, error ~ 'no such collection.*404' FROM lenient WHERE @{[of qq(${prefix}_not)]}"), '||t', 'or one row with the error, however many requests failed');
 is(sql("SELECT points, aliases, error ~ 'no such collection.*404' FROM lenient WHERE @{[of qq(${prefix}_not)]}"), '||t', 'also where not all of them did');
+$qdrant->recorder->fault({ path => $_, status => 200, body => '{"result":{},"status":"ok","time":0}', headers => { 'content-type' => 'application/json' }, times => 1 }) foreach '/aliases', "/collections/$pieces/points/count";
+is(sql("SELECT count(*), bool_and(error ~ '^the answer holds no') FROM lenient WHERE @{[of $pieces]} AND (points IS NULL OR aliases IS NULL)"), '1|t', 'also where what failed is that two answers hold nothing');
 $qdrant->recorder->fault({ path => '/aliases', status => 200, body => '{"result":{"aliases":[{}]},"status":"ok","time":0}', headers => { 'content-type' => 'application/json' }, times => 1 });
 is(sql("SELECT points, aliases, error FROM lenient WHERE @{[of $pieces]}"), '||the answer holds no list of aliases: HTTP 200.', 'nothing is taken from the others then');
 is(sql("SELECT count(*), count(points), count(error) FROM lenient WHERE collection IN ('$pieces', '${prefix}_not')"), '2|1|1', 'beside one that is there');
@@ -163,6 +165,28 @@ is_asked("SELECT id, vector, payload FROM q.points WHERE @{[of $pieces]} AND id 
   or note 'the numbers of a vector may be printed differently by another version';
 is(sql("SELECT id, vector -> 'image', vector -> 'terms' -> 'indices', vector -> 'words' FROM q.points WHERE @{[of $named]} AND id = '1'") =~ s/\.0+\b//gr, '1|[1, 0, 0.5]|[3, 7]|[0.25, 1]', 'named and sparse vectors');
 is_asked("SELECT count(*) FROM q.points WHERE @{[of $empty]} AND id IS NOT NULL", 0, [ scroll_request($empty) ], 'an empty collection is one page');
+
+note 'pages that go wrong';
+sub canned { my ($body, $times) = @_; return $qdrant->recorder->fault({ path => "/collections/$empty/points/scroll", status => 200, headers => { 'content-type' => 'application/json' }, times => $times // 1, body => $body }) }
+foreach my $id ('-1', '1.5', '18446744073709551616', '"007"', '"' . uc($uuids[0]) . '"', 'null', '{}')
+{
+	canned(qq({"result":{"points":[{"id":3},{"id":$id}],"next_page_offset":null},"status":"ok","time":0}));
+	like(sql("SELECT id FROM q.points WHERE @{[of $empty]}"), qr/^ERROR:  HV000: could not read collection "$empty" of foreign server "qdrant": the answer holds a point without an id$/m, "$id is no id of a point");
+	next if $id eq 'null';
+	canned(qq({"result":{"points":[{"id":3}],"next_page_offset":$id},"status":"ok","time":0}));
+	like(sql("SELECT id FROM q.points WHERE @{[of $empty]}"), qr/: the answer does not say where the next page begins$/m, 'nor the beginning of a page');
+}
+foreach my $turn ([ 5, 5 ], [ 7, 5 ], [ 10, 9 ], [ qq("$uuids[0]"), 9 ], [ qq("$uuids[1]"), qq("$uuids[0]") ])
+{
+	canned(qq({"result":{"points":[{"id":1}],"next_page_offset":$_},"status":"ok","time":0})) foreach @$turn;
+	like(sql("SELECT count(id) FROM q.points WHERE @{[of $empty]}"), qr/^ERROR:  .*: the answer does not say where the next page begins$/m, "after a page from $turn->[0] none begins at $turn->[1]");
+	$qdrant->recorder->heal;
+}
+foreach my $body ('{"result":{"points":{},"next_page_offset":null},"status":"ok","time":0}', '{"result":[],"status":"ok","time":0}', '{"status":"ok"}', '[]')
+{
+	canned($body);
+	like(sql("SELECT id FROM q.points WHERE @{[of $empty]}"), qr/: the answer holds no list of points$/m, "$body is no page");
+}
 
 note 'LIMIT';
 is_asked('SELECT id FROM many LIMIT 7', join("\n", 1 .. 7), [ scroll_request($many, limit => 7) ], 'fewer than a page are asked for as that');
@@ -272,6 +296,10 @@ is(scalar(@chunks), 3, '8.7 by three requests');
 is($chunked, 50, '8.7 with a filter, too');
 is(scalar(grep { /has_id/ } @chunks), 3, '8.7 where they are conditions of it');
 
+sql("CREATE FOREIGN TABLE paged (id text, filter jsonb) SERVER qdrant OPTIONS (resource 'points', collection '$many', page_size '300')");
+($chunked, @chunks) = asked("SELECT count(DISTINCT id) || ' of ' || count(*) FROM paged WHERE filter = '{}' AND id = ANY (ARRAY(SELECT n::text FROM generate_series(1, 2200) n))");
+is_deeply([ $chunked, scalar @chunks ], [ '2200 of 2200', 9 ], '8.7 and pages within them');
+
 is_asked("SELECT string_agg(id, ' ') FROM (SELECT id FROM q.points WHERE @{[of $traps]} ORDER BY id) p", '1 10 2 3 4 5 6', [ scroll_request($traps) ], '8.8 ids have the order of text here, not that of a scroll');
 is_asked("SELECT string_agg(id, ' ' ORDER BY id) FROM q.points WHERE @{[of $traps]} AND id >= '2' AND id < '5'", '2 3 4', [ scroll_request($traps) ], '8.8 no range of ids is asked of Qdrant');
 
@@ -360,7 +388,7 @@ sql("ALTER SERVER qdrant OPTIONS (ADD consistency 'majority')");
 is_asked('SELECT count(*) FROM piece', 150, [ count_request($pieces) =~ s/count/count?consistency=majority/r ], 'consistency, as the option says');
 is_asked("SELECT id FROM piece WHERE id = '1'", 1, [qq(POST /collections/$pieces/points?consistency=majority {"ids":[1],"with_payload":false,"with_vector":false})], 'of look-ups, too');
 is(sql('SELECT count(id) FROM piece'), 150, 'and of scrolls');
-like(sql("ALTER SERVER qdrant OPTIONS (SET consistency '$_')"), qr/^ERROR:  HV024: .*consistency.*\nDETAIL:  "$_" is not allowed here\.\nHINT:  Allowed values/, "consistency is not '$_'") foreach '0', 'most', '-1', '1.5';
+like(sql("ALTER SERVER qdrant OPTIONS (SET consistency '$_')"), qr/^ERROR:  HV024: .*consistency.*\nDETAIL:  "$_" is not allowed here\.\nHINT:  Allowed values/, "consistency is not '$_'") foreach '0', 'most', '-1', '1.5', '10000';
 sql('ALTER SERVER qdrant OPTIONS (DROP consistency)');
 
 # ---------- a token that sees only a part ----------
