@@ -298,6 +298,14 @@ begin_collection(IuScan *scan, Question *question, const char *collection)
 {
 	Chain	   *chain = iu_scan_alloc(scan, sizeof(Chain));
 
+	/* Qdrant takes null, and perhaps an array, for no filter at all */
+	if (question->filter != NULL && question->filter[0] != '{')
+	{
+		IuFailure	failure = {ERRCODE_INVALID_PARAMETER_VALUE, "a filter of Qdrant is a JSON object", NULL, NULL};
+
+		iu_scan_fail(scan, collection, &failure);
+		return;
+	}
 	chain->collection = iu_scan_strdup(scan, collection);
 	chain->question = question;
 	ask(scan, chain);

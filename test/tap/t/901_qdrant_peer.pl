@@ -29,7 +29,7 @@ SKIP:
 	my $told = decode_json($said || '{}');
 	my %expected = (
 		created => JSON::PP::true, exists => [ JSON::PP::true, JSON::PP::false ], indexed => 'completed', upserted => 'completed', count => 4, counted => 2, listed => JSON::PP::true,
-		info => { status => 'green', vectors => { size => 2, distance => 'Dot' }, schema => { city => [ 'keyword', 3 ], n => [ 'integer', 3 ] } },
+		info => { vectors => { size => 2, distance => 'Dot' }, schema => { city => [ 'keyword', 3 ], n => [ 'integer', 3 ] } },
 		ordered => [ [ 1, 3 ], [ 2, 2 ], [ $uuid, 1 ] ],
 		retrieved => [ { id => 2, payload => { city => 'Paris', n => 2 } } ],
 		aliases => [ { alias_name => "${name}_alias", collection_name => $name } ], byAlias => 4, deleted => 'completed', left => 3);
