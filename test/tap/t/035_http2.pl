@@ -131,7 +131,7 @@ my %fate = (
 	'goaway-body' => 'connection_lost',
 	'cut'        => 'connection_lost',
 	'cut-body'   => 'connection_lost',
-	'last'       => '',
+	'last'       => '|connection_lost', # the latter where libcurl sees the end of the connection first
 );
 foreach my $route (sort keys %fate)
 {
