@@ -127,6 +127,10 @@ iu_node_request(AsyncRequest *request)
 		ExecAsyncRequestPending(request);
 	else
 		produce(request);
+
+	/* what it needs to be waited for counts, too, before the next one looks for room */
+	if (node->scan->line.pool != NULL)
+		iu_line_descriptor(&node->scan->line);
 }
 
 /* Of one that waited: its first requests, in the Append's next look around. */
