@@ -76,11 +76,12 @@ iu_analyze_sample(const IuRemote *remote, Relation relation, HeapTuple *rows, in
 	double		skip = -1;
 	int			count = 0;
 	HeapTuple	row;
+	bool		unfinished;
 
 	*total = 0;
 	*dead = 0;
 	reservoir_init_selection_state(&reservoir, target);
-	while ((row = iu_scan_next(scan)) != NULL)
+	while ((row = iu_scan_next(scan, true, &unfinished)) != NULL)
 	{
 		if (count < target)
 			rows[count++] = heap_copytuple(row);

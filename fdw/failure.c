@@ -16,6 +16,7 @@
 #include "mb/pg_wchar.h"
 
 #define EXCERPT 200
+#define LEFT_OUT "(left out: it quotes the secret)"
 
 typedef struct Mapping
 {
@@ -69,8 +70,16 @@ static const Mapping statuses[] = {
 	"Check that option \"url\" of the foreign server leads to the API itself."},
 	{408, ERRCODE_FDW_ERROR,
 		"the remote gave up for lack of time", "Try again when it is less busy."},
+	{413, ERRCODE_PROGRAM_LIMIT_EXCEEDED,
+		"the request is too large for the remote",
+	"Ask for less at once; the limit may be a proxy's on the way."},
 	{429, ERRCODE_CONFIGURATION_LIMIT_EXCEEDED,
 	"the remote's rate limit is reached", "Try again later."},
+	{431, ERRCODE_PROGRAM_LIMIT_EXCEEDED,
+		"the request is too large for the remote",
+	"Ask for less at once; the limit may be a proxy's on the way."},
+	{500, ERRCODE_FDW_ERROR,
+		"the remote could not do it", "The remote's own log says why."},
 	{502, ERRCODE_FDW_UNABLE_TO_ESTABLISH_CONNECTION,
 		"a proxy could not reach the remote", "Check that the remote runs."},
 	{503, ERRCODE_FDW_UNABLE_TO_ESTABLISH_CONNECTION,
@@ -135,7 +144,7 @@ words_of_remote(const IuRemote *remote, const IuHttpAnswer *answer, const IuJson
 		return NULL;
 	/* cutting first could leave half a secret standing */
 	if (secret != NULL && strstr(pnstrdup(words, length), secret) != NULL)
-		return "(left out: it quotes the secret)";
+		return LEFT_OUT;
 	return is_text ? plain_text(words) : plain_bytes(words, length);
 }
 
@@ -204,15 +213,24 @@ iu_failure_of_answer(IuFailure *failure, const IuRemote *remote, const IuFetch *
 		failure_of_status(failure, remote, fetch, answer, document, secret);
 }
 
-void
-iu_failure_raise(const IuServer *server, const char *key, const IuFailure *failure)
+const char *
+iu_failure_hide(const char *text, const char *secret)
 {
+	return text != NULL && secret != NULL && strstr(text, secret) != NULL ? LEFT_OUT : text;
+}
+
+void
+iu_failure_raise(const IuServer *server, const char *key, const IuFailure *failure,
+				 const char *secret)
+{
+	const char *detail = iu_failure_hide(failure->detail, secret);
+
 	ereport(ERROR,
 			(errcode(failure->sqlstate),
 			 key ? errmsg("could not read collection \"%s\" of foreign server \"%s\": %s",
-						  key, server->name, failure->reason)
+						  iu_failure_hide(key, secret), server->name, failure->reason)
 			 : errmsg("could not list the collections of foreign server \"%s\": %s",
 					  server->name, failure->reason),
-			 failure->detail ? errdetail("%s", failure->detail) : 0,
+			 detail ? errdetail("%s", detail) : 0,
 			 failure->hint ? errhint("%s", failure->hint) : 0));
 }

@@ -20,6 +20,10 @@ extern void iu_failure_of_answer(IuFailure *failure, const IuRemote *remote, con
 								 const char *problem, const char *secret);
 
 /* key: the collection it is about; NULL: the listing. */
-extern void iu_failure_raise(const IuServer *server, const char *key, const IuFailure *failure);
+extern void iu_failure_raise(const IuServer *server, const char *key, const IuFailure *failure,
+							 const char *secret);
+
+/* What goes into a message and may hold what the remote said: the text, unless it quotes the secret. */
+extern const char *iu_failure_hide(const char *text, const char *secret);
 
 #endif							/* IU_FAILURE_H */

@@ -88,6 +88,10 @@ routines(GetForeignRelSize_function size, AnalyzeForeignTable_function analyze,
 	routine->IterateForeignScan = iu_node_next;
 	routine->ReScanForeignScan = iu_node_again;
 	routine->EndForeignScan = iu_node_end;
+	routine->IsForeignPathAsyncCapable = iu_node_is_async;
+	routine->ForeignAsyncRequest = iu_node_request;
+	routine->ForeignAsyncConfigureWait = iu_node_configure;
+	routine->ForeignAsyncNotify = iu_node_notify;
 	routine->ExplainForeignScan = iu_node_explain;
 	routine->AnalyzeForeignTable = analyze;
 	routine->ImportForeignSchema = import;

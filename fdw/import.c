@@ -52,7 +52,7 @@ iu_import_option(IuImport *import, const char *name)
 void
 iu_import_fail(IuImport *import, const char *key, const IuFailure *failure)
 {
-	iu_failure_raise(import->line.server, key, failure);
+	iu_failure_raise(import->line.server, key, failure, import->line.secret);
 }
 
 const IuJson *
@@ -65,7 +65,7 @@ iu_import_ask(IuImport *import, const char *method, const char *path, const char
 
 	iu_line_send(&import->line, &fetch, NULL);
 	do
-		answer = iu_line_wait(&import->line);
+		answer = iu_line_wait(&import->line, true);
 	while (answer == NULL);
 	document = iu_line_document(answer, &problem);
 	if (document == NULL || answer->status != 200)
@@ -74,7 +74,7 @@ iu_import_ask(IuImport *import, const char *method, const char *path, const char
 
 		iu_failure_of_answer(&failure, import->line.server->remote, &fetch, answer, document, problem,
 							 import->line.secret);
-		iu_failure_raise(import->line.server, key, &failure);
+		iu_failure_raise(import->line.server, key, &failure, import->line.secret);
 	}
 	return document;
 }
@@ -137,6 +137,7 @@ import_data(const IuRemote *remote, IuServer *server, const ImportForeignSchemaS
 	ListCell   *cell;
 
 	iu_line_open(&import.line, CurrentMemoryContext, server, GetUserId());
+	iu_line_expect(&import.line, 1);
 	tables = remote->import_data(&import);
 	iu_line_close(&import.line);
 	foreach(cell, tables)

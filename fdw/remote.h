@@ -78,6 +78,8 @@ typedef struct IuFetch
 	const char *key;			/* the collection it is about, NULL: about the listing */
 	int			purpose;		/* the resource's own */
 	void	   *state;			/* the resource's own, from iu_scan_alloc; NULL */
+	bool	   *failed;			/* of several requests for one row: the first that fails sets it, and what
+								 * else comes for the row is dropped; from iu_scan_alloc; NULL */
 } IuFetch;
 
 /*

@@ -13,6 +13,7 @@
 #include "access/htup_details.h"
 #include "common/int.h"
 #include "core/compat.h"
+#include "fdw/failure.h"
 #include "fdw/rows.h"
 #include "utils/builtins.h"
 #include "utils/memutils.h"
@@ -86,7 +87,7 @@ pass_on_error(const IuRows *rows, const char *column, const char *row, MemoryCon
 			(errcode(ERRCODE_FDW_INVALID_DATA_TYPE),
 			 errmsg("column \"%s\" of foreign table \"%s\" cannot hold what the remote has",
 					column, rows->table->name),
-			 errdetail("%s: %s.", row, error->message),
+			 errdetail("%s", iu_failure_hide(psprintf("%s: %s.", row, error->message), rows->secret)),
 			 errhint("Give the column a type that can hold it; jsonb holds everything.")));
 }
 

@@ -20,6 +20,7 @@ typedef struct IuRows
 	TupleDesc	descriptor;
 	IuField   **fields;			/* by attribute number - 1; NULL: not a field, or not looked at */
 	bool		has_fields;
+	const char *secret;			/* what no message may quote; NULL for none */
 	Datum	   *values;			/* of the row that is being made */
 	bool	   *nulls;
 

@@ -271,7 +271,7 @@ failure('directus.collections', 'broken', 'HV000', 'the remote could not do it',
 failure('directus.collections', 'binary', 'HV000', 'the remote could not do it', 'HTTP 500: \?\?  binary');
 failure('directus.collections', 'redirect', 'HV000', 'the remote redirects.*', 'HTTP 302.*HINT:  Give the final address');
 failure('directus.collections', 'proxy', 'HV00N', 'a proxy could not reach the remote', 'HTTP 502: .an HTML page');
-failure('directus.collections', 'long', 'HV000', 'the remote could not do it', 'HTTP 431\.');
+failure('directus.collections', 'long', '54000', 'the request is too large for the remote', 'HTTP 431\.');
 failure('directus.collections', 'accepted', 'HV000', 'the remote did not answer the question', 'HTTP 202');
 failure('directus.collections', 'cut', 'HV00N', 'the connection was lost before the answer was complete', 'HINT');
 failure('qdrant.collections', 'nope', 'HV00R', 'Qdrant has no such collection', 'HTTP 404: Not found: Collection `nope`');

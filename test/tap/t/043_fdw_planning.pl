@@ -251,6 +251,24 @@ like(sql(q(EXPLAIN SELECT * FROM many WHERE "group" = 'odd')), qr/rows=1250\b/, 
 like(sql(q(EXPLAIN SELECT * FROM many)), qr/rows=2500\b/, 'the planner believes it');
 is(sql(q(SELECT n_distinct FROM pg_stats WHERE tablename = 'many' AND attname = 'id')), -1, 'ids are distinct');
 
+# ---- several at once, below an Append
+
+sql(join '', map { "CREATE FOREIGN TABLE slow_$_ (id text) SERVER q OPTIONS (resource 'points', collection 'slow');" } 1 .. 20);
+sql(q(CREATE FOREIGN TABLE hang (id text) SERVER q OPTIONS (resource 'points', collection 'hang')));
+my $two = q(SELECT id FROM slow_1 UNION ALL SELECT id FROM slow_2);
+like(plan_of($two), qr/Append\n *->  Async Foreign Scan on slow_1\n.*Async Foreign Scan on slow_2/s, 'tables below an Append are read asynchronously');
+is(Canned::since($qdrant, sub { is(sql("$two ORDER BY 1"), "1\n1\n2\n2\n3\n3", 'all rows of both') }), 2, 'at the same time');
+is(Canned::since($qdrant, sub { sql("SET enable_async_append = off; $two") }), 1, 'or one after the other, if so wanted');
+is(Canned::since($qdrant, sub { is(sql(q(SELECT count(*) FROM slow_1 UNION ALL SELECT count(*) FROM slow_2)), "3\n3", 'counts, too') }), 2, 'are asked at the same time');
+is(sql("SELECT sum(id::int) FROM (SELECT id FROM many UNION ALL SELECT id FROM pieces WHERE id::int % 2 = 0 UNION ALL SELECT id FROM points WHERE collection = 'empty' UNION ALL SELECT '1') x"),
+	2500 * 2501 / 2 + 74 * 75 + 1, 'pages, conditions, nothing and a local row among them');
+is(sql('SELECT count(*) FROM (' . join(' UNION ALL ', map { "SELECT id FROM slow_$_" } 1 .. 20) . ') x'), 60, 'twenty tables at once have descriptors enough');
+is(sql(q(SELECT g, (SELECT count(*) FROM (SELECT id FROM pieces WHERE id = g UNION ALL SELECT id FROM many WHERE id = g) x) FROM (VALUES ('7'), ('200'), ('x')) v (g))), "7|2\n200|1\nx|0", 'read again with another key');
+is(sql("SELECT count(*) FROM ($two LIMIT 4) x"), 4, 'LIMIT leaves one behind');
+like(sql(q(SELECT id FROM slow_1 UNION ALL SELECT id FROM points WHERE collection = 'nope')), qr/HV00R/, 'an error in one');
+like(sql(q(SET statement_timeout = '300ms'; SELECT id FROM hang UNION ALL SELECT id FROM slow_1)), qr/57014: canceling statement due to statement timeout/, 'statement_timeout while all wait');
+is(sql(q(SELECT id FROM slow_1 LIMIT 1)), 1, 'and nothing is left of it');
+
 # ---- IMPORT FOREIGN SCHEMA data
 
 sql('CREATE SCHEMA data; IMPORT FOREIGN SCHEMA data LIMIT TO (kinds, many) FROM SERVER q INTO data');
