@@ -117,11 +117,11 @@ my @echoes = qw(echo_error echo_spelled echo_plain echo_cut echo_json echo_begin
 foreach my $role (qw(rita ann))
 {
 	my @queries = (
-		(map { my $table = $_; map { "SELECT * FROM $table WHERE collection = '$_'" } 'one', @echoes } qw(qc dc qnull dnull)),
-		(map { my $table = $_; map { "SELECT count(*) FROM $table WHERE collection = '$_'", "SELECT id FROM $table WHERE collection = '$_'" } 'one', @echoes, 'echo_id' } qw(qp di)),
+		(map { my $table = $_; map {; "SELECT * FROM $table WHERE collection = '$_'" } 'one', @echoes } qw(qc dc qnull dnull)),
+		(map { my $table = $_; map {; "SELECT count(*) FROM $table WHERE collection = '$_'", "SELECT id FROM $table WHERE collection = '$_'" } 'one', @echoes, 'echo_id' } qw(qp di)),
 		'SELECT collection FROM qc', 'SELECT * FROM dc', 'SELECT n FROM qn', 'SELECT n FROM dn', 'ANALYZE qc',
-		(map { "EXPLAIN ($_) SELECT collection, points, d.items FROM qc JOIN dc d USING (collection) WHERE collection = 'one'" }
-			'VERBOSE', 'ANALYZE, VERBOSE, BUFFERS, WAL, SETTINGS', map { "ANALYZE, VERBOSE, SETTINGS, FORMAT $_" } qw(JSON XML YAML TEXT)),
+		(map {; "EXPLAIN ($_) SELECT collection, points, d.items FROM qc JOIN dc d USING (collection) WHERE collection = 'one'" }
+			'VERBOSE', 'ANALYZE, VERBOSE, BUFFERS, WAL, SETTINGS', map {; "ANALYZE, VERBOSE, SETTINGS, FORMAT $_" } qw(JSON XML YAML TEXT)),
 		"EXPLAIN (VERBOSE) SELECT count(*) FROM qp WHERE collection = 'one'", "PREPARE p(text) AS SELECT points FROM qc WHERE collection = \$1; EXECUTE p('one'); EXPLAIN (ANALYZE, VERBOSE) EXECUTE p('one')",
 		q(DO $$ BEGIN PERFORM points FROM qc WHERE collection = 'echo_plain'; EXCEPTION WHEN OTHERS THEN RAISE WARNING '%', SQLERRM; END $$),
 		q(SELECT * FROM pg_foreign_server; SELECT * FROM pg_settings; SELECT * FROM pg_stat_activity; SELECT * FROM pg_prepared_statements; SELECT * FROM pg_cursors; SELECT * FROM pg_backend_memory_contexts; SELECT * FROM pg_stats),
@@ -177,7 +177,7 @@ like($all, qr/\Q$secret{rita}\E/, 'a superuser\'s dump has what was given in the
 unlike($all, qr/\Q$secret{file}\E/, 'and not what is in a file');
 
 # what is refused is not quoted
-unlike(as('rita', "ALTER USER MAPPING FOR rita SERVER q OPTIONS (SET api_key '$secret{shared} x')") =~ s/^LINE.*//mrs, qr/\Q$secret{shared}\E/, 'a secret that cannot be one is not quoted');
+unlike(as('rita', "ALTER USER MAPPING FOR rita SERVER q OPTIONS (SET api_key '$secret{shared} x')") =~ s/^LINE.*//mr, qr/\Q$secret{shared}\E/, 'a secret that cannot be one is not quoted');
 like(as('rita', "ALTER USER MAPPING FOR rita SERVER q OPTIONS (DROP api_key, ADD api_key_file '$file')"), qr/42501: permission denied to set option "api_key_file"/, 'a file is named by who may read the server\'s files');
 like(as('stranger', "CREATE USER MAPPING FOR stranger SERVER q OPTIONS (api_key 'x')"), qr/42501/, 'a mapping needs USAGE on the server');
 
