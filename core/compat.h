@@ -96,6 +96,13 @@
 #define iu_owns_database(database, role) pg_database_ownercheck(database, role)
 #endif
 
+/* 17 made a column's statistics target smaller. */
+#if PG_VERSION_NUM >= 170000
+#define iu_statistics_target(datum) DatumGetInt16(datum)
+#else
+#define iu_statistics_target(datum) DatumGetInt32(datum)
+#endif
+
 /* 17 keeps a backend's local transaction id in a struct of its own. */
 #if PG_VERSION_NUM >= 170000
 #define iu_local_transaction() (MyProc->vxid.lxid)

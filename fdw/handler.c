@@ -11,6 +11,7 @@
 #include "postgres.h"
 
 #include "core/compat.h"
+#include "fdw/analyze.h"
 #include "fdw/import.h"
 #include "fdw/node.h"
 #include "fdw/plan.h"
@@ -27,6 +28,20 @@ qdrant_size(PlannerInfo *root, RelOptInfo *rel, Oid relid)
 	iu_plan_size(&iu_qdrant, root, rel, relid);
 }
 
+static int
+qdrant_sample(Relation relation, int level, HeapTuple *rows, int target, double *total, double *dead)
+{
+	return iu_analyze_sample(&iu_qdrant, relation, rows, target, total, dead);
+}
+
+static bool
+qdrant_analyze(Relation relation, AcquireSampleRowsFunc *sample, BlockNumber *pages)
+{
+	*sample = qdrant_sample;
+	*pages = 1;
+	return true;
+}
+
 static List *
 qdrant_import(ImportForeignSchemaStmt *statement, Oid server)
 {
@@ -39,6 +54,20 @@ directus_size(PlannerInfo *root, RelOptInfo *rel, Oid relid)
 	iu_plan_size(&iu_directus, root, rel, relid);
 }
 
+static int
+directus_sample(Relation relation, int level, HeapTuple *rows, int target, double *total, double *dead)
+{
+	return iu_analyze_sample(&iu_directus, relation, rows, target, total, dead);
+}
+
+static bool
+directus_analyze(Relation relation, AcquireSampleRowsFunc *sample, BlockNumber *pages)
+{
+	*sample = directus_sample;
+	*pages = 1;
+	return true;
+}
+
 static List *
 directus_import(ImportForeignSchemaStmt *statement, Oid server)
 {
@@ -46,7 +75,8 @@ directus_import(ImportForeignSchemaStmt *statement, Oid server)
 }
 
 static FdwRoutine *
-routines(GetForeignRelSize_function size, ImportForeignSchema_function import)
+routines(GetForeignRelSize_function size, AnalyzeForeignTable_function analyze,
+		 ImportForeignSchema_function import)
 {
 	FdwRoutine *routine = makeNode(FdwRoutine);
 
@@ -58,7 +88,12 @@ routines(GetForeignRelSize_function size, ImportForeignSchema_function import)
 	routine->IterateForeignScan = iu_node_next;
 	routine->ReScanForeignScan = iu_node_again;
 	routine->EndForeignScan = iu_node_end;
+	routine->IsForeignPathAsyncCapable = iu_node_is_async;
+	routine->ForeignAsyncRequest = iu_node_request;
+	routine->ForeignAsyncConfigureWait = iu_node_configure;
+	routine->ForeignAsyncNotify = iu_node_notify;
 	routine->ExplainForeignScan = iu_node_explain;
+	routine->AnalyzeForeignTable = analyze;
 	routine->ImportForeignSchema = import;
 	return routine;
 }
@@ -66,13 +101,13 @@ routines(GetForeignRelSize_function size, ImportForeignSchema_function import)
 Datum
 iu_qdrant_fdw_handler(PG_FUNCTION_ARGS)
 {
-	PG_RETURN_POINTER(routines(qdrant_size, qdrant_import));
+	PG_RETURN_POINTER(routines(qdrant_size, qdrant_analyze, qdrant_import));
 }
 
 Datum
 iu_directus_fdw_handler(PG_FUNCTION_ARGS)
 {
-	PG_RETURN_POINTER(routines(directus_size, directus_import));
+	PG_RETURN_POINTER(routines(directus_size, directus_analyze, directus_import));
 }
 
 Datum

@@ -65,7 +65,7 @@ iu_import_ask(IuImport *import, const char *method, const char *path, const char
 
 	iu_line_send(&import->line, &fetch, NULL);
 	do
-		answer = iu_line_wait(&import->line);
+		answer = iu_line_wait(&import->line, true);
 	while (answer == NULL);
 	document = iu_line_document(answer, &problem);
 	if (document == NULL || answer->status != 200)
@@ -114,9 +114,17 @@ create_table(const IuImportedTable *table, const IuServer *server)
 		if (column->field != NULL)
 			appendStringInfo(&command, " OPTIONS (field %s)", quote_literal_cstr(column->field));
 	}
-	appendStringInfo(&command, ") SERVER %s OPTIONS (resource %s, collection %s)",
+	appendStringInfo(&command, ") SERVER %s OPTIONS (resource %s, collection %s",
 					 quote_identifier(server->name), quote_literal_cstr(table->resource),
 					 quote_literal_cstr(table->collection));
+	foreach(cell, table->options)
+	{
+		DefElem    *option = lfirst_node(DefElem, cell);
+
+		appendStringInfo(&command, ", %s %s", quote_identifier(option->defname),
+						 quote_literal_cstr(defGetString(option)));
+	}
+	appendStringInfoChar(&command, ')');
 	return command.data;
 }
 
@@ -129,6 +137,7 @@ import_data(const IuRemote *remote, IuServer *server, const ImportForeignSchemaS
 	ListCell   *cell;
 
 	iu_line_open(&import.line, CurrentMemoryContext, server, GetUserId());
+	iu_line_expect(&import.line, 1);
 	tables = remote->import_data(&import);
 	iu_line_close(&import.line);
 	foreach(cell, tables)

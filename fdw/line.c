@@ -16,6 +16,14 @@
 #include "miscadmin.h"
 #include "portability/instr_time.h"
 
+#define FEWEST_CONNECTIONS 4
+
+/*
+ * Who waits for the descriptor may not look at the latch, so we look after
+ * cancels ourselves. (The Append of 15.20 does; older ones may not.)
+ */
+#define INTERRUPT_CHECK_MS 50
+
 void
 iu_line_open(IuLine *line, MemoryContext context, const IuServer *server, Oid user)
 {
@@ -23,6 +31,14 @@ iu_line_open(IuLine *line, MemoryContext context, const IuServer *server, Oid us
 	line->context = context;
 	line->server = server;
 	line->user = user;
+	line->connections = server->connections;
+}
+
+/* Every pool reserves descriptors for all its connections, and there may be many pools. */
+void
+iu_line_expect(IuLine *line, int requests)
+{
+	line->connections = Min(line->server->connections, Max(requests, FEWEST_CONNECTIONS));
 }
 
 /* Pool and headers, once something is to be asked. */
@@ -43,7 +59,7 @@ connect_line(IuLine *line)
 			headers[n++] = psprintf(line->server->remote->secret_header, line->secret);
 		line->headers = headers;
 	}
-	line->pool = iu_pool_take(line->context, line->server->id, line->server->connections);
+	line->pool = iu_pool_take(line->context, line->server->id, line->connections);
 	MemoryContextSwitchTo(old);
 }
 
@@ -83,7 +99,7 @@ iu_line_pending(const IuLine *line)
 }
 
 IuHttpAnswer *
-iu_line_wait(IuLine *line)
+iu_line_wait(IuLine *line, bool patient)
 {
 	static uint32 wait_event = 0;
 	IuHttpAnswer *answer = NULL;
@@ -93,7 +109,7 @@ iu_line_wait(IuLine *line)
 	if (wait_event == 0)
 		wait_event = iu_wait_event("IuCoreRemote");
 	INSTR_TIME_SET_CURRENT(start);
-	if (iu_http_wait(line->pool->http, -1, wait_event, &answer) != IU_HTTP_EVENT_ANSWER)
+	if (iu_http_wait(line->pool->http, patient ? -1 : 0, wait_event, &answer) != IU_HTTP_EVENT_ANSWER)
 		answer = NULL;
 	INSTR_TIME_SET_CURRENT(end);
 	INSTR_TIME_SUBTRACT(end, start);
@@ -101,6 +117,12 @@ iu_line_wait(IuLine *line)
 	if (answer != NULL)
 		line->bytes += answer->body.len;
 	return answer;
+}
+
+int
+iu_line_descriptor(IuLine *line)
+{
+	return iu_http_descriptor(line->pool->http, INTERRUPT_CHECK_MS);
 }
 
 const IuJson *

@@ -8,11 +8,13 @@
 #include "postgres.h"
 
 #include "core/compat.h"
+#include "executor/execAsync.h"
 #include "executor/executor.h"
 #include "fdw/keys.h"
 #include "fdw/node.h"
 #include "fdw/plan.h"
 #include "miscadmin.h"
+#include "storage/latch.h"
 #include "utils/rel.h"
 
 void
@@ -61,9 +63,58 @@ iu_node_next(ForeignScanState *state)
 
 	if (!node->scan->started)
 		start(node);
-	row = iu_scan_next(node->scan);
+	row = iu_scan_next(node->scan, !state->ss.ps.async_capable, &node->unfinished);
 	return row ? ExecStoreHeapTuple(row, slot, false) : ExecClearTuple(slot);
 }
+
+/* ---- asynchronously, below an Append ---- */
+
+/* Connections are a scan's own, so nothing that runs beside it is in its way. */
+bool
+iu_node_is_async(ForeignPath *path)
+{
+	return true;
+}
+
+/* The next row, "not yet", or the end. */
+static void
+produce(AsyncRequest *request)
+{
+	ForeignScanState *state = (ForeignScanState *) request->requestee;
+	const IuNode *node = state->fdw_state;
+	TupleTableSlot *slot = request->requestee->ExecProcNodeReal(request->requestee);
+
+	if (TupIsNull(slot) && node->unfinished)
+		ExecAsyncRequestPending(request);
+	else
+		ExecAsyncRequestDone(request, TupIsNull(slot) ? NULL : slot);
+}
+
+void
+iu_node_request(AsyncRequest *request)
+{
+	produce(request);
+}
+
+void
+iu_node_configure(AsyncRequest *request)
+{
+	ForeignScanState *state = (ForeignScanState *) request->requestee;
+	AppendState *append = (AppendState *) request->requestor;
+	IuNode	   *node = state->fdw_state;
+
+	AddWaitEventToSet(append->as_eventset, WL_SOCKET_READABLE, iu_line_descriptor(&node->scan->line),
+					  NULL, request);
+}
+
+void
+iu_node_notify(AsyncRequest *request)
+{
+	CHECK_FOR_INTERRUPTS();
+	produce(request);
+}
+
+/* ---- again, and the end ---- */
 
 void
 iu_node_again(ForeignScanState *state)

@@ -11,6 +11,7 @@
 #include "commands/explain.h"
 #include "fdw/scan.h"
 #include "nodes/execnodes.h"
+#include "nodes/pathnodes.h"
 
 /* In fdw_state. */
 typedef struct IuNode
@@ -20,12 +21,20 @@ typedef struct IuNode
 	List	   *roles;			/* int lists beside it */
 	List	   *arrays;
 	ExprContext *expressions;
+	bool		unfinished;		/* asynchronous: the last call found no row, but there may be more */
 } IuNode;
 
 extern void iu_node_begin(ForeignScanState *node, int flags);
 extern TupleTableSlot *iu_node_next(ForeignScanState *node);
 extern void iu_node_again(ForeignScanState *node);
 extern void iu_node_end(ForeignScanState *node);
+
+/* Below an Append that reads several at once. */
+extern bool iu_node_is_async(ForeignPath *path);
+extern void iu_node_request(AsyncRequest *request);
+extern void iu_node_configure(AsyncRequest *request);
+extern void iu_node_notify(AsyncRequest *request);
+
 extern void iu_node_explain(ForeignScanState *node, ExplainState *es);
 
 #endif							/* IU_NODE_H */

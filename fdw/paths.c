@@ -32,13 +32,13 @@
 #define NEVER 1.0e10
 
 void
-iu_relation_cost(const RelOptInfo *rel, const IuAsk *ask, double rows, double *startup, double *total)
+iu_relation_cost(const IuAsk *ask, double rows, double *startup, double *total)
 {
 	const IuTable *table = ask->relation->table;
 	const IuRestriction *restriction = &ask->restriction;
 	bool		listed = table->collection == NULL && restriction->keys[IU_KEY_COLLECTION] == NULL;
 	double		collections = iu_relation_collections(table, restriction);
-	double		transfer = iu_relation_transfer(rel, table, restriction);
+	double		transfer = iu_relation_transfer(ask->relation, restriction);
 	double		page = ask->page_size > 0 ? ask->page_size : table->page_size;
 	double		each;			/* requests per collection, one after the other */
 	double		at_once;
@@ -151,13 +151,24 @@ add_scan_path(PlannerInfo *root, RelOptInfo *rel, Relids outer, bool never)
 		ParamPathInfo *parameters = get_baserel_parampathinfo(root, rel, outer);
 
 		iu_relation_restrict(root, rel, relation->table, parameters->ppi_clauses, &ask->restriction);
-		rows = Min(parameters->ppi_rows, iu_relation_transfer(rel, relation->table, &ask->restriction));
+		rows = Min(parameters->ppi_rows, iu_relation_transfer(relation, &ask->restriction));
 	}
-	iu_relation_cost(rel, ask, rows, &startup, &total);
+	iu_relation_cost(ask, rows, &startup, &total);
 	if (never)
 		total += NEVER;
 	path = iu_create_foreignscan_path(root, rel, clamp_row_est(rows), startup, total, outer, list_make1(ask));
 	add_path(rel, &path->path);
+}
+
+static List *
+add_set(List *sets, Relids set)
+{
+	ListCell   *cell;
+
+	foreach(cell, sets)
+		if (bms_equal(lfirst(cell), set))
+			return sets;
+	return lappend(sets, set);
 }
 
 /* Each set of relations that gives a key, and all of them together. */
@@ -183,11 +194,11 @@ outer_relations(PlannerInfo *root, RelOptInfo *rel, const IuTable *table, bool *
 				continue;
 			if (role == IU_KEY_FILTER)
 				*filtered = true;
-			sets = list_append_unique(sets, outer);
+			sets = add_set(sets, outer);
 			together = bms_union(together, outer);
 		}
 	}
-	return together ? list_append_unique(sets, together) : sets;
+	return together ? add_set(sets, together) : sets;
 }
 
 void

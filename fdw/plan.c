@@ -122,6 +122,9 @@ iu_relation_restrict(PlannerInfo *root, RelOptInfo *rel, const IuTable *table, L
 			if (keys == NULL)
 				continue;
 			restriction->clauses++;
+			if (role == IU_KEY_COLLECTION)
+				restriction->selectivity *= clauselist_selectivity(root, list_make1(lfirst(cell)), rel->relid,
+																   JOIN_INNER, NULL);
 			if (restriction->keys[role] == NULL || keys->count < restriction->keys[role]->count)
 				restriction->keys[role] = keys;
 			break;
@@ -165,19 +168,17 @@ iu_relation_collections(const IuTable *table, const IuRestriction *restriction)
 
 /* Rows that come over the wire, before conditions are checked here. */
 double
-iu_relation_transfer(const RelOptInfo *rel, const IuTable *table, const IuRestriction *restriction)
+iu_relation_transfer(const IuRelation *relation, const IuRestriction *restriction)
 {
-	double		collections = iu_relation_collections(table, restriction);
+	double		collections = iu_relation_collections(relation->table, restriction);
 	double		rows;
 
-	if (!table->resource->has_fields)
-		rows = restriction->keys[IU_KEY_COLLECTION] || rel->tuples < 0 ? collections : rel->tuples;
-	else if (rel->tuples < 0)
-		rows = collections * DEFAULT_ROWS;
-	else if (table->collection == NULL && restriction->keys[IU_KEY_COLLECTION])
-		rows = rel->tuples * Min(collections / DEFAULT_COLLECTIONS, 1);
+	if (!relation->table->resource->has_fields && restriction->keys[IU_KEY_COLLECTION])
+		rows = collections;
+	else if (relation->tuples >= 0)
+		rows = relation->tuples * restriction->selectivity;
 	else
-		rows = rel->tuples;
+		rows = relation->table->resource->has_fields ? collections * DEFAULT_ROWS : collections;
 	if (restriction->keys[IU_KEY_FILTER])
 		rows *= FILTER_LEAVES;
 	if (restriction->keys[IU_KEY_ID])
@@ -203,7 +204,7 @@ estimate_rows(PlannerInfo *root, RelOptInfo *rel, const IuRelation *relation)
 		if (role == IU_ROLES)
 			local = lappend(local, lfirst(cell));
 	}
-	return clamp_row_est(iu_relation_transfer(rel, relation->table, &relation->restriction) *
+	return clamp_row_est(iu_relation_transfer(relation, &relation->restriction) *
 						 clauselist_selectivity(root, local, 0, JOIN_INNER, NULL));
 }
 
@@ -239,14 +240,15 @@ iu_plan_size(const IuRemote *remote, PlannerInfo *root, RelOptInfo *rel, Oid rel
 	IuRelation *relation = palloc0(sizeof(IuRelation));
 
 	relation->table = iu_table_open(remote, relid);
+	relation->tuples = rel->tuples;
+	relation->restriction.selectivity = 1;
 	refuse_other_filters(root, rel, relation->table);
 	iu_relation_restrict(root, rel, relation->table, rel->baserestrictinfo, &relation->restriction);
 	relation->attributes = wanted_attributes(rel, relation->table);
 	rel->fdw_private = relation;
 
 	rel->rows = estimate_rows(root, rel, relation);
-	if (rel->tuples < 0)
-		rel->tuples = Max(rel->rows, DEFAULT_COLLECTIONS);
+	rel->tuples = Max(rel->tuples, rel->rows);
 }
 
 /* ---- the plan ---- */

@@ -56,7 +56,10 @@ current_policy(void)
 	return psprintf("%s\n%s", origins ? origins : "", networks ? networks : "");
 }
 
-/* An idle pool of this kind, taken off the list; NULL for none. */
+/*
+ * An idle pool of this server that is large enough, taken off the list; NULL
+ * for none. It is no larger than the server's option, which it was made under.
+ */
 static IuPool *
 find_idle(Oid server, int connections, const char *policy)
 {
@@ -71,7 +74,7 @@ find_idle(Oid server, int connections, const char *policy)
 	{
 		IuPool	   *pool = idle[i];
 
-		if (pool->server != server || pool->connections != connections)
+		if (pool->server != server || pool->connections < connections)
 			continue;
 		idle_count--;
 		memmove(&idle[i], &idle[i + 1], (idle_count - i) * sizeof(idle[0]));

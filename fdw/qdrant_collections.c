@@ -64,6 +64,7 @@ enum
 typedef struct Row
 {
 	int			waiting;
+	bool		failed;
 	Datum		values[COLUMNS];
 	bool		nulls[COLUMNS];
 } Row;
@@ -143,7 +144,7 @@ set_text(IuScan *scan, Row *row, int column, const char *value)
 static void
 ask(IuScan *scan, Row *row, const char *name, int purpose, const char *method, const char *path, const char *body)
 {
-	IuFetch		fetch = {method, path, body, name, purpose, row};
+	IuFetch		fetch = {method, path, body, name, purpose, row, &row->failed};
 
 	row->waiting++;
 	iu_scan_fetch(scan, &fetch);
@@ -391,6 +392,7 @@ iu_qdrant_collections_answered(IuScan *scan, const IuFetch *fetch, const IuJson 
 	problem = set_answer(scan, row, fetch, document);
 	if (problem != NULL)
 	{
+		row->failed = true;
 		iu_qdrant_unusable(scan, fetch->key, problem);
 		return;
 	}

@@ -228,7 +228,7 @@ scroll_body(const Chain *chain)
 	{
 		appendStringInfo(&json, ",\"filter\":{\"must\":[%s,{\"has_id\":", question->filter);
 		append_ids(&json, chain);
-		appendStringInfoString(&json, "]}");
+		appendStringInfoString(&json, "}]}");
 	}
 	else if (question->filter != NULL)
 		appendStringInfo(&json, ",\"filter\":%s", question->filter);
@@ -268,7 +268,7 @@ ask(IuScan *scan, Chain *chain)
 {
 	Question   *question = chain->question;
 
-	if (question->by_id)
+	if (question->by_id && chain->offset == NULL)
 		chain->ids_taken = Min(question->id_count - chain->first_id, question->ids_at_once);
 	if (iu_scan_counts(scan))
 		submit(scan, chain, COUNT_POINTS, "/points/count",

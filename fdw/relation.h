@@ -16,12 +16,14 @@ typedef struct IuRestriction
 {
 	IuKeySet   *keys[IU_ROLES]; /* NULL: none */
 	int			clauses;		/* that say something about keys */
+	double		selectivity;	/* of those on the collection */
 } IuRestriction;
 
 /* In fdw_private of a RelOptInfo. */
 typedef struct IuRelation
 {
 	IuTable    *table;
+	double		tuples;			/* by ANALYZE; -1: unknown */
 	IuRestriction restriction;	/* by the table's own clauses */
 	List	   *attributes;		/* int list: what the query looks at */
 } IuRelation;
@@ -45,11 +47,9 @@ extern void iu_relation_restrict(PlannerInfo *root, RelOptInfo *rel, const IuTab
 
 /* Estimates. */
 extern double iu_relation_collections(const IuTable *table, const IuRestriction *restriction);
-extern double iu_relation_transfer(const RelOptInfo *rel, const IuTable *table,
-								   const IuRestriction *restriction);
+extern double iu_relation_transfer(const IuRelation *relation, const IuRestriction *restriction);
 
 /* Sets startup and total cost of reading so many rows, and handing out so many. */
-extern void iu_relation_cost(const RelOptInfo *rel, const IuAsk *ask, double rows,
-							 double *startup, double *total);
+extern void iu_relation_cost(const IuAsk *ask, double rows, double *startup, double *total);
 
 #endif							/* IU_RELATION_H */

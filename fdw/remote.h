@@ -78,6 +78,8 @@ typedef struct IuFetch
 	const char *key;			/* the collection it is about, NULL: about the listing */
 	int			purpose;		/* the resource's own */
 	void	   *state;			/* the resource's own, from iu_scan_alloc; NULL */
+	bool	   *failed;			/* of several requests for one row: the first that fails sets it, and what
+								 * else comes for the row is dropped; from iu_scan_alloc; NULL */
 } IuFetch;
 
 /*
@@ -110,8 +112,9 @@ typedef struct IuResource
 	void		(*answered) (IuScan *scan, const IuFetch *fetch, const IuJson *document);
 
 	/*
-	 * Another status. True: dealt with, by asking again in another way; it
-	 * counts as a retry. fetch has no path and no body here. May be NULL.
+	 * Another status, or 0 where no such answer came. True: dealt with, by
+	 * asking again in another way; it counts as a retry. fetch has no path and
+	 * no body here. May be NULL.
 	 */
 	bool		(*refused) (IuScan *scan, const IuFetch *fetch, int status, const IuJson *document);
 } IuResource;
@@ -129,6 +132,7 @@ typedef struct IuImportedTable
 	const char *collection;		/* the table is named after it */
 	const char *resource;
 	List	   *columns;		/* IuImportedColumn */
+	List	   *options;		/* DefElem, beside "resource" and "collection" */
 } IuImportedTable;
 
 typedef struct IuRemote
@@ -190,6 +194,9 @@ extern const char *iu_scan_option(IuScan *scan, const char *name);
 /* Zeroed; these live until the next rescan. */
 extern void *iu_scan_alloc(IuScan *scan, Size size);
 extern char *iu_scan_strdup(IuScan *scan, const char *text);
+
+/* Zeroed at first, and the same at each call: lives as long as the scan, rescans included. */
+extern void *iu_scan_keep(IuScan *scan, Size size);
 
 extern void iu_scan_fetch(IuScan *scan, const IuFetch *fetch);
 

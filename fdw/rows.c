@@ -68,7 +68,7 @@ name_of_row(const IuRows *rows, const Datum *values, const bool *nulls)
 	int			collection = resource->role_columns[IU_KEY_COLLECTION];
 	int			id = resource->role_columns[IU_KEY_ID];
 
-	return psprintf("Collection \"%s\", id %s",
+	return psprintf("Collection \"%s\", id \"%s\"",
 					collection >= 0 && !nulls[collection] ? TextDatumGetCString(values[collection]) : "?",
 					id >= 0 && !nulls[id] ? TextDatumGetCString(values[id]) : "?");
 }

@@ -19,6 +19,8 @@
 #include "utils/builtins.h"
 #include "utils/memutils.h"
 
+#define REQUESTS_EACH 3			/* at once, about one collection */
+
 /* ---- what resources call ---- */
 
 const IuQuery *
@@ -90,6 +92,14 @@ char *
 iu_scan_strdup(IuScan *scan, const char *text)
 {
 	return MemoryContextStrdup(scan->run_context, text);
+}
+
+void *
+iu_scan_keep(IuScan *scan, Size size)
+{
+	if (scan->kept == NULL)
+		scan->kept = MemoryContextAllocZero(scan->context, size);
+	return scan->kept;
 }
 
 static IuFetch *
@@ -217,6 +227,13 @@ iu_scan_fail(IuScan *scan, const char *key, const IuFailure *failure)
 
 /* ---- the scan ---- */
 
+/* 0: nothing came that is an answer; a 200 is one only with JSON. */
+static int
+status_of_refusal(const IuHttpAnswer *answer)
+{
+	return answer->outcome == IU_HTTP_ANSWERED && answer->status != 200 ? answer->status : 0;
+}
+
 static void
 handle_answer(IuScan *scan, const IuFetch *fetch, const IuHttpAnswer *answer)
 {
@@ -225,31 +242,36 @@ handle_answer(IuScan *scan, const IuFetch *fetch, const IuHttpAnswer *answer)
 	const IuJson *document = iu_line_document(answer, &problem);
 	IuFailure	failure = {0};
 
+	if (fetch->failed != NULL && *fetch->failed)
+		return;
 	if (document != NULL && answer->status == 200)
 	{
 		resource->answered(scan, fetch, document);
 		return;
 	}
-	if (answer->outcome == IU_HTTP_ANSWERED && answer->status != 200 && resource->refused != NULL &&
-		resource->refused(scan, fetch, answer->status, document))
+	if (resource->refused != NULL &&
+		resource->refused(scan, fetch, status_of_refusal(answer), document))
 	{
 		scan->retries++;
 		return;
 	}
 	iu_failure_of_answer(&failure, scan->table->server->remote, fetch, answer, document, problem,
 						 scan->line.secret);
+	if (fetch->failed != NULL)
+		*fetch->failed = true;
 	iu_scan_fail(scan, fetch->key, &failure);
 }
 
-static void
-wait_for_answer(IuScan *scan)
+/* False: none came. */
+static bool
+take_answer(IuScan *scan, bool patient)
 {
 	MemoryContext old;
 	IuHttpAnswer *answer;
 
 	MemoryContextReset(scan->answer_context);
 	old = MemoryContextSwitchTo(scan->answer_context);
-	answer = iu_line_wait(&scan->line);
+	answer = iu_line_wait(&scan->line, patient);
 	if (answer != NULL)
 	{
 		scan->in_answer = true;
@@ -258,6 +280,7 @@ wait_for_answer(IuScan *scan)
 		free_fetch(answer->owner);
 	}
 	MemoryContextSwitchTo(old);
+	return answer != NULL;
 }
 
 /* Names the one collection of the table, as far as the query's keys leave it. */
@@ -298,14 +321,18 @@ iu_scan_start(IuScan *scan, List **keys)
 	if (table->collection != NULL)
 		scan->keys[IU_KEY_COLLECTION] = only_collection(scan, keys[IU_KEY_COLLECTION], scan->keyed_collection);
 	MemoryContextSwitchTo(scan->answer_context);
+	if (scan->query.restricted[IU_KEY_COLLECTION])
+		iu_line_expect(&scan->line, Min(list_length(scan->keys[IU_KEY_COLLECTION]), PG_INT16_MAX) * REQUESTS_EACH);
 	if (can_match(scan))
 		table->resource->start(scan);
 	MemoryContextSwitchTo(old);
 }
 
+/* Whoever wants less than all rows gives the connections back with iu_scan_close. */
 HeapTuple
-iu_scan_next(IuScan *scan)
+iu_scan_next(IuScan *scan, bool patient, bool *unfinished)
 {
+	*unfinished = false;
 	for (;;)
 	{
 		HeapTuple	row = iu_rows_take(&scan->rows);
@@ -314,14 +341,23 @@ iu_scan_next(IuScan *scan)
 			return row;
 		release_held(scan);
 		if (iu_line_pending(&scan->line) > 0)
-			wait_for_answer(scan);
+		{
+			if (!take_answer(scan, patient) && !patient)
+			{
+				*unfinished = true;
+				return NULL;
+			}
+		}
 		else if (scan->query.counts && !scan->counted)
 		{
 			scan->counted = true;
 			iu_rows_finish_counts(&scan->rows);
 		}
 		else
+		{
+			iu_line_close(&scan->line);
 			return NULL;
+		}
 	}
 }
 
@@ -353,6 +389,7 @@ iu_scan_reset(IuScan *scan)
 	iu_line_close(&scan->line);
 	scan->started = false;
 	scan->counted = false;
+	scan->in_answer = false;
 	scan->held = NIL;
 	iu_rows_reset(&scan->rows);
 	MemoryContextReset(scan->answer_context);

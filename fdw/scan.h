@@ -34,6 +34,7 @@ struct IuScan
 	bool		in_answer;
 	List	   *held;			/* IuFetch: not asked while the rows at hand may be enough */
 	int64		retries;
+	void	   *kept;			/* the resource's own */
 };
 
 /*
@@ -46,8 +47,12 @@ extern IuScan *iu_scan_open(MemoryContext parent, IuTable *table, Oid user, cons
 /* The keys by role; of roles that the query does not restrict they do not matter. */
 extern void iu_scan_start(IuScan *scan, List **keys);
 
-/* The next row, which belongs to the scan; NULL at the end. */
-extern HeapTuple iu_scan_next(IuScan *scan);
+/*
+ * The next row, which belongs to the scan; NULL at the end. Without patience
+ * NULL may also mean that it is not there yet: then unfinished is set, and
+ * iu_line_descriptor tells when to look again.
+ */
+extern HeapTuple iu_scan_next(IuScan *scan, bool patient, bool *unfinished);
 
 /* As before the start; what was asked is forgotten. */
 extern void iu_scan_reset(IuScan *scan);

@@ -107,6 +107,12 @@ extern IuHttpEvent iu_http_wait(IuHttpPool *pool, long wait_ms, uint32 wait_even
 								IuHttpAnswer **answer);
 
 /*
+ * For who waits elsewhere: readable once iu_http_wait should be called again
+ * (with 0 ms), at the latest after so many ms. It stays the pool's.
+ */
+extern int	iu_http_descriptor(IuHttpPool *pool, int most_ms);
+
+/*
  * One request, waited for to its end, while others of the pool go on. A latch
  * set meanwhile is set again at the end, for whoever waits for it.
  */

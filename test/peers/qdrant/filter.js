@@ -196,7 +196,7 @@ class Filter {
   condition(given) {
     if (!isObject(given)) throw badBody(CONDITION);
     const kinds = Object.keys(given);
-    if (kinds.length > 0 && kinds.every((kind) => CLAUSES.includes(kind))) return this.compile(given);
+    if (kinds.every((kind) => CLAUSES.includes(kind))) return this.compile(given);
     if (LATER.some((kind) => kind in given)) throw new Error(`the stand-in knows no ${kinds.join(', ')}`);
     this.conditions++;
     this.largest = Math.max(this.largest, 1);
