@@ -602,9 +602,5 @@ iu_directus_items_refused(IuScan *scan, const IuFetch *fetch, int status, const 
 {
 	if (fetch->purpose == IU_DIRECTUS_PAGE)
 		return page_refused(scan, fetch->state, status, document);
-	if (fetch->purpose != IU_DIRECTUS_ACCESS || status == 401)
-		return false;
-	if (status != 403 && status != 404)
-		iu_directus_access_unclear(scan, fetch->key, status);
-	return true;
+	return fetch->purpose == IU_DIRECTUS_ACCESS && (status == 403 || status == 404);
 }

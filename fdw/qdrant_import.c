@@ -126,7 +126,7 @@ fail(IuImport *import, const char *collection, int sqlstate, const char *reason)
 static IuImportedTable *
 import_collection(IuImport *import, const char *name)
 {
-	IuImportedTable *table = palloc(sizeof(IuImportedTable));
+	IuImportedTable *table = palloc0(sizeof(IuImportedTable));
 	const char *problem;
 	char	   *path = iu_qdrant_path(name, "", &problem);
 	const IuJson *schema;

@@ -61,7 +61,7 @@ BEGIN
 		  FROM pg_index i JOIN pg_class c ON c.oid = i.indrelid JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum = i.indkey[0]
 		 WHERE i.indisprimary AND c.relname LIKE 'iu\_%'
 	LOOP
-		EXECUTE format('SELECT coalesce(jsonb_agg(iu_shown(t)), ''[]'') FROM %s t', v_table.name) INTO v_rows;
+		EXECUTE format('SELECT coalesce(jsonb_agg(iu_shown(the_row)), ''[]'') FROM %s the_row', v_table.name) INTO v_rows;
 		v_collections := v_collections || jsonb_build_object(v_table.name,
 			jsonb_build_object('key', v_table.key, 'types', v_table.types, 'singleton', v_table.name::text = 'iu_one', 'rows', v_rows));
 	END LOOP;
