@@ -31,7 +31,7 @@ DROP FUNCTION public.fn_iu_route_set(text, text, text, text, integer, integer, j
 DROP FUNCTION public.fn_iu_route_add(text, text, text, text, text, text, text, text, text, integer, integer, jsonb, text, jsonb);
 DROP FUNCTION public.fn_iu_route_secret_end(text, timestamptz, text, text);
 DROP FUNCTION public.fn_iu_route_secret_add(text, text, text, text, timestamptz, timestamptz);
-DROP FUNCTION public.fn_iu_route_log(text, text, text, text, jsonb);
+DROP FUNCTION public.fn_iu_route_log(text, text, text, text, jsonb, text);
 DROP TABLE public.iu_route_secret;
 DROP TABLE public.iu_outbound_route;
 DROP FUNCTION public.fn_iu_outbound_route_delivery_guard();

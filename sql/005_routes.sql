@@ -5,7 +5,7 @@ SELECT iu_core.guard_absent('table', 'iu_outbound_route', 'iu_route_secret');
 SELECT iu_core.guard_absent('function', 'fn_iu_route_url_problem(text)', 'fn_iu_route_retry_problem(jsonb)',
   'fn_iu_route_contract_problem(jsonb)', 'fn_iu_payload_problem(jsonb,jsonb)',
   'fn_iu_route_worker_enabled()', 'fn_iu_delivery_live_routes()', 'fn_iu_outbound_route_delivery_guard()',
-  'fn_iu_route_log(text,text,text,text,jsonb)',
+  'fn_iu_route_log(text,text,text,text,jsonb,text)',
   'fn_iu_route_secret_add(text,text,text,text,timestamp with time zone,timestamp with time zone)',
   'fn_iu_route_secret_end(text,timestamp with time zone,text,text)',
   'fn_iu_route_add(text,text,text,text,text,text,text,text,text,integer,integer,jsonb,text,jsonb)',
@@ -340,7 +340,8 @@ COMMENT ON COLUMN public.iu_route_secret.valid_until IS 'up to here; infinity: u
 COMMENT ON COLUMN public.iu_route_secret.created_by IS 'Who added it, as told by the caller';
 COMMENT ON COLUMN public.iu_route_secret.secret IS 'whsec_ and 24 to 64 bytes in base64.';
 
-CREATE FUNCTION public.fn_iu_route_log(p_command text, p_route_code text, p_actor text, p_reason text, p_evidence jsonb)
+CREATE FUNCTION public.fn_iu_route_log(p_command text, p_route_code text, p_actor text, p_reason text, p_evidence jsonb,
+    p_run_status text DEFAULT 'applied')
   RETURNS uuid
   LANGUAGE plpgsql VOLATILE
   SET search_path = pg_catalog, pg_temp
@@ -350,13 +351,13 @@ BEGIN
     RAISE EXCEPTION 'a route is changed by somebody for a reason'
       USING ERRCODE = 'check_violation', HINT = 'Give p_actor and p_reason.';
   END IF;
-  RETURN public.fn_dot_iu_command_log(p_command, 'health', 'apply', 'applied', true, md5(coalesce(p_route_code, '')),
+  RETURN public.fn_dot_iu_command_log(p_command, 'health', 'apply', p_run_status, true, md5(coalesce(p_route_code, '')),
     public.fn_iu_gate_snapshot(),
     jsonb_build_object('route_code', p_route_code, 'reason', p_reason) || coalesce(p_evidence, '{}'), p_actor);
 END
 $function$;
-COMMENT ON FUNCTION public.fn_iu_route_log(text, text, text, text, jsonb) IS
-  'Logs one command on a route, with the gates as they stand. For the fn_iu_route_ functions. Returns the run_id. SQLSTATE 23514 without actor or reason. (facts-core 2.3)';
+COMMENT ON FUNCTION public.fn_iu_route_log(text, text, text, text, jsonb, text) IS
+  'Logs one command on a route, applied unless told to be refused or failed, with the gates as they stand. For the fn_iu_route_ functions. Returns the run_id. SQLSTATE 23514 without actor or reason. (facts-core 2.3)';
 
 CREATE FUNCTION public.fn_iu_route_secret_add(
     p_secret_ref text, p_actor text, p_reason text, p_secret text DEFAULT NULL,
@@ -685,7 +686,7 @@ SELECT public.fn_iu_govern(5, 'table', 'iu_outbound_route', 'iu_route_secret');
 SELECT public.fn_iu_govern(5, 'function', 'fn_iu_route_url_problem(text)', 'fn_iu_route_retry_problem(jsonb)',
   'fn_iu_route_contract_problem(jsonb)', 'fn_iu_payload_problem(jsonb,jsonb)',
   'fn_iu_route_worker_enabled()', 'fn_iu_delivery_live_routes()', 'fn_iu_outbound_route_delivery_guard()',
-  'fn_iu_route_log(text,text,text,text,jsonb)',
+  'fn_iu_route_log(text,text,text,text,jsonb,text)',
   'fn_iu_route_secret_add(text,text,text,text,timestamp with time zone,timestamp with time zone)',
   'fn_iu_route_secret_end(text,timestamp with time zone,text,text)',
   'fn_iu_route_add(text,text,text,text,text,text,text,text,text,integer,integer,jsonb,text,jsonb)',

@@ -50,6 +50,8 @@ SELECT is(pg_temp.replay(gen_random_uuid()) ->> 'message', 'there is no such dea
 SELECT pg_temp.refuses(format('SELECT fn_iu_route_dead_letter_replay(%L, %s)', :'letter', a), '23514', 'by somebody for a reason', 'replay: ' || a)
   FROM unnest(ARRAY[$$'', 'x'$$, $$'ann', ' '$$, $$NULL, 'x'$$, $$'ann', NULL$$]) a;
 SELECT is((SELECT state FROM v_iu_route_dead_letter), 'open', 'which leaves it open');
+SELECT set_eq($$SELECT evidence ->> 'status', run_mode, run_status FROM dot_iu_command_run WHERE command_name = 'dot_iu_route_dead_letter_replay'$$,
+  $$VALUES ('master_gate_closed', 'apply', 'refused'), ('dead_letter_not_found', 'apply', 'refused')$$, 'a refusal is logged as one');
 
 -- ---- a replay
 
@@ -162,6 +164,13 @@ SELECT is(fn_iu_route_dead_letter_resolve_many('ann', 'noted', p_from => '-infin
 SELECT fn_iu_route_retire('other', 'ann', 't');
 UPDATE iu_route_dead_letter SET route_code = 'other' WHERE resolved_at IS NULL;
 SELECT is(fn_iu_route_dead_letter_replay_many('ann', 't', 'other') -> 'refused', '{"route_retired": 1}', 'refusals are counted by status');
+SELECT set_eq($$SELECT DISTINCT coalesce(evidence ->> 'decision', evidence ->> 'status') AS s, run_status FROM dot_iu_command_run WHERE command_name LIKE 'dot_iu_route_dead_letter%' AND NOT evidence ? 'filter'$$,
+  $$VALUES ('master_gate_closed', 'refused'), ('dead_letter_not_found', 'refused'), ('handed_over', 'applied'), ('already_replayed', 'refused'), ('route_retired', 'refused'),
+    ('already_resolved', 'refused'), ('event_gone', 'refused'), ('route_unknown', 'refused'), ('dry_run', 'applied'), ('resolved', 'applied')$$, 'in the ledger each has its status');
+SELECT set_eq($$SELECT DISTINCT evidence ->> 'status' AS s, (evidence ->> 'replayed')::integer > 0 AS some, evidence -> 'refused' AS refused, run_status FROM dot_iu_command_run
+    WHERE command_name = 'dot_iu_route_dead_letter_replay' AND evidence ? 'filter'$$,
+  $$VALUES ('master_gate_closed', false, NULL::jsonb, 'refused'), ('ran', true, '{}', 'applied'), ('ran', false, '{}', 'applied'), ('ran', false, '{"route_retired": 1}', 'refused')$$,
+  'so have those by filter');
 
 -- ---- two dead letters of one delivery: of a dry run that could not be made, and its own
 
