@@ -548,7 +548,7 @@ BEGIN
 END
 $function$;
 COMMENT ON FUNCTION public.fn_iu_route_set(text, text, text, text, integer, integer, jsonb, jsonb, text) IS
-  'Changes settings of a route and logs what they were; what is left out stays. p_target_ref only while the route is not live; p_timeout_ms: 100 to 300000; p_max_in_flight: 1 to 10000; p_retry_policy: the keys to change; p_payload_contract: the whole of it, {} for none. Its position, retries and secrets stay, and they go by the new settings; what is with a sender goes by the old. Returns {status: set | unchanged, route_code, changed, previous}. SQLSTATE 42704: not registered or retired; 55006: another target for a live route; 23514: URL, limits, policy, contract, actor or reason. (facts-events 2.2; design: Events and delivery)';
+  'Changes settings of a route and logs what they were; what is left out stays. p_target_ref only while the route is not live; p_timeout_ms: 100 to 300000; p_max_in_flight: 1 to 10000; p_retry_policy: the keys to change; p_payload_contract: the whole of it, {} for none. Its position, retries and secrets stay, and they go by the new settings; what is with a sender goes by the old. Returns {status: set | unchanged, route_code, changed, previous}. SQLSTATE 42704: not registered or retired; 42501: live and not on the allowlist, where nothing of it is changed (allow it or pause it first); 55006: another target for a live route; 23514: URL, limits, policy, contract, actor or reason. (facts-events 2.2; design: Events and delivery)';
 
 CREATE FUNCTION public.fn_iu_route_allow(p_route_code text, p_actor text, p_reason text) RETURNS jsonb
   LANGUAGE plpgsql VOLATILE SECURITY DEFINER

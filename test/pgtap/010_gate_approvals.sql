@@ -171,6 +171,8 @@ UPDATE dot_config SET value = 'whatever' WHERE key = 'iu_core.gate_approval_mode
 SELECT matches(pg_temp.opens('oscar', gen_random_uuid()::text), '^IU101 ', 'any other value is strict');
 SAVEPOINT no_mode;
 DELETE FROM dot_config WHERE key = 'iu_core.gate_approval_mode';
+SELECT pg_temp.hint_runs($$SELECT fn_iu_gate_approval_mode_set('default', 'ada', 'x')$$, 'what the hint shows puts the mode back');
+DELETE FROM dot_config WHERE key = 'iu_core.gate_approval_mode';
 SELECT matches(pg_temp.opens('oscar', gen_random_uuid()::text), '^IU101 ', 'and so is a missing row');
 SELECT matches(pg_temp.mode('default'), '^42704 ', 'which cannot be set');
 ROLLBACK TO no_mode;
