@@ -23,6 +23,7 @@ SELECT iu_core.guard_rows('public.dot_iu_command_run',
      'dot_iu_route_resume', 'dot_iu_route_retire', 'dot_iu_route_secret_add', 'dot_iu_route_secret_end', 'dot_iu_route_set')$$);
 
 DROP FUNCTION public.fn_iu_route_retire(text, text, text);
+DROP FUNCTION public.fn_iu_route_settle(text);
 DROP FUNCTION public.fn_iu_route_resume(text, text, text);
 DROP FUNCTION public.fn_iu_route_pause(text, text, text);
 DROP FUNCTION public.fn_iu_route_disallow(text, text, text);

@@ -11,7 +11,7 @@ SELECT iu_core.guard_absent('function', 'fn_iu_route_url_problem(text)', 'fn_iu_
   'fn_iu_route_add(text,text,text,text,text,text,text,text,text,integer,integer,jsonb,text,jsonb)',
   'fn_iu_route_set(text,text,text,text,integer,integer,jsonb,jsonb,text)',
   'fn_iu_route_allow(text,text,text)', 'fn_iu_route_disallow(text,text,text)', 'fn_iu_route_pause(text,text,text)',
-  'fn_iu_route_resume(text,text,text)', 'fn_iu_route_retire(text,text,text)');
+  'fn_iu_route_resume(text,text,text)', 'fn_iu_route_settle(text)', 'fn_iu_route_retire(text,text,text)');
 SELECT iu_core.guard_absent('config', 'iu_core.route_worker_enabled', 'iu_core.delivery_live_routes');
 
 DO $guard$
@@ -635,12 +635,24 @@ $function$;
 COMMENT ON FUNCTION public.fn_iu_route_resume(text, text, text) IS
   'Enables a paused route, or one that an answer 410 disabled, where it stood, and logs it: what waited goes out. Returns {status: resumed, route_code}. SQLSTATE 42704: not registered or retired; 42501: live and not on the allowlist; 23514: actor or reason missing. (design: Events and delivery)';
 
+CREATE FUNCTION public.fn_iu_route_settle(p_route_code text) RETURNS jsonb
+  LANGUAGE plpgsql VOLATILE
+  SET search_path = pg_catalog, pg_temp
+AS $function$
+BEGIN
+  RETURN '{}';
+END
+$function$;
+COMMENT ON FUNCTION public.fn_iu_route_settle(text) IS
+  'For fn_iu_route_retire: what becomes of the deliveries of a route that was just retired. Here there are none; migration 007 replaces it. (design: Events and delivery)';
+
 CREATE FUNCTION public.fn_iu_route_retire(p_route_code text, p_actor text, p_reason text) RETURNS jsonb
   LANGUAGE plpgsql VOLATILE SECURITY DEFINER
   SET search_path = pg_catalog, pg_temp
 AS $function$
+DECLARE
+  v_left jsonb;
 BEGIN
-  PERFORM public.fn_iu_route_log('dot_iu_route_retire', p_route_code, p_actor, p_reason, NULL);
   UPDATE public.iu_outbound_route
      SET enabled = false, dry_run = true, retired_at = now(), disabled_reason = format('retired by %s: %s', p_actor, p_reason)
    WHERE route_code = p_route_code AND retired_at IS NULL;
@@ -648,12 +660,14 @@ BEGIN
     RAISE EXCEPTION 'route "%" is not registered, or retired', coalesce(p_route_code, '')
       USING ERRCODE = 'undefined_object';
   END IF;
+  v_left := public.fn_iu_route_settle(p_route_code);
+  PERFORM public.fn_iu_route_log('dot_iu_route_retire', p_route_code, p_actor, p_reason, v_left);
   PERFORM public.fn_iu_route_disallow(p_route_code, p_actor, p_reason);
-  RETURN jsonb_build_object('status', 'retired', 'route_code', p_route_code);
+  RETURN jsonb_build_object('status', 'retired', 'route_code', p_route_code) || v_left;
 END
 $function$;
 COMMENT ON FUNCTION public.fn_iu_route_retire(text, text, text) IS
-  'Ends a route for good, takes it off the allowlist and logs it. Its attempts stay readable; its code is not given out again. Returns {status: retired, route_code}. SQLSTATE 42704: not registered or retired; 23514: actor or reason missing. (design: Events and delivery)';
+  'Ends a route for good, takes it off the allowlist and logs it. What waits to be tried becomes a dead letter, failure_code route_retired; what is with a sender is recorded if it was sent, and otherwise becomes one; what the route had not come to is left in the outbox. A dead letter of a retired route is resolved, not replayed. Its attempts stay readable; its code is not given out again. Returns {status: retired, route_code, dead_letters, with_sender, passed_over}: how many became dead letters, are with a sender yet, and are left in the outbox. SQLSTATE 42704: not registered or retired; 23514: actor or reason missing. (design: Events and delivery)';
 
 INSERT INTO public.dot_iu_command_catalog (command_name, category, mutating, reversible, target_functions) VALUES
   ('dot_iu_route_add',        'health', true, true,  ARRAY['fn_iu_route_add']),
@@ -692,7 +706,7 @@ SELECT public.fn_iu_govern(5, 'function', 'fn_iu_route_url_problem(text)', 'fn_i
   'fn_iu_route_add(text,text,text,text,text,text,text,text,text,integer,integer,jsonb,text,jsonb)',
   'fn_iu_route_set(text,text,text,text,integer,integer,jsonb,jsonb,text)',
   'fn_iu_route_allow(text,text,text)', 'fn_iu_route_disallow(text,text,text)', 'fn_iu_route_pause(text,text,text)',
-  'fn_iu_route_resume(text,text,text)', 'fn_iu_route_retire(text,text,text)');
+  'fn_iu_route_resume(text,text,text)', 'fn_iu_route_settle(text)', 'fn_iu_route_retire(text,text,text)');
 SELECT public.fn_iu_govern(5, 'trigger', 'trg_iu_outbound_route_delivery_guard ON iu_outbound_route',
   'trg_iu_outbound_route_wake ON iu_outbound_route');
 SELECT public.fn_iu_govern(5, 'config', 'iu_core.route_worker_enabled', 'iu_core.delivery_live_routes');
