@@ -143,6 +143,7 @@ iu_transfer_create(MemoryContext context, const IuHttpRequest *request)
 
 	/* An answer is handed over as a StringInfo, which ends a byte below 1 GB. */
 	transfer->limit = Min((size_t) iu_max_response_kb * 1024, MaxAllocSize - 1024);
+	transfer->keep = request->keep > 0 ? Min(request->keep, transfer->limit) : transfer->limit;
 	MemoryContextSwitchTo(previous);
 	return transfer;
 }
@@ -170,11 +171,13 @@ on_body(char *bytes, size_t size, size_t count, void *arg)
 	IuTransfer *transfer = arg;
 	size_t		more = size * count;
 
-	if (more > transfer->limit - transfer->length)
+	if (more > transfer->limit - transfer->received)
 	{
-		more = transfer->limit - transfer->length;
+		more = transfer->limit - transfer->received;
 		transfer->too_large = true;
 	}
+	transfer->received += more;
+	more = Min(more, transfer->keep - transfer->length);
 	if (transfer->length + more > transfer->capacity)
 	{
 		size_t		capacity = Max(transfer->capacity * 2, FIRST_CAPACITY);
@@ -182,7 +185,7 @@ on_body(char *bytes, size_t size, size_t count, void *arg)
 
 		while (capacity < transfer->length + more)
 			capacity *= 2;
-		capacity = Min(capacity, transfer->limit);
+		capacity = Min(capacity, transfer->keep);
 		grown = realloc(transfer->data, capacity);
 		if (grown == NULL)
 		{

@@ -34,13 +34,15 @@ typedef struct IuTransfer
 	int			timeout_ms;
 	int			connect_ms;
 	size_t		limit;			/* of the answer's body, bytes */
+	size_t		keep;			/* of these, so many are kept */
 	int64		started_at;		/* ms, of the pool's clock */
 	bool		unled;			/* waits for nobody's connection */
 
 	/* What curl's callbacks noted; nothing here is palloc'd. */
 	struct curl_slist *header_list;
 	char	   *data;			/* malloc'd */
-	size_t		length;
+	size_t		received;		/* of the body */
+	size_t		length;			/* of what is kept */
 	size_t		capacity;
 	size_t		header_bytes;
 	bool		too_large;
