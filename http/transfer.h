@@ -76,6 +76,9 @@ extern bool iu_transfer_prepare(IuTransfer *transfer, CURL *easy);
 /* Whether it may go out over HTTP/2, on a connection together with others. */
 extern bool iu_transfer_may_share(const IuTransfer *transfer);
 
+/* Of headers, in all transfers so far. */
+extern uint64 iu_transfer_header_bytes(void);
+
 /* Takes from the handle what it knows at the end. Raises nothing. */
 extern void iu_transfer_finish(IuTransfer *transfer, CURLcode code);
 

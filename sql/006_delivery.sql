@@ -943,7 +943,7 @@ BEGIN
         v_ids := ARRAY(SELECT o FROM public.fn_iu_delivery_lease_orphans(v_route, p_sender, CASE WHEN v_probe THEN 1 ELSE v_left END) o);
         SELECT coalesce(sum(l.item_count) FILTER (WHERE l.lease_id = ANY (v_ids)), 0),
                least((SELECT r.max_in_flight FROM public.iu_outbound_route r WHERE r.route_code = v_route) - coalesce(sum(l.item_count), 0),
-                     -- One part is recorded while the others are under way.
+                     -- One part is recorded while the others are under way: a route whose whole share came at once would then stand still.
                      (SELECT greatest(ceil(r.max_in_flight / 4.0), 16) FROM public.iu_outbound_route r WHERE r.route_code = v_route AND r.max_in_flight <= 256),
                      p_route_max - coalesce(sum(l.item_count) FILTER (WHERE l.backend_pid = pg_backend_pid()), 0))
           INTO v_done, v_room FROM public.iu_route_lease l
@@ -1006,7 +1006,7 @@ BEGIN
 END
 $function$;
 COMMENT ON FUNCTION public.fn_iu_delivery_claim(text, integer, integer) IS
-  'Leases at most p_max deliveries to a sender, of each route so many that its session holds at most p_route_max (NULL: no such limit), and returns them with all that sending needs: abandoned leases first, then due retries, then new events, shared among the routes that may deliver (those of kind sql_function are not a sender''s). Fewer than p_max: there is no more, or what there is is held, locked by another claim, or over a route''s max_in_flight. A held route is not touched. Writes nothing where there is nothing. SQLSTATE 23514: no sender, or p_max below 1. (design: Events and delivery)';
+  'Leases at most p_max deliveries to a sender, of each route so many that its session holds at most p_route_max (NULL: no such limit), and returns them with all that sending needs; of a route whose max_in_flight is 256 or less a quarter of it in one claim, at least 16, so that it is sent while another part is recorded: abandoned leases first, then due retries, then new events, shared among the routes that may deliver (those of kind sql_function are not a sender''s). Fewer than p_max: there is no more, or what there is is held, locked by another claim, over a route''s max_in_flight, or for the next claim, which fn_iu_delivery_next_due tells. A held route is not touched. Writes nothing where there is nothing. SQLSTATE 23514: no sender, or p_max below 1. (design: Events and delivery)';
 
 -- Recording ------------------------------------------------------------------
 
