@@ -277,7 +277,7 @@ COMMENT ON COLUMN public.iu_outbound_route.fail_closed IS 'Always true: what can
 COMMENT ON COLUMN public.iu_outbound_route.retry_policy IS 'See fn_iu_route_retry_problem.';
 COMMENT ON COLUMN public.iu_outbound_route.payload_contract IS 'What a payload must be, see fn_iu_route_contract_problem; {} asks for nothing. What breaks it is never sent.';
 COMMENT ON COLUMN public.iu_outbound_route.timeout_ms IS 'Milliseconds for one attempt, connecting included.';
-COMMENT ON COLUMN public.iu_outbound_route.max_in_flight IS 'Deliveries that all senders together may hold at a time, so never more requests than that. A sender has some 100 connections for a route that is alone.';
+COMMENT ON COLUMN public.iu_outbound_route.max_in_flight IS 'Deliveries that all senders together may hold at a time, so never more requests than that; 256 or fewer are claimed a quarter at a time, at least 16. A sender has some 100 connections for a route that is alone.';
 COMMENT ON COLUMN public.iu_outbound_route.ordering IS 'none, or subject: the events of one subject one after another, each when the one before was sent or given up.';
 COMMENT ON COLUMN public.iu_outbound_route.secret_ref IS 'Names the signing secrets in iu_route_secret.';
 COMMENT ON COLUMN public.iu_outbound_route.disabled_reason IS 'Why it is not enabled, where somebody or an answer 410 switched it off.';
