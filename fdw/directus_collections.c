@@ -138,7 +138,7 @@ iu_directus_collections_start(IuScan *scan)
 	}
 	foreach(cell, keys)
 		add_collection(listing, lfirst(cell));
-	if (listing->needs_access)
+	if (listing->needs_access && listing->entries)
 		iu_directus_ask_access(scan, NULL, listing);
 }
 
