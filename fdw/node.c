@@ -90,10 +90,58 @@ produce(AsyncRequest *request)
 		ExecAsyncRequestDone(request, TupIsNull(slot) ? NULL : slot);
 }
 
+/* One of ours that holds connections. */
+static bool
+is_under_way(const AsyncRequest *request)
+{
+	const ForeignScanState *state = (const ForeignScanState *) request->requestee;
+
+	return IsA(state, ForeignScanState) && state->fdwroutine->IterateForeignScan == iu_node_next &&
+		((const IuNode *) state->fdw_state)->scan->line.pool != NULL;
+}
+
+/*
+ * Descriptors are few, and an Append may have hundreds of members: then some
+ * wait until others have ended, as they would without being asynchronous.
+ */
+static bool
+must_wait(const AsyncRequest *request)
+{
+	const AppendState *append = (const AppendState *) request->requestor;
+	int			i = -1;
+
+	if (iu_pool_has_room())
+		return false;
+	while ((i = bms_next_member(append->as_asyncplans, i)) >= 0)
+		if (append->as_asyncrequests[i] != request && is_under_way(append->as_asyncrequests[i]))
+			return true;
+	return false;
+}
+
 void
 iu_node_request(AsyncRequest *request)
 {
+	const IuNode *node = ((ForeignScanState *) request->requestee)->fdw_state;
+
+	if (!node->scan->started && must_wait(request))
+		ExecAsyncRequestPending(request);
+	else
+		produce(request);
+
+	/* what it needs to be waited for counts, too, before the next one looks for room */
+	if (node->scan->line.pool != NULL)
+		iu_line_descriptor(&node->scan->line);
+}
+
+/* Of one that waited: its first requests, in the Append's next look around. */
+static void
+start_late(AsyncRequest *request)
+{
+	request->callback_pending = false;
 	produce(request);
+	ExecAsyncResponse(request);
+	if (request->request_complete && request->requestee->instrument)
+		InstrUpdateTupleCount(request->requestee->instrument, TupIsNull(request->result) ? 0.0 : 1.0);
 }
 
 void
@@ -103,6 +151,14 @@ iu_node_configure(AsyncRequest *request)
 	AppendState *append = (AppendState *) request->requestor;
 	IuNode	   *node = state->fdw_state;
 
+	if (!node->scan->started)
+	{
+		if (must_wait(request))
+			return;
+		start_late(request);
+		if (request->request_complete)
+			return;
+	}
 	AddWaitEventToSet(append->as_eventset, WL_SOCKET_READABLE, iu_line_descriptor(&node->scan->line),
 					  NULL, request);
 }

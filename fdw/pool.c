@@ -19,6 +19,7 @@
 
 #include "core/compat.h"
 #include "fdw/pool.h"
+#include "storage/fd.h"
 #include "utils/guc.h"
 #include "utils/inval.h"
 #include "utils/memutils.h"
@@ -26,6 +27,7 @@
 
 #define IDLE_POOLS 4
 #define IDLE_CONNECTIONS 128	/* a process may have some 300 descriptors of this sort */
+#define USUAL_DESCRIPTORS 40
 #define IDLE_BYTES (1024 * 1024)	/* a pool that grew over this is not kept */
 
 static IuPool *idle[IDLE_POOLS];	/* the longest idle first */
@@ -142,4 +144,18 @@ iu_pool_give_back(IuPool *pool)
 	limit_idle(IDLE_POOLS - 1, pool->connections);
 	MemoryContextSetParent(pool->context, TopMemoryContext);
 	idle[idle_count++] = pool;
+}
+
+bool
+iu_pool_has_room(void)
+{
+	int			count = 0;
+	bool		result;
+
+	while (count < USUAL_DESCRIPTORS && AcquireExternalFD())
+		count++;
+	result = count == USUAL_DESCRIPTORS;
+	for (; count > 0; count--)
+		ReleaseExternalFD();
+	return result;
 }

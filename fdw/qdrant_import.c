@@ -126,7 +126,7 @@ fail(IuImport *import, const char *collection, int sqlstate, const char *reason)
 static IuImportedTable *
 import_collection(IuImport *import, const char *name)
 {
-	IuImportedTable *table = palloc(sizeof(IuImportedTable));
+	IuImportedTable *table = palloc0(sizeof(IuImportedTable));
 	const char *problem;
 	char	   *path = iu_qdrant_path(name, "", &problem);
 	const IuJson *schema;
@@ -151,7 +151,10 @@ iu_qdrant_import(IuImport *import)
 	int			i;
 
 	if (names == NULL)
+	{
 		fail(import, NULL, ERRCODE_FDW_ERROR, "the answer holds no list of collections");
+		return NIL;
+	}
 	qsort(names, count, sizeof(char *), compare_names);
 	for (i = 0; i < count; i++)
 		if (iu_import_wants(import, names[i]))

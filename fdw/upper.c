@@ -41,19 +41,19 @@ is_count_of_rows(const Node *node)
 {
 	const Aggref *aggregate = (const Aggref *) node;
 
-	return IsA(node, Aggref) && aggregate->aggfnoid == F_COUNT_ && aggregate->args == NIL &&
-		aggregate->aggfilter == NULL && aggregate->aggdistinct == NIL && aggregate->aggorder == NIL &&
-		aggregate->agglevelsup == 0 && aggregate->aggsplit == AGGSPLIT_SIMPLE;
+	return IsA(node, Aggref) && aggregate->aggfnoid == F_COUNT_ &&
+		aggregate->aggfilter == NULL && aggregate->agglevelsup == 0 &&
+		aggregate->aggsplit == AGGSPLIT_SIMPLE;
 }
 
 /* Whether the conditions are exactly what would be asked. */
 static bool
-conditions_are_exact(PlannerInfo *root, const RelOptInfo *rel, const IuRelation *relation)
+conditions_are_exact(const RelOptInfo *rel, const IuRelation *relation)
 {
-	return relation->restriction.keys[IU_KEY_ID] == NULL &&
-		list_length(rel->baserestrictinfo) == relation->restriction.clauses &&
-		relation->restriction.clauses ==
-		(relation->restriction.keys[IU_KEY_COLLECTION] != NULL) + (relation->restriction.keys[IU_KEY_FILTER] != NULL);
+	int			exact = (relation->restriction.keys[IU_KEY_COLLECTION] != NULL) +
+		(relation->restriction.keys[IU_KEY_FILTER] != NULL);
+
+	return relation->restriction.clauses == exact && list_length(rel->baserestrictinfo) == exact;
 }
 
 static bool
@@ -115,7 +115,7 @@ iu_plan_upper(PlannerInfo *root, UpperRelationKind stage, RelOptInfo *input, Rel
 	if (stage != UPPERREL_GROUP_AGG || relation == NULL || input->reloptkind != RELOPT_BASEREL ||
 		output->fdw_private != NULL)
 		return;
-	if (!relation->table->resource->can_count || !conditions_are_exact(root, input, relation) ||
+	if (!relation->table->resource->can_count || !conditions_are_exact(input, relation) ||
 		!groups_are_collections(root, input, relation->table))
 		return;
 

@@ -13,6 +13,9 @@ CREATE FOREIGN TABLE q.lenient (collection text, points bigint, error text) SERV
 CREATE FOREIGN TABLE d.lenient (collection text, items bigint, error text) SERVER d OPTIONS (resource 'collections', on_error 'null');
 CREATE FOREIGN TABLE q.typed (id text, field_int integer, field_big bigint, field_numeric numeric, field_real double precision, field_bool boolean, field_text text,
   field_time timestamptz, field_uuid uuid, field_json jsonb, field_array text[], field_numbers bigint[]) SERVER q OPTIONS (resource 'points', collection 'one');
+CREATE FOREIGN TABLE d.typed (id text, field_int integer, field_big bigint, field_numeric numeric, field_real double precision, field_bool boolean, field_text text,
+  field_time timestamptz, field_uuid uuid, field_json jsonb, field_array text[], field_numbers bigint[]) SERVER d OPTIONS (resource 'items', collection 'one');
+CREATE FOREIGN TABLE d.partial (collection text, id text, item jsonb, filter jsonb) SERVER d OPTIONS (resource 'items', partial 'count');
 CREATE SCHEMA imported;
 
 CREATE TABLE fuzz_query (letter text PRIMARY KEY CHECK (letter ~ '^[A-Za-z0-9]$'), query text NOT NULL);
@@ -32,4 +35,12 @@ INSERT INTO fuzz_query VALUES
   ('a', $$SELECT * FROM d.collections$$),
   ('b', $$SELECT * FROM d.collections WHERE collection IN ('one', 'two', 'directus_users')$$),
   ('c', $$SELECT * FROM d.lenient WHERE collection IN ('one', 'two')$$),
-  ('d', $$SELECT collection, items FROM d.collections WHERE collection = 'one'$$);
+  ('d', $$SELECT collection, items FROM d.collections WHERE collection = 'one'$$),
+  ('e', $$SELECT collection, id, item FROM d.items WHERE collection = 'one'$$),
+  ('f', $$SELECT * FROM d.items WHERE collection = 'one' AND id IN ('1', 'two')$$),
+  ('g', $$SELECT * FROM d.typed$$),
+  ('h', $$SELECT count(*) FROM d.items WHERE collection = 'one'$$),
+  ('i', $$SELECT collection, count(*) FROM d.items WHERE collection IN ('one', 'two') GROUP BY collection$$),
+  ('j', $$SELECT * FROM d.items LIMIT 3$$),
+  ('k', $$SELECT id FROM d.partial WHERE collection = 'one' AND filter = '{"a": {"_eq": 1}}'$$),
+  ('l', $$IMPORT FOREIGN SCHEMA data FROM SERVER d INTO imported$$);

@@ -14,7 +14,7 @@ use Test::More;
 
 # ---- the peer
 
-my $json = JSON::PP->new->canonical->allow_nonref;
+my $json = JSON::PP->new->utf8->canonical->allow_nonref;
 my %status = (200 => 'OK', 400 => 'Bad Request', 404 => 'Not Found');
 
 my @kinds = (
@@ -29,6 +29,7 @@ my %points = (
 	many => [ map { [ $_, { n => $_, group => $_ % 2 ? 'odd' : 'even' } ] } 1 .. 2500 ],
 	pieces => [ map { [ $_, {} ] } 1 .. 149 ],
 	odd_ids => [ [ '9007199254740993', {} ], [ '18446744073709551615', {} ], [ '"550e8400-e29b-41d4-a716-446655440000"', {} ] ],
+	words => [ [ 1, { w => "gr\x{fc}n" } ], [ 2, { w => "bia\x{142}y" } ] ],
 	slow => [ map { [ $_, {} ] } 1 .. 3 ],
 	empty => []);
 
@@ -71,7 +72,7 @@ sub peer
 {
 	my ($request) = @_;
 	my ($path) = $request->{path} =~ /^([^?]*)/;
-	return ok_answer('{"collections":[' . join(',', map { qq({"name":"$_"}) } grep { $_ ne 'slow' } sort keys %points) . ']}') if $path eq '/collections';
+	return ok_answer('{"collections":[' . join(',', map { qq({"name":"$_"}) } grep { $_ !~ /slow|words/ } sort keys %points) . ']}') if $path eq '/collections';
 	my ($name, $rest) = $path =~ m{^/collections/([^/]+)(.*)$} or return refusal(404, 'no');
 	return { hang => 1 } if $name eq 'hang';
 	return refusal(404, "Not found: Collection `$name` doesn't exist!") unless $points{$name};
@@ -216,6 +217,24 @@ like(sql(q(CREATE FOREIGN TABLE loose (collection text, n integer) SERVER q OPTI
 # ids
 is(sql(q(SELECT id FROM points WHERE collection = 'odd_ids')), "9007199254740993\n18446744073709551615\n550e8400-e29b-41d4-a716-446655440000", 'ids beyond bigint, and UUIDs');
 
+# ---- a database in another encoding
+
+sub latin
+{
+	my ($query) = @_;
+	my ($stdout, $stderr);
+	$node->psql('latin', $query, stdout => \$stdout, stderr => \$stderr, extra_params => [ '-v', 'VERBOSITY=verbose' ]);
+	$stderr =~ s/^psql:[^ ]* //mg;
+	return $stderr eq '' ? $stdout : $stderr;
+}
+$ENV{PGCLIENTENCODING} = 'UTF8';
+sql(q(CREATE DATABASE latin TEMPLATE template0 ENCODING 'LATIN1' LOCALE 'C'));
+latin("CREATE EXTENSION iu_core; CREATE SERVER q FOREIGN DATA WRAPPER qdrant_fdw OPTIONS (url '@{[$qdrant->url]}');"
+	  . q(CREATE FOREIGN TABLE words (id text, w text, filter jsonb) SERVER q OPTIONS (resource 'points', collection 'words')));
+is(latin(q(SELECT id, w FROM words WHERE filter = '{"must":[{"key":"w","match":{"value":"grün"}}]}')), '1|grün', 'text is converted on the way out and back');
+like(latin('SELECT id, w FROM words'), qr/HV000: could not read collection "words" of foreign server "q": the answer is not usable JSON\nDETAIL:  HTTP 200: character with byte sequence 0xc5 0x82 in encoding "UTF8" has no equivalent in encoding "LATIN1"/,
+	'what the database cannot hold is an error');
+
 # ---- the filter
 
 like(sql(q(SELECT id FROM points WHERE collection = 'many' AND filter @> '{}')), qr/^ERROR:  0A000: column "filter" of foreign table "points" can be compared with one value by = only/, 'a filter that is not passed on');
@@ -223,6 +242,9 @@ like(sql(q(SELECT id FROM points WHERE collection = 'many' AND (filter = '{}' OR
 is(sql(q(SELECT id, filter FROM points WHERE collection = 'many' AND filter = '{"must":[{"key":"n","match":{"value":7}}]}')), '7|{"must": [{"key": "n", "match": {"value": 7}}]}', 'the column shows it');
 is(sql(q(SELECT v.f, p.id FROM (VALUES ('{"must":[{"key":"n","match":{"value":7}}]}'::jsonb)) v (f) JOIN points p ON p.filter = v.f AND p.collection = 'many')),
 	'{"must": [{"key": "n", "match": {"value": 7}}]}|7', 'a join on the filter passes it on');
+
+is(sql(q(SET enable_nestloop = off; SELECT p.id FROM (VALUES ('{"must":[{"key":"n","match":{"value":7}}]}'::jsonb), ('{"must":[{"key":"n","match":{"value":9}}]}')) v (f) JOIN points p ON p.filter = v.f AND p.collection = 'many')),
+	"7\n9", 'whatever the planner would rather do');
 
 # ---- pages and LIMIT
 
@@ -236,6 +258,19 @@ asks(q(SELECT count(*) FROM (SELECT payload FROM pieces OFFSET 0) p), [ 149, ('p
 like(sql(q(EXPLAIN (ANALYZE, VERBOSE, COSTS off) SELECT payload FROM pieces)),
 	qr/Remote Requests: 3\n.*Remote Bytes: \d{4,}\n.*Remote Retries: 1\n.*Remote Time: [\d.]+ ms/, 'EXPLAIN (ANALYZE, VERBOSE)');
 unlike(sql(q(EXPLAIN (ANALYZE, COSTS off) SELECT payload FROM pieces)), qr/Retries|Time: [\d.]+ ms\n.*Remote/, 'without VERBOSE less');
+
+like(sql(q(BEGIN; DECLARE c CURSOR FOR SELECT id FROM paged; FETCH 1 FROM c; CREATE TEMP TABLE m AS SELECT name, total_bytes AS bytes FROM pg_backend_memory_contexts WHERE name ~ '^iu_core (rows|requests|answer|HTTP)';
+	MOVE 1800 IN c; SELECT count(*), bool_and(total_bytes < 1.5 * bytes) FROM pg_backend_memory_contexts JOIN m USING (name))),
+	qr/^1\n4\|t$/, 'memory is bounded by a page');
+{
+	my $before = $qdrant->requests;
+	my $session = $node->background_psql('postgres');
+	$session->query_safe('BEGIN; DECLARE c CURSOR FOR SELECT id FROM paged; FETCH 1 FROM c');
+	my $tries = 0;
+	while ($qdrant->requests < $before + 2 && $tries++ < 600) { select undef, undef, undef, 0.1 }
+	is($qdrant->requests - $before, 2, 'the next page is under way while rows of the first are read, and no more than that');
+	$session->quit;
+}
 
 # ---- joins
 
@@ -262,7 +297,9 @@ is(Canned::since($qdrant, sub { sql("SET enable_async_append = off; $two") }), 1
 is(Canned::since($qdrant, sub { is(sql(q(SELECT count(*) FROM slow_1 UNION ALL SELECT count(*) FROM slow_2)), "3\n3", 'counts, too') }), 2, 'are asked at the same time');
 is(sql("SELECT sum(id::int) FROM (SELECT id FROM many UNION ALL SELECT id FROM pieces WHERE id::int % 2 = 0 UNION ALL SELECT id FROM points WHERE collection = 'empty' UNION ALL SELECT '1') x"),
 	2500 * 2501 / 2 + 74 * 75 + 1, 'pages, conditions, nothing and a local row among them');
-is(sql('SELECT count(*) FROM (' . join(' UNION ALL ', map { "SELECT id FROM slow_$_" } 1 .. 20) . ') x'), 60, 'twenty tables at once have descriptors enough');
+my $crowd = 'SELECT count(id) FROM (' . join(' UNION ALL ', map { "SELECT id FROM slow_$_" } 1 .. 20) . join('', map { " UNION ALL SELECT id FROM pieces WHERE id = '$_'" } 1 .. 160) . ') x';
+is(sql($crowd), 209, 'members of an Append that find no descriptors wait for others');
+is(sql("SET enable_async_append = off; " . $crowd =~ s/slow_\d+/many/gr), 20 * 2500 + 149, 'what is read gives its connections back before the statement ends');
 is(sql(q(SELECT g, (SELECT count(*) FROM (SELECT id FROM pieces WHERE id = g UNION ALL SELECT id FROM many WHERE id = g) x) FROM (VALUES ('7'), ('200'), ('x')) v (g))), "7|2\n200|1\nx|0", 'read again with another key');
 is(sql("SELECT count(*) FROM ($two LIMIT 4) x"), 4, 'LIMIT leaves one behind');
 like(sql(q(SELECT id FROM slow_1 UNION ALL SELECT id FROM points WHERE collection = 'nope')), qr/HV00R/, 'an error in one');
