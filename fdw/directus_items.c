@@ -468,8 +468,8 @@ is_integer(const char *text, int64 most)
 
 	errno = 0;
 	number = strtoi64(text, &end, 10);
-	return errno == 0 && *end == '\0' && end != text && number <= most && number >= -most - 1
-		&& strcmp(psprintf(INT64_FORMAT, number), text) == 0;
+	return errno == 0 && *end == '\0' && end != text && number <= most && number >= -most - 1 &&
+		strcmp(psprintf(INT64_FORMAT, number), text) == 0;
 }
 
 static bool
