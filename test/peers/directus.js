@@ -106,11 +106,19 @@ function nested(params) {
 const list = (value) => (value === undefined ? [] : typeof value === 'string' ? value.split(',') : Object.values(value));
 const number = (value) => (value === null || value === undefined || value === '' ? NaN : Number(value));
 
+/* Many values are looked at once, not for each row. */
+const sets = new WeakMap();
+function among(want) {
+  if (typeof want !== 'object') return new Set(list(want).map(String));
+  if (!sets.has(want)) sets.set(want, new Set(list(want).map(String)));
+  return sets.get(want);
+}
+
 const OPERATORS = {
   _eq: (have, want) => have !== null && String(have) === String(want),
   _neq: (have, want) => have !== null && String(have) !== String(want),
-  _in: (have, want) => have !== null && list(want).map(String).includes(String(have)),
-  _nin: (have, want) => have !== null && !list(want).map(String).includes(String(have)),
+  _in: (have, want) => have !== null && among(want).has(String(have)),
+  _nin: (have, want) => have !== null && !among(want).has(String(have)),
   _null: (have, want) => (have === null) === (String(want) !== 'false'),
   _nnull: (have, want) => (have !== null) === (String(want) !== 'false'),
   _gt: (have, want) => number(have) > number(want),
@@ -126,7 +134,12 @@ const UUID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i;
 const RANGE = { smallint: 2n ** 15n, integer: 2n ** 31n, bigint: 2n ** 63n };
 
 /* What PostgreSQL says of a value that its column cannot hold. */
+const fitting = new WeakSet();
 function fit(type, operator, value) {
+  if (typeof value === 'object' && value !== null) {
+    if (fitting.has(value)) return;
+    fitting.add(value);
+  }
   if ((type in RANGE || type === 'uuid') && /contains|starts_with/.test(operator))
     throw invalid(`"${FIELD_TYPES[type]}" field type does not contain the "${operator}" filter operator`);
   for (const one of /in$/.test(operator) ? list(value) : /null/.test(operator) ? [] : [value]) {
@@ -138,8 +151,12 @@ function fit(type, operator, value) {
 }
 
 /* Some strings are not taken for what they are. */
+const taken = new WeakMap();
 function told(value) {
-  if (Array.isArray(value)) return value.map(told);
+  if (Array.isArray(value)) {
+    if (!taken.has(value)) taken.set(value, value.map(told));
+    return taken.get(value);
+  }
   return value === 'null' || value === 'NULL' || /^\$(NOW|CURRENT_)/.test(value) ? null : value;
 }
 

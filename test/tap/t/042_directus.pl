@@ -41,14 +41,14 @@ sub database
 	chomp $out;
 	return $out;
 }
-END { local $?; system("$FindBin::RealBin/../../peers/directus", 'stop', "$state/$_") foreach $real ? keys %settings : () }
+END { local $?; system("$FindBin::RealBin/../../peers/directus", 'stop', "$state/042") if $real }
 if ($real)
 {
 	database('CREATE ROLE directus_down LOGIN IN ROLE directus', 'postgres');
 	my %starting;
 	foreach my $name (sort keys %settings)
 	{
-		open($starting{$name}, '-|', "$FindBin::RealBin/../../peers/directus", 'again', $state, $name, @{ $settings{$name} }) or die $!;
+		open($starting{$name}, '-|', "$FindBin::RealBin/../../peers/directus", 'again', $state, "042/$name", @{ $settings{$name} }) or die $!;
 	}
 	foreach my $name (sort keys %starting)
 	{
