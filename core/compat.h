@@ -44,21 +44,21 @@
 	PortalRun(portal, FETCH_ALL, false, true, None_Receiver, None_Receiver, NULL)
 #endif
 
-/* 17 added restriction clauses for joins, 18 disabled nodes; neither matters here. */
+/* 17 added restriction clauses for joins, which do not matter here, 18 disabled nodes beside the cost. */
 #if PG_VERSION_NUM >= 180000
 #include "commands/explain_format.h"
 #include "commands/explain_state.h"
-#define iu_create_foreignscan_path(root, rel, rows, startup, total, outer, private) \
-	create_foreignscan_path(root, rel, NULL, rows, 0, startup, total, NIL, outer, NULL, NIL, private)
+#define iu_create_foreignscan_path(root, rel, rows, disabled, startup, total, outer, private) \
+	create_foreignscan_path(root, rel, NULL, rows, disabled, startup, total, NIL, outer, NULL, NIL, private)
 #define iu_create_foreign_upper_path(root, rel, target, rows, startup, total, private) \
 	create_foreign_upper_path(root, rel, target, rows, 0, startup, total, NIL, NULL, NIL, private)
 #elif PG_VERSION_NUM >= 170000
-#define iu_create_foreignscan_path(root, rel, rows, startup, total, outer, private) \
+#define iu_create_foreignscan_path(root, rel, rows, disabled, startup, total, outer, private) \
 	create_foreignscan_path(root, rel, NULL, rows, startup, total, NIL, outer, NULL, NIL, private)
 #define iu_create_foreign_upper_path(root, rel, target, rows, startup, total, private) \
 	create_foreign_upper_path(root, rel, target, rows, startup, total, NIL, NULL, NIL, private)
 #else
-#define iu_create_foreignscan_path(root, rel, rows, startup, total, outer, private) \
+#define iu_create_foreignscan_path(root, rel, rows, disabled, startup, total, outer, private) \
 	create_foreignscan_path(root, rel, NULL, rows, startup, total, NIL, outer, NULL, private)
 #define iu_create_foreign_upper_path(root, rel, target, rows, startup, total, private) \
 	create_foreign_upper_path(root, rel, target, rows, startup, total, NIL, NULL, private)

@@ -28,8 +28,9 @@
 #define ROW_COST 0.05
 #define IDS_AT_ONCE 1000
 
-/* A filter that only a join knows must come from there: without it no row would match. */
-#define NEVER 1.0e10
+/* More than whatever a setting like enable_nestloop = off adds. */
+#define NEVER 1.0e12
+#define NEVER_DISABLED 1000
 
 void
 iu_relation_cost(const IuAsk *ask, double rows, double *startup, double *total)
@@ -156,7 +157,9 @@ add_scan_path(PlannerInfo *root, RelOptInfo *rel, Relids outer, bool never)
 	iu_relation_cost(ask, rows, &startup, &total);
 	if (never)
 		total += NEVER;
-	path = iu_create_foreignscan_path(root, rel, clamp_row_est(rows), startup, total, outer, list_make1(ask));
+	ask->never = never;
+	path = iu_create_foreignscan_path(root, rel, clamp_row_est(rows), never ? NEVER_DISABLED : 0, startup,
+									  total, outer, list_make1(ask));
 	add_path(rel, &path->path);
 }
 
@@ -171,7 +174,10 @@ add_set(List *sets, Relids set)
 	return lappend(sets, set);
 }
 
-/* Each set of relations that gives a key, and all of them together. */
+/*
+ * Each set of relations that gives a key, and all of them together. A filter
+ * that only a join knows must come from there: without it no row would match.
+ */
 static List *
 outer_relations(PlannerInfo *root, RelOptInfo *rel, const IuTable *table, bool *filtered)
 {

@@ -208,6 +208,16 @@ estimate_rows(PlannerInfo *root, RelOptInfo *rel, const IuRelation *relation)
 						 clauselist_selectivity(root, local, 0, JOIN_INNER, NULL));
 }
 
+static void
+filter_is_not_passed(const IuTable *table)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+			 errmsg("column \"%s\" of foreign table \"%s\" can be compared with one value by = only",
+					table->resource->columns[table->resource->role_columns[IU_KEY_FILTER]].name, table->name),
+			 errhint("It passes the remote's own filter through. Put all conditions for the remote into one filter.")));
+}
+
 /*
  * The filter column shows what was passed on, and nothing else can be compared
  * with it: what is not pushed would silently be false for every row.
@@ -226,11 +236,7 @@ refuse_other_filters(PlannerInfo *root, RelOptInfo *rel, const IuTable *table)
 			continue;
 		if (iu_keys_of_clause(root, rel, table, IU_KEY_FILTER, clause) && ++pushed == 1)
 			continue;
-		ereport(ERROR,
-				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-				 errmsg("column \"%s\" of foreign table \"%s\" can be compared with one value by = only",
-						table->resource->columns[table->resource->role_columns[IU_KEY_FILTER]].name, table->name),
-				 errhint("It passes the remote's own filter through. Put all conditions for the remote into one filter.")));
+		filter_is_not_passed(table);
 	}
 }
 
@@ -262,6 +268,8 @@ iu_plan_scan(PlannerInfo *root, RelOptInfo *rel, Oid relid, ForeignPath *path,
 	IuPlan		plan = {0};
 	int			role;
 
+	if (ask->never)
+		filter_is_not_passed(ask->relation->table);
 	plan.remote = ask->relation->table->server->remote;
 	plan.user = ask->user;
 	plan.relid = ask->relation->table->relid;

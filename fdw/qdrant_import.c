@@ -151,7 +151,10 @@ iu_qdrant_import(IuImport *import)
 	int			i;
 
 	if (names == NULL)
+	{
 		fail(import, NULL, ERRCODE_FDW_ERROR, "the answer holds no list of collections");
+		return NIL;
+	}
 	qsort(names, count, sizeof(char *), compare_names);
 	for (i = 0; i < count; i++)
 		if (iu_import_wants(import, names[i]))

@@ -298,6 +298,14 @@ begin_collection(IuScan *scan, Question *question, const char *collection)
 {
 	Chain	   *chain = iu_scan_alloc(scan, sizeof(Chain));
 
+	/* Qdrant takes null, and perhaps an array, for no filter at all */
+	if (question->filter != NULL && question->filter[0] != '{')
+	{
+		IuFailure	failure = {ERRCODE_INVALID_PARAMETER_VALUE, "a filter of Qdrant is a JSON object", NULL, NULL};
+
+		iu_scan_fail(scan, collection, &failure);
+		return;
+	}
 	chain->collection = iu_scan_strdup(scan, collection);
 	chain->question = question;
 	ask(scan, chain);
@@ -428,9 +436,22 @@ add_points(IuScan *scan, const Chain *chain, const IuJson *points, int64 count)
 	}
 }
 
-/* Asks for the page after this one. It must begin behind it: a remote that repeats itself would be read for ever. */
+/* In Qdrant's order, as JSON: numbers first, then UUIDs. */
+static bool
+is_behind(const char *id, const char *other)
+{
+	bool		is_text = id[0] == '"';
+
+	if (is_text != (other[0] == '"'))
+		return is_text;
+	if (strlen(id) != strlen(other))
+		return strlen(id) > strlen(other);
+	return strcmp(id, other) > 0;
+}
+
+/* Asks for the page after this one. A remote that goes back would be read for ever. */
 static void
-follow(IuScan *scan, Chain *chain, const IuJson *next, int64 count)
+follow(IuScan *scan, Chain *chain, const IuJson *next)
 {
 	const char *id;
 	const char *offset;
@@ -442,7 +463,7 @@ follow(IuScan *scan, Chain *chain, const IuJson *next, int64 count)
 	}
 	id = id_of(next);
 	offset = id ? id_as_json(id) : NULL;
-	if (offset == NULL || count == 0 || (chain->offset != NULL && strcmp(offset, chain->offset) == 0))
+	if (offset == NULL || (chain->offset != NULL && !is_behind(offset, chain->offset)))
 	{
 		iu_qdrant_unusable(scan, chain->collection, "the answer does not say where the next page begins");
 		return;
@@ -475,7 +496,7 @@ iu_qdrant_points_answered(IuScan *scan, const IuFetch *fetch, const IuJson *docu
 		return;
 	}
 	if (fetch->purpose == SCROLL_POINTS)
-		follow(scan, fetch->state, iu_json_member(result, "next_page_offset"), count);
+		follow(scan, fetch->state, iu_json_member(result, "next_page_offset"));
 	else
 		ask_for_more_ids(scan, fetch->state);
 	add_points(scan, fetch->state, points, count);

@@ -39,6 +39,7 @@ typedef struct IuAsk
 	List	   *columns;		/* fdw_scan_tlist where count(*) was pushed */
 	List	   *output;			/* beside it */
 	bool		grouped;
+	bool		never;			/* leaves out the filter that a join has: for planning only */
 } IuAsk;
 
 /* Adds what these RestrictInfos say. */

@@ -73,12 +73,16 @@ name_of_row(const IuRows *rows, const Datum *values, const bool *nulls)
 					id >= 0 && !nulls[id] ? TextDatumGetCString(values[id]) : "?");
 }
 
+/* In the caller's memory context, because the error's own goes with it. */
 static void
-pass_on_error(const IuRows *rows, const char *column, const char *row, MemoryContext context)
+pass_on_error(const IuRows *rows, const char *column, const Datum *values, const bool *nulls,
+			  MemoryContext context)
 {
 	ErrorData  *error;
+	const char *row;
 
 	MemoryContextSwitchTo(context);
+	row = name_of_row(rows, values, nulls);
 	error = CopyErrorData();
 	if (is_no_fault_of_the_value(error->sqlerrcode))
 		PG_RE_THROW();
@@ -106,8 +110,7 @@ read_fields(IuRows *rows, const Datum *values, const bool *nulls, const IuJson *
 	}
 	PG_CATCH();
 	{
-		pass_on_error(rows, NameStr(TupleDescAttr(rows->descriptor, i)->attname),
-					  name_of_row(rows, values, nulls), context);
+		pass_on_error(rows, NameStr(TupleDescAttr(rows->descriptor, i)->attname), values, nulls, context);
 	}
 	PG_END_TRY();
 }

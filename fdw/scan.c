@@ -170,6 +170,7 @@ release_held(IuScan *scan)
 	list_free(scan->held);
 	scan->held = NIL;
 	MemoryContextSwitchTo(old);
+	MemoryContextReset(scan->answer_context);
 }
 
 void
@@ -269,7 +270,6 @@ take_answer(IuScan *scan, bool patient)
 	MemoryContext old;
 	IuHttpAnswer *answer;
 
-	MemoryContextReset(scan->answer_context);
 	old = MemoryContextSwitchTo(scan->answer_context);
 	answer = iu_line_wait(&scan->line, patient);
 	if (answer != NULL)
@@ -280,7 +280,10 @@ take_answer(IuScan *scan, bool patient)
 		free_fetch(answer->owner);
 	}
 	MemoryContextSwitchTo(old);
-	return answer != NULL;
+	if (answer == NULL)
+		return false;
+	MemoryContextReset(scan->answer_context);
+	return true;
 }
 
 /* Names the one collection of the table, as far as the query's keys leave it. */
@@ -326,6 +329,7 @@ iu_scan_start(IuScan *scan, List **keys)
 	if (can_match(scan))
 		table->resource->start(scan);
 	MemoryContextSwitchTo(old);
+	MemoryContextReset(scan->answer_context);
 }
 
 /* Whoever wants less than all rows gives the connections back with iu_scan_close. */

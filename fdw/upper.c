@@ -41,9 +41,9 @@ is_count_of_rows(const Node *node)
 {
 	const Aggref *aggregate = (const Aggref *) node;
 
-	return IsA(node, Aggref) && aggregate->aggfnoid == F_COUNT_ && aggregate->args == NIL &&
-		aggregate->aggfilter == NULL && aggregate->aggdistinct == NIL && aggregate->aggorder == NIL &&
-		aggregate->agglevelsup == 0 && aggregate->aggsplit == AGGSPLIT_SIMPLE;
+	return IsA(node, Aggref) && aggregate->aggfnoid == F_COUNT_ &&
+		aggregate->aggfilter == NULL && aggregate->agglevelsup == 0 &&
+		aggregate->aggsplit == AGGSPLIT_SIMPLE;
 }
 
 /* Whether the conditions are exactly what would be asked. */

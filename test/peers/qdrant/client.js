@@ -41,7 +41,7 @@ async function ask(client) {
   said.counted = (await client.count(name, { filter: berlin })).count;
   said.listed = (await client.getCollections()).collections.some((one) => one.name === name);
   const info = await client.getCollection(name);
-  said.info = { status: info.status, vectors: info.config.params.vectors, schema: Object.fromEntries(Object.entries(info.payload_schema).map(([key, { data_type: type, points }]) => [key, [type, points]])) };
+  said.info = { vectors: info.config.params.vectors, schema: Object.fromEntries(Object.entries(info.payload_schema).map(([key, { data_type: type, points }]) => [key, [type, points]])) };
   said.first = await client.scroll(name, { limit: 3, with_payload: ['deep.a'], with_vector: true });
   said.second = await client.scroll(name, { limit: 3, offset: said.first.next_page_offset, with_payload: false });
   said.ordered = (await client.scroll(name, { order_by: { key: 'n', direction: 'desc' }, with_payload: false })).points.map(({ id, order_value: value }) => [id, value]);
@@ -61,7 +61,7 @@ async function ask(client) {
 }
 
 (async () => {
-  const client = new QdrantClient({ url, apiKey: process.env.QDRANT_API_KEY, checkCompatibility: false });
+  const client = new QdrantClient({ url, apiKey: process.env.QDRANT_API_KEY || undefined, checkCompatibility: false });
   try {
     process.stdout.write(JSON.stringify(await ask(client)));
   } finally {

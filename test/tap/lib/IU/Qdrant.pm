@@ -7,7 +7,7 @@
 #   $qdrant->load($name, '{"id":1,"vector":[0,1],"payload":{}}', ...);   # points as JSON
 #   my ($result, @requests) = $qdrant->asked(sub { ... });   # "POST /path {body}"
 #   my @problems = $qdrant->wire_problems;      # of all that went through; undef: no npm
-# What it made is dropped with the object.
+# What it made is dropped when the test ends.
 package IU::Qdrant;
 
 use strict;
@@ -20,7 +20,7 @@ use IU::Peer;
 use JSON::PP qw(decode_json encode_json);
 
 my $peers = abs_path(dirname(__FILE__) . '/../../../peers');
-my $started = 0;
+my @all;
 
 sub start
 {
@@ -28,9 +28,10 @@ sub start
 	my $peer = $ENV{QDRANT_URL} && !$options{own} ? undef : IU::Peer->start('qdrant', @{ $options{own} // [] });
 	my $key = $peer ? $options{key} : $ENV{QDRANT_API_KEY};
 	my $self = bless {
-		peer => $peer, key => $key, prefix => sprintf('iu_test_%d_%d_%d', time, $$, ++$started), made => [], traffic => [], owner => $$,
+		peer => $peer, key => $key, prefix => sprintf('iu_test_%d_%d_%d', time, $$, scalar @all), made => [], traffic => [], owner => $$,
 		recorder => IU::Peer->start('recorder', '--to', $peer ? $peer->url : $ENV{QDRANT_URL}) }, $class;
-	$self->{is_stand_in} = decode_json($self->request('GET', '/')->{content})->{commit} =~ /^0+$/;
+	$self->{is_stand_in} = (decode_json($self->request('GET', '/')->{content})->{commit} // '') =~ /^0+$/;
+	push @all, $self;
 	return $self;
 }
 
@@ -136,7 +137,7 @@ sub wire_problems
 	return @{ decode_json($said) };
 }
 
-sub DESTROY
+sub clean
 {
 	my ($self) = @_;
 	local ($?, $@);
@@ -144,5 +145,6 @@ sub DESTROY
 	eval { $self->drop($_) } foreach @{ $self->{made} };
 	return;
 }
+END { $_->clean foreach @all }
 
 1;
