@@ -152,7 +152,7 @@ add_to_tables(IuImport *import, List *tables, const IuJson *field)
 	const char *name = iu_json_text(iu_json_member(field, "field"));
 	IuImportedTable *table;
 
-	if (collection == NULL || name == NULL)
+	if (collection == NULL || collection[0] == '\0' || name == NULL || name[0] == '\0')
 	{
 		IuFailure	failure = {ERRCODE_FDW_ERROR, "the answer holds no list of fields", "HTTP 200.", NULL};
 
