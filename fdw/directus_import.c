@@ -12,7 +12,6 @@
 #include "postgres.h"
 
 #include "fdw/directus.h"
-#include "mb/pg_wchar.h"
 #include "nodes/makefuncs.h"
 
 #define SYSTEM_PREFIX "directus_"
@@ -103,41 +102,6 @@ add_column(List *columns, const char *name, const char *type, const char *field)
 }
 
 static bool
-is_taken(List *columns, const char *name)
-{
-	ListCell   *cell;
-
-	foreach(cell, columns)
-		if (strcmp(((IuImportedColumn *) lfirst(cell))->name, name) == 0)
-			return true;
-	return false;
-}
-
-static char *
-clipped(const char *name, int most)
-{
-	return pnstrdup(name, pg_mbcliplen(name, strlen(name), most));
-}
-
-/* A name that is not one of the resource's own columns, fits, and is none of the others. */
-static char *
-column_name(List *columns, const char *field)
-{
-	bool		own = strcmp(field, "collection") == 0 || strcmp(field, "id") == 0 ||
-		strcmp(field, "item") == 0 || strcmp(field, "filter") == 0;
-	char	   *name = clipped(own ? psprintf("field_%s", field) : field, NAMEDATALEN - 1);
-	int			n;
-
-	for (n = 2; is_taken(columns, name); n++)
-	{
-		char	   *suffix = psprintf("_%d", n);
-
-		name = psprintf("%s%s", clipped(field, NAMEDATALEN - 1 - strlen(suffix)), suffix);
-	}
-	return name;
-}
-
-static bool
 has_field(List *columns, const char *field)
 {
 	ListCell   *cell;
@@ -152,16 +116,19 @@ has_field(List *columns, const char *field)
 	return false;
 }
 
+/* A name that the resource's own columns have is theirs. */
 static List *
 add_field(List *columns, const IuJson *field)
 {
 	const char *name = iu_json_text(iu_json_member(field, "field"));
+	bool		own = strcmp(name, "collection") == 0 || strcmp(name, "id") == 0 ||
+		strcmp(name, "item") == 0 || strcmp(name, "filter") == 0;
 
 	if (is_key(field) && strcmp(name, "id") == 0)
 		return columns;			/* is the resource's own column */
 	if (has_field(columns, name))
 		return columns;			/* told twice: the first counts */
-	return add_column(columns, column_name(columns, name), column_type(field), name);
+	return add_column(columns, own ? psprintf("field_%s", name) : name, column_type(field), name);
 }
 
 static IuImportedTable *
@@ -202,7 +169,7 @@ add_to_tables(IuImport *import, List *tables, const IuJson *field)
 	const char *name = iu_json_text(iu_json_member(field, "field"));
 	IuImportedTable *table;
 
-	if (collection == NULL || name == NULL || name[0] == '\0' || collection[0] == '\0')
+	if (collection == NULL || collection[0] == '\0' || name == NULL || name[0] == '\0')
 	{
 		IuFailure	failure = {ERRCODE_FDW_ERROR, "the answer holds no list of fields", "HTTP 200.", NULL};
 

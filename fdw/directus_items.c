@@ -164,13 +164,17 @@ static void
 read_collection(IuScan *scan, Reading *reading, const char *name)
 {
 	const char *problem = iu_directus_name_problem(name);
+	int			sqlstate = ERRCODE_INVALID_NAME;
 	int			i;
 
-	if (problem == NULL)
+	if (problem == NULL && reading->filter_problem != NULL)
+	{
 		problem = reading->filter_problem;
+		sqlstate = ERRCODE_INVALID_PARAMETER_VALUE;
+	}
 	if (problem != NULL)
 	{
-		IuFailure	failure = {ERRCODE_INVALID_PARAMETER_VALUE, problem, NULL, NULL};
+		IuFailure	failure = {sqlstate, problem, NULL, NULL};
 
 		iu_scan_fail(scan, name, &failure);
 		return;

@@ -15,6 +15,7 @@
 #include "fdw/line.h"
 #include "foreign/fdwapi.h"
 #include "foreign/foreign.h"
+#include "mb/pg_wchar.h"
 #include "miscadmin.h"
 #include "parser/scansup.h"
 #include "utils/builtins.h"
@@ -97,10 +98,35 @@ import_api(const IuRemote *remote, const IuServer *server)
 	return commands;
 }
 
+static bool
+is_taken(List *names, const char *name)
+{
+	ListCell   *cell;
+
+	foreach(cell, names)
+		if (strcmp(lfirst(cell), name) == 0)
+			return true;
+	return false;
+}
+
+/* A name as the database holds it, with a number where one before it is the same. */
+static char *
+free_name(List *names, const char *wanted)
+{
+	const char *base = wanted[0] != '\0' ? wanted : "field";
+	char	   *name = pnstrdup(base, pg_mbcliplen(base, strlen(base), NAMEDATALEN - 1));
+	int			n;
+
+	for (n = 2; is_taken(names, name); n++)
+		name = psprintf("%.*s_%d", pg_mbcliplen(base, strlen(base), NAMEDATALEN - 8), base, n);
+	return name;
+}
+
 static char *
 create_table(const IuImportedTable *table, const IuServer *server)
 {
 	StringInfoData command;
+	List	   *names = NIL;
 	ListCell   *cell;
 
 	initStringInfo(&command);
@@ -109,8 +135,9 @@ create_table(const IuImportedTable *table, const IuServer *server)
 	{
 		const IuImportedColumn *column = lfirst(cell);
 
+		names = lappend(names, free_name(names, column->name));
 		appendStringInfo(&command, "%s%s %s", foreach_current_index(cell) ? ", " : "",
-						 quote_identifier(column->name), column->type);
+						 quote_identifier(llast(names)), column->type);
 		if (column->field != NULL)
 			appendStringInfo(&command, " OPTIONS (field %s)", quote_literal_cstr(column->field));
 	}
