@@ -16,7 +16,6 @@ CREATE FOREIGN TABLE q.typed (id text, field_int integer, field_big bigint, fiel
 CREATE FOREIGN TABLE d.typed (id text, field_int integer, field_big bigint, field_numeric numeric, field_real double precision, field_bool boolean, field_text text,
   field_time timestamptz, field_uuid uuid, field_json jsonb, field_array text[], field_numbers bigint[]) SERVER d OPTIONS (resource 'items', collection 'one');
 CREATE FOREIGN TABLE d.partial (collection text, id text, item jsonb, filter jsonb) SERVER d OPTIONS (resource 'items', partial 'count');
-CREATE SCHEMA imported;
 
 CREATE TABLE fuzz_query (letter text PRIMARY KEY CHECK (letter ~ '^[A-Za-z0-9]$'), query text NOT NULL);
 INSERT INTO fuzz_query VALUES
@@ -31,7 +30,7 @@ INSERT INTO fuzz_query VALUES
   ('I', $$SELECT collection, count(*) FROM q.points WHERE collection IN ('one', 'two') GROUP BY collection$$),
   ('J', $$SELECT * FROM q.points LIMIT 3$$),
   ('K', $$SELECT id FROM q.points WHERE collection = 'one' AND filter = '{"must": []}'$$),
-  ('L', $$IMPORT FOREIGN SCHEMA data FROM SERVER q INTO imported$$),
+  ('L', $$IMPORT FOREIGN SCHEMA data FROM SERVER q INTO public$$),
   ('a', $$SELECT * FROM d.collections$$),
   ('b', $$SELECT * FROM d.collections WHERE collection IN ('one', 'two', 'directus_users')$$),
   ('c', $$SELECT * FROM d.lenient WHERE collection IN ('one', 'two')$$),
@@ -43,4 +42,4 @@ INSERT INTO fuzz_query VALUES
   ('i', $$SELECT collection, count(*) FROM d.items WHERE collection IN ('one', 'two') GROUP BY collection$$),
   ('j', $$SELECT * FROM d.items LIMIT 3$$),
   ('k', $$SELECT id FROM d.partial WHERE collection = 'one' AND filter = '{"a": {"_eq": 1}}'$$),
-  ('l', $$IMPORT FOREIGN SCHEMA data FROM SERVER d INTO imported$$);
+  ('l', $$IMPORT FOREIGN SCHEMA data FROM SERVER d INTO public$$);
