@@ -162,7 +162,8 @@ WITH condition (state, name) AS (VALUES
   ('IU103', 'of iu_core: approval expired'), ('IU104', 'of iu_core: approval revoked'),
   ('IU105', 'of iu_core: approval for another gate, action or role'),
   ('IU106', 'of iu_core: approval granted by the one who uses it'),
-  ('IU107', 'of iu_core: not on the approval list'), ('IU108', 'of iu_core: approved for a shorter time')
+  ('IU107', 'of iu_core: not on the approval list'), ('IU108', 'of iu_core: approved for a shorter time'),
+  ('IU111', 'of iu_core: an invariant that the gate demands fails'), ('IU112', 'of iu_core: an invariant that the gate demands is unknown')
 ), named AS (
   SELECT DISTINCT m[1] AS state, '`' || (regexp_match(e.text, '`([^`(]+)'))[1] || '`' AS name
     FROM entry e, regexp_matches(e.text, '\m((?:0A|22|23|25|28|39|40|42|53|54|55|57|58|HV|IU|P0)[0-9A-Z]{3})\M', 'g') m)
