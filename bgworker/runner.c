@@ -5,6 +5,8 @@
  *	  each call in a transaction of its own together with its record, so that
  *	  what the function did and what is recorded of it stand or fall together.
  *
+ * Between them it takes its turn at what is scheduled (schedule.c).
+ *
  * It is a process beside the senders, one a database: a function may take as
  * long as its route allows, and may leave settings and locks behind. Neither
  * reaches a sender. Calls follow one another.
@@ -18,6 +20,7 @@
 #include "postgres.h"
 
 #include "access/xact.h"
+#include "bgworker/schedule.h"
 #include "bgworker/worker.h"
 #include "catalog/namespace.h"
 #include "catalog/pg_type.h"
@@ -78,6 +81,7 @@ static IuCall next_call = {"fn_iu_function_next_due"};
 
 static IuWorkerState readiness = IU_STARTING;
 static IuBackoff backoff;
+static IuBackoff schedule_backoff;
 
 /* ---------- claim ---------- */
 
@@ -196,12 +200,35 @@ tidy_step(void *argument)
 	CommitTransactionCommand();
 }
 
+/* After anything of somebody else's; a new process starts clean. */
 static void
-report_and_retry(ErrorData *error)
+tidy(void)
+{
+	ErrorData  *untidy;
+
+	disarm();
+	untidy = iu_worker_try(tidy_step, NULL);
+	if (untidy != NULL)
+	{
+		iu_worker_report(untidy);
+		proc_exit(1);
+	}
+}
+
+static void
+report_and_retry(ErrorData *error, IuBackoff *again)
 {
 	iu_slot_count(iu_my_slot, COUNT_ERRORS, 1);
-	iu_backoff_grow(&backoff, FIRST_RETRY_MS, LAST_RETRY_MS);
+	iu_backoff_grow(again, FIRST_RETRY_MS, LAST_RETRY_MS);
 	iu_worker_report(error);
+}
+
+/* Nothing has failed since it last went well. */
+static void
+show_readiness(void)
+{
+	if (backoff.delay_ms == 0 && schedule_backoff.delay_ms == 0)
+		iu_slot_state(iu_my_slot, readiness, "");
 }
 
 /* False if it is to be tried again. */
@@ -209,16 +236,8 @@ static bool
 run_once(Run *run)
 {
 	ErrorData  *error = iu_worker_try(run_step, run);
-	ErrorData  *untidy;
 
-	disarm();
-	untidy = iu_worker_try(tidy_step, NULL);
-	if (untidy != NULL)
-	{
-		/* A new process starts clean. */
-		iu_worker_report(untidy);
-		proc_exit(1);
-	}
+	tidy();
 	/* What comes after the call may raise the same code for reasons of its own. */
 	if (error != NULL && !run->called && error->sqlerrcode == ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE)
 	{
@@ -228,11 +247,12 @@ run_once(Run *run)
 	}
 	if (error != NULL)
 	{
-		report_and_retry(error);
+		report_and_retry(error, &backoff);
 		return false;
 	}
 	iu_backoff_clear(&backoff);
-	iu_slot_state(iu_my_slot, readiness, "");
+	if (readiness == IU_RUNNING)
+		show_readiness();
 	iu_slot_count(iu_my_slot, COUNT_SENT, strcmp(run->outcome, "sent") == 0 ? 1 : 0);
 	iu_slot_count(iu_my_slot, COUNT_FAILED, strcmp(run->outcome, "failed") == 0 ? 1 : 0);
 	return true;
@@ -258,6 +278,33 @@ run_delivery(Run *run, uint32 wait_event)
 
 /* ---------- the loop ---------- */
 
+/* Takes a turn at the schedule, unless the last one failed just now; the time of the next. */
+static TimestampTz
+scheduled(void)
+{
+	ErrorData  *error;
+	bool		exists;
+	TimestampTz next;
+
+	if (schedule_backoff.not_before > GetCurrentTimestamp())
+		return schedule_backoff.not_before;
+	iu_worker_absorb();
+	iu_slot_tick(iu_my_slot, 0);
+	error = iu_schedule_turn(&exists, &next);
+	if (exists || error != NULL)
+		tidy();
+	if (error != NULL)
+	{
+		report_and_retry(error, &schedule_backoff);
+		return schedule_backoff.not_before;
+	}
+	iu_backoff_clear(&schedule_backoff);
+	if (exists && readiness == IU_NOTHING_MIGRATED)
+		readiness = IU_RUNNING;	/* not all that it could do, but something */
+	show_readiness();
+	return next;
+}
+
 /* Claims and calls; the time of the next pass. */
 static TimestampTz
 pass(MemoryContext context, uint32 wait_event)
@@ -268,11 +315,11 @@ pass(MemoryContext context, uint32 wait_event)
 
 	if (error != NULL)
 	{
-		report_and_retry(error);
+		report_and_retry(error, &backoff);
 		return backoff.not_before;
 	}
 	iu_backoff_clear(&backoff);
-	iu_slot_state(iu_my_slot, readiness, "");
+	show_readiness();
 	iu_slot_count(iu_my_slot, COUNT_CLAIMED, list_length(claim.runs));
 	foreach(cell, claim.runs)
 		run_delivery(lfirst(cell), wait_event);
@@ -311,6 +358,7 @@ iu_runner_main(Datum main_arg)
 		MemoryContextSwitchTo(loop_context);
 		iu_worker_absorb();
 		next = pass(loop_context, wait_event);
+		next = Min(next, scheduled());
 		if (next > GetCurrentTimestamp())
 			sleep_until(next, wait_event);
 	}

@@ -400,7 +400,7 @@ DECLARE
   v_start    CONSTANT timestamptz := clock_timestamp();
   v_deadline CONSTANT timestamptz := v_start + make_interval(secs => p_invariant.timeout_ms / 1000.0);
   v_before   timestamptz;
-  v_problem  text := public.fn_iu_invariant_problem(p_invariant.view_name);
+  v_problem  text;
   v_relation regclass;
   v_columns  text[];
   v_numbers  boolean;
@@ -411,20 +411,17 @@ BEGIN
   v_run.session_role := session_user;
   v_run.checked_at := v_start;
   v_run.verdict := 'unknown';
-  IF v_problem IS NOT NULL THEN
-    v_run.error_code := '42809';
-    v_run.detail := v_problem;
-    v_run.ms := round((extract(epoch FROM clock_timestamp() - v_start) * 1000)::numeric, 3);
-    RETURN v_run;
-  END IF;
-  v_relation := to_regclass(p_invariant.view_name);
-  SELECT array_agg(a.attname::text), bool_and(t.typcategory = 'N') FILTER (WHERE a.attname <> 'key') INTO v_columns, v_numbers
-    FROM pg_attribute a JOIN pg_type t ON t.oid = a.atttypid
-   WHERE a.attrelid = v_relation AND a.attnum > 0 AND a.attname IN ('key', 'left_value', 'right_value');
-
   v_before := iu_core.cancel_by(v_deadline);
   BEGIN
-    IF 'key' = ANY (v_columns) THEN
+    v_problem := public.fn_iu_invariant_problem(p_invariant.view_name);
+    v_relation := CASE WHEN v_problem IS NULL THEN to_regclass(p_invariant.view_name) END;
+    SELECT array_agg(a.attname::text), bool_and(t.typcategory = 'N') FILTER (WHERE a.attname <> 'key') INTO v_columns, v_numbers
+      FROM pg_attribute a JOIN pg_type t ON t.oid = a.atttypid
+     WHERE a.attrelid = v_relation AND a.attnum > 0 AND a.attname IN ('key', 'left_value', 'right_value');
+    IF v_problem IS NOT NULL THEN
+      v_run.error_code := '42809';
+      v_run.detail := v_problem;
+    ELSIF 'key' = ANY (v_columns) THEN
       EXECUTE format($sql$
         WITH side AS MATERIALIZED (
           SELECT v.key::text COLLATE "C" AS key, v.left_value IS NOT NULL AS at_left, v.right_value IS NOT NULL AS at_right,
