@@ -675,7 +675,8 @@ COMMENT ON COLUMN public.iu_gate_demand.set_at IS 'When, by the clock';
 
 CREATE VIEW public.v_iu_invariant AS
   SELECT i.invariant_code, i.meaning, i.severity, i.enabled,
-         CASE WHEN s.system_identifier = iu_core.system_identifier() AND s.database_oid = iu_core.database_oid() THEN s.verdict ELSE 'unknown' END AS verdict,
+         CASE WHEN s.system_identifier = iu_core.system_identifier() AND s.database_oid = iu_core.database_oid() AND s.verdict IS NOT NULL
+              THEN s.verdict ELSE 'unknown' END AS verdict,
          s.verdict_since, s.checked_at, s.last_pass_at, s.differs_since,
          r.left_value, r.right_value, r.difference, r.keys, r.keys_total,
          CASE WHEN s.verdict IS NULL THEN 'not checked yet'

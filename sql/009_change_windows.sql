@@ -667,7 +667,7 @@ BEGIN
            CASE WHEN j.expectation IS NULL THEN 'declared, but there is no such surface' END,
            'before: ' || j.be, 'after: ' || j.ae,
            CASE WHEN j.expectation IS NOT NULL AND j.a_absent AND NOT j.b_absent THEN 'not read any more' END,
-           CASE WHEN j.verdict = 'unknown' AND j.b_absent AND NOT j.a_absent THEN 'new, and nothing was declared' END,
+           CASE WHEN j.verdict = 'unknown' AND j.b_absent AND NOT j.a_absent AND j.ae IS NULL THEN 'new, and nothing was declared' END,
            CASE WHEN j.verdict = 'violated' AND j.dd IS NOT NULL THEN format('expected was %s', CASE WHEN j.dd > 0 THEN '+' ELSE '' END || j.dd) END,
            CASE WHEN j.verdict = 'violated' AND j.dv IS NOT NULL THEN format('expected was %s', j.dv) END,
            CASE WHEN j.verdict = 'violated' AND j.dd IS NULL AND j.dv IS NULL AND j.expectation = 'invariant' THEN 'nothing was declared' END,

@@ -73,16 +73,12 @@ SELECT is(pg_temp.found('texts'), $$unknown (there is no view 'public.test_texts
 REVOKE SELECT ON test_other FROM iu_core_owner;
 SELECT is(pg_temp.found('other'), 'unknown (iu_core_owner may not read view public.test_other)', 'or may not be read');
 
--- What a view does is undone, its locks too.
-CREATE FUNCTION test_writes() RETURNS int LANGUAGE sql AS $$INSERT INTO test_number VALUES (1, 1); SELECT set_config('test.x', 'y', false); SELECT 1$$;
+-- What a view does is undone.
+CREATE FUNCTION test_writes() RETURNS int LANGUAGE sql AS $$INSERT INTO public.test_number VALUES (1, 1); SELECT set_config('test.x', 'y', false); SELECT 1$$;
 GRANT INSERT ON test_number TO iu_core_owner;
 SELECT pg_temp.invariant('writes', 'SELECT test_writes() AS left_value, (SELECT count(*)::int FROM iu_route_dead_letter) + 1 AS right_value');
 SELECT is(pg_temp.verdict('writes'), 'pass', 'a view that writes is read');
 SELECT is((SELECT count(*) FROM test_number) || coalesce(current_setting('test.x', true), ''), '1', 'and what it did is undone');
-SAVEPOINT locks;
-SELECT pg_temp.verdict('writes');
-SELECT is_empty($$SELECT FROM pg_locks WHERE pid = pg_backend_pid() AND relation = 'test_writes'::regclass AND NOT fastpath AND mode = 'AccessExclusiveLock'$$, 'nothing more is locked');
-ROLLBACK TO locks;
 
 -- ---- keys
 
