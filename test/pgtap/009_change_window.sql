@@ -183,6 +183,7 @@ SELECT is(left(pg_temp.as_role(r, q), 5), s, r || ': ' || q) FROM (VALUES
   ('iu_core_operator', $$SELECT fn_iu_surface_snapshot('z', 'a') ->> 'status'$$, 'taken'), ('iu_core_operator', $$SELECT fn_iu_surface_register('z', 'l', 'external', 'any', 'a', 'r')$$, '42501'),
   ('iu_core_admin', $$SELECT fn_iu_surface_register('z', 'l', 'external', 'any', 'a', 'r') ->> 'status'$$, 'regis'), ('iu_core_admin', $$SELECT fn_iu_surface_define(9, 'z', 'l', 'query', 'SELECT 1')$$, '42501'),
   ('iu_core_admin', $$SELECT iu_core.file_digest('/etc/passwd')$$, '42501'), ('iu_core_admin', $$SELECT iu_core.cancel_at(now())$$, '42501'), ('iu_core_agent', $$SELECT fn_iu_change_report('w1')$$, '42501')) AS v (r, q, s);
+SELECT fn_iu_surface_unregister('z', 'ann', 't');
 CREATE ROLE iu_test_olga LOGIN IN ROLE iu_core_operator;
 CREATE FUNCTION pg_temp.olga(p_sql text) RETURNS text LANGUAGE plpgsql AS $$
 DECLARE
