@@ -12,12 +12,12 @@
 
 SELECT iu_core.guard_absent('table', 'iu_invariant', 'iu_invariant_state', 'iu_invariant_key', 'iu_invariant_run', 'iu_gate_demand');
 SELECT iu_core.guard_absent('view', 'v_iu_invariant', 'v_iu_invariant_watermark');
-SELECT iu_core.guard_absent('function', 'fn_iu_invariant_problem(text)', 'fn_iu_invariant_put(public.iu_invariant)',
+SELECT iu_core.guard_absent('function', 'fn_iu_view_problem(text)', 'fn_iu_invariant_problem(text)', 'fn_iu_invariant_put(public.iu_invariant)',
   'fn_iu_invariant_define(integer,text,regclass,text,text,numeric,integer,integer,integer)', 'fn_iu_invariant_undefine(integer)',
   'fn_iu_invariant_register(text,regclass,text,text,text,text,numeric,integer,integer,integer)',
   'fn_iu_invariant_enable(text,boolean,text,text)', 'fn_iu_invariant_unregister(text,text,text)',
   'fn_iu_invariant_log(text,text,text,text,jsonb)', 'fn_iu_invariant_measure(public.iu_invariant,text)',
-  'fn_iu_invariant_record(public.iu_invariant,public.iu_invariant_run)', 'fn_iu_invariant_check_as(text,text)',
+  'fn_iu_invariant_record(public.iu_invariant,public.iu_invariant_run)', 'fn_iu_invariant_check_as(text[],text)',
   'fn_iu_invariant_check(text)', 'fn_iu_schedule_turn(text)', 'fn_iu_gate_demand_set(text,text,integer,text,text)',
   'fn_iu_gate_demand_unset(text,text,text,text)');
 
@@ -156,14 +156,13 @@ COMMENT ON TRIGGER trg_iu_invariant_run_append_only ON public.iu_invariant_run I
 
 -- The view's functions run with the rights of iu_core_owner, who reads it: so
 -- nobody with fewer rights may be able to change it.
-CREATE FUNCTION public.fn_iu_invariant_problem(p_view_name text) RETURNS text
+CREATE FUNCTION public.fn_iu_view_problem(p_view_name text) RETURNS text
   LANGUAGE plpgsql STABLE
   SET search_path = pg_catalog, pg_temp
 AS $function$
 DECLARE
   v_view  regclass;
   v_owner pg_roles;
-  v_types oid[];
 BEGIN
   BEGIN
     v_view := to_regclass(p_view_name);
@@ -183,13 +182,30 @@ BEGIN
              AND (SELECT has_schema_privilege('iu_core_owner', c.relnamespace, 'USAGE') FROM pg_class c WHERE c.oid = v_view)) THEN
     RETURN format('iu_core_owner may not read view %s', p_view_name);
   END IF;
+  RETURN NULL;
+END
+$function$;
+COMMENT ON FUNCTION public.fn_iu_view_problem(text) IS
+  'NULL if a view may be read as iu_core_owner, for an invariant or a surface, otherwise why not, in words: it must exist, be a view or materialized view, belong to iu_core_owner or a superuser, and be readable for iu_core_owner. Argument: its qualified name. Raises nothing. (design: Invariants and change windows)';
+
+CREATE FUNCTION public.fn_iu_invariant_problem(p_view_name text) RETURNS text
+  LANGUAGE plpgsql STABLE
+  SET search_path = pg_catalog, pg_temp
+AS $function$
+DECLARE
+  v_problem text := public.fn_iu_view_problem(p_view_name);
+  v_types   oid[];
+BEGIN
+  IF v_problem IS NOT NULL THEN
+    RETURN v_problem;
+  END IF;
   SELECT array_agg(a.atttypid ORDER BY a.attname) INTO v_types
-    FROM pg_attribute a WHERE a.attrelid = v_view AND a.attnum > 0 AND a.attname IN ('left_value', 'right_value');
+    FROM pg_attribute a WHERE a.attrelid = to_regclass(p_view_name) AND a.attnum > 0 AND a.attname IN ('left_value', 'right_value');
   IF cardinality(v_types) IS DISTINCT FROM 2 THEN
     RETURN format('view %s has not both columns, left_value and right_value', p_view_name);
   END IF;
   BEGIN
-    EXECUTE format('SELECT v.left_value = v.right_value FROM %s AS v WHERE false', v_view);
+    EXECUTE format('SELECT v.left_value = v.right_value FROM %s AS v WHERE false', to_regclass(p_view_name));
   EXCEPTION WHEN undefined_function OR ambiguous_function OR indeterminate_collation OR collation_mismatch THEN
     RETURN format('left_value and right_value of view %s cannot be compared: %s and %s', p_view_name,
                   format_type(v_types[1], NULL), format_type(v_types[2], NULL));
@@ -198,7 +214,7 @@ BEGIN
 END
 $function$;
 COMMENT ON FUNCTION public.fn_iu_invariant_problem(text) IS
-  'NULL if a view may be an invariant, otherwise why not, in words: it must exist, be a view or materialized view, belong to iu_core_owner or a superuser, be readable for iu_core_owner, and have left_value and right_value that = compares. Argument: its name, qualified if need be. Raises nothing. (design: Invariants and change windows)';
+  'NULL if a view may be an invariant, otherwise why not, in words: what fn_iu_view_problem says, or left_value and right_value are not both there, or = does not compare them. Argument: its qualified name. Raises only what planning the view does. (design: Invariants and change windows)';
 
 CREATE FUNCTION public.fn_iu_invariant_put(p_invariant public.iu_invariant) RETURNS text
   LANGUAGE plpgsql VOLATILE
@@ -405,6 +421,7 @@ DECLARE
   v_columns  text[];
   v_numbers  boolean;
   v_found    record;
+  v_read     boolean := false;
 BEGIN
   v_run.invariant_code := p_invariant.invariant_code;
   v_run.asked_by := p_asked_by;
@@ -482,11 +499,10 @@ BEGIN
     IF v_run.error_code IS NULL AND v_run.difference IS NOT NULL THEN
       v_run.verdict := CASE WHEN abs(v_run.difference) <= p_invariant.tolerance THEN 'pass' ELSE 'fail' END;
     END IF;
+    v_read := true;
     -- Undoes all of it: the locks, the settings, whatever else the view did.
     RAISE EXCEPTION 'read' USING ERRCODE = 'IU000';
   EXCEPTION
-    WHEN SQLSTATE 'IU000' THEN
-      PERFORM iu_core.cancel_at(v_before);
     WHEN query_canceled THEN
       PERFORM iu_core.cancel_at(v_before);
       -- Somebody else wanted it to end.
@@ -497,8 +513,10 @@ BEGIN
       v_run.detail := format('no answer within %s ms', p_invariant.timeout_ms);
     WHEN OTHERS OR assert_failure THEN
       PERFORM iu_core.cancel_at(v_before);
-      v_run.error_code := SQLSTATE;
-      v_run.detail := format('%s: %s', SQLSTATE, SQLERRM);
+      IF NOT v_read THEN
+        v_run.error_code := SQLSTATE;
+        v_run.detail := format('%s: %s', SQLSTATE, SQLERRM);
+      END IF;
   END;
   IF v_run.error_code IS NOT NULL THEN
     v_run.verdict := 'unknown';
@@ -527,6 +545,13 @@ BEGIN
   SELECT s.* INTO v_state FROM public.iu_invariant_state s WHERE s.invariant_code = p_invariant.invariant_code FOR UPDATE;
   IF NOT FOUND THEN
     RAISE EXCEPTION 'invariant "%" is not registered any more', p_invariant.invariant_code USING ERRCODE = 'undefined_object';
+  END IF;
+  IF NOT EXISTS (SELECT FROM public.iu_invariant i WHERE i.invariant_code = p_invariant.invariant_code AND i.registered_at = p_invariant.registered_at) THEN
+    -- What was read is not what is registered now: logged, and that is all.
+    p_run.verdict := 'unknown';
+    p_run.error_code := '55000';
+    p_run.detail := 'it was registered otherwise while it was read';
+    v_state.checked_at := 'infinity';
   END IF;
   v_since := v_state.differs_since;
   IF p_run.error_code IS NULL THEN
@@ -567,7 +592,8 @@ BEGIN
        SET verdict = p_run.verdict, checked_at = p_run.checked_at, differs_since = v_since, logged_at = v_state.logged_at, checks = checks + 1,
            verdict_since = CASE WHEN verdict = p_run.verdict THEN verdict_since ELSE p_run.checked_at END,
            last_pass_at = CASE p_run.verdict WHEN 'pass' THEN p_run.checked_at ELSE last_pass_at END,
-           next_at = CASE WHEN p_invariant.enabled THEN p_run.checked_at + make_interval(secs => p_invariant.every_seconds) END,
+           next_at = (SELECT p_run.checked_at + make_interval(secs => i.every_seconds) FROM public.iu_invariant i
+                       WHERE i.invariant_code = p_invariant.invariant_code AND i.enabled),
            system_identifier = iu_core.system_identifier(), database_oid = iu_core.database_oid()
      WHERE invariant_code = p_invariant.invariant_code;
   END IF;
@@ -583,7 +609,7 @@ $function$;
 COMMENT ON FUNCTION public.fn_iu_invariant_record(public.iu_invariant, public.iu_invariant_run) IS
   'For a check: gives what fn_iu_invariant_measure found its verdict, which the settle window may turn from fail to unknown, remembers since when what differs, writes state and log. Returns the run with its verdict and at most 20 keys. SQLSTATE 42704: unregistered meanwhile. (design: Invariants and change windows)';
 
-CREATE FUNCTION public.fn_iu_invariant_check_as(p_code text, p_asked_by text) RETURNS SETOF public.iu_invariant_run
+CREATE FUNCTION public.fn_iu_invariant_check_as(p_codes text[], p_asked_by text) RETURNS SETOF public.iu_invariant_run
   LANGUAGE plpgsql VOLATILE
   SET search_path = pg_catalog, pg_temp
 AS $function$
@@ -596,9 +622,10 @@ BEGIN
     RAISE EXCEPTION 'a check needs isolation level READ COMMITTED' USING ERRCODE = 'invalid_transaction_state',
       DETAIL = 'An older snapshot would be compared with what a remote holds now.';
   END IF;
-  v_invariants := ARRAY(SELECT i FROM public.iu_invariant i WHERE i.invariant_code = p_code OR (p_code IS NULL AND i.enabled) ORDER BY i.invariant_code);
-  IF p_code IS NOT NULL AND v_invariants = '{}' THEN
-    RAISE EXCEPTION 'invariant "%" is not registered', p_code USING ERRCODE = 'undefined_object', HINT = 'v_iu_invariant lists them.';
+  v_invariants := ARRAY(SELECT i FROM public.iu_invariant i WHERE i.invariant_code = ANY (p_codes) OR (p_codes IS NULL AND i.enabled)
+                         ORDER BY i.invariant_code);
+  IF p_codes IS NOT NULL AND v_invariants = '{}' THEN
+    RAISE EXCEPTION 'invariant "%" is not registered', p_codes[1] USING ERRCODE = 'undefined_object', HINT = 'v_iu_invariant lists them.';
   END IF;
   FOREACH v_invariant IN ARRAY v_invariants LOOP
     v_runs := v_runs || public.fn_iu_invariant_measure(v_invariant, p_asked_by);
@@ -608,8 +635,8 @@ BEGIN
   END LOOP;
 END
 $function$;
-COMMENT ON FUNCTION public.fn_iu_invariant_check_as(text, text) IS
-  'For what checks invariants: one (NULL: all that are enabled), for whom (hand, gate, window). Reads all of them, then records all of them. Errors: as fn_iu_invariant_check. (design: Invariants and change windows)';
+COMMENT ON FUNCTION public.fn_iu_invariant_check_as(text[], text) IS
+  'For what checks invariants: which (NULL: all that are enabled), for whom (hand, gate, window). Reads all of them, then records all of them. Errors: as fn_iu_invariant_check. (design: Invariants and change windows)';
 
 CREATE FUNCTION public.fn_iu_invariant_check(p_code text DEFAULT NULL)
   RETURNS TABLE (code text, verdict text, left_value text, right_value text, difference numeric, keys text[], keys_total bigint,
@@ -618,7 +645,7 @@ CREATE FUNCTION public.fn_iu_invariant_check(p_code text DEFAULT NULL)
   SET search_path = pg_catalog, pg_temp
 AS $function$
   SELECT r.invariant_code, r.verdict, r.left_value, r.right_value, r.difference, r.keys, r.keys_total, r.detail, r.checked_at, r.ms
-    FROM public.fn_iu_invariant_check_as(p_code, 'hand') AS r
+    FROM public.fn_iu_invariant_check_as(CASE WHEN p_code IS NOT NULL THEN ARRAY[p_code] END, 'hand') AS r
 $function$;
 COMMENT ON FUNCTION public.fn_iu_invariant_check(text) IS
   'Checks an invariant now, or (NULL) all that are enabled, and records what it finds. One row each: code, verdict, left and right (of keys: how many each side has), difference (left minus right; of keys: how many differ), the first 20 keys that differ and how many in all, detail in words, when it began to read, how many ms that took. pass: read, and within the tolerance. fail: read, and beyond it for longer than the settle window. unknown: everything else: an error of the view or a remote (with its SQLSTATE), no answer in time, NULL, not one row, a key that is there twice, a difference that is still settling. SQLSTATE 42704: not registered; 25001 outside of READ COMMITTED; 57014 only if somebody else cancels. (design: Invariants and change windows)';
@@ -710,35 +737,34 @@ CREATE OR REPLACE FUNCTION public.fn_iu_gate_demands(p_gate_key text) RETURNS vo
   SET search_path = pg_catalog, pg_temp
 AS $function$
 DECLARE
-  v_demand record;
-  v_run    public.iu_invariant_run;
+  v_disabled text;
+  v_codes    text[];
+  v_run      public.iu_invariant_run;
 BEGIN
-  FOR v_demand IN
-    SELECT d.invariant_code, i.enabled, i.meaning,
-           s.verdict = 'pass' AND s.checked_at > clock_timestamp() - make_interval(secs => d.max_age_seconds)
-             AND s.checked_at <= clock_timestamp() AND s.checked_at >= i.registered_at
-             AND s.system_identifier = iu_core.system_identifier() AND s.database_oid = iu_core.database_oid() AS passed
-      FROM public.iu_gate_demand d
-      JOIN public.iu_invariant i ON i.invariant_code = d.invariant_code
-      JOIN public.iu_invariant_state s ON s.invariant_code = d.invariant_code
-     WHERE d.gate_key = p_gate_key ORDER BY d.invariant_code
-  LOOP
-    CONTINUE WHEN v_demand.enabled AND v_demand.passed;
-    IF NOT v_demand.enabled THEN
-      RAISE EXCEPTION 'gate "%" demands invariant "%", which is disabled', p_gate_key, v_demand.invariant_code USING ERRCODE = 'IU112',
-        HINT = 'An administrator enables it with fn_iu_invariant_enable, or takes the demand back with fn_iu_gate_demand_unset.';
-    END IF;
-    SELECT r.* INTO v_run FROM public.fn_iu_invariant_check_as(v_demand.invariant_code, 'gate') AS r;
-    IF v_run.verdict = 'fail' THEN
-      RAISE EXCEPTION 'gate "%" demands invariant "%", which fails', p_gate_key, v_demand.invariant_code USING ERRCODE = 'IU111',
-        DETAIL = concat_ws(E'\n', v_run.detail, 'Keys: ' || nullif(array_to_string(v_run.keys, ', '), ''), 'It means: ' || v_demand.meaning),
-        HINT = format('SELECT * FROM fn_iu_invariant_check(%L) checks it again.', v_demand.invariant_code);
-    ELSIF v_run.verdict IS DISTINCT FROM 'pass' THEN
-      RAISE EXCEPTION 'gate "%" demands invariant "%", which is unknown', p_gate_key, v_demand.invariant_code USING ERRCODE = 'IU112',
-        DETAIL = concat_ws(E'\n', v_run.detail, 'It means: ' || v_demand.meaning),
-        HINT = format('SELECT * FROM fn_iu_invariant_check(%L) checks it again.', v_demand.invariant_code);
-    END IF;
-  END LOOP;
+  SELECT min(d.invariant_code) FILTER (WHERE NOT i.enabled),
+         array_agg(d.invariant_code) FILTER (WHERE (
+           s.verdict = 'pass' AND s.checked_at > clock_timestamp() - make_interval(secs => d.max_age_seconds) AND s.checked_at <= clock_timestamp()
+           AND s.system_identifier = iu_core.system_identifier() AND s.database_oid = iu_core.database_oid()) IS NOT TRUE)
+    INTO v_disabled, v_codes
+    FROM public.iu_gate_demand d
+    JOIN public.iu_invariant i ON i.invariant_code = d.invariant_code
+    JOIN public.iu_invariant_state s ON s.invariant_code = d.invariant_code
+   WHERE d.gate_key = p_gate_key;
+  IF v_disabled IS NOT NULL THEN
+    RAISE EXCEPTION 'gate "%" demands invariant "%", which is disabled', p_gate_key, v_disabled USING ERRCODE = 'IU112',
+      HINT = 'An administrator enables it with fn_iu_invariant_enable, or takes the demand back with fn_iu_gate_demand_unset.';
+  ELSIF v_codes IS NULL THEN
+    RETURN;
+  END IF;
+  -- One that fails is told before one that is unknown.
+  SELECT r.* INTO v_run FROM public.fn_iu_invariant_check_as(v_codes, 'gate') AS r WHERE r.verdict <> 'pass' ORDER BY r.verdict, r.invariant_code LIMIT 1;
+  IF FOUND THEN
+    RAISE EXCEPTION 'gate "%" demands invariant "%", which %', p_gate_key, v_run.invariant_code, CASE v_run.verdict WHEN 'fail' THEN 'fails' ELSE 'is unknown' END
+      USING ERRCODE = CASE v_run.verdict WHEN 'fail' THEN 'IU111' ELSE 'IU112' END,
+        DETAIL = concat_ws(E'\n', v_run.detail, 'Keys: ' || nullif(array_to_string(v_run.keys, ', '), ''),
+          'It means: ' || (SELECT i.meaning FROM public.iu_invariant i WHERE i.invariant_code = v_run.invariant_code)),
+        HINT = format('SELECT * FROM fn_iu_invariant_check(%L) checks it again.', v_run.invariant_code);
+  END IF;
 END
 $function$;
 COMMENT ON FUNCTION public.fn_iu_gate_demands(text) IS
@@ -802,7 +828,7 @@ INSERT INTO public.dot_iu_command_catalog (command_name, category, mutating, rev
 
 GRANT SELECT ON public.iu_invariant, public.iu_invariant_state, public.iu_invariant_key, public.iu_invariant_run, public.iu_gate_demand,
   public.v_iu_invariant, public.v_iu_invariant_watermark TO iu_core_reader;
-GRANT EXECUTE ON FUNCTION public.fn_iu_invariant_problem(text) TO iu_core_reader;
+GRANT EXECUTE ON FUNCTION public.fn_iu_view_problem(text) TO iu_core_reader;
 GRANT EXECUTE ON FUNCTION public.fn_iu_invariant_check(text) TO iu_core_operator;
 GRANT EXECUTE ON FUNCTION
   public.fn_iu_invariant_register(text, regclass, text, text, text, text, numeric, integer, integer, integer),
@@ -812,12 +838,12 @@ GRANT EXECUTE ON FUNCTION public.fn_iu_schedule_turn(text) TO iu_core_worker;
 
 SELECT public.fn_iu_govern(8, 'table', 'iu_invariant', 'iu_invariant_state', 'iu_invariant_key', 'iu_invariant_run', 'iu_gate_demand');
 SELECT public.fn_iu_govern(8, 'view', 'v_iu_invariant', 'v_iu_invariant_watermark');
-SELECT public.fn_iu_govern(8, 'function', 'fn_iu_invariant_problem(text)', 'fn_iu_invariant_put(public.iu_invariant)',
+SELECT public.fn_iu_govern(8, 'function', 'fn_iu_view_problem(text)', 'fn_iu_invariant_problem(text)', 'fn_iu_invariant_put(public.iu_invariant)',
   'fn_iu_invariant_define(integer,text,regclass,text,text,numeric,integer,integer,integer)', 'fn_iu_invariant_undefine(integer)',
   'fn_iu_invariant_register(text,regclass,text,text,text,text,numeric,integer,integer,integer)',
   'fn_iu_invariant_enable(text,boolean,text,text)', 'fn_iu_invariant_unregister(text,text,text)',
   'fn_iu_invariant_log(text,text,text,text,jsonb)', 'fn_iu_invariant_measure(public.iu_invariant,text)',
-  'fn_iu_invariant_record(public.iu_invariant,public.iu_invariant_run)', 'fn_iu_invariant_check_as(text,text)',
+  'fn_iu_invariant_record(public.iu_invariant,public.iu_invariant_run)', 'fn_iu_invariant_check_as(text[],text)',
   'fn_iu_invariant_check(text)', 'fn_iu_schedule_turn(text)', 'fn_iu_gate_demand_set(text,text,integer,text,text)',
   'fn_iu_gate_demand_unset(text,text,text,text)');
 SELECT public.fn_iu_govern(8, 'trigger', 'trg_iu_invariant_run_append_only ON iu_invariant_run');

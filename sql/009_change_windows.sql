@@ -170,25 +170,20 @@ CREATE FUNCTION public.fn_iu_surface_register(
   SET search_path = pg_catalog, pg_temp
 AS $function$
 DECLARE
-  v_owner  pg_roles;
-  v_status text;
-  v_run_id uuid;
+  v_problem text;
+  v_status  text;
+  v_run_id  uuid;
 BEGIN
   IF p_kind IS NULL OR p_kind NOT IN ('view', 'external') OR (p_kind = 'view') <> (p_view IS NOT NULL) THEN
     RAISE EXCEPTION 'a surface is of kind view, with p_view, or external, without' USING ERRCODE = 'check_violation',
       HINT = 'Surfaces of kind query come with migrations.';
   END IF;
   IF p_view IS NOT NULL THEN
-    -- As for an invariant: what the view calls runs with the rights of iu_core_owner.
-    SELECT r.* INTO v_owner FROM pg_class c JOIN pg_roles r ON r.oid = c.relowner WHERE c.oid = p_view AND c.relkind IN ('v', 'm');
-    IF NOT FOUND OR NOT EXISTS (SELECT FROM pg_attribute a WHERE a.attrelid = p_view AND a.attname = 'value' AND a.attnum > 0) THEN
-      RAISE EXCEPTION '% is not a view with a column value', p_view USING ERRCODE = 'check_violation';
-    ELSIF NOT (v_owner.rolsuper OR v_owner.rolname = 'iu_core_owner') THEN
-      RAISE EXCEPTION 'view % belongs to %, not to iu_core_owner or a superuser: what it calls would run with the rights of iu_core_owner',
-        p_view, v_owner.rolname USING ERRCODE = 'check_violation';
-    ELSIF NOT (has_table_privilege('iu_core_owner', p_view, 'SELECT')
-               AND (SELECT has_schema_privilege('iu_core_owner', c.relnamespace, 'USAGE') FROM pg_class c WHERE c.oid = p_view)) THEN
-      RAISE EXCEPTION 'iu_core_owner may not read view %', p_view USING ERRCODE = 'check_violation';
+    v_problem := public.fn_iu_view_problem(p_view::text);
+    IF v_problem IS NOT NULL THEN
+      RAISE EXCEPTION '%', v_problem USING ERRCODE = 'check_violation';
+    ELSIF NOT EXISTS (SELECT FROM pg_attribute a WHERE a.attrelid = p_view AND a.attname = 'value' AND a.attnum > 0) THEN
+      RAISE EXCEPTION 'view % has no column value', p_view USING ERRCODE = 'check_violation';
     END IF;
   END IF;
   v_run_id := public.fn_iu_change_log('dot_iu_surface_register', p_actor, p_reason, jsonb_build_object('surface_code', p_code, 'kind', p_kind,
@@ -405,6 +400,8 @@ DECLARE
   v_deadline CONSTANT timestamptz := v_start + make_interval(secs => p_surface.timeout_ms / 1000.0);
   v_before   timestamptz;
   v_rows     bigint;
+  v_problem  text;
+  v_read     boolean := false;
 BEGIN
   v_value.snapshot_label := p_label;
   v_value.surface_code := p_surface.surface_code;
@@ -417,6 +414,10 @@ BEGIN
   v_value.read_at := v_start;
   v_before := iu_core.cancel_by(v_deadline);
   BEGIN
+    v_problem := CASE p_surface.kind WHEN 'view' THEN public.fn_iu_view_problem(p_surface.source) END;
+    IF v_problem IS NOT NULL THEN
+      RAISE EXCEPTION '%', v_problem USING ERRCODE = 'wrong_object_type';
+    END IF;
     EXECUTE format('SELECT count(*), min(x.value) FROM (SELECT q.value::text FROM (%s) AS q (value) LIMIT 2) AS x',
                    CASE p_surface.kind WHEN 'view' THEN format('SELECT v.value FROM %s AS v', p_surface.source) ELSE p_surface.source END)
       INTO v_rows, v_value.value;
@@ -428,10 +429,9 @@ BEGIN
       v_value.error_code := '22004';
       v_value.error := 'it is NULL';
     END IF;
+    v_read := true;
     RAISE EXCEPTION 'read' USING ERRCODE = 'IU000';
   EXCEPTION
-    WHEN SQLSTATE 'IU000' THEN
-      PERFORM iu_core.cancel_at(v_before);
     WHEN query_canceled THEN
       PERFORM iu_core.cancel_at(v_before);
       IF clock_timestamp() < v_deadline THEN
@@ -441,8 +441,11 @@ BEGIN
       v_value.error := format('no answer within %s ms', p_surface.timeout_ms);
     WHEN OTHERS OR assert_failure THEN
       PERFORM iu_core.cancel_at(v_before);
-      v_value.error_code := SQLSTATE;
-      v_value.error := format('%s: %s', SQLSTATE, SQLERRM);
+      IF NOT v_read THEN
+        v_value.value := NULL;
+        v_value.error_code := SQLSTATE;
+        v_value.error := format('%s: %s', SQLSTATE, SQLERRM);
+      END IF;
   END;
   v_value.ms := round((extract(epoch FROM clock_timestamp() - v_start) * 1000)::numeric, 3);
   RETURN v_value;
@@ -808,13 +811,14 @@ BEGIN
     SELECT NULL::bigint AS bytes, NULL::text AS sha256, NULL::text AS checked INTO v_backup;
   END IF;
 
+  v_start := clock_timestamp();
+  v_values := ARRAY(SELECT v FROM public.fn_iu_surface_measure_all(p_label || ':after') AS v);
+  -- Last, since it locks what it records.
   SELECT coalesce(jsonb_agg(to_jsonb(r) - ARRAY['run_seq', 'asked_by', 'session_role', 'error_code'] || jsonb_build_object('severity', i.severity) ORDER BY r.invariant_code), '[]'),
          string_agg(r.invariant_code, ', ' ORDER BY r.invariant_code) FILTER (WHERE r.verdict = 'fail' AND i.severity = 'critical'),
          string_agg(r.invariant_code, ', ' ORDER BY r.invariant_code) FILTER (WHERE r.verdict = 'unknown' AND i.severity = 'critical')
     INTO v_invariants, v_failing, v_unsure
     FROM public.fn_iu_invariant_check_as(NULL, 'window') AS r JOIN public.iu_invariant i ON i.invariant_code = r.invariant_code;
-  v_start := clock_timestamp();
-  v_values := ARRAY(SELECT v FROM public.fn_iu_surface_measure_all(p_label || ':after') AS v);
 
   PERFORM FROM public.iu_change_window w WHERE w.window_label = p_label AND w.closed_at IS NULL FOR UPDATE;
   IF NOT FOUND THEN

@@ -73,6 +73,10 @@ SELECT is(pg_temp.found('texts'), $$unknown (there is no view 'public.test_texts
 REVOKE SELECT ON test_other FROM iu_core_owner;
 SELECT is(pg_temp.found('other'), 'unknown (iu_core_owner may not read view public.test_other)', 'or may not be read');
 
+CREATE FUNCTION test_odd() RETURNS int LANGUAGE plpgsql AS $$BEGIN RAISE EXCEPTION 'odd' USING ERRCODE = 'IU000'; END$$;
+SELECT pg_temp.invariant('odd', 'SELECT public.test_odd() AS left_value, 1 AS right_value');
+SELECT is(pg_temp.found('odd'), 'unknown (IU000: odd)', 'a view that raises what means read here');
+
 -- What a view does is undone.
 CREATE FUNCTION test_writes() RETURNS int LANGUAGE sql AS $$INSERT INTO public.test_number VALUES (1, 1); SELECT set_config('test.x', 'y', false); SELECT 1$$;
 GRANT INSERT ON test_number TO iu_core_owner;

@@ -82,7 +82,17 @@ GRANT SELECT ON test_slow TO iu_core_owner;
 SELECT fn_iu_surface_register('slow', 'slow', 'view', 'any', 'ann', 't', 'public.test_slow', p_timeout_ms => 20);
 SELECT fn_iu_surface_snapshot('e', 'ann');
 SELECT is((SELECT error_code || ' ' || error FROM iu_regression_value WHERE snapshot_label = 'e' AND surface_code = 'slow'), '57014 no answer within 20 ms', 'one that takes too long is unknown');
-SELECT fn_iu_surface_unregister('slow', 'ann', 't');
+CREATE FUNCTION test_odd() RETURNS int LANGUAGE plpgsql AS $$BEGIN RAISE EXCEPTION 'odd' USING ERRCODE = 'IU000'; END$$;
+CREATE VIEW test_odds AS SELECT test_odd() AS value;
+CREATE VIEW test_given AS SELECT 1 AS value;
+GRANT SELECT ON test_odds, test_given TO iu_core_owner;
+SELECT fn_iu_surface_unregister('slow', 'ann', 't'), fn_iu_surface_register('odds', 'odds', 'view', 'any', 'ann', 't', 'public.test_odds'), fn_iu_surface_register('given', 'given', 'view', 'any', 'ann', 't', 'public.test_given');
+ALTER VIEW test_given OWNER TO iu_core_reader;
+SELECT fn_iu_surface_snapshot('f', 'ann');
+SELECT is((SELECT array_agg(error ORDER BY surface_code) FROM iu_regression_value WHERE snapshot_label = 'f' AND surface_code IN ('odds', 'given')),
+  ARRAY['42809: view public.test_given belongs to iu_core_reader, not to iu_core_owner or a superuser: what it calls would run with the rights of iu_core_owner', 'IU000: odd'],
+  'one that was given away, and one that raises what means read here');
+SELECT fn_iu_surface_unregister('odds', 'ann', 't'), fn_iu_surface_unregister('given', 'ann', 't');
 
 -- ---- refusals
 
@@ -97,7 +107,7 @@ SELECT pg_temp.refuses(format('SELECT fn_iu_%s', a), e, m, a) FROM (VALUES
   ($$surface_register('y', 'l', 'external', 'green', 'ann', 't')$$, '23514', 'has a rule'), ($$surface_register('y', 'l', 'external', 'any', 'ann', 't', p_green_rule => 'n/n')$$, '23514', 'has a rule'),
   ($$surface_register('y', 'l', 'external', 'green', 'ann', 't', p_green_rule => 'x')$$, '23514', 'has a rule'), ($$surface_register('y', 'l', 'external', 'green', 'ann', 't', p_green_rule => '~(')$$, '2201B', 'regular expression'),
   ($$surface_register('y', 'l', 'external', 'any', 'ann', 't', p_layer => 'Redis')$$, '23514', 'layer is'), ($$surface_register('y', 'l', 'external', 'any', 'ann', NULL)$$, '23514', 'for a reason'),
-  ($$surface_register('y', 'l', 'view', 'any', 'ann', 't', 'test_figure')$$, '23514', 'not a view'), ($$surface_register('iu_conformance', 'l', 'external', 'any', 'ann', 't')$$, '42710', 'belongs to migration 9'),
+  ($$surface_register('y', 'l', 'view', 'any', 'ann', 't', 'test_figure')$$, '23514', 'not a view'), ($$surface_register('y', 'l', 'view', 'any', 'ann', 't', 'v_iu_change_window')$$, '23514', 'no column value'), ($$surface_register('iu_conformance', 'l', 'external', 'any', 'ann', 't')$$, '42710', 'belongs to migration 9'),
   ($$surface_unregister('iu_conformance', 'ann', 't')$$, '42704', 'a migration'), ($$surface_unregister('y', 'ann', 't')$$, '42704', 'not registered')) AS v (a, e, m);
 ALTER VIEW test_broken OWNER TO iu_core_admin;
 SELECT pg_temp.refuses($$SELECT fn_iu_surface_register('y', 'l', 'view', 'any', 'ann', 't', 'test_broken')$$, '23514', 'belongs to iu_core_admin', 'a view that somebody else may change');
