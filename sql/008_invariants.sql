@@ -518,6 +518,7 @@ BEGIN
         v_run.detail := format('%s: %s', SQLSTATE, SQLERRM);
       END IF;
   END;
+  -- Time may run out after the values are there.
   IF v_run.error_code IS NOT NULL THEN
     v_run.verdict := 'unknown';
   END IF;

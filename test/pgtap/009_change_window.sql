@@ -171,7 +171,9 @@ SELECT is(fn_iu_change_window_close('w2', 'olga') ->> 'verdict', 'PASS', 'one th
 SELECT fn_iu_change_window_open('w3', gen_random_uuid(), 'p', 'olga', '/f', 1, :'sha');
 SELECT is(fn_iu_change_window_close('w3', 'olga') - 'run_id', '{"status": "closed", "window_label": "w3", "after_label": "w3:after", "verdict": "UNKNOWN", "verdict_reason": "unknown: from outside"}', 'not reported: UNKNOWN');
 SELECT pg_temp.refuses($$SELECT fn_iu_surface_report('w3:after', 'ext', '1', 'ci')$$, '55000', 'is closed', 'and it is too late to report');
+SELECT fn_iu_change_report('w3') AS report \gset
 SELECT fn_iu_surface_unregister('ext', 'ann', 't');
+SELECT is(fn_iu_change_report('w3'), :'report', 'what was not reported stays in the report');
 SELECT fn_iu_change_window_open('w4', gen_random_uuid(), 'p', 'olga', '/f', 1, :'sha');
 UPDATE test_numbers_held SET r = 2;
 SELECT is(fn_iu_change_window_close('w4', 'olga') ->> 'verdict_reason', 'failing invariants: held', 'a failing invariant: FAIL');

@@ -8,6 +8,7 @@ use FindBin;
 use lib "$FindBin::RealBin/../lib";
 use IU::Peer;
 use IuCore;
+use JSON::PP ();
 use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
 use Test::More;
@@ -82,6 +83,16 @@ $qdrant->heal;
 register('points', 'inv_points');
 is(sql("BEGIN; SELECT count(*) FROM fn_iu_invariant_check('points'); SELECT count(*) FROM pg_locks WHERE pid = pg_backend_pid() AND relation IN ('q_collections'::regclass, 'sync_point'::regclass, 'inv_points'::regclass); COMMIT"),
 	"1\n0", 'what a check has read is not locked when it is done');
+
+# What was registered otherwise meanwhile does not get the answer of what it was.
+$qdrant->fault({ path => '/collections/*', hold => JSON::PP::true() });
+$asking->query_until(qr/asked/, "\\echo asked\nSELECT verdict || ' ' || detail FROM fn_iu_invariant_check('points');\n\\echo answered\n");
+becomes("SELECT EXISTS (SELECT FROM pg_stat_activity WHERE application_name = 'asking' AND state = 'active' AND wait_event_type = 'Extension')", 'another check waits for the remote');
+register('points', 'inv_points', 'p_tolerance => 1');
+$qdrant->heal;
+like($asking->query_until(qr/answered/, "\\echo\n"), qr/unknown it was registered otherwise while it was read/, 'registered otherwise meanwhile: unknown');
+is(sql("SELECT verdict || ' ' || detail FROM v_iu_invariant WHERE invariant_code = 'points'"), 'unknown not checked yet', 'and not checked yet');
+register('points', 'inv_points');
 $asking->quit;
 sql("SELECT fn_iu_invariant_unregister('other', 'tester', 'test'), fn_iu_invariant_unregister('nulls', 'tester', 'test')");
 
