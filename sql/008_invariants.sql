@@ -649,7 +649,7 @@ AS $function$
     FROM public.fn_iu_invariant_check_as(CASE WHEN p_code IS NOT NULL THEN ARRAY[p_code] END, 'hand') AS r
 $function$;
 COMMENT ON FUNCTION public.fn_iu_invariant_check(text) IS
-  'Checks an invariant now, or (NULL) all that are enabled, and records what it finds. One row each: code, verdict, left and right (of keys: how many each side has), difference (left minus right; of keys: how many differ), the first 20 keys that differ and how many in all, detail in words, when it began to read, how many ms that took. pass: read, and within the tolerance. fail: read, and beyond it for longer than the settle window. unknown: everything else: an error of the view or a remote (with its SQLSTATE), no answer in time, NULL, not one row, a key that is there twice, a difference that is still settling. SQLSTATE 42704: not registered; 25001 outside of READ COMMITTED; 57014 only if somebody else cancels. (design: Invariants and change windows)';
+  'Checks an invariant now, or (NULL) all that are enabled, and records what it finds. One row each: code, verdict, left and right (of keys: how many each side has), difference (left minus right; of keys: how many differ), the first 20 keys that differ and how many in all, detail in words, when it began to read, how many ms that took. pass: read, and within the tolerance. fail: read, and beyond it for longer than the settle window. unknown: everything else: an error of the view or a remote (with its SQLSTATE), no answer in time, NULL, not one row, a key that is there twice, a difference that is still settling. SQLSTATE 42704: not registered; 25000 outside of READ COMMITTED; 57014 only if somebody else cancels. (design: Invariants and change windows)';
 
 -- On a schedule ------------------------------------------------------------------
 
@@ -769,7 +769,7 @@ BEGIN
 END
 $function$;
 COMMENT ON FUNCTION public.fn_iu_gate_demands(text) IS
-  'For fn_iu_gate_open, before the gate is locked: raises unless every invariant that the gate demands passed lately, or passes now. For openings and renewals by hand; the watchdog''s renewals of a standing approval ask nothing. Errors: IU111 one fails, IU112 one is unknown or disabled; 25001 outside of READ COMMITTED where one has to be checked. (design: Invariants and change windows)';
+  'For fn_iu_gate_open, before the gate is locked: raises unless every invariant that the gate demands passed lately, or passes now. For openings and renewals by hand; the watchdog''s renewals of a standing approval ask nothing. Errors: IU111 one fails, IU112 one is unknown or disabled; 25000 outside of READ COMMITTED where one has to be checked. (design: Invariants and change windows)';
 
 CREATE FUNCTION public.fn_iu_gate_demand_set(p_gate_key text, p_code text, p_max_age_seconds integer, p_actor text, p_reason text) RETURNS jsonb
   LANGUAGE plpgsql VOLATILE SECURITY DEFINER

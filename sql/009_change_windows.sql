@@ -471,7 +471,7 @@ BEGIN
 END
 $function$;
 COMMENT ON FUNCTION public.fn_iu_surface_measure_all(text) IS
-  'For a snapshot: reads every surface that is not external, one after the other. Returns their rows, not stored. SQLSTATE 25001 outside of READ COMMITTED. (design: Invariants and change windows)';
+  'For a snapshot: reads every surface that is not external, one after the other. Returns their rows, not stored. SQLSTATE 25000 outside of READ COMMITTED. (design: Invariants and change windows)';
 
 CREATE FUNCTION public.fn_iu_surface_snapshot(p_label text, p_actor text) RETURNS jsonb
   LANGUAGE plpgsql VOLATILE SECURITY DEFINER
@@ -497,7 +497,7 @@ BEGIN
 END
 $function$;
 COMMENT ON FUNCTION public.fn_iu_surface_snapshot(text, text) IS
-  'Reads every surface and keeps the figures under a label: label, who. One that fails is unknown with its error; those reported from outside are added with fn_iu_surface_report. Each is read by itself: what changes meanwhile is in one and not in another. Returns {status: taken, label, surfaces, unknown: [codes]}. SQLSTATE 23514: label or actor; 42710: that snapshot was taken; 25001 outside of READ COMMITTED. (design: Invariants and change windows)';
+  'Reads every surface and keeps the figures under a label: label, who. One that fails is unknown with its error; those reported from outside are added with fn_iu_surface_report. Each is read by itself: what changes meanwhile is in one and not in another. Returns {status: taken, label, surfaces, unknown: [codes]}. SQLSTATE 23514: label or actor; 42710: that snapshot was taken; 25000 outside of READ COMMITTED. (design: Invariants and change windows)';
 
 CREATE FUNCTION public.fn_iu_surface_report(p_label text, p_code text, p_value text, p_actor text) RETURNS jsonb
   LANGUAGE plpgsql VOLATILE SECURITY DEFINER
@@ -766,7 +766,7 @@ BEGIN
 END
 $function$;
 COMMENT ON FUNCTION public.fn_iu_change_window_open(text, uuid, text, text, text, bigint, text) IS
-  'Opens a change window and takes the snapshot LABEL:before: label, approval, purpose, who, the backup''s file, its size in bytes and SHA-256 (may be left out where the login role may have the server read the file; then it is read in any case, and compared). It opens no gate. Returns {status: opened, window_label, before_label, surfaces, unknown: [codes], backup_bytes, backup_sha256, backup_check, run_id}. SQLSTATE 23514: label, approval, purpose, actor or backup missing or wrong; 55006: another one is open; 42710: the label was used; 25001 outside of READ COMMITTED. (seeds 0, 3; design: Invariants and change windows)';
+  'Opens a change window and takes the snapshot LABEL:before: label, approval, purpose, who, the backup''s file, its size in bytes and SHA-256 (may be left out where the login role may have the server read the file; then it is read in any case, and compared). It opens no gate. Returns {status: opened, window_label, before_label, surfaces, unknown: [codes], backup_bytes, backup_sha256, backup_check, run_id}. SQLSTATE 23514: label, approval, purpose, actor or backup missing or wrong; 55006: another one is open; 42710: the label was used; 25000 outside of READ COMMITTED. (seeds 0, 3; design: Invariants and change windows)';
 
 CREATE FUNCTION public.fn_iu_change_window_close(
     p_label text, p_actor text, p_impact jsonb DEFAULT '{}', p_not_touched text[] DEFAULT '{}', p_allow_open_gates boolean DEFAULT false,
@@ -854,7 +854,7 @@ BEGIN
 END
 $function$;
 COMMENT ON FUNCTION public.fn_iu_change_window_close(text, text, jsonb, text[], boolean, text, bigint, text) IS
-  'Closes a change window: checks all invariants, takes the snapshot LABEL:after, compares, and gives the verdict. Label, who, what is stated of the layers ({layer: sentence}; PG, Directus, Nuxt, AgentData, Qdrant), what was not touched, whether gates may be open, and a backup of after (as in fn_iu_change_window_open; NULL: none). Figures from outside are reported before. Returns {status: closed, window_label, after_label, verdict: PASS | FAIL | UNKNOWN, verdict_reason, run_id}. SQLSTATE 42704: no such window; 55000: closed already; 55006: a gate is open, and nobody said it may; 23514: an argument; 25001 outside of READ COMMITTED. (seeds 0, 3; design: Invariants and change windows)';
+  'Closes a change window: checks all invariants, takes the snapshot LABEL:after, compares, and gives the verdict. Label, who, what is stated of the layers ({layer: sentence}; PG, Directus, Nuxt, AgentData, Qdrant), what was not touched, whether gates may be open, and a backup of after (as in fn_iu_change_window_open; NULL: none). Figures from outside are reported before. Returns {status: closed, window_label, after_label, verdict: PASS | FAIL | UNKNOWN, verdict_reason, run_id}. SQLSTATE 42704: no such window; 55000: closed already; 55006: a gate is open, and nobody said it may; 23514: an argument; 25000 outside of READ COMMITTED. (seeds 0, 3; design: Invariants and change windows)';
 
 CREATE VIEW public.v_iu_change_window AS
   SELECT w.window_label, CASE WHEN w.closed_at IS NULL THEN 'open' ELSE 'closed' END AS state, w.purpose, w.approval_id, w.opened_by, w.opened_at,

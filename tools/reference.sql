@@ -147,6 +147,7 @@ SELECT string_agg(line, E'\n' ORDER BY version, rank, sort COLLATE "C") FROM (
 \qecho '| --- | --- | --- |'
 WITH condition (state, name) AS (VALUES
   ('0A000', 'feature_not_supported'), ('22004', 'null_value_not_allowed'), ('22023', 'invalid_parameter_value'),
+  ('2201B', 'invalid_regular_expression'), ('57014', 'query_canceled'),
   ('22P02', 'invalid_text_representation'), ('23502', 'not_null_violation'), ('23505', 'unique_violation'), ('23514', 'check_violation'),
   ('25000', 'invalid_transaction_state'), ('28000', 'invalid_authorization_specification'),
   ('39P01', 'trigger_protocol_violated'), ('40001', 'serialization_failure'), ('42501', 'insufficient_privilege'),
