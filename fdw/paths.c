@@ -131,14 +131,16 @@ join_clauses(PlannerInfo *root, RelOptInfo *rel, const IuTable *table, IuRole ro
 	return keys_given_by(root, rel, table, role, equalities, found);
 }
 
+/* filtered: there is a filter in the query, which this path must not leave out. */
 static void
-add_scan_path(PlannerInfo *root, RelOptInfo *rel, Relids outer, bool never)
+add_scan_path(PlannerInfo *root, RelOptInfo *rel, Relids outer, bool filtered)
 {
 	const IuRelation *relation = rel->fdw_private;
 	IuAsk	   *ask = palloc0(sizeof(IuAsk));
 	double		rows = rel->rows;
 	double		startup;
 	double		total;
+	bool		never;
 	ForeignPath *path;
 
 	ask->relation = relation;
@@ -155,6 +157,7 @@ add_scan_path(PlannerInfo *root, RelOptInfo *rel, Relids outer, bool never)
 		rows = Min(parameters->ppi_rows, iu_relation_transfer(relation, &ask->restriction));
 	}
 	iu_relation_cost(ask, rows, &startup, &total);
+	never = filtered && ask->restriction.keys[IU_KEY_FILTER] == NULL;
 	if (never)
 		total += NEVER;
 	ask->never = never;
@@ -217,5 +220,5 @@ iu_plan_paths(PlannerInfo *root, RelOptInfo *rel, Oid relid)
 
 	add_scan_path(root, rel, rel->lateral_relids, filtered);
 	foreach(cell, sets)
-		add_scan_path(root, rel, lfirst(cell), false);
+		add_scan_path(root, rel, lfirst(cell), filtered);
 }
