@@ -14,7 +14,6 @@
 #include "fdw/line.h"
 #include "mb/pg_wchar.h"
 #include "miscadmin.h"
-#include "portability/instr_time.h"
 
 #define FEWEST_CONNECTIONS 4
 
@@ -98,6 +97,20 @@ iu_line_pending(const IuLine *line)
 	return line->pool ? iu_http_pending(line->pool->http) : 0;
 }
 
+/* Who waits for the descriptor, waits no longer than until it is readable. */
+static void
+end_watch(IuLine *line)
+{
+	instr_time	now;
+
+	if (INSTR_TIME_IS_ZERO(line->watched_from))
+		return;
+	INSTR_TIME_SET_CURRENT(now);
+	INSTR_TIME_SUBTRACT(now, line->watched_from);
+	line->attended_us += Min((int64) INSTR_TIME_GET_MICROSEC(now), INTERRUPT_CHECK_MS * 1000);
+	INSTR_TIME_SET_ZERO(line->watched_from);
+}
+
 IuHttpAnswer *
 iu_line_wait(IuLine *line, bool patient)
 {
@@ -108,12 +121,14 @@ iu_line_wait(IuLine *line, bool patient)
 
 	if (wait_event == 0)
 		wait_event = iu_wait_event("IuCoreRemote");
+	end_watch(line);
 	INSTR_TIME_SET_CURRENT(start);
 	if (iu_http_wait(line->pool->http, patient ? -1 : 0, wait_event, &answer) != IU_HTTP_EVENT_ANSWER)
 		answer = NULL;
 	INSTR_TIME_SET_CURRENT(end);
 	INSTR_TIME_SUBTRACT(end, start);
 	line->waited_us += INSTR_TIME_GET_MICROSEC(end);
+	line->attended_us += INSTR_TIME_GET_MICROSEC(end);
 	if (answer != NULL)
 		line->bytes += answer->body.len;
 	return answer;
@@ -122,6 +137,8 @@ iu_line_wait(IuLine *line, bool patient)
 int
 iu_line_descriptor(IuLine *line)
 {
+	end_watch(line);
+	INSTR_TIME_SET_CURRENT(line->watched_from);
 	return iu_http_descriptor(line->pool->http, INTERRUPT_CHECK_MS);
 }
 

@@ -10,6 +10,7 @@
 
 #include "fdw/options.h"
 #include "fdw/pool.h"
+#include "portability/instr_time.h"
 
 typedef struct IuLine
 {
@@ -23,6 +24,8 @@ typedef struct IuLine
 	int64		requests;
 	int64		bytes;			/* of answers' bodies */
 	int64		waited_us;
+	int64		attended_us;	/* how long answers would have been noticed, here or by who waits for the descriptor */
+	instr_time	watched_from;	/* by whom; 0: nobody */
 } IuLine;
 
 extern void iu_line_open(IuLine *line, MemoryContext context, const IuServer *server, Oid user);

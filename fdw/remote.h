@@ -113,8 +113,7 @@ typedef struct IuResource
 
 	/*
 	 * Another status, or 0 where no such answer came. True: dealt with, by
-	 * asking again in another way; it counts as a retry. fetch has no path and
-	 * no body here. May be NULL.
+	 * asking again in another way; it counts as a retry. May be NULL.
 	 */
 	bool		(*refused) (IuScan *scan, const IuFetch *fetch, int status, const IuJson *document);
 } IuResource;

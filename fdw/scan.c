@@ -102,35 +102,43 @@ iu_scan_keep(IuScan *scan, Size size)
 	return scan->kept;
 }
 
-static IuFetch *
-copy_fetch(IuScan *scan, const IuFetch *fetch, bool whole)
+/* A request until its answer is read. */
+typedef struct Asked
 {
-	IuFetch    *copy = MemoryContextAlloc(scan->run_context, sizeof(IuFetch));
+	IuFetch		fetch;
+	int64		attended_us;	/* the line's, when it was sent */
+} Asked;
 
-	*copy = *fetch;
-	copy->key = fetch->key ? iu_scan_strdup(scan, fetch->key) : NULL;
-	copy->method = NULL;		/* the line has its own copies */
-	copy->path = NULL;
-	copy->body = NULL;
-	if (whole)
-	{
-		copy->method = iu_scan_strdup(scan, fetch->method);
-		copy->path = iu_scan_strdup(scan, fetch->path);
-		copy->body = fetch->body ? iu_scan_strdup(scan, fetch->body) : NULL;
-	}
-	return copy;
+static Asked *
+copy_fetch(IuScan *scan, const IuFetch *fetch)
+{
+	Asked	   *asked = MemoryContextAllocZero(scan->run_context, sizeof(Asked));
+
+	asked->fetch = *fetch;
+	asked->fetch.method = iu_scan_strdup(scan, fetch->method);
+	asked->fetch.path = iu_scan_strdup(scan, fetch->path);
+	asked->fetch.body = fetch->body ? iu_scan_strdup(scan, fetch->body) : NULL;
+	asked->fetch.key = fetch->key ? iu_scan_strdup(scan, fetch->key) : NULL;
+	return asked;
 }
 
 static void
-free_fetch(IuFetch *fetch)
+free_asked(Asked *asked)
 {
-	const char *const parts[] = {fetch->method, fetch->path, fetch->body, fetch->key};
+	const char *const parts[] = {asked->fetch.method, asked->fetch.path, asked->fetch.body, asked->fetch.key};
 	int			i;
 
 	for (i = 0; i < lengthof(parts); i++)
 		if (parts[i] != NULL)
 			pfree(unconstify(char *, parts[i]));
-	pfree(fetch);
+	pfree(asked);
+}
+
+static void
+send_asked(IuScan *scan, Asked *asked)
+{
+	asked->attended_us = scan->line.attended_us;
+	iu_line_send(&scan->line, &asked->fetch, asked);
 }
 
 /*
@@ -140,17 +148,18 @@ free_fetch(IuFetch *fetch)
 void
 iu_scan_fetch(IuScan *scan, const IuFetch *fetch)
 {
+	Asked	   *asked = copy_fetch(scan, fetch);
 	MemoryContext old;
 
 	if (!scan->in_answer || scan->limit < 0)
 	{
-		iu_line_send(&scan->line, fetch, copy_fetch(scan, fetch, false));
+		send_asked(scan, asked);
 		if (scan->in_answer)
 			iu_line_start(&scan->line);
 		return;
 	}
 	old = MemoryContextSwitchTo(scan->run_context);
-	scan->held = lappend(scan->held, copy_fetch(scan, fetch, true));
+	scan->held = lappend(scan->held, asked);
 	MemoryContextSwitchTo(old);
 }
 
@@ -161,12 +170,7 @@ release_held(IuScan *scan)
 	ListCell   *cell;
 
 	foreach(cell, scan->held)
-	{
-		IuFetch    *fetch = lfirst(cell);
-
-		iu_line_send(&scan->line, fetch, copy_fetch(scan, fetch, false));
-		free_fetch(fetch);
-	}
+		send_asked(scan, lfirst(cell));
 	list_free(scan->held);
 	scan->held = NIL;
 	MemoryContextSwitchTo(old);
@@ -228,6 +232,18 @@ iu_scan_fail(IuScan *scan, const char *key, const IuFailure *failure)
 
 /* ---- the scan ---- */
 
+/*
+ * While rows are worked on, or a cursor rests, nobody reads answers, but time
+ * runs. What fails for that reason is asked for again; whoever waits for it
+ * attends to it, so that this comes to an end.
+ */
+static bool
+is_our_fault(const IuScan *scan, const Asked *asked, const IuHttpAnswer *answer)
+{
+	return (answer->outcome == IU_HTTP_TIMEOUT || answer->outcome == IU_HTTP_RESET) &&
+		scan->line.attended_us - asked->attended_us < answer->microseconds / 2;
+}
+
 /* 0: nothing came that is an answer; a 200 is one only with JSON. */
 static int
 status_of_refusal(const IuHttpAnswer *answer)
@@ -272,12 +288,17 @@ take_answer(IuScan *scan, bool patient)
 
 	old = MemoryContextSwitchTo(scan->answer_context);
 	answer = iu_line_wait(&scan->line, patient);
-	if (answer != NULL)
+	if (answer != NULL && is_our_fault(scan, answer->owner, answer))
+	{
+		scan->retries++;
+		send_asked(scan, answer->owner);
+	}
+	else if (answer != NULL)
 	{
 		scan->in_answer = true;
-		handle_answer(scan, answer->owner, answer);
+		handle_answer(scan, &((Asked *) answer->owner)->fetch, answer);
 		scan->in_answer = false;
-		free_fetch(answer->owner);
+		free_asked(answer->owner);
 	}
 	MemoryContextSwitchTo(old);
 	if (answer == NULL)

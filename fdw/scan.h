@@ -32,7 +32,7 @@ struct IuScan
 	List	   *keys[IU_ROLES]; /* distinct C strings */
 	int			page_size;		/* of this run */
 	bool		in_answer;
-	List	   *held;			/* IuFetch: not asked while the rows at hand may be enough */
+	List	   *held;			/* not asked while the rows at hand may be enough */
 	int64		retries;
 	void	   *kept;			/* the resource's own */
 };
