@@ -213,6 +213,22 @@ iu_failure_of_answer(IuFailure *failure, const IuRemote *remote, const IuFetch *
 		failure_of_status(failure, remote, fetch, answer, document, secret);
 }
 
+/* Transactions to be tried again, lack of memory or disk, a cancel, a shutdown. */
+bool
+iu_failure_is_of_data(int sqlstate)
+{
+	switch (ERRCODE_TO_CATEGORY(sqlstate))
+	{
+		case ERRCODE_TO_CATEGORY(ERRCODE_TRANSACTION_ROLLBACK):
+		case ERRCODE_TO_CATEGORY(ERRCODE_INSUFFICIENT_RESOURCES):
+		case ERRCODE_TO_CATEGORY(ERRCODE_OPERATOR_INTERVENTION):
+		case ERRCODE_TO_CATEGORY(ERRCODE_SYSTEM_ERROR):
+			return false;
+		default:
+			return true;
+	}
+}
+
 const char *
 iu_failure_hide(const char *text, const char *secret)
 {

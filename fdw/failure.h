@@ -26,4 +26,7 @@ extern void iu_failure_raise(const IuServer *server, const char *key, const IuFa
 /* What goes into a message and may hold what the remote said: the text, unless it quotes the secret. */
 extern const char *iu_failure_hide(const char *text, const char *secret);
 
+/* Whether an error may be about the data at hand, and not about what no other data would change. */
+extern bool iu_failure_is_of_data(int sqlstate);
+
 #endif							/* IU_FAILURE_H */

@@ -74,6 +74,13 @@ does_not_fit(const IuField *field, const IuJson *value, const char *what)
 					format_type_be(field->domain ? field->domain : field->type), what, shown(value))));
 }
 
+/* Types whose input cuts instead of complaining. */
+static bool
+is_cut(Oid type, const char *text)
+{
+	return (type == NAMEOID && strlen(text) >= NAMEDATALEN) || (type == CHAROID && strlen(text) > 1);
+}
+
 /* One value that is no array, of the element's type. */
 static Datum
 read_element(IuField *field, const IuJson *value, bool *is_null)
@@ -82,7 +89,12 @@ read_element(IuField *field, const IuJson *value, bool *is_null)
 
 	*is_null = value == NULL || iu_json_is_null(value);
 	if (*is_null)
+	{
+		/* for a domain that allows none; the column's own is checked later */
+		if (field->is_array)
+			(void) InputFunctionCall(&field->input, NULL, field->ioparam, field->typmod);
 		return (Datum) 0;
+	}
 	if (field->element == JSONBOID)
 		return iu_json_to_jsonb(value);
 	if (field->element == JSONOID)
@@ -94,6 +106,8 @@ read_element(IuField *field, const IuJson *value, bool *is_null)
 	text = iu_json_scalar(value);
 	if (text == NULL)
 		does_not_fit(field, value, iu_json_is_object(value) ? "an object" : "an array");
+	if (is_cut(field->element, text))
+		does_not_fit(field, value, "so long a text");
 	return InputFunctionCall(&field->input, text, field->ioparam, field->typmod);
 }
 

@@ -11,6 +11,7 @@
 #include "postgres.h"
 
 #include "core/compat.h"
+#include "fdw/failure.h"
 #include "fdw/json.h"
 #include "mb/pg_wchar.h"
 #include "utils/fmgrprotos.h"
@@ -54,10 +55,7 @@ words_of_error(MemoryContext context)
 
 	MemoryContextSwitchTo(context);
 	error = CopyErrorData();
-	if (error->sqlerrcode == ERRCODE_QUERY_CANCELED ||
-		error->sqlerrcode == ERRCODE_OUT_OF_MEMORY ||
-		error->sqlerrcode == ERRCODE_ADMIN_SHUTDOWN ||
-		error->sqlerrcode == ERRCODE_CRASH_SHUTDOWN)
+	if (!iu_failure_is_of_data(error->sqlerrcode))
 		PG_RE_THROW();
 	FlushErrorState();
 	words = pstrdup(error->detail ? error->detail : error->message);

@@ -170,7 +170,8 @@ add_array_keys(List *keys, ArrayType *array)
 	int			count;
 	int			i;
 
-	deconstruct_array(array, TEXTOID, -1, false, TYPALIGN_INT, &elements, &nulls, &count);
+	/* varchar or such, which is text all the same */
+	deconstruct_array(array, ARR_ELEMTYPE(array), -1, false, TYPALIGN_INT, &elements, &nulls, &count);
 	for (i = 0; i < count; i++)
 		if (!nulls[i])
 			keys = lappend(keys, TextDatumGetCString(elements[i]));

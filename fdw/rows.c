@@ -15,6 +15,7 @@
 #include "core/compat.h"
 #include "fdw/failure.h"
 #include "fdw/rows.h"
+#include "miscadmin.h"
 #include "utils/builtins.h"
 #include "utils/memutils.h"
 
@@ -52,14 +53,6 @@ iu_rows_open(IuRows *rows, MemoryContext parent, const IuTable *table, TupleDesc
 
 /* ---- making ---- */
 
-/* What must not be dressed up as a value that does not fit. */
-static bool
-is_no_fault_of_the_value(int sqlstate)
-{
-	return sqlstate == ERRCODE_QUERY_CANCELED || sqlstate == ERRCODE_OUT_OF_MEMORY ||
-		sqlstate == ERRCODE_ADMIN_SHUTDOWN || sqlstate == ERRCODE_CRASH_SHUTDOWN;
-}
-
 /* Which row it was: what the columns of the resource with these roles hold. */
 static char *
 name_of_row(const IuRows *rows, const Datum *values, const bool *nulls)
@@ -84,7 +77,7 @@ pass_on_error(const IuRows *rows, const char *column, const Datum *values, const
 	MemoryContextSwitchTo(context);
 	row = name_of_row(rows, values, nulls);
 	error = CopyErrorData();
-	if (is_no_fault_of_the_value(error->sqlerrcode))
+	if (!iu_failure_is_of_data(error->sqlerrcode))
 		PG_RE_THROW();
 	FlushErrorState();
 	ereport(ERROR,
@@ -115,6 +108,15 @@ read_fields(IuRows *rows, const Datum *values, const bool *nulls, const IuJson *
 	PG_END_TRY();
 }
 
+/* The executor looks at these where a query asks for them; heap_form_tuple leaves something else there. */
+static void
+clear_system_columns(HeapTuple row)
+{
+	HeapTupleHeaderSetXmin(row->t_data, InvalidTransactionId);
+	HeapTupleHeaderSetXmax(row->t_data, InvalidTransactionId);
+	HeapTupleHeaderSetCmin(row->t_data, InvalidTransactionId);
+}
+
 static void
 keep(IuRows *rows)
 {
@@ -130,7 +132,8 @@ keep(IuRows *rows)
 		rows->capacity *= 2;
 		rows->made = repalloc_huge(rows->made, sizeof(HeapTuple) * rows->capacity);
 	}
-	rows->made[rows->count++] = heap_form_tuple(rows->descriptor, rows->values, rows->nulls);
+	rows->made[rows->count] = heap_form_tuple(rows->descriptor, rows->values, rows->nulls);
+	clear_system_columns(rows->made[rows->count++]);
 	rows->total++;
 	MemoryContextSwitchTo(old);
 }
@@ -140,6 +143,7 @@ iu_rows_add(IuRows *rows, const Datum *values, const bool *nulls, const IuJson *
 {
 	int			i;
 
+	CHECK_FOR_INTERRUPTS();
 	for (i = 0; i < rows->descriptor->natts; i++)
 	{
 		int			column = rows->table->column_of[i];
