@@ -477,6 +477,7 @@ iu_qdrant_points_answered(IuScan *scan, const IuFetch *fetch, const IuJson *docu
 {
 	const IuJson *result = iu_json_member(document, "result");
 	const IuJson *points = fetch->purpose == SCROLL_POINTS ? iu_json_member(result, "points") : result;
+	Chain	   *chain = fetch->state;
 	int64		count;
 
 	if (fetch->purpose == LIST_COLLECTIONS)
@@ -495,11 +496,16 @@ iu_qdrant_points_answered(IuScan *scan, const IuFetch *fetch, const IuJson *docu
 		iu_qdrant_unusable(scan, fetch->key, "the answer holds no list of points");
 		return;
 	}
+	if (count > (fetch->purpose == SCROLL_POINTS ? chain->limit : chain->ids_taken))
+	{
+		iu_qdrant_unusable(scan, fetch->key, "the answer holds more points than were asked for");
+		return;
+	}
 	if (fetch->purpose == SCROLL_POINTS)
-		follow(scan, fetch->state, iu_json_member(result, "next_page_offset"));
+		follow(scan, chain, iu_json_member(result, "next_page_offset"));
 	else
-		ask_for_more_ids(scan, fetch->state);
-	add_points(scan, fetch->state, points, count);
+		ask_for_more_ids(scan, chain);
+	add_points(scan, chain, points, count);
 }
 
 /* ---- limits that a collection's strict mode sets ---- */
