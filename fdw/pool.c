@@ -100,6 +100,33 @@ limit_idle(int pools, int connections)
 	}
 }
 
+static bool
+has_room(void)
+{
+	int			count = 0;
+	bool		result;
+
+	while (count < USUAL_DESCRIPTORS && AcquireExternalFD())
+		count++;
+	result = count == USUAL_DESCRIPTORS;
+	for (; count > 0; count--)
+		ReleaseExternalFD();
+	return result;
+}
+
+/* What is kept only for later gives way. */
+bool
+iu_pool_has_room(void)
+{
+	while (!has_room())
+	{
+		if (idle_count == 0)
+			return false;
+		forget_idle(0);
+	}
+	return true;
+}
+
 IuPool *
 iu_pool_take(MemoryContext context, Oid server, int connections)
 {
@@ -117,17 +144,20 @@ iu_pool_take(MemoryContext context, Oid server, int connections)
 	pool = find_idle(server, connections, policy);
 	if (pool != NULL)
 	{
+		pfree(policy);			/* a scan takes one per rescan */
 		MemoryContextSetParent(pool->context, context);
 		return pool;
 	}
 
 	limit_idle(IDLE_POOLS, connections);
+	(void) iu_pool_has_room();
 	own = AllocSetContextCreate(context, "iu_core connections", ALLOCSET_SMALL_SIZES);
 	pool = MemoryContextAllocZero(own, sizeof(IuPool));
 	pool->context = own;
 	pool->server = server;
 	pool->connections = connections;
 	pool->policy = MemoryContextStrdup(own, policy);
+	pfree(policy);
 	pool->http = iu_http_pool_create(own, connections);
 	return pool;
 }
@@ -146,16 +176,3 @@ iu_pool_give_back(IuPool *pool)
 	idle[idle_count++] = pool;
 }
 
-bool
-iu_pool_has_room(void)
-{
-	int			count = 0;
-	bool		result;
-
-	while (count < USUAL_DESCRIPTORS && AcquireExternalFD())
-		count++;
-	result = count == USUAL_DESCRIPTORS;
-	for (; count > 0; count--)
-		ReleaseExternalFD();
-	return result;
-}

@@ -185,12 +185,20 @@ close_pool(void *arg)
 		ReleaseExternalFD();
 }
 
-/* The server counts the descriptors that it does not open itself. */
+/*
+ * The server counts the descriptors that it does not open itself. One is for
+ * epoll, and one is left for the wait set, which takes its own.
+ */
 static void
 reserve_descriptors(IuHttpPool *pool, int wanted)
 {
-	while (pool->reserved_fds < wanted + 1 && AcquireExternalFD())
+	while (pool->reserved_fds < wanted + 2 && AcquireExternalFD())
 		pool->reserved_fds++;
+	if (pool->reserved_fds > 0)
+	{
+		ReleaseExternalFD();
+		pool->reserved_fds--;
+	}
 	pool->max_in_flight = pool->reserved_fds - 1;
 	if (pool->max_in_flight < Min(wanted, FEWEST_CONNECTIONS))
 		ereport(ERROR,

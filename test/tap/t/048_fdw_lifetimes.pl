@@ -1,0 +1,176 @@
+# What outlives what: cursors, rescans, cached plans, slow readers; and a remote
+# that answers with more, or with something else, than it was asked for.
+use strict;
+use warnings;
+
+use FindBin;
+use lib "$FindBin::RealBin/../lib";
+use Canned;
+use IuCore;
+use JSON::PP;
+use PostgreSQL::Test::Utils;
+use Test::More;
+
+# ---- the peer: a collection's name says how it behaves
+
+my $json = JSON::PP->new->utf8->canonical->allow_nonref;
+my %size = (many => 2500, few => 3, late => 4, filtered => 3);
+
+sub ok_answer { return { status => 200, body => qq({"result":$_[0],"status":"ok","time":0.001}) } }
+
+sub record
+{
+	my ($id, $payload) = @_;
+	return qq({"id":$id,"payload":) . $json->encode($payload // { n => $id + 0, word => 'w' x 100, letters => [ 'a', undef ] }) . ',"vector":null}';
+}
+
+sub scroll
+{
+	my ($name, $body) = @_;
+	my $from = $body->{offset} // 1;
+	my $to = $from + $body->{limit} - 1;
+	$to = $size{$name} if $to > $size{$name};
+	$to = $from + 1 if $name eq 'late' && $to > $from + 1;
+	my $next = $to < $size{$name} ? $to + 1 : 'null';
+	return ok_answer('{"points":[' . join(',', map { record($_) } $from .. $to) . qq(],"next_page_offset":$next}));
+}
+
+sub peer
+{
+	my ($request) = @_;
+	my ($name, $rest) = $request->{path} =~ m{^/collections/?([^/?]*)(.*)$} or return { status => 404, body => '{}' };
+	return ok_answer('{"collections":[' . join(',', map { qq({"name":"$_"}) } sort keys %size) . ']}') if $name eq '';
+	return ok_answer('{"status":"green","config":{"params":{}}}') if $rest eq '';
+	my $body = $json->decode($request->{body});
+	return { hang => 1 } if $name eq 'hang';
+	return ok_answer('{"points":[' . join(',', map { record($_) } 1 .. $body->{limit} + 1) . '],"next_page_offset":null}') if $name eq 'generous' && $rest eq '/points/scroll';
+	return ok_answer('[' . join(',', map { record($_) } 1, 1, 1) . ']') if $name eq 'generous';
+	return ok_answer(qq({"count":$size{$name}})) if $rest eq '/points/count';
+	return scroll($name, $body) if $rest eq '/points/scroll';
+	return ok_answer('[' . join(',', map { record($_) } grep { $_ <= $size{$name} } @{ $body->{ids} }) . ']');
+}
+
+my @qdrants = map { Canned->start(\&peer, { 200 => 'OK', 404 => 'Not Found' }) } 1 .. 4;
+my $qdrant = $qdrants[0];
+
+# ---- the database
+
+my $node = IuCore->new_node('lifetimes',
+	'iu_core.databases' => '',
+	'iu_core.allowed_origins' => join(', ', (map { $_->url } @qdrants), map { "https://so-that-the-list-is-long-$_.example.org" } 1 .. 50),
+	'iu_core.allowed_networks' => '127.0.0.0/8',
+	log_statement => 'none',
+	log_min_error_statement => 'panic');
+
+sub sql
+{
+	my ($query) = @_;
+	my ($stdout, $stderr);
+
+	$node->psql('postgres', $query, stdout => \$stdout, stderr => \$stderr, extra_params => [ '-v', 'VERBOSITY=verbose' ]);
+	$stderr =~ s/^psql:[^ ]* //mg;
+	$stderr =~ s/^LOCATION:.*\n?//mg;
+	return $stderr eq '' ? $stdout : $stderr;
+}
+
+sub table_of { my ($name, $columns, $server) = @_; return "CREATE FOREIGN TABLE $name ($columns) SERVER " . ($server // 'q1') . " OPTIONS (resource 'points', collection '" . ($name =~ s/_.*//r) . "');\n" }
+
+sql('CREATE EXTENSION iu_core;'
+	. join('', map { "CREATE SERVER q$_ FOREIGN DATA WRAPPER qdrant_fdw OPTIONS (url '@{[$qdrants[$_ - 1]->url]}');" } 1 .. 4)
+	. 'CREATE SERVER hasty FOREIGN DATA WRAPPER qdrant_fdw OPTIONS (url \'' . $qdrant->url . "', timeout_ms '400');"
+	. join('', map { "CREATE FOREIGN TABLE points_$_ (collection text, id text, payload jsonb, filter jsonb) SERVER q$_ OPTIONS (resource 'points');" } 1 .. 4)
+	. table_of('many', 'id text, n integer') . table_of('few', 'id text, n integer, filter jsonb') . table_of('late_hasty', 'id text, n integer', 'hasty')
+	. table_of('hang_hasty', 'id text, n integer', 'hasty')
+	. table_of('generous', 'id text, n integer'));
+
+# ---- rescans and cursors
+
+like(sql(q(BEGIN; SET LOCAL enable_hashjoin = off; SET LOCAL enable_mergejoin = off; SET LOCAL enable_material = off; SET LOCAL enable_memoize = off;
+	DECLARE c CURSOR FOR SELECT g, x.n FROM generate_series(1, 2500) g, LATERAL (SELECT n FROM many WHERE id = g::text OFFSET 0) x;
+	MOVE 100 IN c;
+	CREATE TEMP TABLE m AS SELECT sum(used_bytes) AS bytes FROM pg_backend_memory_contexts WHERE name ~ '^iu_core';
+	MOVE 1000 IN c; SELECT sum(used_bytes) - max(bytes) < 20000 FROM pg_backend_memory_contexts, m WHERE name ~ '^iu_core')),
+	qr/^t$/m, 'rescans leave nothing behind');
+is(sql(q(BEGIN; DECLARE c CURSOR WITH HOLD FOR SELECT id FROM many; FETCH 1 FROM c; COMMIT; MOVE 2400 IN c; FETCH 1 FROM c)), "1\n2402", 'a cursor WITH HOLD');
+like(sql(q(BEGIN; DECLARE c CURSOR FOR SELECT id FROM many; SAVEPOINT s; FETCH 1 FROM c; SELECT count(*) FROM many; SELECT 1 / 0; ROLLBACK TO s; SELECT count(*) FROM few; FETCH 1 FROM c)),
+	qr/22012/, 'an error beside an open cursor');
+is(sql(q(\set ON_ERROR_STOP off
+	BEGIN; DECLARE c CURSOR FOR SELECT id FROM many; FETCH 1 FROM c; SAVEPOINT s; MOVE 1500 IN c; SELECT count(*) FROM few; ROLLBACK TO s; FETCH 1 FROM c; SELECT count(*) FROM many)) =~ s/^psql.*\n//mgr,
+	"1\n3\n1502\n2500", 'a cursor goes on after a rollback to a savepoint');
+is(sql(q(BEGIN; DECLARE c CURSOR FOR SELECT n FROM late_hasty; FETCH 1 FROM c; SELECT pg_sleep(0.9); FETCH ALL FROM c)), "1\n\n2\n3\n4", 'who reads slowly does not run out of time');
+is(sql(q(SELECT sum(n) FROM (SELECT n, pg_sleep(0.3) FROM late_hasty OFFSET 0) x)), 10, 'also within one statement');
+like(sql(q(SELECT n FROM hang_hasty)), qr/HV00N.*400 ms/s, 'a remote that is slow itself does');
+like(sql(q(SELECT n FROM hang_hasty UNION ALL SELECT n FROM hang_hasty)), qr/HV00N.*400 ms/s, 'also where others wait for it');
+is((() = grep { $_->{path} =~ /hang/ } $qdrant->requests), 3, 'and is not asked again for that');
+is(sql(q(SELECT sum(n) FROM (SELECT n, pg_sleep(0.3) FROM (SELECT n FROM late_hasty UNION ALL SELECT n FROM late_hasty) y OFFSET 0) x)), 20, 'slow reading of several at once');
+
+sub cursors { return join '', map { "DECLARE c$_ CURSOR FOR SELECT id FROM points_1; FETCH 1 FROM c$_;" } 1 .. $_[0] }
+my $others = join '', map { "SELECT count(*) FROM points_$_;" } 2 .. 4;
+is(sql('BEGIN;' . cursors(9)), join("\n", (1) x 9), 'nine open cursors');
+is(sql('BEGIN;' . $others . cursors(9)), join("\n", (2510) x 3, (1) x 9), 'kept connections give way to them');
+
+like(sql('BEGIN;' . cursors(20)), qr/^ERROR:  53000: too few file descriptors for HTTP connections/, 'and when there are too many, it is said so');
+
+# ---- plans that are kept
+
+is(sql(q(SET plan_cache_mode = force_generic_plan; PREPARE p (text) AS SELECT count(*) FROM points_1 WHERE collection = $1; PREPARE l (bigint) AS SELECT id FROM many LIMIT $1;
+	EXECUTE p ('many'); EXECUTE p (NULL); EXECUTE p ('few'); EXECUTE l (2); EXECUTE l (1);
+	ALTER SERVER q1 OPTIONS (ADD page_size '7'); EXECUTE p ('many'); EXECUTE l (1); ALTER SERVER q1 OPTIONS (DROP page_size))), "2500\n0\n3\n1\n2\n1\n2500\n1", 'a generic plan');
+is(sql(q(PREPARE p AS SELECT count(*), max(n) FROM few; EXECUTE p; EXECUTE p; ALTER FOREIGN TABLE few OPTIONS (SET collection 'many'); EXECUTE p;
+	ALTER FOREIGN TABLE few ALTER n OPTIONS (ADD field 'm'); EXECUTE p; ALTER FOREIGN TABLE few ALTER n OPTIONS (DROP field); ALTER FOREIGN TABLE few OPTIONS (SET collection 'few'); EXECUTE p)),
+	"3|3\n3|3\n2500|2500\n2500|\n3|3", 'an altered table under a kept plan');
+like(sql(q(CREATE FOREIGN TABLE gone (id text) SERVER q1 OPTIONS (resource 'points', collection 'few'); PREPARE p AS SELECT * FROM gone; EXECUTE p; DROP FOREIGN TABLE gone; EXECUTE p)), qr/42P01/, 'a dropped one');
+is(sql(q(CREATE FOREIGN TABLE holes (a text, id text, n integer) SERVER q1 OPTIONS (resource 'points', collection 'few'); ALTER FOREIGN TABLE holes DROP a;
+	SELECT h, h.n FROM holes h WHERE id = '2'; SELECT tableoid::regclass, count(*) FROM holes GROUP BY 1)), "(2,2)|2\nholes|3", 'dropped columns and whole rows');
+is(sql(q(SELECT xmin, xmax, cmin FROM few LIMIT 1)), '0|0|0', 'no made-up system columns');
+
+# a row that changed under us is checked again with the foreign row that was read
+sql('CREATE TABLE mine (id text, n integer); INSERT INTO mine VALUES (1, 0), (2, 0)');
+{
+	my $first = $node->background_psql('postgres');
+	my $second = $node->background_psql('postgres');
+	$first->query_safe(q(BEGIN; UPDATE mine SET n = n + 5));
+	my $before = $qdrant->requests;
+	$second->{stdin} .= "UPDATE mine m SET n = m.n + f.n FROM few f WHERE f.id = m.id RETURNING m.id, m.n;\n\\echo done\n";
+	$second->{run}->pump_nb;
+	ok($node->poll_query_until('postgres', q(SELECT count(*) = 1 FROM pg_stat_activity WHERE wait_event = 'transactionid')), 'an update waits');
+	$first->query_safe('COMMIT');
+	$second->{run}->pump until $second->{stdout} =~ /done/;
+	like($second->{stdout}, qr/1\|6\n2\|7/, 'and goes on with the row as it is now');
+	$_->quit foreach $first, $second;
+}
+
+# ---- joins and aggregates
+
+sql(q(CREATE TABLE f1 (filter jsonb); INSERT INTO f1 VALUES ('{"must":[]}'); CREATE TABLE big (id text); INSERT INTO big SELECT g FROM generate_series(1, 3) g; ANALYZE f1; ANALYZE big));
+is(sql(q(SET join_collapse_limit = 1; SELECT count(p.id) FROM (big b JOIN few p ON p.id = b.id) JOIN f1 ON p.filter = f1.filter)), 3, 'a filter from one relation, the id from another');
+is(sql(q(SELECT count(p.id) FROM big b JOIN few p ON p.id = b.id LEFT JOIN f1 ON p.filter = f1.filter)), 3, 'an outer join that the filter is on');
+sql(q(INSERT INTO f1 SELECT '{"must":[]}' FROM generate_series(1, 5000); ANALYZE f1));
+is(sql(q(SELECT count(p.id) FROM big b JOIN few p ON p.id = b.id JOIN f1 ON p.filter = f1.filter)), 15003, 'whichever is larger');
+is(sql(q(SELECT id FROM few WHERE id = ANY (ARRAY['1', NULL, '3', '3']::varchar[]) ORDER BY 1)), "1\n3", 'an array of another type');
+is(sql(q(SELECT count(*) FROM points_1 WHERE collection = 'few' OR collection = ANY (NULL::text[]) OR collection = NULL)), 3, 'OR with NULLs');
+is(sql(q(SELECT count(*) FROM points_1 WHERE collection = 'few' HAVING count(*) > 5)), '', 'HAVING');
+is(sql(q(SELECT count(*) FROM points_1 WHERE collection IN ('few', 'late') GROUP BY ())), 7, 'GROUP BY ()');
+is(sql(q(SELECT collection, count(*) FROM points_1 WHERE collection IN ('few', 'late') GROUP BY ROLLUP (collection) ORDER BY 1 NULLS LAST)), "few|3\nlate|4\n|7", 'ROLLUP');
+is(sql(q(SELECT count(*) FROM points_1 WHERE collection = 'few' LIMIT 0)), '', 'LIMIT 0');
+is(sql(q(SELECT count(*) FILTER (WHERE id = '1'), count(DISTINCT id) FROM points_1 WHERE collection = 'few')), '1|3', 'FILTER and DISTINCT');
+is(sql(q(SELECT id FROM few ORDER BY n OFFSET 1 LIMIT 1)), 2, 'OFFSET');
+is(sql(q(SELECT id FROM many OFFSET 5 LIMIT 2)), "6\n7", 'also without an order');
+is(sql(q(SELECT v, (SELECT count(*) FROM points_1 WHERE collection = v) FROM (VALUES ('few'), (NULL), ('late'), ('few')) x (v))), "few|3\n|0\nlate|4\nfew|3", 'counts asked again and again');
+
+# ---- types
+
+is(sql(q(CREATE FOREIGN TABLE few_names (id text, word name) SERVER q1 OPTIONS (resource 'points', collection 'few'); SELECT word FROM few_names)) =~ /HV004/, 1, 'a type that would cut the value');
+is(sql(q(CREATE FOREIGN TABLE few_chars (id text, word "char") SERVER q1 OPTIONS (resource 'points', collection 'few'); SELECT word FROM few_chars)) =~ /HV004/, 1, 'another');
+like(sql(q(CREATE DOMAIN letter AS text NOT NULL; CREATE FOREIGN TABLE few_letters (id text, letters letter[]) SERVER q1 OPTIONS (resource 'points', collection 'few'); SELECT letters FROM few_letters)),
+	qr/HV004.*does not allow null/s, 'a null in an array of a domain that allows none');
+like(sql(q(CREATE FUNCTION fussy(text) RETURNS boolean LANGUAGE plpgsql AS $$ BEGIN RAISE EXCEPTION 'once more' USING ERRCODE = '40001'; END $$; CREATE DOMAIN fussy AS text CHECK (fussy(VALUE));
+	CREATE FOREIGN TABLE few_fussy (id text, word fussy) SERVER q1 OPTIONS (resource 'points', collection 'few'); SELECT word FROM few_fussy)), qr/^ERROR:  40001: once more/, 'an error that asks for another try stays one');
+
+# ---- more than was asked for
+
+like(sql(q(SELECT count(id) FROM generous)), qr/^ERROR:  HV000: .*more points than were asked for/, 'a page that is too long');
+like(sql(q(SELECT count(id) FROM generous WHERE id = '1')), qr/^ERROR:  HV000: .*more points than were asked for/, 'more points than ids');
+
+$node->stop;
+done_testing();
