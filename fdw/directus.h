@@ -5,6 +5,7 @@
  *
  * directus.c: names, addresses, the token's access, failures, import.
  * directus_query.c: requests for items and counts.
+ * directus_ids.c: ids of items, and those that the key's type may not hold.
  * directus_collections.c, directus_items.c: the two kinds of tables.
  *
  *-------------------------------------------------------------------------
@@ -86,8 +87,6 @@ extern void iu_directus_fetch(IuScan *scan, const IuDirectusQuery *query, int pu
 /* The filter as it is sent; NULL if this is no filter, and then *problem says why. */
 extern char *iu_directus_filter(const char *jsonb, const char **problem);
 
-/* exact: every item that passes has one of these ids, so that there are no more items than ids. */
-extern char *iu_directus_filter_of_ids(const char *id_field, char **ids, int count, bool *exact);
 extern char *iu_directus_filter_both(const char *one, const char *other);
 
 /* Asks for one count; the answer is read with iu_directus_count_of. */
@@ -95,6 +94,18 @@ extern void iu_directus_ask_count(IuScan *scan, const char *name, const char *fi
 
 /* NULL if the answer holds a count; otherwise what is wrong with it. */
 extern const char *iu_directus_count_of(const IuJson *document, int64 *count);
+
+/* ---- ids of items (directus_ids.c) ---- */
+
+/* exact: every item that passes has one of these ids, so that there are no more items than ids. */
+extern char *iu_directus_filter_of_ids(const char *id_field, char **ids, int count, bool *exact);
+
+/* Asks for one item's key, to learn what keys look like. */
+extern void iu_directus_ask_probe(IuScan *scan, const char *collection, const char *id_field,
+								  const char *filter, void *state);
+
+/* Puts those first that a key like this, a scalar, could be, and tells how many they are. */
+extern int	iu_directus_part_ids(char **ids, int count, const IuJson *key);
 
 /* ---- the callbacks of the resources ---- */
 

@@ -9,10 +9,8 @@
  * result with holes. What comes or goes behind it changes only how many there
  * are, which each page tells.
  *
- * Ids that the key's type cannot hold are no error in SQL, but make Directus
- * answer 400 or 500. It does not tell a reader the type, so one key is looked
- * at, and what is not like it is asked for apart; there, a refusal means that
- * there is no such item.
+ * Where ids are refused, those that the key's type may not hold are asked for
+ * apart (directus_ids.c).
  *
  *-------------------------------------------------------------------------
  */
@@ -463,52 +461,6 @@ page_answered(IuScan *scan, Part *part, const IuJson *document)
 
 /* ---- ids that the key's type may not hold ---- */
 
-/* A whole number as PostgreSQL would print it. */
-static bool
-is_integer(const char *text, int64 most)
-{
-	char	   *end;
-	int64		number;
-
-	errno = 0;
-	number = strtoi64(text, &end, 10);
-	return errno == 0 && *end == '\0' && end != text && number <= most && number >= -most - 1 &&
-		strcmp(psprintf(INT64_FORMAT, number), text) == 0;
-}
-
-static bool
-is_uuid(const char *text)
-{
-	int			i;
-
-	for (i = 0; i < 36; i++)
-		if (i == 8 || i == 13 || i == 18 || i == 23 ? text[i] != '-' : !isxdigit((unsigned char) text[i]))
-			return false;
-	return text[36] == '\0';
-}
-
-/* Whether a column that holds this key could hold that id. A string is no sure sign. */
-static bool
-is_like(const char *id, const char *key, bool is_string)
-{
-	if (is_integer(key, PG_INT64_MAX))
-		return is_integer(id, is_string ? PG_INT64_MAX : PG_INT32_MAX);
-	if (is_uuid(key))
-		return is_uuid(id);
-	return true;
-}
-
-static void
-ask_probe(IuScan *scan, Part *part)
-{
-	IuDirectusQuery query = {part->collection, 1};
-
-	query.sort = part->reading->id_field;
-	query.fields = list_make1(unconstify(char *, part->reading->id_field));
-	query.filter = part->reading->filter;
-	iu_directus_fetch(scan, &query, IU_DIRECTUS_PROBE, part);
-}
-
 static void
 ask_again(IuScan *scan, Part *part, char **ids, int count, bool unlikely)
 {
@@ -529,23 +481,15 @@ probe_answered(IuScan *scan, Part *part, const IuJson *document)
 	const IuJson *data = iu_json_member(document, "data");
 	const IuJson *item = iu_json_is_object(data) ? data : iu_json_element(data, 0);
 	const IuJson *key = iu_json_member(item, part->reading->id_field);
-	const char *text = iu_json_scalar(key);
-	char	  **likely = iu_scan_alloc(scan, part->id_count * sizeof(char *));
-	char	  **unlikely = iu_scan_alloc(scan, part->id_count * sizeof(char *));
-	int			like = 0;
-	int			i;
+	int			like;
 
 	if (iu_json_length(data) < 0 && !iu_json_is_object(data))
 		iu_directus_bad_answer(scan, part->collection, "the answer holds no list of items");
-	if (text == NULL)
+	if (iu_json_scalar(key) == NULL)
 		return;
-	for (i = 0; i < part->id_count; i++)
-		if (is_like(part->ids[i], text, iu_json_text(key) != NULL))
-			likely[like++] = part->ids[i];
-		else
-			unlikely[i - like] = part->ids[i];
-	ask_again(scan, part, likely, like, false);
-	ask_again(scan, part, unlikely, part->id_count - like, like < part->id_count);
+	like = iu_directus_part_ids(part->ids, part->id_count, key);
+	ask_again(scan, part, part->ids, like, false);
+	ask_again(scan, part, part->ids + like, part->id_count - like, true);
 }
 
 /* ---- callbacks ---- */
@@ -606,7 +550,7 @@ page_refused(IuScan *scan, Part *part, int status, const IuJson *document)
 	if (part->id_count == 0 || (status != 400 && status != 500))
 		return false;
 	if (!part->parted)
-		ask_probe(scan, part);
+		iu_directus_ask_probe(scan, part->collection, part->reading->id_field, part->reading->filter, part);
 	return !part->parted || part->unlikely;
 }
 

@@ -157,68 +157,6 @@ iu_directus_filter(const char *jsonb, const char **problem)
 	return filter.data;
 }
 
-/*
- * Directus takes some strings in a filter for something else. What a value of
- * this kind is sure to hold is looked for instead; the database checks again.
- */
-static const char *
-part_of_awkward_id(const char *id)
-{
-	if (strcmp(id, "null") == 0 || strcmp(id, "NULL") == 0)
-		return id + 1;
-	if (strncmp(id, "$NOW", strlen("$NOW")) == 0)
-		return "NOW";
-	if (strncmp(id, "$CURRENT_", strlen("$CURRENT_")) == 0)
-		return "CURRENT";
-	return NULL;
-}
-
-/* {"field":{"operator":value}}, the value still to come and two braces to follow */
-static void
-append_comparison(StringInfo filter, const char *field, const char *operator)
-{
-	appendStringInfoString(filter, filter->data[filter->len - 1] == '[' ? "{" : ",{");
-	escape_json(filter, field);
-	appendStringInfo(filter, ":{\"%s\":", operator);
-}
-
-char *
-iu_directus_filter_of_ids(const char *id_field, char **ids, int count, bool *exact)
-{
-	StringInfoData filter;
-	bool		first = true;
-	int			i;
-
-	*exact = true;
-	initStringInfo(&filter);
-	appendStringInfoString(&filter, "{\"_or\":[");
-	for (i = 0; i < count; i++)
-	{
-		if (part_of_awkward_id(ids[i]))
-			continue;
-		if (first)
-			append_comparison(&filter, id_field, "_in");
-		appendStringInfoString(&filter, first ? "[" : ",");
-		escape_json(&filter, ids[i]);
-		first = false;
-	}
-	if (!first)
-		appendStringInfoString(&filter, "]}}");
-	for (i = 0; i < count; i++)
-	{
-		const char *part = part_of_awkward_id(ids[i]);
-
-		if (part == NULL)
-			continue;
-		*exact = false;
-		append_comparison(&filter, id_field, "_contains");
-		escape_json(&filter, part);
-		appendStringInfoString(&filter, "}}");
-	}
-	appendStringInfoString(&filter, "]}");
-	return filter.data;
-}
-
 char *
 iu_directus_filter_both(const char *one, const char *other)
 {

@@ -106,7 +106,7 @@ read_element(IuField *field, const IuJson *value, bool *is_null)
 	text = iu_json_scalar(value);
 	if (text == NULL)
 		does_not_fit(field, value, iu_json_is_object(value) ? "an object" : "an array");
-	if (is_cut(field->element, text))
+	else if (is_cut(field->element, text))
 		does_not_fit(field, value, "so long a text");
 	return InputFunctionCall(&field->input, text, field->ioparam, field->typmod);
 }

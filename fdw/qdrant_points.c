@@ -79,24 +79,6 @@ typedef struct Chain
 
 /* ---- ids ---- */
 
-static bool
-is_uuid(const char *text)
-{
-	int			i;
-
-	for (i = 0; i < 36; i++)
-	{
-		if (i == 8 || i == 13 || i == 18 || i == 23)
-		{
-			if (text[i] != '-')
-				return false;
-		}
-		else if (text[i] == '\0' || strchr("0123456789abcdef", text[i]) == NULL)
-			return false;
-	}
-	return text[36] == '\0';
-}
-
 /* 0 to 2^64-1, without a zero in front of other digits. */
 static bool
 is_number(const char *text)
@@ -114,7 +96,7 @@ id_as_json(const char *text)
 {
 	if (is_number(text))
 		return pstrdup(text);
-	return is_uuid(text) ? psprintf("\"%s\"", text) : NULL;
+	return iu_is_uuid(text, false) ? psprintf("\"%s\"", text) : NULL;
 }
 
 /* As text; NULL where there is none. */
@@ -125,7 +107,7 @@ id_of(const IuJson *value)
 
 	if (text == NULL)
 		return NULL;
-	return (iu_json_text(value) ? is_uuid(text) : is_number(text)) ? text : NULL;
+	return (iu_json_text(value) ? iu_is_uuid(text, false) : is_number(text)) ? text : NULL;
 }
 
 /* ---- requests ---- */

@@ -41,3 +41,22 @@ iu_encode_segment(const char *text)
 	}
 	return encoded.data;
 }
+
+bool
+iu_is_uuid(const char *text, bool either_case)
+{
+	const char *digits = either_case ? "0123456789abcdefABCDEF" : "0123456789abcdef";
+	int			i;
+
+	for (i = 0; i < 36; i++)
+	{
+		if (i == 8 || i == 13 || i == 18 || i == 23)
+		{
+			if (text[i] != '-')
+				return false;
+		}
+		else if (text[i] == '\0' || strchr(digits, text[i]) == NULL)
+			return false;
+	}
+	return text[36] == '\0';
+}

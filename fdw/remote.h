@@ -228,4 +228,7 @@ extern void iu_import_fail(IuImport *import, const char *key, const IuFailure *f
 /* One path segment; everything but unreserved characters becomes %XX of its UTF-8. */
 extern char *iu_encode_segment(const char *text);
 
+/* 8-4-4-4-12 hexadecimal digits; of either case or, as PostgreSQL prints them, lower only. */
+extern bool iu_is_uuid(const char *text, bool either_case);
+
 #endif							/* IU_REMOTE_H */
