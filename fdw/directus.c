@@ -179,11 +179,11 @@ iu_directus_ask_access(IuScan *scan, const char *key, void *state)
 bool
 iu_directus_sees_all(IuScan *scan, const char *name, IuDirectusAccess access)
 {
-	IuFailure	failure = {ERRCODE_INSUFFICIENT_PRIVILEGE,
-		"the token may see only a part of it",
-		"A rule in the permissions of its policies narrows what it reads, and what it counts.",
-	"Use a token whose policies read the collection without a rule, or accept what it sees by option \"partial\" 'count' of the table or the server."};
+	IuFailure	failure = {ERRCODE_INSUFFICIENT_PRIVILEGE};
 
+	failure.reason = "the token may see only a part of it";
+	failure.detail = "A rule in the permissions of its policies narrows what it reads, and what it counts.";
+	failure.hint = "Use a token whose policies read the collection without a rule, or accept what it sees by option \"partial\" 'count' of the table or the server.";
 	if (access != IU_ACCESS_NONE && access != IU_ACCESS_PARTIAL)
 		return true;
 	if (access == IU_ACCESS_NONE)
@@ -199,10 +199,10 @@ iu_directus_sees_all(IuScan *scan, const char *name, IuDirectusAccess access)
 void
 iu_directus_access_unclear(IuScan *scan, const char *name, int status)
 {
-	IuFailure	failure = {ERRCODE_FDW_ERROR,
-		"it could not be found out whether the token sees all of it", NULL,
-	"Try again, or accept what the token sees by option \"partial\" 'count' of the table or the server."};
+	IuFailure	failure = {ERRCODE_FDW_ERROR};
 
+	failure.reason = "it could not be found out whether the token sees all of it";
+	failure.hint = "Try again, or accept what the token sees by option \"partial\" 'count' of the table or the server.";
 	failure.detail = status ? psprintf("GET /permissions/me: HTTP %d.", status) : "GET /permissions/me: no answer.";
 	iu_scan_fail(scan, name, &failure);
 }
@@ -279,7 +279,7 @@ static const IuResource resources[] = {
 		.describe = iu_directus_collections_describe,
 		.start = iu_directus_collections_start,
 		.answered = iu_directus_collections_answered,
-		.refused = iu_directus_collections_refused
+		.refused = iu_directus_collections_refused,
 	},
 	{
 		.name = "items",
@@ -292,8 +292,8 @@ static const IuResource resources[] = {
 		.describe = iu_directus_items_describe,
 		.start = iu_directus_items_start,
 		.answered = iu_directus_items_answered,
-		.refused = iu_directus_items_refused
-	}
+		.refused = iu_directus_items_refused,
+	},
 };
 
 const IuRemote iu_directus = {

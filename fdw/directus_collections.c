@@ -44,13 +44,12 @@ iu_directus_collections_describe(const IuQuery *query)
 {
 	List	   *requests = NIL;
 	bool		items = bms_is_member(IU_COLLECTIONS_ITEMS, query->wants);
+	const char *count = iu_directus_takes_part(query) ? "limit=0&meta=filter_count" : "aggregate[count]=*";
 
 	if (!query->restricted[IU_KEY_COLLECTION])
 		requests = lappend(requests, "GET /collections");
 	if (items)
-		requests = lappend(requests, iu_directus_takes_part(query)
-						   ? "GET /items/{collection}?limit=0&meta=filter_count"
-						   : "GET /items/{collection}?aggregate[count]=*");
+		requests = lappend(requests, psprintf("GET /items/{collection}?%s", count));
 	if (bms_is_member(IU_COLLECTIONS_ACCESS, query->wants) || (items && !iu_directus_takes_part(query)))
 		requests = lappend(requests, "GET /permissions/me");
 	return requests;
@@ -85,11 +84,11 @@ settle(Entry *entry)
 
 	if ((listing->wants_items && !entry->counted) || (listing->needs_access && !listing->access_known))
 		return;
-	if (listing->needs_access && listing->access_status >= 0
-		&& listing->access_status != 403 && listing->access_status != 404)
+	if (listing->needs_access && listing->access_status >= 0 &&
+		listing->access_status != 403 && listing->access_status != 404)
 		iu_directus_access_unclear(listing->scan, entry->name, listing->access_status);
-	else if (!listing->wants_items || iu_directus_takes_part(iu_scan_query(listing->scan))
-			 || iu_directus_sees_all(listing->scan, entry->name, entry->access))
+	else if (!listing->wants_items || iu_directus_takes_part(iu_scan_query(listing->scan)) ||
+			 iu_directus_sees_all(listing->scan, entry->name, entry->access))
 		add_row(entry);
 }
 
@@ -127,8 +126,8 @@ iu_directus_collections_start(IuScan *scan)
 	listing->scan = scan;
 	listing->wants_items = iu_scan_wants(scan, IU_COLLECTIONS_ITEMS);
 	listing->wants_access = iu_scan_wants(scan, IU_COLLECTIONS_ACCESS);
-	listing->needs_access = listing->wants_access
-		|| (listing->wants_items && !iu_directus_takes_part(iu_scan_query(scan)));
+	listing->needs_access = listing->wants_access ||
+		(listing->wants_items && !iu_directus_takes_part(iu_scan_query(scan)));
 	if (iu_scan_restricts(scan, IU_KEY_COLLECTION) && keys == NIL)
 		return;
 	if (!iu_scan_restricts(scan, IU_KEY_COLLECTION))
@@ -138,7 +137,7 @@ iu_directus_collections_start(IuScan *scan)
 	}
 	foreach(cell, keys)
 		add_collection(listing, lfirst(cell));
-	if (listing->needs_access)
+	if (listing->needs_access && listing->entries)
 		iu_directus_ask_access(scan, NULL, listing);
 }
 

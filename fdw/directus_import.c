@@ -106,8 +106,8 @@ static List *
 add_field(List *columns, const IuJson *field)
 {
 	const char *name = iu_json_text(iu_json_member(field, "field"));
-	bool		taken = strcmp(name, "collection") == 0 || strcmp(name, "id") == 0
-		|| strcmp(name, "item") == 0 || strcmp(name, "filter") == 0;
+	bool		taken = strcmp(name, "collection") == 0 || strcmp(name, "id") == 0 ||
+		strcmp(name, "item") == 0 || strcmp(name, "filter") == 0;
 
 	if (is_key(field) && strcmp(name, "id") == 0)
 		return columns;			/* is the resource's own column */
@@ -141,8 +141,8 @@ is_wanted(IuImport *import, const IuJson *field, const char *collection)
 {
 	const IuJson *schema = iu_json_member(field, "schema");
 
-	return iu_json_is_object(schema) && strncmp(collection, SYSTEM_PREFIX, strlen(SYSTEM_PREFIX)) != 0
-		&& iu_import_wants(import, collection);
+	return iu_json_is_object(schema) && strncmp(collection, SYSTEM_PREFIX, strlen(SYSTEM_PREFIX)) != 0 &&
+		iu_import_wants(import, collection);
 }
 
 static List *

@@ -5,8 +5,9 @@
  *
  * Directus knows no cursor: pages are told by limit and offset in the order of
  * the key. Each page but the first begins with the last item of the one before
- * it and each tells how many items there are, so that a collection that changes
- * meanwhile is an error, not a result with holes.
+ * it, and where it does not, items came or went before it: an error, not a
+ * result with holes. What comes or goes behind it changes only how many there
+ * are, which each page tells.
  *
  * Ids that the key's type cannot hold are no error in SQL, but make Directus
  * answer 400 or 500. It does not tell a reader the type, so one key is looked
@@ -26,7 +27,7 @@
 /* What a scan keeps from one run to the next. */
 typedef struct Kept
 {
-	char		whole[256];		/* a collection of which the token sees all */
+	char		settled[256];	/* a collection whose access needs not be asked for again */
 } Kept;
 
 /* One run of a scan. */
@@ -58,7 +59,7 @@ typedef struct Part
 	bool		unlikely;		/* and they are those that the key cannot be */
 	int			limit;			/* of the request under way */
 	int64		received;
-	int64		total;			/* as the first page told, -1: it does not tell */
+	int64		total;			/* as the latest page told, -1: it does not tell */
 	char	   *last_id;		/* that the next page begins with; NULL: with a new one */
 } Part;
 
@@ -245,12 +246,24 @@ take_fields(IuScan *scan, Reading *reading)
 static void
 ask_access(IuScan *scan, Reading *reading)
 {
-	const Part *first = reading->parts;
+	const Kept *kept = iu_scan_keep(scan, sizeof(Kept));
+	const Part *part = reading->parts;
 
-	if (first == NULL || iu_directus_takes_part(iu_scan_query(scan)))
+	if (iu_directus_takes_part(iu_scan_query(scan)))
 		return;
-	if (strcmp(((Kept *) iu_scan_keep(scan, sizeof(Kept)))->whole, first->collection) != 0)
-		iu_directus_ask_access(scan, first->collection, reading);
+	while (part != NULL && strcmp(part->collection, kept->settled) == 0)
+		part = part->next;
+	if (part != NULL)
+		iu_directus_ask_access(scan, part->collection, reading);
+}
+
+/* What a rescan need not ask. Of several collections one is enough to remember: a join looks at one at a time. */
+static void
+settle_access(IuScan *scan, const char *collection)
+{
+	Kept	   *kept = iu_scan_keep(scan, sizeof(Kept));
+
+	strlcpy(kept->settled, collection, sizeof(kept->settled));
 }
 
 void
@@ -302,7 +315,6 @@ listed(IuScan *scan, Reading *reading, const IuJson *document)
 static void
 access_answered(IuScan *scan, const Reading *reading, const IuJson *document)
 {
-	Kept	   *kept = iu_scan_keep(scan, sizeof(Kept));
 	const Part *part;
 
 	for (part = reading->parts; part; part = part->next)
@@ -312,7 +324,7 @@ access_answered(IuScan *scan, const Reading *reading, const IuJson *document)
 		if (!iu_directus_access_of(document, part->collection, &access))
 			iu_directus_access_unclear(scan, part->collection, 200);
 		else if (iu_directus_sees_all(scan, part->collection, access))
-			strlcpy(kept->whole, part->collection, sizeof(kept->whole));
+			settle_access(scan, part->collection);
 	}
 }
 
@@ -389,8 +401,6 @@ take_total(IuScan *scan, Part *part, const IuJson *document)
 	problem = iu_json_count(iu_json_member(meta, "filter_count"), &total);
 	if (problem != NULL)
 		iu_directus_bad_answer(scan, part->collection, problem);
-	else if (part->total >= 0 && part->total != total)
-		changed(scan, part, psprintf("It held " INT64_FORMAT " items, and then " INT64_FORMAT ".", part->total, total));
 	else
 		part->total = total;
 }
@@ -462,8 +472,8 @@ is_integer(const char *text, int64 most)
 
 	errno = 0;
 	number = strtoi64(text, &end, 10);
-	return errno == 0 && *end == '\0' && end != text && number <= most && number >= -most - 1
-		&& strcmp(psprintf(INT64_FORMAT, number), text) == 0;
+	return errno == 0 && *end == '\0' && end != text && number <= most && number >= -most - 1 &&
+		strcmp(psprintf(INT64_FORMAT, number), text) == 0;
 }
 
 static bool
@@ -606,5 +616,8 @@ iu_directus_items_refused(IuScan *scan, const IuFetch *fetch, int status, const 
 {
 	if (fetch->purpose == IU_DIRECTUS_PAGE)
 		return page_refused(scan, fetch->state, status, document);
-	return fetch->purpose == IU_DIRECTUS_ACCESS && (status == 403 || status == 404);
+	if (fetch->purpose != IU_DIRECTUS_ACCESS || (status != 403 && status != 404))
+		return false;
+	settle_access(scan, fetch->key);
+	return true;
 }

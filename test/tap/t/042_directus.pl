@@ -280,6 +280,9 @@ SKIP:
 is(sql(q(SELECT count(*), count(DISTINCT id) FROM reader.items WHERE collection = 'iu_uuids' AND id = ANY (ARRAY(SELECT '00000000-0000-4000-8000-' || lpad(to_hex(n), 12, '0') FROM generate_series(101, 2600) n)))), '2500|2500', 'row 20: 2,500 ids');
 is(figure('Requests', q(SELECT id FROM reader.items WHERE collection = 'iu_uuids' AND id = ANY (ARRAY(SELECT '00000000-0000-4000-8000-' || lpad(to_hex(n), 12, '0') FROM generate_series(101, 2600) n)))), 4, 'row 20: in three pieces, beside the access');
 is(sql(q(SELECT count(*) FROM reader.items WHERE collection = 'iu_ints' AND id = ANY (ARRAY(SELECT n::text FROM generate_series(1, 70000) n)))), 1234, 'row 20: and 70,000');
+$odd->forget;
+sql(q(SELECT id FROM odd.items WHERE collection = 'iu_ints' AND id = ANY (ARRAY(SELECT n::text FROM generate_series(1, 2500) n))));
+is_deeply([ sort { $a <=> $b } map { scalar(my @ids = "$_->{query}$_->{body}" =~ /(?:"|%22)\d+(?="|%22)/g) } $odd->requests('/items/iu_ints') ], [ 500, 1000, 1000 ], 'row 20: never more than 1,000 at once');
 my $deep = '{"id":{"_eq":7}}';
 $deep = qq({"_and":[$deep]}) foreach 1 .. 12;
 is(filtered('reader', 'iu_documents', $deep), 1, 'row 21: a filter nested 12 levels deep');
@@ -302,6 +305,12 @@ sql(q(CREATE FOREIGN TABLE narrow (id text, i8 integer) SERVER reader OPTIONS (r
 like(sql('SELECT i8 FROM narrow'), qr/column "i8" .*Collection "iu_types", id "1"/s, 'what does not fit is an error that names it');
 sql(q(CREATE FOREIGN TABLE no_field (id text, nosuch text) SERVER reader OPTIONS (resource 'items', collection 'iu_types')));
 like(sql('SELECT nosuch FROM no_field'), qr/42501.*field/s, 'a field that is not there is an error, not NULL');
+sql(q(CREATE FOREIGN TABLE computed (id text, year text OPTIONS (field 'year(tz)')) SERVER reader OPTIONS (resource 'items', collection 'iu_types')));
+like(sql('SELECT year FROM computed'), $real ? qr/HV000: .*an item has no field "year\(tz\)"/ : qr/42501/, 'nor is one that comes by another name');
+sql(q(CREATE FOREIGN TABLE odd_field (id text, title text) SERVER odd OPTIONS (resource 'items', collection 'iu_documents')));
+$odd->fault({ path => '/items/iu_documents', status => 200, body => '{"meta":{"filter_count":1},"data":[{"id":1}]}' });
+like(sql('SELECT title FROM odd_field'), qr/an item has no field "title"/, 'nor one that was asked for and did not come');
+$odd->heal;
 
 is(sql('SELECT min(id::bigint), max(id::bigint), count(DISTINCT id) FROM data.iu_bigs'), '9007199254740991|9007199254741290|300', 'row 23: a bigint key keeps its digits');
 is(filtered('reader', 'iu_bigs', '{"id":{"_eq":9007199254740993}}'), 1, 'row 23: in a filter, too');
@@ -325,9 +334,13 @@ is(sql(q(SELECT count(*), count(*) FILTER (WHERE id = code AND meaning = 'means 
 is(sql(q(SELECT string_agg(id, '!' ORDER BY id COLLATE "C") FROM codes WHERE id IN ('A/1', 'a,b', '"q" & <b> ü%', '', ' x', 'null', 'NULL', '$NOW', '$CURRENT_USER', 'true', '007', 'no such'))),
 	'! x!"q" & <b> ü%!$CURRENT_USER!$NOW!007!A/1!NULL!a,b!null!true', 'each by itself, though Directus takes some for something else');
 is(sql(q(SELECT n, c.meaning FROM (VALUES (1, 'A/1'), (2, 'none'), (3, NULL), (4, '7')) v (n, k) LEFT JOIN codes c ON c.id = v.k ORDER BY 1)), "1|means A/1\n2|\n3|\n4|means 7", 'joined');
+$odd->forget;
+is(sql(q(SET enable_hashjoin = off; SET enable_mergejoin = off; SET enable_material = off; SELECT count(o.title) FROM (VALUES ('1'), ('2'), ('3'), ('none')) v (k) LEFT JOIN LATERAL (SELECT title FROM odd_field WHERE id = v.k OFFSET 0) o ON true)), 3, 'one after the other');
+is(scalar($odd->requests('/permissions/me')), 1, 'the access is asked for once');
 is(sql(q(SELECT count(*) FROM generate_series(150, 170) n WHERE NOT EXISTS (SELECT FROM documents d WHERE d.id = n::text))), 7, 'those without a partner');
 is_deeply([ sql(q(SELECT count(*) FROM documents WHERE id = NULL)), sql(q(SELECT count(*) FROM documents WHERE id = ANY ('{}'))) ], [ 0, 0 ], 'no id is no item');
-is(sql(q(SELECT (SELECT v FROM (SELECT item ->> 'v' AS v FROM reader.items WHERE collection = 'iu_one') x), (SELECT count(*) FROM reader.items WHERE collection = 'iu_one'), (SELECT items FROM reader.collections WHERE collection = 'iu_one'))), 'only|1|1', 'a singleton') if $real;
+is(sql(q(SELECT (SELECT v FROM (SELECT item ->> 'v' AS v FROM reader.items WHERE collection = 'iu_one') x), (SELECT count(*) FROM reader.items WHERE collection = 'iu_one'), (SELECT items FROM reader.collections WHERE collection = 'iu_one'))), 'only|1|1', 'a singleton');
+is(sql(q(SELECT id FROM reader.items WHERE collection = 'iu_one' AND filter = '{"id":{"_eq":2}}')), '', 'that is not there');
 
 note 'filters';
 is(sql(q(SELECT id, filter FROM documents WHERE filter = '{"id":{"_in":[1,2]}}' ORDER BY id)), qq(1|{"id": {"_in": [1, 2]}}\n2|{"id": {"_in": [1, 2]}}), 'the column shows the filter');
@@ -362,6 +375,8 @@ is(while_read('most', sub { change('DELETE', 10) }), 'changed', 'an item goes');
 is(while_read('most', sub { change('POST', 10) }), 'changed', 'one comes');
 is(while_read('most', sub { change('DELETE', 10); change('POST', 1000) }), 'changed', 'one goes and one comes: as many, and all the same');
 change('POST', 10);
+is(while_read('most', sub { change('DELETE', 1000) }), 299, 'what goes behind is not there');
+is(while_read('most', sub { change('POST', 1000) }), 300, 'what comes behind is');
 change('DELETE', 1000);
 foreach my $case ([ '{"meta":{"filter_count":3},"data":[{"id":1},{"id":2}]}', qr/it changed while it was read.*2 items came of 3/s ], [ '{"meta":{"filter_count":1},"data":[{"id":1},{"id":2}]}', qr/2 items came of 1/ ],
 	[ '{"meta":{"filter_count":1},"data":[{"n":1}]}', qr/an item has no field "id" that could be its key/ ], [ '{"meta":{"filter_count":1},"data":null}', qr/the answer holds no list of items/ ],
