@@ -1,4 +1,4 @@
-# iu_core: build, install, demo, test, losses, lint, bench.
+# iu_core: build, install, demo, test, fuzz, losses, lint, bench.
 #
 # The four floors, arrows downwards only:
 #   extension -> (bgworker | fdw) -> http -> core
@@ -21,9 +21,7 @@ override with_llvm = no
 PG_CPPFLAGS = -I$(srcdir) -DIU_CORE_VERSION='"$(IU_VERSION)"'
 PG_CFLAGS   = -Wall -Wextra -Werror -Wno-unused-parameter -Wno-sign-compare \
               -Wno-missing-field-initializers -Wno-cast-function-type
-# jansson is linked statically with its symbols hidden: the server exports
-# json_object() and others of the same names, and would be called instead.
-SHLIB_LINK  = -Wl,-Bsymbolic $(shell curl-config --libs) -l:libjansson.a -Wl,--exclude-libs,ALL
+SHLIB_LINK  = -Wl,-Bsymbolic $(shell curl-config --libs)
 
 PG_CONFIG ?= pg_config
 PGXS := $(wildcard $(shell $(PG_CONFIG) --pgxs 2>/dev/null))
@@ -46,7 +44,7 @@ build/migration_scripts.c: tools/embed-migrations $(sort $(wildcard sql/*.sql ro
 
 # These install what they need first (Debian: apt; see tools/setup), so they
 # work before there is a PostgreSQL. demo/ and test/ say what they do.
-.PHONY: demo demo-stop test losses lint bench reference
+.PHONY: demo demo-stop test fuzz losses lint bench reference
 export PG_CONFIG
 
 demo:
@@ -57,6 +55,10 @@ demo-stop:
 
 test:
 	@tools/setup test && test/run
+
+# Ten minutes of what remotes may answer; "make test" has one.
+fuzz:
+	@tools/setup test && IU_FUZZ_SECONDS=$${IU_FUZZ_SECONDS:-600} test/run tap/t/046_fdw_fuzz.pl
 
 # What is lost when something ends in the middle of 10,000 events: a table.
 losses:

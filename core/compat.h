@@ -44,18 +44,24 @@
 	PortalRun(portal, FETCH_ALL, false, true, None_Receiver, None_Receiver, NULL)
 #endif
 
-/* 17 added restriction clauses for joins, 18 disabled nodes; neither matters to a plain scan. */
+/* 17 added restriction clauses for joins, which do not matter here, 18 disabled nodes beside the cost. */
 #if PG_VERSION_NUM >= 180000
 #include "commands/explain_format.h"
 #include "commands/explain_state.h"
-#define iu_create_foreignscan_path(root, rel, rows, startup, total, outer) \
-	create_foreignscan_path(root, rel, NULL, rows, 0, startup, total, NIL, outer, NULL, NIL, NIL)
+#define iu_create_foreignscan_path(root, rel, rows, disabled, startup, total, outer, private) \
+	create_foreignscan_path(root, rel, NULL, rows, disabled, startup, total, NIL, outer, NULL, NIL, private)
+#define iu_create_foreign_upper_path(root, rel, target, rows, startup, total, private) \
+	create_foreign_upper_path(root, rel, target, rows, 0, startup, total, NIL, NULL, NIL, private)
 #elif PG_VERSION_NUM >= 170000
-#define iu_create_foreignscan_path(root, rel, rows, startup, total, outer) \
-	create_foreignscan_path(root, rel, NULL, rows, startup, total, NIL, outer, NULL, NIL, NIL)
+#define iu_create_foreignscan_path(root, rel, rows, disabled, startup, total, outer, private) \
+	create_foreignscan_path(root, rel, NULL, rows, startup, total, NIL, outer, NULL, NIL, private)
+#define iu_create_foreign_upper_path(root, rel, target, rows, startup, total, private) \
+	create_foreign_upper_path(root, rel, target, rows, startup, total, NIL, NULL, NIL, private)
 #else
-#define iu_create_foreignscan_path(root, rel, rows, startup, total, outer) \
-	create_foreignscan_path(root, rel, NULL, rows, startup, total, NIL, outer, NULL, NIL)
+#define iu_create_foreignscan_path(root, rel, rows, disabled, startup, total, outer, private) \
+	create_foreignscan_path(root, rel, NULL, rows, startup, total, NIL, outer, NULL, private)
+#define iu_create_foreign_upper_path(root, rel, target, rows, startup, total, private) \
+	create_foreign_upper_path(root, rel, target, rows, startup, total, NIL, NULL, private)
 #endif
 
 /* What a check hook passes on as "extra": malloc'd until 16 exported its own. */
@@ -88,6 +94,13 @@
 #define iu_owns_database(database, role) object_ownercheck(DatabaseRelationId, database, role)
 #else
 #define iu_owns_database(database, role) pg_database_ownercheck(database, role)
+#endif
+
+/* 17 made a column's statistics target smaller. */
+#if PG_VERSION_NUM >= 170000
+#define iu_statistics_target(datum) DatumGetInt16(datum)
+#else
+#define iu_statistics_target(datum) DatumGetInt32(datum)
 #endif
 
 /* 17 keeps a backend's local transaction id in a struct of its own. */

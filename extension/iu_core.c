@@ -16,6 +16,7 @@
 #include "core/settings.h"
 #include "core/slots.h"
 #include "core/wake.h"
+#include "fdw/guard.h"
 #include "fmgr.h"
 #include "http/egress.h"
 #include "miscadmin.h"
@@ -38,6 +39,7 @@ _PG_init(void)
 	iu_gate_init();
 	iu_wake_init();
 	iu_commit_log_init();
+	iu_guard_init();
 
 	/*
 	 * Loaded by a single session, the library has no shared memory and no

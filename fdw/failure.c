@@ -13,8 +13,10 @@
 
 #include "core/compat.h"
 #include "fdw/failure.h"
+#include "mb/pg_wchar.h"
 
 #define EXCERPT 200
+#define LEFT_OUT "(left out: it quotes the secret)"
 
 typedef struct Mapping
 {
@@ -68,8 +70,16 @@ static const Mapping statuses[] = {
 	"Check that option \"url\" of the foreign server leads to the API itself."},
 	{408, ERRCODE_FDW_ERROR,
 		"the remote gave up for lack of time", "Try again when it is less busy."},
+	{413, ERRCODE_PROGRAM_LIMIT_EXCEEDED,
+		"the request is too large for the remote",
+	"Ask for less at once; the limit may be a proxy's on the way."},
 	{429, ERRCODE_CONFIGURATION_LIMIT_EXCEEDED,
 	"the remote's rate limit is reached", "Try again later."},
+	{431, ERRCODE_PROGRAM_LIMIT_EXCEEDED,
+		"the request is too large for the remote",
+	"Ask for less at once; the limit may be a proxy's on the way."},
+	{500, ERRCODE_FDW_ERROR,
+		"the remote could not do it", "The remote's own log says why."},
 	{502, ERRCODE_FDW_UNABLE_TO_ESTABLISH_CONNECTION,
 		"a proxy could not reach the remote", "Check that the remote runs."},
 	{503, ERRCODE_FDW_UNABLE_TO_ESTABLISH_CONNECTION,
@@ -87,17 +97,31 @@ find_mapping(const Mapping *mappings, int number)
 	return mappings;
 }
 
-/* Text of unknown origin as one short line that this database can hold. */
 static char *
-plain_text(const char *text, size_t length)
+one_line(char *text, bool cut)
 {
-	char	   *plain = iu_http_text(text, length, EXCERPT);
 	char	   *c;
 
-	for (c = plain; *c != '\0'; c++)
+	for (c = text; *c != '\0'; c++)
 		if ((unsigned char) *c < ' ' || *c == 0x7f)
 			*c = ' ';
-	return length > EXCERPT ? psprintf("%s...", plain) : plain;
+	return cut ? psprintf("%s...", text) : text;
+}
+
+/* Bytes of unknown origin as one short line that this database can hold. */
+static char *
+plain_bytes(const char *bytes, size_t length)
+{
+	return one_line(iu_http_text(bytes, length, EXCERPT), length > EXCERPT);
+}
+
+/* The same of text that it holds already. */
+static char *
+plain_text(const char *text)
+{
+	int			length = strlen(text);
+
+	return one_line(pnstrdup(text, pg_mbcliplen(text, length, EXCERPT)), length > EXCERPT);
 }
 
 /* The remote's own words, or the start of what it sent; NULL for nothing. */
@@ -106,6 +130,7 @@ words_of_remote(const IuRemote *remote, const IuHttpAnswer *answer, const IuJson
 				const char *secret)
 {
 	const char *words = document ? remote->error_text(document) : NULL;
+	bool		is_text = words != NULL;
 	size_t		length = words ? strlen(words) : 0;
 
 	if (words == NULL && answer->body.len > 0)
@@ -119,8 +144,8 @@ words_of_remote(const IuRemote *remote, const IuHttpAnswer *answer, const IuJson
 		return NULL;
 	/* cutting first could leave half a secret standing */
 	if (secret != NULL && strstr(pnstrdup(words, length), secret) != NULL)
-		return "(left out: it quotes the secret)";
-	return plain_text(words, length);
+		return LEFT_OUT;
+	return is_text ? plain_text(words) : plain_bytes(words, length);
 }
 
 static void
@@ -178,7 +203,7 @@ iu_failure_of_answer(IuFailure *failure, const IuRemote *remote, const IuFetch *
 		failure->sqlstate = ERRCODE_FDW_ERROR;
 		failure->reason = "the answer is not usable JSON";
 		failure->detail = psprintf("HTTP 200: %s; it begins: %s",
-								   problem ? plain_text(problem, strlen(problem)) : "it is empty",
+								   problem ? plain_text(problem) : "it is empty",
 								   words ? words : "(nothing)");
 		if (secret != NULL && strstr(failure->detail, secret) != NULL)
 			failure->detail = "HTTP 200.";
@@ -186,4 +211,26 @@ iu_failure_of_answer(IuFailure *failure, const IuRemote *remote, const IuFetch *
 	}
 	else
 		failure_of_status(failure, remote, fetch, answer, document, secret);
+}
+
+const char *
+iu_failure_hide(const char *text, const char *secret)
+{
+	return text != NULL && secret != NULL && strstr(text, secret) != NULL ? LEFT_OUT : text;
+}
+
+void
+iu_failure_raise(const IuServer *server, const char *key, const IuFailure *failure,
+				 const char *secret)
+{
+	const char *detail = iu_failure_hide(failure->detail, secret);
+
+	ereport(ERROR,
+			(errcode(failure->sqlstate),
+			 key ? errmsg("could not read collection \"%s\" of foreign server \"%s\": %s",
+						  iu_failure_hide(key, secret), server->name, failure->reason)
+			 : errmsg("could not list the collections of foreign server \"%s\": %s",
+					  server->name, failure->reason),
+			 detail ? errdetail("%s", detail) : 0,
+			 failure->hint ? errhint("%s", failure->hint) : 0));
 }

@@ -11,53 +11,16 @@
 #include "postgres.h"
 
 #include "core/compat.h"
-#include "fdw/options.h"
+#include "fdw/analyze.h"
+#include "fdw/import.h"
+#include "fdw/node.h"
 #include "fdw/plan.h"
-#include "fdw/scan.h"
 #include "fmgr.h"
-#include "foreign/foreign.h"
-#include "utils/builtins.h"
 
 PG_FUNCTION_INFO_V1(iu_qdrant_fdw_handler);
 PG_FUNCTION_INFO_V1(iu_qdrant_fdw_validator);
 PG_FUNCTION_INFO_V1(iu_directus_fdw_handler);
 PG_FUNCTION_INFO_V1(iu_directus_fdw_validator);
-
-static const IuRemote *const remotes[] = {&iu_qdrant, &iu_directus};
-
-const IuRemote *
-iu_remote_by_name(const char *name)
-{
-	int			i;
-
-	for (i = 0; i < lengthof(remotes); i++)
-		if (strcmp(remotes[i]->name, name) == 0)
-			return remotes[i];
-	elog(ERROR, "unknown remote API \"%s\"", name);
-	return NULL;
-}
-
-/* One foreign table per kind, whatever the remote schema is called. */
-static List *
-import_schema(const IuRemote *remote, ImportForeignSchemaStmt *statement, Oid server)
-{
-	List	   *commands = NIL;
-	int			i;
-
-	if (statement->options != NIL)
-		ereport(ERROR,
-				(errcode(ERRCODE_FDW_INVALID_OPTION_NAME),
-				 errmsg("invalid option \"%s\"", linitial_node(DefElem, statement->options)->defname),
-				 errhint("There are no valid options in this context.")));
-	for (i = 0; i < remote->resource_count; i++)
-		commands = lappend(commands,
-						   psprintf("CREATE FOREIGN TABLE %s (%s) SERVER %s OPTIONS (resource '%s')",
-									quote_identifier(remote->resources[i].name),
-									remote->resources[i].import_columns,
-									quote_identifier(GetForeignServer(server)->servername),
-									remote->resources[i].name));
-	return commands;
-}
 
 static void
 qdrant_size(PlannerInfo *root, RelOptInfo *rel, Oid relid)
@@ -65,10 +28,24 @@ qdrant_size(PlannerInfo *root, RelOptInfo *rel, Oid relid)
 	iu_plan_size(&iu_qdrant, root, rel, relid);
 }
 
+static int
+qdrant_sample(Relation relation, int level, HeapTuple *rows, int target, double *total, double *dead)
+{
+	return iu_analyze_sample(&iu_qdrant, relation, rows, target, total, dead);
+}
+
+static bool
+qdrant_analyze(Relation relation, AcquireSampleRowsFunc *sample, BlockNumber *pages)
+{
+	*sample = qdrant_sample;
+	*pages = 1;
+	return true;
+}
+
 static List *
 qdrant_import(ImportForeignSchemaStmt *statement, Oid server)
 {
-	return import_schema(&iu_qdrant, statement, server);
+	return iu_import_schema(&iu_qdrant, statement, server);
 }
 
 static void
@@ -77,25 +54,46 @@ directus_size(PlannerInfo *root, RelOptInfo *rel, Oid relid)
 	iu_plan_size(&iu_directus, root, rel, relid);
 }
 
+static int
+directus_sample(Relation relation, int level, HeapTuple *rows, int target, double *total, double *dead)
+{
+	return iu_analyze_sample(&iu_directus, relation, rows, target, total, dead);
+}
+
+static bool
+directus_analyze(Relation relation, AcquireSampleRowsFunc *sample, BlockNumber *pages)
+{
+	*sample = directus_sample;
+	*pages = 1;
+	return true;
+}
+
 static List *
 directus_import(ImportForeignSchemaStmt *statement, Oid server)
 {
-	return import_schema(&iu_directus, statement, server);
+	return iu_import_schema(&iu_directus, statement, server);
 }
 
 static FdwRoutine *
-routines(GetForeignRelSize_function size, ImportForeignSchema_function import)
+routines(GetForeignRelSize_function size, AnalyzeForeignTable_function analyze,
+		 ImportForeignSchema_function import)
 {
 	FdwRoutine *routine = makeNode(FdwRoutine);
 
 	routine->GetForeignRelSize = size;
 	routine->GetForeignPaths = iu_plan_paths;
+	routine->GetForeignUpperPaths = iu_plan_upper;
 	routine->GetForeignPlan = iu_plan_scan;
-	routine->BeginForeignScan = iu_scan_begin;
-	routine->IterateForeignScan = iu_scan_next;
-	routine->ReScanForeignScan = iu_scan_again;
-	routine->EndForeignScan = iu_scan_end;
-	routine->ExplainForeignScan = iu_scan_explain;
+	routine->BeginForeignScan = iu_node_begin;
+	routine->IterateForeignScan = iu_node_next;
+	routine->ReScanForeignScan = iu_node_again;
+	routine->EndForeignScan = iu_node_end;
+	routine->IsForeignPathAsyncCapable = iu_node_is_async;
+	routine->ForeignAsyncRequest = iu_node_request;
+	routine->ForeignAsyncConfigureWait = iu_node_configure;
+	routine->ForeignAsyncNotify = iu_node_notify;
+	routine->ExplainForeignScan = iu_node_explain;
+	routine->AnalyzeForeignTable = analyze;
 	routine->ImportForeignSchema = import;
 	return routine;
 }
@@ -103,13 +101,13 @@ routines(GetForeignRelSize_function size, ImportForeignSchema_function import)
 Datum
 iu_qdrant_fdw_handler(PG_FUNCTION_ARGS)
 {
-	PG_RETURN_POINTER(routines(qdrant_size, qdrant_import));
+	PG_RETURN_POINTER(routines(qdrant_size, qdrant_analyze, qdrant_import));
 }
 
 Datum
 iu_directus_fdw_handler(PG_FUNCTION_ARGS)
 {
-	PG_RETURN_POINTER(routines(directus_size, directus_import));
+	PG_RETURN_POINTER(routines(directus_size, directus_analyze, directus_import));
 }
 
 Datum

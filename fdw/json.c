@@ -1,96 +1,214 @@
 /*-------------------------------------------------------------------------
  *
  * json.c
- *	  The JSON parser (jansson), and nothing of the server that would meet it.
+ *	  Reading JSON that a remote sent, on the server's jsonb.
  *
- * jansson allocates in the current memory context, so that a document goes
- * with its context, an error in between included. Allocation failure is
- * reported to jansson and never raised inside it.
+ * The parser raises; here its error becomes a sentence, except what is no
+ * fault of the text: a cancel and lack of memory.
  *
  *-------------------------------------------------------------------------
  */
 #include "postgres.h"
 
-#include <jansson.h>
-
+#include "core/compat.h"
 #include "fdw/json.h"
+#include "mb/pg_wchar.h"
+#include "utils/fmgrprotos.h"
+#include "utils/jsonb.h"
+#include "utils/memutils.h"
+#include "utils/numeric.h"
 
-/*
- * Debian's static jansson is compiled for programs, not for libraries, and
- * compares its input with stdin in json_loadfd(), which is never called here;
- * a library cannot be linked with such a reference unless the variable is its
- * own. So it gets one that nothing outside this library can see.
- */
-extern FILE *iu_json_no_stdin __asm__("stdin") __attribute__((visibility("hidden")));
-FILE	   *iu_json_no_stdin = NULL;
-
-#define JSON_OF(value) ((const json_t *) (value))
-#define IU_OF(value) ((const IuJson *) (value))
-
-static void *
-allocate(size_t size)
+struct IuJson
 {
-	return MemoryContextAllocExtended(CurrentMemoryContext, size,
-									  MCXT_ALLOC_HUGE | MCXT_ALLOC_NO_OOM);
+	JsonbValue	value;			/* a scalar, or jbvBinary */
+};
+
+static bool
+is_container(const IuJson *json, bool array)
+{
+	const JsonbContainer *container;
+
+	if (json == NULL || json->value.type != jbvBinary)
+		return false;
+	container = json->value.val.binary.data;
+	return array ? JsonContainerIsArray(container) : JsonContainerIsObject(container);
+}
+
+static const IuJson *
+view_of(const JsonbValue *value)
+{
+	IuJson	   *json = palloc(sizeof(IuJson));
+
+	json->value = *value;
+	return json;
+}
+
+/* ---- parsing ---- */
+
+/* What the parser has to say; it may quote the text. */
+static char *
+words_of_error(MemoryContext context)
+{
+	ErrorData  *error;
+	char	   *words;
+
+	MemoryContextSwitchTo(context);
+	error = CopyErrorData();
+	if (error->sqlerrcode == ERRCODE_QUERY_CANCELED ||
+		error->sqlerrcode == ERRCODE_OUT_OF_MEMORY ||
+		error->sqlerrcode == ERRCODE_ADMIN_SHUTDOWN ||
+		error->sqlerrcode == ERRCODE_CRASH_SHUTDOWN)
+		PG_RE_THROW();
+	FlushErrorState();
+	words = pstrdup(error->detail ? error->detail : error->message);
+	FreeErrorData(error);
+	return words;
+}
+
+static Jsonb *
+parse(const char *text, size_t length, char **problem)
+{
+	MemoryContext context = CurrentMemoryContext;
+	Jsonb	   *volatile document = NULL;
+
+	PG_TRY();
+	{
+		char	   *converted = pg_any_to_server(text, length, PG_UTF8);
+
+		document = DatumGetJsonbP(DirectFunctionCall1(jsonb_in, CStringGetDatum(converted)));
+		if (converted != text)
+			pfree(converted);
+	}
+	PG_CATCH();
+	{
+		*problem = words_of_error(context);
+	}
+	PG_END_TRY();
+	return document;
 }
 
 const IuJson *
 iu_json_parse(const char *text, size_t length, char **problem)
 {
-	json_error_t error;
-	json_t	   *document;
+	Jsonb	   *document;
+	JsonbValue	value;
 
-	json_set_alloc_funcs(allocate, pfree);
-	document = json_loadb(text, length, JSON_REJECT_DUPLICATES, &error);
-	if (document != NULL)
-		return IU_OF(document);
-
-	switch (json_error_code(&error))
+	if (memchr(text, '\0', length) != NULL)
 	{
-		case json_error_numeric_overflow:
-			*problem = pstrdup("a number in it is too large");
-			break;
-		case json_error_premature_end_of_input:
-			*problem = pstrdup("it ends too early");
-			break;
-		default:
-			*problem = psprintf("%s at byte %d", error.text, error.position);
-			break;
+		*problem = pstrdup("it holds a zero byte");
+		return NULL;
 	}
-	return NULL;
+	document = parse(text, length, problem);
+	if (document == NULL)
+		return NULL;
+	if (JB_ROOT_IS_SCALAR(document))
+	{
+		*problem = pstrdup("it is neither an object nor an array");
+		return NULL;
+	}
+	value.type = jbvBinary;
+	value.val.binary.data = &document->root;
+	value.val.binary.len = VARSIZE(document) - VARHDRSZ;
+	return view_of(&value);
 }
+
+/* ---- finding the way ---- */
 
 const IuJson *
 iu_json_member(const IuJson *value, const char *name)
 {
-	return IU_OF(json_object_get(JSON_OF(value), name));
+	JsonbValue	found;
+
+	if (!is_container(value, false) ||
+		getKeyJsonValueFromContainer(value->value.val.binary.data, name, strlen(name), &found) == NULL)
+		return NULL;
+	return view_of(&found);
 }
 
 const IuJson *
 iu_json_element(const IuJson *value, size_t index)
 {
-	return IU_OF(json_array_get(JSON_OF(value), index));
-}
+	JsonbValue *found;
 
-const char *
-iu_json_text(const IuJson *value)
-{
-	return json_string_value(JSON_OF(value));
-}
-
-bool
-iu_json_is_null(const IuJson *value)
-{
-	return json_is_null(JSON_OF(value));
+	if (!is_container(value, true) || index >= JsonContainerSize(value->value.val.binary.data))
+		return NULL;
+	found = getIthJsonbValueFromContainer(value->value.val.binary.data, index);
+	return found ? view_of(found) : NULL;
 }
 
 int64
 iu_json_length(const IuJson *value)
 {
-	if (!json_is_array(JSON_OF(value)))
-		return -1;
-	return (int64) json_array_size(JSON_OF(value));
+	return is_container(value, true) ? (int64) JsonContainerSize(value->value.val.binary.data) : -1;
 }
+
+int64
+iu_json_members(const IuJson *object)
+{
+	return is_container(object, false) ? (int64) JsonContainerSize(object->value.val.binary.data) : -1;
+}
+
+/* The names stand before the values, in the order of the entries. */
+const char *
+iu_json_member_name(const IuJson *object, int64 i)
+{
+	const JsonbContainer *container;
+	const char *names;
+
+	if (i < 0 || i >= iu_json_members(object))
+		return NULL;
+	container = object->value.val.binary.data;
+	names = (const char *) &container->children[JsonContainerSize(container) * 2];
+	return pnstrdup(names + getJsonbOffset(container, i), getJsonbLength(container, i));
+}
+
+/* ---- values ---- */
+
+bool
+iu_json_is_null(const IuJson *value)
+{
+	return value != NULL && value->value.type == jbvNull;
+}
+
+bool
+iu_json_is_object(const IuJson *value)
+{
+	return is_container(value, false);
+}
+
+const char *
+iu_json_text(const IuJson *value)
+{
+	if (value == NULL || value->value.type != jbvString)
+		return NULL;
+	return pnstrdup(value->value.val.string.val, value->value.val.string.len);
+}
+
+char *
+iu_json_scalar(const IuJson *value)
+{
+	if (value == NULL)
+		return NULL;
+	switch (value->value.type)
+	{
+		case jbvString:
+			return pnstrdup(value->value.val.string.val, value->value.val.string.len);
+		case jbvNumeric:
+			return DatumGetCString(DirectFunctionCall1(numeric_out, NumericGetDatum(value->value.val.numeric)));
+		case jbvBool:
+			return pstrdup(value->value.val.boolean ? "true" : "false");
+		default:
+			return NULL;
+	}
+}
+
+Datum
+iu_json_to_jsonb(const IuJson *value)
+{
+	return JsonbPGetDatum(JsonbValueToJsonb(unconstify(JsonbValue *, &value->value)));
+}
+
+/* ---- counts ---- */
 
 /* Digits only, and no zero in front of others. */
 static const char *
@@ -118,21 +236,7 @@ count_of_text(const char *text, int64 *count)
 const char *
 iu_json_count(const IuJson *value, int64 *count)
 {
-	const json_t *json = JSON_OF(value);
-
-	if (json_is_string(json))
-	{
-		/* an embedded NUL cannot come through the parser */
-		return count_of_text(json_string_value(json), count);
-	}
-	if (json_is_integer(json))
-	{
-		if (json_integer_value(json) < 0)
-			return "the count is negative";
-		*count = json_integer_value(json);
-		return NULL;
-	}
-	if (json_is_real(json))
-		return "the count is not a whole number";
-	return "the answer holds no count";
+	if (value == NULL || (value->value.type != jbvString && value->value.type != jbvNumeric))
+		return "the answer holds no count";
+	return count_of_text(iu_json_scalar(value), count);
 }

@@ -1,233 +1,295 @@
 /*-------------------------------------------------------------------------
  *
  * plan.c
- *	  Planning of foreign scans: which restrictions name the keys to ask for.
- *
- * =, IN, = ANY and an OR of these, on the key column, decide the requests.
- * Every restriction is checked again locally, so what is asked for must only
- * be enough, never exact.
+ *	  Planning of foreign scans: what is asked, and how much comes back.
  *
  *-------------------------------------------------------------------------
  */
 #include "postgres.h"
 
-#include <math.h>
-
 #include "access/sysattr.h"
-#include "catalog/pg_operator_d.h"
 #include "core/compat.h"
-#include "fdw/options.h"
 #include "fdw/plan.h"
+#include "fdw/relation.h"
+#include "fdw/rows.h"
 #include "nodes/makefuncs.h"
-#include "nodes/nodeFuncs.h"
-#include "optimizer/clauses.h"
 #include "optimizer/cost.h"
 #include "optimizer/optimizer.h"
-#include "optimizer/pathnode.h"
 #include "optimizer/planmain.h"
 #include "optimizer/restrictinfo.h"
-#include "utils/array.h"
-#include "utils/lsyscache.h"
 
-/* In planner units; one round trip is worth some ten thousand local rows. */
-#define ROUND_TRIP_COST 100.0
-#define REQUEST_COST 10.0
 #define DEFAULT_COLLECTIONS 100
-#define DEFAULT_ARRAY 10
+#define DEFAULT_ROWS 1000		/* of one collection */
+#define FILTER_LEAVES 0.1
 
-/* What a clause says about the keys: any of these expressions. */
-typedef struct KeySet
+/* ---- fdw_private ---- */
+
+enum
 {
-	List	   *expressions;
-	List	   *arrays;			/* int list: whether that expression is an array */
-	double		count;			/* estimate */
-} KeySet;
+	PLAN_REMOTE,				/* String: name of the IuRemote */
+	PLAN_OIDS,					/* oid list: user, relid */
+	PLAN_LIMIT,					/* Float */
+	PLAN_NUMBERS,				/* int list: page size, grouped */
+	PLAN_ROLES,
+	PLAN_ARRAYS,
+	PLAN_ATTRIBUTES,
+	PLAN_OUTPUT
+};
 
-typedef struct RelPlan
+List *
+iu_plan_pack(const IuPlan *plan)
 {
-	IuTable    *table;
-	KeySet	   *keys;			/* NULL: all */
-	bool		key_only;
-} RelPlan;
+	List	   *private = list_make5(makeString(pstrdup(plan->remote->name)),
+									list_make2_oid(plan->user, plan->relid),
+									makeFloat(psprintf("%.0f", plan->limit)),
+									list_make2_int(plan->page_size, plan->grouped),
+									plan->roles);
 
-static bool
-is_key_column(const RelOptInfo *rel, const IuTable *table, const Node *node)
-{
-	const Var  *var = (const Var *) node;
-
-	return IsA(node, Var) && table->key_attribute != 0 &&
-		var->varno == rel->relid && var->varattno == table->key_attribute && var->varlevelsup == 0;
+	private = lappend(private, plan->arrays);
+	private = lappend(private, plan->attributes);
+	return lappend(private, plan->output);
 }
 
-/* Can be computed before the scan starts, once. */
-static bool
-is_known_before(PlannerInfo *root, Node *node)
+void
+iu_plan_unpack(IuPlan *plan, List *private)
 {
-	return bms_is_empty(pull_varnos(root, node)) &&
-		!contain_volatile_functions(node) && !contain_subplans(node);
-}
+	List	   *oids = list_nth(private, PLAN_OIDS);
+	List	   *numbers = list_nth(private, PLAN_NUMBERS);
 
-static double
-estimate_elements(Node *node)
-{
-	if (IsA(node, Const) && !((Const *) node)->constisnull)
-	{
-		ArrayType  *array = DatumGetArrayTypeP(((Const *) node)->constvalue);
-
-		return ArrayGetNItems(ARR_NDIM(array), ARR_DIMS(array));
-	}
-	if (IsA(node, ArrayExpr) && !((ArrayExpr *) node)->multidims)
-		return list_length(((ArrayExpr *) node)->elements);
-	return DEFAULT_ARRAY;
-}
-
-/*
- * Adds the keys of key = expression, or key = ANY (expression). A
- * nondeterministic collation calls different names equal, which the remote
- * would not.
- */
-static bool
-add_comparison(PlannerInfo *root, const RelOptInfo *rel, const IuTable *table, KeySet *keys,
-			   Oid operator, Oid collation, List *arguments, bool is_array)
-{
-	Node	   *left = linitial(arguments);
-	Node	   *right = lsecond(arguments);
-
-	if (operator != TextEqualOperator || !OidIsValid(collation) ||
-		!get_collation_isdeterministic(collation))
-		return false;
-	if (!is_array && is_key_column(rel, table, right))
-	{
-		left = right;
-		right = linitial(arguments);
-	}
-	if (!is_key_column(rel, table, left) || !is_known_before(root, right))
-		return false;
-	keys->expressions = lappend(keys->expressions, right);
-	keys->arrays = lappend_int(keys->arrays, is_array);
-	keys->count += is_array ? estimate_elements(right) : 1;
-	return true;
+	plan->remote = iu_remote_by_name(strVal(list_nth(private, PLAN_REMOTE)));
+	plan->user = linitial_oid(oids);
+	plan->relid = lsecond_oid(oids);
+	plan->limit = floatVal(list_nth(private, PLAN_LIMIT));
+	plan->page_size = linitial_int(numbers);
+	plan->grouped = lsecond_int(numbers);
+	plan->roles = list_nth(private, PLAN_ROLES);
+	plan->arrays = list_nth(private, PLAN_ARRAYS);
+	plan->attributes = list_nth(private, PLAN_ATTRIBUTES);
+	plan->output = list_nth(private, PLAN_OUTPUT);
 }
 
 static bool
-add_keys(PlannerInfo *root, const RelOptInfo *rel, const IuTable *table, Node *clause, KeySet *keys)
+is_listed(const List *names, const char *name)
 {
 	ListCell   *cell;
 
-	if (IsA(clause, OpExpr) && list_length(((OpExpr *) clause)->args) == 2)
-	{
-		OpExpr	   *op = (OpExpr *) clause;
-
-		return add_comparison(root, rel, table, keys, op->opno, op->inputcollid, op->args, false);
-	}
-	if (IsA(clause, ScalarArrayOpExpr) && ((ScalarArrayOpExpr *) clause)->useOr)
-	{
-		ScalarArrayOpExpr *op = (ScalarArrayOpExpr *) clause;
-
-		return add_comparison(root, rel, table, keys, op->opno, op->inputcollid, op->args, true);
-	}
-	if (!is_orclause(clause))
-		return false;
-	foreach(cell, ((BoolExpr *) clause)->args)
-		if (!add_keys(root, rel, table, lfirst(cell), keys))
-			return false;
-	return true;
+	foreach(cell, names)
+		if (strcmp(lfirst(cell), name) == 0)
+			return true;
+	return false;
 }
 
-/* The clause that leaves the fewest keys. */
-static KeySet *
-find_keys(PlannerInfo *root, const RelOptInfo *rel, const IuTable *table)
+void
+iu_plan_query(const IuPlan *plan, const IuTable *table, IuQuery *query)
 {
-	KeySet	   *best = NULL;
 	ListCell   *cell;
 
-	foreach(cell, rel->baserestrictinfo)
+	memset(query, 0, sizeof(IuQuery));
+	query->table = table;
+	query->page_size = plan->page_size > 0 ? Min(plan->page_size, table->page_size) : table->page_size;
+	query->counts = plan->output != NIL;
+	foreach(cell, plan->roles)
+		query->restricted[lfirst_int(cell)] = true;
+	foreach(cell, plan->attributes)
 	{
-		RestrictInfo *restriction = lfirst_node(RestrictInfo, cell);
-		KeySet	   *keys = palloc0(sizeof(KeySet));
+		int			i = lfirst_int(cell) - 1;
 
-		if (add_keys(root, rel, table, (Node *) restriction->clause, keys) &&
-			(best == NULL || keys->count < best->count))
-			best = keys;
+		if (table->column_of[i] >= 0)
+			query->wants = bms_add_member(query->wants, table->column_of[i]);
+		else if (table->column_of[i] == IU_FIELD_COLUMN && !is_listed(query->fields, table->field_of[i]))
+			query->fields = lappend(query->fields, unconstify(char *, table->field_of[i]));
 	}
-	return best;
 }
 
-/* Whether the query needs no column but the key. */
-static bool
-uses_key_only(const RelOptInfo *rel, const IuTable *table)
+/* ---- restrictions ---- */
+
+/* Of each role the clause that leaves the fewest keys. */
+void
+iu_relation_restrict(PlannerInfo *root, RelOptInfo *rel, const IuTable *table, List *clauses,
+					 IuRestriction *restriction)
+{
+	ListCell   *cell;
+
+	foreach(cell, clauses)
+	{
+		Node	   *clause = (Node *) lfirst_node(RestrictInfo, cell)->clause;
+		int			role;
+
+		for (role = 0; role < IU_ROLES; role++)
+		{
+			IuKeySet   *keys = iu_keys_of_clause(root, rel, table, role, clause);
+
+			if (keys == NULL)
+				continue;
+			restriction->clauses++;
+			if (role == IU_KEY_COLLECTION)
+				restriction->selectivity *= clauselist_selectivity(root, list_make1(lfirst(cell)), rel->relid,
+																   JOIN_INNER, NULL);
+			if (restriction->keys[role] == NULL || keys->count < restriction->keys[role]->count)
+				restriction->keys[role] = keys;
+			break;
+		}
+	}
+}
+
+/* Attribute numbers that the query looks at; all of them for a whole row. */
+static List *
+wanted_attributes(const RelOptInfo *rel, const IuTable *table)
 {
 	Bitmapset  *used = NULL;
+	List	   *attributes = NIL;
 	ListCell   *cell;
-	int			attribute;
+	bool		all;
+	int			i;
 
 	pull_varattnos((Node *) rel->reltarget->exprs, rel->relid, &used);
 	foreach(cell, rel->baserestrictinfo)
 		pull_varattnos((Node *) lfirst_node(RestrictInfo, cell)->clause, rel->relid, &used);
 
-	attribute = -1;
-	while ((attribute = bms_next_member(used, attribute)) >= 0)
-	{
-		int			number = attribute + FirstLowInvalidHeapAttributeNumber;
+	all = bms_is_member(0 - FirstLowInvalidHeapAttributeNumber, used);
+	for (i = 1; i <= table->attribute_count; i++)
+		if (table->column_of[i - 1] != IU_NO_COLUMN &&
+			(all || bms_is_member(i - FirstLowInvalidHeapAttributeNumber, used)))
+			attributes = lappend_int(attributes, i);
+	return attributes;
+}
 
-		if (number >= 0 && number != table->key_attribute)
-			return false;
+/* ---- estimates ---- */
+
+double
+iu_relation_collections(const IuTable *table, const IuRestriction *restriction)
+{
+	if (table->collection != NULL)
+		return 1;
+	if (restriction->keys[IU_KEY_COLLECTION] != NULL)
+		return Max(restriction->keys[IU_KEY_COLLECTION]->count, 1);
+	return DEFAULT_COLLECTIONS;
+}
+
+/* Rows that come over the wire, before conditions are checked here. */
+double
+iu_relation_transfer(const IuRelation *relation, const IuRestriction *restriction)
+{
+	double		collections = iu_relation_collections(relation->table, restriction);
+	double		rows;
+
+	if (!relation->table->resource->has_fields && restriction->keys[IU_KEY_COLLECTION])
+		rows = collections;
+	else if (relation->tuples >= 0)
+		rows = relation->tuples * restriction->selectivity;
+	else
+		rows = relation->table->resource->has_fields ? collections * DEFAULT_ROWS : collections;
+	if (restriction->keys[IU_KEY_FILTER])
+		rows *= FILTER_LEAVES;
+	if (restriction->keys[IU_KEY_ID])
+		rows = Min(rows, restriction->keys[IU_KEY_ID]->count * collections);
+	return Max(rows, 1);
+}
+
+/* What conditions leave that decide no request. */
+static double
+estimate_rows(PlannerInfo *root, RelOptInfo *rel, const IuRelation *relation)
+{
+	List	   *local = NIL;
+	ListCell   *cell;
+
+	foreach(cell, rel->baserestrictinfo)
+	{
+		Node	   *clause = (Node *) lfirst_node(RestrictInfo, cell)->clause;
+		int			role;
+
+		for (role = 0; role < IU_ROLES; role++)
+			if (iu_keys_of_clause(root, rel, relation->table, role, clause))
+				break;
+		if (role == IU_ROLES)
+			local = lappend(local, lfirst(cell));
 	}
-	return true;
+	return clamp_row_est(iu_relation_transfer(relation, &relation->restriction) *
+						 clauselist_selectivity(root, local, 0, JOIN_INNER, NULL));
+}
+
+static void
+filter_is_not_passed(const IuTable *table)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+			 errmsg("column \"%s\" of foreign table \"%s\" can be compared with one value by = only",
+					table->resource->columns[table->resource->role_columns[IU_KEY_FILTER]].name, table->name),
+			 errhint("It passes the remote's own filter through. Put all conditions for the remote into one filter.")));
+}
+
+/*
+ * The filter column shows what was passed on, and nothing else can be compared
+ * with it: what is not pushed would silently be false for every row.
+ */
+static void
+refuse_other_filters(PlannerInfo *root, RelOptInfo *rel, const IuTable *table)
+{
+	ListCell   *cell;
+	int			pushed = 0;
+
+	foreach(cell, rel->baserestrictinfo)
+	{
+		Node	   *clause = (Node *) lfirst_node(RestrictInfo, cell)->clause;
+
+		if (!iu_keys_mention(root, rel, table, IU_KEY_FILTER, clause))
+			continue;
+		if (iu_keys_of_clause(root, rel, table, IU_KEY_FILTER, clause) && ++pushed == 1)
+			continue;
+		filter_is_not_passed(table);
+	}
 }
 
 void
 iu_plan_size(const IuRemote *remote, PlannerInfo *root, RelOptInfo *rel, Oid relid)
 {
-	RelPlan    *plan = palloc0(sizeof(RelPlan));
+	IuRelation *relation = palloc0(sizeof(IuRelation));
 
-	plan->table = iu_table_open(remote, relid);
-	plan->keys = find_keys(root, rel, plan->table);
-	plan->key_only = uses_key_only(rel, plan->table);
-	rel->fdw_private = plan;
+	relation->table = iu_table_open(remote, relid);
+	relation->tuples = rel->tuples;
+	relation->restriction.selectivity = 1;
+	refuse_other_filters(root, rel, relation->table);
+	iu_relation_restrict(root, rel, relation->table, rel->baserestrictinfo, &relation->restriction);
+	relation->attributes = wanted_attributes(rel, relation->table);
+	rel->fdw_private = relation;
 
-	if (plan->keys)
-		rel->rows = clamp_row_est(plan->keys->count);
-	else
-		rel->rows = clamp_row_est(DEFAULT_COLLECTIONS *
-								  clauselist_selectivity(root, rel->baserestrictinfo, 0, JOIN_INNER, NULL));
-	rel->tuples = DEFAULT_COLLECTIONS;
+	rel->rows = estimate_rows(root, rel, relation);
+	rel->tuples = Max(rel->tuples, rel->rows);
 }
 
-void
-iu_plan_paths(PlannerInfo *root, RelOptInfo *rel, Oid relid)
-{
-	RelPlan    *plan = rel->fdw_private;
-	ForeignPath *path;
-	double		requests;
-	double		rounds;
-	Cost		cost;
-
-	if (plan->keys)
-		requests = plan->keys->count;
-	else
-		requests = plan->key_only ? 0 : DEFAULT_COLLECTIONS;
-	rounds = ceil(requests / plan->table->connections) + (plan->keys ? 0 : 1);
-	cost = rounds * ROUND_TRIP_COST + requests * REQUEST_COST;
-
-	path = iu_create_foreignscan_path(root, rel, rel->rows, ROUND_TRIP_COST,
-									  cost + rel->rows * cpu_tuple_cost,
-									  rel->lateral_relids);
-	add_path(rel, &path->path);
-}
+/* ---- the plan ---- */
 
 ForeignScan *
 iu_plan_scan(PlannerInfo *root, RelOptInfo *rel, Oid relid, ForeignPath *path,
 			 List *tlist, List *clauses, Plan *outer_plan)
 {
-	RelPlan    *plan = rel->fdw_private;
-	KeySet	   *keys = plan->keys;
-	List	   *private;
+	const IuAsk *ask = linitial(path->fdw_private);
+	List	   *expressions = NIL;
+	IuPlan		plan = {0};
+	int			role;
 
-	private = list_make4(makeString(pstrdup(plan->table->remote->name)),
-						 list_make1_oid(rel->userid),
-						 list_make2_int(keys != NULL, plan->key_only),
-						 keys ? keys->arrays : NIL);
+	if (ask->never)
+		filter_is_not_passed(ask->relation->table);
+	plan.remote = ask->relation->table->server->remote;
+	plan.user = ask->user;
+	plan.relid = ask->relation->table->relid;
+	plan.limit = ask->limit;
+	plan.page_size = ask->page_size;
+	plan.output = ask->output;
+	plan.grouped = ask->grouped;
+	plan.attributes = ask->output ? NIL : ask->relation->attributes;
+	for (role = 0; role < IU_ROLES; role++)
+	{
+		const IuKeySet *keys = ask->restriction.keys[role];
+		int			i;
+
+		if (keys == NULL)
+			continue;
+		expressions = list_concat(expressions, keys->expressions);
+		plan.arrays = list_concat(plan.arrays, keys->arrays);
+		for (i = 0; i < list_length(keys->expressions); i++)
+			plan.roles = lappend_int(plan.roles, role);
+	}
 	return make_foreignscan(tlist, extract_actual_clauses(clauses, false), rel->relid,
-							keys ? keys->expressions : NIL, private, NIL, NIL, outer_plan);
+							expressions, iu_plan_pack(&plan), ask->columns, NIL, outer_plan);
 }

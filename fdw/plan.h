@@ -8,23 +8,37 @@
 #ifndef IU_PLAN_H
 #define IU_PLAN_H
 
-#include "fdw/remote.h"
+#include "fdw/options.h"
 #include "foreign/fdwapi.h"
 
 /*
- * Members of fdw_private. fdw_exprs holds the expressions of the keys; with
- * KEYED unset every key is wanted.
+ * What fdw_private holds. fdw_exprs holds the expressions of the keys, roles
+ * and arrays beside it; a role without any is not restricted.
  */
-enum
+typedef struct IuPlan
 {
-	IU_PLAN_REMOTE,				/* String: name of the IuRemote */
-	IU_PLAN_USER,				/* oid list of one: checked as; 0: current user */
-	IU_PLAN_FLAGS,				/* int list: keyed, key only */
-	IU_PLAN_ARRAYS				/* int list: per expression, whether it is an array */
-};
+	const IuRemote *remote;
+	Oid			user;			/* checked as; InvalidOid: current user */
+	Oid			relid;
+	double		limit;			/* rows that are enough; -1: all */
+	int			page_size;		/* 0: as the options say */
+	List	   *roles;			/* int list: per expression */
+	List	   *arrays;			/* int list: per expression, whether it is an array */
+	List	   *attributes;		/* int list: attribute numbers that the query looks at */
+	List	   *output;			/* int list: IU_OUTPUT_... where count(*) was pushed, else NIL */
+	bool		grouped;
+} IuPlan;
+
+extern List *iu_plan_pack(const IuPlan *plan);
+extern void iu_plan_unpack(IuPlan *plan, List *private);
+
+/* What the query comes to for a resource: restrictions, wants. The rest of it is the scan's. */
+extern void iu_plan_query(const IuPlan *plan, const IuTable *table, IuQuery *query);
 
 extern void iu_plan_size(const IuRemote *remote, PlannerInfo *root, RelOptInfo *rel, Oid relid);
 extern void iu_plan_paths(PlannerInfo *root, RelOptInfo *rel, Oid relid);
+extern void iu_plan_upper(PlannerInfo *root, UpperRelationKind stage, RelOptInfo *input,
+						  RelOptInfo *output, void *extra);
 extern ForeignScan *iu_plan_scan(PlannerInfo *root, RelOptInfo *rel, Oid relid, ForeignPath *path,
 								 List *tlist, List *clauses, Plan *outer_plan);
 

@@ -19,6 +19,7 @@
 
 #include "core/compat.h"
 #include "fdw/pool.h"
+#include "storage/fd.h"
 #include "utils/guc.h"
 #include "utils/inval.h"
 #include "utils/memutils.h"
@@ -26,6 +27,7 @@
 
 #define IDLE_POOLS 4
 #define IDLE_CONNECTIONS 128	/* a process may have some 300 descriptors of this sort */
+#define USUAL_DESCRIPTORS 40
 #define IDLE_BYTES (1024 * 1024)	/* a pool that grew over this is not kept */
 
 static IuPool *idle[IDLE_POOLS];	/* the longest idle first */
@@ -56,7 +58,10 @@ current_policy(void)
 	return psprintf("%s\n%s", origins ? origins : "", networks ? networks : "");
 }
 
-/* An idle pool of this kind, taken off the list; NULL for none. */
+/*
+ * An idle pool of this server that is large enough, taken off the list; NULL
+ * for none. It is no larger than the server's option, which it was made under.
+ */
 static IuPool *
 find_idle(Oid server, int connections, const char *policy)
 {
@@ -71,7 +76,7 @@ find_idle(Oid server, int connections, const char *policy)
 	{
 		IuPool	   *pool = idle[i];
 
-		if (pool->server != server || pool->connections != connections)
+		if (pool->server != server || pool->connections < connections)
 			continue;
 		idle_count--;
 		memmove(&idle[i], &idle[i + 1], (idle_count - i) * sizeof(idle[0]));
@@ -139,4 +144,18 @@ iu_pool_give_back(IuPool *pool)
 	limit_idle(IDLE_POOLS - 1, pool->connections);
 	MemoryContextSetParent(pool->context, TopMemoryContext);
 	idle[idle_count++] = pool;
+}
+
+bool
+iu_pool_has_room(void)
+{
+	int			count = 0;
+	bool		result;
+
+	while (count < USUAL_DESCRIPTORS && AcquireExternalFD())
+		count++;
+	result = count == USUAL_DESCRIPTORS;
+	for (; count > 0; count--)
+		ReleaseExternalFD();
+	return result;
 }

@@ -26,4 +26,7 @@ typedef struct IuPool
 extern IuPool *iu_pool_take(MemoryContext context, Oid server, int connections);
 extern void iu_pool_give_back(IuPool *pool);
 
+/* Whether another pool of a usual size would find descriptors enough. */
+extern bool iu_pool_has_room(void);
+
 #endif							/* IU_POOL_H */

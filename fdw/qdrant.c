@@ -1,50 +1,15 @@
 /*-------------------------------------------------------------------------
  *
  * qdrant.c
- *	  Qdrant: its collections, each counted exactly.
- *
- * points_count of GET /collections/{c} is an approximation that can count a
- * point twice; only the count call with "exact" is right.
+ *	  Qdrant: its addresses, its options, its words of refusal.
  *
  *-------------------------------------------------------------------------
  */
 #include "postgres.h"
 
-#include "catalog/pg_type.h"
-#include "fdw/remote.h"
-#include "utils/builtins.h"
+#include "fdw/qdrant.h"
 
-enum
-{
-	COLUMN_COLLECTION,
-	COLUMN_POINTS,
-	COLUMN_ERROR,
-	COLUMNS
-};
-
-enum
-{
-	LIST_COLLECTIONS,
-	COUNT_POINTS
-};
-
-static const IuColumn collections_columns[COLUMNS] = {
-	{"collection", TEXTOID},
-	{"points", INT8OID},
-	{"error", TEXTOID}
-};
-
-static List *
-collections_describe(bool keyed, bool key_only)
-{
-	List	   *requests = NIL;
-
-	if (!keyed)
-		requests = lappend(requests, "GET /collections");
-	if (keyed || !key_only)
-		requests = lappend(requests, "POST /collections/{collection}/points/count {\"exact\":true}");
-	return requests;
-}
+/* ---- addresses ---- */
 
 /* NULL if the name can stand in a path as one part of it. */
 static const char *
@@ -61,99 +26,60 @@ name_problem(const char *name)
 	return NULL;
 }
 
-static void
-count_collection(IuScan *scan, const char *name)
+char *
+iu_qdrant_path(const char *name, const char *rest, const char **problem)
 {
-	const char *problem = name_problem(name);
-	IuFetch		fetch = {"POST", NULL, "{\"exact\":true}", name, COUNT_POINTS};
-
-	if (problem != NULL)
-	{
-		IuFailure	failure = {ERRCODE_INVALID_NAME, problem, NULL, NULL};
-
-		iu_scan_fail(scan, name, &failure);
-		return;
-	}
-	fetch.path = psprintf("/collections/%s/points/count", iu_encode_segment(name));
-	iu_scan_fetch(scan, &fetch);
+	*problem = name_problem(name);
+	if (*problem != NULL)
+		return NULL;
+	return psprintf("/collections/%s%s", iu_encode_segment(name), rest);
 }
 
-static void
-add_row(IuScan *scan, const char *name, const int64 *points)
+const char *
+iu_qdrant_consistency(const IuQuery *query)
 {
-	Datum		values[COLUMNS] = {0};
-	bool		nulls[COLUMNS] = {false, true, true};
+	const char *value = iu_query_option(query, "consistency");
 
-	values[COLUMN_COLLECTION] = CStringGetTextDatum(name);
-	if (points != NULL)
-	{
-		values[COLUMN_POINTS] = Int64GetDatum(*points);
-		nulls[COLUMN_POINTS] = false;
-	}
-	iu_scan_row(scan, values, nulls);
+	return value ? psprintf("?consistency=%s", value) : "";
 }
 
-static void
-collections_start(IuScan *scan)
-{
-	IuFetch		list = {"GET", "/collections", NULL, NULL, LIST_COLLECTIONS};
-	ListCell   *cell;
-
-	if (!iu_scan_is_keyed(scan))
-		iu_scan_fetch(scan, &list);
-	foreach(cell, iu_scan_keys(scan))
-		count_collection(scan, lfirst(cell));
-}
-
-static void
-collections_listed(IuScan *scan, const IuJson *document)
+const char **
+iu_qdrant_names(const IuJson *document, int *count)
 {
 	const IuJson *list = iu_json_member(iu_json_member(document, "result"), "collections");
-	int64		count = iu_json_length(list);
-	int64		i;
+	int64		length = iu_json_length(list);
+	const char **names;
+	int			i;
 
-	for (i = 0; i < count; i++)
+	if (length < 0 || length > PG_INT32_MAX)
+		return NULL;
+	names = palloc(sizeof(char *) * (length + 1));
+	for (i = 0; i < length; i++)
 	{
-		const char *name = iu_json_text(iu_json_member(iu_json_element(list, i), "name"));
-
-		if (name == NULL)
-		{
-			count = -1;
-			break;
-		}
-		if (iu_scan_is_key_only(scan))
-			add_row(scan, iu_from_remote(name), NULL);
-		else
-			count_collection(scan, iu_from_remote(name));
+		names[i] = iu_json_text(iu_json_member(iu_json_element(list, i), "name"));
+		if (names[i] == NULL)
+			return NULL;
 	}
-	if (count < 0)
-	{
-		IuFailure	failure = {ERRCODE_FDW_ERROR, "the answer holds no list of collections", "HTTP 200.", NULL};
-
-		iu_scan_fail(scan, NULL, &failure);
-	}
+	*count = (int) length;
+	return names;
 }
 
-static void
-collections_answered(IuScan *scan, const IuFetch *fetch, const IuJson *document)
+/* ---- failures ---- */
+
+void
+iu_qdrant_unusable(IuScan *scan, const char *key, const char *reason)
 {
-	const char *problem;
-	int64		points;
+	IuFailure	failure = {ERRCODE_FDW_ERROR, reason, "HTTP 200.", NULL};
 
-	if (fetch->purpose == LIST_COLLECTIONS)
-	{
-		collections_listed(scan, document);
-		return;
-	}
-	problem = iu_json_count(iu_json_member(iu_json_member(document, "result"), "count"), &points);
-	if (problem != NULL)
-	{
-		IuFailure	failure = {ERRCODE_FDW_ERROR, problem, "HTTP 200.", NULL};
+	iu_scan_fail(scan, key, &failure);
+}
 
-		iu_scan_fail(scan, fetch->key, &failure);
-		return;
-	}
-	add_row(scan, fetch->key, &points);
+void
+iu_qdrant_unaddressable(IuScan *scan, const char *key, const char *problem)
+{
+	IuFailure	failure = {ERRCODE_INVALID_NAME, problem, NULL, NULL};
+
+	iu_scan_fail(scan, key, &failure);
 }
 
 /* {"status":{"error":"..."}} */
@@ -163,10 +89,25 @@ error_text(const IuJson *document)
 	return iu_json_text(iu_json_member(iu_json_member(document, "status"), "error"));
 }
 
+/* What Qdrant's text says beyond its status. */
+static const struct
+{
+	int			status;
+	const char *text;
+	const char *hint;
+} hints[] = {
+	{400, "Exact search disabled", "The collection's strict mode forbids exact counts; no approximate one is taken in their place."},
+	{400, "Index required but not found", "The collection's strict mode forbids filters on payload keys without an index: create one, or put the condition on column payload instead of filter."},
+	{400, "Condition size limit reached", "The collection's strict mode limits what one condition of the filter may list."},
+	{400, "Filter condition limit reached", "The collection's strict mode limits how many conditions the filter may have."},
+	{400, "Format error in JSON body", "Check what column filter is compared with: it must be a filter as Qdrant's REST API takes it."}
+};
+
 static void
 refine_failure(IuFailure *failure, const IuFetch *fetch, int status, const IuJson *document)
 {
 	const char *text = error_text(document);
+	int			i;
 
 	/* without Qdrant's own words a 404 is a wrong address */
 	if (status == 404 && text != NULL && fetch->key != NULL)
@@ -177,20 +118,58 @@ refine_failure(IuFailure *failure, const IuFetch *fetch, int status, const IuJso
 	}
 	else if (status == 403)
 		failure->hint = "Check option \"api_key\" or \"api_key_file\" of the user mapping, and what that key may read.";
-	else if (status == 400 && text != NULL && strstr(text, "Exact search disabled") != NULL)
-		failure->hint = "The collection's strict mode forbids exact counts; no approximate one is taken in their place.";
+	for (i = 0; text != NULL && i < lengthof(hints); i++)
+		if (status == hints[i].status && strstr(text, hints[i].text) != NULL)
+			failure->hint = hints[i].hint;
 }
+
+/* ---- options ---- */
+
+static const char *
+consistency_problem(const char *value)
+{
+	static const char *const words[] = {"majority", "quorum", "all"};
+	int			i;
+
+	for (i = 0; i < lengthof(words); i++)
+		if (strcmp(value, words[i]) == 0)
+			return NULL;
+	if (value[0] >= '1' && value[0] <= '9' && strlen(value) < 5 && strspn(value, "0123456789") == strlen(value))
+		return NULL;
+	return psprintf("\"%s\" is not allowed here.", value);
+}
+
+static const IuOption options[] = {
+	{"consistency", IU_ON_SERVER, consistency_problem, "Allowed values: a number of replicas from 1 to 9999, majority, quorum, all."},
+	{NULL}
+};
+
+/* ---- the remote ---- */
 
 static const IuResource resources[] = {
 	{
 		.name = "collections",
-		.columns = collections_columns,
-		.column_count = COLUMNS,
-		.key_column = COLUMN_COLLECTION,
-		.import_columns = "collection text, points bigint, error text",
-		.describe = collections_describe,
-		.start = collections_start,
-		.answered = collections_answered,
+		.columns = iu_qdrant_collections_columns,
+		.column_count = IU_QDRANT_COLLECTIONS_COLUMNS,
+		.role_columns = {0, -1, -1},
+		.import_columns = "collection text, points bigint, points_approx bigint, status text, vectors jsonb, "
+		"dimension integer, distance text, aliases text[], configuration jsonb, error text",
+		.describe = iu_qdrant_collections_describe,
+		.start = iu_qdrant_collections_start,
+		.answered = iu_qdrant_collections_answered,
+	},
+	{
+		.name = "points",
+		.columns = iu_qdrant_points_columns,
+		.column_count = IU_QDRANT_POINTS_COLUMNS,
+		.role_columns = {0, 1, 4},
+		.has_fields = true,
+		.can_count = true,
+		.import_columns = "collection text, id text, payload jsonb, vector jsonb, filter jsonb",
+		.describe = iu_qdrant_points_describe,
+		.start = iu_qdrant_points_start,
+		.answered = iu_qdrant_points_answered,
+		.refused = iu_qdrant_points_refused,
 	},
 };
 
@@ -198,8 +177,10 @@ const IuRemote iu_qdrant = {
 	.name = "Qdrant",
 	.secret_option = "api_key",
 	.secret_header = "api-key: %s",
+	.options = options,
 	.resources = resources,
 	.resource_count = lengthof(resources),
 	.error_text = error_text,
-	.refine_failure = refine_failure
+	.refine_failure = refine_failure,
+	.import_data = iu_qdrant_import
 };

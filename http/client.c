@@ -22,6 +22,7 @@
 #include "core/compat.h"
 #include "http/client.h"
 #include "http/transfer.h"
+#include "http/wakeup.h"
 #include "miscadmin.h"
 #include "portability/instr_time.h"
 #include "storage/fd.h"
@@ -40,6 +41,7 @@ struct IuHttpPool
 	int			epoll_fd;		/* -1: not open */
 	int			reserved_fds;
 	WaitEventSet *wait_set;
+	IuWakeup	wakeup;			/* opened when asked for */
 	int64		timer_at;		/* when curl wants to be called, ms; -1: not */
 	int64		held_until;		/* when one that waits for a connection goes without; PG_INT64_MAX: none waits */
 	int			highest_fd;		/* of curl's sockets so far */
@@ -176,6 +178,7 @@ close_pool(void *arg)
 
 	if (pool->wait_set != NULL)
 		FreeWaitEventSet(pool->wait_set);
+	iu_wakeup_close(&pool->wakeup);
 	if (pool->epoll_fd >= 0)
 		close(pool->epoll_fd);
 	for (; pool->reserved_fds > 0; pool->reserved_fds--)
@@ -230,6 +233,7 @@ iu_http_pool_create(MemoryContext parent, int max_in_flight)
 	pool = MemoryContextAllocZero(context, sizeof(IuHttpPool));
 	pool->context = context;
 	pool->epoll_fd = -1;
+	pool->wakeup.epoll_fd = pool->wakeup.timer_fd = -1;
 	pool->timer_at = -1;
 	dlist_init(&pool->queued);
 	dlist_init(&pool->running);
@@ -516,10 +520,34 @@ wait_for(IuHttpPool *pool, const IuTransfer *wanted, long wait_ms, uint32 wait_e
 	}
 }
 
+void
+iu_http_start(IuHttpPool *pool)
+{
+	start_queued(pool);
+	if (pool->timer_at >= 0 && pool->timer_at <= now_ms())
+		drive(pool, true);
+}
+
 IuHttpEvent
 iu_http_wait(IuHttpPool *pool, long wait_ms, uint32 wait_event, IuHttpAnswer **answer)
 {
 	return wait_for(pool, NULL, wait_ms, wait_event, answer);
+}
+
+int
+iu_http_descriptor(IuHttpPool *pool, int most_ms)
+{
+	int64		now = now_ms();
+	int64		until = Min(now + most_ms, pool->held_until);
+
+	if (pool->wakeup.epoll_fd < 0)
+		iu_wakeup_open(&pool->wakeup, pool->epoll_fd);
+	if (pool->timer_at >= 0)
+		until = Min(until, pool->timer_at);
+	if (!dlist_is_empty(&pool->done))
+		until = now;
+	iu_wakeup_arm(&pool->wakeup, until - now);
+	return pool->wakeup.epoll_fd;
 }
 
 IuHttpAnswer *

@@ -87,6 +87,9 @@ extern int	iu_http_pool_size(const IuHttpPool *pool);
  */
 extern void iu_http_submit(IuHttpPool *pool, const IuHttpRequest *request);
 
+/* Starts what waits in line and has a place, without waiting for anything. */
+extern void iu_http_start(IuHttpPool *pool);
+
 /* Submitted and not yet handed back. */
 extern int	iu_http_pending(const IuHttpPool *pool);
 
@@ -106,6 +109,12 @@ typedef enum IuHttpEvent
  */
 extern IuHttpEvent iu_http_wait(IuHttpPool *pool, long wait_ms, uint32 wait_event,
 								IuHttpAnswer **answer);
+
+/*
+ * For who waits elsewhere: readable once iu_http_wait should be called again
+ * (with 0 ms), at the latest after so many ms. It stays the pool's.
+ */
+extern int	iu_http_descriptor(IuHttpPool *pool, int most_ms);
 
 /*
  * One request, waited for to its end, while others of the pool go on. A latch

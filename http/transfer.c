@@ -284,6 +284,10 @@ on_connected(void *arg, char *peer_ip, char *local_ip, int peer_port, int local_
 
 	if (++transfer->sendings > SENDINGS_MAX)
 		return CURL_PREREQFUNC_ABORT;
+
+	/* Where one kept connection is dead, the others may be as well: once more is on a new one. */
+	if (!iu_transfer_may_share(transfer))
+		curl_easy_setopt(transfer->easy, CURLOPT_FRESH_CONNECT, 1L);
 	transfer->local_port = local_port;
 	transfer->peer_port = peer_port;
 	if (inet_pton(AF_INET, peer_ip, &ipv4.sin_addr) == 1 &&

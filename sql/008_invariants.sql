@@ -764,7 +764,7 @@ BEGIN
       USING ERRCODE = CASE v_run.verdict WHEN 'fail' THEN 'IU111' ELSE 'IU112' END,
         DETAIL = concat_ws(E'\n', v_run.detail, 'Keys: ' || nullif(array_to_string(v_run.keys, ', '), ''),
           'It means: ' || (SELECT i.meaning FROM public.iu_invariant i WHERE i.invariant_code = v_run.invariant_code)),
-        HINT = format('SELECT * FROM fn_iu_invariant_check(%L) checks it again.', v_run.invariant_code);
+        HINT = format('Check it again: SELECT * FROM fn_iu_invariant_check(%L);', v_run.invariant_code);
   END IF;
 END
 $function$;

@@ -5,12 +5,15 @@
  *	  starts, with its tokens, shapes and error texts. What a real server would answer is in the tests that run
  *	  against both.
  *
- *	  node directus.js [--data FILE] [--port N] [--until-stdin-closes]
+ *	  node directus.js [--data FILE] [--query-limit-max N] [--port N] [--until-stdin-closes]
  *
  * The data, from FILE or POST /_control/data:
- *	  {"collections": {"documents": [{"id": 1, ...}, ...], "big": 1200},
- *	   "tokens": {"secret-1": ["documents"], "secret-2": "*"}}
- * A number stands for so many rows {"id": n}. A token of "*" is an admin's.
+ *	  {"collections": {"documents": [{"id": 1, ...}, ...], "big": 1200,
+ *	                   "codes": {"key": "code", "types": {"code": "text"}, "singleton": false, "rows": [...]}},
+ *	   "tokens": {"secret-1": ["documents"], "secret-2": "*",
+ *	              "secret-3": {"documents": {"rule": {"category": {"_eq": "alpha"}}, "fields": ["id"]}}}}
+ * A number stands for so many rows {"id": n}. A token of "*" is an admin's. Types
+ * are PostgreSQL's; where they are told, a filter's values must fit them.
  */
 'use strict';
 const crypto = require('crypto');
@@ -18,11 +21,17 @@ const fs = require('fs');
 const { options, serve, json, text } = require('./server.js');
 
 let data = { collections: {}, tokens: {} };
+const LIMIT_MAX = Number(options()['query-limit-max'] || Infinity);
 
+const numbered = (count) => Array.from({ length: count }, (_, i) => ({ id: i + 1 }));
+const made = (told) => ({ key: 'id', types: {}, singleton: false, ...(Array.isArray(told) ? { rows: told } : typeof told === 'number' ? { rows: numbered(told) } : told) });
+
+/* Users are a collection, too: one for each token. */
 function load(told) {
   data = { collections: {}, tokens: told.tokens || {} };
-  for (const [name, rows] of Object.entries(told.collections || {}))
-    data.collections[name] = typeof rows === 'number' ? Array.from({ length: rows }, (_, i) => ({ id: i + 1 })) : rows;
+  for (const [name, collection] of Object.entries(told.collections || {})) data.collections[name] = made(collection);
+  data.collections.directus_users = made(Object.keys(data.tokens).map((token) => ({ id: crypto.randomUUID(), email: `${token}@example.com` })));
+  for (const name of ['roles', 'files']) data.collections[`directus_${name}`] = made([]);
 }
 
 class Refusal extends Error {
@@ -38,21 +47,46 @@ const hidden = () => new Refusal(403, 'FORBIDDEN', "You don't have permission to
 const invalid = (reason, kind = 'QUERY') =>
   new Refusal(400, `INVALID_${kind}`, `Invalid ${kind.toLowerCase()}. ${reason.replace(/\.$/, '')}.`, { reason: reason.replace(/\.$/, '') });
 
-/* Which collections the request's token may read; "*" for all. */
+/* What the request's token may read: by collection its rule and fields; "*" for all. */
 function granted(request, url) {
   const header = /^Bearer (.+)$/i.exec(request.headers.authorization || '');
   const query = url.searchParams.get('access_token');
   if (header && query) throw invalid('The request uses more than one method for including an access token', 'PAYLOAD');
   const token = header ? header[1] : query;
-  if (!token) return [];
+  if (!token) return null;
   if (!(token in data.tokens)) throw new Refusal(401, 'INVALID_CREDENTIALS', 'Invalid user credentials.');
-  return data.tokens[token];
+  const may = data.tokens[token];
+  return Array.isArray(may) ? Object.fromEntries(may.map((name) => [name, {}])) : may;
 }
 
-function rowsOf(collection, grants) {
-  if (!(collection in data.collections) || (grants !== '*' && !grants.includes(collection)))
-    throw forbidden(`collection "${collection}"`);
-  return data.collections[collection];
+/* The collection as the token sees it: its rows, and only their fields. */
+function seen(name, grants) {
+  const may = grants === '*' ? {} : (grants || {})[name];
+  const collection = data.collections[name];
+  if (!collection || !may) throw forbidden(`collection "${name}"`);
+  const view = { ...collection, name, fields: may.fields || Object.keys(collection.types).concat(collection.rows.flatMap(Object.keys)) };
+  const rows = may.rule ? collection.rows.filter((row) => passes(row, may.rule, { ...view, fields: Object.keys(row) })) : collection.rows;
+  return { ...view, rows: may.fields ? rows.map((row) => Object.fromEntries(may.fields.map((field) => [field, row[field]]))) : rows };
+}
+
+/* GET /permissions/me */
+function access(grants) {
+  if (grants === null) throw hidden();
+  const names = Object.keys(grants === '*' ? data.collections : grants);
+  return Object.fromEntries(names.map((name) => {
+    const may = grants === '*' ? {} : grants[name];
+    return [name, { read: { access: may.rule ? 'partial' : 'full', fields: may.fields || ['*'] }, create: { access: 'none' } }];
+  }));
+}
+
+const FIELD_TYPES = { integer: 'integer', smallint: 'integer', bigint: 'bigInteger', numeric: 'decimal', real: 'float', 'double precision': 'float',
+  text: 'text', 'character varying': 'string', uuid: 'uuid', boolean: 'boolean', json: 'json', jsonb: 'json', date: 'date',
+  'timestamp without time zone': 'dateTime', 'timestamp with time zone': 'timestamp', 'time without time zone': 'time' };
+
+/* GET /fields */
+function fields() {
+  return Object.entries(data.collections).flatMap(([collection, { key, types }]) => Object.entries(types).map(([field, type]) => (
+    { collection, field, type: FIELD_TYPES[type] || 'unknown', schema: { name: field, table: collection, data_type: type, is_primary_key: field === key }, meta: null })));
 }
 
 /* a[b][c]=v as nested objects, the way Directus reads its URL. */
@@ -72,11 +106,19 @@ function nested(params) {
 const list = (value) => (value === undefined ? [] : typeof value === 'string' ? value.split(',') : Object.values(value));
 const number = (value) => (value === null || value === undefined || value === '' ? NaN : Number(value));
 
+/* Many values are looked at once, not for each row. */
+const sets = new WeakMap();
+function among(want) {
+  if (typeof want !== 'object') return new Set(list(want).map(String));
+  if (!sets.has(want)) sets.set(want, new Set(list(want).map(String)));
+  return sets.get(want);
+}
+
 const OPERATORS = {
   _eq: (have, want) => have !== null && String(have) === String(want),
   _neq: (have, want) => have !== null && String(have) !== String(want),
-  _in: (have, want) => have !== null && list(want).map(String).includes(String(have)),
-  _nin: (have, want) => have !== null && !list(want).map(String).includes(String(have)),
+  _in: (have, want) => have !== null && among(want).has(String(have)),
+  _nin: (have, want) => have !== null && !among(want).has(String(have)),
   _null: (have, want) => (have === null) === (String(want) !== 'false'),
   _nnull: (have, want) => (have !== null) === (String(want) !== 'false'),
   _gt: (have, want) => number(have) > number(want),
@@ -87,20 +129,52 @@ const OPERATORS = {
   _starts_with: (have, want) => have !== null && String(have).startsWith(want),
 };
 
-function passes(row, filter, collection, fields) {
+const broken = () => new Refusal(500, 'INTERNAL_SERVER_ERROR', 'An unexpected error occurred.');
+const UUID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i;
+const RANGE = { smallint: 2n ** 15n, integer: 2n ** 31n, bigint: 2n ** 63n };
+
+/* What PostgreSQL says of a value that its column cannot hold. */
+const fitting = new WeakSet();
+function fit(type, operator, value) {
+  if (typeof value === 'object' && value !== null) {
+    if (fitting.has(value)) return;
+    fitting.add(value);
+  }
+  if ((type in RANGE || type === 'uuid') && /contains|starts_with/.test(operator))
+    throw invalid(`"${FIELD_TYPES[type]}" field type does not contain the "${operator}" filter operator`);
+  for (const one of /in$/.test(operator) ? list(value) : /null/.test(operator) ? [] : [value]) {
+    if (type === 'integer' && Number.isNaN(Number(one))) throw invalid('Invalid numeric value');
+    if (type in RANGE && !/^-?\d*$/.test(one)) throw broken();
+    if (type in RANGE && (BigInt(one) >= RANGE[type] || BigInt(one) < -RANGE[type])) throw broken();
+    if (type === 'uuid' && !UUID.test(one)) throw broken();
+  }
+}
+
+/* Some strings are not taken for what they are. */
+const taken = new WeakMap();
+function told(value) {
+  if (Array.isArray(value)) {
+    if (!taken.has(value)) taken.set(value, value.map(told));
+    return taken.get(value);
+  }
+  return value === 'null' || value === 'NULL' || /^\$(NOW|CURRENT_)/.test(value) ? null : value;
+}
+
+function passes(row, filter, collection) {
   return Object.entries(filter).every(([key, want]) => {
-    if (key === '_and') return Object.values(want).every((part) => passes(row, part, collection, fields));
-    if (key === '_or') return Object.values(want).some((part) => passes(row, part, collection, fields));
-    if (!fields.has(key)) throw forbidden(`field "${key}" in collection "${collection}"`);
+    if (key === '_and') return Object.values(want).every((part) => passes(row, part, collection));
+    if (key === '_or') return Object.values(want).some((part) => passes(row, part, collection));
+    if (!collection.fields.includes(key)) throw forbidden(`field "${key}" in collection "${collection.name}"`);
     const have = row[key] === undefined ? null : row[key];
     return Object.entries(want).every(([operator, value]) => {
       if (!OPERATORS[operator]) throw invalid(`"string" field type does not contain the "${operator}" filter operator`);
-      return OPERATORS[operator](have, value);
+      fit(collection.types[key], operator, value);
+      return OPERATORS[operator](have, told(value));
     });
   });
 }
 
-function filtered(query, rows, collection) {
+function filtered(query, { rows, ...collection }) {
   let filter = query.filter;
   if (filter === undefined) return rows;
   if (typeof filter === 'string') {
@@ -110,14 +184,15 @@ function filtered(query, rows, collection) {
       throw invalid('Invalid JSON for filter object');
     }
   }
-  const fields = new Set(rows.flatMap((row) => Object.keys(row)));
-  return rows.filter((row) => passes(row, filter, collection, fields));
+  if (typeof filter !== 'object') throw invalid(`Invalid filter key "_eq" on "${collection.name}"`);
+  return rows.filter((row) => passes(row, filter, collection));
 }
 
 function integer(query, name, fallback, least) {
   if (query[name] === undefined) return fallback;
   if (!/^-?\d+$/.test(query[name])) throw invalid(`"${name}" must be a number`);
   if (Number(query[name]) < least) throw invalid(`"${name}" must be greater than or equal to ${least}`);
+  if (name === 'limit' && query.limit > LIMIT_MAX) throw invalid(`"limit" must be less than or equal to ${LIMIT_MAX}`);
   return Number(query[name]);
 }
 
@@ -144,13 +219,27 @@ function aggregate(query, rows) {
 
 const compare = (a, b) => (typeof a === 'number' && typeof b === 'number' ? a - b : String(a) < String(b) ? -1 : Number(a !== b));
 
-function items(query, collection, all) {
-  const rows = filtered(query, all, collection);
-  const limit = integer(query, 'limit', 100, -1);
+const chosen = (fields) => (row) =>
+  fields.includes('*') ? { ...row, ...Object.fromEntries(fields.filter((f) => f !== '*').map((f) => [f, row[f] === undefined ? null : row[f]])) }
+    : Object.fromEntries(fields.map((f) => [f, row[f] === undefined ? null : row[f]]));
+
+/* Without a limit, and with -1 where there is a most, it cuts and does not say so. */
+function limitOf(query) {
+  const limit = integer(query, 'limit', Math.min(100, LIMIT_MAX), -1);
+  return limit === -1 && LIMIT_MAX < Infinity ? LIMIT_MAX : limit;
+}
+
+function items(query, collection) {
+  const all = collection.rows;
+  const rows = filtered(query, collection);
+  const limit = limitOf(query);
   const offset = integer(query, 'offset', (integer(query, 'page', 1, 1) - 1) * Math.max(limit, 0), 0);
   const cut = (found) => found.slice(offset, limit === -1 ? undefined : offset + limit);
   if (query.aggregate) return { data: cut(aggregate(query, rows)) };
-  const sort = list(query.sort || 'id');
+  const sort = list(query.sort || collection.key);
+  const fields = list(query.fields || '*');
+  for (const field of [...sort.map((name) => name.replace(/^-/, '')), ...fields])
+    if (field !== '*' && !collection.fields.includes(field)) throw forbidden(`field "${field}" in collection "${collection.name}"`);
   const sorted = [...rows].sort((a, b) => {
     for (const field of sort) {
       const name = field.replace(/^-/, '');
@@ -159,8 +248,8 @@ function items(query, collection, all) {
     }
     return 0;
   });
-  const fields = list(query.fields || '*');
-  const answer = { data: cut(sorted).map((row) => (fields.includes('*') ? row : Object.fromEntries(fields.map((f) => [f, row[f] === undefined ? null : row[f]])))) };
+  const answer = { data: cut(sorted).map(chosen(fields)) };
+  if (collection.singleton) answer.data = sorted.map(chosen(fields))[0] || { [collection.key]: null };
   if (!query.meta) return answer;
   const meta = {};
   for (const name of list(query.meta)) {
@@ -186,7 +275,6 @@ const described = (name) => ({ collection: name, schema: { schema: 'public', nam
 /* What the flows are made of: as told, with an id. */
 const flows = new Map();
 const operations = new Map();
-const UUID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i;
 
 /* "{{$trigger.body.x}}" and "{{$trigger.headers[y]}}" in the values of an object. */
 function filled(template, trigger) {
@@ -197,8 +285,8 @@ function filled(template, trigger) {
 function run(operation, trigger) {
   const told = operation.options;
   if (operation.type === 'throw-error') throw new Refusal(Number(told.status), told.code, told.message);
-  const rows = data.collections[told.collection];
-  if (!rows) throw new Refusal(500, 'INTERNAL_SERVER_ERROR', 'An unexpected error occurred.');
+  if (!data.collections[told.collection]) throw broken();
+  const { rows } = data.collections[told.collection];
   rows.push({ id: rows.length + 1, ...filled(told.payload, trigger) });
   return [rows.length];
 }
@@ -215,30 +303,38 @@ function triggered(request, id, body) {
   }
 }
 
-function made(kind, told) {
+function kept(kind, told) {
   const row = { id: crypto.randomUUID(), ...told };
   kind.set(row.id, row);
   return { data: row };
 }
 
 /* What an administrator makes and removes; undefined where that is something else. */
-function administered(method, route, name, body) {
+function administered(method, route, name, key, body) {
   const told = () => JSON.parse(body.toString());
   switch (`${method} ${route}`) {
     case 'POST flows':
-      return made(flows, told());
+      return kept(flows, told());
     case 'POST operations':
-      return made(operations, told());
+      return kept(operations, told());
     case 'PATCH flows':
       return { data: Object.assign(flows.get(name), told()) };
     case 'DELETE flows':
       return flows.delete(name) ? { data: null } : undefined;
     case 'POST collections':
-      data.collections[told().collection] = [];
+      data.collections[told().collection] = made([]);
       return { data: described(told().collection) };
     case 'DELETE collections':
       delete data.collections[name];
       return { data: null };
+    case 'POST items':
+      data.collections[name].rows.push(told());
+      return { data: told() };
+    case 'DELETE items':
+      data.collections[name].rows = data.collections[name].rows.filter((row) => String(row[data.collections[name].key]) !== key);
+      return { data: null };
+    case 'GET fields':
+      return { data: fields() };
   }
   return undefined;
 }
@@ -248,24 +344,27 @@ function answer(request, url, path, body) {
   const [, route, name, key] = path.split('/').map(decodeURIComponent);
   if (route === 'server' && name === 'health') return { status: 'ok' };
   if (route === 'flows' && name === 'trigger' && UUID.test(key)) return triggered(request, key, body.toString());
-  const done = grants === '*' ? administered(request.method, route, name, body) : undefined;
+  const done = grants === '*' ? administered(request.method, route, name, key, body) : undefined;
   if (done) return done;
   if (route === 'collections') {
     if (grants !== '*') throw forbidden('collection "directus_collections"');
-    if (!name) return { data: Object.keys(data.collections).map(described) };
+    if (!name) return { data: [...Object.keys(data.collections).map(described), { collection: 'a_folder', schema: null, meta: {} }] };
     if (!(name in data.collections)) throw hidden();
     return { data: described(name) };
   }
-  if (route !== 'items' || !name) throw new Refusal(404, 'ROUTE_NOT_FOUND', `Route ${path} doesn't exist.`, { path });
-  if (name.startsWith('directus_')) throw hidden();
-  const rows = rowsOf(name, grants);
-  if (request.method === 'SEARCH') return items(searched(body.toString()), name, rows);
+  if (route === 'permissions' && name === 'me') return { data: access(grants) };
+  if (route === 'fields') throw forbidden('collection "directus_fields"');
+  const system = `directus_${route}` in data.collections;
+  if (!system && (route !== 'items' || !name)) throw new Refusal(404, 'ROUTE_NOT_FOUND', `Route ${path} doesn't exist.`, { path });
+  if (!system && name.startsWith('directus_')) throw hidden();
+  const collection = seen(system ? `directus_${route}` : name, grants);
+  if (request.method === 'SEARCH') return items(searched(body.toString()), collection);
   if (key !== undefined) {
-    const row = rows.find((candidate) => String(candidate.id) === key);
+    const row = collection.rows.find((candidate) => String(candidate[collection.key]) === key);
     if (!row) throw hidden();
     return { data: row };
   }
-  return items(nested(url.searchParams), name, rows);
+  return items(nested(url.searchParams), collection);
 }
 
 function handle(request, response, { url, path, body }) {

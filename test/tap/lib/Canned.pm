@@ -8,8 +8,10 @@
 #	  my @seen = $peer->requests;		# hashes: method, path, body, authorization, api-key
 #
 # The function gives a hash: status, body, type (application/json), headers,
-# delay (seconds), hang (never answer), cut (close within the body). One
-# process serves all connections, which stay open for a second.
+# delay (seconds), hang (never answer), cut (close within the body), stall (stop
+# within the body, and stay), reset (no answer but a reset). Of a request it is
+# also told the number on its connection: nth. One process serves all
+# connections, which stay open for a second.
 #
 #-------------------------------------------------------------------------
 package Canned;
@@ -20,6 +22,7 @@ use warnings;
 use File::Temp;
 use IO::Select;
 use IO::Socket::INET;
+use Socket qw(SOL_SOCKET SO_LINGER);
 use Time::HiRes qw(time);
 
 sub start
@@ -126,9 +129,16 @@ sub serve
 			my $reply = delete $c->{reply};
 			delete $c->{due};
 			$c->{idle} = time;
+			if ($reply->{reset})
+			{
+				setsockopt $c->{socket}, SOL_SOCKET, SO_LINGER, pack('ii', 1, 0);
+				$close->($c);
+				next;
+			}
 			my $text = text_of($reply, $reason);
-			syswrite $c->{socket}, $reply->{cut} ? substr($text, 0, -10) : $text;
+			syswrite $c->{socket}, $reply->{cut} || $reply->{stall} ? substr($text, 0, -10) : $text;
 			$close->($c) if $reply->{cut};
+			$c->{idle} = time + 3600 if $reply->{stall};
 		}
 	}
 }
@@ -142,7 +152,7 @@ sub take_request
 	my ($length) = $head =~ /^content-length: *(\d+)/mi;
 	return if length($c->{input}) < $from + ($length // 0);
 
-	my %request = (body => substr($c->{input}, $from, $length // 0));
+	my %request = (body => substr($c->{input}, $from, $length // 0), nth => ++$c->{requests});
 	substr($c->{input}, 0, $from + ($length // 0)) = '';
 	@request{qw(method path)} = $head =~ /^(\S+) (\S+) HTTP/;
 	foreach my $name ('authorization', 'api-key')

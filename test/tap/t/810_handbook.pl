@@ -15,7 +15,7 @@ my $qdrant   = IU::Peer->start('qdrant', '--api-key', 'the-key');
 my $secrets  = PostgreSQL::Test::Utils::tempdir;
 append_to_file("$secrets/directus.token", "the-token\n");
 append_to_file("$secrets/qdrant.key", "the-key\n");
-$directus->control('data', { collections => { documents => 3 }, tokens => { 'the-token' => ['documents'] } });
+$directus->control('data', { collections => { documents => [ map { { id => $_, title => "Document $_", pages => 10 * $_ } } 1 .. 3 ] }, tokens => { 'the-token' => ['documents'] } });
 $qdrant->call('PUT', '/collections/documents', { vectors => { size => 1, distance => 'Dot' } }, { 'api-key' => 'the-key' });
 $qdrant->call('PUT', '/collections/documents/points', { points => [ map { { id => $_, vector => [$_] } } 1 .. 3 ] }, { 'api-key' => 'the-key' });
 

@@ -1,0 +1,134 @@
+/*-------------------------------------------------------------------------
+ *
+ * field.c
+ *	  From a JSON value to a value of a column's type.
+ *
+ * Strings, numbers and booleans go through the type's input function by their
+ * text; json and jsonb take everything; array types take arrays of such. What
+ * the type cannot hold is an error, which says what was found.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "catalog/pg_type.h"
+#include "core/compat.h"
+#include "fdw/field.h"
+#include "mb/pg_wchar.h"
+#include "utils/array.h"
+#include "utils/builtins.h"
+#include "utils/jsonb.h"
+#include "utils/lsyscache.h"
+
+#define FOUND_SHOWN 100
+
+IuField *
+iu_field_open(MemoryContext context, const char *name, Form_pg_attribute attribute)
+{
+	MemoryContext old = MemoryContextSwitchTo(context);
+	IuField    *field = palloc0(sizeof(IuField));
+	Oid			function;
+
+	field->context = context;
+	field->name = pstrdup(name);
+	field->typmod = attribute->atttypmod;
+	field->type = getBaseTypeAndTypmod(attribute->atttypid, &field->typmod);
+	if (field->type != attribute->atttypid)
+		field->domain = attribute->atttypid;
+	field->element = get_element_type(field->type);
+	field->is_array = OidIsValid(field->element);
+	if (!field->is_array)
+		field->element = field->type;
+	get_typlenbyvalalign(field->element, &field->length, &field->by_value, &field->align);
+	getTypeInputInfo(field->element, &function, &field->ioparam);
+	fmgr_info_cxt(function, &field->input, context);
+	MemoryContextSwitchTo(old);
+	return field;
+}
+
+/* A string as it is, anything else as JSON; not too much of it. */
+static char *
+shown(const IuJson *value)
+{
+	char	   *text = iu_json_scalar(value);
+	int			length;
+
+	if (text == NULL)
+	{
+		Jsonb	   *json = DatumGetJsonbP(iu_json_to_jsonb(value));
+
+		text = JsonbToCString(NULL, &json->root, VARSIZE(json));
+	}
+	length = strlen(text);
+	if (length <= FOUND_SHOWN)
+		return text;
+	return psprintf("%s...", pnstrdup(text, pg_mbcliplen(text, length, FOUND_SHOWN)));
+}
+
+static void
+does_not_fit(const IuField *field, const IuJson *value, const char *what)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_FDW_INVALID_DATA_TYPE),
+			 errmsg("type %s cannot hold %s: %s",
+					format_type_be(field->domain ? field->domain : field->type), what, shown(value))));
+}
+
+/* One value that is no array, of the element's type. */
+static Datum
+read_element(IuField *field, const IuJson *value, bool *is_null)
+{
+	char	   *text;
+
+	*is_null = value == NULL || iu_json_is_null(value);
+	if (*is_null)
+		return (Datum) 0;
+	if (field->element == JSONBOID)
+		return iu_json_to_jsonb(value);
+	if (field->element == JSONOID)
+	{
+		Jsonb	   *json = DatumGetJsonbP(iu_json_to_jsonb(value));
+
+		return CStringGetTextDatum(JsonbToCString(NULL, &json->root, VARSIZE(json)));
+	}
+	text = iu_json_scalar(value);
+	if (text == NULL)
+		does_not_fit(field, value, iu_json_is_object(value) ? "an object" : "an array");
+	return InputFunctionCall(&field->input, text, field->ioparam, field->typmod);
+}
+
+static Datum
+read_array(IuField *field, const IuJson *value)
+{
+	int64		length = iu_json_length(value);
+	Datum	   *elements;
+	bool	   *nulls;
+	int			bound = 1;
+	int			count;
+	int			i;
+
+	if (length < 0)
+		does_not_fit(field, value, iu_json_is_object(value) ? "an object" : "what is no array");
+	if (length <= 0)
+		return PointerGetDatum(construct_empty_array(field->element));
+	count = (int) length;
+	elements = palloc(sizeof(Datum) * length);
+	nulls = palloc(sizeof(bool) * length);
+	for (i = 0; i < count; i++)
+		elements[i] = read_element(field, iu_json_element(value, i), &nulls[i]);
+	return PointerGetDatum(construct_md_array(elements, nulls, 1, &count, &bound, field->element,
+											  field->length, field->by_value, field->align));
+}
+
+Datum
+iu_field_read(IuField *field, const IuJson *value, bool *is_null)
+{
+	Datum		result = (Datum) 0;
+
+	*is_null = value == NULL || iu_json_is_null(value);
+	if (!*is_null)
+		result = field->is_array ? read_array(field, value) : read_element(field, value, is_null);
+	if (OidIsValid(field->domain))
+		domain_check(result, *is_null, field->domain, &field->domain_state, field->context);
+	return result;
+}

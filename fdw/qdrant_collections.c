@@ -1,0 +1,401 @@
+/*-------------------------------------------------------------------------
+ *
+ * qdrant_collections.c
+ *	  Qdrant's collections: each counted exactly, and what is known of it.
+ *
+ * points_count of GET /collections/{c} is an approximation that can count a
+ * point twice; only the count call with "exact" is right. So a row may take up
+ * to three requests, sent at once and only where the query looks at what they
+ * give; the row is handed over when the last of them is answered.
+ *
+ * A collection's own list of aliases is empty for a collection that was itself
+ * named by an alias, so they are taken from the list of all.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "catalog/pg_type.h"
+#include "fdw/qdrant.h"
+#include "utils/array.h"
+#include "utils/builtins.h"
+
+enum
+{
+	COLUMN_COLLECTION,
+	COLUMN_POINTS,
+	COLUMN_POINTS_APPROX,
+	COLUMN_STATUS,
+	COLUMN_VECTORS,
+	COLUMN_DIMENSION,
+	COLUMN_DISTANCE,
+	COLUMN_ALIASES,
+	COLUMN_CONFIGURATION,
+	COLUMN_ERROR,
+	COLUMNS
+};
+
+const IuColumn iu_qdrant_collections_columns[IU_QDRANT_COLLECTIONS_COLUMNS] = {
+	{"collection", TEXTOID},
+	{"points", INT8OID},
+	{"points_approx", INT8OID},
+	{"status", TEXTOID},
+	{"vectors", JSONBOID},
+	{"dimension", INT4OID},
+	{"distance", TEXTOID},
+	{"aliases", TEXTARRAYOID},
+	{"configuration", JSONBOID},
+	{"error", TEXTOID}
+};
+
+StaticAssertDecl(COLUMNS == IU_QDRANT_COLLECTIONS_COLUMNS, "columns of collections");
+
+/* Purposes of requests. */
+enum
+{
+	LIST_COLLECTIONS,
+	LIST_ALIASES,				/* beside the list of collections */
+	COUNT_POINTS,				/* from here on: of one row */
+	DESCRIBE_COLLECTION,
+	FIND_ALIASES
+};
+
+/* A row that waits for its answers. */
+typedef struct Row
+{
+	int			waiting;
+	bool		failed;
+	Datum		values[COLUMNS];
+	bool		nulls[COLUMNS];
+} Row;
+
+/* Both lists, once they are there. */
+typedef struct Lists
+{
+	int			waiting;
+	int			count;
+	const char **names;
+	int			alias_count;
+	const char **aliases;
+	const char **aliased;		/* the collection beside each */
+} Lists;
+
+static bool
+wants_description(const Bitmapset *wants)
+{
+	int			column;
+
+	for (column = COLUMN_POINTS_APPROX; column <= COLUMN_CONFIGURATION; column++)
+		if (column != COLUMN_ALIASES && bms_is_member(column, wants))
+			return true;
+	return false;
+}
+
+List *
+iu_qdrant_collections_describe(const IuQuery *query)
+{
+	const char *consistency = iu_qdrant_consistency(query);
+	List	   *requests = NIL;
+
+	if (!query->restricted[IU_KEY_COLLECTION])
+		requests = lappend(requests, "GET /collections");
+	if (bms_is_member(COLUMN_POINTS, query->wants))
+		requests = lappend(requests, psprintf("POST /collections/{collection}/points/count%s {\"exact\":true}", consistency));
+	if (wants_description(query->wants) || requests == NIL)
+		requests = lappend(requests, "GET /collections/{collection}");
+	if (bms_is_member(COLUMN_ALIASES, query->wants))
+		requests = lappend(requests, "GET /aliases");
+	return requests;
+}
+
+/* ---- rows ---- */
+
+/* Outlives the answer that it came from. */
+static Datum
+keep(IuScan *scan, Datum value)
+{
+	struct varlena *copy = iu_scan_alloc(scan, VARSIZE(DatumGetPointer(value)));
+
+	memcpy(copy, DatumGetPointer(value), VARSIZE(DatumGetPointer(value)));
+	return PointerGetDatum(copy);
+}
+
+static void
+set(Row *row, int column, Datum value)
+{
+	row->values[column] = value;
+	row->nulls[column] = false;
+}
+
+static void
+set_jsonb(IuScan *scan, Row *row, int column, const IuJson *value)
+{
+	if (value != NULL && iu_scan_wants(scan, column))
+		set(row, column, keep(scan, iu_json_to_jsonb(value)));
+}
+
+static void
+set_text(IuScan *scan, Row *row, int column, const char *value)
+{
+	if (value != NULL)
+		set(row, column, keep(scan, CStringGetTextDatum(value)));
+}
+
+static void
+ask(IuScan *scan, Row *row, const char *name, int purpose, const char *method, const char *path, const char *body)
+{
+	IuFetch		fetch = {method, path, body, name, purpose, row, &row->failed};
+
+	row->waiting++;
+	iu_scan_fetch(scan, &fetch);
+}
+
+static void
+row_is_whole(IuScan *scan, Row *row)
+{
+	if (row->waiting == 0)
+		iu_scan_row(scan, row->values, row->nulls, NULL);
+}
+
+static int
+compare_texts(const void *a, const void *b)
+{
+	return strcmp(*(const char *const *) a, *(const char *const *) b);
+}
+
+/* An alias stands for its collection, and has the aliases of that. */
+static void
+set_aliases(IuScan *scan, Row *row, const char *name, const Lists *lists)
+{
+	const char *collection = name;
+	const char **aliases = palloc(sizeof(char *) * (lists->alias_count + 1));
+	Datum	   *elements = palloc(sizeof(Datum) * (lists->alias_count + 1));
+	int			count = 0;
+	int			i;
+
+	for (i = 0; i < lists->alias_count; i++)
+		if (strcmp(lists->aliases[i], name) == 0)
+			collection = lists->aliased[i];
+	for (i = 0; i < lists->alias_count; i++)
+		if (strcmp(lists->aliased[i], collection) == 0)
+			aliases[count++] = lists->aliases[i];
+	qsort(aliases, count, sizeof(char *), compare_texts);
+	for (i = 0; i < count; i++)
+		elements[i] = CStringGetTextDatum(aliases[i]);
+	set(row, COLUMN_ALIASES,
+		keep(scan, PointerGetDatum(construct_array(elements, count, TEXTOID, -1, false, TYPALIGN_INT))));
+}
+
+/* What the query wants of one collection; lists: where its aliases are, if they have been asked for already. */
+static void
+begin_row(IuScan *scan, const char *name, const Lists *lists)
+{
+	Row		   *row = iu_scan_alloc(scan, sizeof(Row));
+	const IuQuery *query = iu_scan_query(scan);
+	const char *problem;
+	const char *description = iu_qdrant_path(name, "", &problem);
+	const char *count;
+
+	if (description == NULL)
+	{
+		iu_qdrant_unaddressable(scan, name, problem);
+		return;
+	}
+	count = iu_qdrant_path(name, psprintf("/points/count%s", iu_qdrant_consistency(query)), &problem);
+	memset(row->nulls, true, sizeof(row->nulls));
+	set_text(scan, row, COLUMN_COLLECTION, name);
+	if (lists != NULL && iu_scan_wants(scan, COLUMN_ALIASES))
+		set_aliases(scan, row, name, lists);
+
+	if (iu_scan_wants(scan, COLUMN_POINTS))
+		ask(scan, row, name, COUNT_POINTS, "POST", count, "{\"exact\":true}");
+	/* that a named collection is there must be known, too */
+	if (wants_description(query->wants) || (lists == NULL && row->waiting == 0))
+		ask(scan, row, name, DESCRIBE_COLLECTION, "GET", description, NULL);
+	if (lists == NULL && iu_scan_wants(scan, COLUMN_ALIASES))
+		ask(scan, row, name, FIND_ALIASES, "GET", "/aliases", NULL);
+	row_is_whole(scan, row);
+}
+
+void
+iu_qdrant_collections_start(IuScan *scan)
+{
+	Lists	   *lists;
+	ListCell   *cell;
+	IuFetch		collections = {"GET", "/collections", NULL, NULL, LIST_COLLECTIONS};
+	IuFetch		aliases = {"GET", "/aliases", NULL, NULL, LIST_ALIASES};
+
+	if (iu_scan_restricts(scan, IU_KEY_COLLECTION))
+	{
+		foreach(cell, iu_scan_keys(scan, IU_KEY_COLLECTION))
+			begin_row(scan, lfirst(cell), NULL);
+		return;
+	}
+	lists = iu_scan_alloc(scan, sizeof(Lists));
+	collections.state = aliases.state = lists;
+	lists->waiting = iu_scan_wants(scan, COLUMN_ALIASES) ? 2 : 1;
+	iu_scan_fetch(scan, &collections);
+	if (lists->waiting == 2)
+		iu_scan_fetch(scan, &aliases);
+}
+
+/* ---- answers ---- */
+
+static const char **
+keep_texts(IuScan *scan, const char **texts, int count)
+{
+	const char **kept = iu_scan_alloc(scan, sizeof(char *) * (count + 1));
+	int			i;
+
+	for (i = 0; i < count; i++)
+		kept[i] = iu_scan_strdup(scan, texts[i]);
+	return kept;
+}
+
+/* False if the answer holds no list of aliases. */
+static bool
+read_aliases(Lists *lists, const IuJson *document)
+{
+	const IuJson *list = iu_json_member(iu_json_member(document, "result"), "aliases");
+	int64		length = iu_json_length(list);
+	int			i;
+
+	if (length < 0 || length > PG_INT32_MAX)
+		return false;
+	lists->aliases = palloc(sizeof(char *) * (length + 1));
+	lists->aliased = palloc(sizeof(char *) * (length + 1));
+	for (i = 0; i < length; i++)
+	{
+		lists->aliases[i] = iu_json_text(iu_json_member(iu_json_element(list, i), "alias_name"));
+		lists->aliased[i] = iu_json_text(iu_json_member(iu_json_element(list, i), "collection_name"));
+		if (lists->aliases[i] == NULL || lists->aliased[i] == NULL)
+			return false;
+	}
+	lists->alias_count = (int) length;
+	return true;
+}
+
+static void
+listed(IuScan *scan, const IuFetch *fetch, const IuJson *document)
+{
+	Lists	   *lists = fetch->state;
+	int			i;
+
+	if (fetch->purpose == LIST_COLLECTIONS)
+	{
+		const char **names = iu_qdrant_names(document, &lists->count);
+
+		if (names == NULL)
+		{
+			iu_qdrant_unusable(scan, NULL, "the answer holds no list of collections");
+			return;
+		}
+		lists->names = keep_texts(scan, names, lists->count);
+	}
+	else
+	{
+		if (!read_aliases(lists, document))
+		{
+			iu_qdrant_unusable(scan, NULL, "the answer holds no list of aliases");
+			return;
+		}
+		lists->aliases = keep_texts(scan, lists->aliases, lists->alias_count);
+		lists->aliased = keep_texts(scan, lists->aliased, lists->alias_count);
+	}
+	if (--lists->waiting == 0)
+		for (i = 0; i < lists->count; i++)
+			begin_row(scan, lists->names[i], lists);
+}
+
+/* The parameters of the only vector; NULL if there are several, or none. */
+static const IuJson *
+only_vector(const IuJson *vectors)
+{
+	if (iu_json_member(vectors, "size") != NULL && !iu_json_is_object(iu_json_member(vectors, "size")))
+		return vectors;
+	if (iu_json_members(vectors) == 1)
+		return iu_json_member(vectors, iu_json_member_name(vectors, 0));
+	return NULL;
+}
+
+/* What is wrong with it; NULL if the row has it. */
+static const char *
+set_description(IuScan *scan, Row *row, const IuJson *result)
+{
+	const IuJson *config = iu_json_member(result, "config");
+	const IuJson *vectors = iu_json_member(iu_json_member(config, "params"), "vectors");
+	const IuJson *vector = only_vector(vectors);
+	const IuJson *approximate = iu_json_member(result, "points_count");
+	const char *status = iu_json_text(iu_json_member(result, "status"));
+	const char *problem = NULL;
+	int64		number;
+
+	if (status == NULL || !iu_json_is_object(config))
+		return "the answer holds no description of a collection";
+	set_text(scan, row, COLUMN_STATUS, status);
+	set_jsonb(scan, row, COLUMN_CONFIGURATION, config);
+	set_jsonb(scan, row, COLUMN_VECTORS, vectors);
+	if (vector != NULL)
+	{
+		problem = iu_json_count(iu_json_member(vector, "size"), &number);
+		if (problem != NULL || number > PG_INT32_MAX)
+			return "the answer holds no size of the vectors";
+		set(row, COLUMN_DIMENSION, Int32GetDatum((int32) number));
+		set_text(scan, row, COLUMN_DISTANCE, iu_json_text(iu_json_member(vector, "distance")));
+	}
+	if (approximate != NULL && !iu_json_is_null(approximate))
+	{
+		problem = iu_json_count(approximate, &number);
+		if (problem == NULL)
+			set(row, COLUMN_POINTS_APPROX, Int64GetDatum(number));
+	}
+	return problem;
+}
+
+/* The same for any answer about one row. */
+static const char *
+set_answer(IuScan *scan, Row *row, const IuFetch *fetch, const IuJson *document)
+{
+	const IuJson *result = iu_json_member(document, "result");
+	const char *problem;
+	int64		points;
+	Lists		lists = {0};
+
+	switch (fetch->purpose)
+	{
+		case COUNT_POINTS:
+			problem = iu_json_count(iu_json_member(result, "count"), &points);
+			if (problem == NULL)
+				set(row, COLUMN_POINTS, Int64GetDatum(points));
+			return problem;
+		case FIND_ALIASES:
+			if (!read_aliases(&lists, document))
+				return "the answer holds no list of aliases";
+			set_aliases(scan, row, fetch->key, &lists);
+			return NULL;
+		default:
+			return set_description(scan, row, result);
+	}
+}
+
+void
+iu_qdrant_collections_answered(IuScan *scan, const IuFetch *fetch, const IuJson *document)
+{
+	Row		   *row = fetch->state;
+	const char *problem;
+
+	if (fetch->purpose == LIST_COLLECTIONS || fetch->purpose == LIST_ALIASES)
+	{
+		listed(scan, fetch, document);
+		return;
+	}
+	problem = set_answer(scan, row, fetch, document);
+	if (problem != NULL)
+	{
+		row->failed = true;
+		iu_qdrant_unusable(scan, fetch->key, problem);
+		return;
+	}
+	row->waiting--;
+	row_is_whole(scan, row);
+}

@@ -1,0 +1,318 @@
+# What is asked of a remote, and what is not: counts as counting requests,
+# typed columns, pages as far as LIMIT needs them, joins by key, ANALYZE. The
+# peer is a small Qdrant that writes down what it was asked.
+use strict;
+use warnings;
+
+use FindBin;
+use lib "$FindBin::RealBin/../lib";
+use Canned;
+use IuCore;
+use JSON::PP;
+use PostgreSQL::Test::Utils;
+use Test::More;
+
+# ---- the peer
+
+my $json = JSON::PP->new->utf8->canonical->allow_nonref;
+my %status = (200 => 'OK', 400 => 'Bad Request', 404 => 'Not Found');
+
+my @kinds = (
+	{ n => 1, text => 'one', flag => JSON::PP::true, tags => [ 'a', undef, 'c' ], day => '2026-01-02', deep => { x => [1] } },
+	{ n => '2', text => undef, flag => 0, tags => [], list => [ 1, 2 ], day => 'soon' },
+	{ n => 3.5, text => 7, tags => 'no array', deep => 'text', list => [ 1, [2] ] },
+	{ 'a "b"' => 'odd', n => undef });
+
+# id => payload, in the order of ids
+my %points = (
+	kinds => [ map { [ $_ + 1, $kinds[$_] ] } 0 .. $#kinds ],
+	many => [ map { [ $_, { n => $_, group => $_ % 2 ? 'odd' : 'even' } ] } 1 .. 2500 ],
+	pieces => [ map { [ $_, {} ] } 1 .. 149 ],
+	odd_ids => [ [ '9007199254740993', {} ], [ '18446744073709551615', {} ], [ '"550e8400-e29b-41d4-a716-446655440000"', {} ] ],
+	words => [ [ 1, { w => "gr\x{fc}n" } ], [ 2, { w => "bia\x{142}y" } ] ],
+	slow => [ map { [ $_, {} ] } 1 .. 3 ],
+	empty => []);
+
+sub matching
+{
+	my ($name, $filter) = @_;
+	my @conditions = @{ $filter->{must} // [] };
+	return grep { my $point = $_; !grep { ($point->[1]{ $_->{key} } // '') ne $_->{match}{value} } @conditions } @{ $points{$name} };
+}
+
+sub records
+{
+	my ($with, @points) = @_;
+	return join ',', map {
+		my $payload = !$with ? 'null' : ref $with eq 'ARRAY'
+		  ? $json->encode({ map { my $k = s/^"(.*)"$/$1/r; exists $points[0][1]{$k} || 1 ? ($k => $_->[1]) : () } () })
+		  : $json->encode($_->[1]);
+		$payload = $json->encode($_->[1]) if $with;
+		qq({"id":$_->[0],"payload":$payload,"vector":null})
+	} @points;
+}
+
+sub ok_answer { return { status => 200, body => qq({"result":$_[0],"status":"ok","time":0.001}) } }
+
+sub refusal { return { status => $_[0], body => $json->encode({ status => { error => $_[1] }, time => 0 }) } }
+
+sub scroll
+{
+	my ($name, $body) = @_;
+	return refusal(400, qq(Bad request: Limit exceeded $body->{limit} > 100 for "limit". Help: Reduce it)) if $name eq 'pieces' && $body->{limit} > 100;
+	my @all = matching($name, $body->{filter});
+	my $from = $body->{offset} // 0;
+	my @rest = grep { $_->[0] =~ /\D/ || $_->[0] >= $from } @all;
+	my @page = splice @rest, 0, $body->{limit};
+	my $next = @rest ? $rest[0][0] : 'null';
+	return ok_answer('{"points":[' . records($body->{with_payload}, @page) . qq(],"next_page_offset":$next}));
+}
+
+sub peer
+{
+	my ($request) = @_;
+	my ($path) = $request->{path} =~ /^([^?]*)/;
+	return ok_answer('{"collections":[' . join(',', map { qq({"name":"$_"}) } grep { $_ !~ /slow|words/ } sort keys %points) . ']}') if $path eq '/collections';
+	my ($name, $rest) = $path =~ m{^/collections/([^/]+)(.*)$} or return refusal(404, 'no');
+	return { hang => 1 } if $name eq 'hang';
+	return refusal(404, "Not found: Collection `$name` doesn't exist!") unless $points{$name};
+	return ok_answer('{"status":"green","config":{"params":{}},"payload_schema":{"n":{"data_type":"integer","points":1},"day":{"data_type":"datetime","points":1}}}') if $rest eq '';
+	my $body = $json->decode($request->{body});
+	my $answer;
+	if ($rest eq '/points/count') { $answer = ok_answer('{"count":' . (() = matching($name, $body->{filter})) . '}') }
+	elsif ($rest eq '/points/scroll') { $answer = scroll($name, $body) }
+	else
+	{
+		my %wanted = map { $_ => 1 } @{ $body->{ids} };
+		$answer = ok_answer('[' . records($body->{with_payload}, grep { $wanted{ $_->[0] =~ s/"//gr } } @{ $points{$name} }) . ']');
+	}
+	$answer->{delay} = 0.3 if $name eq 'slow';
+	return $answer;
+}
+
+my $qdrant = Canned->start(\&peer, \%status);
+my $other = Canned->start(\&peer, \%status);
+
+# ---- the database
+
+my $node = IuCore->new_node('planning',
+	'iu_core.databases' => '',
+	'iu_core.allowed_origins' => join(', ', $qdrant->url, $other->url),
+	'iu_core.allowed_networks' => '127.0.0.0/8',
+	log_statement => 'none',
+	log_min_error_statement => 'panic');
+
+sub sql
+{
+	my ($query) = @_;
+	my ($stdout, $stderr);
+
+	$node->psql('postgres', $query, stdout => \$stdout, stderr => \$stderr, extra_params => [ '-v', 'VERBOSITY=verbose' ]);
+	$stderr =~ s/^psql:[^ ]* //mg;
+	$stderr =~ s/^LOCATION:.*\n?//mg;
+	return $stderr eq '' ? $stdout : $stderr;
+}
+
+# The answer, and what was asked for it: the last part of each path, and the body if told.
+sub asked
+{
+	my ($query, $bodies) = @_;
+	my $before = $qdrant->requests;
+	my $result = sql($query);
+	my @all = $qdrant->requests;
+	return ($result, map { my $p = $_->{path} =~ s{^/collections/?}{}r; $bodies ? "$p $_->{body}" : $p } @all[ $before .. $#all ]);
+}
+
+sub asks
+{
+	my ($query, $expected, $test, $bodies) = @_;
+	my ($result, @asked) = asked($query, $bodies);
+	is_deeply([ $result, sort @asked ], $expected, $test) or diag explain [ $result, @asked ];
+}
+
+sub plan_of { return sql("EXPLAIN (COSTS off) $_[0]") }
+
+sql(<<"SQL");
+CREATE EXTENSION iu_core;
+CREATE SERVER q FOREIGN DATA WRAPPER qdrant_fdw OPTIONS (url '@{[$qdrant->url]}');
+CREATE SERVER o FOREIGN DATA WRAPPER qdrant_fdw OPTIONS (url '@{[$other->url]}');
+IMPORT FOREIGN SCHEMA api FROM SERVER q INTO public;
+CREATE FOREIGN TABLE many (id text, n integer, "group" text) SERVER q OPTIONS (resource 'points', collection 'many');
+CREATE FOREIGN TABLE paged (id text, n integer) SERVER q OPTIONS (resource 'points', collection 'many', page_size '1000');
+CREATE FOREIGN TABLE ahead (id text, n integer) SERVER o OPTIONS (resource 'points', collection 'many', page_size '1000');
+CREATE FOREIGN TABLE pieces (collection text, id text, payload jsonb) SERVER q OPTIONS (resource 'points', collection 'pieces');
+CREATE FOREIGN TABLE kinds (id text, n numeric, text text, flag boolean) SERVER q OPTIONS (resource 'points', collection 'kinds');
+CREATE TABLE names (name text, wanted text);
+INSERT INTO names VALUES ('pieces', '5'), ('empty', '1'), (NULL, '2');
+ANALYZE names;
+SQL
+
+# ---- count(*)
+
+asks(q(SELECT count(*) FROM points WHERE collection = 'pieces'), [ 149, 'pieces/points/count {"exact":true}' ], 'a count is one request', 1);
+asks(q(SELECT count(*) FROM pieces), [ 149, 'pieces/points/count' ], 'of a table of one collection');
+asks(q(SELECT count(*) FROM points WHERE collection IN ('pieces', 'many', 'empty')), [ 2649, map { "$_/points/count" } qw(empty many pieces) ], 'of several, one sum');
+asks(q(SELECT collection, count(*) FROM points WHERE collection IN ('pieces', 'many', 'empty') GROUP BY collection ORDER BY 1),
+	[ "many|2500\npieces|149", map { "$_/points/count" } qw(empty many pieces) ], 'grouped by collection, and no group of nothing');
+asks(q(SELECT count(*) * 2 || ' ' || collection FROM points WHERE collection = 'pieces' GROUP BY collection), [ '298 pieces', 'pieces/points/count' ], 'within expressions');
+asks(q(SELECT count(*) FROM points), [ 2656, '', map { "$_/points/count" } qw(empty kinds many odd_ids pieces) ], 'of every collection there is');
+asks(q(SELECT count(*) FROM points WHERE collection = 'many' AND filter = '{"must":[{"key":"group","match":{"value":"odd"}}]}'),
+	[ 1250, 'many/points/count {"exact":true,"filter":{"must": [{"key": "group", "match": {"value": "odd"}}]}}' ], 'through the remote\'s own filter', 1);
+asks(q(SELECT g, (SELECT count(*) FROM many_filtered WHERE filter = jsonb_build_object('must', jsonb_build_array(jsonb_build_object('key', 'group', 'match', jsonb_build_object('value', g))))) FROM (VALUES ('odd'), ('none')) v (g))
+	=~ s/many_filtered/points WHERE collection = 'many' AND/r =~ s/AND WHERE/AND/r, [ "odd|1250\nnone|0", ('many/points/count') x 2 ], 'one for each filter of a correlated query');
+asks(q(SELECT count(*) FROM points WHERE collection = NULL), [0], 'of nothing, nothing is asked');
+asks(q(SELECT count(*) FROM points WHERE collection = ANY ('{}')), [0], 'nor of no names');
+asks(q(SELECT count(*) FROM pieces WHERE collection = 'many'), [0], 'nor of a collection that the table does not show');
+asks(q(SELECT collection, count(*) FROM points WHERE collection = NULL GROUP BY collection), [''], 'nothing grouped is no row');
+asks(q(SELECT count(*) FROM points WHERE collection = 'nope'), [ qq(ERROR:  HV00R: could not read collection "nope" of foreign server "q": Qdrant has no such collection\nDETAIL:  HTTP 404: Not found: Collection `nope` doesn't exist!\n), 'nope/points/count' ], 'a count that failed is an error');
+
+# where it would not be exact, rows are counted here
+asks(q(SELECT count(*) FROM points WHERE collection = 'pieces' AND id IN ('1', '2', '900')), [ 2, 'pieces/points' ], 'a restriction on ids counts rows');
+asks(q(SELECT count(*) FROM many WHERE n > 2498), [ 2, ('many/points/scroll') x 3 ], 'so does a field');
+unlike(plan_of($_), qr/Aggregate on/, "not pushed: $_") for
+  q(SELECT count(*) FROM points WHERE collection IN ('pieces', 'many') AND collection = 'pieces'), q(SELECT count(*) FROM many WHERE n = 1),
+  q(SELECT count(n) FROM many), q(SELECT count(*) FILTER (WHERE n = 1) FROM many), q(SELECT count(DISTINCT id) FROM many),
+  q(SELECT count(*), max(n) FROM many), q(SELECT "group", count(*) FROM many GROUP BY 1), q(SELECT count(*) FROM pieces GROUP BY GROUPING SETS ((collection), ())),
+  q(SELECT collection, count(*) FROM pieces GROUP BY 1 HAVING count(*) > 1), q(SELECT count(*) FROM collections), q(SELECT count(*) FROM many, names),
+  q(SELECT count(*) FROM points WHERE collection = 'pieces' AND random() < 2), q(SELECT count(*) FROM pieces WHERE id = '1');
+like(plan_of(q(SELECT count(*) FROM many)), qr/^Foreign Scan\n *Relations: Aggregate on \(many\)\n *Remote Request: POST .*count.*\n *Remote Keys: many/, 'EXPLAIN of a count');
+
+# ---- typed columns
+
+is(sql(q(SELECT id, n, text, flag FROM kinds WHERE id IN ('1', '2', '3', '4') ORDER BY id)), "1|1|one|t\n2|2||f\n3|3.5|7|\n4|||", 'strings, numbers, booleans by their text');
+sub column
+{
+	my ($type, $field, $id) = @_;
+	sql(qq(DROP FOREIGN TABLE IF EXISTS typed; CREATE FOREIGN TABLE typed (id text, v $type OPTIONS (field '$field')) SERVER q OPTIONS (resource 'points', collection 'kinds')));
+	return sql("SELECT v FROM typed WHERE id = '$id'");
+}
+is(column('jsonb', 'deep', 1), '{"x": [1]}', 'an object as jsonb');
+is(column('json', 'deep', 3), '"text"', 'a string as json');
+is(column('jsonb', 'text', 2), '', 'null is NULL');
+is(column('text[]', 'tags', 1), '{a,NULL,c}', 'an array');
+is(column('text[]', 'tags', 2), '{}', 'an empty one');
+is(column('integer[]', 'list', 2), '{1,2}', 'of numbers');
+is(column('date', 'day', 1), '2026-01-02', 'a date');
+is(column('varchar(10)', 'a "b"', 4), 'odd', 'an odd name');
+sql('CREATE DOMAIN positive AS numeric CHECK (VALUE > 1.5)');
+is(column('positive', 'n', 3), '3.5', 'a domain');
+sub unfit
+{
+	my ($type, $field, $id, $found) = @_;
+	like(column($type, $field, $id),
+		qr/^ERROR:  HV004: column "v" of foreign table "typed" cannot hold what the remote has\nDETAIL:  Collection "kinds", id "$id": $found\.\nHINT/, "$field into $type")
+	  or diag column($type, $field, $id);
+}
+unfit('integer', 'text', 1, 'invalid input syntax for type integer: "one"');
+unfit('integer', 'n', 3, 'invalid input syntax for type integer: "3.5"');
+unfit('date', 'day', 2, 'invalid input syntax for type date: "soon"');
+unfit('text', 'deep', 1, 'type text cannot hold an object: \{"x": \[1\]\}');
+unfit('text', 'tags', 1, 'type text cannot hold an array: \["a", null, "c"\]');
+unfit('text[]', 'tags', 3, 'type text\[\] cannot hold what is no array: no array');
+unfit('integer[]', 'list', 3, 'type integer\[\] cannot hold an array: \[2\]');
+unfit('positive', 'n', 1, 'value for domain positive violates check constraint "positive_check"');
+asks(q(SELECT n FROM kinds WHERE id = '1'), [ 1, 'kinds/points {"ids":[1],"with_payload":["n"],"with_vector":false}' ], 'only the fields that are looked at are asked for', 1);
+like(sql(q(CREATE FOREIGN TABLE loose (collection text, n integer) SERVER q OPTIONS (resource 'points'); SELECT * FROM loose)),
+	qr/HV007: column "n" .*HINT:  Known columns: .*option "collection"/s, 'fields need a table of one collection');
+
+# ids
+is(sql(q(SELECT id FROM points WHERE collection = 'odd_ids')), "9007199254740993\n18446744073709551615\n550e8400-e29b-41d4-a716-446655440000", 'ids beyond bigint, and UUIDs');
+
+# ---- a database in another encoding
+
+sub latin
+{
+	my ($query) = @_;
+	my ($stdout, $stderr);
+	$node->psql('latin', $query, stdout => \$stdout, stderr => \$stderr, extra_params => [ '-v', 'VERBOSITY=verbose' ]);
+	$stderr =~ s/^psql:[^ ]* //mg;
+	return $stderr eq '' ? $stdout : $stderr;
+}
+$ENV{PGCLIENTENCODING} = 'UTF8';
+sql(q(CREATE DATABASE latin TEMPLATE template0 ENCODING 'LATIN1' LOCALE 'C'));
+latin("CREATE EXTENSION iu_core; CREATE SERVER q FOREIGN DATA WRAPPER qdrant_fdw OPTIONS (url '@{[$qdrant->url]}');"
+	  . q(CREATE FOREIGN TABLE words (id text, w text, filter jsonb) SERVER q OPTIONS (resource 'points', collection 'words')));
+is(latin(q(SELECT id, w FROM words WHERE filter = '{"must":[{"key":"w","match":{"value":"grün"}}]}')), '1|grün', 'text is converted on the way out and back');
+like(latin('SELECT id, w FROM words'), qr/HV000: could not read collection "words" of foreign server "q": the answer is not usable JSON\nDETAIL:  HTTP 200: character with byte sequence 0xc5 0x82 in encoding "UTF8" has no equivalent in encoding "LATIN1"/,
+	'what the database cannot hold is an error');
+
+# ---- the filter
+
+like(sql(q(SELECT id FROM points WHERE collection = 'many' AND filter @> '{}')), qr/^ERROR:  0A000: column "filter" of foreign table "points" can be compared with one value by = only/, 'a filter that is not passed on');
+like(sql(q(SELECT id FROM points WHERE collection = 'many' AND (filter = '{}' OR filter = '[]'))), qr/0A000/, 'nor two');
+is(sql(q(SELECT id, filter FROM points WHERE collection = 'many' AND filter = '{"must":[{"key":"n","match":{"value":7}}]}')), '7|{"must": [{"key": "n", "match": {"value": 7}}]}', 'the column shows it');
+is(sql(q(SELECT v.f, p.id FROM (VALUES ('{"must":[{"key":"n","match":{"value":7}}]}'::jsonb)) v (f) JOIN points p ON p.filter = v.f AND p.collection = 'many')),
+	'{"must": [{"key": "n", "match": {"value": 7}}]}|7', 'a join on the filter passes it on');
+
+is(sql(q(SET enable_nestloop = off; SELECT p.id FROM (VALUES ('{"must":[{"key":"n","match":{"value":7}}]}'::jsonb), ('{"must":[{"key":"n","match":{"value":9}}]}')) v (f) JOIN points p ON p.filter = v.f AND p.collection = 'many')),
+	"7\n9", 'whatever the planner would rather do');
+
+# ---- pages and LIMIT
+
+asks(q(SELECT count(*) FROM (SELECT id FROM paged OFFSET 0) p), [ 2500, ('many/points/scroll') x 3 ], 'a scan in pages');
+asks(q(SELECT id FROM paged LIMIT 3), [ "1\n2\n3", 'many/points/scroll {"limit":3,"with_payload":false,"with_vector":false}' ], 'LIMIT makes the page smaller, and asks for no other', 1);
+asks(q(SELECT id FROM paged LIMIT 1 OFFSET 1000), [ 1001, map { "many/points/scroll $_" } '{"limit":1000,"with_payload":false,"with_vector":false,"offset":1001}', '{"limit":1000,"with_payload":false,"with_vector":false}' ], 'OFFSET counts, too', 1);
+asks(q(SELECT id FROM paged WHERE n > 10 LIMIT 3), [ "11\n12\n13", 'many/points/scroll {"limit":1000,"with_payload":["n"],"with_vector":false}' ], 'with conditions checked here a whole page, but no second', 1);
+asks(q(SELECT id FROM paged WHERE n > 1500 LIMIT 2), [ "1501\n1502", ('many/points/scroll') x 2 ], 'unless it is needed');
+asks(q(SELECT id FROM paged ORDER BY n DESC LIMIT 1), [ 2500, ('many/points/scroll') x 3 ], 'a sort needs them all');
+asks(q(SELECT count(*) FROM (SELECT payload FROM pieces OFFSET 0) p), [ 149, ('pieces/points/scroll') x 3 ], 'a limit that the remote sets is found out');
+like(sql(q(EXPLAIN (ANALYZE, VERBOSE, COSTS off) SELECT payload FROM pieces)),
+	qr/Remote Requests: 3\n.*Remote Bytes: \d{4,}\n.*Remote Retries: 1\n.*Remote Time: [\d.]+ ms/, 'EXPLAIN (ANALYZE, VERBOSE)');
+unlike(sql(q(EXPLAIN (ANALYZE, COSTS off) SELECT payload FROM pieces)), qr/Retries|Time: [\d.]+ ms\n.*Remote/, 'without VERBOSE less');
+
+# of a peer of their own, because what an abandoned cursor asked for comes late
+{
+	my $before = $other->requests;
+	my $session = $node->background_psql('postgres');
+	$session->query_safe('BEGIN; DECLARE c CURSOR FOR SELECT id FROM ahead; FETCH 1 FROM c');
+	my $tries = 0;
+	while ($other->requests < $before + 2 && $tries++ < 600) { select undef, undef, undef, 0.1 }
+	is($other->requests - $before, 2, 'the next page is under way while rows of the first are read, and no more than that');
+	$session->quit;
+}
+like(sql(q(BEGIN; DECLARE c CURSOR FOR SELECT id FROM ahead; FETCH 1 FROM c; CREATE TEMP TABLE m AS SELECT name, total_bytes AS bytes FROM pg_backend_memory_contexts WHERE name ~ '^iu_core (rows|requests|answer|HTTP)';
+	MOVE 1800 IN c; SELECT count(*), bool_and(total_bytes < 1.5 * bytes) FROM pg_backend_memory_contexts JOIN m USING (name))),
+	qr/^1\n4\|t$/, 'memory is bounded by a page');
+
+# ---- joins
+
+asks(q(SELECT wanted, p.id FROM names LEFT JOIN points p ON p.collection = name AND p.id = wanted ORDER BY 1), [ "1|\n2|\n5|5", 'empty/points', 'pieces/points' ], 'a join on collection and id asks by key');
+like(plan_of(q(SELECT * FROM names JOIN points p ON p.collection = name AND p.id = wanted)), qr/Nested Loop.*Remote Request: POST .*"ids".*\n *Remote Keys: \(known at execution\)\n *Remote Ids: \(known at execution\)/s, 'EXPLAIN of it');
+like(plan_of(q(SELECT * FROM generate_series(1, 100000) g JOIN pieces p ON p.id = g::text)), qr/(Hash|Merge) Join.*scroll/s, 'many keys are joined here');
+
+# ---- ANALYZE
+
+asks('ANALYZE many', [ '', ('many/points/scroll') x 3 ], 'ANALYZE reads the table once');
+is(sql(q(SELECT reltuples FROM pg_class WHERE relname = 'many')), 2500, 'and knows how many rows it has');
+like(sql(q(EXPLAIN SELECT * FROM many WHERE "group" = 'odd')), qr/rows=1250\b/, 'and what is in them');
+like(sql(q(EXPLAIN SELECT * FROM many)), qr/rows=2500\b/, 'the planner believes it');
+is(sql(q(SELECT n_distinct FROM pg_stats WHERE tablename = 'many' AND attname = 'id')), -1, 'ids are distinct');
+
+# ---- several at once, below an Append
+
+sql(join '', map { "CREATE FOREIGN TABLE slow_$_ (id text) SERVER q OPTIONS (resource 'points', collection 'slow');" } 1 .. 20);
+sql(q(CREATE FOREIGN TABLE hang (id text) SERVER q OPTIONS (resource 'points', collection 'hang')));
+my $two = q(SELECT id FROM slow_1 UNION ALL SELECT id FROM slow_2);
+like(plan_of($two), qr/Append\n *->  Async Foreign Scan on slow_1\n.*Async Foreign Scan on slow_2/s, 'tables below an Append are read asynchronously');
+is(Canned::since($qdrant, sub { is(sql("$two ORDER BY 1"), "1\n1\n2\n2\n3\n3", 'all rows of both') }), 2, 'at the same time');
+is(Canned::since($qdrant, sub { sql("SET enable_async_append = off; $two") }), 1, 'or one after the other, if so wanted');
+is(Canned::since($qdrant, sub { is(sql(q(SELECT count(*) FROM slow_1 UNION ALL SELECT count(*) FROM slow_2)), "3\n3", 'counts, too') }), 2, 'are asked at the same time');
+is(sql("SELECT sum(id::int) FROM (SELECT id FROM many UNION ALL SELECT id FROM pieces WHERE id::int % 2 = 0 UNION ALL SELECT id FROM points WHERE collection = 'empty' UNION ALL SELECT '1') x"),
+	2500 * 2501 / 2 + 74 * 75 + 1, 'pages, conditions, nothing and a local row among them');
+my $crowd = 'SELECT count(id) FROM (' . join(' UNION ALL ', map { "SELECT id FROM slow_$_" } 1 .. 20) . join('', map { " UNION ALL SELECT id FROM pieces WHERE id = '$_'" } 1 .. 160) . ') x';
+is(sql($crowd), 209, 'members of an Append that find no descriptors wait for others');
+is(sql("SET enable_async_append = off; " . $crowd =~ s/slow_\d+/many/gr), 20 * 2500 + 149, 'what is read gives its connections back before the statement ends');
+is(sql(q(SELECT g, (SELECT count(*) FROM (SELECT id FROM pieces WHERE id = g UNION ALL SELECT id FROM many WHERE id = g) x) FROM (VALUES ('7'), ('200'), ('x')) v (g))), "7|2\n200|1\nx|0", 'read again with another key');
+is(sql("SELECT count(*) FROM ($two LIMIT 4) x"), 4, 'LIMIT leaves one behind');
+like(sql(q(SELECT id FROM slow_1 UNION ALL SELECT id FROM points WHERE collection = 'nope')), qr/HV00R/, 'an error in one');
+like(sql(q(SET statement_timeout = '300ms'; SELECT id FROM hang UNION ALL SELECT id FROM slow_1)), qr/57014: canceling statement due to statement timeout/, 'statement_timeout while all wait');
+is(sql(q(SELECT id FROM slow_1 LIMIT 1)), 1, 'and nothing is left of it');
+
+# ---- IMPORT FOREIGN SCHEMA data
+
+sql('CREATE SCHEMA data; IMPORT FOREIGN SCHEMA data LIMIT TO (kinds, many) FROM SERVER q INTO data');
+is(sql(q(SELECT foreign_table_name FROM information_schema.foreign_tables WHERE foreign_table_schema = 'data' ORDER BY 1)), "kinds\nmany", 'a table for each collection that is wanted');
+is(sql(q(SELECT n FROM data.many WHERE id = '7')), 7, 'and it can be read');
+
+$node->stop;
+done_testing();
