@@ -15,6 +15,9 @@
 #include "http/client.h"
 #include "lib/ilist.h"
 
+/* Of an answer or an error, what is stored. */
+#define IU_EXCERPT_BYTES 1024
+
 /* What one claim brought. Everything below it lives in its context. */
 typedef struct IuBatch
 {

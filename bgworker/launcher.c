@@ -156,11 +156,11 @@ judge_role(Verdict *verdict)
 	if (role->rolsuper)
 		refuse(verdict, IU_ROLE_SUPERUSER,
 			   psprintf("role \"%s\" is a superuser, and workers do not run as one", iu_worker_role),
-			   "Use ALTER ROLE ... NOSUPERUSER, or name another role in iu_core.worker_role.");
+			   psprintf("ALTER ROLE %s NOSUPERUSER; or name another role in iu_core.worker_role.", quote_identifier(iu_worker_role)));
 	else if (!role->rolcanlogin)
 		refuse(verdict, IU_ROLE_NOLOGIN,
 			   psprintf("role \"%s\" is not permitted to log in", iu_worker_role),
-			   "Use ALTER ROLE ... LOGIN; it needs no password.");
+			   psprintf("ALTER ROLE %s LOGIN; it needs no password.", quote_identifier(iu_worker_role)));
 }
 
 static void
@@ -181,11 +181,11 @@ judge_database(Verdict *verdict, const char *name)
 	if (database_is_invalid_form(database))
 		refuse(verdict, IU_DATABASE_MISSING,
 			   psprintf("database \"%s\" is invalid: its removal was interrupted", name),
-			   "Use DROP DATABASE to finish it.");
+			   psprintf("Finish it: DROP DATABASE %s;", quote_identifier(name)));
 	else if (!database->datallowconn)
 		refuse(verdict, IU_DATABASE_MISSING,
 			   psprintf("database \"%s\" does not accept connections", name),
-			   "Use ALTER DATABASE ... ALLOW_CONNECTIONS true, or take it out of iu_core.databases.");
+			   psprintf("ALTER DATABASE %s ALLOW_CONNECTIONS true; or take it out of iu_core.databases.", quote_identifier(name)));
 }
 
 static void

@@ -89,6 +89,7 @@ submit_step(void *argument)
 	request.body = parcel->body;
 	request.body_length = parcel->body_length;
 	request.timeout_ms = delivery->lease->timeout_ms;
+	request.keep = IU_EXCERPT_BYTES * MAX_MULTIBYTE_CHAR_LEN;
 	request.owner = delivery;
 	iu_http_submit(parcel->pool, &request);
 }

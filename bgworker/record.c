@@ -21,8 +21,6 @@
 #include "utils/memutils.h"
 #include "utils/timestamp.h"
 
-#define EXCERPT_BYTES 1024
-
 /* The arrays of a call, an element for each outcome. */
 enum
 {
@@ -49,17 +47,17 @@ IuCall		iu_keep_call = {"fn_iu_delivery_keep", 2, {INT8OID, INT4OID}};
 
 /*
  * The beginning of these bytes as text of the database's encoding: at most
- * EXCERPT_BYTES, cut between characters, with '?' for what is none.
+ * IU_EXCERPT_BYTES, cut between characters, with '?' for what is none.
  */
 const char *
 iu_clean_text(MemoryContext context, const char *bytes, size_t length)
 {
-	char	   *text = MemoryContextAlloc(context, Min(length, EXCERPT_BYTES) + 1);
+	char	   *text = MemoryContextAlloc(context, Min(length, IU_EXCERPT_BYTES) + 1);
 	bool		utf8 = GetDatabaseEncoding() == PG_UTF8;
 	size_t		from = 0;
 	size_t		to = 0;
 
-	while (from < length && to < EXCERPT_BYTES)
+	while (from < length && to < IU_EXCERPT_BYTES)
 	{
 		int			size = pg_encoding_verifymbchar(PG_UTF8, bytes + from, length - from);
 
@@ -69,7 +67,7 @@ iu_clean_text(MemoryContext context, const char *bytes, size_t length)
 			from += Max(size, 1);
 			continue;
 		}
-		if (to + size > EXCERPT_BYTES)
+		if (to + size > IU_EXCERPT_BYTES)
 			break;
 		memcpy(text + to, bytes + from, size);
 		to += size;

@@ -10,8 +10,11 @@
  * reaches a sender. Calls follow one another.
  *
  * The policy catches what a function raises, its timeout included, and names
- * the outcome; what fails beside that (no lock, no privilege) costs the
- * delivery no attempt and is tried again.
+ * the outcome. A function may also do what lets the record or the commit fail
+ * (take the lease away, make the transaction read-only): that undoes the call,
+ * and is recorded as a failed attempt in a transaction of its own, so that the
+ * route's limit ends it. What fails beside that (no lock, no privilege) costs
+ * the delivery no attempt; it is put aside and tried again, while others go on.
  *
  *-------------------------------------------------------------------------
  */
@@ -27,7 +30,9 @@
 #include "storage/ipc.h"
 #include "storage/lock.h"
 #include "utils/builtins.h"
+#include "utils/fmgrprotos.h"
 #include "utils/guc.h"
+#include "utils/json.h"
 #include "utils/memutils.h"
 #include "utils/timeout.h"
 #include "utils/timestamp.h"
@@ -38,6 +43,7 @@
 #define FIRST_RETRY_MS 100
 #define LAST_RETRY_MS 5000
 #define CLAIM_MAX 64
+#define ASIDE_MAX CLAIM_MAX		/* with so many put aside nothing more is claimed */
 #define EMPTY_PASS_MS 20		/* between passes that find nothing, however often it is woken */
 
 enum
@@ -61,6 +67,7 @@ typedef struct Run
 	int			timeout_ms;
 	bool		called;			/* the lease was ours, and is locked until the transaction ends */
 	const char *outcome;		/* sent, failed, held */
+	IuBackoff	backoff;		/* while it is put aside */
 } Run;
 
 typedef struct Claim
@@ -77,7 +84,8 @@ static IuCall record_call = {"fn_iu_function_record", 3, {INT8OID, INT4OID, JSON
 static IuCall next_call = {"fn_iu_function_next_due"};
 
 static IuWorkerState readiness = IU_STARTING;
-static IuBackoff backoff;
+static IuBackoff backoff;		/* of claiming */
+static List *aside = NIL;		/* of Run: neither done nor recorded as failed; not in the context of a pass */
 
 /* ---------- claim ---------- */
 
@@ -196,11 +204,57 @@ tidy_step(void *argument)
 	CommitTransactionCommand();
 }
 
+typedef struct Failure
+{
+	const Run  *run;
+	const ErrorData *error;
+} Failure;
+
+static Datum
+failure_results(const Failure *failure)
+{
+	StringInfoData json;
+	char	   *detail = psprintf("%s: %s\nafter the call, while its outcome was recorded",
+								  unpack_sql_state(failure->error->sqlerrcode), failure->error->message);
+
+	initStringInfo(&json);
+	appendStringInfo(&json, "[{\"event_id\": \"%s\", \"replay_number\": %d, \"outcome\": \"failed\", "
+					 "\"failure_code\": \"sql_function_failed\", \"failure_detail\": ",
+					 DatumGetCString(DirectFunctionCall1(uuid_out, UUIDPGetDatum(&failure->run->event_id))),
+					 failure->run->replay_number);
+	escape_json(&json, detail);
+	appendStringInfoString(&json, "}]");
+	return DirectFunctionCall1(jsonb_in, CStringGetDatum(json.data));
+}
+
 static void
-report_and_retry(ErrorData *error)
+failure_step(void *argument)
+{
+	Failure    *failure = argument;
+	Datum		arguments[3];
+
+	iu_worker_begin_transaction("recording a call that was undone");
+	arguments[0] = Int64GetDatum(failure->run->lease_id);
+	arguments[1] = Int32GetDatum(failure->run->generation);
+	arguments[2] = failure_results(failure);
+	iu_worker_call(&record_call, arguments);
+	iu_worker_commit();
+}
+
+/* What failed once the function had been called is a failed attempt, if that can be recorded. */
+static bool
+record_failure(const Run *run, const ErrorData *error)
+{
+	Failure		failure = {run, error};
+
+	return iu_worker_try(failure_step, &failure) == NULL;
+}
+
+static void
+report_and_retry(ErrorData *error, IuBackoff *own)
 {
 	iu_slot_count(iu_my_slot, COUNT_ERRORS, 1);
-	iu_backoff_grow(&backoff, FIRST_RETRY_MS, LAST_RETRY_MS);
+	iu_backoff_grow(own, FIRST_RETRY_MS, LAST_RETRY_MS);
 	iu_worker_report(error);
 }
 
@@ -226,58 +280,110 @@ run_once(Run *run)
 				(errmsg("a delivery to a function was taken over and is left alone: %s", error->message)));
 		return true;
 	}
+	if (error != NULL && run->called && record_failure(run, error))
+	{
+		iu_slot_count(iu_my_slot, COUNT_FAILED, 1);
+		return true;
+	}
 	if (error != NULL)
 	{
-		report_and_retry(error);
+		report_and_retry(error, &run->backoff);
 		return false;
 	}
-	iu_backoff_clear(&backoff);
-	iu_slot_state(iu_my_slot, readiness, "");
 	iu_slot_count(iu_my_slot, COUNT_SENT, strcmp(run->outcome, "sent") == 0 ? 1 : 0);
 	iu_slot_count(iu_my_slot, COUNT_FAILED, strcmp(run->outcome, "failed") == 0 ? 1 : 0);
 	return true;
 }
 
+static void
+put_aside(const Run *run)
+{
+	MemoryContext caller = MemoryContextSwitchTo(TopMemoryContext);
+	Run		   *copy = palloc(sizeof(Run));
+
+	*copy = *run;
+	aside = lappend(aside, copy);
+	MemoryContextSwitchTo(caller);
+}
+
 /* What is claimed is this process's to carry, until it is recorded or somebody else's. */
 static void
-run_delivery(Run *run, uint32 wait_event)
+run_claimed(const Claim *claim)
 {
-	for (;;)
+	ListCell   *cell;
+
+	foreach(cell, claim->runs)
 	{
 		iu_worker_absorb();
 		iu_slot_tick(iu_my_slot, 0);
-		if (run_once(run))
-			return;
-		while (backoff.not_before > GetCurrentTimestamp())
-		{
-			iu_worker_sleep(backoff.not_before, wait_event);
-			iu_worker_absorb();
-		}
+		if (!run_once(lfirst(cell)))
+			put_aside(lfirst(cell));
 	}
+}
+
+static void
+run_aside(MemoryContext context)
+{
+	ListCell   *cell;
+
+	foreach(cell, aside)
+	{
+		Run		   *run = lfirst(cell);
+
+		if (run->backoff.not_before > GetCurrentTimestamp())
+			continue;
+		iu_worker_absorb();
+		iu_slot_tick(iu_my_slot, 0);
+		run->context = context;
+		if (!run_once(run))
+			continue;
+		aside = foreach_delete_current(aside, cell);
+		pfree(run);
+	}
+}
+
+static TimestampTz
+next_aside(void)
+{
+	TimestampTz when = DT_NOEND;
+	ListCell   *cell;
+
+	foreach(cell, aside)
+		when = Min(when, ((Run *) lfirst(cell))->backoff.not_before);
+	return when;
 }
 
 /* ---------- the loop ---------- */
 
-/* Claims and calls; the time of the next pass. */
 static TimestampTz
-pass(MemoryContext context, uint32 wait_event)
+claim_and_run(MemoryContext context)
 {
 	Claim		claim = {context, NIL, DT_NOEND};
 	ErrorData  *error = iu_worker_try(claim_step, &claim);
-	ListCell   *cell;
 
 	if (error != NULL)
 	{
-		report_and_retry(error);
+		report_and_retry(error, &backoff);
 		return backoff.not_before;
 	}
 	iu_backoff_clear(&backoff);
-	iu_slot_state(iu_my_slot, readiness, "");
+	if (aside == NIL)
+		iu_slot_state(iu_my_slot, readiness, "");
 	iu_slot_count(iu_my_slot, COUNT_CLAIMED, list_length(claim.runs));
-	foreach(cell, claim.runs)
-		run_delivery(lfirst(cell), wait_event);
-	return Min(Max(claim.next, TimestampTzPlusMilliseconds(GetCurrentTimestamp(), claim.idle ? EMPTY_PASS_MS : 0)),
-			   TimestampTzPlusMilliseconds(GetCurrentTimestamp(), LONGEST_SLEEP_MS));
+	run_claimed(&claim);
+	return Max(claim.next, TimestampTzPlusMilliseconds(GetCurrentTimestamp(), claim.idle ? EMPTY_PASS_MS : 0));
+}
+
+/* Calls what is due again, claims and calls the next; the time of the next pass. */
+static TimestampTz
+pass(MemoryContext context)
+{
+	TimestampTz next = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), LONGEST_SLEEP_MS);
+
+	run_aside(context);
+	if (list_length(aside) < ASIDE_MAX)
+		next = Min(next, claim_and_run(context));
+	return Min(next, next_aside());
 }
 
 /* Until that time or the latch, but never sooner than the shortest time between passes. */
@@ -310,7 +416,7 @@ iu_runner_main(Datum main_arg)
 		MemoryContextReset(loop_context);
 		MemoryContextSwitchTo(loop_context);
 		iu_worker_absorb();
-		next = pass(loop_context, wait_event);
+		next = pass(loop_context);
 		if (next > GetCurrentTimestamp())
 			sleep_until(next, wait_event);
 	}

@@ -601,6 +601,7 @@ wait_step(void *argument)
 	while ((event = iu_http_wait(pool, ms, wait->wait_event, &answer)) == IU_HTTP_EVENT_ANSWER)
 	{
 		take_answer(answer);
+		iu_http_answer_free(answer);
 		ms = 0;
 	}
 	if (event == IU_HTTP_EVENT_LATCH)

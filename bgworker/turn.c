@@ -2,7 +2,8 @@
  *
  * turn.c
  *	  The sender's turn at the pass over the outbox, which needs no network:
- *	  dry runs, and what keeps the worker's cursor up with the outbox.
+ *	  dry runs, what retired routes left, and what keeps the worker's cursor up
+ *	  with the outbox.
  *
  * Several senders may come at once: the cursor's row is locked by one, and the
  * others find nothing to do. Where migration 012 is not applied there is none.

@@ -163,7 +163,7 @@ iu_worker_call(IuCall *call, Datum *arguments)
 		ereport(ERROR,
 				(errcode(ERRCODE_UNDEFINED_FUNCTION),
 				 errmsg("function public.%s() is gone", call->function),
-				 errhint("Apply the migrations with iu_core.migrate().")));
+				 errhint("Apply the migrations: SELECT * FROM iu_core.migrate();")));
 	if (call->plan == NULL)
 		prepare_call(call);
 	result = SPI_execute_plan(call->plan, arguments, NULL, false, 0);

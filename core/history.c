@@ -169,7 +169,7 @@ refuse_drift(const List *known, const IuStep *step)
 			 ? errdetail("The library's script differs from the one that was applied.")
 			 : errdetail("It was applied, but the library does not carry it."),
 			 step->carried
-			 ? errhint("Roll back below it with iu_core.rollback(%d) and migrate again, or load the library that applied it.",
+			 ? errhint("Roll back below it and migrate again: SELECT * FROM iu_core.rollback(%d); SELECT * FROM iu_core.migrate(); or load the library that applied it.",
 					   highest_applied_below(known, step->version))
 			 : errhint("Load the library that applied it.")));
 }
@@ -201,7 +201,7 @@ iu_history_plan_migrate(const List *known, const int *target)
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("the database is beyond migration %d", *target),
 				 errdetail("Applied are: %s.", list_versions(known, true)),
-				 errhint("To go back to it, call iu_core.rollback(%d).", *target)));
+				 errhint("To go back to it: SELECT * FROM iu_core.rollback(%d);", *target)));
 	return plan;
 }
 

@@ -93,7 +93,7 @@ ask_rollback_guard(Run *run)
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_IN_USE),
 				 errmsg("rollback refused: gate \"%s\" is true", gate),
-				 errhint("Close it with fn_iu_gate_close(gate_key, actor, reason).")));
+				 errhint("Close it: SELECT fn_iu_gate_close(%s, session_user, 'reason');", quote_literal_cstr(gate))));
 }
 
 bool
@@ -280,7 +280,7 @@ resolve_roles(Run *run)
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 				 errmsg("role \"%s\" is a superuser", IU_OWNER_ROLE),
 				 errdetail("It owns what the migrations make, SECURITY DEFINER functions included."),
-				 errhint("ALTER ROLE %s NOSUPERUSER.", IU_OWNER_ROLE)));
+				 errhint("Take that away: ALTER ROLE %s NOSUPERUSER;", IU_OWNER_ROLE)));
 }
 
 static void
@@ -447,7 +447,7 @@ iu_guard_rows(PG_FUNCTION_ARGS)
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 				 errmsg("iu_core.guard_rows() is for rollback scripts"),
-				 errhint("Call iu_core.rollback().")));
+				 errhint("A rollback shows what it would lose: SELECT * FROM iu_core.rollback(0, dry_run => true, allow_data_loss => true);")));
 
 	table = PG_GETARG_OID(0);
 	count = count_rows(table, text_to_cstring(PG_GETARG_TEXT_PP(1)));
@@ -456,7 +456,7 @@ iu_guard_rows(PG_FUNCTION_ARGS)
 				(errcode(ERRCODE_OBJECT_IN_USE),
 				 errmsg("rollback refused: table %s holds " INT64_FORMAT " row(s) that would be lost",
 						name_table(table, false), count),
-				 errhint("Take a backup, then call iu_core.rollback() with allow_data_loss => true.")));
+				 errhint("Take a backup, then: SELECT * FROM iu_core.rollback(%d, allow_data_loss => true);", current_run->target)));
 	if (count > 0)
 		report(current_run, "rows lost", "table", name_table(table, false), count);
 	PG_RETURN_INT64(count);

@@ -46,6 +46,7 @@
 #include "storage/lmgr.h"
 #include "storage/proc.h"
 #include "utils/acl.h"
+#include "utils/builtins.h"
 #include "utils/fmgroids.h"
 #include "utils/lsyscache.h"
 #include "utils/rel.h"
@@ -279,7 +280,7 @@ refuse_while_a_gate_is_true(Oid class, Oid object, int column)
 				(errcode(ERRCODE_OBJECT_IN_USE),
 				 errmsg("cannot drop %s: gate \"%s\" is true", name_of(class, object, column), gate),
 				 errdetail("Gates rest on it, and on what would go with it."),
-				 errhint("Close the gate with fn_iu_gate_close(gate_key, actor, reason).")));
+				 errhint("Close the gate: SELECT fn_iu_gate_close(%s, session_user, 'reason');", quote_literal_cstr(gate))));
 }
 
 /* One line for each transaction that takes something away. */
@@ -310,8 +311,8 @@ judge_removal(Oid class, Oid object, int column)
 				(errcode(ERRCODE_DEPENDENT_OBJECTS_STILL_EXIST),
 				 errmsg("cannot drop %s: migrations of iu_core are applied", name_of(class, object, column)),
 				 errdetail("Gates rest on it, and on what would go with it."),
-				 errhint("Roll the migrations back with iu_core.rollback(0). To remove all at once or to restore over this database, "
-						 "with every gate closed, a superuser sets iu_core.allow_removal to on for the session.")));
+				 errhint("Roll the migrations back: SELECT * FROM iu_core.rollback(0); to remove all at once or to restore over this database, "
+						 "with every gate closed, a superuser allows it for the session: SET iu_core.allow_removal = on;")));
 	log_removal(class, object, column);
 }
 

@@ -46,18 +46,16 @@ static void
 explain_keys(const ForeignScan *plan, const IuNode *node, IuRole role, ExplainState *es)
 {
 	const IuScan *scan = node->scan;
+	List	   *shown = list_make1("(known at execution)");
 	bool		only = role == IU_KEY_COLLECTION && !scan->keyed_collection;
 
 	if (!scan->query.restricted[role])
 		return;
 	if (only)
-		ExplainPropertyList(labels[role], list_make1(unconstify(char *, scan->table->collection)), es);
+		shown = list_make1(unconstify(char *, scan->table->collection));
 	else if (keys_are_constant(plan, node, role))
-		ExplainPropertyList(labels[role],
-							shown_keys(iu_keys_evaluate(role, node->states, node->roles, node->arrays,
-														node->expressions)), es);
-	else
-		ExplainPropertyList(labels[role], list_make1("(known at execution)"), es);
+		shown = shown_keys(iu_keys_evaluate(role, node->states, node->roles, node->arrays, node->expressions));
+	ExplainPropertyList(labels[role], shown, es);
 }
 
 void

@@ -231,6 +231,18 @@ check_secret_file(const IuRemote *remote, const char *name, const char *value)
 		bad_value(name, "The file name is not an absolute path.", NULL);
 }
 
+/* 1 if the remote has the option there. */
+static int
+add_own(OptionRule *rule, const IuOption *own, int place, Oid catalog)
+{
+	if (!(own->places & place))
+		return 0;
+	rule->name = own->name;
+	rule->catalog = catalog;
+	rule->own = own;
+	return 1;
+}
+
 /* The rules for this remote, ended by a NULL name. */
 static const OptionRule *
 rules_of(const IuRemote *remote)
@@ -254,12 +266,11 @@ rules_of(const IuRemote *remote)
 	const IuOption *own;
 
 	memcpy(rules, common, sizeof(common));
-	for (own = remote->options; own != NULL && own->name != NULL && count < MAX_RULES - 2; own++)
+	for (own = remote->options; own != NULL && own->name != NULL; own++)
 	{
-		if (own->places & IU_ON_SERVER)
-			rules[count++] = (OptionRule) {own->name, ForeignServerRelationId, NULL, own};
-		if (own->places & IU_ON_TABLE)
-			rules[count++] = (OptionRule) {own->name, ForeignTableRelationId, NULL, own};
+		count += add_own(&rules[count], own, IU_ON_SERVER, ForeignServerRelationId);
+		count += add_own(&rules[count], own, IU_ON_TABLE, ForeignTableRelationId);
+		Assert(count < MAX_RULES - 2);
 	}
 	return rules;
 }
@@ -388,4 +399,3 @@ iu_options_validate(const IuRemote *remote, Datum options, Oid catalog)
 				 errmsg("options \"%s\" and \"%s_file\" exclude each other",
 						remote->secret_option, remote->secret_option)));
 }
-

@@ -108,6 +108,7 @@ iu_plan_upper(PlannerInfo *root, UpperRelationKind stage, RelOptInfo *input, Rel
 {
 	const IuRelation *relation = input->fdw_private;
 	IuAsk	   *ask;
+	ForeignPath *path;
 	double		rows;
 	double		startup;
 	double		total;
@@ -131,6 +132,7 @@ iu_plan_upper(PlannerInfo *root, UpperRelationKind stage, RelOptInfo *input, Rel
 	rows = ask->grouped ? iu_relation_collections(relation->table, &ask->restriction) : 1;
 	iu_relation_cost(ask, rows, &startup, &total);
 	output->fdw_private = ask;
-	add_path(output, (Path *) iu_create_foreign_upper_path(root, output, root->upper_targets[UPPERREL_GROUP_AGG],
-														   rows, startup, total, list_make1(ask)));
+	path = iu_create_foreign_upper_path(root, output, root->upper_targets[UPPERREL_GROUP_AGG],
+										rows, startup, total, list_make1(ask));
+	add_path(output, &path->path);
 }

@@ -130,6 +130,17 @@ iu_transfer_answer(const IuTransfer *transfer)
 	return answer;
 }
 
+void
+iu_http_answer_free(IuHttpAnswer *answer)
+{
+	pfree(answer->body.data);
+	if (answer->content_type != NULL)
+		pfree(answer->content_type);
+	if (answer->error != NULL)
+		pfree(answer->error);
+	pfree(answer);
+}
+
 char *
 iu_http_text(const char *bytes, size_t length, size_t most)
 {

@@ -30,6 +30,7 @@
 #include "utils/memutils.h"
 
 #define SOCKET_EVENTS 128		/* looked at per wake-up; the rest come with the next */
+#define LARGE_HEADER 8192		/* bytes; half of what curl hands over at a time */
 #define FEWEST_CONNECTIONS 16	/* with fewer descriptors than that there is no pool */
 
 struct IuHttpPool
@@ -427,8 +428,17 @@ drive(IuHttpPool *pool, bool timer)
 	else
 		count = epoll_wait(pool->epoll_fd, events, SOCKET_EVENTS, 0);
 	for (i = 0; i < count && code == CURLM_OK; i++)
-		code = curl_multi_socket_action(pool->multi, events[i].data.fd,
-										curl_events(events[i].events), &running);
+	{
+		uint64		seen;
+
+		/* What is left of a large header curl keeps to itself until it is called again. */
+		do
+		{
+			seen = iu_transfer_header_bytes();
+			code = curl_multi_socket_action(pool->multi, events[i].data.fd,
+											curl_events(events[i].events), &running);
+		} while (code == CURLM_OK && iu_transfer_header_bytes() - seen >= LARGE_HEADER);
+	}
 	collect_done(pool);
 	leave_curl(&signals);
 	if (code != CURLM_OK)

@@ -50,6 +50,7 @@ typedef struct IuHttpRequest
 	const char *body;			/* NULL for none */
 	size_t		body_length;
 	int			timeout_ms;		/* 0: iu_core.request_timeout, which is also the most */
+	size_t		keep;			/* bytes of the answer's body that are wanted; 0: all */
 	void	   *owner;			/* the caller's, handed back with the answer */
 } IuHttpRequest;
 
@@ -60,10 +61,13 @@ typedef struct IuHttpAnswer
 	int			status;			/* 0 unless a status line came */
 	int			retry_after;	/* seconds, -1 where the answer named none */
 	int64		microseconds;	/* from start to end, waiting in line excluded */
-	StringInfoData body;		/* as far as it came, within the limit */
+	StringInfoData body;		/* as far as it came, within the limit and what is wanted of it */
 	char	   *content_type;	/* printable ASCII; NULL where absent */
 	char	   *error;			/* a sentence for people: no path, no query, no header; NULL if answered */
 } IuHttpAnswer;
+
+/* The answer and all that belongs to it. */
+extern void iu_http_answer_free(IuHttpAnswer *answer);
 
 typedef struct IuHttpPool IuHttpPool;
 

@@ -143,6 +143,7 @@ iu_transfer_create(MemoryContext context, const IuHttpRequest *request)
 
 	/* An answer is handed over as a StringInfo, which ends a byte below 1 GB. */
 	transfer->limit = Min((size_t) iu_max_response_kb * 1024, MaxAllocSize - 1024);
+	transfer->keep = request->keep > 0 ? Min(request->keep, transfer->limit) : transfer->limit;
 	MemoryContextSwitchTo(previous);
 	return transfer;
 }
@@ -164,17 +165,27 @@ iu_transfer_is_allowed(MemoryContext context, IuTransfer *transfer)
 
 /* ---------- curl's callbacks: no palloc, no ereport ---------- */
 
+static uint64 header_bytes_seen = 0;
+
+uint64
+iu_transfer_header_bytes(void)
+{
+	return header_bytes_seen;
+}
+
 static size_t
 on_body(char *bytes, size_t size, size_t count, void *arg)
 {
 	IuTransfer *transfer = arg;
 	size_t		more = size * count;
 
-	if (more > transfer->limit - transfer->length)
+	if (more > transfer->limit - transfer->received)
 	{
-		more = transfer->limit - transfer->length;
+		more = transfer->limit - transfer->received;
 		transfer->too_large = true;
 	}
+	transfer->received += more;
+	more = Min(more, transfer->keep - transfer->length);
 	if (transfer->length + more > transfer->capacity)
 	{
 		size_t		capacity = Max(transfer->capacity * 2, FIRST_CAPACITY);
@@ -182,7 +193,7 @@ on_body(char *bytes, size_t size, size_t count, void *arg)
 
 		while (capacity < transfer->length + more)
 			capacity *= 2;
-		capacity = Min(capacity, transfer->limit);
+		capacity = Min(capacity, transfer->keep);
 		grown = realloc(transfer->data, capacity);
 		if (grown == NULL)
 		{
@@ -224,6 +235,7 @@ on_header(char *bytes, size_t size, size_t count, void *arg)
 	size_t		length = size * count;
 
 	transfer->header_bytes += length;
+	header_bytes_seen += length;
 	if (transfer->header_bytes > IU_HEADERS_LIMIT)
 	{
 		transfer->too_large = true;
@@ -422,6 +434,18 @@ iu_transfer_prepare(IuTransfer *transfer, CURL *easy)
 
 /* ---------- the end ---------- */
 
+/*
+ * Over HTTP/2 curl collects a header before it hands it over, interim answers
+ * included, and ends the connection where that grows beyond its own limit, with
+ * nothing to tell it by but these words: nothing else fails in its callbacks.
+ * Others on the connection whose answers had begun are lost with it.
+ */
+static bool
+curl_gave_up_header(const IuTransfer *transfer)
+{
+	return transfer->received == 0 && strstr(transfer->curl_error, "nghttp2_session_mem_recv() returned -902") != NULL;
+}
+
 static IuHttpOutcome
 classify(const IuTransfer *transfer, CURLcode code)
 {
@@ -430,6 +454,8 @@ classify(const IuTransfer *transfer, CURLcode code)
 	if (transfer->refused_address[0] != '\0' && !transfer->address_tried)
 		return IU_HTTP_ADDRESS_REFUSED;
 	if (transfer->too_large || transfer->no_memory)
+		return IU_HTTP_TOO_LARGE;
+	if (curl_gave_up_header(transfer))
 		return IU_HTTP_TOO_LARGE;
 	if (transfer->sendings > SENDINGS_MAX)
 		return IU_HTTP_RESET;
@@ -478,6 +504,8 @@ iu_transfer_finish(IuTransfer *transfer, CURLcode code)
 	curl_easy_getinfo(transfer->easy, CURLINFO_PRETRANSFER_TIME_T, &sending_at);
 	curl_easy_getinfo(transfer->easy, CURLINFO_OS_ERRNO, &os_error);
 	transfer->outcome = classify(transfer, code);
+	if (transfer->outcome == IU_HTTP_TOO_LARGE && curl_gave_up_header(transfer))
+		transfer->header_bytes = Max(transfer->header_bytes, IU_HEADERS_LIMIT + 1);
 	transfer->status = (int) status;
 	transfer->microseconds = microseconds;
 	transfer->connected = sending_at != 0;

@@ -34,13 +34,15 @@ typedef struct IuTransfer
 	int			timeout_ms;
 	int			connect_ms;
 	size_t		limit;			/* of the answer's body, bytes */
+	size_t		keep;			/* of these, so many are kept */
 	int64		started_at;		/* ms, of the pool's clock */
 	bool		unled;			/* waits for nobody's connection */
 
 	/* What curl's callbacks noted; nothing here is palloc'd. */
 	struct curl_slist *header_list;
 	char	   *data;			/* malloc'd */
-	size_t		length;
+	size_t		received;		/* of the body */
+	size_t		length;			/* of what is kept */
 	size_t		capacity;
 	size_t		header_bytes;
 	bool		too_large;
@@ -73,6 +75,9 @@ extern bool iu_transfer_prepare(IuTransfer *transfer, CURL *easy);
 
 /* Whether it may go out over HTTP/2, on a connection together with others. */
 extern bool iu_transfer_may_share(const IuTransfer *transfer);
+
+/* Of headers, in all transfers so far. */
+extern uint64 iu_transfer_header_bytes(void);
 
 /* Takes from the handle what it knows at the end. Raises nothing. */
 extern void iu_transfer_finish(IuTransfer *transfer, CURLcode code);

@@ -23,6 +23,7 @@ SELECT iu_core.guard_rows('public.dot_iu_command_run',
      'dot_iu_route_resume', 'dot_iu_route_retire', 'dot_iu_route_secret_add', 'dot_iu_route_secret_end', 'dot_iu_route_set')$$);
 
 DROP FUNCTION public.fn_iu_route_retire(text, text, text);
+DROP FUNCTION public.fn_iu_route_settle(text);
 DROP FUNCTION public.fn_iu_route_resume(text, text, text);
 DROP FUNCTION public.fn_iu_route_pause(text, text, text);
 DROP FUNCTION public.fn_iu_route_disallow(text, text, text);
@@ -31,7 +32,7 @@ DROP FUNCTION public.fn_iu_route_set(text, text, text, text, integer, integer, j
 DROP FUNCTION public.fn_iu_route_add(text, text, text, text, text, text, text, text, text, integer, integer, jsonb, text, jsonb);
 DROP FUNCTION public.fn_iu_route_secret_end(text, timestamptz, text, text);
 DROP FUNCTION public.fn_iu_route_secret_add(text, text, text, text, timestamptz, timestamptz);
-DROP FUNCTION public.fn_iu_route_log(text, text, text, text, jsonb);
+DROP FUNCTION public.fn_iu_route_log(text, text, text, text, jsonb, text);
 DROP TABLE public.iu_route_secret;
 DROP TABLE public.iu_outbound_route;
 DROP FUNCTION public.fn_iu_outbound_route_delivery_guard();

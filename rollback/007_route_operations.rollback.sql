@@ -10,6 +10,20 @@ DROP FUNCTION public.fn_iu_route_waiting();
 DROP FUNCTION public.fn_iu_route_retry_now(text, text, text);
 DROP FUNCTION public.fn_iu_route_circuit_close(text, text, text);
 DROP FUNCTION public.fn_iu_route_deliver(text, uuid, jsonb);
+DROP FUNCTION public.fn_iu_route_abandon(text);
+
+-- As 005 has it.
+CREATE OR REPLACE FUNCTION public.fn_iu_route_settle(p_route_code text) RETURNS jsonb
+  LANGUAGE plpgsql VOLATILE
+  SET search_path = pg_catalog, pg_temp
+AS $function$
+BEGIN
+  RETURN '{}';
+END
+$function$;
+COMMENT ON FUNCTION public.fn_iu_route_settle(text) IS
+  'For fn_iu_route_retire: what becomes of the deliveries of a route that was just retired. Here there are none; migration 007 replaces it. (design: Events and delivery)';
+
 DROP FUNCTION public.fn_iu_route_confirm_position(text, text, text);
 DROP FUNCTION public.fn_iu_route_arm(text, text, text, timestamptz, interval);
 DROP FUNCTION public.fn_iu_route_restep(text, pg_snapshot);

@@ -413,7 +413,7 @@ BEGIN
   IF NOT FOUND THEN
     RAISE undefined_object USING
       MESSAGE = format('gate "%s" has no row in dot_config', p_gate_key),
-      HINT = format('Put it back closed: INSERT INTO dot_config (key, value) VALUES (%L, ''false'').', p_gate_key);
+      HINT = format('Put it back closed: INSERT INTO dot_config (key, value) VALUES (%L, ''false'');', p_gate_key);
   END IF;
 
   -- Read only now that nobody else can change this gate.
@@ -476,7 +476,7 @@ BEGIN
   IF NOT FOUND THEN
     RAISE undefined_object USING
       MESSAGE = format('gate "%s" has no row in dot_config, which reads as closed', p_gate_key),
-      HINT = format('Put it back closed: INSERT INTO dot_config (key, value) VALUES (%L, ''false'').', p_gate_key);
+      HINT = format('Put it back closed: INSERT INTO dot_config (key, value) VALUES (%L, ''false'');', p_gate_key);
   END IF;
   IF NOT pg_has_role(session_user, 'iu_core_operator', 'MEMBER')
      AND session_user IS DISTINCT FROM public.fn_iu_gate_held_by(p_gate_key) THEN
@@ -866,7 +866,7 @@ BEGIN
       MESSAGE = CASE WHEN v_open > 0 THEN format('rollback refused: %s governable gate(s) currently OPEN', v_open)
                      ELSE format('rollback refused: %s never-flip gate(s) set to true', v_unlawful) END,
       DETAIL = v_standing,
-      HINT = 'Close them with fn_iu_gate_close(gate_key, actor, reason).';
+      HINT = 'Close them: SELECT fn_iu_gate_close(gate_key, session_user, ''reason'') FROM v_iu_gate WHERE value = ''true'' OR effective;';
   END IF;
 END
 $function$;

@@ -5,13 +5,13 @@ SELECT iu_core.guard_absent('table', 'iu_outbound_route', 'iu_route_secret');
 SELECT iu_core.guard_absent('function', 'fn_iu_route_url_problem(text)', 'fn_iu_route_retry_problem(jsonb)',
   'fn_iu_route_contract_problem(jsonb)', 'fn_iu_payload_problem(jsonb,jsonb)',
   'fn_iu_route_worker_enabled()', 'fn_iu_delivery_live_routes()', 'fn_iu_outbound_route_delivery_guard()',
-  'fn_iu_route_log(text,text,text,text,jsonb)',
+  'fn_iu_route_log(text,text,text,text,jsonb,text)',
   'fn_iu_route_secret_add(text,text,text,text,timestamp with time zone,timestamp with time zone)',
   'fn_iu_route_secret_end(text,timestamp with time zone,text,text)',
   'fn_iu_route_add(text,text,text,text,text,text,text,text,text,integer,integer,jsonb,text,jsonb)',
   'fn_iu_route_set(text,text,text,text,integer,integer,jsonb,jsonb,text)',
   'fn_iu_route_allow(text,text,text)', 'fn_iu_route_disallow(text,text,text)', 'fn_iu_route_pause(text,text,text)',
-  'fn_iu_route_resume(text,text,text)', 'fn_iu_route_retire(text,text,text)');
+  'fn_iu_route_resume(text,text,text)', 'fn_iu_route_settle(text)', 'fn_iu_route_retire(text,text,text)');
 SELECT iu_core.guard_absent('config', 'iu_core.route_worker_enabled', 'iu_core.delivery_live_routes');
 
 DO $guard$
@@ -277,7 +277,7 @@ COMMENT ON COLUMN public.iu_outbound_route.fail_closed IS 'Always true: what can
 COMMENT ON COLUMN public.iu_outbound_route.retry_policy IS 'See fn_iu_route_retry_problem.';
 COMMENT ON COLUMN public.iu_outbound_route.payload_contract IS 'What a payload must be, see fn_iu_route_contract_problem; {} asks for nothing. What breaks it is never sent.';
 COMMENT ON COLUMN public.iu_outbound_route.timeout_ms IS 'Milliseconds for one attempt, connecting included.';
-COMMENT ON COLUMN public.iu_outbound_route.max_in_flight IS 'Deliveries that all senders together may hold at a time, so never more requests than that. A sender has some 100 connections for a route that is alone.';
+COMMENT ON COLUMN public.iu_outbound_route.max_in_flight IS 'Deliveries that all senders together may hold at a time, so never more requests than that; 256 or fewer are claimed a quarter at a time, at least 16. A sender has some 100 connections for a route that is alone.';
 COMMENT ON COLUMN public.iu_outbound_route.ordering IS 'none, or subject: the events of one subject one after another, each when the one before was sent or given up.';
 COMMENT ON COLUMN public.iu_outbound_route.secret_ref IS 'Names the signing secrets in iu_route_secret.';
 COMMENT ON COLUMN public.iu_outbound_route.disabled_reason IS 'Why it is not enabled, where somebody or an answer 410 switched it off.';
@@ -340,7 +340,8 @@ COMMENT ON COLUMN public.iu_route_secret.valid_until IS 'up to here; infinity: u
 COMMENT ON COLUMN public.iu_route_secret.created_by IS 'Who added it, as told by the caller';
 COMMENT ON COLUMN public.iu_route_secret.secret IS 'whsec_ and 24 to 64 bytes in base64.';
 
-CREATE FUNCTION public.fn_iu_route_log(p_command text, p_route_code text, p_actor text, p_reason text, p_evidence jsonb)
+CREATE FUNCTION public.fn_iu_route_log(p_command text, p_route_code text, p_actor text, p_reason text, p_evidence jsonb,
+    p_run_status text DEFAULT 'applied')
   RETURNS uuid
   LANGUAGE plpgsql VOLATILE
   SET search_path = pg_catalog, pg_temp
@@ -350,13 +351,13 @@ BEGIN
     RAISE EXCEPTION 'a route is changed by somebody for a reason'
       USING ERRCODE = 'check_violation', HINT = 'Give p_actor and p_reason.';
   END IF;
-  RETURN public.fn_dot_iu_command_log(p_command, 'health', 'apply', 'applied', true, md5(coalesce(p_route_code, '')),
+  RETURN public.fn_dot_iu_command_log(p_command, 'health', 'apply', p_run_status, true, md5(coalesce(p_route_code, '')),
     public.fn_iu_gate_snapshot(),
     jsonb_build_object('route_code', p_route_code, 'reason', p_reason) || coalesce(p_evidence, '{}'), p_actor);
 END
 $function$;
-COMMENT ON FUNCTION public.fn_iu_route_log(text, text, text, text, jsonb) IS
-  'Logs one command on a route, with the gates as they stand. For the fn_iu_route_ functions. Returns the run_id. SQLSTATE 23514 without actor or reason. (facts-core 2.3)';
+COMMENT ON FUNCTION public.fn_iu_route_log(text, text, text, text, jsonb, text) IS
+  'Logs one command on a route, applied unless told to be refused or failed, with the gates as they stand. For the fn_iu_route_ functions. Returns the run_id. SQLSTATE 23514 without actor or reason. (facts-core 2.3)';
 
 CREATE FUNCTION public.fn_iu_route_secret_add(
     p_secret_ref text, p_actor text, p_reason text, p_secret text DEFAULT NULL,
@@ -547,7 +548,7 @@ BEGIN
 END
 $function$;
 COMMENT ON FUNCTION public.fn_iu_route_set(text, text, text, text, integer, integer, jsonb, jsonb, text) IS
-  'Changes settings of a route and logs what they were; what is left out stays. p_target_ref only while the route is not live; p_timeout_ms: 100 to 300000; p_max_in_flight: 1 to 10000; p_retry_policy: the keys to change; p_payload_contract: the whole of it, {} for none. Its position, retries and secrets stay, and they go by the new settings; what is with a sender goes by the old. Returns {status: set | unchanged, route_code, changed, previous}. SQLSTATE 42704: not registered or retired; 55006: another target for a live route; 23514: URL, limits, policy, contract, actor or reason. (facts-events 2.2; design: Events and delivery)';
+  'Changes settings of a route and logs what they were; what is left out stays. p_target_ref only while the route is not live; p_timeout_ms: 100 to 300000; p_max_in_flight: 1 to 10000; p_retry_policy: the keys to change; p_payload_contract: the whole of it, {} for none. Its position, retries and secrets stay, and they go by the new settings; what is with a sender goes by the old. Returns {status: set | unchanged, route_code, changed, previous}. SQLSTATE 42704: not registered or retired; 42501: live and not on the allowlist, where nothing of it is changed (allow it or pause it first); 55006: another target for a live route; 23514: URL, limits, policy, contract, actor or reason. (facts-events 2.2; design: Events and delivery)';
 
 CREATE FUNCTION public.fn_iu_route_allow(p_route_code text, p_actor text, p_reason text) RETURNS jsonb
   LANGUAGE plpgsql VOLATILE SECURITY DEFINER
@@ -634,12 +635,24 @@ $function$;
 COMMENT ON FUNCTION public.fn_iu_route_resume(text, text, text) IS
   'Enables a paused route, or one that an answer 410 disabled, where it stood, and logs it: what waited goes out. Returns {status: resumed, route_code}. SQLSTATE 42704: not registered or retired; 42501: live and not on the allowlist; 23514: actor or reason missing. (design: Events and delivery)';
 
+CREATE FUNCTION public.fn_iu_route_settle(p_route_code text) RETURNS jsonb
+  LANGUAGE plpgsql VOLATILE
+  SET search_path = pg_catalog, pg_temp
+AS $function$
+BEGIN
+  RETURN '{}';
+END
+$function$;
+COMMENT ON FUNCTION public.fn_iu_route_settle(text) IS
+  'For fn_iu_route_retire: what becomes of the deliveries of a route that was just retired. Here there are none; migration 007 replaces it. (design: Events and delivery)';
+
 CREATE FUNCTION public.fn_iu_route_retire(p_route_code text, p_actor text, p_reason text) RETURNS jsonb
   LANGUAGE plpgsql VOLATILE SECURITY DEFINER
   SET search_path = pg_catalog, pg_temp
 AS $function$
+DECLARE
+  v_left jsonb;
 BEGIN
-  PERFORM public.fn_iu_route_log('dot_iu_route_retire', p_route_code, p_actor, p_reason, NULL);
   UPDATE public.iu_outbound_route
      SET enabled = false, dry_run = true, retired_at = now(), disabled_reason = format('retired by %s: %s', p_actor, p_reason)
    WHERE route_code = p_route_code AND retired_at IS NULL;
@@ -647,12 +660,14 @@ BEGIN
     RAISE EXCEPTION 'route "%" is not registered, or retired', coalesce(p_route_code, '')
       USING ERRCODE = 'undefined_object';
   END IF;
+  v_left := public.fn_iu_route_settle(p_route_code);
+  PERFORM public.fn_iu_route_log('dot_iu_route_retire', p_route_code, p_actor, p_reason, v_left);
   PERFORM public.fn_iu_route_disallow(p_route_code, p_actor, p_reason);
-  RETURN jsonb_build_object('status', 'retired', 'route_code', p_route_code);
+  RETURN jsonb_build_object('status', 'retired', 'route_code', p_route_code) || v_left;
 END
 $function$;
 COMMENT ON FUNCTION public.fn_iu_route_retire(text, text, text) IS
-  'Ends a route for good, takes it off the allowlist and logs it. Its attempts stay readable; its code is not given out again. Returns {status: retired, route_code}. SQLSTATE 42704: not registered or retired; 23514: actor or reason missing. (design: Events and delivery)';
+  'Ends a route for good, takes it off the allowlist and logs it. What waits to be tried becomes a dead letter, failure_code route_retired; what is with a sender is recorded if it was sent, and otherwise becomes one; what the route had not come to is left in the outbox. A dead letter of a retired route is resolved, not replayed. Its attempts stay readable; its code is not given out again. Returns {status: retired, route_code, dead_letters, with_sender, passed_over}: how many became dead letters, are with a sender yet, and are left in the outbox. SQLSTATE 42704: not registered or retired; 23514: actor or reason missing. (design: Events and delivery)';
 
 INSERT INTO public.dot_iu_command_catalog (command_name, category, mutating, reversible, target_functions) VALUES
   ('dot_iu_route_add',        'health', true, true,  ARRAY['fn_iu_route_add']),
@@ -685,13 +700,13 @@ SELECT public.fn_iu_govern(5, 'table', 'iu_outbound_route', 'iu_route_secret');
 SELECT public.fn_iu_govern(5, 'function', 'fn_iu_route_url_problem(text)', 'fn_iu_route_retry_problem(jsonb)',
   'fn_iu_route_contract_problem(jsonb)', 'fn_iu_payload_problem(jsonb,jsonb)',
   'fn_iu_route_worker_enabled()', 'fn_iu_delivery_live_routes()', 'fn_iu_outbound_route_delivery_guard()',
-  'fn_iu_route_log(text,text,text,text,jsonb)',
+  'fn_iu_route_log(text,text,text,text,jsonb,text)',
   'fn_iu_route_secret_add(text,text,text,text,timestamp with time zone,timestamp with time zone)',
   'fn_iu_route_secret_end(text,timestamp with time zone,text,text)',
   'fn_iu_route_add(text,text,text,text,text,text,text,text,text,integer,integer,jsonb,text,jsonb)',
   'fn_iu_route_set(text,text,text,text,integer,integer,jsonb,jsonb,text)',
   'fn_iu_route_allow(text,text,text)', 'fn_iu_route_disallow(text,text,text)', 'fn_iu_route_pause(text,text,text)',
-  'fn_iu_route_resume(text,text,text)', 'fn_iu_route_retire(text,text,text)');
+  'fn_iu_route_resume(text,text,text)', 'fn_iu_route_settle(text)', 'fn_iu_route_retire(text,text,text)');
 SELECT public.fn_iu_govern(5, 'trigger', 'trg_iu_outbound_route_delivery_guard ON iu_outbound_route',
   'trg_iu_outbound_route_wake ON iu_outbound_route');
 SELECT public.fn_iu_govern(5, 'config', 'iu_core.route_worker_enabled', 'iu_core.delivery_live_routes');

@@ -229,10 +229,10 @@ COMMENT ON COLUMN public.iu_route_dead_letter.id IS 'What fn_iu_route_dead_lette
 COMMENT ON COLUMN public.iu_route_dead_letter.route_code IS 'The route';
 COMMENT ON COLUMN public.iu_route_dead_letter.event_ref IS 'The event';
 COMMENT ON COLUMN public.iu_route_dead_letter.replay_number IS '0: the delivery itself';
-COMMENT ON COLUMN public.iu_route_dead_letter.attempts IS 'How many were made';
+COMMENT ON COLUMN public.iu_route_dead_letter.attempts IS 'How many were made and recorded';
 COMMENT ON COLUMN public.iu_route_dead_letter.idempotency_key IS 'Its webhook-id';
-COMMENT ON COLUMN public.iu_route_dead_letter.failure_code IS 'Of the last attempt';
-COMMENT ON COLUMN public.iu_route_dead_letter.failure_detail IS 'Of the last attempt';
+COMMENT ON COLUMN public.iu_route_dead_letter.failure_code IS 'Of the last attempt; route_retired: the route ended before the delivery did';
+COMMENT ON COLUMN public.iu_route_dead_letter.failure_detail IS 'Of the last attempt; route_retired: who retired the route, why, and where the delivery was';
 COMMENT ON COLUMN public.iu_route_dead_letter.http_status IS 'Of the last attempt';
 COMMENT ON COLUMN public.iu_route_dead_letter.event_snapshot IS 'The row of event_outbox when it was given up';
 COMMENT ON COLUMN public.iu_route_dead_letter.created_at IS 'When it was given up';
@@ -943,7 +943,7 @@ BEGIN
         v_ids := ARRAY(SELECT o FROM public.fn_iu_delivery_lease_orphans(v_route, p_sender, CASE WHEN v_probe THEN 1 ELSE v_left END) o);
         SELECT coalesce(sum(l.item_count) FILTER (WHERE l.lease_id = ANY (v_ids)), 0),
                least((SELECT r.max_in_flight FROM public.iu_outbound_route r WHERE r.route_code = v_route) - coalesce(sum(l.item_count), 0),
-                     -- One part is recorded while the others are under way.
+                     -- One part is recorded while the others are under way: a route whose whole share came at once would then stand still.
                      (SELECT greatest(ceil(r.max_in_flight / 4.0), 16) FROM public.iu_outbound_route r WHERE r.route_code = v_route AND r.max_in_flight <= 256),
                      p_route_max - coalesce(sum(l.item_count) FILTER (WHERE l.backend_pid = pg_backend_pid()), 0))
           INTO v_done, v_room FROM public.iu_route_lease l
@@ -1006,7 +1006,7 @@ BEGIN
 END
 $function$;
 COMMENT ON FUNCTION public.fn_iu_delivery_claim(text, integer, integer) IS
-  'Leases at most p_max deliveries to a sender, of each route so many that its session holds at most p_route_max (NULL: no such limit), and returns them with all that sending needs: abandoned leases first, then due retries, then new events, shared among the routes that may deliver (those of kind sql_function are not a sender''s). Fewer than p_max: there is no more, or what there is is held, locked by another claim, or over a route''s max_in_flight. A held route is not touched. Writes nothing where there is nothing. SQLSTATE 23514: no sender, or p_max below 1. (design: Events and delivery)';
+  'Leases at most p_max deliveries to a sender, of each route so many that its session holds at most p_route_max (NULL: no such limit), and returns them with all that sending needs; of a route whose max_in_flight is 256 or less a quarter of it in one claim, at least 16, so that it is sent while another part is recorded: abandoned leases first, then due retries, then new events, shared among the routes that may deliver (those of kind sql_function are not a sender''s). Fewer than p_max: there is no more, or what there is is held, locked by another claim, over a route''s max_in_flight, or for the next claim, which fn_iu_delivery_next_due tells. A held route is not touched. Writes nothing where there is nothing. SQLSTATE 23514: no sender, or p_max below 1. (design: Events and delivery)';
 
 -- Recording ------------------------------------------------------------------
 
@@ -1041,9 +1041,13 @@ BEGIN
            x.outcome, x.http_status, left(x.failure_detail, 1000) AS failure_detail, x.duration_us,
            left(x.response_excerpt, 1024) AS response_excerpt, coalesce(x.started_at, clock_timestamp()) AS started_at,
            coalesce(x.failure_code, 'http_' || x.http_status, 'unknown') AS failure_code, x.retry_after,
-           CASE WHEN x.outcome = 'sent' THEN 'done' WHEN x.outcome = 'held' THEN 'again'
+           -- On a retired route nothing waits: what is not sent has ended, held (left) or failed (retired).
+           CASE WHEN x.outcome = 'sent' THEN 'done'
+                WHEN x.outcome = 'held' THEN CASE WHEN v_route.retired_at IS NULL THEN 'again' ELSE 'left' END
                 WHEN i.attempt_no >= (v_route.retry_policy ->> 'max_attempts')::integer THEN 'give_up'
-                ELSE public.fn_iu_delivery_rule(x.http_status, x.failure_code) END AS rule
+                WHEN v_route.retired_at IS NULL OR public.fn_iu_delivery_rule(x.http_status, x.failure_code) = 'give_up'
+                  THEN public.fn_iu_delivery_rule(x.http_status, x.failure_code)
+                ELSE 'retired' END AS rule
       FROM unnest(p_event_ids, p_replay_numbers, p_attempt_nos, p_outcomes, p_http_statuses, p_failure_codes, p_failure_details,
                   p_retry_afters, p_durations_us, p_response_excerpts, p_started_ats)
              AS x (event_id, replay_number, attempt_no, outcome, http_status, failure_code, failure_detail, retry_after,
@@ -1056,7 +1060,7 @@ BEGIN
              CASE r.rule WHEN 'done' THEN 'sent' ELSE 'failed' END, v_lease.sender, r.started_at, r.duration_us, r.http_status,
              CASE WHEN r.rule <> 'done' THEN r.failure_code END, CASE WHEN r.rule <> 'done' THEN r.failure_detail END,
              r.response_excerpt
-        FROM result r WHERE r.rule <> 'again' ORDER BY r.event_seq
+        FROM result r WHERE r.rule NOT IN ('again', 'left') ORDER BY r.event_seq
       ON CONFLICT (idempotency_key, attempt_no) DO NOTHING
       RETURNING 1
   ), retry AS (
@@ -1077,10 +1081,14 @@ BEGIN
   ), dead AS (
     INSERT INTO public.iu_route_dead_letter (route_code, event_ref, replay_number, attempts, idempotency_key,
         failure_code, failure_detail, http_status, event_snapshot)
-      SELECT v_lease.route_code, r.event_id, r.replay_number, r.attempt_no, r.webhook_id,
-             r.failure_code, r.failure_detail, r.http_status, e.snapshot
+      SELECT v_lease.route_code, r.event_id, r.replay_number, r.attempt_no - CASE r.rule WHEN 'left' THEN 1 ELSE 0 END, r.webhook_id,
+             CASE r.rule WHEN 'give_up' THEN r.failure_code ELSE 'route_retired' END,
+             CASE r.rule WHEN 'give_up' THEN r.failure_detail
+                         WHEN 'left' THEN left(concat_ws('; ', v_route.disabled_reason, 'a sender had it and had not sent it'), 1000)
+                         ELSE left(concat_ws('; ', v_route.disabled_reason, 'the last attempt: ' || r.failure_code, r.failure_detail), 1000) END,
+             r.http_status, e.snapshot
         FROM result r CROSS JOIN LATERAL (SELECT to_jsonb(o) AS snapshot FROM public.event_outbox o WHERE o.id = r.event_id OFFSET 0) AS e
-       WHERE r.rule = 'give_up'
+       WHERE r.rule IN ('give_up', 'retired', 'left')
       ON CONFLICT (idempotency_key) DO NOTHING
   ), rest AS (
     SELECT count(*)::integer AS items, array_agg(i.event_id ORDER BY i.event_seq, i.replay_number) AS ids,
@@ -1093,7 +1101,7 @@ BEGIN
   SELECT (SELECT count(*) FROM attempt)::integer AS written, rest.*,
          EXISTS (SELECT FROM result r WHERE r.http_status = 410) AS gone,
          CASE WHEN EXISTS (SELECT FROM result r WHERE r.outcome = 'failed') THEN
-           ARRAY(SELECT CASE WHEN r.rule <> 'done' THEN r.failure_code END FROM result r WHERE r.rule <> 'again'
+           ARRAY(SELECT CASE WHEN r.rule <> 'done' THEN r.failure_code END FROM result r WHERE r.rule NOT IN ('again', 'left')
                   ORDER BY r.started_at + make_interval(secs => coalesce(r.duration_us, 0) / 1e6), r.event_seq)
            WHEN EXISTS (SELECT FROM result r WHERE r.rule = 'done') THEN ARRAY[NULL::text] END AS codes
     INTO v_result FROM rest;
@@ -1120,7 +1128,7 @@ BEGIN
 END
 $function$;
 COMMENT ON FUNCTION public.fn_iu_delivery_record_batch(bigint, integer, uuid[], integer[], integer[], text[], integer[], text[], text[], float8[], bigint[], text[], timestamptz[]) IS
-  'Writes the outcomes of a lease, all or some, and returns the attempts written. Arrays of one length, each delivery once: outcomes sent, failed or held; retry_afters in seconds, durations in us. failed becomes a retry by the route''s policy, or a dead letter at its limit; held writes no attempt and can be claimed again, at once, or after 60 s where the address was refused; a result that is not in the lease is ignored; 410 disables the route. A delivery that ends lets the next of its subject go on where the route keeps that order; the circuit of the route is counted. What is left stays leased and gets new time. SQLSTATE 55000: another generation, or no such lease. (design: Events and delivery)';
+  'Writes the outcomes of a lease, all or some, and returns the attempts written. Arrays of one length, each delivery once: outcomes sent, failed or held; retry_afters in seconds, durations in us. failed becomes a retry by the route''s policy, or a dead letter at its limit; held writes no attempt and can be claimed again, at once, or after 60 s where the address was refused; on a retired route what would be tried again is a dead letter, failure_code route_retired; a result that is not in the lease is ignored; 410 disables the route. A delivery that ends lets the next of its subject go on where the route keeps that order; the circuit of the route is counted. What is left stays leased and gets new time. SQLSTATE 55000: another generation, or no such lease. (design: Events and delivery)';
 
 CREATE FUNCTION public.fn_iu_delivery_record(p_lease_id bigint, p_lease_generation integer, p_results jsonb)
   RETURNS integer

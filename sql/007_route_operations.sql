@@ -2,7 +2,7 @@
 -- over, and the answers to "what is waiting?" and "why did this not go out?".
 
 SELECT iu_core.guard_absent('view', 'v_iu_event_backlog', 'v_iu_route_held');
-SELECT iu_core.guard_absent('function', 'fn_iu_route_refusal(text)', 'fn_iu_route_address_refusal(text)', 'fn_iu_route_owed(text,timestamp with time zone,pg_snapshot)', 'fn_iu_route_restep(text,pg_snapshot)', 'fn_iu_route_waiting()',
+SELECT iu_core.guard_absent('function', 'fn_iu_route_refusal(text)', 'fn_iu_route_abandon(text)', 'fn_iu_route_address_refusal(text)', 'fn_iu_route_owed(text,timestamp with time zone,pg_snapshot)', 'fn_iu_route_restep(text,pg_snapshot)', 'fn_iu_route_waiting()',
   'fn_iu_route_arm(text,text,text,timestamp with time zone,interval)', 'fn_iu_route_confirm_position(text,text,text)',
   'fn_iu_route_deliver(text,uuid,jsonb)', 'fn_iu_route_explain(text,uuid)', 'fn_iu_route_circuit_close(text,text,text)',
   'fn_iu_route_retry_now(text,text,text)');
@@ -210,6 +210,8 @@ BEGIN
   IF NOT FOUND THEN
     RAISE EXCEPTION 'route "%" has no position', coalesce(p_route_code, '')
       USING ERRCODE = 'undefined_object', HINT = 'Arm it with fn_iu_route_arm.';
+  ELSIF EXISTS (SELECT FROM public.iu_outbound_route WHERE route_code = p_route_code AND retired_at IS NOT NULL) THEN
+    RAISE EXCEPTION 'route "%" is retired', p_route_code USING ERRCODE = 'undefined_object', DETAIL = 'It delivers nothing, here as elsewhere.';
   ELSIF v_position.system_identifier = iu_core.system_identifier() AND v_position.database_oid = iu_core.database_oid() THEN
     RAISE EXCEPTION 'the position of route "%" belongs to this database', p_route_code
       USING ERRCODE = 'object_not_in_prerequisite_state', DETAIL = 'There is nothing to confirm.';
@@ -229,7 +231,83 @@ BEGIN
 END
 $function$;
 COMMENT ON FUNCTION public.fn_iu_route_confirm_position(text, text, text) IS
-  'Lets a copy of a database deliver on a route: what the route was owed and never attempted is put among the retries, leases of the original are taken over, and the position is bound to this database. Returns {status: confirmed, route_code, owed, leases}. Confirm only where the original no longer delivers. SQLSTATE 42704: no position; 55000: it belongs to this database; 23514: actor or reason missing. (design: Events and delivery)';
+  'Lets a copy of a database deliver on a route: what the route was owed and never attempted is put among the retries, leases of the original are taken over, and the position is bound to this database. Returns {status: confirmed, route_code, owed, leases}. Confirm only where the original no longer delivers. SQLSTATE 42704: no position, or retired; 55000: it belongs to this database; 23514: actor or reason missing. (design: Events and delivery)';
+
+-- Retiring -------------------------------------------------------------------
+
+CREATE FUNCTION public.fn_iu_route_abandon(p_route_code text) RETURNS bigint
+  LANGUAGE plpgsql VOLATILE
+  SET search_path = pg_catalog, pg_temp
+AS $function$
+DECLARE
+  v_route   public.iu_outbound_route;
+  v_letters bigint;
+BEGIN
+  SELECT * INTO v_route FROM public.iu_outbound_route WHERE route_code = p_route_code AND retired_at IS NOT NULL;
+  IF NOT FOUND THEN
+    RETURN 0;
+  END IF;
+  WITH waiting AS (
+    DELETE FROM public.iu_route_retry t
+     WHERE t.ctid = ANY (ARRAY(SELECT x.ctid FROM public.iu_route_retry x WHERE x.route_code = p_route_code FOR UPDATE SKIP LOCKED))
+     RETURNING t.*
+  ), lost AS (
+    DELETE FROM public.iu_route_lease l
+     WHERE l.lease_id = ANY (ARRAY(SELECT x.lease_id FROM public.iu_route_lease x
+                                    WHERE x.route_code = p_route_code
+                                      AND (x.expires_at <= clock_timestamp()
+                                           OR (x.backend_pid <> pg_backend_pid()
+                                               AND NOT EXISTS (SELECT FROM pg_stat_get_activity(x.backend_pid))))
+                                      FOR UPDATE SKIP LOCKED))
+     RETURNING l.*
+  ), ended AS (
+    SELECT w.event_id, w.event_seq, w.replay_number, w.attempt_no, 'it waited to be tried: ' || w.reason AS place FROM waiting w
+    UNION ALL
+    SELECT i.event_id, i.event_seq, i.replay_number, i.attempt_no, format('%s had it and is gone: whether it was sent is not known', l.sender)
+      FROM lost l
+      CROSS JOIN LATERAL unnest(l.event_ids, l.event_seqs, l.replay_numbers, l.attempt_nos) AS i (event_id, event_seq, replay_number, attempt_no)
+  ), letter AS (
+    INSERT INTO public.iu_route_dead_letter (route_code, event_ref, replay_number, attempts, idempotency_key,
+        failure_code, failure_detail, event_snapshot)
+      SELECT p_route_code, e.event_id, e.replay_number, e.attempt_no - 1,
+             public.fn_iu_webhook_id(e.event_seq, v_route.id, e.replay_number, e.event_id),
+             'route_retired', left(concat_ws('; ', v_route.disabled_reason, e.place), 1000),
+             coalesce(to_jsonb(o), jsonb_build_object('id', e.event_id, 'event_seq', e.event_seq))
+        FROM ended e LEFT JOIN public.event_outbox o ON o.id = e.event_id
+       ORDER BY e.event_seq, e.replay_number
+      ON CONFLICT (idempotency_key) DO NOTHING
+      RETURNING 1
+  )
+  SELECT count(*) INTO v_letters FROM letter;
+  RETURN v_letters;
+END
+$function$;
+COMMENT ON FUNCTION public.fn_iu_route_abandon(text) IS
+  'Of a retired route: what waits to be tried, and what a sender has that is gone or whose lease ended, becomes a dead letter with the whole event, failure_code route_retired; where it was is in failure_detail. What another transaction has locked is left. Called when the route is retired, and by fn_iu_route_worker_turn for what came after. Returns how many; 0 for a route that is not retired. (design: Events and delivery)';
+
+CREATE OR REPLACE FUNCTION public.fn_iu_route_settle(p_route_code text) RETURNS jsonb
+  LANGUAGE plpgsql VOLATILE
+  SET search_path = pg_catalog, pg_temp
+AS $function$
+DECLARE
+  v_at      public.v_iu_route_position;
+  v_letters bigint;
+BEGIN
+  PERFORM FROM public.iu_route_position WHERE route_code = p_route_code FOR UPDATE;	-- a claim under way ends first
+  SELECT * INTO v_at FROM public.v_iu_route_position WHERE route_code = p_route_code;
+  v_letters := public.fn_iu_route_abandon(p_route_code);
+  RETURN jsonb_build_object('dead_letters', v_letters,
+    'with_sender', (SELECT coalesce(sum(l.item_count), 0) FROM public.iu_route_lease l WHERE l.route_code = p_route_code),
+    'passed_over', (SELECT count(*) FROM public.event_outbox e JOIN public.iu_outbound_route r
+                        ON r.route_code = p_route_code AND e.event_domain = r.event_domain AND e.event_type = r.event_type
+                     WHERE e.emitted_xid >= pg_snapshot_xmin(v_at.seen) AND NOT pg_visible_in_snapshot(e.emitted_xid, v_at.seen)
+                       AND e.event_seq > v_at.floor_seq AND e.payload_classification = 'safe_metadata'
+                       AND (v_at.window_end IS NULL OR e.event_seq > v_at.window_seq
+                            OR NOT pg_visible_in_snapshot(e.emitted_xid, v_at.window_end))));
+END
+$function$;
+COMMENT ON FUNCTION public.fn_iu_route_settle(text) IS
+  'For fn_iu_route_retire: ends what a route that was just retired has under way (fn_iu_route_abandon). Returns {dead_letters, with_sender, passed_over}: how many became dead letters, how many a sender has yet, and how many events the route had not come to. (design: Events and delivery)';
 
 -- By hand --------------------------------------------------------------------
 
@@ -432,6 +510,7 @@ DECLARE
   v_retry   public.iu_route_retry;
   v_lease   public.iu_route_lease;
   v_attempt public.iu_route_attempt;
+  v_letter  public.iu_route_dead_letter;
   v_refusal jsonb := public.fn_iu_route_refusal(p_route_code);
   v_broken  text;
   v_prefix  text;
@@ -448,6 +527,9 @@ BEGIN
   SELECT * INTO v_attempt FROM public.iu_route_attempt a
    WHERE a.idempotency_key >= v_prefix AND a.idempotency_key < v_prefix || 'a' AND a.status <> 'dry_run'
    ORDER BY a.replay_number DESC, a.attempt_no DESC LIMIT 1;
+  SELECT * INTO v_letter FROM public.iu_route_dead_letter d
+   WHERE d.idempotency_key >= v_prefix AND d.idempotency_key < v_prefix || 'a' AND d.replay_number >= coalesce(v_attempt.replay_number, 0)
+   ORDER BY d.replay_number DESC LIMIT 1;
 
   v_answer := CASE
     WHEN v_event.id IS NULL THEN jsonb_build_object('code', 'event_unknown', 'sentence', 'the event is not in the outbox',
@@ -461,13 +543,14 @@ BEGIN
       'sentence', format('%s holds it since %s', v_lease.sender, v_lease.claimed_at), 'lease_expires_at', v_lease.expires_at)
     WHEN v_lease.lease_id IS NULL AND v_retry.event_id IS NULL AND v_attempt.status = 'sent' THEN jsonb_build_object('code', 'delivered',
       'sentence', format('it was delivered at %s, attempt %s', v_attempt.recorded_at, v_attempt.attempt_no))
-    WHEN v_lease.lease_id IS NULL AND v_retry.event_id IS NULL AND v_attempt.id IS NOT NULL THEN coalesce(
-      (SELECT jsonb_build_object('code', 'resolved', 'sentence', format('it was given up, and resolved by %s: %s', d.resolved_by, d.resolution))
-         FROM public.iu_route_dead_letter d WHERE d.idempotency_key = v_attempt.idempotency_key AND d.resolved_at IS NOT NULL),
-      jsonb_build_object('code', 'dead_letter',
-        'sentence', format('it was given up after attempt %s: %s', v_attempt.attempt_no, v_attempt.failure_code),
-        'next_action', (SELECT format('SELECT fn_iu_route_dead_letter_replay(%1$L, session_user, ''reason''), or without sending it: SELECT fn_iu_route_dead_letter_resolve(%1$L, session_user, ''reason'')', d.id)
-           FROM public.iu_route_dead_letter d WHERE d.idempotency_key = v_attempt.idempotency_key)))
+    WHEN v_lease.lease_id IS NULL AND v_retry.event_id IS NULL AND v_letter.resolved_at IS NOT NULL THEN jsonb_build_object('code', 'resolved',
+      'sentence', format('it was given up, and resolved by %s: %s', v_letter.resolved_by, v_letter.resolution))
+    WHEN v_lease.lease_id IS NULL AND v_retry.event_id IS NULL AND coalesce(v_attempt.id::text, v_letter.id::text) IS NOT NULL THEN jsonb_build_object(
+      'code', 'dead_letter',
+      'sentence', CASE WHEN v_letter.attempts = 0 THEN format('it was given up before its first attempt: %s', v_letter.failure_code)
+                       ELSE format('it was given up after attempt %s: %s', coalesce(v_letter.attempts, v_attempt.attempt_no), coalesce(v_letter.failure_code, v_attempt.failure_code)) END,
+      'next_action', CASE WHEN v_route.retired_at IS NOT NULL THEN format('SELECT fn_iu_route_dead_letter_resolve(%L, session_user, ''reason'')', v_letter.id)
+                          ELSE format('SELECT fn_iu_route_dead_letter_replay(%1$L, session_user, ''reason''), or without sending it: SELECT fn_iu_route_dead_letter_resolve(%1$L, session_user, ''reason'')', v_letter.id) END)
     WHEN v_event.payload_classification <> 'safe_metadata' THEN jsonb_build_object('code', 'payload_restricted',
       'sentence', 'a restricted event does not leave the server')
     WHEN v_broken IS NOT NULL THEN jsonb_build_object('code', 'contract',
@@ -514,7 +597,7 @@ GRANT EXECUTE ON FUNCTION public.fn_iu_route_arm(text, text, text, timestamptz, 
   public.fn_iu_route_circuit_close(text, text, text), public.fn_iu_route_retry_now(text, text, text) TO iu_core_operator;
 
 SELECT public.fn_iu_govern(7, 'view', 'v_iu_event_backlog', 'v_iu_route_held');
-SELECT public.fn_iu_govern(7, 'function', 'fn_iu_route_refusal(text)', 'fn_iu_route_address_refusal(text)', 'fn_iu_route_owed(text,timestamp with time zone,pg_snapshot)', 'fn_iu_route_restep(text,pg_snapshot)', 'fn_iu_route_waiting()',
+SELECT public.fn_iu_govern(7, 'function', 'fn_iu_route_refusal(text)', 'fn_iu_route_abandon(text)', 'fn_iu_route_address_refusal(text)', 'fn_iu_route_owed(text,timestamp with time zone,pg_snapshot)', 'fn_iu_route_restep(text,pg_snapshot)', 'fn_iu_route_waiting()',
   'fn_iu_route_arm(text,text,text,timestamp with time zone,interval)', 'fn_iu_route_confirm_position(text,text,text)',
   'fn_iu_route_deliver(text,uuid,jsonb)', 'fn_iu_route_explain(text,uuid)', 'fn_iu_route_circuit_close(text,text,text)',
   'fn_iu_route_retry_now(text,text,text)');

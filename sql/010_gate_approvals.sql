@@ -600,7 +600,7 @@ BEGIN
   IF NOT FOUND THEN
     RAISE undefined_object USING
       MESSAGE = 'iu_core.gate_approval_mode has no row in dot_config, which reads as strict',
-      HINT = 'Put it back: INSERT INTO dot_config (key, value) VALUES (''iu_core.gate_approval_mode'', ''strict'').';
+      HINT = 'Put it back: INSERT INTO dot_config (key, value) VALUES (''iu_core.gate_approval_mode'', ''strict'');';
   END IF;
   v_status := CASE WHEN v_previous = p_mode THEN 'unchanged' ELSE 'set' END;
   UPDATE public.dot_config SET value = p_mode WHERE key = 'iu_core.gate_approval_mode';

@@ -97,12 +97,13 @@ CREATE FUNCTION public.fn_iu_route_dead_letter_log(
 AS $function$
 BEGIN
   PERFORM public.fn_iu_route_log(p_command, p_letter.route_code, p_actor, p_reason,
-    jsonb_build_object('dead_letter_id', p_id) || p_result);
+    jsonb_build_object('dead_letter_id', p_id) || p_result,
+    CASE WHEN p_result ->> 'status' IN ('replayed', 'resolved') THEN 'applied' WHEN p_result ->> 'status' = 'failed' THEN 'failed' ELSE 'refused' END);
   RETURN jsonb_build_object('dead_letter_id', p_id) || p_result;
 END
 $function$;
 COMMENT ON FUNCTION public.fn_iu_route_dead_letter_log(text, public.iu_route_dead_letter, uuid, text, text, jsonb) IS
-  'For the commands on one dead letter: logs the result, refusals included, and returns it with the id. SQLSTATE 23514 without actor or reason. (facts-core 2.3)';
+  'For the commands on one dead letter: logs the result, applied, failed (a dry run that raised) or refused, and returns it with the id. SQLSTATE 23514 without actor or reason. (facts-core 2.3)';
 
 CREATE FUNCTION public.fn_iu_route_dead_letter_hand_over(
     p_letter public.iu_route_dead_letter, p_actor text, p_reason text, p_due_at timestamptz)
@@ -195,7 +196,7 @@ BEGIN
 END
 $function$;
 COMMENT ON FUNCTION public.fn_iu_route_dead_letter_replay(uuid, text, text) IS
-  'Sends a dead letter again, as a delivery of its own with the next replay number and another webhook-id: which, who (the login role unless told otherwise), why. Only the master switch stops it; what stops the route holds the replay. Returns {dead_letter_id, status, decision, resolved, attempt_no, replay_number, webhook_id, due_at, held, message}. status: replayed (decision: handed_over, or dry_run where the route is one, which records what would be sent and resolves the letter), skipped (the route is not registered), failed (the dry run raised); refused, with a message: master_gate_closed, dead_letter_not_found, already_replayed (with what it was replayed as), already_resolved, route_retired, event_gone. Every call is logged. SQLSTATE 23514: actor or reason empty. (facts-events 2.9; design: Events and delivery)';
+  'Sends a dead letter again, as a delivery of its own with the next replay number and another webhook-id: which, who (the login role unless told otherwise), why. Only the master switch stops it; what stops the route holds the replay. Returns {dead_letter_id, status, decision, resolved, attempt_no, replay_number, webhook_id, due_at, held, message}. status: replayed (decision: handed_over, or dry_run where the route is one, which records what would be sent and resolves the letter), skipped (the route is not registered), failed (the dry run raised); refused, with a message: master_gate_closed, dead_letter_not_found, already_replayed (with what it was replayed as), already_resolved, route_retired, event_gone. Every call is logged: applied, failed or, like skipped, refused. SQLSTATE 23514: actor or reason empty. (facts-events 2.9; design: Events and delivery)';
 
 CREATE FUNCTION public.fn_iu_route_dead_letter_chosen(
     p_route_code text, p_failure_code text, p_from timestamptz, p_until timestamptz)
@@ -274,12 +275,13 @@ BEGIN
   END IF;
   PERFORM public.fn_iu_route_log('dot_iu_route_dead_letter_replay', p_route_code, p_actor, p_reason, v_result
     || jsonb_build_object('filter', jsonb_strip_nulls(jsonb_build_object('route_code', p_route_code, 'failure_code', p_failure_code,
-         'from', p_from, 'until', p_until, 'limit', p_limit))));
+         'from', p_from, 'until', p_until, 'limit', p_limit))),
+    CASE WHEN v_result ->> 'status' = 'ran' AND (v_counts ? 'replayed' OR v_counts = '{}') THEN 'applied' ELSE 'refused' END);
   RETURN v_result;
 END
 $function$;
 COMMENT ON FUNCTION public.fn_iu_route_dead_letter_replay_many(text, text, text, text, timestamptz, timestamptz, numeric, integer) IS
-  'Replays open dead letters: who, why, and which, by route, failure code, and when they were given up (from, until before); at least one of the four. p_per_second (0.001 to 10000) deliveries of each route fall due, after those of an earlier call; at most p_limit (1 to 100000), the oldest first. Returns {status: ran | master_gate_closed, matched, replayed, refused (statuses of fn_iu_route_dead_letter_replay with their number), per_second, first_due_at, last_due_at, remaining (still open)}. A second call finds nothing left. SQLSTATE 23514: no filter, rate or limit out of range, actor or reason empty. (design: Events and delivery)';
+  'Replays open dead letters: who, why, and which, by route, failure code, and when they were given up (from, until before); at least one of the four. p_per_second (0.001 to 10000) deliveries of each route fall due, after those of an earlier call; at most p_limit (1 to 100000), the oldest first. Returns {status: ran | master_gate_closed, matched, replayed, refused (statuses of fn_iu_route_dead_letter_replay with their number), per_second, first_due_at, last_due_at, remaining (still open)}. A second call finds nothing left. Logged: refused where the switch is off or none of those chosen could be replayed, otherwise applied. SQLSTATE 23514: no filter, rate or limit out of range, actor or reason empty. (design: Events and delivery)';
 
 -- Resolving without ------------------------------------------------------------
 
@@ -305,7 +307,7 @@ BEGIN
 END
 $function$;
 COMMENT ON FUNCTION public.fn_iu_route_dead_letter_resolve(uuid, text, text) IS
-  'Resolves a dead letter without sending it again: which, who, why. Returns {dead_letter_id, status: resolved | already_resolved | already_replayed | dead_letter_not_found, resolved, message}. Works with every switch off. Every call is logged. SQLSTATE 23514: actor or reason empty. (design: Events and delivery)';
+  'Resolves a dead letter without sending it again: which, who, why. Returns {dead_letter_id, status: resolved | already_resolved | already_replayed | dead_letter_not_found, resolved, message}. Works with every switch off. Every call is logged: applied, or what is not resolved by it as refused. SQLSTATE 23514: actor or reason empty. (design: Events and delivery)';
 
 CREATE FUNCTION public.fn_iu_route_dead_letter_resolve_many(
     p_actor text, p_reason text, p_route_code text DEFAULT NULL, p_failure_code text DEFAULT NULL,

@@ -229,6 +229,11 @@ CREATE FUNCTION public.fn_iu_route_worker_turn(p_worker_name text, p_batch_limit
   SET enable_seqscan = off SET jit = off SET plan_cache_mode = force_generic_plan
 AS $function$
 BEGIN
+  -- A delivery that was with a sender when its route was retired, and whose sender then ended.
+  PERFORM public.fn_iu_route_abandon(r.route_code) FROM public.iu_outbound_route r
+   WHERE r.retired_at IS NOT NULL
+     AND (EXISTS (SELECT FROM public.iu_route_retry t WHERE t.route_code = r.route_code)
+          OR EXISTS (SELECT FROM public.iu_route_lease l WHERE l.route_code = r.route_code));
   IF NOT public.fn_iu_core_routes_enabled() OR NOT public.fn_iu_route_worker_enabled() THEN
     RETURN false;
   ELSIF EXISTS (SELECT FROM public.iu_outbound_route r WHERE r.enabled AND r.dry_run) THEN
@@ -256,7 +261,7 @@ BEGIN
 END
 $function$;
 COMMENT ON FUNCTION public.fn_iu_route_worker_turn(text, integer) IS
-  'For the senders: a pass where a route is a dry run and there are events ahead; otherwise it writes nothing, but moves the cursor up once a minute. Returns whether there is more. (design: Processes)';
+  'For the senders: ends what retired routes left (fn_iu_route_abandon), and makes a pass where a route is a dry run and there are events ahead; otherwise it writes nothing, but moves the cursor up once a minute. Returns whether there is more. (design: Processes)';
 
 -- Looking at it ----------------------------------------------------------------
 

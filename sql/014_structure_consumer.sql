@@ -161,7 +161,11 @@ BEGIN
     CONTINUE WHEN public.fn_iu_delivery_refusal(v_route) IS NOT NULL;
     PERFORM FROM public.iu_route_position p WHERE p.route_code = v_route FOR NO KEY UPDATE SKIP LOCKED;
     CONTINUE WHEN NOT FOUND OR NOT public.fn_iu_delivery_locks(v_route);
-    v_most := least(v_share, (SELECT r.max_in_flight FROM public.iu_outbound_route r WHERE r.route_code = v_route));
+    v_most := least(v_share, (SELECT r.max_in_flight FROM public.iu_outbound_route r WHERE r.route_code = v_route)
+      - (SELECT coalesce(sum(l.item_count), 0) FROM public.iu_route_lease l
+          WHERE l.route_code = v_route AND l.backend_pid = pg_backend_pid() AND l.expires_at > clock_timestamp()
+            AND l.lease_id >= (SELECT p.lease_low FROM public.v_iu_route_position p WHERE p.route_code = v_route)));
+    CONTINUE WHEN v_most <= 0;
     v_taken := ARRAY(SELECT o FROM public.fn_iu_delivery_lease_orphans(v_route, p_sender, v_most) o);
     IF v_taken = '{}' THEN
       v_taken := ARRAY(SELECT o FROM public.fn_iu_delivery_lease_retries(v_route, p_sender, v_most) o);
@@ -185,7 +189,7 @@ BEGIN
 END
 $function$;
 COMMENT ON FUNCTION public.fn_iu_function_claim(text, integer) IS
-  'For the runner, as fn_iu_delivery_claim for the senders: leases deliveries of the routes of kind sql_function that may deliver, p_max shared among the routes (at least one each, at most max_in_flight); of each route abandoned leases, or due retries, or new events. Payload contracts are kept; no circuit opens, since a function that fails says nothing of the next event. Writes nothing where there is nothing. SQLSTATE 23514: no sender, or p_max below 1. (design: Events and delivery)';
+  'For the runner, as fn_iu_delivery_claim for the senders: leases deliveries of the routes of kind sql_function that may deliver, p_max shared among the routes (at least one each, never more than max_in_flight with what the session holds); of each route abandoned leases, or due retries, or new events. Payload contracts are kept; no circuit opens, since a function that fails says nothing of the next event. Writes nothing where there is nothing. SQLSTATE 23514: no sender, or p_max below 1. (design: Events and delivery)';
 
 CREATE FUNCTION public.fn_iu_function_next_due() RETURNS timestamptz
   LANGUAGE plpgsql VOLATILE SECURITY DEFINER

@@ -33,6 +33,9 @@ function endless(stream) {
   more();
 }
 
+/* A header of so many kB. */
+const headers = (stream, count) => stream.respond(Object.fromEntries([[':status', 200], ...[...Array(count).keys()].map((n) => [`x-${n}`, 'z'.repeat(1000)])]), { endStream: true });
+
 const behaviour = {
   '/wait': (stream) => waiting.push(stream),
   '/hang': () => {},
@@ -41,7 +44,9 @@ const behaviour = {
   '/endless': endless,
   '/announced': (stream) => stream.respond({ ':status': 200, 'content-length': 200 * 1024 * 1024 }),
   '/drip': (stream) => { stream.respond({ ':status': 200 }); const timer = setInterval(() => stream.write('x'), 50); stream.on('close', () => clearInterval(timer)); },
-  '/headers': (stream) => stream.respond(Object.fromEntries([[':status', 200], ...[...Array(70).keys()].map((n) => [`x-${n}`, 'z'.repeat(1000)])]), { endStream: true }),
+  '/headers-few': (stream) => headers(stream, 50),
+  '/headers': (stream) => headers(stream, 70),
+  '/headers-many': (stream) => headers(stream, 200),
   '/interims': (stream) => { const timer = setInterval(() => { for (let n = 0; n < 100 && !stream.destroyed; n++) stream.additionalHeaders({ ':status': 103, link: 'q'.repeat(500) }); }, 1); stream.on('close', () => clearInterval(timer)); },
   '/reset': (stream) => stream.close(NGHTTP2_INTERNAL_ERROR),
   '/refused': (stream) => stream.close(NGHTTP2_REFUSED_STREAM),
@@ -77,7 +82,7 @@ function arrive(session, stream, headers) {
 }
 
 function listen(names) {
-  const server = http2.createSecureServer({ ...Object.values(names)[0], allowHTTP1: true });
+  const server = http2.createSecureServer({ ...Object.values(names)[0], allowHTTP1: true, maxSendHeaderBlockLength: 1024 * 1024 });
   for (const [name, pair] of Object.entries(names)) server.addContext(name, pair);
   server.on('session', (session) => { session.number = ++connections; session.on('error', () => {}); });
   server.on('sessionError', () => {});

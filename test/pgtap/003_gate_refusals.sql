@@ -1,7 +1,7 @@
 -- 003: what fn_iu_gate_open and its kin refuse, in which order, and what they
 -- do in the states that a gate can be in.
 \ir setup.psql
-SELECT plan(84);
+SELECT plan(89);
 
 CREATE FUNCTION pg_temp.refused_open(p_arguments text, p_errcode text, p_pattern text, p_description text) RETURNS SETOF text
   LANGUAGE sql AS $function$
@@ -36,7 +36,10 @@ SELECT is(pg_temp.state('queue.dlq.replay_enabled') ->> 'is_safe', 'false', 'ver
 SELECT is(pg_temp.state('queue.dlq.replay_enabled') ->> 'reason', 'row missing in dot_config', 'and says so');
 SELECT is(fn_iu_gate_verify_closed() ->> 'all_safe', 'false', 'and nothing is all safe');
 SELECT is(fn_iu_gate_verify_closed() ->> 'all_governed_closed', 'false', 'nor governed closed');
-INSERT INTO dot_config (key, value) VALUES ('queue.dlq.replay_enabled', 'false');
+SELECT pg_temp.hint_runs($$SELECT fn_iu_gate_open('queue.dlq.replay_enabled', gen_random_uuid(), 'me', NULL, 60)$$, 'what the hint shows puts the row back');
+SELECT is((SELECT value FROM dot_config WHERE key = 'queue.dlq.replay_enabled'), 'false', 'closed');
+DELETE FROM dot_config WHERE key = 'queue.dlq.replay_enabled';
+SELECT pg_temp.hint_runs($$SELECT fn_iu_gate_close('queue.dlq.replay_enabled', 'me', NULL)$$, 'so does that of a closing');
 DELETE FROM dot_config WHERE key = 'iu_core.vector_sync_enabled';
 SELECT is(fn_iu_gate_verify_closed() ->> 'never_flip_intact', 'false', 'verify: a never-flip gate without a row is not intact');
 INSERT INTO dot_config (key, value) VALUES ('iu_core.vector_sync_enabled', 'false');
@@ -49,7 +52,15 @@ SELECT pg_temp.refuses('SELECT fn_iu_gate_watchdog(NULL)', '23514', '^actor requ
 SELECT pg_temp.refuses('SELECT fn_iu_gate_close_expired(''iu_core.delivery_enabled'', '''')', '23514', '^actor required', 'close_expired: empty actor');
 SELECT is((SELECT count(*) FROM iu_gate_transition WHERE transition_seq > :ledger_start), 0::bigint, 'no refusal left a row in the ledger');
 
+-- Hints: what begins like SQL ends like it, so that it can be pasted.
+SELECT is((SELECT string_agg(p.proname || ': ' || h[1], E'\n') FROM pg_proc p CROSS JOIN LATERAL regexp_matches(p.prosrc, $$HINT = (?:format\()?'((?:[^']|'')*)'$$, 'g') AS h
+    WHERE p.pronamespace = 'public'::regnamespace AND h[1] ~ '\m(SELECT|INSERT INTO|UPDATE|DELETE FROM|ALTER) ' AND h[1] !~ '\m(SELECT|INSERT INTO|UPDATE|DELETE FROM|ALTER) [^;]*;'),
+  NULL, 'no hint shows half a statement');
+
 -- Open and already open.
+SELECT fn_iu_gate_open('iu_core.delivery_enabled', gen_random_uuid(), 'alice', 'hint', 60) \g /dev/null
+SELECT pg_temp.hint_runs('SELECT fn_iu_rollback_guard()', 'what keeps a rollback back is closed by what the hint shows');
+SELECT max(transition_seq) AS ledger_start FROM iu_gate_transition \gset
 SELECT fn_iu_gate_open('iu_core.delivery_enabled', '00000000-0000-0000-0000-00000000000a', 'alice', 'first', 3600) AS first \gset
 SELECT results_eq(format('SELECT k FROM jsonb_object_keys(%L::jsonb) k ORDER BY k COLLATE "C"', :'first'),
   ARRAY['approval_id', 'expires_at', 'gate_key', 'previous', 'run_id', 'status', 'transition_id', 'ttl_seconds', 'value'],

@@ -146,6 +146,12 @@ SELECT pg_temp.refuses(format('SELECT fn_iu_route_set(%L, %L, ''r''%s)', c, a, m
   ('live', 'ann', ', p_max_in_flight => 0', '23514', 'p_max_in_flight is from', 'set: a limit'),
   ('live', 'ann', ', p_retry_policy => ''{"max_attempts": 0}''', '23514', 'max_attempts is not', 'set: a policy'),
   ('live', 'ann', ', p_payload_contract => ''{"require": []}''', '23514', 'has the word', 'set: a contract')) AS t (c, a, m, e, p, n);
+SELECT fn_iu_route_disallow('live', 'ann', 'x');
+SELECT pg_temp.refuses($$SELECT fn_iu_route_set('live', 'ann', 'x', p_timeout_ms => 400)$$, '42501', 'allowlist', 'set: nothing of a live one off the list');
+SELECT is(fn_iu_route_set('live', 'ann', 'x') ->> 'status', 'unchanged', 'set: where nothing changes nothing is refused');
+SELECT matches(obj_description(p.oid, 'pg_proc'), c.code, p.proname || ' documents ' || c.code)
+  FROM pg_proc p, (VALUES ('42501'), ('42704'), ('55006'), ('23514')) AS c (code) WHERE p.proname = 'fn_iu_route_set';
+SELECT fn_iu_route_allow('live', 'ann', 'x');
 SELECT fn_iu_route_pause('live', 'ann', 'x');
 SELECT is(fn_iu_route_set('live', 'ann', 'x', 'https://hooks.example/new', p_payload_contract => '{"required": ["n"]}') -> 'changed',
   '{"target_ref": "https://hooks.example/new", "payload_contract": {"required": ["n"]}}', 'set: another target of a paused one');

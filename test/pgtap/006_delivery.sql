@@ -193,6 +193,37 @@ SELECT fn_iu_route_retire('again', 'ann', 't');
 DELETE FROM iu_route_retry WHERE route_code = 'again';
 DELETE FROM event_outbox WHERE event_type = 'collection_created';
 
+-- ---- a route of few in flight: in quarters
+
+SELECT fn_iu_route_add('few', 'collection_validated', 'https://hooks.example/x', 'ann', 't'), fn_iu_route_allow('few', 'ann', 't'), fn_iu_route_arm('few', 'ann', 't') \g /dev/null
+CREATE FUNCTION pg_temp.claims(p_in_flight integer, p_claims integer, p_max integer DEFAULT 1000) RETURNS integer[] LANGUAGE plpgsql AS $$
+DECLARE
+  v_claims integer[] := '{}';
+BEGIN
+  DELETE FROM iu_route_lease;
+  DELETE FROM iu_route_retry;
+  UPDATE iu_outbound_route SET max_in_flight = p_in_flight WHERE route_code = 'few';
+  INSERT INTO iu_route_retry (route_code, event_id, event_seq, due_at, reason)
+    SELECT 'few', e.id, e.event_seq, clock_timestamp(), 'deliver' FROM event_outbox e WHERE e.event_type = 'collection_validated';
+  FOR i IN 1 .. p_claims LOOP
+    v_claims := v_claims || (SELECT count(*) FROM fn_iu_delivery_claim('s', p_max))::integer;
+  END LOOP;
+  RETURN v_claims;
+END $$;
+SELECT fn_iu_emit_event('collection_validated', 'A/' || n, gen_random_uuid(), 't') FROM generate_series(1, 300) n \g /dev/null
+SELECT is(pg_temp.claims(n, 5), c, format('%s in flight: %s', n, c)) FROM (VALUES
+  (256, ARRAY[64, 64, 64, 64, 0]), (100, ARRAY[25, 25, 25, 25, 0]), (65, ARRAY[17, 17, 17, 14, 0]), (40, ARRAY[16, 16, 8, 0, 0]),
+  (10, ARRAY[10, 0, 0, 0, 0]), (1, ARRAY[1, 0, 0, 0, 0]), (257, ARRAY[257, 0, 0, 0, 0])) AS v (n, c);
+SELECT is(pg_temp.claims(256, 2, 10), ARRAY[10, 10], 'fewer where fewer are asked for');
+SELECT is(pg_temp.claims(64, 1), ARRAY[16], 'after a quarter');
+SELECT is(fn_iu_delivery_next_due() <= clock_timestamp(), true, 'there is more, at once');
+SELECT is(pg_temp.claims(64, 4), ARRAY[16, 16, 16, 16], 'after all four');
+SELECT is(fn_iu_delivery_next_due() <= clock_timestamp(), false, 'there is not, before one of them ends');
+SELECT is(fn_iu_delivery_record(lease_id, generation, (SELECT jsonb_agg(jsonb_build_object('event_id', x, 'outcome', 'sent')) FROM unnest(event_ids) x)), 16, 'one ends')
+  FROM iu_route_lease ORDER BY lease_id LIMIT 1;
+SELECT is((SELECT count(*) FROM fn_iu_delivery_claim('t', 1000)), 16::bigint, 'another sender takes the next');
+SELECT is((SELECT sum(item_count) FROM iu_route_lease WHERE route_code = 'few'), 64::bigint, 'all senders together hold no more than the route allows');
+
 -- ---- looking
 
 SELECT row_eq('SELECT route_kind, route_code, status, attempts FROM v_iu_route_attempt_summary', ROW('outbound'::text, 'r'::text, 'sent'::text, 1::bigint), 'attempts are summed up');

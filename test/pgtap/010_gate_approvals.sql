@@ -171,6 +171,8 @@ UPDATE dot_config SET value = 'whatever' WHERE key = 'iu_core.gate_approval_mode
 SELECT matches(pg_temp.opens('oscar', gen_random_uuid()::text), '^IU101 ', 'any other value is strict');
 SAVEPOINT no_mode;
 DELETE FROM dot_config WHERE key = 'iu_core.gate_approval_mode';
+SELECT pg_temp.hint_runs($$SELECT fn_iu_gate_approval_mode_set('default', 'ada', 'x')$$, 'what the hint shows puts the mode back');
+DELETE FROM dot_config WHERE key = 'iu_core.gate_approval_mode';
 SELECT matches(pg_temp.opens('oscar', gen_random_uuid()::text), '^IU101 ', 'and so is a missing row');
 SELECT matches(pg_temp.mode('default'), '^42704 ', 'which cannot be set');
 ROLLBACK TO no_mode;
@@ -246,6 +248,25 @@ SELECT matches(pg_temp.opens('oscar', :'standing', 'iu_core.delivery_enabled', 2
 SELECT matches(pg_temp.login('olga', 'SELECT fn_iu_gate_approval_revoke(gen_random_uuid(), ''olga'', ''x'')'), '^IU101 ', 'revoke: an unknown one');
 SELECT matches(pg_temp.login('olga', format('SELECT fn_iu_gate_approval_revoke(%L, ''olga'', '''')', :'standing')), '^23514 ', 'revoke: without a reason');
 SELECT matches(pg_temp.login('agent', format('SELECT fn_iu_gate_approval_revoke(%L, ''a'', ''b'')', :'standing')), '^42501 permission denied', 'revoke: not by an agent');
+
+-- Who holds it after renewals, which the watchdog makes as iu_core_worker.
+SELECT pg_temp.approval('iu_core.delivery_enabled', p_kind => 'standing', p_ttl => 2, p_for => '30 s', p_to => 'iu_test_agent') AS agents \gset
+SELECT is(pg_temp.opens('agent', :'agents', 'iu_core.delivery_enabled', 2), 'opened', 'standing: an agent opens');
+SELECT pg_sleep(1.05) \g /dev/null
+SET LOCAL SESSION AUTHORIZATION iu_core_worker;
+SELECT status AS first FROM public.fn_iu_gate_close_expired('iu_core.delivery_enabled', 'dog') \gset
+RESET SESSION AUTHORIZATION;
+SELECT pg_sleep(1.05) \g /dev/null
+SET LOCAL SESSION AUTHORIZATION iu_core_worker;
+SELECT status AS second FROM public.fn_iu_gate_close_expired('iu_core.delivery_enabled', 'dog') \gset
+RESET SESSION AUTHORIZATION;
+SELECT is(:'first' || ' ' || :'second', 'renewed renewed', 'standing: renewed twice by the watchdog');
+SELECT is((SELECT array_agg(t.session_role::text ORDER BY t.transition_seq) FROM iu_gate_transition t WHERE t.approval_id = :'agents'),
+  ARRAY['iu_test_agent', 'iu_core_worker', 'iu_core_worker'], 'standing: the ledger says who was logged in');
+SELECT is((SELECT (holder, held_by)::text FROM v_iu_gate_holder WHERE gate_key = 'iu_core.delivery_enabled'), '(agent,iu_test_agent)', 'standing: but the agent holds it still');
+SELECT matches(pg_temp.closes('agent2', 'iu_core.delivery_enabled'), '^42501 ', 'standing: another agent cannot close it');
+SELECT is(pg_temp.closes('agent', 'iu_core.delivery_enabled'), 'closed', 'standing: its holder can');
+SELECT is(fn_iu_gate_held_by('iu_core.delivery_enabled'), NULL, 'standing: then nobody holds it');
 
 SELECT pg_temp.approval('iu_core.delivery_enabled') AS single \gset
 SELECT is(pg_temp.opens('oscar', :'single', 'iu_core.delivery_enabled', 60), 'opened', 'on a single approval');

@@ -50,6 +50,8 @@ SELECT is(pg_temp.replay(gen_random_uuid()) ->> 'message', 'there is no such dea
 SELECT pg_temp.refuses(format('SELECT fn_iu_route_dead_letter_replay(%L, %s)', :'letter', a), '23514', 'by somebody for a reason', 'replay: ' || a)
   FROM unnest(ARRAY[$$'', 'x'$$, $$'ann', ' '$$, $$NULL, 'x'$$, $$'ann', NULL$$]) a;
 SELECT is((SELECT state FROM v_iu_route_dead_letter), 'open', 'which leaves it open');
+SELECT set_eq($$SELECT evidence ->> 'status', run_mode, run_status FROM dot_iu_command_run WHERE command_name = 'dot_iu_route_dead_letter_replay'$$,
+  $$VALUES ('master_gate_closed', 'apply', 'refused'), ('dead_letter_not_found', 'apply', 'refused')$$, 'a refusal is logged as one');
 
 -- ---- a replay
 
@@ -89,12 +91,12 @@ SELECT is(fn_iu_route_explain(route_code, event_ref) ->> 'code', 'dead_letter', 
 SELECT fn_iu_route_pause('old', 'ann', 't');
 SELECT pg_temp.replay(id) AS paused FROM v_iu_route_dead_letter_open ORDER BY created_at, id LIMIT 1 \gset
 SELECT is((:'paused'::jsonb -> 'held') ->> 'code', 'route_disabled', 'what stops the route holds a replay, and it says so');
-SELECT fn_iu_route_retire('old', 'ann', 't');
+SELECT is(fn_iu_route_retire('old', 'ann', 't') ->> 'dead_letters', '1', 'a replay that waits when its route is retired is a dead letter again');
 SELECT is(x ->> 'status' || ': ' || (x ->> 'message'), 'route_retired: route "old" is retired: resolve the dead letter with fn_iu_route_dead_letter_resolve',
   'a retired route') FROM v_iu_route_dead_letter_open, LATERAL pg_temp.replay(id) x;
 SELECT is(fn_iu_route_dead_letter_resolve(id, 'ann', 'the receiver is gone') - 'dead_letter_id', '{"status": "resolved", "resolved": true}', 'but it is resolved')
   FROM v_iu_route_dead_letter_open;
-SELECT id AS resolved FROM iu_route_dead_letter WHERE resolution = 'the receiver is gone' \gset
+SELECT id AS resolved FROM iu_route_dead_letter WHERE resolution = 'the receiver is gone' ORDER BY failure_code LIMIT 1 \gset
 SELECT is(fn_iu_route_explain('old', event_ref) ->> 'sentence', 'it was given up, and resolved by ann: the receiver is gone', 'and explained') FROM iu_route_dead_letter WHERE id = :'resolved';
 SELECT matches(pg_temp.replay(:'resolved') ->> 'message', 'resolved at .* by ann: the receiver is gone', 'a resolved one is not replayed');
 SELECT is(pg_temp.replay(:'resolved') ->> 'status', 'already_resolved', 'by its own status');
@@ -161,7 +163,14 @@ SELECT is(fn_iu_route_dead_letter_replay_many('ann', 't', p_from => 'infinity') 
 SELECT is(fn_iu_route_dead_letter_resolve_many('ann', 'noted', p_from => '-infinity', p_limit => 2), '{"status": "ran", "matched": 3, "resolved": 2, "remaining": 1}', 'resolved, two at most');
 SELECT fn_iu_route_retire('other', 'ann', 't');
 UPDATE iu_route_dead_letter SET route_code = 'other' WHERE resolved_at IS NULL;
-SELECT is(fn_iu_route_dead_letter_replay_many('ann', 't', 'other') -> 'refused', '{"route_retired": 1}', 'refusals are counted by status');
+SELECT is(fn_iu_route_dead_letter_replay_many('ann', 't', 'other') -> 'refused', '{"route_retired": 6}', 'refusals are counted by status: its own five, and another that is said to be');
+SELECT set_eq($$SELECT DISTINCT coalesce(evidence ->> 'decision', evidence ->> 'status') AS s, run_status FROM dot_iu_command_run WHERE command_name LIKE 'dot_iu_route_dead_letter%' AND NOT evidence ? 'filter'$$,
+  $$VALUES ('master_gate_closed', 'refused'), ('dead_letter_not_found', 'refused'), ('handed_over', 'applied'), ('already_replayed', 'refused'), ('route_retired', 'refused'),
+    ('already_resolved', 'refused'), ('event_gone', 'refused'), ('route_unknown', 'refused'), ('dry_run', 'applied'), ('resolved', 'applied')$$, 'in the ledger each has its status');
+SELECT set_eq($$SELECT DISTINCT evidence ->> 'status' AS s, (evidence ->> 'replayed')::integer > 0 AS some, evidence -> 'refused' AS refused, run_status FROM dot_iu_command_run
+    WHERE command_name = 'dot_iu_route_dead_letter_replay' AND evidence ? 'filter'$$,
+  $$VALUES ('master_gate_closed', false, NULL::jsonb, 'refused'), ('ran', true, '{}', 'applied'), ('ran', false, '{}', 'applied'), ('ran', false, '{"route_retired": 6}', 'refused')$$,
+  'so have those by filter');
 
 -- ---- two dead letters of one delivery: of a dry run that could not be made, and its own
 

@@ -63,6 +63,7 @@ my %behaviour = (
 	'/announced' => sub { print { $_[0] } "HTTP/1.1 200 OK\r\nContent-Length: 209715200\r\n\r\n"; hang(@_) },
 	'/headers'   => \&endless_headers,
 	'/interims'  => \&endless_interims,
+	'/together'  => \&together,
 );
 
 sub start
@@ -179,7 +180,7 @@ sub serve
 		my ($path) = $head =~ m{^\S+ ([^ ?]+)};
 		my $handler = $behaviour{ $path // '' }
 		  // sub { answer($_[0], '404 Not Found', '') };
-		my $result = $handler->($peer, $head, $body);
+		my $result = $handler->($peer, $head, $body, $log);
 		$keep = defined $result && $result eq 'keep';
 	}
 	shutdown($peer, 1);
@@ -283,6 +284,25 @@ sub drip
 	my ($peer, $start) = @_;
 	print $peer $start if $start ne '';
 	select(undef, undef, undef, 0.05) while print $peer 'H';
+	return '';
+}
+
+# 3 MB, of which the last byte comes when so many have all but that.
+sub together
+{
+	my ($peer, $head, $body, $log) = @_;
+	my ($count) = $head =~ /^\S+ \S+\?(\d+)/;
+	my $length = 3 * 1024 * 1024;
+
+	print $peer "HTTP/1.1 200 OK\r\nContent-Length: $length\r\nConnection: close\r\n\r\n", 'x' x ($length - 1);
+	note($log, "together\n");
+	while (1)
+	{
+		open(my $file, '<', $log) or return '';
+		last if $count <= grep { $_ eq "together\n" } <$file>;
+		select(undef, undef, undef, 0.05);
+	}
+	print $peer 'x';
 	return '';
 }
 

@@ -23,6 +23,9 @@ sub error_of
 	return $code == 0 ? '' : $err;
 }
 
+# The SQL that a hint shows.
+sub shown { return $_[0] =~ /^HINT:  [^:]*: (.*;)$/m ? $1 : '' }
+
 sub states
 {
 	return sql("SELECT coalesce(string_agg(DISTINCT state, ',' ORDER BY state), '') FROM iu_core.migrations");
@@ -85,8 +88,10 @@ like(error_of('BEGIN ISOLATION LEVEL REPEATABLE READ; SELECT iu_core.migrate()')
 like(error_of('BEGIN READ ONLY; SELECT iu_core.migrate()'), qr/25006/, 'a read-only transaction too');
 like(error_of("SELECT iu_core.guard_rows('pg_class')"), qr/55000.*rollback scripts/, 'guard_rows is for rollbacks');
 sql('ALTER ROLE iu_core_owner SUPERUSER');
-like(error_of('SELECT iu_core.migrate()'), qr/55000.*"iu_core_owner" is a superuser/, 'the owner may not be a superuser');
-sql('ALTER ROLE iu_core_owner NOSUPERUSER');
+my $refused = error_of('SELECT iu_core.migrate()');
+like($refused, qr/55000.*"iu_core_owner" is a superuser/, 'the owner may not be a superuser');
+sql(shown($refused));
+is(sql("SELECT rolsuper FROM pg_roles WHERE rolname = 'iu_core_owner'"), 'f', 'what the hint shows mends that');
 
 # ---- failing in the middle leaves nothing
 
@@ -175,7 +180,7 @@ is(error_of('SELECT iu_core.migrate(dry_run => true)', 'adm'), '', 'and may run 
 my $checksum = sql('SELECT checksum FROM iu_core.applied_migration WHERE version = 2');
 sql("UPDATE iu_core.applied_migration SET checksum = repeat('0', 64) WHERE version = 2");
 is(sql('SELECT version FROM iu_core.migrations WHERE state = \'drifted\''), '2', 'a changed script shows as drifted');
-like(error_of('SELECT iu_core.migrate()'), qr/55000.*migration 002_command_catalog has drifted\n.*iu_core\.rollback\(1\) and migrate again/s, 'and stops a migration');
+like(error_of('SELECT iu_core.migrate()'), qr/55000.*migration 002_command_catalog has drifted\n.*migrate again: SELECT \* FROM iu_core\.rollback\(1\); SELECT \* FROM iu_core\.migrate\(\);/s, 'and stops a migration');
 my ($code, $rows, $warning) = $node->psql('postgres', 'SELECT count(*) > 0 FROM iu_core.rollback(1, true)');
 is("$code $rows", '0 t', 'it can be rolled back');
 like($warning, qr/WARNING:  migration 002_command_catalog has drifted/, 'with a warning');
@@ -195,7 +200,9 @@ for my $call ("rollback($last)", 'rollback(0)', 'rollback(0, true)', 'rollback(0
 }
 sql(q{SELECT fn_iu_gate_close('iu_core.composer_enabled', 'tester', 'test')});
 my $line = line_of('rollback/003_gate_protocol.rollback.sql', 'guard_rows.*iu_gate_transition');
-like(error_of('SELECT iu_core.rollback(2)'),
+$refused = error_of('SELECT iu_core.rollback(2)');
+is(shown($refused), 'SELECT * FROM iu_core.rollback(2, allow_data_loss => true);', 'what the hint shows can be pasted');
+like($refused,
 	qr/55006.*rollback refused: table iu_gate_transition holds 2 row\(s\) that would be lost\n.*HINT:  Take a backup.*rollback 003_gate_protocol, line $line\n/s,
 	'rows are not lost unasked');
 like(error_of('SELECT iu_core.rollback(2, true)'), qr/55006/, 'which a dry run shows');

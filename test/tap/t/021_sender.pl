@@ -108,7 +108,7 @@ IuCore->reload($node, 'iu_core.max_response_size' => '64kB');
 add_route($_, $receiver->origin . "/$_", timeout_ms => 1000) for sort keys %fate;
 add_route('nobody', 'http://127.0.0.1:1/');
 emit(1);
-becomes('SELECT ' . attempts('good', 'sent') . ' = 6', 'the good one gets its event');
+becomes('SELECT ' . attempts('good', 'sent') . ' = 7', 'the good one gets its event');
 for my $route (sort keys %fate)
 {
 	becomes("SELECT count(*) = 1 FROM iu_route_attempt WHERE route_code = '$route'", "$route: one attempt");

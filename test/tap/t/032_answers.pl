@@ -189,6 +189,16 @@ becomes("SELECT count(*) = 40 FROM iu_route_dead_letter WHERE route_code = 'floo
 becomes("SELECT count(*) = 43 FROM iu_route_attempt WHERE route_code = 'well' AND status = 'sent'", 'and forty deliveries beside them');
 cmp_ok(peak($pid) - $before, '<', 128 * 1024, 'at a megabyte each');
 
+note 'large answers, all under way at the same time';
+IuCore->reload($node, 'iu_core.max_response_size' => '4MB');
+sql("SELECT fn_iu_route_retire('floods', 'tester', 'test')");
+$before = peak($pid);
+add_route('together', "$origin{raw}/together?100");
+emit() foreach 1 .. 100;
+becomes("SELECT count(*) = 100 FROM iu_route_attempt WHERE route_code = 'together' AND status = 'sent'", 'a hundred answers of 3 MB, none of which ends before all are there');
+is(sql("SELECT DISTINCT response_excerpt = repeat('x', 1024) FROM iu_route_attempt WHERE route_code = 'together'"), 't', 'of each the beginning is kept');
+cmp_ok(peak($pid) - $before, '<', 64 * 1024, 'and only that');
+
 note 'a body that is too large to be sent';
 IuCore->reload($node, 'iu_core.max_request_size' => '1kB');
 sql("SELECT fn_iu_emit_event('version_applied', 'A/1', gen_random_uuid(), 'tester', jsonb_build_object('n', repeat('x', 2000)))");

@@ -328,6 +328,11 @@ is(sql("SELECT string_agg(attname || ' ' || format_type(atttypid, atttypmod), ',
 is(sql("SET timezone = 'UTC'; SELECT id, id_2, word, prose, whole, \"real\", yes, moment, ident, place, \"odd key\" FROM data.\"$typed\" ORDER BY id"),
 	qq(1|own|w|some prose|9007199254740993|0.1|t|2024-02-29 12:00:00+00|$uuids[0]|{"lat": 2.5, "lon": 1.5}|o\n2||||-3|7|f||||\n3||||||||||), 'and are read with it');
 is_asked("SELECT count(*) FROM data.\"$pieces\" WHERE key = 'K007'", 1, [ scroll_request($pieces, payload => '["key"]') ], 'a condition on one is checked here');
+my $long = $qdrant->create('long');
+$qdrant->index($long, $_, 'keyword') foreach 'k' x 70 . 'a', 'k' x 70 . 'b', 'ü' x 40, 'Upper', 'select';
+$qdrant->load($long, sprintf '{"id":1,"vector":[0,1],"payload":{"%sa":"first","%sb":"second","%s":"third","Upper":"fourth","select":"fifth"}}', 'k' x 70, 'k' x 70, 'ü' x 40);
+sql("IMPORT FOREIGN SCHEMA data LIMIT TO (\"$long\") FROM SERVER qdrant INTO data");
+is(sql(qq(SELECT "@{['k' x 63]}", "@{['k' x 56]}_2", "@{['ü' x 31]}", "Upper", "select" FROM data."$long")), 'first|second|third|fourth|fifth', 'keys that are longer than a name, and odd');
 sql("CREATE FOREIGN TABLE misfit (id text, city text, n bigint) SERVER qdrant OPTIONS (resource 'points', collection '$traps')");
 is(sql("SELECT city FROM misfit WHERE id IN ('1', '3') ORDER BY id"), "Berlin\nLondon", 'texts are read where they are ones');
 like(sql("SELECT count(*) FROM misfit WHERE city = 'Berlin'"), qr/^ERROR:  HV004: column "city" of foreign table "misfit" cannot hold what the remote has\nDETAIL:  Collection "$traps", id "2": type text cannot hold an array: \["London", "Berlin"\]\.\nHINT/, 'an array is no text: an error that names column and id, not a smaller count');

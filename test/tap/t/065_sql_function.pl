@@ -149,6 +149,40 @@ is(sql("SELECT count(*) FROM pg_locks WHERE locktype = 'advisory'"), '0', 'what 
 is(sql("SELECT state || coalesce(last_error, '') FROM iu_core.worker_status WHERE role = 'runner'"), 'running', 'and the runner is well');
 retire($_) for 'fn_litters', keys %wrong;
 
+# ---- a function that makes its own record impossible
+
+sql("TRUNCATE called; CREATE TABLE again (n int); ALTER TABLE again OWNER TO iu_core_owner;
+	CREATE FUNCTION again() RETURNS trigger LANGUAGE plpgsql AS \$\$ BEGIN IF NEW.n > 1 THEN RAISE 'at the commit'; END IF;
+		SET CONSTRAINTS ALL DEFERRED; INSERT INTO public.again VALUES (NEW.n + 1); RETURN NULL; END \$\$;
+	CREATE CONSTRAINT TRIGGER later AFTER INSERT ON again DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION again()");
+my %unrecorded = (
+	fn_takes_lease => [ "$note DELETE FROM public.iu_route_lease;", qr/^55000: lease \d+ of generation 1 is no longer held\nafter the call/ ],
+	fn_revokes     => [ "$note REVOKE EXECUTE ON FUNCTION public.fn_iu_function_record(bigint, integer, jsonb) FROM iu_core_worker;", qr/^42501: permission denied for function fn_iu_function_record\nafter the call/ ],
+	fn_at_commit   => [ "$note INSERT INTO public.again VALUES (1);", qr/^P0001: at the commit\nafter the call/ ]);
+for my $function (sort keys %unrecorded)
+{
+	add_function($function, $unrecorded{$function}[0]);
+	register($function);
+	add_route($function, 'piece_reordered', $function, attempts => 3);
+}
+add_route('beside', 'piece_reordered', 'fn_note', idle => 1);
+add_function('fn_beside', $note);
+register('fn_beside');
+sql("SELECT fn_iu_route_set('beside', 'tester', 'test', 'fn_beside'); SELECT fn_iu_route_arm('beside', 'tester', 'test')");
+my $errors = sql("SELECT counters ->> 'errors' FROM iu_core.worker_status WHERE role = 'runner'");
+emit(4, 'piece_reordered');
+becomes('SELECT ' . attempts('beside', 'sent') . ' = 4', 'the other routes go on');
+for my $function (sort keys %unrecorded)
+{
+	becomes("SELECT count(*) = 4 FROM v_iu_route_dead_letter_open WHERE route_code = '$function' AND attempts = 3 AND failure_code = 'sql_function_failed'", "$function: dead letters after the last attempt");
+	like(sql("SELECT failure_detail FROM v_iu_route_dead_letter_open WHERE route_code = '$function' LIMIT 1"), $unrecorded{$function}[1], 'with the reason');
+	is(sql("SELECT count(*) FILTER (WHERE status = 'failed'), count(*) FROM iu_route_attempt WHERE route_code = '$function'"), '12|12', 'each attempt is recorded');
+}
+is(sql('SELECT count(*) FROM called'), '4', 'what they did is undone');
+is(sql('SELECT (SELECT count(*) FROM iu_route_lease) + (SELECT count(*) FROM iu_route_retry)'), '0', 'nothing is left over');
+is(sql("SELECT state || (counters ->> 'errors') FROM iu_core.worker_status WHERE role = 'runner'"), "running$errors", 'and the runner is well');
+retire($_) for 'beside', keys %unrecorded;
+
 # ---- a slow function and the others
 
 sql('TRUNCATE called');
@@ -197,14 +231,17 @@ is(sql('SELECT count(*) FROM called'), '51', 'it is done');
 
 # Said by somebody else, the code that also says that a lease was taken over.
 sql('CREATE TABLE broken (); INSERT INTO broken DEFAULT VALUES; GRANT SELECT ON broken TO PUBLIC');
-sql("CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS \$\$ BEGIN IF EXISTS (SELECT FROM public.broken) THEN
+sql("CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS \$\$ BEGIN IF NEW.route_code = 'waits' AND EXISTS (SELECT FROM public.broken) THEN
 	RAISE object_not_in_prerequisite_state USING MESSAGE = 'not now'; END IF; RETURN NULL; END \$\$;
 	CREATE CONSTRAINT TRIGGER later AFTER INSERT ON iu_route_attempt DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION refuse()");
+add_route('free', 'structure_child_added', 'fn_beside');
 emit(1, 'structure_child_added');
+becomes('SELECT ' . attempts('free', 'sent') . ' = 1', 'what cannot be recorded on one route is put aside: another goes on');
 becomes("SELECT state = 'failing' AND last_error = 'not now' FROM iu_core.worker_status WHERE role = 'runner'", 'a record that is refused with the code of a lost lease is told too');
 sql('DELETE FROM broken');
 becomes('SELECT ' . attempts('waits', 'sent') . ' = 52', 'and tried again');
-is(sql('SELECT count(*) FROM called'), '52', 'it is done once');
+is(sql('SELECT count(*) FROM called'), '53', 'each is done once');
+becomes("SELECT state = 'running' FROM iu_core.worker_status WHERE role = 'runner'", 'and the runner is well again');
 sql('DROP TRIGGER later ON iu_route_attempt; DROP FUNCTION refuse(); DROP TABLE broken');
 
 $node->stop;

@@ -102,6 +102,8 @@ foreach my $way (@ways)
 refused('55006', "SET iu_core.allow_removal = on; $_") foreach 'DROP EXTENSION iu_core CASCADE', 'DROP TABLE dot_config CASCADE', 'DROP OWNED BY iu_core_owner CASCADE';
 like(error_of('SELECT * FROM iu_core.rollback(0, allow_data_loss => true)'), qr/ERROR:  55006: rollback refused: 1 governable gate/, 'a rollback is refused as ever');
 is(IuCore->gate($node, $gate), 'true open', 'the gate is open all the time');
+my ($shown) = error_of('DROP EXTENSION iu_core CASCADE') =~ /HINT: .*?: (.*;)$/m or die 'no hint';
+is(sql("BEGIN; $shown; SELECT value FROM dot_config WHERE key = '$gate'; ROLLBACK") =~ /^false$/m, 1, 'what the hint shows closes it');
 stands($stands, 'and nothing is missing');
 is(sql($members), $had, 'in the extension neither');
 
@@ -143,7 +145,7 @@ foreach my $way (@ways)
 	sql('ALTER EXTENSION iu_core ADD FUNCTION iu_core.gate_changed()') if sql($members) < $had;
 }
 stands($stands, 'nothing is missing');
-like(error_of('DROP EXTENSION iu_core CASCADE'), qr/HINT:  .*iu_core\.rollback\(0\).*iu_core\.allow_removal/, 'the hint says what to do');
+like(error_of('DROP EXTENSION iu_core CASCADE'), qr/HINT:  .*: SELECT \* FROM iu_core\.rollback\(0\);.*: SET iu_core\.allow_removal = on;/, 'the hint says what to do');
 like(error_of('DROP EXTENSION iu_core'), qr/ERROR:  2BP01/, 'without CASCADE too');
 
 # ---- who may lift it

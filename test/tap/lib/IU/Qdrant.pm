@@ -46,7 +46,7 @@ sub request
 {
 	my ($self, $method, $path, $body) = @_;
 	my %options = (headers => { 'content-type' => 'application/json', $self->{key} ? ('api-key' => $self->{key}) : () });
-	$options{content} = ref $body ? encode_json($body) : $body if defined $body;
+	$options{content} = ref $body ? JSON::PP->new->encode($body) : $body if defined $body; # strings are UTF-8 already
 	return HTTP::Tiny->new(timeout => 60)->request($method, $self->url . $path, \%options);
 }
 
