@@ -5,6 +5,8 @@
  *	  each call in a transaction of its own together with its record, so that
  *	  what the function did and what is recorded of it stand or fall together.
  *
+ * Between passes it takes its turn at what is scheduled (schedule.c).
+ *
  * It is a process beside the senders, one a database: a function may take as
  * long as its route allows, and may leave settings and locks behind. Neither
  * reaches a sender. Calls follow one another.
@@ -21,6 +23,7 @@
 #include "postgres.h"
 
 #include "access/xact.h"
+#include "bgworker/schedule.h"
 #include "bgworker/worker.h"
 #include "catalog/namespace.h"
 #include "catalog/pg_type.h"
@@ -85,6 +88,7 @@ static IuCall next_call = {"fn_iu_function_next_due"};
 
 static IuWorkerState readiness = IU_STARTING;
 static IuBackoff backoff;		/* of claiming */
+static IuBackoff schedule_backoff;
 static List *aside = NIL;		/* of Run: neither done nor recorded as failed; not in the context of a pass */
 
 /* ---------- claim ---------- */
@@ -204,6 +208,21 @@ tidy_step(void *argument)
 	CommitTransactionCommand();
 }
 
+/* After anything of somebody else's; a new process starts clean. */
+static void
+tidy(void)
+{
+	ErrorData  *untidy;
+
+	disarm();
+	untidy = iu_worker_try(tidy_step, NULL);
+	if (untidy != NULL)
+	{
+		iu_worker_report(untidy);
+		proc_exit(1);
+	}
+}
+
 typedef struct Failure
 {
 	const Run  *run;
@@ -258,21 +277,21 @@ report_and_retry(ErrorData *error, IuBackoff *own)
 	iu_worker_report(error);
 }
 
+/* Nothing has failed since it last went well. */
+static void
+show_readiness(void)
+{
+	if (backoff.delay_ms == 0 && schedule_backoff.delay_ms == 0 && aside == NIL)
+		iu_slot_state(iu_my_slot, readiness, "");
+}
+
 /* False if it is to be tried again. */
 static bool
 run_once(Run *run)
 {
 	ErrorData  *error = iu_worker_try(run_step, run);
-	ErrorData  *untidy;
 
-	disarm();
-	untidy = iu_worker_try(tidy_step, NULL);
-	if (untidy != NULL)
-	{
-		/* A new process starts clean. */
-		iu_worker_report(untidy);
-		proc_exit(1);
-	}
+	tidy();
 	/* What comes after the call may raise the same code for reasons of its own. */
 	if (error != NULL && !run->called && error->sqlerrcode == ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE)
 	{
@@ -367,11 +386,38 @@ claim_and_run(MemoryContext context)
 		return backoff.not_before;
 	}
 	iu_backoff_clear(&backoff);
-	if (aside == NIL)
-		iu_slot_state(iu_my_slot, readiness, "");
+	if (readiness == IU_RUNNING)
+		show_readiness();
 	iu_slot_count(iu_my_slot, COUNT_CLAIMED, list_length(claim.runs));
 	run_claimed(&claim);
 	return Max(claim.next, TimestampTzPlusMilliseconds(GetCurrentTimestamp(), claim.idle ? EMPTY_PASS_MS : 0));
+}
+
+/* One thing that is scheduled, unless the last one failed just now; the time of the next. */
+static TimestampTz
+run_scheduled(void)
+{
+	ErrorData  *error;
+	bool		exists;
+	TimestampTz next;
+
+	if (schedule_backoff.not_before > GetCurrentTimestamp())
+		return schedule_backoff.not_before;
+	iu_worker_absorb();
+	iu_slot_tick(iu_my_slot, 0);
+	error = iu_schedule_turn(&exists, &next);
+	if (exists || error != NULL)
+		tidy();
+	if (error != NULL)
+	{
+		report_and_retry(error, &schedule_backoff);
+		return schedule_backoff.not_before;
+	}
+	iu_backoff_clear(&schedule_backoff);
+	if (exists && readiness == IU_NOTHING_MIGRATED)
+		readiness = IU_RUNNING;	/* not all that it could do, but something */
+	show_readiness();
+	return next;
 }
 
 /* Calls what is due again, claims and calls the next; the time of the next pass. */
@@ -383,7 +429,8 @@ pass(MemoryContext context)
 	run_aside(context);
 	if (list_length(aside) < ASIDE_MAX)
 		next = Min(next, claim_and_run(context));
-	return Min(next, next_aside());
+	next = Min(next, next_aside());
+	return Min(next, run_scheduled());
 }
 
 /* Until that time or the latch, but never sooner than the shortest time between passes. */

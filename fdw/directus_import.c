@@ -101,17 +101,34 @@ add_column(List *columns, const char *name, const char *type, const char *field)
 	return lappend(columns, column);
 }
 
-/* A name that the resource's own columns have is taken. */
+static bool
+has_field(List *columns, const char *field)
+{
+	ListCell   *cell;
+
+	foreach(cell, columns)
+	{
+		const IuImportedColumn *column = lfirst(cell);
+
+		if (column->field != NULL && strcmp(column->field, field) == 0)
+			return true;
+	}
+	return false;
+}
+
+/* A name that the resource's own columns have is theirs. */
 static List *
 add_field(List *columns, const IuJson *field)
 {
 	const char *name = iu_json_text(iu_json_member(field, "field"));
-	bool		taken = strcmp(name, "collection") == 0 || strcmp(name, "id") == 0 ||
+	bool		own = strcmp(name, "collection") == 0 || strcmp(name, "id") == 0 ||
 		strcmp(name, "item") == 0 || strcmp(name, "filter") == 0;
 
 	if (is_key(field) && strcmp(name, "id") == 0)
 		return columns;			/* is the resource's own column */
-	return add_column(columns, taken ? psprintf("field_%s", name) : name, column_type(field), name);
+	if (has_field(columns, name))
+		return columns;			/* told twice: the first counts */
+	return add_column(columns, own ? psprintf("field_%s", name) : name, column_type(field), name);
 }
 
 static IuImportedTable *
@@ -167,7 +184,7 @@ add_to_tables(IuImport *import, List *tables, const IuJson *field)
 		table = new_table(collection);
 		tables = lappend(tables, table);
 	}
-	if (is_key(field) && strcmp(name, "id") != 0)
+	if (is_key(field) && strcmp(name, "id") != 0 && table->options == NIL)
 		table->options = list_make1(makeDefElem("id_field", (Node *) makeString(pstrdup(name)), -1));
 	table->columns = add_field(table->columns, field);
 	return tables;

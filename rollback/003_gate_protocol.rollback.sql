@@ -42,6 +42,7 @@ DROP FUNCTION public.fn_iu_gate_close(text, text, text);
 DROP FUNCTION public.fn_iu_gate_open(text, uuid, text, text, integer);
 DROP FUNCTION public.fn_iu_gate_ledger_excerpt(timestamptz, timestamptz, text);
 DROP FUNCTION public.fn_iu_gate_ledger_verify(text, jsonb);
+DROP FUNCTION public.fn_iu_gate_demands(text);
 DROP FUNCTION public.fn_iu_gate_held_by(text);
 DROP FUNCTION public.fn_iu_gate_renew(text, text);
 DROP FUNCTION public.fn_iu_gate_approval_due(text);

@@ -19,7 +19,7 @@ SELECT iu_core.guard_absent('function',
   'fn_iu_gate_transition_stamp()', 'fn_iu_gate_ended()', 'fn_iu_gate_register(integer,text,text,text)',
   'fn_iu_gate_unregister(integer)',
   'fn_iu_gate_approval_use(text,text,uuid,text,integer)', 'fn_iu_gate_approval_due(text)', 'fn_iu_gate_renew(text,text)',
-  'fn_iu_gate_held_by(text)',
+  'fn_iu_gate_held_by(text)', 'fn_iu_gate_demands(text)',
   'fn_iu_gate_snapshot()', 'fn_iu_gate_blocker(text)', 'fn_iu_gate_open(text,uuid,text,text,integer)',
   'fn_iu_gate_close(text,text,text)', 'fn_iu_gate_verify_closed(text)', 'fn_iu_gate_expiring()',
   'fn_iu_gate_close_expired(text,text)', 'fn_iu_gate_watchdog(text)', 'fn_iu_rollback_guard()',
@@ -366,6 +366,19 @@ $function$;
 COMMENT ON FUNCTION public.fn_iu_gate_held_by(text) IS
   'The login role that opened a gate, or for which the watchdog renewed it; NULL if its last change is not an open. Raises nothing. (design: Gates)';
 
+-- What must hold before a gate opens: nothing. Migration 008 puts invariants
+-- behind this one.
+
+CREATE FUNCTION public.fn_iu_gate_demands(p_gate_key text) RETURNS void
+  LANGUAGE plpgsql
+  SET search_path = pg_catalog, pg_temp
+AS $function$
+BEGIN
+END
+$function$;
+COMMENT ON FUNCTION public.fn_iu_gate_demands(text) IS
+  'For fn_iu_gate_open, before the gate is locked: raises where something that the gate demands does not hold. Here nothing is demanded; migration 008 replaces it. Raises nothing. (design: Invariants and change windows)';
+
 -- Opening and closing --------------------------------------------------------
 
 CREATE FUNCTION public.fn_iu_gate_open(
@@ -408,6 +421,8 @@ BEGIN
       MESSAGE = 'no gate can be opened: iu_core is not preloaded, so nothing would close it',
       HINT = 'Add iu_core to shared_preload_libraries and restart the server.';
   END IF;
+  -- May ask a remote, so before anything is locked.
+  PERFORM public.fn_iu_gate_demands(p_gate_key);
 
   SELECT c.value INTO v_previous FROM public.dot_config c WHERE c.key = p_gate_key FOR NO KEY UPDATE;
   IF NOT FOUND THEN
@@ -452,7 +467,7 @@ BEGIN
 END
 $function$;
 COMMENT ON FUNCTION public.fn_iu_gate_open(text, uuid, text, text, integer) IS
-  'Opens a governable gate for 1 to 3600 seconds from now: gate, approval, who, why (may be NULL), seconds. Returns {status: opened | renewed, gate_key, previous, value, approval_id, ttl_seconds, expires_at, transition_id, run_id}. Its holder, the same actor and login role, renews an open gate with another approval. Errors, in this order: 42501 NEVER-FLIP, 42501 not a governable gate, 23514 approval, time or actor missing or out of range, 55000 iu_core not preloaded, 42704 no row in dot_config, 55006 open already, naming holder and end, then those of fn_iu_gate_approval_use; 40001 in a transaction whose snapshot is too old to see the last change. (seed 4 A4; design: Gates)';
+  'Opens a governable gate for 1 to 3600 seconds from now: gate, approval, who, why (may be NULL), seconds. Returns {status: opened | renewed, gate_key, previous, value, approval_id, ttl_seconds, expires_at, transition_id, run_id}. Its holder, the same actor and login role, renews an open gate with another approval. Errors, in this order: 42501 NEVER-FLIP, 42501 not a governable gate, 23514 approval, time or actor missing or out of range, 55000 iu_core not preloaded, those of fn_iu_gate_demands, 42704 no row in dot_config, 55006 open already, naming holder and end, then those of fn_iu_gate_approval_use; 40001 in a transaction whose snapshot is too old to see the last change. (seed 4 A4; design: Gates)';
 
 CREATE FUNCTION public.fn_iu_gate_close(p_gate_key text, p_actor text, p_reason text) RETURNS jsonb
   LANGUAGE plpgsql SECURITY DEFINER
@@ -939,7 +954,7 @@ SELECT public.fn_iu_govern(3, 'function',
   'fn_iu_gate_transition_stamp()', 'fn_iu_gate_ended()', 'fn_iu_gate_register(integer,text,text,text)',
   'fn_iu_gate_unregister(integer)',
   'fn_iu_gate_approval_use(text,text,uuid,text,integer)', 'fn_iu_gate_approval_due(text)', 'fn_iu_gate_renew(text,text)',
-  'fn_iu_gate_held_by(text)',
+  'fn_iu_gate_held_by(text)', 'fn_iu_gate_demands(text)',
   'fn_iu_gate_snapshot()', 'fn_iu_gate_blocker(text)', 'fn_iu_gate_open(text,uuid,text,text,integer)',
   'fn_iu_gate_close(text,text,text)', 'fn_iu_gate_verify_closed(text)', 'fn_iu_gate_expiring()',
   'fn_iu_gate_close_expired(text,text)', 'fn_iu_gate_watchdog(text)', 'fn_iu_rollback_guard()',

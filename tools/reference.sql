@@ -147,6 +147,7 @@ SELECT string_agg(line, E'\n' ORDER BY version, rank, sort COLLATE "C") FROM (
 \qecho '| --- | --- | --- |'
 WITH condition (state, name) AS (VALUES
   ('0A000', 'feature_not_supported'), ('22004', 'null_value_not_allowed'), ('22023', 'invalid_parameter_value'),
+  ('2201B', 'invalid_regular_expression'), ('57014', 'query_canceled'),
   ('22P02', 'invalid_text_representation'), ('23502', 'not_null_violation'), ('23505', 'unique_violation'), ('23514', 'check_violation'),
   ('25000', 'invalid_transaction_state'), ('28000', 'invalid_authorization_specification'),
   ('39P01', 'trigger_protocol_violated'), ('40001', 'serialization_failure'), ('42501', 'insufficient_privilege'),
@@ -162,7 +163,8 @@ WITH condition (state, name) AS (VALUES
   ('IU103', 'of iu_core: approval expired'), ('IU104', 'of iu_core: approval revoked'),
   ('IU105', 'of iu_core: approval for another gate, action or role'),
   ('IU106', 'of iu_core: approval granted by the one who uses it'),
-  ('IU107', 'of iu_core: not on the approval list'), ('IU108', 'of iu_core: approved for a shorter time')
+  ('IU107', 'of iu_core: not on the approval list'), ('IU108', 'of iu_core: approved for a shorter time'),
+  ('IU111', 'of iu_core: an invariant that the gate demands fails'), ('IU112', 'of iu_core: an invariant that the gate demands is unknown')
 ), named AS (
   SELECT DISTINCT m[1] AS state, '`' || (regexp_match(e.text, '`([^`(]+)'))[1] || '`' AS name
     FROM entry e, regexp_matches(e.text, '\m((?:0A|22|23|25|28|39|40|42|53|54|55|57|58|HV|IU|P0)[0-9A-Z]{3})\M', 'g') m)

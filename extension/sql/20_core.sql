@@ -64,3 +64,18 @@ CREATE FUNCTION log_at_commit(line text) RETURNS void
   LANGUAGE c VOLATILE STRICT PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'iu_log_at_commit';
 COMMENT ON FUNCTION log_at_commit(text) IS
   'Writes a line into the server log when the current transaction commits; nothing if it, or the subtransaction that asked, is rolled back. PREPARE TRANSACTION writes it as pending. Nothing for NULL. Raises nothing. (design: Gates)';
+
+CREATE FUNCTION cancel_by(at timestamptz) RETURNS timestamptz
+  LANGUAGE c VOLATILE STRICT PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'iu_cancel_by';
+COMMENT ON FUNCTION cancel_by(timestamptz) IS
+  'From here on the running statement is cancelled at that time, or sooner where it would have been (statement_timeout): SQLSTATE 57014. Returns when it would have been cancelled before, to be given to cancel_at; NULL: never. Does nothing for NULL. Raises nothing. (design: Invariants and change windows)';
+
+CREATE FUNCTION cancel_at(at timestamptz) RETURNS void
+  LANGUAGE c VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'iu_cancel_at';
+COMMENT ON FUNCTION cancel_at(timestamptz) IS
+  'The running statement is cancelled at exactly that time (SQLSTATE 57014); NULL: not by time. A time set before that has just run out is forgotten. Raises nothing. (design: Invariants and change windows)';
+
+CREATE FUNCTION file_digest(path text, OUT bytes bigint, OUT sha256 text, OUT problem text)
+  LANGUAGE c VOLATILE STRICT PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'iu_file_digest';
+COMMENT ON FUNCTION file_digest(text) IS
+  'Size in bytes and SHA-256 in hex of a file of the server, or problem: why not, in words: the login role is neither a superuser nor in pg_read_server_files, the path is not absolute, the server cannot open it, it is not a regular file. NULLs for NULL. Raises nothing. (design: Invariants and change windows)';

@@ -206,6 +206,7 @@ MOVE 250 IN c;
 SELECT sum(total_bytes) FROM pg_backend_memory_contexts WHERE name ~ '^iu_core';
 MOVE 2200 IN c;
 SELECT sum(total_bytes) FROM pg_backend_memory_contexts WHERE name ~ '^iu_core';
+MOVE ALL IN c;
 COMMIT;
 SQL
 cmp_ok($late, '<', 1.2 * $early, "of 5 MB in pages of 200 KB a scan holds $late bytes towards its end, as it did in its beginning ($early)");

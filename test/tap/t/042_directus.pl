@@ -293,6 +293,14 @@ is(sql(q(SELECT string_agg(attname || ' ' || format_type(atttypid, atttypmod), '
 	'id text, i2 integer, i4 integer, i8 bigint, num numeric, r4 real, r8 double precision, flag boolean, s text, t text, u uuid, ts timestamp without time zone, '
 	  . 'tz timestamp with time zone, d date, tm time without time zone, j jsonb, jb jsonb, ia integer[], ta text[], field_filter text, item jsonb, filter jsonb', 'row 22: every type finds its own') if $real;
 is(sql(q(SELECT count(*) FROM information_schema.foreign_tables WHERE foreign_table_schema = 'data')), 4, 'LIMIT TO holds');
+my $long = 'x' x 63;
+$odd->fault({ path => '/fields', status => 200, body => encode_json({ data => [ map { { collection => 'odd', field => $_, type => 'text', schema => { data_type => 'text', is_primary_key => $_ eq 'key' ? JSON::PP::true : JSON::PP::false } } }
+			'key', 'item', 'field_item', 'item', 'id', $long, "${long}y" ] }) });
+is(sql(q(CREATE SCHEMA odd_data; IMPORT FOREIGN SCHEMA data FROM SERVER odd INTO odd_data;
+	SELECT attname, attfdwoptions FROM pg_attribute WHERE attrelid = 'odd_data.odd'::regclass AND attnum > 0 ORDER BY attnum; SELECT ftoptions FROM pg_foreign_table WHERE ftrelid = 'odd_data.odd'::regclass)),
+	join("\n", 'id|', 'key|{field=key}', 'field_item|{field=item}', 'field_item_2|{field=field_item}', 'field_id|{field=id}', "$long|{field=$long}", ('x' x 56) . "_2|{field=${long}y}", 'item|', 'filter|', '{resource=items,collection=odd,id_field=key}'),
+	'each field has a column of its own');
+$odd->heal;
 sql(q(SET timezone = 'UTC'));
 is(sql(q(SET timezone = 'UTC'; SELECT i2, i4, i8, num, r4, r8, flag, s, t, u, ts, tz, d, tm, j, jb, ia, ta, field_filter FROM data.iu_types ORDER BY id)),
 	q(12|2147483647|9223372036854775807|12345678901234567890.0123456789|0.1|0.1|t|sü|text|00000000-0000-4000-8000-00000000000a|2024-01-02 03:04:05|2024-01-02 03:04:05.678+00|2024-01-02|03:04:05|{"a": [1, 2]}|{"a": {"b": null}}|{1,2,NULL}|{a,"b c"}|f) . "\n"
