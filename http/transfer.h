@@ -33,6 +33,7 @@ typedef struct IuTransfer
 	size_t		body_length;
 	int			timeout_ms;
 	int			connect_ms;
+	int			idle_s;
 	size_t		limit;			/* of the answer's body, bytes */
 	size_t		keep;			/* of these, so many are kept */
 	int64		started_at;		/* ms, of the pool's clock */

@@ -66,6 +66,24 @@ is(sql("SET statement_timeout = 900; SELECT verdict FROM fn_iu_invariant_check('
 like(error_of("SET statement_timeout = 500; SELECT verdict, pg_sleep(60) FROM fn_iu_invariant_check('points')"), qr/57014.*statement timeout/, 'and keeps the time that he had');
 like(error_of("BEGIN ISOLATION LEVEL REPEATABLE READ; SELECT * FROM fn_iu_invariant_check('points')"), qr/25000/, 'not in a snapshot of some time ago');
 
+# Key by key: which rows have no point.
+$qdrant->heal;
+sql("CREATE FOREIGN TABLE q_points (collection text, id text) SERVER q OPTIONS (resource 'points');
+     CREATE VIEW inv_keys AS SELECT coalesce(s.id::text, p.id) AS key, CASE WHEN s.id IS NOT NULL THEN 1 END AS left_value, CASE WHEN p.id IS NOT NULL THEN 1 END AS right_value
+       FROM (SELECT * FROM sync_point WHERE indexed) s FULL JOIN (SELECT * FROM q_points WHERE collection = 'chunks') p ON p.id = s.id::text;
+     GRANT SELECT ON inv_keys TO iu_core_owner");
+register('keys', 'inv_keys');
+is(found('keys'), 'pass 149 149 0 (the same 149 key(s) on both sides)', 'every indexed row has its point');
+sql('UPDATE sync_point SET indexed = true');
+is(sql("SELECT verdict, left_value, right_value, keys, keys_total FROM fn_iu_invariant_check('keys')"), 'fail|152|149|{150,151,152}|3', '152 keys against 149 points: one SELECT names the three');
+sql('UPDATE sync_point SET indexed = false WHERE id > 149');
+is(found('keys'), 'pass 149 149 0 (the same 149 key(s) on both sides)', 'with the three marked as not indexed it holds');
+$qdrant->fault({ path => '/collections/*', status => 503, body => '{"status":{"error":"later"},"time":0}' });
+like(found('keys'), qr/^unknown \(HV\w+: /, 'and without the remote no key is missing, it is unknown');
+sql("SELECT fn_iu_invariant_unregister('keys', 'tester', 'test')");
+$qdrant->heal;
+$qdrant->fault({ path => '/collections/*', action => 'hang' });
+
 # ---- nothing is locked meanwhile
 
 register('points', 'inv_points', 'p_timeout_ms => 60000');
