@@ -240,11 +240,13 @@ iu_failure_raise(const IuServer *server, const char *key, const IuFailure *failu
 				 const char *secret)
 {
 	const char *detail = iu_failure_hide(failure->detail, secret);
+	/* a listing gave it, perhaps */
+	const char *name = key ? one_line(pstrdup(iu_failure_hide(key, secret)), false) : NULL;
 
 	ereport(ERROR,
 			(errcode(failure->sqlstate),
 			 key ? errmsg("could not read collection \"%s\" of foreign server \"%s\": %s",
-						  iu_failure_hide(key, secret), server->name, failure->reason)
+						  name, server->name, failure->reason)
 			 : errmsg("could not list the collections of foreign server \"%s\": %s",
 					  server->name, failure->reason),
 			 detail ? errdetail("%s", detail) : 0,

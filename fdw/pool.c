@@ -175,4 +175,3 @@ iu_pool_give_back(IuPool *pool)
 	MemoryContextSetParent(pool->context, TopMemoryContext);
 	idle[idle_count++] = pool;
 }
-

@@ -43,6 +43,11 @@ sub peer
 	return ok_answer('{"status":"green","config":{"params":{}}}') if $rest eq '';
 	my $body = $json->decode($request->{body});
 	return { hang => 1 } if $name eq 'hang';
+	return { status => 200, body => "{\"result\":{\"points\":[{\"id\":1,\"payload\":{\"n\":\"\xff\xfe\"}}]}}" } if $name eq 'bytes';
+	return { status => 200, body => '{"result":' . '[' x 200000 } if $name eq 'deep';
+	return { status => 200, body => '{"result":{"points":[[],1,null],"next_page_offset":null}}' } if $name eq 'shapes';
+	return ok_answer('{"points":[],"next_page_offset":7}') if $name eq 'loop';
+	return { status => 404, body => '{}' } if $name =~ /%/;
 	return ok_answer('{"points":[' . join(',', map { record($_) } 1 .. $body->{limit} + 1) . '],"next_page_offset":null}') if $name eq 'generous' && $rest eq '/points/scroll';
 	return ok_answer('[' . join(',', map { record($_) } 1, 1, 1) . ']') if $name eq 'generous';
 	return ok_answer(qq({"count":$size{$name}})) if $rest eq '/points/count';
@@ -171,6 +176,27 @@ like(sql(q(CREATE FUNCTION fussy(text) RETURNS boolean LANGUAGE plpgsql AS $$ BE
 
 like(sql(q(SELECT count(id) FROM generous)), qr/^ERROR:  HV000: .*more points than were asked for/, 'a page that is too long');
 like(sql(q(SELECT count(id) FROM generous WHERE id = '1')), qr/^ERROR:  HV000: .*more points than were asked for/, 'more points than ids');
+
+sub bad { return table_of($_[0], 'id text, n integer') . "SELECT * FROM $_[0]" }
+like(sql(bad('bytes')), qr/^ERROR:  HV000: .*not usable JSON\n.*\?\?/, 'bytes that are no text');
+like(sql(bad('deep')), qr/^ERROR:  HV000: .*not usable JSON/, 'nesting without end');
+like(sql(bad('shapes')), qr/^ERROR:  HV000: .*a point without an id/, 'points that are none');
+like(sql(bad('loop')), qr/^ERROR:  HV000: .*where the next page begins/, 'pages without end');
+like(sql(q(SELECT id FROM points_1 WHERE collection = E'a\\x1b[1mb\\nc')), qr/^ERROR:  HV000: could not read collection "a \[1mb c"/, 'control characters in a name are not written');
+
+# ---- partitions and collations
+
+sql(q(CREATE TABLE parted (id text, n integer, part text) PARTITION BY LIST (part);
+	CREATE FOREIGN TABLE part_1 PARTITION OF parted FOR VALUES IN ('a') SERVER q1 OPTIONS (resource 'points', collection 'few');
+	CREATE FOREIGN TABLE part_2 (part text, x integer, n integer, id text) SERVER q2 OPTIONS (resource 'points', collection 'late'); ALTER FOREIGN TABLE part_2 DROP x;
+	ALTER TABLE parted ATTACH PARTITION part_2 FOR VALUES IN ('b'); CREATE TABLE part_3 PARTITION OF parted DEFAULT; INSERT INTO part_3 VALUES ('9', 9, 'c');
+	CREATE COLLATION loose (provider = icu, locale = 'und-u-ks-level2', deterministic = false)));
+is(sql("SET enable_partitionwise_aggregate = $_; SET enable_partitionwise_join = $_; SELECT count(*), sum(n) FROM parted; SELECT tableoid::regclass, count(*) FROM parted GROUP BY 1 ORDER BY 1::text; SELECT p.n FROM parted p WHERE id = '2' ORDER BY 1; SELECT count(*) FROM parted a JOIN parted b USING (part, id)"),
+	"8|25\npart_1|3\npart_2|4\npart_3|1\n2\n2\n1", "partitions, partitionwise $_") foreach qw(off on);
+is(sql('ANALYZE parted; SELECT reltuples FROM pg_class WHERE relname = \'parted\''), 8, 'ANALYZE of them');
+is(sql(q(SELECT count(*) FROM points_1 WHERE collection = 'FEW' COLLATE loose)), 3, 'a collation that takes other names for the same');
+is(sql(q(SELECT count(*) FROM points_1 WHERE collection = 'FEW' COLLATE loose GROUP BY collection COLLATE loose)), 3, 'also to group by');
+is(sql(q(SELECT count(*) FROM points_1 WHERE collection::name = 'few' AND collection::varchar(2) = 'fe' AND collection::char(3) = 'few')), 3, 'casts of a key');
 
 $node->stop;
 done_testing();
