@@ -184,6 +184,16 @@ like(sql(bad('shapes')), qr/^ERROR:  HV000: .*a point without an id/, 'points th
 like(sql(bad('loop')), qr/^ERROR:  HV000: .*where the next page begins/, 'pages without end');
 like(sql(q(SELECT id FROM points_1 WHERE collection = E'a\\x1b[1mb\\nc')), qr/^ERROR:  HV000: could not read collection "a \[1mb c"/, 'control characters in a name are not written');
 
+is(sql(q(CREATE FUNCTION leave_behind() RETURNS text LANGUAGE sql AS $$ SELECT (SELECT count(*) FROM pg_ls_dir('/proc/self/fd')) || ' ' || (SELECT count(*) FROM pg_backend_memory_contexts WHERE name ~ '^iu_core') $$;
+	CREATE PROCEDURE fail(times integer) LANGUAGE plpgsql AS $$ DECLARE c CURSOR FOR SELECT id FROM many; BEGIN
+		FOR i IN 1 .. times LOOP
+			BEGIN PERFORM * FROM shapes; EXCEPTION WHEN fdw_error THEN NULL; END;
+			BEGIN PERFORM id FROM few UNION ALL SELECT id FROM shapes; EXCEPTION WHEN fdw_error THEN NULL; END;
+			BEGIN OPEN c; MOVE 10 IN c; PERFORM 1 / 0; EXCEPTION WHEN division_by_zero THEN NULL; END;
+		END LOOP; END $$;
+	SELECT leave_behind() = leave_behind(); CALL fail(1); SELECT leave_behind() AS before \gset
+	CALL fail(100); SELECT leave_behind() = :'before')), "t\nt", 'a hundred errors that were caught leave nothing open');
+
 # ---- partitions and collations
 
 sql(q(CREATE TABLE parted (id text, n integer, part text) PARTITION BY LIST (part);
