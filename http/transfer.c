@@ -239,6 +239,8 @@ on_header(char *bytes, size_t size, size_t count, void *arg)
 	header_bytes_seen += length;
 	if (transfer->header_bytes > IU_HEADERS_LIMIT)
 	{
+		/* over HTTP/2 the rest of the header would be in the way of other answers */
+		curl_easy_setopt(transfer->easy, CURLOPT_FORBID_REUSE, 1L);
 		transfer->too_large = true;
 		return 0;
 	}

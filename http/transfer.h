@@ -91,6 +91,7 @@ extern int64 iu_connection_wait(const dlist_head *running, const IuTransfer *tra
 extern void iu_connection_ended(dlist_head *queued, const IuTransfer *ended);
 extern void iu_connection_timed_out(const dlist_head *running, const IuTransfer *ended, int64 ran_ms,
 									int highest_fd);
+extern void iu_connection_broken(const IuTransfer *ended, int highest_fd);
 
 /* What is malloc'd, and then what is palloc'd. */
 extern void iu_transfer_release(IuTransfer *transfer);
