@@ -55,10 +55,10 @@ CREATE TABLE public.iu_invariant (
   CONSTRAINT iu_invariant_timeout_chk CHECK (timeout_ms BETWEEN 1 AND 60000)
 );
 COMMENT ON TABLE public.iu_invariant IS
-  'What must agree. Each invariant is a view of one of two shapes, told apart by its columns. Two values: left_value and right_value, one row. Keys: key, left_value, right_value, one row for each key that either side has; NULL on the side that does not have it, such as a FULL JOIN gives; any other value, such as 1 or a digest, where it has. Left and right must be comparable by =; more columns do no harm. Written by fn_iu_invariant_register and its kin, and by migrations. (design: Invariants and change windows)';
+  'What must agree. Each invariant is a view of one of two shapes, told apart by its columns. Two values: left_value and right_value, one row. Keys: key, left_value, right_value, one row for each key that either side has; NULL on the side that does not have it, such as a FULL JOIN gives; any other value, such as 1 or a digest, where it has. A key has at most 1000 bytes as text. Left and right must be comparable by =; more columns do no harm. Written by fn_iu_invariant_register and its kin, and by migrations. (design: Invariants and change windows)';
 COMMENT ON COLUMN public.iu_invariant.invariant_code IS 'Its name: 1 to 120 small letters, digits, "_", ".", ":", "-"';
 COMMENT ON COLUMN public.iu_invariant.meaning IS 'What holds while it passes, in a sentence';
-COMMENT ON COLUMN public.iu_invariant.view_name IS 'The view, qualified; it belongs to iu_core_owner or a superuser';
+COMMENT ON COLUMN public.iu_invariant.view_name IS 'The view, qualified; it, the views that it reads and the functions that they call belong to iu_core_owner or a superuser';
 COMMENT ON COLUMN public.iu_invariant.severity IS 'critical or warning: whether the verdict of a change window falls with it';
 COMMENT ON COLUMN public.iu_invariant.tolerance IS 'Difference that is still a pass: of numbers left minus right, either way; of keys how many differ';
 COMMENT ON COLUMN public.iu_invariant.settle_seconds IS
@@ -322,14 +322,14 @@ CREATE FUNCTION public.fn_iu_invariant_log(p_command text, p_subject text, p_act
 AS $function$
 BEGIN
   IF coalesce(btrim(p_actor), '') = '' OR coalesce(btrim(p_reason), '') = '' THEN
-    RAISE EXCEPTION 'what must hold is said by somebody for a reason' USING ERRCODE = 'check_violation', HINT = 'Give p_actor and p_reason.';
+    RAISE EXCEPTION 'this is done by somebody for a reason' USING ERRCODE = 'check_violation', HINT = 'Give p_actor and p_reason, or p_purpose.';
   END IF;
   RETURN public.fn_dot_iu_command_log(p_command, 'health', 'apply', 'applied', true, md5(coalesce(p_subject, '')), public.fn_iu_gate_snapshot(),
     jsonb_build_object('reason', p_reason) || coalesce(p_evidence, '{}'), p_actor);
 END
 $function$;
 COMMENT ON FUNCTION public.fn_iu_invariant_log(text, text, text, text, jsonb) IS
-  'Logs a command on an invariant or a demand, with the gates as they stand. Returns the run_id. SQLSTATE 23514 without actor or reason. (facts-core 2.3)';
+  'Logs a command on an invariant, a demand, a surface or a change window, with the gates as they stand. Returns the run_id. SQLSTATE 23514 without actor or reason. (facts-core 2.3)';
 
 CREATE FUNCTION public.fn_iu_invariant_register(
     p_code text, p_view regclass, p_meaning text, p_actor text, p_reason text, p_severity text DEFAULT 'critical',
@@ -690,7 +690,7 @@ AS $function$
     FROM public.fn_iu_invariant_check_as(CASE WHEN p_code IS NOT NULL THEN ARRAY[p_code] END, 'hand') AS r
 $function$;
 COMMENT ON FUNCTION public.fn_iu_invariant_check(text) IS
-  'Checks an invariant now, or (NULL) all that are enabled, and records what it finds. One row each: code, verdict, left and right (of keys: how many each side has), difference (left minus right; of keys: how many differ), the first 20 keys that differ and how many in all, detail in words, when it began to read, how many ms that took. pass: read, and within the tolerance. fail: read, and beyond it for longer than the settle window. unknown: everything else: an error of the view or a remote (with its SQLSTATE), no answer in time, NULL, not one row, a key that is there twice, a difference that is still settling. SQLSTATE 42704: not registered; 25000 outside of READ COMMITTED; 57014 only if somebody else cancels. (design: Invariants and change windows)';
+  'Checks an invariant now, or (NULL) all that are enabled, and records what it finds. One row each: code, verdict, left and right (of keys: how many each side has), difference (left minus right; of keys: how many differ), the first 20 keys that differ and how many in all, detail in words, when it began to read, how many ms that took. pass: read, and within the tolerance. fail: read, and beyond it for longer than the settle window. unknown: everything else: an error of the view or a remote (with its SQLSTATE), no answer in time, NULL, not one row, a key that is there twice, rows that a policy would leave out, a difference that is still settling. SQLSTATE 42704: not registered; 25000 outside of READ COMMITTED; 57014 only if somebody else cancels. (design: Invariants and change windows)';
 
 -- On a schedule ------------------------------------------------------------------
 
