@@ -18,6 +18,9 @@
 
 #define FEWEST_CONNECTIONS 4
 
+/* Qdrant and Directus close a connection that is idle for 5 s; a request must not meet that. */
+#define IDLE_SECONDS 4
+
 /*
  * Who waits for the descriptor may not look at the latch, so we look after
  * cancels ourselves. (The Append of 15.20 does; older ones may not.)
@@ -80,6 +83,7 @@ iu_line_send(IuLine *line, const IuFetch *fetch, void *owner)
 		request.body_length = strlen(request.body);
 	}
 	request.timeout_ms = line->server->timeout_ms;
+	request.idle_s = IDLE_SECONDS;
 	request.owner = owner;
 	line->requests++;
 	iu_http_submit(line->pool->http, &request);

@@ -382,6 +382,8 @@ collect_done(IuHttpPool *pool)
 		iu_connection_ended(&pool->queued, transfer);
 		if (code == CURLE_OPERATION_TIMEDOUT && transfer->sendings > 0)
 			iu_connection_timed_out(&pool->running, transfer, sent_for_ms(easy), pool->highest_fd);
+		if (transfer->sendings > 0)
+			iu_connection_broken(transfer, pool->highest_fd);
 		curl_multi_remove_handle(pool->multi, easy);
 		transfer->easy = NULL;
 		curl_easy_reset(easy);

@@ -12,7 +12,8 @@
  * A request over HTTP/1.1 that times out takes its connection with it. Over
  * HTTP/2 the connection stays, for the others on it; if its peer is gone,
  * whatever is sent from then on would time out as well. So one over which
- * nothing comes any more is shut down.
+ * nothing comes any more is shut down, and one over which came what cannot be
+ * read.
  *
  *-------------------------------------------------------------------------
  */
@@ -130,6 +131,16 @@ silence(int fd)
 	return info.tcpi_last_data_recv;
 }
 
+static void
+shut_down(const IuTransfer *ended, int64 patience, int highest_fd)
+{
+	int			fd;
+
+	for (fd = 0; fd <= highest_fd; fd++)
+		if (is_socket(fd, ended->local_port, ended->peer_port) && silence(fd) >= patience)
+			shutdown(fd, SHUT_RDWR);
+}
+
 /*
  * After a request that timed out, which ran for so many ms once it was sent.
  * While others are on the connection, which may just take longer than this
@@ -138,10 +149,16 @@ silence(int fd)
 void
 iu_connection_timed_out(const dlist_head *running, const IuTransfer *ended, int64 ran_ms, int highest_fd)
 {
-	int64		patience = count_beside(running, ended) > 1 ? iu_request_timeout : ran_ms / 2;
-	int			fd;
+	shut_down(ended, count_beside(running, ended) > 1 ? iu_request_timeout : ran_ms / 2, highest_fd);
+}
 
-	for (fd = 0; fd <= highest_fd; fd++)
-		if (is_socket(fd, ended->local_port, ended->peer_port) && silence(fd) >= patience)
-			shutdown(fd, SHUT_RDWR);
+/*
+ * After an answer that was not HTTP. Newer curl keeps such a connection over
+ * HTTP/2, where everything that follows fails.
+ */
+void
+iu_connection_broken(const IuTransfer *ended, int highest_fd)
+{
+	if (ended->outcome == IU_HTTP_PROTOCOL)
+		shut_down(ended, 0, highest_fd);
 }

@@ -140,6 +140,7 @@ iu_transfer_create(MemoryContext context, const IuHttpRequest *request)
 	if (request->timeout_ms > 0)
 		transfer->timeout_ms = Min(request->timeout_ms, iu_request_timeout);
 	transfer->connect_ms = Min(iu_connect_timeout, transfer->timeout_ms);
+	transfer->idle_s = request->idle_s;
 
 	/* An answer is handed over as a StringInfo, which ends a byte below 1 GB. */
 	transfer->limit = Min((size_t) iu_max_response_kb * 1024, MaxAllocSize - 1024);
@@ -238,6 +239,8 @@ on_header(char *bytes, size_t size, size_t count, void *arg)
 	header_bytes_seen += length;
 	if (transfer->header_bytes > IU_HEADERS_LIMIT)
 	{
+		/* over HTTP/2 the rest of the header would be in the way of other answers */
+		curl_easy_setopt(transfer->easy, CURLOPT_FORBID_REUSE, 1L);
 		transfer->too_large = true;
 		return 0;
 	}
@@ -284,10 +287,6 @@ on_connected(void *arg, char *peer_ip, char *local_ip, int peer_port, int local_
 
 	if (++transfer->sendings > SENDINGS_MAX)
 		return CURL_PREREQFUNC_ABORT;
-
-	/* Where one kept connection is dead, the others may be as well: once more is on a new one. */
-	if (!iu_transfer_may_share(transfer))
-		curl_easy_setopt(transfer->easy, CURLOPT_FRESH_CONNECT, 1L);
 	transfer->local_port = local_port;
 	transfer->peer_port = peer_port;
 	if (inet_pton(AF_INET, peer_ip, &ipv4.sin_addr) == 1 &&
@@ -374,6 +373,8 @@ set_request(IuTransfer *transfer, CURL *easy)
 		good &= curl_easy_setopt(easy, CURLOPT_CUSTOMREQUEST, transfer->method) == CURLE_OK;
 	good &= curl_easy_setopt(easy, CURLOPT_TIMEOUT_MS, (long) transfer->timeout_ms) == CURLE_OK;
 	good &= curl_easy_setopt(easy, CURLOPT_CONNECTTIMEOUT_MS, (long) transfer->connect_ms) == CURLE_OK;
+	if (transfer->idle_s > 0)
+		good &= curl_easy_setopt(easy, CURLOPT_MAXAGE_CONN, (long) transfer->idle_s) == CURLE_OK;
 	return good;
 }
 

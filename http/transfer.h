@@ -33,6 +33,7 @@ typedef struct IuTransfer
 	size_t		body_length;
 	int			timeout_ms;
 	int			connect_ms;
+	int			idle_s;
 	size_t		limit;			/* of the answer's body, bytes */
 	size_t		keep;			/* of these, so many are kept */
 	int64		started_at;		/* ms, of the pool's clock */
@@ -90,6 +91,7 @@ extern int64 iu_connection_wait(const dlist_head *running, const IuTransfer *tra
 extern void iu_connection_ended(dlist_head *queued, const IuTransfer *ended);
 extern void iu_connection_timed_out(const dlist_head *running, const IuTransfer *ended, int64 ran_ms,
 									int highest_fd);
+extern void iu_connection_broken(const IuTransfer *ended, int highest_fd);
 
 /* What is malloc'd, and then what is palloc'd. */
 extern void iu_transfer_release(IuTransfer *transfer);

@@ -154,7 +154,7 @@ sub directus
 {
 	my ($request) = @_;
 	return $fault{$1}[1]{directus} if $request->{path} =~ m{^/(\w+)/} && $fault{$1};
-	return says(403, '', $forbidden)->{directus} if $request->{path} =~ m{^/permissions/me};
+	return says(403, '', $forbidden, 'Connection: close')->{directus} if $request->{path} =~ m{^/permissions/me};    # so one connection is kept: of two, a resend may take the other
 	my ($later, $name) = $request->{path} =~ m{^/items/(later-)?([^/?]+)} or return says(404, '', 'Route x')->{directus};
 	return { status => 200, body => '{"meta":{"filter_count":5},"data":[{"id":1,"n":1},{"id":2,"n":1}]}' } if $later && "$request->{path} $request->{body}" !~ /offset(=|":)[1-9]/;
 	return $request->{nth} == 1 ? { status => 200, body => '{"data":[{"count":"163"}]}' } : { reset => 1 } if $name eq 'reused';

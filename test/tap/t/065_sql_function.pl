@@ -230,6 +230,8 @@ becomes('SELECT ' . attempts('waits', 'sent') . ' = 51', 'once it can be');
 is(sql('SELECT count(*) FROM called'), '51', 'it is done');
 
 # Said by somebody else, the code that also says that a lease was taken over.
+# The refusal may be lifted just when a failure is to be recorded, which then is one.
+sql(q(SELECT fn_iu_route_set('waits', 'tester', 'test', p_retry_policy => '{"max_attempts": 5}')));
 sql('CREATE TABLE broken (); INSERT INTO broken DEFAULT VALUES; GRANT SELECT ON broken TO PUBLIC');
 sql("CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS \$\$ BEGIN IF NEW.route_code = 'waits' AND EXISTS (SELECT FROM public.broken) THEN
 	RAISE object_not_in_prerequisite_state USING MESSAGE = 'not now'; END IF; RETURN NULL; END \$\$;
