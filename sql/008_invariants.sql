@@ -467,7 +467,7 @@ BEGIN
 END
 $function$;
 COMMENT ON FUNCTION public.fn_iu_read(text, integer) IS
-  'For invariants and surfaces: runs a query that returns one jsonb, within so many ms, and undoes what it did. Returns when it began, how many ms it took, and what it found, or the SQLSTATE (error_code) and words (error) of why not. Raises nothing but a cancel by somebody else (57014). (design: Invariants and change windows)';
+  'For invariants and surfaces: runs a query that returns one jsonb, within so many ms, in time zone UTC with ISO dates, and undoes what it did; a policy that would leave out rows is an error. Returns when it began, how many ms it took, and what it found, or the SQLSTATE (error_code) and words (error) of why not. Raises nothing but a cancel by somebody else (57014). (design: Invariants and change windows)';
 
 CREATE FUNCTION public.fn_iu_invariant_measure(p_invariant public.iu_invariant, p_asked_by text) RETURNS public.iu_invariant_run
   LANGUAGE plpgsql VOLATILE

@@ -356,12 +356,11 @@ CREATE FUNCTION public.fn_iu_change_window_guard() RETURNS trigger
   LANGUAGE plpgsql
   SET search_path = pg_catalog, pg_temp
 AS $function$
+DECLARE
+  c_closing CONSTANT text[] := ARRAY['closed_by', 'closed_role', 'closed_at', 'migrations_after', 'gates', 'invariants', 'impact', 'not_touched', 'verdict',
+    'verdict_reason', 'after_backup_file', 'after_backup_bytes', 'after_backup_sha256', 'after_backup_check'];
 BEGIN
-  IF TG_OP = 'UPDATE' AND OLD.closed_at IS NULL AND NEW.closed_at IS NOT NULL
-     AND (to_jsonb(OLD) - ARRAY['closed_by', 'closed_role', 'closed_at', 'migrations_after', 'gates', 'invariants', 'impact', 'not_touched', 'verdict',
-            'verdict_reason', 'after_backup_file', 'after_backup_bytes', 'after_backup_sha256', 'after_backup_check'])
-       = (to_jsonb(NEW) - ARRAY['closed_by', 'closed_role', 'closed_at', 'migrations_after', 'gates', 'invariants', 'impact', 'not_touched', 'verdict',
-            'verdict_reason', 'after_backup_file', 'after_backup_bytes', 'after_backup_sha256', 'after_backup_check']) THEN
+  IF TG_OP = 'UPDATE' AND OLD.closed_at IS NULL AND NEW.closed_at IS NOT NULL AND to_jsonb(OLD) - c_closing = to_jsonb(NEW) - c_closing THEN
     RETURN NEW;
   END IF;
   RAISE EXCEPTION 'a change window is closed once, and not changed otherwise' USING ERRCODE = 'insufficient_privilege';
