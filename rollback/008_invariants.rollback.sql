@@ -28,6 +28,7 @@ DROP FUNCTION public.fn_iu_invariant_check(text);
 DROP FUNCTION public.fn_iu_invariant_check_as(text[], text);
 DROP FUNCTION public.fn_iu_invariant_record(public.iu_invariant, public.iu_invariant_run);
 DROP FUNCTION public.fn_iu_invariant_measure(public.iu_invariant, text);
+DROP FUNCTION public.fn_iu_read(text, integer);
 DROP FUNCTION public.fn_iu_invariant_unregister(text, text, text);
 DROP FUNCTION public.fn_iu_invariant_enable(text, boolean, text, text);
 DROP FUNCTION public.fn_iu_invariant_register(text, regclass, text, text, text, text, numeric, integer, integer, integer);

@@ -12,6 +12,7 @@ SELECT iu_core.guard_rows('public.dot_iu_command_run', $$command_name IN ('dot_i
 
 DROP FUNCTION public.fn_iu_change_report(text);
 DROP FUNCTION public.fn_iu_markdown_row(text[]);
+DROP FUNCTION public.fn_iu_markdown_text(text);
 DROP VIEW public.v_iu_change_window;
 DROP FUNCTION public.fn_iu_change_window_close(text, text, jsonb, text[], boolean, text, bigint, text);
 DROP FUNCTION public.fn_iu_change_window_open(text, uuid, text, text, text, bigint, text);
@@ -31,7 +32,6 @@ DROP TABLE public.iu_regression_value;
 DROP TABLE public.iu_regression_snapshot;
 DROP FUNCTION public.fn_iu_surface_unregister(text, text, text);
 DROP FUNCTION public.fn_iu_surface_register(text, text, text, text, text, text, regclass, text, text, integer, integer);
-DROP FUNCTION public.fn_iu_change_log(text, text, text, jsonb);
 DROP FUNCTION public.fn_iu_surface_undefine(integer);
 DROP FUNCTION public.fn_iu_surface_define(integer, text, text, text, text, text, text, text, integer, integer);
 DROP FUNCTION public.fn_iu_surface_put(public.iu_regression_surface);

@@ -793,7 +793,7 @@ BEGIN
     RAISE check_violation USING MESSAGE = 'the window needs a beginning and an end, in this order';
   END IF;
   SELECT string_agg(format('| %s |', array_to_string(ARRAY(
-           SELECT replace(replace(coalesce(v, ''), '|', '\|'), E'\n', ' ') FROM unnest(ARRAY[
+           SELECT translate(regexp_replace(coalesce(v, ''), '([\\|])', '\\\1', 'g'), E'\r\n', '  ') FROM unnest(ARRAY[
              t.transition_seq::text, to_char(t.created_at, 'YYYY-MM-DD HH24:MI:SS.MS'), t.gate_key, t.action,
              format('%s -> %s', t.prev_value, t.new_value), t.actor, t.session_role::text, t.approval_id::text,
              to_char(t.expires_at, 'YYYY-MM-DD HH24:MI:SS.MS'), t.reason, left(encode(t.row_hash, 'hex'), 12)]) v), ' | ')),

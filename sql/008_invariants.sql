@@ -16,7 +16,7 @@ SELECT iu_core.guard_absent('function', 'fn_iu_view_problem(text)', 'fn_iu_invar
   'fn_iu_invariant_define(integer,text,regclass,text,text,numeric,integer,integer,integer)', 'fn_iu_invariant_undefine(integer)',
   'fn_iu_invariant_register(text,regclass,text,text,text,text,numeric,integer,integer,integer)',
   'fn_iu_invariant_enable(text,boolean,text,text)', 'fn_iu_invariant_unregister(text,text,text)',
-  'fn_iu_invariant_log(text,text,text,text,jsonb)', 'fn_iu_invariant_measure(public.iu_invariant,text)',
+  'fn_iu_invariant_log(text,text,text,text,jsonb)', 'fn_iu_read(text,integer)', 'fn_iu_invariant_measure(public.iu_invariant,text)',
   'fn_iu_invariant_record(public.iu_invariant,public.iu_invariant_run)', 'fn_iu_invariant_check_as(text[],text)',
   'fn_iu_invariant_check(text)', 'fn_iu_schedule_turn(text)', 'fn_iu_gate_demand_set(text,text,integer,text,text)',
   'fn_iu_gate_demand_unset(text,text,text,text)');
@@ -55,10 +55,10 @@ CREATE TABLE public.iu_invariant (
   CONSTRAINT iu_invariant_timeout_chk CHECK (timeout_ms BETWEEN 1 AND 60000)
 );
 COMMENT ON TABLE public.iu_invariant IS
-  'What must agree. Each invariant is a view of one of two shapes, told apart by its columns. Two values: left_value and right_value, one row. Keys: key, left_value, right_value, one row for each key that either side has; NULL on the side that does not have it, such as a FULL JOIN gives; any other value, such as 1 or a digest, where it has. Left and right must be comparable by =; more columns do no harm. Written by fn_iu_invariant_register and its kin, and by migrations. (design: Invariants and change windows)';
+  'What must agree. Each invariant is a view of one of two shapes, told apart by its columns. Two values: left_value and right_value, one row. Keys: key, left_value, right_value, one row for each key that either side has; NULL on the side that does not have it, such as a FULL JOIN gives; any other value, such as 1 or a digest, where it has. A key has at most 1000 bytes as text. Left and right must be comparable by =; more columns do no harm. Written by fn_iu_invariant_register and its kin, and by migrations. (design: Invariants and change windows)';
 COMMENT ON COLUMN public.iu_invariant.invariant_code IS 'Its name: 1 to 120 small letters, digits, "_", ".", ":", "-"';
 COMMENT ON COLUMN public.iu_invariant.meaning IS 'What holds while it passes, in a sentence';
-COMMENT ON COLUMN public.iu_invariant.view_name IS 'The view, qualified; it belongs to iu_core_owner or a superuser';
+COMMENT ON COLUMN public.iu_invariant.view_name IS 'The view, qualified; it, the views that it reads and the functions that they call belong to iu_core_owner or a superuser';
 COMMENT ON COLUMN public.iu_invariant.severity IS 'critical or warning: whether the verdict of a change window falls with it';
 COMMENT ON COLUMN public.iu_invariant.tolerance IS 'Difference that is still a pass: of numbers left minus right, either way; of keys how many differ';
 COMMENT ON COLUMN public.iu_invariant.settle_seconds IS
@@ -80,6 +80,7 @@ CREATE TABLE public.iu_invariant_state (
   last_pass_at      timestamptz,
   differs_since     timestamptz,
   logged_at         timestamptz,
+  run_seq           bigint,
   checks            bigint      NOT NULL DEFAULT 0,
   next_at           timestamptz,
   system_identifier bigint,
@@ -94,6 +95,7 @@ COMMENT ON COLUMN public.iu_invariant_state.checked_at IS 'When the last check b
 COMMENT ON COLUMN public.iu_invariant_state.last_pass_at IS 'When the last check that passed began to read';
 COMMENT ON COLUMN public.iu_invariant_state.differs_since IS 'When a difference beyond the tolerance was first seen that has been there since; NULL: none';
 COMMENT ON COLUMN public.iu_invariant_state.logged_at IS 'When a check was last written to iu_invariant_run';
+COMMENT ON COLUMN public.iu_invariant_state.run_seq IS 'The row of iu_invariant_run that has what the last check found';
 COMMENT ON COLUMN public.iu_invariant_state.checks IS 'Checks since it was registered first, those included that were not logged';
 COMMENT ON COLUMN public.iu_invariant_state.next_at IS 'When the runner checks it next; NULL: not scheduled';
 COMMENT ON COLUMN public.iu_invariant_state.system_identifier IS 'Of the cluster in which the last check ran: a pass of the original is none of a copy';
@@ -155,14 +157,15 @@ COMMENT ON TRIGGER trg_iu_invariant_run_append_only ON public.iu_invariant_run I
 -- Registration -----------------------------------------------------------------
 
 -- The view's functions run with the rights of iu_core_owner, who reads it: so
--- nobody with fewer rights may be able to change it.
+-- nobody with fewer rights may be able to change it, a view that it reads, or a
+-- function that they call. One that is SECURITY DEFINER runs with its owner's.
 CREATE FUNCTION public.fn_iu_view_problem(p_view_name text) RETURNS text
   LANGUAGE plpgsql STABLE
   SET search_path = pg_catalog, pg_temp
 AS $function$
 DECLARE
   v_view  regclass;
-  v_owner pg_roles;
+  v_alien record;
 BEGIN
   BEGIN
     v_view := to_regclass(p_view_name);
@@ -171,13 +174,29 @@ BEGIN
   END;
   IF v_view IS NULL THEN
     RETURN format('there is no view %s', coalesce(quote_literal(p_view_name), 'NULL'));
-  END IF;
-  SELECT r.* INTO v_owner FROM pg_class c JOIN pg_roles r ON r.oid = c.relowner WHERE c.oid = v_view AND c.relkind IN ('v', 'm');
-  IF NOT FOUND THEN
+  ELSIF NOT EXISTS (SELECT FROM pg_class c WHERE c.oid = v_view AND c.relkind IN ('v', 'm')) THEN
     RETURN format('%s is not a view', p_view_name);
-  ELSIF NOT (v_owner.rolsuper OR v_owner.rolname = 'iu_core_owner') THEN
-    RETURN format('view %s belongs to %s, not to iu_core_owner or a superuser: what it calls would run with the rights of iu_core_owner',
-                  p_view_name, v_owner.rolname);
+  END IF;
+  WITH RECURSIVE used (classid, objid) AS (
+    SELECT 'pg_class'::regclass::oid, v_view::oid
+    UNION
+    SELECT CASE d.refclassid WHEN 'pg_operator'::regclass THEN 'pg_proc'::regclass ELSE d.refclassid END, coalesce(o.oprcode, d.refobjid)
+      FROM used u
+      JOIN pg_class c ON u.classid = 'pg_class'::regclass AND c.oid = u.objid AND c.relkind = 'v'
+      JOIN pg_rewrite w ON w.ev_class = c.oid
+      JOIN pg_depend d ON d.classid = 'pg_rewrite'::regclass AND d.objid = w.oid
+                      AND d.refclassid IN ('pg_class'::regclass, 'pg_proc'::regclass, 'pg_operator'::regclass)
+      LEFT JOIN pg_operator o ON d.refclassid = 'pg_operator'::regclass AND o.oid = d.refobjid)
+  SELECT pg_describe_object(u.classid, u.objid, 0) AS name, r.rolname INTO v_alien
+    FROM used u
+    LEFT JOIN pg_class c ON u.classid = 'pg_class'::regclass AND c.oid = u.objid AND c.relkind IN ('v', 'm')
+    LEFT JOIN pg_proc p ON u.classid = 'pg_proc'::regclass AND p.oid = u.objid AND NOT p.prosecdef
+    JOIN pg_roles r ON r.oid = coalesce(c.relowner, p.proowner)
+   WHERE NOT r.rolsuper AND r.rolname <> 'iu_core_owner'
+   ORDER BY u.objid <> v_view, u.classid, u.objid LIMIT 1;
+  IF FOUND THEN
+    RETURN format('%s belongs to %s, not to iu_core_owner or a superuser: what it calls would run with the rights of iu_core_owner',
+                  v_alien.name, v_alien.rolname);
   ELSIF NOT (has_table_privilege('iu_core_owner', v_view, 'SELECT')
              AND (SELECT has_schema_privilege('iu_core_owner', c.relnamespace, 'USAGE') FROM pg_class c WHERE c.oid = v_view)) THEN
     RETURN format('iu_core_owner may not read view %s', p_view_name);
@@ -186,7 +205,7 @@ BEGIN
 END
 $function$;
 COMMENT ON FUNCTION public.fn_iu_view_problem(text) IS
-  'NULL if a view may be read as iu_core_owner, for an invariant or a surface, otherwise why not, in words: it must exist, be a view or materialized view, belong to iu_core_owner or a superuser, and be readable for iu_core_owner. Argument: its qualified name. Raises nothing. (design: Invariants and change windows)';
+  'NULL if a view may be read as iu_core_owner, for an invariant or a surface, otherwise why not, in words: it must exist, be a view or materialized view, be readable for iu_core_owner, and belong to iu_core_owner or a superuser, as must the views that it reads and the functions that they call (but for those of SECURITY DEFINER). Argument: its qualified name. Raises nothing. (design: Invariants and change windows)';
 
 CREATE FUNCTION public.fn_iu_invariant_problem(p_view_name text) RETURNS text
   LANGUAGE plpgsql STABLE
@@ -194,27 +213,18 @@ CREATE FUNCTION public.fn_iu_invariant_problem(p_view_name text) RETURNS text
 AS $function$
 DECLARE
   v_problem text := public.fn_iu_view_problem(p_view_name);
-  v_types   oid[];
 BEGIN
   IF v_problem IS NOT NULL THEN
     RETURN v_problem;
-  END IF;
-  SELECT array_agg(a.atttypid ORDER BY a.attname) INTO v_types
-    FROM pg_attribute a WHERE a.attrelid = to_regclass(p_view_name) AND a.attnum > 0 AND a.attname IN ('left_value', 'right_value');
-  IF cardinality(v_types) IS DISTINCT FROM 2 THEN
+  ELSIF (SELECT count(*) FROM pg_attribute a
+          WHERE a.attrelid = to_regclass(p_view_name) AND a.attnum > 0 AND a.attname IN ('left_value', 'right_value')) <> 2 THEN
     RETURN format('view %s has not both columns, left_value and right_value', p_view_name);
   END IF;
-  BEGIN
-    EXECUTE format('SELECT v.left_value = v.right_value FROM %s AS v WHERE false', to_regclass(p_view_name));
-  EXCEPTION WHEN undefined_function OR ambiguous_function OR indeterminate_collation OR collation_mismatch THEN
-    RETURN format('left_value and right_value of view %s cannot be compared: %s and %s', p_view_name,
-                  format_type(v_types[1], NULL), format_type(v_types[2], NULL));
-  END;
   RETURN NULL;
 END
 $function$;
 COMMENT ON FUNCTION public.fn_iu_invariant_problem(text) IS
-  'NULL if a view may be an invariant, otherwise why not, in words: what fn_iu_view_problem says, or left_value and right_value are not both there, or = does not compare them. Argument: its qualified name. Raises only what planning the view does. (design: Invariants and change windows)';
+  'NULL if a view may be an invariant, otherwise why not, in words: what fn_iu_view_problem says, or left_value and right_value are not both there. Argument: its qualified name. Raises nothing. (design: Invariants and change windows)';
 
 CREATE FUNCTION public.fn_iu_invariant_put(p_invariant public.iu_invariant) RETURNS text
   LANGUAGE plpgsql VOLATILE
@@ -230,6 +240,11 @@ BEGIN
       DETAIL = 'An invariant is a view with left_value and right_value in one row, or with key, left_value and right_value in a row for each key.';
   END IF;
   v_relation := to_regclass(p_invariant.view_name);
+  BEGIN
+    EXECUTE format('SELECT v.left_value = v.right_value FROM %s AS v WHERE false', v_relation);
+  EXCEPTION WHEN undefined_function OR ambiguous_function OR indeterminate_collation OR collation_mismatch THEN
+    RAISE EXCEPTION 'left_value and right_value of view % cannot be compared', v_relation USING ERRCODE = 'check_violation', DETAIL = SQLERRM;
+  END;
   SELECT format('%I.%I', n.nspname, c.relname) INTO p_invariant.view_name
     FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE c.oid = v_relation;
   SELECT i.* INTO v_before FROM public.iu_invariant i WHERE i.invariant_code = p_invariant.invariant_code FOR UPDATE;
@@ -256,7 +271,7 @@ BEGIN
    WHERE invariant_code = p_invariant.invariant_code;
   -- What it found as it was says nothing of it as it is.
   UPDATE public.iu_invariant_state
-     SET verdict = NULL, verdict_since = NULL, checked_at = NULL, last_pass_at = NULL, differs_since = NULL, logged_at = NULL,
+     SET verdict = NULL, verdict_since = NULL, checked_at = NULL, last_pass_at = NULL, differs_since = NULL, logged_at = NULL, run_seq = NULL,
          next_at = CASE WHEN p_invariant.every_seconds IS NOT NULL AND v_before.enabled THEN clock_timestamp() END
    WHERE invariant_code = p_invariant.invariant_code;
   DELETE FROM public.iu_invariant_key WHERE invariant_code = p_invariant.invariant_code;
@@ -265,7 +280,7 @@ BEGIN
 END
 $function$;
 COMMENT ON FUNCTION public.fn_iu_invariant_put(public.iu_invariant) IS
-  'For registration: makes or changes an invariant; a change forgets what it found before. Returns registered, changed or unchanged. SQLSTATE 23514: what fn_iu_invariant_problem says, or a value out of range; 42710: it belongs to a migration, or to another one. (design: Invariants and change windows)';
+  'For registration: makes or changes an invariant; a change forgets what it found before. Returns registered, changed or unchanged. SQLSTATE 23514: what fn_iu_invariant_problem says, = does not compare the two, or a value out of range; 42710: it belongs to a migration, or to another one. (design: Invariants and change windows)';
 
 CREATE FUNCTION public.fn_iu_invariant_define(
     p_migration integer, p_code text, p_view regclass, p_meaning text, p_severity text DEFAULT 'critical', p_tolerance numeric DEFAULT 0,
@@ -307,14 +322,14 @@ CREATE FUNCTION public.fn_iu_invariant_log(p_command text, p_subject text, p_act
 AS $function$
 BEGIN
   IF coalesce(btrim(p_actor), '') = '' OR coalesce(btrim(p_reason), '') = '' THEN
-    RAISE EXCEPTION 'what must hold is said by somebody for a reason' USING ERRCODE = 'check_violation', HINT = 'Give p_actor and p_reason.';
+    RAISE EXCEPTION 'this is done by somebody for a reason' USING ERRCODE = 'check_violation', HINT = 'Give p_actor and p_reason, or p_purpose.';
   END IF;
   RETURN public.fn_dot_iu_command_log(p_command, 'health', 'apply', 'applied', true, md5(coalesce(p_subject, '')), public.fn_iu_gate_snapshot(),
     jsonb_build_object('reason', p_reason) || coalesce(p_evidence, '{}'), p_actor);
 END
 $function$;
 COMMENT ON FUNCTION public.fn_iu_invariant_log(text, text, text, text, jsonb) IS
-  'Logs a command on an invariant or a demand, with the gates as they stand. Returns the run_id. SQLSTATE 23514 without actor or reason. (facts-core 2.3)';
+  'Logs a command on an invariant, a demand, a surface or a change window, with the gates as they stand. Returns the run_id. SQLSTATE 23514 without actor or reason. (facts-core 2.3)';
 
 CREATE FUNCTION public.fn_iu_invariant_register(
     p_code text, p_view regclass, p_meaning text, p_actor text, p_reason text, p_severity text DEFAULT 'critical',
@@ -349,7 +364,7 @@ BEGIN
 END
 $function$;
 COMMENT ON FUNCTION public.fn_iu_invariant_register(text, regclass, text, text, text, text, numeric, integer, integer, integer) IS
-  'Registers a view as an invariant, or changes one that was registered, and logs it: code, view, meaning, who, why, severity (critical, warning), tolerance, settle window in s (0 to 604800), how often the runner checks it in s (1 to 604800; NULL: on demand only), longest time of a reading in ms (1 to 60000). A change forgets what it found before. Returns {status: registered | changed | unchanged, invariant_code, run_id}. SQLSTATE 23514: a value out of range, actor or reason missing, or what fn_iu_invariant_problem says; 42710: it belongs to a migration. (design: Invariants and change windows)';
+  'Registers a view as an invariant, or changes one that was registered, and logs it: code, view, meaning, who, why, severity (critical, warning), tolerance, settle window in s (0 to 604800), how often the runner checks it in s (1 to 604800; NULL: on demand only), longest time of a reading in ms (1 to 60000). A change forgets what it found before. Returns {status: registered | changed | unchanged, invariant_code, run_id}. SQLSTATE 23514: a value out of range, actor or reason missing, or a view that cannot be an invariant; 42710: it belongs to a migration. (design: Invariants and change windows)';
 
 CREATE FUNCTION public.fn_iu_invariant_enable(p_code text, p_enabled boolean, p_actor text, p_reason text) RETURNS jsonb
   LANGUAGE plpgsql VOLATILE SECURITY DEFINER
@@ -406,101 +421,31 @@ COMMENT ON FUNCTION public.fn_iu_invariant_unregister(text, text, text) IS
 
 -- Checking ---------------------------------------------------------------------
 
-CREATE FUNCTION public.fn_iu_invariant_measure(p_invariant public.iu_invariant, p_asked_by text) RETURNS public.iu_invariant_run
+-- Read as it is whoever asks: in the same notation, so that a key is the same
+-- key again, and never through a policy that leaves rows out (that is an error).
+CREATE FUNCTION public.fn_iu_read(
+    p_query text, p_timeout_ms integer, OUT began_at timestamptz, OUT ms numeric, OUT result jsonb, OUT error_code text, OUT error text)
   LANGUAGE plpgsql VOLATILE
   SET search_path = pg_catalog, pg_temp
+  SET row_security = off
+  SET timezone = 'UTC'
+  SET datestyle = 'ISO, YMD'
+  SET intervalstyle = 'postgres'
+  SET extra_float_digits = 1
+  SET bytea_output = 'hex'
 AS $function$
 DECLARE
-  c_keys     CONSTANT integer := 10000;
-  v_run      public.iu_invariant_run;
-  v_start    CONSTANT timestamptz := clock_timestamp();
-  v_deadline CONSTANT timestamptz := v_start + make_interval(secs => p_invariant.timeout_ms / 1000.0);
+  v_deadline timestamptz;
   v_before   timestamptz;
-  v_problem  text;
-  v_relation regclass;
-  v_columns  text[];
-  v_numbers  boolean;
-  v_found    record;
   v_read     boolean := false;
 BEGIN
-  v_run.invariant_code := p_invariant.invariant_code;
-  v_run.asked_by := p_asked_by;
-  v_run.session_role := session_user;
-  v_run.checked_at := v_start;
-  v_run.verdict := 'unknown';
+  began_at := clock_timestamp();
+  v_deadline := began_at + make_interval(secs => p_timeout_ms / 1000.0);
   v_before := iu_core.cancel_by(v_deadline);
   BEGIN
-    v_problem := public.fn_iu_invariant_problem(p_invariant.view_name);
-    v_relation := CASE WHEN v_problem IS NULL THEN to_regclass(p_invariant.view_name) END;
-    SELECT array_agg(a.attname::text), bool_and(t.typcategory = 'N') FILTER (WHERE a.attname <> 'key') INTO v_columns, v_numbers
-      FROM pg_attribute a JOIN pg_type t ON t.oid = a.atttypid
-     WHERE a.attrelid = v_relation AND a.attnum > 0 AND a.attname IN ('key', 'left_value', 'right_value');
-    IF v_problem IS NOT NULL THEN
-      v_run.error_code := '42809';
-      v_run.detail := v_problem;
-    ELSIF 'key' = ANY (v_columns) THEN
-      EXECUTE format($sql$
-        WITH side AS MATERIALIZED (
-          SELECT v.key::text COLLATE "C" AS key, v.left_value IS NOT NULL AS at_left, v.right_value IS NOT NULL AS at_right,
-                 (v.left_value = v.right_value) IS TRUE AS agrees
-            FROM %s AS v)
-        SELECT count(*) FILTER (WHERE at_left) AS at_left, count(*) FILTER (WHERE at_right) AS at_right,
-               count(*) FILTER (WHERE NOT agrees) AS differ,
-               count(*) FILTER (WHERE at_left AND NOT at_right) AS left_only, count(*) FILTER (WHERE at_right AND NOT at_left) AS right_only,
-               count(*) FILTER (WHERE NOT at_left AND NOT at_right) AS neither, count(*) FILTER (WHERE key IS NULL) AS nameless,
-               (SELECT array_agg(d.key ORDER BY d.key) FROM (SELECT s.key FROM side s WHERE NOT s.agrees ORDER BY s.key LIMIT %s) AS d) AS keys,
-               (SELECT min(t.key) FROM (SELECT s.key FROM side s GROUP BY s.key HAVING count(*) > 1) AS t) AS twice
-          FROM side$sql$, v_relation, c_keys) INTO v_found;
-      v_run.left_value := v_found.at_left;
-      v_run.right_value := v_found.at_right;
-      v_run.difference := v_found.differ;
-      v_run.keys := coalesce(v_found.keys, '{}');
-      v_run.keys_total := v_found.differ;
-      v_run.detail := CASE
-        WHEN v_found.nameless > 0 THEN format('%s row(s) of the view have no key', v_found.nameless)
-        WHEN v_found.twice IS NOT NULL THEN format('key %s is there more than once, so that it has no one partner', quote_literal(v_found.twice))
-        WHEN v_found.differ = 0 THEN format('the same %s key(s) on both sides', v_found.at_left)
-        ELSE concat_ws(', ', format('%s key(s) differ: %s on the left only', v_found.differ, v_found.left_only),
-               format('%s on the right only', v_found.right_only),
-               format('%s with different values', v_found.differ - v_found.left_only - v_found.right_only - v_found.neither),
-               CASE WHEN v_found.neither > 0 THEN format('%s with a value on neither side', v_found.neither) END) END;
-      IF v_found.nameless > 0 OR v_found.twice IS NOT NULL THEN
-        v_run.error_code := '21000';
-      END IF;
-    ELSE
-      EXECUTE format($sql$
-        SELECT count(*) AS rows, (array_agg(x.left_value))[1]::text AS left_text, (array_agg(x.right_value))[1]::text AS right_text,
-               bool_and((x.left_value = x.right_value) IS TRUE) AS agrees,
-               %s AS left_number, %s AS right_number
-          FROM (SELECT v.left_value, v.right_value FROM %s AS v LIMIT 2) AS x$sql$,
-        CASE WHEN v_numbers THEN '(array_agg(x.left_value))[1]::numeric' ELSE 'NULL::numeric' END,
-        CASE WHEN v_numbers THEN '(array_agg(x.right_value))[1]::numeric' ELSE 'NULL::numeric' END, v_relation) INTO v_found;
-      IF v_found.rows <> 1 THEN
-        v_run.error_code := '21000';
-        v_run.detail := CASE v_found.rows WHEN 0 THEN 'the view has no row' ELSE 'the view has more than one row' END;
-      ELSE
-        v_run.left_value := v_found.left_text;
-        v_run.right_value := v_found.right_text;
-        IF v_found.left_text IS NULL OR v_found.right_text IS NULL THEN
-          v_run.error_code := '22004';
-          v_run.detail := CASE WHEN v_found.left_text IS NULL AND v_found.right_text IS NULL THEN 'left and right are NULL'
-                               WHEN v_found.left_text IS NULL THEN 'left is NULL' ELSE 'right is NULL' END;
-        ELSIF v_numbers AND (v_found.left_number IN ('NaN', 'Infinity', '-Infinity') OR v_found.right_number IN ('NaN', 'Infinity', '-Infinity')) THEN
-          v_run.error_code := '22003';
-          v_run.detail := 'left or right is not a finite number';
-        ELSE
-          v_run.difference := v_found.left_number - v_found.right_number;
-          v_run.detail := CASE WHEN v_found.agrees THEN format('both are %s', v_found.left_text)
-                               ELSE format('left is %s, right is %s', v_found.left_text, v_found.right_text) END;
-          v_run.verdict := CASE WHEN v_found.agrees THEN 'pass' ELSE 'fail' END;
-        END IF;
-      END IF;
-    END IF;
-    IF v_run.error_code IS NULL AND v_run.difference IS NOT NULL THEN
-      v_run.verdict := CASE WHEN abs(v_run.difference) <= p_invariant.tolerance THEN 'pass' ELSE 'fail' END;
-    END IF;
+    EXECUTE p_query INTO result;
     v_read := true;
-    -- Undoes all of it: the locks, the settings, whatever else the view did.
+    -- Undoes all of it: the locks, the settings, whatever else was done.
     RAISE EXCEPTION 'read' USING ERRCODE = 'IU000';
   EXCEPTION
     WHEN query_canceled THEN
@@ -509,20 +454,110 @@ BEGIN
       IF clock_timestamp() < v_deadline THEN
         RAISE;
       END IF;
-      v_run.error_code := SQLSTATE;
-      v_run.detail := format('no answer within %s ms', p_invariant.timeout_ms);
+      error_code := SQLSTATE;
+      error := format('no answer within %s ms', p_timeout_ms);
     WHEN OTHERS OR assert_failure THEN
       PERFORM iu_core.cancel_at(v_before);
       IF NOT v_read THEN
-        v_run.error_code := SQLSTATE;
-        v_run.detail := format('%s: %s', SQLSTATE, SQLERRM);
+        error_code := SQLSTATE;
+        error := format('%s: %s', SQLSTATE, SQLERRM);
       END IF;
   END;
-  -- Time may run out after the values are there.
-  IF v_run.error_code IS NOT NULL THEN
-    v_run.verdict := 'unknown';
+  ms := round((extract(epoch FROM clock_timestamp() - began_at) * 1000)::numeric, 3);
+END
+$function$;
+COMMENT ON FUNCTION public.fn_iu_read(text, integer) IS
+  'For invariants and surfaces: runs a query that returns one jsonb, within so many ms, in time zone UTC with ISO dates, and undoes what it did; a policy that would leave out rows is an error. Returns when it began, how many ms it took, and what it found, or the SQLSTATE (error_code) and words (error) of why not. Raises nothing but a cancel by somebody else (57014). (design: Invariants and change windows)';
+
+CREATE FUNCTION public.fn_iu_invariant_measure(p_invariant public.iu_invariant, p_asked_by text) RETURNS public.iu_invariant_run
+  LANGUAGE plpgsql VOLATILE
+  SET search_path = pg_catalog, pg_temp
+AS $function$
+DECLARE
+  v_run      public.iu_invariant_run;
+  v_relation CONSTANT regclass := to_regclass(p_invariant.view_name);
+  v_columns  text[];
+  v_numbers  boolean;
+  v_reading  record;
+  v_found    record;
+BEGIN
+  v_run.invariant_code := p_invariant.invariant_code;
+  v_run.asked_by := p_asked_by;
+  v_run.session_role := session_user;
+  v_run.checked_at := clock_timestamp();
+  v_run.ms := 0;
+  v_run.verdict := 'unknown';
+  v_run.detail := public.fn_iu_invariant_problem(p_invariant.view_name);
+  IF v_run.detail IS NOT NULL THEN
+    v_run.error_code := '42809';
+    RETURN v_run;
   END IF;
-  v_run.ms := round((extract(epoch FROM clock_timestamp() - v_start) * 1000)::numeric, 3);
+  SELECT array_agg(a.attname::text), bool_and(t.typcategory = 'N') FILTER (WHERE a.attname <> 'key') INTO v_columns, v_numbers
+    FROM pg_attribute a JOIN pg_type t ON t.oid = a.atttypid
+   WHERE a.attrelid = v_relation AND a.attnum > 0 AND a.attname IN ('key', 'left_value', 'right_value');
+  SELECT r.* INTO v_reading FROM public.fn_iu_read(CASE WHEN 'key' = ANY (v_columns) THEN format($sql$
+      WITH side AS MATERIALIZED (
+        SELECT v.key::text COLLATE "C" AS key, v.left_value IS NOT NULL AS at_left, v.right_value IS NOT NULL AS at_right,
+               (v.left_value = v.right_value) IS TRUE AS agrees
+          FROM %s AS v)
+      SELECT jsonb_build_object('at_left', count(*) FILTER (WHERE at_left), 'at_right', count(*) FILTER (WHERE at_right),
+             'differ', count(*) FILTER (WHERE NOT agrees), 'left_only', count(*) FILTER (WHERE at_left AND NOT at_right),
+             'right_only', count(*) FILTER (WHERE at_right AND NOT at_left), 'neither', count(*) FILTER (WHERE NOT at_left AND NOT at_right),
+             'nameless', count(*) FILTER (WHERE key IS NULL), 'long', count(*) FILTER (WHERE octet_length(key) > 1000),
+             'keys', ARRAY(SELECT s.key FROM side s WHERE NOT s.agrees AND octet_length(s.key) <= 1000 ORDER BY s.key LIMIT 10000),
+             'twice', (SELECT left(min(t.key), 1000) FROM (SELECT s.key FROM side s GROUP BY s.key HAVING count(*) > 1) AS t))
+        FROM side$sql$, v_relation)
+    ELSE format($sql$
+      SELECT CASE count(*) OVER () WHEN 1
+             THEN jsonb_build_object('rows', 1, 'at_left', x.l::text, 'at_right', x.r::text, 'agrees', (x.l = x.r) IS TRUE, 'differ', %s)
+             ELSE jsonb_build_object('rows', 2) END
+        FROM (SELECT v.left_value, v.right_value FROM %s AS v LIMIT 2) AS x (l, r) LIMIT 1$sql$,
+      CASE WHEN v_numbers THEN 'x.l::numeric - x.r::numeric' ELSE 'NULL' END, v_relation) END, p_invariant.timeout_ms) AS r;
+  v_run.checked_at := v_reading.began_at;
+  v_run.ms := v_reading.ms;
+  IF v_reading.error_code IS NOT NULL THEN
+    v_run.error_code := v_reading.error_code;
+    v_run.detail := v_reading.error;
+    RETURN v_run;
+  END IF;
+  SELECT f.* INTO v_found
+    FROM jsonb_to_record(coalesce(v_reading.result, '{"rows": 0}')) AS f (
+      rows integer, at_left text, at_right text, agrees boolean, differ numeric, left_only bigint, right_only bigint, neither bigint,
+      nameless bigint, long bigint, keys text[], twice text);
+  IF 'key' = ANY (v_columns) THEN
+    v_run.keys := v_found.keys;
+    v_run.keys_total := v_found.differ;
+    v_run.error_code := CASE WHEN v_found.nameless > 0 OR v_found.twice IS NOT NULL THEN '21000' WHEN v_found.long > 0 THEN '22001' END;
+    v_run.detail := CASE
+      WHEN v_found.nameless > 0 THEN format('%s row(s) of the view have no key', v_found.nameless)
+      WHEN v_found.twice IS NOT NULL THEN format('key %s is there more than once, so that it has no one partner', quote_literal(v_found.twice))
+      WHEN v_found.long > 0 THEN format('%s key(s) are longer than 1000 bytes', v_found.long)
+      WHEN v_found.differ = 0 THEN format('the same %s key(s) on both sides', v_found.at_left)
+      ELSE concat_ws(', ', format('%s key(s) differ: %s on the left only', v_found.differ, v_found.left_only),
+             format('%s on the right only', v_found.right_only),
+             format('%s with different values', v_found.differ - v_found.left_only - v_found.right_only - v_found.neither),
+             CASE WHEN v_found.neither > 0 THEN format('%s with a value on neither side', v_found.neither) END) END;
+  ELSE
+    v_run.error_code := CASE WHEN v_found.rows <> 1 THEN '21000' WHEN v_found.at_left IS NULL OR v_found.at_right IS NULL THEN '22004'
+                             WHEN v_found.differ IN ('NaN', 'Infinity', '-Infinity') THEN '22003' END;
+    v_run.detail := CASE
+      WHEN v_found.rows <> 1 THEN CASE v_found.rows WHEN 0 THEN 'the view has no row' ELSE 'the view has more than one row' END
+      WHEN v_found.at_left IS NULL AND v_found.at_right IS NULL THEN 'left and right are NULL'
+      WHEN v_found.at_left IS NULL THEN 'left is NULL'
+      WHEN v_found.at_right IS NULL THEN 'right is NULL'
+      WHEN v_run.error_code IS NOT NULL THEN 'left or right is not a finite number'
+      WHEN v_found.agrees THEN format('both are %s', v_found.at_left)
+      ELSE format('left is %s, right is %s', v_found.at_left, v_found.at_right) END;
+  END IF;
+  v_run.left_value := v_found.at_left;
+  v_run.right_value := v_found.at_right;
+  v_run.difference := CASE v_run.error_code WHEN '22003' THEN NULL ELSE v_found.differ END;
+  IF v_run.error_code IS NULL THEN
+    -- With no tolerance = has the say: as numeric, floating point loses digits.
+    v_run.verdict := CASE WHEN CASE WHEN v_found.differ IS NULL THEN v_found.agrees
+                                    ELSE abs(v_found.differ) <= p_invariant.tolerance AND (v_found.agrees IS NOT FALSE OR p_invariant.tolerance > 0) END
+                          THEN 'pass' ELSE 'fail' END;
+  END IF;
   RETURN v_run;
 END
 $function$;
@@ -534,40 +569,49 @@ CREATE FUNCTION public.fn_iu_invariant_record(p_invariant public.iu_invariant, p
   SET search_path = pg_catalog, pg_temp
 AS $function$
 DECLARE
-  c_keys    CONSTANT integer := 10000;
-  c_shown   CONSTANT integer := 20;
-  v_state   public.iu_invariant_state;
-  v_last    public.iu_invariant_run;
-  v_window  CONSTANT interval := make_interval(secs => p_invariant.settle_seconds);
-  v_since   timestamptz;
-  v_settled bigint;
-  v_due     timestamptz;
+  c_keys       CONSTANT integer := 10000;
+  c_shown      CONSTANT integer := 20;
+  v_window     CONSTANT interval := make_interval(secs => p_invariant.settle_seconds);
+  v_registered timestamptz;
+  v_state      public.iu_invariant_state;
+  v_last       public.iu_invariant_run;
+  v_late       boolean;
+  v_since      timestamptz;
+  v_settled    bigint;
+  v_due        timestamptz;
 BEGIN
+  -- In the order in which a registration locks them.
+  SELECT i.registered_at INTO v_registered FROM public.iu_invariant i WHERE i.invariant_code = p_invariant.invariant_code FOR KEY SHARE;
   SELECT s.* INTO v_state FROM public.iu_invariant_state s WHERE s.invariant_code = p_invariant.invariant_code FOR UPDATE;
   IF NOT FOUND THEN
     RAISE EXCEPTION 'invariant "%" is not registered any more', p_invariant.invariant_code USING ERRCODE = 'undefined_object';
   END IF;
-  IF NOT EXISTS (SELECT FROM public.iu_invariant i WHERE i.invariant_code = p_invariant.invariant_code AND i.registered_at = p_invariant.registered_at) THEN
-    -- What was read is not what is registered now: logged, and that is all.
+  -- What began earlier may be recorded later: it is logged, and that is all. A
+  -- check from the future is one from before the clock was set back.
+  v_late := coalesce(v_state.checked_at > p_run.checked_at AND v_state.checked_at <= clock_timestamp(), false);
+  IF v_registered <> p_invariant.registered_at THEN
+    v_late := true;
     p_run.verdict := 'unknown';
     p_run.error_code := '55000';
     p_run.detail := 'it was registered otherwise while it was read';
-    v_state.checked_at := 'infinity';
   END IF;
   v_since := v_state.differs_since;
   IF p_run.error_code IS NULL THEN
-    v_since := CASE p_run.verdict WHEN 'fail' THEN least(coalesce(v_since, p_run.checked_at), p_run.checked_at) END;
+    v_since := CASE p_run.verdict WHEN 'fail' THEN least(v_since, p_run.checked_at) END;
     v_due := v_since + v_window;
     IF p_run.keys IS NOT NULL AND v_window > '0' THEN
-      DELETE FROM public.iu_invariant_key k WHERE k.invariant_code = p_invariant.invariant_code
-         AND NOT EXISTS (SELECT FROM unnest(p_run.keys) AS d (key) WHERE d.key = k.key);
-      INSERT INTO public.iu_invariant_key (invariant_code, key, first_seen_at)
-        SELECT p_invariant.invariant_code, d.key, p_run.checked_at FROM unnest(p_run.keys) AS d (key) ON CONFLICT DO NOTHING;
+      IF NOT v_late THEN
+        DELETE FROM public.iu_invariant_key k WHERE k.invariant_code = p_invariant.invariant_code
+           AND NOT EXISTS (SELECT FROM unnest(p_run.keys) AS d (key) WHERE d.key = k.key);
+        INSERT INTO public.iu_invariant_key AS k (invariant_code, key, first_seen_at)
+          SELECT p_invariant.invariant_code, d.key, p_run.checked_at FROM unnest(p_run.keys) AS d (key)
+          ON CONFLICT (invariant_code, key) DO UPDATE SET first_seen_at = excluded.first_seen_at WHERE k.first_seen_at > excluded.first_seen_at;
+      END IF;
       -- Beyond what is remembered key by key they are judged together.
       IF p_run.keys_total <= c_keys THEN
         SELECT count(*) FILTER (WHERE k.first_seen_at + v_window <= p_run.checked_at),
-               (array_agg(k.first_seen_at ORDER BY k.first_seen_at))[floor(least(p_invariant.tolerance, c_keys))::integer + 1] + v_window
-          INTO v_settled, v_due FROM public.iu_invariant_key k WHERE k.invariant_code = p_invariant.invariant_code;
+               coalesce((array_agg(k.first_seen_at ORDER BY k.first_seen_at))[floor(least(p_invariant.tolerance, c_keys))::integer + 1] + v_window, v_due)
+          INTO v_settled, v_due FROM public.iu_invariant_key k WHERE k.invariant_code = p_invariant.invariant_code AND k.key = ANY (p_run.keys);
       END IF;
     END IF;
     v_settled := coalesce(v_settled, CASE WHEN v_since + v_window <= p_run.checked_at THEN coalesce(p_run.keys_total, 1) ELSE 0 END);
@@ -579,30 +623,27 @@ BEGIN
   END IF;
   p_run.keys := p_run.keys[:c_shown];
 
-  -- A check that began earlier may be recorded later; it is logged, and that is all.
-  IF v_state.checked_at IS NULL OR v_state.checked_at <= p_run.checked_at THEN
-    IF p_run.asked_by = 'schedule' THEN
-      SELECT r.* INTO v_last FROM public.iu_invariant_run r WHERE r.invariant_code = p_invariant.invariant_code ORDER BY r.run_seq DESC LIMIT 1;
-    END IF;
-    IF p_run.asked_by <> 'schedule' OR v_state.logged_at IS NULL OR v_state.logged_at <= p_run.checked_at - interval '1 hour'
+  SELECT r.* INTO v_last FROM public.iu_invariant_run r WHERE r.run_seq = v_state.run_seq;
+  IF p_run.asked_by <> 'schedule' OR NOT v_late AND (
+       v_state.logged_at IS NULL OR v_state.logged_at NOT BETWEEN p_run.checked_at - interval '1 hour' AND p_run.checked_at
        OR (v_last.verdict, v_last.left_value, v_last.right_value, v_last.difference, v_last.keys, v_last.keys_total, v_last.error_code)
-          IS DISTINCT FROM (p_run.verdict, p_run.left_value, p_run.right_value, p_run.difference, p_run.keys, p_run.keys_total, p_run.error_code) THEN
-      v_state.logged_at := p_run.checked_at;
-    END IF;
+          IS DISTINCT FROM (p_run.verdict, p_run.left_value, p_run.right_value, p_run.difference, p_run.keys, p_run.keys_total, p_run.error_code)) THEN
+    INSERT INTO public.iu_invariant_run (invariant_code, verdict, left_value, right_value, difference, keys, keys_total, detail, error_code, asked_by, checked_at, ms)
+      VALUES (p_run.invariant_code, p_run.verdict, p_run.left_value, p_run.right_value, p_run.difference, p_run.keys, p_run.keys_total,
+              p_run.detail, p_run.error_code, p_run.asked_by, p_run.checked_at, p_run.ms)
+      RETURNING run_seq INTO p_run.run_seq;
+  END IF;
+  IF NOT v_late THEN
     UPDATE public.iu_invariant_state
-       SET verdict = p_run.verdict, checked_at = p_run.checked_at, differs_since = v_since, logged_at = v_state.logged_at, checks = checks + 1,
+       SET verdict = p_run.verdict, checked_at = p_run.checked_at, differs_since = v_since, checks = checks + 1,
+           run_seq = coalesce(p_run.run_seq, v_state.run_seq),
+           logged_at = CASE WHEN p_run.run_seq IS NOT NULL THEN p_run.checked_at ELSE v_state.logged_at END,
            verdict_since = CASE WHEN verdict = p_run.verdict THEN verdict_since ELSE p_run.checked_at END,
            last_pass_at = CASE p_run.verdict WHEN 'pass' THEN p_run.checked_at ELSE last_pass_at END,
            next_at = (SELECT p_run.checked_at + make_interval(secs => i.every_seconds) FROM public.iu_invariant i
                        WHERE i.invariant_code = p_invariant.invariant_code AND i.enabled),
            system_identifier = iu_core.system_identifier(), database_oid = iu_core.database_oid()
      WHERE invariant_code = p_invariant.invariant_code;
-  END IF;
-  IF v_state.logged_at = p_run.checked_at OR p_run.asked_by <> 'schedule' THEN
-    INSERT INTO public.iu_invariant_run (invariant_code, verdict, left_value, right_value, difference, keys, keys_total, detail, error_code, asked_by, checked_at, ms)
-      VALUES (p_run.invariant_code, p_run.verdict, p_run.left_value, p_run.right_value, p_run.difference, p_run.keys, p_run.keys_total,
-              p_run.detail, p_run.error_code, p_run.asked_by, p_run.checked_at, p_run.ms)
-      RETURNING run_seq INTO p_run.run_seq;
   END IF;
   RETURN p_run;
 END
@@ -649,7 +690,7 @@ AS $function$
     FROM public.fn_iu_invariant_check_as(CASE WHEN p_code IS NOT NULL THEN ARRAY[p_code] END, 'hand') AS r
 $function$;
 COMMENT ON FUNCTION public.fn_iu_invariant_check(text) IS
-  'Checks an invariant now, or (NULL) all that are enabled, and records what it finds. One row each: code, verdict, left and right (of keys: how many each side has), difference (left minus right; of keys: how many differ), the first 20 keys that differ and how many in all, detail in words, when it began to read, how many ms that took. pass: read, and within the tolerance. fail: read, and beyond it for longer than the settle window. unknown: everything else: an error of the view or a remote (with its SQLSTATE), no answer in time, NULL, not one row, a key that is there twice, a difference that is still settling. SQLSTATE 42704: not registered; 25000 outside of READ COMMITTED; 57014 only if somebody else cancels. (design: Invariants and change windows)';
+  'Checks an invariant now, or (NULL) all that are enabled, and records what it finds. One row each: code, verdict, left and right (of keys: how many each side has), difference (left minus right; of keys: how many differ), the first 20 keys that differ and how many in all, detail in words, when it began to read, how many ms that took. pass: read, and within the tolerance. fail: read, and beyond it for longer than the settle window. unknown: everything else: an error of the view or a remote (with its SQLSTATE), no answer in time, NULL, not one row, a key that is there twice, rows that a policy would leave out, a difference that is still settling. SQLSTATE 42704: not registered; 25000 outside of READ COMMITTED; 57014 only if somebody else cancels. (design: Invariants and change windows)';
 
 -- On a schedule ------------------------------------------------------------------
 
@@ -659,20 +700,28 @@ CREATE FUNCTION public.fn_iu_schedule_turn(p_worker text) RETURNS timestamptz
 AS $function$
 DECLARE
   v_invariant public.iu_invariant;
+  v_next      timestamptz;
 BEGIN
-  -- The clock may have been set back.
-  UPDATE public.iu_invariant_state s SET next_at = clock_timestamp()
-    FROM public.iu_invariant i
-   WHERE i.invariant_code = s.invariant_code AND s.next_at > clock_timestamp() + make_interval(secs => i.every_seconds);
-  SELECT i.* INTO v_invariant
-    FROM public.iu_invariant_state s JOIN public.iu_invariant i ON i.invariant_code = s.invariant_code
-   WHERE i.enabled AND i.every_seconds IS NOT NULL AND s.next_at <= clock_timestamp()
-   ORDER BY s.next_at, s.invariant_code LIMIT 1;
-  IF FOUND THEN
+  -- One that somebody has locked holds nothing up. The lock of this look is
+  -- undone, so that it is not kept while a remote is waited for. What is due
+  -- later than it can be is so by a clock that was set back.
+  BEGIN
+    SELECT i.* INTO v_invariant
+      FROM public.iu_invariant_state s JOIN public.iu_invariant i ON i.invariant_code = s.invariant_code
+     WHERE i.enabled AND i.every_seconds IS NOT NULL
+       AND s.next_at NOT BETWEEN clock_timestamp() AND clock_timestamp() + make_interval(secs => i.every_seconds)
+     ORDER BY s.next_at, s.invariant_code LIMIT 1 FOR UPDATE OF s SKIP LOCKED;
+    RAISE EXCEPTION 'seen' USING ERRCODE = 'IU000';
+  EXCEPTION WHEN SQLSTATE 'IU000' THEN
+    NULL;
+  END;
+  IF v_invariant.invariant_code IS NOT NULL THEN
     PERFORM public.fn_iu_invariant_record(v_invariant, public.fn_iu_invariant_measure(v_invariant, 'schedule'));
   END IF;
-  RETURN (SELECT min(s.next_at) FROM public.iu_invariant_state s JOIN public.iu_invariant i ON i.invariant_code = s.invariant_code
-           WHERE i.enabled AND i.every_seconds IS NOT NULL);
+  SELECT min(CASE WHEN s.next_at <= clock_timestamp() + make_interval(secs => i.every_seconds) THEN s.next_at ELSE clock_timestamp() END) INTO v_next
+    FROM public.iu_invariant_state s JOIN public.iu_invariant i ON i.invariant_code = s.invariant_code
+   WHERE i.enabled AND i.every_seconds IS NOT NULL;
+  RETURN CASE WHEN v_invariant.invariant_code IS NULL AND v_next <= clock_timestamp() THEN clock_timestamp() + interval '1 s' ELSE v_next END;
 END
 $function$;
 COMMENT ON FUNCTION public.fn_iu_schedule_turn(text) IS
@@ -716,9 +765,7 @@ CREATE VIEW public.v_iu_invariant AS
          ARRAY(SELECT d.gate_key FROM public.iu_gate_demand d WHERE d.invariant_code = i.invariant_code ORDER BY d.gate_key) AS demanded_by
     FROM public.iu_invariant i
     JOIN public.iu_invariant_state s ON s.invariant_code = i.invariant_code
-    LEFT JOIN LATERAL (
-      SELECT x.* FROM public.iu_invariant_run x
-       WHERE x.invariant_code = i.invariant_code AND s.verdict IS NOT NULL ORDER BY x.run_seq DESC LIMIT 1) AS r ON true;
+    LEFT JOIN public.iu_invariant_run r ON r.run_seq = s.run_seq;
 COMMENT ON VIEW public.v_iu_invariant IS
   'One row an invariant: what the last check found (pass, fail, unknown; unknown as well where it was never checked as it is registered now, or only in the original of this copy), since when, when it was last checked, when it last passed, since when it has differed, left and right, what differs, why in words; how often it is checked, when next, whether that is overdue by two minutes (is a runner at work?), and the gates that demand it. (design: Invariants and change windows)';
 
@@ -749,7 +796,7 @@ BEGIN
     INTO v_disabled, v_codes
     FROM public.iu_gate_demand d
     JOIN public.iu_invariant i ON i.invariant_code = d.invariant_code
-    JOIN public.iu_invariant_state s ON s.invariant_code = d.invariant_code
+    LEFT JOIN public.iu_invariant_state s ON s.invariant_code = d.invariant_code
    WHERE d.gate_key = p_gate_key;
   IF v_disabled IS NOT NULL THEN
     RAISE EXCEPTION 'gate "%" demands invariant "%", which is disabled', p_gate_key, v_disabled USING ERRCODE = 'IU112',
@@ -843,7 +890,7 @@ SELECT public.fn_iu_govern(8, 'function', 'fn_iu_view_problem(text)', 'fn_iu_inv
   'fn_iu_invariant_define(integer,text,regclass,text,text,numeric,integer,integer,integer)', 'fn_iu_invariant_undefine(integer)',
   'fn_iu_invariant_register(text,regclass,text,text,text,text,numeric,integer,integer,integer)',
   'fn_iu_invariant_enable(text,boolean,text,text)', 'fn_iu_invariant_unregister(text,text,text)',
-  'fn_iu_invariant_log(text,text,text,text,jsonb)', 'fn_iu_invariant_measure(public.iu_invariant,text)',
+  'fn_iu_invariant_log(text,text,text,text,jsonb)', 'fn_iu_read(text,integer)', 'fn_iu_invariant_measure(public.iu_invariant,text)',
   'fn_iu_invariant_record(public.iu_invariant,public.iu_invariant_run)', 'fn_iu_invariant_check_as(text[],text)',
   'fn_iu_invariant_check(text)', 'fn_iu_schedule_turn(text)', 'fn_iu_gate_demand_set(text,text,integer,text,text)',
   'fn_iu_gate_demand_unset(text,text,text,text)');

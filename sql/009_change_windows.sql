@@ -17,12 +17,12 @@ SELECT iu_core.guard_absent('view', 'v_iu_change_window');
 SELECT iu_core.guard_absent('function', 'fn_iu_surface_put(public.iu_regression_surface)',
   'fn_iu_surface_define(integer,text,text,text,text,text,text,text,integer,integer)', 'fn_iu_surface_undefine(integer)',
   'fn_iu_surface_register(text,text,text,text,text,text,regclass,text,text,integer,integer)', 'fn_iu_surface_unregister(text,text,text)',
-  'fn_iu_change_log(text,text,text,jsonb)', 'fn_iu_surface_measure(public.iu_regression_surface,text)', 'fn_iu_surface_measure_all(text)',
+  'fn_iu_surface_measure(public.iu_regression_surface,text)', 'fn_iu_surface_measure_all(text)',
   'fn_iu_surface_snapshot(text,text)', 'fn_iu_surface_report(text,text,text,text)', 'fn_iu_expect_delta(text,text,numeric,text,text,text)',
   'fn_iu_regression_delta(text,text)', 'fn_iu_regression_green(text,text,text)', 'fn_iu_regression_matrix(text,text)',
   'fn_iu_change_window_guard()', 'fn_iu_backup_check(text,bigint,text)',
   'fn_iu_change_window_open(text,uuid,text,text,text,bigint,text)',
-  'fn_iu_change_window_close(text,text,jsonb,text[],boolean,text,bigint,text)', 'fn_iu_markdown_row(text[])', 'fn_iu_change_report(text)');
+  'fn_iu_change_window_close(text,text,jsonb,text[],boolean,text,bigint,text)', 'fn_iu_markdown_text(text)', 'fn_iu_markdown_row(text[])', 'fn_iu_change_report(text)');
 
 DO $guard$
 BEGIN
@@ -147,21 +147,6 @@ $function$;
 COMMENT ON FUNCTION public.fn_iu_surface_undefine(integer) IS
   'For rollbacks: removes the surfaces of a migration; what snapshots hold of them stays. Raises nothing of its own. (design: Invariants and change windows)';
 
-CREATE FUNCTION public.fn_iu_change_log(p_command text, p_actor text, p_reason text, p_evidence jsonb) RETURNS uuid
-  LANGUAGE plpgsql VOLATILE
-  SET search_path = pg_catalog, pg_temp
-AS $function$
-BEGIN
-  IF coalesce(btrim(p_actor), '') = '' OR coalesce(btrim(p_reason), '') = '' THEN
-    RAISE EXCEPTION 'a change is made by somebody for a reason' USING ERRCODE = 'check_violation', HINT = 'Give p_actor and p_reason, or p_purpose.';
-  END IF;
-  RETURN public.fn_dot_iu_command_log(p_command, 'health', 'apply', 'applied', true, md5(p_evidence::text), public.fn_iu_gate_snapshot(),
-    jsonb_build_object('reason', p_reason) || p_evidence, p_actor);
-END
-$function$;
-COMMENT ON FUNCTION public.fn_iu_change_log(text, text, text, jsonb) IS
-  'Logs a command on surfaces or change windows, with the gates as they stand. Returns the run_id. SQLSTATE 23514 without actor or reason. (facts-core 2.3)';
-
 CREATE FUNCTION public.fn_iu_surface_register(
     p_code text, p_label text, p_kind text, p_expectation text, p_actor text, p_reason text, p_view regclass DEFAULT NULL,
     p_green_rule text DEFAULT NULL, p_layer text DEFAULT 'PG', p_sort_order integer DEFAULT 100, p_timeout_ms integer DEFAULT 10000)
@@ -171,6 +156,7 @@ CREATE FUNCTION public.fn_iu_surface_register(
 AS $function$
 DECLARE
   v_problem text;
+  v_view    text := (SELECT format('%I.%I', n.nspname, c.relname) FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE c.oid = p_view);
   v_status  text;
   v_run_id  uuid;
 BEGIN
@@ -186,9 +172,9 @@ BEGIN
       RAISE EXCEPTION 'view % has no column value', p_view USING ERRCODE = 'check_violation';
     END IF;
   END IF;
-  v_run_id := public.fn_iu_change_log('dot_iu_surface_register', p_actor, p_reason, jsonb_build_object('surface_code', p_code, 'kind', p_kind,
-    'view', p_view::text, 'expectation', p_expectation, 'green_rule', p_green_rule, 'layer', p_layer));
-  v_status := public.fn_iu_surface_put(ROW(p_code, p_label, p_layer, p_kind, p_view::text, p_expectation, p_green_rule, p_sort_order, p_timeout_ms,
+  v_run_id := public.fn_iu_invariant_log('dot_iu_surface_register', p_code, p_actor, p_reason, jsonb_build_object('surface_code', p_code, 'kind', p_kind,
+    'view', v_view, 'expectation', p_expectation, 'green_rule', p_green_rule, 'layer', p_layer));
+  v_status := public.fn_iu_surface_put(ROW(p_code, p_label, p_layer, p_kind, v_view, p_expectation, p_green_rule, p_sort_order, p_timeout_ms,
     NULL, p_actor, session_user, p_reason, clock_timestamp())::public.iu_regression_surface);
   RETURN jsonb_build_object('status', v_status, 'surface_code', p_code, 'run_id', v_run_id);
 END
@@ -203,7 +189,7 @@ AS $function$
 DECLARE
   v_run_id uuid;
 BEGIN
-  v_run_id := public.fn_iu_change_log('dot_iu_surface_unregister', p_actor, p_reason, jsonb_build_object('surface_code', p_code));
+  v_run_id := public.fn_iu_invariant_log('dot_iu_surface_unregister', p_code, p_actor, p_reason, jsonb_build_object('surface_code', p_code));
   DELETE FROM public.iu_regression_surface WHERE surface_code = p_code AND migration IS NULL;
   IF NOT FOUND THEN
     RAISE EXCEPTION 'surface "%" is not registered, or belongs to a migration', coalesce(p_code, '') USING ERRCODE = 'undefined_object';
@@ -245,6 +231,7 @@ CREATE TABLE public.iu_regression_value (
   session_role   name        NOT NULL DEFAULT session_user,
   read_at        timestamptz NOT NULL,
   ms             numeric,
+  source         text,
   CONSTRAINT iu_regression_value_pkey PRIMARY KEY (snapshot_label, surface_code),
   CONSTRAINT iu_regression_value_known_chk CHECK ((value IS NULL) = (error IS NOT NULL))
 );
@@ -264,6 +251,7 @@ COMMENT ON COLUMN public.iu_regression_value.reported_by IS 'Who reported it; NU
 COMMENT ON COLUMN public.iu_regression_value.session_role IS 'Login role of who reported it or had it read';
 COMMENT ON COLUMN public.iu_regression_value.read_at IS 'When its reading began, or when it was reported';
 COMMENT ON COLUMN public.iu_regression_value.ms IS 'How long the reading took, in ms; NULL: reported';
+COMMENT ON COLUMN public.iu_regression_value.source IS 'The view or query that was read; NULL: reported';
 
 CREATE TABLE public.iu_regression_expectation (
   expectation_seq bigint      NOT NULL GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
@@ -368,12 +356,11 @@ CREATE FUNCTION public.fn_iu_change_window_guard() RETURNS trigger
   LANGUAGE plpgsql
   SET search_path = pg_catalog, pg_temp
 AS $function$
+DECLARE
+  c_closing CONSTANT text[] := ARRAY['closed_by', 'closed_role', 'closed_at', 'migrations_after', 'gates', 'invariants', 'impact', 'not_touched', 'verdict',
+    'verdict_reason', 'after_backup_file', 'after_backup_bytes', 'after_backup_sha256', 'after_backup_check'];
 BEGIN
-  IF TG_OP = 'UPDATE' AND OLD.closed_at IS NULL AND NEW.closed_at IS NOT NULL
-     AND (to_jsonb(OLD) - ARRAY['closed_by', 'closed_role', 'closed_at', 'migrations_after', 'gates', 'invariants', 'impact', 'not_touched', 'verdict',
-            'verdict_reason', 'after_backup_file', 'after_backup_bytes', 'after_backup_sha256', 'after_backup_check'])
-       = (to_jsonb(NEW) - ARRAY['closed_by', 'closed_role', 'closed_at', 'migrations_after', 'gates', 'invariants', 'impact', 'not_touched', 'verdict',
-            'verdict_reason', 'after_backup_file', 'after_backup_bytes', 'after_backup_sha256', 'after_backup_check']) THEN
+  IF TG_OP = 'UPDATE' AND OLD.closed_at IS NULL AND NEW.closed_at IS NOT NULL AND to_jsonb(OLD) - c_closing = to_jsonb(NEW) - c_closing THEN
     RETURN NEW;
   END IF;
   RAISE EXCEPTION 'a change window is closed once, and not changed otherwise' USING ERRCODE = 'insufficient_privilege';
@@ -395,13 +382,8 @@ CREATE FUNCTION public.fn_iu_surface_measure(p_surface public.iu_regression_surf
   SET search_path = pg_catalog, pg_temp
 AS $function$
 DECLARE
-  v_value    public.iu_regression_value;
-  v_start    CONSTANT timestamptz := clock_timestamp();
-  v_deadline CONSTANT timestamptz := v_start + make_interval(secs => p_surface.timeout_ms / 1000.0);
-  v_before   timestamptz;
-  v_rows     bigint;
-  v_problem  text;
-  v_read     boolean := false;
+  v_value   public.iu_regression_value;
+  v_reading record;
 BEGIN
   v_value.snapshot_label := p_label;
   v_value.surface_code := p_surface.surface_code;
@@ -411,43 +393,25 @@ BEGIN
   v_value.green_rule := p_surface.green_rule;
   v_value.sort_order := p_surface.sort_order;
   v_value.session_role := session_user;
-  v_value.read_at := v_start;
-  v_before := iu_core.cancel_by(v_deadline);
-  BEGIN
-    v_problem := CASE p_surface.kind WHEN 'view' THEN public.fn_iu_view_problem(p_surface.source) END;
-    IF v_problem IS NOT NULL THEN
-      RAISE EXCEPTION '%', v_problem USING ERRCODE = 'wrong_object_type';
-    END IF;
-    EXECUTE format('SELECT count(*), min(x.value) FROM (SELECT q.value::text FROM (%s) AS q (value) LIMIT 2) AS x',
-                   CASE p_surface.kind WHEN 'view' THEN format('SELECT v.value FROM %s AS v', p_surface.source) ELSE p_surface.source END)
-      INTO v_rows, v_value.value;
-    IF v_rows <> 1 THEN
-      v_value.value := NULL;
-      v_value.error_code := '21000';
-      v_value.error := CASE v_rows WHEN 0 THEN 'there is no row' ELSE 'there is more than one row' END;
-    ELSIF v_value.value IS NULL THEN
-      v_value.error_code := '22004';
-      v_value.error := 'it is NULL';
-    END IF;
-    v_read := true;
-    RAISE EXCEPTION 'read' USING ERRCODE = 'IU000';
-  EXCEPTION
-    WHEN query_canceled THEN
-      PERFORM iu_core.cancel_at(v_before);
-      IF clock_timestamp() < v_deadline THEN
-        RAISE;
-      END IF;
-      v_value.error_code := SQLSTATE;
-      v_value.error := format('no answer within %s ms', p_surface.timeout_ms);
-    WHEN OTHERS OR assert_failure THEN
-      PERFORM iu_core.cancel_at(v_before);
-      IF NOT v_read THEN
-        v_value.value := NULL;
-        v_value.error_code := SQLSTATE;
-        v_value.error := format('%s: %s', SQLSTATE, SQLERRM);
-      END IF;
-  END;
-  v_value.ms := round((extract(epoch FROM clock_timestamp() - v_start) * 1000)::numeric, 3);
+  v_value.source := p_surface.source;
+  v_value.read_at := clock_timestamp();
+  v_value.ms := 0;
+  v_value.error := CASE p_surface.kind WHEN 'view' THEN public.fn_iu_view_problem(p_surface.source) END;
+  IF v_value.error IS NOT NULL THEN
+    v_value.error_code := '42809';
+    RETURN v_value;
+  END IF;
+  SELECT r.* INTO v_reading FROM public.fn_iu_read(format(
+      'SELECT jsonb_build_object(''rows'', count(*), ''value'', min(x.value)) FROM (SELECT q.value::text FROM (%s) AS q (value) LIMIT 2) AS x',
+      CASE p_surface.kind WHEN 'view' THEN format('SELECT v.value FROM %s AS v', p_surface.source) ELSE p_surface.source END), p_surface.timeout_ms) AS r;
+  v_value.read_at := v_reading.began_at;
+  v_value.ms := v_reading.ms;
+  v_value.error_code := coalesce(v_reading.error_code, CASE WHEN v_reading.result ->> 'rows' <> '1' THEN '21000' WHEN v_reading.result ->> 'value' IS NULL THEN '22004' END);
+  IF v_value.error_code IS NULL THEN
+    v_value.value := v_reading.result ->> 'value';
+  ELSE
+    v_value.error := coalesce(v_reading.error, CASE v_reading.result ->> 'rows' WHEN '0' THEN 'there is no row' WHEN '1' THEN 'it is NULL' ELSE 'there is more than one row' END);
+  END IF;
   RETURN v_value;
 END
 $function$;
@@ -558,7 +522,7 @@ BEGIN
   ELSIF NOT EXISTS (SELECT FROM public.iu_regression_snapshot s WHERE s.snapshot_label = p_label) THEN
     RAISE EXCEPTION 'there is no change window and no snapshot "%"', coalesce(p_label, '') USING ERRCODE = 'undefined_object';
   END IF;
-  v_run_id := public.fn_iu_change_log('dot_iu_expect_delta', p_actor, p_reason,
+  v_run_id := public.fn_iu_invariant_log('dot_iu_expect_delta', v_before, p_actor, p_reason,
     jsonb_build_object('before_label', v_before, 'surface_code', p_code, 'delta', p_delta, 'value', p_value));
   INSERT INTO public.iu_regression_expectation (before_label, surface_code, delta, value, reason, declared_by)
     VALUES (v_before, p_code, p_delta, p_value, p_reason, p_actor);
@@ -591,9 +555,9 @@ CREATE FUNCTION public.fn_iu_regression_green(p_rule text, p_before text, p_afte
   SET search_path = pg_catalog, pg_temp
 AS $function$
   SELECT coalesce(CASE
-    WHEN p_rule = 'n/n' THEN p_after ~ '^[0-9]+ */ *[0-9]+$' AND split_part(p_after, '/', 1)::numeric = split_part(p_after, '/', 2)::numeric
-    WHEN p_rule = 'not_less' THEN p_after ~ '^-?[0-9]+(\.[0-9]+)?$' AND p_before ~ '^-?[0-9]+(\.[0-9]+)?$'
-                                  AND CASE WHEN p_after ~ '^-?[0-9]+(\.[0-9]+)?$' AND p_before ~ '^-?[0-9]+(\.[0-9]+)?$' THEN p_after::numeric >= p_before::numeric END
+    WHEN p_rule = 'n/n' THEN CASE WHEN p_after ~ '^[0-9]{1,200} */ *[0-9]{1,200}$' THEN split_part(p_after, '/', 1)::numeric = split_part(p_after, '/', 2)::numeric END
+    WHEN p_rule = 'not_less' THEN CASE WHEN p_after ~ '^-?[0-9]{1,200}(\.[0-9]{1,200})?$' AND p_before ~ '^-?[0-9]{1,200}(\.[0-9]{1,200})?$'
+                                       THEN p_after::numeric >= p_before::numeric END
     WHEN p_rule LIKE '~%' THEN p_after ~ substr(p_rule, 2) END, false)
 $function$;
 COMMENT ON FUNCTION public.fn_iu_regression_green(text, text, text) IS
@@ -606,7 +570,7 @@ CREATE FUNCTION public.fn_iu_regression_matrix(p_before text, p_after text)
 AS $function$
 #variable_conflict use_column
 DECLARE
-  c_number CONSTANT text := '^-?[0-9]+(\.[0-9]+)?$';
+  c_number CONSTANT text := '^-?[0-9]{1,200}(\.[0-9]{1,200})?$';
   v_before CONSTANT timestamptz := (SELECT s.taken_at FROM public.iu_regression_snapshot s WHERE s.snapshot_label = p_before);
   v_after  CONSTANT timestamptz := (SELECT s.taken_at FROM public.iu_regression_snapshot s WHERE s.snapshot_label = p_after);
 BEGIN
@@ -628,7 +592,9 @@ BEGIN
   ), pair AS (
     SELECT c.code, b.value AS bv, a.value AS av, d.expectation_seq, d.delta AS dd, d.value AS dv, d.reason,
            coalesce(a.surface, b.surface, s.label, c.code) AS surface, coalesce(a.layer, b.layer, s.layer, 'PG') AS layer,
-           coalesce(a.expectation, b.expectation, s.expectation) AS expectation, coalesce(a.green_rule, b.green_rule, s.green_rule) AS green_rule,
+           -- Judged as it was registered before the change, and by figures that were read alike.
+           coalesce(b.expectation, a.expectation, s.expectation) AS expectation, coalesce(b.green_rule, a.green_rule, s.green_rule) AS green_rule,
+           b.surface_code = a.surface_code AND b.source IS DISTINCT FROM a.source AS otherwise,
            coalesce(a.sort_order, b.sort_order, s.sort_order, 1000) AS sort_order, l.surface_code IS NOT NULL AS late,
            -- A surface that was there, and of which nothing is known, is not the same as one that was not there.
            coalesce(b.error, CASE WHEN b.surface_code IS NULL AND s.kind = 'external' AND s.registered_at <= v_before THEN 'not reported' END) AS be,
@@ -652,8 +618,8 @@ BEGIN
         WHEN l.expectation = 'green' AND NOT l.green THEN 'violated'
         WHEN l.dv IS NOT NULL THEN CASE WHEN l.av = l.dv OR coalesce(l.an = CASE WHEN l.dv ~ c_number THEN l.dv::numeric END, false) THEN 'expected' ELSE 'violated' END
         WHEN l.dd IS NOT NULL THEN CASE WHEN coalesce(l.an - CASE WHEN l.b_absent THEN 0 ELSE l.bn END = l.dd, false) THEN 'expected' ELSE 'violated' END
-        WHEN l.expectation = 'green' THEN 'expected'
-        WHEN l.expectation = 'any' THEN 'expected'
+        WHEN l.otherwise AND (l.expectation = 'invariant' OR l.green_rule = 'not_less') THEN 'unknown'
+        WHEN l.expectation IN ('green', 'any') THEN 'expected'
         WHEN l.b_absent THEN 'unknown'
         WHEN l.av = l.bv OR coalesce(l.an = l.bn, false) THEN 'invariant kept'
         ELSE 'violated' END AS verdict
@@ -671,6 +637,7 @@ BEGIN
            'before: ' || j.be, 'after: ' || j.ae,
            CASE WHEN j.expectation IS NOT NULL AND j.a_absent AND NOT j.b_absent THEN 'not read any more' END,
            CASE WHEN j.verdict = 'unknown' AND j.b_absent AND NOT j.a_absent AND j.ae IS NULL THEN 'new, and nothing was declared' END,
+           CASE WHEN j.verdict = 'unknown' AND j.otherwise THEN 'read otherwise than before' END,
            CASE WHEN j.verdict = 'violated' AND j.dd IS NOT NULL THEN format('expected was %s', CASE WHEN j.dd > 0 THEN '+' ELSE '' END || j.dd) END,
            CASE WHEN j.verdict = 'violated' AND j.dv IS NOT NULL THEN format('expected was %s', j.dv) END,
            CASE WHEN j.verdict = 'violated' AND j.dd IS NULL AND j.dv IS NULL AND j.expectation = 'invariant' THEN 'nothing was declared' END,
@@ -681,7 +648,7 @@ BEGIN
 END
 $function$;
 COMMENT ON FUNCTION public.fn_iu_regression_matrix(text, text) IS
-  'Two snapshots compared: label before, label after. One row a surface: code, label, layer, figure before and after (n/a: it was not there; unknown: it could not be read, or was not reported), delta (+1, 0, new, gone, changed, ?), verdict, remark. expected: as declared, or it may change, or it is green; invariant kept: unchanged, as it should be; violated: changed, and not as declared, or not green; unknown: not both figures are known, or it is new and nothing was declared. Only what was declared before the snapshot after counts. SQLSTATE 42704: no such snapshot; 23514: in the wrong order. (seed 3: Regression matrix; design: Invariants and change windows)';
+  'Two snapshots compared: label before, label after. One row a surface: code, label, layer, figure before and after (n/a: it was not there; unknown: it could not be read, or was not reported), delta (+1, 0, new, gone, changed, ?), verdict, remark. expected: as declared, or it may change, or it is green; invariant kept: unchanged, as it should be; violated: changed, and not as declared, or not green; unknown: not both figures are known, it is new and nothing was declared, or it was read otherwise than before (another view or query) and nothing was declared. A surface is judged as it was registered before. Only what was declared before the snapshot after counts. SQLSTATE 42704: no such snapshot; 23514: in the wrong order. (seed 3: Regression matrix; design: Invariants and change windows)';
 
 -- Change windows -----------------------------------------------------------------
 
@@ -757,7 +724,7 @@ BEGIN
   END;
   INSERT INTO public.iu_regression_snapshot (snapshot_label, taken_at, taken_by) VALUES (p_label || ':before', v_start, p_actor);
   INSERT INTO public.iu_regression_value SELECT v.* FROM unnest(v_values) AS v;
-  v_run_id := public.fn_iu_change_log('dot_iu_change_window_open', p_actor, p_purpose,
+  v_run_id := public.fn_iu_invariant_log('dot_iu_change_window_open', p_label, p_actor, p_purpose,
     jsonb_build_object('window_label', p_label, 'approval_id', p_approval_id, 'backup_file', p_backup_file, 'backup_sha256', v_backup.sha256,
       'backup_check', v_backup.checked));
   RETURN jsonb_build_object('status', 'opened', 'window_label', p_label, 'before_label', p_label || ':before', 'surfaces', cardinality(v_values),
@@ -800,18 +767,15 @@ BEGIN
         OR EXISTS (SELECT FROM jsonb_each(p_impact) AS i WHERE i.key NOT IN ('PG', 'Directus', 'Nuxt', 'AgentData', 'Qdrant') OR jsonb_typeof(i.value) <> 'string') THEN
     RAISE EXCEPTION 'p_impact has a sentence for each layer' USING ERRCODE = 'check_violation', DETAIL = 'Layers: PG, Directus, Nuxt, AgentData, Qdrant.';
   END IF;
-  SELECT string_agg(format('%s: %s', g.gate_key, g.reason), '; ' ORDER BY g.gate_key) INTO v_open FROM public.v_iu_gate g WHERE g.value = 'true' OR g.effective;
-  IF v_open IS NOT NULL AND NOT p_allow_open_gates THEN
-    RAISE EXCEPTION 'change window "%" is not closed: a gate is open', p_label USING ERRCODE = 'object_in_use', DETAIL = v_open,
-      HINT = 'Close it with fn_iu_gate_close, or pass p_allow_open_gates => true; the report will say so.';
-  END IF;
   IF p_backup_file IS NOT NULL THEN
     SELECT b.* INTO v_backup FROM public.fn_iu_backup_check(p_backup_file, p_backup_bytes, p_backup_sha256) AS b;
   ELSE
     SELECT NULL::bigint AS bytes, NULL::text AS sha256, NULL::text AS checked INTO v_backup;
   END IF;
 
-  v_start := clock_timestamp();
+  -- After all that was before it, though the clock was set back meanwhile.
+  v_start := greatest(clock_timestamp(), v_window.opened_at,
+    (SELECT max(e.declared_at) + interval '1 us' FROM public.iu_regression_expectation e WHERE e.before_label = p_label || ':before'));
   v_values := ARRAY(SELECT v FROM public.fn_iu_surface_measure_all(p_label || ':after') AS v);
   -- Last, since it locks what it records.
   SELECT coalesce(jsonb_agg(to_jsonb(r) - ARRAY['run_seq', 'asked_by', 'session_role', 'error_code'] || jsonb_build_object('severity', i.severity) ORDER BY r.invariant_code), '[]'),
@@ -823,6 +787,12 @@ BEGIN
   PERFORM FROM public.iu_change_window w WHERE w.window_label = p_label AND w.closed_at IS NULL FOR UPDATE;
   IF NOT FOUND THEN
     RAISE EXCEPTION 'change window "%" is closed', p_label USING ERRCODE = 'object_not_in_prerequisite_state';
+  END IF;
+  -- Not before the figures: one may have been opened while they were read.
+  SELECT string_agg(format('%s: %s', g.gate_key, g.reason), '; ' ORDER BY g.gate_key) INTO v_open FROM public.v_iu_gate g WHERE g.value = 'true' OR g.effective;
+  IF v_open IS NOT NULL AND NOT p_allow_open_gates THEN
+    RAISE EXCEPTION 'change window "%" is not closed: a gate is open', p_label USING ERRCODE = 'object_in_use', DETAIL = v_open,
+      HINT = 'Close it with fn_iu_gate_close, or pass p_allow_open_gates => true; the report will say so.';
   END IF;
   INSERT INTO public.iu_regression_snapshot (snapshot_label, taken_at, taken_by) VALUES (p_label || ':after', v_start, p_actor);
   -- What was not reported is unknown from now on, whatever becomes of the surface.
@@ -841,20 +811,21 @@ BEGIN
                     WHEN v_matrix.unknown IS NOT NULL OR v_unsure IS NOT NULL THEN 'UNKNOWN' ELSE 'PASS' END;
   v_reason := coalesce(nullif(concat_ws('; ', 'violated: ' || v_matrix.violated, 'failing invariants: ' || v_failing, 'unknown: ' || v_matrix.unknown,
     'unknown invariants: ' || v_unsure), ''), format('%s surfaces and %s invariants as they should be', v_matrix.surfaces, jsonb_array_length(v_invariants)))
-    || coalesce('; closed with open gates: ' || v_open, '');
+    || coalesce('; closed with open gates: ' || v_open, '')
+    || coalesce('; disabled, so not checked: ' || (SELECT string_agg(i.invariant_code, ', ' ORDER BY i.invariant_code) FROM public.iu_invariant i WHERE NOT i.enabled), '');
   UPDATE public.iu_change_window
      SET closed_by = p_actor, closed_role = session_user, closed_at = clock_timestamp(), gates = public.fn_iu_gate_verify_closed(p_actor),
          migrations_after = ARRAY(SELECT m.version FROM iu_core.applied_migration m ORDER BY m.version), invariants = v_invariants, impact = p_impact,
          not_touched = p_not_touched, verdict = v_verdict, verdict_reason = v_reason, after_backup_file = p_backup_file,
          after_backup_bytes = v_backup.bytes, after_backup_sha256 = v_backup.sha256, after_backup_check = v_backup.checked
    WHERE window_label = p_label;
-  v_run_id := public.fn_iu_change_log('dot_iu_change_window_close', p_actor, v_window.purpose,
+  v_run_id := public.fn_iu_invariant_log('dot_iu_change_window_close', p_label, p_actor, v_window.purpose,
     jsonb_build_object('window_label', p_label, 'verdict', v_verdict, 'verdict_reason', v_reason));
   RETURN jsonb_build_object('status', 'closed', 'window_label', p_label, 'after_label', p_label || ':after', 'verdict', v_verdict, 'verdict_reason', v_reason, 'run_id', v_run_id);
 END
 $function$;
 COMMENT ON FUNCTION public.fn_iu_change_window_close(text, text, jsonb, text[], boolean, text, bigint, text) IS
-  'Closes a change window: checks all invariants, takes the snapshot LABEL:after, compares, and gives the verdict. Label, who, what is stated of the layers ({layer: sentence}; PG, Directus, Nuxt, AgentData, Qdrant), what was not touched, whether gates may be open, and a backup of after (as in fn_iu_change_window_open; NULL: none). Figures from outside are reported before. Returns {status: closed, window_label, after_label, verdict: PASS | FAIL | UNKNOWN, verdict_reason, run_id}. SQLSTATE 42704: no such window; 55000: closed already; 55006: a gate is open, and nobody said it may; 23514: an argument; 25000 outside of READ COMMITTED. (seeds 0, 3; design: Invariants and change windows)';
+  'Closes a change window: checks all invariants, takes the snapshot LABEL:after, compares, and gives the verdict. Label, who, what is stated of the layers ({layer: sentence}; PG, Directus, Nuxt, AgentData, Qdrant), what was not touched, whether gates may be open, and a backup of after (as in fn_iu_change_window_open; NULL: none). Figures from outside are reported before. An invariant that is disabled is not checked, and the reason of the verdict names it. Returns {status: closed, window_label, after_label, verdict: PASS | FAIL | UNKNOWN, verdict_reason, run_id}. SQLSTATE 42704: no such window; 55000: closed already; 55006: a gate is open, and nobody said it may; 23514: an argument; 25000 outside of READ COMMITTED. (seeds 0, 3; design: Invariants and change windows)';
 
 CREATE VIEW public.v_iu_change_window AS
   SELECT w.window_label, CASE WHEN w.closed_at IS NULL THEN 'open' ELSE 'closed' END AS state, w.purpose, w.approval_id, w.opened_by, w.opened_at,
@@ -865,11 +836,17 @@ COMMENT ON VIEW public.v_iu_change_window IS
 
 -- The report ---------------------------------------------------------------------
 
+CREATE FUNCTION public.fn_iu_markdown_text(p_text text) RETURNS text
+  LANGUAGE sql IMMUTABLE
+  SET search_path = pg_catalog, pg_temp
+RETURN replace(regexp_replace(translate(p_text, E'\r\n', '  '), '([\\|`])', '\\\1', 'g'), '<', '&lt;');
+COMMENT ON FUNCTION public.fn_iu_markdown_text(text) IS
+  'What somebody wrote, as it is, in one line of Markdown. NULL for NULL. Raises nothing. (design: Invariants and change windows)';
+
 CREATE FUNCTION public.fn_iu_markdown_row(VARIADIC p_cells text[]) RETURNS text
   LANGUAGE sql IMMUTABLE
   SET search_path = pg_catalog, pg_temp
-RETURN '| ' || array_to_string(ARRAY(SELECT translate(replace(coalesce(nullif(c.cell, ''), '-'), '|', '\|'), E'\r\n', '  ')
-                                       FROM unnest(p_cells) WITH ORDINALITY AS c (cell, n) ORDER BY c.n), ' | ') || ' |';
+RETURN '| ' || array_to_string(ARRAY(SELECT public.fn_iu_markdown_text(coalesce(nullif(c.cell, ''), '-')) FROM unnest(p_cells) WITH ORDINALITY AS c (cell, n) ORDER BY c.n), ' | ') || ' |';
 COMMENT ON FUNCTION public.fn_iu_markdown_row(text[]) IS
   'A row of a Markdown table; a NULL is "-". Raises nothing. (design: Invariants and change windows)';
 
@@ -887,6 +864,7 @@ DECLARE
   v_closed boolean;
   v_now    integer[];
   v_gates  jsonb;
+  v_rows   jsonb;
   v_matrix text;
   v_impact text;
   v_kept   text;
@@ -903,18 +881,19 @@ BEGIN
 
   v_text := concat_ws(E'\n',
     format('# Change window %s', p_label), '',
-    format('**Verdict: %s.** %s', coalesce(v_window.verdict, 'OPEN'), coalesce(v_window.verdict_reason, 'the window is open; figures after it are not taken yet') || '.'), '',
-    format('- Purpose: %s', v_window.purpose),
+    format('**Verdict: %s.** %s', coalesce(v_window.verdict, 'OPEN'), coalesce(public.fn_iu_markdown_text(v_window.verdict_reason), 'the window is open; figures after it are not taken yet') || '.'), '',
+    format('- Purpose: %s', public.fn_iu_markdown_text(v_window.purpose)),
     format('- Approval: %s', v_window.approval_id),
-    format('- Opened: %s UTC by %s (login role %s)', to_char(v_window.opened_at, c_time), v_window.opened_by, v_window.opened_role),
-    CASE WHEN v_closed THEN format('- Closed: %s UTC by %s (login role %s)', to_char(v_window.closed_at, c_time), v_window.closed_by, v_window.closed_role)
+    format('- Opened: %s UTC by %s (login role %s)', to_char(v_window.opened_at, c_time), public.fn_iu_markdown_text(v_window.opened_by), public.fn_iu_markdown_text(v_window.opened_role)),
+    CASE WHEN v_closed THEN format('- Closed: %s UTC by %s (login role %s)', to_char(v_window.closed_at, c_time), public.fn_iu_markdown_text(v_window.closed_by), public.fn_iu_markdown_text(v_window.closed_role))
          ELSE '- Closed: not yet' END,
     format('- Gates at the end: %s', CASE WHEN (v_gates ->> 'all_safe')::boolean THEN 'all closed' ELSE 'NOT all closed: '
-      || (SELECT string_agg(format('%s (%s)', g ->> 'gate_key', g ->> 'reason'), ', ') FROM jsonb_array_elements(v_gates -> 'gates') AS g
+      || (SELECT public.fn_iu_markdown_text(string_agg(format('%s (%s)', g ->> 'gate_key', g ->> 'reason'), ', ')) FROM jsonb_array_elements(v_gates -> 'gates') AS g
            WHERE NOT (g ->> 'is_safe')::boolean) END), '');
 
   -- The matrix.
   IF v_closed THEN
+    v_rows := (SELECT jsonb_agg(to_jsonb(m)) FROM public.fn_iu_regression_matrix(v_before, v_after) AS m);
     SELECT string_agg(public.fn_iu_markdown_row(m.surface, m.before, m.after, m.delta, CASE m.verdict
                WHEN 'invariant kept' THEN 'invariant ✓'
                WHEN 'expected' THEN CASE WHEN m.remark ~ '^green' THEN 'green ✓' || coalesce(' (' || nullif(substr(m.remark, 8), '') || ')', '')
@@ -922,7 +901,9 @@ BEGIN
                WHEN 'violated' THEN '**VIOLATED**' || coalesce(': ' || m.remark, '')
                ELSE '**unknown**' || coalesce(': ' || m.remark, '') END), E'\n' ORDER BY m.n),
            string_agg(m.surface || ' (' || m.after || ')', ', ' ORDER BY m.n) FILTER (WHERE m.verdict = 'invariant kept')
-      INTO v_matrix, v_kept FROM public.fn_iu_regression_matrix(v_before, v_after) WITH ORDINALITY AS m (code, surface, layer, before, after, delta, verdict, remark, n);
+      INTO v_matrix, v_kept
+      FROM ROWS FROM (jsonb_to_recordset(v_rows) AS (surface text, layer text, before text, after text, delta text, verdict text, remark text))
+           WITH ORDINALITY AS m (surface, layer, before, after, delta, verdict, remark, n);
   ELSE
     SELECT string_agg(public.fn_iu_markdown_row(v.surface, coalesce(v.value, 'unknown: ' || v.error), NULL, NULL, coalesce((
              SELECT format('expected %s (%s)', coalesce(CASE WHEN e.delta > 0 THEN '+' ELSE '' END || e.delta, e.value), e.reason)
@@ -947,31 +928,32 @@ BEGIN
                string_agg(format('%s %s', x.surface, x.delta), ', ' ORDER BY x.n) FILTER (WHERE x.delta NOT IN ('0', '?')),
                CASE WHEN count(*) FILTER (WHERE x.delta = '0') > 0 THEN format('%s figure(s) unchanged', count(*) FILTER (WHERE x.delta = '0')) END,
                'unknown: ' || string_agg(x.surface, ', ' ORDER BY x.n) FILTER (WHERE x.delta = '?')) AS known
-        FROM public.fn_iu_regression_matrix(CASE WHEN v_closed THEN v_before END, CASE WHEN v_closed THEN v_after END)
-             WITH ORDINALITY AS x (code, surface, layer, before, after, delta, verdict, remark, n)
-       WHERE x.layer = l.layer) AS m ON v_closed;
+        FROM ROWS FROM (jsonb_to_recordset(v_rows) AS (surface text, layer text, before text, after text, delta text, verdict text, remark text))
+             WITH ORDINALITY AS x (surface, layer, before, after, delta, verdict, remark, n)
+       WHERE x.layer = l.layer) AS m ON true;
   v_text := concat_ws(E'\n', v_text, '## Five-layer impact', '', '| Layer | Impact |', '| --- | --- |', v_impact, '',
     '## Invariants at the end', '', '| Invariant | Severity | Left | Right | Verdict |', '| --- | --- | --- | --- | --- |',
     coalesce((SELECT string_agg(public.fn_iu_markdown_row(i ->> 'invariant_code', i ->> 'severity', i ->> 'left_value', i ->> 'right_value',
                 CASE i ->> 'verdict' WHEN 'pass' THEN 'pass ✓' ELSE format('**%s**: %s', i ->> 'verdict', i ->> 'detail') END), E'\n' ORDER BY i ->> 'invariant_code')
                 FROM jsonb_array_elements(v_window.invariants) AS i), CASE WHEN v_closed THEN '| none is registered | | | | |' ELSE '| not checked yet | | | | |' END), '',
-    public.fn_iu_gate_ledger_excerpt(v_window.opened_at, v_until), '',
+    public.fn_iu_gate_ledger_excerpt(least(v_window.opened_at, v_until), greatest(v_window.opened_at, v_until)), '',
     '## Commands', '', '| Command | Mode | Status | Actor | Runs | First (UTC) | Last (UTC) |', '| --- | --- | --- | --- | --- | --- | --- |',
     coalesce((SELECT string_agg(public.fn_iu_markdown_row(c.command_name, c.run_mode, c.run_status, c.actor, c.runs::text, to_char(c.first, c_time), to_char(c.last, c_time)), E'\n' ORDER BY c.first, c.command_name)
                 FROM (SELECT r.command_name, r.run_mode, r.run_status, r.actor, count(*) AS runs, min(r.created_at) AS first, max(r.created_at) AS last
-                        FROM public.dot_iu_command_run r WHERE r.created_at >= v_window.opened_at AND r.created_at <= v_until
+                        FROM public.dot_iu_command_run r WHERE r.created_at BETWEEN SYMMETRIC v_window.opened_at AND v_until
                        GROUP BY r.command_name, r.run_mode, r.run_status, r.actor) AS c), '| none | | | | | | |'), '',
     '## Migrations', '',
     coalesce((SELECT string_agg(format('- %s %s, undone by `rollback/%1$s_%2$s.rollback.sql`', lpad(a.version::text, 3, '0'), a.name), E'\n' ORDER BY a.version)
-                FROM unnest(v_now) AS n (version) JOIN iu_core.applied_migration a USING (version) WHERE n.version <> ALL (v_window.migrations_before)), '- none was applied'),
+                FROM unnest(v_now) AS n (version) JOIN iu_core.migrations a USING (version) WHERE n.version <> ALL (v_window.migrations_before)), '- none was applied'),
     (SELECT '- rolled back: ' || string_agg(lpad(a::text, 3, '0'), ', ' ORDER BY a) FROM unnest(v_window.migrations_before) AS a WHERE a <> ALL (v_now)), '',
     '## Not touched', '',
-    coalesce((SELECT string_agg('- ' || translate(t.what, E'\r\n', '  '), E'\n' ORDER BY t.n) FROM unnest(v_window.not_touched) WITH ORDINALITY AS t (what, n)), '- not stated'),
-    '- by the figures: ' || v_kept, '',
+    coalesce((SELECT string_agg('- ' || public.fn_iu_markdown_text(t.what), E'\n' ORDER BY t.n) FROM unnest(v_window.not_touched) WITH ORDINALITY AS t (what, n)), '- not stated'),
+    '- by the figures: ' || public.fn_iu_markdown_text(v_kept), '',
     '## Pointers', '',
-    format('- Backup before: %s, %s bytes, sha256 %s (%s)', v_window.backup_file, v_window.backup_bytes, v_window.backup_sha256, v_window.backup_check),
-    CASE WHEN v_window.after_backup_file IS NOT NULL THEN format('- Backup after: %s, %s bytes, sha256 %s (%s)', v_window.after_backup_file,
-           v_window.after_backup_bytes, v_window.after_backup_sha256, v_window.after_backup_check) ELSE '- Backup after: not stated' END,
+    format('- Backup before: %s, %s bytes, sha256 %s (%s)', public.fn_iu_markdown_text(v_window.backup_file), v_window.backup_bytes, v_window.backup_sha256,
+      public.fn_iu_markdown_text(v_window.backup_check)),
+    CASE WHEN v_window.after_backup_file IS NOT NULL THEN format('- Backup after: %s, %s bytes, sha256 %s (%s)', public.fn_iu_markdown_text(v_window.after_backup_file),
+           v_window.after_backup_bytes, v_window.after_backup_sha256, public.fn_iu_markdown_text(v_window.after_backup_check)) ELSE '- Backup after: not stated' END,
     format('- Snapshots: %s%s', v_before, CASE WHEN v_closed THEN ', ' || v_after END));
   RETURN v_text || E'\n';
 END
@@ -1013,12 +995,12 @@ SELECT public.fn_iu_govern(9, 'view', 'v_iu_change_window');
 SELECT public.fn_iu_govern(9, 'function', 'fn_iu_surface_put(public.iu_regression_surface)',
   'fn_iu_surface_define(integer,text,text,text,text,text,text,text,integer,integer)', 'fn_iu_surface_undefine(integer)',
   'fn_iu_surface_register(text,text,text,text,text,text,regclass,text,text,integer,integer)', 'fn_iu_surface_unregister(text,text,text)',
-  'fn_iu_change_log(text,text,text,jsonb)', 'fn_iu_surface_measure(public.iu_regression_surface,text)', 'fn_iu_surface_measure_all(text)',
+  'fn_iu_surface_measure(public.iu_regression_surface,text)', 'fn_iu_surface_measure_all(text)',
   'fn_iu_surface_snapshot(text,text)', 'fn_iu_surface_report(text,text,text,text)', 'fn_iu_expect_delta(text,text,numeric,text,text,text)',
   'fn_iu_regression_delta(text,text)', 'fn_iu_regression_green(text,text,text)', 'fn_iu_regression_matrix(text,text)',
   'fn_iu_change_window_guard()', 'fn_iu_backup_check(text,bigint,text)',
   'fn_iu_change_window_open(text,uuid,text,text,text,bigint,text)',
-  'fn_iu_change_window_close(text,text,jsonb,text[],boolean,text,bigint,text)', 'fn_iu_markdown_row(text[])', 'fn_iu_change_report(text)');
+  'fn_iu_change_window_close(text,text,jsonb,text[],boolean,text,bigint,text)', 'fn_iu_markdown_text(text)', 'fn_iu_markdown_row(text[])', 'fn_iu_change_report(text)');
 SELECT public.fn_iu_govern(9, 'trigger', 'trg_iu_regression_snapshot_append_only ON iu_regression_snapshot',
   'trg_iu_regression_value_append_only ON iu_regression_value', 'trg_iu_regression_expectation_append_only ON iu_regression_expectation',
   'trg_iu_change_window_guard ON iu_change_window', 'trg_iu_change_window_append_only ON iu_change_window');

@@ -76,6 +76,23 @@ SELECT is(fn_iu_regression_green(r, b, a), x, concat_ws(' ', r, b, a)) FROM (VAL
 SELECT pg_temp.refuses(format('SELECT count(*) FROM fn_iu_regression_matrix(%s)', a), e, m, 'matrix: ' || a) FROM (VALUES
   ($$'x', 'a'$$, '42704', 'no snapshot "x"'), ($$'a', 'x'$$, '42704', 'no snapshot "x"'), ($$NULL, 'a'$$, '42704', 'no snapshot ""'), ($$'a', 'b'$$, '23514', 'was taken after')) AS v (a, e, m);
 
+-- Judged as it was registered before, and by figures that were read alike.
+CREATE VIEW test_same AS SELECT '150' AS value;
+GRANT SELECT ON test_same TO iu_core_owner;
+SELECT fn_iu_surface_register('points', 'iu_vector_sync_point', 'view', 'invariant', 'ann', 't', 'test_same'), fn_iu_surface_register('unit', 'information_unit', 'view', 'any', 'ann', 't', 'test_unit'), pg_temp.set('unit', '180');
+SELECT fn_iu_surface_snapshot('d2', 'ann');
+SELECT is(pg_temp.cell('d2', c, 'd'), x, 'd: ' || c) FROM (VALUES ('points', '150 | 150 | 0 | unknown | read otherwise than before'), ('unit', '175 | 180 | +5 | violated | nothing was declared')) AS v (c, x);
+SELECT is((SELECT source FROM iu_regression_surface WHERE surface_code = 'points'), 'public.test_same', 'the view is kept with its schema');
+SELECT pg_temp.set('unit', repeat('9', 140000)), fn_iu_surface_snapshot('d3', 'ann'), pg_temp.set('unit', '175');
+SELECT is((SELECT verdict FROM fn_iu_regression_matrix('d', 'd3') WHERE surface_code = 'unit'), 'violated', 'a figure too long for a number is text');
+SELECT fn_iu_surface_register('points', 'iu_vector_sync_point', 'view', 'invariant', 'ann', 't', 'test_points', p_sort_order => 3), fn_iu_surface_register('unit', 'information_unit', 'view', 'invariant', 'ann', 't', 'test_unit', p_sort_order => 1);
+SET LOCAL extra_float_digits = -10;
+CREATE VIEW test_float AS SELECT 1.00000001::float8 AS value;
+GRANT SELECT ON test_float TO iu_core_owner;
+SELECT fn_iu_surface_register('float', 'f', 'view', 'any', 'ann', 't', 'test_float'), fn_iu_surface_snapshot('d4', 'ann'), fn_iu_surface_unregister('float', 'ann', 't');
+SELECT is((SELECT value FROM iu_regression_value WHERE snapshot_label = 'd4' AND surface_code = 'float'), '1.00000001', 'no digit is left out because of who asks');
+RESET extra_float_digits;
+
 -- A surface that takes too long.
 CREATE VIEW test_slow AS SELECT 1 AS value FROM pg_sleep(60);
 GRANT SELECT ON test_slow TO iu_core_owner;
@@ -90,7 +107,7 @@ SELECT fn_iu_surface_unregister('slow', 'ann', 't'), fn_iu_surface_register('odd
 ALTER VIEW test_given OWNER TO iu_core_reader;
 SELECT fn_iu_surface_snapshot('f', 'ann');
 SELECT is((SELECT array_agg(error ORDER BY surface_code) FROM iu_regression_value WHERE snapshot_label = 'f' AND surface_code IN ('odds', 'given')),
-  ARRAY['42809: view public.test_given belongs to iu_core_reader, not to iu_core_owner or a superuser: what it calls would run with the rights of iu_core_owner', 'IU000: odd'],
+  ARRAY['view public.test_given belongs to iu_core_reader, not to iu_core_owner or a superuser: what it calls would run with the rights of iu_core_owner', 'IU000: odd'],
   'one that was given away, and one that raises what means read here');
 SELECT fn_iu_surface_unregister('odds', 'ann', 't'), fn_iu_surface_unregister('given', 'ann', 't');
 
@@ -129,6 +146,7 @@ and more', 'olga', '/nowhere/pre.dump', 75901728, :'sha') AS opened \gset
 SELECT is(:'opened'::jsonb - 'run_id', jsonb_build_object('status', 'opened', 'window_label', 'w1', 'before_label', 'w1:before', 'surfaces', 12, 'unknown', '[]'::jsonb, 'backup_bytes', 75901728, 'backup_sha256', :'sha',
   'backup_check', 'as stated: the server cannot open it: No such file or directory'), 'a window is opened; the backup is as stated, and why');
 SELECT alike(fn_iu_change_report('w1'), '%**Verdict: OPEN.**%| Qdrant iu_core_iu_chunks | 149 | - | - | expected 0 |%', 'its report says how it stands');
+SELECT is((SELECT count(fn_iu_change_report('w1')) FROM generate_series(1, 12)), 12::bigint, 'however often it is asked, whatever the plan');
 SELECT pg_temp.refuses(format('SELECT fn_iu_change_window_open(%s)', a), e, m, 'open: ' || a) FROM (VALUES
   ($$'w2', gen_random_uuid(), 'p', 'olga', '/f', 1, repeat('0', 64)$$, '55006', 'change window "w1" is open'), ($$'w 2', gen_random_uuid(), 'p', 'olga', '/f'$$, '23514', 'has a label'), ($$'w2', NULL, 'p', 'olga', '/f'$$, '23514', 'approval_id required'),
   ($$'w2', gen_random_uuid(), '', 'olga', '/f'$$, '23514', 'for a purpose'), ($$'w2', gen_random_uuid(), 'p', NULL, '/f'$$, '23514', 'by somebody')) AS v (a, e, m);
@@ -187,6 +205,30 @@ SELECT fn_iu_gate_open('iu_core.composer_enabled', gen_random_uuid(), 'olga', 's
 SELECT alike(fn_iu_change_window_close('w6', 'olga', p_allow_open_gates => true) ->> 'verdict_reason', 'violated: IU Core write gates inert; closed with open gates: iu_core.composer_enabled: open until%', 'told so, it closes with a gate open, and says so');
 SELECT alike(fn_iu_change_report('w6'), '%- Gates at the end: NOT all closed: iu_core.composer_enabled%', 'in the report as well');
 SELECT fn_iu_gate_close('iu_core.composer_enabled', 'olga', 'done');
+
+-- A gate that is opened while the figures are read; a clock that is set back; an invariant that is disabled.
+CREATE FUNCTION test_opens() RETURNS int LANGUAGE plpgsql AS $$BEGIN
+  IF current_setting('test.opens', true) = 'yes' THEN PERFORM public.fn_iu_gate_open('iu_core.composer_enabled', gen_random_uuid(), 'olga', 'meanwhile', 60); PERFORM set_config('test.opens', 'done', false); END IF; RETURN 1; END$$;
+CREATE FUNCTION pg_temp.opens_on_insert() RETURNS trigger LANGUAGE plpgsql AS $$BEGIN PERFORM public.test_opens(); RETURN NULL; END$$;
+CREATE TRIGGER opens AFTER INSERT ON iu_invariant_run FOR EACH STATEMENT EXECUTE FUNCTION pg_temp.opens_on_insert();
+SELECT fn_iu_change_window_open('w6a', gen_random_uuid(), E'p\r\n\r\n**Verdict: PASS.** <b> `', E'olga\n# x', '/f', 1, :'sha');
+SELECT set_config('test.opens', 'yes', false);
+SELECT pg_temp.refuses($$SELECT fn_iu_change_window_close('w6a', 'olga')$$, '55006', 'a gate is open', 'one that is opened while the figures are read is seen');
+DROP TRIGGER opens ON iu_invariant_run;
+SELECT is((SELECT count(*) FROM regexp_split_to_table(fn_iu_change_report('w6a'), E'[\r\n]') AS line WHERE line ~ '^\*\*Verdict|^# '), 2::bigint, 'what somebody wrote makes no line of its own');
+SELECT alike(fn_iu_change_report('w6a'), '%- Purpose: p    **Verdict: PASS.** &lt;b> \\`%', 'nor markup');
+ALTER TABLE iu_regression_snapshot DISABLE TRIGGER USER;
+ALTER TABLE iu_change_window DISABLE TRIGGER USER;
+UPDATE iu_regression_snapshot SET taken_at = taken_at + interval '1 day' WHERE snapshot_label = 'w6a:before';
+UPDATE iu_change_window SET opened_at = opened_at + interval '1 day' WHERE window_label = 'w6a';
+ALTER TABLE iu_regression_snapshot ENABLE ALWAYS TRIGGER trg_iu_regression_snapshot_append_only;
+ALTER TABLE iu_change_window ENABLE ALWAYS TRIGGER trg_iu_change_window_guard;
+ALTER TABLE iu_change_window ENABLE ALWAYS TRIGGER trg_iu_change_window_append_only;
+SELECT fn_iu_invariant_enable('held', false, 'ann', 't');
+SELECT is(fn_iu_change_window_close('w6a', 'olga') ->> 'verdict_reason', '12 surfaces and 0 invariants as they should be; disabled, so not checked: held', 'it closes after the clock was set back; what was not checked is said');
+SELECT alike(fn_iu_change_report('w6a'), '# Change window w6a%', 'and has its report');
+SELECT fn_iu_invariant_enable('held', true, 'ann', 't');
+SELECT is(fn_iu_markdown_row('a|b', E'c\\|d', E'e\r\nf', NULL), E'| a\\|b | c\\\\\\|d | e  f | - |', 'a row of Markdown');
 
 -- ---- who
 

@@ -135,6 +135,32 @@ $qdrant->call('POST', '/collections/chunks/points/delete?wait=true', { points =>
 becomes("SELECT verdict = 'pass' FROM v_iu_invariant WHERE invariant_code = 'points'", 'then it holds again');
 is(sql("SELECT string_agg(verdict, ' ' ORDER BY run_seq) ~ 'pass fail (fail )?unknown ((fail|unknown) )*pass\$' FROM iu_invariant_run WHERE asked_by = 'schedule'"), 't', 'the log has each change');
 
+# Somebody's open transaction holds up his own invariant, and no other.
+sql('CREATE VIEW inv_held AS SELECT 1 AS left_value, 1 AS right_value; GRANT SELECT ON inv_held TO iu_core_owner');
+register('held', 'inv_held', 'p_every_seconds => 1');
+my $holder = $node->background_psql('postgres');
+$holder->query_safe("BEGIN; SELECT count(*) FROM fn_iu_invariant_check('held')");
+my $turns = sql('SELECT ' . checks('points'));
+becomes('SELECT ' . checks('points') . " > $turns + 2", 'with one invariant locked the others are checked on time');
+is(sql("SELECT overdue FROM v_iu_invariant WHERE invariant_code = 'points'"), 'f', 'and are not overdue');
+$holder->query_safe('COMMIT');
+my $held = sql('SELECT ' . checks('held'));
+becomes('SELECT ' . checks('held') . " > $held", 'then the locked one too');
+
+# A registration and a check of the same invariant wait for each other, and for nothing else.
+sql("CREATE VIEW inv_lag AS SELECT 'k' AS key, 1 AS left_value, NULL::int AS right_value; GRANT SELECT ON inv_lag TO iu_core_owner");
+register('lag', 'inv_lag', 'p_settle_seconds => 600');
+$holder->query_safe("BEGIN; SELECT FROM iu_invariant WHERE invariant_code = 'lag' FOR UPDATE");
+my $check = $node->background_psql('postgres', on_error_stop => 0);
+$check->query_safe("SET application_name = 'lagging'");
+$check->query_until(qr/go/, "\\echo go\nSELECT verdict FROM fn_iu_invariant_check('lag');\n\\echo done\n");
+becomes("SELECT EXISTS (SELECT FROM pg_stat_activity WHERE application_name = 'lagging' AND wait_event_type = 'Lock')", 'a check waits for a registration');
+$holder->query_safe("UPDATE iu_invariant_state SET checks = checks WHERE invariant_code = 'lag'; COMMIT");
+like($check->query_until(qr/done/, "\\echo\n"), qr/unknown/, 'which has what it needs');
+is($check->{stderr}, '', 'there is no deadlock');
+$_->quit for $check, $holder;
+sql("SELECT fn_iu_invariant_unregister('held', 'tester', 'test'), fn_iu_invariant_unregister('lag', 'tester', 'test')");
+
 # A remote that never answers: deliveries over the wire go on, and so does the runner.
 $qdrant->fault({ path => '/collections/*', action => 'hang' });
 register('points', 'inv_points', 'p_every_seconds => 1, p_timeout_ms => 60000');
