@@ -201,7 +201,7 @@ sql(q(CREATE TABLE parted (id text, n integer, part text) PARTITION BY LIST (par
 	CREATE FOREIGN TABLE part_2 (part text, x integer, n integer, id text) SERVER q2 OPTIONS (resource 'points', collection 'late'); ALTER FOREIGN TABLE part_2 DROP x;
 	ALTER TABLE parted ATTACH PARTITION part_2 FOR VALUES IN ('b'); CREATE TABLE part_3 PARTITION OF parted DEFAULT; INSERT INTO part_3 VALUES ('9', 9, 'c');
 	CREATE COLLATION loose (provider = icu, locale = 'und-u-ks-level2', deterministic = false)));
-is(sql("SET enable_partitionwise_aggregate = $_; SET enable_partitionwise_join = $_; SELECT count(*), sum(n) FROM parted; SELECT tableoid::regclass, count(*) FROM parted GROUP BY 1 ORDER BY 1::text; SELECT p.n FROM parted p WHERE id = '2' ORDER BY 1; SELECT count(*) FROM parted a JOIN parted b USING (part, id)"),
+is(sql("SET enable_partitionwise_aggregate = $_; SET enable_partitionwise_join = $_; SELECT count(*), sum(n) FROM parted; SELECT tableoid::regclass::text, count(*) FROM parted GROUP BY 1 ORDER BY 1; SELECT p.n FROM parted p WHERE id = '2' ORDER BY 1; SELECT count(*) FROM parted a JOIN parted b USING (part, id)"),
 	"8|25\npart_1|3\npart_2|4\npart_3|1\n2\n2\n1", "partitions, partitionwise $_") foreach qw(off on);
 is(sql('ANALYZE parted; SELECT reltuples FROM pg_class WHERE relname = \'parted\''), 8, 'ANALYZE of them');
 is(sql(q(SELECT count(*) FROM points_1 WHERE collection = 'FEW' COLLATE loose)), 3, 'a collation that takes other names for the same');
