@@ -55,6 +55,7 @@ typedef struct Part
 	bool		exact;			/* no more items than ids */
 	bool		parted;			/* its ids have been told from others by their look */
 	bool		unlikely;		/* and they are those that the key cannot be */
+	bool		confirmed;		/* another question was answered after these were refused */
 	int			limit;			/* of the request under way */
 	int64		received;
 	int64		total;			/* as the latest page told, -1: it does not tell */
@@ -485,6 +486,12 @@ probe_answered(IuScan *scan, Part *part, const IuJson *document)
 
 	if (iu_json_length(data) < 0 && !iu_json_is_object(data))
 		iu_directus_bad_answer(scan, part->collection, "the answer holds no list of items");
+	if (part->unlikely)
+	{
+		part->confirmed = true;
+		ask_page(scan, part);
+		return;
+	}
 	if (iu_json_scalar(key) == NULL)
 		return;
 	like = iu_directus_part_ids(part->ids, part->id_count, key);
@@ -536,6 +543,11 @@ most_that_it_gives(const IuJson *document)
 	return 0;
 }
 
+/*
+ * Ids that the key cannot be are refused by 400, or by 500, which may as well
+ * be an outage; so a 500 counts only if it comes again while another question
+ * is answered.
+ */
 static bool
 page_refused(IuScan *scan, Part *part, int status, const IuJson *document)
 {
@@ -549,9 +561,11 @@ page_refused(IuScan *scan, Part *part, int status, const IuJson *document)
 	}
 	if (part->id_count == 0 || (status != 400 && status != 500))
 		return false;
-	if (!part->parted)
+	if (part->parted && !part->unlikely)
+		return false;
+	if (!part->parted || (status == 500 && !part->confirmed))
 		iu_directus_ask_probe(scan, part->collection, part->reading->id_field, part->reading->filter, part);
-	return !part->parted || part->unlikely;
+	return true;
 }
 
 /* What 403 and 404 to the question for the access mean: it cannot be known. */

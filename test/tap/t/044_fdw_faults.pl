@@ -16,6 +16,8 @@ use JSON::PP qw(decode_json);
 use PostgreSQL::Test::Utils;
 use Test::More;
 
+sub uri_unescape { return $_[0] =~ s/%([0-9A-Fa-f]{2})/chr hex $1/ger }
+
 # ---- the questions: SQL with %s for the collection's name
 
 my %questions = (
@@ -150,9 +152,24 @@ sub qdrant
 	return $fault{$name}[1]{qdrant};
 }
 
+# Strings as keys, the first of which looks like a number. 'b' is there, and is asked for when the database behind is failing.
+my $asked_for_b = 0;
+sub outage
+{
+	my ($request) = @_;
+	my $query = uri_unescape("$request->{path} $request->{body}");
+	my $broken = says(500, '', 'An unexpected error occurred.')->{directus};
+
+	return { status => 200, body => '{"data":[{"id":"1"}]}' } if $query !~ /_in/ && $asked_for_b < 2;
+	return { status => 200, body => '{"meta":{"filter_count":1},"data":[{"id":"1"}]}' } if $query =~ /_in/ && $query !~ /"b"/;
+	$asked_for_b++;
+	return $broken;
+}
+
 sub directus
 {
 	my ($request) = @_;
+	return outage($request) if $request->{path} =~ m{^/items/outage\b};
 	return $fault{$1}[1]{directus} if $request->{path} =~ m{^/(\w+)/} && $fault{$1};
 	return says(403, '', $forbidden, 'Connection: close')->{directus} if $request->{path} =~ m{^/permissions/me};    # so one connection is kept: of two, a resend may take the other
 	my ($later, $name) = $request->{path} =~ m{^/items/(later-)?([^/?]+)} or return says(404, '', 'Route x')->{directus};
@@ -314,6 +331,11 @@ foreach my $api (qw(qdrant directus))
 	is_deeply(\@got, [ ($count) x 5 ], "$api: each count is had, on a connection of its own in the end");
 	cmp_ok(scalar(grep { $_->{path} =~ /reused/ } $peer{$api}->requests), '>', 5, "$api: some were asked again");
 }
+
+# ---- ids that a key may not be able to hold
+
+# A 500 is what Directus says of such an id, and of an outage: the difference is what it says of other questions then.
+like((attempt(q(SELECT id FROM directus.items WHERE collection = 'outage' AND id IN ('1', 'b'))))[0]{message} // 'rows', qr/^could not read collection "outage"/, 'an outage is not taken for an id that cannot be');
 
 $node->stop;
 done_testing();
