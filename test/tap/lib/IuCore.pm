@@ -142,6 +142,18 @@ sub open_gate
 		"SELECT fn_iu_gate_open('$gate', gen_random_uuid(), '$actor', 'test', $seconds) ->> 'expires_at'");
 }
 
+# The rows of a query, or its error with SQLSTATE, detail and hint.
+sub rows_or_error
+{
+	my ($class, $node, $query) = @_;
+	my ($stdout, $stderr) = ('', '');
+
+	$node->psql('postgres', $query, stdout => \$stdout, stderr => \$stderr, extra_params => [ '-v', 'VERBOSITY=verbose' ]);
+	$stderr =~ s/^psql:[^ ]* //mg;
+	$stderr =~ s/^LOCATION:.*\n?//mg;
+	return $stderr eq '' ? $stdout : $stderr;
+}
+
 # Value and effect of a gate in one word, e.g. "true closed".
 sub gate
 {

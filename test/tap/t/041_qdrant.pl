@@ -71,16 +71,7 @@ CREATE FOREIGN TABLE many (id text, n integer, payload jsonb) SERVER qdrant OPTI
 SQL
 $ENV{PGCLIENTENCODING} = 'UTF8';
 
-# Rows, or the error with its SQLSTATE.
-sub sql
-{
-	my ($query) = @_;
-	my ($stdout, $stderr);
-	$node->psql('postgres', $query, stdout => \$stdout, stderr => \$stderr, extra_params => [ '-v', 'VERBOSITY=verbose' ]);
-	$stderr =~ s/^psql:[^ ]* //mg;
-	$stderr =~ s/^LOCATION:.*\n?//mg;
-	return $stderr eq '' ? $stdout : $stderr;
-}
+sub sql { return IuCore->rows_or_error($node, $_[0]) }
 
 sub asked { my ($query) = @_; return $qdrant->asked(sub { sql($query) }) }
 

@@ -81,16 +81,7 @@ my $node = IuCore->new_node('directus', 'iu_core.databases' => '', 'iu_core.allo
 	'iu_core.allowed_origins' => join(', ', $url, values %other));
 my @wrong;
 
-# The rows, or the error.
-sub sql
-{
-	my ($query) = @_;
-	my ($stdout, $stderr) = ('', '');
-	$node->psql('postgres', $query, stdout => \$stdout, stderr => \$stderr, extra_params => [ '-v', 'VERBOSITY=verbose' ]);
-	$stderr =~ s/^psql:[^ ]* //mg;
-	$stderr =~ s/^LOCATION:.*\n?//mg;
-	return $stderr eq '' ? $stdout : $stderr;
-}
+sub sql { return IuCore->rows_or_error($node, $_[0]) }
 
 # A line of EXPLAIN ANALYZE.
 sub figure

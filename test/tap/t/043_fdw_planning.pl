@@ -102,16 +102,7 @@ my $node = IuCore->new_node('planning',
 	log_statement => 'none',
 	log_min_error_statement => 'panic');
 
-sub sql
-{
-	my ($query) = @_;
-	my ($stdout, $stderr);
-
-	$node->psql('postgres', $query, stdout => \$stdout, stderr => \$stderr, extra_params => [ '-v', 'VERBOSITY=verbose' ]);
-	$stderr =~ s/^psql:[^ ]* //mg;
-	$stderr =~ s/^LOCATION:.*\n?//mg;
-	return $stderr eq '' ? $stdout : $stderr;
-}
+sub sql { return IuCore->rows_or_error($node, $_[0]) }
 
 # The answer, and what was asked for it: the last part of each path, and the body if told.
 sub asked

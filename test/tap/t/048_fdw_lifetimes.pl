@@ -67,16 +67,7 @@ my $node = IuCore->new_node('lifetimes',
 	log_statement => 'none',
 	log_min_error_statement => 'panic');
 
-sub sql
-{
-	my ($query) = @_;
-	my ($stdout, $stderr);
-
-	$node->psql('postgres', $query, stdout => \$stdout, stderr => \$stderr, extra_params => [ '-v', 'VERBOSITY=verbose' ]);
-	$stderr =~ s/^psql:[^ ]* //mg;
-	$stderr =~ s/^LOCATION:.*\n?//mg;
-	return $stderr eq '' ? $stdout : $stderr;
-}
+sub sql { return IuCore->rows_or_error($node, $_[0]) }
 
 sub table_of { my ($name, $columns, $server) = @_; return "CREATE FOREIGN TABLE $name ($columns) SERVER " . ($server // 'q1') . " OPTIONS (resource 'points', collection '" . ($name =~ s/_.*//r) . "');\n" }
 
