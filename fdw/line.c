@@ -17,8 +17,8 @@
 
 #define FEWEST_CONNECTIONS 4
 
-/* Qdrant and Directus close a connection that is idle for 5 s; a request must not meet that. */
-#define IDLE_SECONDS 4
+/* Qdrant and Directus close a connection that is idle for 5 s; a request must not meet that. curl counts whole seconds. */
+#define IDLE_SECONDS 3
 
 /*
  * Who waits for the descriptor may not look at the latch, so we look after

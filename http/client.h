@@ -50,7 +50,7 @@ typedef struct IuHttpRequest
 	const char *body;			/* NULL for none */
 	size_t		body_length;
 	int			timeout_ms;		/* 0: iu_core.request_timeout, which is also the most */
-	int			idle_s;			/* connections that were idle for longer are not used; 0: curl's default, 118 */
+	int			idle_s;			/* connections idle for more whole seconds are not used; 0: curl's default, 118 */
 	size_t		keep;			/* bytes of the answer's body that are wanted; 0: all */
 	void	   *owner;			/* the caller's, handed back with the answer */
 } IuHttpRequest;

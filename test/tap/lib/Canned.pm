@@ -11,7 +11,7 @@
 # delay (seconds), hang (never answer), cut (close within the body), stall (stop
 # within the body, and stay), reset (no answer but a reset). Of a request it is
 # also told the number on its connection: nth. One process serves all
-# connections, which stay open for a second.
+# connections, which stay open for a second, or as long as keep => seconds says.
 #
 #-------------------------------------------------------------------------
 package Canned;
@@ -27,7 +27,7 @@ use Time::HiRes qw(time);
 
 sub start
 {
-	my ($class, $answer, $reason) = @_;
+	my ($class, $answer, $reason, %how) = @_;
 	my $socket = IO::Socket::INET->new(Listen => 128, LocalAddr => '127.0.0.1', Proto => 'tcp') or die "cannot listen: $!";
 	my $self = bless { port => $socket->sockport, log => File::Temp->new, owner => $$ }, $class;
 
@@ -38,7 +38,7 @@ sub start
 		$SIG{PIPE} = 'IGNORE';
 		open my $log, '>>', $self->{log}->filename or die;
 		$log->autoflush(1);
-		serve($socket, $log, $answer, $reason);
+		serve($socket, $log, $answer, $reason, $how{keep} // 1);
 	}
 	close $socket;
 	return $self;
@@ -94,7 +94,7 @@ sub since
 
 sub serve
 {
-	my ($listener, $log, $answer, $reason) = @_;
+	my ($listener, $log, $answer, $reason, $keep) = @_;
 	my $select = IO::Select->new($listener);
 	my %connection;		# by file number: socket, input, answer and when it is due, idle since
 
@@ -106,7 +106,7 @@ sub serve
 	};
 	while (1)
 	{
-		my @due = sort { $a <=> $b } map { $_->{due} // $_->{idle} + 1 } values %connection;
+		my @due = sort { $a <=> $b } map { $_->{due} // $_->{idle} + $keep } values %connection;
 		my $wait = @due ? $due[0] - time : undef;
 		$wait = 0 if defined $wait && $wait < 0;
 		foreach my $socket ($select->can_read($wait))
@@ -124,7 +124,7 @@ sub serve
 		}
 		foreach my $c (values %connection)
 		{
-			if (!defined $c->{due}) { $close->($c) if time >= $c->{idle} + 1; next }
+			if (!defined $c->{due}) { $close->($c) if time >= $c->{idle} + $keep; next }
 			next if $c->{due} > time;
 			my $reply = delete $c->{reply};
 			delete $c->{due};

@@ -98,13 +98,14 @@ sub qdrant
 my $directus = Canned->start(\&directus, \%status);
 my $qdrant = Canned->start(\&qdrant, \%status);
 my $refused = Canned->start(\&directus, \%status);
+my $patient = Canned->start(\&qdrant, \%status, keep => 60);
 my $nobody = PostgreSQL::Test::Cluster::get_free_port();
 
 # ---- the database
 
 my $node = IuCore->new_node('fdw',
 	'iu_core.databases' => '',
-	'iu_core.allowed_origins' => join(', ', $directus->url, $qdrant->url, "http://127.0.0.1:$nobody"),
+	'iu_core.allowed_origins' => join(', ', $directus->url, $qdrant->url, $patient->url, "http://127.0.0.1:$nobody"),
 	'iu_core.allowed_networks' => '127.0.0.0/8',
 	log_statement => 'none',
 	log_min_error_statement => 'panic');
@@ -236,6 +237,13 @@ $connections = $qdrant->connections;
 sql("$pieces; ALTER SERVER qdrant OPTIONS (ADD timeout_ms '20000'); $pieces");
 is($qdrant->connections - $connections, 2, 'none is kept over a change of the server');
 sql('ALTER SERVER qdrant OPTIONS (DROP timeout_ms)');
+
+# Qdrant and Directus close what is idle for 5 s: a request must not set out just then.
+sql("CREATE SERVER patient FOREIGN DATA WRAPPER qdrant_fdw OPTIONS (url '@{[$patient->url]}'); CREATE USER MAPPING FOR postgres SERVER patient OPTIONS (api_key 'good');
+	CREATE FOREIGN TABLE patient (collection text, points bigint) SERVER patient OPTIONS (resource 'collections')");
+$pieces =~ s/qdrant\.collections/patient/;
+is(sql("$pieces; $pieces; SELECT pg_sleep(4.2); $pieces"), "149\n149\n\n149", 'a connection that was idle for more than 4 s');
+is($patient->connections, 2, 'is not used again');
 
 # ---- failures: SQLSTATE, what, hint
 
