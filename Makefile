@@ -2,12 +2,14 @@
 #
 # The four floors, arrows downwards only:
 #   extension -> (bgworker | fdw) -> http -> core
-# Every .c file of a floor belongs to the library. The extension's SQL is the
-# concatenation of extension/sql/*.sql; the migrations are compiled in.
+# Every .c file of a floor, or of a folder in one, belongs to the library. The
+# extension's SQL is the concatenation of extension/sql/*.sql; the migrations are
+# compiled in.
 
 IU_VERSION = 0.1.0
 FLOORS    = core http fdw bgworker extension
-SOURCES   = $(wildcard $(addsuffix /*.c,$(FLOORS)))
+SOURCES   = $(wildcard $(addsuffix /*.c,$(FLOORS)) $(addsuffix /*/*.c,$(FLOORS)))
+FLOOR_H   = $(wildcard $(addsuffix /*.h,$(FLOORS)) $(addsuffix /*/*.h,$(FLOORS)))
 
 MODULE_big   = iu_core
 OBJS         = $(SOURCES:.c=.o) build/migration_scripts.o
@@ -32,7 +34,7 @@ all install clean:
 	@echo 'No PostgreSQL with server headers: run tools/setup, or set PG_CONFIG.' >&2; exit 1
 endif
 
-$(SOURCES:.c=.o): $(wildcard $(addsuffix /*.h,$(FLOORS)))
+$(SOURCES:.c=.o): $(FLOOR_H)
 
 build/iu_core--$(IU_VERSION).sql: $(sort $(wildcard extension/sql/*.sql))
 	@mkdir -p build

@@ -1,6 +1,6 @@
 /*-------------------------------------------------------------------------
  *
- * directus_items.c
+ * items.c
  *	  The items of Directus's collections, and their counts.
  *
  * Directus knows no cursor: pages are told by limit and offset in the order of
@@ -10,13 +10,13 @@
  * are, which each page tells.
  *
  * Where ids are refused, those that the key's type may not hold are asked for
- * apart (directus_ids.c).
+ * apart (ids.c).
  *
  *-------------------------------------------------------------------------
  */
 #include "postgres.h"
 
-#include "fdw/directus.h"
+#include "fdw/directus/directus.h"
 #include "lib/stringinfo.h"
 #include "utils/builtins.h"
 

@@ -1,6 +1,6 @@
 /*-------------------------------------------------------------------------
  *
- * directus_collections.c
+ * collections.c
  *	  The collections of Directus, each counted as far as the token may see it,
  *	  and how far that is.
  *
@@ -11,7 +11,7 @@
  */
 #include "postgres.h"
 
-#include "fdw/directus.h"
+#include "fdw/directus/directus.h"
 #include "utils/builtins.h"
 
 typedef struct Entry Entry;

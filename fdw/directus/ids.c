@@ -1,6 +1,6 @@
 /*-------------------------------------------------------------------------
  *
- * directus_ids.c
+ * ids.c
  *	  Ids of items: how they are asked for, and which of them a collection's
  *	  key can be.
  *
@@ -13,7 +13,7 @@
  */
 #include "postgres.h"
 
-#include "fdw/directus.h"
+#include "fdw/directus/directus.h"
 #include "lib/stringinfo.h"
 #include "utils/builtins.h"
 #include "utils/json.h"

@@ -1,6 +1,6 @@
 /*-------------------------------------------------------------------------
  *
- * qdrant_import.c
+ * import.c
  *	  A table for each collection, with the payload keys that Qdrant itself
  *	  gives a type: those that have an index.
  *
@@ -8,7 +8,7 @@
  */
 #include "postgres.h"
 
-#include "fdw/qdrant.h"
+#include "fdw/qdrant/qdrant.h"
 #include "mb/pg_wchar.h"
 
 static const struct

@@ -1,6 +1,6 @@
 /*-------------------------------------------------------------------------
  *
- * qdrant_points.c
+ * points.c
  *	  Qdrant's points: pages of a collection, points by their ids, counts.
  *
  * Each collection is read by a chain of requests, one page ahead of the rows
@@ -18,7 +18,7 @@
 #include "postgres.h"
 
 #include "catalog/pg_type.h"
-#include "fdw/qdrant.h"
+#include "fdw/qdrant/qdrant.h"
 #include "utils/builtins.h"
 #include "utils/fmgrprotos.h"
 #include "utils/json.h"

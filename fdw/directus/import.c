@@ -1,6 +1,6 @@
 /*-------------------------------------------------------------------------
  *
- * directus_import.c
+ * import.c
  *	  IMPORT FOREIGN SCHEMA data: a table for each collection, with a column for
  *	  each field that holds a value of its own.
  *
@@ -11,7 +11,7 @@
  */
 #include "postgres.h"
 
-#include "fdw/directus.h"
+#include "fdw/directus/directus.h"
 #include "nodes/makefuncs.h"
 
 #define SYSTEM_PREFIX "directus_"

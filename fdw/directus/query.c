@@ -1,6 +1,6 @@
 /*-------------------------------------------------------------------------
  *
- * directus_query.c
+ * query.c
  *	  Requests to Directus for items and counts.
  *
  * A request line and headers over 16 KB are refused with an empty 431, so that
@@ -11,7 +11,7 @@
  */
 #include "postgres.h"
 
-#include "fdw/directus.h"
+#include "fdw/directus/directus.h"
 #include "lib/stringinfo.h"
 #include "utils/builtins.h"
 #include "utils/json.h"

@@ -3,10 +3,10 @@
  * directus.h
  *	  What the parts of the Directus remote share.
  *
- * directus.c: names, addresses, the token's access, failures, import.
- * directus_query.c: requests for items and counts.
- * directus_ids.c: ids of items, and those that the key's type may not hold.
- * directus_collections.c, directus_items.c: the two kinds of tables.
+ * server.c: names, addresses, the token's access, failures, import.
+ * query.c: requests for items and counts.
+ * ids.c: ids of items, and those that the key's type may not hold.
+ * collections.c, items.c: the two kinds of tables.
  *
  *-------------------------------------------------------------------------
  */
@@ -25,7 +25,7 @@ typedef enum IuDirectusPurpose
 	IU_DIRECTUS_PROBE			/* one key, to learn what keys look like */
 } IuDirectusPurpose;
 
-/* ---- names and addresses (directus.c) ---- */
+/* ---- names and addresses (server.c) ---- */
 
 /* NULL if there can be a collection of this name with items that are counted. */
 extern const char *iu_directus_name_problem(const char *name);
@@ -41,7 +41,7 @@ extern void iu_directus_ask_list(IuScan *scan, void *state);
 /* Fails with a sentence about an answer of 200. */
 extern void iu_directus_bad_answer(IuScan *scan, const char *key, const char *problem);
 
-/* ---- how much of a collection the token sees (directus.c) ---- */
+/* ---- how much of a collection the token sees (server.c) ---- */
 
 typedef enum IuDirectusAccess
 {
@@ -67,7 +67,7 @@ extern bool iu_directus_sees_all(IuScan *scan, const char *name, IuDirectusAcces
 /* Fails because it could not be found out; status 0: no answer. */
 extern void iu_directus_access_unclear(IuScan *scan, const char *name, int status);
 
-/* ---- requests for items and counts (directus_query.c) ---- */
+/* ---- requests for items and counts (query.c) ---- */
 
 typedef struct IuDirectusQuery
 {
@@ -95,7 +95,7 @@ extern void iu_directus_ask_count(IuScan *scan, const char *name, const char *fi
 /* NULL if the answer holds a count; otherwise what is wrong with it. */
 extern const char *iu_directus_count_of(const IuJson *document, int64 *count);
 
-/* ---- ids of items (directus_ids.c) ---- */
+/* ---- ids of items (ids.c) ---- */
 
 /* exact: every item that passes has one of these ids, so that there are no more items than ids. */
 extern char *iu_directus_filter_of_ids(const char *id_field, char **ids, int count, bool *exact);
@@ -137,7 +137,7 @@ enum
 	IU_ITEMS_COLUMNS
 };
 
-/* directus_import.c */
+/* import.c */
 extern List *iu_directus_import(IuImport *import);
 
 #endif							/* IU_DIRECTUS_H */

@@ -1,13 +1,13 @@
 /*-------------------------------------------------------------------------
  *
- * qdrant.c
+ * server.c
  *	  Qdrant: its addresses, its options, its words of refusal.
  *
  *-------------------------------------------------------------------------
  */
 #include "postgres.h"
 
-#include "fdw/qdrant.h"
+#include "fdw/qdrant/qdrant.h"
 
 /* ---- addresses ---- */
 

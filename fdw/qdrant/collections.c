@@ -1,6 +1,6 @@
 /*-------------------------------------------------------------------------
  *
- * qdrant_collections.c
+ * collections.c
  *	  Qdrant's collections: each counted exactly, and what is known of it.
  *
  * points_count of GET /collections/{c} is an approximation that can count a
@@ -16,7 +16,7 @@
 #include "postgres.h"
 
 #include "catalog/pg_type.h"
-#include "fdw/qdrant.h"
+#include "fdw/qdrant/qdrant.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
 

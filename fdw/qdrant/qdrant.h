@@ -10,7 +10,7 @@
 
 #include "fdw/remote.h"
 
-/* ---- the remote (qdrant.c) ---- */
+/* ---- the remote (server.c) ---- */
 
 /* "/collections/<name>" and what follows; NULL if it has no such address, and then *problem says why. */
 extern char *iu_qdrant_path(const char *name, const char *rest, const char **problem);
@@ -27,7 +27,7 @@ extern void iu_qdrant_unusable(IuScan *scan, const char *key, const char *reason
 /* There is no request for this collection. */
 extern void iu_qdrant_unaddressable(IuScan *scan, const char *key, const char *problem);
 
-/* ---- collections (qdrant_collections.c) ---- */
+/* ---- collections (collections.c) ---- */
 
 #define IU_QDRANT_COLLECTIONS_COLUMNS 10
 
@@ -36,7 +36,7 @@ extern List *iu_qdrant_collections_describe(const IuQuery *query);
 extern void iu_qdrant_collections_start(IuScan *scan);
 extern void iu_qdrant_collections_answered(IuScan *scan, const IuFetch *fetch, const IuJson *document);
 
-/* ---- points (qdrant_points.c) ---- */
+/* ---- points (points.c) ---- */
 
 #define IU_QDRANT_POINTS_COLUMNS 5
 
@@ -46,7 +46,7 @@ extern void iu_qdrant_points_start(IuScan *scan);
 extern void iu_qdrant_points_answered(IuScan *scan, const IuFetch *fetch, const IuJson *document);
 extern bool iu_qdrant_points_refused(IuScan *scan, const IuFetch *fetch, int status, const IuJson *document);
 
-/* ---- IMPORT FOREIGN SCHEMA data (qdrant_import.c) ---- */
+/* ---- IMPORT FOREIGN SCHEMA data (import.c) ---- */
 
 extern List *iu_qdrant_import(IuImport *import);
 

@@ -1,6 +1,6 @@
 /*-------------------------------------------------------------------------
  *
- * directus.c
+ * server.c
  *	  Directus: names and addresses, how much a token sees, and failures.
  *
  * Directus filters what a token may not see out of every answer, counts and
@@ -16,7 +16,7 @@
 #include "postgres.h"
 
 #include "catalog/pg_type.h"
-#include "fdw/directus.h"
+#include "fdw/directus/directus.h"
 
 #define SYSTEM_PREFIX "directus_"
 
