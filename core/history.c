@@ -12,7 +12,7 @@
 #include "catalog/pg_type.h"
 #include "core/compat.h"
 #include "core/history.h"
-#include "core/script.h"
+#include "core/rights.h"
 #include "executor/spi.h"
 #include "fmgr.h"
 #include "funcapi.h"

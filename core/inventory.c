@@ -9,7 +9,7 @@
 #include "postgres.h"
 
 #include "core/inventory.h"
-#include "core/script.h"
+#include "core/rights.h"
 #include "executor/spi.h"
 
 static void

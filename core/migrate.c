@@ -27,6 +27,7 @@
 #include "core/history.h"
 #include "core/inventory.h"
 #include "core/policy.h"
+#include "core/rights.h"
 #include "core/script.h"
 #include "core/wake.h"
 #include "executor/spi.h"

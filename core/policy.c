@@ -12,6 +12,7 @@
 #include "catalog/pg_proc.h"
 #include "core/compat.h"
 #include "core/policy.h"
+#include "core/rights.h"
 #include "miscadmin.h"
 #include "nodes/value.h"
 #include "parser/parse_func.h"

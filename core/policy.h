@@ -8,8 +8,6 @@
 #ifndef IU_POLICY_H
 #define IU_POLICY_H
 
-#define IU_OWNER_ROLE "iu_core_owner"
-
 /*
  * The function of that name and arguments in schema public; InvalidOid where
  * there is none. Raises where it belongs to anybody but iu_core_owner or a

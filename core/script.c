@@ -15,6 +15,7 @@
 #include "access/xact.h"
 #include "commands/trigger.h"
 #include "core/compat.h"
+#include "core/rights.h"
 #include "core/script.h"
 #include "mb/pg_wchar.h"
 #include "miscadmin.h"
@@ -35,73 +36,6 @@ typedef struct ScriptPosition
 	bool		parsing;
 	bool		finished;		/* only what was deferred is left */
 } ScriptPosition;
-
-/*
- * What a session may have set and what would change the meaning of a script,
- * or keep its triggers from firing. The caller's time limits stay in force.
- */
-static const struct
-{
-	const char *name;
-	const char *value;
-}			pinned[] =
-{
-	/*
-	 * Without public: where others may create there, a function or operator of
-	 * theirs that fits the arguments better would be called in place of
-	 * pg_catalog's. And CREATE without a schema fails instead of landing
-	 * somewhere.
-	 */
-	{"search_path", "pg_catalog, pg_temp"},
-	{"session_replication_role", "origin"},
-	{"check_function_bodies", "on"},
-	{"standard_conforming_strings", "on"},
-	{"backslash_quote", "safe_encoding"},
-	{"transform_null_equals", "off"},
-	{"array_nulls", "on"},
-	{"row_security", "on"},
-	{"default_tablespace", ""},
-	{"default_table_access_method", "heap"},
-	{"datestyle", "ISO, YMD"},
-	{"intervalstyle", "postgres"},
-	{"timezone", "UTC"},
-	{"bytea_output", "hex"},
-	{"xmloption", "content"},
-	{"extra_float_digits", "1"},
-	{"plpgsql.variable_conflict", "error"},
-	{"plpgsql.check_asserts", "on"},
-};
-
-IuIdentity
-iu_become(Oid role)
-{
-	IuIdentity	caller;
-
-	GetUserIdAndSecContext(&caller.user, &caller.security);
-	SetUserIdAndSecContext(role, caller.security | SECURITY_LOCAL_USERID_CHANGE);
-	return caller;
-}
-
-void
-iu_become_again(IuIdentity caller)
-{
-	SetUserIdAndSecContext(caller.user, caller.security);
-}
-
-int
-iu_pin_settings(void)
-{
-	int			level = NewGUCNestLevel();
-	int			i;
-
-	for (i = 0; i < lengthof(pinned); i++)
-		(void) set_config_option(pinned[i].name, pinned[i].value, PGC_SUSET, PGC_S_SESSION,
-								 GUC_ACTION_SAVE, true, 0, false);
-	if (client_min_messages < WARNING)
-		(void) set_config_option("client_min_messages", "warning", PGC_USERSET, PGC_S_SESSION,
-								 GUC_ACTION_SAVE, true, 0, false);
-	return level;
-}
 
 /* The first byte at or after location that is neither white space nor comment. */
 static int

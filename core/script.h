@@ -9,16 +9,6 @@
 #ifndef IU_SCRIPT_H
 #define IU_SCRIPT_H
 
-typedef struct IuIdentity
-{
-	Oid			user;
-	int			security;
-} IuIdentity;
-
-/* Acts as the role, without SET ROLE, until put back; an error puts it back too. */
-extern IuIdentity iu_become(Oid role);
-extern void iu_become_again(IuIdentity caller);
-
 /*
  * Fires what is deferred, and defers nothing more in this transaction. Left
  * pending it would make a later ALTER TABLE fail, a dry run would not see what
@@ -28,8 +18,5 @@ extern void iu_check_constraints_now(void);
 
 /* label as errors name it, e.g. "migration 003_gate_protocol"; text in UTF-8. */
 extern void iu_run_script(const char *label, const char *text, Oid role);
-
-/* Settings that nothing a session set may bend; undone with AtEOXact_GUC(false, level). */
-extern int	iu_pin_settings(void);
 
 #endif							/* IU_SCRIPT_H */
