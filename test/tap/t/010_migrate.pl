@@ -4,11 +4,11 @@ use strict;
 use warnings;
 use Cwd qw(abs_path);
 use IPC::Run qw(start finish);
-use IuCore;
+use IU::Cluster;
 use PostgreSQL::Test::Utils;
 use Test::More;
 
-my $node = IuCore->new_node('migrate', wal_level => 'replica', 'iu_core.databases' => '');
+my $node = IU::Cluster->new_node('migrate', wal_level => 'replica', 'iu_core.databases' => '');
 my $last = (sort { $a <=> $b } map { m{(\d{3})_[^/]*$} ? $1 + 0 : () } glob '../sql/*.sql')[-1];
 $last or BAIL_OUT('no migrations in ../sql');
 

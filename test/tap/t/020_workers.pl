@@ -6,7 +6,7 @@ use warnings;
 use FindBin;
 use lib "$FindBin::RealBin/../lib";
 
-use IuCore;
+use IU::Cluster;
 use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
 use Test::More;
@@ -38,7 +38,7 @@ sub watchdog
 sub one_that_watches
 {
 	my ($name, $init, %settings) = @_;
-	my $node = IuCore->init_node($name, $init, restart_after_crash => 'on', %settings);
+	my $node = IU::Cluster->init_node($name, $init, restart_after_crash => 'on', %settings);
 	$node->start;
 	$node->safe_psql('postgres', 'CREATE DATABASE watch');
 	$node->safe_psql('watch', 'CREATE EXTENSION iu_core');
@@ -51,7 +51,7 @@ sub what_is_missing_is_shown
 	becomes($node, 'one', all_are('database missing'), 'a database that is not there');
 	like(watchdog($node, 'last_error', 'one'), qr/^database "one" does not exist$/, 'is named');
 
-	IuCore->reload($node, 'iu_core.worker_role' => 'nobody');
+	IU::Cluster->reload($node, 'iu_core.worker_role' => 'nobody');
 	becomes($node, 'one', all_are('role missing'), 'a role that is not there');
 	like(watchdog($node, 'last_error', 'one'), qr/^role "nobody" does not exist$/, 'is named');
 	$node->safe_psql('watch', 'CREATE ROLE nobody SUPERUSER LOGIN');
@@ -68,7 +68,7 @@ sub what_is_missing_is_shown
 	like(watchdog($node, 'last_error', 'one'), qr/does not accept connections/, 'is told apart');
 	$node->safe_psql('watch', 'ALTER DATABASE one ALLOW_CONNECTIONS true');
 	becomes($node, 'one', all_are('extension absent'), 'and served when it does again');
-	IuCore->reload($node, 'iu_core.worker_role' => 'iu_core_worker');
+	IU::Cluster->reload($node, 'iu_core.worker_role' => 'iu_core_worker');
 	$node->poll_query_until('watch', "SELECT count(*) = 3 FROM pg_stat_activity WHERE datname = 'one' AND usename = 'iu_core_worker'");
 	$node->safe_psql('one', 'CREATE EXTENSION iu_core');
 	becomes($node, 'one', all_are('nothing migrated'), 'an extension without migrations');
@@ -128,13 +128,13 @@ sub reload_changes_what_is_served
 	my ($node) = @_;
 	my $before = watchdog($node, 'pid', 'one');
 	$node->safe_psql('watch', 'CREATE DATABASE two');
-	IuCore->reload($node, 'iu_core.databases' => 'one, two');
+	IU::Cluster->reload($node, 'iu_core.databases' => 'one, two');
 	becomes($node, 'two', all_are('extension absent'), 'a database added at reload');
-	IuCore->reload($node, 'iu_core.senders' => 2);
+	IU::Cluster->reload($node, 'iu_core.senders' => 2);
 	becomes($node, 'one', 'watchdog running; sender 1 running; sender 2 running; runner running', 'a sender added');
-	IuCore->reload($node, 'iu_core.senders' => 0);
+	IU::Cluster->reload($node, 'iu_core.senders' => 0);
 	becomes($node, 'one', 'watchdog running', 'no senders, and no runner');
-	IuCore->reload($node, 'iu_core.senders' => 1, 'iu_core.databases' => 'one');
+	IU::Cluster->reload($node, 'iu_core.senders' => 1, 'iu_core.databases' => 'one');
 	becomes($node, 'two', '', 'a database removed at reload');
 	ok($node->poll_query_until('watch', "SELECT count(*) = 0 FROM pg_stat_activity WHERE datname = 'two'"), 'nobody is left in it');
 	becomes($node, 'one', $running, 'the other goes on');
@@ -147,7 +147,7 @@ sub databases_are_let_go
 {
 	my ($node) = @_;
 	my $there = all_are('extension absent');
-	IuCore->reload($node, 'iu_core.databases' => 'one, two');
+	IU::Cluster->reload($node, 'iu_core.databases' => 'one, two');
 	becomes($node, 'two', $there, 'a database is served');
 	$node->safe_psql('watch', 'DROP DATABASE two');
 	becomes($node, 'two', all_are('database missing'), 'DROP DATABASE works while it is served');
@@ -181,7 +181,7 @@ sub databases_are_let_go
 	like($error, qr/There is 1 other session/, 'the workers are not counted');
 	$session->quit;
 	becomes($node, 'two', $there, 'and the workers come back');
-	IuCore->reload($node, 'iu_core.databases' => 'one');
+	IU::Cluster->reload($node, 'iu_core.databases' => 'one');
 	becomes($node, 'two', '', 'served no longer');
 	$node->safe_psql('watch', 'DROP DATABASE two');
 	$node->safe_psql('watch', 'DROP TABLESPACE space');
@@ -246,7 +246,7 @@ sub too_few_processes
 
 sub not_preloaded
 {
-	my $node = IuCore->init_node('bare', {}, shared_preload_libraries => '');
+	my $node = IU::Cluster->init_node('bare', {}, shared_preload_libraries => '');
 	$node->start;
 	$node->safe_psql('postgres', 'CREATE EXTENSION iu_core');
 	is($node->safe_psql('postgres', 'SELECT role, state, iu_core.is_preloaded() FROM iu_core.worker_status'), 'launcher|not preloaded|f', 'not preloaded: said so');

@@ -7,15 +7,15 @@ use FindBin;
 use lib "$FindBin::RealBin/../lib";
 
 use Digest::SHA qw(hmac_sha256_base64);
-use IuCore;
-use IuReceiver;
+use IU::Cluster;
+use IU::Receiver;
 use MIME::Base64 qw(decode_base64);
 use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
 use Test::More;
 
-my $receiver = IuReceiver->start;
-my $node = IuCore->init_node('sender', {},
+my $receiver = IU::Receiver->start;
+my $node = IU::Cluster->init_node('sender', {},
 	'iu_core.allowed_origins' => $receiver->origin, 'iu_core.allowed_networks' => '127.0.0.0/8');
 $node->start;
 
@@ -23,7 +23,7 @@ sub sql { return $node->safe_psql('postgres', $_[0]) }
 sub becomes { my ($query, $name) = @_; return ok($node->poll_query_until('postgres', $query), $name) }
 sub emit { return split(/\n/, sql("SELECT fn_iu_emit_event('version_applied', 'A/' || n, gen_random_uuid(), 'tester', '{\"word\": \"caf\\u00e9\"}') FROM generate_series(1, $_[0]) n")) }
 sub arrived { my ($path) = @_; return grep { $_->{line} =~ m{^POST $path } } $receiver->requests }
-sub open_gate { return IuCore->open_gate($node, 'iu_core.delivery_enabled', 600) }
+sub open_gate { return IU::Cluster->open_gate($node, 'iu_core.delivery_enabled', 600) }
 sub close_gate { return sql("SELECT fn_iu_gate_close('iu_core.delivery_enabled', 'tester', 'test') ->> 'status'") }
 sub sender { return "SELECT pid FROM iu_core.worker_status WHERE role = 'sender' AND state = 'running'" }
 
@@ -42,7 +42,7 @@ sub add_route
 sub retire { return sql("SELECT fn_iu_route_retire('$_[0]', 'tester', 'test')") }
 sub attempts { return "(SELECT count(*) FROM iu_route_attempt WHERE route_code = '$_[0]' AND status = '$_[1]')" }
 
-IuCore->install($node);
+IU::Cluster->install($node);
 sql("SELECT fn_iu_switch_set(k, 'true', 'tester', 'test') FROM unnest(ARRAY['iu_core.routes_master_enabled', 'iu_core.route_worker_enabled']) k");
 becomes('SELECT EXISTS (' . sender() . ')', 'the sender runs');
 open_gate();
@@ -104,7 +104,7 @@ note 'receivers that misbehave';
 my %fate = (
 	redirect => 'http_302', close => 'connection_lost', garbage => 'not_http', busy => 'http_429', gone => 'http_410',
 	hang => 'timed_out', flood => 'response_too_large', binary => '');
-IuCore->reload($node, 'iu_core.max_response_size' => '64kB');
+IU::Cluster->reload($node, 'iu_core.max_response_size' => '64kB');
 add_route($_, $receiver->origin . "/$_", timeout_ms => 1000) for sort keys %fate;
 add_route('nobody', 'http://127.0.0.1:1/');
 emit(1);
@@ -127,13 +127,13 @@ note 'an address that is not allowed';
 add_route('inside', $receiver->origin . '/ok');
 add_route('other', $receiver->origin . '/ok');
 retire('good');
-IuCore->reload($node, 'iu_core.allowed_networks' => '10.0.0.0/8');
+IU::Cluster->reload($node, 'iu_core.allowed_networks' => '10.0.0.0/8');
 @events = emit(1);
 becomes("SELECT count(*) = 2 FROM iu_route_retry WHERE reason = 'address_refused'", 'it is held');
 is(sql("SELECT fn_iu_route_explain('inside', '$events[0]') ->> 'code'"), 'address_refused', 'which is told');
 like(sql("SELECT sentence FROM v_iu_route_held WHERE route_code = 'inside'"), qr/^address 127\.0\.0\.1 of origin "http:.* is not public and not in iu_core.allowed_networks$/, 'with the address');
 is(sql('SELECT ' . attempts('inside', 'failed')), '0', 'and costs no attempt');
-IuCore->reload($node, 'iu_core.allowed_networks' => '127.0.0.0/8');
+IU::Cluster->reload($node, 'iu_core.allowed_networks' => '127.0.0.0/8');
 sql("UPDATE iu_route_retry SET due_at = clock_timestamp(); SELECT iu_core.wake()");
 becomes('SELECT ' . attempts('inside', 'sent') . ' = 1', 'allowed again, it goes out, though only one attempt may be made');
 retire($_) for 'inside', 'other';

@@ -11,16 +11,16 @@ use FindBin;
 use lib "$FindBin::RealBin/../lib";
 
 use IPC::Run ();
-use IuCore;
-use IuReceiver;
+use IU::Cluster;
+use IU::Receiver;
 use JSON::PP qw(decode_json);
 use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
 use Test::More;
 
-my $receiver = IuReceiver->start;
-my $proxy = IuReceiver->start;
-my $other = IuReceiver->start;
+my $receiver = IU::Receiver->start;
+my $proxy = IU::Receiver->start;
+my $other = IU::Receiver->start;
 my $origin = $receiver->origin;
 my $by_name = 'http://localhost:' . $receiver->port;
 my $closed_port = do
@@ -34,7 +34,7 @@ my $closed = "http://127.0.0.1:$closed_port";
 $ENV{$_} = $proxy->origin foreach qw(http_proxy HTTP_PROXY https_proxy HTTPS_PROXY all_proxy ALL_PROXY);
 delete @ENV{qw(no_proxy NO_PROXY)};
 
-my $node = IuCore->new_node('http', 'iu_core.senders' => 0);
+my $node = IU::Cluster->new_node('http', 'iu_core.senders' => 0);
 $node->safe_psql('postgres', "CREATE DATABASE u ENCODING 'UTF8' LOCALE 'C' TEMPLATE template0");
 $node->safe_psql('u', 'CREATE EXTENSION iu_core');
 
@@ -72,7 +72,7 @@ my $answer = probe('GET', "$origin/echo?token=secret");
 is($answer->{outcome}, 'origin_refused', 'nothing may be reached by default');
 is($answer->{error}, qq(origin "$origin" is not in iu_core.allowed_origins), 'the refusal names origin and setting');
 
-IuCore->reload($node, 'iu_core.allowed_origins' => "$origin, $by_name, $closed, http://10.255.255.1, http://nowhere.invalid");
+IU::Cluster->reload($node, 'iu_core.allowed_origins' => "$origin, $by_name, $closed, http://10.255.255.1, http://nowhere.invalid");
 $answer = probe('GET', "$by_name/echo?token=secret");
 is($answer->{outcome}, 'address_refused', 'a name that leads to loopback is refused');
 like($answer->{error}, qr/^address \S+ of origin "\Q$by_name\E" is not public and not in iu_core.allowed_networks$/,
@@ -137,7 +137,7 @@ is($other->connections, 0, 'to any port');
 
 # ---------- allowed ----------
 
-IuCore->reload($node, 'iu_core.allowed_networks' => '127.0.0.0/8, ::1');
+IU::Cluster->reload($node, 'iu_core.allowed_networks' => '127.0.0.0/8, ::1');
 $answer = probe('POST', "$origin/echo?a=b", headers => [ 'X-One: 1', 'X-Empty:', 'Content-Type: application/json' ], body => '{"a":1}');
 is_deeply([ @$answer{qw(outcome status content_type error retry_after)} ], [ 'answered', 200, 'text/plain', undef, undef ], 'an answer');
 my ($request) = $receiver->requests;
@@ -194,10 +194,10 @@ is(probe('GET', "$origin/hang", timeout_ms => 200)->{outcome}, 'timed_out', 'a p
 $answer = probe('GET', "$origin/half", timeout_ms => 200);
 is_deeply([ @$answer{qw(outcome status body)} ], [ 'timed_out', 200, 'half' ], 'a peer that hangs halfway');
 is($answer->{error}, qq(no complete answer from origin "$origin" within 200 ms), 'the limit is named');
-IuCore->reload($node, 'iu_core.request_timeout' => '250ms', 'iu_core.max_response_size' => '64kB', 'iu_core.max_request_size' => '16kB');
+IU::Cluster->reload($node, 'iu_core.request_timeout' => '250ms', 'iu_core.max_response_size' => '64kB', 'iu_core.max_request_size' => '16kB');
 is(probe('GET', "$origin/hang", timeout_ms => 600000)->{error}, qq(no complete answer from origin "$origin" within 250 ms),
 	'iu_core.request_timeout is the most');
-IuCore->reload($node, 'iu_core.request_timeout' => '600s');
+IU::Cluster->reload($node, 'iu_core.request_timeout' => '600s');
 $answer = probe('GET', "$origin/flood");
 is_deeply([ $answer->{outcome}, length $answer->{body} ], [ 'response_too_large', 65536 ], 'an answer is cut at iu_core.max_response_size');
 my $before = $receiver->connections;
@@ -280,7 +280,7 @@ SKIP:
 	$tls->pump until $said =~ /ACCEPT \S+?:(\d+)\s/;
 	my $port = $1;
 
-	IuCore->reload($node, 'iu_core.allowed_origins' => "https://localhost:$port, https://127.0.0.1:" . $receiver->port,
+	IU::Cluster->reload($node, 'iu_core.allowed_origins' => "https://localhost:$port, https://127.0.0.1:" . $receiver->port,
 		'iu_core.connect_timeout' => '300ms');
 	$answer = probe('GET', "https://localhost:$port/");
 	is($answer->{outcome}, 'tls_failed', 'a certificate that nobody vouches for');

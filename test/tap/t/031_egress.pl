@@ -1,6 +1,6 @@
 # What may be reached: every address and spelling that leads somewhere it must
 # not, each way in which an address can be got past a check, asked by hand and
-# as a route. The server is on a network of the test's own (IuWire), on which
+# as a route. The server is on a network of the test's own (IU::Wire), on which
 # every address leads to one listener: what is refused is not seen there.
 use strict;
 use warnings;
@@ -8,17 +8,17 @@ use warnings;
 use FindBin;
 use lib "$FindBin::RealBin/../lib";
 
-use IuCore;
-use IuReceiver;
-use IuWire;
+use IU::Cluster;
+use IU::Receiver;
+use IU::Wire;
 use JSON::PP qw(decode_json);
 use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
 use Test::More;
 
-my $trap = IuReceiver->start;
+my $trap = IU::Receiver->start;
 my $port = $trap->port;
-my $wire = IuWire->new($port);
+my $wire = IU::Wire->new($port);
 my $home = PostgreSQL::Test::Utils::tempdir;
 
 # What else could send a request elsewhere, or credentials along.
@@ -28,14 +28,14 @@ append_to_file("$home/.curlrc", "proxy = \"http://192.0.2.99:3128\"\nlocation\nu
 $ENV{$_} = 'http://192.0.2.99:3128' foreach qw(http_proxy HTTP_PROXY https_proxy HTTPS_PROXY all_proxy ALL_PROXY socks_proxy);
 delete @ENV{qw(no_proxy NO_PROXY)};
 
-my $node = IuCore->init_node('egress', {});
+my $node = IU::Cluster->init_node('egress', {});
 $wire->start($node);
-IuCore->install($node);
+IU::Cluster->install($node);
 
 sub sql { return $node->safe_psql('postgres', $_[0]) }
 sub literal { return "'" . $_[0] =~ s/'/''/gr . "'" }
 sub probe { return decode_json(sql('SELECT to_jsonb(p) FROM iu_core.http_probe(\'POST\', ' . literal($_[0]) . ", NULL, '{}', 10000) p")) }
-sub allow { my ($origins, $networks) = @_; return IuCore->reload($node, 'iu_core.allowed_origins' => $origins, 'iu_core.allowed_networks' => $networks) }
+sub allow { my ($origins, $networks) = @_; return IU::Cluster->reload($node, 'iu_core.allowed_origins' => $origins, 'iu_core.allowed_networks' => $networks) }
 sub becomes { my ($query, $name) = @_; return ok($node->poll_query_until('postgres', $query), $name) }
 
 # Nothing was connected: no socket was, and the listener saw none.
@@ -149,7 +149,7 @@ nothing_connected('no address');
 
 note 'a route to each of them';
 sql("SELECT fn_iu_switch_set(k, 'true', 'tester', 'test') FROM unnest(ARRAY['iu_core.routes_master_enabled', 'iu_core.route_worker_enabled']) k");
-IuCore->open_gate($node, 'iu_core.delivery_enabled', 600);
+IU::Cluster->open_gate($node, 'iu_core.delivery_enabled', 600);
 my @routable = grep { !/%/ } @urls;
 is(sql('SELECT count(*) FROM unnest(ARRAY[' . join(',', map { literal($_) } @urls) . ']) u WHERE fn_iu_route_url_problem(u) IS NOT NULL'),
 	@urls - @routable, 'a route does not take a host with %');
@@ -311,9 +311,9 @@ sub emit { return sql("SELECT fn_iu_emit_event('version_applied', 'A/1', gen_ran
 add_route('moving', "http://moving.test:$port/ok");
 emit();
 becomes("SELECT EXISTS (SELECT FROM iu_route_attempt WHERE route_code = 'moving' AND status = 'sent')", 'a public address is reached');
-my $pid = IuCore->wait_for_worker($node, 'sender');
+my $pid = IU::Cluster->wait_for_worker($node, 'sender');
 sql("SELECT pg_terminate_backend($pid)");		# it remembers a name for a minute
-IuCore->wait_for_worker($node, 'sender', $pid);
+IU::Cluster->wait_for_worker($node, 'sender', $pid);
 emit();
 becomes("SELECT EXISTS (SELECT FROM iu_route_retry WHERE route_code = 'moving' AND reason = 'address_refused')", 'the address that came in its place is not');
 is_deeply([ $wire->connects ], ["8.8.8.8 $port"], 'nor connected');

@@ -1,7 +1,7 @@
 # What a receiver can do to a sender: each failure gets its code and what
 # follows from it, costs neither memory nor time without bound, and the same
 # process goes on with the next delivery. The server is on a network of the
-# test's own (IuWire), for its names and its certificates.
+# test's own (IU::Wire), for its names and its certificates.
 use strict;
 use warnings;
 
@@ -9,14 +9,14 @@ use FindBin;
 use lib "$FindBin::RealBin/../lib";
 
 use IU::Peer;
-use IuCore;
-use IuReceiver;
-use IuWire;
+use IU::Cluster;
+use IU::Receiver;
+use IU::Wire;
 use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
 use Test::More;
 
-my $raw = IuReceiver->start;
+my $raw = IU::Receiver->start;
 my $peer = IU::Peer->start('receiver');
 my $folder = PostgreSQL::Test::Utils::tempdir;
 my $closed_port = do { IO::Socket::INET->new(Listen => 1, LocalAddr => '127.0.0.1')->sockport };
@@ -64,18 +64,18 @@ my $tls = $peer->control('tls', { names => {
 
 # ---------- the server ----------
 
-my $wire = IuWire->new(0);
+my $wire = IU::Wire->new(0);
 $wire->trust("$folder/ca.crt");
 $wire->name($_, ['8.8.8.8']) foreach qw(good.test wrong.test expired.test early.test self.test);
 $wire->name('nowhere.test', []);
 $wire->name('twice.test', ['8.8.8.8', '8.8.4.4']);
 my %origin = (raw => $raw->origin, peer => $peer->url, closed => "http://127.0.0.1:$closed_port", nowhere => 'http://nowhere.test',
 	twice => "http://twice.test:$closed_port", plain => 'https://' . $peer->address, map { $_ => "https://$_.test:$tls" } qw(good wrong expired early self));
-my $node = IuCore->init_node('answers', {},
+my $node = IU::Cluster->init_node('answers', {},
 	'iu_core.allowed_origins' => join(', ', values %origin), 'iu_core.allowed_networks' => '127.0.0.0/8', 'iu_core.max_response_size' => '1MB',
 	'iu_core.connect_timeout' => '5s');
 $wire->start($node);
-IuCore->install($node);
+IU::Cluster->install($node);
 
 sub sql { return $node->safe_psql('postgres', $_[0]) }
 sub becomes { my ($query, $name) = @_; return ok($node->poll_query_until('postgres', $query), $name) }
@@ -95,8 +95,8 @@ sub add_route
 sub peak { my ($pid) = @_; return slurp_file("/proc/$pid/status") =~ /^VmHWM:\s*(\d+) kB/m ? $1 : die 'no VmHWM' }
 
 sql("SELECT fn_iu_switch_set(k, 'true', 'tester', 'test') FROM unnest(ARRAY['iu_core.routes_master_enabled', 'iu_core.route_worker_enabled']) k");
-IuCore->open_gate($node, 'iu_core.delivery_enabled', 3600);
-my $pid = IuCore->wait_for_worker($node, 'sender');
+IU::Cluster->open_gate($node, 'iu_core.delivery_enabled', 3600);
+my $pid = IU::Cluster->wait_for_worker($node, 'sender');
 add_route('well', "$origin{good}/well");
 emit();
 becomes("SELECT EXISTS (SELECT FROM iu_route_attempt WHERE status = 'sent')", 'over TLS, with a certificate that an authority vouches for');
@@ -176,7 +176,7 @@ is(sql("SELECT count(*) FROM iu_route_attempt WHERE attempt_no > 1"), 0, 'one at
 
 note 'the sender';
 cmp_ok(peak($pid) - $before, '<', 64 * 1024, 'its memory is bounded: the answers were of 200 MB and without end');
-is(IuCore->wait_for_worker($node, 'sender'), $pid, 'it is the same process');
+is(IU::Cluster->wait_for_worker($node, 'sender'), $pid, 'it is the same process');
 emit();
 becomes("SELECT count(*) = 3 FROM iu_route_attempt WHERE route_code = 'well' AND status = 'sent'", 'and the next delivery goes out');
 
@@ -190,7 +190,7 @@ becomes("SELECT count(*) = 43 FROM iu_route_attempt WHERE route_code = 'well' AN
 cmp_ok(peak($pid) - $before, '<', 128 * 1024, 'at a megabyte each');
 
 note 'large answers, all under way at the same time';
-IuCore->reload($node, 'iu_core.max_response_size' => '4MB');
+IU::Cluster->reload($node, 'iu_core.max_response_size' => '4MB');
 sql("SELECT fn_iu_route_retire('floods', 'tester', 'test')");
 $before = peak($pid);
 add_route('together', "$origin{raw}/together?100");
@@ -200,7 +200,7 @@ is(sql("SELECT DISTINCT response_excerpt = repeat('x', 1024) FROM iu_route_attem
 cmp_ok(peak($pid) - $before, '<', 64 * 1024, 'and only that');
 
 note 'a body that is too large to be sent';
-IuCore->reload($node, 'iu_core.max_request_size' => '1kB');
+IU::Cluster->reload($node, 'iu_core.max_request_size' => '1kB');
 sql("SELECT fn_iu_emit_event('version_applied', 'A/1', gen_random_uuid(), 'tester', jsonb_build_object('n', repeat('x', 2000)))");
 becomes("SELECT EXISTS (SELECT FROM iu_route_dead_letter WHERE route_code = 'well' AND failure_code = 'request_too_large')", 'is given up at once');
 

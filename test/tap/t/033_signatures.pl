@@ -9,17 +9,17 @@ use lib "$FindBin::RealBin/../lib";
 
 use Digest::SHA qw(hmac_sha256_base64);
 use IPC::Run;
-use IuCore;
-use IuReceiver;
+use IU::Cluster;
+use IU::Receiver;
 use JSON::PP qw(decode_json encode_json);
 use MIME::Base64 qw(decode_base64 encode_base64);
 use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
 use Test::More;
 
-my $receiver = IuReceiver->start;
-my $node = IuCore->new_node('signatures', 'iu_core.allowed_origins' => $receiver->origin, 'iu_core.allowed_networks' => '127.0.0.0/8');
-IuCore->install($node);
+my $receiver = IU::Receiver->start;
+my $node = IU::Cluster->new_node('signatures', 'iu_core.allowed_origins' => $receiver->origin, 'iu_core.allowed_networks' => '127.0.0.0/8');
+IU::Cluster->install($node);
 
 sub sql { return $node->safe_psql('postgres', $_[0]) }
 sub becomes { my ($query, $name) = @_; return ok($node->poll_query_until('postgres', $query), $name) }
@@ -71,7 +71,7 @@ sub deliver
 sub arrived { my ($path) = @_; return grep { $_->{line} =~ m{^POST \Q$path\E } } $receiver->requests }
 
 sql("SELECT fn_iu_switch_set(k, 'true', 'tester', 'test') FROM unnest(ARRAY['iu_core.routes_master_enabled', 'iu_core.route_worker_enabled']) k");
-IuCore->open_gate($node, 'iu_core.delivery_enabled', 600);
+IU::Cluster->open_gate($node, 'iu_core.delivery_enabled', 600);
 my $old = sql("SELECT fn_iu_route_add('signed', 'version_applied', '" . $receiver->origin . "/echo', 'tester', 'test') ->> 'secret'");
 sql("SELECT fn_iu_route_allow('signed', 'tester', 'test'); SELECT fn_iu_route_arm('signed', 'tester', 'test')");
 

@@ -8,7 +8,7 @@ use FindBin;
 use lib "$FindBin::RealBin/../lib";
 
 use HTTP::Tiny;
-use IuCore;
+use IU::Cluster;
 use JSON::PP qw(decode_json encode_json);
 use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
@@ -55,14 +55,14 @@ my %flow = (
 );
 directus('PATCH', "/flows/$flow{paused}", { status => 'inactive' });
 
-my $node = IuCore->new_node('flow', 'iu_core.allowed_origins' => $url, 'iu_core.allowed_networks' => '127.0.0.0/8');
-IuCore->install($node);
+my $node = IU::Cluster->new_node('flow', 'iu_core.allowed_origins' => $url, 'iu_core.allowed_networks' => '127.0.0.0/8');
+IU::Cluster->install($node);
 sub sql { return $node->safe_psql('postgres', $_[0]) }
 sub becomes { my ($query, $name) = @_; return ok($node->poll_query_until('postgres', $query), $name) }
 sub items { return @{ directus('GET', "/items/$collection?sort=id&limit=-1") } }
 
 sql("SELECT fn_iu_switch_set(k, 'true', 'tester', 'test') FROM unnest(ARRAY['iu_core.routes_master_enabled', 'iu_core.route_worker_enabled']) k");
-IuCore->open_gate($node, 'iu_core.delivery_enabled', 600);
+IU::Cluster->open_gate($node, 'iu_core.delivery_enabled', 600);
 sub add_route
 {
 	my ($route) = @_;

@@ -10,8 +10,8 @@ use lib "$FindBin::RealBin/../lib";
 
 use Digest::SHA qw(hmac_sha256_base64);
 use IU::Peer;
-use IuCore;
-use IuWire;
+use IU::Cluster;
+use IU::Wire;
 use JSON::PP qw(decode_json);
 use List::Util qw(max uniq);
 use MIME::Base64 qw(decode_base64);
@@ -28,14 +28,14 @@ system_or_bail('openssl', qw(req -x509 -newkey rsa:2048 -nodes -days 3650 -subj 
 my $pair = { key => slurp_file("$folder/key"), cert => slurp_file("$folder/crt") };
 my $port = $peer->control('listen', { names => { map { $_ => $pair } @names } })->{port};
 
-my $wire = IuWire->new(0);
+my $wire = IU::Wire->new(0);
 $wire->trust("$folder/crt");
 $wire->name($_, [ $_ eq 'kept.test' ? '127.0.0.1' : '8.8.8.8' ]) foreach @names;
-my $node = IuCore->init_node('http2', {},
+my $node = IU::Cluster->init_node('http2', {},
 	'iu_core.allowed_origins' => join(', ', map { "https://$_:$port" } @names), 'iu_core.allowed_networks' => '127.0.0.0/8',
 	'iu_core.max_response_size' => '1MB', 'iu_core.max_request_size' => '16MB', 'iu_core.connect_timeout' => '5s');
 $wire->start($node);
-IuCore->install($node);
+IU::Cluster->install($node);
 
 sub sql { return $node->safe_psql('postgres', $_[0]) }
 sub becomes { my ($query, $name) = @_; return ok($node->poll_query_until('postgres', $query), $name) }
@@ -69,12 +69,12 @@ sub connections { return uniq map { $_->{connection} } @_ }
 sub peak { my ($pid) = @_; return slurp_file("/proc/$pid/status") =~ /^VmHWM:\s*(\d+) kB/m ? $1 : die 'no VmHWM' }
 
 sql("SELECT fn_iu_switch_set(k, 'true', 'tester', 'test') FROM unnest(ARRAY['iu_core.routes_master_enabled', 'iu_core.route_worker_enabled']) k");
-my $pid = IuCore->wait_for_worker($node, 'sender');
+my $pid = IU::Cluster->wait_for_worker($node, 'sender');
 
 note 'two hundred at once';
 my $secret = add_route('well', 'version_applied', 'h2', 'well');
 emit('version_applied', 200);
-IuCore->open_gate($node, 'iu_core.delivery_enabled', 3600);
+IU::Cluster->open_gate($node, 'iu_core.delivery_enabled', 3600);
 sent('well', 200, 'two hundred deliveries are sent');
 my @streams = arrived('well');
 is(scalar @streams, 200, 'each in a stream');
@@ -176,7 +176,7 @@ note 'an address that is struck off';
 add_route('kept', 'collection_created', 'kept', 'kept');
 emit('collection_created', 1);
 sent('kept', 1, 'a delivery to an address that is allowed');
-IuCore->reload($node, 'iu_core.allowed_networks' => '');
+IU::Cluster->reload($node, 'iu_core.allowed_networks' => '');
 emit('collection_created', 1);
 becomes("SELECT EXISTS (SELECT FROM iu_route_retry WHERE route_code = 'kept')", 'the next is held');
 is(scalar arrived('kept'), 1, 'and does not go out over the connection that is kept');
@@ -184,7 +184,7 @@ is(scalar arrived('kept'), 1, 'and does not go out over the connection that is k
 note 'the sender';
 emit('version_applied', 100);
 sent('well', 500, 'goes on');
-is(IuCore->wait_for_worker($node, 'sender'), $pid, 'in the same process');
+is(IU::Cluster->wait_for_worker($node, 'sender'), $pid, 'in the same process');
 
 $node->stop;
 done_testing();

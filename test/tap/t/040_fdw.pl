@@ -6,8 +6,8 @@ use warnings;
 
 use FindBin;
 use lib "$FindBin::RealBin/../lib";
-use Canned;
-use IuCore;
+use IU::Canned;
+use IU::Cluster;
 use PostgreSQL::Test::Utils;
 use Test::More;
 
@@ -95,15 +95,15 @@ sub qdrant
 	return qdrant_error(404, "Not found: Collection `$name` doesn't exist!");
 }
 
-my $directus = Canned->start(\&directus, \%status);
-my $qdrant = Canned->start(\&qdrant, \%status);
-my $refused = Canned->start(\&directus, \%status);
-my $patient = Canned->start(\&qdrant, \%status, keep => 60);
+my $directus = IU::Canned->start(\&directus, \%status);
+my $qdrant = IU::Canned->start(\&qdrant, \%status);
+my $refused = IU::Canned->start(\&directus, \%status);
+my $patient = IU::Canned->start(\&qdrant, \%status, keep => 60);
 my $nobody = PostgreSQL::Test::Cluster::get_free_port();
 
 # ---- the database
 
-my $node = IuCore->new_node('fdw',
+my $node = IU::Cluster->new_node('fdw',
 	'iu_core.databases' => '',
 	'iu_core.allowed_origins' => join(', ', $directus->url, $qdrant->url, $patient->url, "http://127.0.0.1:$nobody"),
 	'iu_core.allowed_networks' => '127.0.0.0/8',
@@ -208,7 +208,7 @@ is($joined, '20|140', '20 collections');
 is(scalar(@asked), 20, 'by 20 requests');
 cmp_ok($directus->most_at_once, '>=', 15, 'the server had ' . $directus->most_at_once . ' of them open');
 sql('ALTER SERVER directus OPTIONS (connections \'2\')');
-my $limited = Canned::since($directus, sub { sql("SELECT sum(items) FROM directus.collections WHERE collection IN ('slow_50_1', 'slow_50_2', 'slow_50_3', 'slow_50_4')") });
+my $limited = IU::Canned::since($directus, sub { sql("SELECT sum(items) FROM directus.collections WHERE collection IN ('slow_50_1', 'slow_50_2', 'slow_50_3', 'slow_50_4')") });
 is($limited, 2, 'never more at once than "connections" says');
 sql('ALTER SERVER directus OPTIONS (DROP connections)');
 
@@ -290,9 +290,9 @@ failure('qdrant.collections', 'busy', '53400', "the remote's rate limit is reach
 failure('down.collections', 'pieces', 'HV00N', 'no connection', 'HINT:  Check that the remote runs');
 failure('refused.collections', 'string', 'HV00L', 'its origin is not allowed', 'HINT:  .*iu_core.allowed_origins');
 is(scalar($refused->connections), 0, 'nothing was connected for an origin that is not allowed');
-IuCore->reload($node, 'iu_core.allowed_networks' => '10.0.0.0/8');
+IU::Cluster->reload($node, 'iu_core.allowed_networks' => '10.0.0.0/8');
 failure('qdrant.collections', 'pieces', 'HV00L', 'its address is not allowed', 'HINT:  .*iu_core.allowed_networks');
-IuCore->reload($node, 'iu_core.allowed_networks' => '127.0.0.0/8');
+IU::Cluster->reload($node, 'iu_core.allowed_networks' => '127.0.0.0/8');
 
 # a kept connection ends with the permission
 {
@@ -300,7 +300,7 @@ IuCore->reload($node, 'iu_core.allowed_networks' => '127.0.0.0/8');
 	my (undef, $err) = ask_raw("$one\n\\! echo \"iu_core.allowed_networks = '10.0.0.0/8'\" >> '$configuration'\n"
 		  . "SELECT pg_reload_conf();\nSELECT pg_sleep(0.5);\n$one");
 	like($err, qr/its address is not allowed/, 'a kept connection is not used once its network is no longer allowed');
-	IuCore->reload($node, 'iu_core.allowed_networks' => '127.0.0.0/8');
+	IU::Cluster->reload($node, 'iu_core.allowed_networks' => '127.0.0.0/8');
 }
 
 # ---- secrets

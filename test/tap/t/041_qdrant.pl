@@ -6,7 +6,7 @@ use warnings;
 
 use FindBin;
 use lib "$FindBin::RealBin/../lib";
-use IuCore;
+use IU::Cluster;
 use IU::Qdrant;
 use JSON::PP ();
 use PostgreSQL::Test::Utils;
@@ -55,7 +55,7 @@ $qdrant->load($traps,
 
 # ---------- the database ----------
 
-my $node = IuCore->new_node('qdrant',
+my $node = IU::Cluster->new_node('qdrant',
 	'iu_core.databases' => '', 'iu_core.allowed_origins' => $qdrant->url, 'iu_core.allowed_networks' => '127.0.0.0/8',
 	log_statement => 'none', log_min_error_statement => 'panic');
 my $mapping = $qdrant->key ? "OPTIONS (api_key '" . $qdrant->key . "')" : '';
@@ -71,7 +71,7 @@ CREATE FOREIGN TABLE many (id text, n integer, payload jsonb) SERVER qdrant OPTI
 SQL
 $ENV{PGCLIENTENCODING} = 'UTF8';
 
-sub sql { return IuCore->rows_or_error($node, $_[0]) }
+sub sql { return IU::Cluster->rows_or_error($node, $_[0]) }
 
 sub asked { my ($query) = @_; return $qdrant->asked(sub { sql($query) }) }
 
@@ -394,7 +394,7 @@ note 'tokens';
 my $guarded = IU::Qdrant->start(own => [ '--api-key', 'master', '--read-only-api-key', 'reader' ], key => 'master');
 my ($open, $shut) = map { $guarded->create($_) } 'open', 'shut';
 $guarded->load($_, '{"id":1,"vector":[0,1]}') foreach $open, $shut;
-IuCore->reload($node, 'iu_core.allowed_origins' => join(', ', $qdrant->url, $guarded->url));
+IU::Cluster->reload($node, 'iu_core.allowed_origins' => join(', ', $qdrant->url, $guarded->url));
 require Digest::SHA;
 require MIME::Base64;
 my $unsigned = join '.', map { MIME::Base64::encode_base64url(JSON::PP::encode_json($_)) } { alg => 'HS256', typ => 'JWT' }, { access => [ { collection => $open, access => 'r' } ] };

@@ -11,7 +11,7 @@ use lib "$FindBin::RealBin/../lib";
 use HTTP::Tiny;
 use IU::Peer;
 use IPC::Run qw(run);
-use IuCore;
+use IU::Cluster;
 use JSON::PP qw(decode_json encode_json);
 use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
@@ -77,11 +77,11 @@ sub raw
 
 # ---- the database
 
-my $node = IuCore->new_node('directus', 'iu_core.databases' => '', 'iu_core.allowed_networks' => '127.0.0.0/8',
+my $node = IU::Cluster->new_node('directus', 'iu_core.databases' => '', 'iu_core.allowed_networks' => '127.0.0.0/8',
 	'iu_core.allowed_origins' => join(', ', $url, values %other));
 my @wrong;
 
-sub sql { return IuCore->rows_or_error($node, $_[0]) }
+sub sql { return IU::Cluster->rows_or_error($node, $_[0]) }
 
 # A line of EXPLAIN ANALYZE.
 sub figure

@@ -6,8 +6,8 @@ use warnings;
 
 use FindBin;
 use lib "$FindBin::RealBin/../lib";
-use Canned;
-use IuCore;
+use IU::Canned;
+use IU::Cluster;
 use JSON::PP;
 use PostgreSQL::Test::Utils;
 use Test::More;
@@ -90,19 +90,19 @@ sub peer
 	return $answer;
 }
 
-my $qdrant = Canned->start(\&peer, \%status);
-my $other = Canned->start(\&peer, \%status);
+my $qdrant = IU::Canned->start(\&peer, \%status);
+my $other = IU::Canned->start(\&peer, \%status);
 
 # ---- the database
 
-my $node = IuCore->new_node('planning',
+my $node = IU::Cluster->new_node('planning',
 	'iu_core.databases' => '',
 	'iu_core.allowed_origins' => join(', ', $qdrant->url, $other->url),
 	'iu_core.allowed_networks' => '127.0.0.0/8',
 	log_statement => 'none',
 	log_min_error_statement => 'panic');
 
-sub sql { return IuCore->rows_or_error($node, $_[0]) }
+sub sql { return IU::Cluster->rows_or_error($node, $_[0]) }
 
 # The answer, and what was asked for it: the last part of each path, and the body if told.
 sub asked
@@ -285,9 +285,9 @@ sql(join '', map { "CREATE FOREIGN TABLE slow_$_ (id text) SERVER q OPTIONS (res
 sql(q(CREATE FOREIGN TABLE hang (id text) SERVER q OPTIONS (resource 'points', collection 'hang')));
 my $two = q(SELECT id FROM slow_1 UNION ALL SELECT id FROM slow_2);
 like(plan_of($two), qr/Append\n *->  Async Foreign Scan on slow_1\n.*Async Foreign Scan on slow_2/s, 'tables below an Append are read asynchronously');
-is(Canned::since($qdrant, sub { is(sql("$two ORDER BY 1"), "1\n1\n2\n2\n3\n3", 'all rows of both') }), 2, 'at the same time');
-is(Canned::since($qdrant, sub { sql("SET enable_async_append = off; $two") }), 1, 'or one after the other, if so wanted');
-is(Canned::since($qdrant, sub { is(sql(q(SELECT count(*) FROM slow_1 UNION ALL SELECT count(*) FROM slow_2)), "3\n3", 'counts, too') }), 2, 'are asked at the same time');
+is(IU::Canned::since($qdrant, sub { is(sql("$two ORDER BY 1"), "1\n1\n2\n2\n3\n3", 'all rows of both') }), 2, 'at the same time');
+is(IU::Canned::since($qdrant, sub { sql("SET enable_async_append = off; $two") }), 1, 'or one after the other, if so wanted');
+is(IU::Canned::since($qdrant, sub { is(sql(q(SELECT count(*) FROM slow_1 UNION ALL SELECT count(*) FROM slow_2)), "3\n3", 'counts, too') }), 2, 'are asked at the same time');
 is(sql("SELECT sum(id::int) FROM (SELECT id FROM many UNION ALL SELECT id FROM pieces WHERE id::int % 2 = 0 UNION ALL SELECT id FROM points WHERE collection = 'empty' UNION ALL SELECT '1') x"),
 	2500 * 2501 / 2 + 74 * 75 + 1, 'pages, conditions, nothing and a local row among them');
 my $crowd = 'SELECT count(id) FROM (' . join(' UNION ALL ', map { "SELECT id FROM slow_$_" } 1 .. 20) . join('', map { " UNION ALL SELECT id FROM pieces WHERE id = '$_'" } 1 .. 160) . ') x';

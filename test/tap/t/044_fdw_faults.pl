@@ -8,10 +8,10 @@ use warnings;
 
 use FindBin;
 use lib "$FindBin::RealBin/../lib";
-use Canned;
+use IU::Canned;
 use IU::Peer;
-use IuCore;
-use IuWire;
+use IU::Cluster;
+use IU::Wire;
 use JSON::PP qw(decode_json);
 use PostgreSQL::Test::Utils;
 use Test::More;
@@ -178,7 +178,7 @@ sub directus
 	return $fault{$name}[1]{directus};
 }
 
-my %peer = (qdrant => Canned->start(\&qdrant, \%status), directus => Canned->start(\&directus, \%status), refused => Canned->start(\&qdrant, \%status));
+my %peer = (qdrant => IU::Canned->start(\&qdrant, \%status), directus => IU::Canned->start(\&directus, \%status), refused => IU::Canned->start(\&qdrant, \%status));
 my $tls = IU::Peer->start('receiver');
 my $folder = PostgreSQL::Test::Utils::tempdir;
 system_or_bail('openssl', qw(req -x509 -newkey rsa:2048 -nodes -days 3650 -subj /CN=other.test -addext subjectAltName=DNS:other.test), '-keyout', "$folder/key", '-out', "$folder/crt");
@@ -196,12 +196,12 @@ my %nowhere = (
 
 # ---- the database
 
-my $wire = IuWire->new(0);
+my $wire = IU::Wire->new(0);
 $wire->trust("$folder/crt");
 $wire->name($_, ['127.0.0.1']) for 'wrong.test', 'other.test';
 $wire->name('nowhere.test', []);
 $wire->name('far.test', ['10.1.2.3']);
-my $node = IuCore->init_node('faults', {}, 'iu_core.databases' => '', 'iu_core.allowed_networks' => '127.0.0.0/8',
+my $node = IU::Cluster->init_node('faults', {}, 'iu_core.databases' => '', 'iu_core.allowed_networks' => '127.0.0.0/8',
 	'iu_core.allowed_origins' => join(', ', $peer{qdrant}->url, $peer{directus}->url, "https://other.test:$tls_port", map({ $nowhere{$_}[0] } grep { $_ ne 'origin' } sort keys %nowhere)));
 $wire->start($node);
 

@@ -7,8 +7,8 @@ use warnings;
 
 use FindBin;
 use lib "$FindBin::RealBin/../lib";
-use Canned;
-use IuCore;
+use IU::Canned;
+use IU::Cluster;
 use PostgreSQL::Test::Utils;
 use Test::More;
 
@@ -44,8 +44,8 @@ sub remote
 	return { status => 200, body => '{"result":{"count":7},"data":[{"count":"7"}]}' };
 }
 
-my %peer = map { $_ => Canned->start(\&remote, \%status) } qw(here there forbidden);
-my $node = IuCore->init_node('secrets', {}, 'iu_core.databases' => '', 'iu_core.allowed_networks' => '127.0.0.0/8',
+my %peer = map { $_ => IU::Canned->start(\&remote, \%status) } qw(here there forbidden);
+my $node = IU::Cluster->init_node('secrets', {}, 'iu_core.databases' => '', 'iu_core.allowed_networks' => '127.0.0.0/8',
 	'iu_core.allowed_origins' => join(', ', map { $peer{$_}->url } qw(here there)));
 $node->start;
 my $file = $node->basedir . '/secret';
@@ -107,7 +107,7 @@ SQL
 # ---- used, with everything logged that can be
 
 my $log_from = -s $node->logfile;
-IuCore->reload($node, log_statement => 'all', log_min_messages => 'debug5', log_min_error_statement => 'debug5', log_error_verbosity => 'verbose', log_duration => 'on',
+IU::Cluster->reload($node, log_statement => 'all', log_min_messages => 'debug5', log_min_error_statement => 'debug5', log_error_verbosity => 'verbose', log_duration => 'on',
 	debug_print_parse => 'on', debug_print_rewritten => 'on', debug_print_plan => 'on', log_executor_stats => 'on', log_connections => 'on', log_lock_waits => 'on',
 	session_preload_libraries => 'auto_explain', 'auto_explain.log_min_duration' => '0', 'auto_explain.log_analyze' => 'on', 'auto_explain.log_verbose' => 'on',
 	'auto_explain.log_settings' => 'on', 'auto_explain.log_nested_statements' => 'on', compute_query_id => 'on');
@@ -148,7 +148,7 @@ unlike($seen, qr/$any/, 'no secret in rows, errors, messages and plans, debug5 i
 	sql(q(SELECT pg_cancel_backend(pid) FROM pg_stat_activity WHERE usename = 'rita'));
 	$session->quit;
 }
-IuCore->reload($node, log_statement => 'none', log_min_messages => 'warning', debug_print_parse => 'off', debug_print_rewritten => 'off', debug_print_plan => 'off', log_executor_stats => 'off',
+IU::Cluster->reload($node, log_statement => 'none', log_min_messages => 'warning', debug_print_parse => 'off', debug_print_rewritten => 'off', debug_print_plan => 'off', log_executor_stats => 'off',
 	session_preload_libraries => '');
 sql('ALTER ROLE rita RESET client_min_messages; ALTER ROLE ann RESET client_min_messages');
 my $log = substr(slurp_file($node->logfile), $log_from);

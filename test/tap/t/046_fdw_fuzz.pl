@@ -6,7 +6,7 @@ use warnings;
 
 use FindBin;
 use lib "$FindBin::RealBin/../lib";
-use IuCore;
+use IU::Cluster;
 use MIME::Base64 qw(encode_base64);
 use PostgreSQL::Test::Utils;
 use Test::More;
@@ -23,7 +23,7 @@ system("'$fuzz/build' '$stage/build' >'$log' 2>&1") == 0 or BAIL_OUT('the fuzz t
 run_log([ 'cp', "$stage/build/iu_core.so", "$stage$libraries/" ]) or die;
 $ENV{IU_STAGE} = $stage;
 
-my $node = IuCore->init_node('fuzz', {}, 'iu_core.databases' => '');
+my $node = IU::Cluster->init_node('fuzz', {}, 'iu_core.databases' => '');
 $node->start;
 foreach my $encoding (qw(utf8 latin1))
 {

@@ -7,7 +7,7 @@ use warnings;
 use FindBin;
 use lib "$FindBin::RealBin/../lib";
 use IU::Peer;
-use IuCore;
+use IU::Cluster;
 use JSON::PP ();
 use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
@@ -16,7 +16,7 @@ use Test::More;
 my $qdrant   = IU::Peer->start('qdrant', '--api-key', 'the-key');
 my $receiver = IU::Peer->start('receiver');
 my $key      = { 'api-key' => 'the-key' };
-my $node     = IuCore->new_node('invariants',
+my $node     = IU::Cluster->new_node('invariants',
 	'iu_core.allowed_origins' => join(', ', $qdrant->url, $receiver->url), 'iu_core.allowed_networks' => '127.0.0.0/8');
 
 sub sql { return $node->safe_psql('postgres', $_[0]) }
@@ -30,9 +30,9 @@ sub becomes
 sub points { my ($from, $to) = @_; return $qdrant->call('PUT', '/collections/chunks/points?wait=true', { points => [ map { { id => $_, vector => [$_] } } $from .. $to ] }, $key) }
 sub found { return sql("SELECT concat_ws(' ', verdict, left_value, right_value, difference, '(' || detail || ')') FROM fn_iu_invariant_check('$_[0]')") }
 sub register { my ($code, $view, $more) = @_; return sql("SELECT fn_iu_invariant_register('$code', '$view', 'm', 'tester', 'test'" . ($more ? ", $more" : '') . ") ->> 'status'") }
-sub runner { return IuCore->wait_for_worker($node, 'runner', @_) }
+sub runner { return IU::Cluster->wait_for_worker($node, 'runner', @_) }
 
-IuCore->install($node);
+IU::Cluster->install($node);
 $qdrant->call('PUT', '/collections/chunks', { vectors => { size => 1, distance => 'Dot' } }, $key);
 points(1, 149);
 sql("CREATE SERVER q FOREIGN DATA WRAPPER qdrant_fdw OPTIONS (url '" . $qdrant->url . "');
@@ -167,7 +167,7 @@ register('points', 'inv_points', 'p_every_seconds => 1, p_timeout_ms => 60000');
 becomes("SELECT EXISTS (SELECT FROM pg_stat_activity WHERE backend_type = 'iu_core runner' AND state = 'active' AND wait_event_type = 'Extension')", 'the runner waits for the remote');
 sql("SELECT fn_iu_switch_set(k, 'true', 'tester', 'test') FROM unnest(ARRAY['iu_core.routes_master_enabled', 'iu_core.route_worker_enabled']) k;
      SELECT fn_iu_route_add('r', 'version_applied', '" . $receiver->url . "/r', 'tester', 'test'), fn_iu_route_allow('r', 'tester', 'test'), fn_iu_route_arm('r', 'tester', 'test')");
-IuCore->open_gate($node, 'iu_core.delivery_enabled', 600);
+IU::Cluster->open_gate($node, 'iu_core.delivery_enabled', 600);
 sql("SELECT fn_iu_emit_event('version_applied', 'x', gen_random_uuid(), 'tester', '{}')");
 becomes("SELECT EXISTS (SELECT FROM iu_route_attempt WHERE status = 'sent')", 'an event is delivered all the same');
 is(sql("SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'iu_core runner' AND state = 'active' AND wait_event_type = 'Extension'"), 1, 'while the runner still waits');

@@ -5,8 +5,8 @@ use warnings;
 
 use FindBin;
 use lib "$FindBin::RealBin/../lib";
-use Canned;
-use IuCore;
+use IU::Canned;
+use IU::Cluster;
 use JSON::PP;
 use PostgreSQL::Test::Utils;
 use Test::More;
@@ -55,19 +55,19 @@ sub peer
 	return ok_answer('[' . join(',', map { record($_) } grep { $_ <= $size{$name} } @{ $body->{ids} }) . ']');
 }
 
-my @qdrants = map { Canned->start(\&peer, { 200 => 'OK', 404 => 'Not Found' }) } 1 .. 4;
+my @qdrants = map { IU::Canned->start(\&peer, { 200 => 'OK', 404 => 'Not Found' }) } 1 .. 4;
 my $qdrant = $qdrants[0];
 
 # ---- the database
 
-my $node = IuCore->new_node('lifetimes',
+my $node = IU::Cluster->new_node('lifetimes',
 	'iu_core.databases' => '',
 	'iu_core.allowed_origins' => join(', ', (map { $_->url } @qdrants), map { "https://so-that-the-list-is-long-$_.example.org" } 1 .. 50),
 	'iu_core.allowed_networks' => '127.0.0.0/8',
 	log_statement => 'none',
 	log_min_error_statement => 'panic');
 
-sub sql { return IuCore->rows_or_error($node, $_[0]) }
+sub sql { return IU::Cluster->rows_or_error($node, $_[0]) }
 
 sub table_of { my ($name, $columns, $server) = @_; return "CREATE FOREIGN TABLE $name ($columns) SERVER " . ($server // 'q1') . " OPTIONS (resource 'points', collection '" . ($name =~ s/_.*//r) . "');\n" }
 

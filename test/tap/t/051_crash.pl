@@ -6,7 +6,7 @@ use warnings;
 use FindBin;
 use lib "$FindBin::RealBin/../lib";
 
-use IuCore;
+use IU::Cluster;
 use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
 use Test::More;
@@ -17,8 +17,8 @@ my $long   = 'iu_core.structure_ops_enabled';
 my $busy   = 'iu_core.delivery_enabled';
 my $unborn = 'iu_core.operator_runtime_enabled';
 
-my $node = IuCore->new_node('crash', restart_after_crash => 'on', 'iu_core.senders' => 1);
-IuCore->install($node);
+my $node = IU::Cluster->new_node('crash', restart_after_crash => 'on', 'iu_core.senders' => 1);
+IU::Cluster->install($node);
 my (@committed, @short_ledger);
 
 sub value { return $node->safe_psql('postgres', $_[0]) }
@@ -55,32 +55,32 @@ sub start_again
 sub crash
 {
 	my ($who) = @_;
-	my $watchdog = IuCore->wait_for_worker($node, 'watchdog');
+	my $watchdog = IU::Cluster->wait_for_worker($node, 'watchdog');
 	my $uncommitted = $node->background_psql('postgres', on_error_stop => 0);
 
 	$uncommitted->query_safe("BEGIN; SELECT fn_iu_gate_open('$unborn', gen_random_uuid(), 'nobody', 'never committed', 3600)");
 	my $writer = start_writer();
-	IuCore->open_gate($node, $short, 2);
+	IU::Cluster->open_gate($node, $short, 2);
 	push @short_ledger, 'open', 'watchdog_close';
 
 	if ($who eq 'postmaster') { $node->kill9 }
-	else { kill(9, IuCore->wait_for_worker($node, $who)) }
+	else { kill(9, IU::Cluster->wait_for_worker($node, $who)) }
 	IPC::Run::finish($writer->{run});
 	isnt($writer->{run}->full_result(0), 0, "$who killed: a session at work is cut off");
 	push @committed, $writer->{out} =~ /^([-0-9a-f]{36})$/mg;
 	eval { $uncommitted->{run}->finish };
 	start_again() if $who eq 'postmaster';
-	IuCore->wait_for_worker($node, 'watchdog', $watchdog);
+	IU::Cluster->wait_for_worker($node, 'watchdog', $watchdog);
 
-	like(value(IuCore->watch_expiry($short)), qr/^(open, then closed|never open)$/, 'a gate open at the crash is open to its expiry and no longer');
-	ok(IuCore->wait_for_ledger($node, $short, "@short_ledger"), 'the new watchdog closes it, the ledger is complete');
-	is(IuCore->gate($node, $long), 'true open', 'one with time left is still open');
-	is(IuCore->gate($node, $unborn), 'false closed', 'an opening that was not committed is none');
+	like(value(IU::Cluster->watch_expiry($short)), qr/^(open, then closed|never open)$/, 'a gate open at the crash is open to its expiry and no longer');
+	ok(IU::Cluster->wait_for_ledger($node, $short, "@short_ledger"), 'the new watchdog closes it, the ledger is complete');
+	is(IU::Cluster->gate($node, $long), 'true open', 'one with time left is still open');
+	is(IU::Cluster->gate($node, $unborn), 'false closed', 'an opening that was not committed is none');
 	is(value("SELECT count(*) FROM iu_gate_transition WHERE gate_key = '$unborn'"), 0, 'and not in the ledger');
 	value("SELECT fn_iu_gate_close('$busy', 'operator', 'after the crash')");
 }
 
-IuCore->open_gate($node, $long, 3600, 'operator');
+IU::Cluster->open_gate($node, $long, 3600, 'operator');
 crash($_) foreach qw(watchdog sender launcher postmaster);
 
 my $ids = join(',', map { "'$_'" } @committed);
@@ -93,8 +93,8 @@ is(value("SELECT count(*) FROM (SELECT action, lag(action) OVER (ORDER BY transi
 is(value("SELECT count(*) FROM iu_gate_transition t LEFT JOIN dot_iu_command_run r USING (run_id) WHERE r.run_id IS NULL"), 0,
 	'and each has its run');
 
-IuCore->open_gate($node, $long, 1, 'operator');
-ok(IuCore->wait_for_ledger($node, $long, 'open open watchdog_close'), 'the opening that outlived four crashes is renewed by its holder and ends');
+IU::Cluster->open_gate($node, $long, 1, 'operator');
+ok(IU::Cluster->wait_for_ledger($node, $long, 'open open watchdog_close'), 'the opening that outlived four crashes is renewed by its holder and ends');
 is(value("SELECT fn_iu_gate_verify_closed() ->> 'all_safe'"), 'true', 'all is safe');
 
 done_testing();

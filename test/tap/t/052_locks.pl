@@ -5,7 +5,7 @@ use warnings;
 use FindBin;
 use lib "$FindBin::RealBin/../lib";
 
-use IuCore;
+use IU::Cluster;
 use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
 use Test::More;
@@ -13,8 +13,8 @@ use Test::More;
 my $locked = 'iu_core.composer_enabled';
 my $other  = 'iu_core.structure_ops_enabled';
 
-my $node = IuCore->new_node('locks', max_prepared_transactions => 5);
-IuCore->install($node);
+my $node = IU::Cluster->new_node('locks', max_prepared_transactions => 5);
+IU::Cluster->install($node);
 my $session = $node->background_psql('postgres');
 my $pid     = $session->query_safe("SET application_name = 'change window'; SELECT pg_backend_pid()");
 my (@locked_ledger, @other_ledger);
@@ -35,7 +35,7 @@ sub recovers
 {
 	my ($what) = @_;
 	push @locked_ledger, 'watchdog_close';
-	ok(IuCore->wait_for_ledger($node, $locked, "@locked_ledger"), "$what: closes after the release");
+	ok(IU::Cluster->wait_for_ledger($node, $locked, "@locked_ledger"), "$what: closes after the release");
 	ok($node->poll_query_until('postgres',
 			"SELECT state || coalesce(last_error, '') FROM iu_core.worker_status WHERE role = 'watchdog'", 'running'),
 		'and the watchdog is well');
@@ -46,17 +46,17 @@ sub delays_no_other
 {
 	my ($what, $pattern) = @_;
 	push @other_ledger, 'open', 'watchdog_close';
-	IuCore->wait_for_expiry($node, $locked);
-	IuCore->open_gate($node, $other, 1);
-	ok(IuCore->wait_for_ledger($node, $other, "@other_ledger"), "$what: another gate closes meanwhile");
-	is(IuCore->gate($node, $locked), 'true closed', 'the locked one reads closed, though the table says true');
-	is(IuCore->ledger($node, $locked), "@locked_ledger", 'and its close is not recorded');
+	IU::Cluster->wait_for_expiry($node, $locked);
+	IU::Cluster->open_gate($node, $other, 1);
+	ok(IU::Cluster->wait_for_ledger($node, $other, "@other_ledger"), "$what: another gate closes meanwhile");
+	is(IU::Cluster->gate($node, $locked), 'true closed', 'the locked one reads closed, though the table says true');
+	is(IU::Cluster->ledger($node, $locked), "@locked_ledger", 'and its close is not recorded');
 	like(trouble($pattern), qr/^gate \Q$locked\E is overdue since .*: $pattern/, 'the status names who');
 }
 
 sub open_locked
 {
-	IuCore->open_gate($node, $locked, 1);
+	IU::Cluster->open_gate($node, $locked, 1);
 	push @locked_ledger, 'open';
 }
 
@@ -79,7 +79,7 @@ recovers('row locked by a prepared transaction');
 
 open_locked();
 $session->query_safe("BEGIN; UPDATE dot_config SET description = description WHERE key = '$locked'; PREPARE TRANSACTION 'change window 8'");
-IuCore->wait_for_expiry($node, $locked);
+IU::Cluster->wait_for_expiry($node, $locked);
 $session->query_safe("COMMIT PREPARED 'change window 8'");
 recovers('a prepared transaction that is committed');
 
@@ -89,7 +89,7 @@ $session->query_safe("BEGIN; SELECT fn_iu_gate_open('$locked', gen_random_uuid()
 	local $PostgreSQL::Test::Utils::timeout_default = 30;
 	push @locked_ledger, 'open', 'watchdog_close';
 	$session->query_safe("COMMIT PREPARED 'change window 9'");
-	ok(IuCore->wait_for_ledger($node, $locked, "@locked_ledger"), 'the commit of a prepared opening wakes the watchdog');
+	ok(IU::Cluster->wait_for_ledger($node, $locked, "@locked_ledger"), 'the commit of a prepared opening wakes the watchdog');
 }
 
 # An opening of the locked gate waits for the row, and another gate's does not.

@@ -6,12 +6,12 @@ use warnings;
 use FindBin;
 use lib "$FindBin::RealBin/../lib";
 
-use IuCore;
+use IU::Cluster;
 use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
 use Test::More;
 
-my $node = IuCore->new_node('schema', 'iu_core.databases' => '', autovacuum => 'off');
+my $node = IU::Cluster->new_node('schema', 'iu_core.databases' => '', autovacuum => 'off');
 $node->safe_psql('postgres', 'CREATE EXTENSION iu_core');
 my @versions = split(/\n/, value('SELECT version FROM iu_core.migrations ORDER BY version'));
 
@@ -87,9 +87,9 @@ same(dump_schema(), $schema{$last}, 'a dry run of rollback(0) changes nothing');
 my $gate = 'iu_core.composer_enabled';
 $node->append_conf('postgresql.conf', "iu_core.databases = 'postgres'\n");
 $node->reload;
-my $watchdog = IuCore->wait_for_worker($node, 'watchdog');
-IuCore->open_gate($node, $gate, 1);
-ok(IuCore->wait_for_ledger($node, $gate, 'open watchdog_close'), 'a watchdog closes a gate');
+my $watchdog = IU::Cluster->wait_for_worker($node, 'watchdog');
+IU::Cluster->open_gate($node, $gate, 1);
+ok(IU::Cluster->wait_for_ledger($node, $gate, 'open watchdog_close'), 'a watchdog closes a gate');
 my $session = $node->background_psql('postgres');
 is($session->query_safe("SELECT iu_core.gate_is_open('$gate')"), 'f', 'a session reads it closed');
 run('rollback(0, false, true)');
@@ -99,10 +99,10 @@ my $state = "SELECT pid || ' ' || state || coalesce(last_error, '') FROM iu_core
 ok($node->poll_query_until('postgres', $state, "$watchdog nothing migrated"), 'it sees that nothing is migrated');
 run('migrate()');
 ok($node->poll_query_until('postgres', $state, "$watchdog running"), 'and that all is, again');
-IuCore->open_gate($node, $gate, 3600);
+IU::Cluster->open_gate($node, $gate, 3600);
 is($session->query_safe("SELECT iu_core.gate_is_open('$gate')"), 't', 'that session sees an open in the new tables');
-IuCore->open_gate($node, $gate, 1);
-ok(IuCore->wait_for_ledger($node, $gate, 'open open watchdog_close'), 'and the watchdog closes it');
+IU::Cluster->open_gate($node, $gate, 1);
+ok(IU::Cluster->wait_for_ledger($node, $gate, 'open open watchdog_close'), 'and the watchdog closes it');
 $session->quit;
 
 $node->stop;

@@ -5,7 +5,7 @@ use warnings;
 use FindBin;
 use lib "$FindBin::RealBin/../lib";
 
-use IuCore;
+use IU::Cluster;
 use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
 use Test::More;
@@ -14,9 +14,9 @@ my $short = 'iu_core.composer_enabled';
 my $long  = 'iu_core.structure_ops_enabled';
 my $third = 'iu_core.delivery_enabled';
 
-my $primary = IuCore->init_node('primary', { allows_streaming => 1 }, max_connections => 40, shared_buffers => '16MB');
+my $primary = IU::Cluster->init_node('primary', { allows_streaming => 1 }, max_connections => 40, shared_buffers => '16MB');
 $primary->start;
-IuCore->install($primary);
+IU::Cluster->install($primary);
 $primary->backup('base');
 my $standby = PostgreSQL::Test::Cluster->new('standby');
 $standby->init_from_backup($primary, 'base', has_streaming => 1);
@@ -31,14 +31,14 @@ is($standby->safe_psql('postgres', "SELECT count(*) FROM pg_stat_activity WHERE 
 
 my $session = $standby->background_psql('postgres');
 is($session->query_safe(is_open($long)), 'f', 'closed on the standby');
-IuCore->open_gate($primary, $long, 3600);
+IU::Cluster->open_gate($primary, $long, 3600);
 catch_up();
 is($session->query_safe(is_open($long)), 't', 'an open of the primary is seen by a session that had cached closed');
 $primary->safe_psql('postgres', "SELECT fn_iu_gate_close('$long', 'operator', 'done')");
 catch_up();
 is($session->query_safe(is_open($long)), 'f', 'and so is its close');
 $session->query_safe('BEGIN ISOLATION LEVEL REPEATABLE READ; SELECT count(*) FROM dot_config');
-IuCore->open_gate($primary, $long, 3600);
+IU::Cluster->open_gate($primary, $long, 3600);
 catch_up();
 is($session->query_safe(is_open($long)), 't', 'within a REPEATABLE READ transaction as well');
 $session->query_safe('COMMIT');
@@ -48,24 +48,24 @@ like($err, qr/read-only transaction|recovery/, 'a gate cannot be closed there');
 is($standby->safe_psql('postgres', "SELECT count(*) FROM fn_iu_gate_expiring()"), 1, 'only looked at');
 
 # The primary is gone, with gates open: nobody closes them, time does.
-IuCore->open_gate($primary, $short, 4);
+IU::Cluster->open_gate($primary, $short, 4);
 catch_up();
-is(IuCore->gate($standby, $long), 'true open', 'open on the standby');
+is(IU::Cluster->gate($standby, $long), 'true open', 'open on the standby');
 $primary->stop('immediate');
-like($standby->safe_psql('postgres', IuCore->watch_expiry($short)), qr/^(open, then closed|never open)$/, 'never open after its expiry');
-is(IuCore->gate($standby, $short), 'true closed', 'closed by the clock, though the table says true');
+like($standby->safe_psql('postgres', IU::Cluster->watch_expiry($short)), qr/^(open, then closed|never open)$/, 'never open after its expiry');
+is(IU::Cluster->gate($standby, $short), 'true closed', 'closed by the clock, though the table says true');
 is($standby->safe_psql('postgres', "SELECT fn_iu_gate_verify_closed() ->> 'all_safe'"), 'false', 'verify knows');
 
 $standby->promote;
-IuCore->wait_for_worker($standby, 'watchdog');
-ok(IuCore->wait_for_ledger($standby, $short, 'open watchdog_close'), 'after the promotion the new watchdog closes what expired');
+IU::Cluster->wait_for_worker($standby, 'watchdog');
+ok(IU::Cluster->wait_for_ledger($standby, $short, 'open watchdog_close'), 'after the promotion the new watchdog closes what expired');
 is($session->query_safe(is_open($short)), 'f', 'closed to a session from before');
-is(IuCore->gate($standby, $long), 'true open', 'what has time left is still open: it is the same database');
+is(IU::Cluster->gate($standby, $long), 'true open', 'what has time left is still open: it is the same database');
 is($session->query_safe(is_open($long)), 't', 'to a session from before as well');
-IuCore->open_gate($standby, $long, 1);
-ok(IuCore->wait_for_ledger($standby, $long, 'open close open open watchdog_close'), 'and ends in its time');
-IuCore->open_gate($standby, $third, 1);
-ok(IuCore->wait_for_ledger($standby, $third, 'open watchdog_close'), 'the new primary opens and closes');
+IU::Cluster->open_gate($standby, $long, 1);
+ok(IU::Cluster->wait_for_ledger($standby, $long, 'open close open open watchdog_close'), 'and ends in its time');
+IU::Cluster->open_gate($standby, $third, 1);
+ok(IU::Cluster->wait_for_ledger($standby, $third, 'open watchdog_close'), 'the new primary opens and closes');
 is($standby->safe_psql('postgres', "SELECT fn_iu_gate_verify_closed() ->> 'all_safe'"), 'true', 'all is safe');
 
 $session->quit;

@@ -5,12 +5,12 @@ use warnings;
 
 use FindBin;
 use lib "$FindBin::RealBin/../lib";
-use IuCore;
+use IU::Cluster;
 use PostgreSQL::Test::Utils;
 use Test::More;
 
 my $gate = 'iu_core.delivery_enabled';
-my $node = IuCore->new_node('strangers', 'iu_core.databases' => 'postgres');
+my $node = IU::Cluster->new_node('strangers', 'iu_core.databases' => 'postgres');
 
 sub sql { return $node->safe_psql($_[1] // 'postgres', $_[0]) }
 
@@ -59,24 +59,24 @@ is(sql('SELECT count(*) FROM seen'), '0', 'and has not called it');
 like(error_of('SELECT * FROM iu_core.migrate()'), qr/42710: function "public\.fn_iu_gate_.*exists and was not made by this migration/, 'nor do the migrations take its place');
 sql('DROP FUNCTION public.fn_iu_gate_expiring(); DROP FUNCTION public.fn_iu_gate_close_expired(text, text); DROP TABLE seen; REVOKE CREATE ON SCHEMA public FROM mallory');
 sql('SELECT count(*) FROM iu_core.migrate()');
-IuCore->wait_for_worker($node, 'watchdog');
+IU::Cluster->wait_for_worker($node, 'watchdog');
 
 # ---- a schema public that is closed to PUBLIC
 
 sql('REVOKE ALL ON SCHEMA public FROM PUBLIC');
-IuCore->open_gate($node, $gate, 1);
-ok(IuCore->wait_for_ledger($node, $gate, 'open watchdog_close'), 'with public closed to PUBLIC the watchdog still closes');
+IU::Cluster->open_gate($node, $gate, 1);
+ok(IU::Cluster->wait_for_ledger($node, $gate, 'open watchdog_close'), 'with public closed to PUBLIC the watchdog still closes');
 is(sql("SET ROLE iu_core_operator; SELECT fn_iu_gate_verify_closed() ->> 'all_safe'"), 'true', 'and the roles still ask');
 
 # ---- an index of the right name that leads elsewhere
 
 # Opened for long, closed, and set to true again where no watchdog corrects it.
 my $closed = 'iu_core.composer_enabled';
-IuCore->reload($node, 'iu_core.databases' => '');
+IU::Cluster->reload($node, 'iu_core.databases' => '');
 $node->poll_query_until('postgres', "SELECT NOT EXISTS (SELECT FROM iu_core.worker_status WHERE role = 'watchdog')") or die 'the watchdog stays';
-IuCore->open_gate($node, $_, 3600) foreach $gate, $closed;
+IU::Cluster->open_gate($node, $_, 3600) foreach $gate, $closed;
 sql("SELECT fn_iu_gate_close('$closed', 'operator', 'test'); UPDATE dot_config SET value = 'true' WHERE key = '$closed'");
-sub gates { return join ', ', map { IuCore->gate($node, $_) } $gate, $closed }
+sub gates { return join ', ', map { IU::Cluster->gate($node, $_) } $gate, $closed }
 is(gates(), 'true open, true closed', 'one gate is open, one was closed');
 sql('ALTER INDEX ix_iu_gate_transition_last RENAME TO aside; CREATE INDEX ix_iu_gate_transition_last ON iu_gate_transition (gate_key, transition_seq)');
 is(gates(), 'true closed, true closed', 'an index that begins with the oldest change: closed');

@@ -7,14 +7,14 @@ use warnings;
 use FindBin;
 use lib "$FindBin::RealBin/../lib";
 use IPC::Run;
-use IuCore;
+use IU::Cluster;
 use PostgreSQL::Test::Utils;
 use Test::More;
 
 my $gate = 'iu_core.composer_enabled';
 my $open = "SELECT fn_iu_gate_open('$gate', gen_random_uuid(), 'operator', 'test', 3600)";
 my $close = "SELECT fn_iu_gate_close('$gate', 'operator', 'test')";
-my $node = IuCore->new_node('ledger', max_prepared_transactions => 5);
+my $node = IU::Cluster->new_node('ledger', max_prepared_transactions => 5);
 
 sub sql { return $node->safe_psql($_[1] // 'postgres', $_[0]) }
 
@@ -28,7 +28,7 @@ sub heads
 
 sub rows { return split /\n/, sql("SELECT transition_seq || ' hash ' || encode(row_hash, 'hex') FROM iu_gate_transition WHERE gate_key = '$gate' ORDER BY transition_seq") }
 
-IuCore->install($node);
+IU::Cluster->install($node);
 
 note 'the log';
 my $from = -s $node->logfile;
@@ -74,7 +74,7 @@ SQL
 my ($stdout, $stderr);
 $node->psql('postgres', $open, stdout => \$stdout, stderr => \$stderr);
 like($stderr, qr/no room for the ledger/, 'an opening that cannot be written down');
-is(IuCore->gate($node, $gate), 'false closed', 'does not open');
+is(IU::Cluster->gate($node, $gate), 'false closed', 'does not open');
 sql('DROP FUNCTION refuse() CASCADE');
 
 note 'dump and restore';

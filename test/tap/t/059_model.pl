@@ -9,9 +9,9 @@ use warnings;
 
 use FindBin;
 use lib "$FindBin::RealBin/../lib";
-use IU::Gates;
+use IU::GateModel;
 use IU::GateSession;
-use IuCore;
+use IU::Cluster;
 use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
 use Test::More;
@@ -38,12 +38,12 @@ use constant NEAR => 0.05;
 # watchdog, or one that nobody woke would go unseen.
 use constant CLOSES_WITHIN => 30;
 
-my $node = IuCore->new_node('model', max_prepared_transactions => 10, restart_after_crash => 'on', autovacuum => 'off');
-IuCore->install($node);
+my $node = IU::Cluster->new_node('model', max_prepared_transactions => 10, restart_after_crash => 'on', autovacuum => 'off');
+IU::Cluster->install($node);
 $node->safe_psql('postgres', "INSERT INTO dot_config (key, value) VALUES ('test.no_gate', 'false')");
 
-my $gates    = IU::Gates->new({ %classes, 'test.no_gate' => undef });
-my $watchdog = IuCore->wait_for_worker($node, 'watchdog');
+my $gates    = IU::GateModel->new({ %classes, 'test.no_gate' => undef });
+my $watchdog = IU::Cluster->wait_for_worker($node, 'watchdog');
 my $started  = time;		# the watchdog
 my $stopped  = 0;			# and stopped, by SIGSTOP
 my $approval = 0;

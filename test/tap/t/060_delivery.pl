@@ -2,7 +2,7 @@
 # commits cannot be seen from within one transaction. No worker runs here.
 use strict;
 use warnings;
-use IuCore;
+use IU::Cluster;
 use JSON::PP qw(decode_json);
 use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
@@ -20,7 +20,7 @@ sub session
 sub ask { my ($session, $sql) = @_; return $session->{psql}->query_safe($sql); }
 
 my %without_workers = ('iu_core.databases' => '', 'iu_core.allowed_origins' => 'http://127.0.0.1:9');
-my $node = IuCore->new_node('delivery', max_prepared_transactions => 10, %without_workers);
+my $node = IU::Cluster->new_node('delivery', max_prepared_transactions => 10, %without_workers);
 
 sub sql { return $node->safe_psql('postgres', $_[0]); }
 
@@ -359,7 +359,7 @@ my @inflight = (emit(2));
 my @leased = claim($one, 1);
 sql(q{DO $$ BEGIN FOR i IN 1..3000 LOOP PERFORM fn_iu_emit_event('structure_op_applied', 'x', gen_random_uuid(), 'tester'); COMMIT; END LOOP; END $$});
 my ($waiting) = emit(1);
-my $copy = IuCore->new_node('copy', %without_workers);
+my $copy = IU::Cluster->new_node('copy', %without_workers);
 my $dump = $node->backup_dir . '.sql';
 $node->command_ok([ 'pg_dump', '-d', $node->connstr('postgres'), '-f', $dump ], 'dumped');
 $copy->safe_psql('postgres', 'CREATE DATABASE copy TEMPLATE template0');

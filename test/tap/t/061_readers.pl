@@ -6,14 +6,14 @@ use warnings;
 use FindBin;
 use lib "$FindBin::RealBin/../lib";
 use IPC::Run qw(start finish);
-use IuCore;
+use IU::Cluster;
 use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
 use Test::More;
 
 my $gate = 'iu_core.delivery_enabled';
-my $node = IuCore->new_node('readers', autovacuum => 'off');
-IuCore->install($node);
+my $node = IU::Cluster->new_node('readers', autovacuum => 'off');
+IU::Cluster->install($node);
 my $reader = $node->background_psql('postgres', on_error_stop => 1);
 
 sub sql { return $node->safe_psql('postgres', $_[0]) }
@@ -31,7 +31,7 @@ sub closed_after
 {
 	my ($statement, $name) = @_;
 	local $Test::Builder::Level = $Test::Builder::Level + 1;
-	IuCore->open_gate($node, $gate, 600);
+	IU::Cluster->open_gate($node, $gate, 600);
 	reads('t', "open, before $name");
 	sql($statement);
 	reads('f', "$name: closed");
@@ -62,7 +62,7 @@ sql('ALTER TABLE iu_gate_transition ENABLE ALWAYS TRIGGER trg_iu_gate_transition
 
 # ---- What does not end it
 
-IuCore->open_gate($node, $gate, 600);
+IU::Cluster->open_gate($node, $gate, 600);
 reads('t', 'open');
 sql("UPDATE dot_config SET description = 'moved' WHERE key = '$gate'");
 reads('t', 'its row has moved');

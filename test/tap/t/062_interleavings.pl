@@ -8,15 +8,15 @@ use warnings;
 
 use FindBin;
 use lib "$FindBin::RealBin/../lib";
-use IU::Gates;
+use IU::GateModel;
 use IU::GateSession;
-use IuCore;
+use IU::Cluster;
 use PostgreSQL::Test::Utils;
 use Test::More;
 use Time::HiRes qw(time sleep);
 
 # No worker: what expires is closed as a step.
-my $node = IuCore->new_node('interleavings', max_prepared_transactions => 10, 'iu_core.databases' => '', autovacuum => 'off');
+my $node = IU::Cluster->new_node('interleavings', max_prepared_transactions => 10, 'iu_core.databases' => '', autovacuum => 'off');
 $node->safe_psql('postgres', 'CREATE EXTENSION iu_core; SELECT count(*) FROM iu_core.migrate()');
 my $observer = IU::GateSession->new($node);
 my @connections = map { IU::GateSession->new($node) } 1 .. 3;
@@ -228,7 +228,7 @@ sub make_gates
 {
 	my ($count, $state) = @_;
 	my @keys = map { 'test.gate_' . ++$serial } 1 .. $count;
-	$gates = IU::Gates->new({ map { $_ => 'governable' } @keys });
+	$gates = IU::GateModel->new({ map { $_ => 'governable' } @keys });
 	$node->safe_psql('postgres', join ';', map {
 			"INSERT INTO dot_config (key, value) VALUES ('$_', 'false'); INSERT INTO iu_gate_registry VALUES ('$_', 'governable', 'test', 3)" } @keys);
 	my $end = 0;

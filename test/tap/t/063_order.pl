@@ -3,17 +3,17 @@
 # that says what came, and in which order.
 use strict;
 use warnings;
-use IuCore;
-use IuReceiver;
+use IU::Cluster;
+use IU::Receiver;
 use JSON::PP qw(decode_json);
 use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
 use Test::More;
 
 my $each     = 25;
-my $receiver = IuReceiver->start;
+my $receiver = IU::Receiver->start;
 my $port     = PostgreSQL::Test::Cluster::get_free_port();
-my $node     = IuCore->new_node('order', 'iu_core.senders' => 0, 'iu_core.allowed_networks' => '127.0.0.0/8',
+my $node     = IU::Cluster->new_node('order', 'iu_core.senders' => 0, 'iu_core.allowed_networks' => '127.0.0.0/8',
 	'iu_core.allowed_origins' => $receiver->origin . ", http://127.0.0.1:$port");
 
 sub sql { return $node->safe_psql('postgres', $_[0]) }
@@ -29,9 +29,9 @@ sub add_route
 sub sent { return "(SELECT count(*) FROM iu_route_attempt WHERE route_code = '$_[0]' AND status = 'sent')" }
 sub senders_run { return becomes("SELECT count(*) = 2 FROM iu_core.worker_status WHERE role = 'sender' AND state = 'running'", 'two senders run') }
 
-IuCore->install($node);
+IU::Cluster->install($node);
 sql("SELECT fn_iu_switch_set(k, 'true', 'tester', 'test') FROM unnest(ARRAY['iu_core.routes_master_enabled', 'iu_core.route_worker_enabled']) k");
-IuCore->open_gate($node, 'iu_core.delivery_enabled', 3600);
+IU::Cluster->open_gate($node, 'iu_core.delivery_enabled', 3600);
 
 note 'by hand';
 add_route('hand', 'collection_created', $receiver->origin . '/ok', '{}', 'subject');
@@ -115,7 +115,7 @@ is(meanwhile($two, $one, $deliver) =~ s/\s//gr, 'already_queued', 'the other wai
 sql("DELETE FROM iu_route_retry WHERE route_code = 'bare'; SELECT fn_iu_route_retire('bare', 'tester', 'test')");
 
 note 'who works with an older snapshot is refused';
-IuCore->open_gate($node, 'iu_core.retention_enabled', 3600);
+IU::Cluster->open_gate($node, 'iu_core.retention_enabled', 3600);
 for my $level ('REPEATABLE READ', 'SERIALIZABLE')
 {
 	for my $call ("count(*) FROM fn_iu_core_retention_cleanup('tester', false)", "fn_iu_route_dead_letter_replay(id) FROM iu_route_dead_letter", "fn_iu_route_deliver('hand', id) FROM event_outbox WHERE canonical_address = '1a'")
@@ -146,7 +146,7 @@ is(sql('SELECT count(*) FROM iu_route_retry') + sql('SELECT count(*) FROM iu_rou
 $one->quit;
 sql("SELECT fn_iu_route_retire('hand', 'tester', 'test')");
 
-IuCore->reload($node, 'iu_core.senders' => 2);
+IU::Cluster->reload($node, 'iu_core.senders' => 2);
 senders_run();
 
 note 'order by subject: a third of the requests fail';
@@ -218,7 +218,7 @@ my $before = sql($beside);
 becomes("SELECT failures > 12 FROM iu_route_circuit WHERE route_code = 'dead'", 'more of them');
 is(sql($beside), $before, 'an attempt each, and no other attempt is made');
 
-my $revived = IuReceiver->start($port);
+my $revived = IU::Receiver->start($port);
 becomes('SELECT ' . sent('dead') . ' = 20', 'somebody listens: all are delivered');
 is(sql("SELECT count(*) FROM iu_route_circuit WHERE route_code = 'dead'"), '0', 'the circuit is closed');
 is(scalar(grep { $_->{line} =~ m{ /ok } } $revived->requests), 20, 'each arrived once');

@@ -6,14 +6,14 @@ use warnings;
 
 use FindBin;
 use lib "$FindBin::RealBin/../lib";
-use IuCore;
-use IuReceiver;
+use IU::Cluster;
+use IU::Receiver;
 use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
 use Test::More;
 
-my $receiver = IuReceiver->start;
-my $node = IuCore->new_node('functions', restart_after_crash => 'on',
+my $receiver = IU::Receiver->start;
+my $node = IU::Cluster->new_node('functions', restart_after_crash => 'on',
 	'iu_core.allowed_origins' => $receiver->origin, 'iu_core.allowed_networks' => '127.0.0.0/8');
 my $lock = 65;	# the advisory lock that a function may have to wait for
 
@@ -25,7 +25,7 @@ sub becomes
 	return ok($node->poll_query_until('postgres', $query), $name) || diag sql('TABLE iu_core.worker_status; TABLE v_iu_route_attempt_summary; TABLE v_iu_route_held');
 }
 sub emit { my ($count, $type) = @_; return sql("SELECT count(x) FROM generate_series(1, $count) n, LATERAL fn_iu_emit_event('$type', 'DOC/' || n, gen_random_uuid(), 'tester', jsonb_build_object('n', n)) x") }
-sub runner { return IuCore->wait_for_worker($node, 'runner', @_) }
+sub runner { return IU::Cluster->wait_for_worker($node, 'runner', @_) }
 sub attempts { return "(SELECT count(*) FROM iu_route_attempt WHERE route_code = '$_[0]' AND status = '$_[1]')" }
 sub error_of { my ($statement) = @_; my ($code, $out, $err) = $node->psql('postgres', "\\set VERBOSITY verbose\n$statement;"); return $err }
 
@@ -54,9 +54,9 @@ sub add_route
 }
 sub retire { return sql("SELECT fn_iu_route_retire('$_[0]', 'tester', 'test')") }
 
-IuCore->install($node);
+IU::Cluster->install($node);
 sql("SELECT fn_iu_switch_set(k, 'true', 'tester', 'test') FROM unnest(ARRAY['iu_core.routes_master_enabled', 'iu_core.route_worker_enabled']) k");
-IuCore->open_gate($node, 'iu_core.delivery_enabled', 3600);
+IU::Cluster->open_gate($node, 'iu_core.delivery_enabled', 3600);
 sql('CREATE TABLE called (event_id uuid, n int); ALTER TABLE called OWNER TO iu_core_owner');
 
 # ---- only what is registered
@@ -202,9 +202,9 @@ isnt(runner($pid), $pid, 'a runner that is ended in a call is replaced');
 somebody_waits('and calls again');
 sql("SELECT pg_cancel_backend(" . runner() . ')');
 becomes('SELECT ' . attempts('waits', 'failed') . ' = 1', 'a cancel costs an attempt');
-IuCore->reload($node, 'iu_core.senders' => 0);
+IU::Cluster->reload($node, 'iu_core.senders' => 0);
 becomes("SELECT NOT EXISTS (SELECT FROM pg_stat_activity WHERE backend_type = 'iu_core runner')", 'without senders there is no runner, even in the middle of a call');
-IuCore->reload($node, 'iu_core.senders' => 1);
+IU::Cluster->reload($node, 'iu_core.senders' => 1);
 $holder->quit;
 becomes('SELECT ' . attempts('waits', 'sent') . ' = 49', 'when the lock is free the others are called');
 is(sql('SELECT count(*), count(DISTINCT event_id) FROM called'), '49|49', 'each once');
@@ -215,7 +215,7 @@ sql("SELECT fn_iu_gate_close('iu_core.delivery_enabled', 'tester', 'test')");
 emit(1, 'structure_child_added');
 sql('SELECT iu_core.wake()');
 is(sql("SELECT code || held FROM v_iu_route_held WHERE route_code = 'waits'"), 'delivery_gate_closed1', 'a closed gate holds');
-IuCore->open_gate($node, 'iu_core.delivery_enabled', 3600);
+IU::Cluster->open_gate($node, 'iu_core.delivery_enabled', 3600);
 becomes('SELECT ' . attempts('waits', 'sent') . ' = 50', 'opened again, it goes');
 
 # ---- recording fails

@@ -11,7 +11,7 @@ use lib "$FindBin::RealBin/../lib";
 
 use IU::Delivery;
 use IU::Sink;
-use IuCore;
+use IU::Cluster;
 use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
 use Test::More;
@@ -19,10 +19,10 @@ use Time::HiRes qw(sleep);
 
 my $events = $ENV{IU_EVENTS} || 1000;
 my $sink = IU::Sink->start;
-my $node = IuCore->new_node('losses', 'iu_core.senders' => 2, restart_after_crash => 'on', max_prepared_transactions => 10,
+my $node = IU::Cluster->new_node('losses', 'iu_core.senders' => 2, restart_after_crash => 'on', max_prepared_transactions => 10,
 	'iu_core.allowed_origins' => $sink->url, 'iu_core.allowed_networks' => '127.0.0.0/8');
 my $delivery = IU::Delivery->new($node, $sink);
-IuCore->install($node);
+IU::Cluster->install($node);
 $delivery->live;
 
 # ---- What ends, and when

@@ -9,7 +9,7 @@ use lib "$FindBin::RealBin/../lib";
 
 use IU::Delivery;
 use IU::Sink;
-use IuCore;
+use IU::Cluster;
 use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
 use Test::More;
@@ -18,14 +18,14 @@ use Time::HiRes qw(time);
 my $events = $ENV{IU_EVENTS} || 1000;
 my ($sink, $other) = map { IU::Sink->start } 1, 2;
 my $origins = join ', ', $sink->url, $other->url;
-my $node = IuCore->new_node('holding', 'iu_core.databases' => 'postgres, second', 'iu_core.senders' => 2, max_prepared_transactions => 10,
+my $node = IU::Cluster->new_node('holding', 'iu_core.databases' => 'postgres, second', 'iu_core.senders' => 2, max_prepared_transactions => 10,
 	'iu_core.allowed_origins' => $origins, 'iu_core.allowed_networks' => '127.0.0.0/8');
 my $delivery = IU::Delivery->new($node, $sink);
-IuCore->install($node);
+IU::Cluster->install($node);
 $delivery->live;
 
 sub sql { return $delivery->sql($_[0]) }
-sub origins { return IuCore->reload($node, 'iu_core.allowed_origins' => $_[0]) }
+sub origins { return IU::Cluster->reload($node, 'iu_core.allowed_origins' => $_[0]) }
 sub switch { return sql("SELECT fn_iu_switch_set('iu_core.route_worker_enabled', '$_[0]', 'tester', 'test')") }
 
 # ---- In the middle of a backlog
@@ -134,20 +134,20 @@ sql("SELECT fn_iu_emit_event('version_applied', 'held', gen_random_uuid(), 'test
 ok($other->wait_for('/other', 1), 'an origin that remains gets its event');
 is($sink->count('/hang'), 1, 'one that was taken away while a request to it hangs does not');
 my $began = time;
-IuCore->reload($node, 'iu_core.allowed_origins' => '');
+IU::Cluster->reload($node, 'iu_core.allowed_origins' => '');
 is(sql("SELECT string_agg(DISTINCT code, ',') FROM v_iu_route_held"), 'origin_not_allowed', 'with no origin at all everything is held');
 ok($delivery->becomes("SELECT NOT EXISTS (SELECT FROM iu_route_retry WHERE route_code = 'other')"), 'nothing is tried');
 origins($origins);
 hang($delivery);
 $began = time;
-IuCore->reload($node, 'iu_core.senders' => 0);
+IU::Cluster->reload($node, 'iu_core.senders' => 0);
 ok($delivery->becomes("SELECT NOT EXISTS (SELECT FROM pg_stat_activity WHERE backend_type LIKE 'iu_core sender%')"), 'senders that are taken away leave, though requests hang');
 figure('a reload that takes the senders away, while requests hang', $began);
-IuCore->reload($node, 'iu_core.senders' => 2);
+IU::Cluster->reload($node, 'iu_core.senders' => 2);
 $delivery->route('retire', 'hang');
 
 $node->safe_psql('postgres', 'CREATE DATABASE second');
-IuCore->install($node, 'second');
+IU::Cluster->install($node, 'second');
 my $second = IU::Delivery->new($node, $sink, 'second');
 $second->live;
 $second->add_route('hang');

@@ -8,16 +8,16 @@ use FindBin;
 use lib "$FindBin::RealBin/../lib";
 use IU::Delivery;
 use IU::Sink;
-use IuCore;
+use IU::Cluster;
 use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
 use Test::More;
 
 my $sink = IU::Sink->start;
-my $node = IuCore->new_node('retire', 'iu_core.senders' => 1,
+my $node = IU::Cluster->new_node('retire', 'iu_core.senders' => 1,
 	'iu_core.allowed_origins' => $sink->url, 'iu_core.allowed_networks' => '127.0.0.0/8');
 my $delivery = IU::Delivery->new($node, $sink);
-IuCore->install($node);
+IU::Cluster->install($node);
 $delivery->live;
 
 sub sql { return $node->safe_psql('postgres', $_[0]) }

@@ -5,15 +5,15 @@ use warnings;
 
 use FindBin;
 use lib "$FindBin::RealBin/../lib";
-use IuCore;
+use IU::Cluster;
 use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
 use Test::More;
 
 my $gate = 'iu_core.delivery_enabled';
-my $node = IuCore->init_node('removal', { allows_streaming => 1 }, max_prepared_transactions => 5);
+my $node = IU::Cluster->init_node('removal', { allows_streaming => 1 }, max_prepared_transactions => 5);
 $node->start;
-IuCore->install($node);
+IU::Cluster->install($node);
 my $list = "SELECT concat_ws(' ', object_class, object_name, fingerprint) FROM iu_core.object_inventory()"
   . " WHERE object_name <> 'fn_iu_route_retry_problem(jsonb)' ORDER BY 1";		# a parsed body, which comes back from a dump with more parentheses
 my $dump = $node->basedir . '/whole.dump';
@@ -92,7 +92,7 @@ my $had = sql($members);
 
 # ---- with a gate open
 
-IuCore->open_gate($node, $gate, 3600);
+IU::Cluster->open_gate($node, $gate, 3600);
 sql('ALTER EXTENSION iu_core ADD FUNCTION iu_core.gate_changed()') if sql($members) < $had;
 foreach my $way (@ways)
 {
@@ -101,7 +101,7 @@ foreach my $way (@ways)
 }
 refused('55006', "SET iu_core.allow_removal = on; $_") foreach 'DROP EXTENSION iu_core CASCADE', 'DROP TABLE dot_config CASCADE', 'DROP OWNED BY iu_core_owner CASCADE';
 like(error_of('SELECT * FROM iu_core.rollback(0, allow_data_loss => true)'), qr/ERROR:  55006: rollback refused: 1 governable gate/, 'a rollback is refused as ever');
-is(IuCore->gate($node, $gate), 'true open', 'the gate is open all the time');
+is(IU::Cluster->gate($node, $gate), 'true open', 'the gate is open all the time');
 my ($shown) = error_of('DROP EXTENSION iu_core CASCADE') =~ /HINT: .*?: (.*;)$/m or die 'no hint';
 is(sql("BEGIN; $shown; SELECT value FROM dot_config WHERE key = '$gate'; ROLLBACK") =~ /^false$/m, 1, 'what the hint shows closes it');
 stands($stands, 'and nothing is missing');
@@ -125,7 +125,7 @@ refused('55006', "SET iu_core.allow_removal = on; BEGIN; UPDATE dot_config SET v
 refused('55006', "SET iu_core.allow_removal = on; BEGIN; DROP FUNCTION fn_iu_gate_watchdog; SELECT fn_iu_gate_open('$gate', gen_random_uuid(), 'a', 'b', 60); DROP FUNCTION fn_iu_gate_close");
 
 # Taken apart without a drop: what is left reads closed.
-IuCore->open_gate($node, $gate, 3600);
+IU::Cluster->open_gate($node, $gate, 3600);
 foreach my $way ('ALTER TABLE iu_gate_transition RENAME TO elsewhere', 'ALTER TABLE dot_config RENAME TO elsewhere', 'ALTER TABLE iu_gate_registry SET SCHEMA iu_core',
 	'ALTER INDEX ix_iu_gate_transition_last RENAME TO elsewhere', 'ALTER TABLE iu_gate_transition RENAME expires_at TO elsewhere',
 	'ALTER TABLE iu_gate_transition DISABLE TRIGGER ALL; TRUNCATE iu_gate_transition', 'ALTER SCHEMA public RENAME TO elsewhere',
@@ -134,7 +134,7 @@ foreach my $way ('ALTER TABLE iu_gate_transition RENAME TO elsewhere', 'ALTER TA
 {
 	is(sql("BEGIN; $way; SELECT iu_core.gate_is_open('$gate'); ROLLBACK"), 'f', "reads closed: $way");
 }
-is(IuCore->gate($node, $gate), 'true open', 'rolled back, it is open again');
+is(IU::Cluster->gate($node, $gate), 'true open', 'rolled back, it is open again');
 sql("SELECT fn_iu_gate_close('$gate', 'operator', 'done')");
 
 # ---- with every gate closed, and the migrations applied
@@ -216,8 +216,8 @@ stands($stands, 'and has taken nothing away');
 stands($stands, 'all is there again');
 is(sql('SELECT count(*) FROM fn_iu_conformance() WHERE NOT ok'), 0, 'and conforms');
 like(slurp_file($node->logfile), qr/LOG:  iu_core\.allow_removal lets .* be dropped/, 'the server log tells of it');
-IuCore->wait_for_worker($node, 'watchdog');
-IuCore->open_gate($node, $gate, 1);
+IU::Cluster->wait_for_worker($node, 'watchdog');
+IU::Cluster->open_gate($node, $gate, 1);
 ok($node->poll_query_until('postgres', "SELECT value FROM dot_config WHERE key = '$gate'", 'false'), 'gates open and are closed in it');
 
 # ---- uninstalling
@@ -238,18 +238,18 @@ $session->quit;
 # ---- without the library
 
 sql('CREATE EXTENSION iu_core; SELECT count(*) FROM iu_core.migrate()');
-IuCore->wait_for_worker($node, 'watchdog');
-IuCore->open_gate($node, $gate, 3600);
+IU::Cluster->wait_for_worker($node, 'watchdog');
+IU::Cluster->open_gate($node, $gate, 3600);
 $node->append_conf('postgresql.conf', "shared_preload_libraries = ''\n");
 $node->restart;
-is(IuCore->gate($node, $gate), 'true closed', 'not preloaded after a restart: reads closed');
+is(IU::Cluster->gate($node, $gate), 'true closed', 'not preloaded after a restart: reads closed');
 is(sql('SELECT bool_or(effective) FROM v_iu_gate'), 'f', 'as everything does');
 is(sql("SELECT state FROM iu_core.worker_status"), 'not preloaded', 'and the status says why');
 like(error_of("SELECT fn_iu_gate_open('$gate', gen_random_uuid(), 'a', 'b', 60)"), qr/55000: no gate can be opened: iu_core is not preloaded/, 'nothing is opened');
 is(sql("BEGIN; DROP TABLE iu_gate_transition CASCADE; SELECT iu_core.gate_is_open('$gate'); ROLLBACK"), 'f', 'what is dropped there leaves all closed');
 $node->append_conf('postgresql.conf', "shared_preload_libraries = 'iu_core'\n");
 $node->restart;
-is(IuCore->gate($node, $gate), 'true open', 'with the library again it has its time');
+is(IU::Cluster->gate($node, $gate), 'true open', 'with the library again it has its time');
 refused('55006', 'DROP EXTENSION iu_core CASCADE');
 
 $node->stop;

@@ -5,7 +5,7 @@ use warnings;
 
 use FindBin;
 use lib "$FindBin::RealBin/../lib";
-use IuCore;
+use IU::Cluster;
 use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
 use Test::More;
@@ -13,7 +13,7 @@ use Time::HiRes qw(usleep time);
 
 my $gate  = 'iu_core.delivery_enabled';
 my $other = 'iu_core.composer_enabled';
-my $node  = IuCore->init_node('health', { allows_streaming => 1 });
+my $node  = IU::Cluster->init_node('health', { allows_streaming => 1 });
 $node->start;
 my $watchdog;
 
@@ -43,7 +43,7 @@ sql('CREATE EXTENSION iu_core');
 becomes("SELECT state FROM iu_core.worker_status WHERE role = 'watchdog'", 'nothing migrated', 'nothing is migrated');
 like(health(), qr/^1 WARNING: .*watchdog of database "postgres": nothing migrated/, 'which is a warning');
 sql('SELECT count(*) FROM iu_core.migrate()');
-$watchdog = IuCore->wait_for_worker($node, 'watchdog');
+$watchdog = IU::Cluster->wait_for_worker($node, 'watchdog');
 severity_becomes('0', 'all is well');
 like(health(), qr/^0 OK: 4 processes/, 'and said so');
 is(sql('SET ROLE iu_core_reader; SELECT severity FROM iu_core.health()'), '0', 'a reader may ask');
@@ -52,7 +52,7 @@ sql('BEGIN; LOCK dot_config, iu_gate_transition IN ACCESS EXCLUSIVE MODE; SELECT
 
 # ---- stopped with a gate open
 
-IuCore->open_gate($node, $gate, 3);
+IU::Cluster->open_gate($node, $gate, 3);
 becomes("SELECT next_wakeup < now() + interval '5 s' FROM iu_core.worker_status WHERE role = 'watchdog'", 't', 'it knows when to close');
 stop_process($watchdog);
 is(state(), 'running', 'stopped: running as far as anybody can tell');
@@ -61,17 +61,17 @@ is(sql("SELECT clock_timestamp() > max(expires_at) FROM iu_gate_transition"), 't
 is(sql("SELECT since = (SELECT max(expires_at) FROM iu_gate_transition) FROM iu_core.worker_status WHERE role = 'watchdog'"), 't', 'since its end');
 like(sql("SELECT last_error FROM iu_core.worker_status WHERE role = 'watchdog'"), qr/^a gate was to be closed by 20.*, and is not$/, 'saying what');
 like(health(), qr/^2 CRITICAL: watchdog of database "postgres": overdue since 20.*a gate was to be closed by/, 'critical');
-is(IuCore->gate($node, $gate), 'true closed', 'the gate reads closed');
+is(IU::Cluster->gate($node, $gate), 'true closed', 'the gate reads closed');
 kill('CONT', $watchdog);
 becomes("SELECT state FROM iu_core.worker_status WHERE role = 'watchdog'", 'running', 'it goes on: well again');
 severity_becomes('0', 'for the monitor as well');
-is(IuCore->ledger($node, $gate), 'open watchdog_close', 'and has closed');
+is(IU::Cluster->ledger($node, $gate), 'open watchdog_close', 'and has closed');
 
 # ---- stopped before the gate was opened, when it knew of none
 
 stop_process($watchdog);
 is((split / /, health())[0], '0', 'stopped while nothing is to be done: nothing to tell');
-IuCore->open_gate($node, $other, 1);
+IU::Cluster->open_gate($node, $other, 1);
 my $opened = time;
 becomes("SELECT state FROM iu_core.worker_status WHERE role = 'watchdog'", 'overdue', 'an open that it does not answer turns it red');
 cmp_ok(time - $opened, '<', 10, 'long before its minute of sleep is over');
@@ -82,7 +82,7 @@ severity_becomes('0', 'well again');
 # ---- a row that somebody holds
 
 my $holder = $node->background_psql('postgres');
-IuCore->open_gate($node, $gate, 1);
+IU::Cluster->open_gate($node, $gate, 1);
 $holder->query_safe("BEGIN; SELECT FROM dot_config WHERE key = '$gate' FOR UPDATE");
 becomes("SELECT state FROM iu_core.worker_status WHERE role = 'watchdog'", 'overdue', 'a row held over its end is overdue too');
 like(health(), qr/^2 CRITICAL: .*overdue since .*row locked by pid \d+/, 'and says who holds it');
@@ -104,7 +104,7 @@ severity_becomes('2', 'a watchdog that cannot start is critical');
 becomes('SELECT message FROM iu_core.health()', 'watchdog of database "postgres": role cannot log in (role "iu_core_worker" is not permitted to log in)', 'with its reason') ;
 sql('ALTER ROLE iu_core_worker LOGIN');
 severity_becomes('0', 'well again');
-$watchdog = IuCore->wait_for_worker($node, 'watchdog');
+$watchdog = IU::Cluster->wait_for_worker($node, 'watchdog');
 
 sql('CREATE DATABASE beside');
 sql('CREATE EXTENSION iu_core', 'beside');

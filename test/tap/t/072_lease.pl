@@ -4,11 +4,11 @@ use warnings;
 
 use FindBin;
 use lib "$FindBin::RealBin/../lib";
-use IuCore;
+use IU::Cluster;
 use PostgreSQL::Test::Utils;
 use Test::More;
 
-my $node = IuCore->new_node('lease', max_connections => 100, 'iu_core.databases' => '');
+my $node = IU::Cluster->new_node('lease', max_connections => 100, 'iu_core.databases' => '');
 $node->safe_psql('postgres', 'CREATE EXTENSION iu_core; SELECT count(*) FROM iu_core.migrate()');
 
 sub value { return $node->safe_psql('postgres', $_[0]) }

@@ -3,13 +3,13 @@
 use strict;
 use warnings;
 use IPC::Run;
-use IuCore;
+use IU::Cluster;
 use PostgreSQL::Test::Utils;
 use Test::More;
 
 my $root = '..';		# tests run in test/
 
-my $node = IuCore->new_node('reference');
+my $node = IU::Cluster->new_node('reference');
 $node->safe_psql('postgres', 'CREATE EXTENSION iu_core');
 $node->safe_psql('postgres', 'SELECT count(*) FROM iu_core.migrate()');
 

@@ -5,7 +5,7 @@ use strict;
 use warnings;
 use IPC::Run;
 use IU::Peer;
-use IuCore;
+use IU::Cluster;
 use PostgreSQL::Test::Utils;
 use Test::More;
 
@@ -61,7 +61,7 @@ is_deeply($contents, $headings, 'the contents of the handbook are its headings, 
 for my $link (@$links) { fail("a link of the handbook leads nowhere: #$link") unless grep { $_ eq $link } @$headings }
 
 my @listings = map { listings($_) } 'README.md', 'docs/handbook.md';
-my $node = IuCore->init_node('handbook', {});
+my $node = IU::Cluster->init_node('handbook', {});
 $node->append_conf('postgresql.conf', join '', map { $_->{text} } grep { $_->{language} eq 'ini' } @listings);
 $node->start;
 $node->safe_psql('postgres', 'CREATE DATABASE platform');

@@ -13,7 +13,7 @@ package IU::Delivery;
 use strict;
 use warnings;
 use IPC::Run qw(start finish);
-use IuCore;
+use IU::Cluster;
 
 sub new
 {

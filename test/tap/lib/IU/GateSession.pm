@@ -1,7 +1,7 @@
 #-------------------------------------------------------------------------
 #
 # IU/GateSession.pm
-#	  A connection that takes the steps of IU/Gates.pm on a server.
+#	  A connection that takes the steps of IU/GateModel.pm on a server.
 #
 #	  my $session = IU::GateSession->new($node);
 #	  my ($state, $ends) = $session->act({ do => 'open', gate => $key, ... });

@@ -1,10 +1,10 @@
 #-------------------------------------------------------------------------
 #
-# Canned.pm
+# IU/Canned.pm
 #	  An HTTP server on loopback that answers as a function says and writes
 #	  down what it was asked.
 #
-#	  my $peer = Canned->start(sub { my ($request) = @_; ... }, \%reason);
+#	  my $peer = IU::Canned->start(sub { my ($request) = @_; ... }, \%reason);
 #	  my @seen = $peer->requests;		# hashes: method, path, body, authorization, api-key
 #
 # The function gives a hash: status, body, type (application/json), headers,
@@ -14,7 +14,7 @@
 # connections, which stay open for a second, or as long as keep => seconds says.
 #
 #-------------------------------------------------------------------------
-package Canned;
+package IU::Canned;
 
 use strict;
 use warnings;

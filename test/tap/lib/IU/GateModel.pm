@@ -1,11 +1,11 @@
 #-------------------------------------------------------------------------
 #
-# IU/Gates.pm
+# IU/GateModel.pm
 #	  The gate protocol as a test understands it: what each step does, what it
 #	  is refused with, and who then reads which gate as open. Nothing here asks
 #	  a server; times are seconds since the epoch.
 #
-#	  my $gates = IU::Gates->new({ 'iu_core.delivery_enabled' => 'governable' });
+#	  my $gates = IU::GateModel->new({ 'iu_core.delivery_enabled' => 'governable' });
 #	  my $alice = $gates->session;
 #	  $gates->begin($alice, 'rc');
 #	  my $outcome = $gates->act($alice, { do => 'open', gate => $key, ... });
@@ -14,7 +14,7 @@
 # it did to each gate; a gate that an open transaction changed is locked by it.
 #
 #-------------------------------------------------------------------------
-package IU::Gates;
+package IU::GateModel;
 
 use strict;
 use warnings;

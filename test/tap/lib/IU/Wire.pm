@@ -1,13 +1,13 @@
-# IuWire: a network of a test's own for a server, made by wire.c.
+# IU::Wire: a network of a test's own for a server, made by wire.c.
 #
-#   my $wire = IuWire->new($receiver->port);     # where every connection ends; 0: at the port it was meant for
+#   my $wire = IU::Wire->new($receiver->port);     # where every connection ends; 0: at the port it was meant for
 #   $wire->start($node);                         # starts the server on it
 #   $wire->name('twice.test', ['8.8.8.8'], ['127.0.0.1', '::1']);   # first look-up, later ones
 #   my @connects = $wire->connects;              # 'ADDRESS PORT', in order
 #   my @lookups = $wire->lookups;                # 'NAME FAMILY', in order
 #   $wire->forget;                               # what was seen
 #   $wire->trust($file);                         # certificates in place of the system's
-package IuWire;
+package IU::Wire;
 
 use strict;
 use warnings;

@@ -3,7 +3,7 @@
  *	  A network of a test's own, preloaded into a server: names resolve to what
  *	  the test says, every TCP connection ends at the test's listener whatever
  *	  address it was meant for, and both are written down. So a test can watch
- *	  a request to 169.254.169.254 fail to happen. See IuWire.pm.
+ *	  a request to 169.254.169.254 fail to happen. See Wire.pm.
  *
  * The folder named by IU_WIRE holds
  *	  hosts	lines "NAME ADDRESS...": the n-th look-up of a name gets the n-th of

@@ -1,9 +1,9 @@
 #-------------------------------------------------------------------------
 #
-# IuReceiver.pm
+# IU/Receiver.pm
 #	  An HTTP peer that behaves as badly as it is asked to, on 127.0.0.1.
 #
-#	  my $receiver = IuReceiver->start;		# or start($port)
+#	  my $receiver = IU::Receiver->start;		# or start($port)
 #	  my $url = $receiver->origin . '/hang';
 #	  my @seen = $receiver->requests;		# hashes: line, headers, body
 #
@@ -12,7 +12,7 @@
 # before anything is answered, so what a test asks for after an answer is there.
 #
 #-------------------------------------------------------------------------
-package IuReceiver;
+package IU::Receiver;
 
 use strict;
 use warnings;

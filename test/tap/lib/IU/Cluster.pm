@@ -1,12 +1,12 @@
 #-------------------------------------------------------------------------
 #
-# IuCore.pm
+# IU/Cluster.pm
 #	  Throwaway servers with iu_core preloaded, for tests of the server level.
 #
 #	  use lib "$FindBin::RealBin/../lib";		# from test/tap/t
-#	  use IuCore;
+#	  use IU::Cluster;
 #
-#	  my $node = IuCore->new_node('main', 'iu_core.senders' => 2);
+#	  my $node = IU::Cluster->new_node('main', 'iu_core.senders' => 2);
 #	  $node->safe_psql('postgres', 'CREATE EXTENSION iu_core');
 #
 # new_node gives a started PostgreSQL::Test::Cluster. The named settings are
@@ -16,7 +16,7 @@
 # goes into %ENV before the call.
 #
 #-------------------------------------------------------------------------
-package IuCore;
+package IU::Cluster;
 
 use strict;
 use warnings;
