@@ -112,14 +112,14 @@ extern List *iu_choose_next(int places);
 extern const char *iu_parcel_submit(IuHttpPool *pool, IuDelivery *delivery, bool *held,
 									const char **detail);
 
-/* outcome.c; the second also where there is nothing to inherit */
+/* outcome.c; the last also where there is nothing to inherit */
+extern char *iu_excerpt(MemoryContext context, const char *bytes, size_t length);
 extern void iu_finish(IuDelivery *delivery, const char *outcome, const char *code, const char *detail);
 extern void iu_inherit_outcomes(dlist_head *batches, IuLease *lease);
 
 /* record.c */
 extern IuCall iu_record_call;
 extern IuCall iu_keep_call;
-extern const char *iu_clean_text(MemoryContext context, const char *bytes, size_t length);
 extern void iu_record(IuLease *lease);
 extern void iu_record_keep(IuLease *lease);
 

@@ -44,12 +44,6 @@
 #define MAX_DELAY_MS 60000
 #define LIVED_LONG_MS 10000		/* a worker that lived this long did not fail quickly */
 
-enum
-{
-	COUNT_PASSES,
-	COUNT_STARTED
-};
-
 PGDLLEXPORT void iu_launcher_main(Datum main_arg);
 
 /* What this launcher knows of the process it last started in a slot. */
@@ -226,7 +220,7 @@ start_worker(Pass *pass, int slot, const IuWorkerSlot *before, const Verdict *ve
 	MemoryContextSwitchTo(caller);
 	if (registered)
 	{
-		iu_slot_count(iu_my_slot, COUNT_STARTED, 1);
+		iu_slot_count(iu_my_slot, IU_COUNT_STARTED, 1);
 		return;
 	}
 	start->delay_ms = 0;

@@ -9,6 +9,7 @@
 
 #include "bgworker/delivery.h"
 #include "core/compat.h"
+#include "core/text.h"
 #include "utils/memutils.h"
 #include "utils/timestamp.h"
 
@@ -27,13 +28,27 @@ hand_over(IuDelivery *delivery)
 	MemoryContextSwitchTo(caller);
 }
 
+/*
+ * The beginning of what a receiver or an error said, in the context, as text
+ * that can be stored: an outcome that could not be stored would be sent again.
+ */
+char *
+iu_excerpt(MemoryContext context, const char *bytes, size_t length)
+{
+	MemoryContext caller = MemoryContextSwitchTo(context);
+	char	   *text = iu_text_of_bytes(bytes, length, IU_EXCERPT_BYTES);
+
+	MemoryContextSwitchTo(caller);
+	return text;
+}
+
 void
 iu_finish(IuDelivery *delivery, const char *outcome, const char *code, const char *detail)
 {
 	delivery->outcome = outcome;
 	delivery->failure_code = code;
 	if (detail != NULL)
-		delivery->failure_detail = iu_clean_text(delivery->context, detail, strlen(detail));
+		delivery->failure_detail = iu_excerpt(delivery->context, detail, strlen(detail));
 	hand_over(delivery);
 }
 

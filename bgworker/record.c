@@ -3,9 +3,6 @@
  * record.c
  *	  The sender's writing side: outcomes of a lease, several in one call.
  *
- * What came from the network is made text first: it may hold anything, and an
- * outcome that cannot be stored would be sent again.
- *
  *-------------------------------------------------------------------------
  */
 #include "postgres.h"
@@ -13,7 +10,6 @@
 #include "bgworker/delivery.h"
 #include "catalog/pg_type.h"
 #include "core/compat.h"
-#include "mb/pg_wchar.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/fmgrprotos.h"
@@ -44,38 +40,6 @@ static const Oid column_types[COLUMNS] = {
 
 IuCall		iu_record_call = {"fn_iu_delivery_record_batch", COLUMNS + 2, {INT8OID, INT4OID, UUIDARRAYOID, INT4ARRAYOID, INT4ARRAYOID, TEXTARRAYOID, INT4ARRAYOID, TEXTARRAYOID, TEXTARRAYOID, FLOAT8ARRAYOID, INT8ARRAYOID, TEXTARRAYOID, TIMESTAMPTZARRAYOID}};
 IuCall		iu_keep_call = {"fn_iu_delivery_keep", 2, {INT8OID, INT4OID}};
-
-/*
- * The beginning of these bytes as text of the database's encoding: at most
- * IU_EXCERPT_BYTES, cut between characters, with '?' for what is none.
- */
-const char *
-iu_clean_text(MemoryContext context, const char *bytes, size_t length)
-{
-	char	   *text = MemoryContextAlloc(context, Min(length, IU_EXCERPT_BYTES) + 1);
-	bool		utf8 = GetDatabaseEncoding() == PG_UTF8;
-	size_t		from = 0;
-	size_t		to = 0;
-
-	while (from < length && to < IU_EXCERPT_BYTES)
-	{
-		int			size = pg_encoding_verifymbchar(PG_UTF8, bytes + from, length - from);
-
-		if (size <= 0 || bytes[from] == '\0' || (size > 1 && !utf8))
-		{
-			text[to++] = '?';
-			from += Max(size, 1);
-			continue;
-		}
-		if (to + size > IU_EXCERPT_BYTES)
-			break;
-		memcpy(text + to, bytes + from, size);
-		to += size;
-		from += size;
-	}
-	text[to] = '\0';
-	return text;
-}
 
 static void
 set_text(Datum *value, bool *null, const char *text)

@@ -49,15 +49,6 @@
 #define ASIDE_MAX CLAIM_MAX		/* with so many put aside nothing more is claimed */
 #define EMPTY_PASS_MS 20		/* between passes that find nothing, however often it is woken */
 
-enum
-{
-	COUNT_PASSES,
-	COUNT_CLAIMED,
-	COUNT_SENT,
-	COUNT_FAILED,
-	COUNT_ERRORS
-};
-
 PGDLLEXPORT void iu_runner_main(Datum main_arg);
 
 typedef struct Run
@@ -272,7 +263,7 @@ record_failure(const Run *run, const ErrorData *error)
 static void
 report_and_retry(ErrorData *error, IuBackoff *own)
 {
-	iu_slot_count(iu_my_slot, COUNT_ERRORS, 1);
+	iu_slot_count(iu_my_slot, IU_COUNT_ERRORS, 1);
 	iu_backoff_grow(own, FIRST_RETRY_MS, LAST_RETRY_MS);
 	iu_worker_report(error);
 }
@@ -301,7 +292,7 @@ run_once(Run *run)
 	}
 	if (error != NULL && run->called && record_failure(run, error))
 	{
-		iu_slot_count(iu_my_slot, COUNT_FAILED, 1);
+		iu_slot_count(iu_my_slot, IU_COUNT_FAILED, 1);
 		return true;
 	}
 	if (error != NULL)
@@ -309,8 +300,8 @@ run_once(Run *run)
 		report_and_retry(error, &run->backoff);
 		return false;
 	}
-	iu_slot_count(iu_my_slot, COUNT_SENT, strcmp(run->outcome, "sent") == 0 ? 1 : 0);
-	iu_slot_count(iu_my_slot, COUNT_FAILED, strcmp(run->outcome, "failed") == 0 ? 1 : 0);
+	iu_slot_count(iu_my_slot, IU_COUNT_SENT, strcmp(run->outcome, "sent") == 0 ? 1 : 0);
+	iu_slot_count(iu_my_slot, IU_COUNT_FAILED, strcmp(run->outcome, "failed") == 0 ? 1 : 0);
 	return true;
 }
 
@@ -388,7 +379,7 @@ claim_and_run(MemoryContext context)
 	iu_backoff_clear(&backoff);
 	if (readiness == IU_RUNNING)
 		show_readiness();
-	iu_slot_count(iu_my_slot, COUNT_CLAIMED, list_length(claim.runs));
+	iu_slot_count(iu_my_slot, IU_COUNT_CLAIMED, list_length(claim.runs));
 	run_claimed(&claim);
 	return Max(claim.next, TimestampTzPlusMilliseconds(GetCurrentTimestamp(), claim.idle ? EMPTY_PASS_MS : 0));
 }

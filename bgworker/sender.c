@@ -42,15 +42,6 @@
 #define NEXT_TURN_MS 20			/* where there is more */
 #define EMPTY_CLAIM_MS 50		/* before a claim that is due, but was empty, is repeated */
 
-enum
-{
-	COUNT_PASSES,
-	COUNT_CLAIMED,
-	COUNT_SENT,
-	COUNT_FAILED,
-	COUNT_ERRORS
-};
-
 PGDLLEXPORT void iu_sender_main(Datum main_arg);
 
 static MemoryContext batches_context;
@@ -81,7 +72,7 @@ is_past(TimestampTz when)
 static void
 report_and_retry(ErrorData *error, IuBackoff *backoff)
 {
-	iu_slot_count(iu_my_slot, COUNT_ERRORS, 1);
+	iu_slot_count(iu_my_slot, IU_COUNT_ERRORS, 1);
 	iu_backoff_grow(backoff, FIRST_RETRY_MS, LAST_RETRY_MS);
 	iu_worker_report(error);
 }
@@ -191,7 +182,7 @@ claim_more(void)
 		return;
 	adapt_claim_size(&claim);
 	open_bytes += claim.batch->bytes;
-	iu_slot_count(iu_my_slot, COUNT_CLAIMED, claim.claimed);
+	iu_slot_count(iu_my_slot, IU_COUNT_CLAIMED, claim.claimed);
 	take_batch(claim.batch);
 }
 
@@ -329,7 +320,7 @@ take_answer(const IuHttpAnswer *answer)
 	delivery->retry_after = answer->retry_after;
 	delivery->microseconds = answer->microseconds;
 	if (answer->body.len > 0)
-		delivery->excerpt = iu_clean_text(context, answer->body.data, answer->body.len);
+		delivery->excerpt = iu_excerpt(context, answer->body.data, answer->body.len);
 
 	if (answer->outcome == IU_HTTP_ANSWERED && answer->status >= 200 && answer->status <= 299)
 		iu_finish(delivery, "sent", NULL, NULL);
@@ -382,8 +373,8 @@ count_outcomes(const IuLease *lease)
 		later += strcmp(delivery->outcome, "held") == 0 && delivery->failure_code != NULL &&
 			strcmp(delivery->failure_code, iu_http_outcome_code(IU_HTTP_ADDRESS_REFUSED)) == 0;
 	}
-	iu_slot_count(iu_my_slot, COUNT_SENT, sent);
-	iu_slot_count(iu_my_slot, COUNT_FAILED, failed);
+	iu_slot_count(iu_my_slot, IU_COUNT_SENT, sent);
+	iu_slot_count(iu_my_slot, IU_COUNT_FAILED, failed);
 	if (sent + failed + later > 0)
 		iu_backoff_clear(&held_backoff);
 	else

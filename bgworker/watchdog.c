@@ -33,15 +33,6 @@
 #define FAILED_LIMIT_MS 1000
 #define NOT_DUE_MS 1000
 
-enum
-{
-	COUNT_PASSES,
-	COUNT_CLOSED,
-	COUNT_BLOCKED,
-	COUNT_ERRORS,
-	COUNT_RENEWED
-};
-
 PGDLLEXPORT void iu_watchdog_main(Datum main_arg);
 
 typedef struct Gate
@@ -172,7 +163,7 @@ add_trouble(Pass *pass, ErrorData *error)
 static void
 note_failure(Pass *pass, const Gate *gate, ErrorData *error)
 {
-	iu_slot_count(iu_my_slot, COUNT_ERRORS, 1);
+	iu_slot_count(iu_my_slot, IU_COUNT_ERRORS, 1);
 	pass->failed = true;
 	error->message = overdue_message(gate, error->message);
 	add_trouble(pass, error);
@@ -185,17 +176,17 @@ note_outcome(Pass *pass, const Gate *gate)
 	char	   *message;
 
 	if (strcmp(status, "closed") == 0)
-		iu_slot_count(iu_my_slot, COUNT_CLOSED, 1);
+		iu_slot_count(iu_my_slot, IU_COUNT_CLOSED, 1);
 	else if (strcmp(status, "renewed") == 0)
 	{
-		iu_slot_count(iu_my_slot, COUNT_RENEWED, 1);
+		iu_slot_count(iu_my_slot, IU_COUNT_RENEWED, 1);
 		look_again_in(pass, 0); /* the commit of an open: its times are to be read */
 	}
 	else if (strcmp(status, "not_due") == 0)
 		look_again_in(pass, NOT_DUE_MS);	/* renewed or closed since we looked */
 	else
 	{
-		iu_slot_count(iu_my_slot, COUNT_BLOCKED, 1);
+		iu_slot_count(iu_my_slot, IU_COUNT_BLOCKED, 1);
 		pass->locked = true;
 		message = overdue_message(gate, gate->detail != NULL ? gate->detail : "its row is locked");
 		add_trouble(pass, iu_worker_error(ERRCODE_LOCK_NOT_AVAILABLE, message));
@@ -293,7 +284,7 @@ run_pass(MemoryContext context)
 		show_due(&pass);
 	}
 	else
-		iu_slot_count(iu_my_slot, COUNT_ERRORS, 1);
+		iu_slot_count(iu_my_slot, IU_COUNT_ERRORS, 1);
 	plan_retry(&pass, looked);
 	if (pass.trouble != NULL)
 		iu_worker_report(pass.trouble);

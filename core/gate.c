@@ -47,8 +47,6 @@
 
 PG_FUNCTION_INFO_V1(iu_gate_is_open);
 PG_FUNCTION_INFO_V1(iu_gate_changed);
-PG_FUNCTION_INFO_V1(iu_system_identifier);
-PG_FUNCTION_INFO_V1(iu_database_oid);
 
 #define GATE_KEY_LENGTH 128		/* of a longer key nothing is remembered */
 #define CACHE_LIMIT 1024		/* keys; unknown ones could fill it without end */
@@ -450,16 +448,4 @@ iu_gate_changed(PG_FUNCTION_ARGS)
 	CacheInvalidateRelcache(((TriggerData *) fcinfo->context)->tg_relation);
 	iu_wake_at_commit(IU_WAKE(IU_WATCHDOG) | IU_WAKE_DELIVERY);
 	PG_RETURN_POINTER(NULL);
-}
-
-Datum
-iu_system_identifier(PG_FUNCTION_ARGS)
-{
-	PG_RETURN_INT64((int64) GetSystemIdentifier());
-}
-
-Datum
-iu_database_oid(PG_FUNCTION_ARGS)
-{
-	PG_RETURN_OID(MyDatabaseId);
 }

@@ -16,6 +16,7 @@
 #include "commands/dbcommands.h"
 #include "core/compat.h"
 #include "core/health.h"
+#include "core/text.h"
 #include "fmgr.h"
 #include "funcapi.h"
 #include "lib/stringinfo.h"
@@ -126,10 +127,10 @@ name_slot(const IuWorkerSlot *slot)
 	if (slot->role == IU_LAUNCHER)
 		return "launcher";
 	if (slot->role == IU_WATCHDOG)
-		return psprintf("watchdog of database \"%s\"", iu_readable(NameStr(slot->database)));
+		return psprintf("watchdog of database \"%s\"", iu_text_readable(NameStr(slot->database)));
 	if (slot->role == IU_RUNNER)
-		return psprintf("runner of database \"%s\"", iu_readable(NameStr(slot->database)));
-	return psprintf("sender %d of database \"%s\"", slot->number, iu_readable(NameStr(slot->database)));
+		return psprintf("runner of database \"%s\"", iu_text_readable(NameStr(slot->database)));
+	return psprintf("sender %d of database \"%s\"", slot->number, iu_text_readable(NameStr(slot->database)));
 }
 
 static Severity
@@ -191,7 +192,7 @@ judge_slot(Findings *findings, const IuWorkerSlot *slot)
 	if (slot->role == IU_WATCHDOG && strcmp(NameStr(slot->database), findings->database) == 0)
 		findings->served = true;
 	if (slot->last_error[0] != '\0')
-		why = iu_readable(slot->last_error);
+		why = iu_text_readable(slot->last_error);
 	if (overdue != 0)
 	{
 		add_finding(findings, SEVERITY_CRITICAL, "%s: overdue since %s (%s)",

@@ -25,11 +25,20 @@ IuShared   *iu_shared = NULL;
 
 const char *const iu_worker_role_names[IU_WORKER_ROLES] = {"launcher", "watchdog", "sender", "runner"};
 
-const char *const iu_counter_names[IU_WORKER_ROLES][IU_COUNTERS + 1] = {
-	{"passes", "started", NULL},
-	{"passes", "closed", "blocked", "errors", "renewed", NULL},
-	{"passes", "claimed", "sent", "failed", "errors", NULL},
-	{"passes", "claimed", "sent", "failed", "errors", NULL},
+const char *const iu_counter_names[IU_COUNTERS] = {
+	"passes", "errors", "started", "closed", "renewed", "blocked", "claimed", "sent", "failed"
+};
+
+#define BIT(counter) (1 << (counter))
+#define DELIVERY_COUNTERS \
+	(BIT(IU_COUNT_PASSES) | BIT(IU_COUNT_ERRORS) | BIT(IU_COUNT_CLAIMED) | BIT(IU_COUNT_SENT) | BIT(IU_COUNT_FAILED))
+
+const int	iu_role_counters[IU_WORKER_ROLES] = {
+	[IU_LAUNCHER] = BIT(IU_COUNT_PASSES) | BIT(IU_COUNT_STARTED),
+	[IU_WATCHDOG] = BIT(IU_COUNT_PASSES) | BIT(IU_COUNT_ERRORS) | BIT(IU_COUNT_CLOSED) | BIT(IU_COUNT_RENEWED) |
+		BIT(IU_COUNT_BLOCKED),
+	[IU_SENDER] = DELIVERY_COUNTERS,
+	[IU_RUNNER] = DELIVERY_COUNTERS,
 };
 
 const char *const iu_worker_state_names[] = {
@@ -286,7 +295,7 @@ iu_slot_tick(int slot, TimestampTz next_wakeup)
 	iu_shared->workers[slot].last_tick = GetCurrentTimestamp();
 	iu_shared->workers[slot].next_wakeup = next_wakeup;
 	iu_shared->workers[slot].busy_since = 0;
-	iu_shared->workers[slot].counters[0]++;
+	iu_shared->workers[slot].counters[IU_COUNT_PASSES]++;
 	LWLockRelease(iu_shared->lock);
 }
 
@@ -314,7 +323,7 @@ iu_slot_due(int slot, TimestampTz due_at)
 }
 
 void
-iu_slot_count(int slot, int counter, int64 n)
+iu_slot_count(int slot, IuCounter counter, int64 n)
 {
 	LWLockAcquire(iu_shared->lock, LW_EXCLUSIVE);
 	iu_shared->workers[slot].counters[counter] += n;
@@ -351,21 +360,4 @@ iu_slot_read(int slot, IuWorkerSlot *copy)
 	copy->woken_at = (TimestampTz) pg_atomic_read_u64(&iu_shared->woken_at[slot]);
 	LWLockRelease(iu_shared->lock);
 	return copy->in_use;
-}
-
-/*
- * What another process wrote may be in another database's encoding, or, by the
- * launcher, which knows none, have been cut within a character.
- */
-char *
-iu_readable(const char *string)
-{
-	char	   *copy = pstrdup(string);
-	char	   *p;
-
-	if (!pg_verifymbstr(copy, strlen(copy), true))
-		for (p = copy; *p != '\0'; p++)
-			if (IS_HIGHBIT_SET(*p))
-				*p = '?';
-	return copy;
 }

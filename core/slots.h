@@ -6,8 +6,8 @@
  *
  *-------------------------------------------------------------------------
  */
-#ifndef IU_STATUS_H
-#define IU_STATUS_H
+#ifndef IU_SLOTS_H
+#define IU_SLOTS_H
 
 #include "datatype/timestamp.h"
 #include "port/atomics.h"
@@ -16,7 +16,6 @@
 
 #define IU_MAX_WORKERS 256
 #define IU_ERROR_LENGTH 1024
-#define IU_COUNTERS 6
 
 typedef enum IuWorkerRole
 {
@@ -27,6 +26,22 @@ typedef enum IuWorkerRole
 } IuWorkerRole;
 
 #define IU_WORKER_ROLES (IU_RUNNER + 1)
+
+/* What a worker counts. Keep iu_counter_names in slots.c in the same order. */
+typedef enum IuCounter
+{
+	IU_COUNT_PASSES,
+	IU_COUNT_ERRORS,			/* steps that failed */
+	IU_COUNT_STARTED,			/* processes */
+	IU_COUNT_CLOSED,			/* gates, as the next two */
+	IU_COUNT_RENEWED,
+	IU_COUNT_BLOCKED,			/* somebody else held the row of a gate that was due */
+	IU_COUNT_CLAIMED,			/* deliveries, as the next two */
+	IU_COUNT_SENT,
+	IU_COUNT_FAILED
+} IuCounter;
+
+#define IU_COUNTERS (IU_COUNT_FAILED + 1)
 
 /* Keep iu_worker_state_names in slots.c in the same order. */
 typedef enum IuWorkerState
@@ -76,8 +91,11 @@ typedef struct IuShared
 	pg_atomic_uint64 woken_at[IU_MAX_WORKERS];	/* set while the lock is shared */
 } IuShared;
 
-/* What the counters of a role count, in order; NULL ends the list. */
-extern const char *const iu_counter_names[IU_WORKER_ROLES][IU_COUNTERS + 1];
+extern const char *const iu_counter_names[IU_COUNTERS];
+
+/* Which counters a role has: a bit (1 << counter) for each. */
+extern const int iu_role_counters[IU_WORKER_ROLES];
+
 extern const char *const iu_worker_role_names[IU_WORKER_ROLES];
 extern const char *const iu_worker_state_names[];
 
@@ -122,7 +140,7 @@ extern bool iu_slot_woken(int slot);
 extern void iu_slot_begin_pass(int slot);
 extern void iu_slot_due(int slot, TimestampTz due_at);
 
-extern void iu_slot_count(int slot, int counter, int64 n);
+extern void iu_slot_count(int slot, IuCounter counter, int64 n);
 
 /* Either side. error NULL keeps the last one, "" clears it; only the first line is kept. */
 extern void iu_slot_state(int slot, IuWorkerState state, const char *error);
@@ -137,7 +155,4 @@ extern bool iu_slot_read(int slot, IuWorkerSlot *copy);
 /* Sets the latches of these roles, of one database or (InvalidOid) of all. Raises nothing. */
 extern void iu_slots_wake(int roles, Oid database);
 
-/* Text of a slot, palloc'd, with what this database cannot hold replaced by "?". */
-extern char *iu_readable(const char *string);
-
-#endif							/* IU_STATUS_H */
+#endif							/* IU_SLOTS_H */

@@ -1,7 +1,9 @@
 /*-------------------------------------------------------------------------
  *
  * status.c
- *	  iu_core.worker_status: the worker slots as rows.
+ *	  What the server is and what its workers do, for SQL: the worker slots as
+ *	  rows of iu_core.worker_status, whether the library was preloaded, and
+ *	  which server and database this is.
  *
  *-------------------------------------------------------------------------
  */
@@ -11,8 +13,10 @@
 #include "core/compat.h"
 #include "core/health.h"
 #include "core/slots.h"
+#include "core/text.h"
 #include "fmgr.h"
 #include "funcapi.h"
+#include "miscadmin.h"
 #include "utils/builtins.h"
 #include "utils/json.h"
 #include "utils/jsonb.h"
@@ -20,6 +24,8 @@
 
 PG_FUNCTION_INFO_V1(iu_worker_status);
 PG_FUNCTION_INFO_V1(iu_is_preloaded);
+PG_FUNCTION_INFO_V1(iu_system_identifier);
+PG_FUNCTION_INFO_V1(iu_database_oid);
 
 Datum
 iu_is_preloaded(PG_FUNCTION_ARGS)
@@ -27,20 +33,37 @@ iu_is_preloaded(PG_FUNCTION_ARGS)
 	PG_RETURN_BOOL(iu_shared != NULL);
 }
 
+/* Which server this is: the number that initdb gave it. A standby and a copy of the files have the same. */
+Datum
+iu_system_identifier(PG_FUNCTION_ARGS)
+{
+	PG_RETURN_INT64((int64) GetSystemIdentifier());
+}
+
+/* Which database of it: a copy made by CREATE DATABASE ... TEMPLATE has another oid. */
+Datum
+iu_database_oid(PG_FUNCTION_ARGS)
+{
+	PG_RETURN_OID(MyDatabaseId);
+}
+
 static Datum
 counters_as_jsonb(const IuWorkerSlot *slot)
 {
 	StringInfoData json;
+	const char *separator = "";
 	int			i;
 
 	initStringInfo(&json);
 	appendStringInfoChar(&json, '{');
-	for (i = 0; iu_counter_names[slot->role][i] != NULL; i++)
+	for (i = 0; i < IU_COUNTERS; i++)
 	{
-		if (i > 0)
-			appendStringInfoChar(&json, ',');
-		escape_json(&json, iu_counter_names[slot->role][i]);
+		if ((iu_role_counters[slot->role] & (1 << i)) == 0)
+			continue;
+		appendStringInfoString(&json, separator);
+		escape_json(&json, iu_counter_names[i]);
 		appendStringInfo(&json, ":" INT64_FORMAT, slot->counters[i]);
+		separator = ",";
 	}
 	appendStringInfoChar(&json, '}');
 	return DirectFunctionCall1(jsonb_in, CStringGetDatum(json.data));
@@ -51,13 +74,13 @@ put_slot(ReturnSetInfo *result, const IuWorkerSlot *slot)
 {
 	Datum		values[10];
 	bool		nulls[10] = {false};
-	char	   *why = iu_readable(slot->last_error);
+	char	   *why = iu_text_readable(slot->last_error);
 	TimestampTz overdue = iu_overdue_since(slot, GetCurrentTimestamp(), &why);
 
 	/* What it last said of itself says more than what we make of its silence. */
 	if (slot->last_error[0] != '\0')
-		why = iu_readable(slot->last_error);
-	values[0] = CStringGetTextDatum(iu_readable(NameStr(slot->database)));
+		why = iu_text_readable(slot->last_error);
+	values[0] = CStringGetTextDatum(iu_text_readable(NameStr(slot->database)));
 	nulls[0] = NameStr(slot->database)[0] == '\0';
 	values[1] = CStringGetTextDatum(iu_worker_role_names[slot->role]);
 	values[2] = Int32GetDatum(slot->number);

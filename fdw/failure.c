@@ -12,6 +12,7 @@
 #include "postgres.h"
 
 #include "core/compat.h"
+#include "core/text.h"
 #include "fdw/failure.h"
 #include "mb/pg_wchar.h"
 
@@ -98,21 +99,16 @@ find_mapping(const Mapping *mappings, int number)
 }
 
 static char *
-one_line(char *text, bool cut)
+excerpt(char *text, bool cut)
 {
-	char	   *c;
-
-	for (c = text; *c != '\0'; c++)
-		if ((unsigned char) *c < ' ' || *c == 0x7f)
-			*c = ' ';
-	return cut ? psprintf("%s...", text) : text;
+	return psprintf(cut ? "%s..." : "%s", iu_text_on_one_line(text));
 }
 
 /* Bytes of unknown origin as one short line that this database can hold. */
 static char *
 plain_bytes(const char *bytes, size_t length)
 {
-	return one_line(iu_http_text(bytes, length, EXCERPT), length > EXCERPT);
+	return excerpt(iu_text_of_bytes(bytes, length, EXCERPT), length > EXCERPT);
 }
 
 /* The same of text that it holds already. */
@@ -121,7 +117,7 @@ plain_text(const char *text)
 {
 	int			length = strlen(text);
 
-	return one_line(pnstrdup(text, pg_mbcliplen(text, length, EXCERPT)), length > EXCERPT);
+	return excerpt(pnstrdup(text, pg_mbcliplen(text, length, EXCERPT)), length > EXCERPT);
 }
 
 /* The remote's own words, or the start of what it sent; NULL for nothing. */
@@ -241,7 +237,7 @@ iu_failure_raise(const IuServer *server, const char *key, const IuFailure *failu
 {
 	const char *detail = iu_failure_hide(failure->detail, secret);
 	/* a listing gave it, perhaps */
-	const char *name = key ? one_line(pstrdup(iu_failure_hide(key, secret)), false) : NULL;
+	const char *name = key ? iu_text_on_one_line(pstrdup(iu_failure_hide(key, secret))) : NULL;
 
 	ereport(ERROR,
 			(errcode(failure->sqlstate),

@@ -14,8 +14,8 @@
 #include <time.h>
 
 #include "core/compat.h"
+#include "core/text.h"
 #include "http/transfer.h"
-#include "mb/pg_wchar.h"
 
 static const char *const iu_http_outcome_codes[] = {
 	"answered", "origin_refused", "address_refused", "dns_failed", "connect_failed",
@@ -32,24 +32,11 @@ iu_http_outcome_code(IuHttpOutcome outcome)
 	return iu_http_outcome_codes[outcome];
 }
 
-/* What came from outside, cut down to printable ASCII. */
-static char *
-printable(const char *text)
-{
-	char	   *copy = pstrdup(text);
-	char	   *p;
-
-	for (p = copy; *p != '\0'; p++)
-		if ((unsigned char) *p < ' ' || (unsigned char) *p >= 0x7f)
-			*p = '?';
-	return copy;
-}
-
 /* A sentence for people. It names the origin only: paths and queries may hold tokens. */
 static char *
 describe(const IuTransfer *transfer)
 {
-	const char *detail = printable(transfer->curl_error);
+	const char *detail = iu_text_ascii(transfer->curl_error);
 	const char *origin = transfer->origin;
 
 	switch (transfer->outcome)
@@ -61,7 +48,7 @@ describe(const IuTransfer *transfer)
 			return pstrdup(transfer->refusal);
 		case IU_HTTP_ADDRESS_REFUSED:
 			return psprintf("address %s of origin \"%s\" is not public and not in iu_core.allowed_networks",
-							printable(transfer->refused_address), origin);
+							iu_text_ascii(transfer->refused_address), origin);
 		case IU_HTTP_DNS:
 			return psprintf("host name of origin \"%s\" could not be resolved", origin);
 		case IU_HTTP_CONNECT:
@@ -125,7 +112,7 @@ iu_transfer_answer(const IuTransfer *transfer)
 		memcpy(answer->body.data, transfer->data, transfer->length);
 	answer->body.data[transfer->length] = '\0';
 	if (transfer->content_type[0] != '\0')
-		answer->content_type = printable(transfer->content_type);
+		answer->content_type = iu_text_ascii(transfer->content_type);
 	answer->error = describe(transfer);
 	return answer;
 }
@@ -139,33 +126,4 @@ iu_http_answer_free(IuHttpAnswer *answer)
 	if (answer->error != NULL)
 		pfree(answer->error);
 	pfree(answer);
-}
-
-char *
-iu_http_text(const char *bytes, size_t length, size_t most)
-{
-	int			encoding = GetDatabaseEncoding();
-	char	   *text = palloc(Min(length, most) + 1);
-	size_t		from = 0;
-	size_t		to = 0;
-
-	while (from < length && to < most)
-	{
-		int			size = pg_encoding_verifymbchar(encoding, bytes + from,
-													(int) Min(length - from, MAX_MULTIBYTE_CHAR_LEN));
-
-		if (bytes[from] == '\0' || size <= 0)
-		{
-			text[to++] = '?';
-			from++;
-			continue;
-		}
-		if (to + size > most)
-			break;
-		memcpy(text + to, bytes + from, size);
-		from += size;
-		to += size;
-	}
-	text[to] = '\0';
-	return text;
 }

@@ -124,11 +124,4 @@ extern int	iu_http_descriptor(IuHttpPool *pool, int most_ms);
 extern IuHttpAnswer *iu_http_perform(IuHttpPool *pool, const IuHttpRequest *request,
 									 uint32 wait_event);
 
-/*
- * Bytes from outside as text that this database can hold: at most so many
- * bytes, cut between characters, invalid bytes and NULs replaced by "?".
- * Palloc'd.
- */
-extern char *iu_http_text(const char *bytes, size_t length, size_t most);
-
 #endif							/* IU_CLIENT_H */

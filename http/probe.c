@@ -10,6 +10,7 @@
 
 #include "catalog/pg_type.h"
 #include "core/compat.h"
+#include "core/text.h"
 #include "fmgr.h"
 #include "funcapi.h"
 #include "http/client.h"
@@ -88,7 +89,7 @@ probe_row(FunctionCallInfo fcinfo, IuHttpAnswer *answer)
 	nulls[PROBE_CONTENT_TYPE] = answer->content_type == NULL;
 	values[PROBE_CONTENT_TYPE] = answer->content_type ? CStringGetTextDatum(answer->content_type) : (Datum) 0;
 	nulls[PROBE_BODY] = answer->status == 0;
-	values[PROBE_BODY] = CStringGetTextDatum(iu_http_text(answer->body.data, answer->body.len, answer->body.len));
+	values[PROBE_BODY] = CStringGetTextDatum(iu_text_of_bytes(answer->body.data, answer->body.len, answer->body.len));
 	nulls[PROBE_ERROR] = answer->error == NULL;
 	values[PROBE_ERROR] = answer->error ? CStringGetTextDatum(answer->error) : (Datum) 0;
 	return HeapTupleGetDatum(heap_form_tuple(descriptor, values, nulls));
