@@ -10,7 +10,7 @@
 
 #include "core/slots.h"
 
-/* From _PG_init: installs the transaction callback, once per backend. */
+/* From _PG_init: installs the transaction callbacks, once per process. */
 extern void iu_wake_init(void);
 
 /* Wakes the workers of these roles in this database at commit. */

@@ -8,10 +8,11 @@
 #include "postgres.h"
 
 #include "bgworker/launcher.h"
-#include "bgworker/release.h"
+#include "core/commands.h"
 #include "core/commit_log.h"
 #include "core/compat.h"
 #include "core/gate.h"
+#include "core/release.h"
 #include "core/removal.h"
 #include "core/settings.h"
 #include "core/slots.h"
@@ -38,6 +39,7 @@ _PG_init(void)
 
 	iu_gate_init();
 	iu_wake_init();
+	iu_commands_init();
 	iu_commit_log_init();
 	iu_guard_init();
 

@@ -1,13 +1,14 @@
 /*-------------------------------------------------------------------------
  *
  * release.c
- *	  DROP DATABASE, ALTER DATABASE ... RENAME or SET TABLESPACE, and CREATE
- *	  DATABASE with it as template, need a database without other sessions.
- *	  An administrator who runs one should not have to know of our workers.
+ *	  Takes the workers out of a database that a command needs for itself.
  *
- * Before such a command, by somebody who may run it, the workers of that
- * database are asked to leave and the launcher is kept from starting new ones;
- * when the transaction ends, either way, the launcher looks again.
+ * DROP DATABASE, ALTER DATABASE ... RENAME or SET TABLESPACE, and CREATE
+ * DATABASE with a database as its template, fail while that database has other
+ * sessions. An administrator who runs one should not have to know of our
+ * workers. So before such a command, if its role may run it, the workers of the
+ * database are asked to leave, and the launcher is kept from starting new ones.
+ * When the transaction ends, either way, the launcher looks again.
  *
  *-------------------------------------------------------------------------
  */
@@ -15,31 +16,29 @@
 
 #include "access/htup_details.h"
 #include "access/xact.h"
-#include "bgworker/release.h"
 #include "catalog/pg_database.h"
 #include "commands/dbcommands.h"
 #include "commands/defrem.h"
 #include "core/compat.h"
+#include "core/release.h"
 #include "core/slots.h"
-#include "core/wake.h"
 #include "miscadmin.h"
 #include "pgstat.h"
 #include "storage/latch.h"
 #include "storage/procarray.h"
-#include "tcop/utility.h"
 #include "utils/acl.h"
 #include "utils/syscache.h"
 #include "utils/timestamp.h"
 
-#define HOLD_MS 30000			/* at most, should the transaction's end be missed */
-#define LEAVE_MS 3000			/* what a worker gets to leave */
-#define LOOK_MS 10
+#define HOLD_MS 30000			/* for so long the launcher starts no worker, should it miss the end */
+#define LEAVE_MS 3000			/* the time that the workers get to leave */
+#define LOOK_MS 10				/* between looks whether they have left */
 
-static ProcessUtility_hook_type previous_utility_hook = NULL;
+/* Whose workers are kept away until this transaction ends; empty: no database. */
 static char held_database[NAMEDATALEN] = "";
 
 static void
-at_transaction_end(XactEvent event, void *arg)
+lift_hold(XactEvent event, void *arg)
 {
 	if (held_database[0] == '\0' ||
 		(event != XACT_EVENT_COMMIT && event != XACT_EVENT_ABORT && event != XACT_EVENT_PREPARE))
@@ -60,7 +59,7 @@ any_present(const pid_t *pids, int count)
 	return false;
 }
 
-/* Those that do not make it are left to the command, which waits and complains itself. */
+/* Workers that have not left by then are left to the command, which waits and complains itself. */
 static void
 wait_until_gone(const pid_t *pids, int count)
 {
@@ -76,6 +75,7 @@ wait_until_gone(const pid_t *pids, int count)
 	}
 }
 
+/* Whether every role with CREATEDB may copy the database. */
 static bool
 is_template(Oid database)
 {
@@ -96,7 +96,7 @@ release_database(const char *name, bool as_template)
 	pid_t		pids[IU_MAX_WORKERS];
 	int			present;
 
-	/* Who may not run the command gets its own error, and disturbs nobody. */
+	/* A role that may not run the command gets the command's own error; the workers stay. */
 	if (!OidIsValid(database) ||
 		(!iu_owns_database(database, GetUserId()) &&
 		 !(as_template && have_createdb_privilege() && is_template(database))))
@@ -112,7 +112,7 @@ release_database(const char *name, bool as_template)
 }
 
 static const char *
-template_of(const CreatedbStmt *statement)
+copied_database(const CreatedbStmt *statement)
 {
 	ListCell   *cell;
 
@@ -137,7 +137,7 @@ sets_tablespace(const AlterDatabaseStmt *statement)
 	return false;
 }
 
-/* The database that the command needs for itself; NULL: none. */
+/* The database that the statement needs for itself; NULL: none. */
 static const char *
 needed_database(Node *statement, bool in_block)
 {
@@ -148,11 +148,11 @@ needed_database(Node *statement, bool in_block)
 				return NULL;
 			return ((RenameStmt *) statement)->subname;
 
-			/* The others refuse to run inside a transaction block. */
+			/* Inside a transaction block the server refuses these. */
 		case T_DropdbStmt:
 			return in_block ? NULL : ((DropdbStmt *) statement)->dbname;
 		case T_CreatedbStmt:
-			return in_block ? NULL : template_of((CreatedbStmt *) statement);
+			return in_block ? NULL : copied_database((CreatedbStmt *) statement);
 		case T_AlterDatabaseStmt:
 			if (in_block || !sets_tablespace((AlterDatabaseStmt *) statement))
 				return NULL;
@@ -162,29 +162,22 @@ needed_database(Node *statement, bool in_block)
 	}
 }
 
-static void
-release_before_utility(PlannedStmt *planned, const char *query, bool read_only_tree,
-					   ProcessUtilityContext context, ParamListInfo parameters,
-					   QueryEnvironment *environment, DestReceiver *receiver,
-					   QueryCompletion *completion)
+/*
+ * Asks the workers to leave the database that the statement is about to need
+ * for itself, and waits a little for them. in_block: the statement runs inside
+ * a transaction block.
+ */
+void
+iu_release_before(Node *statement, bool in_block)
 {
-	Node	   *statement = planned->utilityStmt;
-	const char *database = needed_database(statement, IsInTransactionBlock(context == PROCESS_UTILITY_TOPLEVEL));
+	const char *database = needed_database(statement, in_block);
 
 	if (database != NULL)
 		release_database(database, IsA(statement, CreatedbStmt));
-	if (previous_utility_hook)
-		previous_utility_hook(planned, query, read_only_tree, context, parameters,
-							  environment, receiver, completion);
-	else
-		standard_ProcessUtility(planned, query, read_only_tree, context, parameters,
-								environment, receiver, completion);
 }
 
 void
 iu_release_init(void)
 {
-	previous_utility_hook = ProcessUtility_hook;
-	ProcessUtility_hook = release_before_utility;
-	RegisterXactCallback(at_transaction_end, NULL);
+	RegisterXactCallback(lift_hold, NULL);
 }
