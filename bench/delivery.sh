@@ -3,7 +3,7 @@
 # down, against nginx on this machine. The reference is the same requests by a
 # bare libcurl program, in the same run. tools/bench calls it.
 . "$(dirname "$0")/../tools/common.sh"
-use_pg_config
+use_stage "$IU_STAGE"
 
 cluster=$IU_WORK
 parts=$(dirname "$0")/delivery
@@ -32,7 +32,7 @@ gcc -O2 "$parts/reference.c" -o "$web/reference" -lcurl
 	"track_commit_timestamp = on" "iu_core.allowed_networks = '127.0.0.0/8'" "iu_core.allowed_origins = '$fast, $slow, $dead'"
 
 sql() {
-	as_pg "$BINDIR/psql" -XqAt -v ON_ERROR_STOP=1 -h "$cluster" -U postgres -d "${database:-bench}" "$@"
+	as_pg "$IU_STAGE/bin/psql" -XqAt -v ON_ERROR_STOP=1 -h "$cluster" -U postgres -d "${database:-bench}" "$@"
 }
 
 database=postgres sql -c 'CREATE DATABASE bench'
@@ -121,7 +121,7 @@ latency() { # ROUTE
 }
 echo "SELECT $event FROM generate_series(1, 1) n;" >"$web/emit.sql"
 chmod 755 "$web"
-pgbench() { as_pg "$BINDIR/pgbench" -n -h "$cluster" -U postgres -M prepared -f "$web/emit.sql" "$@" bench >/dev/null 2>&1; }
+pgbench() { as_pg "$IU_STAGE/bin/pgbench" -n -h "$cluster" -U postgres -M prepared -f "$web/emit.sql" "$@" bench >/dev/null 2>&1; }
 route idle "$fast/x"
 open_gate
 pgbench -c 1 -T 10 -R 10

@@ -7,7 +7,7 @@
 # median of the rounds. The loop is plpgsql, so that nothing is measured of
 # clients and parsing.
 . "$(dirname "$0")/../tools/common.sh"
-use_pg_config
+use_stage "$IU_STAGE"
 
 cluster=$IU_WORK
 trap '"$SRC/tools/cluster" stop "$cluster" immediate' EXIT
@@ -15,7 +15,7 @@ trap '"$SRC/tools/cluster" stop "$cluster" immediate' EXIT
 "$SRC/tools/cluster" start "$cluster" "$IU_STAGE" "iu_core.databases = ''" "jit = off" "autovacuum = off"
 
 sql() {
-	as_pg "$BINDIR/psql" -XqAt -v ON_ERROR_STOP=1 -h "$cluster" -U postgres -d "${database:-bench}" "$@"
+	as_pg "$IU_STAGE/bin/psql" -XqAt -v ON_ERROR_STOP=1 -h "$cluster" -U postgres -d "${database:-bench}" "$@"
 }
 
 database=postgres sql -c 'CREATE DATABASE bench'

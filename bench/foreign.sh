@@ -2,7 +2,7 @@
 # foreign.sh: what reading a remote through a foreign table costs, against a
 # plain libcurl loop over the same answers in the same run. tools/bench calls it.
 . "$(dirname "$0")/../tools/common.sh"
-use_pg_config
+use_stage "$IU_STAGE"
 
 cluster=$IU_WORK
 parts=$(dirname "$0")/foreign
@@ -26,9 +26,9 @@ url=http://127.0.0.1:$(cat "$folder/port")
 	"iu_core.allowed_networks = '127.0.0.0/8'" "iu_core.allowed_origins = '$url'"
 
 sql() {
-	as_pg "$BINDIR/psql" -XqAt -v ON_ERROR_STOP=1 -h "$cluster" -U postgres -d bench "$@"
+	as_pg "$IU_STAGE/bin/psql" -XqAt -v ON_ERROR_STOP=1 -h "$cluster" -U postgres -d bench "$@"
 }
-as_pg "$BINDIR/createdb" -h "$cluster" -U postgres bench
+as_pg "$IU_STAGE/bin/createdb" -h "$cluster" -U postgres bench
 sql -c 'CREATE EXTENSION iu_core' \
 	-c "CREATE SERVER remote FOREIGN DATA WRAPPER qdrant_fdw OPTIONS (url '$url')" \
 	-c "CREATE USER MAPPING FOR PUBLIC SERVER remote OPTIONS (api_key 'bench')" \

@@ -3,7 +3,7 @@
 # and closes, in CPU time, since more sessions run than there are processors,
 # and whether any answer is ever wrong. tools/bench calls it.
 . "$(dirname "$0")/../tools/common.sh"
-use_pg_config
+use_stage "$IU_STAGE"
 
 cluster=$IU_WORK
 trap '"$SRC/tools/cluster" stop "$cluster" immediate' EXIT
@@ -11,7 +11,7 @@ trap '"$SRC/tools/cluster" stop "$cluster" immediate' EXIT
 "$SRC/tools/cluster" start "$cluster" "$IU_STAGE" "iu_core.databases = 'bench'"
 
 sql() {
-	as_pg "$BINDIR/psql" -XqAt -v ON_ERROR_STOP=1 -h "$cluster" -U postgres -d "${database:-bench}" "$@"
+	as_pg "$IU_STAGE/bin/psql" -XqAt -v ON_ERROR_STOP=1 -h "$cluster" -U postgres -d "${database:-bench}" "$@"
 }
 
 database=postgres sql -c 'CREATE DATABASE bench'

@@ -2,7 +2,7 @@
 # gates.sh: what a gate check costs, how soon an expired gate is closed in the
 # table, and how still an idle watchdog is. tools/bench calls it.
 . "$(dirname "$0")/../tools/common.sh"
-use_pg_config
+use_stage "$IU_STAGE"
 
 cluster=$IU_WORK
 trap '"$SRC/tools/cluster" stop "$cluster" immediate' EXIT
@@ -10,7 +10,7 @@ trap '"$SRC/tools/cluster" stop "$cluster" immediate' EXIT
 "$SRC/tools/cluster" start "$cluster" "$IU_STAGE" "iu_core.databases = 'bench'"
 
 sql() {
-	as_pg "$BINDIR/psql" -XqAt -v ON_ERROR_STOP=1 -h "$cluster" -U postgres -d "${database:-bench}" "$@"
+	as_pg "$IU_STAGE/bin/psql" -XqAt -v ON_ERROR_STOP=1 -h "$cluster" -U postgres -d "${database:-bench}" "$@"
 }
 
 database=postgres sql -c 'CREATE DATABASE bench'

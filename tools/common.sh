@@ -37,19 +37,31 @@ die() {
 	exit 1
 }
 
+# Whether a process is at work. One that ended stays in /proc where PID 1, as in
+# many containers, does not take note of it; it has no command line then.
+is_alive() {
+	[ -n "$(tr -d '\0' 2>/dev/null <"/proc/$1/cmdline")" ]
+} 2>/dev/null
+
 cache_ready() {
+	local length
 	case $CACHE in
 		/*) ;;
 		*) die "IU_CACHE must be an absolute path, not \"$CACHE\"" ;;
 	esac
 	# a unix socket's path holds 107 bytes, and a test's is about 50 below the cache
-	[ ${#CACHE} -le 50 ] || die "the cache folder's path is too long for sockets in it: $CACHE" \
-		"set IU_CACHE to a path of at most 50 characters"
-	mkdir -p "$CACHE"
+	length=$(printf %s "$CACHE" | wc -c)
+	[ "$length" -le 50 ] || die "the cache folder's path is too long for sockets in it: $CACHE" \
+		"set IU_CACHE to a path of at most 50 bytes, not $length"
+	mkdir -p "$CACHE" || die "the cache folder $CACHE cannot be made" "set IU_CACHE to a path that you may write to"
+	[ -O "$CACHE" ] || die "the cache folder $CACHE belongs to user $(stat -c %U "$CACHE")" \
+		"remove it, or set IU_CACHE to a path of your own"
 	chmod 755 "$CACHE"
-	if [ "$(id -u)" = 0 ] && ! as_pg test -x "$CACHE"; then
+	[ "$(id -u)" = 0 ] || return 0
+	id -u postgres >/dev/null 2>&1 || die "PostgreSQL does not run as root, and there is no user postgres" \
+		"run tools/setup, or: useradd --system postgres; or run this as another user"
+	as_pg test -x "$CACHE" ||
 		die "user postgres cannot enter $CACHE" "set IU_CACHE to a folder that everybody may enter"
-	fi
 }
 
 # Runs a command as the user that PostgreSQL runs as.
@@ -73,20 +85,91 @@ pg_folder() {
 	[ "$(id -u)" != 0 ] || chown postgres:postgres "$1"
 }
 
-# The pg_config to build with; fails where there is none that can build.
+# Every pg_config of this machine: those on PATH in its order, then the others,
+# the newest first. Debian's has one a major outside PATH, next to its server.
+all_pg_configs() {
+	{
+		type -ap pg_config || true
+		compgen -G '/usr/lib/postgresql/*/bin/pg_config' | sort -Vr || true
+		compgen -G '/usr/pgsql-*/bin/pg_config' | sort -Vr || true
+		compgen -G '/usr/local/pgsql/bin/pg_config' || true
+	} | awk '!seen[$0]++'
+}
+
+# Whether an extension can be built with it: the server's headers are there, and
+# not only what clients need. "pg_config --pgxs" names a file that Debian's
+# client package brings.
+has_headers() {
+	[ -e "$("$1" --includedir-server 2>/dev/null)/postgres.h" ] && [ -e "$("$1" --pgxs 2>/dev/null)" ]
+}
+
+# The pg_config to build with: the caller's, or the first that can build, of
+# which one with its server is better. Fails, and prints nothing, without one.
 find_pg_config() {
-	[ -e "$("${PG_CONFIG:-pg_config}" --pgxs 2>/dev/null || true)" ] && command -v "${PG_CONFIG:-pg_config}"
+	local each found=''
+	if [ -n "${PG_CONFIG:-}" ]; then
+		has_headers "$PG_CONFIG" && type -p "$PG_CONFIG"
+		return
+	fi
+	while read -r each; do
+		has_headers "$each" || continue
+		if [ -x "$("$each" --bindir)/initdb" ]; then
+			found=$each
+			break
+		fi
+		found=${found:-$each}
+	done < <(all_pg_configs)
+	[ -n "$found" ] && echo "$found"
+}
+
+# What was looked at when none could build, for a message.
+judged_pg_configs() {
+	local each
+	if [ -n "${PG_CONFIG:-}" ]; then
+		printf 'PG_CONFIG=%s: ' "$PG_CONFIG"
+		if type -p "$PG_CONFIG" >/dev/null; then
+			echo "there is no $("$PG_CONFIG" --includedir-server 2>/dev/null)/postgres.h"
+		else
+			echo "no such program"
+		fi
+		return
+	fi
+	while read -r each; do
+		echo "$each: there is no $("$each" --includedir-server 2>/dev/null)/postgres.h"
+	done < <(all_pg_configs)
+	echo "PG_CONFIG is not set; it names the pg_config of another installation"
 }
 
 use_pg_config() {
-	PG_CONFIG=$(find_pg_config) || die "no pg_config of an installed PostgreSQL with its server headers" \
-		"run tools/setup, or set PG_CONFIG"
+	local judged
+	PG_CONFIG=$(find_pg_config) || {
+		mapfile -t judged < <(judged_pg_configs)
+		die "no pg_config of a PostgreSQL with its server headers" "${judged[@]}" "run tools/setup, or set PG_CONFIG"
+	}
 	export PG_CONFIG
 	BINDIR=$("$PG_CONFIG" --bindir)
 	PKGLIBDIR=$("$PG_CONFIG" --pkglibdir)
 	SHAREDIR=$("$PG_CONFIG" --sharedir)
 	PG_MAJOR=$("$PG_CONFIG" --version | sed 's/^[^0-9]*\([0-9]*\).*/\1/')
 	export PATH=$BINDIR:$PATH
+}
+
+# What some server of this machine has below its share folder or beside its PGXS,
+# the own server's first: files of SQL or Perl, good for other majors as well.
+find_pgtap() {
+	local each
+	for each in ${PG_CONFIG:+"$("$PG_CONFIG" --sharedir)/extension"} $(compgen -G '/usr/share/postgresql/*/extension' | sort -Vr); do
+		[ ! -e "$each/pgtap.control" ] || { echo "$each"; return; }
+	done
+	return 1
+}
+find_test_modules() {
+	local each folder
+	while read -r each; do
+		folder=$(dirname "$("$each" --pgxs 2>/dev/null)")/../../src/test/perl
+		[ ! -e "$folder/PostgreSQL/Test/Cluster.pm" ] || { realpath "$folder"; return; }
+	done < <(echo "${PG_CONFIG:-}"; all_pg_configs)
+	return 1
 }
 
 # Runs a command that takes long, its output in a log, with a dot every 5 s.
@@ -105,11 +188,37 @@ patiently() { # LOG WHAT COMMAND...
 	wait "$pid"
 }
 
-# Copies the tree to where user postgres can read it; root's may be closed to it.
+# Copies the tree, without what was built in it, to where user postgres can read
+# it; root's may be closed to it.
 copy_tree() {
 	mkdir -p "$1"
-	tar -C "$SRC" --exclude=./.git --exclude='*.o' --exclude='*.so' -cf - . | tar -C "$1" --no-same-owner -xf -
+	tar -C "$SRC" --exclude=./.git --exclude=./build --exclude='*.o' --exclude='*.so' -cf - . | tar -C "$1" --no-same-owner -xf -
+	chmod -R u+rwX,go+rX "$1"
 	[ "$(id -u)" != 0 ] || chown -R postgres:postgres "$1"
+}
+
+# The commands of a staged installation come first from here on.
+use_stage() {
+	export PATH=$1/bin:$PATH
+}
+
+# For TAP files that run with a folder of their own, made of DIR/stage and
+# DIR/src: the environment they need. PostgreSQL::Test calls pg_regress for one
+# thing only, which it does on Windows only.
+test_environment() {
+	local modules
+	modules=$(find_test_modules) || die "PostgreSQL's modules for tests (PostgreSQL::Test) are not installed" "run tools/setup test"
+	as_pg mkdir "$1/tmp" "$1/check" "$1/ports" "$1/perl"
+	cp -r "$modules/PostgreSQL" "$1/perl/"
+	chmod -R go+rX "$1/perl"
+	TEST_ENV=(IU_CACHE="$CACHE" IU_STAGE="$1/stage" PATH="$1/stage/bin:$PATH" TMPDIR="$1/tmp"
+		TESTDIR="$1/check" TESTDATADIR="$1/check" TESTLOGDIR="$1/check/log"
+		PG_REGRESS=true PG_TEST_PORT_DIR="$1/ports" PERL5LIB="$1/src/test/tap/lib:$1/perl${PERL5LIB:+:$PERL5LIB}")
+}
+
+# Runs a command in DIR/src/test with them, as the user that PostgreSQL runs as.
+run_tests() { # DIR COMMAND...
+	as_pg sh -c 'cd "$1" && shift && exec "$@"' sh "$1/src/test" env "${TEST_ENV[@]}" perl "$1/src/tools/reap" "${@:2}"
 }
 
 # Starts FOLDER/NAME.js, a stand-in of test/peers, and waits for its URL, which

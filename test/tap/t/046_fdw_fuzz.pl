@@ -16,12 +16,11 @@ plan skip_all => 'clang is not installed (tools/setup test installs it)' if syst
 
 my $seconds = $ENV{IU_FUZZ_SECONDS} // 60;
 my $stage = PostgreSQL::Test::Utils::tempdir;
-my ($libraries) = run_command([ 'pg_config', '--pkglibdir' ]);
 my $log = "$stage/log";
 run_log([ 'cp', '-r', "$ENV{IU_STAGE}/.", $stage ]) or die;
 system("'$fuzz/build' '$stage/build' >'$log' 2>&1") == 0 or BAIL_OUT('the fuzz target does not build: ' . slurp_file($log));
-run_log([ 'cp', "$stage/build/iu_core.so", "$stage$libraries/" ]) or die;
-$ENV{IU_STAGE} = $stage;
+run_log([ 'cp', "$stage/build/iu_core.so", "$stage/lib/" ]) or die;
+$ENV{PATH} = "$stage/bin:$ENV{PATH}";
 
 my $node = IU::Cluster->init_node('fuzz', {}, 'iu_core.databases' => '');
 $node->start;

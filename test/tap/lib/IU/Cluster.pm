@@ -11,9 +11,9 @@
 #
 # new_node gives a started PostgreSQL::Test::Cluster. The named settings are
 # written as they are, in single quotes; later ones win over those made here.
-# IU_STAGE, if set, is the DESTDIR into which iu_core was installed; without it
-# the server's own directories are used. Environment that the server shall see
-# goes into %ENV before the call.
+# The server is that of the commands on PATH; test/run puts a private copy with
+# iu_core in it there. Its superuser is called postgres, whoever runs the test.
+# Environment that the server shall see goes into %ENV before the call.
 #
 #-------------------------------------------------------------------------
 package IU::Cluster;
@@ -23,6 +23,10 @@ use warnings;
 
 use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
+
+# For psql and every other client, and for a standby's connection to its primary.
+# PostgreSQL::Test forgets what the caller had.
+$ENV{PGUSER} = 'postgres';
 
 # A psql that cannot connect, as to a server that recovers from a crash, may end
 # before it was given its query. IPC::Run dies of that; it is one more "not yet".
@@ -58,30 +62,13 @@ sub init_node
 	my ($class, $name, $init, %settings) = @_;
 	my $node = PostgreSQL::Test::Cluster->new($name);
 
-	$node->init(extra => [ '--encoding=UTF8', '--locale=C' ], %$init);
+	$node->init(extra => [ '--username=postgres', '--encoding=UTF8', '--locale=C' ], %$init);
 	$node->append_conf('postgresql.conf', settings_text(
 			shared_preload_libraries => 'iu_core',
 			'iu_core.databases'      => 'postgres',
 			max_worker_processes     => 32,
-			stage_settings(),
 			%settings));
 	return $node;
-}
-
-# Where the server finds the extension. Debian's 15 and 17 know
-# extension_destdir; 18 has extension_control_path.
-sub stage_settings
-{
-	my $stage = $ENV{IU_STAGE} or return ();
-	my ($libraries) = run_command([ 'pg_config', '--pkglibdir' ]);
-	my ($shared) = run_command([ 'pg_config', '--sharedir' ]);
-	my ($version) = run_command([ 'pg_config', '--version' ]);
-
-	return (
-		dynamic_library_path => "$stage$libraries:$libraries",
-		$version =~ / (\d+)/ && $1 >= 18
-		? (extension_control_path => "$stage$shared:\$system")
-		: (extension_destdir => $stage));
 }
 
 # As lines of a configuration file.
