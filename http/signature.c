@@ -18,6 +18,7 @@
 #include "lib/stringinfo.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
+#include "utils/memutils.h"
 #include "utils/resowner.h"
 
 PG_FUNCTION_INFO_V1(iu_webhook_signature_sql);
@@ -61,25 +62,49 @@ decode_secret(const char *secret, int number, uint8 key[LONGEST_KEY])
 }
 
 /*
- * One for the process. It belongs to a resource owner of its own: the server
- * registers it with the current one and crashes where there is none, and a
- * sender signs outside of any transaction. NULL if there is no memory.
+ * One for the process, in a memory context and with a resource owner of its
+ * own, both for as long as the process lives. Without OpenSSL the server makes
+ * it in the current context, which may be gone when the next message is signed;
+ * with OpenSSL it registers it with the current owner, and crashes where there
+ * is none, as in a sender, which signs outside of any transaction. NULL if
+ * there is no memory.
  */
 static pg_hmac_ctx *
-the_hmac(void)
+create_hmac(MemoryContext context, ResourceOwner owner)
 {
-	static ResourceOwner owner = NULL;
-	static pg_hmac_ctx *hmac = NULL;
-	ResourceOwner caller = CurrentResourceOwner;
+	pg_hmac_ctx *volatile hmac = NULL;
+	MemoryContext caller_context = MemoryContextSwitchTo(context);
+	ResourceOwner caller_owner = CurrentResourceOwner;
 
-	if (owner == NULL)
-		owner = ResourceOwnerCreate(NULL, "iu_core signature");
-	if (hmac == NULL)
+	PG_TRY();
 	{
 		CurrentResourceOwner = owner;
 		hmac = pg_hmac_create(PG_SHA256);
-		CurrentResourceOwner = caller;
 	}
+	PG_FINALLY();
+	{
+		CurrentResourceOwner = caller_owner;
+		MemoryContextSwitchTo(caller_context);
+	}
+	PG_END_TRY();
+	return hmac;
+}
+
+static pg_hmac_ctx *
+the_hmac(void)
+{
+	static MemoryContext context = NULL;
+	static ResourceOwner owner = NULL;
+	static pg_hmac_ctx *hmac = NULL;
+
+	if (hmac != NULL)
+		return hmac;
+	if (context == NULL)
+		context = AllocSetContextCreate(TopMemoryContext, "iu_core signature", ALLOCSET_SMALL_SIZES);
+	if (owner == NULL)
+		owner = ResourceOwnerCreate(NULL, "iu_core signature");
+	MemoryContextReset(context);	/* of what a creation that failed left */
+	hmac = create_hmac(context, owner);
 	return hmac;
 }
 
