@@ -3,10 +3,8 @@
 use strict;
 use warnings;
 
-use FindBin;
-use lib "$FindBin::RealBin/../lib";
-
 use IU::Cluster;
+use IU::SQL;
 use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
 use Test::More;
@@ -17,21 +15,19 @@ my $running = 'watchdog running; sender 1 running; runner running';
 sub all_are { return "watchdog $_[0]; sender 1 $_[0]; runner $_[0]" }
 
 # What a database's workers come to: "watchdog running; sender 1 running", '' for none.
-sub becomes
+sub workers_become
 {
-	my ($node, $database, $expected, $name) = @_;
-	my $query = "SELECT coalesce(string_agg(concat_ws(' ', role, number, state), '; ' ORDER BY role DESC, number), '')
-	               FROM iu_core.worker_status WHERE database = '$database'";
-	ok($node->poll_query_until('watch', $query, $expected), $name)
-	  or diag $node->safe_psql('watch', 'TABLE iu_core.worker_status');
-	return;
+	my ($database, $expected, $name) = @_;
+	local $Test::Builder::Level = $Test::Builder::Level + 1;
+	return becomes("SELECT coalesce(string_agg(concat_ws(' ', role, number, state), '; ' ORDER BY role DESC,"
+		  . " number), '')"
+		  . " FROM iu_core.worker_status WHERE database = '$database'", $expected, $name);
 }
 
 sub watchdog
 {
-	my ($node, $column, $database) = @_;
-	return $node->safe_psql('watch',
-		"SELECT $column FROM iu_core.worker_status WHERE role = 'watchdog' AND database = '$database'");
+	my ($column, $database) = @_;
+	return sql("SELECT $column FROM iu_core.worker_status WHERE role = 'watchdog' AND database = '$database'");
 }
 
 # A server with a database to watch from.
@@ -41,56 +37,63 @@ sub one_that_watches
 	my $node = IU::Cluster->init_node($name, $init, restart_after_crash => 'on', %settings);
 	$node->start;
 	$node->safe_psql('postgres', 'CREATE DATABASE watch');
-	$node->safe_psql('watch', 'CREATE EXTENSION iu_core');
+	talk_to($node, 'watch');
+	sql('CREATE EXTENSION iu_core');
 	return $node;
 }
 
 sub what_is_missing_is_shown
 {
 	my ($node) = @_;
-	becomes($node, 'one', all_are('database missing'), 'a database that is not there');
-	like(watchdog($node, 'last_error', 'one'), qr/^database "one" does not exist$/, 'is named');
+	workers_become('one', all_are('database missing'),
+		'workers of a database that does not exist say "database missing"');
+	like(watchdog('last_error', 'one'), qr/^database "one" does not exist$/,
+		'the status names the database that does not exist');
 
 	IU::Cluster->reload($node, 'iu_core.worker_role' => 'nobody');
-	becomes($node, 'one', all_are('role missing'), 'a role that is not there');
-	like(watchdog($node, 'last_error', 'one'), qr/^role "nobody" does not exist$/, 'is named');
-	$node->safe_psql('watch', 'CREATE ROLE nobody SUPERUSER LOGIN');
-	becomes($node, 'one', all_are('role is superuser'), 'workers do not run as a superuser');
-	$node->safe_psql('watch', 'ALTER ROLE nobody NOSUPERUSER NOLOGIN');
-	becomes($node, 'one', all_are('role cannot log in'), 'nor as a role that cannot log in');
-	$node->safe_psql('watch', 'ALTER ROLE nobody LOGIN');
-	becomes($node, 'one', all_are('database missing'), 'and the database is looked at next');
+	workers_become('one', all_are('role missing'), 'workers whose role does not exist say "role missing"');
+	like(watchdog('last_error', 'one'), qr/^role "nobody" does not exist$/,
+		'the status names the role that does not exist');
+	sql('CREATE ROLE nobody SUPERUSER LOGIN');
+	workers_become('one', all_are('role is superuser'), 'workers do not run as a superuser');
+	sql('ALTER ROLE nobody NOSUPERUSER NOLOGIN');
+	workers_become('one', all_are('role cannot log in'), 'workers do not run as a role that cannot log in');
+	sql('ALTER ROLE nobody LOGIN');
+	workers_become('one', all_are('database missing'), 'with a role that will do, workers look at the database next');
 
-	$node->safe_psql('watch', 'CREATE DATABASE one');
-	becomes($node, 'one', all_are('extension absent'), 'a database without the extension');
-	$node->safe_psql('watch', 'ALTER DATABASE one ALLOW_CONNECTIONS false');
-	becomes($node, 'one', all_are('database missing'), 'a database that lets nobody in');
-	like(watchdog($node, 'last_error', 'one'), qr/does not accept connections/, 'is told apart');
-	$node->safe_psql('watch', 'ALTER DATABASE one ALLOW_CONNECTIONS true');
-	becomes($node, 'one', all_are('extension absent'), 'and served when it does again');
+	sql('CREATE DATABASE one');
+	workers_become('one', all_are('extension absent'),
+		'workers of a database without the extension say "extension absent"');
+	sql('ALTER DATABASE one ALLOW_CONNECTIONS false');
+	workers_become('one', all_are('database missing'), 'a database that lets nobody in is not served');
+	like(watchdog('last_error', 'one'), qr/does not accept connections/,
+		'the status tells a database that lets nobody in from one that does not exist');
+	sql('ALTER DATABASE one ALLOW_CONNECTIONS true');
+	workers_become('one', all_are('extension absent'), 'a database that lets sessions in again is served');
 	IU::Cluster->reload($node, 'iu_core.worker_role' => 'iu_core_worker');
-	$node->poll_query_until('watch', "SELECT count(*) = 3 FROM pg_stat_activity WHERE datname = 'one' AND usename = 'iu_core_worker'");
-	$node->safe_psql('one', 'CREATE EXTENSION iu_core');
-	becomes($node, 'one', all_are('nothing migrated'), 'an extension without migrations');
-	$node->safe_psql('one', 'SELECT iu_core.migrate()');
-	becomes($node, 'one', $running, 'migrated: running');
-	is(watchdog($node, 'last_error IS NULL', 'one'), 't', 'and no error is left');
+	wait_until("SELECT count(*) = 3 FROM pg_stat_activity WHERE datname = 'one' AND usename = 'iu_core_worker'");
+	sql('CREATE EXTENSION iu_core', 'one');
+	workers_become('one', all_are('nothing migrated'),
+		'workers of an extension without migrations say "nothing migrated"');
+	sql('SELECT iu_core.migrate()', 'one');
+	workers_become('one', $running, 'workers of a migrated database are running');
+	is(watchdog('last_error IS NULL', 'one'), 't', 'the status of a running watchdog has no error left');
 	return;
 }
 
 sub names_can_be_read
 {
 	my ($node) = @_;
-	is( $node->safe_psql('watch', "SELECT backend_type, application_name, coalesce(datname, '-'), usename FROM pg_stat_activity
+	is( sql("SELECT backend_type, application_name, coalesce(datname, '-'), usename FROM pg_stat_activity
 		WHERE backend_type LIKE 'iu%' ORDER BY 1"),
 		"iu_core launcher|iu_core launcher|-|postgres\n"
 		  . "iu_core runner|iu_core runner|one|iu_core_worker\n"
 		  . "iu_core sender|iu_core sender|one|iu_core_worker\n"
 		  . 'iu_core watchdog|iu_core watchdog|one|iu_core_worker',
-		'names in pg_stat_activity');
-	is( $node->safe_psql('watch', "SELECT count(*) FROM iu_core.worker_status s JOIN pg_stat_activity a USING (pid)
-		WHERE a.backend_type = 'iu_core ' || s.role AND a.state = 'idle' AND a.xact_start IS NULL"),
-		'4', 'idle, without a transaction');
+		'launcher, runner, sender and watchdog have their names in pg_stat_activity');
+	becomes("SELECT count(*) FROM iu_core.worker_status s JOIN pg_stat_activity a USING (pid)
+		WHERE a.backend_type = 'iu_core ' || s.role AND a.state = 'idle' AND a.xact_start IS NULL",
+		'4', 'idle workers are in no transaction');
 	return;
 }
 
@@ -98,47 +101,49 @@ sub gates_are_closed
 {
 	my ($node) = @_;
 	my $gate = 'iu_core.delivery_enabled';
-	$node->safe_psql('one', "SELECT fn_iu_gate_open('$gate', gen_random_uuid(), 'tester', 'test', 1)");
-	ok($node->poll_query_until('one', "SELECT value = 'false' FROM dot_config WHERE key = '$gate'"), 'an expired gate is closed');
-	is($node->safe_psql('one', "SELECT string_agg(action || ' ' || actor, ', ' ORDER BY created_at) FROM iu_gate_transition"),
-		'open tester, watchdog_close iu_core watchdog', 'and the ledger says by whom');
+	sql("SELECT fn_iu_gate_open('$gate', gen_random_uuid(), 'tester', 'test', 1)", 'one');
+	ok($node->poll_query_until('one', "SELECT value = 'false' FROM dot_config WHERE key = '$gate'"),
+		'an expired gate is closed');
+	is(sql("SELECT string_agg(action || ' ' || actor, ', ' ORDER BY created_at) FROM iu_gate_transition", 'one'),
+		'open tester, watchdog_close iu_core watchdog', 'the ledger says that the watchdog closed the expired gate');
 
 	# One gate's row is held: the other is closed, and the status names the holder.
 	my $holder = $node->background_psql('one', on_error_stop => 1);
 	my $holder_pid = $holder->query_safe('SELECT pg_backend_pid()');
-	$holder->query_safe('BEGIN');
-	$holder->query_safe("SELECT fn_iu_gate_open('iu_core.composer_enabled', gen_random_uuid(), 'tester', 'test', 1)");
-	$holder->query_safe("SELECT fn_iu_gate_open('$gate', gen_random_uuid(), 'tester', 'test', 1)");
-	$holder->query_safe('COMMIT');
-	$holder->query_safe('BEGIN');
-	$holder->query_safe("SELECT FROM dot_config WHERE key = '$gate' FOR UPDATE");
+	$holder->query_safe("BEGIN; SELECT fn_iu_gate_open('iu_core.composer_enabled', gen_random_uuid(), 'tester',"
+		  . " 'test', 3);"
+		  . " SELECT fn_iu_gate_open('$gate', gen_random_uuid(), 'tester', 'test', 3); COMMIT;"
+		  . " BEGIN; SELECT FROM dot_config WHERE key = '$gate' FOR UPDATE");
 	ok($node->poll_query_until('one', "SELECT value = 'false' FROM dot_config WHERE key = 'iu_core.composer_enabled'"),
-		'a held row delays no other gate');
-	ok( $node->poll_query_until('watch', "SELECT state = 'failing' AND last_error LIKE 'gate $gate is overdue since %$holder_pid%'
-		FROM iu_core.worker_status WHERE database = 'one' AND role = 'watchdog'"),
-		'and the status names the holder') or diag watchdog($node, 'last_error', 'one');
+		"an expired gate is closed while another session holds a different gate's row");
+	becomes("SELECT state = 'failing' AND last_error LIKE 'gate $gate is overdue since %$holder_pid%'
+		FROM iu_core.worker_status WHERE database = 'one' AND role = 'watchdog'",
+		'the status of the watchdog names who holds the row of an expired gate');
 	$holder->quit;
-	ok($node->poll_query_until('one', "SELECT value = 'false' FROM dot_config WHERE key = '$gate'"), 'closed when it is let go');
-	becomes($node, 'one', $running, 'and all is well again');
+	ok($node->poll_query_until('one', "SELECT value = 'false' FROM dot_config WHERE key = '$gate'"),
+		'the expired gate is closed when its row is let go');
+	workers_become('one', $running, 'when the expired gate is closed the watchdog is running again');
 	return;
 }
 
 sub reload_changes_what_is_served
 {
 	my ($node) = @_;
-	my $before = watchdog($node, 'pid', 'one');
-	$node->safe_psql('watch', 'CREATE DATABASE two');
+	my $before = watchdog('pid', 'one');
+	sql('CREATE DATABASE two');
 	IU::Cluster->reload($node, 'iu_core.databases' => 'one, two');
-	becomes($node, 'two', all_are('extension absent'), 'a database added at reload');
+	workers_become('two', all_are('extension absent'), 'a database that a reload adds is served');
 	IU::Cluster->reload($node, 'iu_core.senders' => 2);
-	becomes($node, 'one', 'watchdog running; sender 1 running; sender 2 running; runner running', 'a sender added');
+	workers_become('one', 'watchdog running; sender 1 running; sender 2 running; runner running',
+		'a sender that a reload adds is running');
 	IU::Cluster->reload($node, 'iu_core.senders' => 0);
-	becomes($node, 'one', 'watchdog running', 'no senders, and no runner');
+	workers_become('one', 'watchdog running', 'without senders there is no runner either');
 	IU::Cluster->reload($node, 'iu_core.senders' => 1, 'iu_core.databases' => 'one');
-	becomes($node, 'two', '', 'a database removed at reload');
-	ok($node->poll_query_until('watch', "SELECT count(*) = 0 FROM pg_stat_activity WHERE datname = 'two'"), 'nobody is left in it');
-	becomes($node, 'one', $running, 'the other goes on');
-	is(watchdog($node, 'pid', 'one'), $before, 'undisturbed');
+	workers_become('two', '', 'a database that a reload takes off the list is served no longer');
+	becomes("SELECT count(*) = 0 FROM pg_stat_activity WHERE datname = 'two'",
+		'no worker is left in a database that a reload takes off the list');
+	workers_become('one', $running, "a reload about another database leaves a database's workers running");
+	is(watchdog('pid', 'one'), $before, 'a reload about another database does not start a watchdog anew');
 	return;
 }
 
@@ -148,74 +153,76 @@ sub databases_are_let_go
 	my ($node) = @_;
 	my $there = all_are('extension absent');
 	IU::Cluster->reload($node, 'iu_core.databases' => 'one, two');
-	becomes($node, 'two', $there, 'a database is served');
-	$node->safe_psql('watch', 'DROP DATABASE two');
-	becomes($node, 'two', all_are('database missing'), 'DROP DATABASE works while it is served');
-	$node->safe_psql('watch', 'CREATE DATABASE two');
-	becomes($node, 'two', $there, 'made again, it is served again');
-	$node->safe_psql('watch', 'CREATE DATABASE three TEMPLATE two');
-	becomes($node, 'two', $there, 'CREATE DATABASE works with it as template');
-	$node->safe_psql('watch', 'DROP DATABASE three');
-	$node->safe_psql('watch', 'ALTER DATABASE two RENAME TO three');
-	becomes($node, 'two', all_are('database missing'), 'RENAME works');
-	$node->safe_psql('watch', 'ALTER DATABASE three RENAME TO two');
-	becomes($node, 'two', $there, 'and back');
+	workers_become('two', $there, 'a database that is to be dropped is served');
+	sql('DROP DATABASE two');
+	workers_become('two', all_are('database missing'), 'DROP DATABASE works while the database is served');
+	sql('CREATE DATABASE two');
+	workers_become('two', $there, 'a database that is made again is served again');
+	sql('CREATE DATABASE three TEMPLATE two');
+	workers_become('two', $there, 'CREATE DATABASE works with a served database as its template');
+	sql('DROP DATABASE three');
+	sql('ALTER DATABASE two RENAME TO three');
+	workers_become('two', all_are('database missing'), 'ALTER DATABASE RENAME works while the database is served');
+	sql('ALTER DATABASE three RENAME TO two');
+	workers_become('two', $there, 'a database that gets its name back is served again');
 
 	mkdir $node->basedir . '/space';
-	$node->safe_psql('watch', "CREATE TABLESPACE space LOCATION '" . $node->basedir . "/space'");
-	$node->safe_psql('watch', 'ALTER DATABASE two SET TABLESPACE space');
-	becomes($node, 'two', $there, 'SET TABLESPACE works');
+	sql("CREATE TABLESPACE space LOCATION '" . $node->basedir . "/space'");
+	sql('ALTER DATABASE two SET TABLESPACE space');
+	workers_become('two', $there, 'ALTER DATABASE SET TABLESPACE works while the database is served');
 
-	my $before = watchdog($node, 'pid', 'two');
-	$node->safe_psql('watch', 'CREATE ROLE stranger LOGIN CREATEDB');
-	my ($code, undef, $error) = $node->psql('watch', 'DROP DATABASE two', extra_params => [ '-U', 'stranger' ]);
-	like($error, qr/must be owner of database two/, 'who may not drop it is told so');
-	($code, undef, $error) = $node->psql('watch', "BEGIN; DROP DATABASE two");
-	like($error, qr/cannot run inside a transaction block/, 'and so is who tries it in a transaction');
-	is(watchdog($node, 'pid', 'two'), $before, 'neither disturbs the workers');
+	my $before = watchdog('pid', 'two');
+	sql('CREATE ROLE stranger LOGIN CREATEDB');
+	like(error_of('DROP DATABASE two', user => 'stranger'), qr/must be owner of database two/,
+		'a role that may not drop a database is told so');
+	like(error_of('BEGIN; DROP DATABASE two'), qr/cannot run inside a transaction block/,
+		'a DROP DATABASE within a transaction is refused');
+	is(watchdog('pid', 'two'), $before, 'a DROP DATABASE that is refused does not disturb the workers');
 
 	# A command that fails after the workers left: they come back.
 	my $session = $node->background_psql('two', on_error_stop => 1);
-	($code, undef, $error) = $node->psql('watch', 'ALTER DATABASE two RENAME TO three');
-	like($error, qr/is being accessed by other users/, 'a real user in it still prevents the command');
-	like($error, qr/There is 1 other session/, 'the workers are not counted');
+	my $error = error_of('ALTER DATABASE two RENAME TO three');
+	like($error, qr/is being accessed by other users/,
+		'a session of somebody else still prevents ALTER DATABASE RENAME');
+	like($error, qr/There is 1 other session/,
+		'workers are not counted among the sessions that prevent ALTER DATABASE RENAME');
 	$session->quit;
-	becomes($node, 'two', $there, 'and the workers come back');
+	workers_become('two', $there, 'the workers that left for a command that failed come back');
 	IU::Cluster->reload($node, 'iu_core.databases' => 'one');
-	becomes($node, 'two', '', 'served no longer');
-	$node->safe_psql('watch', 'DROP DATABASE two');
-	$node->safe_psql('watch', 'DROP TABLESPACE space');
+	workers_become('two', '', 'a database that is taken off the list again is served no longer');
+	sql('DROP DATABASE two');
+	sql('DROP TABLESPACE space');
 	return;
 }
 
 sub workers_come_back
 {
 	my ($node) = @_;
-	my $before = watchdog($node, 'pid', 'one');
-	$node->safe_psql('watch', "SELECT pg_terminate_backend($before)");
-	ok( $node->poll_query_until('watch', "SELECT pid <> $before FROM iu_core.worker_status WHERE database = 'one' AND role = 'watchdog'"),
+	my $before = watchdog('pid', 'one');
+	sql("SELECT pg_terminate_backend($before)");
+	becomes("SELECT pid <> $before FROM iu_core.worker_status WHERE database = 'one' AND role = 'watchdog'",
 		'a terminated watchdog is replaced');
-	becomes($node, 'one', $running, 'and runs');
+	workers_become('one', $running, 'the watchdog that replaces a terminated one is running');
 
 	for my $role ('watchdog', 'sender', 'runner', 'launcher')
 	{
-		my $pid = $node->safe_psql('watch', "SELECT pid FROM iu_core.worker_status WHERE role = '$role'");
+		my $pid = sql("SELECT pid FROM iu_core.worker_status WHERE role = '$role'");
 		kill 'KILL', $pid;
-		ok( $node->poll_query_until('watch', "SELECT count(*) = 4 AND count(*) FILTER (WHERE pid = $pid) = 0
-			FROM iu_core.worker_status WHERE state = 'running'"),
+		becomes("SELECT count(*) = 4 AND count(*) FILTER (WHERE pid = $pid) = 0
+			FROM iu_core.worker_status WHERE state = 'running'",
 			"after kill -9 of the $role all four are back");
 	}
 
-	my $launcher = $node->safe_psql('watch', "SELECT pid FROM iu_core.worker_status WHERE role = 'launcher'");
-	$before = watchdog($node, 'pid', 'one');
-	$node->safe_psql('watch', "SELECT pg_terminate_backend($launcher)");
-	ok( $node->poll_query_until('watch', "SELECT pid <> $launcher FROM iu_core.worker_status WHERE role = 'launcher'"),
+	my $launcher = sql("SELECT pid FROM iu_core.worker_status WHERE role = 'launcher'");
+	$before = watchdog('pid', 'one');
+	sql("SELECT pg_terminate_backend($launcher)");
+	becomes("SELECT pid <> $launcher FROM iu_core.worker_status WHERE role = 'launcher'",
 		'a terminated launcher is replaced');
-	becomes($node, 'one', $running, 'the workers ran on');
-	is(watchdog($node, 'pid', 'one'), $before, 'and were taken over');
+	workers_become('one', $running, 'workers run on while their launcher is replaced');
+	is(watchdog('pid', 'one'), $before, 'the new launcher takes over the workers that it finds');
 
 	$node->restart;
-	becomes($node, 'one', $running, 'a restart brings them back');
+	workers_become('one', $running, 'a restart of the server brings every worker back');
 	return;
 }
 
@@ -226,20 +233,24 @@ sub a_standby_waits
 	my $standby = PostgreSQL::Test::Cluster->new('standby');
 	$standby->init_from_backup($node, 'base', has_streaming => 1);
 	$standby->start;
-	is($standby->safe_psql('watch', 'SELECT role, state, pid IS NULL FROM iu_core.worker_status'), 'launcher|standby|t', 'on a standby nothing runs');
-	is($standby->safe_psql('watch', "SELECT count(*) FROM pg_stat_activity WHERE backend_type LIKE 'iu%'"), '0', 'not even the launcher');
+	talk_to($standby, 'watch');
+	is(sql('SELECT role, state, pid IS NULL FROM iu_core.worker_status'), 'launcher|standby|t',
+		'on a standby the launcher says "standby" and no worker runs');
+	is(sql("SELECT count(*) FROM pg_stat_activity WHERE backend_type LIKE 'iu%'"), '0',
+		"on a standby not even the launcher's process runs");
 	$standby->promote;
-	becomes($standby, 'one', $running, 'promoted, it runs');
+	workers_become('one', $running, 'a standby that is promoted runs its workers');
 	$standby->stop;
+	talk_to($node, 'watch');
 	return;
 }
 
 sub too_few_processes
 {
 	my $node = one_that_watches('narrow', {}, 'iu_core.databases' => 'watch', max_worker_processes => 3);
-	ok( $node->poll_query_until('watch', "SELECT count(*) = 1 FROM iu_core.worker_status
-		WHERE database IS NULL AND state = 'failing' AND last_error LIKE '%raise max_worker_processes%'"),
-		'too few worker processes: the launcher says which setting to raise') or diag $node->safe_psql('watch', 'TABLE iu_core.worker_status');
+	becomes("SELECT count(*) = 1 FROM iu_core.worker_status
+		WHERE database IS NULL AND state = 'failing' AND last_error LIKE '%raise max_worker_processes%'",
+		'too few worker processes: the launcher says which setting to raise');
 	$node->stop;
 	return;
 }
@@ -248,12 +259,15 @@ sub not_preloaded
 {
 	my $node = IU::Cluster->init_node('bare', {}, shared_preload_libraries => '');
 	$node->start;
-	$node->safe_psql('postgres', 'CREATE EXTENSION iu_core');
-	is($node->safe_psql('postgres', 'SELECT role, state, iu_core.is_preloaded() FROM iu_core.worker_status'), 'launcher|not preloaded|f', 'not preloaded: said so');
-	like($node->safe_psql('postgres', 'SELECT last_error FROM iu_core.worker_status'), qr/shared_preload_libraries/, 'and what to do');
-	is($node->safe_psql('postgres', 'SELECT iu_core.wake()'), '', 'wake() does nothing');
-	$node->safe_psql('postgres', 'CREATE DATABASE plain');
-	$node->safe_psql('postgres', 'DROP DATABASE plain');
+	talk_to($node);
+	sql('CREATE EXTENSION iu_core');
+	is(sql('SELECT role, state, iu_core.is_preloaded() FROM iu_core.worker_status'), 'launcher|not preloaded|f',
+		'without preloading the status says "not preloaded"');
+	like(sql('SELECT last_error FROM iu_core.worker_status'), qr/shared_preload_libraries/,
+		'without preloading the status names shared_preload_libraries');
+	is(sql('SELECT iu_core.wake()'), '', 'without preloading wake() does nothing');
+	sql('CREATE DATABASE plain');
+	sql('DROP DATABASE plain');
 	$node->stop;
 	return;
 }

@@ -5,14 +5,14 @@
 use strict;
 use warnings;
 
-use FindBin;
-use lib "$FindBin::RealBin/../lib";
-
 use IU::Cluster;
+use IU::Gate;
 use IU::Receiver;
+use IU::Routes qw(:DEFAULT add_route_sql arm_sql);
+use IU::SQL;
 use IU::Wire;
 use JSON::PP qw(decode_json);
-use PostgreSQL::Test::Cluster;
+use IU::Lines;
 use PostgreSQL::Test::Utils;
 use Test::More;
 
@@ -25,26 +25,34 @@ my $home = PostgreSQL::Test::Utils::tempdir;
 append_to_file("$home/.netrc", "default login leaked password leaked\n");
 append_to_file("$home/.curlrc", "proxy = \"http://192.0.2.99:3128\"\nlocation\nuser = \"leaked:leaked\"\n");
 @ENV{qw(HOME CURL_HOME NETRC)} = ($home, $home, "$home/.netrc");
-$ENV{$_} = 'http://192.0.2.99:3128' foreach qw(http_proxy HTTP_PROXY https_proxy HTTPS_PROXY all_proxy ALL_PROXY socks_proxy);
+$ENV{$_} = 'http://192.0.2.99:3128'
+	  foreach qw(http_proxy HTTP_PROXY https_proxy HTTPS_PROXY all_proxy ALL_PROXY socks_proxy);
 delete @ENV{qw(no_proxy NO_PROXY)};
 
 my $node = IU::Cluster->init_node('egress', {});
 $wire->start($node);
 IU::Cluster->install($node);
 
-sub sql { return $node->safe_psql('postgres', $_[0]) }
-sub literal { return "'" . $_[0] =~ s/'/''/gr . "'" }
-sub probe { return decode_json(sql('SELECT to_jsonb(p) FROM iu_core.http_probe(\'POST\', ' . literal($_[0]) . ", NULL, '{}', 10000) p")) }
-sub allow { my ($origins, $networks) = @_; return IU::Cluster->reload($node, 'iu_core.allowed_origins' => $origins, 'iu_core.allowed_networks' => $networks) }
-sub becomes { my ($query, $name) = @_; return ok($node->poll_query_until('postgres', $query), $name) }
+talk_to($node);
+sub probe
+{
+	return decode_json(sql('SELECT to_jsonb(p) FROM iu_core.http_probe(\'POST\', ' . literal($_[0])
+		  . ", NULL, '{}', 60000) p"));
+}
+sub allow
+{
+	my ($origins, $networks) = @_;
+	return IU::Cluster->reload($node, 'iu_core.allowed_origins' => $origins, 'iu_core.allowed_networks' => $networks);
+}
 
 # Nothing was connected: no socket was, and the listener saw none.
 my $arrived = 0;
 sub nothing_connected
 {
-	my ($name) = @_;
-	is_deeply([ $wire->connects ], [], "$name: nothing was connected");
-	is($trap->connections, $arrived, "$name: the listener saw nothing");
+	my ($what) = @_;
+	local $Test::Builder::Level = $Test::Builder::Level + 1;
+	is_deeply([ $wire->connects ], [], "$what: nothing is connected");
+	is($trap->connections, $arrived, "$what: the listener sees nothing");
 	return;
 }
 
@@ -120,20 +128,23 @@ my @hosts = (
 	[ 'xn--lcalhost-q8a.test',    '127.0.0.1' ],		# IDN, encoded
 	[ 'under_score.test',         '192.168.7.7' ],
 );
-$wire->name($_->[0], [ $_->[1] =~ s/\|.*//r ]) foreach grep { $_->[0] =~ /^(?:ip6-|[a-z].*test|short|127.*test)/ } @hosts;
+$wire->name($_->[0], [ $_->[1] =~ s/\|.*//r ])
+	  foreach grep { $_->[0] =~ /^(?:ip6-|[a-z].*test|short|127.*test)/ } @hosts;
 sub meant { return '(?:' . join('|', map { quotemeta } split /\|/, $hosts[ $_[0] ][1]) . ')' }
 my @urls = map { "http://$_->[0]:$port/ok" } @hosts;
-cmp_ok(scalar @urls, '>=', 40, scalar(@urls) . ' addresses, spellings and names');
+cmp_ok(scalar @urls, '>=', 40, scalar(@urls) . ' addresses, spellings and names are tried');
 
 # The origin of each as the setting spells it: that of the refusal.
-my %origin = map { my $url = $_; $url => sql('SELECT iu_core.egress_refusal(' . literal($url) . ')') =~ /^origin "(.*)" is not in/ ? $1 : 'none' } @urls;
-is_deeply([ grep { $origin{$_} eq 'none' } @urls ], [], 'each has an origin');
+my %origin = map { my $url = $_; $url => sql('SELECT iu_core.egress_refusal(' . literal($url)
+	  . ')') =~ /^origin "(.*)" is not in/ ? $1 : 'none' } @urls;
+is_deeply([ grep { $origin{$_} eq 'none' } @urls ], [], 'the setting has a spelling for the origin of each URL');
 
 note 'the origin is not allowed, though every address is';
 allow("http://fine.test:$port", '0.0.0.0/0, ::/0');
-is(probe($_)->{outcome}, 'origin_refused', "origin refused: $_") foreach @urls;
-is_deeply([ $wire->lookups ], [], 'not even a name was looked up');
-nothing_connected('no origin');
+is(probe($_)->{outcome}, 'origin_refused', "with every address allowed an origin that is not is refused: $_")
+	  foreach @urls;
+is_deeply([ $wire->lookups ], [], 'no name is looked up for an origin that is not allowed');
+nothing_connected('while no origin is allowed');
 
 note 'the origin is allowed, the address is not';
 my %seen;
@@ -142,33 +153,38 @@ allow($origins, '');
 foreach my $n (0 .. $#hosts)
 {
 	my $answer = probe($urls[$n]);
-	is($answer->{outcome}, 'address_refused', "address refused: $urls[$n]");
-	like($answer->{error}, qr/^address @{[ meant($n) ]} of origin "\Q$origin{$urls[$n]}\E" is not public and not in iu_core.allowed_networks$/, 'which is named');
+	is($answer->{outcome}, 'address_refused', "with its origin allowed an address that is not is refused: $urls[$n]");
+	like($answer->{error}, pattern(qr/^address @{[ meant($n) ]} of origin "\Q$origin{$urls[$n]}\E" is not/,
+			qr/ public and not in iu_core.allowed_networks$/),
+			"the refusal names the address that the host means: $urls[$n]");
 }
-nothing_connected('no address');
+nothing_connected('while no address is allowed');
 
 note 'a route to each of them';
-sql("SELECT fn_iu_switch_set(k, 'true', 'tester', 'test') FROM unnest(ARRAY['iu_core.routes_master_enabled', 'iu_core.route_worker_enabled']) k");
-IU::Cluster->open_gate($node, 'iu_core.delivery_enabled', 600);
+switches_on();
+IU::Gate->open($node, 'iu_core.delivery_enabled', 3600);
 my @routable = grep { !/%/ } @urls;
-is(sql('SELECT count(*) FROM unnest(ARRAY[' . join(',', map { literal($_) } @urls) . ']) u WHERE fn_iu_route_url_problem(u) IS NOT NULL'),
-	@urls - @routable, 'a route does not take a host with %');
-sql(join ';', map {
-		sprintf(q{SELECT fn_iu_route_add('r%1$d', 'version_applied', %2$s, 'tester', 'test', p_secret_ref => 'shared');
-		SELECT fn_iu_route_allow('r%1$d', 'tester', 'test'); SELECT fn_iu_route_arm('r%1$d', 'tester', 'test')}, $_, literal($routable[$_]))
-	} 0 .. $#routable);
-sql("SELECT fn_iu_route_secret_add('shared', 'tester', 'test'); SELECT fn_iu_emit_event('version_applied', 'A/1', gen_random_uuid(), 'tester')");
-becomes('SELECT count(DISTINCT route_code) = ' . @routable . " FROM iu_route_retry WHERE reason = 'address_refused'", 'the sender holds the event on every route');
-is(sql('SELECT count(*) FROM iu_route_attempt'), 0, 'at no attempt');
-is(sql("SELECT string_agg(DISTINCT code, ',') FROM v_iu_route_held"), 'address_refused', 'and says why');
-nothing_connected('routes');
+is(sql('SELECT count(*) FROM unnest(ARRAY[' . join(',', map { literal($_) } @urls)
+	  . ']) u WHERE fn_iu_route_url_problem(u) IS NOT NULL'),
+	@urls - @routable, 'a route takes no host with a percent sign');
+sql(join ';', map { (add_route_sql("r$_", $routable[$_], secret_ref => 'shared'), arm_sql("r$_")) } 0 .. $#routable);
+sql("SELECT fn_iu_route_secret_add('shared', 'tester', 'test')");
+emit(1);
+becomes('SELECT count(DISTINCT route_code) = ' . @routable . " FROM iu_route_retry WHERE reason = 'address_refused'",
+	'the sender holds the event on every route whose address is refused');
+is(sql('SELECT count(*) FROM iu_route_attempt'), 0, 'an address that is refused costs a route no attempt');
+is(sql("SELECT string_agg(DISTINCT code, ',') FROM v_iu_route_held"), 'address_refused',
+	'a route whose address is refused says so');
+nothing_connected('while every route is held for its address');
 
 note 'the origin is taken off the list';
 allow("http://fine.test:$port", '');
-is(sql("SELECT string_agg(DISTINCT refusal, ',') FROM v_iu_event_backlog"), 'origin_not_allowed', 'now every route is held for that');
+is(sql("SELECT string_agg(DISTINCT refusal, ',') FROM v_iu_event_backlog"), 'origin_not_allowed',
+	'a route whose origin is taken off the list is held for that');
 sql('UPDATE iu_route_retry SET due_at = clock_timestamp(); SELECT iu_core.wake()');
-is(sql("SELECT count(*) FROM fn_iu_delivery_claim('by hand', 100)"), 0, 'and there is nothing to claim');
-nothing_connected('routes without an origin');
+is(sql("SELECT count(*) FROM fn_iu_delivery_claim('by hand', 100)"), 0,
+	'a claim gives nothing of a route whose origin is taken off the list');
+nothing_connected('while every route is held for its origin');
 sql("SELECT fn_iu_route_retire(route_code, 'tester', 'test') FROM iu_outbound_route");
 
 note 'the same where both are allowed: the listener would have seen it';
@@ -177,11 +193,12 @@ foreach my $n (0 .. $#hosts)
 {
 	$wire->forget;
 	my $answer = probe($urls[$n]);
-	like(join(' ', @$answer{qw(outcome status)}, $wire->connects), qr/^answered 200 @{[ meant($n) ]} $port$/, "reached: $urls[$n]");
+	like(join(' ', @$answer{qw(outcome status)}, $wire->connects), qr/^answered 200 @{[ meant($n) ]} $port$/,
+		"with origin and address allowed the address is reached: $urls[$n]");
 	$arrived++;
 }
-is($trap->connections, $arrived, 'each was seen');
-is((grep { $_->{headers}{authorization} } $trap->requests), 0, 'without credentials from .netrc or .curlrc');
+is($trap->connections, $arrived, 'the listener sees every connection that is allowed');
+is((grep { $_->{headers}{authorization} } $trap->requests), 0, 'no credentials of .netrc or .curlrc are sent');
 $wire->forget;
 
 # ---------- URLs that no setting can allow ----------
@@ -198,13 +215,20 @@ my @never = (
 	[ "http://fine.test:$port\\\@127.0.0.1/",         'it holds a backslash' ],
 	[ "http:\\\\127.0.0.1:$port/",                    'it holds a backslash' ],
 	[ "http://127.0.0.1\\.fine.test:$port/",          'it holds a backslash' ],
-	[ "http://127.0.0.1\t:$port/",                    'it holds a space, a control character or a byte that is not ASCII' ],
-	[ "\thttp://127.0.0.1:$port/",                    'it holds a space, a control character or a byte that is not ASCII' ],
-	[ "http://fine.test:$port/\r\nHost: 127.0.0.1",   'it holds a space, a control character or a byte that is not ASCII' ],
-	[ "http://fine.test:$port/ HTTP/1.1",             'it holds a space, a control character or a byte that is not ASCII' ],
-	[ "http://127\x{3002}0\x{3002}0\x{3002}1:$port/", 'it holds a space, a control character or a byte that is not ASCII' ],
-	[ "http://\x{2460}\x{2461}\x{2466}.0.0.1:$port/", 'it holds a space, a control character or a byte that is not ASCII' ],
-	[ "http://\x{ff4c}ocalhost:$port/",               'it holds a space, a control character or a byte that is not ASCII' ],
+	[ "http://127.0.0.1\t:$port/",                    'it holds a space, a control character or a byte that is'
+	  . ' not ASCII' ],
+	[ "\thttp://127.0.0.1:$port/",                    'it holds a space, a control character or a byte that is'
+	  . ' not ASCII' ],
+	[ "http://fine.test:$port/\r\nHost: 127.0.0.1",
+	'it holds a space, a control character or a byte that is not ASCII' ],
+	[ "http://fine.test:$port/ HTTP/1.1",
+	'it holds a space, a control character or a byte that is not ASCII' ],
+	[ "http://127\x{3002}0\x{3002}0\x{3002}1:$port/",
+	'it holds a space, a control character or a byte that is not ASCII' ],
+	[ "http://\x{2460}\x{2461}\x{2466}.0.0.1:$port/",
+	'it holds a space, a control character or a byte that is not ASCII' ],
+	[ "http://\x{ff4c}ocalhost:$port/",
+	'it holds a space, a control character or a byte that is not ASCII' ],
 	[ "http://127.0.0.1%00.fine.test:$port/",         'it cannot be parsed' ],
 	[ "http://127.0.0.1%0d%0a:$port/",                'it cannot be parsed' ],
 	[ "http://127.0.0.1%2f.fine.test:$port/",         'it cannot be parsed' ],
@@ -225,37 +249,44 @@ my @never = (
 	[ "http+unix://%2Ftmp%2Fsocket/",                 'it does not start with http:// or https://' ],
 	[ "http://%2Ftmp%2Fsocket/",                      'it cannot be parsed' ],
 	map { [ "$_://fine.test:$port/x", 'it does not start with http:// or https://' ] }
-	  qw(gopher gophers dict ftp ftps ldap ldaps scp sftp smb telnet tftp imap pop3 smtp rtsp rtmp mqtt ws wss data jar httpss));
+	  qw(gopher gophers dict ftp ftps ldap ldaps scp sftp smb telnet tftp imap pop3 smtp rtsp rtmp mqtt ws wss data jar),
+	'httpss');
 allow($origins, '0.0.0.0/0, ::/0');
 foreach (@never)
 {
 	my ($url, $why) = @$_;
 	utf8::encode($url);
 	my $answer = probe($url);
-	is_deeply([ @$answer{qw(outcome error)} ], [ 'origin_refused', "iu_core.allowed_origins can never allow this URL: $why" ],
-		'never: ' . $url =~ s/[^\x21-\x7e]/?/gr);
+	is_deeply([ @$answer{qw(outcome error)} ],
+		[ 'origin_refused', "iu_core.allowed_origins can never allow this URL: $why" ],
+		'no setting can allow this URL: ' . $url =~ s/[^\x21-\x7e]/?/gr);
 }
-nothing_connected('never');
+nothing_connected('for URLs that no setting can allow');
 
 # ---------- what looks like an origin that is allowed ----------
 
 note 'one origin is allowed, of any address';
 allow($public, '0.0.0.0/0, ::/0');
-foreach my $url ("https://fine.test:$port/", "http://fine.test/", 'http://fine.test:22/', 'http://fine.test:6379/', "http://fine.test.:$port/",
-	"http://fine.test.evil.test:$port/", "http://evil.test:$port/?http://fine.test:$port/", "http://evil.test:$port#\@fine.test:$port/",
-	"http://evil.test:$port/\@fine.test:$port/", "http://fine.test.:$port", "http://fin%65.test%2e:$port/", "http://afine.test:$port/", "http://fine-test:$port/")
+foreach my $url ("https://fine.test:$port/", "http://fine.test/", 'http://fine.test:22/', 'http://fine.test:6379/',
+	"http://fine.test.:$port/",
+	"http://fine.test.evil.test:$port/", "http://evil.test:$port/?http://fine.test:$port/",
+	"http://evil.test:$port#\@fine.test:$port/",
+	"http://evil.test:$port/\@fine.test:$port/", "http://fine.test.:$port", "http://fin%65.test%2e:$port/",
+	"http://afine.test:$port/", "http://fine-test:$port/")
 {
-	is(probe($url)->{outcome}, 'origin_refused', "another origin: $url");
+	is(probe($url)->{outcome}, 'origin_refused', "what only looks like the allowed origin is refused: $url");
 }
-nothing_connected('another origin');
-foreach my $url ("HTTP://FINE.TEST:$port/ok", "http://fin%65.test:$port/ok", "http://fine.test:0$port/ok", "$public/ok?\@127.0.0.1:1/", "$public/ok#\@127.0.0.1")
+nothing_connected('for what only looks like the allowed origin');
+foreach my $url ("HTTP://FINE.TEST:$port/ok", "http://fin%65.test:$port/ok", "http://fine.test:0$port/ok",
+	"$public/ok?\@127.0.0.1:1/", "$public/ok#\@127.0.0.1")
 {
 	$wire->forget;
-	is(probe($url)->{outcome}, 'answered', "the same origin: $url");
-	is_deeply([ $wire->connects ], ["8.8.8.8 $port"], 'at its own address, not a proxy of the environment');
+	is(probe($url)->{outcome}, 'answered', "another spelling of the allowed origin is reached: $url");
+	is_deeply([ $wire->connects ], ["8.8.8.8 $port"],
+		"the allowed origin is reached at its own address, and not at a proxy of the environment: $url");
 	$arrived++;
 }
-like(probe("http://fine.test:$port/redirect")->{status}, qr/302/, 'a redirect is an answer');
+like(probe("http://fine.test:$port/redirect")->{status}, qr/302/, 'a redirect is given as the answer');
 $arrived++;
 
 # ---------- redirects ----------
@@ -265,76 +296,81 @@ allow("$public, http://localhost:$port, http://127.0.0.1:$port", '');
 $wire->forget;
 foreach my $status (301, 302, 303, 307, 308)
 {
-	foreach my $to ("http://127.0.0.1:$port/ok", "//localhost:$port/ok", 'file:///etc/passwd', "gopher://127.0.0.1:$port/_x")
+	foreach my $to ("http://127.0.0.1:$port/ok", "//localhost:$port/ok", 'file:///etc/passwd',
+		"gopher://127.0.0.1:$port/_x")
 	{
 		my $answer = probe("$public/to?$status,$to");
-		is_deeply([ @$answer{qw(outcome status)} ], [ 'answered', $status ], "$status to $to");
+		is_deeply([ @$answer{qw(outcome status)} ], [ 'answered', $status ], "a redirect is an answer: $status to $to");
 	}
 }
 my @connects = $wire->connects;
-is((grep { $_ ne "8.8.8.8 $port" } @connects), 0, 'no redirect was followed, not even to an origin that is allowed');
-is(scalar @connects, 20, 'one connection for each');
+is((grep { $_ ne "8.8.8.8 $port" } @connects), 0, 'no redirect is followed, not even to an origin that is allowed');
+is(scalar @connects, 20, 'each redirect costs one connection');
 $arrived += 20;
-is($trap->connections, $arrived, 'the listener saw these');
+is($trap->connections, $arrived, 'the listener sees the connections of the redirects and no more');
 
 # ---------- a name that changes its mind ----------
 
 note 'rebinding';
 $wire->forget;
 $wire->name('rebind.test', ['8.8.8.8'], ['127.0.0.1'], ['::1'], ['::ffff:127.0.0.1'], ['8.8.4.4']);
-$wire->name('both.test', [ '127.0.0.1', '8.8.8.8' ], [ '8.8.8.8', '10.0.0.1' ], [ '::1', '127.0.0.1', '169.254.169.254' ]);
+$wire->name('both.test', [ '127.0.0.1', '8.8.8.8' ], [ '8.8.8.8', '10.0.0.1' ],
+	[ '::1', '127.0.0.1', '169.254.169.254' ]);
 allow("http://rebind.test:$port, http://both.test:$port", '');
-my @turns = map { my $before = $wire->connects; my $answer = probe("http://rebind.test:$port/ok"); [ $answer->{outcome}, ($wire->connects)[ $before .. $wire->connects - 1 ] ] } 1 .. 5;
+my @turns = map { my $before = $wire->connects; my $answer = probe("http://rebind.test:$port/ok"); [ $answer->{outcome},
+	($wire->connects)[ $before .. $wire->connects - 1 ] ] } 1 .. 5;
 is_deeply(\@turns, [ [ 'answered', "8.8.8.8 $port" ], (['address_refused']) x 3, [ 'answered', "8.8.4.4 $port" ] ],
-	'public, then loopback in three guises, then public: each is judged by where it would have gone');
+	'a name that leads to a public address, then to loopback in three guises, then to a public one is judged each time'
+	  . ' by where it leads');
 my %lookups;
 $lookups{$_}++ foreach grep { /^rebind\.test / } $wire->lookups;
-is_deeply({ map { $_ => 5 } keys %lookups }, \%lookups, 'a name is looked up once for a request, or once for each family: what is checked is what is connected');
+is_deeply({ map { $_ => 5 } keys %lookups }, \%lookups,
+	'a name is looked up once for a request, or once for each family, so that what is checked is what is connected');
 $wire->forget;
-is_deeply([ map { probe("http://both.test:$port/ok")->{outcome} } 1 .. 3 ], [ 'answered', 'answered', 'address_refused' ], 'a name of several addresses');
-is_deeply([ $wire->connects ], [ ("8.8.8.8 $port") x 2 ], 'is reached at the public one only');
+is_deeply([ map { probe("http://both.test:$port/ok")->{outcome} } 1 .. 3 ],
+	[ 'answered', 'answered', 'address_refused' ], 'a name is reached if one of its addresses is allowed');
+is_deeply([ $wire->connects ], [ ("8.8.8.8 $port") x 2 ],
+	'a name of several addresses is reached at the public one only');
 $arrived += 4;
-is($trap->connections, $arrived, 'the listener saw no other');
+is($trap->connections, $arrived, 'the listener sees no other connection of names that change');
 
 note 'rebinding under the sender';
 $wire->forget;
 $wire->name('moving.test', ['8.8.8.8'], ['127.0.0.1']);
 allow("http://moving.test:$port, http://kept.test:$port", '');
-sub add_route
-{
-	my ($route, $url) = @_;
-	sql("SELECT fn_iu_route_add('$route', 'version_applied', '$url', 'tester', 'test');
-	     SELECT fn_iu_route_allow('$route', 'tester', 'test'); SELECT fn_iu_route_arm('$route', 'tester', 'test')");
-	return;
-}
-sub emit { return sql("SELECT fn_iu_emit_event('version_applied', 'A/1', gen_random_uuid(), 'tester')") }
 add_route('moving', "http://moving.test:$port/ok");
-emit();
-becomes("SELECT EXISTS (SELECT FROM iu_route_attempt WHERE route_code = 'moving' AND status = 'sent')", 'a public address is reached');
+emit(1);
+becomes("SELECT EXISTS (SELECT FROM iu_route_attempt WHERE route_code = 'moving' AND status = 'sent')",
+	'the sender reaches a name that leads to a public address');
 my $pid = IU::Cluster->wait_for_worker($node, 'sender');
 sql("SELECT pg_terminate_backend($pid)");		# it remembers a name for a minute
 IU::Cluster->wait_for_worker($node, 'sender', $pid);
-emit();
-becomes("SELECT EXISTS (SELECT FROM iu_route_retry WHERE route_code = 'moving' AND reason = 'address_refused')", 'the address that came in its place is not');
-is_deeply([ $wire->connects ], ["8.8.8.8 $port"], 'nor connected');
-sql("SELECT fn_iu_route_retire('moving', 'tester', 'test')");
+emit(1);
+becomes("SELECT EXISTS (SELECT FROM iu_route_retry WHERE route_code = 'moving' AND reason = 'address_refused')",
+	'the sender holds the event when the name leads to a loopback address');
+is_deeply([ $wire->connects ], ["8.8.8.8 $port"], 'the sender connects to the public address only');
+retire('moving');
 
 note 'a connection that is kept, whose address is struck off the list';
 allow("http://kept.test:$port", '10.9.8.7/32');
 $wire->name('kept.test', ['10.9.8.7']);
 $wire->forget;
 add_route('kept', "http://kept.test:$port/keep");
-emit();
-becomes("SELECT count(*) = 1 FROM iu_route_attempt WHERE route_code = 'kept' AND status = 'sent'", 'a delivery goes out');
-emit();
-becomes("SELECT count(*) = 2 FROM iu_route_attempt WHERE route_code = 'kept' AND status = 'sent'", 'and another');
-is_deeply([ $wire->connects ], ["10.9.8.7 $port"], 'over the same connection');
+emit(1);
+becomes("SELECT count(*) = 1 FROM iu_route_attempt WHERE route_code = 'kept' AND status = 'sent'",
+	'the first delivery to an allowed address is sent');
+emit(1);
+becomes("SELECT count(*) = 2 FROM iu_route_attempt WHERE route_code = 'kept' AND status = 'sent'",
+	'the second delivery to an allowed address is sent');
+is_deeply([ $wire->connects ], ["10.9.8.7 $port"], 'both deliveries go over the same connection');
 $arrived = $trap->connections;
 allow("http://kept.test:$port", '');
-emit();
-becomes("SELECT EXISTS (SELECT FROM iu_route_retry WHERE route_code = 'kept' AND reason = 'address_refused')", 'then it is held');
-is((grep { $_->{line} =~ m{^POST /keep } } $trap->requests), 2, 'and nothing more is sent over that connection');
-is($trap->connections, $arrived, 'nor over another');
+emit(1);
+becomes("SELECT EXISTS (SELECT FROM iu_route_retry WHERE route_code = 'kept' AND reason = 'address_refused')",
+	'a delivery is held when the address of the kept connection is struck off the list');
+is((grep { $_->{line} =~ m{^POST /keep } } $trap->requests), 2,
+	'nothing more is sent over a kept connection whose address is struck off the list');
+is($trap->connections, $arrived, 'nothing is sent over another connection to an address that is struck off the list');
 
 $node->stop;
 $trap->stop;

@@ -5,103 +5,69 @@
 use strict;
 use warnings;
 
-use FindBin;
-use lib "$FindBin::RealBin/../lib";
-
-use IU::Peer;
+use IU::Certificate;
 use IU::Cluster;
+use IU::Gate;
+use IU::Peer;
+use IU::Process;
 use IU::Receiver;
+use IU::Routes;
+use IU::SQL;
 use IU::Wire;
-use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
 use Test::More;
 
 my $raw = IU::Receiver->start;
 my $peer = IU::Peer->start('receiver');
-my $folder = PostgreSQL::Test::Utils::tempdir;
 my $closed_port = do { IO::Socket::INET->new(Listen => 1, LocalAddr => '127.0.0.1')->sockport };
 
 # ---------- certificates ----------
 
-sub openssl { return system_log('openssl', @_) == 0 || die "openssl @_ failed\n" }
-
-# A key and a certificate, by the authority unless it signs itself.
-sub certificate
-{
-	my ($file, $name, $start, $end) = @_;
-	openssl(qw(req -newkey rsa:2048 -nodes -subj), "/CN=$name", '-keyout', "$folder/$file.key", '-out', "$folder/$file.csr");
-	append_to_file("$folder/$file.ext", "subjectAltName=DNS:$name\n");
-	openssl(qw(ca -batch -notext -config), "$folder/ca.cnf", '-in', "$folder/$file.csr", '-out', "$folder/$file.crt", '-extfile', "$folder/$file.ext",
-		'-startdate', $start // '20200101000000Z', '-enddate', $end // '20400101000000Z');
-	return { key => slurp_file("$folder/$file.key"), cert => slurp_file("$folder/$file.crt") };
-}
-
-append_to_file("$folder/ca.cnf", <<"EOT");
-[ca]
-default_ca = test
-[test]
-database = $folder/index
-new_certs_dir = $folder
-serial = $folder/serial
-private_key = $folder/ca.key
-certificate = $folder/ca.crt
-default_md = sha256
-policy = any
-unique_subject = no
-[any]
-commonName = supplied
-EOT
-append_to_file("$folder/index", '');
-append_to_file("$folder/serial", "01\n");
-openssl(qw(req -x509 -newkey rsa:2048 -nodes -days 3650 -subj /CN=authority), '-keyout', "$folder/ca.key", '-out', "$folder/ca.crt");
-openssl(qw(req -x509 -newkey rsa:2048 -nodes -days 3650 -subj /CN=self.test -addext subjectAltName=DNS:self.test), '-keyout', "$folder/self.key", '-out', "$folder/self.crt");
+my $authority = IU::Certificate->authority;
 my $tls = $peer->control('tls', { names => {
-	'good.test'    => certificate('good', 'good.test'),
-	'wrong.test'   => certificate('wrong', 'other.test'),
-	'expired.test' => certificate('expired', 'expired.test', '20200101000000Z', '20210101000000Z'),
-	'early.test'   => certificate('early', 'early.test', '20390101000000Z'),
-	'self.test'    => { key => slurp_file("$folder/self.key"), cert => slurp_file("$folder/self.crt") } } })->{port};
+	'good.test'    => $authority->sign('good', 'good.test'),
+	'wrong.test'   => $authority->sign('wrong', 'other.test'),
+	'expired.test' => $authority->sign('expired', 'expired.test', '20200101000000Z', '20210101000000Z'),
+	'early.test'   => $authority->sign('early', 'early.test', '20390101000000Z'),
+	'self.test'    => IU::Certificate->self_signed('self.test') } })->{port};
 
 # ---------- the server ----------
 
 my $wire = IU::Wire->new(0);
-$wire->trust("$folder/ca.crt");
+$wire->trust($authority->file);
 $wire->name($_, ['8.8.8.8']) foreach qw(good.test wrong.test expired.test early.test self.test);
 $wire->name('nowhere.test', []);
 $wire->name('twice.test', ['8.8.8.8', '8.8.4.4']);
-my %origin = (raw => $raw->origin, peer => $peer->url, closed => "http://127.0.0.1:$closed_port", nowhere => 'http://nowhere.test',
-	twice => "http://twice.test:$closed_port", plain => 'https://' . $peer->address, map { $_ => "https://$_.test:$tls" } qw(good wrong expired early self));
+my %origin = (raw => $raw->origin, peer => $peer->url, closed => "http://127.0.0.1:$closed_port",
+	nowhere => 'http://nowhere.test',
+	twice => "http://twice.test:$closed_port", plain => 'https://' . $peer->address,
+	map { $_ => "https://$_.test:$tls" } qw(good wrong expired early self));
 my $node = IU::Cluster->init_node('answers', {},
-	'iu_core.allowed_origins' => join(', ', values %origin), 'iu_core.allowed_networks' => '127.0.0.0/8', 'iu_core.max_response_size' => '1MB',
-	'iu_core.connect_timeout' => '5s');
+	'iu_core.allowed_origins' => join(', ', values %origin), 'iu_core.allowed_networks' => '127.0.0.0/8',
+	'iu_core.max_response_size' => '1MB',
+	'iu_core.connect_timeout' => '60s');
 $wire->start($node);
 IU::Cluster->install($node);
 
-sub sql { return $node->safe_psql('postgres', $_[0]) }
-sub becomes { my ($query, $name) = @_; return ok($node->poll_query_until('postgres', $query), $name) }
-sub emit { return sql("SELECT fn_iu_emit_event('version_applied', 'A/1', gen_random_uuid(), 'tester')") }
+talk_to($node);
 
-# Live; what is tried again is so in an hour.
-sub add_route
+# What is tried again is so in an hour. What times out has less time than the rest.
+sub add
 {
-	my ($route, $url) = @_;
-	my $timeout = $url =~ m{/(?:hang|half|drip|slow|announced)} ? 700 : 20000;
-	sql("SELECT fn_iu_route_add('$route', 'version_applied', '$url', 'tester', 'test', p_timeout_ms => $timeout, p_retry_policy => '{\"max_attempts\": 3, \"base_s\": 3600, \"jitter\": 0, \"circuit_failures\": 0}');
-	     SELECT fn_iu_route_allow('$route', 'tester', 'test'); SELECT fn_iu_route_arm('$route', 'tester', 'test')");
-	return;
+	my ($route, $url, $failure) = @_;
+	return add_route($route, $url, retry => \%IU::Routes::IN_AN_HOUR,
+		timeout_ms => ($failure // '') eq 'timed_out' ? 3000 : 120000);
 }
 
-# The most memory that the process ever had, kB.
-sub peak { my ($pid) = @_; return slurp_file("/proc/$pid/status") =~ /^VmHWM:\s*(\d+) kB/m ? $1 : die 'no VmHWM' }
-
-sql("SELECT fn_iu_switch_set(k, 'true', 'tester', 'test') FROM unnest(ARRAY['iu_core.routes_master_enabled', 'iu_core.route_worker_enabled']) k");
-IU::Cluster->open_gate($node, 'iu_core.delivery_enabled', 3600);
+switches_on();
+IU::Gate->open($node, 'iu_core.delivery_enabled', 3600);
 my $pid = IU::Cluster->wait_for_worker($node, 'sender');
-add_route('well', "$origin{good}/well");
-emit();
-becomes("SELECT EXISTS (SELECT FROM iu_route_attempt WHERE status = 'sent')", 'over TLS, with a certificate that an authority vouches for');
-is_deeply([ map { $_->{method} } $peer->requests('/well') ], ['POST'], 'it arrives');
-my $before = peak($pid);
+add('well', "$origin{good}/well");
+emit(1);
+becomes("SELECT EXISTS (SELECT FROM iu_route_attempt WHERE status = 'sent')",
+	'a delivery over TLS with a certificate that an authority vouches for is sent');
+is_deeply([ map { $_->{method} } $peer->requests('/well') ], ['POST'], 'the delivery over TLS arrives once, by POST');
+my $before = peak_memory($pid);
 
 # ---------- each failure ----------
 
@@ -118,7 +84,8 @@ my %fate = (
 	'no-tls'        => [ "$origin{plain}/ok",           'tls_failed',         'retry' ],
 	hang            => [ "$origin{raw}/hang",           'timed_out',          'retry' ],
 	redirect        => [ "$origin{raw}/redirect",       'http_302',           'retry' ],
-	(map { ("s$_" => [ "$origin{raw}/status?$_", "http_$_", 'retry' ]) } 300, 301, 304, 307, 400, 401, 403, 404, 405, 408, 409, 413, 422, 425, 451, 500, 501, 502, 504, 599),
+	(map { ("s$_" => [ "$origin{raw}/status?$_", "http_$_", 'retry' ]) } 300, 301, 304, 307, 400, 401, 403, 404, 405,
+	408, 409, 413, 422, 425, 451, 500, 501, 502, 504, 599),
 	s410            => [ "$origin{raw}/status?410",     'http_410',           'disable' ],
 	s429            => [ "$origin{raw}/status?429",     'http_429',           'obey' ],
 	s503            => [ "$origin{raw}/status?503",     'http_503',           'obey' ],
@@ -153,64 +120,83 @@ my %fate = (
 my $follows = q{CASE
 	WHEN EXISTS (SELECT FROM iu_route_dead_letter d WHERE d.route_code = a.route_code) THEN 'give_up'
 	WHEN NOT (SELECT enabled FROM iu_outbound_route r WHERE r.route_code = a.route_code) THEN 'disable'
-	ELSE (SELECT CASE WHEN due_at > clock_timestamp() + interval '90 min' THEN 'obey' ELSE 'retry' END FROM iu_route_retry t WHERE t.route_code = a.route_code) END};
+	ELSE (SELECT CASE WHEN due_at > clock_timestamp() + interval '90 min' THEN 'obey' ELSE 'retry' END
+		FROM iu_route_retry t WHERE t.route_code = a.route_code) END};
 
-add_route($_, $fate{$_}[0]) foreach sort keys %fate;
-emit();
+add($_, @{ $fate{$_} }) foreach sort keys %fate;
+emit(1);
 foreach my $route (sort keys %fate)
 {
-	$node->poll_query_until('postgres', "SELECT EXISTS (SELECT FROM iu_route_attempt WHERE route_code = '$route')");
-	is(sql("SELECT coalesce(failure_code, '') || ' ' || coalesce($follows, '') FROM iu_route_attempt a WHERE route_code = '$route'"),
-		"$fate{$route}[1] $fate{$route}[2]", $route)
+	wait_until("SELECT EXISTS (SELECT FROM iu_route_attempt WHERE route_code = '$route')");
+	is(sql("SELECT coalesce(failure_code, '') || ' ' || coalesce($follows, '') FROM iu_route_attempt a"
+		  . " WHERE route_code = '$route'"),
+		"$fate{$route}[1] $fate{$route}[2]",
+		"a receiver that does \"$route\": the failure is \"$fate{$route}[1]\", what follows is \"$fate{$route}[2]\"")
 	  or diag(sql("SELECT a FROM iu_route_attempt a WHERE route_code = '$route'"));
 }
-is(sql("SELECT count(*) FROM iu_route_attempt WHERE status = 'failed' AND failure_code NOT LIKE 'http\\_%' AND coalesce(failure_detail, '') = ''"), 0, 'what has no status has words');
-like(sql("SELECT failure_detail FROM iu_route_attempt WHERE route_code = '$_->[0]'"), $_->[1], "$_->[0]: in words")
-  foreach [ 'wrong-name', qr/certificate subject name|subjectAltName|alternative certificate/i ], [ 'expired', qr/expired/ ], [ 'self-signed', qr/self.signed/ ],
-  [ 'early', qr/not yet valid/ ], [ 'refused', qr/Connection refused/ ], [ 'dns', qr/could not be resolved/ ], [ 'hang', qr/within 700 ms/ ], [ 'headers', qr/larger than 64 kB/ ],
+is(sql("SELECT count(*) FROM iu_route_attempt WHERE status = 'failed' AND failure_code NOT LIKE 'http\\_%'"
+	  . " AND coalesce(failure_detail, '') = ''"), 0, 'every failure without an HTTP status has a sentence');
+like(sql("SELECT failure_detail FROM iu_route_attempt WHERE route_code = '$_->[0]'"), $_->[1],
+	"the failure of \"$_->[0]\" says in words what it is")
+  foreach [ 'wrong-name', qr/certificate subject name|subjectAltName|alternative certificate/i ],
+[ 'expired', qr/expired/ ], [ 'self-signed', qr/self.signed/ ],
+  [ 'early', qr/not yet valid/ ], [ 'refused', qr/Connection refused/ ], [ 'dns', qr/could not be resolved/ ],
+[ 'hang', qr/within 3000 ms/ ], [ 'headers', qr/larger than 64 kB/ ],
   [ 'flood', qr/larger than iu_core.max_response_size \(1024 kB\)/ ];
-is(sql("SELECT response_excerpt FROM iu_route_attempt WHERE route_code = 'text'"), "?nul ???( ??? ???? ok \xc3\xa9", 'NUL and what is not UTF-8 is kept as text');
-is(sql('SELECT max(octet_length(response_excerpt)) FROM iu_route_attempt'), 1024, 'excerpts are short');
-is(scalar $peer->requests('/'), 0, 'nothing was sent where the certificate was wrong');
-is(sql("SELECT count(*) FROM iu_route_attempt WHERE attempt_no > 1"), 0, 'one attempt each so far');
+is(sql("SELECT response_excerpt FROM iu_route_attempt WHERE route_code = 'text'"), "?nul ???( ??? ???? ok \xc3\xa9",
+	'NUL and bytes that are not UTF-8 are kept as ? in the excerpt');
+is(sql('SELECT max(octet_length(response_excerpt)) FROM iu_route_attempt'), 1024,
+	'no excerpt of an answer is longer than 1024 bytes');
+is(scalar $peer->requests('/'), 0, 'nothing is sent where the certificate is wrong');
+is(sql("SELECT count(*) FROM iu_route_attempt WHERE attempt_no > 1"), 0,
+	'what is to be tried again in an hour has had one attempt');
 
 note 'the sender';
-cmp_ok(peak($pid) - $before, '<', 64 * 1024, 'its memory is bounded: the answers were of 200 MB and without end');
-is(IU::Cluster->wait_for_worker($node, 'sender'), $pid, 'it is the same process');
-emit();
-becomes("SELECT count(*) = 3 FROM iu_route_attempt WHERE route_code = 'well' AND status = 'sent'", 'and the next delivery goes out');
+cmp_ok(peak_memory($pid) - $before, '<', 64 * 1024,
+	'answers of 200 MB and without end cost the sender less than 64 MB');
+is(IU::Cluster->wait_for_worker($node, 'sender'), $pid, 'no failure ends the process of the sender');
+emit(1);
+becomes("SELECT count(*) = 3 FROM iu_route_attempt WHERE route_code = 'well' AND status = 'sent'",
+	'the next delivery to the receiver that behaves is sent');
 
 note 'many at once';
 sql("SELECT fn_iu_route_retire(route_code, 'tester', 'test') FROM iu_outbound_route WHERE route_code <> 'well'");
-$before = peak($pid);
-add_route('floods', "$origin{raw}/endless");
-emit() foreach 1 .. 40;
-becomes("SELECT count(*) = 40 FROM iu_route_dead_letter WHERE route_code = 'floods'", 'forty answers without end');
-becomes("SELECT count(*) = 43 FROM iu_route_attempt WHERE route_code = 'well' AND status = 'sent'", 'and forty deliveries beside them');
-cmp_ok(peak($pid) - $before, '<', 128 * 1024, 'at a megabyte each');
+$before = peak_memory($pid);
+add('floods', "$origin{raw}/endless");
+emit(1) foreach 1 .. 40;
+becomes("SELECT count(*) = 40 FROM iu_route_dead_letter WHERE route_code = 'floods'",
+	'each of forty answers without end becomes a dead letter');
+becomes("SELECT count(*) = 43 FROM iu_route_attempt WHERE route_code = 'well' AND status = 'sent'",
+	'forty deliveries are sent beside forty answers without end');
+cmp_ok(peak_memory($pid) - $before, '<', 128 * 1024, 'forty answers without end cost the sender less than 128 MB');
 
 note 'large answers, all under way at the same time';
 IU::Cluster->reload($node, 'iu_core.max_response_size' => '4MB');
-sql("SELECT fn_iu_route_retire('floods', 'tester', 'test')");
-$before = peak($pid);
-add_route('together', "$origin{raw}/together?100");
-emit() foreach 1 .. 100;
-becomes("SELECT count(*) = 100 FROM iu_route_attempt WHERE route_code = 'together' AND status = 'sent'", 'a hundred answers of 3 MB, none of which ends before all are there');
-is(sql("SELECT DISTINCT response_excerpt = repeat('x', 1024) FROM iu_route_attempt WHERE route_code = 'together'"), 't', 'of each the beginning is kept');
-cmp_ok(peak($pid) - $before, '<', 64 * 1024, 'and only that');
+retire('floods');
+$before = peak_memory($pid);
+add('together', "$origin{raw}/together?100");
+emit(1) foreach 1 .. 100;
+becomes("SELECT count(*) = 100 FROM iu_route_attempt WHERE route_code = 'together' AND status = 'sent'",
+	'a hundred answers of 3 MB, none of which ends before all are there, are sent');
+is(sql("SELECT DISTINCT response_excerpt = repeat('x', 1024) FROM iu_route_attempt WHERE route_code = 'together'"), 't',
+	'of each answer of 3 MB the first 1024 bytes are kept');
+cmp_ok(peak_memory($pid) - $before, '<', 64 * 1024, 'a hundred answers of 3 MB cost the sender less than 64 MB');
 
 note 'a body that is too large to be sent';
 IU::Cluster->reload($node, 'iu_core.max_request_size' => '1kB');
-sql("SELECT fn_iu_emit_event('version_applied', 'A/1', gen_random_uuid(), 'tester', jsonb_build_object('n', repeat('x', 2000)))");
-becomes("SELECT EXISTS (SELECT FROM iu_route_dead_letter WHERE route_code = 'well' AND failure_code = 'request_too_large')", 'is given up at once');
+emit(1, payload => "jsonb_build_object('n', repeat('x', 2000))");
+becomes("SELECT EXISTS (SELECT FROM iu_route_dead_letter WHERE route_code = 'well' AND failure_code"
+	  . " = 'request_too_large')", 'a body that is too large to be sent becomes a dead letter at once');
 
 note 'the handbook says the same';
 my %told = slurp_file('../docs/handbook.md') =~ /^\| `(\w+)` \|[^|]*\| (retry|obey|disable|give up|held)\b/mg;
-my %done = map { my (undef, $code, $rule) = @$_; $code => $rule =~ tr/_/ /r } grep { $_->[1] ne '' } map { $fate{$_} } grep { $_ ne 'interims' } keys %fate;
+my %done = map { my (undef, $code,
+	$rule) = @$_; $code => $rule =~ tr/_/ /r } grep { $_->[
+	1] ne '' } map { $fate{$_} } grep { $_ ne 'interims' } keys %fate;
 foreach my $code (sort keys %done)
 {
 	my $row = $told{$code} ? $code : $code =~ s/_(\d)\d\d$/_$1xx/r;
-	is($told{$row}, $done{$code}, "$code: $done{$code}");
+	is($told{$row}, $done{$code}, "the handbook says of $code what the sender does: $done{$code}");
 }
 
 $node->stop;

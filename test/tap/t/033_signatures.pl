@@ -4,53 +4,29 @@
 use strict;
 use warnings;
 
-use FindBin;
-use lib "$FindBin::RealBin/../lib";
-
-use Digest::SHA qw(hmac_sha256_base64);
-use IPC::Run;
 use IU::Cluster;
+use IU::Gate;
 use IU::Receiver;
-use JSON::PP qw(decode_json encode_json);
-use MIME::Base64 qw(decode_base64 encode_base64);
-use PostgreSQL::Test::Cluster;
+use IU::Routes;
+use IU::Signature;
+use IU::SQL;
+use MIME::Base64 qw(encode_base64);
 use PostgreSQL::Test::Utils;
 use Test::More;
 
 my $receiver = IU::Receiver->start;
-my $node = IU::Cluster->new_node('signatures', 'iu_core.allowed_origins' => $receiver->origin, 'iu_core.allowed_networks' => '127.0.0.0/8');
+my $node = IU::Cluster->new_node('signatures', 'iu_core.allowed_origins' => $receiver->origin,
+	'iu_core.allowed_networks' => '127.0.0.0/8');
 IU::Cluster->install($node);
 
-sub sql { return $node->safe_psql('postgres', $_[0]) }
-sub becomes { my ($query, $name) = @_; return ok($node->poll_query_until('postgres', $query), $name) }
+talk_to($node);
 
 # ---------- the judges ----------
-
-sub own_verdict
-{
-	my ($secret, $headers, $body) = @_;
-	my ($id, $time, $given) = @$headers{qw(webhook-id webhook-timestamp webhook-signature)};
-
-	return 'Missing required headers' unless $id && $time && $given;
-	return 'Message timestamp too old' if time - $time > 300;
-	return 'Message timestamp too new' if $time - time > 300;
-	my $right = hmac_sha256_base64("$id.$time.$body", decode_base64($secret =~ s/^whsec_//r));
-	$right .= '=' while length($right) % 4;
-	return (grep { $_ eq "v1,$right" } split / /, $given) ? 'valid' : 'No matching signature found';
-}
-
-sub library_verdict
-{
-	my ($secret, $headers, $body) = @_;
-	my $asked = encode_json([ { secret => $secret, headers => $headers, body => encode_base64($body, '') } ]);
-	IPC::Run::run([ 'node', 'peers/standardwebhooks/verify.js', $ENV{IU_STANDARDWEBHOOKS} ], '<', \$asked, '>', \my $said)
-	  or die "verify.js failed\n";
-	return decode_json($said)->[0];
-}
 
 sub verdict_is
 {
 	my ($secret, $headers, $body, $expected, $name) = @_;
+	local $Test::Builder::Level = $Test::Builder::Level + 1;
 	is(own_verdict($secret, $headers, $body), $expected, $name);
 	is(library_verdict($secret, $headers, $body), $expected, "$name, says the library") if $ENV{IU_STANDARDWEBHOOKS};
 	return;
@@ -63,63 +39,72 @@ my $payload = q({"text": "caf\u00e9 \ud83d\ude00 \"quoted\" \\\\ \u2028", "n": 1
 sub deliver
 {
 	my ($path) = @_;
-	my $before = arrived($path);
+	my $before = $receiver->arrived($path);
 	sql("SELECT fn_iu_emit_event('version_applied', 'A/\xc3\xa9', gen_random_uuid(), 'tester', '$payload')");
-	becomes("SELECT NOT EXISTS (SELECT FROM v_iu_event_backlog WHERE waiting + retrying + leased > 0)", "an event is delivered to $path");
-	return (arrived($path))[$before];
+	becomes("SELECT NOT EXISTS (SELECT FROM v_iu_event_backlog WHERE waiting + retrying + leased > 0)",
+		"an event is delivered to $path");
+	return ($receiver->arrived($path))[$before];
 }
-sub arrived { my ($path) = @_; return grep { $_->{line} =~ m{^POST \Q$path\E } } $receiver->requests }
 
-sql("SELECT fn_iu_switch_set(k, 'true', 'tester', 'test') FROM unnest(ARRAY['iu_core.routes_master_enabled', 'iu_core.route_worker_enabled']) k");
-IU::Cluster->open_gate($node, 'iu_core.delivery_enabled', 600);
-my $old = sql("SELECT fn_iu_route_add('signed', 'version_applied', '" . $receiver->origin . "/echo', 'tester', 'test') ->> 'secret'");
-sql("SELECT fn_iu_route_allow('signed', 'tester', 'test'); SELECT fn_iu_route_arm('signed', 'tester', 'test')");
+switches_on();
+IU::Gate->open($node, 'iu_core.delivery_enabled', 3600);
+my $old = add_route('signed', $receiver->origin . '/echo', timeout_ms => 60000);
 
 note 'one secret';
 my $first = deliver('/echo');
 my ($headers, $body) = @$first{qw(headers body)};
-verdict_is($old, $headers, $body, 'valid', 'a delivery verifies');
-verdict_is('whsec_' . encode_base64('k' x 32, ''), $headers, $body, 'No matching signature found', 'not with another secret');
+verdict_is($old, $headers, $body, 'valid', 'the signature of a delivery is valid with the secret of its route');
+verdict_is('whsec_' . encode_base64('k' x 32, ''), $headers, $body, 'No matching signature found',
+	'the signature of a delivery is not valid with another secret');
 
 note 'manipulated';
-verdict_is($old, $headers, $body =~ s/1\.50/1.51/r, 'No matching signature found', 'another body');
-verdict_is($old, $headers, "$body ", 'No matching signature found', 'a longer body');
-verdict_is($old, $headers, '', 'No matching signature found', 'no body');
-verdict_is($old, { %$headers, 'webhook-id' => "$headers->{'webhook-id'}0" }, $body, 'No matching signature found', 'another id');
-verdict_is($old, { %$headers, 'webhook-timestamp' => $headers->{'webhook-timestamp'} + 1 }, $body, 'No matching signature found', 'another time');
-verdict_is($old, { %$headers, 'webhook-timestamp' => time - 400 }, $body, 'Message timestamp too old', 'a time long ago');
-verdict_is($old, { %$headers, 'webhook-timestamp' => time + 400 }, $body, 'Message timestamp too new', 'a time to come');
-verdict_is($old, { %$headers, 'webhook-signature' => $headers->{'webhook-signature'} =~ s/^v1,/v2,/r }, $body, 'No matching signature found', 'another version');
+verdict_is($old, $headers, $body =~ s/1\.50/1.51/r, 'No matching signature found',
+	'a signature is not valid for a changed body');
+verdict_is($old, $headers, "$body ", 'No matching signature found', 'a signature is not valid for a longer body');
+verdict_is($old, $headers, '', 'No matching signature found', 'a signature is not valid for no body');
+verdict_is($old, { %$headers, 'webhook-id' => "$headers->{'webhook-id'}0" }, $body, 'No matching signature found',
+	'a signature is not valid for another webhook-id');
+verdict_is($old, { %$headers, 'webhook-timestamp' => $headers->{'webhook-timestamp'} + 1 }, $body,
+	'No matching signature found', 'a signature is not valid for another webhook-timestamp');
+verdict_is($old, { %$headers, 'webhook-timestamp' => time - 400 }, $body, 'Message timestamp too old',
+	'a timestamp of 400 s ago is too old');
+verdict_is($old, { %$headers, 'webhook-timestamp' => time + 400 }, $body, 'Message timestamp too new',
+	'a timestamp in 400 s is too new');
+verdict_is($old, { %$headers, 'webhook-signature' => $headers->{'webhook-signature'} =~ s/^v1,/v2,/r }, $body,
+	'No matching signature found', 'a signature of version 2 is not taken for one of version 1');
 foreach my $name (qw(webhook-id webhook-timestamp webhook-signature))
 {
 	my %less = %$headers;
 	delete $less{$name};
-	verdict_is($old, \%less, $body, 'Missing required headers', "without $name");
+	verdict_is($old, \%less, $body, 'Missing required headers', "a delivery without $name is not accepted");
 }
 
 note 'rotation';
 my $new = sql("SELECT fn_iu_route_secret_add('signed', 'tester', 'test') ->> 'secret'");
-isnt($new, $old, 'a second secret');
+isnt($new, $old, 'a second secret of a route is another one');
 my $during = deliver('/echo');
-verdict_is($old, @$during{qw(headers body)}, 'valid', 'a receiver that has the old one verifies');
-verdict_is($new, @$during{qw(headers body)}, 'valid', 'so does one that has the new one');
-is(scalar(split / /, $during->{headers}{'webhook-signature'}), 2, 'two signatures');
-is(sql("SELECT fn_iu_route_secret_end('signed', (SELECT max(valid_from) FROM iu_route_secret), 'tester', 'test') ->> 'ended'"), 1, 'the old one is ended');
+verdict_is($old, @$during{qw(headers body)}, 'valid', 'during a rotation the signature is valid with the old secret');
+verdict_is($new, @$during{qw(headers body)}, 'valid', 'during a rotation the signature is valid with the new secret');
+is(scalar(split / /, $during->{headers}{'webhook-signature'}), 2, 'during a rotation a delivery has two signatures');
+is(sql("SELECT fn_iu_route_secret_end('signed', (SELECT max(valid_from) FROM iu_route_secret), 'tester', 'test')"
+	  . " ->> 'ended'"), 1, 'ending the old secret ends one secret');
 my $after = deliver('/echo');
-verdict_is($new, @$after{qw(headers body)}, 'valid', 'the new one verifies');
-verdict_is($old, @$after{qw(headers body)}, 'No matching signature found', 'the old one no longer does');
+verdict_is($new, @$after{qw(headers body)}, 'valid', 'after a rotation the signature is valid with the new secret');
+verdict_is($old, @$after{qw(headers body)}, 'No matching signature found',
+	'after a rotation the signature is not valid with the old secret');
 
 note 'each attempt of a delivery';
-sql("SELECT fn_iu_route_retire('signed', 'tester', 'test')");
-sql("SELECT fn_iu_route_add('again', 'version_applied', '" . $receiver->origin . "/status?500', 'tester', 'test', p_secret_ref => 'signed', p_retry_policy => '{\"max_attempts\": 3, \"base_s\": 0.001}');
-	SELECT fn_iu_route_allow('again', 'tester', 'test'); SELECT fn_iu_route_arm('again', 'tester', 'test')");
+retire('signed');
+add_route('again', $receiver->origin . '/status?500', secret_ref => 'signed',
+	retry => { max_attempts => 3, base_s => 0.001 }, timeout_ms => 60000);
 deliver('/status?500');
-my @attempts = arrived('/status?500');
-is(scalar @attempts, 3, 'three attempts');
+my @attempts = $receiver->arrived('/status?500');
+is(scalar @attempts, 3, 'a delivery that fails is attempted three times');
 my %ids = map { $_->{headers}{'webhook-id'} => 1 } @attempts;
 my %bodies = map { $_->{body} => 1 } @attempts;
-is_deeply([ scalar keys %ids, scalar keys %bodies ], [ 1, 1 ], 'of one id and one body');
-verdict_is($new, @$_{qw(headers body)}, 'valid', 'verify each') foreach @attempts;
+is_deeply([ scalar keys %ids, scalar keys %bodies ], [ 1, 1 ],
+	'every attempt of a delivery has the same webhook-id and the same body');
+verdict_is($new, @$_{qw(headers body)}, 'valid', 'every attempt of a delivery has a valid signature') foreach @attempts;
 
 # The server's HMAC may live in a memory context that is reset between two
 # messages, so a process that signs once proves nothing.

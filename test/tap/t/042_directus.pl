@@ -5,9 +5,6 @@
 use strict;
 use warnings;
 
-use FindBin;
-use lib "$FindBin::RealBin/../lib";
-
 use HTTP::Tiny;
 use IU::Peer;
 use IPC::Run qw(run);

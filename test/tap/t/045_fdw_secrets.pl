@@ -5,8 +5,6 @@
 use strict;
 use warnings;
 
-use FindBin;
-use lib "$FindBin::RealBin/../lib";
 use IU::Canned;
 use IU::Cluster;
 use PostgreSQL::Test::Utils;

@@ -4,8 +4,6 @@
 use strict;
 use warnings;
 
-use FindBin;
-use lib "$FindBin::RealBin/../lib";
 use IU::Cluster;
 use MIME::Base64 qw(encode_base64);
 use PostgreSQL::Test::Utils;

@@ -4,12 +4,10 @@
 use strict;
 use warnings;
 
-use FindBin;
-use lib "$FindBin::RealBin/../lib";
 use IU::Peer;
 use IU::Cluster;
+use IU::Gate;
 use JSON::PP ();
-use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
 use Test::More;
 
@@ -167,7 +165,7 @@ register('points', 'inv_points', 'p_every_seconds => 1, p_timeout_ms => 60000');
 becomes("SELECT EXISTS (SELECT FROM pg_stat_activity WHERE backend_type = 'iu_core runner' AND state = 'active' AND wait_event_type = 'Extension')", 'the runner waits for the remote');
 sql("SELECT fn_iu_switch_set(k, 'true', 'tester', 'test') FROM unnest(ARRAY['iu_core.routes_master_enabled', 'iu_core.route_worker_enabled']) k;
      SELECT fn_iu_route_add('r', 'version_applied', '" . $receiver->url . "/r', 'tester', 'test'), fn_iu_route_allow('r', 'tester', 'test'), fn_iu_route_arm('r', 'tester', 'test')");
-IU::Cluster->open_gate($node, 'iu_core.delivery_enabled', 600);
+IU::Gate->open($node, 'iu_core.delivery_enabled', 600);
 sql("SELECT fn_iu_emit_event('version_applied', 'x', gen_random_uuid(), 'tester', '{}')");
 becomes("SELECT EXISTS (SELECT FROM iu_route_attempt WHERE status = 'sent')", 'an event is delivered all the same');
 is(sql("SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'iu_core runner' AND state = 'active' AND wait_event_type = 'Extension'"), 1, 'while the runner still waits');

@@ -2,11 +2,8 @@
 use strict;
 use warnings;
 
-use FindBin;
-use lib "$FindBin::RealBin/../lib";
-
 use IU::Cluster;
-use PostgreSQL::Test::Cluster;
+use IU::Gate;
 use PostgreSQL::Test::Utils;
 use Test::More;
 use Time::HiRes qw(usleep);
@@ -58,10 +55,10 @@ stop_workers();
 is(scalar @stopped, 4, 'launcher, watchdog, sender and runner are stopped');
 is(join('', map { process_state($_) } @stopped), 'TTTT', 'by SIGSTOP');
 
-IU::Cluster->open_gate($node, $delivery, 2);
-is(IU::Cluster->gate($node, $delivery), 'true open', 'a gate is open');
-is(value(IU::Cluster->watch_expiry($delivery)), 'open, then closed', 'it reads closed from the moment of its expiry, in one function');
-is(IU::Cluster->gate($node, $delivery), 'true closed', 'while the table still says true');
+IU::Gate->open($node, $delivery, 2);
+is(IU::Gate->state($node, $delivery), 'true open', 'a gate is open');
+is(value(IU::Gate->watch_expiry($delivery)), 'open, then closed', 'it reads closed from the moment of its expiry, in one function');
+is(IU::Gate->state($node, $delivery), 'true closed', 'while the table still says true');
 is(value("SELECT fn_iu_delivery_enabled()"), 'f', 'what asks for the capability is told so too');
 is(value("SELECT g ->> 'value' || ' ' || (g ->> 'effective') || ' ' || (g ->> 'is_safe') || ' ' || (g ->> 'reason')"
 	  . " FROM jsonb_array_elements(fn_iu_gate_verify_closed() -> 'gates') g WHERE g ->> 'gate_key' = '$delivery'")
@@ -70,39 +67,39 @@ is(value("SELECT fn_iu_gate_verify_closed() ->> 'all_safe'"), 'false', 'and is n
 
 my $long = $node->background_psql('postgres');
 $long->query_safe('BEGIN ISOLATION LEVEL REPEATABLE READ');
-IU::Cluster->open_gate($node, $composer, 1);
-is($long->query_safe(IU::Cluster->watch_expiry($composer)), 'open, then closed', 'under REPEATABLE READ as well');
+IU::Gate->open($node, $composer, 1);
+is($long->query_safe(IU::Gate->watch_expiry($composer)), 'open, then closed', 'under REPEATABLE READ as well');
 $long->query_safe('COMMIT');
 $long->quit;
 
-is(IU::Cluster->ledger($node, $delivery), 'open', 'nobody has closed it');
+is(IU::Gate->ledger($node, $delivery), 'open', 'nobody has closed it');
 continue_workers();
-ok(IU::Cluster->wait_for_ledger($node, $delivery, 'open watchdog_close'), 'once they go on, the watchdog corrects the table and the ledger says so');
-ok(IU::Cluster->wait_for_ledger($node, $composer, 'open watchdog_close'), 'of the other gate too');
+ok(IU::Gate->wait_for_ledger($node, $delivery, 'open watchdog_close'), 'once they go on, the watchdog corrects the table and the ledger says so');
+ok(IU::Gate->wait_for_ledger($node, $composer, 'open watchdog_close'), 'of the other gate too');
 
 # Beside the protocol ------------------------------------------------------
 
 stop_workers();
-IU::Cluster->open_gate($node, $structure, 3600);
+IU::Gate->open($node, $structure, 3600);
 value("SELECT fn_iu_gate_close('$structure', 'operator', 'done')");
-is(IU::Cluster->gate($node, $structure), 'false closed', 'a gate is closed before its expiry');
+is(IU::Gate->state($node, $structure), 'false closed', 'a gate is closed before its expiry');
 value(toggle($structure, 'true'));
-is(IU::Cluster->gate($node, $structure), 'true closed', 'set to true before that expiry, beside the protocol: reads closed');
+is(IU::Gate->state($node, $structure), 'true closed', 'set to true before that expiry, beside the protocol: reads closed');
 $other->query_safe(toggle($runtime, 'true'));
-is(IU::Cluster->gate($node, $runtime), 'true closed', 'so does a gate that was never opened');
+is(IU::Gate->state($node, $runtime), 'true closed', 'so does a gate that was never opened');
 value(toggle('iu_core.vector_sync_enabled', 'true'));
-is(IU::Cluster->gate($node, 'iu_core.vector_sync_enabled'), 'true closed', 'and a never-flip gate');
-IU::Cluster->open_gate($node, $delivery, 3600);
+is(IU::Gate->state($node, 'iu_core.vector_sync_enabled'), 'true closed', 'and a never-flip gate');
+IU::Gate->open($node, $delivery, 3600);
 value(toggle($delivery, 'false'));
 value(toggle($delivery, 'true'));
-is(IU::Cluster->gate($node, $delivery), 'true closed', 'one closed and set back beside the protocol');
+is(IU::Gate->state($node, $delivery), 'true closed', 'one closed and set back beside the protocol');
 is($other->query_safe("BEGIN; UPDATE dot_config SET value = 'true' WHERE key = '$structure';" . is_open($structure) . '; COMMIT'),
 	'f', 'true over true is no toggle');
 continue_workers();
-ok(IU::Cluster->wait_for_ledger($node, $structure, 'open close watchdog_close'), 'the watchdog sets it back, ledger included');
-ok(IU::Cluster->wait_for_ledger($node, $runtime, 'watchdog_close'), 'and the one never opened');
-ok(IU::Cluster->wait_for_ledger($node, $delivery, 'open watchdog_close open close watchdog_close'), 'and the one closed by hand');
-ok(IU::Cluster->wait_for_ledger($node, 'iu_core.vector_sync_enabled', 'watchdog_close'), 'and the never-flip one');
+ok(IU::Gate->wait_for_ledger($node, $structure, 'open close watchdog_close'), 'the watchdog sets it back, ledger included');
+ok(IU::Gate->wait_for_ledger($node, $runtime, 'watchdog_close'), 'and the one never opened');
+ok(IU::Gate->wait_for_ledger($node, $delivery, 'open watchdog_close open close watchdog_close'), 'and the one closed by hand');
+ok(IU::Gate->wait_for_ledger($node, 'iu_core.vector_sync_enabled', 'watchdog_close'), 'and the never-flip one');
 is(value("SELECT reason FROM iu_gate_transition WHERE gate_key = '$runtime'"), 'set beside the protocol', 'for this reason');
 is(value("SELECT fn_iu_gate_verify_closed() ->> 'all_safe'"), 'true', 'all is safe again');
 
@@ -118,7 +115,7 @@ is($other->query_safe(is_open($composer)), 'f', 'another session never sees it o
 is($session->query_safe(toggle($composer, 'false') . '; ' . is_open($composer)), 'f', 'closed after the update back');
 is($other->query_safe(is_open($composer)), 'f', 'still closed to the other');
 $session->query_safe('COMMIT');
-is(IU::Cluster->gate($node, $composer), 'false closed', 'and after the commit');
+is(IU::Gate->state($node, $composer), 'false closed', 'and after the commit');
 
 foreach my $level ('READ COMMITTED', 'REPEATABLE READ', 'SERIALIZABLE')
 {
@@ -182,13 +179,13 @@ is(value('SELECT count(*) FROM iu_gate_transition'), $ledger_before, 'none of th
 
 # What is opened by the protocol ends with its time, even where nobody else sees it yet.
 is($session->query_safe("BEGIN; SELECT fn_iu_gate_open('$composer', gen_random_uuid(), 'agent', NULL, 1) ->> 'status'; "
-	  . IU::Cluster->watch_expiry($composer) . "UPDATE dot_config SET value = 'true' WHERE key = '$composer'; " . is_open($composer) . '; ROLLBACK'),
+	  . IU::Gate->watch_expiry($composer) . "UPDATE dot_config SET value = 'true' WHERE key = '$composer'; " . is_open($composer) . '; ROLLBACK'),
 	"opened\nopen, then closed\nf", 'an opening expires within its own transaction too');
 
 # Left open by mistake: committed as true, it is open to nobody.
 $session->query_safe('BEGIN; ' . toggle($composer, 'true') . '; COMMIT');
 is($session->query_safe(is_open($composer)), 'f', 'a toggle committed without its second half reads closed, to its own session too');
-ok(IU::Cluster->wait_for_ledger($node, $composer, 'open watchdog_close watchdog_close'), 'and the watchdog corrects it');
+ok(IU::Gate->wait_for_ledger($node, $composer, 'open watchdog_close watchdog_close'), 'and the watchdog corrects it');
 
 $session->query_safe(<<"SQL");
 DO \$\$
@@ -200,12 +197,12 @@ BEGIN
 END \$\$
 SQL
 is($session->query_safe("SELECT current_setting('test.before'), current_setting('test.after')"), 'true|false', 'nor is one open after a COMMIT within a block');
-ok(IU::Cluster->wait_for_ledger($node, $runtime, 'watchdog_close watchdog_close'), 'which is corrected too');
+ok(IU::Gate->wait_for_ledger($node, $runtime, 'watchdog_close watchdog_close'), 'which is corrected too');
 
 # What other sessions commit ----------------------------------------------
 
 $session->query_safe("SELECT bool_or(iu_core.gate_is_open('$delivery')) FROM generate_series(1, 1000)");
-IU::Cluster->open_gate($node, $delivery, 3600);
+IU::Gate->open($node, $delivery, 3600);
 is($session->query_safe(is_open($delivery)), 't', 'a committed open is seen by a session that had cached closed');
 
 is($session->query_safe('BEGIN; ' . toggle($delivery, 'false') . '; ' . is_open($delivery) . '; ROLLBACK; ' . is_open($delivery)),
@@ -216,7 +213,7 @@ is($session->query_safe("SELECT value FROM dot_config WHERE key = '$delivery'"),
 value("SELECT fn_iu_gate_close('$delivery', 'operator', 'done')");
 is($session->query_safe(is_open($delivery)), 'f', 'a committed close is seen by the next statement of a REPEATABLE READ transaction');
 is($session->query_safe("SELECT value FROM dot_config WHERE key = '$delivery'"), 'true', 'whose snapshot is still the old one');
-IU::Cluster->open_gate($node, $delivery, 3600);
+IU::Gate->open($node, $delivery, 3600);
 is($session->query_safe(is_open($delivery)), 't', 'and so is the next open');
 $session->query_safe('COMMIT');
 
@@ -244,7 +241,7 @@ foreach my $level ('READ COMMITTED', 'REPEATABLE READ')
 	value("SELECT fn_iu_gate_close('$delivery', 'operator', 'done')");
 	$other->query_safe('SELECT pg_advisory_unlock(2)');
 	is($session->query_safe('SELECT pg_advisory_unlock_all()') =~ s/\s+//gr, 'false', "one long function under $level sees another session's close");
-	IU::Cluster->open_gate($node, $delivery, 3600);
+	IU::Gate->open($node, $delivery, 3600);
 }
 # A change elsewhere may arrive between any two steps of a check.
 $session->query_until(qr/started/, "\\echo started\nDO \$\$ DECLARE v_end timestamptz := clock_timestamp() + interval '2 s';"

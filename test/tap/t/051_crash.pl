@@ -3,11 +3,8 @@
 use strict;
 use warnings;
 
-use FindBin;
-use lib "$FindBin::RealBin/../lib";
-
 use IU::Cluster;
-use PostgreSQL::Test::Cluster;
+use IU::Gate;
 use PostgreSQL::Test::Utils;
 use Test::More;
 use Time::HiRes qw(usleep);
@@ -60,7 +57,7 @@ sub crash
 
 	$uncommitted->query_safe("BEGIN; SELECT fn_iu_gate_open('$unborn', gen_random_uuid(), 'nobody', 'never committed', 3600)");
 	my $writer = start_writer();
-	IU::Cluster->open_gate($node, $short, 2);
+	IU::Gate->open($node, $short, 2);
 	push @short_ledger, 'open', 'watchdog_close';
 
 	if ($who eq 'postmaster') { $node->kill9 }
@@ -72,15 +69,15 @@ sub crash
 	start_again() if $who eq 'postmaster';
 	IU::Cluster->wait_for_worker($node, 'watchdog', $watchdog);
 
-	like(value(IU::Cluster->watch_expiry($short)), qr/^(open, then closed|never open)$/, 'a gate open at the crash is open to its expiry and no longer');
-	ok(IU::Cluster->wait_for_ledger($node, $short, "@short_ledger"), 'the new watchdog closes it, the ledger is complete');
-	is(IU::Cluster->gate($node, $long), 'true open', 'one with time left is still open');
-	is(IU::Cluster->gate($node, $unborn), 'false closed', 'an opening that was not committed is none');
+	like(value(IU::Gate->watch_expiry($short)), qr/^(open, then closed|never open)$/, 'a gate open at the crash is open to its expiry and no longer');
+	ok(IU::Gate->wait_for_ledger($node, $short, "@short_ledger"), 'the new watchdog closes it, the ledger is complete');
+	is(IU::Gate->state($node, $long), 'true open', 'one with time left is still open');
+	is(IU::Gate->state($node, $unborn), 'false closed', 'an opening that was not committed is none');
 	is(value("SELECT count(*) FROM iu_gate_transition WHERE gate_key = '$unborn'"), 0, 'and not in the ledger');
 	value("SELECT fn_iu_gate_close('$busy', 'operator', 'after the crash')");
 }
 
-IU::Cluster->open_gate($node, $long, 3600, 'operator');
+IU::Gate->open($node, $long, 3600, 'operator');
 crash($_) foreach qw(watchdog sender launcher postmaster);
 
 my $ids = join(',', map { "'$_'" } @committed);
@@ -93,8 +90,8 @@ is(value("SELECT count(*) FROM (SELECT action, lag(action) OVER (ORDER BY transi
 is(value("SELECT count(*) FROM iu_gate_transition t LEFT JOIN dot_iu_command_run r USING (run_id) WHERE r.run_id IS NULL"), 0,
 	'and each has its run');
 
-IU::Cluster->open_gate($node, $long, 1, 'operator');
-ok(IU::Cluster->wait_for_ledger($node, $long, 'open open watchdog_close'), 'the opening that outlived four crashes is renewed by its holder and ends');
+IU::Gate->open($node, $long, 1, 'operator');
+ok(IU::Gate->wait_for_ledger($node, $long, 'open open watchdog_close'), 'the opening that outlived four crashes is renewed by its holder and ends');
 is(value("SELECT fn_iu_gate_verify_closed() ->> 'all_safe'"), 'true', 'all is safe');
 
 done_testing();

@@ -2,11 +2,8 @@
 use strict;
 use warnings;
 
-use FindBin;
-use lib "$FindBin::RealBin/../lib";
-
 use IU::Cluster;
-use PostgreSQL::Test::Cluster;
+use IU::Gate;
 use PostgreSQL::Test::Utils;
 use Test::More;
 
@@ -35,7 +32,7 @@ sub recovers
 {
 	my ($what) = @_;
 	push @locked_ledger, 'watchdog_close';
-	ok(IU::Cluster->wait_for_ledger($node, $locked, "@locked_ledger"), "$what: closes after the release");
+	ok(IU::Gate->wait_for_ledger($node, $locked, "@locked_ledger"), "$what: closes after the release");
 	ok($node->poll_query_until('postgres',
 			"SELECT state || coalesce(last_error, '') FROM iu_core.worker_status WHERE role = 'watchdog'", 'running'),
 		'and the watchdog is well');
@@ -46,17 +43,17 @@ sub delays_no_other
 {
 	my ($what, $pattern) = @_;
 	push @other_ledger, 'open', 'watchdog_close';
-	IU::Cluster->wait_for_expiry($node, $locked);
-	IU::Cluster->open_gate($node, $other, 1);
-	ok(IU::Cluster->wait_for_ledger($node, $other, "@other_ledger"), "$what: another gate closes meanwhile");
-	is(IU::Cluster->gate($node, $locked), 'true closed', 'the locked one reads closed, though the table says true');
-	is(IU::Cluster->ledger($node, $locked), "@locked_ledger", 'and its close is not recorded');
+	IU::Gate->wait_for_expiry($node, $locked);
+	IU::Gate->open($node, $other, 1);
+	ok(IU::Gate->wait_for_ledger($node, $other, "@other_ledger"), "$what: another gate closes meanwhile");
+	is(IU::Gate->state($node, $locked), 'true closed', 'the locked one reads closed, though the table says true');
+	is(IU::Gate->ledger($node, $locked), "@locked_ledger", 'and its close is not recorded');
 	like(trouble($pattern), qr/^gate \Q$locked\E is overdue since .*: $pattern/, 'the status names who');
 }
 
 sub open_locked
 {
-	IU::Cluster->open_gate($node, $locked, 1);
+	IU::Gate->open($node, $locked, 1);
 	push @locked_ledger, 'open';
 }
 
@@ -79,7 +76,7 @@ recovers('row locked by a prepared transaction');
 
 open_locked();
 $session->query_safe("BEGIN; UPDATE dot_config SET description = description WHERE key = '$locked'; PREPARE TRANSACTION 'change window 8'");
-IU::Cluster->wait_for_expiry($node, $locked);
+IU::Gate->wait_for_expiry($node, $locked);
 $session->query_safe("COMMIT PREPARED 'change window 8'");
 recovers('a prepared transaction that is committed');
 
@@ -89,7 +86,7 @@ $session->query_safe("BEGIN; SELECT fn_iu_gate_open('$locked', gen_random_uuid()
 	local $PostgreSQL::Test::Utils::timeout_default = 30;
 	push @locked_ledger, 'open', 'watchdog_close';
 	$session->query_safe("COMMIT PREPARED 'change window 9'");
-	ok(IU::Cluster->wait_for_ledger($node, $locked, "@locked_ledger"), 'the commit of a prepared opening wakes the watchdog');
+	ok(IU::Gate->wait_for_ledger($node, $locked, "@locked_ledger"), 'the commit of a prepared opening wakes the watchdog');
 }
 
 # An opening of the locked gate waits for the row, and another gate's does not.

@@ -3,11 +3,8 @@
 use strict;
 use warnings;
 
-use FindBin;
-use lib "$FindBin::RealBin/../lib";
-
 use IU::Cluster;
-use PostgreSQL::Test::Cluster;
+use IU::Gate;
 use PostgreSQL::Test::Utils;
 use Test::More;
 
@@ -88,8 +85,8 @@ my $gate = 'iu_core.composer_enabled';
 $node->append_conf('postgresql.conf', "iu_core.databases = 'postgres'\n");
 $node->reload;
 my $watchdog = IU::Cluster->wait_for_worker($node, 'watchdog');
-IU::Cluster->open_gate($node, $gate, 1);
-ok(IU::Cluster->wait_for_ledger($node, $gate, 'open watchdog_close'), 'a watchdog closes a gate');
+IU::Gate->open($node, $gate, 1);
+ok(IU::Gate->wait_for_ledger($node, $gate, 'open watchdog_close'), 'a watchdog closes a gate');
 my $session = $node->background_psql('postgres');
 is($session->query_safe("SELECT iu_core.gate_is_open('$gate')"), 'f', 'a session reads it closed');
 run('rollback(0, false, true)');
@@ -99,10 +96,10 @@ my $state = "SELECT pid || ' ' || state || coalesce(last_error, '') FROM iu_core
 ok($node->poll_query_until('postgres', $state, "$watchdog nothing migrated"), 'it sees that nothing is migrated');
 run('migrate()');
 ok($node->poll_query_until('postgres', $state, "$watchdog running"), 'and that all is, again');
-IU::Cluster->open_gate($node, $gate, 3600);
+IU::Gate->open($node, $gate, 3600);
 is($session->query_safe("SELECT iu_core.gate_is_open('$gate')"), 't', 'that session sees an open in the new tables');
-IU::Cluster->open_gate($node, $gate, 1);
-ok(IU::Cluster->wait_for_ledger($node, $gate, 'open open watchdog_close'), 'and the watchdog closes it');
+IU::Gate->open($node, $gate, 1);
+ok(IU::Gate->wait_for_ledger($node, $gate, 'open open watchdog_close'), 'and the watchdog closes it');
 $session->quit;
 
 $node->stop;

@@ -3,11 +3,8 @@
 use strict;
 use warnings;
 
-use FindBin;
-use lib "$FindBin::RealBin/../lib";
-
 use IU::Cluster;
-use PostgreSQL::Test::Cluster;
+use IU::Gate;
 use PostgreSQL::Test::Utils;
 use Test::More;
 
@@ -40,8 +37,8 @@ SELECT fn_iu_switch_set('iu_core.routes_master_enabled', 'true', 'operator', 'te
 SELECT fn_dot_iu_command_log('dot_iu_gate_verify_closed', 'read', 'verify', 'verified', false, NULL, fn_iu_gate_snapshot(), '{}', 'auditor');
 SELECT fn_iu_emit_event('version_applied', 'iu:' || n, gen_random_uuid(), 'agent', jsonb_build_object('n', n)) FROM generate_series(1, 20) n;
 SQL
-	IU::Cluster->wait_for_ledger($server, 'iu_core.composer_enabled', 'open watchdog_close') or die 'the gate does not close';
-	IU::Cluster->open_gate($server, $open, 3600);
+	IU::Gate->wait_for_ledger($server, 'iu_core.composer_enabled', 'open watchdog_close') or die 'the gate does not close';
+	IU::Gate->open($server, $open, 3600);
 }
 
 # SQLSTATE and message of a refusal, or the empty string.
@@ -61,7 +58,7 @@ sub check_copy
 	subtest $what => sub {
 		is(content($server, $database), $expected, 'the same rows in every table, and none emitted');
 		is($value->('SELECT count(*) FROM event_outbox'), 20, 'twenty events, as there were');
-		is(IU::Cluster->gate($server, $open, $database), 'true closed', 'the open gate reads closed');
+		is(IU::Gate->state($server, $open, $database), 'true closed', 'the open gate reads closed');
 		is($value->('SELECT fn_iu_delivery_enabled()'), 'f', 'and its capability is off');
 		is($value->("SELECT v ->> 'all_safe' FROM fn_iu_gate_verify_closed() v"), 'false', 'verify is not satisfied');
 		is($value->("SELECT g ->> 'reason' FROM jsonb_array_elements(fn_iu_gate_verify_closed() -> 'gates') g WHERE NOT (g ->> 'is_safe')::boolean"),
@@ -81,7 +78,7 @@ sub check_copy
 		like($refusal->('SELECT iu_core.rollback(0, false, true)'), qr/^55006: /, 'refused: a rollback, while the value says true');
 
 		is($value->("SELECT fn_iu_gate_open('$open', gen_random_uuid(), 'restorer', 'here', 3600) ->> 'status'"), 'opened', 'here it is opened anew');
-		is(IU::Cluster->gate($server, $open, $database), 'true open', 'and is open');
+		is(IU::Gate->state($server, $open, $database), 'true open', 'and is open');
 		$value->("SELECT fn_iu_gate_close('$open', 'restorer', 'done')");
 		is($value->("SELECT fn_iu_gate_verify_closed() ->> 'all_safe'"), 'true', 'closed, all is safe');
 		is($value->("SELECT count(*) FROM fn_iu_conformance() WHERE NOT ok"), 0, 'and conforms');
@@ -101,14 +98,14 @@ my $content = content($node, 'postgres');
 like($content, qr/^event_outbox\|20\|/m, 'the original has events');
 like($content, qr/^iu_gate_transition\|5\|/m, 'transitions');
 like($content, qr/^iu_core\.applied_migration\|\d+\|/m, 'and migrations');
-is(IU::Cluster->gate($node, $open), 'true open', 'and an open gate');
+is(IU::Gate->state($node, $open), 'true open', 'and an open gate');
 $node->command_ok([ $node->installed_command('pg_dump'), '-Fc', '-f', $dump, '-d', $node->connstr('postgres') ], 'dumped');
 
 restore($node, 'copy');
 check_copy('a new database of the same cluster', $node, 'copy', $content);
 
 restore($node, 'served');
-is(IU::Cluster->gate($node, $open, 'served'), 'true closed', 'a copy that is to be served');
+is(IU::Gate->state($node, $open, 'served'), 'true closed', 'a copy that is to be served');
 $node->append_conf('postgresql.conf', "iu_core.databases = 'postgres, served'\n");
 $node->reload;
 $node->poll_query_until('served', "SELECT value FROM dot_config WHERE key = '$open'", 'false');
@@ -131,7 +128,7 @@ ok($node->poll_query_until('postgres', "SELECT EXISTS (SELECT FROM iu_core.worke
 	'its watchdog cannot close without the triggers');
 restore_section('post-data');
 $node->poll_query_until('early', "SELECT value FROM dot_config WHERE key = '$open'", 'false');
-is(IU::Cluster->ledger($node, $open, 'early'), 'open watchdog_close', 'and closes once, when they are there');
+is(IU::Gate->ledger($node, $open, 'early'), 'open watchdog_close', 'and closes once, when they are there');
 is($node->safe_psql('early', 'SELECT count(*) FROM fn_iu_conformance() WHERE NOT ok'), 0, 'and it conforms');
 
 $node->safe_psql('template1', 'CREATE DATABASE clone TEMPLATE postgres');
@@ -145,9 +142,9 @@ check_copy('a new cluster', $elsewhere, 'restored', $content);
 $elsewhere->safe_psql('restored', "SELECT fn_iu_gate_open('$open', gen_random_uuid(), 'restorer', 'here', 3600)");
 $elsewhere->append_conf('postgresql.conf', "shared_preload_libraries = ''\n");
 $elsewhere->restart;
-is(IU::Cluster->gate($elsewhere, $open, 'restored'), 'true closed', 'without the preloaded library it reads closed');
+is(IU::Gate->state($elsewhere, $open, 'restored'), 'true closed', 'without the preloaded library it reads closed');
 
-is(IU::Cluster->gate($node, $open), 'true open', 'the original is as it was');
+is(IU::Gate->state($node, $open), 'true open', 'the original is as it was');
 is(content($node, 'postgres'), $content, 'to the row');
 
 done_testing();

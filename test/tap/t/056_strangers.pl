@@ -3,9 +3,8 @@
 use strict;
 use warnings;
 
-use FindBin;
-use lib "$FindBin::RealBin/../lib";
 use IU::Cluster;
+use IU::Gate;
 use PostgreSQL::Test::Utils;
 use Test::More;
 
@@ -64,8 +63,8 @@ IU::Cluster->wait_for_worker($node, 'watchdog');
 # ---- a schema public that is closed to PUBLIC
 
 sql('REVOKE ALL ON SCHEMA public FROM PUBLIC');
-IU::Cluster->open_gate($node, $gate, 1);
-ok(IU::Cluster->wait_for_ledger($node, $gate, 'open watchdog_close'), 'with public closed to PUBLIC the watchdog still closes');
+IU::Gate->open($node, $gate, 1);
+ok(IU::Gate->wait_for_ledger($node, $gate, 'open watchdog_close'), 'with public closed to PUBLIC the watchdog still closes');
 is(sql("SET ROLE iu_core_operator; SELECT fn_iu_gate_verify_closed() ->> 'all_safe'"), 'true', 'and the roles still ask');
 
 # ---- an index of the right name that leads elsewhere
@@ -74,9 +73,9 @@ is(sql("SET ROLE iu_core_operator; SELECT fn_iu_gate_verify_closed() ->> 'all_sa
 my $closed = 'iu_core.composer_enabled';
 IU::Cluster->reload($node, 'iu_core.databases' => '');
 $node->poll_query_until('postgres', "SELECT NOT EXISTS (SELECT FROM iu_core.worker_status WHERE role = 'watchdog')") or die 'the watchdog stays';
-IU::Cluster->open_gate($node, $_, 3600) foreach $gate, $closed;
+IU::Gate->open($node, $_, 3600) foreach $gate, $closed;
 sql("SELECT fn_iu_gate_close('$closed', 'operator', 'test'); UPDATE dot_config SET value = 'true' WHERE key = '$closed'");
-sub gates { return join ', ', map { IU::Cluster->gate($node, $_) } $gate, $closed }
+sub gates { return join ', ', map { IU::Gate->state($node, $_) } $gate, $closed }
 is(gates(), 'true open, true closed', 'one gate is open, one was closed');
 sql('ALTER INDEX ix_iu_gate_transition_last RENAME TO aside; CREATE INDEX ix_iu_gate_transition_last ON iu_gate_transition (gate_key, transition_seq)');
 is(gates(), 'true closed, true closed', 'an index that begins with the oldest change: closed');

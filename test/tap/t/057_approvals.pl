@@ -3,11 +3,8 @@
 use strict;
 use warnings;
 
-use FindBin;
-use lib "$FindBin::RealBin/../lib";
-
 use IU::Cluster;
-use PostgreSQL::Test::Cluster;
+use IU::Gate;
 use PostgreSQL::Test::Utils;
 use Test::More;
 use Time::HiRes qw(usleep);
@@ -123,7 +120,7 @@ my $each = approval($structure);
 @racers = race(map { [ 'BEGIN', open_sql($structure, $each, "worker $_", 60), "SELECT fn_iu_gate_close('$structure', 'worker $_', 'done') ->> 'status'", 'COMMIT' ] } 1 .. 100);
 is(scalar(grep { $_->{out} =~ /^opened$/m } @racers), 1, 'where each would leave the gate closed again, one succeeds too');
 is(scalar(grep { $_->{err} =~ /IU102: approval \Q$each\E was used at [-0-9]+ [0-9:.]+ UTC by "oscar"$/m } @racers), 99, 'and 99 are told that it was used');
-is(IU::Cluster->ledger($node, $structure), 'open close', 'the ledger knows of one');
+is(IU::Gate->ledger($node, $structure), 'open close', 'the ledger knows of one');
 
 my $unused = approval($structure);
 @racers = race(map { [ 'BEGIN', open_sql($structure, $unused, "worker $_", 60), 'ROLLBACK' ] } 1 .. 20);
@@ -195,11 +192,11 @@ is($holder->query_safe("SELECT iu_core.gate_is_open('$delivery')"), 't', 'if it 
 is(as_role('olga', revoke_sql($standing) =~ s/;$/ ->> 'closed';/r), 'true', 'a revocation that is committed');
 is($holder->query_safe("SELECT iu_core.gate_is_open('$delivery')"), 'f', 'closes to the next question, of a long transaction too');
 $holder->query_safe('COMMIT');
-is(IU::Cluster->gate($node, $delivery), 'false closed', 'in the table as well');
-my $history = IU::Cluster->ledger($node, $delivery);
+is(IU::Gate->state($node, $delivery), 'false closed', 'in the table as well');
+my $history = IU::Gate->ledger($node, $delivery);
 like($history, qr/^(open )+close$/, 'and in the ledger');
 wait_for_pass();
-is(IU::Cluster->ledger($node, $delivery), $history, 'the watchdog does not bring it back');
+is(IU::Gate->ledger($node, $delivery), $history, 'the watchdog does not bring it back');
 like((as_role('robot', open_sql($delivery, $standing, 'robot', 5)))[1], qr/IU104/, 'nor does anybody else');
 
 # A gate whose row somebody keeps.
@@ -211,7 +208,7 @@ like($revocation, qr/^revoked\|false\|row locked by pid \d+/, 'while somebody ke
 is(value("SELECT due_at FROM fn_iu_gate_expiring() WHERE gate_key = '$composer'"), '-infinity', 'and the gate is due at once');
 ok($node->poll_query_until('postgres', "SELECT last_error ~ 'gate $composer may not be open and is not closed yet: row locked by' FROM iu_core.worker_status WHERE role = 'watchdog'"), 'the watchdog says what is in its way');
 $holder->query_safe('COMMIT');
-ok(IU::Cluster->wait_for_ledger($node, $composer, 'open close open close open watchdog_close'), 'and closes once it can');
+ok(IU::Gate->wait_for_ledger($node, $composer, 'open close open close open watchdog_close'), 'and closes once it can');
 is(value("SELECT reason FROM iu_gate_transition WHERE gate_key = '$composer' ORDER BY transition_seq DESC LIMIT 1"), 'its approval was withdrawn', 'for that reason');
 
 # One that cannot be renewed says so before it ends.
@@ -219,7 +216,7 @@ my $stuck = approval($runtime, kind => 'standing');
 is(as_role('oscar', open_sql($runtime, $stuck, 'oscar', 8)), 'opened', 'open for 8 s on a standing approval');
 is(as_role('oscar', "SELECT fn_iu_gate_close('$runtime', 'oscar', 'done') ->> 'status'"), 'closed', 'closed by hand');
 wait_for_pass();
-is(IU::Cluster->gate($node, $runtime), 'false closed', 'it stays closed');
+is(IU::Gate->state($node, $runtime), 'false closed', 'it stays closed');
 is(as_role('oscar', open_sql($runtime, $stuck, 'oscar', 8)), 'opened', 'its holder opens it again');
 $holder->query_safe("BEGIN; SELECT FROM dot_config WHERE key = '$runtime' FOR UPDATE");
 ok($node->poll_query_until('postgres', "SELECT last_error ~ 'gate $runtime is to be renewed since .*: row locked by' FROM iu_core.worker_status WHERE role = 'watchdog'"), 'a renewal that cannot be is told');
@@ -232,9 +229,9 @@ wait_for_pass();
 my $watchdog = IU::Cluster->wait_for_worker($node, 'watchdog');
 kill('STOP', $watchdog);
 is(as_role('oscar', open_sql($jobs, $alone, 'oscar', 2)), 'opened', 'open on a standing approval while the watchdog is stopped');
-is(value(IU::Cluster->watch_expiry($jobs)), 'open, then closed', 'it ends with its time');
+is(value(IU::Gate->watch_expiry($jobs)), 'open, then closed', 'it ends with its time');
 kill('CONT', $watchdog);
-ok(IU::Cluster->wait_for_ledger($node, $jobs, 'open watchdog_close'), 'and is closed, not renewed, when the watchdog is back');
+ok(IU::Gate->wait_for_ledger($node, $jobs, 'open watchdog_close'), 'and is closed, not renewed, when the watchdog is back');
 
 $_->quit foreach $late, $holder, $gatekeeper;
 done_testing();

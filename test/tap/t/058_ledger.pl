@@ -4,10 +4,9 @@
 use strict;
 use warnings;
 
-use FindBin;
-use lib "$FindBin::RealBin/../lib";
 use IPC::Run;
 use IU::Cluster;
+use IU::Gate;
 use PostgreSQL::Test::Utils;
 use Test::More;
 
@@ -74,7 +73,7 @@ SQL
 my ($stdout, $stderr);
 $node->psql('postgres', $open, stdout => \$stdout, stderr => \$stderr);
 like($stderr, qr/no room for the ledger/, 'an opening that cannot be written down');
-is(IU::Cluster->gate($node, $gate), 'false closed', 'does not open');
+is(IU::Gate->state($node, $gate), 'false closed', 'does not open');
 sql('DROP FUNCTION refuse() CASCADE');
 
 note 'dump and restore';

@@ -4,7 +4,6 @@ use strict;
 use warnings;
 use IU::Cluster;
 use JSON::PP qw(decode_json);
-use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
 use Test::More;
 

@@ -3,11 +3,9 @@
 use strict;
 use warnings;
 
-use FindBin;
-use lib "$FindBin::RealBin/../lib";
 use IPC::Run qw(start finish);
 use IU::Cluster;
-use PostgreSQL::Test::Cluster;
+use IU::Gate;
 use PostgreSQL::Test::Utils;
 use Test::More;
 
@@ -31,7 +29,7 @@ sub closed_after
 {
 	my ($statement, $name) = @_;
 	local $Test::Builder::Level = $Test::Builder::Level + 1;
-	IU::Cluster->open_gate($node, $gate, 600);
+	IU::Gate->open($node, $gate, 600);
 	reads('t', "open, before $name");
 	sql($statement);
 	reads('f', "$name: closed");
@@ -62,7 +60,7 @@ sql('ALTER TABLE iu_gate_transition ENABLE ALWAYS TRIGGER trg_iu_gate_transition
 
 # ---- What does not end it
 
-IU::Cluster->open_gate($node, $gate, 600);
+IU::Gate->open($node, $gate, 600);
 reads('t', 'open');
 sql("UPDATE dot_config SET description = 'moved' WHERE key = '$gate'");
 reads('t', 'its row has moved');

@@ -4,6 +4,7 @@
 use strict;
 use warnings;
 use IU::Cluster;
+use IU::Gate;
 use IU::Receiver;
 use JSON::PP qw(decode_json);
 use PostgreSQL::Test::Cluster;
@@ -31,7 +32,7 @@ sub senders_run { return becomes("SELECT count(*) = 2 FROM iu_core.worker_status
 
 IU::Cluster->install($node);
 sql("SELECT fn_iu_switch_set(k, 'true', 'tester', 'test') FROM unnest(ARRAY['iu_core.routes_master_enabled', 'iu_core.route_worker_enabled']) k");
-IU::Cluster->open_gate($node, 'iu_core.delivery_enabled', 3600);
+IU::Gate->open($node, 'iu_core.delivery_enabled', 3600);
 
 note 'by hand';
 add_route('hand', 'collection_created', $receiver->origin . '/ok', '{}', 'subject');
@@ -115,7 +116,7 @@ is(meanwhile($two, $one, $deliver) =~ s/\s//gr, 'already_queued', 'the other wai
 sql("DELETE FROM iu_route_retry WHERE route_code = 'bare'; SELECT fn_iu_route_retire('bare', 'tester', 'test')");
 
 note 'who works with an older snapshot is refused';
-IU::Cluster->open_gate($node, 'iu_core.retention_enabled', 3600);
+IU::Gate->open($node, 'iu_core.retention_enabled', 3600);
 for my $level ('REPEATABLE READ', 'SERIALIZABLE')
 {
 	for my $call ("count(*) FROM fn_iu_core_retention_cleanup('tester', false)", "fn_iu_route_dead_letter_replay(id) FROM iu_route_dead_letter", "fn_iu_route_deliver('hand', id) FROM event_outbox WHERE canonical_address = '1a'")

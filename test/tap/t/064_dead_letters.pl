@@ -4,12 +4,10 @@
 use strict;
 use warnings;
 
-use FindBin;
-use lib "$FindBin::RealBin/../lib";
 use IU::Peer;
 use IU::Cluster;
+use IU::Gate;
 use JSON::PP qw(decode_json);
-use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
 use Test::More;
 
@@ -37,7 +35,7 @@ sub arm { my ($route, $more) = @_; return sql("SELECT fn_iu_route_allow('$route'
 
 IU::Cluster->install($node);
 sql("SELECT fn_iu_switch_set(k, 'true', 'tester', 'test') FROM unnest(ARRAY['iu_core.routes_master_enabled', 'iu_core.route_worker_enabled']) k");
-IU::Cluster->open_gate($node, 'iu_core.delivery_enabled', 3600);
+IU::Gate->open($node, 'iu_core.delivery_enabled', 3600);
 add_route('hook', 'version_applied');
 arm('hook');
 
@@ -165,7 +163,7 @@ my $old = sql(q{INSERT INTO event_outbox (event_domain, event_type, event_stream
 	VALUES ('iu', 'collection_created', 'update', 'delayed', 'iu_piece_collection', 'old', 'test', now() - interval '400 days') RETURNING id});
 arm('archive');
 sql("SELECT fn_iu_core_retention_policy_set('event_outbox', 365, 'tester', 'test')");
-IU::Cluster->open_gate($node, 'iu_core.retention_enabled', 600);
+IU::Gate->open($node, 'iu_core.retention_enabled', 600);
 my $cleanup = "SELECT rows_eligible || ' ' || rows_deleted FROM fn_iu_core_retention_cleanup('tester', false)";
 my $hand = $node->background_psql('postgres');
 $hand->query_safe("BEGIN; SELECT fn_iu_route_deliver('archive', '$old')");

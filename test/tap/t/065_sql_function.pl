@@ -4,11 +4,9 @@
 use strict;
 use warnings;
 
-use FindBin;
-use lib "$FindBin::RealBin/../lib";
 use IU::Cluster;
+use IU::Gate;
 use IU::Receiver;
-use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
 use Test::More;
 
@@ -56,7 +54,7 @@ sub retire { return sql("SELECT fn_iu_route_retire('$_[0]', 'tester', 'test')") 
 
 IU::Cluster->install($node);
 sql("SELECT fn_iu_switch_set(k, 'true', 'tester', 'test') FROM unnest(ARRAY['iu_core.routes_master_enabled', 'iu_core.route_worker_enabled']) k");
-IU::Cluster->open_gate($node, 'iu_core.delivery_enabled', 3600);
+IU::Gate->open($node, 'iu_core.delivery_enabled', 3600);
 sql('CREATE TABLE called (event_id uuid, n int); ALTER TABLE called OWNER TO iu_core_owner');
 
 # ---- only what is registered
@@ -215,7 +213,7 @@ sql("SELECT fn_iu_gate_close('iu_core.delivery_enabled', 'tester', 'test')");
 emit(1, 'structure_child_added');
 sql('SELECT iu_core.wake()');
 is(sql("SELECT code || held FROM v_iu_route_held WHERE route_code = 'waits'"), 'delivery_gate_closed1', 'a closed gate holds');
-IU::Cluster->open_gate($node, 'iu_core.delivery_enabled', 3600);
+IU::Gate->open($node, 'iu_core.delivery_enabled', 3600);
 becomes('SELECT ' . attempts('waits', 'sent') . ' = 50', 'opened again, it goes');
 
 # ---- recording fails

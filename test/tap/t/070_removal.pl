@@ -3,9 +3,8 @@
 use strict;
 use warnings;
 
-use FindBin;
-use lib "$FindBin::RealBin/../lib";
 use IU::Cluster;
+use IU::Gate;
 use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
 use Test::More;
@@ -92,7 +91,7 @@ my $had = sql($members);
 
 # ---- with a gate open
 
-IU::Cluster->open_gate($node, $gate, 3600);
+IU::Gate->open($node, $gate, 3600);
 sql('ALTER EXTENSION iu_core ADD FUNCTION iu_core.gate_changed()') if sql($members) < $had;
 foreach my $way (@ways)
 {
@@ -101,7 +100,7 @@ foreach my $way (@ways)
 }
 refused('55006', "SET iu_core.allow_removal = on; $_") foreach 'DROP EXTENSION iu_core CASCADE', 'DROP TABLE dot_config CASCADE', 'DROP OWNED BY iu_core_owner CASCADE';
 like(error_of('SELECT * FROM iu_core.rollback(0, allow_data_loss => true)'), qr/ERROR:  55006: rollback refused: 1 governable gate/, 'a rollback is refused as ever');
-is(IU::Cluster->gate($node, $gate), 'true open', 'the gate is open all the time');
+is(IU::Gate->state($node, $gate), 'true open', 'the gate is open all the time');
 my ($shown) = error_of('DROP EXTENSION iu_core CASCADE') =~ /HINT: .*?: (.*;)$/m or die 'no hint';
 is(sql("BEGIN; $shown; SELECT value FROM dot_config WHERE key = '$gate'; ROLLBACK") =~ /^false$/m, 1, 'what the hint shows closes it');
 stands($stands, 'and nothing is missing');
@@ -125,7 +124,7 @@ refused('55006', "SET iu_core.allow_removal = on; BEGIN; UPDATE dot_config SET v
 refused('55006', "SET iu_core.allow_removal = on; BEGIN; DROP FUNCTION fn_iu_gate_watchdog; SELECT fn_iu_gate_open('$gate', gen_random_uuid(), 'a', 'b', 60); DROP FUNCTION fn_iu_gate_close");
 
 # Taken apart without a drop: what is left reads closed.
-IU::Cluster->open_gate($node, $gate, 3600);
+IU::Gate->open($node, $gate, 3600);
 foreach my $way ('ALTER TABLE iu_gate_transition RENAME TO elsewhere', 'ALTER TABLE dot_config RENAME TO elsewhere', 'ALTER TABLE iu_gate_registry SET SCHEMA iu_core',
 	'ALTER INDEX ix_iu_gate_transition_last RENAME TO elsewhere', 'ALTER TABLE iu_gate_transition RENAME expires_at TO elsewhere',
 	'ALTER TABLE iu_gate_transition DISABLE TRIGGER ALL; TRUNCATE iu_gate_transition', 'ALTER SCHEMA public RENAME TO elsewhere',
@@ -134,7 +133,7 @@ foreach my $way ('ALTER TABLE iu_gate_transition RENAME TO elsewhere', 'ALTER TA
 {
 	is(sql("BEGIN; $way; SELECT iu_core.gate_is_open('$gate'); ROLLBACK"), 'f', "reads closed: $way");
 }
-is(IU::Cluster->gate($node, $gate), 'true open', 'rolled back, it is open again');
+is(IU::Gate->state($node, $gate), 'true open', 'rolled back, it is open again');
 sql("SELECT fn_iu_gate_close('$gate', 'operator', 'done')");
 
 # ---- with every gate closed, and the migrations applied
@@ -217,7 +216,7 @@ stands($stands, 'all is there again');
 is(sql('SELECT count(*) FROM fn_iu_conformance() WHERE NOT ok'), 0, 'and conforms');
 like(slurp_file($node->logfile), qr/LOG:  iu_core\.allow_removal lets .* be dropped/, 'the server log tells of it');
 IU::Cluster->wait_for_worker($node, 'watchdog');
-IU::Cluster->open_gate($node, $gate, 1);
+IU::Gate->open($node, $gate, 1);
 ok($node->poll_query_until('postgres', "SELECT value FROM dot_config WHERE key = '$gate'", 'false'), 'gates open and are closed in it');
 
 # ---- uninstalling
@@ -239,17 +238,17 @@ $session->quit;
 
 sql('CREATE EXTENSION iu_core; SELECT count(*) FROM iu_core.migrate()');
 IU::Cluster->wait_for_worker($node, 'watchdog');
-IU::Cluster->open_gate($node, $gate, 3600);
+IU::Gate->open($node, $gate, 3600);
 $node->append_conf('postgresql.conf', "shared_preload_libraries = ''\n");
 $node->restart;
-is(IU::Cluster->gate($node, $gate), 'true closed', 'not preloaded after a restart: reads closed');
+is(IU::Gate->state($node, $gate), 'true closed', 'not preloaded after a restart: reads closed');
 is(sql('SELECT bool_or(effective) FROM v_iu_gate'), 'f', 'as everything does');
 is(sql("SELECT state FROM iu_core.worker_status"), 'not preloaded', 'and the status says why');
 like(error_of("SELECT fn_iu_gate_open('$gate', gen_random_uuid(), 'a', 'b', 60)"), qr/55000: no gate can be opened: iu_core is not preloaded/, 'nothing is opened');
 is(sql("BEGIN; DROP TABLE iu_gate_transition CASCADE; SELECT iu_core.gate_is_open('$gate'); ROLLBACK"), 'f', 'what is dropped there leaves all closed');
 $node->append_conf('postgresql.conf', "shared_preload_libraries = 'iu_core'\n");
 $node->restart;
-is(IU::Cluster->gate($node, $gate), 'true open', 'with the library again it has its time');
+is(IU::Gate->state($node, $gate), 'true open', 'with the library again it has its time');
 refused('55006', 'DROP EXTENSION iu_core CASCADE');
 
 $node->stop;

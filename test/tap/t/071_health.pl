@@ -3,9 +3,8 @@
 use strict;
 use warnings;
 
-use FindBin;
-use lib "$FindBin::RealBin/../lib";
 use IU::Cluster;
+use IU::Gate;
 use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
 use Test::More;
@@ -52,7 +51,7 @@ sql('BEGIN; LOCK dot_config, iu_gate_transition IN ACCESS EXCLUSIVE MODE; SELECT
 
 # ---- stopped with a gate open
 
-IU::Cluster->open_gate($node, $gate, 3);
+IU::Gate->open($node, $gate, 3);
 becomes("SELECT next_wakeup < now() + interval '5 s' FROM iu_core.worker_status WHERE role = 'watchdog'", 't', 'it knows when to close');
 stop_process($watchdog);
 is(state(), 'running', 'stopped: running as far as anybody can tell');
@@ -61,17 +60,17 @@ is(sql("SELECT clock_timestamp() > max(expires_at) FROM iu_gate_transition"), 't
 is(sql("SELECT since = (SELECT max(expires_at) FROM iu_gate_transition) FROM iu_core.worker_status WHERE role = 'watchdog'"), 't', 'since its end');
 like(sql("SELECT last_error FROM iu_core.worker_status WHERE role = 'watchdog'"), qr/^a gate was to be closed by 20.*, and is not$/, 'saying what');
 like(health(), qr/^2 CRITICAL: watchdog of database "postgres": overdue since 20.*a gate was to be closed by/, 'critical');
-is(IU::Cluster->gate($node, $gate), 'true closed', 'the gate reads closed');
+is(IU::Gate->state($node, $gate), 'true closed', 'the gate reads closed');
 kill('CONT', $watchdog);
 becomes("SELECT state FROM iu_core.worker_status WHERE role = 'watchdog'", 'running', 'it goes on: well again');
 severity_becomes('0', 'for the monitor as well');
-is(IU::Cluster->ledger($node, $gate), 'open watchdog_close', 'and has closed');
+is(IU::Gate->ledger($node, $gate), 'open watchdog_close', 'and has closed');
 
 # ---- stopped before the gate was opened, when it knew of none
 
 stop_process($watchdog);
 is((split / /, health())[0], '0', 'stopped while nothing is to be done: nothing to tell');
-IU::Cluster->open_gate($node, $other, 1);
+IU::Gate->open($node, $other, 1);
 my $opened = time;
 becomes("SELECT state FROM iu_core.worker_status WHERE role = 'watchdog'", 'overdue', 'an open that it does not answer turns it red');
 cmp_ok(time - $opened, '<', 10, 'long before its minute of sleep is over');
@@ -82,7 +81,7 @@ severity_becomes('0', 'well again');
 # ---- a row that somebody holds
 
 my $holder = $node->background_psql('postgres');
-IU::Cluster->open_gate($node, $gate, 1);
+IU::Gate->open($node, $gate, 1);
 $holder->query_safe("BEGIN; SELECT FROM dot_config WHERE key = '$gate' FOR UPDATE");
 becomes("SELECT state FROM iu_core.worker_status WHERE role = 'watchdog'", 'overdue', 'a row held over its end is overdue too');
 like(health(), qr/^2 CRITICAL: .*overdue since .*row locked by pid \d+/, 'and says who holds it');

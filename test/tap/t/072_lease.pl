@@ -2,8 +2,6 @@
 use strict;
 use warnings;
 
-use FindBin;
-use lib "$FindBin::RealBin/../lib";
 use IU::Cluster;
 use PostgreSQL::Test::Utils;
 use Test::More;

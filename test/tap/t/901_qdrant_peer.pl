@@ -5,8 +5,6 @@
 use strict;
 use warnings;
 
-use FindBin;
-use lib "$FindBin::RealBin/../lib";
 use IPC::Run;
 use IU::Qdrant;
 use JSON::PP qw(decode_json encode_json);

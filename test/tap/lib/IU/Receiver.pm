@@ -6,6 +6,7 @@
 #	  my $receiver = IU::Receiver->start;		# or start($port)
 #	  my $url = $receiver->origin . '/hang';
 #	  my @seen = $receiver->requests;		# hashes: line, headers, body
+#	  my @posts = $receiver->arrived('/ok?a=b');	# those that were posted there
 #
 # The path says what happens to a request; the handlers are in %behaviour.
 # Every connection is served by a process of its own, and is written to a file
@@ -111,6 +112,13 @@ sub requests
 			headers => { map { /^([^:]+):\s*(.*)$/ ? (lc $1 => $2) : () } @headers } };
 	}
 	return @requests;
+}
+
+# The requests of a path, its query included.
+sub arrived
+{
+	my ($self, $path) = @_;
+	return grep { $_->{line} =~ m{^POST \Q$path\E } } $self->requests;
 }
 
 sub lines

@@ -13,7 +13,7 @@ use warnings;
 use parent 'IU::Peer';
 use File::Temp;
 use JSON::PP;
-use Time::HiRes qw(sleep);
+use IU::Wait ();
 
 sub start
 {
@@ -61,13 +61,9 @@ sub count
 sub wait_for
 {
 	my ($self, $path, $count) = @_;
-	foreach (1 .. ($self->{hopeless} ? 1 : 200 * ($ENV{PG_TEST_TIMEOUT_DEFAULT} || 180)))
-	{
-		return 1 if $self->count($path) >= $count;
-		sleep 0.005;
-	}
-	$self->{hopeless} = 1;
-	return 0;
+	return $self->count($path) >= $count if $self->{hopeless};
+	$self->{hopeless} = !IU::Wait::wait_for(sub { $self->count($path) >= $count });
+	return !$self->{hopeless};
 }
 
 sub hold { return $_[0]->fault({ path => $_[1], hold => JSON::PP::true, after => $_[2] // 0 }) }

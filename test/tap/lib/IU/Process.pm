@@ -1,0 +1,81 @@
+#-------------------------------------------------------------------------
+#
+# IU/Process.pm
+#	  Processes of a server, seen and treated from outside of it.
+#
+#	  use IU::Process;
+#	  freeze($pid);				# SIGSTOP; returns when it has taken effect
+#	  thaw($pid);				# SIGCONT; at the end of the test too, whatever happens
+#	  process_state($pid);		# T is stopped, '' is gone; see proc(5)
+#	  peak_memory($pid);		# the most memory it ever had, in kB
+#	  kill_server($node);		# kill -9 of the postmaster and of all its children
+#	  start_again($node);		# after a crash, when its last child has ended
+#
+#-------------------------------------------------------------------------
+package IU::Process;
+
+use strict;
+use warnings;
+
+use parent 'Exporter';
+use IU::Wait;
+
+our @EXPORT = qw(freeze thaw process_state peak_memory kill_server start_again);
+
+my %frozen;
+
+# A line of /proc/PID/status; undef where the process is gone.
+sub _status
+{
+	my ($pid, $pattern) = @_;
+	open(my $file, '<', "/proc/$pid/status") or return undef;
+	my ($found) = join('', <$file>) =~ $pattern;
+	return $found;
+}
+
+sub process_state { return _status($_[0], qr/^State:\s+(\w)/m) // '' }
+
+sub peak_memory { return _status($_[0], qr/^VmHWM:\s*(\d+) kB/m) // die "process $_[0] says no VmHWM\n" }
+
+sub freeze
+{
+	my (@pids) = @_;
+
+	kill('STOP', @pids);
+	@frozen{@pids} = ();
+	foreach my $pid (@pids)
+	{
+		wait_for { process_state($pid) =~ /^[TtZX]?$/ } or die "process $pid does not stop\n";
+	}
+	return;
+}
+
+sub thaw
+{
+	my (@pids) = @_;
+
+	kill('CONT', @pids);
+	delete @frozen{@pids};
+	return;
+}
+END { kill('CONT', keys %frozen) }
+
+sub kill_server
+{
+	my ($node) = @_;
+	my @children = split /\n/, $node->safe_psql('postgres', 'SELECT pid FROM pg_stat_activity WHERE pid <> pg_backend_pid()');
+
+	$node->kill9;
+	kill('KILL', @children);
+	return;
+}
+
+# The first attempts may fail: the server's children have to end before it.
+sub start_again
+{
+	my ($node) = @_;
+	wait_for { $node->start(fail_ok => 1) || ($node->stop('fast', fail_ok => 1), 0)[1] } or die "the server does not start\n";
+	return;
+}
+
+1;
