@@ -3,7 +3,6 @@
 # IU/Cluster.pm
 #	  Throwaway servers with iu_core preloaded, for tests of the server level.
 #
-#	  use lib "$FindBin::RealBin/../lib";		# from test/tap/t
 #	  use IU::Cluster;
 #
 #	  my $node = IU::Cluster->new_node('main', 'iu_core.senders' => 2);
