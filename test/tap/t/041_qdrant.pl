@@ -5,6 +5,7 @@ use strict;
 use warnings;
 
 use IU::Cluster;
+use IU::SQL;
 use IU::Qdrant;
 use JSON::PP ();
 use PostgreSQL::Test::Utils;
@@ -69,9 +70,9 @@ CREATE FOREIGN TABLE many (id text, n integer, payload jsonb) SERVER qdrant OPTI
 SQL
 $ENV{PGCLIENTENCODING} = 'UTF8';
 
-sub sql { return IU::Cluster->rows_or_error($node, $_[0]) }
+talk_to($node);
 
-sub asked { my ($query) = @_; return $qdrant->asked(sub { sql($query) }) }
+sub asked { my ($query) = @_; return $qdrant->asked(sub { ask($query) }) }
 
 # The rows, and what was asked for them: each request, without what is the same in all.
 sub is_asked
@@ -100,20 +101,20 @@ $qdrant->load($pieces, '{"id":1,"vector":[0.5,1],"payload":{"key":"K001","part":
 is_asked("SELECT points FROM q.collections WHERE @{[of $pieces]}", 149, [ count_request($pieces) ], 'also after a point was written again');
 is_asked("SELECT points_approx >= 149 FROM q.collections WHERE @{[of $pieces]}", 't', ["GET /collections/$pieces"], 'the approximate one is in the description');
 is_asked("SELECT points, points_approx >= points FROM q.collections WHERE @{[of $pieces]}", '149|t', [ "GET /collections/$pieces", count_request($pieces) ], 'both, when both are asked for');
-isnt(sql("SELECT points_approx FROM q.collections WHERE @{[of $pieces]}"), 149, 'the stand-in says an approximate one that is wrong') if $qdrant->is_stand_in;
+isnt(ask("SELECT points_approx FROM q.collections WHERE @{[of $pieces]}"), 149, 'the stand-in says an approximate one that is wrong') if $qdrant->is_stand_in;
 is_asked("SELECT dimension, distance, vectors, configuration #>> '{params,shard_number}' FROM q.collections WHERE @{[of $pieces]}",
 	'2|Dot|{"size": 2, "distance": "Dot"}|1', ["GET /collections/$pieces"], 'what it is made of');
-like(sql("SELECT status FROM q.collections WHERE @{[of $pieces]}"), qr/^(green|yellow|grey)$/, 'its status');
-is(sql("SELECT dimension IS NULL, distance IS NULL, vectors -> 'image' ->> 'size', vectors -> 'words' ->> 'distance' FROM q.collections WHERE @{[of $named]}"), 't|t|3|Euclid', 'several vectors have no one dimension');
-is(sql("SELECT dimension, distance FROM q.collections WHERE @{[of $single]}"), '5|Manhattan', 'a single one has it, named or not');
+like(ask("SELECT status FROM q.collections WHERE @{[of $pieces]}"), qr/^(green|yellow|grey)$/, 'its status');
+is(ask("SELECT dimension IS NULL, distance IS NULL, vectors -> 'image' ->> 'size', vectors -> 'words' ->> 'distance' FROM q.collections WHERE @{[of $named]}"), 't|t|3|Euclid', 'several vectors have no one dimension');
+is(ask("SELECT dimension, distance FROM q.collections WHERE @{[of $single]}"), '5|Manhattan', 'a single one has it, named or not');
 is_asked("SELECT points, error IS NULL FROM q.collections WHERE @{[of $empty]}", '0|t', [ count_request($empty) ], 'no points are 0');
-is(sql("SELECT points, collection = '$prefix' || E'_ ü&%#;=+\\'\$' FROM q.collections WHERE collection = '$prefix' || E'_ ü&%#;=+\\'\$'"), '1|t', 'a name of odd characters');
+is(ask("SELECT points, collection = '$prefix' || E'_ ü&%#;=+\\'\$' FROM q.collections WHERE collection = '$prefix' || E'_ ü&%#;=+\\'\$'"), '1|t', 'a name of odd characters');
 
 note 'aliases';
 is_asked("SELECT aliases FROM q.collections WHERE @{[of $pieces]}", "{$alias,$second_alias}", [ 'GET /aliases', "GET /collections/$pieces" ], 'the aliases of a collection');
-is(sql("SELECT collection = '$alias', points, dimension, aliases FROM q.collections WHERE @{[of $alias]}"), "t|149|2|{$alias,$second_alias}", 'a collection by its alias');
-is(sql("SELECT count(*) FROM q.points WHERE @{[of $alias]}"), 149, 'and its points');
-is(sql("SELECT aliases FROM q.collections WHERE @{[of $empty]}"), '{}', 'no alias');
+is(ask("SELECT collection = '$alias', points, dimension, aliases FROM q.collections WHERE @{[of $alias]}"), "t|149|2|{$alias,$second_alias}", 'a collection by its alias');
+is(ask("SELECT count(*) FROM q.points WHERE @{[of $alias]}"), 149, 'and its points');
+is(ask("SELECT aliases FROM q.collections WHERE @{[of $empty]}"), '{}', 'no alias');
 
 note 'all of them';
 my ($listed, @asked) = asked("SELECT collection FROM q.collections WHERE starts_with(collection, '$prefix') ORDER BY collection COLLATE \"C\"");
@@ -124,35 +125,35 @@ is_deeply([ $listed, sort @asked ], [ "$pieces|{$alias,$second_alias}", 'GET /al
 is_asked("SELECT sum(points) FROM q.collections WHERE collection IN ('$pieces', '$many', '$empty')", 2649, [ map { count_request($_) } $pieces, $many, $empty ], 'several by name');
 
 note 'what is not there';
-like(sql("SELECT points FROM q.collections WHERE @{[of qq(${prefix}_not)]}"),
+like(ask("SELECT points FROM q.collections WHERE @{[of qq(${prefix}_not)]}"),
 	qr/^ERROR:  HV00R: could not read collection "${prefix}_not" of foreign server "qdrant": Qdrant has no such collection\nDETAIL:  HTTP 404: Not found: Collection `${prefix}_not` doesn't exist!$/m, 'a collection that is not there');
-is(sql("SELECT points, status, error ~ 'no such collection.*404' FROM lenient WHERE @{[of qq(${prefix}_not)]}"), '||t', 'or one row with the error, however many requests failed');
-is(sql("SELECT points, aliases, error ~ 'no such collection.*404' FROM lenient WHERE @{[of qq(${prefix}_not)]}"), '||t', 'also where not all of them did');
+is(ask("SELECT points, status, error ~ 'no such collection.*404' FROM lenient WHERE @{[of qq(${prefix}_not)]}"), '||t', 'or one row with the error, however many requests failed');
+is(ask("SELECT points, aliases, error ~ 'no such collection.*404' FROM lenient WHERE @{[of qq(${prefix}_not)]}"), '||t', 'also where not all of them did');
 $qdrant->recorder->fault({ path => $_, status => 200, body => '{"result":{},"status":"ok","time":0}', headers => { 'content-type' => 'application/json' }, times => 1 }) foreach '/aliases', "/collections/$pieces/points/count";
-is(sql("SELECT count(*), bool_and(error ~ '^the answer holds no') FROM lenient WHERE @{[of $pieces]} AND (points IS NULL OR aliases IS NULL)"), '1|t', 'also where what failed is that two answers hold nothing');
+is(ask("SELECT count(*), bool_and(error ~ '^the answer holds no') FROM lenient WHERE @{[of $pieces]} AND (points IS NULL OR aliases IS NULL)"), '1|t', 'also where what failed is that two answers hold nothing');
 $qdrant->recorder->fault({ path => '/aliases', status => 200, body => '{"result":{"aliases":[{}]},"status":"ok","time":0}', headers => { 'content-type' => 'application/json' }, times => 1 });
-is(sql("SELECT points, aliases, error FROM lenient WHERE @{[of $pieces]}"), '||the answer holds no list of aliases: HTTP 200.', 'nothing is taken from the others then');
-is(sql("SELECT count(*), count(points), count(error) FROM lenient WHERE collection IN ('$pieces', '${prefix}_not')"), '2|1|1', 'beside one that is there');
-like(sql("SELECT collection FROM q.collections WHERE @{[of qq(${prefix}_not)]}"), qr/HV00R/, 'even where only its name is asked for');
-like(sql("SELECT id FROM q.points WHERE @{[of qq(${prefix}_not)]}"), qr/^ERROR:  HV00R: .*no such collection/, 'points of a collection that is not there');
-like(sql("SELECT count(*) FROM q.points WHERE @{[of qq(${prefix}_not)]}"), qr/^ERROR:  HV00R: .*no such collection/, 'their count');
+is(ask("SELECT points, aliases, error FROM lenient WHERE @{[of $pieces]}"), '||the answer holds no list of aliases: HTTP 200.', 'nothing is taken from the others then');
+is(ask("SELECT count(*), count(points), count(error) FROM lenient WHERE collection IN ('$pieces', '${prefix}_not')"), '2|1|1', 'beside one that is there');
+like(ask("SELECT collection FROM q.collections WHERE @{[of qq(${prefix}_not)]}"), qr/HV00R/, 'even where only its name is asked for');
+like(ask("SELECT id FROM q.points WHERE @{[of qq(${prefix}_not)]}"), qr/^ERROR:  HV00R: .*no such collection/, 'points of a collection that is not there');
+like(ask("SELECT count(*) FROM q.points WHERE @{[of qq(${prefix}_not)]}"), qr/^ERROR:  HV00R: .*no such collection/, 'their count');
 is_asked("SELECT points FROM lenient WHERE collection = 'a/b'", '', [], 'a name that no path can hold asks nothing');
 my $vanishes = JSON::PP::encode_json({ result => { collections => [ { name => $pieces }, { name => "${prefix}_gone" } ] }, status => 'ok', time => 0.1 });
 $qdrant->recorder->fault({ path => '/collections', status => 200, body => $vanishes, headers => { 'content-type' => 'application/json' }, times => 2 });
-like(sql('SELECT count(*) FROM q.points'), qr/^ERROR:  HV00R: could not read collection "${prefix}_gone"/, 'a collection that vanished since it was listed is no smaller count');
-like(sql('SELECT sum(points) FROM q.collections'), qr/^ERROR:  HV00R: could not read collection "${prefix}_gone"/, 'nor a smaller sum');
+like(ask('SELECT count(*) FROM q.points'), qr/^ERROR:  HV00R: could not read collection "${prefix}_gone"/, 'a collection that vanished since it was listed is no smaller count');
+like(ask('SELECT sum(points) FROM q.collections'), qr/^ERROR:  HV00R: could not read collection "${prefix}_gone"/, 'nor a smaller sum');
 
 # ---------- points ----------
 
 note 'pages';
 is_asked("SELECT count(*), count(DISTINCT id), sum(n) FROM many", '2500|2500|3126250',
 	[ scroll_request($many, payload => '["n"]'), map { scroll_request($many, payload => '["n"]', offset => $_) } 1001, 2001 ], 'three pages, each point once, only the payload that is looked at');
-sql("ALTER FOREIGN TABLE many OPTIONS (ADD page_size '500')");
+ask("ALTER FOREIGN TABLE many OPTIONS (ADD page_size '500')");
 is_asked('SELECT count(id) FROM many', 2500, [ map { scroll_request($many, limit => 500, $_ > 1 ? (offset => $_) : ()) } 1, 501, 1001, 1501, 2001 ], 'a last page that is full is not followed by an empty one');
 is_asked("SELECT id, vector, payload FROM q.points WHERE @{[of $pieces]} AND id = '7'", '7|[0.5, 7.0]|{"key": "K007", "part": 0}',
 	[qq(POST /collections/$pieces/points {"ids":[7],"with_payload":true,"with_vector":true})], 'a vector where it is looked at')
   or note 'the numbers of a vector may be printed differently by another version';
-is(sql("SELECT id, vector -> 'image', vector -> 'terms' -> 'indices', vector -> 'words' FROM q.points WHERE @{[of $named]} AND id = '1'") =~ s/\.0+\b//gr, '1|[1, 0, 0.5]|[3, 7]|[0.25, 1]', 'named and sparse vectors');
+is(ask("SELECT id, vector -> 'image', vector -> 'terms' -> 'indices', vector -> 'words' FROM q.points WHERE @{[of $named]} AND id = '1'") =~ s/\.0+\b//gr, '1|[1, 0, 0.5]|[3, 7]|[0.25, 1]', 'named and sparse vectors');
 is_asked("SELECT count(*) FROM q.points WHERE @{[of $empty]} AND id IS NOT NULL", 0, [ scroll_request($empty) ], 'an empty collection is one page');
 
 note 'pages that go wrong';
@@ -160,21 +161,21 @@ sub canned { my ($body, $times) = @_; return $qdrant->recorder->fault({ path => 
 foreach my $id ('-1', '1.5', '18446744073709551616', '"007"', '"' . uc($uuids[0]) . '"', 'null', '{}')
 {
 	canned(qq({"result":{"points":[{"id":3},{"id":$id}],"next_page_offset":null},"status":"ok","time":0}));
-	like(sql("SELECT id FROM q.points WHERE @{[of $empty]}"), qr/^ERROR:  HV000: could not read collection "$empty" of foreign server "qdrant": the answer holds a point without an id$/m, "$id is no id of a point");
+	like(ask("SELECT id FROM q.points WHERE @{[of $empty]}"), qr/^ERROR:  HV000: could not read collection "$empty" of foreign server "qdrant": the answer holds a point without an id$/m, "$id is no id of a point");
 	next if $id eq 'null';
 	canned(qq({"result":{"points":[{"id":3}],"next_page_offset":$id},"status":"ok","time":0}));
-	like(sql("SELECT id FROM q.points WHERE @{[of $empty]}"), qr/: the answer does not say where the next page begins$/m, 'nor the beginning of a page');
+	like(ask("SELECT id FROM q.points WHERE @{[of $empty]}"), qr/: the answer does not say where the next page begins$/m, 'nor the beginning of a page');
 }
 foreach my $turn ([ 5, 5 ], [ 7, 5 ], [ 10, 9 ], [ qq("$uuids[0]"), 9 ], [ qq("$uuids[1]"), qq("$uuids[0]") ])
 {
 	canned(qq({"result":{"points":[{"id":1}],"next_page_offset":$_},"status":"ok","time":0})) foreach @$turn;
-	like(sql("SELECT count(id) FROM q.points WHERE @{[of $empty]}"), qr/^ERROR:  .*: the answer does not say where the next page begins$/m, "after a page from $turn->[0] none begins at $turn->[1]");
+	like(ask("SELECT count(id) FROM q.points WHERE @{[of $empty]}"), qr/^ERROR:  .*: the answer does not say where the next page begins$/m, "after a page from $turn->[0] none begins at $turn->[1]");
 	$qdrant->recorder->heal;
 }
 foreach my $body ('{"result":{"points":{},"next_page_offset":null},"status":"ok","time":0}', '{"result":[],"status":"ok","time":0}', '{"status":"ok"}', '[]')
 {
 	canned($body);
-	like(sql("SELECT id FROM q.points WHERE @{[of $empty]}"), qr/: the answer holds no list of points$/m, "$body is no page");
+	like(ask("SELECT id FROM q.points WHERE @{[of $empty]}"), qr/: the answer holds no list of points$/m, "$body is no page");
 }
 
 note 'LIMIT';
@@ -188,7 +189,7 @@ is_asked("SELECT k.n, p.n FROM (VALUES ('5'), ('2400'), ('none')) k (n) JOIN man
 	[ map { qq(POST /collections/$many/points {"ids":[$_],"with_payload":["n"],"with_vector":false}) } 5, 2400 ], 'a join asks for the ids that the other side has');
 
 note 'memory';
-my ($early, $late) = split /\n/, sql(<<"SQL");
+my ($early, $late) = split /\n/, ask(<<"SQL");
 ALTER FOREIGN TABLE many OPTIONS (SET page_size '100');
 BEGIN; DECLARE c CURSOR FOR SELECT payload FROM many;
 MOVE 250 IN c;
@@ -201,8 +202,8 @@ SQL
 cmp_ok($late, '<', 1.2 * $early, "of 5 MB in pages of 200 KB a scan holds $late bytes towards its end, as it did in its beginning ($early)");
 
 note 'ids';
-is(sql("SELECT id FROM q.points WHERE @{[of $ids]} ORDER BY id"), join("\n", sort @strange, @uuids), 'ids beyond bigint and UUIDs, to the last digit');
-is(sql("SELECT id FROM q.points WHERE @{[of $ids]} AND payload ->> 'big' <> id"), '', 'and the same number in the payload');
+is(ask("SELECT id FROM q.points WHERE @{[of $ids]} ORDER BY id"), join("\n", sort @strange, @uuids), 'ids beyond bigint and UUIDs, to the last digit');
+is(ask("SELECT id FROM q.points WHERE @{[of $ids]} AND payload ->> 'big' <> id"), '', 'and the same number in the payload');
 foreach my $id (@strange, @uuids)
 {
 	my $json = $id =~ /-/ ? qq("$id") : $id;
@@ -231,17 +232,17 @@ note 'filters, in the words of Qdrant';
 my $berlin = '{"must": [{"key": "city", "match": {"value": "Berlin"}}]}';
 is_asked("SELECT id, filter = '$berlin' FROM q.points WHERE @{[of $traps]} AND filter = '$berlin' ORDER BY id", "1|t\n2|t", [ scroll_request($traps, filter => $berlin) ], 'go through, and the column shows them');
 is_asked("SELECT count(*) FROM q.points WHERE @{[of $traps]} AND filter = '$berlin'", 2, [ count_request($traps, $berlin) ], 'a count with one is one request');
-is(sql("SELECT DISTINCT filter IS NULL FROM q.points WHERE @{[of $traps]}"), 't', 'NULL where none was given');
+is(ask("SELECT DISTINCT filter IS NULL FROM q.points WHERE @{[of $traps]}"), 't', 'NULL where none was given');
 is_asked("SELECT id FROM q.points WHERE @{[of $traps]} AND filter = '$berlin' AND id IN ('2', '3')", 2, [ scroll_request($traps, filter => qq({"must":[$berlin,{"has_id":[2,3]}]})) ], 'a filter and ids');
-is(sql("SELECT id FROM q.points WHERE @{[of $traps]} AND filter = '{\"must\": [{\"has_id\": [1, 3]}], \"must_not\": [{\"key\": \"city\", \"match\": {\"value\": \"London\"}}]}'"), 1, 'of several parts');
-is(sql("SELECT id FROM q.points WHERE @{[of $traps]} AND filter = '{\"must\": [{\"key\": \"city\", \"values_count\": {\"gte\": 2}}]}'"), 2, 'values_count');
-like(sql("SELECT id FROM q.points WHERE @{[of $empty]} AND filter = '{\"must\": [], \"and\": []}'"), qr/^ERROR:  HV000: .*\nDETAIL:  HTTP 400: Format error in JSON body: .*and.*\nHINT:  .*filter/, 'a filter that is none is refused, by an empty collection, too');
+is(ask("SELECT id FROM q.points WHERE @{[of $traps]} AND filter = '{\"must\": [{\"has_id\": [1, 3]}], \"must_not\": [{\"key\": \"city\", \"match\": {\"value\": \"London\"}}]}'"), 1, 'of several parts');
+is(ask("SELECT id FROM q.points WHERE @{[of $traps]} AND filter = '{\"must\": [{\"key\": \"city\", \"values_count\": {\"gte\": 2}}]}'"), 2, 'values_count');
+like(ask("SELECT id FROM q.points WHERE @{[of $empty]} AND filter = '{\"must\": [], \"and\": []}'"), qr/^ERROR:  HV000: .*\nDETAIL:  HTTP 400: Format error in JSON body: .*and.*\nHINT:  .*filter/, 'a filter that is none is refused, by an empty collection, too');
 is_deeply([ map { s/\n.*//sr } asked("SELECT count(*) FROM q.points WHERE @{[of $traps]} AND filter = '$_'") ], [qq(ERROR:  22023: could not read collection "$traps" of foreign server "qdrant": a filter of Qdrant is a JSON object)], "$_ is none, and not sent") foreach '[]', 'null', '5', '"x"';
 
 # ---------- qdrant-http.md 8: where SQL means something else ----------
 
 note 'traps';
-sub ids_of { my ($condition) = @_; return sql("SELECT coalesce(string_agg(id, ' ' ORDER BY id::numeric), '') FROM q.points WHERE @{[of $traps]} AND $condition") }
+sub ids_of { my ($condition) = @_; return ask("SELECT coalesce(string_agg(id, ' ' ORDER BY id::numeric), '') FROM q.points WHERE @{[of $traps]} AND $condition") }
 sub filtered { my ($condition) = @_; return ids_of("filter = '{\"must\": [$condition]}'") }
 my $scroll = scroll_request($traps, payload => 'true');
 my $london = '{"key": "city", "match": {"value": "London"}}';
@@ -275,9 +276,9 @@ is(ids_of(q(payload -> 'five' = '5')), 2, '8.5 as JSON they are not');
 
 is(filtered('{"key": "a.b", "match": {"value": "two keys"}}'), 6, '8.6 a.b is a path');
 is(filtered('{"key": "\"a.b\"", "match": {"value": "one key"}}'), 6, '8.6 "a.b" is a key');
-sql("CREATE FOREIGN TABLE odd_keys (id text, b text OPTIONS (field 'a.b'), \"a b\" text, a jsonb) SERVER qdrant OPTIONS (resource 'points', collection '$traps')");
+ask("CREATE FOREIGN TABLE odd_keys (id text, b text OPTIONS (field 'a.b'), \"a b\" text, a jsonb) SERVER qdrant OPTIONS (resource 'points', collection '$traps')");
 is_asked("SELECT b, \"a b\" FROM odd_keys WHERE id = '6'", 'one key|blank', [qq(POST /collections/$traps/points {"ids":[6],"with_payload":["\\"a.b\\"","\\"a b\\""],"with_vector":false})], '8.6 a typed column is a key, and asks for it as one');
-is(sql("SELECT a FROM odd_keys WHERE id = '6'"), '{"b": "two keys"}', '8.6 also beside a key that looks like a path into it');
+is(ask("SELECT a FROM odd_keys WHERE id = '6'"), '{"b": "two keys"}', '8.6 also beside a key that looks like a path into it');
 
 my ($chunked, @chunks) = asked("SELECT count(*) FROM q.points WHERE @{[of $many]} AND id = ANY (ARRAY(SELECT n::text FROM generate_series(2, 5000, 2) n))");
 is($chunked, 1250, '8.7 thousands of ids');
@@ -286,7 +287,7 @@ is(scalar(@chunks), 3, '8.7 by three requests');
 is($chunked, 50, '8.7 with a filter, too');
 is(scalar(grep { /has_id/ } @chunks), 3, '8.7 where they are conditions of it');
 
-sql("CREATE FOREIGN TABLE paged (id text, filter jsonb) SERVER qdrant OPTIONS (resource 'points', collection '$many', page_size '300')");
+ask("CREATE FOREIGN TABLE paged (id text, filter jsonb) SERVER qdrant OPTIONS (resource 'points', collection '$many', page_size '300')");
 ($chunked, @chunks) = asked("SELECT count(DISTINCT id) || ' of ' || count(*) FROM paged WHERE filter = '{}' AND id = ANY (ARRAY(SELECT n::text FROM generate_series(1, 2200) n))");
 is_deeply([ $chunked, scalar @chunks ], [ '2200 of 2200', 9 ], '8.7 and pages within them');
 
@@ -312,38 +313,38 @@ $qdrant->load($typed,
 	'{"id":2,"vector":[0,1],"payload":{"word":null,"whole":-3,"real":7,"yes":false}}', '{"id":3,"vector":[0,1]}');
 my ($imported, @import) = asked("CREATE SCHEMA data; IMPORT FOREIGN SCHEMA data LIMIT TO (\"$typed\", \"$pieces\") FROM SERVER qdrant INTO data");
 is_deeply([ $imported, sort @import ], [ '', 'GET /collections', map { "GET /collections/$_" } sort $pieces, $typed ], 'IMPORT asks for what it imports');
-is(sql("SELECT string_agg(attname || ' ' || format_type(atttypid, atttypmod), ', ' ORDER BY attname COLLATE \"C\") FROM pg_attribute WHERE attrelid = 'data.\"$typed\"'::regclass AND attnum > 0"),
+is(ask("SELECT string_agg(attname || ' ' || format_type(atttypid, atttypmod), ', ' ORDER BY attname COLLATE \"C\") FROM pg_attribute WHERE attrelid = 'data.\"$typed\"'::regclass AND attnum > 0"),
 	'filter jsonb, id text, id_2 text, ident uuid, moment timestamp with time zone, odd key text, payload jsonb, place jsonb, prose text, real double precision, vector jsonb, whole bigint, word text, yes boolean',
 	'indexed keys have a type, paths into them have no column');
-is(sql("SET timezone = 'UTC'; SELECT id, id_2, word, prose, whole, \"real\", yes, moment, ident, place, \"odd key\" FROM data.\"$typed\" ORDER BY id"),
+is(ask("SET timezone = 'UTC'; SELECT id, id_2, word, prose, whole, \"real\", yes, moment, ident, place, \"odd key\" FROM data.\"$typed\" ORDER BY id"),
 	qq(1|own|w|some prose|9007199254740993|0.1|t|2024-02-29 12:00:00+00|$uuids[0]|{"lat": 2.5, "lon": 1.5}|o\n2||||-3|7|f||||\n3||||||||||), 'and are read with it');
 is_asked("SELECT count(*) FROM data.\"$pieces\" WHERE key = 'K007'", 1, [ scroll_request($pieces, payload => '["key"]') ], 'a condition on one is checked here');
 my $long = $qdrant->create('long');
 $qdrant->index($long, $_, 'keyword') foreach 'k' x 70 . 'a', 'k' x 70 . 'b', 'ü' x 40, 'Upper', 'select';
 $qdrant->load($long, sprintf '{"id":1,"vector":[0,1],"payload":{"%sa":"first","%sb":"second","%s":"third","Upper":"fourth","select":"fifth"}}', 'k' x 70, 'k' x 70, 'ü' x 40);
-sql("IMPORT FOREIGN SCHEMA data LIMIT TO (\"$long\") FROM SERVER qdrant INTO data");
-is(sql(qq(SELECT "@{['k' x 63]}", "@{['k' x 56]}_2", "@{['ü' x 31]}", "Upper", "select" FROM data."$long")), 'first|second|third|fourth|fifth', 'keys that are longer than a name, and odd');
-sql("CREATE FOREIGN TABLE misfit (id text, city text, n bigint) SERVER qdrant OPTIONS (resource 'points', collection '$traps')");
-is(sql("SELECT city FROM misfit WHERE id IN ('1', '3') ORDER BY id"), "Berlin\nLondon", 'texts are read where they are ones');
-like(sql("SELECT count(*) FROM misfit WHERE city = 'Berlin'"), qr/^ERROR:  HV004: column "city" of foreign table "misfit" cannot hold what the remote has\nDETAIL:  Collection "$traps", id "2": type text cannot hold an array: \["London", "Berlin"\]\.\nHINT/, 'an array is no text: an error that names column and id, not a smaller count');
-like(sql("SELECT n FROM misfit WHERE id = '5'"), qr/^ERROR:  HV004: .*\nDETAIL:  Collection "$traps", id "5": value "18446744073709551615" is out of range for type bigint\./, 'nor is a number that the column cannot hold another number');
-is(sql("SELECT id FROM misfit WHERE id = '5'"), 5, 'a column that is not looked at is not read');
-sql("CREATE FOREIGN TABLE fits (id text, city jsonb, n numeric) SERVER qdrant OPTIONS (resource 'points', collection '$traps')");
-is(sql("SELECT id, city, n FROM fits WHERE id IN ('2', '5') ORDER BY id"), qq(2|["London", "Berlin"]|9.0\n5||18446744073709551615), 'jsonb and numeric take them');
+ask("IMPORT FOREIGN SCHEMA data LIMIT TO (\"$long\") FROM SERVER qdrant INTO data");
+is(ask(qq(SELECT "@{['k' x 63]}", "@{['k' x 56]}_2", "@{['ü' x 31]}", "Upper", "select" FROM data."$long")), 'first|second|third|fourth|fifth', 'keys that are longer than a name, and odd');
+ask("CREATE FOREIGN TABLE misfit (id text, city text, n bigint) SERVER qdrant OPTIONS (resource 'points', collection '$traps')");
+is(ask("SELECT city FROM misfit WHERE id IN ('1', '3') ORDER BY id"), "Berlin\nLondon", 'texts are read where they are ones');
+like(ask("SELECT count(*) FROM misfit WHERE city = 'Berlin'"), qr/^ERROR:  HV004: column "city" of foreign table "misfit" cannot hold what the remote has\nDETAIL:  Collection "$traps", id "2": type text cannot hold an array: \["London", "Berlin"\]\.\nHINT/, 'an array is no text: an error that names column and id, not a smaller count');
+like(ask("SELECT n FROM misfit WHERE id = '5'"), qr/^ERROR:  HV004: .*\nDETAIL:  Collection "$traps", id "5": value "18446744073709551615" is out of range for type bigint\./, 'nor is a number that the column cannot hold another number');
+is(ask("SELECT id FROM misfit WHERE id = '5'"), 5, 'a column that is not looked at is not read');
+ask("CREATE FOREIGN TABLE fits (id text, city jsonb, n numeric) SERVER qdrant OPTIONS (resource 'points', collection '$traps')");
+is(ask("SELECT id, city, n FROM fits WHERE id IN ('2', '5') ORDER BY id"), qq(2|["London", "Berlin"]|9.0\n5||18446744073709551615), 'jsonb and numeric take them');
 
 note '152 keys, 149 points';
-sql(<<'SQL');
+ask(<<'SQL');
 CREATE TABLE piece_key AS SELECT 'K' || lpad(n::text, 3, '0') AS key, true AS indexed FROM generate_series(1, 152) n;
 CREATE VIEW unmatched AS SELECT k.key AS expected, p.key AS found FROM (SELECT key FROM piece_key WHERE indexed) k FULL JOIN piece p USING (key) WHERE k.key IS NULL OR p.key IS NULL;
 SQL
 is_asked('SELECT expected, found FROM unmatched ORDER BY 1', "K150|\nK151|\nK152|", [ scroll_request($pieces, payload => '["key"]') ], 'one SELECT names the three, by one request');
-is(sql('SELECT (SELECT count(*) FROM piece_key) - (SELECT count(*) FROM piece)'), 3, 'counting says how many');
-sql("UPDATE piece_key SET indexed = false WHERE key IN ('K150', 'K151', 'K152')");
-is(sql('SELECT count(*) FROM unmatched'), 0, 'with the three marked as not indexed the invariant holds');
+is(ask('SELECT (SELECT count(*) FROM piece_key) - (SELECT count(*) FROM piece)'), 3, 'counting says how many');
+ask("UPDATE piece_key SET indexed = false WHERE key IN ('K150', 'K151', 'K152')");
+is(ask('SELECT count(*) FROM unmatched'), 0, 'with the three marked as not indexed the invariant holds');
 $qdrant->call('POST', $qdrant->path($pieces, '/points/delete?wait=true'), { points => [149] });
-is(sql('SELECT expected, found FROM unmatched'), 'K149|', 'a point that is lost breaks it');
+is(ask('SELECT expected, found FROM unmatched'), 'K149|', 'a point that is lost breaks it');
 $qdrant->load($pieces, '{"id":149,"vector":[0.5,149],"payload":{"key":"K149","part":2}}', '{"id":150,"vector":[0.5,1],"payload":{"key":"K999","part":2}}');
-is(sql('SELECT expected, found FROM unmatched'), '|K999', 'so does one too many');
+is(ask('SELECT expected, found FROM unmatched'), '|K999', 'so does one too many');
 
 # ---------- limits of the remote ----------
 
@@ -352,22 +353,22 @@ my $strict = $qdrant->create('strict', { vectors => { size => 2, distance => 'Do
 $qdrant->load($strict, map { sprintf '{"id":%d,"vector":[0,1],"payload":{"n":%d}}', $_, $_ } 1 .. 250);
 is_asked("SELECT count(id) FROM q.points WHERE @{[of $strict]}", 250,
 	[ scroll_request($strict), scroll_request($strict, limit => 100), map { scroll_request($strict, limit => 100, offset => $_) } 101, 201 ], 'a page that is too large is asked for again as large as it may be');
-like(sql("EXPLAIN (ANALYZE, VERBOSE, COSTS off) SELECT id FROM q.points WHERE @{[of $strict]}"), qr/Remote Requests: 4\n.*Remote Bytes: \d+\n.*Remote Retries: 1\n.*Remote Time: [\d.]+ ms/, 'EXPLAIN (ANALYZE, VERBOSE) shows it');
-is(sql("SELECT count(id) FROM q.points WHERE collection IN ('$strict', '$many')"), 2750, 'beside a collection without that limit');
+like(ask("EXPLAIN (ANALYZE, VERBOSE, COSTS off) SELECT id FROM q.points WHERE @{[of $strict]}"), qr/Remote Requests: 4\n.*Remote Bytes: \d+\n.*Remote Retries: 1\n.*Remote Time: [\d.]+ ms/, 'EXPLAIN (ANALYZE, VERBOSE) shows it');
+is(ask("SELECT count(id) FROM q.points WHERE collection IN ('$strict', '$many')"), 2750, 'beside a collection without that limit');
 
 sub configure { my ($name, %config) = @_; return $qdrant->call('PATCH', $qdrant->path($name), { strict_mode_config => { enabled => JSON::PP::true, %config } }) }
 configure($strict, condition_max_size => 50);
-is(sql("SELECT count(*) FROM q.points WHERE @{[of $strict]} AND filter = '{}' AND id = ANY (ARRAY(SELECT n::text FROM generate_series(1, 240) n))"), 240, 'so are ids that are too many for one condition');
+is(ask("SELECT count(*) FROM q.points WHERE @{[of $strict]} AND filter = '{}' AND id = ANY (ARRAY(SELECT n::text FROM generate_series(1, 240) n))"), 240, 'so are ids that are too many for one condition');
 configure($strict, condition_max_size => 1000, search_allow_exact => JSON::PP::false);
-like(sql("SELECT points FROM q.collections WHERE @{[of $strict]}"), qr/^ERROR:  HV000: .*\nDETAIL:  HTTP 400: Bad request: Exact search disabled!.*\nHINT:  The collection's strict mode forbids exact counts; no approximate one/, 'where exact counts are forbidden there is none');
-like(sql("SELECT count(*) FROM q.points WHERE @{[of $strict]}"), qr/^ERROR:  HV000: .*Exact search disabled/s, 'of points neither');
-is(sql("SELECT points IS NULL, error ~ 'Exact search disabled' FROM lenient WHERE @{[of $strict]}"), 't|t', 'or NULL, with the error');
+like(ask("SELECT points FROM q.collections WHERE @{[of $strict]}"), qr/^ERROR:  HV000: .*\nDETAIL:  HTTP 400: Bad request: Exact search disabled!.*\nHINT:  The collection's strict mode forbids exact counts; no approximate one/, 'where exact counts are forbidden there is none');
+like(ask("SELECT count(*) FROM q.points WHERE @{[of $strict]}"), qr/^ERROR:  HV000: .*Exact search disabled/s, 'of points neither');
+is(ask("SELECT points IS NULL, error ~ 'Exact search disabled' FROM lenient WHERE @{[of $strict]}"), 't|t', 'or NULL, with the error');
 configure($strict, search_allow_exact => JSON::PP::true, unindexed_filtering_retrieve => JSON::PP::false);
-like(sql("SELECT count(*) FROM q.points WHERE @{[of $strict]} AND filter = '{\"must\": [{\"key\": \"n\", \"match\": {\"value\": 1}}]}'"), qr/^ERROR:  HV000: .*Index required but not found for "n".*\nHINT:  .*create one/s, 'a filter on a key without an index, where that is forbidden');
-is(sql("SELECT count(*) FROM q.points WHERE @{[of $strict]} AND payload ->> 'n' = '1'"), 1, 'is possible here');
+like(ask("SELECT count(*) FROM q.points WHERE @{[of $strict]} AND filter = '{\"must\": [{\"key\": \"n\", \"match\": {\"value\": 1}}]}'"), qr/^ERROR:  HV000: .*Index required but not found for "n".*\nHINT:  .*create one/s, 'a filter on a key without an index, where that is forbidden');
+is(ask("SELECT count(*) FROM q.points WHERE @{[of $strict]} AND payload ->> 'n' = '1'"), 1, 'is possible here');
 configure($strict, read_rate_limit => 1);
-sql("SELECT points FROM q.collections WHERE @{[of $strict]}");
-like(sql("SELECT points FROM q.collections WHERE @{[of $strict]}"), qr/^ERROR:  53400: .*rate limit.*\nDETAIL:  HTTP 429: Rate limiting exceeded.*\nHINT:  Try again in \d+ s\./, 'the rate limit says when');
+ask("SELECT points FROM q.collections WHERE @{[of $strict]}");
+like(ask("SELECT points FROM q.collections WHERE @{[of $strict]}"), qr/^ERROR:  53400: .*rate limit.*\nDETAIL:  HTTP 429: Rate limiting exceeded.*\nHINT:  Try again in \d+ s\./, 'the rate limit says when');
 
 # ---------- plans ----------
 
@@ -375,16 +376,16 @@ note 'EXPLAIN';
 my ($plan, @explained) = asked("EXPLAIN (COSTS off) SELECT count(*) FROM q.points WHERE @{[of $many]} AND filter = '$berlin'");
 is_deeply(\@explained, [], 'EXPLAIN asks nothing');
 like($plan, qr/Remote Request: POST \/collections\/\{collection\}\/points\/count \{"exact":true,"filter":\{filter\}\}/, 'and shows a count that is pushed');
-like(sql("EXPLAIN (COSTS off) SELECT id FROM q.points WHERE @{[of $ids]} AND id = '0'"), qr/Remote Request: POST \/collections\/\{collection\}\/points \{"ids":\{ids\},"with_payload":false,"with_vector":false\}/, 'a look-up');
-like(sql("EXPLAIN (COSTS off) SELECT payload FROM q.points"), qr/Remote Request: GET \/collections, POST \/collections\/\{collection\}\/points\/scroll \{"limit":1000,"with_payload":true,"with_vector":false\}/, 'a scan of all');
-like(sql("EXPLAIN (COSTS off) SELECT points, status, aliases FROM q.collections WHERE @{[of $ids]}"), qr/Remote Request: POST \/collections\/\{collection\}\/points\/count \{"exact":true\}, GET \/collections\/\{collection\}, GET \/aliases/, 'what each column costs');
+like(ask("EXPLAIN (COSTS off) SELECT id FROM q.points WHERE @{[of $ids]} AND id = '0'"), qr/Remote Request: POST \/collections\/\{collection\}\/points \{"ids":\{ids\},"with_payload":false,"with_vector":false\}/, 'a look-up');
+like(ask("EXPLAIN (COSTS off) SELECT payload FROM q.points"), qr/Remote Request: GET \/collections, POST \/collections\/\{collection\}\/points\/scroll \{"limit":1000,"with_payload":true,"with_vector":false\}/, 'a scan of all');
+like(ask("EXPLAIN (COSTS off) SELECT points, status, aliases FROM q.collections WHERE @{[of $ids]}"), qr/Remote Request: POST \/collections\/\{collection\}\/points\/count \{"exact":true\}, GET \/collections\/\{collection\}, GET \/aliases/, 'what each column costs');
 
-sql("ALTER SERVER qdrant OPTIONS (ADD consistency 'majority')");
+ask("ALTER SERVER qdrant OPTIONS (ADD consistency 'majority')");
 is_asked('SELECT count(*) FROM piece', 150, [ count_request($pieces) =~ s/count/count?consistency=majority/r ], 'consistency, as the option says');
 is_asked("SELECT id FROM piece WHERE id = '1'", 1, [qq(POST /collections/$pieces/points?consistency=majority {"ids":[1],"with_payload":false,"with_vector":false})], 'of look-ups, too');
-is(sql('SELECT count(id) FROM piece'), 150, 'and of scrolls');
-like(sql("ALTER SERVER qdrant OPTIONS (SET consistency '$_')"), qr/^ERROR:  HV024: .*consistency.*\nDETAIL:  "$_" is not allowed here\.\nHINT:  Allowed values/, "consistency is not '$_'") foreach '0', 'most', '-1', '1.5', '10000';
-sql('ALTER SERVER qdrant OPTIONS (DROP consistency)');
+is(ask('SELECT count(id) FROM piece'), 150, 'and of scrolls');
+like(ask("ALTER SERVER qdrant OPTIONS (SET consistency '$_')"), qr/^ERROR:  HV024: .*consistency.*\nDETAIL:  "$_" is not allowed here\.\nHINT:  Allowed values/, "consistency is not '$_'") foreach '0', 'most', '-1', '1.5', '10000';
+ask('ALTER SERVER qdrant OPTIONS (DROP consistency)');
 
 # ---------- a token that sees only a part ----------
 
@@ -397,13 +398,13 @@ require Digest::SHA;
 require MIME::Base64;
 my $unsigned = join '.', map { MIME::Base64::encode_base64url(JSON::PP::encode_json($_)) } { alg => 'HS256', typ => 'JWT' }, { access => [ { collection => $open, access => 'r' } ] };
 my $jwt = $unsigned . '.' . MIME::Base64::encode_base64url(Digest::SHA::hmac_sha256($unsigned, 'master'));
-sql("CREATE SERVER guarded FOREIGN DATA WRAPPER qdrant_fdw OPTIONS (url '@{[$guarded->url]}'); CREATE SCHEMA g; IMPORT FOREIGN SCHEMA api FROM SERVER guarded INTO g");
-sub with_key { my ($key, $query) = @_; return sql("SET client_min_messages = warning; DROP USER MAPPING IF EXISTS FOR postgres SERVER guarded; CREATE USER MAPPING FOR postgres SERVER guarded OPTIONS (api_key '$key'); $query") }
+ask("CREATE SERVER guarded FOREIGN DATA WRAPPER qdrant_fdw OPTIONS (url '@{[$guarded->url]}'); CREATE SCHEMA g; IMPORT FOREIGN SCHEMA api FROM SERVER guarded INTO g");
+sub with_key { my ($key, $query) = @_; return ask("SET client_min_messages = warning; DROP USER MAPPING IF EXISTS FOR postgres SERVER guarded; CREATE USER MAPPING FOR postgres SERVER guarded OPTIONS (api_key '$key'); $query") }
 is(with_key('reader', 'SELECT sum(points), count(*) FROM g.collections'), '2|2', 'a read-only key is enough');
-is(sql('SELECT count(*) FROM g.points'), 2, 'also for points');
+is(ask('SELECT count(*) FROM g.points'), 2, 'also for points');
 is(with_key($jwt, "SELECT points FROM g.collections WHERE @{[of $open]}"), 1, 'a token reads what it may');
-like(sql("SELECT points FROM g.collections WHERE @{[of $shut]}"), qr/^ERROR:  42501: .*forbidden\nDETAIL:  HTTP 403: Forbidden: Access to collection $shut is required\nHINT:  Check option "api_key"/, 'what it may not is refused, not counted as 0');
-is(sql('SELECT collection FROM g.collections'), $open, 'and is not listed');
+like(ask("SELECT points FROM g.collections WHERE @{[of $shut]}"), qr/^ERROR:  42501: .*forbidden\nDETAIL:  HTTP 403: Forbidden: Access to collection $shut is required\nHINT:  Check option "api_key"/, 'what it may not is refused, not counted as 0');
+is(ask('SELECT collection FROM g.collections'), $open, 'and is not listed');
 like(with_key('wrong', 'SELECT points FROM g.collections'), qr/^ERROR:  28000: .*\nDETAIL:  HTTP 401: Invalid API key or JWT/, 'a wrong key');
 
 # ---------- the shape of all that went through ----------

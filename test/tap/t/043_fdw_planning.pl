@@ -6,6 +6,7 @@ use warnings;
 
 use IU::Canned;
 use IU::Cluster;
+use IU::SQL;
 use JSON::PP;
 use PostgreSQL::Test::Utils;
 use Test::More;
@@ -100,14 +101,14 @@ my $node = IU::Cluster->new_node('planning',
 	log_statement => 'none',
 	log_min_error_statement => 'panic');
 
-sub sql { return IU::Cluster->rows_or_error($node, $_[0]) }
+talk_to($node);
 
 # The answer, and what was asked for it: the last part of each path, and the body if told.
 sub asked
 {
 	my ($query, $bodies) = @_;
 	my $before = $qdrant->requests;
-	my $result = sql($query);
+	my $result = ask($query);
 	my @all = $qdrant->requests;
 	return ($result, map { my $p = $_->{path} =~ s{^/collections/?}{}r; $bodies ? "$p $_->{body}" : $p } @all[ $before .. $#all ]);
 }
@@ -119,9 +120,9 @@ sub asks
 	is_deeply([ $result, sort @asked ], $expected, $test) or diag explain [ $result, @asked ];
 }
 
-sub plan_of { return sql("EXPLAIN (COSTS off) $_[0]") }
+sub plan_of { return ask("EXPLAIN (COSTS off) $_[0]") }
 
-sql(<<"SQL");
+ask(<<"SQL");
 CREATE EXTENSION iu_core;
 CREATE SERVER q FOREIGN DATA WRAPPER qdrant_fdw OPTIONS (url '@{[$qdrant->url]}');
 CREATE SERVER o FOREIGN DATA WRAPPER qdrant_fdw OPTIONS (url '@{[$other->url]}');
@@ -168,12 +169,12 @@ like(plan_of(q(SELECT count(*) FROM many)), qr/^Foreign Scan\n *Relations: Aggre
 
 # ---- typed columns
 
-is(sql(q(SELECT id, n, text, flag FROM kinds WHERE id IN ('1', '2', '3', '4') ORDER BY id)), "1|1|one|t\n2|2||f\n3|3.5|7|\n4|||", 'strings, numbers, booleans by their text');
+is(ask(q(SELECT id, n, text, flag FROM kinds WHERE id IN ('1', '2', '3', '4') ORDER BY id)), "1|1|one|t\n2|2||f\n3|3.5|7|\n4|||", 'strings, numbers, booleans by their text');
 sub column
 {
 	my ($type, $field, $id) = @_;
-	sql(qq(DROP FOREIGN TABLE IF EXISTS typed; CREATE FOREIGN TABLE typed (id text, v $type OPTIONS (field '$field')) SERVER q OPTIONS (resource 'points', collection 'kinds')));
-	return sql("SELECT v FROM typed WHERE id = '$id'");
+	ask(qq(DROP FOREIGN TABLE IF EXISTS typed; CREATE FOREIGN TABLE typed (id text, v $type OPTIONS (field '$field')) SERVER q OPTIONS (resource 'points', collection 'kinds')));
+	return ask("SELECT v FROM typed WHERE id = '$id'");
 }
 is(column('jsonb', 'deep', 1), '{"x": [1]}', 'an object as jsonb');
 is(column('json', 'deep', 3), '"text"', 'a string as json');
@@ -183,7 +184,7 @@ is(column('text[]', 'tags', 2), '{}', 'an empty one');
 is(column('integer[]', 'list', 2), '{1,2}', 'of numbers');
 is(column('date', 'day', 1), '2026-01-02', 'a date');
 is(column('varchar(10)', 'a "b"', 4), 'odd', 'an odd name');
-sql('CREATE DOMAIN positive AS numeric CHECK (VALUE > 1.5)');
+ask('CREATE DOMAIN positive AS numeric CHECK (VALUE > 1.5)');
 is(column('positive', 'n', 3), '3.5', 'a domain');
 sub unfit
 {
@@ -201,11 +202,11 @@ unfit('text[]', 'tags', 3, 'type text\[\] cannot hold what is no array: no array
 unfit('integer[]', 'list', 3, 'type integer\[\] cannot hold an array: \[2\]');
 unfit('positive', 'n', 1, 'value for domain positive violates check constraint "positive_check"');
 asks(q(SELECT n FROM kinds WHERE id = '1'), [ 1, 'kinds/points {"ids":[1],"with_payload":["n"],"with_vector":false}' ], 'only the fields that are looked at are asked for', 1);
-like(sql(q(CREATE FOREIGN TABLE loose (collection text, n integer) SERVER q OPTIONS (resource 'points'); SELECT * FROM loose)),
+like(ask(q(CREATE FOREIGN TABLE loose (collection text, n integer) SERVER q OPTIONS (resource 'points'); SELECT * FROM loose)),
 	qr/HV007: column "n" .*HINT:  Known columns: .*option "collection"/s, 'fields need a table of one collection');
 
 # ids
-is(sql(q(SELECT id FROM points WHERE collection = 'odd_ids')), "9007199254740993\n18446744073709551615\n550e8400-e29b-41d4-a716-446655440000", 'ids beyond bigint, and UUIDs');
+is(ask(q(SELECT id FROM points WHERE collection = 'odd_ids')), "9007199254740993\n18446744073709551615\n550e8400-e29b-41d4-a716-446655440000", 'ids beyond bigint, and UUIDs');
 
 # ---- a database in another encoding
 
@@ -218,7 +219,7 @@ sub latin
 	return $stderr eq '' ? $stdout : $stderr;
 }
 $ENV{PGCLIENTENCODING} = 'UTF8';
-sql(q(CREATE DATABASE latin TEMPLATE template0 ENCODING 'LATIN1' LOCALE 'C'));
+ask(q(CREATE DATABASE latin TEMPLATE template0 ENCODING 'LATIN1' LOCALE 'C'));
 latin("CREATE EXTENSION iu_core; CREATE SERVER q FOREIGN DATA WRAPPER qdrant_fdw OPTIONS (url '@{[$qdrant->url]}');"
 	  . q(CREATE FOREIGN TABLE words (id text, w text, filter jsonb) SERVER q OPTIONS (resource 'points', collection 'words')));
 is(latin(q(SELECT id, w FROM words WHERE filter = '{"must":[{"key":"w","match":{"value":"grün"}}]}')), '1|grün', 'text is converted on the way out and back');
@@ -227,13 +228,13 @@ like(latin('SELECT id, w FROM words'), qr/HV000: could not read collection "word
 
 # ---- the filter
 
-like(sql(q(SELECT id FROM points WHERE collection = 'many' AND filter @> '{}')), qr/^ERROR:  0A000: column "filter" of foreign table "points" can be compared with one value by = only/, 'a filter that is not passed on');
-like(sql(q(SELECT id FROM points WHERE collection = 'many' AND (filter = '{}' OR filter = '[]'))), qr/0A000/, 'nor two');
-is(sql(q(SELECT id, filter FROM points WHERE collection = 'many' AND filter = '{"must":[{"key":"n","match":{"value":7}}]}')), '7|{"must": [{"key": "n", "match": {"value": 7}}]}', 'the column shows it');
-is(sql(q(SELECT v.f, p.id FROM (VALUES ('{"must":[{"key":"n","match":{"value":7}}]}'::jsonb)) v (f) JOIN points p ON p.filter = v.f AND p.collection = 'many')),
+like(ask(q(SELECT id FROM points WHERE collection = 'many' AND filter @> '{}')), qr/^ERROR:  0A000: column "filter" of foreign table "points" can be compared with one value by = only/, 'a filter that is not passed on');
+like(ask(q(SELECT id FROM points WHERE collection = 'many' AND (filter = '{}' OR filter = '[]'))), qr/0A000/, 'nor two');
+is(ask(q(SELECT id, filter FROM points WHERE collection = 'many' AND filter = '{"must":[{"key":"n","match":{"value":7}}]}')), '7|{"must": [{"key": "n", "match": {"value": 7}}]}', 'the column shows it');
+is(ask(q(SELECT v.f, p.id FROM (VALUES ('{"must":[{"key":"n","match":{"value":7}}]}'::jsonb)) v (f) JOIN points p ON p.filter = v.f AND p.collection = 'many')),
 	'{"must": [{"key": "n", "match": {"value": 7}}]}|7', 'a join on the filter passes it on');
 
-is(sql(q(SET enable_nestloop = off; SELECT p.id FROM (VALUES ('{"must":[{"key":"n","match":{"value":7}}]}'::jsonb), ('{"must":[{"key":"n","match":{"value":9}}]}')) v (f) JOIN points p ON p.filter = v.f AND p.collection = 'many')),
+is(ask(q(SET enable_nestloop = off; SELECT p.id FROM (VALUES ('{"must":[{"key":"n","match":{"value":7}}]}'::jsonb), ('{"must":[{"key":"n","match":{"value":9}}]}')) v (f) JOIN points p ON p.filter = v.f AND p.collection = 'many')),
 	"7\n9", 'whatever the planner would rather do');
 
 # ---- pages and LIMIT
@@ -245,9 +246,9 @@ asks(q(SELECT id FROM paged WHERE n > 10 LIMIT 3), [ "11\n12\n13", 'many/points/
 asks(q(SELECT id FROM paged WHERE n > 1500 LIMIT 2), [ "1501\n1502", ('many/points/scroll') x 2 ], 'unless it is needed');
 asks(q(SELECT id FROM paged ORDER BY n DESC LIMIT 1), [ 2500, ('many/points/scroll') x 3 ], 'a sort needs them all');
 asks(q(SELECT count(*) FROM (SELECT payload FROM pieces OFFSET 0) p), [ 149, ('pieces/points/scroll') x 3 ], 'a limit that the remote sets is found out');
-like(sql(q(EXPLAIN (ANALYZE, VERBOSE, COSTS off) SELECT payload FROM pieces)),
+like(ask(q(EXPLAIN (ANALYZE, VERBOSE, COSTS off) SELECT payload FROM pieces)),
 	qr/Remote Requests: 3\n.*Remote Bytes: \d{4,}\n.*Remote Retries: 1\n.*Remote Time: [\d.]+ ms/, 'EXPLAIN (ANALYZE, VERBOSE)');
-unlike(sql(q(EXPLAIN (ANALYZE, COSTS off) SELECT payload FROM pieces)), qr/Retries|Time: [\d.]+ ms\n.*Remote/, 'without VERBOSE less');
+unlike(ask(q(EXPLAIN (ANALYZE, COSTS off) SELECT payload FROM pieces)), qr/Retries|Time: [\d.]+ ms\n.*Remote/, 'without VERBOSE less');
 
 # of a peer of their own, because what an abandoned cursor asked for comes late
 {
@@ -259,7 +260,7 @@ unlike(sql(q(EXPLAIN (ANALYZE, COSTS off) SELECT payload FROM pieces)), qr/Retri
 	is($other->requests - $before, 2, 'the next page is under way while rows of the first are read, and no more than that');
 	$session->quit;
 }
-like(sql(q(BEGIN; DECLARE c CURSOR FOR SELECT id FROM ahead; FETCH 1 FROM c; CREATE TEMP TABLE m AS SELECT name, total_bytes AS bytes FROM pg_backend_memory_contexts WHERE name ~ '^iu_core (rows|requests|answer|HTTP)';
+like(ask(q(BEGIN; DECLARE c CURSOR FOR SELECT id FROM ahead; FETCH 1 FROM c; CREATE TEMP TABLE m AS SELECT name, total_bytes AS bytes FROM pg_backend_memory_contexts WHERE name ~ '^iu_core (rows|requests|answer|HTTP)';
 	MOVE 1800 IN c; SELECT count(*), bool_and(total_bytes < 1.5 * bytes) FROM pg_backend_memory_contexts JOIN m USING (name))),
 	qr/^1\n4\|t$/, 'memory is bounded by a page');
 
@@ -272,36 +273,36 @@ like(plan_of(q(SELECT * FROM generate_series(1, 100000) g JOIN pieces p ON p.id 
 # ---- ANALYZE
 
 asks('ANALYZE many', [ '', ('many/points/scroll') x 3 ], 'ANALYZE reads the table once');
-is(sql(q(SELECT reltuples FROM pg_class WHERE relname = 'many')), 2500, 'and knows how many rows it has');
-like(sql(q(EXPLAIN SELECT * FROM many WHERE "group" = 'odd')), qr/rows=1250\b/, 'and what is in them');
-like(sql(q(EXPLAIN SELECT * FROM many)), qr/rows=2500\b/, 'the planner believes it');
-is(sql(q(SELECT n_distinct FROM pg_stats WHERE tablename = 'many' AND attname = 'id')), -1, 'ids are distinct');
+is(ask(q(SELECT reltuples FROM pg_class WHERE relname = 'many')), 2500, 'and knows how many rows it has');
+like(ask(q(EXPLAIN SELECT * FROM many WHERE "group" = 'odd')), qr/rows=1250\b/, 'and what is in them');
+like(ask(q(EXPLAIN SELECT * FROM many)), qr/rows=2500\b/, 'the planner believes it');
+is(ask(q(SELECT n_distinct FROM pg_stats WHERE tablename = 'many' AND attname = 'id')), -1, 'ids are distinct');
 
 # ---- several at once, below an Append
 
-sql(join '', map { "CREATE FOREIGN TABLE slow_$_ (id text) SERVER q OPTIONS (resource 'points', collection 'slow');" } 1 .. 20);
-sql(q(CREATE FOREIGN TABLE hang (id text) SERVER q OPTIONS (resource 'points', collection 'hang')));
+ask(join '', map { "CREATE FOREIGN TABLE slow_$_ (id text) SERVER q OPTIONS (resource 'points', collection 'slow');" } 1 .. 20);
+ask(q(CREATE FOREIGN TABLE hang (id text) SERVER q OPTIONS (resource 'points', collection 'hang')));
 my $two = q(SELECT id FROM slow_1 UNION ALL SELECT id FROM slow_2);
 like(plan_of($two), qr/Append\n *->  Async Foreign Scan on slow_1\n.*Async Foreign Scan on slow_2/s, 'tables below an Append are read asynchronously');
-is(IU::Canned::since($qdrant, sub { is(sql("$two ORDER BY 1"), "1\n1\n2\n2\n3\n3", 'all rows of both') }), 2, 'at the same time');
-is(IU::Canned::since($qdrant, sub { sql("SET enable_async_append = off; $two") }), 1, 'or one after the other, if so wanted');
-is(IU::Canned::since($qdrant, sub { is(sql(q(SELECT count(*) FROM slow_1 UNION ALL SELECT count(*) FROM slow_2)), "3\n3", 'counts, too') }), 2, 'are asked at the same time');
-is(sql("SELECT sum(id::int) FROM (SELECT id FROM many UNION ALL SELECT id FROM pieces WHERE id::int % 2 = 0 UNION ALL SELECT id FROM points WHERE collection = 'empty' UNION ALL SELECT '1') x"),
+is(IU::Canned::since($qdrant, sub { is(ask("$two ORDER BY 1"), "1\n1\n2\n2\n3\n3", 'all rows of both') }), 2, 'at the same time');
+is(IU::Canned::since($qdrant, sub { ask("SET enable_async_append = off; $two") }), 1, 'or one after the other, if so wanted');
+is(IU::Canned::since($qdrant, sub { is(ask(q(SELECT count(*) FROM slow_1 UNION ALL SELECT count(*) FROM slow_2)), "3\n3", 'counts, too') }), 2, 'are asked at the same time');
+is(ask("SELECT sum(id::int) FROM (SELECT id FROM many UNION ALL SELECT id FROM pieces WHERE id::int % 2 = 0 UNION ALL SELECT id FROM points WHERE collection = 'empty' UNION ALL SELECT '1') x"),
 	2500 * 2501 / 2 + 74 * 75 + 1, 'pages, conditions, nothing and a local row among them');
 my $crowd = 'SELECT count(id) FROM (' . join(' UNION ALL ', map { "SELECT id FROM slow_$_" } 1 .. 20) . join('', map { " UNION ALL SELECT id FROM pieces WHERE id = '$_'" } 1 .. 160) . ') x';
-is(sql($crowd), 209, 'members of an Append that find no descriptors wait for others');
-is(sql("SET enable_async_append = off; " . $crowd =~ s/slow_\d+/many/gr), 20 * 2500 + 149, 'what is read gives its connections back before the statement ends');
-is(sql(q(SELECT g, (SELECT count(*) FROM (SELECT id FROM pieces WHERE id = g UNION ALL SELECT id FROM many WHERE id = g) x) FROM (VALUES ('7'), ('200'), ('x')) v (g))), "7|2\n200|1\nx|0", 'read again with another key');
-is(sql("SELECT count(*) FROM ($two LIMIT 4) x"), 4, 'LIMIT leaves one behind');
-like(sql(q(SELECT id FROM slow_1 UNION ALL SELECT id FROM points WHERE collection = 'nope')), qr/HV00R/, 'an error in one');
-like(sql(q(SET statement_timeout = '300ms'; SELECT id FROM hang UNION ALL SELECT id FROM slow_1)), qr/57014: canceling statement due to statement timeout/, 'statement_timeout while all wait');
-is(sql(q(SELECT id FROM slow_1 LIMIT 1)), 1, 'and nothing is left of it');
+is(ask($crowd), 209, 'members of an Append that find no descriptors wait for others');
+is(ask("SET enable_async_append = off; " . $crowd =~ s/slow_\d+/many/gr), 20 * 2500 + 149, 'what is read gives its connections back before the statement ends');
+is(ask(q(SELECT g, (SELECT count(*) FROM (SELECT id FROM pieces WHERE id = g UNION ALL SELECT id FROM many WHERE id = g) x) FROM (VALUES ('7'), ('200'), ('x')) v (g))), "7|2\n200|1\nx|0", 'read again with another key');
+is(ask("SELECT count(*) FROM ($two LIMIT 4) x"), 4, 'LIMIT leaves one behind');
+like(ask(q(SELECT id FROM slow_1 UNION ALL SELECT id FROM points WHERE collection = 'nope')), qr/HV00R/, 'an error in one');
+like(ask(q(SET statement_timeout = '300ms'; SELECT id FROM hang UNION ALL SELECT id FROM slow_1)), qr/57014: canceling statement due to statement timeout/, 'statement_timeout while all wait');
+is(ask(q(SELECT id FROM slow_1 LIMIT 1)), 1, 'and nothing is left of it');
 
 # ---- IMPORT FOREIGN SCHEMA data
 
-sql('CREATE SCHEMA data; IMPORT FOREIGN SCHEMA data LIMIT TO (kinds, many) FROM SERVER q INTO data');
-is(sql(q(SELECT foreign_table_name FROM information_schema.foreign_tables WHERE foreign_table_schema = 'data' ORDER BY 1)), "kinds\nmany", 'a table for each collection that is wanted');
-is(sql(q(SELECT n FROM data.many WHERE id = '7')), 7, 'and it can be read');
+ask('CREATE SCHEMA data; IMPORT FOREIGN SCHEMA data LIMIT TO (kinds, many) FROM SERVER q INTO data');
+is(ask(q(SELECT foreign_table_name FROM information_schema.foreign_tables WHERE foreign_table_schema = 'data' ORDER BY 1)), "kinds\nmany", 'a table for each collection that is wanted');
+is(ask(q(SELECT n FROM data.many WHERE id = '7')), 7, 'and it can be read');
 
 $node->stop;
 done_testing();

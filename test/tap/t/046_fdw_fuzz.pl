@@ -4,12 +4,13 @@
 use strict;
 use warnings;
 
+use Cwd qw(abs_path);
 use IU::Cluster;
 use MIME::Base64 qw(encode_base64);
 use PostgreSQL::Test::Utils;
 use Test::More;
 
-my $fuzz = "$FindBin::RealBin/../../fuzz";
+my $fuzz = abs_path('fuzz');    # tests run in test/
 plan skip_all => 'clang is not installed (tools/setup test installs it)' if system('command -v clang >/dev/null 2>&1') != 0;
 
 my $seconds = $ENV{IU_FUZZ_SECONDS} // 60;

@@ -8,6 +8,7 @@ use warnings;
 use FindBin;
 use lib "$FindBin::RealBin/../lib";
 use IU::Cluster;
+use IU::Gate;
 use PostgreSQL::Test::Utils;
 use Test::More;
 
@@ -63,7 +64,7 @@ SKIP:
 	skip 'the server has no Russian messages', 3 if $stderr =~ /division by zero/;
 
 	my $gate = 'iu_core.composer_enabled';
-	IU::Cluster->open_gate($node, $gate, 600);
+	IU::Gate->open($node, $gate, 600);
 	my $log = commits('translated',
 		"SET lc_messages = '$language'; BEGIN; INSERT INTO done VALUES ('translated'); SELECT FROM (SELECT fn_iu_gate_close('$gate', 'operator', 'done')) x; COMMIT;",
 		'an operator who closes a gate');

@@ -5,12 +5,13 @@
 use strict;
 use warnings;
 
+use Cwd qw(abs_path);
 use IPC::Run;
 use IU::Qdrant;
 use JSON::PP qw(decode_json encode_json);
 use Test::More;
 
-my $peers = "$FindBin::RealBin/../../peers";
+my $peers = abs_path('peers');    # tests run in test/
 my $uuid = '550e8400-e29b-41d4-a716-446655440000';
 
 # ---------- Qdrant's own client ----------
