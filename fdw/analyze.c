@@ -21,6 +21,7 @@
 #include "utils/sampling.h"
 #include "utils/syscache.h"
 
+/* Whether ANALYZE looks at the column: not with SET STATISTICS 0. */
 static bool
 is_analyzed(Oid relid, AttrNumber attribute)
 {
@@ -37,6 +38,7 @@ is_analyzed(Oid relid, AttrNumber attribute)
 	return result;
 }
 
+/* The numbers of the columns that ANALYZE looks at: int list. */
 static List *
 analyzed_attributes(const IuTable *table)
 {
@@ -49,29 +51,37 @@ analyzed_attributes(const IuTable *table)
 	return attributes;
 }
 
+/* Starts reading the whole table, as its owner. */
 static IuScan *
-open_scan(const IuRemote *remote, Relation relation)
+open_sampling(const IuRemote *remote, Relation relation)
 {
 	List	   *keys[IU_ROLES] = {NIL};
-	IuPlan		plan = {.remote = remote};
-	IuTable    *table = iu_table_open(remote, RelationGetRelid(relation));
+	IuPlan		plan = {0};
 	IuQuery		query;
 	IuScan	   *scan;
 
-	plan.attributes = analyzed_attributes(table);
-	iu_plan_query(&plan, table, &query);
-	scan = iu_scan_open(CurrentMemoryContext, table, relation->rd_rel->relowner, &query, -1,
+	plan.table = iu_table_open(remote, RelationGetRelid(relation));
+	plan.attributes = analyzed_attributes(plan.table);
+	iu_plan_query(&plan, &query);
+	scan = iu_scan_open(CurrentMemoryContext, relation->rd_rel->relowner, &query, -1,
 						RelationGetDescr(relation), plan.attributes);
 	iu_scan_start(scan, keys);
 	return scan;
 }
 
-/* Each row has the same chance to be among the sample (Vitter, algorithm Z). */
+/*
+ * The work of an AcquireSampleRowsFunc: reads the whole table, and each row has
+ * the same chance to be among the sample (Vitter's algorithm Z).
+ *
+ * remote: the one of the table's wrapper; rows: room for the sample of at most
+ * target rows; *total, *dead: how many there are. Returns how many rows the
+ * sample has.
+ */
 int
 iu_analyze_sample(const IuRemote *remote, Relation relation, HeapTuple *rows, int target,
 				  double *total, double *dead)
 {
-	IuScan	   *scan = open_scan(remote, relation);
+	IuScan	   *scan = open_sampling(remote, relation);
 	ReservoirStateData reservoir;
 	double		skip = -1;
 	int			count = 0;

@@ -12,7 +12,6 @@
 #include "fdw/remote.h"
 #include "utils/relcache.h"
 
-/* As AcquireSampleRowsFunc, of this remote. */
 extern int	iu_analyze_sample(const IuRemote *remote, Relation relation, HeapTuple *rows, int target,
 							  double *total, double *dead);
 

@@ -1,22 +1,24 @@
 /*-------------------------------------------------------------------------
  *
  * explain.c
- *	  What EXPLAIN shows of a foreign scan: what the plan knows, without
- *	  network; with ANALYZE what it came to.
+ *	  What EXPLAIN shows of a foreign scan: what the plan knows, without asking
+ *	  the remote; with ANALYZE also what was asked.
  *
  *-------------------------------------------------------------------------
  */
 #include "postgres.h"
 
 #include "core/compat.h"
+#include "fdw/explain.h"
 #include "fdw/keys.h"
 #include "fdw/node.h"
 #include "utils/lsyscache.h"
 
 #define KEYS_SHOWN 10
 
-static const char *const labels[IU_ROLES] = {"Remote Keys", "Remote Ids", "Remote Filter"};
+static const char *const role_labels[IU_ROLES] = {"Remote Keys", "Remote Ids", "Remote Filter"};
 
+/* Whether the keys of this role are constants, which are known without running the plan. */
 static bool
 keys_are_constant(const ForeignScan *plan, const IuNode *node, IuRole role)
 {
@@ -29,7 +31,7 @@ keys_are_constant(const ForeignScan *plan, const IuNode *node, IuRole role)
 	return true;
 }
 
-/* Names while they are few, then how many more. */
+/* The first keys, and how many more there are. */
 static List *
 shown_keys(List *keys)
 {
@@ -42,6 +44,7 @@ shown_keys(List *keys)
 	return shown;
 }
 
+/* Shows the keys of this role, if it is restricted. */
 static void
 explain_keys(const ForeignScan *plan, const IuNode *node, IuRole role, ExplainState *es)
 {
@@ -55,11 +58,12 @@ explain_keys(const ForeignScan *plan, const IuNode *node, IuRole role, ExplainSt
 		shown = list_make1(unconstify(char *, scan->table->collection));
 	else if (keys_are_constant(plan, node, role))
 		shown = shown_keys(iu_keys_evaluate(role, node->states, node->roles, node->arrays, node->expressions));
-	ExplainPropertyList(labels[role], shown, es);
+	ExplainPropertyList(role_labels[role], shown, es);
 }
 
+/* ExplainForeignScan: adds the properties of the scan. */
 void
-iu_node_explain(ForeignScanState *state, ExplainState *es)
+iu_explain_scan(ForeignScanState *state, ExplainState *es)
 {
 	const ForeignScan *plan = (const ForeignScan *) state->ss.ps.plan;
 	const IuNode *node = state->fdw_state;
@@ -73,11 +77,11 @@ iu_node_explain(ForeignScanState *state, ExplainState *es)
 		explain_keys(plan, node, role, es);
 	if (!es->analyze)
 		return;
-	ExplainPropertyInteger("Remote Requests", NULL, scan->line.requests, es);
-	ExplainPropertyInteger("Remote Bytes", NULL, scan->line.bytes, es);
+	ExplainPropertyInteger("Remote Requests", NULL, scan->session.requests, es);
+	ExplainPropertyInteger("Remote Bytes", NULL, scan->session.bytes, es);
 	if (!es->verbose)
 		return;
 	ExplainPropertyInteger("Remote Retries", NULL, scan->retries, es);
 	if (es->timing)
-		ExplainPropertyFloat("Remote Time", "ms", scan->line.waited_us / 1000.0, 3, es);
+		ExplainPropertyFloat("Remote Time", "ms", scan->session.waited_us / 1000.0, 3, es);
 }

@@ -1,11 +1,11 @@
 /*-------------------------------------------------------------------------
  *
  * failure.c
- *	  What went wrong with a request, in words and SQLSTATE.
+ *	  What went wrong with a request to a remote, in words and SQLSTATE.
  *
- * One mapping for every remote: what this server refused to do is HV00L, what
- * never became an answer HV00N, and an answer that is no success gets the code
- * that tells the reader whom to ask.
+ * All remotes share one mapping: a request that this server refused to send is
+ * HV00L, one that got no answer HV00N, and an answer that is no success gets
+ * the SQLSTATE that tells the reader whom to ask.
  *
  *-------------------------------------------------------------------------
  */
@@ -16,12 +16,12 @@
 #include "fdw/failure.h"
 #include "mb/pg_wchar.h"
 
-#define EXCERPT 200
+#define EXCERPT 200				/* bytes of what a remote said that a message quotes */
 #define LEFT_OUT "(left out: it quotes the secret)"
 
 typedef struct Mapping
 {
-	int			number;			/* outcome or HTTP status */
+	int			number;			/* outcome or HTTP status; -1: any other */
 	int			sqlstate;
 	const char *reason;
 	const char *hint;
@@ -90,6 +90,7 @@ static const Mapping statuses[] = {
 	{-1, ERRCODE_FDW_ERROR, "the remote could not do it", NULL}
 };
 
+/* The mapping of this number, or the last one, which is for any other. */
 static const Mapping *
 find_mapping(const Mapping *mappings, int number)
 {
@@ -120,7 +121,14 @@ plain_text(const char *text)
 	return excerpt(pnstrdup(text, pg_mbcliplen(text, length, EXCERPT)), length > EXCERPT);
 }
 
-/* The remote's own words, or the start of what it sent; NULL for nothing. */
+/*
+ * What the remote said, in one short line: its own words if the document holds
+ * some, else the start of the body; NULL if the body is empty. What quotes the
+ * secret is left out.
+ *
+ * document: the body as JSON; NULL where it is none, or is not to be searched
+ * for words.
+ */
 static const char *
 words_of_remote(const IuRemote *remote, const IuHttpAnswer *answer, const IuJson *document,
 				const char *secret)
@@ -138,12 +146,13 @@ words_of_remote(const IuRemote *remote, const IuHttpAnswer *answer, const IuJson
 	}
 	if (words == NULL)
 		return NULL;
-	/* cutting first could leave half a secret standing */
+	/* the secret is looked for before anything is cut, which could leave half of it standing */
 	if (secret != NULL && strstr(pnstrdup(words, length), secret) != NULL)
 		return LEFT_OUT;
 	return is_text ? plain_text(words) : plain_bytes(words, length);
 }
 
+/* What an answer with a status of no success means; arguments as for iu_failure_of_answer. */
 static void
 failure_of_status(IuFailure *failure, const IuRemote *remote, const IuFetch *fetch,
 				  const IuHttpAnswer *answer, const IuJson *document, const char *secret)
@@ -168,7 +177,7 @@ failure_of_status(IuFailure *failure, const IuRemote *remote, const IuFetch *fet
 	else if (answer->status >= 200 && answer->status < 300)
 		failure->reason = "the remote did not answer the question";
 
-	/* Directus rounds down to 0 */
+	/* Directus rounds the seconds of Retry-After down, to 0 as well */
 	if ((answer->status == 429 || answer->status == 503) && answer->retry_after >= 0)
 		failure->hint = psprintf("Try again in %d s.", Max(answer->retry_after, 1));
 	if (remote->refine_failure)
@@ -178,6 +187,13 @@ failure_of_status(IuFailure *failure, const IuRemote *remote, const IuFetch *fet
 								 remote->secret_option, remote->secret_option);
 }
 
+/*
+ * Fills in what went wrong with a request. For every answer but a 200 that is
+ * JSON.
+ *
+ * fetch: what was asked; document: the body as JSON, NULL if it is none, and
+ * then problem may say why; secret: what no message may quote, NULL for none.
+ */
 void
 iu_failure_of_answer(IuFailure *failure, const IuRemote *remote, const IuFetch *fetch,
 					 const IuHttpAnswer *answer, const IuJson *document,
@@ -209,34 +225,27 @@ iu_failure_of_answer(IuFailure *failure, const IuRemote *remote, const IuFetch *
 		failure_of_status(failure, remote, fetch, answer, document, secret);
 }
 
-/* Transactions to be tried again, lack of memory or disk, a cancel, a shutdown. */
-bool
-iu_failure_is_of_data(int sqlstate)
-{
-	switch (ERRCODE_TO_CATEGORY(sqlstate))
-	{
-		case ERRCODE_TO_CATEGORY(ERRCODE_TRANSACTION_ROLLBACK):
-		case ERRCODE_TO_CATEGORY(ERRCODE_INSUFFICIENT_RESOURCES):
-		case ERRCODE_TO_CATEGORY(ERRCODE_OPERATOR_INTERVENTION):
-		case ERRCODE_TO_CATEGORY(ERRCODE_SYSTEM_ERROR):
-			return false;
-		default:
-			return true;
-	}
-}
-
+/*
+ * Text for a message, where it may hold what the remote said: the text itself,
+ * or if it quotes the secret, a remark that it was left out. Both may be NULL.
+ */
 const char *
 iu_failure_hide(const char *text, const char *secret)
 {
 	return text != NULL && secret != NULL && strstr(text, secret) != NULL ? LEFT_OUT : text;
 }
 
+/*
+ * Raises a failure as an error.
+ *
+ * key: the collection it is about; NULL: the listing of collections.
+ */
 void
 iu_failure_raise(const IuServer *server, const char *key, const IuFailure *failure,
 				 const char *secret)
 {
 	const char *detail = iu_failure_hide(failure->detail, secret);
-	/* a listing gave it, perhaps */
+	/* the key may come from the remote's listing */
 	const char *name = key ? iu_text_on_one_line(pstrdup(iu_failure_hide(key, secret))) : NULL;
 
 	ereport(ERROR,

@@ -3,9 +3,9 @@
  * field.c
  *	  From a JSON value to a value of a column's type.
  *
- * Strings, numbers and booleans go through the type's input function by their
- * text; json and jsonb take everything; array types take arrays of such. What
- * the type cannot hold is an error, which says what was found.
+ * The text of a string, number or boolean goes through the type's input
+ * function; json and jsonb take everything; array types take arrays of such
+ * values. What the type cannot hold is an error, which says what was found.
  *
  *-------------------------------------------------------------------------
  */
@@ -20,8 +20,13 @@
 #include "utils/jsonb.h"
 #include "utils/lsyscache.h"
 
-#define FOUND_SHOWN 100
+#define FOUND_SHOWN 100			/* bytes of a value that a message quotes */
 
+/*
+ * Gets ready to make values of a column.
+ *
+ * context: of the result; name: of the member that the column shows.
+ */
 IuField *
 iu_field_open(MemoryContext context, const char *name, Form_pg_attribute attribute)
 {
@@ -46,9 +51,9 @@ iu_field_open(MemoryContext context, const char *name, Form_pg_attribute attribu
 	return field;
 }
 
-/* A string as it is, anything else as JSON; not too much of it. */
+/* The beginning of a value for a message: a string as it is, anything else as JSON. */
 static char *
-shown(const IuJson *value)
+quoted_value(const IuJson *value)
 {
 	char	   *text = iu_json_scalar(value);
 	int			length;
@@ -65,23 +70,24 @@ shown(const IuJson *value)
 	return psprintf("%s...", pnstrdup(text, pg_mbcliplen(text, length, FOUND_SHOWN)));
 }
 
+/* Raises: the column's type cannot hold the value. what: the value in a word or two, with its article. */
 static void
 does_not_fit(const IuField *field, const IuJson *value, const char *what)
 {
 	ereport(ERROR,
 			(errcode(ERRCODE_FDW_INVALID_DATA_TYPE),
 			 errmsg("type %s cannot hold %s: %s",
-					format_type_be(field->domain ? field->domain : field->type), what, shown(value))));
+					format_type_be(field->domain ? field->domain : field->type), what, quoted_value(value))));
 }
 
-/* Types whose input cuts instead of complaining. */
+/* Whether the type's input function would cut the text instead of refusing it. */
 static bool
 is_cut(Oid type, const char *text)
 {
 	return (type == NAMEOID && strlen(text) >= NAMEDATALEN) || (type == CHAROID && strlen(text) > 1);
 }
 
-/* One value that is no array, of the element's type. */
+/* Makes one value that is no array, of the element's type. */
 static Datum
 read_element(IuField *field, const IuJson *value, bool *is_null)
 {
@@ -90,7 +96,7 @@ read_element(IuField *field, const IuJson *value, bool *is_null)
 	*is_null = value == NULL || iu_json_is_null(value);
 	if (*is_null)
 	{
-		/* for a domain that allows none; the column's own is checked later */
+		/* an element may be of a domain that allows no NULL; the column's own domain is checked later */
 		if (field->is_array)
 			(void) InputFunctionCall(&field->input, NULL, field->ioparam, field->typmod);
 		return (Datum) 0;
@@ -111,6 +117,7 @@ read_element(IuField *field, const IuJson *value, bool *is_null)
 	return InputFunctionCall(&field->input, text, field->ioparam, field->typmod);
 }
 
+/* Makes an array of one dimension. */
 static Datum
 read_array(IuField *field, const IuJson *value)
 {
@@ -134,6 +141,10 @@ read_array(IuField *field, const IuJson *value)
 											  field->length, field->by_value, field->align));
 }
 
+/*
+ * Makes the value of a column. What is absent, and JSON's null, is NULL. Raises
+ * for what does not fit the column's type.
+ */
 Datum
 iu_field_read(IuField *field, const IuJson *value, bool *is_null)
 {

@@ -12,9 +12,10 @@
 #include "fdw/json.h"
 #include "fmgr.h"
 
+/* A typed column of a foreign table. */
 typedef struct IuField
 {
-	const char *name;			/* of the member */
+	const char *name;			/* of the member that it shows */
 	Oid			type;			/* below its domains */
 	int32		typmod;
 	Oid			domain;			/* InvalidOid: none */
@@ -31,7 +32,6 @@ typedef struct IuField
 
 extern IuField *iu_field_open(MemoryContext context, const char *name, Form_pg_attribute attribute);
 
-/* Absent and JSON's null are NULL. Raises for what does not fit. */
 extern Datum iu_field_read(IuField *field, const IuJson *value, bool *is_null);
 
 #endif							/* IU_FIELD_H */

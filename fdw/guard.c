@@ -3,20 +3,20 @@
  * guard.c
  *	  Who may say where a foreign server is.
  *
- * The owner of a foreign server may change its options, but not see the
+ * The owner of a foreign server may change its options, but may not see the
  * secrets in the user mappings of others (pg_user_mappings hides them). Whoever
- * sets the url decides where those secrets go, so for who is no superuser:
+ * sets the url decides where those secrets go. So for anybody but a superuser:
  *
- * - the url must be of an allowed origin already when it is set, not only when
- *	 it is asked for;
- * - the url of a server stays as it is while there are user mappings whose
- *	 secrets the one who changes it may not see: those of others, and those
- *	 that a file of the server holds.
+ * - the url must be of an allowed origin when it is set, not only when a
+ *	 request is sent to it;
+ * - the url of a server cannot be changed while there are user mappings whose
+ *	 secrets the current user may not see: those of others, and those that a
+ *	 file of the database's host holds.
  *
  * postgres_fdw has no such rule: its users trust the server's owner. The
- * validator cannot tell, as it sees neither the server nor what was there
- * before; the object access hook can. It is called with the new row written
- * but not yet visible.
+ * validator cannot enforce it, as it sees neither the server nor its url until
+ * now. The object access hook can: it is called when the new row of the
+ * catalog is written, and not yet visible.
  *
  *-------------------------------------------------------------------------
  */
@@ -32,9 +32,9 @@
 #include "catalog/pg_foreign_server.h"
 #include "catalog/pg_proc.h"
 #include "catalog/pg_user_mapping.h"
-#include "commands/defrem.h"
 #include "core/compat.h"
 #include "fdw/guard.h"
+#include "fdw/options.h"
 #include "foreign/foreign.h"
 #include "http/egress.h"
 #include "miscadmin.h"
@@ -47,22 +47,7 @@
 
 static object_access_hook_type previous_hook = NULL;
 
-static const char *
-url_of(List *options)
-{
-	ListCell   *cell;
-
-	foreach(cell, options)
-	{
-		DefElem    *option = lfirst_node(DefElem, cell);
-
-		if (strcmp(option->defname, "url") == 0)
-			return defGetString(option);
-	}
-	return NULL;
-}
-
-/* By the C function behind it: names can be changed. */
+/* Whether a wrapper is one of iu_core, told by its handler's C function, as the names of both can be changed. */
 static bool
 is_our_wrapper(Oid wrapper)
 {
@@ -85,7 +70,10 @@ is_our_wrapper(Oid wrapper)
 	return is_ours;
 }
 
-/* As the command leaves it. NULL if it is none of ours. */
+/*
+ * The url of a server as the running command leaves it; NULL if its wrapper is
+ * none of iu_core. *name becomes the server's name.
+ */
 static const char *
 find_new_url(Oid server, char **name)
 {
@@ -106,7 +94,7 @@ find_new_url(Oid server, char **name)
 										   RelationGetDescr(relation), &is_null);
 
 		if (!is_null && is_our_wrapper(form->srvfdw))
-			url = url_of(untransformRelOptions(options));
+			url = iu_option_value(untransformRelOptions(options), "url");
 		*name = pstrdup(NameStr(form->srvname));
 	}
 	systable_endscan(scan);
@@ -138,6 +126,7 @@ is_hidden(HeapTuple tuple, TupleDesc descriptor)
 	return false;
 }
 
+/* Whether the server has user mappings whose secrets the current user may not see. */
 static bool
 has_hidden_secrets(Oid server)
 {
@@ -156,12 +145,13 @@ has_hidden_secrets(Oid server)
 	return found;
 }
 
+/* Raises if the current user may not give this server the url that it has now. */
 static void
 guard_url(Oid server, bool is_new)
 {
 	char	   *name = NULL;
 	const char *url = find_new_url(server, &name);
-	const char *before = is_new ? NULL : url_of(GetForeignServer(server)->options);
+	const char *before = is_new ? NULL : iu_option_value(GetForeignServer(server)->options, "url");
 	const char *refusal;
 
 	if (url == NULL || (before != NULL && strcmp(url, before) == 0))
@@ -170,17 +160,18 @@ guard_url(Oid server, bool is_new)
 	if (refusal != NULL)
 		ereport(ERROR,
 				(errcode(ERRCODE_FDW_UNABLE_TO_CREATE_EXECUTION),
-				 errmsg("foreign server \"%s\" must not be there: its origin is not allowed", name),
+				 errmsg("option \"url\" of foreign server \"%s\" names an origin that is not allowed", name),
 				 errdetail("%s", refusal),
 				 errhint("A superuser can add the scheme, host and port of the server's url to iu_core.allowed_origins.")));
 	if (!is_new && has_hidden_secrets(server))
 		ereport(ERROR,
 				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
 				 errmsg("permission denied to change option \"url\" of foreign server \"%s\"", name),
-				 errdetail("It has user mappings with secrets that are not yours to see, and they would be sent to the new address."),
+				 errdetail("It has user mappings with secrets that you may not see, and they would be sent to the new address."),
 				 errhint("Have a superuser change it, or drop those user mappings first.")));
 }
 
+/* The object access hook. */
 static void
 guard_server(ObjectAccessType access, Oid class_id, Oid object, int sub_id, void *argument)
 {
@@ -191,6 +182,7 @@ guard_server(ObjectAccessType access, Oid class_id, Oid object, int sub_id, void
 		guard_url(object, access == OAT_POST_CREATE);
 }
 
+/* Installs the hook. */
 void
 iu_guard_init(void)
 {

@@ -3,8 +3,8 @@
  * handler.c
  *	  Entry points of the foreign data wrappers.
  *
- * One set of routines serves every remote; the planner's first call and the
- * import say which one it is, and the plan remembers it by name.
+ * One set of routines serves every remote. Those that have to know which one it
+ * is are here, once for each.
  *
  *-------------------------------------------------------------------------
  */
@@ -12,10 +12,18 @@
 
 #include "core/compat.h"
 #include "fdw/analyze.h"
+#include "fdw/directus/directus.h"
+#include "fdw/explain.h"
 #include "fdw/import.h"
 #include "fdw/node.h"
+#include "fdw/options.h"
+#include "fdw/paths.h"
 #include "fdw/plan.h"
+#include "fdw/qdrant/qdrant.h"
+#include "fdw/relation.h"
+#include "fdw/upper.h"
 #include "fmgr.h"
+#include "foreign/fdwapi.h"
 
 PG_FUNCTION_INFO_V1(iu_qdrant_fdw_handler);
 PG_FUNCTION_INFO_V1(iu_qdrant_fdw_validator);
@@ -25,7 +33,13 @@ PG_FUNCTION_INFO_V1(iu_directus_fdw_validator);
 static void
 qdrant_size(PlannerInfo *root, RelOptInfo *rel, Oid relid)
 {
-	iu_plan_size(&iu_qdrant, root, rel, relid);
+	iu_relation_open(&iu_qdrant, root, rel, relid);
+}
+
+static void
+qdrant_begin(ForeignScanState *state, int flags)
+{
+	iu_node_begin(&iu_qdrant, state);
 }
 
 static int
@@ -51,7 +65,13 @@ qdrant_import(ImportForeignSchemaStmt *statement, Oid server)
 static void
 directus_size(PlannerInfo *root, RelOptInfo *rel, Oid relid)
 {
-	iu_plan_size(&iu_directus, root, rel, relid);
+	iu_relation_open(&iu_directus, root, rel, relid);
+}
+
+static void
+directus_begin(ForeignScanState *state, int flags)
+{
+	iu_node_begin(&iu_directus, state);
 }
 
 static int
@@ -74,17 +94,18 @@ directus_import(ImportForeignSchemaStmt *statement, Oid server)
 	return iu_import_schema(&iu_directus, statement, server);
 }
 
+/* What a handler returns: what is the remote's own, and what serves every remote. */
 static FdwRoutine *
-routines(GetForeignRelSize_function size, AnalyzeForeignTable_function analyze,
-		 ImportForeignSchema_function import)
+routines(GetForeignRelSize_function size, BeginForeignScan_function begin,
+		 AnalyzeForeignTable_function analyze, ImportForeignSchema_function import)
 {
 	FdwRoutine *routine = makeNode(FdwRoutine);
 
 	routine->GetForeignRelSize = size;
-	routine->GetForeignPaths = iu_plan_paths;
-	routine->GetForeignUpperPaths = iu_plan_upper;
+	routine->GetForeignPaths = iu_paths_add;
+	routine->GetForeignUpperPaths = iu_upper_add;
 	routine->GetForeignPlan = iu_plan_scan;
-	routine->BeginForeignScan = iu_node_begin;
+	routine->BeginForeignScan = begin;
 	routine->IterateForeignScan = iu_node_next;
 	routine->ReScanForeignScan = iu_node_again;
 	routine->EndForeignScan = iu_node_end;
@@ -92,24 +113,27 @@ routines(GetForeignRelSize_function size, AnalyzeForeignTable_function analyze,
 	routine->ForeignAsyncRequest = iu_node_request;
 	routine->ForeignAsyncConfigureWait = iu_node_configure;
 	routine->ForeignAsyncNotify = iu_node_notify;
-	routine->ExplainForeignScan = iu_node_explain;
+	routine->ExplainForeignScan = iu_explain_scan;
 	routine->AnalyzeForeignTable = analyze;
 	routine->ImportForeignSchema = import;
 	return routine;
 }
 
+/* iu_core.qdrant_fdw_handler() */
 Datum
 iu_qdrant_fdw_handler(PG_FUNCTION_ARGS)
 {
-	PG_RETURN_POINTER(routines(qdrant_size, qdrant_analyze, qdrant_import));
+	PG_RETURN_POINTER(routines(qdrant_size, qdrant_begin, qdrant_analyze, qdrant_import));
 }
 
+/* iu_core.directus_fdw_handler() */
 Datum
 iu_directus_fdw_handler(PG_FUNCTION_ARGS)
 {
-	PG_RETURN_POINTER(routines(directus_size, directus_analyze, directus_import));
+	PG_RETURN_POINTER(routines(directus_size, directus_begin, directus_analyze, directus_import));
 }
 
+/* iu_core.qdrant_fdw_validator(options, catalog) */
 Datum
 iu_qdrant_fdw_validator(PG_FUNCTION_ARGS)
 {
@@ -117,6 +141,7 @@ iu_qdrant_fdw_validator(PG_FUNCTION_ARGS)
 	PG_RETURN_VOID();
 }
 
+/* iu_core.directus_fdw_validator(options, catalog) */
 Datum
 iu_directus_fdw_validator(PG_FUNCTION_ARGS)
 {

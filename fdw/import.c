@@ -12,7 +12,8 @@
 #include "core/compat.h"
 #include "fdw/failure.h"
 #include "fdw/import.h"
-#include "fdw/line.h"
+#include "fdw/options.h"
+#include "fdw/session.h"
 #include "foreign/fdwapi.h"
 #include "foreign/foreign.h"
 #include "mb/pg_wchar.h"
@@ -23,11 +24,12 @@
 struct IuImport
 {
 	const ImportForeignSchemaStmt *statement;
-	IuLine		line;
+	IuSession	session;
 };
 
 /* ---- what import_data calls ---- */
 
+/* The name of the table of a collection, cut as the database cuts names. */
 static char *
 table_name(const char *collection)
 {
@@ -37,6 +39,7 @@ table_name(const char *collection)
 	return name;
 }
 
+/* Whether LIMIT TO and EXCEPT leave the table of this collection. */
 bool
 iu_import_wants(IuImport *import, const char *collection)
 {
@@ -44,18 +47,19 @@ iu_import_wants(IuImport *import, const char *collection)
 									unconstify(ImportForeignSchemaStmt *, import->statement));
 }
 
-const char *
-iu_import_option(IuImport *import, const char *name)
-{
-	return iu_option_value(import->line.server->options, name);
-}
-
+/* Raises. key: the collection it is about; NULL: the listing. */
 void
 iu_import_fail(IuImport *import, const char *key, const IuFailure *failure)
 {
-	iu_failure_raise(import->line.server, key, failure, import->line.secret);
+	iu_failure_raise(import->session.server, key, failure, import->session.secret);
 }
 
+/*
+ * Sends one request and waits for its answer; raises unless that has status 200
+ * and is JSON.
+ *
+ * method, path, body, key: as in IuFetch.
+ */
 const IuJson *
 iu_import_ask(IuImport *import, const char *method, const char *path, const char *body, const char *key)
 {
@@ -64,24 +68,41 @@ iu_import_ask(IuImport *import, const char *method, const char *path, const char
 	const IuJson *document;
 	char	   *problem;
 
-	iu_line_send(&import->line, &fetch, NULL);
+	iu_session_send(&import->session, &fetch, NULL);
 	do
-		answer = iu_line_wait(&import->line, true);
+		answer = iu_session_wait(&import->session, true);
 	while (answer == NULL);
-	document = iu_line_document(answer, &problem);
+	document = iu_session_document(answer, &problem);
 	if (document == NULL || answer->status != 200)
 	{
 		IuFailure	failure = {0};
 
-		iu_failure_of_answer(&failure, import->line.server->remote, &fetch, answer, document, problem,
-							 import->line.secret);
-		iu_failure_raise(import->line.server, key, &failure, import->line.secret);
+		iu_failure_of_answer(&failure, import->session.server->remote, &fetch, answer, document, problem,
+							 import->session.secret);
+		iu_failure_raise(import->session.server, key, &failure, import->session.secret);
 	}
 	return document;
 }
 
+/*
+ * Adds a column to those of a table.
+ *
+ * columns: list of IuImportedColumn; name, type, field: as there.
+ */
+List *
+iu_import_column(List *columns, const char *name, const char *type, const char *field)
+{
+	IuImportedColumn *column = palloc(sizeof(IuImportedColumn));
+
+	column->name = name;
+	column->type = type;
+	column->field = field;
+	return lappend(columns, column);
+}
+
 /* ---- statements ---- */
 
+/* The commands that make a table of each resource. */
 static List *
 import_api(const IuRemote *remote, const IuServer *server)
 {
@@ -98,33 +119,45 @@ import_api(const IuRemote *remote, const IuServer *server)
 	return commands;
 }
 
+/* Whether a column of the table, or of its resource, has this name already. */
 static bool
-is_taken(List *names, const char *name)
+is_taken(const IuResource *resource, List *names, const char *name)
 {
 	ListCell   *cell;
+	int			i;
 
+	for (i = 0; i < resource->column_count; i++)
+		if (strcmp(resource->columns[i].name, name) == 0)
+			return true;
 	foreach(cell, names)
 		if (strcmp(lfirst(cell), name) == 0)
 			return true;
 	return false;
 }
 
-/* A name as the database holds it, with a number where one before it is the same. */
+/*
+ * The name of a column that shows a field: cut to what the database can hold,
+ * and with a number where it is taken.
+ *
+ * names: those of the table's columns so far.
+ */
 static char *
-free_name(List *names, const char *wanted)
+free_name(const IuResource *resource, List *names, const char *wanted)
 {
 	const char *base = wanted[0] != '\0' ? wanted : "field";
 	char	   *name = pnstrdup(base, pg_mbcliplen(base, strlen(base), NAMEDATALEN - 1));
 	int			n;
 
-	for (n = 2; is_taken(names, name); n++)
+	for (n = 2; is_taken(resource, names, name); n++)
 		name = psprintf("%.*s_%d", pg_mbcliplen(base, strlen(base), NAMEDATALEN - 8), base, n);
 	return name;
 }
 
+/* The command that makes the table of a collection. */
 static char *
 create_table(const IuImportedTable *table, const IuServer *server)
 {
+	const IuResource *resource = iu_option_resource(server->remote, table->resource);
 	StringInfoData command;
 	List	   *names = NIL;
 	ListCell   *cell;
@@ -135,7 +168,7 @@ create_table(const IuImportedTable *table, const IuServer *server)
 	{
 		const IuImportedColumn *column = lfirst(cell);
 
-		names = lappend(names, free_name(names, column->name));
+		names = lappend(names, column->field ? free_name(resource, names, column->name) : pstrdup(column->name));
 		appendStringInfo(&command, "%s%s %s", foreach_current_index(cell) ? ", " : "",
 						 quote_identifier(llast(names)), column->type);
 		if (column->field != NULL)
@@ -155,6 +188,7 @@ create_table(const IuImportedTable *table, const IuServer *server)
 	return command.data;
 }
 
+/* The commands that make a table of each collection. */
 static List *
 import_data(const IuRemote *remote, IuServer *server, const ImportForeignSchemaStmt *statement)
 {
@@ -163,15 +197,20 @@ import_data(const IuRemote *remote, IuServer *server, const ImportForeignSchemaS
 	List	   *tables;
 	ListCell   *cell;
 
-	iu_line_open(&import.line, CurrentMemoryContext, server, GetUserId());
-	iu_line_expect(&import.line, 1);
+	iu_session_open(&import.session, CurrentMemoryContext, server, GetUserId());
+	iu_session_expect(&import.session, 1);
 	tables = remote->import_data(&import);
-	iu_line_close(&import.line);
+	iu_session_close(&import.session);
 	foreach(cell, tables)
 		commands = lappend(commands, create_table(lfirst(cell), server));
 	return commands;
 }
 
+/*
+ * ImportForeignSchema: the commands that make the tables of a remote schema.
+ *
+ * remote: the one of the server's wrapper.
+ */
 List *
 iu_import_schema(const IuRemote *remote, ImportForeignSchemaStmt *statement, Oid server_id)
 {

@@ -3,15 +3,19 @@
  * json.c
  *	  Reading JSON that a remote sent, on the server's jsonb.
  *
- * The parser raises; here its error becomes a sentence, except what is no
- * fault of the text: a cancel and lack of memory.
+ * The server's parser raises. Here its error becomes a sentence, unless it is
+ * no fault of the text, such as a cancel or lack of memory: then it is raised.
+ *
+ * A value is a view on the document's jsonb. Everything belongs to the memory
+ * context that is current when it is made, and must not outlive the document.
+ * NULL, and a value of another kind, is "not there" to every function.
  *
  *-------------------------------------------------------------------------
  */
 #include "postgres.h"
 
 #include "core/compat.h"
-#include "fdw/failure.h"
+#include "core/errors.h"
 #include "fdw/json.h"
 #include "mb/pg_wchar.h"
 #include "utils/fmgrprotos.h"
@@ -24,6 +28,7 @@ struct IuJson
 	JsonbValue	value;			/* a scalar, or jbvBinary */
 };
 
+/* Whether it is an array, or if array is false, an object. */
 static bool
 is_container(const IuJson *json, bool array)
 {
@@ -46,7 +51,10 @@ view_of(const JsonbValue *value)
 
 /* ---- parsing ---- */
 
-/* What the parser has to say; it may quote the text. */
+/*
+ * What the parser's error says, which may quote the text. Raises the error
+ * again where it is no fault of the text. context: for the result.
+ */
 static char *
 words_of_error(MemoryContext context)
 {
@@ -55,7 +63,7 @@ words_of_error(MemoryContext context)
 
 	MemoryContextSwitchTo(context);
 	error = CopyErrorData();
-	if (!iu_failure_is_of_data(error->sqlerrcode))
+	if (!iu_error_is_of_data(error->sqlerrcode))
 		PG_RE_THROW();
 	FlushErrorState();
 	words = pstrdup(error->detail ? error->detail : error->message);
@@ -63,8 +71,9 @@ words_of_error(MemoryContext context)
 	return words;
 }
 
+/* The document as jsonb; NULL if it is no JSON, and then *problem says why. */
 static Jsonb *
-parse(const char *text, size_t length, char **problem)
+parse_jsonb(const char *text, size_t length, char **problem)
 {
 	MemoryContext context = CurrentMemoryContext;
 	Jsonb	   *volatile document = NULL;
@@ -85,6 +94,12 @@ parse(const char *text, size_t length, char **problem)
 	return document;
 }
 
+/*
+ * An object or an array; NULL if the text is neither, and then *problem says
+ * why.
+ *
+ * text: UTF-8 of so many bytes, with a zero byte behind them.
+ */
 const IuJson *
 iu_json_parse(const char *text, size_t length, char **problem)
 {
@@ -96,7 +111,7 @@ iu_json_parse(const char *text, size_t length, char **problem)
 		*problem = pstrdup("it holds a zero byte");
 		return NULL;
 	}
-	document = parse(text, length, problem);
+	document = parse_jsonb(text, length, problem);
 	if (document == NULL)
 		return NULL;
 	if (JB_ROOT_IS_SCALAR(document))
@@ -112,6 +127,7 @@ iu_json_parse(const char *text, size_t length, char **problem)
 
 /* ---- finding the way ---- */
 
+/* The member of an object that has this name; NULL if it has none. */
 const IuJson *
 iu_json_member(const IuJson *value, const char *name)
 {
@@ -123,6 +139,7 @@ iu_json_member(const IuJson *value, const char *name)
 	return view_of(&found);
 }
 
+/* An element of an array, counted from 0; NULL if there are not so many. */
 const IuJson *
 iu_json_element(const IuJson *value, size_t index)
 {
@@ -134,19 +151,25 @@ iu_json_element(const IuJson *value, size_t index)
 	return found ? view_of(found) : NULL;
 }
 
+/* How many elements an array has; -1 if it is no array. */
 int64
 iu_json_length(const IuJson *value)
 {
 	return is_container(value, true) ? (int64) JsonContainerSize(value->value.val.binary.data) : -1;
 }
 
+/* How many members an object has; -1 if it is no object. */
 int64
 iu_json_members(const IuJson *object)
 {
 	return is_container(object, false) ? (int64) JsonContainerSize(object->value.val.binary.data) : -1;
 }
 
-/* The names stand before the values, in the order of the entries. */
+/*
+ * The name of an object's member, counted from 0 in an order that means
+ * nothing; NULL if there are not so many. Palloc'd. (In a jsonb the names of
+ * all members stand before their values.)
+ */
 const char *
 iu_json_member_name(const IuJson *object, int64 i)
 {
@@ -162,18 +185,21 @@ iu_json_member_name(const IuJson *object, int64 i)
 
 /* ---- values ---- */
 
+/* Whether it is JSON's null, which is a value. */
 bool
 iu_json_is_null(const IuJson *value)
 {
 	return value != NULL && value->value.type == jbvNull;
 }
 
+/* Whether it is an object. */
 bool
 iu_json_is_object(const IuJson *value)
 {
 	return is_container(value, false);
 }
 
+/* The text of a string; NULL for anything else. Palloc'd. */
 const char *
 iu_json_text(const IuJson *value)
 {
@@ -182,6 +208,7 @@ iu_json_text(const IuJson *value)
 	return pnstrdup(value->value.val.string.val, value->value.val.string.len);
 }
 
+/* The text of a string, a number (all its digits) or a boolean; NULL for null, arrays and objects. Palloc'd. */
 char *
 iu_json_scalar(const IuJson *value)
 {
@@ -200,6 +227,7 @@ iu_json_scalar(const IuJson *value)
 	}
 }
 
+/* A jsonb of its own, of a value that is there. */
 Datum
 iu_json_to_jsonb(const IuJson *value)
 {
@@ -208,7 +236,10 @@ iu_json_to_jsonb(const IuJson *value)
 
 /* ---- counts ---- */
 
-/* Digits only, and no zero in front of others. */
+/*
+ * Reads digits, the first of them no zero unless it is the only one. NULL on
+ * success, otherwise what is wrong.
+ */
 static const char *
 count_of_text(const char *text, int64 *count)
 {
@@ -231,6 +262,11 @@ count_of_text(const char *text, int64 *count)
 	return NULL;
 }
 
+/*
+ * Reads a count: a whole number of 0 or more that fits bigint, as a number or
+ * as the same in a string. NULL on success, otherwise what is wrong with it,
+ * as a part of a sentence.
+ */
 const char *
 iu_json_count(const IuJson *value, int64 *count)
 {

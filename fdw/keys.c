@@ -1,11 +1,12 @@
 /*-------------------------------------------------------------------------
  *
  * keys.c
- *	  The keys of a scan: what clauses say of them, and how they are found.
+ *	  The keys of a scan: which clauses give them, and what they are.
  *
- * On the collection and the id, both text: =, IN, = ANY and an OR of these; on
- * the filter, jsonb: = only. Every restriction is checked again locally, so
- * what is asked for must only be enough, never exact.
+ * A key of a collection or an id, which are text, is given by =, IN, = ANY and
+ * an OR of these; a filter, which is jsonb, by = only. The database checks
+ * every clause again, so the keys must be enough to find all rows that match,
+ * and may find more.
  *
  *-------------------------------------------------------------------------
  */
@@ -22,12 +23,13 @@
 #include "optimizer/optimizer.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
-#include "utils/jsonb.h"
 #include "utils/fmgroids.h"
+#include "utils/jsonb.h"
 #include "utils/lsyscache.h"
 
 #define DEFAULT_ARRAY 10
 
+/* Whether the node is the column of this role, of this very relation. */
 static bool
 is_key_column(const RelOptInfo *rel, const IuTable *table, IuRole role, const Node *node)
 {
@@ -38,7 +40,7 @@ is_key_column(const RelOptInfo *rel, const IuTable *table, IuRole role, const No
 		var->varno == rel->relid && var->varattno == attribute && var->varlevelsup == 0;
 }
 
-/* Can be computed before the scan starts: from constants, parameters and other relations. */
+/* Whether the expression can be computed before the scan starts: from constants, parameters and other relations. */
 static bool
 is_known_before(PlannerInfo *root, const RelOptInfo *rel, Node *node)
 {
@@ -46,6 +48,7 @@ is_known_before(PlannerInfo *root, const RelOptInfo *rel, Node *node)
 		!contain_volatile_functions(node) && !contain_subplans(node);
 }
 
+/* About how many elements the array has that this expression gives. */
 static double
 estimate_elements(Node *node)
 {
@@ -61,8 +64,8 @@ estimate_elements(Node *node)
 }
 
 /*
- * Whether the operator is the remote's equality, too. A nondeterministic
- * collation calls different names equal, which the remote would not.
+ * Whether the operator finds the same values equal as the remote does. With a
+ * nondeterministic collation it does not: different names may be equal then.
  */
 static bool
 is_equality(IuRole role, Oid operator, Oid collation)
@@ -73,7 +76,10 @@ is_equality(IuRole role, Oid operator, Oid collation)
 		get_collation_isdeterministic(collation);
 }
 
-/* Adds the keys of column = expression, or column = ANY (expression). */
+/*
+ * Adds the keys that a comparison gives: column = expression, either way
+ * round, or if is_array, column = ANY (expression). False if it gives none.
+ */
 static bool
 add_comparison(PlannerInfo *root, const RelOptInfo *rel, const IuTable *table, IuRole role,
 			   IuKeySet *keys, Oid operator, Oid collation, List *arguments, bool is_array)
@@ -96,6 +102,10 @@ add_comparison(PlannerInfo *root, const RelOptInfo *rel, const IuTable *table, I
 	return true;
 }
 
+/*
+ * Adds the keys of this role that a clause gives; of an OR, those of all its
+ * parts. False if the clause, or a part, gives none: then keys is of no use.
+ */
 static bool
 add_keys(PlannerInfo *root, const RelOptInfo *rel, const IuTable *table, IuRole role, Node *clause,
 		 IuKeySet *keys)
@@ -124,6 +134,13 @@ add_keys(PlannerInfo *root, const RelOptInfo *rel, const IuTable *table, IuRole 
 	return true;
 }
 
+/*
+ * The keys of this role that a clause of the relation gives; NULL if it says
+ * nothing about the role.
+ *
+ * clause: of a RestrictInfo; what it compares the column with may be of other
+ * relations.
+ */
 IuKeySet *
 iu_keys_of_clause(PlannerInfo *root, const RelOptInfo *rel, const IuTable *table, IuRole role, Node *clause)
 {
@@ -132,6 +149,7 @@ iu_keys_of_clause(PlannerInfo *root, const RelOptInfo *rel, const IuTable *table
 	return add_keys(root, rel, table, role, clause, keys) ? keys : NULL;
 }
 
+/* Whether the column of this role stands anywhere in the clause. */
 bool
 iu_keys_mention(PlannerInfo *root, const RelOptInfo *rel, const IuTable *table, IuRole role, Node *clause)
 {
@@ -146,11 +164,12 @@ iu_keys_mention(PlannerInfo *root, const RelOptInfo *rel, const IuTable *table, 
 /* ---- values ---- */
 
 static int
-compare_names(const ListCell *a, const ListCell *b)
+compare_keys(const ListCell *a, const ListCell *b)
 {
 	return strcmp(lfirst(a), lfirst(b));
 }
 
+/* A key as a C string: a filter as the text of its jsonb. */
 static char *
 text_of_key(IuRole role, Datum value)
 {
@@ -162,6 +181,7 @@ text_of_key(IuRole role, Datum value)
 	return JsonbToCString(NULL, &json->root, VARSIZE(json));
 }
 
+/* Adds the elements of an array, without NULLs. */
 static List *
 add_array_keys(List *keys, ArrayType *array)
 {
@@ -170,7 +190,7 @@ add_array_keys(List *keys, ArrayType *array)
 	int			count;
 	int			i;
 
-	/* varchar or such, which is text all the same */
+	/* an array of varchar, or of a domain of it, has the same elements as one of text */
 	deconstruct_array(array, ARR_ELEMTYPE(array), -1, false, TYPALIGN_INT, &elements, &nulls, &count);
 	for (i = 0; i < count; i++)
 		if (!nulls[i])
@@ -178,6 +198,13 @@ add_array_keys(List *keys, ArrayType *array)
 	return keys;
 }
 
+/*
+ * The keys of this role for a run of the scan: distinct C strings in the
+ * current memory context. NULL equals nothing, so it is no key.
+ *
+ * states: ExprState of each expression that gives keys; roles, arrays: int
+ * lists beside it, of its role and whether it gives an array.
+ */
 List *
 iu_keys_evaluate(IuRole role, List *states, List *roles, List *arrays, ExprContext *expressions)
 {
@@ -203,7 +230,7 @@ iu_keys_evaluate(IuRole role, List *states, List *roles, List *arrays, ExprConte
 			keys = lappend(keys, text_of_key(role, value));
 	}
 
-	list_sort(keys, compare_names);
+	list_sort(keys, compare_keys);
 	foreach(state, keys)
 		if (distinct == NIL || strcmp(llast(distinct), lfirst(state)) != 0)
 			distinct = lappend(distinct, lfirst(state));

@@ -13,24 +13,30 @@
 #include "fdw/keys.h"
 #include "fdw/node.h"
 #include "fdw/plan.h"
+#include "fdw/scan.h"
+#include "foreign/fdwapi.h"
 #include "miscadmin.h"
 #include "storage/latch.h"
 #include "utils/rel.h"
 
+/*
+ * BeginForeignScan: gets the scan ready from what the plan holds. Asks for
+ * nothing, and looks into no catalog.
+ *
+ * remote: the one of the table's wrapper.
+ */
 void
-iu_node_begin(ForeignScanState *state, int flags)
+iu_node_begin(const IuRemote *remote, ForeignScanState *state)
 {
 	ForeignScan *scan = (ForeignScan *) state->ss.ps.plan;
-	MemoryContext context = state->ss.ps.state->es_query_cxt;
 	IuNode	   *node = palloc0(sizeof(IuNode));
 	IuPlan		plan;
 	IuQuery		query;
-	IuTable    *table;
 
-	iu_plan_unpack(&plan, scan->fdw_private);
-	table = iu_table_open(plan.remote, plan.relid);
-	iu_plan_query(&plan, table, &query);
-	node->scan = iu_scan_open(context, table, OidIsValid(plan.user) ? plan.user : GetUserId(), &query,
+	iu_plan_unpack(&plan, remote, scan->fdw_private);
+	iu_plan_query(&plan, &query);
+	node->scan = iu_scan_open(state->ss.ps.state->es_query_cxt,
+							  OidIsValid(plan.user) ? plan.user : GetUserId(), &query,
 							  plan.limit, state->ss.ss_ScanTupleSlot->tts_tupleDescriptor, plan.attributes);
 	if (plan.output != NIL)
 		iu_rows_for_counts(&node->scan->rows, node->scan->run_context, plan.output, plan.grouped);
@@ -41,8 +47,9 @@ iu_node_begin(ForeignScanState *state, int flags)
 	state->fdw_state = node;
 }
 
+/* Computes the keys and starts a run of the scan. */
 static void
-start(IuNode *node)
+start_scan(IuNode *node)
 {
 	MemoryContext old = MemoryContextSwitchTo(node->scan->run_context);
 	List	   *keys[IU_ROLES];
@@ -54,6 +61,7 @@ start(IuNode *node)
 	MemoryContextSwitchTo(old);
 }
 
+/* IterateForeignScan: the next row. Where it must not wait, no row may also mean "not yet". */
 TupleTableSlot *
 iu_node_next(ForeignScanState *state)
 {
@@ -62,23 +70,23 @@ iu_node_next(ForeignScanState *state)
 	HeapTuple	row;
 
 	if (!node->scan->started)
-		start(node);
+		start_scan(node);
 	row = iu_scan_next(node->scan, !state->ss.ps.async_capable, &node->unfinished);
 	return row ? ExecStoreHeapTuple(row, slot, false) : ExecClearTuple(slot);
 }
 
 /* ---- asynchronously, below an Append ---- */
 
-/* Connections are a scan's own, so nothing that runs beside it is in its way. */
+/* IsForeignPathAsyncCapable: always, as scans that run at the same time share no connection. */
 bool
 iu_node_is_async(ForeignPath *path)
 {
 	return true;
 }
 
-/* The next row, "not yet", or the end. */
+/* Answers an Append's request by the next row, by "not yet", or by the end. */
 static void
-produce(AsyncRequest *request)
+answer_request(AsyncRequest *request)
 {
 	ForeignScanState *state = (ForeignScanState *) request->requestee;
 	const IuNode *node = state->fdw_state;
@@ -90,19 +98,19 @@ produce(AsyncRequest *request)
 		ExecAsyncRequestDone(request, TupIsNull(slot) ? NULL : slot);
 }
 
-/* One of ours that holds connections. */
+/* Whether the request is to a scan of these wrappers that has connections. */
 static bool
-is_under_way(const AsyncRequest *request)
+has_connections(const AsyncRequest *request)
 {
 	const ForeignScanState *state = (const ForeignScanState *) request->requestee;
 
 	return IsA(state, ForeignScanState) && state->fdwroutine->IterateForeignScan == iu_node_next &&
-		((const IuNode *) state->fdw_state)->scan->line.pool != NULL;
+		((const IuNode *) state->fdw_state)->scan->session.pool != NULL;
 }
 
 /*
- * Descriptors are few, and an Append may have hundreds of members: then some
- * wait until others have ended, as they would without being asynchronous.
+ * Whether a scan must not start before others of its Append have ended, as an
+ * Append may have hundreds of members and descriptors are few.
  */
 static bool
 must_wait(const AsyncRequest *request)
@@ -113,11 +121,12 @@ must_wait(const AsyncRequest *request)
 	if (iu_pool_has_room())
 		return false;
 	while ((i = bms_next_member(append->as_asyncplans, i)) >= 0)
-		if (append->as_asyncrequests[i] != request && is_under_way(append->as_asyncrequests[i]))
+		if (append->as_asyncrequests[i] != request && has_connections(append->as_asyncrequests[i]))
 			return true;
 	return false;
 }
 
+/* ForeignAsyncRequest: an Append asks for the next row. */
 void
 iu_node_request(AsyncRequest *request)
 {
@@ -126,24 +135,28 @@ iu_node_request(AsyncRequest *request)
 	if (!node->scan->started && must_wait(request))
 		ExecAsyncRequestPending(request);
 	else
-		produce(request);
+		answer_request(request);
 
-	/* what it needs to be waited for counts, too, before the next one looks for room */
-	if (node->scan->line.pool != NULL)
-		iu_line_descriptor(&node->scan->line);
+	/* takes the descriptors that waiting for it needs now, before the next scan looks for room */
+	if (node->scan->session.pool != NULL)
+		iu_session_descriptor(&node->scan->session);
 }
 
-/* Of one that waited: its first requests, in the Append's next look around. */
+/* Starts a scan that had to wait, when the Append gets ready to wait. */
 static void
 start_late(AsyncRequest *request)
 {
 	request->callback_pending = false;
-	produce(request);
+	answer_request(request);
 	ExecAsyncResponse(request);
 	if (request->request_complete && request->requestee->instrument)
 		InstrUpdateTupleCount(request->requestee->instrument, TupIsNull(request->result) ? 0.0 : 1.0);
 }
 
+/*
+ * ForeignAsyncConfigureWait: an Append is going to wait for a row. Adds the
+ * descriptor that becomes readable when it is worth while to ask again.
+ */
 void
 iu_node_configure(AsyncRequest *request)
 {
@@ -159,19 +172,21 @@ iu_node_configure(AsyncRequest *request)
 		if (request->request_complete)
 			return;
 	}
-	AddWaitEventToSet(append->as_eventset, WL_SOCKET_READABLE, iu_line_descriptor(&node->scan->line),
+	AddWaitEventToSet(append->as_eventset, WL_SOCKET_READABLE, iu_session_descriptor(&node->scan->session),
 					  NULL, request);
 }
 
+/* ForeignAsyncNotify: the descriptor is readable. */
 void
 iu_node_notify(AsyncRequest *request)
 {
 	CHECK_FOR_INTERRUPTS();
-	produce(request);
+	answer_request(request);
 }
 
 /* ---- again, and the end ---- */
 
+/* ReScanForeignScan: the next row is the first one again, perhaps of other keys. */
 void
 iu_node_again(ForeignScanState *state)
 {
@@ -181,6 +196,7 @@ iu_node_again(ForeignScanState *state)
 		iu_scan_reset(node->scan);
 }
 
+/* EndForeignScan: frees the scan. */
 void
 iu_node_end(ForeignScanState *state)
 {

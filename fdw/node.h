@@ -8,8 +8,7 @@
 #ifndef IU_NODE_H
 #define IU_NODE_H
 
-#include "commands/explain.h"
-#include "fdw/scan.h"
+#include "fdw/scan_state.h"
 #include "nodes/execnodes.h"
 #include "nodes/pathnodes.h"
 
@@ -17,24 +16,22 @@
 typedef struct IuNode
 {
 	IuScan	   *scan;
-	List	   *states;			/* ExprState of the keys */
-	List	   *roles;			/* int lists beside it */
-	List	   *arrays;
+	List	   *states;			/* ExprState of each expression that gives keys */
+	List	   *roles;			/* int list beside it: the role */
+	List	   *arrays;			/* int list beside it: whether it gives an array */
 	ExprContext *expressions;
 	bool		unfinished;		/* asynchronous: the last call found no row, but there may be more */
 } IuNode;
 
-extern void iu_node_begin(ForeignScanState *node, int flags);
-extern TupleTableSlot *iu_node_next(ForeignScanState *node);
-extern void iu_node_again(ForeignScanState *node);
-extern void iu_node_end(ForeignScanState *node);
+extern void iu_node_begin(const IuRemote *remote, ForeignScanState *state);
+extern TupleTableSlot *iu_node_next(ForeignScanState *state);
+extern void iu_node_again(ForeignScanState *state);
+extern void iu_node_end(ForeignScanState *state);
 
-/* Below an Append that reads several at once. */
+/* Below an Append that reads several at once: asynchronously. */
 extern bool iu_node_is_async(ForeignPath *path);
 extern void iu_node_request(AsyncRequest *request);
 extern void iu_node_configure(AsyncRequest *request);
 extern void iu_node_notify(AsyncRequest *request);
-
-extern void iu_node_explain(ForeignScanState *node, ExplainState *es);
 
 #endif							/* IU_NODE_H */

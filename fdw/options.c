@@ -4,8 +4,9 @@
  *	  Options of servers, user mappings, foreign tables and their columns: what
  *	  they may be.
  *
- * Values are checked when they are set and again when they are used. No
- * message quotes a value that is, or may hold, a secret.
+ * Values are checked when they are set, and those of servers and tables again
+ * when a query is planned. No message quotes a value that is, or may hold, a
+ * secret.
  *
  *-------------------------------------------------------------------------
  */
@@ -28,17 +29,17 @@
 #define MAX_TIMEOUT_MS 3600000
 #define MAX_CONNECTIONS 128
 #define MAX_PAGE 10000
-#define MAX_RULES 32
+#define FILE_SUFFIX "_file"		/* after the name of the secret's option: the option that names a file */
 
-/* One option; the check raises, or returns. */
+/* What all remotes have of options. The check raises, or returns. */
 typedef struct OptionRule
 {
 	const char *name;
 	Oid			catalog;
 	void		(*check) (const IuRemote *remote, const char *name, const char *value);
-	const IuOption *own;		/* the remote's own: checked by it */
 } OptionRule;
 
+/* Raises: the value of this option is not allowed. hint: NULL for none. */
 static void
 bad_value(const char *name, const char *detail, const char *hint)
 {
@@ -49,7 +50,10 @@ bad_value(const char *name, const char *detail, const char *hint)
 			 hint ? errhint("%s", hint) : 0));
 }
 
-/* NULL if host[:port] is well formed. The end is where the path starts. */
+/*
+ * What is wrong with the host[:port] of a URL, as a sentence; NULL if it is
+ * well formed. It stands from start up to end, where the path begins.
+ */
 static const char *
 authority_problem(const char *start, const char *end)
 {
@@ -90,6 +94,7 @@ authority_problem(const char *start, const char *end)
 	return port >= 1 && port <= 65535 ? NULL : "The port in the URL is not between 1 and 65535.";
 }
 
+/* Takes http and https, a host, a port and a path; nothing that would have to be rewritten or could be misread. */
 static void
 check_url(const IuRemote *remote, const char *name, const char *value)
 {
@@ -164,6 +169,7 @@ check_on_error(const IuRemote *remote, const char *name, const char *value)
 				  "Allowed values: error, null.");
 }
 
+/* The resource of this name; NULL if the remote has none. */
 const IuResource *
 iu_option_resource(const IuRemote *remote, const char *value)
 {
@@ -190,7 +196,11 @@ check_resource(const IuRemote *remote, const char *name, const char *value)
 			  psprintf("Allowed values: %s.", known.data));
 }
 
-/* Goes into a header line: nothing that could end the line. */
+/*
+ * What is wrong with a secret, as a sentence that does not quote it; NULL if
+ * nothing is. A secret goes into a header of a request, so it must hold
+ * nothing that could end the header.
+ */
 const char *
 iu_secret_problem(const char *secret)
 {
@@ -231,94 +241,89 @@ check_secret_file(const IuRemote *remote, const char *name, const char *value)
 		bad_value(name, "The file name is not an absolute path.", NULL);
 }
 
-/* 1 if the remote has the option there. */
-static int
-add_own(OptionRule *rule, const IuOption *own, int place, Oid catalog)
+static const OptionRule common_rules[] = {
+	{"url", ForeignServerRelationId, check_url},
+	{"timeout_ms", ForeignServerRelationId, check_timeout},
+	{"connections", ForeignServerRelationId, check_connections},
+	{"page_size", ForeignServerRelationId, check_page_size},
+	{"on_error", ForeignServerRelationId, check_on_error},
+	{"resource", ForeignTableRelationId, check_resource},
+	{"collection", ForeignTableRelationId, check_not_empty},
+	{"page_size", ForeignTableRelationId, check_page_size},
+	{"on_error", ForeignTableRelationId, check_on_error},
+	{"field", AttributeRelationId, check_not_empty}
+};
+
+/* Whether an option of the remote's own may stand on objects of this catalog. */
+static bool
+stands_on(const IuOption *own, Oid catalog)
 {
-	if (!(own->places & place))
-		return 0;
-	rule->name = own->name;
-	rule->catalog = catalog;
-	rule->own = own;
-	return 1;
+	return (catalog == ForeignServerRelationId && (own->places & IU_ON_SERVER)) ||
+		(catalog == ForeignTableRelationId && (own->places & IU_ON_TABLE));
 }
 
-/* The rules for this remote, ended by a NULL name. */
-static const OptionRule *
-rules_of(const IuRemote *remote)
+static bool
+is_secret_file_option(const IuRemote *remote, const char *name)
 {
-	const OptionRule common[] = {
-		{"url", ForeignServerRelationId, check_url},
-		{"timeout_ms", ForeignServerRelationId, check_timeout},
-		{"connections", ForeignServerRelationId, check_connections},
-		{"page_size", ForeignServerRelationId, check_page_size},
-		{"on_error", ForeignServerRelationId, check_on_error},
-		{remote->secret_option, UserMappingRelationId, check_secret},
-		{psprintf("%s_file", remote->secret_option), UserMappingRelationId, check_secret_file},
-		{"resource", ForeignTableRelationId, check_resource},
-		{"collection", ForeignTableRelationId, check_not_empty},
-		{"page_size", ForeignTableRelationId, check_page_size},
-		{"on_error", ForeignTableRelationId, check_on_error},
-		{"field", AttributeRelationId, check_not_empty}
-	};
-	OptionRule *rules = palloc0(sizeof(OptionRule) * MAX_RULES);
-	int			count = lengthof(common);
+	size_t		length = strlen(remote->secret_option);
+
+	return strncmp(name, remote->secret_option, length) == 0 && strcmp(name + length, FILE_SUFFIX) == 0;
+}
+
+/*
+ * Checks one option of an object of this catalog; raises if the value is not
+ * allowed. False if there is no option of this name.
+ */
+static bool
+check_option(const IuRemote *remote, Oid catalog, const char *name, const char *value)
+{
 	const IuOption *own;
+	int			i;
 
-	memcpy(rules, common, sizeof(common));
+	for (i = 0; i < lengthof(common_rules); i++)
+		if (common_rules[i].catalog == catalog && strcmp(common_rules[i].name, name) == 0)
+		{
+			common_rules[i].check(remote, name, value);
+			return true;
+		}
+	if (catalog == UserMappingRelationId && strcmp(name, remote->secret_option) == 0)
+	{
+		check_secret(remote, name, value);
+		return true;
+	}
+	if (catalog == UserMappingRelationId && is_secret_file_option(remote, name))
+	{
+		check_secret_file(remote, name, value);
+		return true;
+	}
 	for (own = remote->options; own != NULL && own->name != NULL; own++)
-	{
-		count += add_own(&rules[count], own, IU_ON_SERVER, ForeignServerRelationId);
-		count += add_own(&rules[count], own, IU_ON_TABLE, ForeignTableRelationId);
-		Assert(count < MAX_RULES - 2);
-	}
-	return rules;
-}
+		if (stands_on(own, catalog) && strcmp(own->name, name) == 0)
+		{
+			const char *problem = own->problem(value);
 
-static const OptionRule *
-find_rule(const OptionRule *rules, Oid catalog, const char *name)
-{
-	for (; rules->name != NULL; rules++)
-		if (rules->catalog == catalog && strcmp(rules->name, name) == 0)
-			return rules;
-	return NULL;
+			if (problem != NULL)
+				bad_value(name, problem, own->hint);
+			return true;
+		}
+	return false;
 }
 
 static void
-apply_rule(const OptionRule *rule, const IuRemote *remote, const char *value)
-{
-	const char *problem;
-
-	if (rule->own == NULL)
-	{
-		rule->check(remote, rule->name, value);
-		return;
-	}
-	problem = rule->own->problem(value);
-	if (problem != NULL)
-		bad_value(rule->name, problem, rule->own->hint);
-}
-
-void
-iu_option_check(const IuRemote *remote, Oid catalog, const char *name, const char *value)
-{
-	const OptionRule *rule = find_rule(rules_of(remote), catalog, name);
-
-	if (rule == NULL)
-		elog(ERROR, "unknown option \"%s\"", name);
-	apply_rule(rule, remote, value);
-}
-
-static void
-unknown_option(const OptionRule *rules, Oid catalog, const char *name)
+unknown_option(const IuRemote *remote, Oid catalog, const char *name)
 {
 	StringInfoData known;
-	const OptionRule *rule;
+	const IuOption *own;
+	int			i;
 
 	initStringInfo(&known);
-	for (rule = rules; rule->name; rule++)
-		if (rule->catalog == catalog)
-			appendStringInfo(&known, "%s%s", known.len ? ", " : "", rule->name);
+	for (i = 0; i < lengthof(common_rules); i++)
+		if (common_rules[i].catalog == catalog)
+			appendStringInfo(&known, "%s%s", known.len ? ", " : "", common_rules[i].name);
+	if (catalog == UserMappingRelationId)
+		appendStringInfo(&known, "%s, %s" FILE_SUFFIX, remote->secret_option, remote->secret_option);
+	for (own = remote->options; own != NULL && own->name != NULL; own++)
+		if (stands_on(own, catalog))
+			appendStringInfo(&known, "%s%s", known.len ? ", " : "", own->name);
 	ereport(ERROR,
 			(errcode(ERRCODE_FDW_INVALID_OPTION_NAME),
 			 errmsg("invalid option \"%s\"", name),
@@ -326,6 +331,7 @@ unknown_option(const OptionRule *rules, Oid catalog, const char *name)
 			 : errhint("There are no valid options in this context.")));
 }
 
+/* The value of an option in a list of DefElem; NULL if it is not there. */
 const char *
 iu_option_value(List *options, const char *name)
 {
@@ -341,21 +347,31 @@ iu_option_value(List *options, const char *name)
 	return NULL;
 }
 
+/* The same of an option that must be there, or it raises. object: of what, for the message. */
 const char *
-iu_option_required(List *options, const char *name, const char *of)
+iu_option_required(List *options, const char *name, const char *object)
 {
 	const char *value = iu_option_value(options, name);
 
 	if (value == NULL)
 		ereport(ERROR,
 				(errcode(ERRCODE_FDW_DYNAMIC_PARAMETER_VALUE_NEEDED),
-				 errmsg("option \"%s\" of the %s is missing", name, of)));
+				 errmsg("option \"%s\" of the %s is missing", name, object)));
 	return value;
+}
+
+/* The same of an option that is a number and has been checked. otherwise: where it is not there. */
+int
+iu_option_number(List *options, const char *name, int otherwise)
+{
+	const char *value = iu_option_value(options, name);
+
+	return value ? atoi(value) : otherwise;
 }
 
 /* Options that only some resources take. */
 static void
-check_table(const IuRemote *remote, List *options)
+check_options_of_resource(const IuRemote *remote, List *options)
 {
 	const IuResource *resource = iu_option_resource(remote, iu_option_required(options, "resource", "foreign table"));
 
@@ -371,31 +387,54 @@ check_table(const IuRemote *remote, List *options)
 				 errhint("Rows that could not be had are always an error; resource \"collections\" takes the option.")));
 }
 
+/*
+ * What a validator does: checks all the options of an object as they shall be,
+ * and raises if one is unknown, not allowed or missing.
+ *
+ * options: text array as the validator gets it; catalog: the one that the
+ * object is in.
+ */
 void
 iu_options_validate(const IuRemote *remote, Datum options, Oid catalog)
 {
-	const OptionRule *rules = rules_of(remote);
 	List	   *list = untransformRelOptions(options);
 	ListCell   *cell;
 
 	foreach(cell, list)
 	{
 		DefElem    *option = lfirst_node(DefElem, cell);
-		const OptionRule *rule = find_rule(rules, catalog, option->defname);
 
-		if (rule == NULL)
-			unknown_option(rules, catalog, option->defname);
-		else
-			apply_rule(rule, remote, defGetString(option));
+		if (!check_option(remote, catalog, option->defname, defGetString(option)))
+			unknown_option(remote, catalog, option->defname);
 	}
 
 	if (catalog == ForeignServerRelationId)
 		iu_option_required(list, "url", "foreign server");
 	else if (catalog == ForeignTableRelationId)
-		check_table(remote, list);
+		check_options_of_resource(remote, list);
 	else if (catalog == UserMappingRelationId && list_length(list) > 1)
 		ereport(ERROR,
 				(errcode(ERRCODE_FDW_INVALID_OPTION_NAME),
-				 errmsg("options \"%s\" and \"%s_file\" exclude each other",
+				 errmsg("options \"%s\" and \"%s" FILE_SUFFIX "\" exclude each other",
 						remote->secret_option, remote->secret_option)));
+}
+
+/*
+ * Checks options that stand in a catalog, where they may have come without the
+ * validator, before they are used. Raises if a value is not allowed; what is
+ * unknown is used by nobody.
+ *
+ * options: list of DefElem.
+ */
+void
+iu_options_check(const IuRemote *remote, Oid catalog, List *options)
+{
+	ListCell   *cell;
+
+	foreach(cell, options)
+	{
+		DefElem    *option = lfirst_node(DefElem, cell);
+
+		(void) check_option(remote, catalog, option->defname, defGetString(option));
+	}
 }

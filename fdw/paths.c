@@ -1,68 +1,34 @@
 /*-------------------------------------------------------------------------
  *
  * paths.c
- *	  The ways to read a foreign table, and what they cost.
+ *	  The ways to read a foreign table.
  *
- * There is one way by the table's own clauses. Where joins compare a key with
- * another relation's column there are more, by that relation's row: good for a
- * few rows, as each is a round trip of its own.
+ * One way reads by the table's own clauses. Where a join compares a key with
+ * another relation's column there are more: one reads anew for each row of that
+ * relation, which is good for a few rows, as each is a round trip of its own.
  *
  *-------------------------------------------------------------------------
  */
 #include "postgres.h"
 
-#include <math.h>
-
 #include "core/compat.h"
-#include "fdw/plan.h"
+#include "fdw/paths.h"
 #include "fdw/relation.h"
-#include "optimizer/cost.h"
 #include "optimizer/optimizer.h"
 #include "optimizer/pathnode.h"
 #include "optimizer/paths.h"
 #include "optimizer/restrictinfo.h"
 
-/* In planner units; one round trip is worth some ten thousand local rows. */
-#define ROUND_TRIP_COST 100.0
-#define REQUEST_COST 10.0
-#define ROW_COST 0.05
-#define IDS_AT_ONCE 1000
-
-/* More than whatever a setting like enable_nestloop = off adds. */
+/* Costs of a way that must not be taken: more than a setting such as enable_nestloop = off adds. */
 #define NEVER 1.0e12
 #define NEVER_DISABLED 1000
-
-void
-iu_relation_cost(const IuAsk *ask, double rows, double *startup, double *total)
-{
-	const IuTable *table = ask->relation->table;
-	const IuRestriction *restriction = &ask->restriction;
-	bool		listed = table->collection == NULL && restriction->keys[IU_KEY_COLLECTION] == NULL;
-	double		collections = iu_relation_collections(table, restriction);
-	double		transfer = iu_relation_transfer(ask->relation, restriction);
-	double		page = ask->page_size > 0 ? ask->page_size : table->page_size;
-	double		each;			/* requests per collection, one after the other */
-	double		at_once;
-
-	if (restriction->keys[IU_KEY_ID])
-		page = IDS_AT_ONCE;
-	each = ask->output || !table->resource->has_fields ? 1 : ceil(transfer / collections / page);
-	if (!table->resource->has_fields && listed && list_length(ask->relation->attributes) <= 1)
-		each = 0;
-	at_once = ceil(collections / table->server->connections);
-
-	*startup = ROUND_TRIP_COST;
-	*total = ((listed ? 1 : 0) + each * at_once) * ROUND_TRIP_COST + each * collections * REQUEST_COST +
-		(ask->output ? 0 : transfer * ROW_COST) + rows * cpu_tuple_cost;
-	*total = Max(*total, *startup);
-}
 
 /* ---- LIMIT ---- */
 
 /*
- * Rows that the whole query needs of this relation. With conditions that are
- * checked here more may be asked for than that, but not before it is known to
- * be necessary; without, pages need be no larger.
+ * Sets how many rows the whole query needs of this relation, where LIMIT says
+ * it. If no condition is checked here after the rows have come, a page need
+ * not be larger than that.
  */
 static void
 apply_limit(const PlannerInfo *root, const RelOptInfo *rel, IuAsk *ask)
@@ -79,6 +45,7 @@ apply_limit(const PlannerInfo *root, const RelOptInfo *rel, IuAsk *ask)
 
 /* ---- by other relations' rows ---- */
 
+/* What is_key_member looks for: the column of this role. */
 typedef struct KeyMatch
 {
 	PlannerInfo *root;
@@ -86,6 +53,7 @@ typedef struct KeyMatch
 	IuRole		role;
 } KeyMatch;
 
+/* Whether a member of an equivalence class is that column; see generate_implied_equalities_for_column. */
 static bool
 is_key_member(PlannerInfo *root, RelOptInfo *rel, EquivalenceClass *class,
 			  EquivalenceMember *member, void *arg)
@@ -97,8 +65,9 @@ is_key_member(PlannerInfo *root, RelOptInfo *rel, EquivalenceClass *class,
 		var->varattno == match->table->key_attributes[match->role];
 }
 
+/* Adds to found those of the join clauses that give keys of this role. */
 static List *
-keys_given_by(PlannerInfo *root, RelOptInfo *rel, const IuTable *table, IuRole role, List *clauses,
+add_clauses_with_keys(PlannerInfo *root, RelOptInfo *rel, const IuTable *table, IuRole role, List *clauses,
 			  List *found)
 {
 	ListCell   *cell;
@@ -114,7 +83,7 @@ keys_given_by(PlannerInfo *root, RelOptInfo *rel, const IuTable *table, IuRole r
 	return found;
 }
 
-/* Join clauses that give a key of this role: RestrictInfos. */
+/* The join clauses that give keys of this role: RestrictInfos. */
 static List *
 join_clauses(PlannerInfo *root, RelOptInfo *rel, const IuTable *table, IuRole role)
 {
@@ -124,14 +93,19 @@ join_clauses(PlannerInfo *root, RelOptInfo *rel, const IuTable *table, IuRole ro
 
 	if (table->key_attributes[role] == 0)
 		return NIL;
-	found = keys_given_by(root, rel, table, role, rel->joininfo, NIL);
+	found = add_clauses_with_keys(root, rel, table, role, rel->joininfo, NIL);
 	if (!rel->has_eclass_joins)
 		return found;
 	equalities = generate_implied_equalities_for_column(root, rel, is_key_member, &match, rel->lateral_referencers);
-	return keys_given_by(root, rel, table, role, equalities, found);
+	return add_clauses_with_keys(root, rel, table, role, equalities, found);
 }
 
-/* filtered: there is a filter in the query, which this path must not leave out. */
+/*
+ * Adds the way that reads anew for each row of other relations.
+ *
+ * outer: those relations; none: reads once. filtered: a join gives a filter,
+ * which a way must not leave out.
+ */
 static void
 add_scan_path(PlannerInfo *root, RelOptInfo *rel, Relids outer, bool filtered)
 {
@@ -153,7 +127,7 @@ add_scan_path(PlannerInfo *root, RelOptInfo *rel, Relids outer, bool filtered)
 	{
 		ParamPathInfo *parameters = get_baserel_parampathinfo(root, rel, outer);
 
-		iu_relation_restrict(root, rel, relation->table, parameters->ppi_clauses, &ask->restriction);
+		(void) iu_relation_restrict(root, rel, relation->table, parameters->ppi_clauses, &ask->restriction);
 		rows = Min(parameters->ppi_rows, iu_relation_transfer(relation, &ask->restriction));
 	}
 	iu_relation_cost(ask, rows, &startup, &total);
@@ -166,6 +140,7 @@ add_scan_path(PlannerInfo *root, RelOptInfo *rel, Relids outer, bool filtered)
 	add_path(rel, &path->path);
 }
 
+/* Adds a set of relations to the list unless it is there. */
 static List *
 add_set(List *sets, Relids set)
 {
@@ -178,8 +153,9 @@ add_set(List *sets, Relids set)
 }
 
 /*
- * Each set of relations that gives a key, and all of them together. A filter
- * that only a join knows must come from there: without it no row would match.
+ * The sets of other relations that give keys by joins: each of them, and all
+ * of them together. *filtered is set if one gives a filter: that must come
+ * from there, or no row would match.
  */
 static List *
 outer_relations(PlannerInfo *root, RelOptInfo *rel, const IuTable *table, bool *filtered)
@@ -210,8 +186,9 @@ outer_relations(PlannerInfo *root, RelOptInfo *rel, const IuTable *table, bool *
 	return together ? add_set(sets, together) : sets;
 }
 
+/* GetForeignPaths: adds every way to read the table. */
 void
-iu_plan_paths(PlannerInfo *root, RelOptInfo *rel, Oid relid)
+iu_paths_add(PlannerInfo *root, RelOptInfo *rel, Oid relid)
 {
 	const IuRelation *relation = rel->fdw_private;
 	bool		filtered = false;

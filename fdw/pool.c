@@ -9,9 +9,9 @@
  * back, to a short list of idle ones.
  *
  * Secrets travel with each request and not with a connection, so pools are not
- * kept apart by user. They are kept apart by the egress settings: an address
- * is checked when connecting, and a kept connection must not outlive the
- * permission.
+ * kept apart by user. They are kept apart by the settings that say what may be
+ * reached: an address is checked when connecting, and a connection that is kept
+ * must not outlive the permission.
  *
  *-------------------------------------------------------------------------
  */
@@ -27,28 +27,43 @@
 
 #define IDLE_POOLS 4
 #define IDLE_CONNECTIONS 128	/* a process may have some 300 descriptors of this sort */
-#define USUAL_DESCRIPTORS 40
+#define USUAL_DESCRIPTORS 40	/* that a pool takes */
 #define IDLE_BYTES (1024 * 1024)	/* a pool that grew over this is not kept */
 
-static IuPool *idle[IDLE_POOLS];	/* the longest idle first */
-static int	idle_count = 0;
-static bool idle_stale = false;
+/* The pools of this process that no scan has. */
+static struct
+{
+	IuPool	   *pools[IDLE_POOLS];	/* the longest idle first */
+	int			count;
+	bool		stale;			/* a foreign server has changed: none may be used */
+	bool		registered;		/* server_changed is called */
+} idle;
 
-/* Callbacks run at odd moments: only note it. */
+/* Called at moments when nothing may be closed: notes only that a server has changed. */
 static void
 server_changed(Datum argument, int cache, uint32 hash)
 {
-	idle_stale = true;
+	idle.stale = true;
+}
+
+/* Takes an idle pool off the list. */
+static IuPool *
+remove_idle(int i)
+{
+	IuPool	   *pool = idle.pools[i];
+
+	idle.count--;
+	memmove(&idle.pools[i], &idle.pools[i + 1], (idle.count - i) * sizeof(idle.pools[0]));
+	return pool;
 }
 
 static void
-forget_idle(int i)
+close_idle(int i)
 {
-	MemoryContextDelete(idle[i]->context);
-	idle_count--;
-	memmove(&idle[i], &idle[i + 1], (idle_count - i) * sizeof(idle[0]));
+	MemoryContextDelete(remove_idle(i)->context);
 }
 
+/* The settings that say what may be reached, as one text. */
 static char *
 current_policy(void)
 {
@@ -59,49 +74,47 @@ current_policy(void)
 }
 
 /*
- * An idle pool of this server that is large enough, taken off the list; NULL
- * for none. It is no larger than the server's option, which it was made under.
+ * Takes an idle pool of this server that has at least so many connections off
+ * the list; NULL for none. All idle pools that may not be used any more are
+ * closed.
  */
 static IuPool *
-find_idle(Oid server, int connections, const char *policy)
+take_idle(Oid server, int connections, const char *policy)
 {
 	int			i;
 
-	for (i = idle_count - 1; i >= 0; i--)
-		if (idle_stale || strcmp(idle[i]->policy, policy) != 0)
-			forget_idle(i);
-	idle_stale = false;
+	for (i = idle.count - 1; i >= 0; i--)
+		if (idle.stale || strcmp(idle.pools[i]->policy, policy) != 0)
+			close_idle(i);
+	idle.stale = false;
 
-	for (i = idle_count - 1; i >= 0; i--)
-	{
-		IuPool	   *pool = idle[i];
-
-		if (pool->server != server || pool->connections < connections)
-			continue;
-		idle_count--;
-		memmove(&idle[i], &idle[i + 1], (idle_count - i) * sizeof(idle[0]));
-		return pool;
-	}
+	for (i = idle.count - 1; i >= 0; i--)
+		if (idle.pools[i]->server == server && idle.pools[i]->connections >= connections)
+			return remove_idle(i);
 	return NULL;
 }
 
-/* Each pool reserves descriptors for all its connections: make room. */
+/*
+ * Closes idle pools, the longest idle first, until there are no more than so
+ * many, and so few that another one of so many connections fits beside them:
+ * each pool reserves descriptors for all its connections.
+ */
 static void
 limit_idle(int pools, int connections)
 {
 	int			i;
 
-	for (i = 0; i < idle_count; i++)
-		connections += idle[i]->connections;
-	while (idle_count > 0 && (idle_count > pools || connections > IDLE_CONNECTIONS))
+	for (i = 0; i < idle.count; i++)
+		connections += idle.pools[i]->connections;
+	while (idle.count > 0 && (idle.count > pools || connections > IDLE_CONNECTIONS))
 	{
-		connections -= idle[0]->connections;
-		forget_idle(0);
+		connections -= idle.pools[0]->connections;
+		close_idle(0);
 	}
 }
 
 static bool
-has_room(void)
+are_descriptors_left(void)
 {
 	int			count = 0;
 	bool		result;
@@ -114,37 +127,45 @@ has_room(void)
 	return result;
 }
 
-/* What is kept only for later gives way. */
+/*
+ * Whether another pool of a usual size would find descriptors enough. Idle
+ * pools, which are kept only for later, are closed where they are in its way.
+ */
 bool
 iu_pool_has_room(void)
 {
-	while (!has_room())
+	while (!are_descriptors_left())
 	{
-		if (idle_count == 0)
+		if (idle.count == 0)
 			return false;
-		forget_idle(0);
+		close_idle(0);
 	}
 	return true;
 }
 
+/*
+ * A pool for the caller alone, which dies with the context unless it is given
+ * back: an idle one, or a new one.
+ *
+ * server: the foreign server; connections: how many there shall be at least.
+ */
 IuPool *
 iu_pool_take(MemoryContext context, Oid server, int connections)
 {
-	static bool registered = false;
 	char	   *policy = current_policy();
 	IuPool	   *pool;
 	MemoryContext own;
 
-	if (!registered)
+	if (!idle.registered)
 	{
 		CacheRegisterSyscacheCallback(FOREIGNSERVEROID, server_changed, (Datum) 0);
-		registered = true;
+		idle.registered = true;
 	}
 
-	pool = find_idle(server, connections, policy);
+	pool = take_idle(server, connections, policy);
 	if (pool != NULL)
 	{
-		pfree(policy);			/* a scan takes one per rescan */
+		pfree(policy);			/* a scan takes a pool at each rescan */
 		MemoryContextSetParent(pool->context, context);
 		return pool;
 	}
@@ -162,6 +183,10 @@ iu_pool_take(MemoryContext context, Oid server, int connections)
 	return pool;
 }
 
+/*
+ * Gives a pool back. It is kept for the next scan unless something is still
+ * outstanding or it has grown large; then it is closed.
+ */
 void
 iu_pool_give_back(IuPool *pool)
 {
@@ -173,5 +198,5 @@ iu_pool_give_back(IuPool *pool)
 	}
 	limit_idle(IDLE_POOLS - 1, pool->connections);
 	MemoryContextSetParent(pool->context, TopMemoryContext);
-	idle[idle_count++] = pool;
+	idle.pools[idle.count++] = pool;
 }

@@ -1,8 +1,8 @@
 /*-------------------------------------------------------------------------
  *
  * relation.h
- *	  What planning knows of a foreign table, between plan.c, paths.c and
- *	  upper.c.
+ *	  What planning knows of a foreign table: its restrictions, and what
+ *	  reading it costs.
  *
  *-------------------------------------------------------------------------
  */
@@ -10,12 +10,13 @@
 #define IU_RELATION_H
 
 #include "fdw/keys.h"
-#include "fdw/options.h"
+#include "fdw/table.h"
 
+/* What clauses say about the keys that decide the requests. */
 typedef struct IuRestriction
 {
 	IuKeySet   *keys[IU_ROLES]; /* NULL: none */
-	int			clauses;		/* that say something about keys */
+	int			clauses;		/* how many say something about keys */
 	double		selectivity;	/* of those on the collection */
 } IuRestriction;
 
@@ -25,32 +26,30 @@ typedef struct IuRelation
 	IuTable    *table;
 	double		tuples;			/* by ANALYZE; -1: unknown */
 	IuRestriction restriction;	/* by the table's own clauses */
-	List	   *attributes;		/* int list: what the query looks at */
+	List	   *attributes;		/* int list: attribute numbers that the query looks at */
 } IuRelation;
 
-/* In fdw_private of a ForeignPath, as its only member. */
+/* What one way to read the table asks for. In fdw_private of a ForeignPath, as its only member. */
 typedef struct IuAsk
 {
 	const IuRelation *relation;
 	IuRestriction restriction;
 	Oid			user;
-	double		limit;
+	double		limit;			/* rows that are enough; -1: all */
 	int			page_size;		/* 0: as the options say */
-	List	   *columns;		/* fdw_scan_tlist where count(*) was pushed */
-	List	   *output;			/* beside it */
+	List	   *columns;		/* fdw_scan_tlist where count(*) is one request */
+	List	   *output;			/* int list beside it: IU_OUTPUT_... */
 	bool		grouped;
-	bool		never;			/* leaves out the filter that a join has: for planning only */
+	bool		never;			/* leaves out the filter that a join gives: must not be chosen */
 } IuAsk;
 
-/* Adds what these RestrictInfos say. */
-extern void iu_relation_restrict(PlannerInfo *root, RelOptInfo *rel, const IuTable *table, List *clauses,
-								 IuRestriction *restriction);
+extern void iu_relation_open(const IuRemote *remote, PlannerInfo *root, RelOptInfo *rel, Oid relid);
+extern List *iu_relation_restrict(PlannerInfo *root, RelOptInfo *rel, const IuTable *table, List *clauses,
+								  IuRestriction *restriction);
+extern void iu_relation_refuse_filter(const IuTable *table);
 
-/* Estimates. */
 extern double iu_relation_collections(const IuTable *table, const IuRestriction *restriction);
 extern double iu_relation_transfer(const IuRelation *relation, const IuRestriction *restriction);
-
-/* Sets startup and total cost of reading so many rows, and handing out so many. */
 extern void iu_relation_cost(const IuAsk *ask, double rows, double *startup, double *total);
 
 #endif							/* IU_RELATION_H */

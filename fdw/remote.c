@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * remote.c
- *	  The remotes by name, and small things that every API needs.
+ *	  Small things that every remote API needs.
  *
  *-------------------------------------------------------------------------
  */
@@ -11,19 +11,10 @@
 #include "fdw/remote.h"
 #include "mb/pg_wchar.h"
 
-const IuRemote *
-iu_remote_by_name(const char *name)
-{
-	static const IuRemote *const remotes[] = {&iu_qdrant, &iu_directus};
-	int			i;
-
-	for (i = 0; i < lengthof(remotes); i++)
-		if (strcmp(remotes[i]->name, name) == 0)
-			return remotes[i];
-	elog(ERROR, "unknown remote API \"%s\"", name);
-	return NULL;
-}
-
+/*
+ * Text as one segment of a URL's path, or as a value in its query: everything
+ * but unreserved characters becomes %XX of its UTF-8. Palloc'd.
+ */
 char *
 iu_encode_segment(const char *text)
 {
@@ -42,6 +33,12 @@ iu_encode_segment(const char *text)
 	return encoded.data;
 }
 
+/*
+ * Whether the text is a UUID as 8-4-4-4-12 hexadecimal digits.
+ *
+ * either_case: accepts upper case as well; otherwise only lower case, which is
+ * what PostgreSQL prints.
+ */
 bool
 iu_is_uuid(const char *text, bool either_case)
 {

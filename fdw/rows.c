@@ -13,6 +13,7 @@
 #include "access/htup_details.h"
 #include "common/int.h"
 #include "core/compat.h"
+#include "core/errors.h"
 #include "fdw/failure.h"
 #include "fdw/rows.h"
 #include "miscadmin.h"
@@ -21,12 +22,19 @@
 
 #define FIRST_ROWS 64
 
-typedef struct Count
+typedef struct CollectionCount
 {
 	char	   *collection;
 	int64		count;
-} Count;
+} CollectionCount;
 
+/*
+ * Gets ready to make rows.
+ *
+ * parent: their memory hangs below this context; descriptor: of the rows;
+ * attributes: int list, the numbers of the table's columns that the query looks
+ * at.
+ */
 void
 iu_rows_open(IuRows *rows, MemoryContext parent, const IuTable *table, TupleDesc descriptor,
 			 List *attributes)
@@ -53,7 +61,7 @@ iu_rows_open(IuRows *rows, MemoryContext parent, const IuTable *table, TupleDesc
 
 /* ---- making ---- */
 
-/* Which row it was: what the columns of the resource with these roles hold. */
+/* A row for a message: its collection and its id, as far as it has them. */
 static char *
 name_of_row(const IuRows *rows, const Datum *values, const bool *nulls)
 {
@@ -66,9 +74,14 @@ name_of_row(const IuRows *rows, const Datum *values, const bool *nulls)
 					id >= 0 && !nulls[id] ? TextDatumGetCString(values[id]) : "?");
 }
 
-/* In the caller's memory context, because the error's own goes with it. */
+/*
+ * Raises an error that was caught while a value was made: if it is one of the
+ * data, as one that names row and column; otherwise as it was.
+ *
+ * context: for what the message needs, as the error's own is reset with it.
+ */
 static void
-pass_on_error(const IuRows *rows, const char *column, const Datum *values, const bool *nulls,
+raise_for_column(const IuRows *rows, const char *column, const Datum *values, const bool *nulls,
 			  MemoryContext context)
 {
 	ErrorData  *error;
@@ -77,7 +90,7 @@ pass_on_error(const IuRows *rows, const char *column, const Datum *values, const
 	MemoryContextSwitchTo(context);
 	row = name_of_row(rows, values, nulls);
 	error = CopyErrorData();
-	if (!iu_failure_is_of_data(error->sqlerrcode))
+	if (!iu_error_is_of_data(error->sqlerrcode))
 		PG_RE_THROW();
 	FlushErrorState();
 	ereport(ERROR,
@@ -88,6 +101,7 @@ pass_on_error(const IuRows *rows, const char *column, const Datum *values, const
 			 errhint("Give the column a type that can hold it; jsonb holds everything.")));
 }
 
+/* Makes the values of the typed columns of a row. */
 static void
 read_fields(IuRows *rows, const Datum *values, const bool *nulls, const IuJson *fields)
 {
@@ -103,12 +117,12 @@ read_fields(IuRows *rows, const Datum *values, const bool *nulls, const IuJson *
 	}
 	PG_CATCH();
 	{
-		pass_on_error(rows, NameStr(TupleDescAttr(rows->descriptor, i)->attname), values, nulls, context);
+		raise_for_column(rows, NameStr(TupleDescAttr(rows->descriptor, i)->attname), values, nulls, context);
 	}
 	PG_END_TRY();
 }
 
-/* The executor looks at these where a query asks for them; heap_form_tuple leaves something else there. */
+/* Clears what a query may ask for by xmin, xmax and cmin: heap_form_tuple leaves something else there. */
 static void
 clear_system_columns(HeapTuple row)
 {
@@ -117,8 +131,9 @@ clear_system_columns(HeapTuple row)
 	HeapTupleHeaderSetCmin(row->t_data, InvalidTransactionId);
 }
 
+/* Makes the row of the current values. */
 static void
-keep(IuRows *rows)
+make_row(IuRows *rows)
 {
 	MemoryContext old = MemoryContextSwitchTo(rows->context);
 
@@ -134,10 +149,13 @@ keep(IuRows *rows)
 	}
 	rows->made[rows->count] = heap_form_tuple(rows->descriptor, rows->values, rows->nulls);
 	clear_system_columns(rows->made[rows->count++]);
-	rows->total++;
 	MemoryContextSwitchTo(old);
 }
 
+/*
+ * Adds a row; arguments as for iu_scan_row. Raises where a typed column cannot
+ * hold what the remote has.
+ */
 void
 iu_rows_add(IuRows *rows, const Datum *values, const bool *nulls, const IuJson *fields)
 {
@@ -153,11 +171,18 @@ iu_rows_add(IuRows *rows, const Datum *values, const bool *nulls, const IuJson *
 	}
 	if (rows->has_fields)
 		read_fields(rows, values, nulls, fields);
-	keep(rows);
+	make_row(rows);
 }
 
 /* ---- counts ---- */
 
+/*
+ * From here on counts come instead of rows.
+ *
+ * count_context: of the counts, until they become rows; output: int list of
+ * what each column shows; grouped: a row for each collection, not one of the
+ * sum.
+ */
 void
 iu_rows_for_counts(IuRows *rows, MemoryContext count_context, List *output, bool grouped)
 {
@@ -166,12 +191,13 @@ iu_rows_for_counts(IuRows *rows, MemoryContext count_context, List *output, bool
 	rows->count_context = count_context;
 }
 
-static Count *
+/* The count of this collection, or if nothing is grouped, of all; made where there is none. */
+static CollectionCount *
 find_count(IuRows *rows, const char *collection)
 {
 	MemoryContext old;
 	ListCell   *cell;
-	Count	   *count;
+	CollectionCount *count;
 
 	foreach(cell, rows->counts)
 	{
@@ -180,17 +206,18 @@ find_count(IuRows *rows, const char *collection)
 			return count;
 	}
 	old = MemoryContextSwitchTo(rows->count_context);
-	count = palloc0(sizeof(Count));
+	count = palloc0(sizeof(CollectionCount));
 	count->collection = pstrdup(collection);
 	rows->counts = lappend(rows->counts, count);
 	MemoryContextSwitchTo(old);
 	return count;
 }
 
+/* Adds to the count of a collection. */
 void
 iu_rows_count(IuRows *rows, const char *collection, int64 count)
 {
-	Count	   *sum = find_count(rows, collection);
+	CollectionCount *sum = find_count(rows, collection);
 
 	if (pg_add_s64_overflow(sum->count, count, &sum->count))
 		ereport(ERROR,
@@ -198,7 +225,10 @@ iu_rows_count(IuRows *rows, const char *collection, int64 count)
 				 errmsg("bigint out of range")));
 }
 
-/* As SQL has it: one row where nothing is grouped, and no group of nothing. */
+/*
+ * Turns the counts into rows, once. As in SQL, there is one row where nothing
+ * is grouped, and no group without rows.
+ */
 void
 iu_rows_finish_counts(IuRows *rows)
 {
@@ -209,7 +239,7 @@ iu_rows_finish_counts(IuRows *rows)
 		find_count(rows, "");
 	foreach(cell, rows->counts)
 	{
-		const Count *count = lfirst(cell);
+		const CollectionCount *count = lfirst(cell);
 		ListCell   *output;
 		int			i = 0;
 
@@ -222,7 +252,7 @@ iu_rows_finish_counts(IuRows *rows)
 				? Int64GetDatum(count->count)
 				: CStringGetTextDatum(count->collection);
 		}
-		keep(rows);
+		make_row(rows);
 	}
 	rows->counts = NIL;
 	MemoryContextSwitchTo(old);
@@ -230,6 +260,7 @@ iu_rows_finish_counts(IuRows *rows)
 
 /* ---- taking ---- */
 
+/* The next row; NULL if all have been taken, and then their memory is free again. */
 HeapTuple
 iu_rows_take(IuRows *rows)
 {
@@ -242,11 +273,11 @@ iu_rows_take(IuRows *rows)
 	return NULL;
 }
 
+/* Forgets all rows and counts. */
 void
 iu_rows_reset(IuRows *rows)
 {
 	rows->taken = rows->count;
 	iu_rows_take(rows);
 	rows->counts = NIL;
-	rows->total = 0;
 }

@@ -10,12 +10,12 @@
 
 #include "access/htup.h"
 #include "access/tupdesc.h"
-#include "fdw/options.h"
 #include "fdw/field.h"
+#include "fdw/table.h"
 
 typedef struct IuRows
 {
-	MemoryContext context;		/* of the rows made; reset when all are taken */
+	MemoryContext context;		/* of the rows that are made; reset when all are taken */
 	const IuTable *table;
 	TupleDesc	descriptor;
 	IuField   **fields;			/* by attribute number - 1; NULL: not a field, or not looked at */
@@ -25,37 +25,30 @@ typedef struct IuRows
 	bool	   *nulls;
 
 	HeapTuple  *made;
-	int			count;
-	int			capacity;
-	int			taken;
-	double		total;			/* taken or to be taken, since the start */
+	int			count;			/* how many are made */
+	int			capacity;		/* for how many there is room */
+	int			taken;			/* how many of them have been taken */
 
 	/* count(*) instead of rows */
 	List	   *output;			/* int list, by attribute: IU_OUTPUT_... */
-	bool		grouped;
-	List	   *counts;
-	MemoryContext count_context;
+	bool		grouped;		/* a count for each collection, not their sum */
+	List	   *counts;			/* of struct CollectionCount */
+	MemoryContext count_context;	/* of the list */
 } IuRows;
 
+/* What a column shows where counts become rows. */
 enum
 {
 	IU_OUTPUT_COUNT,
 	IU_OUTPUT_COLLECTION
 };
 
-/* attributes: those that the query looks at, int list. */
 extern void iu_rows_open(IuRows *rows, MemoryContext parent, const IuTable *table,
 						 TupleDesc descriptor, List *attributes);
 extern void iu_rows_for_counts(IuRows *rows, MemoryContext count_context, List *output, bool grouped);
-
-/* One value and null flag per column of the resource; see iu_scan_row. */
 extern void iu_rows_add(IuRows *rows, const Datum *values, const bool *nulls, const IuJson *fields);
 extern void iu_rows_count(IuRows *rows, const char *collection, int64 count);
-
-/* Turns the counts into rows, once. */
 extern void iu_rows_finish_counts(IuRows *rows);
-
-/* NULL if there are no more, and then their memory is free. */
 extern HeapTuple iu_rows_take(IuRows *rows);
 extern void iu_rows_reset(IuRows *rows);
 

@@ -1,8 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * scan.c
- *	  One reading of a foreign table: requests, answers, and what a resource
- *	  may call in between.
+ *	  One reading of a foreign table: requests, answers and rows.
  *
  * Everything of a scan hangs below its memory context, the connections
  * included, so that an error or a cancel needs no clean-up of its own. Memory
@@ -14,249 +13,113 @@
 
 #include "core/compat.h"
 #include "fdw/failure.h"
+#include "fdw/pending.h"
+#include "fdw/resource.h"
 #include "fdw/scan.h"
-#include "miscadmin.h"
-#include "utils/builtins.h"
 #include "utils/memutils.h"
 
 #define REQUESTS_EACH 3			/* at once, about one collection */
 
-/* ---- what resources call ---- */
+/* ---- the start ---- */
 
-const IuQuery *
-iu_scan_query(IuScan *scan)
+/*
+ * Opens a scan, which asks for nothing yet. For counts see iu_rows_for_counts.
+ *
+ * parent: its memory hangs below this context; user: whose secret the requests
+ * carry; query: what restricts, and what is looked at; limit: rows that are
+ * enough, -1: all; descriptor: of the rows; attributes: int list, the numbers
+ * of the table's columns that are looked at.
+ */
+IuScan *
+iu_scan_open(MemoryContext parent, Oid user, const IuQuery *query, double limit,
+			 TupleDesc descriptor, List *attributes)
 {
-	return &scan->query;
+	MemoryContext context = AllocSetContextCreate(parent, "iu_core foreign scan", ALLOCSET_SMALL_SIZES);
+	IuScan	   *scan = MemoryContextAllocZero(context, sizeof(IuScan));
+
+	scan->context = context;
+	scan->run_context = AllocSetContextCreate(context, "iu_core requests", ALLOCSET_DEFAULT_SIZES);
+	scan->answer_context = AllocSetContextCreate(context, "iu_core answer", ALLOCSET_DEFAULT_SIZES);
+	scan->table = query->table;
+	scan->query = *query;
+	scan->limit = limit;
+	scan->keyed_collection = query->restricted[IU_KEY_COLLECTION];
+	if (scan->table->collection != NULL)
+		scan->query.restricted[IU_KEY_COLLECTION] = true;
+	iu_session_open(&scan->session, context, scan->table->server, user);
+	iu_rows_open(&scan->rows, context, scan->table, descriptor, attributes);
+	return scan;
 }
 
-bool
-iu_scan_restricts(IuScan *scan, IuRole role)
+/* The one collection of the table, as far as the query's keys leave it. */
+static List *
+only_collection(IuScan *scan, List *keys, bool restricted)
 {
-	return scan->query.restricted[role];
+	ListCell   *cell;
+
+	if (!restricted)
+		return list_make1(unconstify(char *, scan->table->collection));
+	foreach(cell, keys)
+		if (strcmp(lfirst(cell), scan->table->collection) == 0)
+			return list_make1(lfirst(cell));
+	return NIL;
 }
 
-List *
-iu_scan_keys(IuScan *scan, IuRole role)
+/* False if a role is restricted, and there is no key of it: no row can match then. */
+static bool
+can_match(const IuScan *scan)
 {
-	return scan->query.restricted[role] ? scan->keys[role] : NIL;
-}
+	int			role;
 
-bool
-iu_scan_wants(IuScan *scan, int column)
-{
-	return bms_is_member(column, scan->query.wants);
-}
-
-bool
-iu_scan_wants_fields(IuScan *scan, List **names)
-{
-	if (names != NULL)
-		*names = scan->query.fields;
-	return scan->query.fields != NIL;
-}
-
-bool
-iu_scan_counts(IuScan *scan)
-{
-	return scan->query.counts;
-}
-
-int
-iu_scan_page_size(IuScan *scan)
-{
-	return scan->page_size;
-}
-
-bool
-iu_scan_shrink_page(IuScan *scan, int most)
-{
-	if (most < 1 || most >= scan->page_size)
-		return false;
-	scan->page_size = most;
+	for (role = 0; role < IU_ROLES; role++)
+		if (scan->query.restricted[role] && scan->keys[role] == NIL)
+			return false;
 	return true;
 }
 
-const char *
-iu_scan_option(IuScan *scan, const char *name)
-{
-	return iu_query_option(&scan->query, name);
-}
-
-void *
-iu_scan_alloc(IuScan *scan, Size size)
-{
-	return MemoryContextAllocZero(scan->run_context, size);
-}
-
-char *
-iu_scan_strdup(IuScan *scan, const char *text)
-{
-	return MemoryContextStrdup(scan->run_context, text);
-}
-
-void *
-iu_scan_keep(IuScan *scan, Size size)
-{
-	if (scan->kept == NULL)
-		scan->kept = MemoryContextAllocZero(scan->context, size);
-	return scan->kept;
-}
-
-/* A request until its answer is read. */
-typedef struct Asked
-{
-	IuFetch		fetch;
-	int64		attended_us;	/* the line's, when it was sent */
-} Asked;
-
-static Asked *
-copy_fetch(IuScan *scan, const IuFetch *fetch)
-{
-	Asked	   *asked = MemoryContextAllocZero(scan->run_context, sizeof(Asked));
-
-	asked->fetch = *fetch;
-	asked->fetch.method = iu_scan_strdup(scan, fetch->method);
-	asked->fetch.path = iu_scan_strdup(scan, fetch->path);
-	asked->fetch.body = fetch->body ? iu_scan_strdup(scan, fetch->body) : NULL;
-	asked->fetch.key = fetch->key ? iu_scan_strdup(scan, fetch->key) : NULL;
-	return asked;
-}
-
-static void
-free_asked(Asked *asked)
-{
-	const char *const parts[] = {asked->fetch.method, asked->fetch.path, asked->fetch.body, asked->fetch.key};
-	int			i;
-
-	for (i = 0; i < lengthof(parts); i++)
-		if (parts[i] != NULL)
-			pfree(unconstify(char *, parts[i]));
-	pfree(asked);
-}
-
-static void
-send_asked(IuScan *scan, Asked *asked)
-{
-	asked->attended_us = scan->line.attended_us;
-	iu_line_send(&scan->line, &asked->fetch, asked);
-}
-
 /*
- * What an answer leads to goes out at once, to be under way while the
- * answer's rows are read; unless those may be all that LIMIT asks for.
+ * Starts a run of the scan: asks for the first things.
+ *
+ * keys: by role, lists of distinct C strings that live as long as the run.
+ * Those of a role that the query does not restrict do not matter.
  */
 void
-iu_scan_fetch(IuScan *scan, const IuFetch *fetch)
+iu_scan_start(IuScan *scan, List **keys)
 {
-	Asked	   *asked = copy_fetch(scan, fetch);
-	MemoryContext old;
+	MemoryContext old = MemoryContextSwitchTo(scan->run_context);
+	const IuTable *table = scan->table;
 
-	if (!scan->in_answer || scan->limit < 0)
-	{
-		send_asked(scan, asked);
-		if (scan->in_answer)
-			iu_line_start(&scan->line);
-		return;
-	}
-	old = MemoryContextSwitchTo(scan->run_context);
-	scan->held = lappend(scan->held, asked);
-	MemoryContextSwitchTo(old);
-}
-
-static void
-release_held(IuScan *scan)
-{
-	MemoryContext old = MemoryContextSwitchTo(scan->answer_context);
-	ListCell   *cell;
-
-	foreach(cell, scan->held)
-		send_asked(scan, lfirst(cell));
-	list_free(scan->held);
-	scan->held = NIL;
+	scan->started = true;
+	scan->page_size = scan->query.page_size;
+	memcpy(scan->keys, keys, sizeof(scan->keys));
+	if (table->collection != NULL)
+		scan->keys[IU_KEY_COLLECTION] = only_collection(scan, keys[IU_KEY_COLLECTION], scan->keyed_collection);
+	MemoryContextSwitchTo(scan->answer_context);
+	if (scan->query.restricted[IU_KEY_COLLECTION])
+		iu_session_expect(&scan->session,
+						  Min(list_length(scan->keys[IU_KEY_COLLECTION]), PG_INT16_MAX) * REQUESTS_EACH);
+	if (can_match(scan))
+		table->resource->start(scan);
 	MemoryContextSwitchTo(old);
 	MemoryContextReset(scan->answer_context);
 }
 
-void
-iu_scan_row(IuScan *scan, const Datum *values, const bool *nulls, const IuJson *fields)
-{
-	scan->rows.secret = scan->line.secret;
-	iu_rows_add(&scan->rows, values, nulls, fields);
-}
+/* ---- answers ---- */
 
-void
-iu_scan_count(IuScan *scan, const char *collection, int64 count)
-{
-	iu_rows_count(&scan->rows, collection, count);
-}
-
-/* The row that stands for a lookup that failed; false: the resource has no such rows. */
-static bool
-add_failure_row(IuScan *scan, const char *key, const IuFailure *failure)
-{
-	const IuResource *resource = scan->table->resource;
-	Datum		values[IU_MAX_COLUMNS] = {0};
-	bool		nulls[IU_MAX_COLUMNS];
-	bool		has_error = false;
-	int			i;
-
-	for (i = 0; i < resource->column_count; i++)
-	{
-		nulls[i] = true;
-		if (i == resource->role_columns[IU_KEY_COLLECTION])
-			values[i] = CStringGetTextDatum(key);
-		else if (strcmp(resource->columns[i].name, "error") == 0)
-		{
-			const char *detail = iu_failure_hide(failure->detail, scan->line.secret);
-
-			values[i] = CStringGetTextDatum(detail ? psprintf("%s: %s", failure->reason, detail)
-											: failure->reason);
-			has_error = true;
-		}
-		else
-			continue;
-		nulls[i] = false;
-	}
-	if (has_error)
-		iu_rows_add(&scan->rows, values, nulls, NULL);
-	return has_error;
-}
-
-void
-iu_scan_fail(IuScan *scan, const char *key, const IuFailure *failure)
-{
-	if (key != NULL && scan->table->null_on_error && add_failure_row(scan, key, failure))
-		return;
-	iu_failure_raise(scan->table->server, key, failure, scan->line.secret);
-}
-
-/* ---- the scan ---- */
-
-/*
- * While rows are worked on, or a cursor rests, nobody reads answers, but time
- * runs. What fails for that reason is asked for again; whoever waits for it
- * attends to it, so that this comes to an end.
- */
-static bool
-is_our_fault(const IuScan *scan, const Asked *asked, const IuHttpAnswer *answer)
-{
-	return (answer->outcome == IU_HTTP_TIMEOUT || answer->outcome == IU_HTTP_RESET) &&
-		scan->line.attended_us - asked->attended_us < answer->microseconds / 2;
-}
-
-/* 0: nothing came that is an answer; a 200 is one only with JSON. */
+/* The status for refused(): 0 where no answer came, or one of status 200 that is no JSON. */
 static int
 status_of_refusal(const IuHttpAnswer *answer)
 {
 	return answer->outcome == IU_HTTP_ANSWERED && answer->status != 200 ? answer->status : 0;
 }
 
+/* Has the resource read an answer, or tells what went wrong. */
 static void
 handle_answer(IuScan *scan, const IuFetch *fetch, const IuHttpAnswer *answer)
 {
 	const IuResource *resource = scan->table->resource;
 	char	   *problem;
-	const IuJson *document = iu_line_document(answer, &problem);
+	const IuJson *document = iu_session_document(answer, &problem);
 	IuFailure	failure = {0};
 
 	if (fetch->failed != NULL && *fetch->failed)
@@ -273,32 +136,32 @@ handle_answer(IuScan *scan, const IuFetch *fetch, const IuHttpAnswer *answer)
 		return;
 	}
 	iu_failure_of_answer(&failure, scan->table->server->remote, fetch, answer, document, problem,
-						 scan->line.secret);
+						 scan->session.secret);
 	if (fetch->failed != NULL)
 		*fetch->failed = true;
 	iu_scan_fail(scan, fetch->key, &failure);
 }
 
-/* False: none came. */
+/* Waits for an answer, or if not patient, only looks for one. False: there is none. */
 static bool
-take_answer(IuScan *scan, bool patient)
+read_answer(IuScan *scan, bool patient)
 {
 	MemoryContext old;
 	IuHttpAnswer *answer;
 
 	old = MemoryContextSwitchTo(scan->answer_context);
-	answer = iu_line_wait(&scan->line, patient);
-	if (answer != NULL && is_our_fault(scan, answer->owner, answer))
+	answer = iu_session_wait(&scan->session, patient);
+	if (answer != NULL && iu_pending_was_neglected(answer->owner, &scan->session, answer))
 	{
 		scan->retries++;
-		send_asked(scan, answer->owner);
+		iu_pending_send(answer->owner, &scan->session);
 	}
 	else if (answer != NULL)
 	{
 		scan->in_answer = true;
-		handle_answer(scan, &((Asked *) answer->owner)->fetch, answer);
+		handle_answer(scan, &((IuPending *) answer->owner)->fetch, answer);
 		scan->in_answer = false;
-		free_asked(answer->owner);
+		iu_pending_free(answer->owner);
 	}
 	MemoryContextSwitchTo(old);
 	if (answer == NULL)
@@ -307,53 +170,33 @@ take_answer(IuScan *scan, bool patient)
 	return true;
 }
 
-/* Names the one collection of the table, as far as the query's keys leave it. */
-static List *
-only_collection(IuScan *scan, List *keys, bool restricted)
+/* Sends what was held back, as the rows at hand were not enough. */
+static void
+send_held(IuScan *scan)
 {
+	MemoryContext old;
 	ListCell   *cell;
 
-	if (!restricted)
-		return list_make1(unconstify(char *, scan->table->collection));
-	foreach(cell, keys)
-		if (strcmp(lfirst(cell), scan->table->collection) == 0)
-			return list_make1(lfirst(cell));
-	return NIL;
-}
-
-/* Nothing equals none of the keys. */
-static bool
-can_match(const IuScan *scan)
-{
-	int			role;
-
-	for (role = 0; role < IU_ROLES; role++)
-		if (scan->query.restricted[role] && scan->keys[role] == NIL)
-			return false;
-	return true;
-}
-
-void
-iu_scan_start(IuScan *scan, List **keys)
-{
-	MemoryContext old = MemoryContextSwitchTo(scan->run_context);
-	const IuTable *table = scan->table;
-
-	scan->started = true;
-	scan->page_size = scan->query.page_size;
-	memcpy(scan->keys, keys, sizeof(scan->keys));
-	if (table->collection != NULL)
-		scan->keys[IU_KEY_COLLECTION] = only_collection(scan, keys[IU_KEY_COLLECTION], scan->keyed_collection);
-	MemoryContextSwitchTo(scan->answer_context);
-	if (scan->query.restricted[IU_KEY_COLLECTION])
-		iu_line_expect(&scan->line, Min(list_length(scan->keys[IU_KEY_COLLECTION]), PG_INT16_MAX) * REQUESTS_EACH);
-	if (can_match(scan))
-		table->resource->start(scan);
+	if (scan->held == NIL)
+		return;
+	old = MemoryContextSwitchTo(scan->answer_context);
+	foreach(cell, scan->held)
+		iu_pending_send(lfirst(cell), &scan->session);
+	list_free(scan->held);
+	scan->held = NIL;
 	MemoryContextSwitchTo(old);
 	MemoryContextReset(scan->answer_context);
 }
 
-/* Whoever wants less than all rows gives the connections back with iu_scan_close. */
+/*
+ * The next row, which belongs to the scan; NULL at the end, when the
+ * connections have been given back. (Whoever wants less than all rows gives
+ * them back by iu_scan_close.)
+ *
+ * patient: waits for the row. Otherwise NULL may also mean that it is not there
+ * yet: then *unfinished is set, and iu_session_descriptor tells when to look
+ * again.
+ */
 HeapTuple
 iu_scan_next(IuScan *scan, bool patient, bool *unfinished)
 {
@@ -364,10 +207,10 @@ iu_scan_next(IuScan *scan, bool patient, bool *unfinished)
 
 		if (row != NULL)
 			return row;
-		release_held(scan);
-		if (iu_line_pending(&scan->line) > 0)
+		send_held(scan);
+		if (iu_session_pending(&scan->session) > 0)
 		{
-			if (!take_answer(scan, patient) && !patient)
+			if (!read_answer(scan, patient) && !patient)
 			{
 				*unfinished = true;
 				return NULL;
@@ -380,38 +223,19 @@ iu_scan_next(IuScan *scan, bool patient, bool *unfinished)
 		}
 		else
 		{
-			iu_line_close(&scan->line);
+			iu_session_close(&scan->session);
 			return NULL;
 		}
 	}
 }
 
-IuScan *
-iu_scan_open(MemoryContext parent, IuTable *table, Oid user, const IuQuery *query, double limit,
-			 TupleDesc descriptor, List *attributes)
-{
-	MemoryContext context = AllocSetContextCreate(parent, "iu_core foreign scan", ALLOCSET_SMALL_SIZES);
-	IuScan	   *scan = MemoryContextAllocZero(context, sizeof(IuScan));
+/* ---- again, and the end ---- */
 
-	scan->context = context;
-	scan->run_context = AllocSetContextCreate(context, "iu_core requests", ALLOCSET_DEFAULT_SIZES);
-	scan->answer_context = AllocSetContextCreate(context, "iu_core answer", ALLOCSET_DEFAULT_SIZES);
-	scan->table = table;
-	scan->query = *query;
-	scan->query.table = table;
-	scan->limit = limit;
-	scan->keyed_collection = query->restricted[IU_KEY_COLLECTION];
-	if (table->collection != NULL)
-		scan->query.restricted[IU_KEY_COLLECTION] = true;
-	iu_line_open(&scan->line, context, table->server, user);
-	iu_rows_open(&scan->rows, context, table, descriptor, attributes);
-	return scan;
-}
-
+/* Makes the scan as it was before its start; what was asked is forgotten. */
 void
 iu_scan_reset(IuScan *scan)
 {
-	iu_line_close(&scan->line);
+	iu_session_close(&scan->session);
 	scan->started = false;
 	scan->counted = false;
 	scan->in_answer = false;
@@ -421,9 +245,10 @@ iu_scan_reset(IuScan *scan)
 	MemoryContextReset(scan->run_context);
 }
 
+/* Frees the scan, and gives the connections back if it still has them. */
 void
 iu_scan_close(IuScan *scan)
 {
-	iu_line_close(&scan->line);
+	iu_session_close(&scan->session);
 	MemoryContextDelete(scan->context);
 }

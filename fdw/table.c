@@ -1,35 +1,36 @@
 /*-------------------------------------------------------------------------
  *
  * table.c
- *	  A foreign table, its server and its user's secret, as the catalogs and
- *	  the secret's file have them.
+ *	  A foreign table and its server, as the catalogs have them.
+ *
+ * A query opens its tables once, when it is planned: iu_table_open reads and
+ * checks all options and columns. The plan carries what was read
+ * (iu_table_pack), and execution takes it from there (iu_table_unpack). The
+ * server makes a plan anew when a server's, a table's or a column's options
+ * change; what decides where secrets go is asked for again all the same
+ * (secret.c).
  *
  *-------------------------------------------------------------------------
  */
 #include "postgres.h"
 
-#include <fcntl.h>
-#include <sys/stat.h>
-#include <unistd.h>
-
-#include "access/reloptions.h"
 #include "access/table.h"
 #include "catalog/pg_foreign_server.h"
 #include "catalog/pg_foreign_table.h"
-#include "catalog/pg_user_mapping.h"
 #include "core/compat.h"
 #include "fdw/options.h"
+#include "fdw/table.h"
 #include "foreign/foreign.h"
-#include "storage/fd.h"
+#include "nodes/value.h"
 #include "utils/builtins.h"
 #include "utils/rel.h"
-#include "utils/syscache.h"
 
 #define DEFAULT_CONNECTIONS 32
 #define DEFAULT_PAGE 1000
 
 /* ---- columns ---- */
 
+/* Raises: the table has a column that shows nothing. */
 static void
 unknown_column(const IuTable *table, const char *name)
 {
@@ -49,7 +50,10 @@ unknown_column(const IuTable *table, const char *name)
 			 : errhint("Known columns: %s.", known.data)));
 }
 
-/* Which column of the resource has this name; IU_NO_COLUMN: none. */
+/*
+ * Which column of the resource has the name of this column of the table;
+ * IU_NO_COLUMN if none has. Raises if the types differ.
+ */
 static int
 find_column(const IuTable *table, Form_pg_attribute attribute)
 {
@@ -72,29 +76,41 @@ find_column(const IuTable *table, Form_pg_attribute attribute)
 	return IU_NO_COLUMN;
 }
 
-/* A column that says which field it is, is one, whatever its name. */
+/* Notes which attribute shows the column that a role's keys are of. */
+static void
+note_key_attribute(IuTable *table, AttrNumber attribute)
+{
+	int			role;
+
+	for (role = 0; role < IU_ROLES; role++)
+		if (table->column_of[attribute - 1] == table->resource->role_columns[role])
+			table->key_attributes[role] = attribute;
+}
+
+/*
+ * Finds out what a column of the table shows. A column with option "field"
+ * shows that field, whatever the column's name is.
+ */
 static void
 map_column(IuTable *table, Form_pg_attribute attribute)
 {
 	int			i = attribute->attnum - 1;
 	const char *field = iu_option_value(GetForeignColumnOptions(table->relid, attribute->attnum), "field");
-	int			role;
 
 	if (field == NULL || table->collection == NULL)
 		table->column_of[i] = find_column(table, attribute);
-	if (table->column_of[i] == IU_NO_COLUMN)
+	if (table->column_of[i] != IU_NO_COLUMN)
 	{
-		if (table->collection == NULL)
-			unknown_column(table, NameStr(attribute->attname));
-		table->column_of[i] = IU_FIELD_COLUMN;
-		table->field_of[i] = pstrdup(field ? field : NameStr(attribute->attname));
+		note_key_attribute(table, attribute->attnum);
 		return;
 	}
-	for (role = 0; role < IU_ROLES; role++)
-		if (table->column_of[i] == table->resource->role_columns[role])
-			table->key_attributes[role] = attribute->attnum;
+	if (table->collection == NULL)
+		unknown_column(table, NameStr(attribute->attname));
+	table->column_of[i] = IU_FIELD_COLUMN;
+	table->field_of[i] = pstrdup(field ? field : NameStr(attribute->attname));
 }
 
+/* Finds out what each column of the table shows; dropped ones show nothing. */
 static void
 map_columns(IuTable *table)
 {
@@ -115,181 +131,184 @@ map_columns(IuTable *table)
 	table_close(relation, NoLock);
 }
 
-/* ---- options ---- */
+/* ---- opening ---- */
 
-/* The value, checked; NULL for none. */
-static const char *
-checked_option(const IuRemote *remote, Oid catalog, List *options, const char *name)
+/* The url in a server's options, without a slash at its end. Palloc'd; raises if it is missing. */
+char *
+iu_server_url(List *options)
 {
-	const char *value = iu_option_value(options, name);
+	char	   *url = pstrdup(iu_option_required(options, "url", "foreign server"));
+	size_t		length = strlen(url);
 
-	if (value != NULL)
-		iu_option_check(remote, catalog, name, value);
-	return value;
+	while (length > 0 && url[length - 1] == '/')
+		url[--length] = '\0';
+	return url;
 }
 
-static int
-number_option(const IuRemote *remote, Oid catalog, List *options, const char *name, int otherwise)
-{
-	const char *value = checked_option(remote, catalog, options, name);
-
-	return value ? atoi(value) : otherwise;
-}
-
+/*
+ * A foreign server as the catalogs have it, its options checked; raises for
+ * options that are not as they must be. Asks no network and reads no file.
+ */
 IuServer *
 iu_server_open(const IuRemote *remote, Oid oid)
 {
 	ForeignServer *foreign = GetForeignServer(oid);
 	IuServer   *server = palloc0(sizeof(IuServer));
-	const char *url;
 
+	iu_options_check(remote, ForeignServerRelationId, foreign->options);
 	server->id = foreign->serverid;
 	server->name = foreign->servername;
 	server->remote = remote;
 	server->options = foreign->options;
-
-	iu_option_required(foreign->options, "url", "foreign server");
-	url = checked_option(remote, ForeignServerRelationId, foreign->options, "url");
-	server->url = pstrdup(url);
-	while (server->url[strlen(server->url) - 1] == '/')
-		server->url[strlen(server->url) - 1] = '\0';
-
-	server->timeout_ms = number_option(remote, ForeignServerRelationId, server->options, "timeout_ms", 0);
-	server->connections = number_option(remote, ForeignServerRelationId, server->options, "connections",
-										DEFAULT_CONNECTIONS);
+	server->url = iu_server_url(foreign->options);
+	server->timeout_ms = iu_option_number(foreign->options, "timeout_ms", 0);
+	server->connections = iu_option_number(foreign->options, "connections", DEFAULT_CONNECTIONS);
 	return server;
 }
 
-/* The remote's own options, which it reads itself while it scans. */
-static void
-check_own_options(const IuTable *table)
+/* The table's option, else the server's, else NULL. */
+static const char *
+option_of(const IuTable *table, const char *name)
 {
-	const IuRemote *remote = table->server->remote;
-	const IuOption *own;
+	const char *value = iu_option_value(table->options, name);
 
-	for (own = remote->options; own != NULL && own->name != NULL; own++)
-	{
-		if (own->places & IU_ON_SERVER)
-			checked_option(remote, ForeignServerRelationId, table->server->options, own->name);
-		if (own->places & IU_ON_TABLE)
-			checked_option(remote, ForeignTableRelationId, table->options, own->name);
-	}
+	return value ? value : iu_option_value(table->server->options, name);
 }
 
+/*
+ * A foreign table as the catalogs have it; raises for options and columns that
+ * are not as they must be. Asks no network and reads no file.
+ *
+ * remote: the one of the table's wrapper; relid: the table, locked.
+ */
 IuTable *
 iu_table_open(const IuRemote *remote, Oid relid)
 {
 	ForeignTable *foreign = GetForeignTable(relid);
-	IuServer   *server = iu_server_open(remote, foreign->serverid);
 	IuTable    *table = palloc0(sizeof(IuTable));
-	const char *value;
+	const char *on_error;
 
 	table->relid = relid;
-	table->server = server;
+	table->server = iu_server_open(remote, foreign->serverid);
 	table->options = foreign->options;
+	iu_options_check(remote, ForeignTableRelationId, foreign->options);
 
-	value = checked_option(remote, ForeignTableRelationId, table->options, "on_error");
-	if (value == NULL)
-		value = checked_option(remote, ForeignServerRelationId, server->options, "on_error");
-	table->null_on_error = value != NULL && strcmp(value, "null") == 0;
-
-	table->page_size = number_option(remote, ForeignServerRelationId, server->options, "page_size", DEFAULT_PAGE);
-	table->page_size = number_option(remote, ForeignTableRelationId, table->options, "page_size", table->page_size);
-	check_own_options(table);
-
-	iu_option_required(table->options, "resource", "foreign table");
-	value = checked_option(remote, ForeignTableRelationId, table->options, "resource");
-	table->resource = iu_option_resource(remote, value);
+	on_error = option_of(table, "on_error");
+	table->null_on_error = on_error != NULL && strcmp(on_error, "null") == 0;
+	table->page_size = iu_option_number(table->server->options, "page_size", DEFAULT_PAGE);
+	table->page_size = iu_option_number(table->options, "page_size", table->page_size);
+	table->resource = iu_option_resource(remote, iu_option_required(table->options, "resource", "foreign table"));
 	if (table->resource->has_fields)
-		table->collection = checked_option(remote, ForeignTableRelationId, table->options, "collection");
+		table->collection = iu_option_value(table->options, "collection");
 	map_columns(table);
 	return table;
 }
 
+/* The option of the query's table, else its server's, else NULL. Must be one that the remote has. */
 const char *
 iu_query_option(const IuQuery *query, const char *name)
 {
-	const char *value = iu_option_value(query->table->options, name);
-
-	return value ? value : iu_option_value(query->table->server->options, name);
+	return option_of(query->table, name);
 }
 
-/* ---- secrets ---- */
+/* ---- as a part of a plan ---- */
 
-/* The options of the user's own mapping, else of the public one. */
-static List *
-mapping_options(Oid user, Oid server)
+/* Members of the list. */
+enum
 {
-	HeapTuple	tuple;
-	Datum		options;
-	bool		is_null;
-	List	   *list = NIL;
+	PACKED_OIDS,				/* oid list: table, server */
+	PACKED_NUMBERS,				/* int list: page size, null on error, timeout, connections */
+	PACKED_NAMES,				/* strings: table, server, url, resource, and the collection if there is only one */
+	PACKED_SERVER_OPTIONS,		/* DefElem */
+	PACKED_OPTIONS,				/* DefElem */
+	PACKED_COLUMNS,				/* int list: column_of */
+	PACKED_FIELDS				/* strings: field_of, without those that show no field */
+};
 
-	tuple = SearchSysCache2(USERMAPPINGUSERSERVER, ObjectIdGetDatum(user), ObjectIdGetDatum(server));
-	if (!HeapTupleIsValid(tuple))
-		tuple = SearchSysCache2(USERMAPPINGUSERSERVER, ObjectIdGetDatum(InvalidOid), ObjectIdGetDatum(server));
-	if (!HeapTupleIsValid(tuple))
-		return NIL;
-	options = SysCacheGetAttr(USERMAPPINGUSERSERVER, tuple, Anum_pg_user_mapping_umoptions, &is_null);
-	if (!is_null)
-		list = untransformRelOptions(options);
-	ReleaseSysCache(tuple);
-	return list;
+static List *
+append_text(List *list, const char *text)
+{
+	return lappend(list, makeString(pstrdup(text)));
+}
+
+/* The table as a list that a plan may hold: it can be copied. */
+List *
+iu_table_pack(const IuTable *table)
+{
+	const IuServer *server = table->server;
+	List	   *names = NIL;
+	List	   *columns = NIL;
+	List	   *fields = NIL;
+	List	   *packed;
+	int			i;
+
+	names = append_text(names, table->name);
+	names = append_text(names, server->name);
+	names = append_text(names, server->url);
+	names = append_text(names, table->resource->name);
+	if (table->collection != NULL)
+		names = append_text(names, table->collection);
+	for (i = 0; i < table->attribute_count; i++)
+	{
+		columns = lappend_int(columns, table->column_of[i]);
+		if (table->field_of[i] != NULL)
+			fields = append_text(fields, table->field_of[i]);
+	}
+	packed = list_make5(list_make2_oid(table->relid, server->id),
+						list_make4_int(table->page_size, table->null_on_error, server->timeout_ms, server->connections),
+						names, server->options, table->options);
+	packed = lappend(packed, columns);
+	return lappend(packed, fields);
+}
+
+static const char *
+nth_text(List *packed, int member, int i)
+{
+	return strVal(list_nth(list_nth(packed, member), i));
 }
 
 /*
- * The first line of the file. Its name is for the log only: who uses a mapping
- * may not be who may read it.
+ * The table that iu_table_pack made the list of. It points into the list,
+ * which must live as long.
  */
-static char *
-read_secret_file(const IuServer *server, const char *option, const char *path)
+IuTable *
+iu_table_unpack(const IuRemote *remote, List *packed)
 {
-	char	   *buffer = palloc(IU_MAX_SECRET + 2);
-	struct stat status;
-	ssize_t		length = -1;
-	int			fd;
+	IuTable    *table = palloc0(sizeof(IuTable));
+	IuServer   *server = palloc0(sizeof(IuServer));
+	List	   *oids = list_nth(packed, PACKED_OIDS);
+	List	   *numbers = list_nth(packed, PACKED_NUMBERS);
+	List	   *columns = list_nth(packed, PACKED_COLUMNS);
+	int			fields = 0;
+	int			i;
 
-	/* not blocking: the name may have become a pipe */
-	fd = OpenTransientFile(path, O_RDONLY | O_NONBLOCK | PG_BINARY);
-	if (fd >= 0 && fstat(fd, &status) == 0)
+	server->id = lsecond_oid(oids);
+	server->name = nth_text(packed, PACKED_NAMES, 1);
+	server->remote = remote;
+	server->options = list_nth(packed, PACKED_SERVER_OPTIONS);
+	server->url = nth_text(packed, PACKED_NAMES, 2);
+	server->timeout_ms = lthird_int(numbers);
+	server->connections = lfourth_int(numbers);
+
+	table->relid = linitial_oid(oids);
+	table->name = nth_text(packed, PACKED_NAMES, 0);
+	table->server = server;
+	table->resource = iu_option_resource(remote, nth_text(packed, PACKED_NAMES, 3));
+	table->options = list_nth(packed, PACKED_OPTIONS);
+	if (list_length(list_nth(packed, PACKED_NAMES)) > 4)
+		table->collection = nth_text(packed, PACKED_NAMES, 4);
+	table->page_size = linitial_int(numbers);
+	table->null_on_error = lsecond_int(numbers);
+	table->attribute_count = list_length(columns);
+	table->column_of = palloc0(sizeof(int) * Max(table->attribute_count, 1));
+	table->field_of = palloc0(sizeof(char *) * Max(table->attribute_count, 1));
+	for (i = 0; i < table->attribute_count; i++)
 	{
-		if (S_ISREG(status.st_mode))
-			length = read(fd, buffer, IU_MAX_SECRET + 1);
-		else
-			errno = EINVAL;
+		table->column_of[i] = list_nth_int(columns, i);
+		if (table->column_of[i] == IU_FIELD_COLUMN)
+			table->field_of[i] = nth_text(packed, PACKED_FIELDS, fields++);
+		else if (table->column_of[i] != IU_NO_COLUMN)
+			note_key_attribute(table, i + 1);
 	}
-	if (length < 0)
-		ereport(ERROR,
-				(errcode_for_file_access(),
-				 errmsg("could not read the file that option \"%s\" of the user mapping names: %m", option),
-				 errdetail_log("File \"%s\", foreign server \"%s\".", path, server->name),
-				 errhint("The server process must be able to read it, and it must be a regular file.")));
-	CloseTransientFile(fd);
-
-	buffer[length] = '\0';
-	buffer[strcspn(buffer, "\r\n")] = '\0';
-	return buffer;
-}
-
-char *
-iu_server_secret(const IuServer *server, Oid user)
-{
-	List	   *options = mapping_options(user, server->id);
-	char	   *file_option = psprintf("%s_file", server->remote->secret_option);
-	const char *value = iu_option_value(options, server->remote->secret_option);
-	const char *path = iu_option_value(options, file_option);
-	const char *problem;
-	char	   *secret;
-
-	if (value == NULL && path == NULL)
-		return NULL;
-	secret = value ? pstrdup(value) : read_secret_file(server, file_option, path);
-	problem = iu_secret_problem(secret);
-	if (problem != NULL)
-		ereport(ERROR,
-				(errcode(ERRCODE_FDW_INVALID_ATTRIBUTE_VALUE),
-				 errmsg("the user mapping for foreign server \"%s\" holds no usable secret", server->name),
-				 errdetail("%s", problem),
-				 path ? errhint("The first line of the file that option \"%s\" names must be the secret.", file_option) : 0));
-	return secret;
+	return table;
 }

@@ -1,12 +1,12 @@
 /*-------------------------------------------------------------------------
  *
  * upper.c
- *	  count(*) as a counting request.
+ *	  count(*) as one request.
  *
- * Only where it is exact: every condition is an equality on the collection or
- * the remote's own filter, one of each at most, so that nothing is left to be
- * checked here; and nothing is grouped by but the collection. Any other
- * count(*) counts the rows of a scan.
+ * The remote counts only where its count is exact: every condition is an
+ * equality on the collection or the remote's own filter, one of each at most,
+ * so that nothing is left to be checked here, and the only GROUP BY is by the
+ * collection. Any other count(*) counts the rows of a scan.
  *
  *-------------------------------------------------------------------------
  */
@@ -14,9 +14,9 @@
 
 #include "catalog/pg_aggregate.h"
 #include "core/compat.h"
-#include "fdw/plan.h"
 #include "fdw/relation.h"
 #include "fdw/rows.h"
+#include "fdw/upper.h"
 #include "nodes/makefuncs.h"
 #include "nodes/nodeFuncs.h"
 #include "optimizer/cost.h"
@@ -26,6 +26,7 @@
 #include "utils/fmgroids.h"
 #include "utils/lsyscache.h"
 
+/* Whether the node is the column "collection" of this very relation. */
 static bool
 is_collection(const RelOptInfo *rel, const IuTable *table, const Node *node)
 {
@@ -36,6 +37,7 @@ is_collection(const RelOptInfo *rel, const IuTable *table, const Node *node)
 		var->varattno == table->key_attributes[IU_KEY_COLLECTION];
 }
 
+/* Whether the node is count(*) and nothing more. */
 static bool
 is_count_of_rows(const Node *node)
 {
@@ -46,7 +48,7 @@ is_count_of_rows(const Node *node)
 		aggregate->aggsplit == AGGSPLIT_SIMPLE;
 }
 
-/* Whether the conditions are exactly what would be asked. */
+/* Whether the conditions are what would be asked, and no more. */
 static bool
 conditions_are_exact(const RelOptInfo *rel, const IuRelation *relation)
 {
@@ -56,6 +58,7 @@ conditions_are_exact(const RelOptInfo *rel, const IuRelation *relation)
 	return relation->restriction.clauses == exact && list_length(rel->baserestrictinfo) == exact;
 }
 
+/* Whether there is no GROUP BY but by the collection, and no HAVING. */
 static bool
 groups_are_collections(PlannerInfo *root, const RelOptInfo *rel, const IuTable *table)
 {
@@ -75,7 +78,10 @@ groups_are_collections(PlannerInfo *root, const RelOptInfo *rel, const IuTable *
 	return true;
 }
 
-/* What the remote gives of the target: each count(*) and the collection; false if there is more in it. */
+/*
+ * Fills in what the remote gives of the target: each count(*), and the
+ * collection. False if the target has more in it, or no count(*).
+ */
 static bool
 find_output(const RelOptInfo *rel, const IuTable *table, const PathTarget *target, IuAsk *ask)
 {
@@ -102,8 +108,20 @@ find_output(const RelOptInfo *rel, const IuTable *table, const PathTarget *targe
 	return counts;
 }
 
+/* Whether the remote's count is what the query asks for. */
+static bool
+can_be_counted(PlannerInfo *root, const RelOptInfo *input, const IuRelation *relation)
+{
+	return relation->table->resource->can_count && conditions_are_exact(input, relation) &&
+		groups_are_collections(root, input, relation->table);
+}
+
+/*
+ * GetForeignUpperPaths: adds the way that asks the remote for counts, where
+ * they are exact.
+ */
 void
-iu_plan_upper(PlannerInfo *root, UpperRelationKind stage, RelOptInfo *input, RelOptInfo *output,
+iu_upper_add(PlannerInfo *root, UpperRelationKind stage, RelOptInfo *input, RelOptInfo *output,
 			  void *extra)
 {
 	const IuRelation *relation = input->fdw_private;
@@ -116,8 +134,7 @@ iu_plan_upper(PlannerInfo *root, UpperRelationKind stage, RelOptInfo *input, Rel
 	if (stage != UPPERREL_GROUP_AGG || relation == NULL || input->reloptkind != RELOPT_BASEREL ||
 		output->fdw_private != NULL)
 		return;
-	if (!relation->table->resource->can_count || !conditions_are_exact(input, relation) ||
-		!groups_are_collections(root, input, relation->table))
+	if (!can_be_counted(root, input, relation))
 		return;
 
 	ask = palloc0(sizeof(IuAsk));

@@ -1,34 +1,46 @@
 /*-------------------------------------------------------------------------
  *
  * collections.c
- *	  The collections of Directus, each counted as far as the token may see it,
- *	  and how far that is.
+ *	  Resource "collections" of Directus: each counted as far as the token may
+ *	  see it, and how far that is.
  *
- * The counts and the one question for the access go at the same time; a row
- * waits for both.
+ * The requests for the counts and the one for the access to all collections go
+ * at the same time; a row waits for both.
  *
  *-------------------------------------------------------------------------
  */
 #include "postgres.h"
 
-#include "fdw/directus/directus.h"
+#include "catalog/pg_type.h"
+#include "fdw/directus/access.h"
+#include "fdw/directus/collections.h"
+#include "fdw/directus/names.h"
+#include "fdw/directus/query.h"
+#include "fdw/resource.h"
 #include "utils/builtins.h"
+
+const IuColumn iu_directus_collections_columns[IU_COLLECTIONS_COLUMNS] = {
+	{"collection", TEXTOID},
+	{"items", INT8OID},
+	{"access", TEXTOID},
+	{"error", TEXTOID}
+};
 
 typedef struct Entry Entry;
 
-/* One scan. */
+/* One run of a scan. */
 typedef struct Listing
 {
 	IuScan	   *scan;
 	bool		wants_items;
 	bool		wants_access;
 	bool		needs_access;		/* for the column or to know that a count is whole */
-	bool		access_known;		/* answered, in one way or another */
-	int			access_status;		/* of a refusal, -1: answered */
+	bool		access_known;		/* the question for it has been answered or refused */
+	int			access_status;		/* of the refusal, 0: no answer came, -1: it was answered */
 	Entry	   *entries;
 } Listing;
 
-/* One collection of it. */
+/* One of its collections. */
 struct Entry
 {
 	Listing    *listing;
@@ -39,24 +51,26 @@ struct Entry
 	IuDirectusAccess access;
 };
 
+/* For EXPLAIN. */
 List *
 iu_directus_collections_describe(const IuQuery *query)
 {
 	List	   *requests = NIL;
 	bool		items = bms_is_member(IU_COLLECTIONS_ITEMS, query->wants);
-	const char *count = iu_directus_takes_part(query) ? "limit=0&meta=filter_count" : "aggregate[count]=*";
+	const char *count = iu_directus_accepts_part(query) ? "limit=0&meta=filter_count" : "aggregate[count]=*";
 
 	if (!query->restricted[IU_KEY_COLLECTION])
 		requests = lappend(requests, "GET /collections");
 	if (items)
 		requests = lappend(requests, psprintf("GET /items/{collection}?%s", count));
-	if (bms_is_member(IU_COLLECTIONS_ACCESS, query->wants) || (items && !iu_directus_takes_part(query)))
+	if (bms_is_member(IU_COLLECTIONS_ACCESS, query->wants) || (items && !iu_directus_accepts_part(query)))
 		requests = lappend(requests, "GET /permissions/me");
 	return requests;
 }
 
+/* Hands over the row of a collection. */
 static void
-add_row(const Entry *entry)
+add_collection_row(const Entry *entry)
 {
 	Datum		values[IU_COLLECTIONS_COLUMNS] = {0};
 	bool		nulls[IU_COLLECTIONS_COLUMNS] = {false, true, true, true};
@@ -76,9 +90,9 @@ add_row(const Entry *entry)
 	iu_scan_row(entry->listing->scan, values, nulls, NULL);
 }
 
-/* Its row, when everything that it waits for is there. */
+/* Hands over the row of a collection, or fails, if everything that it waits for is there. */
 static void
-settle(Entry *entry)
+add_row_if_known(Entry *entry)
 {
 	Listing    *listing = entry->listing;
 
@@ -87,11 +101,12 @@ settle(Entry *entry)
 	if (listing->needs_access && listing->access_status >= 0 &&
 		listing->access_status != 403 && listing->access_status != 404)
 		iu_directus_access_unclear(listing->scan, entry->name, listing->access_status);
-	else if (!listing->wants_items || iu_directus_takes_part(iu_scan_query(listing->scan)) ||
+	else if (!listing->wants_items || iu_directus_accepts_part(iu_scan_query(listing->scan)) ||
 			 iu_directus_sees_all(listing->scan, entry->name, entry->access))
-		add_row(entry);
+		add_collection_row(entry);
 }
 
+/* Asks for what the query looks at of one collection. state: the Listing. */
 static void
 add_collection(void *state, const char *name)
 {
@@ -113,9 +128,10 @@ add_collection(void *state, const char *name)
 	listing->entries = entry;
 	if (listing->wants_items)
 		iu_directus_ask_count(listing->scan, entry->name, NULL, entry);
-	settle(entry);
+	add_row_if_known(entry);
 }
 
+/* Asks for what the query names, or for the list of collections. */
 void
 iu_directus_collections_start(IuScan *scan)
 {
@@ -127,7 +143,7 @@ iu_directus_collections_start(IuScan *scan)
 	listing->wants_items = iu_scan_wants(scan, IU_COLLECTIONS_ITEMS);
 	listing->wants_access = iu_scan_wants(scan, IU_COLLECTIONS_ACCESS);
 	listing->needs_access = listing->wants_access ||
-		(listing->wants_items && !iu_directus_takes_part(iu_scan_query(scan)));
+		(listing->wants_items && !iu_directus_accepts_part(iu_scan_query(scan)));
 	if (iu_scan_restricts(scan, IU_KEY_COLLECTION) && keys == NIL)
 		return;
 	if (!iu_scan_restricts(scan, IU_KEY_COLLECTION))
@@ -141,17 +157,24 @@ iu_directus_collections_start(IuScan *scan)
 		iu_directus_ask_access(scan, NULL, listing);
 }
 
+/* Reads the list of collections. */
 static void
-listed(Listing *listing, const IuJson *document)
+add_listed_collections(Listing *listing, const IuJson *document)
 {
-	if (!iu_directus_listed(document, add_collection, listing))
+	if (!iu_directus_read_list(document, add_collection, listing))
 		iu_directus_bad_answer(listing->scan, NULL, "the answer holds no list of collections");
 	else if (listing->needs_access && listing->entries)
 		iu_directus_ask_access(listing->scan, NULL, listing);
 }
 
+/*
+ * Notes the access to each collection.
+ *
+ * document: the answer to GET /permissions/me; NULL if it was refused with this
+ * status.
+ */
 static void
-access_answered(Listing *listing, const IuJson *document, int status)
+set_access(Listing *listing, const IuJson *document, int status)
 {
 	Entry	   *entry;
 
@@ -161,10 +184,11 @@ access_answered(Listing *listing, const IuJson *document, int status)
 	{
 		if (document != NULL && !iu_directus_access_of(document, entry->name, &entry->access))
 			listing->access_status = 200;
-		settle(entry);
+		add_row_if_known(entry);
 	}
 }
 
+/* Reads an answer. */
 void
 iu_directus_collections_answered(IuScan *scan, const IuFetch *fetch, const IuJson *document)
 {
@@ -173,12 +197,12 @@ iu_directus_collections_answered(IuScan *scan, const IuFetch *fetch, const IuJso
 
 	if (fetch->purpose == IU_DIRECTUS_LIST)
 	{
-		listed(fetch->state, document);
+		add_listed_collections(fetch->state, document);
 		return;
 	}
 	if (fetch->purpose == IU_DIRECTUS_ACCESS)
 	{
-		access_answered(fetch->state, document, -1);
+		set_access(fetch->state, document, -1);
 		return;
 	}
 	problem = iu_directus_count_of(document, &entry->items);
@@ -188,10 +212,15 @@ iu_directus_collections_answered(IuScan *scan, const IuFetch *fetch, const IuJso
 		return;
 	}
 	entry->counted = true;
-	settle(entry);
+	add_row_if_known(entry);
 }
 
-/* What the counts themselves meet says more than what happens to the access. */
+/*
+ * Deals with a refusal to tell the access: each row of the query then says, or
+ * fails by, what is known. Any other refusal is a failure. If the query looks at
+ * no count, so is a refusal to tell the access, unless it means that the remote
+ * does not say it.
+ */
 bool
 iu_directus_collections_refused(IuScan *scan, const IuFetch *fetch, int status, const IuJson *document)
 {
@@ -201,6 +230,6 @@ iu_directus_collections_refused(IuScan *scan, const IuFetch *fetch, int status, 
 		return false;
 	if (!listing->wants_items && status != 403 && status != 404)
 		return false;
-	access_answered(listing, NULL, status);
+	set_access(listing, NULL, status);
 	return true;
 }

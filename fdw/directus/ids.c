@@ -1,19 +1,22 @@
 /*-------------------------------------------------------------------------
  *
  * ids.c
- *	  Ids of items: how they are asked for, and which of them a collection's
- *	  key can be.
+ *	  Ids of Directus's items: how they are asked for, and which of them a
+ *	  collection's key cannot hold.
  *
- * Ids that the key's type cannot hold are no error in SQL, but make Directus
- * answer 400 or 500. It does not tell a reader the type, so one key is looked
- * at, and what is not like it is asked for apart; there, a refusal means that
- * there is no such item.
+ * In SQL, ids that the key's type cannot hold match nothing. Directus answers
+ * such a request by 400 or 500, and does not tell a reader what the key's type
+ * is. So one key is looked at, and the ids that do not look like it are asked
+ * for in requests of their own, where a refusal means that there is no such
+ * item.
  *
  *-------------------------------------------------------------------------
  */
 #include "postgres.h"
 
-#include "fdw/directus/directus.h"
+#include "fdw/directus/ids.h"
+#include "fdw/directus/names.h"
+#include "fdw/directus/query.h"
 #include "lib/stringinfo.h"
 #include "utils/builtins.h"
 #include "utils/json.h"
@@ -21,8 +24,9 @@
 /* ---- in a filter ---- */
 
 /*
- * Directus takes some strings in a filter for something else. What a value of
- * this kind is sure to hold is looked for instead; the database checks again.
+ * Directus reads some strings in a filter as something else than a value. For
+ * such an id: a part of it, which is to be looked for instead, and the database
+ * picks the items that have the id itself. NULL for any other id.
  */
 static const char *
 part_of_awkward_id(const char *id)
@@ -36,7 +40,7 @@ part_of_awkward_id(const char *id)
 	return NULL;
 }
 
-/* {"field":{"operator":value}}, the value still to come and two braces to follow */
+/* Appends {"field":{"operator": and what separates it from one before; a value and two braces must follow. */
 static void
 append_comparison(StringInfo filter, const char *field, const char *operator)
 {
@@ -45,6 +49,11 @@ append_comparison(StringInfo filter, const char *field, const char *operator)
 	appendStringInfo(filter, ":{\"%s\":", operator);
 }
 
+/*
+ * The filter that finds the items with these ids, as JSON. Palloc'd.
+ *
+ * id_field: the key; *exact: whether it finds no others.
+ */
 char *
 iu_directus_filter_of_ids(const char *id_field, char **ids, int count, bool *exact)
 {
@@ -82,8 +91,13 @@ iu_directus_filter_of_ids(const char *id_field, char **ids, int count, bool *exa
 	return filter.data;
 }
 
-/* ---- their looks ---- */
+/* ---- what they look like ---- */
 
+/*
+ * Asks for the key of one item, to learn what keys look like.
+ *
+ * filter: that the item must pass, as JSON, NULL for none; state: as in IuFetch.
+ */
 void
 iu_directus_ask_probe(IuScan *scan, const char *collection, const char *id_field, const char *filter, void *state)
 {
@@ -95,7 +109,7 @@ iu_directus_ask_probe(IuScan *scan, const char *collection, const char *id_field
 	iu_directus_fetch(scan, &query, IU_DIRECTUS_PROBE, state);
 }
 
-/* A whole number as PostgreSQL would print it. */
+/* Whether text is a whole number from -most - 1 to most, as PostgreSQL prints it. */
 static bool
 is_integer(const char *text, int64 most)
 {
@@ -108,7 +122,12 @@ is_integer(const char *text, int64 most)
 		strcmp(psprintf(INT64_FORMAT, number), text) == 0;
 }
 
-/* Whether a column that holds this key could hold that id. A string is no sure sign. */
+/*
+ * Whether a column that holds this key could hold that id.
+ *
+ * is_string: the key is a string, and so may be one that only looks like a
+ * number, or a number that is larger than JSON's.
+ */
 static bool
 is_like(const char *id, const char *key, bool is_string)
 {
@@ -119,6 +138,12 @@ is_like(const char *id, const char *key, bool is_string)
 	return true;
 }
 
+/*
+ * Sorts ids into those that look like this key, which come first, and those that
+ * do not. Returns how many of the first there are.
+ *
+ * key: a scalar.
+ */
 int
 iu_directus_part_ids(char **ids, int count, const IuJson *key)
 {

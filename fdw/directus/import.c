@@ -1,8 +1,8 @@
 /*-------------------------------------------------------------------------
  *
  * import.c
- *	  IMPORT FOREIGN SCHEMA data: a table for each collection, with a column for
- *	  each field that holds a value of its own.
+ *	  IMPORT FOREIGN SCHEMA data from Directus: a table for each collection,
+ *	  with a column for each field that holds a value of its own.
  *
  * Types come from GET /fields, which an administrator's token may ask. Fields
  * that stand for related items have no value of their own and are left out.
@@ -11,10 +11,10 @@
  */
 #include "postgres.h"
 
-#include "fdw/directus/directus.h"
+#include "fdw/directus/import.h"
+#include "fdw/directus/names.h"
+#include "fdw/import.h"
 #include "nodes/makefuncs.h"
-
-#define SYSTEM_PREFIX "directus_"
 
 typedef struct TypeRule
 {
@@ -22,8 +22,8 @@ typedef struct TypeRule
 	const char *column;
 } TypeRule;
 
-/* A float may be either; the column of the database says which. */
-static const TypeRule types[] = {
+/* A "float" is a real column as well: see column_type. */
+static const TypeRule field_types[] = {
 	{"integer", "integer"},
 	{"bigInteger", "bigint"},
 	{"decimal", "numeric"},
@@ -41,7 +41,7 @@ static const TypeRule types[] = {
 	{"hash", "text"}
 };
 
-/* What Directus calls unknown, it hands through as JSON. */
+/* Directus knows no array types, and gives their values as JSON; schema.data_type of the field names them. */
 static const TypeRule array_types[] = {
 	{"smallint[]", "smallint[]"},
 	{"integer[]", "integer[]"},
@@ -54,6 +54,7 @@ static const TypeRule array_types[] = {
 	{"uuid[]", "uuid[]"}
 };
 
+/* The type of the column for this type of a field; NULL if no rule names it. */
 static const char *
 find_type(const TypeRule *rules, int count, const char *name)
 {
@@ -65,7 +66,7 @@ find_type(const TypeRule *rules, int count, const char *name)
 	return NULL;
 }
 
-/* jsonb takes whatever comes, where nothing better is known. */
+/* The type of the column for a field; jsonb, which holds everything, for one that is not known. */
 static const char *
 column_type(const IuJson *field)
 {
@@ -76,29 +77,19 @@ column_type(const IuJson *field)
 	if (type != NULL && data_type != NULL && strcmp(type, "float") == 0 && strcmp(data_type, "real") == 0)
 		return "real";
 	if (type != NULL)
-		column = find_type(types, lengthof(types), type);
+		column = find_type(field_types, lengthof(field_types), type);
 	if (column == NULL && data_type != NULL)
 		column = find_type(array_types, lengthof(array_types), data_type);
 	return column ? column : "jsonb";
 }
 
+/* Whether the field is the primary key. */
 static bool
-is_key(const IuJson *field)
+is_primary_key(const IuJson *field)
 {
 	const char *key = iu_json_scalar(iu_json_member(iu_json_member(field, "schema"), "is_primary_key"));
 
 	return key != NULL && strcmp(key, "true") == 0;
-}
-
-static List *
-add_column(List *columns, const char *name, const char *type, const char *field)
-{
-	IuImportedColumn *column = palloc0(sizeof(IuImportedColumn));
-
-	column->name = name;
-	column->type = type;
-	column->field = field;
-	return lappend(columns, column);
 }
 
 static bool
@@ -116,7 +107,7 @@ has_field(List *columns, const char *field)
 	return false;
 }
 
-/* A name that the resource's own columns have is theirs. */
+/* Adds the column of a field. Where the resource has a column of this name, the field's is "field_" and the name. */
 static List *
 add_field(List *columns, const IuJson *field)
 {
@@ -124,15 +115,16 @@ add_field(List *columns, const IuJson *field)
 	bool		own = strcmp(name, "collection") == 0 || strcmp(name, "id") == 0 ||
 		strcmp(name, "item") == 0 || strcmp(name, "filter") == 0;
 
-	if (is_key(field) && strcmp(name, "id") == 0)
-		return columns;			/* is the resource's own column */
+	if (is_primary_key(field) && strcmp(name, "id") == 0)
+		return columns;			/* the resource's column "id" shows it */
 	if (has_field(columns, name))
-		return columns;			/* told twice: the first counts */
-	return add_column(columns, own ? psprintf("field_%s", name) : name, column_type(field), name);
+		return columns;			/* the answer names it twice: the first one counts */
+	return iu_import_column(columns, own ? psprintf("field_%s", name) : name, column_type(field), name);
 }
 
+/* The table of a collection; NULL if there is none yet. */
 static IuImportedTable *
-find_table(List *tables, const char *collection)
+find_imported_table(List *tables, const char *collection)
 {
 	ListCell   *cell;
 
@@ -149,19 +141,21 @@ new_table(const char *collection)
 
 	table->collection = pstrdup(collection);
 	table->resource = "items";
-	table->columns = add_column(NIL, "id", "text", NULL);
+	table->columns = iu_import_column(NIL, "id", "text", NULL);
 	return table;
 }
 
+/* Whether the field has a value of its own and its collection becomes a table. */
 static bool
 is_wanted(IuImport *import, const IuJson *field, const char *collection)
 {
 	const IuJson *schema = iu_json_member(field, "schema");
 
-	return iu_json_is_object(schema) && strncmp(collection, SYSTEM_PREFIX, strlen(SYSTEM_PREFIX)) != 0 &&
+	return iu_json_is_object(schema) && !iu_directus_is_system(collection) &&
 		iu_import_wants(import, collection);
 }
 
+/* Adds a field to the table of its collection. */
 static List *
 add_to_tables(IuImport *import, List *tables, const IuJson *field)
 {
@@ -178,18 +172,19 @@ add_to_tables(IuImport *import, List *tables, const IuJson *field)
 	}
 	if (!is_wanted(import, field, collection))
 		return tables;
-	table = find_table(tables, collection);
+	table = find_imported_table(tables, collection);
 	if (table == NULL)
 	{
 		table = new_table(collection);
 		tables = lappend(tables, table);
 	}
-	if (is_key(field) && strcmp(name, "id") != 0 && table->options == NIL)
+	if (is_primary_key(field) && strcmp(name, "id") != 0 && table->options == NIL)
 		table->options = list_make1(makeDefElem("id_field", (Node *) makeString(pstrdup(name)), -1));
 	table->columns = add_field(table->columns, field);
 	return tables;
 }
 
+/* The table of each collection that is wanted. */
 List *
 iu_directus_import(IuImport *import)
 {
@@ -212,8 +207,8 @@ iu_directus_import(IuImport *import)
 	{
 		IuImportedTable *table = lfirst(cell);
 
-		table->columns = add_column(table->columns, "item", "jsonb", NULL);
-		table->columns = add_column(table->columns, "filter", "jsonb", NULL);
+		table->columns = iu_import_column(table->columns, "item", "jsonb", NULL);
+		table->columns = iu_import_column(table->columns, "filter", "jsonb", NULL);
 	}
 	return tables;
 }

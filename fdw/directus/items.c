@@ -1,69 +1,41 @@
 /*-------------------------------------------------------------------------
  *
  * items.c
- *	  The items of Directus's collections, and their counts.
- *
- * Directus knows no cursor: pages are told by limit and offset in the order of
- * the key. Each page but the first begins with the last item of the one before
- * it, and where it does not, items came or went before it: an error, not a
- * result with holes. What comes or goes behind it changes only how many there
- * are, which each page tells.
- *
- * Where ids are refused, those that the key's type may not hold are asked for
- * apart (ids.c).
+ *	  Resource "items" of Directus: which collections are read or counted, and
+ *	  whether the token sees all of them. pages.c reads the items.
  *
  *-------------------------------------------------------------------------
  */
 #include "postgres.h"
 
-#include "fdw/directus/directus.h"
+#include "catalog/pg_type.h"
+#include "fdw/directus/access.h"
+#include "fdw/directus/items.h"
+#include "fdw/directus/names.h"
+#include "fdw/directus/pages.h"
+#include "fdw/directus/query.h"
+#include "fdw/resource.h"
+#include "fdw/table.h"
 #include "lib/stringinfo.h"
-#include "utils/builtins.h"
 
-#define IDS_AT_ONCE 1000
+#define IDS_AT_ONCE 1000		/* in one request */
+
+const IuColumn iu_directus_items_columns[IU_ITEMS_COLUMNS] = {
+	{"collection", TEXTOID},
+	{"id", TEXTOID},
+	{"item", JSONBOID},
+	{"filter", JSONBOID}
+};
 
 /* What a scan keeps from one run to the next. */
 typedef struct Kept
 {
-	char		settled[256];	/* a collection whose access needs not be asked for again */
+	char		settled[256];	/* a collection whose access need not be asked for again */
 } Kept;
-
-/* One run of a scan. */
-typedef struct Reading
-{
-	const char *id_field;
-	char	  **fields;			/* of typed columns: must be in every item */
-	int			field_count;
-	bool		wants_item;
-	const char *filter;			/* as it is sent, NULL: none */
-	const char *shown_filter;	/* as the query gave it */
-	const char *filter_problem;
-	char	  **ids;
-	int			id_count;		/* -1: not restricted */
-	struct Part *parts;
-} Reading;
-
-/* The items of one collection, or those of some ids in it. */
-typedef struct Part
-{
-	Reading    *reading;
-	struct Part *next;
-	char	   *collection;
-	char	   *filter;
-	char	  **ids;
-	int			id_count;
-	bool		exact;			/* no more items than ids */
-	bool		parted;			/* its ids have been told from others by their look */
-	bool		unlikely;		/* and they are those that the key cannot be */
-	bool		confirmed;		/* another question was answered after these were refused */
-	int			limit;			/* of the request under way */
-	int64		received;
-	int64		total;			/* as the latest page told, -1: it does not tell */
-	char	   *last_id;		/* that the next page begins with; NULL: with a new one */
-} Part;
 
 /* ---- EXPLAIN ---- */
 
+/* The request for a page: in {braces} stands what is known at execution only. */
 static char *
 page_template(const IuQuery *query)
 {
@@ -84,6 +56,7 @@ page_template(const IuQuery *query)
 	return page.data;
 }
 
+/* For EXPLAIN. */
 List *
 iu_directus_items_describe(const IuQuery *query)
 {
@@ -95,72 +68,20 @@ iu_directus_items_describe(const IuQuery *query)
 		requests = lappend(requests, page_template(query));
 	else if (query->restricted[IU_KEY_FILTER])
 		requests = lappend(requests, "GET or SEARCH /items/{collection}?limit=0&meta=filter_count&filter={filter}");
-	else if (iu_directus_takes_part(query))
+	else if (iu_directus_accepts_part(query))
 		requests = lappend(requests, "GET /items/{collection}?limit=0&meta=filter_count");
 	else
 		requests = lappend(requests, "GET /items/{collection}?aggregate[count]=*");
-	if (!iu_directus_takes_part(query))
+	if (!iu_directus_accepts_part(query))
 		requests = lappend(requests, "GET /permissions/me");
 	return requests;
 }
 
-/* ---- asking ---- */
+/* ---- the start ---- */
 
-/* Named fields are refused where the token may not see them; "*" leaves them out. */
-static List *
-fields_to_ask(const Reading *reading)
-{
-	List	   *fields = list_make1(unconstify(char *, reading->id_field));
-	int			i;
-
-	if (reading->wants_item)
-		fields = lappend(fields, "*");
-	for (i = 0; i < reading->field_count; i++)
-		fields = lappend(fields, reading->fields[i]);
-	return fields;
-}
-
+/* Asks for the items of a collection, or for its count. */
 static void
-ask_page(IuScan *scan, Part *part)
-{
-	IuDirectusQuery query = {part->collection};
-
-	part->limit = iu_scan_page_size(scan);
-	if (part->exact)
-		part->limit = Min(part->limit, part->id_count);
-	/* the item that both pages have must leave room for another */
-	if (part->limit < 2)
-		part->last_id = NULL;
-	query.limit = part->limit;
-	query.offset = part->received - (part->last_id ? 1 : 0);
-	query.sort = part->reading->id_field;
-	query.fields = fields_to_ask(part->reading);
-	query.filter_count = true;
-	query.filter = part->filter;
-	iu_directus_fetch(scan, &query, IU_DIRECTUS_PAGE, part);
-}
-
-static Part *
-new_part(IuScan *scan, Reading *reading, const char *collection, char **ids, int id_count)
-{
-	Part	   *part = iu_scan_alloc(scan, sizeof(Part));
-	char	   *filter;
-
-	part->reading = reading;
-	part->collection = iu_scan_strdup(scan, collection);
-	part->ids = ids;
-	part->id_count = id_count;
-	part->total = -1;
-	filter = id_count > 0 ? iu_directus_filter_of_ids(reading->id_field, ids, id_count, &part->exact) : NULL;
-	filter = iu_directus_filter_both(reading->filter, filter);
-	part->filter = filter ? iu_scan_strdup(scan, filter) : NULL;
-	part->next = reading->parts;
-	reading->parts = part;
-	return part;
-}
-
-static void
-read_collection(IuScan *scan, Reading *reading, const char *name)
+read_collection(IuScan *scan, IuReading *reading, const char *name)
 {
 	const char *problem = iu_directus_name_problem(name);
 	int			sqlstate = ERRCODE_INVALID_NAME;
@@ -179,16 +100,16 @@ read_collection(IuScan *scan, Reading *reading, const char *name)
 		return;
 	}
 	if (iu_scan_counts(scan))
-		iu_directus_ask_count(scan, name, reading->filter, new_part(scan, reading, name, NULL, 0));
+		iu_directus_ask_count(scan, name, reading->filter, iu_part_create(scan, reading, name, NULL, 0));
 	else if (reading->id_count < 0)
-		ask_page(scan, new_part(scan, reading, name, NULL, 0));
+		iu_part_ask(scan, iu_part_create(scan, reading, name, NULL, 0));
 	for (i = 0; i < reading->id_count; i += IDS_AT_ONCE)
-		ask_page(scan, new_part(scan, reading, name, reading->ids + i, Min(reading->id_count - i, IDS_AT_ONCE)));
+		iu_part_ask(scan, iu_part_create(scan, reading, name, reading->ids + i, Min(reading->id_count - i, IDS_AT_ONCE)));
 }
 
-/* False: nothing can match. */
+/* Takes the filter of the query. False: nothing can match. */
 static bool
-take_filter(IuScan *scan, Reading *reading)
+take_filter(IuScan *scan, IuReading *reading)
 {
 	List	   *filters;
 	char	   *filter;
@@ -204,8 +125,9 @@ take_filter(IuScan *scan, Reading *reading)
 	return true;
 }
 
+/* Takes the ids of the query. False: nothing can match. */
 static bool
-take_ids(IuScan *scan, Reading *reading)
+take_ids(IuScan *scan, IuReading *reading)
 {
 	List	   *ids;
 	ListCell   *cell;
@@ -222,8 +144,9 @@ take_ids(IuScan *scan, Reading *reading)
 	return ids != NIL;
 }
 
+/* Takes the fields that the query looks at. */
 static void
-take_fields(IuScan *scan, Reading *reading)
+take_fields(IuScan *scan, IuReading *reading)
 {
 	const char *id_field = iu_scan_option(scan, "id_field");
 	List	   *names = NIL;
@@ -239,16 +162,17 @@ take_fields(IuScan *scan, Reading *reading)
 }
 
 /*
- * Asked at the same time as the items. Nothing waits for the answer: only a
- * reading that goes to its end says that there is no more, and that waits.
+ * Asks how much the token sees, at the same time as for the items. No row waits
+ * for the answer: only a reading that goes to its end says that there are no
+ * more rows, and that waits for it.
  */
 static void
-ask_access(IuScan *scan, Reading *reading)
+ask_access(IuScan *scan, IuReading *reading)
 {
 	const Kept *kept = iu_scan_keep(scan, sizeof(Kept));
-	const Part *part = reading->parts;
+	const IuPart *part = reading->parts;
 
-	if (iu_directus_takes_part(iu_scan_query(scan)))
+	if (iu_directus_accepts_part(iu_scan_query(scan)))
 		return;
 	while (part != NULL && strcmp(part->collection, kept->settled) == 0)
 		part = part->next;
@@ -256,7 +180,10 @@ ask_access(IuScan *scan, Reading *reading)
 		iu_directus_ask_access(scan, part->collection, reading);
 }
 
-/* What a rescan need not ask. Of several collections one is enough to remember: a join looks at one at a time. */
+/*
+ * Notes that the access to a collection need not be asked for at a rescan. One
+ * collection is enough to remember: a join that rescans looks at one at a time.
+ */
 static void
 settle_access(IuScan *scan, const char *collection)
 {
@@ -265,10 +192,11 @@ settle_access(IuScan *scan, const char *collection)
 	strlcpy(kept->settled, collection, sizeof(kept->settled));
 }
 
+/* Asks for the items of what the query names, or for the list of collections. */
 void
 iu_directus_items_start(IuScan *scan)
 {
-	Reading    *reading = iu_scan_alloc(scan, sizeof(Reading));
+	IuReading  *reading = iu_scan_alloc(scan, sizeof(IuReading));
 	ListCell   *cell;
 
 	if (!take_filter(scan, reading) || !take_ids(scan, reading))
@@ -286,10 +214,11 @@ iu_directus_items_start(IuScan *scan)
 
 /* ---- answers ---- */
 
+/* For read_found: the scan and its run. */
 typedef struct Found
 {
 	IuScan	   *scan;
-	Reading    *reading;
+	IuReading  *reading;
 } Found;
 
 static void
@@ -300,21 +229,23 @@ read_found(void *state, const char *name)
 	read_collection(found->scan, found->reading, name);
 }
 
+/* Reads the list of collections. */
 static void
-listed(IuScan *scan, Reading *reading, const IuJson *document)
+read_listed_collections(IuScan *scan, IuReading *reading, const IuJson *document)
 {
 	Found		found = {scan, reading};
 
-	if (!iu_directus_listed(document, read_found, &found))
+	if (!iu_directus_read_list(document, read_found, &found))
 		iu_directus_bad_answer(scan, NULL, "the answer holds no list of collections");
 	else
 		ask_access(scan, reading);
 }
 
+/* Fails for each collection of which the token sees only a part. */
 static void
-access_answered(IuScan *scan, const Reading *reading, const IuJson *document)
+check_access(IuScan *scan, const IuReading *reading, const IuJson *document)
 {
-	const Part *part;
+	const IuPart *part;
 
 	for (part = reading->parts; part; part = part->next)
 	{
@@ -327,180 +258,7 @@ access_answered(IuScan *scan, const Reading *reading, const IuJson *document)
 	}
 }
 
-/* ---- pages ---- */
-
-static void
-changed(IuScan *scan, const Part *part, const char *detail)
-{
-	IuFailure	failure = {ERRCODE_FDW_ERROR, "it changed while it was read", detail, "Try again."};
-
-	iu_scan_fail(scan, part->collection, &failure);
-}
-
-/* The key as text; raises where there is none. */
-static char *
-id_of(IuScan *scan, const Part *part, const IuJson *item)
-{
-	char	   *id = iu_json_scalar(iu_json_member(item, part->reading->id_field));
-
-	if (id == NULL)
-		iu_directus_bad_answer(scan, part->collection,
-							   psprintf("an item has no field \"%s\" that could be its key", part->reading->id_field));
-	return id;
-}
-
-static void
-add_item(IuScan *scan, const Part *part, const IuJson *item)
-{
-	const Reading *reading = part->reading;
-	Datum		values[IU_ITEMS_COLUMNS] = {0};
-	bool		nulls[IU_ITEMS_COLUMNS] = {false, false, true, true};
-	int			i;
-
-	for (i = 0; i < reading->field_count; i++)
-		if (iu_json_member(item, reading->fields[i]) == NULL)
-			iu_directus_bad_answer(scan, part->collection,
-								   psprintf("an item has no field \"%s\"", reading->fields[i]));
-	values[IU_ITEMS_COLLECTION] = CStringGetTextDatum(part->collection);
-	values[IU_ITEMS_ID] = CStringGetTextDatum(id_of(scan, part, item));
-	if (reading->wants_item)
-	{
-		values[IU_ITEMS_ITEM] = iu_json_to_jsonb(item);
-		nulls[IU_ITEMS_ITEM] = false;
-	}
-	if (reading->shown_filter)
-	{
-		values[IU_ITEMS_FILTER] = DirectFunctionCall1(jsonb_in, CStringGetDatum(reading->shown_filter));
-		nulls[IU_ITEMS_FILTER] = false;
-	}
-	iu_scan_row(scan, values, nulls, item);
-}
-
-/* A singleton is an object instead of a list; one of no items has no key. */
-static void
-take_singleton(IuScan *scan, const Part *part, const IuJson *item)
-{
-	if (part->total > 1)
-		iu_directus_bad_answer(scan, part->collection,
-							   psprintf("Directus takes it for a singleton and shows one item of " INT64_FORMAT, part->total));
-	else if (part->total != 0)
-		add_item(scan, part, item);
-}
-
-/* How many items there are, as this page tells. */
-static void
-take_total(IuScan *scan, Part *part, const IuJson *document)
-{
-	const IuJson *meta = iu_json_member(document, "meta");
-	const char *problem;
-	int64		total;
-
-	if (meta == NULL)
-		return;					/* some system collections */
-	problem = iu_json_count(iu_json_member(meta, "filter_count"), &total);
-	if (problem != NULL)
-		iu_directus_bad_answer(scan, part->collection, problem);
-	else
-		part->total = total;
-}
-
-/* How many of the page's items have been seen before: one, or none. */
-static int
-seen_before(IuScan *scan, const Part *part, const IuJson *items)
-{
-	const char *id;
-
-	if (part->last_id == NULL)
-		return 0;
-	id = iu_json_length(items) > 0 ? id_of(scan, part, iu_json_element(items, 0)) : NULL;
-	if (id == NULL || strcmp(id, part->last_id) != 0)
-		changed(scan, part, psprintf("After " INT64_FORMAT " items their order was another.", part->received));
-	return 1;
-}
-
-/* Whether there are more pages. */
-static bool
-goes_on(IuScan *scan, const Part *part, int64 count)
-{
-	if (count > part->limit)
-		iu_directus_bad_answer(scan, part->collection, "the answer holds more items than were asked for");
-	if (part->total < 0)
-		return count == part->limit;
-	if (part->received > part->total || (part->received < part->total && count < part->limit))
-		changed(scan, part, psprintf(INT64_FORMAT " items came of " INT64_FORMAT ".", part->received, part->total));
-	return part->received < part->total;
-}
-
-static void
-page_answered(IuScan *scan, Part *part, const IuJson *document)
-{
-	const IuJson *items = iu_json_member(document, "data");
-	int64		count = iu_json_length(items);
-	int64		i;
-
-	take_total(scan, part, document);
-	if (iu_json_is_object(items))
-	{
-		take_singleton(scan, part, items);
-		return;
-	}
-	if (count < 0)
-	{
-		iu_directus_bad_answer(scan, part->collection, "the answer holds no list of items");
-		return;
-	}
-	i = seen_before(scan, part, items);
-	part->received += count - i;
-	if (goes_on(scan, part, count))
-	{
-		part->last_id = iu_scan_strdup(scan, id_of(scan, part, iu_json_element(items, count - 1)));
-		ask_page(scan, part);
-	}
-	for (; i < count; i++)
-		add_item(scan, part, iu_json_element(items, i));
-}
-
-/* ---- ids that the key's type may not hold ---- */
-
-static void
-ask_again(IuScan *scan, Part *part, char **ids, int count, bool unlikely)
-{
-	Part	   *again;
-
-	if (count == 0)
-		return;
-	again = new_part(scan, part->reading, part->collection, ids, count);
-	again->parted = true;
-	again->unlikely = unlikely;
-	ask_page(scan, again);
-}
-
-/* With no item that passes the filter there is none of these ids either. */
-static void
-probe_answered(IuScan *scan, Part *part, const IuJson *document)
-{
-	const IuJson *data = iu_json_member(document, "data");
-	const IuJson *item = iu_json_is_object(data) ? data : iu_json_element(data, 0);
-	const IuJson *key = iu_json_member(item, part->reading->id_field);
-	int			like;
-
-	if (iu_json_length(data) < 0 && !iu_json_is_object(data))
-		iu_directus_bad_answer(scan, part->collection, "the answer holds no list of items");
-	if (part->unlikely)
-	{
-		part->confirmed = true;
-		ask_page(scan, part);
-		return;
-	}
-	if (iu_json_scalar(key) == NULL)
-		return;
-	like = iu_directus_part_ids(part->ids, part->id_count, key);
-	ask_again(scan, part, part->ids, like, false);
-	ask_again(scan, part, part->ids + like, part->id_count - like, true);
-}
-
-/* ---- callbacks ---- */
-
+/* Reads an answer. */
 void
 iu_directus_items_answered(IuScan *scan, const IuFetch *fetch, const IuJson *document)
 {
@@ -510,16 +268,16 @@ iu_directus_items_answered(IuScan *scan, const IuFetch *fetch, const IuJson *doc
 	switch (fetch->purpose)
 	{
 		case IU_DIRECTUS_LIST:
-			listed(scan, fetch->state, document);
+			read_listed_collections(scan, fetch->state, document);
 			break;
 		case IU_DIRECTUS_ACCESS:
-			access_answered(scan, fetch->state, document);
+			check_access(scan, fetch->state, document);
 			break;
 		case IU_DIRECTUS_PAGE:
-			page_answered(scan, fetch->state, document);
+			iu_part_answered(scan, fetch->state, document);
 			break;
 		case IU_DIRECTUS_PROBE:
-			probe_answered(scan, fetch->state, document);
+			iu_part_probed(scan, fetch->state, document);
 			break;
 		default:
 			problem = iu_directus_count_of(document, &count);
@@ -531,49 +289,16 @@ iu_directus_items_answered(IuScan *scan, const IuFetch *fetch, const IuJson *doc
 	}
 }
 
-/* Invalid query. "limit" must be less than or equal to 50. */
-static int
-most_that_it_gives(const IuJson *document)
-{
-	const char *reason = iu_json_text(iu_json_member(iu_json_member(iu_json_element(iu_json_member(document, "errors"), 0), "extensions"), "reason"));
-	int			most;
-
-	if (reason != NULL && sscanf(reason, "\"limit\" must be less than or equal to %d", &most) == 1 && most > 0)
-		return most;
-	return 0;
-}
-
 /*
- * Ids that the key cannot be are refused by 400, or by 500, which may as well
- * be an outage; so a 500 counts only if it comes again while another question
- * is answered.
+ * Deals with the refusal of a page, and with a 403 or 404 to the question how
+ * much the token sees: that cannot be known then, and is asked no more. Any
+ * other refusal is a failure.
  */
-static bool
-page_refused(IuScan *scan, Part *part, int status, const IuJson *document)
-{
-	int			most = status == 400 ? most_that_it_gives(document) : 0;
-
-	if (most > 0 && most < part->limit)
-	{
-		iu_scan_shrink_page(scan, most);
-		ask_page(scan, part);
-		return true;
-	}
-	if (part->id_count == 0 || (status != 400 && status != 500))
-		return false;
-	if (part->parted && !part->unlikely)
-		return false;
-	if (!part->parted || (status == 500 && !part->confirmed))
-		iu_directus_ask_probe(scan, part->collection, part->reading->id_field, part->reading->filter, part);
-	return true;
-}
-
-/* What 403 and 404 to the question for the access mean: it cannot be known. */
 bool
 iu_directus_items_refused(IuScan *scan, const IuFetch *fetch, int status, const IuJson *document)
 {
 	if (fetch->purpose == IU_DIRECTUS_PAGE)
-		return page_refused(scan, fetch->state, status, document);
+		return iu_part_refused(scan, fetch->state, status, document);
 	if (fetch->purpose != IU_DIRECTUS_ACCESS || (status != 403 && status != 404))
 		return false;
 	settle_access(scan, fetch->key);

@@ -1,33 +1,37 @@
 /*-------------------------------------------------------------------------
  *
  * query.c
- *	  Requests to Directus for items and counts.
+ *	  The requests to Directus for items and counts.
  *
- * A request line and headers over 16 KB are refused with an empty 431, so that
- * a long one goes as SEARCH, whose body holds the same query as JSON. Limit
- * and order are always given: without a limit Directus cuts silently.
+ * A request line and headers of more than 16 KB are refused with an empty 431.
+ * So a long query goes as SEARCH, whose body holds it as JSON. Limit and order
+ * are always given: without a limit Directus cuts the list and does not say so.
  *
  *-------------------------------------------------------------------------
  */
 #include "postgres.h"
 
-#include "fdw/directus/directus.h"
+#include "fdw/directus/access.h"
+#include "fdw/directus/names.h"
+#include "fdw/directus/query.h"
+#include "fdw/resource.h"
 #include "lib/stringinfo.h"
 #include "utils/builtins.h"
 #include "utils/json.h"
 
-#define MAX_ADDRESS 8000
+#define MAX_ADDRESS 8000		/* bytes; a longer query goes as SEARCH */
 
-/* A double, which is what Directus reads a number into, holds this many digits. */
+/* Directus reads a number as a double, which holds so many digits. */
 #define EXACT_DIGITS 15
 
+/* Appends a parameter to an address; both must be percent-encoded already. */
 static void
 append_parameter(StringInfo path, const char *name, const char *value)
 {
 	appendStringInfo(path, "%c%s=%s", strchr(path->data, '?') ? '&' : '?', name, value);
 }
 
-/* Brackets and star percent-encoded, as a URL asks for; Directus decodes them. */
+/* The address of a GET, the query in it. */
 static char *
 address_of(const IuDirectusQuery *query)
 {
@@ -53,6 +57,7 @@ address_of(const IuDirectusQuery *query)
 	return path.data;
 }
 
+/* The body of a SEARCH, the query in it. */
 static char *
 body_of(const IuDirectusQuery *query)
 {
@@ -86,6 +91,11 @@ body_of(const IuDirectusQuery *query)
 	return body.data;
 }
 
+/*
+ * Sends a query: by GET while the address is short enough, else by SEARCH.
+ *
+ * purpose, state: as in IuFetch.
+ */
 void
 iu_directus_fetch(IuScan *scan, const IuDirectusQuery *query, int purpose, void *state)
 {
@@ -101,8 +111,9 @@ iu_directus_fetch(IuScan *scan, const IuDirectusQuery *query, int purpose, void 
 }
 
 /*
- * A number that a double does not hold goes as a string: Directus would read
- * another number from it, and find other items.
+ * Appends the number that the JSON at c begins with, and returns what follows
+ * it. A number that a double does not hold becomes a string: Directus would
+ * read it as another number, and find other items.
  */
 static const char *
 append_number(StringInfo filter, const char *c)
@@ -119,6 +130,7 @@ append_number(StringInfo filter, const char *c)
 	return end;
 }
 
+/* Appends the string that the JSON at c begins with, and returns what follows it. */
 static const char *
 append_string(StringInfo filter, const char *c)
 {
@@ -132,7 +144,13 @@ append_string(StringInfo filter, const char *c)
 	return c;
 }
 
-/* Directus takes an array or a null for no filter at all. */
+/*
+ * A filter as it is sent, palloc'd; NULL if the value can be none, and then
+ * *problem says why. (Directus takes an array or a null as if there were no
+ * filter.)
+ *
+ * jsonb: the text of a jsonb value.
+ */
 char *
 iu_directus_filter(const char *jsonb, const char **problem)
 {
@@ -157,6 +175,7 @@ iu_directus_filter(const char *jsonb, const char **problem)
 	return filter.data;
 }
 
+/* One filter of two, palloc'd. Either may be NULL, for none. */
 char *
 iu_directus_filter_both(const char *one, const char *other)
 {
@@ -168,14 +187,18 @@ iu_directus_filter_both(const char *one, const char *other)
 }
 
 /*
+ * Asks for the count of a collection; iu_directus_count_of reads the answer.
+ *
+ * filter: NULL for none; state: as in IuFetch.
+ *
  * With a filter, aggregate[count]=* counts an item once for each related item
- * that passes (seen on 11.17.4: 150 for 1), and so may a permission's rule do
- * without a filter; filter_count counts items.
+ * that passes (seen on 11.17.4: 150 for 1), and so it may without a filter where
+ * a permission has a rule; filter_count counts items.
  */
 void
 iu_directus_ask_count(IuScan *scan, const char *name, const char *filter, void *state)
 {
-	bool		aggregate = filter == NULL && !iu_directus_takes_part(iu_scan_query(scan));
+	bool		aggregate = filter == NULL && !iu_directus_accepts_part(iu_scan_query(scan));
 	IuDirectusQuery query = {name, aggregate ? -1 : 0};
 
 	query.aggregate = aggregate;
@@ -184,7 +207,10 @@ iu_directus_ask_count(IuScan *scan, const char *name, const char *filter, void *
 	iu_directus_fetch(scan, &query, IU_DIRECTUS_COUNT, state);
 }
 
-/* A collection that is a singleton answers with an object instead of a list. */
+/*
+ * Reads a count. NULL on success, otherwise what is wrong with the answer. (A
+ * collection that is a singleton answers with an object instead of a list.)
+ */
 const char *
 iu_directus_count_of(const IuJson *document, int64 *count)
 {

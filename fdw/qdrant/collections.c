@@ -1,22 +1,26 @@
 /*-------------------------------------------------------------------------
  *
  * collections.c
- *	  Qdrant's collections: each counted exactly, and what is known of it.
+ *	  Resource "collections" of Qdrant: each counted exactly, and what is known
+ *	  of it.
  *
  * points_count of GET /collections/{c} is an approximation that can count a
  * point twice; only the count call with "exact" is right. So a row may take up
- * to three requests, sent at once and only where the query looks at what they
- * give; the row is handed over when the last of them is answered.
+ * to three requests: they are sent at the same time, and only those whose
+ * answers the query looks at. The row is handed over when the last of them is
+ * answered.
  *
- * A collection's own list of aliases is empty for a collection that was itself
- * named by an alias, so they are taken from the list of all.
+ * Aliases are taken from the list of all aliases: asked for the aliases of a
+ * collection under a name that is an alias itself, Qdrant names none.
  *
  *-------------------------------------------------------------------------
  */
 #include "postgres.h"
 
 #include "catalog/pg_type.h"
-#include "fdw/qdrant/qdrant.h"
+#include "fdw/qdrant/collections.h"
+#include "fdw/qdrant/names.h"
+#include "fdw/resource.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
 
@@ -60,19 +64,19 @@ enum
 	FIND_ALIASES
 };
 
-/* A row that waits for its answers. */
+/* A row until it is handed over. */
 typedef struct Row
 {
-	int			waiting;
-	bool		failed;
+	int			waiting;		/* requests that are not answered */
+	bool		failed;			/* one of them has failed */
 	Datum		values[COLUMNS];
 	bool		nulls[COLUMNS];
 } Row;
 
-/* Both lists, once they are there. */
+/* The lists of all collections and of all aliases. */
 typedef struct Lists
 {
-	int			waiting;
+	int			waiting;		/* for so many of them */
 	int			count;
 	const char **names;
 	int			alias_count;
@@ -80,6 +84,7 @@ typedef struct Lists
 	const char **aliased;		/* the collection beside each */
 } Lists;
 
+/* Whether the query looks at what the description of a collection says. */
 static bool
 wants_description(const Bitmapset *wants)
 {
@@ -91,6 +96,7 @@ wants_description(const Bitmapset *wants)
 	return false;
 }
 
+/* For EXPLAIN. */
 List *
 iu_qdrant_collections_describe(const IuQuery *query)
 {
@@ -110,9 +116,9 @@ iu_qdrant_collections_describe(const IuQuery *query)
 
 /* ---- rows ---- */
 
-/* Outlives the answer that it came from. */
+/* A copy of a value that outlives the answer it came from. */
 static Datum
-keep(IuScan *scan, Datum value)
+keep_value(IuScan *scan, Datum value)
 {
 	struct varlena *copy = iu_scan_alloc(scan, VARSIZE(DatumGetPointer(value)));
 
@@ -121,28 +127,29 @@ keep(IuScan *scan, Datum value)
 }
 
 static void
-set(Row *row, int column, Datum value)
+set_value(Row *row, int column, Datum value)
 {
 	row->values[column] = value;
 	row->nulls[column] = false;
 }
 
 static void
-set_jsonb(IuScan *scan, Row *row, int column, const IuJson *value)
+set_json_value(IuScan *scan, Row *row, int column, const IuJson *value)
 {
 	if (value != NULL && iu_scan_wants(scan, column))
-		set(row, column, keep(scan, iu_json_to_jsonb(value)));
+		set_value(row, column, keep_value(scan, iu_json_to_jsonb(value)));
 }
 
 static void
-set_text(IuScan *scan, Row *row, int column, const char *value)
+set_text_value(IuScan *scan, Row *row, int column, const char *value)
 {
 	if (value != NULL)
-		set(row, column, keep(scan, CStringGetTextDatum(value)));
+		set_value(row, column, keep_value(scan, CStringGetTextDatum(value)));
 }
 
+/* Sends a request for the row of this collection. */
 static void
-ask(IuScan *scan, Row *row, const char *name, int purpose, const char *method, const char *path, const char *body)
+ask_for_row(IuScan *scan, Row *row, const char *name, int purpose, const char *method, const char *path, const char *body)
 {
 	IuFetch		fetch = {method, path, body, name, purpose, row, &row->failed};
 
@@ -150,8 +157,9 @@ ask(IuScan *scan, Row *row, const char *name, int purpose, const char *method, c
 	iu_scan_fetch(scan, &fetch);
 }
 
+/* Hands the row over if it waits for nothing more. */
 static void
-row_is_whole(IuScan *scan, Row *row)
+add_row_if_whole(IuScan *scan, Row *row)
 {
 	if (row->waiting == 0)
 		iu_scan_row(scan, row->values, row->nulls, NULL);
@@ -163,7 +171,10 @@ compare_texts(const void *a, const void *b)
 	return strcmp(*(const char *const *) a, *(const char *const *) b);
 }
 
-/* An alias stands for its collection, and has the aliases of that. */
+/*
+ * Sets the column "aliases". If the name is an alias itself, it shows the
+ * aliases of the collection that it stands for.
+ */
 static void
 set_aliases(IuScan *scan, Row *row, const char *name, const Lists *lists)
 {
@@ -182,11 +193,16 @@ set_aliases(IuScan *scan, Row *row, const char *name, const Lists *lists)
 	qsort(aliases, count, sizeof(char *), compare_texts);
 	for (i = 0; i < count; i++)
 		elements[i] = CStringGetTextDatum(aliases[i]);
-	set(row, COLUMN_ALIASES,
-		keep(scan, PointerGetDatum(construct_array(elements, count, TEXTOID, -1, false, TYPALIGN_INT))));
+	set_value(row, COLUMN_ALIASES,
+		keep_value(scan, PointerGetDatum(construct_array(elements, count, TEXTOID, -1, false, TYPALIGN_INT))));
 }
 
-/* What the query wants of one collection; lists: where its aliases are, if they have been asked for already. */
+/*
+ * Asks for what the query looks at of one collection.
+ *
+ * lists: the lists of all, where they have been read; NULL where the query names
+ * the collection.
+ */
 static void
 begin_row(IuScan *scan, const char *name, const Lists *lists)
 {
@@ -203,20 +219,21 @@ begin_row(IuScan *scan, const char *name, const Lists *lists)
 	}
 	count = iu_qdrant_path(name, psprintf("/points/count%s", iu_qdrant_consistency(query)), &problem);
 	memset(row->nulls, true, sizeof(row->nulls));
-	set_text(scan, row, COLUMN_COLLECTION, name);
+	set_text_value(scan, row, COLUMN_COLLECTION, name);
 	if (lists != NULL && iu_scan_wants(scan, COLUMN_ALIASES))
 		set_aliases(scan, row, name, lists);
 
 	if (iu_scan_wants(scan, COLUMN_POINTS))
-		ask(scan, row, name, COUNT_POINTS, "POST", count, "{\"exact\":true}");
-	/* that a named collection is there must be known, too */
+		ask_for_row(scan, row, name, COUNT_POINTS, "POST", count, "{\"exact\":true}");
+	/* a collection that the query names must exist, even if nothing else is looked at */
 	if (wants_description(query->wants) || (lists == NULL && row->waiting == 0))
-		ask(scan, row, name, DESCRIBE_COLLECTION, "GET", description, NULL);
+		ask_for_row(scan, row, name, DESCRIBE_COLLECTION, "GET", description, NULL);
 	if (lists == NULL && iu_scan_wants(scan, COLUMN_ALIASES))
-		ask(scan, row, name, FIND_ALIASES, "GET", "/aliases", NULL);
-	row_is_whole(scan, row);
+		ask_for_row(scan, row, name, FIND_ALIASES, "GET", "/aliases", NULL);
+	add_row_if_whole(scan, row);
 }
 
+/* Asks for what the query names, or for the lists of all. */
 void
 iu_qdrant_collections_start(IuScan *scan)
 {
@@ -241,6 +258,7 @@ iu_qdrant_collections_start(IuScan *scan)
 
 /* ---- answers ---- */
 
+/* Copies of strings that outlive the answer they came from. */
 static const char **
 keep_texts(IuScan *scan, const char **texts, int count)
 {
@@ -252,7 +270,7 @@ keep_texts(IuScan *scan, const char **texts, int count)
 	return kept;
 }
 
-/* False if the answer holds no list of aliases. */
+/* Reads the list of aliases; false if the answer holds none. */
 static bool
 read_aliases(Lists *lists, const IuJson *document)
 {
@@ -275,8 +293,9 @@ read_aliases(Lists *lists, const IuJson *document)
 	return true;
 }
 
+/* Reads one of the lists of all; after the last of them, asks for each collection. */
 static void
-listed(IuScan *scan, const IuFetch *fetch, const IuJson *document)
+take_list(IuScan *scan, const IuFetch *fetch, const IuJson *document)
 {
 	Lists	   *lists = fetch->state;
 	int			i;
@@ -318,7 +337,7 @@ only_vector(const IuJson *vectors)
 	return NULL;
 }
 
-/* What is wrong with it; NULL if the row has it. */
+/* Reads the description of a collection. NULL on success, otherwise what is wrong with it. */
 static const char *
 set_description(IuScan *scan, Row *row, const IuJson *result)
 {
@@ -332,27 +351,27 @@ set_description(IuScan *scan, Row *row, const IuJson *result)
 
 	if (status == NULL || !iu_json_is_object(config))
 		return "the answer holds no description of a collection";
-	set_text(scan, row, COLUMN_STATUS, status);
-	set_jsonb(scan, row, COLUMN_CONFIGURATION, config);
-	set_jsonb(scan, row, COLUMN_VECTORS, vectors);
+	set_text_value(scan, row, COLUMN_STATUS, status);
+	set_json_value(scan, row, COLUMN_CONFIGURATION, config);
+	set_json_value(scan, row, COLUMN_VECTORS, vectors);
 	if (vector != NULL)
 	{
 		problem = iu_json_count(iu_json_member(vector, "size"), &number);
 		if (problem != NULL || number > PG_INT32_MAX)
 			return "the answer holds no size of the vectors";
-		set(row, COLUMN_DIMENSION, Int32GetDatum((int32) number));
-		set_text(scan, row, COLUMN_DISTANCE, iu_json_text(iu_json_member(vector, "distance")));
+		set_value(row, COLUMN_DIMENSION, Int32GetDatum((int32) number));
+		set_text_value(scan, row, COLUMN_DISTANCE, iu_json_text(iu_json_member(vector, "distance")));
 	}
 	if (approximate != NULL && !iu_json_is_null(approximate))
 	{
 		problem = iu_json_count(approximate, &number);
 		if (problem == NULL)
-			set(row, COLUMN_POINTS_APPROX, Int64GetDatum(number));
+			set_value(row, COLUMN_POINTS_APPROX, Int64GetDatum(number));
 	}
 	return problem;
 }
 
-/* The same for any answer about one row. */
+/* Reads an answer about one row. NULL on success, otherwise what is wrong with it. */
 static const char *
 set_answer(IuScan *scan, Row *row, const IuFetch *fetch, const IuJson *document)
 {
@@ -366,7 +385,7 @@ set_answer(IuScan *scan, Row *row, const IuFetch *fetch, const IuJson *document)
 		case COUNT_POINTS:
 			problem = iu_json_count(iu_json_member(result, "count"), &points);
 			if (problem == NULL)
-				set(row, COLUMN_POINTS, Int64GetDatum(points));
+				set_value(row, COLUMN_POINTS, Int64GetDatum(points));
 			return problem;
 		case FIND_ALIASES:
 			if (!read_aliases(&lists, document))
@@ -378,6 +397,7 @@ set_answer(IuScan *scan, Row *row, const IuFetch *fetch, const IuJson *document)
 	}
 }
 
+/* Reads an answer. */
 void
 iu_qdrant_collections_answered(IuScan *scan, const IuFetch *fetch, const IuJson *document)
 {
@@ -386,7 +406,7 @@ iu_qdrant_collections_answered(IuScan *scan, const IuFetch *fetch, const IuJson 
 
 	if (fetch->purpose == LIST_COLLECTIONS || fetch->purpose == LIST_ALIASES)
 	{
-		listed(scan, fetch, document);
+		take_list(scan, fetch, document);
 		return;
 	}
 	problem = set_answer(scan, row, fetch, document);
@@ -397,5 +417,5 @@ iu_qdrant_collections_answered(IuScan *scan, const IuFetch *fetch, const IuJson 
 		return;
 	}
 	row->waiting--;
-	row_is_whole(scan, row);
+	add_row_if_whole(scan, row);
 }

@@ -1,21 +1,23 @@
 /*-------------------------------------------------------------------------
  *
  * import.c
- *	  A table for each collection, with the payload keys that Qdrant itself
- *	  gives a type: those that have an index.
+ *	  IMPORT FOREIGN SCHEMA data from Qdrant: a table for each collection, with
+ *	  a column for each payload key that has an index, as Qdrant knows the type
+ *	  of no other key.
  *
  *-------------------------------------------------------------------------
  */
 #include "postgres.h"
 
-#include "fdw/qdrant/qdrant.h"
-#include "mb/pg_wchar.h"
+#include "fdw/import.h"
+#include "fdw/qdrant/import.h"
+#include "fdw/qdrant/names.h"
 
 static const struct
 {
 	const char *index;
 	const char *type;
-} types[] = {
+} index_types[] = {
 	{"keyword", "text"},
 	{"text", "text"},
 	{"integer", "bigint"},
@@ -25,19 +27,22 @@ static const struct
 	{"uuid", "uuid"},
 };
 
-/* Of what is in no list, any JSON. */
+/* The type of the column for a key with this type of index; jsonb, which holds everything, for one that is not known. */
 static const char *
-type_of(const char *index)
+type_of_index(const char *index)
 {
 	int			i;
 
-	for (i = 0; index != NULL && i < lengthof(types); i++)
-		if (strcmp(types[i].index, index) == 0)
-			return types[i].type;
+	for (i = 0; index != NULL && i < lengthof(index_types); i++)
+		if (strcmp(index_types[i].index, index) == 0)
+			return index_types[i].type;
 	return "jsonb";
 }
 
-/* The key that a path names, if it is one of the payload itself: a, "a.b", not a.b, a[]. NULL: it is none. */
+/*
+ * The key that a path names: of a, or "a.b" in quotes. NULL for a path that
+ * leads into the value of a key, such as a.b or a[].
+ */
 static char *
 top_level_key(const char *path)
 {
@@ -48,47 +53,18 @@ top_level_key(const char *path)
 	return length > 0 && strpbrk(path, ".[\"") == NULL ? pstrdup(path) : NULL;
 }
 
-static bool
-is_taken(List *columns, const char *name)
-{
-	ListCell   *cell;
-
-	foreach(cell, columns)
-		if (strcmp(((IuImportedColumn *) lfirst(cell))->name, name) == 0)
-			return true;
-	return strcmp(name, "collection") == 0;
-}
-
-/* The key, cut to what a name may be; with a number where that is taken. */
-static char *
-column_name(List *columns, const char *key)
-{
-	char	   *name = pnstrdup(key, pg_mbcliplen(key, strlen(key), NAMEDATALEN - 1));
-	int			n;
-
-	for (n = 2; is_taken(columns, name); n++)
-		name = psprintf("%.*s_%d", pg_mbcliplen(key, strlen(key), NAMEDATALEN - 8), key, n);
-	return name;
-}
-
-static List *
-add_column(List *columns, const char *name, const char *type, const char *field)
-{
-	IuImportedColumn *column = palloc(sizeof(IuImportedColumn));
-
-	column->name = name;
-	column->type = type;
-	column->field = field;
-	return lappend(columns, column);
-}
-
 static int
-compare_names(const void *a, const void *b)
+compare_strings(const void *a, const void *b)
 {
 	return strcmp(*(const char *const *) a, *(const char *const *) b);
 }
 
-/* Those of the table, then the keys in order. */
+/*
+ * The columns of a collection's table: those of the resource, then one for each
+ * key, in order.
+ *
+ * schema: an object with a member for each index.
+ */
 static List *
 columns_of(const IuJson *schema)
 {
@@ -97,32 +73,33 @@ columns_of(const IuJson *schema)
 	List	   *columns = NIL;
 	int			i;
 
-	columns = add_column(columns, "id", "text", NULL);
-	columns = add_column(columns, "payload", "jsonb", NULL);
-	columns = add_column(columns, "vector", "jsonb", NULL);
-	columns = add_column(columns, "filter", "jsonb", NULL);
+	columns = iu_import_column(columns, "id", "text", NULL);
+	columns = iu_import_column(columns, "payload", "jsonb", NULL);
+	columns = iu_import_column(columns, "vector", "jsonb", NULL);
+	columns = iu_import_column(columns, "filter", "jsonb", NULL);
 	for (i = 0; i < count; i++)
 		paths[i] = iu_json_member_name(schema, i);
-	qsort(paths, count, sizeof(char *), compare_names);
+	qsort(paths, count, sizeof(char *), compare_strings);
 	for (i = 0; i < count; i++)
 	{
 		const char *index = iu_json_text(iu_json_member(iu_json_member(schema, paths[i]), "data_type"));
 		char	   *key = top_level_key(paths[i]);
 
 		if (key != NULL && key[0] != '\0')
-			columns = add_column(columns, column_name(columns, key), type_of(index), key);
+			columns = iu_import_column(columns, key, type_of_index(index), key);
 	}
 	return columns;
 }
 
 static void
-fail(IuImport *import, const char *collection, int sqlstate, const char *reason)
+fail_import(IuImport *import, const char *collection, int sqlstate, const char *reason)
 {
 	IuFailure	failure = {sqlstate, reason, NULL, NULL};
 
 	iu_import_fail(import, collection, &failure);
 }
 
+/* The table of a collection. */
 static IuImportedTable *
 import_collection(IuImport *import, const char *name)
 {
@@ -132,16 +109,17 @@ import_collection(IuImport *import, const char *name)
 	const IuJson *schema;
 
 	if (path == NULL)
-		fail(import, name, ERRCODE_INVALID_NAME, problem);
+		fail_import(import, name, ERRCODE_INVALID_NAME, problem);
 	schema = iu_json_member(iu_json_member(iu_import_ask(import, "GET", path, NULL, name), "result"), "payload_schema");
 	if (!iu_json_is_object(schema))
-		fail(import, name, ERRCODE_FDW_ERROR, "the answer holds no description of a collection");
+		fail_import(import, name, ERRCODE_FDW_ERROR, "the answer holds no description of a collection");
 	table->collection = name;
 	table->resource = "points";
 	table->columns = columns_of(schema);
 	return table;
 }
 
+/* The table of each collection that is wanted. */
 List *
 iu_qdrant_import(IuImport *import)
 {
@@ -152,10 +130,10 @@ iu_qdrant_import(IuImport *import)
 
 	if (names == NULL)
 	{
-		fail(import, NULL, ERRCODE_FDW_ERROR, "the answer holds no list of collections");
+		fail_import(import, NULL, ERRCODE_FDW_ERROR, "the answer holds no list of collections");
 		return NIL;
 	}
-	qsort(names, count, sizeof(char *), compare_names);
+	qsort(names, count, sizeof(char *), compare_strings);
 	for (i = 0; i < count; i++)
 		if (iu_import_wants(import, names[i]))
 			tables = lappend(tables, import_collection(import, names[i]));

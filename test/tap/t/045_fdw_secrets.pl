@@ -184,7 +184,7 @@ like(as('stranger', "CREATE USER MAPPING FOR stranger SERVER q OPTIONS (api_key 
 # ---- an origin that is not allowed
 
 my $forbidden = $peer{forbidden}->url;
-like(as('stranger', "CREATE SERVER s FOREIGN DATA WRAPPER qdrant_fdw OPTIONS (url '$forbidden')"), qr/HV00L: foreign server "s" must not be there: its origin is not allowed.*HINT:  A superuser/s, 'CREATE SERVER');
+like(as('stranger', "CREATE SERVER s FOREIGN DATA WRAPPER qdrant_fdw OPTIONS (url '$forbidden')"), qr/HV00L: option "url" of foreign server "s" names an origin that is not allowed.*HINT:  A superuser/s, 'CREATE SERVER');
 is(as('stranger', "CREATE SERVER s FOREIGN DATA WRAPPER qdrant_fdw OPTIONS (url '@{[$peer{there}->url]}')"), '', 'an allowed one is made');
 like(as('stranger', "ALTER SERVER s OPTIONS (SET url '$forbidden')"), qr/HV00L/, 'ALTER SERVER');
 is(as('stranger', "ALTER SERVER s OPTIONS (ADD timeout_ms '5000')"), '', 'other options can be changed');
@@ -236,7 +236,7 @@ uses('a mapping that is gone is not used again', 'postgres', 'SET ROLE rita; ' .
 
 my $there = $peer{there}->url;
 my @stolen = sent('there', sub {
-	like(as('owner', "ALTER SERVER q OPTIONS (SET url '$there')"), qr/42501: permission denied to change option "url" of foreign server "q".*DETAIL:  It has user mappings with secrets that are not yours.*HINT:  Have a superuser/s,
+	like(as('owner', "ALTER SERVER q OPTIONS (SET url '$there')"), qr/42501: permission denied to change option "url" of foreign server "q".*DETAIL:  It has user mappings with secrets that you may not see.*HINT:  Have a superuser/s,
 		'the owner may not move a server for which others have given their secrets');
 	as('owner', "ALTER SERVER q OPTIONS (DROP url)");
 	as('owner', "BEGIN; ALTER SERVER q OPTIONS (SET url '$there/'); COMMIT");

@@ -1,95 +1,28 @@
 /*-------------------------------------------------------------------------
  *
- * server.c
- *	  Qdrant: its addresses, its options, its words of refusal.
+ * qdrant.c
+ *	  The remote API of Qdrant: what it offers, its options, and what it says
+ *	  when it refuses.
  *
  *-------------------------------------------------------------------------
  */
 #include "postgres.h"
 
+#include "fdw/qdrant/collections.h"
+#include "fdw/qdrant/import.h"
+#include "fdw/qdrant/points.h"
 #include "fdw/qdrant/qdrant.h"
-
-/* ---- addresses ---- */
-
-/* NULL if the name can stand in a path as one part of it. */
-static const char *
-name_problem(const char *name)
-{
-	if (name[0] == '\0')
-		return "a collection's name is not empty";
-	if (strchr(name, '/'))
-		return "a collection's name holds no slash";
-	if (strcmp(name, ".") == 0 || strcmp(name, "..") == 0)
-		return "a collection of this name cannot be addressed";
-	if (strlen(name) > 1020)
-		return "a collection's name has at most 255 characters";
-	return NULL;
-}
-
-char *
-iu_qdrant_path(const char *name, const char *rest, const char **problem)
-{
-	*problem = name_problem(name);
-	if (*problem != NULL)
-		return NULL;
-	return psprintf("/collections/%s%s", iu_encode_segment(name), rest);
-}
-
-const char *
-iu_qdrant_consistency(const IuQuery *query)
-{
-	const char *value = iu_query_option(query, "consistency");
-
-	return value ? psprintf("?consistency=%s", value) : "";
-}
-
-const char **
-iu_qdrant_names(const IuJson *document, int *count)
-{
-	const IuJson *list = iu_json_member(iu_json_member(document, "result"), "collections");
-	int64		length = iu_json_length(list);
-	const char **names;
-	int			i;
-
-	if (length < 0 || length > PG_INT32_MAX)
-		return NULL;
-	names = palloc(sizeof(char *) * (length + 1));
-	for (i = 0; i < length; i++)
-	{
-		names[i] = iu_json_text(iu_json_member(iu_json_element(list, i), "name"));
-		if (names[i] == NULL)
-			return NULL;
-	}
-	*count = (int) length;
-	return names;
-}
 
 /* ---- failures ---- */
 
-void
-iu_qdrant_unusable(IuScan *scan, const char *key, const char *reason)
-{
-	IuFailure	failure = {ERRCODE_FDW_ERROR, reason, "HTTP 200.", NULL};
-
-	iu_scan_fail(scan, key, &failure);
-}
-
-void
-iu_qdrant_unaddressable(IuScan *scan, const char *key, const char *problem)
-{
-	IuFailure	failure = {ERRCODE_INVALID_NAME, problem, NULL, NULL};
-
-	iu_scan_fail(scan, key, &failure);
-}
-
-/* {"status":{"error":"..."}} */
+/* Qdrant's own words of an error: {"status":{"error":"..."}}. */
 static const char *
-error_text(const IuJson *document)
+qdrant_error_text(const IuJson *document)
 {
 	return iu_json_text(iu_json_member(iu_json_member(document, "status"), "error"));
 }
 
-/* What Qdrant's text says beyond its status. */
+/* Hints for answers that are known by a part of Qdrant's words. */
 static const struct
 {
 	int			status;
@@ -103,13 +36,14 @@ static const struct
 	{400, "Format error in JSON body", "Check what column filter is compared with: it must be a filter as Qdrant's REST API takes it."}
 };
 
+/* What Qdrant's words say beyond the HTTP status. */
 static void
-refine_failure(IuFailure *failure, const IuFetch *fetch, int status, const IuJson *document)
+refine_qdrant_failure(IuFailure *failure, const IuFetch *fetch, int status, const IuJson *document)
 {
-	const char *text = error_text(document);
+	const char *text = qdrant_error_text(document);
 	int			i;
 
-	/* without Qdrant's own words a 404 is a wrong address */
+	/* a 404 without Qdrant's own words does not come from Qdrant: the url is wrong */
 	if (status == 404 && text != NULL && fetch->key != NULL)
 	{
 		failure->sqlstate = ERRCODE_FDW_TABLE_NOT_FOUND;
@@ -125,6 +59,7 @@ refine_failure(IuFailure *failure, const IuFetch *fetch, int status, const IuJso
 
 /* ---- options ---- */
 
+/* Option "consistency": majority, quorum, all, or a number of replicas. */
 static const char *
 consistency_problem(const char *value)
 {
@@ -180,7 +115,7 @@ const IuRemote iu_qdrant = {
 	.options = options,
 	.resources = resources,
 	.resource_count = lengthof(resources),
-	.error_text = error_text,
-	.refine_failure = refine_failure,
+	.error_text = qdrant_error_text,
+	.refine_failure = refine_qdrant_failure,
 	.import_data = iu_qdrant_import
 };

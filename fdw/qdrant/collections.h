@@ -1,0 +1,20 @@
+/*-------------------------------------------------------------------------
+ *
+ * collections.h
+ *	  Resource "collections" of Qdrant.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef IU_QDRANT_COLLECTIONS_H
+#define IU_QDRANT_COLLECTIONS_H
+
+#include "fdw/remote.h"
+
+#define IU_QDRANT_COLLECTIONS_COLUMNS 10
+
+extern const IuColumn iu_qdrant_collections_columns[IU_QDRANT_COLLECTIONS_COLUMNS];
+extern List *iu_qdrant_collections_describe(const IuQuery *query);
+extern void iu_qdrant_collections_start(IuScan *scan);
+extern void iu_qdrant_collections_answered(IuScan *scan, const IuFetch *fetch, const IuJson *document);
+
+#endif							/* IU_QDRANT_COLLECTIONS_H */

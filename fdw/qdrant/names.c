@@ -1,0 +1,96 @@
+/*-------------------------------------------------------------------------
+ *
+ * names.c
+ *	  Names of Qdrant's collections: their addresses and their list.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "fdw/qdrant/names.h"
+#include "fdw/resource.h"
+#include "fdw/table.h"
+
+/* Why there can be no collection of this name in a path; NULL if there can be. */
+static const char *
+collection_problem(const char *name)
+{
+	if (name[0] == '\0')
+		return "a collection's name is not empty";
+	if (strchr(name, '/'))
+		return "a collection's name holds no slash";
+	if (strcmp(name, ".") == 0 || strcmp(name, "..") == 0)
+		return "a collection of this name cannot be addressed";
+	if (strlen(name) > 1020)
+		return "a collection's name has at most 255 characters";
+	return NULL;
+}
+
+/*
+ * The address "/collections/<name>" and the rest behind it. NULL if there can be
+ * no collection of this name, and then *problem says why.
+ */
+char *
+iu_qdrant_path(const char *name, const char *rest, const char **problem)
+{
+	*problem = collection_problem(name);
+	if (*problem != NULL)
+		return NULL;
+	return psprintf("/collections/%s%s", iu_encode_segment(name), rest);
+}
+
+/* What option "consistency" adds to an address: "?consistency=...", or "". */
+const char *
+iu_qdrant_consistency(const IuQuery *query)
+{
+	const char *value = iu_query_option(query, "consistency");
+
+	return value ? psprintf("?consistency=%s", value) : "";
+}
+
+/*
+ * The names in the answer to GET /collections; NULL if the answer holds no list
+ * of collections. *count: how many there are.
+ */
+const char **
+iu_qdrant_names(const IuJson *document, int *count)
+{
+	const IuJson *list = iu_json_member(iu_json_member(document, "result"), "collections");
+	int64		length = iu_json_length(list);
+	const char **names;
+	int			i;
+
+	if (length < 0 || length > PG_INT32_MAX)
+		return NULL;
+	names = palloc(sizeof(char *) * (length + 1));
+	for (i = 0; i < length; i++)
+	{
+		names[i] = iu_json_text(iu_json_member(iu_json_element(list, i), "name"));
+		if (names[i] == NULL)
+			return NULL;
+	}
+	*count = (int) length;
+	return names;
+}
+
+/*
+ * Fails: an answer is JSON, but not what was asked for.
+ *
+ * key: as for iu_scan_fail; reason: as in IuFailure.
+ */
+void
+iu_qdrant_unusable(IuScan *scan, const char *key, const char *reason)
+{
+	IuFailure	failure = {ERRCODE_FDW_ERROR, reason, "HTTP 200.", NULL};
+
+	iu_scan_fail(scan, key, &failure);
+}
+
+/* Fails: there can be no collection of this name. problem: from iu_qdrant_path. */
+void
+iu_qdrant_unaddressable(IuScan *scan, const char *key, const char *problem)
+{
+	IuFailure	failure = {ERRCODE_INVALID_NAME, problem, NULL, NULL};
+
+	iu_scan_fail(scan, key, &failure);
+}

@@ -1,0 +1,19 @@
+/*-------------------------------------------------------------------------
+ *
+ * names.h
+ *	  Names of Qdrant's collections: their addresses and their list.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef IU_QDRANT_NAMES_H
+#define IU_QDRANT_NAMES_H
+
+#include "fdw/remote.h"
+
+extern char *iu_qdrant_path(const char *name, const char *rest, const char **problem);
+extern const char *iu_qdrant_consistency(const IuQuery *query);
+extern const char **iu_qdrant_names(const IuJson *document, int *count);
+extern void iu_qdrant_unusable(IuScan *scan, const char *key, const char *reason);
+extern void iu_qdrant_unaddressable(IuScan *scan, const char *key, const char *problem);
+
+#endif							/* IU_QDRANT_NAMES_H */

@@ -1,0 +1,219 @@
+/*-------------------------------------------------------------------------
+ *
+ * resource.c
+ *	  What a remote's resource may call while it is scanned: it learns what
+ *	  the query is, asks, and hands over rows, counts or failures.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "core/compat.h"
+#include "fdw/failure.h"
+#include "fdw/pending.h"
+#include "fdw/resource.h"
+#include "fdw/scan_state.h"
+#include "utils/builtins.h"
+#include "utils/memutils.h"
+
+/* ---- what the query is ---- */
+
+/* What is known of the query without running it. */
+const IuQuery *
+iu_scan_query(IuScan *scan)
+{
+	return &scan->query;
+}
+
+/* Whether the query, or the table's option "collection", gives keys of this role. */
+bool
+iu_scan_restricts(IuScan *scan, IuRole role)
+{
+	return scan->query.restricted[role];
+}
+
+/*
+ * The keys of this role: distinct C strings, none of them NULL; of a filter at
+ * most one, the text of a jsonb value. NIL where the role is restricted means
+ * that nothing can match.
+ */
+List *
+iu_scan_keys(IuScan *scan, IuRole role)
+{
+	return scan->query.restricted[role] ? scan->keys[role] : NIL;
+}
+
+/* Whether the query looks at this column of the resource. */
+bool
+iu_scan_wants(IuScan *scan, int column)
+{
+	return bms_is_member(column, scan->query.wants);
+}
+
+/* Whether the query looks at typed columns. *names becomes the names of their fields, C strings; names may be NULL. */
+bool
+iu_scan_wants_fields(IuScan *scan, List **names)
+{
+	if (names != NULL)
+		*names = scan->query.fields;
+	return scan->query.fields != NIL;
+}
+
+/* Whether the query is a count(*): then counts are to be handed over, not rows. */
+bool
+iu_scan_counts(IuScan *scan)
+{
+	return scan->query.counts;
+}
+
+/* The option of the table, else of the server, else NULL. */
+const char *
+iu_scan_option(IuScan *scan, const char *name)
+{
+	return iu_query_option(&scan->query, name);
+}
+
+/* ---- asking ---- */
+
+/* How many rows to ask for at once. */
+int
+iu_scan_page_size(IuScan *scan)
+{
+	return scan->page_size;
+}
+
+/*
+ * Asks for fewer rows at once from here on, after the remote has said how many
+ * it gives at most. False if there were no more than that already.
+ */
+bool
+iu_scan_shrink_page(IuScan *scan, int most)
+{
+	if (most < 1 || most >= scan->page_size)
+		return false;
+	scan->page_size = most;
+	return true;
+}
+
+/*
+ * Asks for something; the answer comes to the resource's answered() or
+ * refused(). What an answer leads to goes out at once, to be under way while
+ * the answer's rows are read; unless those may be all that LIMIT asks for.
+ */
+void
+iu_scan_fetch(IuScan *scan, const IuFetch *fetch)
+{
+	IuPending  *pending = iu_pending_create(scan->run_context, fetch);
+	MemoryContext old;
+
+	if (!scan->in_answer || scan->limit < 0)
+	{
+		iu_pending_send(pending, &scan->session);
+		if (scan->in_answer)
+			iu_session_start(&scan->session);
+		return;
+	}
+	old = MemoryContextSwitchTo(scan->run_context);
+	scan->held = lappend(scan->held, pending);
+	MemoryContextSwitchTo(old);
+}
+
+/* ---- handing over ---- */
+
+/*
+ * Hands over a row, which is copied.
+ *
+ * values, nulls: one per column of the resource; fields: the object that the
+ * typed columns are read from, NULL where the row has none.
+ */
+void
+iu_scan_row(IuScan *scan, const Datum *values, const bool *nulls, const IuJson *fields)
+{
+	scan->rows.secret = scan->session.secret;
+	iu_rows_add(&scan->rows, values, nulls, fields);
+}
+
+/*
+ * Hands over a count, where iu_scan_counts says so. Counts are summed, or
+ * grouped by collection. What could not be counted is told by iu_scan_fail.
+ */
+void
+iu_scan_count(IuScan *scan, const char *collection, int64 count)
+{
+	iu_rows_count(&scan->rows, collection, count);
+}
+
+/*
+ * Hands over the row that stands for a lookup that failed: the key, the error
+ * and NULLs. False if the resource has no column "error".
+ */
+static bool
+add_failure_row(IuScan *scan, const char *key, const IuFailure *failure)
+{
+	const IuResource *resource = scan->table->resource;
+	Datum		values[IU_MAX_COLUMNS] = {0};
+	bool		nulls[IU_MAX_COLUMNS];
+	bool		has_error = false;
+	int			i;
+
+	for (i = 0; i < resource->column_count; i++)
+	{
+		nulls[i] = true;
+		if (i == resource->role_columns[IU_KEY_COLLECTION])
+			values[i] = CStringGetTextDatum(key);
+		else if (strcmp(resource->columns[i].name, "error") == 0)
+		{
+			const char *detail = iu_failure_hide(failure->detail, scan->session.secret);
+
+			values[i] = CStringGetTextDatum(detail ? psprintf("%s: %s", failure->reason, detail)
+											: failure->reason);
+			has_error = true;
+		}
+		else
+			continue;
+		nulls[i] = false;
+	}
+	if (has_error)
+		iu_rows_add(&scan->rows, values, nulls, NULL);
+	return has_error;
+}
+
+/*
+ * Something could not be had. With option "on_error" 'null' a lookup that
+ * failed becomes a row, where the resource has a column "error"; anything else
+ * raises.
+ *
+ * key: the collection it is about; NULL: the listing of collections.
+ */
+void
+iu_scan_fail(IuScan *scan, const char *key, const IuFailure *failure)
+{
+	if (key != NULL && scan->table->null_on_error && add_failure_row(scan, key, failure))
+		return;
+	iu_failure_raise(scan->table->server, key, failure, scan->session.secret);
+}
+
+/* ---- memory ---- */
+
+/* Zeroed memory that lives until the next rescan. */
+void *
+iu_scan_alloc(IuScan *scan, Size size)
+{
+	return MemoryContextAllocZero(scan->run_context, size);
+}
+
+/* A copy that lives until the next rescan. */
+char *
+iu_scan_strdup(IuScan *scan, const char *text)
+{
+	return MemoryContextStrdup(scan->run_context, text);
+}
+
+/* Memory that lives as long as the scan, rescans included: the same at each call, and zeroed at the first. */
+void *
+iu_scan_keep(IuScan *scan, Size size)
+{
+	if (scan->kept == NULL)
+		scan->kept = MemoryContextAllocZero(scan->context, size);
+	return scan->kept;
+}

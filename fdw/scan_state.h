@@ -1,0 +1,39 @@
+/*-------------------------------------------------------------------------
+ *
+ * scan_state.h
+ *	  The state of one reading of a foreign table. For the parts of the
+ *	  wrapper (scan.c, resource.c and those that run a scan); remotes know only
+ *	  that there is such a thing, and call resource.h.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef IU_SCAN_STATE_H
+#define IU_SCAN_STATE_H
+
+#include "fdw/rows.h"
+#include "fdw/session.h"
+
+struct IuScan
+{
+	MemoryContext context;		/* the whole scan */
+	MemoryContext run_context;	/* from one start to the next rescan */
+	MemoryContext answer_context;	/* while one answer is read */
+
+	const IuTable *table;
+	IuQuery		query;
+	double		limit;			/* rows that are enough, as far as the plan knows; -1: all */
+	IuSession	session;
+	IuRows		rows;
+
+	bool		started;
+	bool		counted;		/* the counts became rows */
+	bool		keyed_collection;	/* the query restricts the collection, beside the table's option */
+	List	   *keys[IU_ROLES]; /* distinct C strings */
+	int			page_size;		/* of this run */
+	bool		in_answer;		/* an answer is being read */
+	List	   *held;			/* IuPending: not sent while the rows at hand may be enough */
+	int64		retries;
+	void	   *kept;			/* the resource's own, see iu_scan_keep */
+};
+
+#endif							/* IU_SCAN_STATE_H */
