@@ -1,73 +1,79 @@
 /*-------------------------------------------------------------------------
  *
  * claim.c
- *	  The sender's reading side: what may be sent, and whether it still may.
+ *	  A sender's claims: what it may send, and when it asks again.
+ *
+ * A claim that brings fewer deliveries than it asked for has left nothing that
+ * could be claimed. Then a second call, after what was claimed has been sent,
+ * tells when the clock brings something.
  *
  *-------------------------------------------------------------------------
  */
 #include "postgres.h"
 
-#include "bgworker/delivery.h"
+#include "bgworker/calls.h"
+#include "bgworker/sender.h"
 #include "catalog/pg_type.h"
 #include "core/compat.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
+#include "utils/guc.h"
 #include "utils/memutils.h"
 #include "utils/timestamp.h"
 
-static IuCall claim = {"fn_iu_delivery_claim", 3, {TEXTOID, INT4OID, INT4OID}};
-static IuCall check = {"fn_iu_delivery_check", 2, {INT8OID, INT4OID}};
-static IuCall next_due = {"fn_iu_delivery_next_due", 1, {INT4OID}};
+#define CLAIM_FIRST 64			/* deliveries in the first claim */
+#define CLAIM_MAX 1024			/* the cost of a claim, and of the flush of its record, is shared by so many */
+#define CLAIM_BYTES (8 * 1024 * 1024)	/* of bodies in a claim, as far as the last one tells */
+#define CLAIM_PACE 6			/* while there is enough to send, so many times as long as a claim takes */
+#define OPEN_MAX 16384			/* deliveries claimed and not recorded, divided among the routes */
+#define OPEN_BYTES (8 * CLAIM_BYTES)	/* of their bodies; then nothing more is claimed */
+#define EMPTY_CLAIM_MS 50		/* before a claim that is due, but was empty, is repeated */
 
-/* Where the results cannot be recorded, nothing is claimed. */
-IuWorkerState
-iu_claim_readiness(void)
+/* ---- Reading what was claimed ---- */
+
+enum
 {
-	const IuCall *const calls[] = {&claim, &check, &next_due, &iu_record_call, &iu_keep_call};
+	LEASE_ID,
+	LEASE_GENERATION,
+	ROUTE_CODE,
+	TARGET_URL,
+	SECRETS,
+	TIMEOUT_MS,
+	EVENT_ID,
+	REPLAY_NUMBER,
+	ATTEMPT_NO,
+	WEBHOOK_ID,
+	BODY,
+	CLAIM_COLUMNS
+};
 
-	return iu_worker_readiness(calls, lengthof(calls));
-}
-
-static char *
-required_column(MemoryContext context, uint64 row, const char *name)
-{
-	char	   *value = iu_worker_column(context, row, name);
-
-	if (value == NULL)
-		ereport(ERROR,
-				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
-				 errmsg("%s returned a delivery without %s", claim.function, name)));
-	return value;
-}
-
-static int64
-integer_column(MemoryContext context, uint64 row, const char *name)
-{
-	return pg_strtoint64(required_column(context, row, name));
-}
+static const IuColumn claim_columns[CLAIM_COLUMNS] = {
+	[LEASE_ID] = {"lease_id", INT8OID},
+	[LEASE_GENERATION] = {"lease_generation", INT4OID},
+	[ROUTE_CODE] = {"route_code", TEXTOID},
+	[TARGET_URL] = {"target_url", TEXTOID},
+	[SECRETS] = {"secrets", TEXTARRAYOID},
+	[TIMEOUT_MS] = {"timeout_ms", INT4OID},
+	[EVENT_ID] = {"event_id", UUIDOID},
+	[REPLAY_NUMBER] = {"replay_number", INT4OID},
+	[ATTEMPT_NO] = {"attempt_no", INT4OID},
+	[WEBHOOK_ID] = {"webhook_id", TEXTOID},
+	[BODY] = {"body", TEXTOID},
+};
 
 static void
-read_secrets(MemoryContext context, IuLease *lease, uint64 row)
+read_secrets(IuLease *lease, Datum array)
 {
-	int			number = SPI_fnumber(SPI_tuptable->tupdesc, "secrets");
-	bool		null = true;
-	Datum		value = 0;
 	Datum	   *elements;
 	bool	   *nulls;
 	int			count;
 	int			i;
 
-	if (number > 0)
-		value = SPI_getbinval(SPI_tuptable->vals[row], SPI_tuptable->tupdesc, number, &null);
-	if (null)
-		return;
-	deconstruct_array(DatumGetArrayTypeP(value), TEXTOID, -1, false, TYPALIGN_INT,
-					  &elements, &nulls, &count);
-	lease->secrets = MemoryContextAllocZero(context, sizeof(char *) * Max(count, 1));
+	deconstruct_array(DatumGetArrayTypeP(array), TEXTOID, -1, false, TYPALIGN_INT, &elements, &nulls, &count);
+	lease->secrets = palloc(sizeof(char *) * Max(count, 1));
 	for (i = 0; i < count; i++)
 		if (!nulls[i])
-			lease->secrets[lease->secret_count++] =
-				MemoryContextStrdup(context, TextDatumGetCString(elements[i]));
+			lease->secrets[lease->secret_count++] = TextDatumGetCString(elements[i]);
 }
 
 static IuLease *
@@ -85,104 +91,233 @@ find_lease(IuBatch *batch, int64 id, int generation)
 	return NULL;
 }
 
-/* What is said of the lease is the same in each of its rows. */
+/* Each row of a lease says the same of the lease, so it is read from the first. */
 static IuLease *
-read_lease(IuBatch *batch, uint64 row)
+read_lease(IuBatch *batch, uint64 row, const int *columns)
 {
-	MemoryContext context = batch->context;
-	int64		id = integer_column(context, row, "lease_id");
-	int			generation = integer_column(context, row, "lease_generation");
+	int64		id = DatumGetInt64(iu_row_required(row, columns[LEASE_ID]));
+	int			generation = DatumGetInt32(iu_row_required(row, columns[LEASE_GENERATION]));
 	IuLease    *lease = find_lease(batch, id, generation);
+	bool		null;
+	Datum		secrets;
 
 	if (lease != NULL)
 		return lease;
-	lease = MemoryContextAllocZero(context, sizeof(IuLease));
+	lease = palloc0(sizeof(IuLease));
 	lease->id = id;
 	lease->generation = generation;
-	lease->route_code = required_column(context, row, "route_code");
-	lease->target_url = iu_worker_column(context, row, "target_url");
-	lease->timeout_ms = integer_column(context, row, "timeout_ms");
-	read_secrets(context, lease, row);
+	lease->route_code = TextDatumGetCString(iu_row_required(row, columns[ROUTE_CODE]));
+	lease->target_url = iu_row_text(row, columns[TARGET_URL]);
+	lease->timeout_ms = DatumGetInt32(iu_row_required(row, columns[TIMEOUT_MS]));
+	secrets = iu_row_value(row, columns[SECRETS], &null);
+	if (!null)
+		read_secrets(lease, secrets);
 	dlist_push_tail(&batch->leases, &lease->node);
 	return lease;
 }
 
 static void
-read_delivery(IuBatch *batch, uint64 row)
+read_delivery(IuBatch *batch, uint64 row, const int *columns)
 {
-	MemoryContext context = batch->context;
-	IuDelivery *delivery = MemoryContextAllocZero(context, sizeof(IuDelivery));
-	MemoryContext caller;
+	IuDelivery *delivery = palloc0(sizeof(IuDelivery));
+	IuAttempt  *attempt = &delivery->attempt;
 
-	delivery->context = context;
-	delivery->lease = read_lease(batch, row);
-	delivery->event_id = required_column(context, row, "event_id");
-	delivery->replay_number = integer_column(context, row, "replay_number");
-	delivery->attempt_no = integer_column(context, row, "attempt_no");
-	delivery->webhook_id = required_column(context, row, "webhook_id");
-	delivery->retry_after = -1;
-	delivery->body = iu_worker_column(context, row, "body");
+	delivery->context = batch->context;
+	delivery->lease = read_lease(batch, row, columns);
+	delivery->webhook_id = TextDatumGetCString(iu_row_required(row, columns[WEBHOOK_ID]));
+	delivery->body = iu_row_text(row, columns[BODY]);
 	batch->bytes += delivery->body == NULL ? 0 : strlen(delivery->body);
-
-	caller = MemoryContextSwitchTo(context);
+	attempt->event_id = *DatumGetUUIDP(iu_row_required(row, columns[EVENT_ID]));
+	attempt->replay_number = DatumGetInt32(iu_row_required(row, columns[REPLAY_NUMBER]));
+	attempt->attempt_no = DatumGetInt32(iu_row_required(row, columns[ATTEMPT_NO]));
+	attempt->retry_after = -1;
 	delivery->lease->deliveries = lappend(delivery->lease->deliveries, delivery);
-	MemoryContextSwitchTo(caller);
 	delivery->lease->unfinished++;
 }
 
-/* When the clock brings something to claim again. */
-TimestampTz
-iu_claim_next_due(int route_max)
+/* The rows of a claim as a batch in a context of its own, below the current one. */
+static IuBatch *
+read_batch(void)
 {
-	Datum		arguments[1];
-	bool		null = true;
-	Datum		due = 0;
-
-	arguments[0] = Int32GetDatum(route_max);
-	iu_worker_call(&next_due, arguments);
-	if (SPI_processed > 0)
-		due = SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1, &null);
-	return null ? DT_NOEND : DatumGetTimestampTz(due);
-}
-
-/* NULL if there was nothing. */
-IuBatch *
-iu_claim(MemoryContext parent, const char *sender, int max, int route_max, int *claimed)
-{
-	MemoryContext context;
-	IuBatch    *batch = NULL;
-	Datum		arguments[3];
+	MemoryContext context = AllocSetContextCreate(CurrentMemoryContext, "iu_core batch", ALLOCSET_DEFAULT_SIZES);
+	MemoryContext caller = MemoryContextSwitchTo(context);
+	IuBatch    *batch = palloc0(sizeof(IuBatch));
+	int			columns[CLAIM_COLUMNS];
 	uint64		i;
 
-	arguments[0] = CStringGetTextDatum(sender);
-	arguments[1] = Int32GetDatum(max);
-	arguments[2] = Int32GetDatum(route_max);
-	iu_worker_call(&claim, arguments);
-	*claimed = SPI_processed;
-	if (SPI_processed > 0)
-	{
-		context = AllocSetContextCreate(parent, "iu_core batch", ALLOCSET_DEFAULT_SIZES);
-		batch = MemoryContextAllocZero(context, sizeof(IuBatch));
-		batch->context = context;
-		dlist_init(&batch->leases);
-		for (i = 0; i < SPI_processed; i++)
-			read_delivery(batch, i);
-	}
+	batch->context = context;
+	dlist_init(&batch->leases);
+	iu_row_columns(claim_columns, CLAIM_COLUMNS, columns);
+	for (i = 0; i < SPI_processed; i++)
+		read_delivery(batch, i, columns);
+	MemoryContextSwitchTo(caller);
 	return batch;
 }
 
-/* Sets what refuses the deliveries of the lease now, or NULL. */
-void
-iu_claim_check(MemoryContext context, IuLease *lease)
-{
-	Datum		arguments[2];
-	char	   *value = NULL;
+/* ---- The claim ---- */
 
-	arguments[0] = Int64GetDatum(lease->id);
-	arguments[1] = Int32GetDatum(lease->generation);
-	iu_worker_call(&check, arguments);
-	if (SPI_processed > 0)
-		value = SPI_getvalue(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1);
-	lease->refusal = value == NULL ? NULL : MemoryContextStrdup(context, value);
-	lease->checked = true;
+typedef struct Claim
+{
+	IuSender   *sender;
+	int			max;			/* deliveries */
+	int			route_max;		/* of a route, with what the sender has of it already */
+	IuWorkerState readiness;
+	int			claimed;
+	IuBatch    *batch;			/* NULL: there was nothing */
+} Claim;
+
+/* Where results could not be recorded, nothing is claimed. */
+static IuWorkerState
+claim_readiness(void)
+{
+	static const IuCall calls[] = {IU_CALL_CLAIM, IU_CALL_CHECK, IU_CALL_NEXT_DUE, IU_CALL_RECORD, IU_CALL_KEEP};
+
+	return iu_calls_readiness(calls, lengthof(calls));
+}
+
+static void
+claim_deliveries(void *argument)
+{
+	Claim	   *task = argument;
+	Datum		arguments[3];
+
+	/* A claim that a crash undoes is made again; only what was sent must not be forgotten. */
+	iu_commit_without_flush();
+	task->readiness = claim_readiness();
+	if (task->readiness != IU_RUNNING)
+		return;
+	arguments[0] = CStringGetTextDatum(task->sender->name);
+	arguments[1] = Int32GetDatum(task->max);
+	arguments[2] = Int32GetDatum(task->route_max);
+	iu_call(IU_CALL_CLAIM, arguments);
+	task->claimed = SPI_processed;
+	if (SPI_processed == 0)
+		return;
+	task->batch = read_batch();
+	/* From the commit on it is the sender's; without a commit it is gone with the transaction. */
+	MemoryContextSetParent(task->batch->context, task->sender->batches_context);
+}
+
+static void
+take_batch(IuSender *sender, IuBatch *batch)
+{
+	dlist_iter	each;
+
+	dlist_push_tail(&sender->batches, &batch->node);
+	sender->open_bytes += batch->bytes;
+	dlist_foreach(each, &batch->leases)
+	{
+		IuLease    *lease = dlist_container(IuLease, node, each.cur);
+		ListCell   *cell;
+
+		iu_queue_join(&sender->queues, lease);
+		foreach(cell, lease->deliveries)
+			iu_queue_add(lfirst(cell));
+		iu_lease_inherit(sender, lease);
+	}
+}
+
+TimestampTz
+iu_claim_due(void *worker)
+{
+	const IuSender *sender = worker;
+	TimestampTz when = Max(sender->next_claim, sender->held_backoff.not_before);
+	bool		enough = sender->queues.waiting > 0 &&
+		sender->queues.in_flight > iu_http_pool_size(sender->pool) / 2;
+
+	if (sender->open_bytes >= OPEN_BYTES)
+		return DT_NOEND;
+	return enough ? Max(when, sender->paced_claim) : when;
+}
+
+/* A backlog is claimed in large batches, unless its bodies are large. */
+static void
+adapt_claim_size(const Claim *claim)
+{
+	IuSender   *sender = claim->sender;
+
+	if (claim->batch->bytes > CLAIM_BYTES)
+		sender->claim_size = Max(claim->claimed * (int64) CLAIM_BYTES / claim->batch->bytes, 1);
+	else if (claim->claimed == sender->claim_size)
+		sender->claim_size = Min(sender->claim_size * 2, CLAIM_MAX);
+}
+
+ErrorData *
+iu_claim_more(void *worker)
+{
+	IuSender   *sender = worker;
+	Claim		task = {sender};
+	TimestampTz began = GetCurrentTimestamp();
+	ErrorData  *error;
+
+	if (sender->claim_size == 0)
+		sender->claim_size = CLAIM_FIRST;
+	task.max = sender->claim_size;
+	task.route_max = Max(OPEN_MAX / (sender->queues.count + 1), CLAIM_FIRST);
+	error = iu_worker_transact("claiming deliveries", claim_deliveries, &task);
+	sender->paced_claim = GetCurrentTimestamp() + CLAIM_PACE * (GetCurrentTimestamp() - began);
+	if (error != NULL)
+	{
+		/* The commit failed. */
+		if (task.batch != NULL)
+			MemoryContextDelete(task.batch->context);
+		return error;
+	}
+	iu_worker_ready(task.readiness);
+	sender->came_up_empty = task.batch == NULL;
+	sender->look_ahead_to = task.claimed < task.max && task.readiness == IU_RUNNING ? task.route_max : 0;
+	sender->next_claim = sender->look_ahead_to > 0 || task.batch == NULL
+		? iu_from_now(IU_LONGEST_SLEEP_MS)
+		: GetCurrentTimestamp();
+	if (task.batch == NULL)
+		return NULL;
+	adapt_claim_size(&task);
+	iu_worker_count(IU_COUNT_CLAIMED, task.claimed);
+	take_batch(sender, task.batch);
+	return NULL;
+}
+
+/* ---- The look ahead ---- */
+
+typedef struct Ahead
+{
+	int			route_max;
+	TimestampTz due;
+} Ahead;
+
+static void
+find_next_due(void *argument)
+{
+	Ahead	   *task = argument;
+	Datum		arguments[1];
+	bool		null;
+	Datum		due;
+
+	arguments[0] = Int32GetDatum(task->route_max);
+	due = iu_call_for_value(IU_CALL_NEXT_DUE, arguments, &null);
+	task->due = null ? DT_NOEND : DatumGetTimestampTz(due);
+}
+
+TimestampTz
+iu_look_ahead_due(void *worker)
+{
+	return ((IuSender *) worker)->look_ahead_to > 0 ? 0 : DT_NOEND;
+}
+
+/* Brings the next claim forward to the time at which the clock brings something to claim. */
+ErrorData *
+iu_look_ahead(void *worker)
+{
+	IuSender   *sender = worker;
+	Ahead		task = {sender->look_ahead_to};
+	ErrorData  *error = iu_worker_transact("looking for the next delivery that is due", find_next_due, &task);
+
+	if (error != NULL)
+		return error;
+	sender->look_ahead_to = 0;
+	/* What is due, and was not there to be claimed, is in another sender's hands, say. */
+	if (sender->came_up_empty)
+		task.due = Max(task.due, iu_from_now(EMPTY_CLAIM_MS));
+	iu_bring_forward(&sender->next_claim, task.due);
+	return NULL;
 }

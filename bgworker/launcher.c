@@ -5,14 +5,15 @@
  *	  iu_core.databases, a watchdog, iu_core.senders senders and, if there are
  *	  any, a runner running.
  *
- * Each pass compares what should run with the slots in shared memory and
- * starts, stops or says why not. Between passes it sleeps, without a timeout
- * while all is as wanted: a worker that ends, a reload, iu_core.wake() and the
- * commands that create or change databases and roles set its latch.
+ * Each pass compares the workers that should run with the slots in shared
+ * memory, and starts them, stops them or says why it cannot. Between passes the
+ * launcher sleeps, without a timeout while all is as wanted: a worker that ends,
+ * a reload, iu_core.wake() and the commands that create or change databases and
+ * roles set its latch.
  *
- * It is connected to no database, so it sees only the shared catalogs, and
- * those only by scans that do without an index where the server has not built
- * its cache of shared relations yet, as after a crash.
+ * The launcher is connected to no database, so it sees only the shared catalogs,
+ * and those only by scans that do without an index where the server has not
+ * built its cache of shared relations yet, as after a crash.
  *
  *-------------------------------------------------------------------------
  */
@@ -42,6 +43,7 @@
 #define RETRY_MS 10000			/* look again while something is not as wanted */
 #define FIRST_DELAY_MS 1000		/* between starts of a worker that fails quickly */
 #define MAX_DELAY_MS 60000
+#define LAUNCHER_RESTART_S 5
 #define LIVED_LONG_MS 10000		/* a worker that lived this long did not fail quickly */
 
 PGDLLEXPORT void iu_launcher_main(Datum main_arg);
@@ -65,43 +67,39 @@ typedef struct Verdict
 	const char *hint;
 } Verdict;
 
-/* A pass collects what it finds. */
-typedef struct Pass
+typedef struct Launcher
 {
-	bool		keep[IU_MAX_WORKERS];
-	TimestampTz next;			/* 0: nothing to wait for */
-	const char *trouble;		/* NULL: none */
-} Pass;
+	Start		starts[IU_MAX_WORKERS]; /* by slot */
+	TimestampTz next;			/* when to look again; DT_NOEND: when woken */
 
-static Start starts[IU_MAX_WORKERS];
+	/* What the running pass has found. */
+	bool		keep[IU_MAX_WORKERS];	/* the slot's worker is wanted */
+	const char *trouble;		/* why something that is wanted does not run; NULL: there is no reason */
+} Launcher;
+
+/* The server's description of a worker process of this role. database: for its name; may be empty. */
+static void
+describe_worker(BackgroundWorker *worker, IuWorkerRole role, const char *database, int restart_s)
+{
+	const char *name = iu_worker_role_names[role];
+
+	memset(worker, 0, sizeof(BackgroundWorker));
+	worker->bgw_flags = BGWORKER_SHMEM_ACCESS | BGWORKER_BACKEND_DATABASE_CONNECTION;
+	worker->bgw_start_time = BgWorkerStart_RecoveryFinished;
+	worker->bgw_restart_time = restart_s;
+	strlcpy(worker->bgw_library_name, "iu_core", BGW_MAXLEN);
+	snprintf(worker->bgw_function_name, BGW_MAXLEN, "iu_%s_main", name);
+	snprintf(worker->bgw_type, BGW_MAXLEN, "iu_core %s", name);
+	snprintf(worker->bgw_name, BGW_MAXLEN, database[0] == '\0' ? "iu_core %s%s" : "iu_core %s %s", name, database);
+}
 
 void
 iu_launcher_register(void)
 {
 	BackgroundWorker worker;
 
-	memset(&worker, 0, sizeof(worker));
-	worker.bgw_flags = BGWORKER_SHMEM_ACCESS | BGWORKER_BACKEND_DATABASE_CONNECTION;
-	worker.bgw_start_time = BgWorkerStart_RecoveryFinished;
-	worker.bgw_restart_time = 5;
-	strlcpy(worker.bgw_library_name, "iu_core", BGW_MAXLEN);
-	strlcpy(worker.bgw_function_name, "iu_launcher_main", BGW_MAXLEN);
-	strlcpy(worker.bgw_name, "iu_core launcher", BGW_MAXLEN);
-	strlcpy(worker.bgw_type, "iu_core launcher", BGW_MAXLEN);
+	describe_worker(&worker, IU_LAUNCHER, "", LAUNCHER_RESTART_S);
 	RegisterBackgroundWorker(&worker);
-}
-
-static void
-look_again_at(Pass *pass, TimestampTz when)
-{
-	if (pass->next == 0 || when < pass->next)
-		pass->next = when;
-}
-
-static void
-look_again_in(Pass *pass, int ms)
-{
-	look_again_at(pass, TimestampTzPlusMilliseconds(GetCurrentTimestamp(), ms));
 }
 
 static void
@@ -182,33 +180,26 @@ judge_database(Verdict *verdict, const char *name)
 			   psprintf("ALTER DATABASE %s ALLOW_CONNECTIONS true; or take it out of iu_core.databases.", quote_identifier(name)));
 }
 
+/* Has the server start a process in a slot that has none. before: the slot as it was looked at. */
 static void
-start_worker(Pass *pass, int slot, const IuWorkerSlot *before, const Verdict *verdict)
+start_worker(Launcher *launcher, int slot, const IuWorkerSlot *before, const Verdict *verdict)
 {
-	Start	   *start = &starts[slot];
+	Start	   *start = &launcher->starts[slot];
 	BackgroundWorker worker;
-	const char *kind = iu_worker_role_names[before->role];
 	MemoryContext caller;
 	bool		registered;
 
 	start->generation = iu_slot_begin(slot, verdict->database, verdict->role);
 	if (start->generation == 0)
 	{
-		/* Held since we looked; whoever holds it wakes us. */
-		look_again_in(pass, RETRY_MS);
+		/* A command got hold of the database since the look at the slot; its end wakes the launcher. */
+		iu_bring_forward(&launcher->next, iu_from_now(RETRY_MS));
 		return;
 	}
-	memset(&worker, 0, sizeof(worker));
-	worker.bgw_flags = BGWORKER_SHMEM_ACCESS | BGWORKER_BACKEND_DATABASE_CONNECTION;
-	worker.bgw_start_time = BgWorkerStart_RecoveryFinished;
-	worker.bgw_restart_time = BGW_NEVER_RESTART;
+	describe_worker(&worker, before->role, NameStr(before->database), BGW_NEVER_RESTART);
 	worker.bgw_notify_pid = MyProcPid;
 	worker.bgw_main_arg = Int32GetDatum(slot);
 	memcpy(worker.bgw_extra, &start->generation, sizeof(start->generation));
-	strlcpy(worker.bgw_library_name, "iu_core", BGW_MAXLEN);
-	snprintf(worker.bgw_function_name, BGW_MAXLEN, "iu_%s_main", kind);
-	snprintf(worker.bgw_type, BGW_MAXLEN, "iu_core %s", kind);
-	snprintf(worker.bgw_name, BGW_MAXLEN, "iu_core %s %s", kind, NameStr(before->database));
 
 	if (start->handle != NULL)
 		pfree(start->handle);
@@ -220,20 +211,20 @@ start_worker(Pass *pass, int slot, const IuWorkerSlot *before, const Verdict *ve
 	MemoryContextSwitchTo(caller);
 	if (registered)
 	{
-		iu_slot_count(iu_my_slot, IU_COUNT_STARTED, 1);
+		iu_worker_count(IU_COUNT_STARTED, 1);
 		return;
 	}
 	start->delay_ms = 0;
-	pass->trouble = "no background worker slot is free: raise max_worker_processes and restart the server";
-	iu_slot_state(slot, IU_FAILING, pass->trouble);
-	look_again_in(pass, RETRY_MS);
+	launcher->trouble = "no background worker slot is free: raise max_worker_processes and restart the server";
+	iu_slot_state(slot, IU_FAILING, launcher->trouble);
+	iu_bring_forward(&launcher->next, iu_from_now(RETRY_MS));
 }
 
-/* Started by us and not attached yet. */
+/* Whether the process that was last started in the slot has not attached to it yet, and still may. */
 static bool
-is_on_its_way(int slot, const IuWorkerSlot *now)
+is_on_its_way(const Launcher *launcher, int slot, const IuWorkerSlot *now)
 {
-	Start	   *start = &starts[slot];
+	const Start *start = &launcher->starts[slot];
 	pid_t		pid;
 	BgwHandleStatus status;
 
@@ -245,9 +236,9 @@ is_on_its_way(int slot, const IuWorkerSlot *now)
 
 /* When a worker that ended may start again; 0: now. */
 static TimestampTz
-not_before(int slot, TimestampTz now)
+not_before(Launcher *launcher, int slot, TimestampTz now)
 {
-	Start	   *start = &starts[slot];
+	Start	   *start = &launcher->starts[slot];
 	TimestampTz due;
 
 	if (start->delay_ms == 0 || TimestampDifferenceExceeds(start->at, now, Max(LIVED_LONG_MS, start->delay_ms)))
@@ -259,8 +250,12 @@ not_before(int slot, TimestampTz now)
 	return due > now ? due : 0;
 }
 
+/*
+ * Starts, replaces or retires the process of a slot, as the verdict on its
+ * database and the role of the workers wants it.
+ */
 static void
-tend_slot(Pass *pass, int slot, const Verdict *verdict)
+tend_slot(Launcher *launcher, int slot, const Verdict *verdict)
 {
 	IuWorkerSlot now;
 	TimestampTz due;
@@ -268,39 +263,39 @@ tend_slot(Pass *pass, int slot, const Verdict *verdict)
 	iu_slot_read(slot, &now);
 	if (now.held_until > GetCurrentTimestamp())
 	{
-		/* A command is at work on this database: judge it afterwards. */
-		starts[slot].delay_ms = 0;
-		look_again_at(pass, now.held_until);
+		/* A command needs the database for itself (core/release.c): judge it afterwards. */
+		launcher->starts[slot].delay_ms = 0;
+		iu_bring_forward(&launcher->next, now.held_until);
 		return;
 	}
 	if (verdict->state != IU_RUNNING)
 	{
-		starts[slot].delay_ms = 0;
+		launcher->starts[slot].delay_ms = 0;
 		iu_slot_retire(slot);
 		if (now.pid == 0)
 			iu_slot_state(slot, verdict->state, verdict->why);
-		look_again_in(pass, RETRY_MS);
+		iu_bring_forward(&launcher->next, iu_from_now(RETRY_MS));
 		return;
 	}
 	if (now.pid != 0)
 	{
 		if (now.worker_role != verdict->role || now.database_oid != verdict->database)
 		{
-			starts[slot].delay_ms = 0;
+			launcher->starts[slot].delay_ms = 0;
 			iu_slot_retire(slot);
 		}
 		return;
 	}
-	if (is_on_its_way(slot, &now))
+	if (is_on_its_way(launcher, slot, &now))
 		return;
-	due = not_before(slot, GetCurrentTimestamp());
+	due = not_before(launcher, slot, GetCurrentTimestamp());
 	if (due != 0)
-		look_again_at(pass, due);
+		iu_bring_forward(&launcher->next, due);
 	else
-		start_worker(pass, slot, &now, verdict);
+		start_worker(launcher, slot, &now, verdict);
 }
 
-/* In the log once, when it becomes so; the slot says it all the time. */
+/* Writes a verdict to the server log when it becomes so; the slot shows it as long as it lasts. */
 static void
 log_refusal(const char *database, int watchdog_slot, const Verdict *verdict)
 {
@@ -315,53 +310,53 @@ log_refusal(const char *database, int watchdog_slot, const Verdict *verdict)
 }
 
 static void
-serve_slot(Pass *pass, const Verdict *verdict, IuWorkerRole role, const char *database, int number)
+serve_slot(Launcher *launcher, const Verdict *verdict, IuWorkerRole role, const char *database, int number)
 {
 	int			slot = iu_slot_obtain(role, database, number);
 
 	if (slot < 0)
 	{
-		pass->trouble = "too many workers: shorten iu_core.databases or lower iu_core.senders";
+		launcher->trouble = "too many workers: shorten iu_core.databases or lower iu_core.senders";
 		return;
 	}
-	pass->keep[slot] = true;
+	launcher->keep[slot] = true;
 	if (role == IU_WATCHDOG && verdict->state != IU_RUNNING)
 		log_refusal(database, slot, verdict);
-	tend_slot(pass, slot, verdict);
+	tend_slot(launcher, slot, verdict);
 }
 
 static void
-serve_database(Pass *pass, const char *name, const Verdict *role_verdict)
+serve_database(Launcher *launcher, const char *name, const Verdict *role_verdict)
 {
 	Verdict		verdict = *role_verdict;
 	int			number;
 
 	if (verdict.state == IU_RUNNING)
 		judge_database(&verdict, name);
-	serve_slot(pass, &verdict, IU_WATCHDOG, name, 0);
+	serve_slot(launcher, &verdict, IU_WATCHDOG, name, 0);
 	for (number = 1; number <= iu_senders; number++)
-		serve_slot(pass, &verdict, IU_SENDER, name, number);
+		serve_slot(launcher, &verdict, IU_SENDER, name, number);
 	if (iu_senders > 0)
-		serve_slot(pass, &verdict, IU_RUNNER, name, 0);
+		serve_slot(launcher, &verdict, IU_RUNNER, name, 0);
 }
 
-/* What is no longer wanted leaves; its slot is given up when it has left. */
+/* Retires the workers that are no longer wanted, and gives up the slots of those that have left. */
 static void
-drop_unwanted(Pass *pass)
+drop_unwanted(Launcher *launcher)
 {
 	IuWorkerSlot slot;
 	int			i;
 
 	for (i = 0; i < IU_MAX_WORKERS; i++)
 	{
-		if (pass->keep[i] || !iu_slot_read(i, &slot))
+		if (launcher->keep[i] || !iu_slot_read(i, &slot))
 			continue;
 		iu_slot_retire(i);
 		if (slot.pid == 0)
 		{
-			if (starts[i].handle != NULL)
-				pfree(starts[i].handle);
-			memset(&starts[i], 0, sizeof(Start));
+			if (launcher->starts[i].handle != NULL)
+				pfree(launcher->starts[i].handle);
+			memset(&launcher->starts[i], 0, sizeof(Start));
 			iu_slot_release(i);
 		}
 	}
@@ -370,13 +365,14 @@ drop_unwanted(Pass *pass)
 static void
 reconcile(void *argument)
 {
-	Pass	   *pass = argument;
-	MemoryContext outside = CurrentMemoryContext;
+	Launcher   *launcher = argument;
 	Verdict		verdict = {IU_RUNNING};
 	ListCell   *cell;
 
-	memset(pass, 0, sizeof(Pass));
-	pass->keep[iu_my_slot] = true;
+	memset(launcher->keep, 0, sizeof(launcher->keep));
+	launcher->keep[iu_worker_slot()] = true;
+	launcher->trouble = NULL;
+	launcher->next = DT_NOEND;
 	SetCurrentStatementStartTimestamp();
 	StartTransactionCommand();
 	judge_role(&verdict);
@@ -385,15 +381,51 @@ reconcile(void *argument)
 		NameData	name;
 
 		namestrcpy(&name, lfirst(cell));
-		serve_database(pass, NameStr(name), &verdict);
+		serve_database(launcher, NameStr(name), &verdict);
 	}
-	drop_unwanted(pass);
+	drop_unwanted(launcher);
 	CommitTransactionCommand();
-	MemoryContextSwitchTo(outside);
 }
 
-static void
-begin_launcher(void)
+static ErrorData *
+launch(void *worker)
+{
+	Launcher   *launcher = worker;
+	ErrorData  *error = iu_worker_try(reconcile, launcher);
+
+	if (error != NULL)
+		return error;
+	iu_worker_ready(IU_RUNNING);
+	if (launcher->trouble != NULL)
+		iu_worker_report(iu_worker_error(ERRCODE_CONFIGURATION_LIMIT_EXCEEDED, pstrdup(launcher->trouble)));
+	return NULL;
+}
+
+static TimestampTz
+launcher_due(void *worker)
+{
+	return ((Launcher *) worker)->next;
+}
+
+static bool
+launcher_is_troubled(void *worker)
+{
+	return ((Launcher *) worker)->trouble != NULL;
+}
+
+static const IuDuty launcher_duties[] = {
+	{IU_EACH_PASS_AT_ALL, launcher_due, launch, RETRY_MS, RETRY_MS}
+};
+
+static const IuWorkerKind launcher_kind = {
+	.wait_event = "IuCoreLauncherMain",
+	.duties = launcher_duties,
+	.duty_count = lengthof(launcher_duties),
+	.troubled = launcher_is_troubled
+};
+
+void
+iu_launcher_main(Datum main_arg)
 {
 	int			slot = iu_slot_obtain(IU_LAUNCHER, "", 0);
 
@@ -403,43 +435,5 @@ begin_launcher(void)
 	BackgroundWorkerInitializeConnection(NULL, NULL, 0);
 	SetConfigOption("application_name", MyBgworkerEntry->bgw_type, PGC_USERSET, PGC_S_OVERRIDE);
 	pgstat_report_activity(STATE_IDLE, NULL);
-}
-
-static void
-show_outcome(const Pass *pass)
-{
-	if (pass->trouble != NULL)
-		iu_worker_report(iu_worker_error(ERRCODE_CONFIGURATION_LIMIT_EXCEEDED, pstrdup(pass->trouble)));
-	else
-		iu_slot_state(iu_my_slot, IU_RUNNING, "");
-	iu_slot_tick(iu_my_slot, pass->next);
-}
-
-void
-iu_launcher_main(Datum main_arg)
-{
-	MemoryContext loop_context;
-	uint32		wait_event = iu_wait_event("IuCoreLauncherMain");
-
-	begin_launcher();
-	loop_context = AllocSetContextCreate(TopMemoryContext, "iu_core launcher pass", ALLOCSET_DEFAULT_SIZES);
-	for (;;)
-	{
-		Pass		pass;
-		ErrorData  *error;
-
-		MemoryContextReset(loop_context);
-		MemoryContextSwitchTo(loop_context);
-		iu_worker_absorb();
-		error = iu_worker_try(reconcile, &pass);
-		if (error != NULL)
-		{
-			iu_worker_report(error);
-			pass.next = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), RETRY_MS);
-			iu_slot_tick(iu_my_slot, pass.next);
-		}
-		else
-			show_outcome(&pass);
-		iu_worker_sleep(pass.next, wait_event);
-	}
+	iu_worker_run(&launcher_kind, MemoryContextAllocZero(TopMemoryContext, sizeof(Launcher)));
 }

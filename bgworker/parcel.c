@@ -4,8 +4,7 @@
  *	  A delivery as an HTTP request: Standard Webhooks headers, signature.
  *
  * Whatever is wrong with one delivery (a secret that cannot be used, a body
- * that is not UTF-8) is that delivery's failure and nobody else's. What an
- * administrator has to mend first holds it.
+ * that is not UTF-8) is that delivery's failure and nobody else's.
  *
  *-------------------------------------------------------------------------
  */
@@ -14,7 +13,7 @@
 #include <time.h>
 
 #include "access/xact.h"
-#include "bgworker/delivery.h"
+#include "bgworker/sender.h"
 #include "core/compat.h"
 #include "http/signature.h"
 #include "mb/pg_wchar.h"
@@ -38,7 +37,7 @@ add_header(Parcel *parcel, const char *name, const char *value)
 
 /* JSON on the wire is UTF-8, whatever the database's encoding is. */
 static void
-body_step(void *argument)
+encode_body(void *argument)
 {
 	Parcel	   *parcel = argument;
 	MemoryContext caller = CurrentMemoryContext;
@@ -61,7 +60,7 @@ body_step(void *argument)
 }
 
 static void
-sign_step(void *argument)
+sign_body(void *argument)
 {
 	Parcel	   *parcel = argument;
 	IuDelivery *delivery = parcel->delivery;
@@ -78,7 +77,7 @@ sign_step(void *argument)
 }
 
 static void
-submit_step(void *argument)
+submit_request(void *argument)
 {
 	Parcel	   *parcel = argument;
 	IuDelivery *delivery = parcel->delivery;
@@ -94,17 +93,27 @@ submit_step(void *argument)
 	iu_http_submit(parcel->pool, &request);
 }
 
+typedef struct ParcelStep
+{
+	IuTask		task;
+	const char *failure_code;	/* where it raises */
+} ParcelStep;
+
+static const ParcelStep parcel_steps[] = {
+	{encode_body, "body_not_sendable"}, {sign_body, "signature_failed"}, {submit_request, "not_submitted"}
+};
+
 /*
- * NULL, or the code of what is wrong with it, the detail for people, and
- * whether it is held rather than failed. Nothing goes out unsigned.
+ * Submits the delivery to the pool. Returns NULL, or the failure code of what is
+ * wrong with it, and in *detail a sentence for people. Nothing goes out unsigned.
  */
 const char *
-iu_parcel_submit(IuHttpPool *pool, IuDelivery *delivery, bool *held, const char **detail)
+iu_parcel_submit(IuHttpPool *pool, IuDelivery *delivery, const char **detail)
 {
 	Parcel		parcel = {pool, delivery};
 	ErrorData  *error;
+	int			i;
 
-	*held = true;
 	if (delivery->lease->target_url == NULL)
 	{
 		*detail = "what was claimed has no URL";
@@ -115,25 +124,14 @@ iu_parcel_submit(IuHttpPool *pool, IuDelivery *delivery, bool *held, const char 
 		*detail = "no signing secret was valid when the delivery was claimed";
 		return "secret_missing";
 	}
-
-	*held = false;
-	error = iu_worker_try(body_step, &parcel);
-	if (error != NULL)
+	for (i = 0; i < lengthof(parcel_steps); i++)
 	{
-		*detail = error->message;
-		return "body_not_sendable";
-	}
-	error = iu_worker_try(sign_step, &parcel);
-	if (error != NULL)
-	{
-		*detail = error->message;
-		return "signature_failed";
-	}
-	error = iu_worker_try(submit_step, &parcel);
-	if (error != NULL)
-	{
-		*detail = error->message;
-		return "not_submitted";
+		error = iu_worker_try(parcel_steps[i].task, &parcel);
+		if (error != NULL)
+		{
+			*detail = error->message;
+			return parcel_steps[i].failure_code;
+		}
 	}
 	return NULL;
 }

@@ -1,122 +1,339 @@
 /*-------------------------------------------------------------------------
  *
  * record.c
- *	  The sender's writing side: outcomes of a lease, several in one call.
+ *	  From the end of an attempt to its record.
+ *
+ * Attempts of a lease are recorded together, in one call: at once when all of
+ * its deliveries have ended, otherwise a little later, with what ends meanwhile.
+ * What was sent is never sent again from here: attempts that could not be
+ * recorded are kept, and their lease with them, until they are recorded or the
+ * lease is another sender's.
  *
  *-------------------------------------------------------------------------
  */
 #include "postgres.h"
 
-#include "bgworker/delivery.h"
-#include "catalog/pg_type.h"
+#include "bgworker/calls.h"
+#include "bgworker/sender.h"
 #include "core/compat.h"
-#include "utils/array.h"
-#include "utils/builtins.h"
-#include "utils/fmgrprotos.h"
-#include "utils/lsyscache.h"
+#include "core/text.h"
 #include "utils/memutils.h"
 #include "utils/timestamp.h"
 
-/* The arrays of a call, an element for each outcome. */
-enum
+#define RECORD_DELAY_MS 1000	/* what is done waits that long for the rest of its lease */
+#define IDLE_RECORD_DELAY_MS 3	/* where the route has nothing left to send */
+
+/* ---- The end of an attempt ---- */
+
+/*
+ * The beginning of what a receiver or an error said, in the memory of the
+ * delivery, as text that can be stored: what could not be stored could not be
+ * recorded, and would be sent again.
+ */
+char *
+iu_delivery_excerpt(const IuDelivery *delivery, const char *bytes, size_t length)
 {
-	EVENT_ID,
-	REPLAY_NUMBER,
-	ATTEMPT_NO,
-	OUTCOME,
-	HTTP_STATUS,
-	FAILURE_CODE,
-	FAILURE_DETAIL,
-	RETRY_AFTER,
-	DURATION_US,
-	RESPONSE_EXCERPT,
-	STARTED_AT,
-	COLUMNS
-};
+	MemoryContext caller = MemoryContextSwitchTo(delivery->context);
+	char	   *text = iu_text_of_bytes(bytes, length, IU_EXCERPT_BYTES);
 
-static const Oid column_types[COLUMNS] = {
-	UUIDOID, INT4OID, INT4OID, TEXTOID, INT4OID, TEXTOID, TEXTOID, FLOAT8OID, INT8OID, TEXTOID, TIMESTAMPTZOID
-};
+	MemoryContextSwitchTo(caller);
+	return text;
+}
 
-IuCall		iu_record_call = {"fn_iu_delivery_record_batch", COLUMNS + 2, {INT8OID, INT4OID, UUIDARRAYOID, INT4ARRAYOID, INT4ARRAYOID, TEXTARRAYOID, INT4ARRAYOID, TEXTARRAYOID, TEXTARRAYOID, FLOAT8ARRAYOID, INT8ARRAYOID, TEXTARRAYOID, TIMESTAMPTZARRAYOID}};
-IuCall		iu_keep_call = {"fn_iu_delivery_keep", 2, {INT8OID, INT4OID}};
-
+/* Takes a delivery from its queue to those of its lease that are to be recorded. */
 static void
-set_text(Datum *value, bool *null, const char *text)
+hand_over(IuDelivery *delivery)
 {
-	*null = text == NULL;
-	if (text != NULL)
-		*value = CStringGetTextDatum(text);
+	IuLease    *lease = delivery->lease;
+	MemoryContext caller = MemoryContextSwitchTo(delivery->context);
+
+	iu_queue_leave(delivery);
+	lease->unfinished--;
+	if (lease->finished == NIL)
+		lease->finished_since = GetCurrentTimestamp();
+	lease->finished = lappend(lease->finished, &delivery->attempt);
+	MemoryContextSwitchTo(caller);
 }
 
-static void
-set_outcome(Datum **values, bool **nulls, int i, const IuDelivery *delivery)
-{
-	values[EVENT_ID][i] = DirectFunctionCall1(uuid_in, CStringGetDatum(delivery->event_id));
-	values[REPLAY_NUMBER][i] = Int32GetDatum(delivery->replay_number);
-	values[ATTEMPT_NO][i] = Int32GetDatum(delivery->attempt_no);
-	set_text(&values[OUTCOME][i], &nulls[OUTCOME][i], delivery->outcome);
-	values[HTTP_STATUS][i] = Int32GetDatum(delivery->status);
-	nulls[HTTP_STATUS][i] = delivery->status == 0;
-	set_text(&values[FAILURE_CODE][i], &nulls[FAILURE_CODE][i], delivery->failure_code);
-	set_text(&values[FAILURE_DETAIL][i], &nulls[FAILURE_DETAIL][i], delivery->failure_detail);
-	values[RETRY_AFTER][i] = Float8GetDatum(delivery->retry_after);
-	nulls[RETRY_AFTER][i] = delivery->retry_after < 0;
-	values[DURATION_US][i] = Int64GetDatum(delivery->microseconds);
-	set_text(&values[RESPONSE_EXCERPT][i], &nulls[RESPONSE_EXCERPT][i], delivery->excerpt);
-	values[STARTED_AT][i] = TimestampTzGetDatum(delivery->started_at);
-	nulls[STARTED_AT][i] = delivery->started_at == 0;
-}
-
-static Datum
-as_array(Datum *values, bool *nulls, int count, Oid type)
-{
-	int			dimensions[1] = {count};
-	int			lower_bounds[1] = {1};
-	int16		length;
-	bool		by_value;
-	char		alignment;
-
-	get_typlenbyvalalign(type, &length, &by_value, &alignment);
-	return PointerGetDatum(construct_md_array(values, nulls, 1, dimensions, lower_bounds, type,
-											  length, by_value, alignment));
-}
-
+/*
+ * Ends the attempt at a delivery. code: the failure code, a constant or in the
+ * memory of the delivery; NULL if it was sent. detail: for people, copied; may be
+ * NULL.
+ */
 void
-iu_record(IuLease *lease)
+iu_delivery_finish(IuDelivery *delivery, IuOutcome outcome, const char *code, const char *detail)
 {
-	int			count = list_length(lease->finished);
-	Datum	   *values[COLUMNS];
-	bool	   *nulls[COLUMNS];
-	Datum		arguments[COLUMNS + 2];
-	int			i;
+	delivery->attempt.outcome = outcome;
+	delivery->attempt.failure_code = code;
+	if (detail != NULL)
+		delivery->attempt.failure_detail = iu_delivery_excerpt(delivery, detail, strlen(detail));
+	hand_over(delivery);
+}
 
-	for (i = 0; i < COLUMNS; i++)
+/* ---- A lease that comes back ---- */
+
+/* The same lease in an older generation, not recorded to its end; NULL if there is none. */
+static IuLease *
+find_predecessor(IuSender *sender, const IuLease *lease)
+{
+	dlist_iter	batch_iter;
+	dlist_iter	lease_iter;
+
+	dlist_foreach(batch_iter, &sender->batches)
 	{
-		values[i] = palloc0(sizeof(Datum) * count);
-		nulls[i] = palloc0(sizeof(bool) * count);
+		dlist_foreach(lease_iter, &dlist_container(IuBatch, node, batch_iter.cur)->leases)
+		{
+			IuLease    *other = dlist_container(IuLease, node, lease_iter.cur);
+
+			if (other->id == lease->id && other->generation < lease->generation && !other->lost)
+				return other;
+		}
 	}
-	for (i = 0; i < count; i++)
-		set_outcome(values, nulls, i, list_nth(lease->finished, i));
-	arguments[0] = Int64GetDatum(lease->id);
-	arguments[1] = Int32GetDatum(lease->generation);
-	for (i = 0; i < COLUMNS; i++)
-		arguments[i + 2] = as_array(values[i], nulls[i], count, column_types[i]);
-	iu_worker_call(&iu_record_call, arguments);
+	return NULL;
 }
 
-/* Where recording failed: the lease stays ours, or is found lost. */
-void
-iu_record_keep(IuLease *lease)
+/* The attempt that ended under the older generation; NULL if none is known to have been made. */
+static const IuAttempt *
+find_attempt(const IuLease *predecessor, const IuAttempt *attempt)
 {
+	ListCell   *cell;
+
+	foreach(cell, predecessor->finished)
+	{
+		const IuAttempt *known = lfirst(cell);
+
+		if (known->replay_number == attempt->replay_number && known->attempt_no == attempt->attempt_no &&
+			memcmp(&known->event_id, &attempt->event_id, sizeof(pg_uuid_t)) == 0)
+			return iu_outcome_is_held(known->outcome) ? NULL : known;
+	}
+	return NULL;
+}
+
+static const char *
+copy_text(MemoryContext context, const char *text)
+{
+	return text == NULL ? NULL : MemoryContextStrdup(context, text);
+}
+
+/*
+ * For a lease that was just claimed. Where recording was not possible for so
+ * long that a lease ended, the same process may be the one that takes it over.
+ * It does not send again what it knows the outcome of. Most leases have nothing
+ * to inherit.
+ */
+void
+iu_lease_inherit(IuSender *sender, IuLease *lease)
+{
+	IuLease    *predecessor = find_predecessor(sender, lease);
+	ListCell   *cell;
+
+	if (predecessor == NULL)
+		return;
+	foreach(cell, lease->deliveries)
+	{
+		IuDelivery *delivery = lfirst(cell);
+		const IuAttempt *known = find_attempt(predecessor, &delivery->attempt);
+
+		if (known == NULL)
+			continue;
+		delivery->attempt = *known;
+		delivery->attempt.failure_code = copy_text(delivery->context, known->failure_code);
+		delivery->attempt.failure_detail = copy_text(delivery->context, known->failure_detail);
+		delivery->attempt.excerpt = copy_text(delivery->context, known->excerpt);
+		hand_over(delivery);
+	}
+	predecessor->lost = true;
+}
+
+/* ---- The record ---- */
+
+typedef struct Record
+{
+	IuLease    *lease;
+	bool		more;			/* another follows, whose flush serves this one as well */
+} Record;
+
+static void
+record_attempts(void *argument)
+{
+	Record	   *task = argument;
+
+	if (task->more)
+		iu_commit_without_flush();
+	iu_attempts_record(task->lease->id, task->lease->generation, task->lease->finished);
+}
+
+/* Where recording failed: gives the lease more time, or finds it lost. */
+static void
+keep_lease(void *argument)
+{
+	IuLease    *lease = argument;
 	Datum		arguments[2];
-	bool		null = true;
-	Datum		kept = 0;
+	bool		null;
+	Datum		kept;
 
 	arguments[0] = Int64GetDatum(lease->id);
 	arguments[1] = Int32GetDatum(lease->generation);
-	iu_worker_call(&iu_keep_call, arguments);
-	if (SPI_processed > 0)
-		kept = SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1, &null);
+	kept = iu_call_for_value(IU_CALL_KEEP, arguments, &null);
 	lease->lost = !null && !DatumGetBool(kept);
+}
+
+/* What was recorded: the next claim need not wait, unless it would bring the same again. */
+static void
+count_outcomes(IuSender *sender, const IuLease *lease)
+{
+	int			counts[IU_OUTCOMES] = {0};
+	ListCell   *cell;
+
+	foreach(cell, lease->finished)
+		counts[((IuAttempt *) lfirst(cell))->outcome]++;
+	iu_worker_count(IU_COUNT_SENT, counts[IU_SENT]);
+	iu_worker_count(IU_COUNT_FAILED, counts[IU_FAILED]);
+	if (counts[IU_SENT] + counts[IU_FAILED] + counts[IU_HELD_A_WHILE] > 0)
+		iu_backoff_clear(&sender->held_backoff);
+	else
+		iu_backoff_grow(&sender->held_backoff, IU_FIRST_RETRY_MS, IU_LAST_RETRY_MS);
+}
+
+/* After an error only the lease tells whether its attempts may still be recorded, whatever the error says. */
+static void
+record_lease(IuSender *sender, IuLease *lease, bool more)
+{
+	Record		task = {lease, more};
+	ErrorData  *error = NULL;
+
+	if (!lease->lost)
+		error = iu_worker_transact("recording deliveries", record_attempts, &task);
+	if (error != NULL)
+	{
+		(void) iu_worker_transact("keeping a lease that could not be recorded", keep_lease, lease);
+		if (!lease->lost)
+		{
+			iu_worker_failed(error, &lease->backoff, IU_FIRST_RETRY_MS, IU_LAST_RETRY_MS);
+			return;
+		}
+		ereport(LOG,
+				(errmsg("results of deliveries came too late and are dropped: %s", error->message)));
+	}
+	else if (!lease->lost)
+		count_outcomes(sender, lease);
+	iu_backoff_clear(&lease->backoff);
+	lease->finished = NIL;
+	sender->next_claim = 0;
+}
+
+/* When the finished attempts of a lease are to be recorded. */
+static TimestampTz
+record_time(const IuLease *lease)
+{
+	int			delay = dlist_is_empty(&lease->queue->waiting) ? IDLE_RECORD_DELAY_MS : RECORD_DELAY_MS;
+
+	if (lease->finished == NIL)
+		return DT_NOEND;
+	if (lease->unfinished == 0)
+		return lease->backoff.not_before;
+	return Max(lease->backoff.not_before, TimestampTzPlusMilliseconds(lease->finished_since, delay));
+}
+
+typedef void (*LeaseVisitor) (IuLease *lease, void *argument);
+
+static void
+visit_leases(const IuSender *sender, LeaseVisitor visit, void *argument)
+{
+	dlist_iter	batch_iter;
+	dlist_iter	lease_iter;
+
+	dlist_foreach(batch_iter, &unconstify(IuSender *, sender)->batches)
+	{
+		dlist_foreach(lease_iter, &dlist_container(IuBatch, node, batch_iter.cur)->leases)
+			visit(dlist_container(IuLease, node, lease_iter.cur), argument);
+	}
+}
+
+static void
+find_first_time(IuLease *lease, void *argument)
+{
+	iu_bring_forward(argument, record_time(lease));
+}
+
+TimestampTz
+iu_record_due(void *worker)
+{
+	TimestampTz first = DT_NOEND;
+
+	visit_leases(worker, find_first_time, &first);
+	return first;
+}
+
+static void
+find_due(IuLease *lease, void *argument)
+{
+	List	  **due = argument;
+
+	if (iu_is_past(record_time(lease)))
+		*due = lappend(*due, lease);
+}
+
+static void
+find_failed(IuLease *lease, void *argument)
+{
+	*((bool *) argument) |= lease->backoff.delay_ms != 0;
+}
+
+/* Whether some lease was tried to be recorded in vain. */
+bool
+iu_record_is_troubled(const IuSender *sender)
+{
+	bool		failed = false;
+
+	visit_leases(sender, find_failed, &failed);
+	return failed;
+}
+
+static void
+forget_batch(IuSender *sender, IuBatch *batch)
+{
+	dlist_delete(&batch->node);
+	sender->open_bytes -= batch->bytes;
+	MemoryContextDelete(batch->context);
+}
+
+static void
+forget_recorded(IuSender *sender)
+{
+	dlist_mutable_iter batch_iter;
+	dlist_mutable_iter lease_iter;
+
+	dlist_foreach_modify(batch_iter, &sender->batches)
+	{
+		IuBatch    *batch = dlist_container(IuBatch, node, batch_iter.cur);
+
+		dlist_foreach_modify(lease_iter, &batch->leases)
+		{
+			IuLease    *lease = dlist_container(IuLease, node, lease_iter.cur);
+
+			if (lease->unfinished == 0 && lease->finished == NIL)
+			{
+				dlist_delete(&lease->node);
+				iu_queue_part(lease);
+			}
+		}
+		if (dlist_is_empty(&batch->leases))
+			forget_batch(sender, batch);
+	}
+}
+
+/* Each lease that is due has a transaction and, where it fails, a backoff of its own. */
+ErrorData *
+iu_record_finished(void *worker)
+{
+	IuSender   *sender = worker;
+	List	   *due = NIL;
+	ListCell   *cell;
+
+	visit_leases(sender, find_due, &due);
+	foreach(cell, due)
+		record_lease(sender, lfirst(cell), lnext(due, cell) != NULL);
+	forget_recorded(sender);
+	return NULL;
 }

@@ -5,31 +5,33 @@
  *	  each call in a transaction of its own together with its record, so that
  *	  what the function did and what is recorded of it stand or fall together.
  *
- * Between passes it takes its turn at what is scheduled (schedule.c).
+ * Between calls the runner takes its turn at what is scheduled (schedule.c).
  *
  * It is a process beside the senders, one a database: a function may take as
  * long as its route allows, and may leave settings and locks behind. Neither
  * reaches a sender. Calls follow one another.
  *
- * The policy catches what a function raises, its timeout included, and names
- * the outcome. A function may also do what lets the record or the commit fail
- * (take the lease away, make the transaction read-only): that undoes the call,
- * and is recorded as a failed attempt in a transaction of its own, so that the
- * route's limit ends it. What fails beside that (no lock, no privilege) costs
- * the delivery no attempt; it is put aside and tried again, while others go on.
+ * fn_iu_function_call catches what a function raises, the end of its time
+ * included, and names the outcome. A function may also do what lets the record
+ * or the commit fail (take the lease away, make the transaction read-only). That
+ * undoes the call, and is recorded as a failed attempt in a transaction of its
+ * own, so that the route's limit ends it. What fails beside that (no lock, no
+ * privilege) costs the delivery no attempt: the call is put aside and tried
+ * again, while others go on.
  *
  *-------------------------------------------------------------------------
  */
 #include "postgres.h"
 
 #include "access/xact.h"
+#include "bgworker/attempt.h"
+#include "bgworker/calls.h"
 #include "bgworker/schedule.h"
 #include "bgworker/worker.h"
 #include "catalog/namespace.h"
 #include "catalog/pg_type.h"
 #include "core/compat.h"
 #include "miscadmin.h"
-#include "pgstat.h"
 #include "storage/ipc.h"
 #include "storage/lock.h"
 #include "utils/builtins.h"
@@ -41,118 +43,155 @@
 #include "utils/timestamp.h"
 #include "utils/uuid.h"
 
-#define LONGEST_SLEEP_MS 60000
 #define LOCK_WAIT "1s"			/* for what the policy does; a function waits as its timeout allows */
-#define FIRST_RETRY_MS 100
-#define LAST_RETRY_MS 5000
 #define CLAIM_MAX 64
 #define ASIDE_MAX CLAIM_MAX		/* with so many put aside nothing more is claimed */
-#define EMPTY_PASS_MS 20		/* between passes that find nothing, however often it is woken */
+#define EMPTY_PASS_MS 20		/* between passes that find nothing, however often the runner is woken */
 
 PGDLLEXPORT void iu_runner_main(Datum main_arg);
 
-typedef struct Run
+/* The call of a function for a delivery. */
+typedef struct FunctionCall
 {
-	MemoryContext context;
 	int64		lease_id;
 	int			generation;
 	pg_uuid_t	event_id;
 	int			replay_number;
 	int			timeout_ms;
 	bool		called;			/* the lease was ours, and is locked until the transaction ends */
-	const char *outcome;		/* sent, failed, held */
+	IuOutcome	outcome;
 	IuBackoff	backoff;		/* while it is put aside */
-} Run;
+} FunctionCall;
 
-typedef struct Claim
+typedef struct Runner
 {
-	MemoryContext context;
-	List	   *runs;
-	TimestampTz next;
-	bool		idle;			/* nothing was claimed */
-} Claim;
+	IuWorkerState readiness;	/* for calls of functions */
+	bool		has_schedule;
+	TimestampTz next_claim;
+	TimestampTz next_turn;
+	List	   *claimed;		/* of FunctionCall, in the memory of the pass */
+	MemoryContext aside_context;
+	List	   *aside;			/* of FunctionCall: neither done nor recorded as failed */
+} Runner;
 
-static IuCall claim_call = {"fn_iu_function_claim", 2, {TEXTOID, INT4OID}};
-static IuCall run_call = {"fn_iu_function_call", 4, {INT8OID, INT4OID, UUIDOID, INT4OID}};
-static IuCall record_call = {"fn_iu_function_record", 3, {INT8OID, INT4OID, JSONBOID}};
-static IuCall next_call = {"fn_iu_function_next_due"};
+/* What cannot do all that it could do, but something, runs. */
+static void
+show_readiness(const Runner *runner)
+{
+	bool		only_schedule = runner->readiness == IU_NOTHING_MIGRATED && runner->has_schedule;
 
-static IuWorkerState readiness = IU_STARTING;
-static IuBackoff backoff;		/* of claiming */
-static IuBackoff schedule_backoff;
-static List *aside = NIL;		/* of Run: neither done nor recorded as failed; not in the context of a pass */
+	iu_worker_ready(only_schedule ? IU_RUNNING : runner->readiness);
+}
 
 /* ---------- claim ---------- */
 
-static Datum
-column(uint64 row, const char *name)
+enum
 {
-	int			number = SPI_fnumber(SPI_tuptable->tupdesc, name);
-	bool		null = true;
-	Datum		value = 0;
+	CALL_LEASE_ID,
+	CALL_LEASE_GENERATION,
+	CALL_EVENT_ID,
+	CALL_REPLAY_NUMBER,
+	CALL_TIMEOUT_MS,
+	CALL_COLUMNS
+};
 
-	if (number > 0)
-		value = SPI_getbinval(SPI_tuptable->vals[row], SPI_tuptable->tupdesc, number, &null);
-	if (null)
-		ereport(ERROR,
-				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
-				 errmsg("a function of the policy returned a delivery without %s", name)));
-	return value;
+static const IuColumn call_columns[CALL_COLUMNS] = {
+	[CALL_LEASE_ID] = {"lease_id", INT8OID},
+	[CALL_LEASE_GENERATION] = {"lease_generation", INT4OID},
+	[CALL_EVENT_ID] = {"event_id", UUIDOID},
+	[CALL_REPLAY_NUMBER] = {"replay_number", INT4OID},
+	[CALL_TIMEOUT_MS] = {"timeout_ms", INT4OID},
+};
+
+static FunctionCall *
+read_call(uint64 row, const int *columns)
+{
+	FunctionCall *call = palloc0(sizeof(FunctionCall));
+
+	call->lease_id = DatumGetInt64(iu_row_required(row, columns[CALL_LEASE_ID]));
+	call->generation = DatumGetInt32(iu_row_required(row, columns[CALL_LEASE_GENERATION]));
+	call->event_id = *DatumGetUUIDP(iu_row_required(row, columns[CALL_EVENT_ID]));
+	call->replay_number = DatumGetInt32(iu_row_required(row, columns[CALL_REPLAY_NUMBER]));
+	call->timeout_ms = DatumGetInt32(iu_row_required(row, columns[CALL_TIMEOUT_MS]));
+	return call;
 }
 
-static Run *
-read_run(MemoryContext context, uint64 row)
+typedef struct FunctionClaim
 {
-	Run		   *run = MemoryContextAllocZero(context, sizeof(Run));
+	MemoryContext context;		/* of the pass */
+	IuWorkerState readiness;
+	List	   *calls;
+	TimestampTz next;			/* when to claim again */
+} FunctionClaim;
 
-	run->context = context;
-	run->lease_id = DatumGetInt64(column(row, "lease_id"));
-	run->generation = DatumGetInt32(column(row, "lease_generation"));
-	run->event_id = *DatumGetUUIDP(column(row, "event_id"));
-	run->replay_number = DatumGetInt32(column(row, "replay_number"));
-	run->timeout_ms = DatumGetInt32(column(row, "timeout_ms"));
-	return run;
+static void
+read_calls(FunctionClaim *task)
+{
+	MemoryContext caller = MemoryContextSwitchTo(task->context);
+	int			columns[CALL_COLUMNS];
+	uint64		i;
+
+	iu_row_columns(call_columns, CALL_COLUMNS, columns);
+	for (i = 0; i < SPI_processed; i++)
+		task->calls = lappend(task->calls, read_call(i, columns));
+	MemoryContextSwitchTo(caller);
 }
 
 static TimestampTz
-read_next(void)
+find_next_claim(void)
 {
-	bool		null = true;
-	Datum		due = 0;
+	bool		null;
+	Datum		due = iu_call_for_value(IU_CALL_FUNCTION_NEXT_DUE, NULL, &null);
 
-	iu_worker_call(&next_call, NULL);
-	if (SPI_processed > 0)
-		due = SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1, &null);
-	return null ? DT_NOEND : DatumGetTimestampTz(due);
+	return Max(null ? DT_NOEND : DatumGetTimestampTz(due), iu_from_now(EMPTY_PASS_MS));
 }
 
 static void
-claim_step(void *argument)
+claim_functions(void *argument)
 {
-	const IuCall *const calls[] = {&claim_call, &run_call, &record_call, &next_call};
-	Claim	   *claim = argument;
+	static const IuCall calls[] = {
+		IU_CALL_FUNCTION_CLAIM, IU_CALL_FUNCTION_RUN, IU_CALL_FUNCTION_RECORD, IU_CALL_FUNCTION_NEXT_DUE
+	};
+	FunctionClaim *task = argument;
 	Datum		arguments[2];
-	uint64		i;
 
-	iu_worker_begin_transaction("claiming deliveries to functions");
-	readiness = iu_worker_readiness(calls, lengthof(calls));
-	if (readiness == IU_RUNNING)
-	{
-		arguments[0] = CStringGetTextDatum("iu_core runner");
-		arguments[1] = Int32GetDatum(CLAIM_MAX);
-		iu_worker_call(&claim_call, arguments);
-		claim->idle = SPI_processed == 0;
-		for (i = 0; i < SPI_processed; i++)
-		{
-			Run		   *run = read_run(claim->context, i);
-			MemoryContext caller = MemoryContextSwitchTo(claim->context);
+	task->readiness = iu_calls_readiness(calls, lengthof(calls));
+	if (task->readiness != IU_RUNNING)
+		return;
+	arguments[0] = CStringGetTextDatum("iu_core runner");
+	arguments[1] = Int32GetDatum(CLAIM_MAX);
+	iu_call(IU_CALL_FUNCTION_CLAIM, arguments);
+	read_calls(task);
+	task->next = task->calls == NIL ? find_next_claim() : 0;
+}
 
-			claim->runs = lappend(claim->runs, run);
-			MemoryContextSwitchTo(caller);
-		}
-		claim->next = claim->idle ? read_next() : DT_NOBEGIN;
-	}
-	iu_worker_commit();
+static TimestampTz
+claim_calls_due(void *worker)
+{
+	const Runner *runner = worker;
+
+	return list_length(runner->aside) < ASIDE_MAX ? runner->next_claim : DT_NOEND;
+}
+
+static ErrorData *
+claim_calls(void *worker)
+{
+	Runner	   *runner = worker;
+	FunctionClaim task = {CurrentMemoryContext, runner->readiness, NIL, DT_NOEND};
+	ErrorData  *error;
+
+	runner->claimed = NIL;
+	if (list_length(runner->aside) >= ASIDE_MAX)
+		return NULL;
+	error = iu_worker_transact("claiming deliveries to functions", claim_functions, &task);
+	if (error != NULL)
+		return error;
+	runner->readiness = task.readiness;
+	show_readiness(runner);
+	runner->claimed = task.calls;
+	runner->next_claim = Min(task.next, iu_from_now(IU_LONGEST_SLEEP_MS));
+	iu_worker_count(IU_COUNT_CLAIMED, list_length(task.calls));
+	return NULL;
 }
 
 /* ---------- call ---------- */
@@ -167,30 +206,32 @@ disarm(void)
 
 /* The function and its record, in one transaction. */
 static void
-run_step(void *argument)
+call_and_record(void *argument)
 {
-	Run		   *run = argument;
+	static const IuColumn columns[] = {{"outcome", TEXTOID}, {"results", JSONBOID}};
+	int			numbers[lengthof(columns)];
+	FunctionCall *call = argument;
 	Datum		arguments[4];
+	bool		null;
 
-	run->called = false;
-	iu_worker_begin_transaction("calling a registered function");
-	arguments[0] = Int64GetDatum(run->lease_id);
-	arguments[1] = Int32GetDatum(run->generation);
-	arguments[2] = UUIDPGetDatum(&run->event_id);
-	arguments[3] = Int32GetDatum(run->replay_number);
-	enable_timeout_after(STATEMENT_TIMEOUT, run->timeout_ms);
-	iu_worker_call(&run_call, arguments);
-	run->called = true;
+	call->called = false;
+	arguments[0] = Int64GetDatum(call->lease_id);
+	arguments[1] = Int32GetDatum(call->generation);
+	arguments[2] = UUIDPGetDatum(&call->event_id);
+	arguments[3] = Int32GetDatum(call->replay_number);
+	enable_timeout_after(STATEMENT_TIMEOUT, call->timeout_ms);
+	iu_call(IU_CALL_FUNCTION_RUN, arguments);
+	call->called = true;
 	disarm();
-	run->outcome = iu_worker_column(run->context, 0, "outcome");
-	arguments[2] = column(0, "results");
-	iu_worker_call(&record_call, arguments);
-	iu_worker_commit();
+	iu_row_columns(columns, lengthof(columns), numbers);
+	call->outcome = iu_outcome_by_name(iu_row_text(0, numbers[0]));
+	arguments[2] = iu_row_required(0, numbers[1]);
+	(void) iu_call_for_value(IU_CALL_FUNCTION_RECORD, arguments, &null);
 }
 
 /* As DISCARD ALL, for what a function may have left in the session. */
 static void
-tidy_step(void *argument)
+discard_session(void *argument)
 {
 	StartTransactionCommand();
 	ResetAllOptions();
@@ -199,14 +240,14 @@ tidy_step(void *argument)
 	CommitTransactionCommand();
 }
 
-/* After anything of somebody else's; a new process starts clean. */
+/* After anything of somebody else's. Where that fails, a new process starts clean. */
 static void
 tidy(void)
 {
 	ErrorData  *untidy;
 
 	disarm();
-	untidy = iu_worker_try(tidy_step, NULL);
+	untidy = iu_worker_try(discard_session, NULL);
 	if (untidy != NULL)
 	{
 		iu_worker_report(untidy);
@@ -216,7 +257,7 @@ tidy(void)
 
 typedef struct Failure
 {
-	const Run  *run;
+	const FunctionCall *call;
 	const ErrorData *error;
 } Failure;
 
@@ -230,232 +271,184 @@ failure_results(const Failure *failure)
 	initStringInfo(&json);
 	appendStringInfo(&json, "[{\"event_id\": \"%s\", \"replay_number\": %d, \"outcome\": \"failed\", "
 					 "\"failure_code\": \"sql_function_failed\", \"failure_detail\": ",
-					 DatumGetCString(DirectFunctionCall1(uuid_out, UUIDPGetDatum(&failure->run->event_id))),
-					 failure->run->replay_number);
+					 DatumGetCString(DirectFunctionCall1(uuid_out, UUIDPGetDatum(&failure->call->event_id))),
+					 failure->call->replay_number);
 	escape_json(&json, detail);
 	appendStringInfoString(&json, "}]");
 	return DirectFunctionCall1(jsonb_in, CStringGetDatum(json.data));
 }
 
 static void
-failure_step(void *argument)
+record_undone(void *argument)
 {
 	Failure    *failure = argument;
 	Datum		arguments[3];
+	bool		null;
 
-	iu_worker_begin_transaction("recording a call that was undone");
-	arguments[0] = Int64GetDatum(failure->run->lease_id);
-	arguments[1] = Int32GetDatum(failure->run->generation);
+	arguments[0] = Int64GetDatum(failure->call->lease_id);
+	arguments[1] = Int32GetDatum(failure->call->generation);
 	arguments[2] = failure_results(failure);
-	iu_worker_call(&record_call, arguments);
-	iu_worker_commit();
+	(void) iu_call_for_value(IU_CALL_FUNCTION_RECORD, arguments, &null);
 }
 
 /* What failed once the function had been called is a failed attempt, if that can be recorded. */
 static bool
-record_failure(const Run *run, const ErrorData *error)
+record_failure(const FunctionCall *call, const ErrorData *error)
 {
-	Failure		failure = {run, error};
+	Failure		failure = {call, error};
 
-	return iu_worker_try(failure_step, &failure) == NULL;
-}
-
-static void
-report_and_retry(ErrorData *error, IuBackoff *own)
-{
-	iu_slot_count(iu_my_slot, IU_COUNT_ERRORS, 1);
-	iu_backoff_grow(own, FIRST_RETRY_MS, LAST_RETRY_MS);
-	iu_worker_report(error);
-}
-
-/* Nothing has failed since it last went well. */
-static void
-show_readiness(void)
-{
-	if (backoff.delay_ms == 0 && schedule_backoff.delay_ms == 0 && aside == NIL)
-		iu_slot_state(iu_my_slot, readiness, "");
+	return iu_worker_transact("recording a call that was undone", record_undone, &failure) == NULL;
 }
 
 /* False if it is to be tried again. */
 static bool
-run_once(Run *run)
+call_once(FunctionCall *call)
 {
-	ErrorData  *error = iu_worker_try(run_step, run);
+	ErrorData  *error;
 
+	iu_worker_absorb();
+	iu_worker_tick();
+	error = iu_worker_transact("calling a registered function", call_and_record, call);
 	tidy();
 	/* What comes after the call may raise the same code for reasons of its own. */
-	if (error != NULL && !run->called && error->sqlerrcode == ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE)
+	if (error != NULL && !call->called && error->sqlerrcode == ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE)
 	{
 		ereport(LOG,
 				(errmsg("a delivery to a function was taken over and is left alone: %s", error->message)));
 		return true;
 	}
-	if (error != NULL && run->called && record_failure(run, error))
+	if (error != NULL && call->called && record_failure(call, error))
 	{
-		iu_slot_count(iu_my_slot, IU_COUNT_FAILED, 1);
+		iu_worker_count(IU_COUNT_FAILED, 1);
 		return true;
 	}
 	if (error != NULL)
 	{
-		report_and_retry(error, &run->backoff);
+		iu_worker_failed(error, &call->backoff, IU_FIRST_RETRY_MS, IU_LAST_RETRY_MS);
 		return false;
 	}
-	iu_slot_count(iu_my_slot, IU_COUNT_SENT, strcmp(run->outcome, "sent") == 0 ? 1 : 0);
-	iu_slot_count(iu_my_slot, IU_COUNT_FAILED, strcmp(run->outcome, "failed") == 0 ? 1 : 0);
+	iu_worker_count(IU_COUNT_SENT, call->outcome == IU_SENT ? 1 : 0);
+	iu_worker_count(IU_COUNT_FAILED, call->outcome == IU_FAILED ? 1 : 0);
 	return true;
 }
 
 static void
-put_aside(const Run *run)
+put_aside(Runner *runner, const FunctionCall *call)
 {
-	MemoryContext caller = MemoryContextSwitchTo(TopMemoryContext);
-	Run		   *copy = palloc(sizeof(Run));
+	MemoryContext caller = MemoryContextSwitchTo(runner->aside_context);
+	FunctionCall *copy = palloc(sizeof(FunctionCall));
 
-	*copy = *run;
-	aside = lappend(aside, copy);
+	*copy = *call;
+	runner->aside = lappend(runner->aside, copy);
 	MemoryContextSwitchTo(caller);
 }
 
 /* What is claimed is this process's to carry, until it is recorded or somebody else's. */
-static void
-run_claimed(const Claim *claim)
+static ErrorData *
+call_claimed(void *worker)
 {
+	Runner	   *runner = worker;
 	ListCell   *cell;
 
-	foreach(cell, claim->runs)
-	{
-		iu_worker_absorb();
-		iu_slot_tick(iu_my_slot, 0);
-		if (!run_once(lfirst(cell)))
-			put_aside(lfirst(cell));
-	}
-}
-
-static void
-run_aside(MemoryContext context)
-{
-	ListCell   *cell;
-
-	foreach(cell, aside)
-	{
-		Run		   *run = lfirst(cell);
-
-		if (run->backoff.not_before > GetCurrentTimestamp())
-			continue;
-		iu_worker_absorb();
-		iu_slot_tick(iu_my_slot, 0);
-		run->context = context;
-		if (!run_once(run))
-			continue;
-		aside = foreach_delete_current(aside, cell);
-		pfree(run);
-	}
+	foreach(cell, runner->claimed)
+		if (!call_once(lfirst(cell)))
+			put_aside(runner, lfirst(cell));
+	runner->claimed = NIL;
+	return NULL;
 }
 
 static TimestampTz
-next_aside(void)
+call_claimed_due(void *worker)
+{
+	return ((Runner *) worker)->claimed != NIL ? 0 : DT_NOEND;
+}
+
+static ErrorData *
+call_aside(void *worker)
+{
+	Runner	   *runner = worker;
+	ListCell   *cell;
+
+	foreach(cell, runner->aside)
+	{
+		FunctionCall *call = lfirst(cell);
+
+		if (!iu_is_past(call->backoff.not_before) || !call_once(call))
+			continue;
+		runner->aside = foreach_delete_current(runner->aside, cell);
+		pfree(call);
+	}
+	return NULL;
+}
+
+static TimestampTz
+call_aside_due(void *worker)
 {
 	TimestampTz when = DT_NOEND;
 	ListCell   *cell;
 
-	foreach(cell, aside)
-		when = Min(when, ((Run *) lfirst(cell))->backoff.not_before);
+	foreach(cell, ((Runner *) worker)->aside)
+		iu_bring_forward(&when, ((FunctionCall *) lfirst(cell))->backoff.not_before);
 	return when;
 }
 
-/* ---------- the loop ---------- */
+/* ---------- schedule ---------- */
 
-static TimestampTz
-claim_and_run(MemoryContext context)
+static ErrorData *
+take_scheduled_turn(void *worker)
 {
-	Claim		claim = {context, NIL, DT_NOEND};
-	ErrorData  *error = iu_worker_try(claim_step, &claim);
-
-	if (error != NULL)
-	{
-		report_and_retry(error, &backoff);
-		return backoff.not_before;
-	}
-	iu_backoff_clear(&backoff);
-	if (readiness == IU_RUNNING)
-		show_readiness();
-	iu_slot_count(iu_my_slot, IU_COUNT_CLAIMED, list_length(claim.runs));
-	run_claimed(&claim);
-	return Max(claim.next, TimestampTzPlusMilliseconds(GetCurrentTimestamp(), claim.idle ? EMPTY_PASS_MS : 0));
-}
-
-/* One thing that is scheduled, unless the last one failed just now; the time of the next. */
-static TimestampTz
-run_scheduled(void)
-{
+	Runner	   *runner = worker;
 	ErrorData  *error;
-	bool		exists;
 	TimestampTz next;
 
-	if (schedule_backoff.not_before > GetCurrentTimestamp())
-		return schedule_backoff.not_before;
 	iu_worker_absorb();
-	iu_slot_tick(iu_my_slot, 0);
-	error = iu_schedule_turn(&exists, &next);
-	if (exists || error != NULL)
+	iu_worker_tick();
+	error = iu_schedule_turn(&runner->has_schedule, &next);
+	if (runner->has_schedule || error != NULL)
 		tidy();
 	if (error != NULL)
-	{
-		report_and_retry(error, &schedule_backoff);
-		return schedule_backoff.not_before;
-	}
-	iu_backoff_clear(&schedule_backoff);
-	if (exists && readiness == IU_NOTHING_MIGRATED)
-		readiness = IU_RUNNING;	/* not all that it could do, but something */
-	show_readiness();
-	return next;
+		return error;
+	runner->next_turn = next;
+	show_readiness(runner);
+	return NULL;
 }
 
-/* Calls what is due again, claims and calls the next; the time of the next pass. */
 static TimestampTz
-pass(MemoryContext context)
+scheduled_turn_due(void *worker)
 {
-	TimestampTz next = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), LONGEST_SLEEP_MS);
-
-	run_aside(context);
-	if (list_length(aside) < ASIDE_MAX)
-		next = Min(next, claim_and_run(context));
-	next = Min(next, next_aside());
-	return Min(next, run_scheduled());
+	return ((Runner *) worker)->next_turn;
 }
 
-/* Until that time or the latch, but never sooner than the shortest time between passes. */
-static void
-sleep_until(TimestampTz until, uint32 wait_event)
-{
-	TimestampTz earliest = Max(backoff.not_before, TimestampTzPlusMilliseconds(GetCurrentTimestamp(), EMPTY_PASS_MS));
+/* ---------- the runner ---------- */
 
-	iu_slot_tick(iu_my_slot, until);
-	iu_worker_sleep(until, wait_event);
-	while (GetCurrentTimestamp() < Min(earliest, until))
-	{
-		iu_worker_absorb();
-		iu_worker_sleep(Min(earliest, until), wait_event);
-	}
+static bool
+runner_is_troubled(void *worker)
+{
+	return ((Runner *) worker)->aside != NIL;
 }
+
+static const IuDuty runner_duties[] = {
+	{IU_WHEN_DUE, call_aside_due, call_aside, IU_FIRST_RETRY_MS, IU_LAST_RETRY_MS},
+	{IU_EACH_PASS, claim_calls_due, claim_calls, IU_FIRST_RETRY_MS, IU_LAST_RETRY_MS},
+	{IU_WHEN_DUE, call_claimed_due, call_claimed, IU_FIRST_RETRY_MS, IU_LAST_RETRY_MS},
+	{IU_EACH_PASS, scheduled_turn_due, take_scheduled_turn, IU_FIRST_RETRY_MS, IU_LAST_RETRY_MS}
+};
+
+static const IuWorkerKind runner_kind = {
+	.wait_event = "IuCoreRunnerMain",
+	.duties = runner_duties,
+	.duty_count = lengthof(runner_duties),
+	.rest_ms = EMPTY_PASS_MS,
+	.troubled = runner_is_troubled
+};
 
 void
 iu_runner_main(Datum main_arg)
 {
-	uint32		wait_event = iu_wait_event("IuCoreRunnerMain");
-	MemoryContext loop_context;
+	Runner	   *runner = MemoryContextAllocZero(TopMemoryContext, sizeof(Runner));
 
 	iu_worker_begin(main_arg, LOCK_WAIT);
-	loop_context = AllocSetContextCreate(TopMemoryContext, "iu_core runner pass", ALLOCSET_DEFAULT_SIZES);
-	for (;;)
-	{
-		TimestampTz next;
-
-		MemoryContextReset(loop_context);
-		MemoryContextSwitchTo(loop_context);
-		iu_worker_absorb();
-		next = pass(loop_context);
-		if (next > GetCurrentTimestamp())
-			sleep_until(next, wait_event);
-	}
+	runner->readiness = IU_STARTING;
+	runner->aside_context = AllocSetContextCreate(TopMemoryContext, "iu_core calls put aside", ALLOCSET_SMALL_SIZES);
+	iu_worker_run(&runner_kind, runner);
 }

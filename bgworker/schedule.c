@@ -4,20 +4,19 @@
  *	  The runner's turn at what the policy has on a schedule: the checks of
  *	  invariants, which may ask a remote.
  *
- * It is the runner's and not a sender's, so that a remote that is slow holds up
- * no delivery over the wire. One thing a turn, between two calls of functions.
- * How long it may take is the policy's: it sets the clock of the statement.
+ * A turn is the runner's and not a sender's, so that a slow remote holds up no
+ * delivery over the wire. It does one thing, between two calls of functions. How
+ * long that may take is the policy's to say: it sets the clock of the statement.
  *
  *-------------------------------------------------------------------------
  */
 #include "postgres.h"
 
+#include "bgworker/calls.h"
 #include "bgworker/schedule.h"
-#include "catalog/pg_type.h"
+#include "core/compat.h"
 #include "utils/builtins.h"
 #include "utils/timestamp.h"
-
-static IuCall schedule_call = {"fn_iu_schedule_turn", 1, {TEXTOID}};
 
 typedef struct Turn
 {
@@ -26,33 +25,33 @@ typedef struct Turn
 } Turn;
 
 static void
-turn_step(void *argument)
+carry_out_scheduled(void *argument)
 {
-	const IuCall *const calls[] = {&schedule_call};
+	static const IuCall calls[] = {IU_CALL_SCHEDULE_TURN};
 	Turn	   *turn = argument;
 	Datum		arguments[1];
-	bool		null = true;
-	Datum		next = 0;
+	bool		null;
+	Datum		next;
 
-	iu_worker_begin_transaction("carrying out what is scheduled");
-	turn->exists = iu_worker_readiness(calls, lengthof(calls)) == IU_RUNNING;
-	if (turn->exists)
-	{
-		arguments[0] = CStringGetTextDatum("iu_core runner");
-		iu_worker_call(&schedule_call, arguments);
-		if (SPI_processed > 0)
-			next = SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1, &null);
-		if (!null)
-			turn->next = DatumGetTimestampTz(next);
-	}
-	iu_worker_commit();
+	turn->exists = iu_calls_readiness(calls, lengthof(calls)) == IU_RUNNING;
+	if (!turn->exists)
+		return;
+	arguments[0] = CStringGetTextDatum("iu_core runner");
+	next = iu_call_for_value(IU_CALL_SCHEDULE_TURN, arguments, &null);
+	if (!null)
+		turn->next = DatumGetTimestampTz(next);
 }
 
+/*
+ * Does one thing that is due, in a transaction of its own. *exists: whether the
+ * policy has a schedule. *next: when to come again; DT_NOEND: when woken. Returns
+ * the error of a turn that failed, or NULL.
+ */
 ErrorData *
 iu_schedule_turn(bool *exists, TimestampTz *next)
 {
 	Turn		turn = {false, DT_NOEND};
-	ErrorData  *error = iu_worker_try(turn_step, &turn);
+	ErrorData  *error = iu_worker_transact("carrying out what is scheduled", carry_out_scheduled, &turn);
 
 	*exists = turn.exists;
 	*next = turn.next;

@@ -12,21 +12,25 @@
  */
 #include "postgres.h"
 
-#include "bgworker/delivery.h"
+#include "bgworker/sender.h"
 #include "core/compat.h"
 #include "utils/memutils.h"
 
-static dlist_head queues = DLIST_STATIC_INIT(queues);
-static int	queue_count = 0;
-static int	waiting = 0;
-static int	in_flight = 0;
+/* context: in which the queues are kept. */
+void
+iu_queues_init(IuQueues *queues, MemoryContext context)
+{
+	memset(queues, 0, sizeof(IuQueues));
+	queues->context = context;
+	dlist_init(&queues->queues);
+}
 
 static IuQueue *
-find_queue(const char *route_code)
+find_queue(IuQueues *queues, const char *route_code)
 {
 	dlist_iter	each;
 
-	dlist_foreach(each, &queues)
+	dlist_foreach(each, &queues->queues)
 	{
 		IuQueue    *queue = dlist_container(IuQueue, node, each.cur);
 
@@ -36,24 +40,30 @@ find_queue(const char *route_code)
 	return NULL;
 }
 
-/* A lease is of one route. */
-void
-iu_queue_join(IuLease *lease)
+static IuQueue *
+add_queue(IuQueues *queues, const char *route_code)
 {
-	IuQueue    *queue = find_queue(lease->route_code);
+	IuQueue    *queue = MemoryContextAllocZero(queues->context, sizeof(IuQueue));
 
-	if (queue == NULL)
-	{
-		queue = MemoryContextAllocZero(TopMemoryContext, sizeof(IuQueue));
-		queue->route_code = MemoryContextStrdup(TopMemoryContext, lease->route_code);
-		dlist_init(&queue->waiting);
-		dlist_push_tail(&queues, &queue->node);
-		queue_count++;
-	}
-	queue->leases++;
-	lease->queue = queue;
+	queue->all = queues;
+	queue->route_code = MemoryContextStrdup(queues->context, route_code);
+	dlist_init(&queue->waiting);
+	dlist_push_tail(&queues->queues, &queue->node);
+	queues->count++;
+	return queue;
 }
 
+/* Gives a lease the queue of its route. */
+void
+iu_queue_join(IuQueues *queues, IuLease *lease)
+{
+	lease->queue = find_queue(queues, lease->route_code);
+	if (lease->queue == NULL)
+		lease->queue = add_queue(queues, lease->route_code);
+	lease->queue->leases++;
+}
+
+/* A lease whose deliveries have all left the queue leaves it. */
 void
 iu_queue_part(IuLease *lease)
 {
@@ -63,63 +73,53 @@ iu_queue_part(IuLease *lease)
 	if (--queue->leases > 0)
 		return;
 	dlist_delete(&queue->node);
-	queue_count--;
+	queue->all->count--;
 	pfree(queue->route_code);
 	pfree(queue);
 }
 
+/* Has a delivery wait in the queue of its lease. */
 void
 iu_queue_add(IuDelivery *delivery)
 {
-	dlist_push_tail(&delivery->lease->queue->waiting, &delivery->node);
-	waiting++;
+	IuQueue    *queue = delivery->lease->queue;
+
+	dlist_push_tail(&queue->waiting, &delivery->node);
+	queue->all->waiting++;
 }
 
+/* A delivery that waits goes out. */
 void
 iu_queue_start(IuDelivery *delivery)
 {
+	IuQueue    *queue = delivery->lease->queue;
+
 	dlist_delete(&delivery->node);
-	waiting--;
+	queue->all->waiting--;
 	delivery->in_flight = true;
-	delivery->lease->queue->in_flight++;
-	in_flight++;
+	queue->in_flight++;
+	queue->all->in_flight++;
 }
 
-/* From where it waits, or from its flight. */
+/* A delivery that waits, or is under way, has ended. */
 void
 iu_queue_leave(IuDelivery *delivery)
 {
+	IuQueue    *queue = delivery->lease->queue;
+
 	if (!delivery->in_flight)
 	{
 		dlist_delete(&delivery->node);
-		waiting--;
+		queue->all->waiting--;
 		return;
 	}
 	delivery->in_flight = false;
-	delivery->lease->queue->in_flight--;
-	in_flight--;
-}
-
-int
-iu_queues_count(void)
-{
-	return queue_count;
-}
-
-bool
-iu_queues_wait(void)
-{
-	return waiting > 0;
-}
-
-int
-iu_queues_in_flight(void)
-{
-	return in_flight;
+	queue->in_flight--;
+	queue->all->in_flight--;
 }
 
 static void
-take_next(IuQueue *queue, List **chosen)
+choose_from(IuQueue *queue, List **chosen)
 {
 	*chosen = lappend(*chosen, dlist_container(IuDelivery, node, queue->next));
 	queue->chosen++;
@@ -129,14 +129,14 @@ take_next(IuQueue *queue, List **chosen)
 }
 
 static void
-begin_choice(void)
+begin_choice(IuQueues *queues)
 {
 	dlist_iter	each;
 
-	/* Another is the first each time, should there be too few places for all. */
-	if (!dlist_is_empty(&queues))
-		dlist_push_tail(&queues, dlist_pop_head_node(&queues));
-	dlist_foreach(each, &queues)
+	/* Another route is the first each time, should there be too few places for all. */
+	if (!dlist_is_empty(&queues->queues))
+		dlist_push_tail(&queues->queues, dlist_pop_head_node(&queues->queues));
+	dlist_foreach(each, &queues->queues)
 	{
 		IuQueue    *queue = dlist_container(IuQueue, node, each.cur);
 
@@ -145,38 +145,45 @@ begin_choice(void)
 	}
 }
 
-/* How many of the places a route may have that has so many of those that are taken. */
+/*
+ * How many connections a route may have. places: how many there are; taken: how
+ * many of them are taken; own: by this route.
+ */
 static int
-share_of(int places, int taken, int own)
+share_of(const IuQueues *queues, int places, int taken, int own)
 {
 	int			half = (places - (taken - own)) / 2;
 
-	return Max(Min(half, 2 * places / queue_count), 1);
+	return Max(Min(half, 2 * places / queues->count), 1);
 }
 
-/* Those that fit into the places, one of each route in turn, each route within its share. */
+/*
+ * The deliveries that may go now, as a list in the current memory context: one
+ * of each route in turn, each route within its share. places: how many may be
+ * under way at a time. The deliveries still wait.
+ */
 List *
-iu_choose_next(int places)
+iu_queues_choose(IuQueues *queues, int places)
 {
 	List	   *chosen = NIL;
-	int			taken = in_flight;
+	int			taken = queues->in_flight;
 	bool		more = true;
 	dlist_iter	each;
 
-	begin_choice();
+	begin_choice(queues);
 	while (more)
 	{
 		more = false;
-		dlist_foreach(each, &queues)
+		dlist_foreach(each, &queues->queues)
 		{
 			IuQueue    *queue = dlist_container(IuQueue, node, each.cur);
 			int			own = queue->in_flight + queue->chosen;
 
 			if (taken >= places)
 				return chosen;
-			if (queue->next == NULL || own >= share_of(places, taken, own))
+			if (queue->next == NULL || own >= share_of(queues, places, taken, own))
 				continue;
-			take_next(queue, &chosen);
+			choose_from(queue, &chosen);
 			taken++;
 			more = true;
 		}

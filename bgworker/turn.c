@@ -1,9 +1,9 @@
 /*-------------------------------------------------------------------------
  *
  * turn.c
- *	  The sender's turn at the pass over the outbox, which needs no network:
- *	  dry runs, what retired routes left, and what keeps the worker's cursor up
- *	  with the outbox.
+ *	  A sender's turn at the pass over the outbox, which needs no network: dry
+ *	  runs, what retired routes left, and what keeps the worker's cursor up with
+ *	  the outbox.
  *
  * Several senders may come at once: the cursor's row is locked by one, and the
  * others find nothing to do. Where migration 012 is not applied there is none.
@@ -12,30 +12,58 @@
  */
 #include "postgres.h"
 
-#include "bgworker/delivery.h"
-#include "catalog/pg_type.h"
+#include "bgworker/calls.h"
+#include "bgworker/sender.h"
+#include "core/compat.h"
 #include "utils/builtins.h"
+#include "utils/timestamp.h"
 
 #define WORKER_NAME "iu_outbound_default"
 #define EVENTS_AT_A_TIME 64		/* so that requests under way do not wait for it */
+#define TURN_MS 1000			/* between turns, where events were emitted */
+#define NEXT_TURN_MS 20			/* where there is more */
 
-static IuCall turn = {"fn_iu_route_worker_turn", 2, {TEXTOID, INT4OID}};
-
-/* Whether there is more. */
-bool
-iu_turn(void)
+/* Sets whether there is more. */
+static void
+pass_over_outbox(void *argument)
 {
-	const IuCall *const calls[] = {&turn};
+	static const IuCall calls[] = {IU_CALL_OUTBOX_TURN};
+	bool	   *more = argument;
 	Datum		arguments[2];
-	bool		null = true;
-	Datum		more = BoolGetDatum(false);
+	bool		null;
+	Datum		value;
 
-	if (iu_worker_readiness(calls, lengthof(calls)) != IU_RUNNING)
-		return false;
+	if (iu_calls_readiness(calls, lengthof(calls)) != IU_RUNNING)
+		return;
 	arguments[0] = CStringGetTextDatum(WORKER_NAME);
 	arguments[1] = Int32GetDatum(EVENTS_AT_A_TIME);
-	iu_worker_call(&turn, arguments);
-	if (SPI_processed > 0)
-		more = SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1, &null);
-	return !null && DatumGetBool(more);
+	value = iu_call_for_value(IU_CALL_OUTBOX_TURN, arguments, &null);
+	*more = !null && DatumGetBool(value);
+}
+
+TimestampTz
+iu_turn_due(void *worker)
+{
+	return ((IuSender *) worker)->next_turn;
+}
+
+ErrorData *
+iu_turn(void *worker)
+{
+	IuSender   *sender = worker;
+	bool		more = false;
+	ErrorData  *error = iu_worker_transact("passing over the outbox", pass_over_outbox, &more);
+
+	if (error != NULL)
+		return error;
+	sender->last_turn = GetCurrentTimestamp();
+	sender->next_turn = TimestampTzPlusMilliseconds(sender->last_turn, more ? NEXT_TURN_MS : IU_LONGEST_SLEEP_MS);
+	return NULL;
+}
+
+/* Events may have been emitted: the next turn comes soon. */
+void
+iu_turn_woken(IuSender *sender)
+{
+	iu_bring_forward(&sender->next_turn, TimestampTzPlusMilliseconds(sender->last_turn, TURN_MS));
 }

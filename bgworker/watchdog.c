@@ -4,17 +4,18 @@
  *	  Closes gates, and renews those opened on a standing approval; nothing
  *	  else, so that nothing slow can sit before a close.
  *
- * A pass asks which gates are or will be due, then closes each due one (or, if
- * it is due to be renewed only, renews it) in a transaction of its own: a gate
- * whose row somebody holds, or whose close fails, delays no other. Those are
- * tried again soon, and who holds the row is shown in last_error. Otherwise it
- * sleeps until the next gate is due, at most a minute: a row changed with
- * triggers off, or by a subscription, wakes nobody.
+ * A pass asks which gates are or will be due. It closes each gate that is due
+ * (or renews it, if that is all that is due) in a transaction of its own, so
+ * that a gate whose row somebody holds, or whose close fails, delays no other.
+ * Such a gate is tried again soon, and last_error shows who holds its row.
+ * Otherwise the watchdog sleeps until the next gate is due, at most a minute: a
+ * row that was changed with triggers off, or by a subscription, wakes nobody.
  *
  *-------------------------------------------------------------------------
  */
 #include "postgres.h"
 
+#include "bgworker/calls.h"
 #include "bgworker/worker.h"
 #include "catalog/pg_type.h"
 #include "core/compat.h"
@@ -25,7 +26,6 @@
 #include "utils/memutils.h"
 #include "utils/timestamp.h"
 
-#define LONGEST_SLEEP_MS 60000
 #define LOCK_WAIT "200ms"	/* a locked table must not hold it up for ever */
 #define LOCKED_FIRST_MS 20
 #define LOCKED_LIMIT_MS 200
@@ -35,110 +35,130 @@
 
 PGDLLEXPORT void iu_watchdog_main(Datum main_arg);
 
+/* What fn_iu_gate_close_expired answered. Keep status_names in the same order. */
+typedef enum CloseStatus
+{
+	NOT_ASKED,					/* or it raised */
+	CLOSED,
+	RENEWED,
+	NOT_DUE,					/* it was closed or renewed since the watchdog looked */
+	LOCKED						/* somebody holds its row */
+} CloseStatus;
+
+static const char *const status_names[] = {"", "closed", "renewed", "not_due", "locked"};
+
 typedef struct Gate
 {
 	char	   *key;
-	TimestampTz due_at;			/* infinite: may not be open at all */
+	TimestampTz due_at;			/* infinite: it may not be open at all */
 	TimestampTz act_at;			/* the same, or sooner, to renew it */
-	char	   *status;			/* what the close said */
-	char	   *detail;
+	CloseStatus status;
+	char	   *detail;			/* of the status, for people; NULL: none */
 } Gate;
 
-/* What one pass found. */
-typedef struct Pass
+typedef struct Watchdog
 {
-	MemoryContext context;
-	IuWorkerState state;
+	TimestampTz next;			/* when to look again */
+	IuBackoff	locked_backoff;
+	IuBackoff	failed_backoff;
+	TimestampTz unlawful_since; /* some gate is open that may not be; 0: none */
+
+	/* What the running pass has found, in its memory. */
 	Gate	   *gates;
 	int			count;
-	TimestampTz next;			/* when to look again */
 	bool		locked;			/* some gate's row was held */
 	bool		failed;			/* some gate's close raised */
-	ErrorData  *trouble;		/* about every gate that stays overdue */
-} Pass;
+	ErrorData  *trouble;		/* about every gate that stays overdue; NULL: there is none */
+} Watchdog;
 
-static IuCall expiring = {"fn_iu_gate_expiring"};
-static IuCall close_expired = {"fn_iu_gate_close_expired", 2, {TEXTOID, TEXTOID}};
-static IuBackoff locked_backoff;
-static IuBackoff failed_backoff;
+/* ---------- looking ---------- */
 
 static void
-look_again_at(Pass *pass, TimestampTz when)
+read_gates(Watchdog *watchdog, MemoryContext context)
 {
-	if (pass->next == 0 || when < pass->next)
-		pass->next = when;
-}
-
-static void
-look_again_in(Pass *pass, int ms)
-{
-	look_again_at(pass, TimestampTzPlusMilliseconds(GetCurrentTimestamp(), ms));
-}
-
-/* No time is as bad as any past one, unless said otherwise. */
-static TimestampTz
-time_column(uint64 row, const char *name, TimestampTz otherwise)
-{
-	bool		null;
-	Datum		value = SPI_getbinval(SPI_tuptable->vals[row], SPI_tuptable->tupdesc,
-									  SPI_fnumber(SPI_tuptable->tupdesc, name), &null);
-
-	return null ? otherwise : DatumGetTimestampTz(value);
-}
-
-static void
-read_gates(Pass *pass)
-{
+	static const IuColumn columns[] = {{"gate_key", TEXTOID}, {"due_at", TIMESTAMPTZOID}, {"renew_at", TIMESTAMPTZOID}};
+	int			numbers[lengthof(columns)];
+	MemoryContext caller;
 	uint64		i;
 
-	iu_worker_call(&expiring, NULL);
-	pass->count = SPI_processed;
-	pass->gates = MemoryContextAllocZero(pass->context, sizeof(Gate) * Max(pass->count, 1));
+	iu_call(IU_CALL_GATES_EXPIRING, NULL);
+	iu_row_columns(columns, lengthof(columns), numbers);
+	caller = MemoryContextSwitchTo(context);
+	watchdog->count = SPI_processed;
+	watchdog->gates = palloc0(sizeof(Gate) * Max(watchdog->count, 1));
 	for (i = 0; i < SPI_processed; i++)
 	{
-		Gate	   *gate = &pass->gates[i];
+		Gate	   *gate = &watchdog->gates[i];
+		bool		null;
+		Datum		when;
 
-		gate->key = iu_worker_column(pass->context, i, "gate_key");
-		gate->due_at = time_column(i, "due_at", DT_NOBEGIN);
-		gate->act_at = Min(gate->due_at, time_column(i, "renew_at", DT_NOEND));
+		gate->key = iu_row_text(i, numbers[0]);
+		when = iu_row_value(i, numbers[1], &null);
+		gate->due_at = null ? DT_NOBEGIN : DatumGetTimestampTz(when);
+		when = iu_row_value(i, numbers[2], &null);
+		gate->act_at = null ? gate->due_at : Min(gate->due_at, DatumGetTimestampTz(when));
 	}
+	MemoryContextSwitchTo(caller);
 }
+
+typedef struct Look
+{
+	Watchdog   *watchdog;
+	MemoryContext context;		/* of the pass */
+} Look;
 
 static void
 look(void *argument)
 {
-	Pass	   *pass = argument;
-	const IuCall *const calls[] = {&expiring, &close_expired};
+	static const IuCall calls[] = {IU_CALL_GATES_EXPIRING, IU_CALL_GATE_CLOSE};
+	Look	   *task = argument;
+	IuWorkerState state = iu_calls_readiness(calls, lengthof(calls));
 
-	iu_worker_begin_transaction("looking for expired gates");
-	pass->state = iu_worker_readiness(calls, lengthof(calls));
-	if (pass->state == IU_RUNNING)
-		read_gates(pass);
-	iu_worker_commit();
+	iu_worker_ready(state);
+	if (state == IU_RUNNING)
+		read_gates(task->watchdog, task->context);
 }
+
+/* ---------- closing ---------- */
 
 typedef struct Close
 {
-	Pass	   *pass;
 	Gate	   *gate;
+	MemoryContext context;		/* of the pass */
 } Close;
+
+/* A status that is not known here counts as locked: the gate is tried again soon, and shown as overdue. */
+static CloseStatus
+status_by_name(const char *name)
+{
+	int			status;
+
+	for (status = CLOSED; status <= NOT_DUE; status++)
+		if (name != NULL && strcmp(name, status_names[status]) == 0)
+			return status;
+	return LOCKED;
+}
 
 static void
 close_gate(void *argument)
 {
+	static const IuColumn columns[] = {{"status", TEXTOID}, {"detail", TEXTOID}};
+	int			numbers[lengthof(columns)];
 	Close	   *task = argument;
 	Datum		arguments[2];
+	MemoryContext caller;
 
-	iu_worker_begin_transaction("closing an expired gate");
 	arguments[0] = CStringGetTextDatum(task->gate->key);
 	arguments[1] = CStringGetTextDatum(MyBgworkerEntry->bgw_type);
-	iu_worker_call(&close_expired, arguments);
-	if (SPI_processed > 0)
-	{
-		task->gate->status = iu_worker_column(task->pass->context, 0, "status");
-		task->gate->detail = iu_worker_column(task->pass->context, 0, "detail");
-	}
-	iu_worker_commit();
+	iu_call(IU_CALL_GATE_CLOSE, arguments);
+	iu_row_columns(columns, lengthof(columns), numbers);
+	task->gate->status = LOCKED;
+	if (SPI_processed == 0)
+		return;
+	caller = MemoryContextSwitchTo(task->context);
+	task->gate->status = status_by_name(iu_row_text(0, numbers[0]));
+	task->gate->detail = iu_row_text(0, numbers[1]);
+	MemoryContextSwitchTo(caller);
 }
 
 static char *
@@ -151,108 +171,116 @@ overdue_message(const Gate *gate, const char *why)
 	return psprintf("gate %s is overdue since %s: %s", gate->key, timestamptz_to_str(gate->due_at), why);
 }
 
+/* All that is wrong becomes one message. */
 static void
-add_trouble(Pass *pass, ErrorData *error)
+add_trouble(Watchdog *watchdog, ErrorData *error)
 {
-	if (pass->trouble == NULL)
-		pass->trouble = error;
+	if (watchdog->trouble == NULL)
+		watchdog->trouble = error;
 	else
-		pass->trouble->message = psprintf("%s; %s", pass->trouble->message, error->message);
+		watchdog->trouble->message = psprintf("%s; %s", watchdog->trouble->message, error->message);
 }
 
 static void
-note_failure(Pass *pass, const Gate *gate, ErrorData *error)
+note_failure(Watchdog *watchdog, const Gate *gate, ErrorData *error)
 {
-	iu_slot_count(iu_my_slot, IU_COUNT_ERRORS, 1);
-	pass->failed = true;
+	iu_worker_count(IU_COUNT_ERRORS, 1);
+	watchdog->failed = true;
 	error->message = overdue_message(gate, error->message);
-	add_trouble(pass, error);
+	add_trouble(watchdog, error);
 }
 
 static void
-note_outcome(Pass *pass, const Gate *gate)
+note_status(Watchdog *watchdog, const Gate *gate)
 {
-	const char *status = gate->status == NULL ? "" : gate->status;
 	char	   *message;
 
-	if (strcmp(status, "closed") == 0)
-		iu_slot_count(iu_my_slot, IU_COUNT_CLOSED, 1);
-	else if (strcmp(status, "renewed") == 0)
+	switch (gate->status)
 	{
-		iu_slot_count(iu_my_slot, IU_COUNT_RENEWED, 1);
-		look_again_in(pass, 0); /* the commit of an open: its times are to be read */
-	}
-	else if (strcmp(status, "not_due") == 0)
-		look_again_in(pass, NOT_DUE_MS);	/* renewed or closed since we looked */
-	else
-	{
-		iu_slot_count(iu_my_slot, IU_COUNT_BLOCKED, 1);
-		pass->locked = true;
-		message = overdue_message(gate, gate->detail != NULL ? gate->detail : "its row is locked");
-		add_trouble(pass, iu_worker_error(ERRCODE_LOCK_NOT_AVAILABLE, message));
+		case CLOSED:
+			iu_worker_count(IU_COUNT_CLOSED, 1);
+			break;
+		case RENEWED:
+			iu_worker_count(IU_COUNT_RENEWED, 1);
+			/* At once, as after any other open: it has a new end. */
+			iu_bring_forward(&watchdog->next, iu_from_now(0));
+			break;
+		case NOT_DUE:
+			iu_bring_forward(&watchdog->next, iu_from_now(NOT_DUE_MS));
+			break;
+		case NOT_ASKED:
+		case LOCKED:
+			iu_worker_count(IU_COUNT_BLOCKED, 1);
+			watchdog->locked = true;
+			message = overdue_message(gate, gate->detail != NULL ? gate->detail : "its row is locked");
+			add_trouble(watchdog, iu_worker_error(ERRCODE_LOCK_NOT_AVAILABLE, message));
+			break;
 	}
 }
 
 static void
-close_due_gates(Pass *pass)
+close_due_gates(Watchdog *watchdog)
 {
 	int			i;
 
-	for (i = 0; i < pass->count; i++)
+	for (i = 0; i < watchdog->count; i++)
 	{
-		Close		task = {pass, &pass->gates[i]};
+		Close		task = {&watchdog->gates[i], CurrentMemoryContext};
 		ErrorData  *error;
 
-		if (task.gate->act_at > GetCurrentTimestamp())
+		if (!iu_is_past(task.gate->act_at))
 		{
-			look_again_at(pass, task.gate->act_at);
+			iu_bring_forward(&watchdog->next, task.gate->act_at);
 			continue;
 		}
-		error = iu_worker_try(close_gate, &task);
+		error = iu_worker_transact("closing an expired gate", close_gate, &task);
 		if (error != NULL)
-			note_failure(pass, task.gate, error);
+			note_failure(watchdog, task.gate, error);
 		else
-			note_outcome(pass, task.gate);
+			note_status(watchdog, task.gate);
 		iu_worker_absorb();
 	}
 }
 
+/* ---------- the pass ---------- */
+
 /* Sooner than the next gate is due where something has to be tried again. */
 static void
-plan_retry(Pass *pass, bool looked)
+plan_retry(Watchdog *watchdog)
 {
-	if (pass->locked)
-		iu_backoff_grow(&locked_backoff, LOCKED_FIRST_MS, LOCKED_LIMIT_MS);
+	if (watchdog->locked)
+	{
+		iu_backoff_grow(&watchdog->locked_backoff, LOCKED_FIRST_MS, LOCKED_LIMIT_MS);
+		iu_bring_forward(&watchdog->next, watchdog->locked_backoff.not_before);
+	}
 	else
-		iu_backoff_clear(&locked_backoff);
-	if (pass->failed || !looked)
-		iu_backoff_grow(&failed_backoff, FAILED_FIRST_MS, FAILED_LIMIT_MS);
+		iu_backoff_clear(&watchdog->locked_backoff);
+	if (watchdog->failed)
+	{
+		iu_backoff_grow(&watchdog->failed_backoff, FAILED_FIRST_MS, FAILED_LIMIT_MS);
+		iu_bring_forward(&watchdog->next, watchdog->failed_backoff.not_before);
+	}
 	else
-		iu_backoff_clear(&failed_backoff);
-	if (pass->locked)
-		look_again_at(pass, locked_backoff.not_before);
-	if (pass->failed || !looked)
-		look_again_at(pass, failed_backoff.not_before);
+		iu_backoff_clear(&watchdog->failed_backoff);
 }
 
 /*
- * The first close that is still to be done, for whoever wants to know whether
- * this process does it. What may not be open at all was due when first seen.
+ * Shows when the first close that is still to be done is or was due, so that
+ * others can judge whether this process does it. A gate that may not be open at
+ * all counts as due since such a gate was first seen.
  */
 static void
-show_due(const Pass *pass)
+show_due(Watchdog *watchdog)
 {
-	static TimestampTz unlawful_since = 0;
 	TimestampTz due = 0;
 	bool		unlawful = false;
 	int			i;
 
-	for (i = 0; i < pass->count; i++)
+	for (i = 0; i < watchdog->count; i++)
 	{
-		const Gate *gate = &pass->gates[i];
+		const Gate *gate = &watchdog->gates[i];
 
-		if (gate->status != NULL &&
-			(strcmp(gate->status, "closed") == 0 || strcmp(gate->status, "not_due") == 0))
+		if (gate->status == CLOSED || gate->status == NOT_DUE)
 			continue;
 		if (TIMESTAMP_NOT_FINITE(gate->due_at))
 			unlawful = true;
@@ -260,60 +288,72 @@ show_due(const Pass *pass)
 			due = gate->due_at;
 	}
 	if (!unlawful)
-		unlawful_since = 0;
-	else if (unlawful_since == 0)
-		unlawful_since = GetCurrentTimestamp();
-	if (unlawful && (due == 0 || unlawful_since < due))
-		due = unlawful_since;
-	iu_slot_due(iu_my_slot, due);
+		watchdog->unlawful_since = 0;
+	else if (watchdog->unlawful_since == 0)
+		watchdog->unlawful_since = GetCurrentTimestamp();
+	if (unlawful && (due == 0 || watchdog->unlawful_since < due))
+		due = watchdog->unlawful_since;
+	iu_slot_due(iu_worker_slot(), due);
+}
+
+static void
+forget_pass(Watchdog *watchdog)
+{
+	watchdog->gates = NULL;
+	watchdog->count = 0;
+	watchdog->locked = watchdog->failed = false;
+	watchdog->trouble = NULL;
+}
+
+static ErrorData *
+watch_gates(void *worker)
+{
+	Watchdog   *watchdog = worker;
+	Look		task = {watchdog, CurrentMemoryContext};
+	ErrorData  *error;
+
+	forget_pass(watchdog);
+	watchdog->next = iu_from_now(IU_LONGEST_SLEEP_MS);
+	error = iu_worker_transact("looking for expired gates", look, &task);
+	if (error != NULL)
+		return error;
+	close_due_gates(watchdog);
+	show_due(watchdog);
+	plan_retry(watchdog);
+	if (watchdog->trouble != NULL)
+		iu_worker_report(watchdog->trouble);
+	return NULL;
 }
 
 static TimestampTz
-run_pass(MemoryContext context)
+watchdog_due(void *worker)
 {
-	Pass		pass = {context};
-	bool		looked;
-
-	iu_slot_begin_pass(iu_my_slot);
-	look_again_in(&pass, LONGEST_SLEEP_MS);
-	pass.trouble = iu_worker_try(look, &pass);
-	looked = pass.trouble == NULL;
-	if (looked)
-	{
-		close_due_gates(&pass);
-		show_due(&pass);
-	}
-	else
-		iu_slot_count(iu_my_slot, IU_COUNT_ERRORS, 1);
-	plan_retry(&pass, looked);
-	if (pass.trouble != NULL)
-		iu_worker_report(pass.trouble);
-	else
-		iu_slot_state(iu_my_slot, pass.state, "");
-	iu_slot_tick(iu_my_slot, pass.next);
-	return pass.next;
+	return ((Watchdog *) worker)->next;
 }
+
+static bool
+watchdog_is_troubled(void *worker)
+{
+	return ((Watchdog *) worker)->trouble != NULL;
+}
+
+static const IuDuty watchdog_duties[] = {
+	{IU_EACH_PASS_AT_ALL, watchdog_due, watch_gates, FAILED_FIRST_MS, FAILED_LIMIT_MS}
+};
+
+static const IuWorkerKind watchdog_kind = {
+	.wait_event = "IuCoreWatchdogMain",
+	.duties = watchdog_duties,
+	.duty_count = lengthof(watchdog_duties),
+	.troubled = watchdog_is_troubled
+};
 
 void
 iu_watchdog_main(Datum main_arg)
 {
-	uint32		wait_event = iu_wait_event("IuCoreWatchdogMain");
-	MemoryContext context;
-
 	iu_worker_begin(main_arg, LOCK_WAIT);
 
 	/* A close counts from its commit here: no absent standby may delay the next one. */
 	SetConfigOption("synchronous_commit", "local", PGC_USERSET, PGC_S_OVERRIDE);
-
-	context = AllocSetContextCreate(TopMemoryContext, "iu_core watchdog pass", ALLOCSET_DEFAULT_SIZES);
-	for (;;)
-	{
-		TimestampTz next;
-
-		MemoryContextReset(context);
-		MemoryContextSwitchTo(context);
-		iu_worker_absorb();
-		next = run_pass(context);
-		iu_worker_sleep(next, wait_event);
-	}
+	iu_worker_run(&watchdog_kind, MemoryContextAllocZero(TopMemoryContext, sizeof(Watchdog)));
 }

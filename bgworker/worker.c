@@ -1,30 +1,31 @@
 /*-------------------------------------------------------------------------
  *
  * worker.c
- *	  What the worker processes share.
+ *	  What the worker processes share: their start, their loop, and tasks that
+ *	  may fail without ending the process.
  *
- * The workers know no table: they call a handful of SQL functions and idle
- * where those are absent. An error in such a call never ends a process; what
- * does end it (a refused connection, a termination) is kept in its slot by the
- * log hook, since nobody sits at a worker's terminal.
+ * A worker is a list of duties. The loop performs those that are due, shows in
+ * the worker's slot how it went, and sleeps until the next one is due or
+ * somebody wakes it. A duty that fails is reported and tried again after a
+ * while, the longer the more often it failed; the process stays. What does end
+ * a process (a refused connection, a termination) is kept in its slot by the log
+ * hook, since nobody sits at a worker's terminal.
  *
  *-------------------------------------------------------------------------
  */
 #include "postgres.h"
 
 #include "access/xact.h"
+#include "bgworker/calls.h"
 #include "bgworker/worker.h"
-#include "catalog/pg_type.h"
-#include "commands/extension.h"
 #include "core/compat.h"
-#include "core/policy.h"
+#include "executor/spi.h"
 #include "miscadmin.h"
 #include "pgstat.h"
 #include "postmaster/bgworker.h"
 #include "postmaster/interrupt.h"
 #include "storage/ipc.h"
 #include "tcop/tcopprot.h"
-#include "utils/builtins.h"
 #include "utils/guc.h"
 #include "utils/memutils.h"
 #include "utils/snapmgr.h"
@@ -32,20 +33,36 @@
 
 #define REPEAT_LOG_MS 60000
 
-int			iu_my_slot = -1;
+/* This process. */
+typedef struct Process
+{
+	int			slot;			/* -1: not attached to one */
+	IuWorkerState ready;		/* what the worker says of itself, if nothing fails */
+	IuWorkerState shown;		/* what its slot says */
+	emit_log_hook_type previous_log_hook;
+	char		last_logged[256];	/* message of the last report that went to the server log */
+	TimestampTz logged_at;
+} Process;
 
-static emit_log_hook_type previous_log_hook = NULL;
-static MemoryContext outside_transaction = NULL;
+static Process self = {.slot = -1, .ready = IU_STARTING, .shown = IU_STARTING};
 
+int
+iu_worker_slot(void)
+{
+	return self.slot;
+}
+
+/* ---- Start ---- */
+
+/* Once proc_exit has begun, the slot may be another process's. */
 static void
 keep_last_words(ErrorData *error)
 {
-	/* On its way out the process has given its slot back. */
 	if (error->elevel == FATAL && error->message != NULL && !proc_exit_inprogress &&
 		!LWLockHeldByMe(iu_shared->lock))
-		iu_slot_state(iu_my_slot, IU_STOPPED, error->message);
-	if (previous_log_hook)
-		previous_log_hook(error);
+		iu_slot_state(self.slot, IU_STOPPED, error->message);
+	if (self.previous_log_hook)
+		self.previous_log_hook(error);
 }
 
 static void
@@ -54,6 +71,11 @@ set_for_session(const char *name, const char *value)
 	SetConfigOption(name, value, PGC_SUSET, PGC_S_OVERRIDE);
 }
 
+/*
+ * Takes the slot and sets up signals, before anything can go wrong: whatever
+ * ends the process from then on can be read in the slot. False if the slot is
+ * another process's, or its generation another one by now.
+ */
 bool
 iu_worker_attach(int slot, uint64 generation)
 {
@@ -61,13 +83,19 @@ iu_worker_attach(int slot, uint64 generation)
 	pqsignal(SIGTERM, die);
 	if (!iu_slot_attach(slot, generation))
 		return false;
-	iu_my_slot = slot;
-	previous_log_hook = emit_log_hook;
+	self.slot = slot;
+	self.previous_log_hook = emit_log_hook;
 	emit_log_hook = keep_last_words;
 	BackgroundWorkerUnblockSignals();
 	return true;
 }
 
+/*
+ * Attaches to the slot that the launcher handed over and connects to the slot's
+ * database. Ends the process if the launcher changed its mind meanwhile.
+ * main_arg: of the process's main function. lock_timeout: how long the process
+ * waits for a lock, as the setting of that name.
+ */
 void
 iu_worker_begin(Datum main_arg, const char *lock_timeout)
 {
@@ -77,123 +105,35 @@ iu_worker_begin(Datum main_arg, const char *lock_timeout)
 	memcpy(&generation, MyBgworkerEntry->bgw_extra, sizeof(generation));
 	if (!iu_worker_attach(DatumGetInt32(main_arg), generation))
 		proc_exit(0);
-	iu_slot_read(iu_my_slot, &slot);
+	iu_slot_read(self.slot, &slot);
 	BackgroundWorkerInitializeConnectionByOid(slot.database_oid, slot.worker_role, 0);
 
-	/* What an administrator set for the role or the database must not bend these. */
+	/* What an administrator set for the role or the database does not hold for the workers. */
 	set_for_session("application_name", MyBgworkerEntry->bgw_type);
 	set_for_session("search_path", "pg_catalog, pg_temp");
 	set_for_session("default_transaction_isolation", "read committed");
 	set_for_session("default_transaction_deferrable", "off");
 	set_for_session("default_transaction_read_only", "off");
 	set_for_session("lock_timeout", lock_timeout);
+	iu_calls_init();
 	pgstat_report_activity(STATE_IDLE, NULL);
 }
 
-void
-iu_worker_absorb(void)
-{
-	/* Nothing is running here that a cancel could mean. */
-	QueryCancelPending = false;
-	CHECK_FOR_INTERRUPTS();
-	if (ConfigReloadPending)
-	{
-		ConfigReloadPending = false;
-		ProcessConfigFile(PGC_SIGHUP);
-	}
-}
+/* ---- Tasks ---- */
 
-void
-iu_worker_begin_transaction(const char *activity)
-{
-	outside_transaction = CurrentMemoryContext;
-	pgstat_report_activity(STATE_RUNNING, activity);
-	SetCurrentStatementStartTimestamp();
-	StartTransactionCommand();
-	SPI_connect();
-	PushActiveSnapshot(GetTransactionSnapshot());
-}
-
-void
-iu_worker_commit(void)
-{
-	SPI_finish();
-	PopActiveSnapshot();
-	CommitTransactionCommand();
-	pgstat_report_activity(STATE_IDLE, NULL);
-	MemoryContextSwitchTo(outside_transaction);
-}
-
-IuWorkerState
-iu_worker_readiness(const IuCall *const *calls, int count)
-{
-	int			i;
-
-	if (!OidIsValid(get_extension_oid("iu_core", true)))
-		return IU_EXTENSION_ABSENT;
-	for (i = 0; i < count; i++)
-		if (!OidIsValid(iu_policy_function(calls[i]->function, calls[i]->argument_count, calls[i]->argument_types)))
-			return IU_NOTHING_MIGRATED;
-	return IU_RUNNING;
-}
-
-static void
-prepare_call(IuCall *call)
-{
-	StringInfoData query;
-	int			i;
-
-	initStringInfo(&query);
-	appendStringInfo(&query, "SELECT * FROM public.%s(", call->function);
-	for (i = 1; i <= call->argument_count; i++)
-		appendStringInfo(&query, i == 1 ? "$%d" : ", $%d", i);
-	appendStringInfoChar(&query, ')');
-	call->plan = SPI_prepare(query.data, call->argument_count, call->argument_types);
-	if (call->plan == NULL)
-		elog(ERROR, "could not prepare \"%s\": %s", query.data, SPI_result_code_string(SPI_result));
-	SPI_keepplan(call->plan);
-}
-
-void
-iu_worker_call(IuCall *call, Datum *arguments)
-{
-	int			result;
-
-	if (!OidIsValid(iu_policy_function(call->function, call->argument_count, call->argument_types)))
-		ereport(ERROR,
-				(errcode(ERRCODE_UNDEFINED_FUNCTION),
-				 errmsg("function public.%s() is gone", call->function),
-				 errhint("Apply the migrations: SELECT * FROM iu_core.migrate();")));
-	if (call->plan == NULL)
-		prepare_call(call);
-	result = SPI_execute_plan(call->plan, arguments, NULL, false, 0);
-	if (result != SPI_OK_SELECT)
-		elog(ERROR, "could not call %s: %s", call->function, SPI_result_code_string(result));
-}
-
-char *
-iu_worker_column(MemoryContext context, uint64 row, const char *name)
-{
-	int			number = SPI_fnumber(SPI_tuptable->tupdesc, name);
-	char	   *value;
-
-	if (number <= 0)
-		ereport(ERROR,
-				(errcode(ERRCODE_UNDEFINED_COLUMN),
-				 errmsg("column \"%s\" is missing in what a function returned", name)));
-	value = SPI_getvalue(SPI_tuptable->vals[row], SPI_tuptable->tupdesc, number);
-	return value == NULL ? NULL : MemoryContextStrdup(context, value);
-}
-
+/*
+ * Runs a task. An error ends only the task: what is left of its transaction is
+ * aborted, and the error returned, palloc'd; NULL: there was none.
+ */
 ErrorData *
-iu_worker_try(IuStep step, void *argument)
+iu_worker_try(IuTask task, void *argument)
 {
 	MemoryContext caller = CurrentMemoryContext;
 	ErrorData  *volatile error = NULL;
 
 	PG_TRY();
 	{
-		step(argument);
+		task(argument);
 	}
 	PG_CATCH();
 	{
@@ -204,29 +144,116 @@ iu_worker_try(IuStep step, void *argument)
 		AbortCurrentTransaction();
 		RESUME_INTERRUPTS();
 		pgstat_report_activity(STATE_IDLE, NULL);
-		MemoryContextSwitchTo(caller);
 	}
 	PG_END_TRY();
+	MemoryContextSwitchTo(caller);
 	return error;
 }
 
+typedef struct Transaction
+{
+	const char *activity;
+	IuTask		task;
+	void	   *argument;
+} Transaction;
+
+static void
+run_transaction(void *argument)
+{
+	const Transaction *transaction = argument;
+
+	pgstat_report_activity(STATE_RUNNING, transaction->activity);
+	SetCurrentStatementStartTimestamp();
+	StartTransactionCommand();
+	SPI_connect();
+	PushActiveSnapshot(GetTransactionSnapshot());
+	transaction->task(transaction->argument);
+	SPI_finish();
+	PopActiveSnapshot();
+	CommitTransactionCommand();
+	pgstat_report_activity(STATE_IDLE, NULL);
+}
+
+/*
+ * Runs a task in a transaction of its own, with SPI and a snapshot, as
+ * iu_worker_try does. activity: what pg_stat_activity shows as its query.
+ */
+ErrorData *
+iu_worker_transact(const char *activity, IuTask task, void *argument)
+{
+	Transaction transaction = {activity, task, argument};
+
+	return iu_worker_try(run_transaction, &transaction);
+}
+
+/* The current transaction: a crash right after its commit may undo it. */
+void
+iu_commit_without_flush(void)
+{
+	(void) set_config_option("synchronous_commit", "off", PGC_USERSET, PGC_S_SESSION, GUC_ACTION_LOCAL, true, 0, false);
+}
+
+/* After a failure: the next attempt comes after first_ms, then after twice as long each time, at most limit_ms. */
+void
+iu_backoff_grow(IuBackoff *backoff, int first_ms, int limit_ms)
+{
+	backoff->delay_ms = backoff->delay_ms == 0 ? first_ms : Min(backoff->delay_ms * 2, limit_ms);
+	backoff->not_before = iu_from_now(backoff->delay_ms);
+}
+
+/* After a success. */
+void
+iu_backoff_clear(IuBackoff *backoff)
+{
+	backoff->delay_ms = 0;
+	backoff->not_before = 0;
+}
+
+/* ---- What a worker shows in its slot ---- */
+
+void
+iu_worker_count(IuCounter counter, int64 n)
+{
+	iu_slot_count(self.slot, counter, n);
+}
+
+/* What the slot is to say once nothing fails. */
+void
+iu_worker_ready(IuWorkerState state)
+{
+	self.ready = state;
+}
+
+/*
+ * Shows an error as the slot's last_error, with state failing, and as a warning
+ * in the server log; there the same message in a row only once a minute.
+ */
 void
 iu_worker_report(ErrorData *error)
 {
-	static char last_logged[256] = "";
-	static TimestampTz logged_at = 0;
 	TimestampTz now = GetCurrentTimestamp();
 
-	iu_slot_state(iu_my_slot, IU_FAILING, error->message);
-	if (strncmp(last_logged, error->message, sizeof(last_logged) - 1) == 0 &&
-		!TimestampDifferenceExceeds(logged_at, now, REPEAT_LOG_MS))
+	iu_slot_state(self.slot, IU_FAILING, error->message);
+	self.shown = IU_FAILING;
+	if (strncmp(self.last_logged, error->message, sizeof(self.last_logged) - 1) == 0 &&
+		!TimestampDifferenceExceeds(self.logged_at, now, REPEAT_LOG_MS))
 		return;
-	strlcpy(last_logged, error->message, sizeof(last_logged));
-	logged_at = now;
+	strlcpy(self.last_logged, error->message, sizeof(self.last_logged));
+	self.logged_at = now;
 	error->elevel = WARNING;
 	ThrowErrorData(error);
 }
 
+/* Counts and reports an error; the backoff says when to try again. */
+void
+iu_worker_failed(ErrorData *error, IuBackoff *backoff, int first_ms, int limit_ms)
+{
+	iu_worker_count(IU_COUNT_ERRORS, 1);
+	iu_backoff_grow(backoff, first_ms, limit_ms);
+	iu_worker_report(error);
+}
+
+/* An error that nothing raised, palloc'd, to be reported. The message becomes a part of it. */
 ErrorData *
 iu_worker_error(int sqlstate, char *message)
 {
@@ -240,14 +267,146 @@ iu_worker_error(int sqlstate, char *message)
 	return error;
 }
 
+/* ---- Time ---- */
+
+TimestampTz
+iu_from_now(int ms)
+{
+	return TimestampTzPlusMilliseconds(GetCurrentTimestamp(), ms);
+}
+
+bool
+iu_is_past(TimestampTz when)
+{
+	return when <= GetCurrentTimestamp();
+}
+
+/* Makes the next time be not later than another one. */
 void
-iu_worker_sleep(TimestampTz until, uint32 wait_event)
+iu_bring_forward(TimestampTz *next, TimestampTz when)
+{
+	*next = Min(*next, when);
+}
+
+/* ---- The loop ---- */
+
+/* Interrupts and a reloaded configuration. */
+void
+iu_worker_absorb(void)
+{
+	/* Nothing is running here that a cancel could mean. */
+	QueryCancelPending = false;
+	CHECK_FOR_INTERRUPTS();
+	if (ConfigReloadPending)
+	{
+		ConfigReloadPending = false;
+		ProcessConfigFile(PGC_SIGHUP);
+	}
+}
+
+/* Shows that the process is alive; how long its pass will take is not known. */
+void
+iu_worker_tick(void)
+{
+	iu_slot_tick(self.slot, 0);
+}
+
+typedef struct Loop
+{
+	const IuWorkerKind *kind;
+	void	   *worker;
+	IuBackoff	backoffs[IU_MAX_DUTIES];	/* of each duty */
+	uint32		wait_event;
+} Loop;
+
+static bool
+is_due(const Loop *loop, int i)
+{
+	const IuDuty *duty = &loop->kind->duties[i];
+	TimestampTz not_before = loop->backoffs[i].not_before;
+
+	switch (duty->mode)
+	{
+		case IU_WHEN_DUE:
+			return iu_is_past(Max(duty->due(loop->worker), not_before));
+		case IU_EACH_PASS:
+			return not_before == 0 || iu_is_past(not_before);
+		case IU_EACH_PASS_AT_ALL:
+			return true;
+	}
+	return true;
+}
+
+/* When the worker is to wake up, should nobody wake it before; DT_NOEND: not for a duty. */
+static TimestampTz
+next_due(const Loop *loop)
+{
+	TimestampTz next = DT_NOEND;
+	int			i;
+
+	for (i = 0; i < loop->kind->duty_count; i++)
+	{
+		const IuDuty *duty = &loop->kind->duties[i];
+		const IuBackoff *backoff = &loop->backoffs[i];
+
+		/* Where a duty of each pass failed, it is to be tried again, whatever it says itself. */
+		if (duty->mode != IU_WHEN_DUE && backoff->delay_ms != 0)
+			next = Min(next, backoff->not_before);
+		else
+			next = Min(next, Max(duty->due(loop->worker), backoff->not_before));
+	}
+	return next;
+}
+
+static bool
+anything_fails(const Loop *loop)
+{
+	int			i;
+
+	for (i = 0; i < loop->kind->duty_count; i++)
+		if (loop->backoffs[i].delay_ms != 0)
+			return true;
+	return loop->kind->troubled != NULL && loop->kind->troubled(loop->worker);
+}
+
+/* What an earlier failure left in the slot is over once nothing waits to be tried again. */
+static void
+show_state(const Loop *loop)
+{
+	if (self.shown == self.ready || anything_fails(loop))
+		return;
+	iu_slot_state(self.slot, self.ready, "");
+	self.shown = self.ready;
+}
+
+static void
+perform_duties(Loop *loop)
+{
+	int			i;
+
+	for (i = 0; i < loop->kind->duty_count; i++)
+	{
+		const IuDuty *duty = &loop->kind->duties[i];
+		ErrorData  *error;
+
+		if (!is_due(loop, i))
+			continue;
+		error = duty->perform(loop->worker);
+		if (error != NULL)
+			iu_worker_failed(error, &loop->backoffs[i], duty->first_retry_ms, duty->last_retry_ms);
+		else
+			iu_backoff_clear(&loop->backoffs[i]);
+		show_state(loop);
+	}
+}
+
+static void
+sleep_on_latch(TimestampTz until, uint32 wait_event)
 {
 	int			events = WL_LATCH_SET | WL_EXIT_ON_PM_DEATH;
 	long		ms = -1;
 
-	pgstat_report_stat(true);
-	if (until != 0)
+	if (until != DT_NOEND)
 	{
 		events |= WL_TIMEOUT;
 		ms = TimestampDifferenceMilliseconds(GetCurrentTimestamp(), until);
@@ -256,16 +415,56 @@ iu_worker_sleep(TimestampTz until, uint32 wait_event)
 	ResetLatch(MyLatch);
 }
 
-void
-iu_backoff_grow(IuBackoff *backoff, int first_ms, int limit_ms)
+static void
+sleep_until_due(Loop *loop)
 {
-	backoff->delay_ms = backoff->delay_ms == 0 ? first_ms : Min(backoff->delay_ms * 2, limit_ms);
-	backoff->not_before = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), backoff->delay_ms);
+	const IuWorkerKind *kind = loop->kind;
+
+	/* A wait for a lock uses up the latch, but not these two. */
+	bool		woken = iu_slot_woken(self.slot) || ConfigReloadPending;
+	TimestampTz due;
+	TimestampTz until;
+	TimestampTz rested;
+
+	if (woken && kind->woken != NULL)
+		kind->woken(loop->worker);
+	due = next_due(loop);
+	until = woken && kind->woken == NULL ? GetCurrentTimestamp() : due;
+	rested = Min(due, iu_from_now(kind->rest_ms));
+
+	iu_slot_tick(self.slot, until == DT_NOEND ? 0 : until);
+	pgstat_report_stat(true);
+	if (kind->sleep != NULL)
+		kind->sleep(loop->worker, until);
+	else
+		sleep_on_latch(until, loop->wait_event);
+	while (!iu_is_past(rested))
+	{
+		iu_worker_absorb();
+		sleep_on_latch(rested, loop->wait_event);
+	}
 }
 
+/*
+ * Performs the duties of a worker until the process is told to end. worker: the
+ * kind's own data, which its functions get. The current memory context of a
+ * duty lasts until the end of the pass.
+ */
 void
-iu_backoff_clear(IuBackoff *backoff)
+iu_worker_run(const IuWorkerKind *kind, void *worker)
 {
-	backoff->delay_ms = 0;
-	backoff->not_before = 0;
+	Loop		loop = {kind, worker};
+	MemoryContext pass = AllocSetContextCreate(TopMemoryContext, "iu_core pass", ALLOCSET_DEFAULT_SIZES);
+
+	Assert(kind->duty_count <= IU_MAX_DUTIES);
+	loop.wait_event = iu_wait_event(kind->wait_event);
+	for (;;)
+	{
+		MemoryContextReset(pass);
+		MemoryContextSwitchTo(pass);
+		iu_worker_absorb();
+		iu_slot_begin_pass(self.slot);
+		perform_duties(&loop);
+		sleep_until_due(&loop);
+	}
 }

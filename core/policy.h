@@ -8,6 +8,9 @@
 #ifndef IU_POLICY_H
 #define IU_POLICY_H
 
+/* Where those functions are. */
+#define IU_POLICY_SCHEMA "public"
+
 /*
  * The function of that name and arguments in schema public; InvalidOid where
  * there is none. Raises where it belongs to anybody but iu_core_owner or a

@@ -1,0 +1,130 @@
+/*-------------------------------------------------------------------------
+ *
+ * send.c
+ *	  Sends what waits, and takes the answers.
+ *
+ * Right before a delivery is sent it is asked once more whether its lease still
+ * may send: a gate may have been closed, and the lease may be another's.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "bgworker/calls.h"
+#include "bgworker/sender.h"
+#include "core/compat.h"
+#include "utils/builtins.h"
+#include "utils/memutils.h"
+#include "utils/timestamp.h"
+
+/* Sets what refuses the deliveries of the lease now, or NULL. */
+static void
+check_lease(IuLease *lease, MemoryContext context)
+{
+	Datum		arguments[2];
+	bool		null;
+	Datum		refusal;
+
+	arguments[0] = Int64GetDatum(lease->id);
+	arguments[1] = Int32GetDatum(lease->generation);
+	refusal = iu_call_for_value(IU_CALL_CHECK, arguments, &null);
+	lease->refusal = null ? NULL : MemoryContextStrdup(context, TextDatumGetCString(refusal));
+	lease->checked = true;
+}
+
+/* Once for each lease of the chosen deliveries. */
+static void
+check_chosen(void *argument)
+{
+	List	   *chosen = argument;
+	ListCell   *cell;
+
+	foreach(cell, chosen)
+		((IuDelivery *) lfirst(cell))->lease->checked = false;
+	foreach(cell, chosen)
+	{
+		IuDelivery *delivery = lfirst(cell);
+
+		if (!delivery->lease->checked && !delivery->lease->lost)
+			check_lease(delivery->lease, delivery->context);
+	}
+}
+
+static void
+send_delivery(IuHttpPool *pool, IuDelivery *delivery)
+{
+	IuLease    *lease = delivery->lease;
+	const char *code;
+	const char *detail = NULL;
+
+	if (lease->refusal != NULL && strcmp(lease->refusal, "lease_lost") == 0)
+		lease->lost = true;
+	if (lease->refusal != NULL || lease->lost)
+	{
+		iu_delivery_finish(delivery, IU_HELD, lease->refusal, NULL);
+		return;
+	}
+	delivery->attempt.started_at = GetCurrentTimestamp();
+	code = iu_parcel_submit(pool, delivery, &detail);
+	if (code != NULL)
+		iu_delivery_finish(delivery, iu_outcome_of(code), code, detail);
+	else
+		iu_queue_start(delivery);
+}
+
+/* Sending takes place in each pass and needs no waking: what lets more be sent wakes the sender anyway. */
+TimestampTz
+iu_send_due(void *worker)
+{
+	return DT_NOEND;
+}
+
+/* As long as some may go: what is refused makes room for the others. */
+ErrorData *
+iu_send_more(void *worker)
+{
+	IuSender   *sender = worker;
+	List	   *chosen;
+
+	while ((chosen = iu_queues_choose(&sender->queues, iu_http_pool_size(sender->pool))) != NIL)
+	{
+		ErrorData  *error = iu_worker_transact("checking whether deliveries may be sent", check_chosen, chosen);
+		ListCell   *cell;
+
+		if (error != NULL)
+			return error;
+		foreach(cell, chosen)
+			send_delivery(sender->pool, lfirst(cell));
+		iu_worker_absorb();
+	}
+	return NULL;
+}
+
+/* An answer, or what came instead of one, ends the attempt. */
+void
+iu_send_answered(const IuHttpAnswer *answer)
+{
+	IuDelivery *delivery = answer->owner;
+	IuAttempt  *attempt = &delivery->attempt;
+	const char *code;
+
+	attempt->http_status = answer->status;
+	attempt->retry_after = answer->retry_after;
+	attempt->microseconds = answer->microseconds;
+	if (answer->body.len > 0)
+		attempt->excerpt = iu_delivery_excerpt(delivery, answer->body.data, answer->body.len);
+	if (answer->outcome != IU_HTTP_ANSWERED)
+	{
+		code = iu_http_outcome_code(answer->outcome);
+		iu_delivery_finish(delivery, iu_outcome_of(code), code, answer->error);
+	}
+	else if (answer->status >= 200 && answer->status <= 299)
+		iu_delivery_finish(delivery, IU_SENT, NULL, NULL);
+	else
+	{
+		char		number[32];
+
+		snprintf(number, sizeof(number), "http_%d", answer->status);
+		iu_delivery_finish(delivery, IU_FAILED, MemoryContextStrdup(delivery->context, number), NULL);
+	}
+}
