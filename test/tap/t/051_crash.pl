@@ -5,9 +5,10 @@ use warnings;
 
 use IU::Cluster;
 use IU::Gate;
+use IU::Process;
+use IU::SQL;
 use PostgreSQL::Test::Utils;
 use Test::More;
-use Time::HiRes qw(usleep);
 
 my $short  = 'iu_core.composer_enabled';
 my $long   = 'iu_core.structure_ops_enabled';
@@ -18,7 +19,7 @@ my $node = IU::Cluster->new_node('crash', restart_after_crash => 'on', 'iu_core.
 IU::Cluster->install($node);
 my (@committed, @short_ledger);
 
-sub value { return $node->safe_psql('postgres', $_[0]) }
+talk_to($node);
 
 # Opens and closes a gate until the server dies, and prints what was committed.
 my $work = $node->basedir . '/writer.sql';
@@ -31,22 +32,11 @@ sub start_writer
 {
 	my %writer = (out => '');
 	$writer{run} = IPC::Run::start(
-		[ $node->installed_command('psql'), '-XAtq', '-v', 'ON_ERROR_STOP=1', '-d', $node->connstr('postgres'), '-f', $work ],
+		[ $node->installed_command('psql'), '-XAtq', '-v', 'ON_ERROR_STOP=1', '-d', $node->connstr('postgres'), '-f',
+		$work ],
 		'<', \undef, '>', \$writer{out}, '2>', \$writer{err});
 	IPC::Run::pump($writer{run}) until ($writer{out} =~ tr/\n//) >= 20;
 	return \%writer;
-}
-
-# As the server's children have to end first, the first attempts may fail.
-sub start_again
-{
-	foreach (1 .. 600)
-	{
-		return if $node->start(fail_ok => 1);
-		usleep(100_000);
-		$node->stop('fast', fail_ok => 1);
-	}
-	die 'the server does not start';
 }
 
 sub crash
@@ -55,7 +45,8 @@ sub crash
 	my $watchdog = IU::Cluster->wait_for_worker($node, 'watchdog');
 	my $uncommitted = $node->background_psql('postgres', on_error_stop => 0);
 
-	$uncommitted->query_safe("BEGIN; SELECT fn_iu_gate_open('$unborn', gen_random_uuid(), 'nobody', 'never committed', 3600)");
+	$uncommitted->query_safe("BEGIN; SELECT fn_iu_gate_open('$unborn', gen_random_uuid(), 'nobody', 'never"
+		  . " committed', 3600)");
 	my $writer = start_writer();
 	IU::Gate->open($node, $short, 2);
 	push @short_ledger, 'open', 'watchdog_close';
@@ -66,15 +57,19 @@ sub crash
 	isnt($writer->{run}->full_result(0), 0, "$who killed: a session at work is cut off");
 	push @committed, $writer->{out} =~ /^([-0-9a-f]{36})$/mg;
 	eval { $uncommitted->{run}->finish };
-	start_again() if $who eq 'postmaster';
+	start_again($node) if $who eq 'postmaster';
 	IU::Cluster->wait_for_worker($node, 'watchdog', $watchdog);
 
-	like(value(IU::Gate->watch_expiry($short)), qr/^(open, then closed|never open)$/, 'a gate open at the crash is open to its expiry and no longer');
-	ok(IU::Gate->wait_for_ledger($node, $short, "@short_ledger"), 'the new watchdog closes it, the ledger is complete');
-	is(IU::Gate->state($node, $long), 'true open', 'one with time left is still open');
-	is(IU::Gate->state($node, $unborn), 'false closed', 'an opening that was not committed is none');
-	is(value("SELECT count(*) FROM iu_gate_transition WHERE gate_key = '$unborn'"), 0, 'and not in the ledger');
-	value("SELECT fn_iu_gate_close('$busy', 'operator', 'after the crash')");
+	like(sql(IU::Gate->watch_expiry($short)), qr/^(open, then closed|never open)$/,
+		"$who killed: a gate that is open at the crash is open to its expiry and no longer");
+	ok(IU::Gate->wait_for_ledger($node, $short, "@short_ledger"),
+		"$who killed: the new watchdog closes the expired gate, and the ledger is complete");
+	is(IU::Gate->state($node, $long), 'true open', "$who killed: a gate with time left is still open");
+	is(IU::Gate->state($node, $unborn), 'false closed',
+		"$who killed: an opening that was not committed leaves the gate closed");
+	is(sql("SELECT count(*) FROM iu_gate_transition WHERE gate_key = '$unborn'"), 0,
+		"$who killed: an opening that was not committed is not in the ledger");
+	sql("SELECT fn_iu_gate_close('$busy', 'operator', 'after the crash')");
 }
 
 IU::Gate->open($node, $long, 3600, 'operator');
@@ -82,16 +77,23 @@ crash($_) foreach qw(watchdog sender launcher postmaster);
 
 my $ids = join(',', map { "'$_'" } @committed);
 cmp_ok(scalar @committed, '>=', 80, 'the sessions that were cut off had committed changes');
-is(value("SELECT count(*) FROM iu_gate_transition WHERE transition_id IN ($ids)"), scalar @committed, 'all of them are in the ledger');
-is(value("SELECT string_agg(transition_id::text, ',' ORDER BY transition_seq) FROM iu_gate_transition WHERE transition_id IN ($ids)"),
-	join(',', @committed), 'in the order in which they were made');
-is(value("SELECT count(*) FROM (SELECT action, lag(action) OVER (ORDER BY transition_seq) AS before FROM iu_gate_transition"
-	  . " WHERE gate_key = '$busy') t WHERE action = 'open' AND before = 'open'"), 0, 'no open follows an open, so no close was lost');
-is(value("SELECT count(*) FROM iu_gate_transition t LEFT JOIN dot_iu_command_run r USING (run_id) WHERE r.run_id IS NULL"), 0,
-	'and each has its run');
+is(sql("SELECT count(*) FROM iu_gate_transition WHERE transition_id IN ($ids)"), scalar @committed,
+	'every change that was committed before a crash is in the ledger');
+is(sql("SELECT string_agg(transition_id::text, ',' ORDER BY transition_seq) FROM iu_gate_transition"
+	  . " WHERE transition_id IN ($ids)"),
+	join(',', @committed), 'the changes that were committed before the crashes are in the ledger in their order');
+is(sql("SELECT count(*) FROM (SELECT action, lag(action) OVER (ORDER BY transition_seq) AS before"
+	  . " FROM iu_gate_transition"
+	  . " WHERE gate_key = '$busy') t WHERE action = 'open' AND before = 'open'"), 0,
+	'no opening of a gate follows another in the ledger, so that no close was lost');
+is(sql('SELECT count(*) FROM iu_gate_transition t LEFT JOIN dot_iu_command_run r USING (run_id)'
+	  . ' WHERE r.run_id IS NULL'),
+	0,
+	'every transition in the ledger has its run');
 
 IU::Gate->open($node, $long, 1, 'operator');
-ok(IU::Gate->wait_for_ledger($node, $long, 'open open watchdog_close'), 'the opening that outlived four crashes is renewed by its holder and ends');
-is(value("SELECT fn_iu_gate_verify_closed() ->> 'all_safe'"), 'true', 'all is safe');
+ok(IU::Gate->wait_for_ledger($node, $long, 'open open watchdog_close'),
+	'an opening that outlived four crashes is renewed by its holder, and ends');
+is(sql("SELECT fn_iu_gate_verify_closed() ->> 'all_safe'"), 'true', 'after four crashes verify says that all is safe');
 
 done_testing();

@@ -5,10 +5,12 @@ use warnings;
 
 use IU::Cluster;
 use IU::Gate;
+use IU::Process;
+use IU::SQL;
 use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
 use Test::More;
-use Time::HiRes qw(usleep time);
+use Time::HiRes qw(time);
 
 my $gate  = 'iu_core.delivery_enabled';
 my $other = 'iu_core.composer_enabled';
@@ -16,109 +18,118 @@ my $node  = IU::Cluster->init_node('health', { allows_streaming => 1 });
 $node->start;
 my $watchdog;
 
-sub sql { return $node->safe_psql($_[1] // 'postgres', $_[0]) }
-sub health { return sql('SELECT severity || \' \' || status || \': \' || message FROM iu_core.health()', $_[0]) }
+talk_to($node);
+my $told = "SELECT severity || ' ' || status || ': ' || message FROM iu_core.health()";
+sub health { return sql($told, $_[0]) }
+# A regular expression of PostgreSQL's.
+sub health_becomes
+{
+	my ($pattern, $name) = @_;
+	return becomes("SELECT told ~ '$pattern' FROM ($told) AS t (told)", $name);
+}
 sub state { return sql("SELECT state FROM iu_core.worker_status WHERE role = 'watchdog' AND database = 'postgres'") }
-
-sub becomes
-{
-	my ($query, $expected, $name) = @_;
-	local $Test::Builder::Level = $Test::Builder::Level + 1;
-	ok($node->poll_query_until('postgres', $query, $expected), $name) or diag(health(), "\n", sql($query));
-}
 sub severity_becomes { becomes('SELECT severity FROM iu_core.health()', @_) }
-
-sub stop_process
-{
-	my ($pid) = @_;
-	kill('STOP', $pid);
-	usleep(10_000) until slurp_file("/proc/$pid/status") =~ /^State:\s+T/m;
-}
-END { kill('CONT', $watchdog) if $watchdog }
 
 # ---- well, and not yet so
 
 sql('CREATE EXTENSION iu_core');
-becomes("SELECT state FROM iu_core.worker_status WHERE role = 'watchdog'", 'nothing migrated', 'nothing is migrated');
-like(health(), qr/^1 WARNING: .*watchdog of database "postgres": nothing migrated/, 'which is a warning');
+becomes("SELECT state FROM iu_core.worker_status WHERE role = 'watchdog'", 'nothing migrated',
+	'the watchdog of a database without migrations says so');
+health_becomes('^1 WARNING: .*watchdog of database "postgres": nothing migrated',
+	'a database without migrations is a warning');
 sql('SELECT count(*) FROM iu_core.migrate()');
 $watchdog = IU::Cluster->wait_for_worker($node, 'watchdog');
-severity_becomes('0', 'all is well');
-like(health(), qr/^0 OK: 4 processes/, 'and said so');
-is(sql('SET ROLE iu_core_reader; SELECT severity FROM iu_core.health()'), '0', 'a reader may ask');
-like(sql("SELECT proacl FROM pg_proc WHERE proname = 'health'"), qr/^(?!.*[{,]=)/, 'nobody else');
-sql('BEGIN; LOCK dot_config, iu_gate_transition IN ACCESS EXCLUSIVE MODE; SELECT severity FROM iu_core.health(); COMMIT');
+severity_becomes('0', 'with every process at work health has no severity');
+health_becomes('^0 OK: 4 processes', 'with every process at work health counts four processes');
+is(sql('SET ROLE iu_core_reader; SELECT severity FROM iu_core.health()'), '0', 'a reader may ask for health');
+like(sql("SELECT proacl FROM pg_proc WHERE proname = 'health'"), qr/^(?!.*[{,]=)/, 'health is not for everybody');
+sql('BEGIN; LOCK dot_config, iu_gate_transition IN ACCESS EXCLUSIVE MODE; SELECT severity FROM iu_core.health();'
+	  . ' COMMIT');
 
 # ---- stopped with a gate open
 
-IU::Gate->open($node, $gate, 3);
-becomes("SELECT next_wakeup < now() + interval '5 s' FROM iu_core.worker_status WHERE role = 'watchdog'", 't', 'it knows when to close');
-stop_process($watchdog);
-is(state(), 'running', 'stopped: running as far as anybody can tell');
-becomes("SELECT state FROM iu_core.worker_status WHERE role = 'watchdog'", 'overdue', 'red, once its close is overdue');
-is(sql("SELECT clock_timestamp() > max(expires_at) FROM iu_gate_transition"), 't', 'not before');
-is(sql("SELECT since = (SELECT max(expires_at) FROM iu_gate_transition) FROM iu_core.worker_status WHERE role = 'watchdog'"), 't', 'since its end');
-like(sql("SELECT last_error FROM iu_core.worker_status WHERE role = 'watchdog'"), qr/^a gate was to be closed by 20.*, and is not$/, 'saying what');
-like(health(), qr/^2 CRITICAL: watchdog of database "postgres": overdue since 20.*a gate was to be closed by/, 'critical');
-is(IU::Gate->state($node, $gate), 'true closed', 'the gate reads closed');
-kill('CONT', $watchdog);
-becomes("SELECT state FROM iu_core.worker_status WHERE role = 'watchdog'", 'running', 'it goes on: well again');
-severity_becomes('0', 'for the monitor as well');
-is(IU::Gate->ledger($node, $gate), 'open watchdog_close', 'and has closed');
+IU::Gate->open($node, $gate, 15);
+becomes("SELECT next_wakeup < now() + interval '15 s' FROM iu_core.worker_status WHERE role = 'watchdog'", 't',
+	'the watchdog knows when the gate is to be closed');
+freeze($watchdog);
+is(state(), 'running', 'a watchdog that is stopped before the gate is due counts as running');
+becomes("SELECT state FROM iu_core.worker_status WHERE role = 'watchdog'", 'overdue',
+	'a stopped watchdog is overdue when its gate is');
+is(sql("SELECT clock_timestamp() > max(expires_at) FROM iu_gate_transition"), 't',
+	'a stopped watchdog is not overdue before its gate is');
+is(sql("SELECT since = (SELECT max(expires_at) FROM iu_gate_transition) FROM iu_core.worker_status"
+	  . " WHERE role = 'watchdog'"), 't', "a stopped watchdog is overdue since the end of its gate's opening");
+like(sql("SELECT last_error FROM iu_core.worker_status WHERE role = 'watchdog'"),
+	qr/^a gate was to be closed by 20.*, and is not$/,
+	'the status of a stopped watchdog says that a gate is not closed');
+health_becomes('^2 CRITICAL: watchdog of database "postgres": overdue since 20.*a gate was to be closed by',
+	'a gate that is not closed is critical');
+is(IU::Gate->state($node, $gate), 'true closed', 'a gate that is not closed in time reads closed');
+thaw($watchdog);
+becomes("SELECT state FROM iu_core.worker_status WHERE role = 'watchdog'", 'running',
+	'a watchdog that goes on is running again');
+severity_becomes('0', 'when the watchdog goes on health has no severity');
+is(IU::Gate->ledger($node, $gate), 'open watchdog_close', 'a watchdog that goes on has closed the gate');
 
 # ---- stopped before the gate was opened, when it knew of none
 
-stop_process($watchdog);
-is((split / /, health())[0], '0', 'stopped while nothing is to be done: nothing to tell');
+freeze($watchdog);
+is((split / /, health())[0], '0', 'a watchdog that is stopped while it has nothing to do is no trouble');
 IU::Gate->open($node, $other, 1);
 my $opened = time;
-becomes("SELECT state FROM iu_core.worker_status WHERE role = 'watchdog'", 'overdue', 'an open that it does not answer turns it red');
-cmp_ok(time - $opened, '<', 10, 'long before its minute of sleep is over');
-like(health(), qr/^2 CRITICAL: .*has not answered since 20/, 'critical, saying so');
-kill('CONT', $watchdog);
-severity_becomes('0', 'well again');
+becomes("SELECT state FROM iu_core.worker_status WHERE role = 'watchdog'", 'overdue',
+	'a watchdog that does not answer an opening is overdue');
+cmp_ok(time - $opened, '<', 45, 'a watchdog that does not answer is seen before it would look by itself');
+health_becomes('^2 CRITICAL: .*has not answered since 20', 'a watchdog that does not answer is critical, since when');
+thaw($watchdog);
+severity_becomes('0', 'when the watchdog answers again health has no severity');
 
 # ---- a row that somebody holds
 
 my $holder = $node->background_psql('postgres');
-IU::Gate->open($node, $gate, 1);
-$holder->query_safe("BEGIN; SELECT FROM dot_config WHERE key = '$gate' FOR UPDATE");
-becomes("SELECT state FROM iu_core.worker_status WHERE role = 'watchdog'", 'overdue', 'a row held over its end is overdue too');
-like(health(), qr/^2 CRITICAL: .*overdue since .*row locked by pid \d+/, 'and says who holds it');
+$holder->query_safe("SELECT fn_iu_gate_open('$gate', gen_random_uuid(), 'operator', 'test', 2);"
+	  . " BEGIN; SELECT FROM dot_config WHERE key = '$gate' FOR UPDATE");
+becomes("SELECT state FROM iu_core.worker_status WHERE role = 'watchdog'", 'overdue',
+	'the watchdog is overdue while the row of an expired gate is held');
+health_becomes('^2 CRITICAL: .*overdue since .*row locked by pid [0-9]+',
+	'the row of an expired gate that is held is critical, by whom');
 $holder->query_safe('COMMIT');
-severity_becomes('0', 'well again');
+severity_becomes('0', 'when the row is let go health has no severity');
 
 # Set beside the protocol under a lock: no time of its end, but it may not stay.
 $holder->query_safe("BEGIN; SELECT FROM dot_config WHERE key = '$gate' FOR KEY SHARE");
 sql("UPDATE dot_config SET value = 'true' WHERE key = '$gate'");
 $holder->query_safe('COMMIT');
-$node->poll_query_until('postgres', "SELECT value FROM dot_config WHERE key = '$gate'", 'false');
-severity_becomes('0', 'one set beside the protocol is closed');
+wait_until("SELECT value FROM dot_config WHERE key = '$gate'", 'false');
+severity_becomes('0', 'when a gate that was set beside the protocol is closed health has no severity');
 
 # ---- no watchdog at all
 
 sql('ALTER ROLE iu_core_worker NOLOGIN');
 sql("SELECT pg_terminate_backend($watchdog)");
-severity_becomes('2', 'a watchdog that cannot start is critical');
-becomes('SELECT message FROM iu_core.health()', 'watchdog of database "postgres": role cannot log in (role "iu_core_worker" is not permitted to log in)', 'with its reason') ;
+severity_becomes('2', 'a watchdog whose role may not log in is critical');
+becomes('SELECT message FROM iu_core.health()',
+	'watchdog of database "postgres": role cannot log in (role "iu_core_worker" is not permitted to log in)',
+	'health says why the watchdog cannot start') ;
 sql('ALTER ROLE iu_core_worker LOGIN');
-severity_becomes('0', 'well again');
+severity_becomes('0', 'when the role may log in again health has no severity');
 $watchdog = IU::Cluster->wait_for_worker($node, 'watchdog');
 
 sql('CREATE DATABASE beside');
 sql('CREATE EXTENSION iu_core', 'beside');
-like(health('beside'), qr/^2 CRITICAL: no watchdog serves database "beside": name it in iu_core\.databases/, 'a database that is not served says so');
-is((split / /, health())[0], '0', 'and is no matter of the others');
+like(health('beside'), qr/^2 CRITICAL: no watchdog serves database "beside": name it in iu_core\.databases/,
+	'a database that no watchdog serves is critical to itself');
+is((split / /, health())[0], '0', 'a database that no watchdog serves is no trouble of the others');
 sql('SELECT count(*) FROM iu_core.migrate()', 'beside');
 
 # A sender that fails is a warning: nothing is open for longer because of it.
 my $sender = sql("SELECT pid FROM iu_core.worker_status WHERE role = 'sender'");
 sql('REVOKE EXECUTE ON FUNCTION fn_iu_delivery_next_due FROM iu_core_worker');
 sql('SELECT iu_core.wake()');
-severity_becomes('1', 'a sender that fails');
-like(health(), qr/^1 WARNING: sender 1 of database "postgres": failing/, 'is a warning');
+severity_becomes('1', 'a sender that fails has severity 1');
+health_becomes('^1 WARNING: sender 1 of database "postgres": failing', 'a sender that fails is a warning');
 sql('GRANT EXECUTE ON FUNCTION fn_iu_delivery_next_due TO iu_core_worker; SELECT iu_core.wake()');
-severity_becomes('0', 'well again');
+severity_becomes('0', 'when the sender does not fail any more health has no severity');
 
 # ---- copies
 
@@ -126,17 +137,22 @@ $node->backup('base');
 my $standby = PostgreSQL::Test::Cluster->new('standby');
 $standby->init_from_backup($node, 'base', has_streaming => 1);
 $standby->start;
-is($standby->safe_psql('postgres', 'SELECT severity, message FROM iu_core.health()'), '0|this server is a standby: the workers start when it is promoted', 'a standby');
+talk_to($standby);
+is(sql('SELECT severity, message FROM iu_core.health()'),
+	'0|this server is a standby: the workers start when it is promoted',
+	'a standby says that its workers start when it is promoted');
 $standby->promote;
-ok($standby->poll_query_until('postgres', 'SELECT severity = 0 AND message LIKE \'4 processes%\' FROM iu_core.health()'), 'promoted, it is a server like any other');
+becomes(q(SELECT severity = 0 AND message LIKE '4 processes%' FROM iu_core.health()),
+	'a promoted standby counts four processes');
 $standby->stop;
+talk_to($node);
 
 # ---- without the library
 
-undef $watchdog;
 $node->append_conf('postgresql.conf', "shared_preload_libraries = ''\n");
 $node->restart;
-like(health(), qr/^2 CRITICAL: iu_core is not in shared_preload_libraries/, 'not preloaded');
+like(health(), qr/^2 CRITICAL: iu_core is not in shared_preload_libraries/,
+	'a library that is not preloaded is critical');
 
 $node->stop;
 done_testing();
