@@ -8,8 +8,9 @@
  * the worker's slot how it went, and sleeps until the next one is due or
  * somebody wakes it. A duty that fails is reported and tried again after a
  * while, the longer the more often it failed; the process stays. What does end
- * a process (a refused connection, a termination) is kept in its slot by the log
- * hook, since nobody sits at a worker's terminal.
+ * a process (a refused connection, a termination, an error outside of every
+ * task) is kept in its slot by the log hook, since nobody sits at a worker's
+ * terminal.
  *
  *-------------------------------------------------------------------------
  */
@@ -54,11 +55,16 @@ iu_worker_slot(void)
 
 /* ---- Start ---- */
 
-/* Once proc_exit has begun, the slot may be another process's. */
+/*
+ * The log hook of a worker. What a task raises is caught and reported as a
+ * warning, so what is reported as an error ends the process, as FATAL does.
+ * Once proc_exit has begun, the slot may be another process's. Runs whenever
+ * something is reported, so it must not raise.
+ */
 static void
 keep_last_words(ErrorData *error)
 {
-	if (error->elevel == FATAL && error->message != NULL && !proc_exit_inprogress &&
+	if ((error->elevel == ERROR || error->elevel == FATAL) && error->message != NULL && !proc_exit_inprogress &&
 		!LWLockHeldByMe(iu_shared->lock))
 		iu_slot_state(self.slot, IU_STOPPED, error->message);
 	if (self.previous_log_hook)

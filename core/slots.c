@@ -251,6 +251,7 @@ iu_slots_wake(int roles, Oid database)
 	LWLockRelease(iu_shared->lock);
 }
 
+/* Runs while the process exits, when nothing may raise. Leaves the slot alone if it is not this process's. */
 static void
 detach_slot(int code, Datum arg)
 {
@@ -275,6 +276,8 @@ iu_slot_attach(int slot, uint64 generation)
 	IuWorkerSlot *worker = &iu_shared->workers[slot];
 	bool		mine;
 
+	/* First, because it can fail, and a slot that is taken must be given back. */
+	before_shmem_exit(detach_slot, Int32GetDatum(slot));
 	LWLockAcquire(iu_shared->lock, LW_EXCLUSIVE);
 	mine = worker->in_use && worker->pid == 0 && worker->generation == generation;
 	if (mine)
@@ -283,8 +286,6 @@ iu_slot_attach(int slot, uint64 generation)
 		worker->latch = MyLatch;
 	}
 	LWLockRelease(iu_shared->lock);
-	if (mine)
-		before_shmem_exit(detach_slot, Int32GetDatum(slot));
 	return mine;
 }
 

@@ -106,37 +106,45 @@ is_deeply([ scalar keys %ids, scalar keys %bodies ], [ 1, 1 ],
 	'every attempt of a delivery has the same webhook-id and the same body');
 verdict_is($new, @$_{qw(headers body)}, 'valid', 'every attempt of a delivery has a valid signature') foreach @attempts;
 
-# The server's HMAC may live in a memory context that is reset between two
-# messages, so a process that signs once proves nothing.
+# Where the server was built without OpenSSL, its HMAC lives in a memory context
+# of the library's choice. A context that is reset between two messages is found
+# only by a process that signs more than one.
 note 'one sender, many messages';
-sql("SELECT fn_iu_route_retire('again', 'tester', 'test')");
-sql("SELECT fn_iu_route_add('many', 'version_applied', '" . $receiver->origin . "/ok', 'tester', 'test', p_secret_ref => 'signed');
-	SELECT fn_iu_route_allow('many', 'tester', 'test'); SELECT fn_iu_route_arm('many', 'tester', 'test')");
+retire('again');
+add_route('many', $receiver->origin . '/ok', secret_ref => 'signed', timeout_ms => 60000);
 foreach my $batch (1 .. 5)
 {
-	sql("SELECT fn_iu_emit_event('version_applied', 'A', gen_random_uuid(), 'tester', jsonb_build_object('text', repeat('x', 100 * n))) FROM generate_series(1, 10) n");
-	becomes("SELECT NOT EXISTS (SELECT FROM v_iu_event_backlog WHERE waiting + retrying + leased > 0)", "batch $batch is delivered");
+	sql("SELECT fn_iu_emit_event('version_applied', 'A', gen_random_uuid(), 'tester',"
+		  . " jsonb_build_object('text', repeat('x', 100 * n))) FROM generate_series(1, 10) n");
+	becomes("SELECT NOT EXISTS (SELECT FROM v_iu_event_backlog WHERE waiting + retrying + leased > 0)",
+		"batch $batch of ten events is delivered");
 }
 my %verdicts;
-$verdicts{ own_verdict($new, @$_{qw(headers body)}) }++ foreach arrived('/ok');
-is_deeply(\%verdicts, { valid => 50 }, 'all verify');
+$verdicts{ own_verdict($new, @$_{qw(headers body)}) }++ foreach $receiver->arrived('/ok');
+is_deeply(\%verdicts, { valid => 50 }, 'every one of fifty deliveries by one sender has a valid signature');
 
 note 'one session, many messages';
 my $secret = 'whsec_' . encode_base64('k' x 32, '');
-my $sign = "SELECT iu_core.webhook_signature('msg_' || n, 1700000000 + n, repeat('b', n), ARRAY['$secret']) FROM generate_series";
+
+sub sign
+{
+	my ($first, $last) = @_;
+	return "SELECT iu_core.webhook_signature('msg_' || n, 1700000000 + n, repeat('b', n), ARRAY['$secret'])"
+	  . " FROM generate_series($first, $last) n";
+}
 my ($signed, $refused);
-$node->psql('postgres', join(";\n",
-		"$sign(1, 1) n", "$sign(2, 2) n",
+$node->psql('postgres', join(";\n", sign(1, 1), sign(2, 2),
 		"SELECT iu_core.webhook_signature('m', 1, 'x', ARRAY['whsec_short'])",
-		'BEGIN', "$sign(3, 20) n", 'SAVEPOINT a', "$sign(21, 21) n", 'ROLLBACK TO a', "$sign(22, 22) n", 'ROLLBACK',
-		"SELECT string_agg(repeat('y', n), '') IS NULL FROM generate_series(1, 0) n",
-		"$sign(23, 2000) n"),
+		'BEGIN', sign(3, 20), 'SAVEPOINT a', sign(21, 21), 'ROLLBACK TO a', sign(22, 22), 'ROLLBACK',
+		'DO $$BEGIN PERFORM 1/0; EXCEPTION WHEN division_by_zero THEN NULL; END$$',
+		sign(23, 2000)),
 	stdout => \$signed, stderr => \$refused, on_error_stop => 0);
-like($refused, qr/webhook secret 1 is malformed/, 'one that cannot be signed is refused');
-my @expected = map { my $n = $_; my $mac = hmac_sha256_base64("msg_$n." . (1700000000 + $n) . '.' . 'b' x $n, 'k' x 32); "v1,$mac=" } 1 .. 2000;
-my @given = grep { /^v1,/ } split /\n/, $signed;
-is(scalar @given, 2000, 'every other one is signed, across statements, savepoints and transactions');
-is_deeply(\@given, \@expected, 'and rightly');
+like($refused, qr/webhook secret 1 is malformed/, 'a malformed secret between two messages is refused');
+my @expected = map {
+	right_signature($secret, { 'webhook-id' => "msg_$_", 'webhook-timestamp' => 1700000000 + $_ }, 'b' x $_)
+} 1 .. 2000;
+is_deeply([ split /\n/, $signed ], \@expected,
+	'2,000 messages, signed in one session over statements, savepoints and transactions, have the right signatures');
 
 $node->stop;
 $receiver->stop;
