@@ -30,9 +30,28 @@ PG_FUNCTION_INFO_V1(iu_version);
 
 void		_PG_init(void);
 
+/*
+ * A process that has this library loads another file of it when the two are
+ * found by different ways: one by shared_preload_libraries along
+ * dynamic_library_path, the other by CREATE EXTENSION in $libdir. A setting is
+ * known and is not a mere line of the configuration only where a copy is loaded.
+ */
+static void
+refuse_second_copy(void)
+{
+	if (GetConfigOption("iu_core.senders", true, false) != NULL &&
+		(GetConfigOptionFlags("iu_core.senders", true) & GUC_CUSTOM_PLACEHOLDER) == 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_DUPLICATE_OBJECT),
+				 errmsg("another copy of the library iu_core is loaded already"),
+				 errdetail("Functions ask for the file in $libdir; dynamic_library_path or a full name led to another."),
+				 errhint("Remove one of the two files, and restart the server.")));
+}
+
 void
 _PG_init(void)
 {
+	refuse_second_copy();
 	iu_settings_define();
 	iu_egress_define_settings();
 	MarkGUCPrefixReserved("iu_core");

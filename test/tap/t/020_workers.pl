@@ -272,6 +272,24 @@ sub not_preloaded
 	return;
 }
 
+# As when one copy is preloaded along dynamic_library_path, and functions ask for the one in $libdir.
+sub two_copies
+{
+	my $node = IU::Cluster->new_node('twice', 'iu_core.databases' => '', 'iu_core.senders' => 2);
+	my $copy = PostgreSQL::Test::Utils::tempdir . '/iu_core.so';
+	my ($libraries) = run_command([ 'pg_config', '--pkglibdir' ]);
+
+	run_log([ 'cp', "$libraries/iu_core.so", $copy ]) or die;
+	$node->psql('postgres', "LOAD '$copy'", stderr => \my $error);
+	like($error, qr/another copy of the library iu_core is loaded already/, 'a second copy of the library is refused, in words');
+	like($error, qr/HINT:  Remove one of the two files/, 'and what to do is said');
+	$node->append_conf('postgresql.conf', "shared_preload_libraries = ''\nsession_preload_libraries = '$copy'\n");
+	$node->restart;
+	is($node->safe_psql('postgres', 'SHOW iu_core.senders'), 2, 'one copy with settings in the configuration is loaded');
+	$node->stop;
+	return;
+}
+
 my $primary = one_that_watches('primary', { allows_streaming => 1 }, 'iu_core.databases' => 'one');
 
 what_is_missing_is_shown($primary);
@@ -284,5 +302,6 @@ a_standby_waits($primary);
 $primary->stop;
 too_few_processes();
 not_preloaded();
+two_copies();
 
 done_testing();
