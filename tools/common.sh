@@ -37,11 +37,15 @@ die() {
 	exit 1
 }
 
-# Whether a process is at work. One that ended stays in /proc where PID 1, as in
-# many containers, does not take note of it; it has no command line then.
-is_alive() {
-	[ -n "$(tr -d '\0' 2>/dev/null <"/proc/$1/cmdline")" ]
-} 2>/dev/null
+# Whether one of these processes is at work. One that ended stays in /proc where
+# PID 1, as in many containers, does not take note of it, without a command line.
+any_alive() { # PID...
+	local pid
+	for pid; do
+		! grep -qz . "/proc/$pid/cmdline" 2>/dev/null || return 0
+	done
+	return 1
+}
 
 cache_ready() {
 	local length
