@@ -189,13 +189,17 @@ is(ask(q(CREATE FUNCTION leave_behind() RETURNS text LANGUAGE sql AS $$ SELECT (
 ask(q(CREATE TABLE parted (id text, n integer, part text) PARTITION BY LIST (part);
 	CREATE FOREIGN TABLE part_1 PARTITION OF parted FOR VALUES IN ('a') SERVER q1 OPTIONS (resource 'points', collection 'few');
 	CREATE FOREIGN TABLE part_2 (part text, x integer, n integer, id text) SERVER q2 OPTIONS (resource 'points', collection 'late'); ALTER FOREIGN TABLE part_2 DROP x;
-	ALTER TABLE parted ATTACH PARTITION part_2 FOR VALUES IN ('b'); CREATE TABLE part_3 PARTITION OF parted DEFAULT; INSERT INTO part_3 VALUES ('9', 9, 'c');
-	CREATE COLLATION loose (provider = icu, locale = 'und-u-ks-level2', deterministic = false)));
+	ALTER TABLE parted ATTACH PARTITION part_2 FOR VALUES IN ('b'); CREATE TABLE part_3 PARTITION OF parted DEFAULT; INSERT INTO part_3 VALUES ('9', 9, 'c')));
 is(ask("SET enable_partitionwise_aggregate = $_; SET enable_partitionwise_join = $_; SELECT count(*), sum(n) FROM parted; SELECT tableoid::regclass::text, count(*) FROM parted GROUP BY 1 ORDER BY 1; SELECT p.n FROM parted p WHERE id = '2' ORDER BY 1; SELECT count(*) FROM parted a JOIN parted b USING (part, id)"),
 	"8|25\npart_1|3\npart_2|4\npart_3|1\n2\n2\n1", "partitions, partitionwise $_") foreach qw(off on);
 is(ask('ANALYZE parted; SELECT reltuples FROM pg_class WHERE relname = \'parted\''), 8, 'ANALYZE of them');
-is(ask(q(SELECT count(*) FROM points_1 WHERE collection = 'FEW' COLLATE loose)), 3, 'a collation that takes other names for the same');
-is(ask(q(SELECT count(*) FROM points_1 WHERE collection = 'FEW' COLLATE loose GROUP BY collection COLLATE loose)), 3, 'also to group by');
+SKIP: {
+	my $lacks = IU::Cluster->lacks_icu($node);
+	skip $lacks, 2 if $lacks;
+	ask(q(CREATE COLLATION loose (provider = icu, locale = 'und-u-ks-level2', deterministic = false)));
+	is(ask(q(SELECT count(*) FROM points_1 WHERE collection = 'FEW' COLLATE loose)), 3, 'a collation that takes other names for the same');
+	is(ask(q(SELECT count(*) FROM points_1 WHERE collection = 'FEW' COLLATE loose GROUP BY collection COLLATE loose)), 3, 'also to group by');
+}
 is(ask(q(SELECT count(*) FROM points_1 WHERE collection::name = 'few' AND collection::varchar(2) = 'fe' AND collection::char(3) = 'few')), 3, 'casts of a key');
 
 $node->stop;

@@ -346,11 +346,16 @@ sql("SELECT fn_iu_route_deliver('$route', '$between')");
 record($one, [ claim($one, 1) ], 'sent');
 
 # ---- what a server that logs everything knows of a secret
-($status, $out, $err) = $node->psql('postgres', "LOAD 'auto_explain'; SET auto_explain.log_min_duration = 0; SET auto_explain.log_nested_statements = on;
+my $lacks_plans = IU::Cluster->lacks_module('auto_explain');
+my $load = $lacks_plans ? '' : "LOAD 'auto_explain';";
+($status, $out, $err) = $node->psql('postgres', "$load SET auto_explain.log_min_duration = 0; SET auto_explain.log_nested_statements = on;
 	SET auto_explain.log_verbose = on; SET auto_explain.log_analyze = on; SET debug_print_plan = on; SET client_min_messages = log;
 	SELECT fn_iu_route_secret_add('logged', 'tester', 'test')");
 like($out, qr/whsec_[\w+\/]{42}/, 'a secret is made and told');
-like($err, qr/Insert on public.iu_route_secret/, 'though plans are logged');
+SKIP: {
+	skip $lacks_plans, 1 if $lacks_plans;
+	like($err, qr/Insert on public.iu_route_secret/, 'though plans are logged');
+}
 unlike($err, qr/whsec_[\w+\/]{8}/, 'it is in none of them');
 
 # ---- a copy in another cluster, where every number of a transaction means something else

@@ -177,7 +177,7 @@ is(error_of("$_"), '', "not hindered: $_") foreach
   'CREATE FUNCTION mine.f() RETURNS trigger LANGUAGE plpgsql AS $$BEGIN RETURN NULL; END$$; CREATE TRIGGER mine AFTER INSERT ON dot_config EXECUTE FUNCTION mine.f(); DROP FUNCTION mine.f() CASCADE',
   'CREATE ROLE mallory; GRANT CREATE ON SCHEMA public TO mallory; SET ROLE mallory; CREATE FUNCTION public.fn_iu_gate_open(int) RETURNS int LANGUAGE sql AS $$SELECT 1$$; DROP FUNCTION public.fn_iu_gate_open(int); RESET ROLE; DROP OWNED BY mallory; DROP ROLE mallory',
   'REINDEX TABLE CONCURRENTLY dot_config', 'REINDEX TABLE CONCURRENTLY iu_gate_transition', 'VACUUM FULL iu_gate_transition', 'CLUSTER dot_config USING dot_config_pkey; ALTER TABLE dot_config SET WITHOUT CLUSTER',
-  'DROP SCHEMA mine CASCADE', 'CREATE DATABASE plain', 'CREATE EXTENSION pg_trgm; DROP EXTENSION pg_trgm';
+  'DROP SCHEMA mine CASCADE', 'CREATE DATABASE plain', 'CREATE EXTENSION pgtap; DROP EXTENSION pgtap';
 is(error_of($_, database => 'plain'), '', "a database without iu_core: $_") foreach
   'CREATE TABLE dot_config (key text PRIMARY KEY, value text); ALTER TABLE dot_config DROP value; DROP TABLE dot_config',
   'CREATE FUNCTION fn_iu_gate_open() RETURNS int LANGUAGE sql AS $$SELECT 1$$; DROP FUNCTION fn_iu_gate_open()',

@@ -70,6 +70,24 @@ sub init_node
 	return $node;
 }
 
+# Why a test of a module of PostgreSQL's contrib is skipped, or undef where the
+# server has the module.
+sub lacks_module
+{
+	my ($class, $module) = @_;
+	my ($libraries) = run_command([ 'pg_config', '--pkglibdir' ]);
+
+	return -e "$libraries/$module.so" ? undef : "this server has no $module";
+}
+
+# The same for collations that ignore case, which only ICU has.
+sub lacks_icu
+{
+	my ($class, $node) = @_;
+	return undef if $node->safe_psql('postgres', "SELECT EXISTS (SELECT FROM pg_collation WHERE collname = 'und-x-icu')") eq 't';
+	return 'this server was built without ICU';
+}
+
 # As lines of a configuration file.
 sub settings_text
 {
