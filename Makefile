@@ -50,7 +50,7 @@ build/iu_core--$(IU_VERSION).sql: $(sort $(wildcard extension/sql/*.sql))
 	@mkdir -p build
 	cat $^ > $@
 
-build/migration_scripts.c: tools/embed-migrations $(sort $(wildcard sql/*.sql rollback/*.sql))
+build/migration_scripts.c: tools/embed-migrations $(sort $(wildcard sql/*/*.sql rollback/*.sql))
 	@mkdir -p build
 	perl tools/embed-migrations sql rollback > $@.tmp && mv $@.tmp $@
 

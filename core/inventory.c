@@ -12,6 +12,15 @@
 #include "core/rights.h"
 #include "executor/spi.h"
 
+/* A column of the result, in the current context; NULL for NULL. */
+static char *
+copy_column(HeapTuple row, int column)
+{
+	char	   *value = SPI_getvalue(row, SPI_tuptable->tupdesc, column);
+
+	return value == NULL ? NULL : pstrdup(value);
+}
+
 static void
 copy_objects(IuInventory *inventory, MemoryContext memory)
 {
@@ -24,9 +33,15 @@ copy_objects(IuInventory *inventory, MemoryContext memory)
 	{
 		HeapTuple	row = SPI_tuptable->vals[i];
 
-		inventory->objects[i].object_class = pstrdup(SPI_getvalue(row, SPI_tuptable->tupdesc, 1));
-		inventory->objects[i].name = pstrdup(SPI_getvalue(row, SPI_tuptable->tupdesc, 2));
-		inventory->objects[i].fingerprint = pstrdup(SPI_getvalue(row, SPI_tuptable->tupdesc, 3));
+		IuObject   *object = &inventory->objects[i];
+
+		object->object_class = copy_column(row, 1);
+		object->name = copy_column(row, 2);
+		object->owner = copy_column(row, 3);
+		object->grants = copy_column(row, 4);
+		object->state = copy_column(row, 5);
+		object->digest = copy_column(row, 6);
+		object->fingerprint = copy_column(row, 7);
 	}
 	MemoryContextSwitchTo(spi_memory);
 }
@@ -39,7 +54,7 @@ iu_inventory_take(Oid role)
 	IuIdentity	caller = iu_become(role);
 
 	SPI_connect();
-	if (SPI_execute("SELECT object_class, object_name, fingerprint"
+	if (SPI_execute("SELECT object_class, object_name, owner, grants, state, digest, fingerprint"
 					"  FROM iu_core.object_inventory()"
 					" ORDER BY object_class COLLATE pg_catalog.\"C\","
 					" object_name COLLATE pg_catalog.\"C\", fingerprint COLLATE pg_catalog.\"C\"",

@@ -8,10 +8,15 @@
 #ifndef IU_INVENTORY_H
 #define IU_INVENTORY_H
 
+/* A row of iu_core.object_inventory(), which says what each column means. */
 typedef struct IuObject
 {
 	char	   *object_class;
 	char	   *name;
+	char	   *owner;
+	char	   *grants;			/* this and the next two: NULL for rows */
+	char	   *state;
+	char	   *digest;
 	char	   *fingerprint;
 } IuObject;
 

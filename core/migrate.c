@@ -38,6 +38,7 @@
 #include "storage/lock.h"
 #include "tcop/utility.h"
 #include "utils/acl.h"
+#include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/guc.h"
 #include "utils/inval.h"
@@ -53,8 +54,7 @@ typedef struct ReportRow
 {
 	const IuStep *step;
 	const char *change;
-	char	   *object_class;
-	char	   *object_name;
+	const IuObject *object;		/* of rows lost: class and name only */
 	int64		rows_lost;		/* -1: says nothing of rows */
 } ReportRow;
 
@@ -88,7 +88,7 @@ ask_rollback_guard(Run *run)
 	char	   *gate;
 
 	if (OidIsValid(iu_policy_function("fn_iu_rollback_guard", 0, NULL)))
-		iu_run_script("rollback guard", "SELECT public.fn_iu_rollback_guard()", run->script_role);
+		iu_run_script("rollback guard", "SELECT iu.fn_iu_rollback_guard()", NULL, run->script_role);
 	gate = iu_gate_any_true();
 	if (gate != NULL)
 		ereport(ERROR,
@@ -106,15 +106,14 @@ iu_migration_is_running(void)
 /* ---- The run ---- */
 
 static void
-report(Run *run, const char *change, const char *object_class, const char *object_name, int64 rows_lost)
+report(Run *run, const char *change, const IuObject *object, int64 rows_lost)
 {
 	MemoryContext saved_memory = MemoryContextSwitchTo(run->memory);
 	ReportRow  *row = palloc_object(ReportRow);
 
 	row->step = run->step;
 	row->change = change;
-	row->object_class = pstrdup(object_class);
-	row->object_name = pstrdup(object_name);
+	row->object = object;
 	row->rows_lost = rows_lost;
 	run->report = lappend(run->report, row);
 	MemoryContextSwitchTo(saved_memory);
@@ -129,7 +128,116 @@ report_change(IuChange change, const IuObject *object, void *arg)
 		[IU_REMOVED] = "removed"
 	};
 
-	report((Run *) arg, names[change], object->object_class, object->name, -1);
+	report((Run *) arg, names[change], object, -1);
+}
+
+/* ---- The register of governed objects ---- */
+
+enum
+{
+	REGISTER_CHANGE,
+	REGISTER_CLASS,
+	REGISTER_NAME,
+	REGISTER_OWNER,
+	REGISTER_GRANTS,
+	REGISTER_STATE,
+	REGISTER_DIGEST,
+	REGISTER_COLUMNS
+};
+
+static Datum
+text_array(Datum *elements, bool *nulls, int count)
+{
+	int			lower_bound = 1;
+
+	return PointerGetDatum(construct_md_array(elements, nulls, 1, &count, &lower_bound, TEXTOID, -1, false, TYPALIGN_INT));
+}
+
+/* Columns of the report's rows of the step that ran, as arrays of text. */
+static void
+fill_register_arrays(Run *run, Datum *arrays)
+{
+	int			room = list_length(run->report);
+	int			column;
+
+	for (column = 0; column < REGISTER_COLUMNS; column++)
+	{
+		Datum	   *elements = palloc(sizeof(Datum) * (room + 1));
+		bool	   *nulls = palloc(sizeof(bool) * (room + 1));
+		int			count = 0;
+		ListCell   *cell;
+
+		foreach(cell, run->report)
+		{
+			const ReportRow *row = lfirst(cell);
+			const char *values[REGISTER_COLUMNS];
+
+			if (row->step != run->step || row->rows_lost >= 0)
+				continue;
+			values[REGISTER_CHANGE] = row->change;
+			values[REGISTER_CLASS] = row->object->object_class;
+			values[REGISTER_NAME] = row->object->name;
+			values[REGISTER_OWNER] = row->object->owner;
+			values[REGISTER_GRANTS] = row->object->grants;
+			values[REGISTER_STATE] = row->object->state;
+			values[REGISTER_DIGEST] = row->object->digest;
+			nulls[count] = values[column] == NULL;
+			elements[count] = nulls[count] ? (Datum) 0 : CStringGetTextDatum(values[column]);
+			count++;
+		}
+		arrays[column] = text_array(elements, nulls, count);
+	}
+}
+
+/*
+ * What the step changed becomes the register. The function is there from
+ * migration 001 on, and gone once that is rolled back.
+ */
+static void
+register_changes(Run *run)
+{
+	static const Oid types[2 + REGISTER_COLUMNS] = {
+		INT4OID, BOOLOID, TEXTARRAYOID, TEXTARRAYOID, TEXTARRAYOID, TEXTARRAYOID, TEXTARRAYOID, TEXTARRAYOID, TEXTARRAYOID
+	};
+	Datum		values[2 + REGISTER_COLUMNS];
+	IuIdentity	caller;
+
+	if (!OidIsValid(iu_policy_function("fn_iu_govern", lengthof(types), types)))
+		return;
+	values[0] = Int32GetDatum(run->step->version);
+	values[1] = BoolGetDatum(run->rolls_back);
+	fill_register_arrays(run, values + 2);
+
+	caller = iu_become(run->script_role);
+	SPI_connect();
+	if (SPI_execute_with_args("SELECT iu.fn_iu_govern($1, $2, $3, $4, $5, $6, $7, $8, $9)",
+							  lengthof(types), (Oid *) types, values, NULL, false, 0) != SPI_OK_SELECT)
+		elog(ERROR, "the changes of migration %s could not be registered", run->step->script);
+	SPI_finish();
+	iu_become_again(caller);
+}
+
+static void
+run_step(Run *run)
+{
+	const IuMigration *carried = run->step->carried;
+
+	if (run->rolls_back)
+		iu_run_script(psprintf("rollback %s", run->step->script), carried->rollback, NULL, run->script_role);
+	else
+		iu_run_script(psprintf("migration %s", run->step->script), carried->script, carried->files, run->script_role);
+	iu_history_record(run->step, !run->rolls_back, run->record_role);
+}
+
+/* The report's rows point into inventories, which must live as long. */
+static IuInventory *
+take_inventory(Run *run)
+{
+	MemoryContext saved_memory = MemoryContextSwitchTo(run->memory);
+	IuInventory *inventory = iu_inventory_take(run->script_role);
+
+	MemoryContextSwitchTo(saved_memory);
+	return inventory;
 }
 
 static void
@@ -143,20 +251,20 @@ run_steps(Run *run)
 	if (run->plan == NIL)
 		return;
 
-	before = iu_inventory_take(run->script_role);
+	before = take_inventory(run);
 	foreach(cell, run->plan)
 	{
 		IuInventory *after;
 
 		run->step = lfirst(cell);
-		iu_run_script(psprintf("%s %s", run->rolls_back ? "rollback" : "migration", run->step->script),
-					  run->rolls_back ? run->step->carried->rollback : run->step->carried->script,
-					  run->script_role);
-		iu_history_record(run->step, !run->rolls_back, run->record_role);
-		after = iu_inventory_take(run->script_role);
+		run_step(run);
+		after = take_inventory(run);
 		iu_inventory_compare(before, after, report_change, run);
+		register_changes(run);
 		before = after;
 	}
+	if (!run->rolls_back && OidIsValid(iu_policy_function("fn_iu_conformance_require", 0, NULL)))
+		iu_run_script("conformance", "SELECT iu.fn_iu_conformance_require()", NULL, run->script_role);
 }
 
 /* An error, too, must end the subtransaction before it goes on to the caller. */
@@ -310,8 +418,8 @@ put_report(ReturnSetInfo *result, const Run *run)
 		values[0] = Int32GetDatum(row->step->version);
 		values[1] = CStringGetTextDatum(row->step->script);
 		values[2] = CStringGetTextDatum(row->change);
-		values[3] = CStringGetTextDatum(row->object_class);
-		values[4] = CStringGetTextDatum(row->object_name);
+		values[3] = CStringGetTextDatum(row->object->object_class);
+		values[4] = CStringGetTextDatum(row->object->name);
 		values[5] = Int64GetDatum(row->rows_lost);
 		nulls[5] = row->rows_lost < 0;
 		tuplestore_putvalues(result->setResult, result->setDesc, values, nulls);
@@ -434,6 +542,18 @@ count_rows(Oid table, const char *condition)
 	return count;
 }
 
+static void
+report_lost_rows(Run *run, Oid table, int64 count)
+{
+	MemoryContext saved_memory = MemoryContextSwitchTo(run->memory);
+	IuObject   *object = palloc0_object(IuObject);
+
+	object->object_class = "table";
+	object->name = name_table(table, false);
+	MemoryContextSwitchTo(saved_memory);
+	report(run, "rows lost", object, count);
+}
+
 Datum
 iu_guard_rows(PG_FUNCTION_ARGS)
 {
@@ -459,6 +579,6 @@ iu_guard_rows(PG_FUNCTION_ARGS)
 						name_table(table, false), count),
 				 errhint("Take a backup, then: SELECT * FROM iu_core.rollback(%d, allow_data_loss => true);", current_run->target)));
 	if (count > 0)
-		report(current_run, "rows lost", "table", name_table(table, false), count);
+		report_lost_rows(current_run, table, count);
 	PG_RETURN_INT64(count);
 }

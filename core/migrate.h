@@ -11,11 +11,19 @@
 
 #include <stdbool.h>
 
+/* A file of a migration's folder, and where it begins in the whole script. */
+typedef struct IuScriptFile
+{
+	const char *name;			/* NULL after the last one */
+	int			first_line;
+} IuScriptFile;
+
 typedef struct IuMigration
 {
-	int			version;		/* NNN of the file name */
-	const char *name;			/* the rest of it, without .sql */
-	const char *script;			/* sql/NNN_name.sql */
+	int			version;		/* NNN of the folder's name */
+	const char *name;			/* the rest of it */
+	const IuScriptFile *files;	/* of sql/NNN_name/ */
+	const char *script;			/* those files, put together */
 	const char *rollback;		/* rollback/NNN_name.rollback.sql */
 } IuMigration;
 

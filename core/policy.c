@@ -1,29 +1,51 @@
 /*-------------------------------------------------------------------------
  *
  * policy.c
- *	  Finds the functions that the migrations bring and the library calls, with
- *	  more rights than the one who could have written others in their place.
+ *	  The wall between those who ask and what runs with rights: finds the
+ *	  functions of schema iu that the library calls, and answers the functions
+ *	  of schema public whether who calls them may.
  *
  *-------------------------------------------------------------------------
  */
 #include "postgres.h"
 
 #include "access/htup_details.h"
+#include "catalog/namespace.h"
 #include "catalog/pg_proc.h"
+#include "catalog/pg_type.h"
 #include "core/compat.h"
 #include "core/policy.h"
 #include "core/rights.h"
+#include "fmgr.h"
+#include "lib/stringinfo.h"
 #include "miscadmin.h"
-#include "nodes/value.h"
-#include "parser/parse_func.h"
 #include "utils/acl.h"
+#include "utils/array.h"
+#include "utils/builtins.h"
 #include "utils/syscache.h"
+
+PG_FUNCTION_INFO_V1(iu_require_role);
+
+/* Looked up without asking what the current role may see: the library calls it. */
+static Oid
+find_function(const char *name, int argument_count, const Oid *argument_types)
+{
+	Oid			schema = get_namespace_oid(IU_POLICY_SCHEMA, true);
+	oidvector  *arguments = buildoidvector(argument_types, argument_count);
+	Oid			function;
+
+	if (!OidIsValid(schema))
+		return InvalidOid;
+	function = GetSysCacheOid3(PROCNAMEARGSNSP, Anum_pg_proc_oid, CStringGetDatum(name),
+							   PointerGetDatum(arguments), ObjectIdGetDatum(schema));
+	pfree(arguments);
+	return function;
+}
 
 Oid
 iu_policy_function(const char *name, int argument_count, const Oid *argument_types)
 {
-	List	   *qualified = list_make2(makeString("public"), makeString(pstrdup(name)));
-	Oid			function = LookupFuncName(qualified, argument_count, argument_types, true);
+	Oid			function = find_function(name, argument_count, argument_types);
 	HeapTuple	tuple;
 	Oid			owner;
 
@@ -37,7 +59,56 @@ iu_policy_function(const char *name, int argument_count, const Oid *argument_typ
 	if (owner != get_role_oid(IU_OWNER_ROLE, true) && !superuser_arg(owner))
 		ereport(ERROR,
 				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
-				 errmsg("function public.%s() belongs to \"%s\" and is not called", name, GetUserNameFromId(owner, false)),
+				 errmsg("function " IU_POLICY_SCHEMA ".%s() belongs to \"%s\" and is not called", name, GetUserNameFromId(owner, false)),
 				 errhint("It must belong to %s. Drop it if no migration made it.", IU_OWNER_ROLE)));
 	return function;
+}
+
+static bool
+has_rights_of(Oid caller, const char *role)
+{
+	Oid			role_id = get_role_oid(role, true);
+
+	return OidIsValid(role_id) && has_privs_of_role(caller, role_id);
+}
+
+static char *
+name_roles(Datum *roles, int count)
+{
+	StringInfoData names;
+	int			i;
+
+	initStringInfo(&names);
+	for (i = 0; i < count; i++)
+		appendStringInfo(&names, i == 0 ? "%s" : i < count - 1 ? ", %s" : " or %s", TextDatumGetCString(roles[i]));
+	return names.data;
+}
+
+/*
+ * iu_core.require_role(roles text[]): raises unless the current role has the
+ * rights of one of them, is iu_core_owner or a superuser. EXECUTE alone does
+ * not do: a restore without privileges gives it to everybody.
+ */
+Datum
+iu_require_role(PG_FUNCTION_ARGS)
+{
+	Oid			caller = GetUserId();
+	Datum	   *roles;
+	bool	   *nulls;
+	int			count;
+	int			i;
+
+	if (superuser_arg(caller) || caller == get_role_oid(IU_OWNER_ROLE, true))
+		PG_RETURN_BOOL(true);
+	deconstruct_array(PG_GETARG_ARRAYTYPE_P(0), TEXTOID, -1, false, TYPALIGN_INT, &roles, &nulls, &count);
+	for (i = 0; i < count; i++)
+		if (!nulls[i] && has_rights_of(caller, TextDatumGetCString(roles[i])))
+			PG_RETURN_BOOL(true);
+	ereport(ERROR,
+			(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+			 errmsg("role \"%s\" may not call this function", GetUserNameFromId(caller, true)),
+			 errdetail("It is for members of %s.", name_roles(roles, count)),
+			 errhint("A superuser makes somebody a member with GRANT."),
+			 err_generic_string(PG_DIAG_CONSTRAINT_NAME, "iu_role_required")));
+	PG_RETURN_BOOL(false);		/* keeps the compiler quiet */
 }

@@ -9,12 +9,12 @@
 #define IU_POLICY_H
 
 /* Where those functions are. */
-#define IU_POLICY_SCHEMA "public"
+#define IU_POLICY_SCHEMA "iu"
 
 /*
- * The function of that name and arguments in schema public; InvalidOid where
- * there is none. Raises where it belongs to anybody but iu_core_owner or a
- * superuser: whoever may create in public could have put it there.
+ * The function of that name and arguments in schema iu; InvalidOid where there
+ * is none. Raises where it belongs to anybody but iu_core_owner or a superuser:
+ * after a restore without owners it could do whatever its owner put into it.
  */
 extern Oid	iu_policy_function(const char *name, int argument_count, const Oid *argument_types);
 

@@ -98,7 +98,7 @@ is_guarded_there(Oid schema, bool name_fits, Oid owner)
 {
 	if (schema == get_namespace_oid("iu_core", true))
 		return true;
-	return name_fits && schema == get_namespace_oid("public", true) &&
+	return name_fits && (schema == get_namespace_oid("public", true) || schema == get_namespace_oid("iu", true)) &&
 		(!OidIsValid(owner) || owner == get_role_oid(IU_OWNER_ROLE, true) || superuser_arg(owner));
 }
 
@@ -207,7 +207,7 @@ is_guarded(Oid class, Oid object)
 		case TriggerRelationId:
 			return is_guarded_trigger(object);
 		case NamespaceRelationId:
-			return object == get_namespace_oid("iu_core", true);
+			return object == get_namespace_oid("iu_core", true) || object == get_namespace_oid("iu", true);
 		case ExtensionRelationId:
 			return object == get_extension_oid("iu_core", true);
 		default:

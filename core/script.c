@@ -32,6 +32,7 @@ typedef struct ScriptPosition
 {
 	const char *label;
 	const char *text;
+	const IuScriptFile *files;	/* NULL: the script is one file */
 	int			location;		/* bytes; -1 where no statement runs */
 	bool		parsing;
 	bool		finished;		/* only what was deferred is left */
@@ -87,6 +88,36 @@ line_of(const char *text, int location)
 }
 
 static void
+say_where(const ScriptPosition *position, int location)
+{
+	int			line = line_of(position->text, location);
+	const IuScriptFile *file = position->files;
+
+	if (file == NULL)
+	{
+		errcontext("%s, line %d", position->label, line);
+		return;
+	}
+	while (file[1].name != NULL && file[1].first_line <= line)
+		file++;
+	errcontext("%s, %s, line %d", position->label, file->name, line - file->first_line + 1);
+}
+
+/*
+ * What PostgreSQL says of a name that is taken does not say what to do about
+ * it: a migration makes everything anew and takes nothing over.
+ */
+static void
+advise_on_taken_names(void)
+{
+	int			code = geterrcode();
+
+	if (code == ERRCODE_DUPLICATE_TABLE || code == ERRCODE_DUPLICATE_FUNCTION ||
+		code == ERRCODE_DUPLICATE_OBJECT || code == ERRCODE_DUPLICATE_SCHEMA)
+		errhint("No migration made it. Rename or remove it if nothing needs it, then migrate again.");
+}
+
+static void
 name_the_line(void *arg)
 {
 	ScriptPosition *position = (ScriptPosition *) arg;
@@ -109,8 +140,9 @@ name_the_line(void *arg)
 		if (position->parsing && position->text[location] == '\\')
 			errhint("A migration script is plain SQL: it has no psql commands.");
 	}
+	advise_on_taken_names();
 	if (location >= 0)
-		errcontext("%s, line %d", position->label, line_of(position->text, location));
+		say_where(position, location);
 	else
 		errcontext("%s", position->label);
 }
@@ -198,7 +230,7 @@ iu_check_constraints_now(void)
 }
 
 void
-iu_run_script(const char *label, const char *text, Oid role)
+iu_run_script(const char *label, const char *text, const IuScriptFile *files, Oid role)
 {
 	MemoryContext caller_memory = CurrentMemoryContext;
 	MemoryContext script_memory;
@@ -212,6 +244,7 @@ iu_run_script(const char *label, const char *text, Oid role)
 
 	position.label = label;
 	position.text = "";
+	position.files = files;
 	position.location = -1;
 	callback.callback = name_the_line;
 	callback.arg = &position;

@@ -17,6 +17,7 @@
 #include "core/settings.h"
 #include "core/slots.h"
 #include "core/wake.h"
+#include "core/walls.h"
 #include "fdw/guard.h"
 #include "fmgr.h"
 #include "http/egress.h"
@@ -72,6 +73,7 @@ _PG_init(void)
 	iu_launcher_register();
 	iu_release_init();
 	iu_removal_init();
+	iu_walls_init();
 }
 
 Datum

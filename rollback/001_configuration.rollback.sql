@@ -17,29 +17,31 @@ $guard$;
 SELECT iu_core.guard_rows('public.dot_config');
 
 DROP VIEW public.v_iu_conformance;
-DROP FUNCTION public.fn_iu_conformance_require(integer);
-DROP FUNCTION public.fn_iu_conformance();
-DROP FUNCTION public.fn_iu_ungovern(integer, text, text[]);
-DROP FUNCTION public.fn_iu_ungovern(integer);
-DROP FUNCTION public.fn_iu_govern(integer, text, text[]);
+DROP FUNCTION public.fn_iu_conformance_repair;
+DROP FUNCTION iu.fn_iu_conformance_repair;
+DROP FUNCTION iu.fn_iu_grants_repair;
+DROP FUNCTION iu.fn_iu_conformance_require;
+DROP FUNCTION public.fn_iu_conformance;
+DROP FUNCTION iu.fn_iu_conformance;
+DROP FUNCTION iu.fn_iu_walls;
+DROP FUNCTION iu.fn_iu_ungovern_row;
+DROP FUNCTION iu.fn_iu_govern_row;
+DROP FUNCTION iu.fn_iu_rollback_is_complete;
+DROP FUNCTION iu.fn_iu_govern;
 DROP TABLE public.iu_governed_object;
 DROP TABLE public.dot_config;
-DROP FUNCTION public.fn_dot_config_touch();
+DROP FUNCTION iu.fn_dot_config_touch;
 
 DO $check$
 DECLARE
   v_left text;
 BEGIN
   SELECT string_agg(i.object_name, ', ') INTO v_left
-    FROM iu_core.object_names() i
-   WHERE i.object_name IN ('dot_config', 'iu_governed_object', 'v_iu_conformance', 'fn_dot_config_touch()',
-                           'fn_iu_govern(integer,text,text[])', 'fn_iu_ungovern(integer)',
-                           'fn_iu_ungovern(integer,text,text[])', 'fn_iu_conformance()',
-                           'fn_iu_conformance_require(integer)');
+    FROM iu_core.object_names() i WHERE i.owner = 'iu_core_owner' AND i.object_class <> 'schema';
   IF v_left IS NOT NULL THEN
     RAISE object_in_use USING
       MESSAGE = 'rollback of migration 1 is incomplete',
-      DETAIL = format('Still there: %s.', v_left);
+      DETAIL = format('Still there: %s.', v_left), CONSTRAINT = 'iu_rollback_incomplete';
   END IF;
 END
 $check$;

@@ -1,6 +1,5 @@
 -- Undoes 003. Refuses while a gate is open: nothing would be left to close it.
-
-SELECT public.fn_iu_rollback_guard();
+SELECT iu.fn_iu_rollback_guard();
 DO $guard$
 DECLARE
   v_left text;
@@ -24,40 +23,45 @@ DELETE FROM public.dot_iu_command_run
 ALTER TABLE public.dot_iu_command_run ENABLE ALWAYS TRIGGER trg_dot_iu_command_run_append_only;
 DELETE FROM public.dot_iu_command_catalog
  WHERE command_name IN ('dot_iu_gate_open', 'dot_iu_gate_close', 'dot_iu_gate_watchdog', 'dot_iu_gate_verify_closed');
-SELECT public.fn_iu_gate_unregister(3);
+SELECT iu.fn_iu_gate_unregister(3);
 
-DROP FUNCTION public.fn_iu_vector_sync_enabled();
-DROP FUNCTION public.fn_dot_iu_operator_runtime_enabled();
-DROP FUNCTION public.fn_iu_composer_enabled();
-DROP FUNCTION public.fn_iu_delivery_enabled();
-DROP FUNCTION public.fn_iu_structure_ops_enabled();
-DROP FUNCTION public.fn_iu_rollback_guard();
-DROP FUNCTION public.fn_iu_gate_unregister(integer);
-DROP FUNCTION public.fn_iu_gate_register(integer, text, text, text);
-DROP FUNCTION public.fn_iu_gate_watchdog(text);
-DROP FUNCTION public.fn_iu_gate_close_expired(text, text);
-DROP FUNCTION public.fn_iu_gate_blocker(text);
-DROP FUNCTION public.fn_iu_gate_expiring();
-DROP FUNCTION public.fn_iu_gate_close(text, text, text);
-DROP FUNCTION public.fn_iu_gate_open(text, uuid, text, text, integer);
-DROP FUNCTION public.fn_iu_gate_ledger_excerpt(timestamptz, timestamptz, text);
-DROP FUNCTION public.fn_iu_gate_ledger_verify(text, jsonb);
-DROP FUNCTION public.fn_iu_gate_demands(text);
-DROP FUNCTION public.fn_iu_gate_held_by(text);
-DROP FUNCTION public.fn_iu_gate_renew(text, text);
-DROP FUNCTION public.fn_iu_gate_approval_due(text);
-DROP FUNCTION public.fn_iu_gate_approval_use(text, text, uuid, text, integer);
-DROP FUNCTION public.fn_iu_gate_verify_closed(text);
-DROP FUNCTION public.fn_iu_gate_snapshot();
+DROP FUNCTION public.fn_iu_vector_sync_enabled;
+DROP FUNCTION public.fn_dot_iu_operator_runtime_enabled;
+DROP FUNCTION public.fn_iu_composer_enabled;
+DROP FUNCTION public.fn_iu_delivery_enabled;
+DROP FUNCTION public.fn_iu_structure_ops_enabled;
+DROP FUNCTION iu.fn_iu_rollback_guard;
+DROP FUNCTION iu.fn_iu_gate_unregister;
+DROP FUNCTION iu.fn_iu_gate_register;
+DROP FUNCTION public.fn_iu_gate_watchdog;
+DROP FUNCTION iu.fn_iu_gate_watchdog;
+DROP FUNCTION iu.fn_iu_gate_close_expired;
+DROP FUNCTION public.fn_iu_gate_blocker;
+DROP FUNCTION iu.fn_iu_gate_blocker;
+DROP FUNCTION iu.fn_iu_gate_expiring;
+DROP FUNCTION public.fn_iu_gate_close;
+DROP FUNCTION iu.fn_iu_gate_close;
+DROP FUNCTION public.fn_iu_gate_open;
+DROP FUNCTION iu.fn_iu_gate_open;
+DROP FUNCTION public.fn_iu_gate_ledger_excerpt;
+DROP FUNCTION iu.fn_iu_gate_ledger_excerpt;
+DROP FUNCTION public.fn_iu_gate_ledger_verify;
+DROP FUNCTION iu.fn_iu_gate_ledger_verify;
+DROP FUNCTION iu.fn_iu_gate_demands;
+DROP FUNCTION iu.fn_iu_gate_held_by;
+DROP FUNCTION iu.fn_iu_gate_renew;
+DROP FUNCTION iu.fn_iu_gate_approval_due;
+DROP FUNCTION iu.fn_iu_gate_approval_use;
+DROP FUNCTION public.fn_iu_gate_verify_closed;
+DROP FUNCTION iu.fn_iu_gate_verify_closed;
+DROP FUNCTION iu.fn_iu_gate_snapshot;
 DROP VIEW public.v_iu_gate_holder;
 DROP VIEW public.v_iu_gate;
 DROP TRIGGER trg_dot_config_gate_changed ON public.dot_config;
 DROP TRIGGER trg_dot_config_gate_ended ON public.dot_config;
 DROP TRIGGER trg_dot_config_gates_ended ON public.dot_config;
-DROP FUNCTION public.fn_iu_gate_ended();
-DROP FUNCTION public.fn_iu_gate_transition_hash(public.iu_gate_transition);
+DROP FUNCTION iu.fn_iu_gate_ended;
+DROP FUNCTION iu.fn_iu_gate_transition_hash;
 DROP TABLE public.iu_gate_transition;
 DROP TABLE public.iu_gate_registry;
-DROP FUNCTION public.fn_iu_gate_transition_stamp();
-
-SELECT public.fn_iu_ungovern(3);
+DROP FUNCTION iu.fn_iu_gate_transition_stamp;

@@ -1,20 +1,21 @@
 -- Undoes 004. Refuses while a switch is on, a later migration stands on this
 -- one, or an event would be lost.
-
 DO $guard$
 DECLARE
   v_on text;
 BEGIN
   IF to_regclass('public.iu_outbound_route') IS NOT NULL THEN
-    RAISE EXCEPTION 'rollback refused: migration 005 stands on 004'
-      USING ERRCODE = 'object_not_in_prerequisite_state', HINT = 'Roll 005 back first.';
+    RAISE object_not_in_prerequisite_state USING
+      MESSAGE = 'rollback refused: migration 005 stands on 004',
+      HINT = 'Roll 005 back first.';
   END IF;
   SELECT string_agg(s.switch_key, ', ' ORDER BY s.switch_key) INTO v_on
     FROM public.iu_switch_registry s JOIN public.dot_config c ON c.key = s.switch_key
    WHERE c.value = 'true';
   IF v_on IS NOT NULL THEN
-    RAISE EXCEPTION 'rollback refused: switch % is on', v_on
-      USING ERRCODE = 'object_in_use', HINT = 'Switch it off with fn_iu_switch_set.';
+    RAISE object_in_use USING
+      MESSAGE = format('rollback refused: switch %s is on', v_on),
+      HINT = 'Switch it off with fn_iu_switch_set.';
   END IF;
 END
 $guard$;
@@ -30,15 +31,19 @@ SELECT iu_core.guard_rows('public.iu_switch_registry', $cond$switch_key <> 'iu_c
 SELECT iu_core.guard_rows('public.dot_iu_command_run',
   $$command_name IN ('dot_iu_switch_set')$$);
 
-DROP FUNCTION public.fn_iu_emit_events(jsonb);
-DROP FUNCTION public.fn_iu_emit_event(text, text, uuid, text, jsonb, text, text);
-DROP FUNCTION public.fn_event_put(text, text, text, text, uuid, text, jsonb, text, text);
+DROP FUNCTION public.fn_iu_emit_events;
+DROP FUNCTION iu.fn_iu_emit_events;
+DROP FUNCTION public.fn_iu_emit_event;
+DROP FUNCTION iu.fn_iu_emit_event;
+DROP FUNCTION iu.fn_event_put;
 DROP TABLE public.event_outbox;
-DROP FUNCTION public.fn_event_outbox_check(text, text, text, text, text, jsonb, text);
-DROP FUNCTION public.fn_event_type_validate();
+DROP FUNCTION iu.fn_event_outbox_check;
+DROP FUNCTION iu.fn_event_type_validate;
 DROP TABLE public.event_type_registry;
-DROP FUNCTION public.fn_iu_core_routes_enabled();
-DROP FUNCTION public.fn_iu_switch_set(text, text, text, text);
+DROP FUNCTION public.fn_iu_core_routes_enabled;
+DROP FUNCTION iu.fn_iu_core_routes_enabled;
+DROP FUNCTION public.fn_iu_switch_set;
+DROP FUNCTION iu.fn_iu_switch_set;
 DROP TABLE public.iu_switch_registry;
 ALTER TABLE public.dot_iu_command_run DISABLE TRIGGER trg_dot_iu_command_run_append_only;
 DELETE FROM public.dot_iu_command_run WHERE command_name IN
@@ -46,5 +51,3 @@ DELETE FROM public.dot_iu_command_run WHERE command_name IN
 ALTER TABLE public.dot_iu_command_run ENABLE ALWAYS TRIGGER trg_dot_iu_command_run_append_only;
 DELETE FROM public.dot_iu_command_catalog WHERE command_name = 'dot_iu_switch_set';
 DELETE FROM public.dot_config WHERE key = 'iu_core.routes_master_enabled';
-
-SELECT public.fn_iu_ungovern(4);

@@ -1,17 +1,19 @@
 -- Undoes 005. Refuses while the route worker is on, migration 006 stands on
 -- this one, the allowlist names a route, or routes or secrets would be lost.
-
 DO $guard$
 BEGIN
   IF to_regclass('public.iu_route_position') IS NOT NULL THEN
-    RAISE EXCEPTION 'rollback refused: migration 006 stands on 005'
-      USING ERRCODE = 'object_not_in_prerequisite_state', HINT = 'Roll 006 back first.';
+    RAISE object_not_in_prerequisite_state USING
+      MESSAGE = 'rollback refused: migration 006 stands on 005',
+      HINT = 'Roll 006 back first.';
   ELSIF EXISTS (SELECT FROM public.dot_config WHERE key = 'iu_core.route_worker_enabled' AND value = 'true') THEN
-    RAISE EXCEPTION 'rollback refused: switch iu_core.route_worker_enabled is on'
-      USING ERRCODE = 'object_in_use', HINT = 'Switch it off with fn_iu_switch_set.';
+    RAISE object_in_use USING
+      MESSAGE = 'rollback refused: switch iu_core.route_worker_enabled is on',
+      HINT = 'Switch it off with fn_iu_switch_set.';
   ELSIF EXISTS (SELECT FROM public.dot_config WHERE key = 'iu_core.delivery_live_routes' AND btrim(value, ' ,') <> '') THEN
-    RAISE EXCEPTION 'rollback refused: the allowlist iu_core.delivery_live_routes is not empty'
-      USING ERRCODE = 'object_in_use', HINT = 'Empty it with fn_iu_route_disallow.';
+    RAISE object_in_use USING
+      MESSAGE = 'rollback refused: the allowlist iu_core.delivery_live_routes is not empty',
+      HINT = 'Empty it with fn_iu_route_disallow.';
   END IF;
 END
 $guard$;
@@ -22,26 +24,37 @@ SELECT iu_core.guard_rows('public.dot_iu_command_run',
   $$command_name IN ('dot_iu_route_add', 'dot_iu_route_allow', 'dot_iu_route_disallow', 'dot_iu_route_pause',
      'dot_iu_route_resume', 'dot_iu_route_retire', 'dot_iu_route_secret_add', 'dot_iu_route_secret_end', 'dot_iu_route_set')$$);
 
-DROP FUNCTION public.fn_iu_route_retire(text, text, text);
-DROP FUNCTION public.fn_iu_route_settle(text);
-DROP FUNCTION public.fn_iu_route_resume(text, text, text);
-DROP FUNCTION public.fn_iu_route_pause(text, text, text);
-DROP FUNCTION public.fn_iu_route_disallow(text, text, text);
-DROP FUNCTION public.fn_iu_route_allow(text, text, text);
-DROP FUNCTION public.fn_iu_route_set(text, text, text, text, integer, integer, jsonb, jsonb, text);
-DROP FUNCTION public.fn_iu_route_add(text, text, text, text, text, text, text, text, text, integer, integer, jsonb, text, jsonb);
-DROP FUNCTION public.fn_iu_route_secret_end(text, timestamptz, text, text);
-DROP FUNCTION public.fn_iu_route_secret_add(text, text, text, text, timestamptz, timestamptz);
-DROP FUNCTION public.fn_iu_route_log(text, text, text, text, jsonb, text);
+DROP FUNCTION public.fn_iu_route_retire;
+DROP FUNCTION iu.fn_iu_route_retire;
+DROP FUNCTION iu.fn_iu_route_settle;
+DROP FUNCTION public.fn_iu_route_resume;
+DROP FUNCTION iu.fn_iu_route_resume;
+DROP FUNCTION public.fn_iu_route_pause;
+DROP FUNCTION iu.fn_iu_route_pause;
+DROP FUNCTION public.fn_iu_route_disallow;
+DROP FUNCTION iu.fn_iu_route_disallow;
+DROP FUNCTION public.fn_iu_route_allow;
+DROP FUNCTION iu.fn_iu_route_allow;
+DROP FUNCTION public.fn_iu_route_set;
+DROP FUNCTION iu.fn_iu_route_set;
+DROP FUNCTION public.fn_iu_route_add;
+DROP FUNCTION iu.fn_iu_route_add;
+DROP FUNCTION public.fn_iu_route_secret_end;
+DROP FUNCTION iu.fn_iu_route_secret_end;
+DROP FUNCTION public.fn_iu_route_secret_add;
+DROP FUNCTION iu.fn_iu_route_secret_add;
+DROP FUNCTION iu.fn_iu_route_log;
 DROP TABLE public.iu_route_secret;
 DROP TABLE public.iu_outbound_route;
-DROP FUNCTION public.fn_iu_outbound_route_delivery_guard();
-DROP FUNCTION public.fn_iu_payload_problem(jsonb, jsonb);
-DROP FUNCTION public.fn_iu_route_contract_problem(jsonb);
-DROP FUNCTION public.fn_iu_route_retry_problem(jsonb);
-DROP FUNCTION public.fn_iu_route_url_problem(text);
-DROP FUNCTION public.fn_iu_delivery_live_routes();
-DROP FUNCTION public.fn_iu_route_worker_enabled();
+DROP FUNCTION iu.fn_iu_outbound_route_delivery_guard;
+DROP FUNCTION iu.fn_iu_payload_problem;
+DROP FUNCTION iu.fn_iu_route_contract_problem;
+DROP FUNCTION iu.fn_iu_route_retry_problem;
+DROP FUNCTION iu.fn_iu_route_url_problem;
+DROP FUNCTION public.fn_iu_delivery_live_routes;
+DROP FUNCTION iu.fn_iu_delivery_live_routes;
+DROP FUNCTION public.fn_iu_route_worker_enabled;
+DROP FUNCTION iu.fn_iu_route_worker_enabled;
 ALTER TABLE public.dot_iu_command_run DISABLE TRIGGER trg_dot_iu_command_run_append_only;
 DELETE FROM public.dot_iu_command_run WHERE command_name IN
     ('dot_iu_route_add', 'dot_iu_route_allow', 'dot_iu_route_disallow', 'dot_iu_route_pause',
@@ -52,5 +65,3 @@ DELETE FROM public.dot_iu_command_catalog WHERE command_name IN
    'dot_iu_route_retire', 'dot_iu_route_secret_add', 'dot_iu_route_secret_end', 'dot_iu_route_set');
 DELETE FROM public.iu_switch_registry WHERE switch_key = 'iu_core.route_worker_enabled';
 DELETE FROM public.dot_config WHERE key IN ('iu_core.route_worker_enabled', 'iu_core.delivery_live_routes');
-
-SELECT public.fn_iu_ungovern(5);

@@ -1,12 +1,12 @@
 -- Undoes 006. Refuses where an attempt, a delivery under way, a dead letter or
 -- a position would be lost, or 007 stands on it. Events stay in the outbox,
 -- routes stay registered.
-
 DO $guard$
 BEGIN
-  IF to_regprocedure('public.fn_iu_route_arm(text, text, text, timestamptz, interval)') IS NOT NULL THEN
-    RAISE EXCEPTION 'rollback refused: migration 007 stands on 006'
-      USING ERRCODE = 'object_not_in_prerequisite_state', HINT = 'Roll 007 back first.';
+  IF to_regprocedure('iu.fn_iu_route_arm(text, text, text, timestamptz, interval)') IS NOT NULL THEN
+    RAISE object_not_in_prerequisite_state USING
+      MESSAGE = 'rollback refused: migration 007 stands on 006',
+      HINT = 'Roll 007 back first.';
   END IF;
 END
 $guard$;
@@ -22,36 +22,37 @@ SELECT iu_core.guard_rows('public.dot_iu_command_run',
 
 DROP VIEW public.v_iu_route_dead_letter_open;
 DROP VIEW public.v_iu_route_attempt_summary;
-DROP FUNCTION public.fn_iu_delivery_next_due(integer);
-DROP FUNCTION public.fn_iu_delivery_keep(bigint, integer);
-DROP FUNCTION public.fn_iu_delivery_record(bigint, integer, jsonb);
-DROP FUNCTION public.fn_iu_delivery_record_batch(bigint, integer, uuid[], integer[], integer[], text[], integer[], text[], text[], float8[], bigint[], text[], timestamptz[]);
-DROP FUNCTION public.fn_iu_delivery_claim(text, integer, integer);
-DROP FUNCTION public.fn_iu_delivery_lease_window(text, text, integer);
-DROP FUNCTION public.fn_iu_delivery_lease_retries(text, text, integer);
-DROP FUNCTION public.fn_iu_delivery_lease_orphans(text, text, integer);
-DROP FUNCTION public.fn_iu_delivery_contract(text, bigint[]);
-DROP FUNCTION public.fn_iu_circuit_next_due();
-DROP FUNCTION public.fn_iu_circuit_record(public.iu_outbound_route, bigint, text[]);
-DROP FUNCTION public.fn_iu_circuit_probe(text, bigint[]);
-DROP FUNCTION public.fn_iu_circuit_is_probing(text);
-DROP FUNCTION public.fn_iu_circuit_verdict(text);
-DROP FUNCTION public.fn_iu_order_release(public.iu_route_lease);
-DROP FUNCTION public.fn_iu_order_heads(text, uuid[], bigint[]);
+DROP FUNCTION iu.fn_iu_delivery_next_due;
+DROP FUNCTION iu.fn_iu_delivery_keep;
+DROP FUNCTION iu.fn_iu_delivery_record;
+DROP FUNCTION iu.fn_iu_delivery_record_batch;
+DROP FUNCTION iu.fn_iu_delivery_claim;
+DROP FUNCTION iu.fn_iu_delivery_lease_window;
+DROP FUNCTION iu.fn_iu_delivery_lease_retries;
+DROP FUNCTION iu.fn_iu_delivery_lease_orphans;
+DROP FUNCTION iu.fn_iu_delivery_contract;
+DROP FUNCTION iu.fn_iu_circuit_next_due;
+DROP FUNCTION iu.fn_iu_circuit_record;
+DROP FUNCTION iu.fn_iu_circuit_probe;
+DROP FUNCTION iu.fn_iu_circuit_is_probing;
+DROP FUNCTION iu.fn_iu_circuit_verdict;
+DROP FUNCTION iu.fn_iu_order_release;
+DROP FUNCTION iu.fn_iu_order_heads;
 DROP TRIGGER trg_iu_route_retry_order ON public.iu_route_retry;
-DROP FUNCTION public.fn_iu_route_retry_order();
-DROP FUNCTION public.fn_iu_order_head(text, uuid);
-DROP FUNCTION public.fn_iu_order_leased(text);
-DROP FUNCTION public.fn_iu_delivery_locks(text);
-DROP FUNCTION public.fn_iu_order_lock(text);
-DROP FUNCTION public.fn_iu_order_subject(public.event_outbox);
-DROP FUNCTION public.fn_iu_delivery_check(bigint, integer);
-DROP FUNCTION public.fn_iu_delivery_refusal(text);
-DROP FUNCTION public.fn_iu_route_function_refusal(text);
-DROP FUNCTION public.fn_iu_delivery_rule(integer, text);
-DROP FUNCTION public.fn_iu_delivery_body(public.event_outbox);
-DROP FUNCTION public.fn_iu_webhook_id(bigint, bigint, integer, uuid);
-DROP FUNCTION public.fn_iu_snapshot_now();
+DROP FUNCTION iu.fn_iu_route_retry_order;
+DROP FUNCTION iu.fn_iu_order_head;
+DROP FUNCTION iu.fn_iu_order_leased;
+DROP FUNCTION iu.fn_iu_delivery_locks;
+DROP FUNCTION iu.fn_iu_order_lock;
+DROP FUNCTION iu.fn_iu_order_subject;
+DROP FUNCTION iu.fn_iu_delivery_check;
+DROP FUNCTION iu.fn_iu_delivery_refusal;
+DROP FUNCTION iu.fn_iu_route_function_refusal;
+DROP FUNCTION iu.fn_iu_delivery_rule;
+DROP FUNCTION public.fn_iu_delivery_body;
+DROP FUNCTION iu.fn_iu_delivery_body;
+DROP FUNCTION iu.fn_iu_webhook_id;
+DROP FUNCTION iu.fn_iu_snapshot_now;
 DROP TABLE public.iu_route_circuit;
 DROP TABLE public.iu_route_order;
 DROP TABLE public.iu_route_dead_letter;
@@ -65,5 +66,3 @@ ALTER TABLE public.dot_iu_command_run DISABLE TRIGGER trg_dot_iu_command_run_app
 DELETE FROM public.dot_iu_command_run WHERE command_name = 'dot_iu_route_gone';
 ALTER TABLE public.dot_iu_command_run ENABLE ALWAYS TRIGGER trg_dot_iu_command_run_append_only;
 DELETE FROM public.dot_iu_command_catalog WHERE command_name = 'dot_iu_route_gone';
-
-SELECT public.fn_iu_ungovern(6);

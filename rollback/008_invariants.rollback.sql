@@ -1,7 +1,6 @@
 -- Undoes 008: gates demand nothing any more. Refuses while a gate is open, and
 -- where invariants, demands, the log of checks or of commands would be lost.
-
-SELECT public.fn_iu_rollback_guard();
+SELECT iu.fn_iu_rollback_guard();
 SELECT iu_core.guard_rows('public.iu_gate_demand');
 SELECT iu_core.guard_rows('public.iu_invariant');
 SELECT iu_core.guard_rows('public.iu_invariant_run');
@@ -9,35 +8,42 @@ SELECT iu_core.guard_rows('public.dot_iu_command_run', $$command_name IN ('dot_i
   'dot_iu_invariant_unregister', 'dot_iu_invariant_check', 'dot_iu_gate_demand_set', 'dot_iu_gate_demand_unset')$$);
 
 -- As 003 has it.
-CREATE OR REPLACE FUNCTION public.fn_iu_gate_demands(p_gate_key text) RETURNS void
+CREATE OR REPLACE FUNCTION iu.fn_iu_gate_demands(p_gate_key text) RETURNS void
   LANGUAGE plpgsql
   SET search_path = pg_catalog, pg_temp
 AS $function$
 BEGIN
 END
 $function$;
-COMMENT ON FUNCTION public.fn_iu_gate_demands(text) IS
-  'For fn_iu_gate_open, before the gate is locked: raises where something that the gate demands does not hold. Here nothing is demanded; migration 008 replaces it. Raises nothing. (design: Invariants and change windows)';
+COMMENT ON FUNCTION iu.fn_iu_gate_demands IS
+  'For fn_iu_gate_open, before the gate is locked: raises where something that the gate demands does not hold. '
+  'Here nothing is demanded; migration 008 replaces it. Raises nothing.';
 
-DROP FUNCTION public.fn_iu_gate_demand_unset(text, text, text, text);
-DROP FUNCTION public.fn_iu_gate_demand_set(text, text, integer, text, text);
+DROP FUNCTION public.fn_iu_gate_demand_unset;
+DROP FUNCTION iu.fn_iu_gate_demand_unset;
+DROP FUNCTION public.fn_iu_gate_demand_set;
+DROP FUNCTION iu.fn_iu_gate_demand_set;
 DROP VIEW public.v_iu_invariant_watermark;
 DROP VIEW public.v_iu_invariant;
-DROP FUNCTION public.fn_iu_schedule_turn(text);
-DROP FUNCTION public.fn_iu_invariant_check(text);
-DROP FUNCTION public.fn_iu_invariant_check_as(text[], text);
-DROP FUNCTION public.fn_iu_invariant_record(public.iu_invariant, public.iu_invariant_run);
-DROP FUNCTION public.fn_iu_invariant_measure(public.iu_invariant, text);
-DROP FUNCTION public.fn_iu_read(text, integer);
-DROP FUNCTION public.fn_iu_invariant_unregister(text, text, text);
-DROP FUNCTION public.fn_iu_invariant_enable(text, boolean, text, text);
-DROP FUNCTION public.fn_iu_invariant_register(text, regclass, text, text, text, text, numeric, integer, integer, integer);
-DROP FUNCTION public.fn_iu_invariant_log(text, text, text, text, jsonb);
-DROP FUNCTION public.fn_iu_invariant_undefine(integer);
-DROP FUNCTION public.fn_iu_invariant_define(integer, text, regclass, text, text, numeric, integer, integer, integer);
-DROP FUNCTION public.fn_iu_invariant_put(public.iu_invariant);
-DROP FUNCTION public.fn_iu_invariant_problem(text);
-DROP FUNCTION public.fn_iu_view_problem(text);
+DROP FUNCTION iu.fn_iu_schedule_turn;
+DROP FUNCTION public.fn_iu_invariant_check;
+DROP FUNCTION iu.fn_iu_invariant_check;
+DROP FUNCTION iu.fn_iu_invariant_check_as;
+DROP FUNCTION iu.fn_iu_invariant_record;
+DROP FUNCTION iu.fn_iu_invariant_measure;
+DROP FUNCTION iu.fn_iu_read;
+DROP FUNCTION public.fn_iu_invariant_unregister;
+DROP FUNCTION iu.fn_iu_invariant_unregister;
+DROP FUNCTION public.fn_iu_invariant_enable;
+DROP FUNCTION iu.fn_iu_invariant_enable;
+DROP FUNCTION public.fn_iu_invariant_register;
+DROP FUNCTION iu.fn_iu_invariant_register;
+DROP FUNCTION iu.fn_iu_invariant_log;
+DROP FUNCTION iu.fn_iu_invariant_undefine;
+DROP FUNCTION iu.fn_iu_invariant_define;
+DROP FUNCTION iu.fn_iu_invariant_put;
+DROP FUNCTION iu.fn_iu_invariant_problem;
+DROP FUNCTION iu.fn_iu_view_problem;
 DROP TABLE public.iu_gate_demand;
 DROP TABLE public.iu_invariant_run;
 DROP TABLE public.iu_invariant_key;
@@ -49,5 +55,3 @@ DELETE FROM public.dot_iu_command_run WHERE command_name IN ('dot_iu_invariant_r
 ALTER TABLE public.dot_iu_command_run ENABLE ALWAYS TRIGGER trg_dot_iu_command_run_append_only;
 DELETE FROM public.dot_iu_command_catalog WHERE command_name IN ('dot_iu_invariant_register', 'dot_iu_invariant_enable',
   'dot_iu_invariant_unregister', 'dot_iu_invariant_check', 'dot_iu_gate_demand_set', 'dot_iu_gate_demand_unset');
-
-SELECT public.fn_iu_ungovern(8);

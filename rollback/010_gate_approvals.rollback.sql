@@ -1,7 +1,6 @@
 -- Undoes 010: any approval id opens again, and nothing is renewed. Refuses in
 -- strict mode, while a gate is open, and where approvals would be lost.
-
-SELECT public.fn_iu_rollback_guard();
+SELECT iu.fn_iu_rollback_guard();
 DO $guard$
 DECLARE
   v_routes text;
@@ -31,16 +30,18 @@ DELETE FROM public.dot_iu_command_run WHERE command_name IN ('dot_iu_gate_approv
 ALTER TABLE public.dot_iu_command_run ENABLE ALWAYS TRIGGER trg_dot_iu_command_run_append_only;
 DELETE FROM public.dot_iu_command_catalog WHERE command_name IN ('dot_iu_gate_approval_grant', 'dot_iu_gate_approval_revoke',
   'dot_iu_gate_approvers_set', 'dot_iu_gate_approval_mode_set');
+
 -- Its events stay in the outbox, which is 004's.
 DELETE FROM public.event_type_registry WHERE event_domain = 'governance' AND event_type = 'gate_break_glass';
 DELETE FROM public.dot_config WHERE key = 'iu_core.gate_approval_mode';
 
-REVOKE EXECUTE ON FUNCTION public.fn_iu_gate_open(text, uuid, text, text, integer), public.fn_iu_gate_close(text, text, text),
-  public.fn_iu_gate_verify_closed(text),
-  public.fn_iu_emit_event(text, text, uuid, text, jsonb, text, text) FROM iu_core_agent;
+REVOKE EXECUTE ON FUNCTION
+    public.fn_iu_gate_open, iu.fn_iu_gate_open, public.fn_iu_gate_close, iu.fn_iu_gate_close,
+    public.fn_iu_gate_verify_closed, iu.fn_iu_gate_verify_closed, public.fn_iu_emit_event, iu.fn_iu_emit_event
+  FROM iu_core_agent;
 
 -- As 003 has them.
-CREATE OR REPLACE FUNCTION public.fn_iu_gate_approval_use(
+CREATE OR REPLACE FUNCTION iu.fn_iu_gate_approval_use(
     p_gate_key text, p_action text, p_approval_id uuid, p_actor text, p_ttl_seconds integer)
   RETURNS void
   LANGUAGE plpgsql
@@ -52,10 +53,11 @@ BEGIN
   END IF;
 END
 $function$;
-COMMENT ON FUNCTION public.fn_iu_gate_approval_use(text, text, uuid, text, integer) IS
-  'For fn_iu_gate_open, under the lock of the gate: uses an approval: gate, open or renew, approval, who, seconds. Here any id will do; migration 010 replaces it. Error: 23514 no id. (seed 4 A4; design: Gates)';
+COMMENT ON FUNCTION iu.fn_iu_gate_approval_use IS
+  'For fn_iu_gate_open, under the lock of the gate: uses an approval: gate, open or renew, approval, who, '
+  'seconds. Here any id will do; migration 010 replaces it. Error: 23514 no id.';
 
-CREATE OR REPLACE FUNCTION public.fn_iu_gate_approval_due(p_gate_key text, OUT renew_at timestamptz, OUT withdrawn boolean)
+CREATE OR REPLACE FUNCTION iu.fn_iu_gate_approval_due(p_gate_key text, OUT renew_at timestamptz, OUT withdrawn boolean)
   LANGUAGE plpgsql STABLE
   SET search_path = pg_catalog, pg_temp
 AS $function$
@@ -63,10 +65,11 @@ BEGIN
   withdrawn := false;
 END
 $function$;
-COMMENT ON FUNCTION public.fn_iu_gate_approval_due(text) IS
-  'For the watchdog: when an open gate is to be renewed (NULL: never), and whether its approval was withdrawn, so that it is due at once. Here never and no; migration 010 replaces it. Raises nothing. (design: Gates)';
+COMMENT ON FUNCTION iu.fn_iu_gate_approval_due IS
+  'For the watchdog: when an open gate is to be renewed (NULL: never), and whether its approval was withdrawn, so '
+  'that it is due at once. Here never and no; migration 010 replaces it. Raises nothing.';
 
-CREATE OR REPLACE FUNCTION public.fn_iu_gate_renew(p_gate_key text, p_actor text) RETURNS text
+CREATE OR REPLACE FUNCTION iu.fn_iu_gate_renew(p_gate_key text, p_actor text) RETURNS text
   LANGUAGE plpgsql
   SET search_path = pg_catalog, pg_temp
 AS $function$
@@ -74,20 +77,24 @@ BEGIN
   RETURN NULL;
 END
 $function$;
-COMMENT ON FUNCTION public.fn_iu_gate_renew(text, text) IS
-  'For fn_iu_gate_close_expired, under the lock of the gate: renews it if it is due to be, and says how in words; NULL if not. Here never; migration 010 replaces it. Raises nothing. (design: Gates)';
+COMMENT ON FUNCTION iu.fn_iu_gate_renew IS
+  'For fn_iu_gate_close_expired, under the lock of the gate: renews it if it is due to be, and says how in words; '
+  'NULL if not. Here never; migration 010 replaces it. Raises nothing.';
 
 DROP VIEW public.v_iu_gate_approval;
-DROP FUNCTION public.fn_iu_gate_break_glass(text, text, text, integer);
-DROP FUNCTION public.fn_iu_gate_approval_mode_set(text, text, text);
-DROP FUNCTION public.fn_iu_gate_approvers_set(text, text[], text, text);
-DROP FUNCTION public.fn_iu_gate_approval_revoke(uuid, text, text);
-DROP FUNCTION public.fn_iu_gate_approval_grant(text, text, integer, timestamptz, text, text, text, text, uuid);
-DROP FUNCTION public.fn_iu_gate_approval_check(text);
-DROP FUNCTION public.fn_iu_gate_approval_log(text, text, text, text, jsonb);
-DROP FUNCTION public.fn_iu_gate_approver_is(text, name);
+DROP FUNCTION public.fn_iu_gate_break_glass;
+DROP FUNCTION iu.fn_iu_gate_break_glass;
+DROP FUNCTION public.fn_iu_gate_approval_mode_set;
+DROP FUNCTION iu.fn_iu_gate_approval_mode_set;
+DROP FUNCTION public.fn_iu_gate_approvers_set;
+DROP FUNCTION iu.fn_iu_gate_approvers_set;
+DROP FUNCTION public.fn_iu_gate_approval_revoke;
+DROP FUNCTION iu.fn_iu_gate_approval_revoke;
+DROP FUNCTION public.fn_iu_gate_approval_grant;
+DROP FUNCTION iu.fn_iu_gate_approval_grant;
+DROP FUNCTION iu.fn_iu_gate_approval_check;
+DROP FUNCTION iu.fn_iu_gate_approval_log;
+DROP FUNCTION iu.fn_iu_gate_approver_is;
 DROP TABLE public.iu_gate_approval;
 DROP TABLE public.iu_gate_approver;
-DROP FUNCTION public.fn_iu_gate_approval_guard();
-
-SELECT public.fn_iu_ungovern(10);
+DROP FUNCTION iu.fn_iu_gate_approval_guard;

@@ -1,19 +1,22 @@
 -- Undoes 012. Dry runs that were made stay: attempts are 006's. What the cursor
 -- counted is lost, so that is refused where it counted something.
-
 SELECT iu_core.guard_rows('public.iu_route_worker_cursor', 'events_seen > 0');
 SELECT iu_core.guard_rows('public.dot_iu_command_run',
   $$command_name IN ('dot_iu_route_worker_run', 'dot_iu_route_dry_run', 'dot_iu_route_test')$$);
 
-DROP FUNCTION public.fn_iu_route_test(text, uuid, text, text);
-DROP FUNCTION public.fn_iu_route_dry_run(text, text, text);
-DROP FUNCTION public.fn_iu_route_worker_health(text, integer);
+DROP FUNCTION public.fn_iu_route_test;
+DROP FUNCTION iu.fn_iu_route_test;
+DROP FUNCTION public.fn_iu_route_dry_run;
+DROP FUNCTION iu.fn_iu_route_dry_run;
+DROP FUNCTION public.fn_iu_route_worker_health;
+DROP FUNCTION iu.fn_iu_route_worker_health;
 DROP VIEW public.v_iu_route_health;
-DROP FUNCTION public.fn_iu_route_worker_ahead(text);
-DROP FUNCTION public.fn_iu_route_worker_turn(text, integer);
-DROP FUNCTION public.fn_iu_route_worker_run(text, integer, text);
-DROP FUNCTION public.fn_iu_route_worker_event(public.iu_outbound_route, public.event_outbox);
-DROP FUNCTION public.fn_iu_route_worker_register(text, text);
+DROP FUNCTION iu.fn_iu_route_worker_ahead;
+DROP FUNCTION iu.fn_iu_route_worker_turn;
+DROP FUNCTION public.fn_iu_route_worker_run;
+DROP FUNCTION iu.fn_iu_route_worker_run;
+DROP FUNCTION iu.fn_iu_route_worker_event;
+DROP FUNCTION iu.fn_iu_route_worker_register;
 DROP TABLE public.iu_route_worker_cursor;
 ALTER TABLE public.dot_iu_command_run DISABLE TRIGGER trg_dot_iu_command_run_append_only;
 DELETE FROM public.dot_iu_command_run
@@ -21,5 +24,3 @@ DELETE FROM public.dot_iu_command_run
 ALTER TABLE public.dot_iu_command_run ENABLE ALWAYS TRIGGER trg_dot_iu_command_run_append_only;
 DELETE FROM public.dot_iu_command_catalog
  WHERE command_name IN ('dot_iu_route_worker_run', 'dot_iu_route_dry_run', 'dot_iu_route_test');
-
-SELECT public.fn_iu_ungovern(12);

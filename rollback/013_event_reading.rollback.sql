@@ -1,8 +1,7 @@
 -- Undoes 013. Refuses while a gate is open, piece events are live, a route
 -- carries one, or a read mark, a subscription or a pending event would be lost.
 -- Events of pieces stay in the outbox, which is 004's.
-
-SELECT public.fn_iu_rollback_guard();
+SELECT iu.fn_iu_rollback_guard();
 DO $guard$
 DECLARE
   v_routes text;
@@ -28,19 +27,20 @@ SELECT iu_core.guard_rows('public.event_subscription', $$NOT active OR (subscrib
 SELECT iu_core.guard_rows('public.event_type_registry', $$event_domain = 'piece' AND event_type NOT IN
   ('created', 'updated', 'split', 'merged', 'retired', 'superseded')$$);
 
-DROP FUNCTION public.fn_iu_piece_event_runtime_healthcheck();
+DROP FUNCTION public.fn_iu_piece_event_runtime_healthcheck;
 DROP VIEW public.v_piece_event_outbox;
-DROP FUNCTION public.fn_iu_emit_collection_event(text, uuid, text, jsonb, text, text);
-DROP FUNCTION public.fn_iu_piece_emit_event(text, text, uuid, text, jsonb, text, text);
+DROP FUNCTION public.fn_iu_emit_collection_event;
+DROP FUNCTION iu.fn_iu_emit_collection_event;
+DROP FUNCTION public.fn_iu_piece_emit_event;
+DROP FUNCTION iu.fn_iu_piece_emit_event;
 DELETE FROM public.iu_switch_registry WHERE switch_key = 'piece_event_runtime.dry_run_only';
 DELETE FROM public.dot_config WHERE key = 'piece_event_runtime.dry_run_only';
-SELECT public.fn_iu_gate_unregister(13);
+SELECT iu.fn_iu_gate_unregister(13);
 DELETE FROM public.event_type_registry WHERE event_domain = 'piece';
 DROP TABLE public.event_pending;
-DROP FUNCTION public.fn_event_unread(text, integer);
-DROP FUNCTION public.fn_event_mark_read(uuid, text);
+DROP FUNCTION public.fn_event_unread;
+DROP FUNCTION public.fn_event_mark_read;
+DROP FUNCTION iu.fn_event_mark_read;
 DROP TABLE public.event_subscription;
 DROP VIEW public.v_event_read;
 DROP TABLE public.event_read;
-
-SELECT public.fn_iu_ungovern(13);

@@ -1,36 +1,36 @@
 -- Undoes 014: no function is registered any more, so the routes to functions hold
 -- their events. Refuses where a registration or a row of the log would be lost.
-
 SELECT iu_core.guard_rows('public.iu_tree_change_log');
 SELECT iu_core.guard_rows('public.iu_route_function',
   $$function_name <> 'fn_iu_structure_consumer' OR registered_by <> 'migration 014'$$);
 SELECT iu_core.guard_rows('public.dot_iu_command_run',
   $$command_name IN ('dot_iu_route_function_register', 'dot_iu_route_function_unregister')$$);
 
-DROP FUNCTION public.fn_iu_structure_consumer(uuid, jsonb);
+DROP FUNCTION public.fn_iu_structure_consumer;
 DROP TABLE public.iu_tree_change_log;
-DROP FUNCTION public.fn_iu_tree_change_log_append_only();
-DROP FUNCTION public.fn_iu_function_record(bigint, integer, jsonb);
-DROP FUNCTION public.fn_iu_function_call(bigint, integer, uuid, integer);
-DROP FUNCTION public.fn_iu_function_next_due();
-DROP FUNCTION public.fn_iu_function_claim(text, integer);
-DROP FUNCTION public.fn_iu_route_function_unregister(text, text, text);
-DROP FUNCTION public.fn_iu_route_function_register(text, text, text);
+DROP FUNCTION iu.fn_iu_tree_change_log_append_only;
+DROP FUNCTION iu.fn_iu_function_record;
+DROP FUNCTION iu.fn_iu_function_call;
+DROP FUNCTION iu.fn_iu_function_next_due;
+DROP FUNCTION iu.fn_iu_function_claim;
+DROP FUNCTION public.fn_iu_route_function_unregister;
+DROP FUNCTION iu.fn_iu_route_function_unregister;
+DROP FUNCTION public.fn_iu_route_function_register;
+DROP FUNCTION iu.fn_iu_route_function_register;
 
 -- As 006 has it.
-CREATE OR REPLACE FUNCTION public.fn_iu_route_function_refusal(p_target_ref text) RETURNS text
+CREATE OR REPLACE FUNCTION iu.fn_iu_route_function_refusal(p_target_ref text) RETURNS text
   LANGUAGE sql STABLE
   SET search_path = pg_catalog, pg_temp
 RETURN format('function "%s" is not registered', p_target_ref);
-COMMENT ON FUNCTION public.fn_iu_route_function_refusal(text) IS
-  'NULL if a route of kind sql_function may call this function, otherwise why not, in words. Here none may; migration 014 replaces it. (design: Events and delivery)';
+COMMENT ON FUNCTION iu.fn_iu_route_function_refusal IS
+  'NULL if a route of kind sql_function may call this function, otherwise why not, in words. Here none may; '
+  'migration 014 replaces it.';
 
-DROP FUNCTION public.fn_iu_route_function_problem(text);
-DROP FUNCTION public.fn_iu_route_function_digest(text);
+DROP FUNCTION iu.fn_iu_route_function_problem;
+DROP FUNCTION iu.fn_iu_route_function_digest;
 DROP TABLE public.iu_route_function;
 ALTER TABLE public.dot_iu_command_run DISABLE TRIGGER trg_dot_iu_command_run_append_only;
 DELETE FROM public.dot_iu_command_run WHERE command_name IN ('dot_iu_route_function_register', 'dot_iu_route_function_unregister');
 ALTER TABLE public.dot_iu_command_run ENABLE ALWAYS TRIGGER trg_dot_iu_command_run_append_only;
 DELETE FROM public.dot_iu_command_catalog WHERE command_name IN ('dot_iu_route_function_register', 'dot_iu_route_function_unregister');
-
-SELECT public.fn_iu_ungovern(14);

@@ -1,23 +1,23 @@
 -- Undoes 018: the policies go. What was deleted stays so. Refuses while a gate
 -- is open, and where somebody set a policy or the log would be lost.
-
-SELECT public.fn_iu_rollback_guard();
+SELECT iu.fn_iu_rollback_guard();
 SELECT iu_core.guard_rows('public.iu_core_retention_policy', 'set_by IS NOT NULL');
 SELECT iu_core.guard_rows('public.dot_iu_command_run',
   $$command_name IN ('dot_iu_retention_policy_set', 'dot_iu_retention_cleanup')$$);
 
-DROP FUNCTION public.fn_iu_core_retention_cleanup(text, boolean, integer);
+DROP FUNCTION public.fn_iu_core_retention_cleanup;
+DROP FUNCTION iu.fn_iu_core_retention_cleanup;
 DROP VIEW public.v_iu_core_retention_candidate;
-DROP FUNCTION public.fn_iu_core_retention_candidates();
-DROP FUNCTION public.fn_iu_core_retention_policy_set(text, integer, text, text, boolean, text[]);
-DROP FUNCTION public.fn_iu_core_retention_where(public.iu_core_retention_policy);
-DROP FUNCTION public.fn_iu_core_retention_rule(text);
+DROP FUNCTION iu.fn_iu_core_retention_candidates;
+DROP FUNCTION public.fn_iu_core_retention_policy_set;
+DROP FUNCTION iu.fn_iu_core_retention_policy_set;
+DROP FUNCTION iu.fn_iu_core_retention_where;
+DROP FUNCTION iu.fn_iu_core_retention_rule;
 DROP TABLE public.iu_core_retention_policy;
-DROP FUNCTION public.fn_iu_core_retention_enabled();
+DROP FUNCTION public.fn_iu_core_retention_enabled;
 ALTER TABLE public.dot_iu_command_run DISABLE TRIGGER trg_dot_iu_command_run_append_only;
 DELETE FROM public.dot_iu_command_run WHERE command_name IN ('dot_iu_retention_policy_set', 'dot_iu_retention_cleanup');
 ALTER TABLE public.dot_iu_command_run ENABLE ALWAYS TRIGGER trg_dot_iu_command_run_append_only;
 DELETE FROM public.dot_iu_command_catalog WHERE command_name IN ('dot_iu_retention_policy_set', 'dot_iu_retention_cleanup');
 
-SELECT public.fn_iu_gate_unregister(18);
-SELECT public.fn_iu_ungovern(18);
+SELECT iu.fn_iu_gate_unregister(18);

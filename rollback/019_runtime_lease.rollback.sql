@@ -1,11 +1,10 @@
 -- Undoes 019. A lease whose time is over is nobody's; one that is held is in
 -- the hands of a driver that runs.
-
 SELECT iu_core.guard_rows('public.dot_iu_runtime_lease', 'expires_at > pg_catalog.clock_timestamp()');
 
-DROP FUNCTION public.fn_dot_iu_runtime_lease_release(text, text, uuid);
-DROP FUNCTION public.fn_dot_iu_runtime_lease_acquire(text, text, integer);
+DROP FUNCTION public.fn_dot_iu_runtime_lease_release;
+DROP FUNCTION iu.fn_dot_iu_runtime_lease_release;
+DROP FUNCTION public.fn_dot_iu_runtime_lease_acquire;
+DROP FUNCTION iu.fn_dot_iu_runtime_lease_acquire;
 DROP VIEW public.v_dot_iu_runtime_lease;
 DROP TABLE public.dot_iu_runtime_lease;
-
-SELECT public.fn_iu_ungovern(19);

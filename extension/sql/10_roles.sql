@@ -1,13 +1,14 @@
 -- iu_core extension: mechanism only. It owns no user data.
 \echo Use "CREATE EXTENSION iu_core" to load this file. \quit
 
--- Whoever may create in this schema could have functions of his called by all
--- who trust it, so a schema that was there must be a superuser's alone.
+-- Whoever may create in these schemas could have functions of his called by all
+-- who trust them, so a schema that was there must be a superuser's alone.
 DO $schema$
 DECLARE
+  v_schema   name;
   v_stranger name;
 BEGIN
-  SELECT coalesce(r.rolname, 'public') INTO v_stranger
+  SELECT n.nspname, coalesce(r.rolname, 'public') INTO v_schema, v_stranger
     FROM pg_catalog.pg_namespace n
     CROSS JOIN LATERAL (
       SELECT n.nspowner AS oid
@@ -16,11 +17,11 @@ BEGIN
       UNION ALL SELECT o.oprowner FROM pg_catalog.pg_operator o WHERE o.oprnamespace = n.oid
       UNION ALL SELECT t.typowner FROM pg_catalog.pg_type t WHERE t.typnamespace = n.oid) AS who
     LEFT JOIN pg_catalog.pg_roles r ON r.oid = who.oid
-   WHERE n.nspname = 'iu_core' AND r.rolsuper IS NOT TRUE
+   WHERE n.nspname IN ('iu', 'iu_core') AND r.rolsuper IS NOT TRUE
    LIMIT 1;
   IF FOUND THEN
     RAISE insufficient_privilege USING
-      MESSAGE = pg_catalog.concat('schema "iu_core" is there already and "', v_stranger, '" may create in it, or has'),
+      MESSAGE = pg_catalog.format('schema "%s" is there already and "%s" may create in it, or has', v_schema, v_stranger),
       HINT = 'Drop the schema, then create the extension again.';
   END IF;
 END
@@ -44,6 +45,32 @@ $roles$;
 
 GRANT iu_core_reader TO iu_core_operator;
 GRANT iu_core_operator, iu_core_writer TO iu_core_admin;
+
+-- Functions are found by name, and whoever may create in a schema can put a
+-- function there that fits a call better than the one meant. So whatever runs
+-- with the rights of iu_core_owner lives in schema iu, where nobody else may
+-- create, and calls functions of iu, iu_core and pg_catalog only. Schema public
+-- has what people and programs use: tables, views, and functions that ask who
+-- calls and hand on; those are bound to what they call when they are made.
+--
+-- The schema comes with the extension, which a dump restores before all that is
+-- in it: then its owner exists.
+CREATE SCHEMA IF NOT EXISTS iu;
+ALTER SCHEMA iu OWNER TO iu_core_owner;
+COMMENT ON SCHEMA iu IS
+  'The inside of iu_core: functions that run with the rights of iu_core_owner, and what they call. Nothing in it is '
+  'called by people; the workers call some. Nobody but iu_core_owner may create here.';
+-- The workers' own functions are called by name.
+GRANT USAGE ON SCHEMA iu TO iu_core_worker;
+
+-- Migrations make schemas of their own, and pin the marker by which a guard knows
+-- the functions that may write a governed table.
+DO $grants$
+BEGIN
+  EXECUTE pg_catalog.format('GRANT CREATE ON DATABASE %I TO iu_core_owner', pg_catalog.current_database());
+END
+$grants$;
+GRANT SET ON PARAMETER app.canonical_writer TO iu_core_owner;
 
 -- Migrations create their objects in public, as iu_core_owner. Its default is
 -- that nothing is for PUBLIC.

@@ -79,3 +79,9 @@ CREATE FUNCTION file_digest(path text, OUT bytes bigint, OUT sha256 text, OUT pr
   LANGUAGE c VOLATILE STRICT PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'iu_file_digest';
 COMMENT ON FUNCTION file_digest(text) IS
   'Size in bytes and SHA-256 in hex of a file of the server, or problem: why not, in words: the login role is neither a superuser nor in pg_read_server_files, the path is not absolute, the server cannot open it, it is not a regular file. NULLs for NULL. Raises nothing. (design: Invariants and change windows)';
+
+CREATE FUNCTION require_role(roles text[]) RETURNS boolean
+  LANGUAGE c STABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'iu_require_role';
+COMMENT ON FUNCTION require_role(text[]) IS
+  'True if the current role has the rights of one of these roles, is iu_core_owner or a superuser. SQLSTATE 42501 otherwise, '
+  'constraint iu_role_required. NULL for NULL. Functions of schema public ask it before they hand on to schema iu.';

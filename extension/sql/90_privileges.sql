@@ -10,8 +10,11 @@ GRANT SELECT ON worker_status TO iu_core_owner, iu_core_reader;
 GRANT EXECUTE ON FUNCTION wake() TO iu_core_owner, iu_core_operator, iu_core_worker;
 GRANT EXECUTE ON FUNCTION wake_sender(), gate_changed(), log_at_commit(text) TO iu_core_owner;
 GRANT EXECUTE ON FUNCTION cancel_by(timestamptz), cancel_at(timestamptz), file_digest(text) TO iu_core_owner;
-GRANT EXECUTE ON FUNCTION row_sources(), object_names(), object_inventory() TO iu_core_owner, iu_core_reader;
-GRANT EXECUTE ON FUNCTION guard_absent(text, text[]), guard_rows(regclass, text) TO iu_core_owner;
+GRANT EXECUTE ON FUNCTION row_sources(), grants_text(aclitem[], "char", oid), object_names(), object_inventory() TO iu_core_owner, iu_core_reader;
+GRANT EXECUTE ON FUNCTION guard_rows(regclass, text) TO iu_core_owner;
+-- It answers about the caller alone; who may not execute it could not be told why.
+GRANT EXECUTE ON FUNCTION require_role(text[])
+  TO iu_core_owner, iu_core_reader, iu_core_writer, iu_core_operator, iu_core_admin, iu_core_agent, iu_core_worker;
 GRANT EXECUTE ON FUNCTION migration_scripts() TO iu_core_owner, iu_core_reader;
 GRANT SELECT ON applied_migration, migrations TO iu_core_owner, iu_core_reader;
 GRANT EXECUTE ON FUNCTION migrate(integer, boolean), rollback(integer, boolean, boolean) TO iu_core_admin;

@@ -1,7 +1,7 @@
 -- 001: dot_config, and D1 to D9: everything registered is there, and nothing
 -- is lost or comes in beside the migrations without being seen.
 \ir setup.psql
-SELECT plan(45);
+SELECT plan(44);
 
 SELECT columns_are('public', 'dot_config', ARRAY['key', 'value', 'description', 'updated_at'], 'dot_config has the columns of seed 4');
 SELECT col_is_pk('public', 'dot_config', 'key', 'key is its primary key');
@@ -60,26 +60,28 @@ SELECT pg_temp.seen_after('ALTER FUNCTION fn_iu_gate_watchdog(text) OWNER TO pos
 SELECT pg_temp.seen_after('DELETE FROM dot_config WHERE key = ''iu_core.delivery_enabled''', 'D5 config iu_core.delivery_enabled', 'a deleted gate row is missed');
 SELECT pg_temp.seen_after('INSERT INTO dot_config VALUES (''beside.the_protocol'', ''true'')', 'D8 config beside.the_protocol', 'a key that nobody registered is seen');
 SELECT pg_temp.seen_after('SET LOCAL ROLE iu_core_owner; CREATE TABLE stray ()', 'D8 table stray', 'a table that no migration made is seen');
-SELECT pg_temp.seen_after('CREATE TRIGGER stray BEFORE INSERT ON dot_config EXECUTE FUNCTION fn_iu_append_only()', 'D8 trigger stray ON dot_config', 'a trigger that no migration made is seen');
+SELECT pg_temp.seen_after('CREATE TRIGGER stray BEFORE INSERT ON dot_config EXECUTE FUNCTION iu.fn_iu_append_only()', 'D8 trigger stray ON dot_config', 'a trigger that no migration made is seen');
 SELECT is((SELECT bool_and(ok) FROM fn_iu_conformance()), true, 'all of it undone, the database conforms again');
 
-SELECT pg_temp.refuses($$SELECT fn_iu_govern(1, 'table', 'not_there')$$, '42704', 'table "not_there" is not there', 'what is not there cannot be registered');
-SELECT pg_temp.refuses($$SELECT fn_iu_govern(2, 'table', 'dot_config')$$, '42710', 'registered already, by migration 1', 'nothing is registered twice');
-SELECT pg_temp.refuses($$SELECT fn_iu_govern(1, 'index', 'dot_config_pkey')$$, '23514', 'object class .index. is not allowed', 'an unknown class is refused');
+SELECT pg_temp.refuses($$SELECT iu.fn_iu_govern(1, false, '{added}', '{table}', '{stray}', '{postgres}', '{NULL}', '{NULL}', '{NULL}')$$,
+  '55000', 'makes table "stray", which belongs to "postgres"', 'a migration makes nothing that belongs to another role');
+SELECT pg_temp.refuses($$SELECT iu.fn_iu_govern(2, false, '{changed}', '{table}', '{stray}', '{iu_core_owner}', '{NULL}', '{NULL}', '{NULL}')$$,
+  '42710', 'changes table "stray", which no migration made', 'a migration changes nothing that no migration made');
+SELECT pg_temp.refuses($$SELECT iu.fn_iu_govern_row(1, 'index', 'dot_config_pkey', false)$$, '23514', 'object class .index. is not one of rows',
+  'only rows of row classes are registered one by one');
 -- One lost and one come in beside it leave the count, and D9, not fooled.
 SELECT pg_temp.seen_after('DROP FUNCTION fn_iu_vector_sync_enabled(); SET LOCAL ROLE iu_core_owner;
   CREATE FUNCTION public.stray() RETURNS integer LANGUAGE sql AS ''SELECT 1''',
   'D9 function ' || (SELECT expected FROM fn_iu_conformance() WHERE check_code = 'D9' AND object_class = 'function'), 'D9 compares names, not numbers');
 
 -- Single objects come and go.
-SELECT pg_temp.refuses($$SELECT fn_iu_ungovern(3, 'config', 'iu_core.delivery_enabled')$$, '55006', 'config "iu_core.delivery_enabled" still exists', 'a registration stays as long as its object');
-SELECT pg_temp.refuses($$SELECT fn_iu_ungovern(3, 'config', 'iu_core.not_there')$$, '42704', 'is not registered by migration 3', 'what was not registered is not forgotten');
+SELECT pg_temp.refuses($$SELECT iu.fn_iu_ungovern_row('config', 'iu_core.not_there')$$, '42704', 'is not registered', 'what was not registered is not forgotten');
 INSERT INTO dot_config VALUES ('test.single', 'x');
-SELECT lives_ok($$SELECT fn_iu_govern(1, 'config', 'test.single')$$, 'a row is registered');
+SELECT lives_ok($$SELECT iu.fn_iu_govern_row(1, 'config', 'test.single', false)$$, 'a row is registered');
+SELECT pg_temp.refuses($$SELECT iu.fn_iu_govern_row(2, 'config', 'test.single', false)$$, '23505', 'iu_governed_object_pkey', 'a row is not registered twice');
 DELETE FROM dot_config WHERE key = 'test.single';
-SELECT pg_temp.refuses($$SELECT fn_iu_ungovern(2, 'config', 'test.single')$$, '42704', 'is not registered by migration 2', 'another migration cannot forget it');
-SELECT lives_ok($$SELECT fn_iu_ungovern(1, 'config', 'test.single')$$, 'its own can, once it is gone');
-SELECT is((SELECT bool_and(ok) FROM fn_iu_conformance()), true, 'and the database conforms');
-SELECT pg_temp.refuses($$SELECT fn_iu_ungovern(1)$$, '55006', 'rollback of migration 1 is incomplete', 'what still exists is not forgotten');
+SELECT lives_ok($$SELECT iu.fn_iu_ungovern_row('config', 'test.single')$$, 'a row that is gone is forgotten');
+SELECT is((SELECT bool_and(ok) FROM fn_iu_conformance()), true, 'the database conforms again');
+SELECT pg_temp.refuses($$SELECT iu.fn_iu_rollback_is_complete(1)$$, '55006', 'rollback of migration 1 is incomplete', 'a rollback that leaves something is refused');
 SELECT * FROM finish();
 ROLLBACK;

@@ -64,7 +64,7 @@ SELECT is(pg_temp.after(format('UPDATE iu_gate_transition SET %s = %s WHERE tran
     ('system_identifier', '1'), ('database_oid', '1'), ('session_role', '''nobody'''), ('transition_id', 'gen_random_uuid()')) t (c, v);
 SELECT is(pg_temp.after(format('UPDATE iu_gate_transition SET actor = ''another'' WHERE transition_seq = %s', n + 5)), '6 not ok 5 this change was altered', 'the last altered') FROM first;
 SELECT is(pg_temp.after(format($$UPDATE iu_gate_transition t SET actor = 'another' WHERE transition_seq = %1$s;
-  UPDATE iu_gate_transition t SET row_hash = fn_iu_gate_transition_hash(t) WHERE transition_seq = %1$s$$, n + 2)),
+  UPDATE iu_gate_transition t SET row_hash = iu.fn_iu_gate_transition_hash(t) WHERE transition_seq = %1$s$$, n + 2)),
   '6 not ok 3 the change before this one is missing or altered', 'altered and hashed anew: the next one tells') FROM first;
 SELECT is(pg_temp.after('UPDATE iu_gate_transition SET actor = ''another''', :'head') ~ '^6 not ok 0 this change was altered', true, 'all altered');
 

@@ -1,6 +1,6 @@
 -- 001 to 003: who may do what. Nothing for PUBLIC.
 \ir setup.psql
-SELECT plan(20);
+SELECT plan(21);
 CREATE ROLE iu_test_nobody;
 
 SELECT is((SELECT string_agg(p.oid::regprocedure::text, ', ') FROM pg_proc p
@@ -21,22 +21,28 @@ SELECT is((SELECT string_agg(p.oid::regprocedure::text, ', ') FROM pg_proc p JOI
   'every SECURITY DEFINER function belongs to iu_core_owner and has a pinned search_path');
 
 SELECT set_eq($$
-  SELECT r.rolname::text, p.proname::text
+  SELECT r.rolname::text, pg_temp.called_as(p.oid)
     FROM pg_proc p CROSS JOIN pg_roles r
-   WHERE p.oid IN (SELECT to_regprocedure('public.' || g.object_name) FROM iu_governed_object g
-                    WHERE g.migration <= 3 AND g.object_class = 'function')
+   WHERE p.oid IN (SELECT to_regprocedure(CASE WHEN g.object_name LIKE 'iu.%' THEN '' ELSE 'public.' END || g.object_name)
+                     FROM iu_governed_object g WHERE g.migration <= 3 AND g.object_class = 'function')
+     AND pg_temp.called_as(p.oid) IS NOT NULL
      AND r.rolname IN ('iu_core_reader', 'iu_core_writer', 'iu_core_operator', 'iu_core_worker')
      AND has_function_privilege(r.oid, p.oid, 'EXECUTE')
-  EXCEPT SELECT 'iu_core_operator', f FROM unnest(ARRAY['fn_iu_conformance', 'fn_iu_gate_verify_closed', 'fn_iu_gate_snapshot', 'fn_iu_gate_blocker', 'fn_iu_gate_ledger_verify', 'fn_iu_gate_ledger_excerpt']) f
+  EXCEPT SELECT 'iu_core_operator', f FROM unnest(ARRAY['fn_iu_conformance', 'fn_iu_gate_verify_closed', 'iu.fn_iu_gate_snapshot', 'fn_iu_gate_blocker', 'fn_iu_gate_ledger_verify', 'fn_iu_gate_ledger_excerpt']) f
   EXCEPT SELECT w, f FROM unnest(ARRAY['iu_core_reader', 'iu_core_writer', 'iu_core_worker', 'iu_core_operator']) w,
     unnest(ARRAY['fn_iu_structure_ops_enabled', 'fn_iu_delivery_enabled', 'fn_iu_composer_enabled', 'fn_dot_iu_operator_runtime_enabled', 'fn_iu_vector_sync_enabled']) f$$,
   $$VALUES ('iu_core_reader', 'fn_iu_conformance'), ('iu_core_reader', 'fn_iu_gate_verify_closed'),
-           ('iu_core_reader', 'fn_iu_gate_snapshot'), ('iu_core_reader', 'fn_iu_gate_blocker'),
+           ('iu_core_reader', 'iu.fn_iu_gate_snapshot'), ('iu_core_reader', 'fn_iu_gate_blocker'),
            ('iu_core_reader', 'fn_iu_gate_ledger_verify'), ('iu_core_reader', 'fn_iu_gate_ledger_excerpt'),
            ('iu_core_writer', 'fn_dot_iu_command_log'), ('iu_core_operator', 'fn_dot_iu_command_log'),
            ('iu_core_operator', 'fn_iu_gate_open'), ('iu_core_operator', 'fn_iu_gate_close'), ('iu_core_operator', 'fn_iu_gate_watchdog'),
-           ('iu_core_worker', 'fn_iu_gate_expiring'), ('iu_core_worker', 'fn_iu_gate_close_expired')$$,
+           ('iu_core_worker', 'iu.fn_iu_gate_expiring'), ('iu_core_worker', 'iu.fn_iu_gate_close_expired')$$,
   'each role executes what is meant for it, and no more');
+SELECT is((SELECT string_agg(concat_ws(' ', r.rolname, p.proname), ', ')
+             FROM pg_proc p JOIN pg_proc o ON o.proname = p.proname AND o.pronamespace = 'public'::regnamespace CROSS JOIN pg_roles r
+            WHERE p.pronamespace = 'iu'::regnamespace AND r.rolname NOT IN ('iu_core_worker', 'iu_core_owner')
+              AND has_function_privilege(r.oid, p.oid, 'EXECUTE') <> has_function_privilege(r.oid, o.oid, 'EXECUTE')), NULL,
+  'whoever executes a function of public may execute the one of iu to which it hands on, and nobody else');
 SELECT is((SELECT string_agg(concat_ws(' ', r, c.relname), ', ') FROM pg_class c,
              unnest(ARRAY['iu_core_reader', 'iu_core_writer', 'iu_core_operator', 'iu_core_admin', 'iu_core_worker']) r
             WHERE c.relname IN ('dot_config', 'iu_governed_object', 'dot_iu_command_catalog', 'dot_iu_command_run', 'iu_gate_registry', 'iu_gate_transition')
@@ -52,8 +58,8 @@ SELECT is((SELECT string_agg(c.relname, ', ') FROM pg_class c
 SELECT is(pg_temp.as_role('iu_core_operator', $$SELECT fn_iu_gate_open('iu_core.delivery_enabled', gen_random_uuid(), 'op', NULL, 60) ->> 'status'$$), 'opened', 'an operator opens');
 SELECT is(pg_temp.as_role('iu_core_operator', 'SELECT fn_iu_delivery_enabled()'), 'true', 'reads it open');
 SELECT is(pg_temp.as_role('iu_core_writer', 'SELECT fn_iu_delivery_enabled()'), 'true', 'a writer reads it open');
-SELECT is(pg_temp.as_role('iu_core_worker', 'SELECT count(*) FROM fn_iu_gate_expiring()'), '1', 'the worker sees it expiring');
-SELECT is(pg_temp.as_role('iu_core_worker', $$SELECT status FROM fn_iu_gate_close_expired('iu_core.delivery_enabled', 'dog')$$), 'not_due', 'and may try to close it');
+SELECT is(pg_temp.as_role('iu_core_worker', 'SELECT count(*) FROM iu.fn_iu_gate_expiring()'), '1', 'the worker sees it expiring');
+SELECT is(pg_temp.as_role('iu_core_worker', $$SELECT status FROM iu.fn_iu_gate_close_expired('iu_core.delivery_enabled', 'dog')$$), 'not_due', 'and may try to close it');
 SELECT is(pg_temp.as_role('iu_core_operator', $$SELECT fn_iu_gate_close('iu_core.delivery_enabled', 'op', NULL) ->> 'status'$$), 'closed', 'an operator closes');
 SELECT is(pg_temp.as_role('iu_core_operator', $$SELECT fn_iu_gate_watchdog('op') ->> 'closed_count'$$), '0', 'runs the watchdog');
 SELECT is(pg_temp.as_role('iu_core_reader', 'SELECT fn_iu_gate_verify_closed() ->> ''all_safe'''), 'true', 'a reader verifies');

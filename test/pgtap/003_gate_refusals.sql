@@ -49,7 +49,7 @@ SELECT pg_temp.refuses(format('SELECT fn_iu_gate_close(%s, ''me'', NULL)', k), '
   FROM unnest(ARRAY['''no.such_gate''', '''''', 'NULL']) k;
 SELECT pg_temp.refuses('SELECT fn_iu_gate_close(''iu_core.delivery_enabled'', '' '', NULL)', '23514', '^actor required', 'close: empty actor');
 SELECT pg_temp.refuses('SELECT fn_iu_gate_watchdog(NULL)', '23514', '^actor required', 'watchdog: NULL actor');
-SELECT pg_temp.refuses('SELECT fn_iu_gate_close_expired(''iu_core.delivery_enabled'', '''')', '23514', '^actor required', 'close_expired: empty actor');
+SELECT pg_temp.refuses('SELECT iu.fn_iu_gate_close_expired(''iu_core.delivery_enabled'', '''')', '23514', '^actor required', 'close_expired: empty actor');
 SELECT is((SELECT count(*) FROM iu_gate_transition WHERE transition_seq > :ledger_start), 0::bigint, 'no refusal left a row in the ledger');
 
 -- Hints: what begins like SQL ends like it, so that it can be pasted.
@@ -59,7 +59,7 @@ SELECT is((SELECT string_agg(p.proname || ': ' || h[1], E'\n') FROM pg_proc p CR
 
 -- Open and already open.
 SELECT fn_iu_gate_open('iu_core.delivery_enabled', gen_random_uuid(), 'alice', 'hint', 60) \g /dev/null
-SELECT pg_temp.hint_runs('SELECT fn_iu_rollback_guard()', 'what keeps a rollback back is closed by what the hint shows');
+SELECT pg_temp.hint_runs('SELECT iu.fn_iu_rollback_guard()', 'what keeps a rollback back is closed by what the hint shows');
 SELECT max(transition_seq) AS ledger_start FROM iu_gate_transition \gset
 SELECT fn_iu_gate_open('iu_core.delivery_enabled', '00000000-0000-0000-0000-00000000000a', 'alice', 'first', 3600) AS first \gset
 SELECT results_eq(format('SELECT k FROM jsonb_object_keys(%L::jsonb) k ORDER BY k COLLATE "C"', :'first'),
@@ -103,37 +103,38 @@ SELECT is(fn_iu_vector_sync_enabled(), false, 'a never-flip gate is never effect
 SELECT is(fn_iu_gate_verify_closed() ->> 'never_flip_intact', 'false', 'but its value shows');
 SELECT is(pg_temp.state('queue.dlq.replay_enabled') ->> 'reason', 'value is neither true nor false', 'TRUE is not true');
 SELECT is(iu_core.gate_is_open('queue.dlq.replay_enabled'), false, 'and opens nothing');
-SELECT set_eq('SELECT gate_key, due_at FROM fn_iu_gate_expiring()',
+SELECT set_eq('SELECT gate_key, due_at FROM iu.fn_iu_gate_expiring()',
   $$VALUES ('queue.job_substrate.enabled', '-infinity'::timestamptz), ('iu_core.vector_sync_enabled', '-infinity'), ('queue.dlq.replay_enabled', '-infinity')$$,
   'expiring: all three are due at once');
 SELECT is(fn_iu_gate_open('queue.job_substrate.enabled', gen_random_uuid(), 'me', NULL, 60) ->> 'previous', 'true', 'a value set beside the protocol may be opened');
-SELECT results_eq('SELECT status, detail FROM fn_iu_gate_close_expired(''iu_core.vector_sync_enabled'', ''dog'')',
+SELECT results_eq('SELECT status, detail FROM iu.fn_iu_gate_close_expired(''iu_core.vector_sync_enabled'', ''dog'')',
   $$VALUES ('closed', 'never-flip gate set beside the protocol')$$, 'close_expired: never-flip');
-SELECT results_eq('SELECT status, detail ~ ''^open until'' FROM fn_iu_gate_close_expired(''queue.job_substrate.enabled'', ''dog'')',
+SELECT results_eq('SELECT status, detail ~ ''^open until'' FROM iu.fn_iu_gate_close_expired(''queue.job_substrate.enabled'', ''dog'')',
   $$VALUES ('not_due', true)$$, 'close_expired: what lasts is not due');
-SELECT results_eq('SELECT status, detail FROM fn_iu_gate_close_expired(''iu_core.composer_enabled'', ''dog'')', $$VALUES ('not_due', 'closed')$$, 'close_expired: nor what is closed');
-SELECT results_eq('SELECT status, detail FROM fn_iu_gate_close_expired(''no.such'', ''dog'')', $$VALUES ('not_due', 'not a gate of this protocol')$$, 'close_expired: nor what is no gate');
+SELECT results_eq('SELECT status, detail FROM iu.fn_iu_gate_close_expired(''iu_core.composer_enabled'', ''dog'')', $$VALUES ('not_due', 'closed')$$, 'close_expired: nor what is closed');
+SELECT results_eq('SELECT status, detail FROM iu.fn_iu_gate_close_expired(''no.such'', ''dog'')', $$VALUES ('not_due', 'not a gate of this protocol')$$, 'close_expired: nor what is no gate');
 SELECT is(fn_iu_gate_watchdog('dog') #>> '{closed,0,reason}', 'value is neither true nor false', 'watchdog: closes what is not false');
 
 -- The guard of a rollback counts what is open.
-SELECT pg_temp.refuses('SELECT fn_iu_rollback_guard()', '55006', '^rollback refused: 1 governable gate\(s\) currently OPEN$', 'rollback guard: refuses');
+SELECT pg_temp.refuses('SELECT iu.fn_iu_rollback_guard()', '55006', '^rollback refused: 1 governable gate\(s\) currently OPEN$', 'rollback guard: refuses');
 SELECT is(fn_iu_gate_close('queue.job_substrate.enabled', 'me', NULL) ->> 'status', 'closed', 'until the gate is closed');
-SELECT lives_ok('SELECT fn_iu_rollback_guard()', 'then it passes');
+SELECT lives_ok('SELECT iu.fn_iu_rollback_guard()', 'then it passes');
 
 UPDATE dot_config SET value = 'true' WHERE key = 'iu_enact.allow_no_review_decision';
-SELECT pg_temp.refuses('SELECT fn_iu_rollback_guard()', '55006', '^rollback refused: 1 never-flip gate\(s\) set to true$', 'but not with a never-flip gate set');
+SELECT pg_temp.refuses('SELECT iu.fn_iu_rollback_guard()', '55006', '^rollback refused: 1 never-flip gate\(s\) set to true$', 'but not with a never-flip gate set');
 UPDATE dot_config SET value = 'false' WHERE key = 'iu_enact.allow_no_review_decision';
 
 -- Gates of later migrations.
-SELECT lives_ok($$SELECT fn_iu_gate_register(999, 'test.gate', 'governable', 'a test')$$, 'a migration registers a gate');
+SELECT lives_ok($$SELECT iu.fn_iu_gate_register(999, 'test.gate', 'governable', 'a test')$$, 'a migration registers a gate');
 SELECT is(pg_temp.state('test.gate') ->> 'reason', 'closed', 'it is closed');
 SELECT is((SELECT bool_and(ok) FROM fn_iu_conformance()), true, 'and governed');
-SELECT pg_temp.refuses($$SELECT fn_iu_gate_register(999, 'test.gate', 'governable', 'a test')$$, '42710', 'registered already', 'but not twice');
+SELECT pg_temp.refuses($$SELECT iu.fn_iu_gate_register(999, 'test.gate', 'governable', 'a test')$$, '42710', 'registered already', 'but not twice');
 SELECT is(fn_iu_gate_open('test.gate', gen_random_uuid(), 'me', NULL, 60) ->> 'status', 'opened', 'it opens like any other');
-SELECT pg_temp.refuses('SELECT fn_iu_gate_unregister(999)', '55006', '1 governable gate\(s\) currently OPEN', 'an open gate is not taken back');
+SELECT pg_temp.refuses('SELECT iu.fn_iu_gate_unregister(999)', '55006', '1 governable gate\(s\) currently OPEN', 'an open gate is not taken back');
 SELECT fn_iu_gate_close('test.gate', 'me', NULL) \g /dev/null
-SELECT lives_ok($$SELECT fn_iu_gate_unregister(999); SELECT fn_iu_ungovern(999)$$, 'its rollback takes it back');
-SELECT is((SELECT count(*) FROM dot_config WHERE key = 'test.gate') + (SELECT count(*) FROM iu_gate_registry WHERE gate_key = 'test.gate'), 0::bigint, 'and leaves nothing');
+SELECT lives_ok($$SELECT iu.fn_iu_gate_unregister(999)$$, 'its rollback takes it back');
+SELECT is((SELECT count(*) FROM dot_config WHERE key = 'test.gate') + (SELECT count(*) FROM iu_gate_registry WHERE gate_key = 'test.gate')
+  + (SELECT count(*) FROM iu_governed_object WHERE object_name = 'test.gate'), 0::bigint, 'and leaves nothing');
 SAVEPOINT registry;
 DELETE FROM iu_gate_registry WHERE gate_class = 'governable';
 SELECT is(fn_iu_gate_verify_closed() ->> 'all_safe', 'false', 'verify: without a governable gate nothing is safe');

@@ -27,20 +27,20 @@ CREATE TEMP TABLE word AS
     CROSS JOIN LATERAL regexp_matches(c.def, '''([a-z_]+)''::text', 'g') m;
 CREATE FUNCTION pg_temp.row_ok(p_domain text DEFAULT 'iu', p_stream text DEFAULT 'update', p_lane text DEFAULT 'delayed', p_severity text DEFAULT 'info',
     p_classification text DEFAULT 'restricted', p_payload jsonb DEFAULT '{}', p_key text DEFAULT NULL)
-  RETURNS boolean LANGUAGE sql AS 'SELECT fn_event_outbox_check($1, $2, $3, $4, $5, $6, $7)';
+  RETURNS boolean LANGUAGE sql AS 'SELECT iu.fn_event_outbox_check($1, $2, $3, $4, $5, $6, $7)';
 SELECT results_eq('SELECT column_name, count(*) FROM word GROUP BY 1 ORDER BY 1',
   $$VALUES ('domain', 11::bigint), ('lane', 2), ('severity', 3), ('stream', 7)$$, 'the registry has its vocabularies');
 SELECT is((SELECT string_agg(word, ' ') FROM word WHERE NOT CASE column_name WHEN 'domain' THEN pg_temp.row_ok(p_domain => word)
     WHEN 'stream' THEN pg_temp.row_ok(p_stream => word) WHEN 'lane' THEN pg_temp.row_ok(p_lane => word) ELSE pg_temp.row_ok(p_severity => word) END),
   NULL, 'each of its words is one of the outbox');
-SELECT is((SELECT string_agg(w[1], ' ') FROM pg_get_functiondef('fn_event_outbox_check(text,text,text,text,text,jsonb,text)'::regprocedure) f,
+SELECT is((SELECT string_agg(w[1], ' ') FROM pg_get_functiondef('iu.fn_event_outbox_check(text,text,text,text,text,jsonb,text)'::regprocedure) f,
     regexp_matches(split_part(split_part(f, 'CASE', 2), 'p_classification NOT IN', 1), '''([a-z_]+)''[,)]', 'g') w WHERE w[1] NOT IN (SELECT word FROM word)), NULL, 'and it has no others');
 SELECT pg_temp.refuses(format('SELECT pg_temp.row_ok(%s => %L)', a, v), '23514', m, 'outbox: ' || m)
   FROM (VALUES ('p_domain', 'nobody', '"nobody" is not an event_domain'), ('p_stream', 'workflow', '"workflow" is not an event_stream'),
     ('p_lane', 'later', '"later" is not a delivery_lane'), ('p_severity', 'warn', '"warn" is not an event_severity'),
     ('p_classification', 'safe', '"safe" is not a payload_classification'), ('p_payload', '"text"', 'not an object'), ('p_payload', '[]', 'not an object'),
     ('p_key', '', '1 to 200'), ('p_key', repeat('x', 201), '1 to 200')) AS t (a, v, m);
-SELECT ok((SELECT convalidated AND pg_get_constraintdef(oid) ~ 'fn_event_outbox_check\(event_domain, event_stream, delivery_lane, event_severity, payload_classification, safe_payload, idempotency_key\)'
+SELECT ok((SELECT convalidated AND pg_get_constraintdef(oid) ~ 'iu.fn_event_outbox_check\(event_domain, event_stream, delivery_lane, event_severity, payload_classification, safe_payload, idempotency_key\)'
   FROM pg_constraint WHERE conrelid = 'event_outbox'::regclass AND contype = 'c'), 'the outbox is checked by it');
 
 SELECT pg_temp.refuses(format($$INSERT INTO event_type_registry (event_domain, event_type, event_stream, delivery_lane, default_severity, description)

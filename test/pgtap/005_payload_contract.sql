@@ -5,11 +5,11 @@ SELECT no_plan();
 
 -- ---- contracts
 
-SELECT is(fn_iu_route_contract_problem(c::jsonb), NULL, 'good: ' || c) FROM (VALUES
+SELECT is(iu.fn_iu_route_contract_problem(c::jsonb), NULL, 'good: ' || c) FROM (VALUES
   ('{}'), ('{"required": []}'), ('{"required": ["a", "b"]}'), ('{"properties": {}}'), ('{"properties": {"a": {}, "b": {"type": "string"}, "c": false}}'),
   ('{"properties": {"a": {"type": ["string", "null"]}}}'), ('{"properties": {"a": {"type": "integer"}}, "additionalProperties": false, "required": ["a"]}'),
   ('{"additionalProperties": true}'), ('{"not": {"required": ["a", "b"]}}')) AS t (c);
-SELECT is(fn_iu_route_contract_problem(c::jsonb), problem, 'bad: ' || coalesce(c, 'NULL')) FROM (VALUES
+SELECT is(iu.fn_iu_route_contract_problem(c::jsonb), problem, 'bad: ' || coalesce(c, 'NULL')) FROM (VALUES
   (NULL, 'the payload contract is not an object'),
   ('[]', 'the payload contract is not an object'),
   ('null', 'the payload contract is not an object'),
@@ -39,7 +39,7 @@ SELECT is(fn_iu_route_contract_problem(c::jsonb), problem, 'bad: ' || coalesce(c
 
 -- ---- payloads
 
-SELECT is(fn_iu_payload_problem(c::jsonb, p::jsonb), problem, format('%s against %s', p, c)) FROM (VALUES
+SELECT is(iu.fn_iu_payload_problem(c::jsonb, p::jsonb), problem, format('%s against %s', p, c)) FROM (VALUES
   ('{}', '{"a": 1}', NULL),
   ('{"required": ["a"]}', '{"a": null}', NULL),
   ('{"required": ["b", "a"]}', '{"c": 1}', 'key "b" is missing'),
@@ -84,7 +84,7 @@ SELECT is(fn_iu_route_explain('r', bad) - ARRAY['route_code', 'event_id', 'next_
   '{"code": "contract", "sentence": "the payload breaks the contract of the route: key \"n\" has the type string, not integer"}', 'explained before') FROM e;
 INSERT INTO iu_route_retry (route_code, event_id, event_seq, due_at, reason)
   SELECT 'r', o.id, o.event_seq, clock_timestamp(), 'armed' FROM event_outbox o, e WHERE o.id IN (e.bad, e.next) ORDER BY o.event_seq;
-SELECT is((SELECT count(*) FROM fn_iu_delivery_claim('s', 10)), 0::bigint, 'nor given to a sender');
+SELECT is((SELECT count(*) FROM iu.fn_iu_delivery_claim('s', 10)), 0::bigint, 'nor given to a sender');
 SELECT row_eq('SELECT event_ref, status, attempt_no, failure_code, failure_detail, http_status, sender FROM iu_route_attempt',
   (SELECT ROW(bad, 'failed'::text, 1, 'contract'::text, 'key "n" has the type string, not integer'::text, NULL::integer, 's'::text) FROM e), 'it is an attempt that failed');
 SELECT row_eq('SELECT event_ref, attempts, failure_code, failure_detail FROM v_iu_route_dead_letter_open',
@@ -92,14 +92,14 @@ SELECT row_eq('SELECT event_ref, attempts, failure_code, failure_detail FROM v_i
 SELECT is((SELECT count(*) FROM iu_route_lease), 0::bigint, 'without a lease');
 SELECT is((SELECT count(*) FROM iu_route_circuit), 0::bigint, 'that says nothing of the receiver');
 SELECT is(fn_iu_route_explain('r', bad) ->> 'code', 'dead_letter', 'explained after') FROM e;
-SELECT is((SELECT array_agg(event_id) FROM fn_iu_delivery_claim('s', 10)), ARRAY[next], 'the next of its subject goes on') FROM e;
+SELECT is((SELECT array_agg(event_id) FROM iu.fn_iu_delivery_claim('s', 10)), ARRAY[next], 'the next of its subject goes on') FROM e;
 
 -- a part of a batch
 UPDATE iu_route_lease SET expires_at = '-infinity';
 CREATE TEMP TABLE more AS SELECT fn_iu_emit_event('version_applied', NULL, gen_random_uuid(), 't', p) AS id FROM unnest(ARRAY['{"n": 4}', '{"n": true}', '{}']::jsonb[]) p;
 INSERT INTO iu_route_retry (route_code, event_id, event_seq, due_at, reason)
   SELECT 'r', o.id, o.event_seq, clock_timestamp(), 'armed' FROM event_outbox o JOIN more USING (id);
-SELECT is((SELECT count(*) FROM fn_iu_delivery_claim('s', 10)), 3::bigint, 'of a batch the others are handed out');
+SELECT is((SELECT count(*) FROM iu.fn_iu_delivery_claim('s', 10)), 3::bigint, 'of a batch the others are handed out');
 SELECT is((SELECT sum(item_count) FROM iu_route_lease), 3::bigint, 'and held');
 SELECT is((SELECT count(*) FROM v_iu_route_dead_letter_open WHERE failure_detail = 'key "n" has the type boolean, not integer'), 1::bigint, 'the one is given up');
 
@@ -107,7 +107,7 @@ SELECT is((SELECT count(*) FROM v_iu_route_dead_letter_open WHERE failure_detail
 SELECT fn_iu_route_add('f', 'version_applied', 'fn_iu_structure_consumer', 'ann', 't', 'sql_function', p_payload_contract => '{"required": ["m"]}');
 SELECT fn_iu_route_allow('f', 'ann', 't'), fn_iu_route_arm('f', 'ann', 't');
 INSERT INTO iu_route_retry (route_code, event_id, event_seq, due_at, reason) SELECT 'f', o.id, o.event_seq, clock_timestamp(), 'armed' FROM event_outbox o JOIN e ON e.good = o.id;
-SELECT is((SELECT count(*) FROM fn_iu_function_claim('s', 10) c JOIN e ON e.good = c.event_id), 0::bigint, 'a function is not called with it either');
+SELECT is((SELECT count(*) FROM iu.fn_iu_function_claim('s', 10) c JOIN e ON e.good = c.event_id), 0::bigint, 'a function is not called with it either');
 SELECT is((SELECT failure_detail FROM v_iu_route_dead_letter_open WHERE route_code = 'f'), 'key "m" is missing', 'it is a dead letter');
 
 SELECT * FROM finish();

@@ -7,10 +7,10 @@ CREATE FUNCTION pg_temp.add(p_code text, p_url text, p_more text DEFAULT '') RET
 
 -- ---- URLs
 
-SELECT is(fn_iu_route_url_problem(url), NULL, 'good: ' || url) FROM (VALUES
+SELECT is(iu.fn_iu_route_url_problem(url), NULL, 'good: ' || url) FROM (VALUES
   ('http://a'), ('https://hooks.example/x?y=z'), ('https://hooks.example:8443/a%20b'), ('http://127.0.0.1:80/'), ('http://[::1]:8080/x'), ('http://a?b'),
   ('http://a:65535/'), ('http://a/@b')) AS t (url);
-SELECT alike(coalesce(fn_iu_route_url_problem(url), 'nothing'), '%' || why || '%', format('bad: %s', coalesce(left(translate(url, E'\n', '~'), 40), 'NULL'))) FROM (VALUES
+SELECT alike(coalesce(iu.fn_iu_route_url_problem(url), 'nothing'), '%' || why || '%', format('bad: %s', coalesce(left(translate(url, E'\n', '~'), 40), 'NULL'))) FROM (VALUES
   (NULL, 'no URL'), ('', 'no URL'), ('ftp://a/', 'http'), ('HTTP://a/', 'http'), ('file:///etc/passwd', 'http'), ('a/b', 'http'), ('//a', 'http'),
   ('http://', 'host'), ('http:///x', 'host'), ('http://:80/', 'host'), ('http://?x', 'host'), ('http://[::1/', 'host'), ('http://a_b,c/', 'host'),
   ('http://u@a/', 'user part'), ('http://u:p@a/', 'user part'), ('https://@a/', 'user part'),
@@ -150,7 +150,7 @@ SELECT fn_iu_route_disallow('live', 'ann', 'x');
 SELECT pg_temp.refuses($$SELECT fn_iu_route_set('live', 'ann', 'x', p_timeout_ms => 400)$$, '42501', 'allowlist', 'set: nothing of a live one off the list');
 SELECT is(fn_iu_route_set('live', 'ann', 'x') ->> 'status', 'unchanged', 'set: where nothing changes nothing is refused');
 SELECT matches(obj_description(p.oid, 'pg_proc'), c.code, p.proname || ' documents ' || c.code)
-  FROM pg_proc p, (VALUES ('42501'), ('42704'), ('55006'), ('23514')) AS c (code) WHERE p.proname = 'fn_iu_route_set';
+  FROM pg_proc p, (VALUES ('42501'), ('42704'), ('55006'), ('23514')) AS c (code) WHERE p.oid = 'public.fn_iu_route_set'::regproc;
 SELECT fn_iu_route_allow('live', 'ann', 'x');
 SELECT fn_iu_route_pause('live', 'ann', 'x');
 SELECT is(fn_iu_route_set('live', 'ann', 'x', 'https://hooks.example/new', p_payload_contract => '{"required": ["n"]}') -> 'changed',

@@ -5,7 +5,7 @@
 SELECT no_plan();
 
 CREATE FUNCTION pg_temp.set_key(p_key text, p_value text) RETURNS void LANGUAGE sql AS $$UPDATE dot_config SET value = p_value WHERE key = p_key$$;
-CREATE FUNCTION pg_temp.code(p_route text) RETURNS text LANGUAGE sql AS $$SELECT fn_iu_delivery_refusal(p_route)$$;
+CREATE FUNCTION pg_temp.code(p_route text) RETURNS text LANGUAGE sql AS $$SELECT iu.fn_iu_delivery_refusal(p_route)$$;
 UPDATE dot_config SET value = 'false' WHERE key IN ('iu_core.routes_master_enabled', 'iu_core.route_worker_enabled');
 SELECT fn_iu_route_add('r', 'version_applied', 'https://hooks.example/x', 'ann', 't');
 SELECT fn_iu_route_add('far', 'version_applied', 'https://elsewhere.example/', 'ann', 't');
@@ -42,7 +42,7 @@ UPDATE iu_outbound_route SET dry_run = false WHERE route_code = 'r';
 SELECT is(pg_temp.code('r'), 'route_not_armed', 'enabled beside the protocol: not armed');
 SELECT is(fn_iu_route_arm('r', 'ann', 't') -> 'held', 'null', 'armed');
 SELECT is(pg_temp.code('r'), NULL, 'nothing refuses');
-SELECT is(fn_iu_route_refusal('r'), NULL, 'nor explains');
+SELECT is(iu.fn_iu_route_refusal('r'), NULL, 'nor explains');
 UPDATE iu_route_position SET system_identifier = system_identifier + 1;
 SELECT is(pg_temp.code('r'), 'position_foreign', 'another cluster');
 UPDATE iu_route_position SET system_identifier = system_identifier - 1, database_oid = 1;
@@ -54,12 +54,12 @@ INSERT INTO iu_route_secret (secret_ref, secret, valid_from, created_by) VALUES 
 SELECT is(pg_temp.code('r'), 'secret_missing', 'none yet');
 SELECT fn_iu_route_secret_add('r', 'ann', 't');
 SELECT is(pg_temp.code('r'), NULL, 'a new one');
-SELECT bag_eq($$SELECT r.code, true FROM unnest(ARRAY['r', 'far', 'flow', 'nope']) c (route), LATERAL (SELECT fn_iu_route_refusal(c.route) ->> 'code' AS code,
-    fn_iu_route_refusal(c.route) ->> 'sentence' <> '' AND fn_iu_route_refusal(c.route) ->> 'next_action' <> '' AS said) r WHERE r.said$$,
+SELECT bag_eq($$SELECT r.code, true FROM unnest(ARRAY['r', 'far', 'flow', 'nope']) c (route), LATERAL (SELECT iu.fn_iu_route_refusal(c.route) ->> 'code' AS code,
+    iu.fn_iu_route_refusal(c.route) ->> 'sentence' <> '' AND iu.fn_iu_route_refusal(c.route) ->> 'next_action' <> '' AS said) r WHERE r.said$$,
   $$VALUES ('origin_not_allowed', true), ('target_kind_not_supported', true), ('route_unknown', true)$$, 'each refusal says why and what to do');
 SELECT is((SELECT string_agg(code, ',') FROM (
-    SELECT DISTINCT (regexp_matches(pg_get_functiondef('fn_iu_delivery_refusal(text)'::regprocedure), 'RETURN ''([a-z_]+)''', 'g'))[1] AS code) c
-    WHERE pg_get_functiondef('fn_iu_route_refusal(text)'::regprocedure) !~ format('\(''%s'',', code)), NULL, 'no code without a sentence');
+    SELECT DISTINCT (regexp_matches(pg_get_functiondef('iu.fn_iu_delivery_refusal(text)'::regprocedure), 'RETURN ''([a-z_]+)''', 'g'))[1] AS code) c
+    WHERE pg_get_functiondef('iu.fn_iu_route_refusal(text)'::regprocedure) !~ format('\(''%s'',', code)), NULL, 'no code without a sentence');
 
 -- ---- arming
 
@@ -74,8 +74,8 @@ SELECT fn_iu_route_disallow('far', 'ann', 't');
 SELECT pg_temp.refuses($$SELECT fn_iu_route_arm('far', 'a', 'r')$$, '42501', 'allowlist', 'arm: on the allowlist');
 SELECT pg_temp.refuses($$SELECT fn_iu_route_confirm_position('r', 'a', 'r')$$, '55000', 'belongs to this database', 'confirm: only in a copy');
 SELECT pg_temp.refuses($$SELECT fn_iu_route_confirm_position('far', 'a', 'r')$$, '42704', 'no position', 'confirm: only what was armed');
-SELECT is(fn_iu_snapshot_now()::text, (SELECT s FROM (SELECT fn_iu_snapshot_now()::text AS s, pg_current_xact_id()) x), 'a snapshot is stable within a statement');
-SELECT is(pg_visible_in_snapshot(pg_current_xact_id(), fn_iu_snapshot_now()), false, 'the own transaction is not finished');
+SELECT is(iu.fn_iu_snapshot_now()::text, (SELECT s FROM (SELECT iu.fn_iu_snapshot_now()::text AS s, pg_current_xact_id()) x), 'a snapshot is stable within a statement');
+SELECT is(pg_visible_in_snapshot(pg_current_xact_id(), iu.fn_iu_snapshot_now()), false, 'the own transaction is not finished');
 
 -- ---- what is sent
 
@@ -87,8 +87,8 @@ SELECT is(fn_iu_delivery_body(e), format('{"type":"iu.version_applied","timestam
   'the body, to the byte') FROM event_outbox e WHERE correlation_id = 'c1';
 SELECT is(fn_iu_delivery_body(e)::jsonb -> 'data' ->> 'subject', '{"ref": "a \"quoted\"\nref", "table": "information_unit"}', 'which is JSON')
   FROM event_outbox e WHERE correlation_id = 'c1';
-SELECT is(fn_iu_webhook_id(12, 3, 1, '00000000-0000-0000-0000-0123456789ab'), 'msg_12_3_1_0123456789ab', 'the webhook-id');
-SELECT is(array_agg(fn_iu_delivery_rule(s, c) ORDER BY n), ARRAY['disable', 'obey', 'obey', 'retry', 'retry', 'retry', 'give_up', 'retry',
+SELECT is(iu.fn_iu_webhook_id(12, 3, 1, '00000000-0000-0000-0000-0123456789ab'), 'msg_12_3_1_0123456789ab', 'the webhook-id');
+SELECT is(array_agg(iu.fn_iu_delivery_rule(s, c) ORDER BY n), ARRAY['disable', 'obey', 'obey', 'retry', 'retry', 'retry', 'give_up', 'retry',
     'give_up', 'give_up', 'retry', 'disable', 'obey', 'retry', 'retry'], 'what follows a failure')
   FROM (VALUES (1, 410, NULL), (2, 429, NULL), (3, 503, NULL), (4, 500, NULL), (5, 302, NULL), (6, NULL, 'timed_out'), (7, NULL, 'request_too_large'), (8, NULL, NULL),
     (9, NULL, 'body_not_sendable'), (10, 204, 'response_too_large'), (11, 500, 'response_too_large'), (12, 410, 'response_too_large'),
@@ -107,17 +107,17 @@ SELECT pg_temp.refuses(format('SELECT fn_iu_route_deliver(''r'', %L, %L)', i, p)
 SELECT is(fn_iu_route_explain('r', e.id) ->> 'code', 'before_start', 'explained before') FROM event_outbox e WHERE correlation_id = 'c1';
 SELECT is(fn_iu_route_deliver('r', e.id, e.safe_payload) ->> 'status', 'handed_over', 'handed over') FROM event_outbox e WHERE correlation_id = 'c1';
 SELECT is(fn_iu_route_explain('r', e.id) ->> 'code', 'due', 'explained after') FROM event_outbox e WHERE correlation_id = 'c1';
-SELECT pg_temp.refuses('SELECT fn_iu_delivery_claim(' || a || ')', '23514', 'names its sender', 'claim: ' || a)
+SELECT pg_temp.refuses('SELECT iu.fn_iu_delivery_claim(' || a || ')', '23514', 'names its sender', 'claim: ' || a)
   FROM unnest(ARRAY[$$'', 1$$, $$NULL, 1$$, $$'s', 0$$, $$'s', NULL$$]) a;
-CREATE TEMP TABLE claimed AS SELECT * FROM fn_iu_delivery_claim('s', 10);
+CREATE TEMP TABLE claimed AS SELECT * FROM iu.fn_iu_delivery_claim('s', 10);
 SELECT row_eq('SELECT lease_generation, route_code, replay_number, attempt_no, target_kind, target_url, timeout_ms, cardinality(secrets) FROM claimed',
   ROW(1, 'r'::text, 0, 1, 'external_endpoint'::text, 'https://hooks.example/x'::text, 10000, 1), 'and claimed');
 INSERT INTO iu_route_secret (secret_ref, secret, created_by) VALUES ('r', 'whsec_OTg3NjU0MzIxMDk4NzY1NDMyMTA5ODc2', 'ann');
-SELECT is((SELECT count(*) FROM fn_iu_delivery_claim('s', 10)), 0::bigint, 'once');
-SELECT is(fn_iu_delivery_record(lease_id, 1, jsonb_build_array(jsonb_build_object('event_id', event_id, 'outcome', 'held', 'failure_code', 'shut'))), 0, 'held: no attempt') FROM claimed;
+SELECT is((SELECT count(*) FROM iu.fn_iu_delivery_claim('s', 10)), 0::bigint, 'once');
+SELECT is(iu.fn_iu_delivery_record(lease_id, 1, jsonb_build_array(jsonb_build_object('event_id', event_id, 'outcome', 'held', 'failure_code', 'shut'))), 0, 'held: no attempt') FROM claimed;
 SELECT row_eq('SELECT attempt_no, reason, due_at <= clock_timestamp() FROM iu_route_retry', ROW(1, 'shut'::text, true), 'held: the same attempt is due again');
-CREATE TEMP TABLE address AS SELECT * FROM fn_iu_delivery_claim('s', 10);
-SELECT is(fn_iu_delivery_record(lease_id, 1, jsonb_build_array(jsonb_build_object('event_id', event_id, 'outcome', 'held', 'failure_code', 'address_refused',
+CREATE TEMP TABLE address AS SELECT * FROM iu.fn_iu_delivery_claim('s', 10);
+SELECT is(iu.fn_iu_delivery_record(lease_id, 1, jsonb_build_array(jsonb_build_object('event_id', event_id, 'outcome', 'held', 'failure_code', 'address_refused',
   'failure_detail', 'address 10.0.0.1 is not public'))), 0, 'an address that is not allowed: no attempt') FROM address;
 SELECT row_eq('SELECT attempt_no, reason, due_at - clock_timestamp() BETWEEN ''50 s'' AND ''1 min'' FROM iu_route_retry', ROW(1, 'address_refused'::text, true),
   'the same attempt in a minute');
@@ -125,39 +125,39 @@ SELECT row_eq($$SELECT x ->> 'code', x ->> 'sentence', x ->> 'next_action' ~ 'al
   ROW('address_refused'::text, 'address 10.0.0.1 is not public'::text, true), 'explained');
 SELECT row_eq('SELECT route_code, code, sentence, held FROM v_iu_route_held', ROW('r'::text, 'address_refused'::text, 'address 10.0.0.1 is not public'::text, 1::bigint), 'and shown');
 UPDATE iu_route_retry SET due_at = clock_timestamp();
-SELECT is((SELECT secrets[1] FROM fn_iu_delivery_claim('s', 10)), 'whsec_OTg3NjU0MzIxMDk4NzY1NDMyMTA5ODc2', 'while secrets rotate, the newest comes first')
+SELECT is((SELECT secrets[1] FROM iu.fn_iu_delivery_claim('s', 10)), 'whsec_OTg3NjU0MzIxMDk4NzY1NDMyMTA5ODc2', 'while secrets rotate, the newest comes first')
   FROM pg_sleep(0);
 UPDATE iu_route_lease SET expires_at = clock_timestamp();
-SELECT is((SELECT array_agg(fn_iu_delivery_keep(l.lease_id, g) ORDER BY g) FROM iu_route_lease l, unnest(ARRAY[1, 2]) g), ARRAY[true, false], 'a lease is kept by its own generation');
+SELECT is((SELECT array_agg(iu.fn_iu_delivery_keep(l.lease_id, g) ORDER BY g) FROM iu_route_lease l, unnest(ARRAY[1, 2]) g), ARRAY[true, false], 'a lease is kept by its own generation');
 SELECT ok(expires_at > clock_timestamp() + interval '1 min', 'and has new time') FROM iu_route_lease;
-SELECT is(fn_iu_delivery_keep(-1, 1), false, 'none, none');
-SELECT is(fn_iu_delivery_record(l.lease_id, 1, jsonb_build_array(
+SELECT is(iu.fn_iu_delivery_keep(-1, 1), false, 'none, none');
+SELECT is(iu.fn_iu_delivery_record(l.lease_id, 1, jsonb_build_array(
     jsonb_build_object('event_id', gen_random_uuid(), 'outcome', 'sent'),
     jsonb_build_object('event_id', l.event_ids[1], 'attempt_no', 7, 'outcome', 'sent'))), 0, 'results that are not in the lease are ignored') FROM iu_route_lease l;
-SELECT is(fn_iu_delivery_record(l.lease_id, 1, jsonb_build_array(
+SELECT is(iu.fn_iu_delivery_record(l.lease_id, 1, jsonb_build_array(
     jsonb_build_object('event_id', l.event_ids[1], 'outcome', 'sent', 'http_status', 200),
     jsonb_build_object('event_id', l.event_ids[1], 'outcome', 'failed', 'http_status', 500))), 1, 'one outcome an attempt') FROM iu_route_lease l;
-SELECT pg_temp.refuses('SELECT fn_iu_delivery_record(' || a || ')', '55000', 'no longer held', 'record: ' || a)
+SELECT pg_temp.refuses('SELECT iu.fn_iu_delivery_record(' || a || ')', '55000', 'no longer held', 'record: ' || a)
   FROM unnest(ARRAY[$$-1, 1, '[]'$$, $$NULL, 1, '[]'$$, $$NULL, NULL, NULL$$]) a;
 
 -- ---- who may
 
 SELECT set_eq($$
-  SELECT r.rolname::text, p.proname::text FROM pg_proc p CROSS JOIN pg_roles r
-   WHERE p.oid IN (SELECT to_regprocedure(g.object_name) FROM iu_governed_object g WHERE g.migration BETWEEN 4 AND 7 AND g.object_class = 'function')
+  SELECT r.rolname::text, pg_temp.called_as(p.oid) FROM pg_proc p CROSS JOIN pg_roles r
+   WHERE pg_temp.called_as(p.oid) IS NOT NULL AND p.oid IN (SELECT to_regprocedure(g.object_name) FROM iu_governed_object g WHERE g.migration BETWEEN 4 AND 7 AND g.object_class = 'function')
      AND r.rolname IN ('iu_core_writer', 'iu_core_worker') AND has_function_privilege(r.oid, p.oid, 'EXECUTE')$$,
-  $$VALUES ('iu_core_writer', 'fn_iu_emit_event'), ('iu_core_writer', 'fn_iu_emit_events'), ('iu_core_writer', 'fn_iu_core_routes_enabled'), ('iu_core_worker', 'fn_iu_delivery_claim'),
-    ('iu_core_worker', 'fn_iu_delivery_record_batch'), ('iu_core_worker', 'fn_iu_delivery_check'), ('iu_core_worker', 'fn_iu_delivery_keep'), ('iu_core_worker', 'fn_iu_delivery_next_due')$$,
+  $$VALUES ('iu_core_writer', 'fn_iu_emit_event'), ('iu_core_writer', 'fn_iu_emit_events'), ('iu_core_writer', 'fn_iu_core_routes_enabled'), ('iu_core_worker', 'iu.fn_iu_delivery_claim'),
+    ('iu_core_worker', 'iu.fn_iu_delivery_record_batch'), ('iu_core_worker', 'iu.fn_iu_delivery_check'), ('iu_core_worker', 'iu.fn_iu_delivery_keep'), ('iu_core_worker', 'iu.fn_iu_delivery_next_due')$$,
   'writers emit, the worker claims and records, neither does more');
-SELECT is((SELECT string_agg(p.proname, ',' ORDER BY p.proname) FROM pg_proc p
+SELECT is((SELECT string_agg(pg_temp.called_as(p.oid), ',' ORDER BY p.proname) FROM pg_proc p
    WHERE p.oid IN (SELECT to_regprocedure(g.object_name) FROM iu_governed_object g WHERE g.migration BETWEEN 4 AND 7 AND g.object_class = 'function')
      AND has_function_privilege('iu_core_operator', p.oid, 'EXECUTE') AND NOT has_function_privilege('iu_core_reader', p.oid, 'EXECUTE')),
   'fn_iu_route_add,fn_iu_route_allow,fn_iu_route_arm,fn_iu_route_circuit_close,fn_iu_route_confirm_position,fn_iu_route_deliver,fn_iu_route_disallow,fn_iu_route_pause,fn_iu_route_resume,fn_iu_route_retire,fn_iu_route_retry_now,fn_iu_route_secret_add,fn_iu_route_secret_end,fn_iu_route_set',
   'operators work the routes');
-SELECT is((SELECT string_agg(p.proname, ',' ORDER BY p.proname) FROM pg_proc p
+SELECT is((SELECT string_agg(pg_temp.called_as(p.oid), ',' ORDER BY p.proname) FROM pg_proc p
    WHERE p.oid IN (SELECT to_regprocedure(g.object_name) FROM iu_governed_object g WHERE g.migration BETWEEN 4 AND 7 AND g.object_class = 'function')
      AND has_function_privilege('iu_core_reader', p.oid, 'EXECUTE') AND p.provolatile = 'v'),
-  'fn_iu_delivery_refusal,fn_iu_route_explain,fn_iu_route_refusal', 'readers ask');
+  'iu.fn_iu_delivery_refusal,fn_iu_route_explain,iu.fn_iu_route_refusal', 'readers ask');
 SELECT ok(has_function_privilege('iu_core_admin', 'fn_iu_switch_set(text, text, text, text)', 'EXECUTE')
   AND NOT has_function_privilege('iu_core_operator', 'fn_iu_switch_set(text, text, text, text)', 'EXECUTE'), 'only an admin sets switches');
 SELECT is((SELECT string_agg(r.rolname, ',') FROM pg_roles r WHERE r.rolname ~ '^iu_core_(reader|writer|operator|admin|worker)$'
@@ -171,7 +171,7 @@ SELECT is((SELECT string_agg(g.object_name, ', ') FROM iu_governed_object g
   'iu_route_secret', 'readers read all else');
 SELECT alike(pg_temp.as_role('iu_core_writer', 'SELECT secret FROM iu_route_secret'), '42501%', 'a writer asking for a secret is refused');
 SELECT alike(pg_temp.as_role('iu_core_worker', 'SELECT id FROM event_outbox'), '42501%', 'the worker has its functions and no table');
-SELECT is(pg_temp.as_role('iu_core_worker', 'SELECT count(*) FROM fn_iu_delivery_claim(''s'', 1)'), '0', 'and they work for it');
+SELECT is(pg_temp.as_role('iu_core_worker', 'SELECT count(*) FROM iu.fn_iu_delivery_claim(''s'', 1)'), '0', 'and they work for it');
 SELECT isnt(pg_temp.as_role('iu_core_writer', $$SELECT fn_iu_emit_event('version_applied', 'a', gen_random_uuid(), 't')$$), NULL, 'a writer emits');
 SELECT unalike(pg_temp.as_role('iu_core_reader', 'SELECT count(*) FROM v_iu_route_held'), '42%', 'a reader sees what is held');
 SELECT unalike(pg_temp.as_role('iu_core_reader', 'SELECT count(*) FROM v_iu_event_backlog'), '42%', 'and the backlog');
@@ -206,7 +206,7 @@ BEGIN
   INSERT INTO iu_route_retry (route_code, event_id, event_seq, due_at, reason)
     SELECT 'few', e.id, e.event_seq, clock_timestamp(), 'deliver' FROM event_outbox e WHERE e.event_type = 'collection_validated';
   FOR i IN 1 .. p_claims LOOP
-    v_claims := v_claims || (SELECT count(*) FROM fn_iu_delivery_claim('s', p_max))::integer;
+    v_claims := v_claims || (SELECT count(*) FROM iu.fn_iu_delivery_claim('s', p_max))::integer;
   END LOOP;
   RETURN v_claims;
 END $$;
@@ -216,12 +216,12 @@ SELECT is(pg_temp.claims(n, 5), c, format('%s in flight: %s', n, c)) FROM (VALUE
   (10, ARRAY[10, 0, 0, 0, 0]), (1, ARRAY[1, 0, 0, 0, 0]), (257, ARRAY[257, 0, 0, 0, 0])) AS v (n, c);
 SELECT is(pg_temp.claims(256, 2, 10), ARRAY[10, 10], 'fewer where fewer are asked for');
 SELECT is(pg_temp.claims(64, 1), ARRAY[16], 'after a quarter');
-SELECT is(fn_iu_delivery_next_due() <= clock_timestamp(), true, 'there is more, at once');
+SELECT is(iu.fn_iu_delivery_next_due() <= clock_timestamp(), true, 'there is more, at once');
 SELECT is(pg_temp.claims(64, 4), ARRAY[16, 16, 16, 16], 'after all four');
-SELECT is(fn_iu_delivery_next_due() <= clock_timestamp(), false, 'there is not, before one of them ends');
-SELECT is(fn_iu_delivery_record(lease_id, generation, (SELECT jsonb_agg(jsonb_build_object('event_id', x, 'outcome', 'sent')) FROM unnest(event_ids) x)), 16, 'one ends')
+SELECT is(iu.fn_iu_delivery_next_due() <= clock_timestamp(), false, 'there is not, before one of them ends');
+SELECT is(iu.fn_iu_delivery_record(lease_id, generation, (SELECT jsonb_agg(jsonb_build_object('event_id', x, 'outcome', 'sent')) FROM unnest(event_ids) x)), 16, 'one ends')
   FROM iu_route_lease ORDER BY lease_id LIMIT 1;
-SELECT is((SELECT count(*) FROM fn_iu_delivery_claim('t', 1000)), 16::bigint, 'another sender takes the next');
+SELECT is((SELECT count(*) FROM iu.fn_iu_delivery_claim('t', 1000)), 16::bigint, 'another sender takes the next');
 SELECT is((SELECT sum(item_count) FROM iu_route_lease WHERE route_code = 'few'), 64::bigint, 'all senders together hold no more than the route allows');
 
 -- ---- looking

@@ -19,9 +19,9 @@ INSERT INTO ev SELECT s || n, fn_iu_emit_event('version_applied', s || n, ('0000
 CREATE FUNCTION pg_temp.hand(p_route text, VARIADIC p_names text[]) RETURNS text LANGUAGE sql AS
   $$SELECT string_agg(fn_iu_route_deliver(p_route, (SELECT id FROM ev WHERE name = n)) ->> 'status', ',') FROM unnest(p_names) n$$;
 CREATE FUNCTION pg_temp.claim(p_max integer DEFAULT 10) RETURNS text LANGUAGE sql AS
-  $$SELECT string_agg(ev.name, ',' ORDER BY ev.name) FROM fn_iu_delivery_claim('s', p_max) c JOIN ev ON ev.id = c.event_id$$;
+  $$SELECT string_agg(ev.name, ',' ORDER BY ev.name) FROM iu.fn_iu_delivery_claim('s', p_max) c JOIN ev ON ev.id = c.event_id$$;
 CREATE FUNCTION pg_temp.record(p_name text, p_outcome text, p_status integer DEFAULT NULL) RETURNS integer LANGUAGE sql AS
-  $$SELECT fn_iu_delivery_record(l.lease_id, l.generation, jsonb_build_array(jsonb_build_object('event_id', ev.id,
+  $$SELECT iu.fn_iu_delivery_record(l.lease_id, l.generation, jsonb_build_array(jsonb_build_object('event_id', ev.id,
       'replay_number', l.replay_numbers[array_position(l.event_ids, ev.id)], 'outcome', p_outcome, 'http_status', p_status)))
       FROM iu_route_lease l JOIN ev ON ev.name = p_name AND ev.id = ANY (l.event_ids)$$;
 -- What waits for its turn, and what is due.
@@ -35,8 +35,8 @@ SELECT is(pg_temp.hand('r', 'a2', 'a1', 'b1', 'a3', 'b2', 'b3'), repeat('handed_
 SELECT is(pg_temp.waiting(), 'a1 a2! a3 b1! b2 b3', 'the first that came of each subject is due');
 SELECT is(pg_temp.claim(), 'a2,b1', 'only these are claimed');
 SELECT is(pg_temp.claim(), NULL, 'and nothing behind them');
-SELECT is(fn_iu_delivery_next_due() <= (SELECT min(expires_at) FROM iu_route_lease), true, 'the sender sleeps until the leases end');
-SELECT is(fn_iu_delivery_next_due() > clock_timestamp(), true, 'and not less');
+SELECT is(iu.fn_iu_delivery_next_due() <= (SELECT min(expires_at) FROM iu_route_lease), true, 'the sender sleeps until the leases end');
+SELECT is(iu.fn_iu_delivery_next_due() > clock_timestamp(), true, 'and not less');
 SELECT is(fn_iu_route_explain('r', w.id) - ARRAY['route_code', 'event_id', 'sentence'], jsonb_build_object('code', 'waiting_subject', 'behind', h.id), 'explained')
   FROM ev w, ev h WHERE w.name = 'a3' AND h.name = 'a2';
 SELECT row_eq($$SELECT waiting, retrying, leased, next_due_at FROM v_iu_event_backlog WHERE route_code = 'r'$$, ROW(0::bigint, 4::bigint, 2::bigint, NULL::timestamptz), 'and counted');
@@ -96,7 +96,7 @@ SELECT is((SELECT count(*) FROM iu_route_retry WHERE route_code = 'r'), 0::bigin
 CREATE FUNCTION pg_temp.heads(VARIADIC p_names text[]) RETURNS text LANGUAGE sql AS $$
   SELECT h.items || ' ' || coalesce((SELECT string_agg(ev.name, ',' ORDER BY n) FROM unnest(h.ids) WITH ORDINALITY i (id, n) JOIN ev USING (id)), '')
     FROM (SELECT array_agg(o.id ORDER BY o.event_seq) AS ids, array_agg(o.event_seq ORDER BY o.event_seq) AS seqs
-            FROM event_outbox o JOIN ev USING (id) WHERE ev.name = ANY (p_names)) x, fn_iu_order_heads('r', x.ids, x.seqs) h$$;
+            FROM event_outbox o JOIN ev USING (id) WHERE ev.name = ANY (p_names)) x, iu.fn_iu_order_heads('r', x.ids, x.seqs) h$$;
 SELECT is(pg_temp.heads('b2', 'a1', 'a3', 'b1'), '2 a1,b1', 'of several events of a new subject the first is leased');
 SELECT is(pg_temp.waiting(), 'a3 b2', 'the others wait');
 SELECT is(pg_temp.heads('a2', 'b3'), '0 ', 'so do those of a subject that waits');

@@ -4,13 +4,13 @@
 SELECT no_plan();
 
 CREATE FUNCTION pg_temp.set_key(p_key text, p_value text) RETURNS void LANGUAGE sql AS $$UPDATE dot_config SET value = p_value WHERE key = p_key$$;
-CREATE FUNCTION pg_temp.code() RETURNS text LANGUAGE sql AS $$SELECT coalesce(fn_iu_delivery_refusal('r'), 'none')$$;
+CREATE FUNCTION pg_temp.code() RETURNS text LANGUAGE sql AS $$SELECT coalesce(iu.fn_iu_delivery_refusal('r'), 'none')$$;
 -- Runs the statement of the next action; of a gate with an approval's id in its place.
 CREATE FUNCTION pg_temp.paste() RETURNS text LANGUAGE plpgsql AS $$
 DECLARE
   v_before text := pg_temp.code();
 BEGIN
-  EXECUTE replace(coalesce(substring(fn_iu_route_refusal('r') ->> 'next_action' FROM 'SELECT fn_.*\)'), 'SELECT 1'), 'id of the approval', gen_random_uuid()::text);
+  EXECUTE replace(coalesce(substring(iu.fn_iu_route_refusal('r') ->> 'next_action' FROM 'SELECT fn_.*\)'), 'SELECT 1'), 'id of the approval', gen_random_uuid()::text);
   RETURN v_before || ', then ' || pg_temp.code();
 END $$;
 
@@ -41,9 +41,9 @@ SELECT status FROM jsonb_to_record((SELECT fn_iu_route_deliver('r', :'event'))) 
 UPDATE iu_route_step SET seen = format('%1$s:%1$s:', pg_current_xact_id()::text::bigint + 1000000)::pg_snapshot;
 SELECT fn_iu_route_deliver('r', :'event');
 CREATE FUNCTION pg_temp.fails(p_result jsonb) RETURNS void LANGUAGE sql AS $$
-  SELECT fn_iu_delivery_record(c.lease_id, c.lease_generation,
+  SELECT iu.fn_iu_delivery_record(c.lease_id, c.lease_generation,
     jsonb_build_array(p_result || jsonb_build_object('event_id', c.event_id, 'replay_number', c.replay_number, 'outcome', 'failed')))
-  FROM fn_iu_delivery_claim('s', 1) c$$;
+  FROM iu.fn_iu_delivery_claim('s', 1) c$$;
 SELECT pg_temp.fails('{"http_status": 410, "response_excerpt": "moved away"}');
 SELECT is(pg_temp.paste(), 'route_disabled, then none', 'resumed after a 410');
 SELECT is((SELECT count(*) FROM iu_route_retry WHERE route_code = 'r'), 1::bigint, 'with what it owes');

@@ -17,7 +17,7 @@ END $$;
 CREATE FUNCTION pg_temp.hand_over(p_route text, VARIADIC p_names text[]) RETURNS bigint LANGUAGE sql AS
   $$SELECT count(fn_iu_route_deliver(p_route, fn_iu_emit_event('version_applied', n, '00000000-0000-0000-0000-000000000001', 't', jsonb_build_object('n', n)))) FROM unnest(p_names) n$$;
 CREATE FUNCTION pg_temp.outcome(p_name text, p_more jsonb) RETURNS integer LANGUAGE sql AS
-  $$SELECT fn_iu_delivery_record(l.lease_id, l.generation, jsonb_build_array(jsonb_build_object('event_id', e.id) || p_more))
+  $$SELECT iu.fn_iu_delivery_record(l.lease_id, l.generation, jsonb_build_array(jsonb_build_object('event_id', e.id) || p_more))
       FROM event_outbox e JOIN iu_route_lease l ON e.id = ANY (l.event_ids) WHERE e.canonical_address = p_name$$;
 CREATE FUNCTION pg_temp.letters(p_route text) RETURNS TABLE (name text, attempts integer, failure_code text, detail text) LANGUAGE sql AS
   $$SELECT d.event_snapshot ->> 'canonical_address', d.attempts, d.failure_code, d.failure_detail FROM iu_route_dead_letter d WHERE d.route_code = p_route$$;
@@ -26,7 +26,7 @@ CREATE FUNCTION pg_temp.letters(p_route text) RETURNS TABLE (name text, attempts
 
 SELECT pg_temp.route('r') \g /dev/null
 SELECT pg_temp.hand_over('r', 'failed', 'sent', 'late', 'last', 'held', 'gone') \g /dev/null
-SELECT is((SELECT count(*) FROM fn_iu_delivery_claim('s', 100)), 6::bigint, 'six are with a sender');
+SELECT is((SELECT count(*) FROM iu.fn_iu_delivery_claim('s', 100)), 6::bigint, 'six are with a sender');
 SELECT is(pg_temp.outcome('failed', '{"outcome": "failed", "http_status": 500}'), 1, 'one failed and is to be tried again');
 SELECT pg_temp.hand_over('r', 'new') \g /dev/null
 UPDATE iu_route_step SET seen = '3:3:' WHERE route_code = 'r';	-- nothing was come to
@@ -40,7 +40,7 @@ SELECT set_eq($$SELECT * FROM pg_temp.letters('r')$$, $$VALUES ('failed', 1, 'ro
 SELECT is((SELECT event_snapshot FROM iu_route_dead_letter WHERE event_snapshot ->> 'canonical_address' = 'new'), (SELECT to_jsonb(e) FROM event_outbox e WHERE canonical_address = 'new'), 'with the whole event');
 SELECT is((SELECT count(*) FROM iu_route_retry WHERE route_code = 'r'), 0::bigint, 'nothing waits');
 SELECT is((SELECT sum(item_count) FROM iu_route_lease WHERE route_code = 'r'), 5::bigint, 'what is with a sender is left to it');
-SELECT is((SELECT DISTINCT fn_iu_delivery_check(lease_id, generation) FROM iu_route_lease), 'route_retired', 'who may send no more of it');
+SELECT is((SELECT DISTINCT iu.fn_iu_delivery_check(lease_id, generation) FROM iu_route_lease), 'route_retired', 'who may send no more of it');
 
 -- ---- what the sender tells then
 
@@ -58,11 +58,11 @@ SELECT is((SELECT count(*) FROM iu_route_circuit WHERE failures > 1), 0::bigint,
 
 -- ---- a sender that ends
 
-SELECT fn_iu_route_worker_turn('w', 1) \g /dev/null
+SELECT iu.fn_iu_route_worker_turn('w', 1) \g /dev/null
 SELECT is((SELECT item_count FROM iu_route_lease), 1, 'a turn leaves alone what a sender has');
 UPDATE iu_route_lease SET expires_at = clock_timestamp();
 SELECT fn_iu_switch_set('iu_core.route_worker_enabled', 'false', 'ann', 't') \g /dev/null
-SELECT fn_iu_route_worker_turn('w', 1) \g /dev/null
+SELECT iu.fn_iu_route_worker_turn('w', 1) \g /dev/null
 SELECT set_eq($$SELECT * FROM pg_temp.letters('r') WHERE name = 'gone'$$,
   $$VALUES ('gone', 0, 'route_retired', 'retired by ann: the receiver is gone; s had it and is gone: whether it was sent is not known')$$, 'what it no longer has is a dead letter, even while no route is worked on');
 SELECT is((SELECT count(*) FROM iu_route_lease), 0::bigint, 'and the lease is gone');
@@ -80,7 +80,7 @@ SELECT is((SELECT count(*) FROM v_iu_route_dead_letter_open), 1::bigint, 'the on
 -- ---- in order: those that wait for their turn
 
 SELECT pg_temp.route('o', 'subject'), pg_temp.hand_over('o', 'o1', 'o2', 'o3') \g /dev/null
-SELECT is((SELECT count(*) FROM fn_iu_delivery_claim('s', 100)), 1::bigint, 'one is with a sender, two wait for it');
+SELECT is((SELECT count(*) FROM iu.fn_iu_delivery_claim('s', 100)), 1::bigint, 'one is with a sender, two wait for it');
 SELECT is(fn_iu_route_retire('o', 'ann', 't') - ARRAY['passed_over'], '{"status": "retired", "route_code": "o", "dead_letters": 2, "with_sender": 1}', 'retired');
 SELECT is(pg_temp.outcome('o1', '{"outcome": "held"}'), 0, 'the first is given back');
 SELECT results_eq($$SELECT d.event_snapshot ->> 'canonical_address' FROM iu_route_dead_letter d WHERE d.route_code = 'o' ORDER BY created_at$$, ARRAY['o2', 'o3', 'o1'], 'all are dead letters, in order');
@@ -90,11 +90,11 @@ SELECT is((SELECT count(*) FROM iu_route_retry) + (SELECT count(*) FROM iu_route
 
 SELECT pg_temp.route('live'), pg_temp.hand_over('live', 'l1') \g /dev/null
 INSERT INTO iu_route_retry (route_code, event_id, event_seq, due_at, reason) SELECT 'o', id, event_seq, now(), 'deliver' FROM event_outbox WHERE canonical_address = 'l1';
-SELECT fn_iu_route_worker_turn('w', 1) \g /dev/null
+SELECT iu.fn_iu_route_worker_turn('w', 1) \g /dev/null
 SELECT is((SELECT array_agg(route_code) FROM iu_route_retry), ARRAY['live'], 'what another transaction handed over meanwhile ends too; other routes are left alone');
 SELECT is((SELECT count(*) FROM iu_route_dead_letter WHERE route_code = 'o'), 4::bigint, 'as a dead letter');
-SELECT is(fn_iu_route_abandon('live'), 0::bigint, 'a route that is not retired is not abandoned');
-SELECT is(fn_iu_route_abandon('nope'), 0::bigint, 'nor one that is unknown');
+SELECT is(iu.fn_iu_route_abandon('live'), 0::bigint, 'a route that is not retired is not abandoned');
+SELECT is(iu.fn_iu_route_abandon('nope'), 0::bigint, 'nor one that is unknown');
 UPDATE iu_route_position SET database_oid = 1 WHERE route_code = 'o';
 SELECT pg_temp.refuses($$SELECT fn_iu_route_confirm_position('o', 'ann', 't')$$, '42704', 'is retired', 'in a copy it is not confirmed');
 SELECT pg_temp.refuses($$SELECT fn_iu_route_retire('live', 'ann', ' ')$$, '23514', 'for a reason', 'retired for a reason');

@@ -194,13 +194,13 @@ SELECT is((SELECT array_agg(key ORDER BY key) FROM iu_invariant_key WHERE invari
 -- Nor does it begin again for a key in another notation, or for a check that began earlier and is recorded later.
 SELECT pg_temp.invariant('days', $$SELECT date '2026-11-21' AS key, 1 AS left_value, NULL::int AS right_value$$, ', p_settle_seconds => 60');
 SELECT is(pg_temp.verdict('days'), 'unknown', 'a day that differs');
-CREATE TEMP TABLE earlier AS SELECT i, fn_iu_invariant_measure(i, 'hand') AS r FROM iu_invariant i WHERE invariant_code = 'days';
+CREATE TEMP TABLE earlier AS SELECT i, iu.fn_iu_invariant_measure(i, 'hand') AS r FROM iu_invariant i WHERE invariant_code = 'days';
 UPDATE earlier SET r.verdict = 'pass', r.keys = '{}', r.keys_total = 0, r.checked_at = (r).checked_at - interval '1 s';
 SELECT pg_temp.later('61 s');
 SET LOCAL datestyle = 'SQL, DMY';
 SELECT is(pg_temp.verdict('days'), 'fail', 'is the same key in another notation');
 RESET datestyle;
-SELECT is((SELECT (fn_iu_invariant_record(i, r)).verdict FROM earlier), 'pass', 'a check that began earlier');
+SELECT is((SELECT (iu.fn_iu_invariant_record(i, r)).verdict FROM earlier), 'pass', 'a check that began earlier');
 SELECT is((SELECT verdict || ' ' || left_value FROM v_iu_invariant WHERE invariant_code = 'days'), 'fail 1', 'is logged, and changes nothing');
 SELECT is(pg_temp.verdict('days'), 'fail', 'nor makes what differs young');
 UPDATE iu_invariant_state SET checked_at = checked_at + interval '1 day', logged_at = logged_at + interval '1 day' WHERE invariant_code = 'days';
@@ -242,35 +242,35 @@ SELECT is((SELECT verdict || ' ' || detail FROM v_iu_invariant WHERE invariant_c
 -- ---- on a schedule
 
 UPDATE test_number SET l = 3;
-SELECT is(fn_iu_schedule_turn('test'), NULL, 'nothing is scheduled');
+SELECT is(iu.fn_iu_schedule_turn('test'), NULL, 'nothing is scheduled');
 SELECT fn_iu_invariant_register('n', 'test_numbers', 'm', 'ann', 't', p_every_seconds => 60);
 SELECT fn_iu_invariant_register('k', 'test_keys', 'm', 'ann', 't', p_every_seconds => 600);
 CREATE TEMP TABLE before AS SELECT count(*) AS runs FROM iu_invariant_run;
 CREATE FUNCTION pg_temp.logged() RETURNS bigint LANGUAGE sql AS $$SELECT count(*) - (SELECT runs FROM before) FROM iu_invariant_run$$;
-SELECT cmp_ok(fn_iu_schedule_turn('test'), '<=', clock_timestamp(), 'one is checked, the other is due');
+SELECT cmp_ok(iu.fn_iu_schedule_turn('test'), '<=', clock_timestamp(), 'one is checked, the other is due');
 SELECT is(pg_temp.logged(), 1::bigint, 'one a turn');
-SELECT is(fn_iu_schedule_turn('test'), (SELECT min(checked_at) + interval '60 s' FROM iu_invariant_state WHERE invariant_code = 'n'), 'then the other; the next is due in 60 s');
-SELECT fn_iu_schedule_turn('test');
+SELECT is(iu.fn_iu_schedule_turn('test'), (SELECT min(checked_at) + interval '60 s' FROM iu_invariant_state WHERE invariant_code = 'n'), 'then the other; the next is due in 60 s');
+SELECT iu.fn_iu_schedule_turn('test');
 SELECT is(pg_temp.logged(), 2::bigint, 'nothing is due');
 SELECT pg_temp.later('61 s');
-SELECT fn_iu_schedule_turn('test'), fn_iu_schedule_turn('test');
+SELECT iu.fn_iu_schedule_turn('test'), iu.fn_iu_schedule_turn('test');
 SELECT is((SELECT array_agg(invariant_code || ' ' || checks ORDER BY invariant_code) FROM iu_invariant_state WHERE checked_at > clock_timestamp() - interval '30 s'), (SELECT ARRAY['n ' || checks] FROM iu_invariant_state WHERE invariant_code = 'n'), 'one is due again');
 SELECT is(pg_temp.logged(), 2::bigint, 'what it found before is not logged again');
 UPDATE test_number SET l = 4;
 SELECT pg_temp.later('61 s');
-SELECT fn_iu_schedule_turn('test');
+SELECT iu.fn_iu_schedule_turn('test');
 SELECT is((SELECT asked_by || ' ' || verdict FROM iu_invariant_run ORDER BY run_seq DESC LIMIT 1), 'schedule fail', 'what is new is');
 SELECT pg_temp.later('61 minutes');
-SELECT fn_iu_schedule_turn('test'), fn_iu_schedule_turn('test');
+SELECT iu.fn_iu_schedule_turn('test'), iu.fn_iu_schedule_turn('test');
 SELECT is(pg_temp.logged(), 5::bigint, 'and one an hour');
 UPDATE iu_invariant_state SET next_at = clock_timestamp() + interval '1 day', checked_at = clock_timestamp() + interval '1 day' WHERE invariant_code = 'n';
-SELECT is(fn_iu_schedule_turn('test') > clock_timestamp() - interval '1 s', true, 'after the clock was set back the runner is not called at once for ever');
+SELECT is(iu.fn_iu_schedule_turn('test') > clock_timestamp() - interval '1 s', true, 'after the clock was set back the runner is not called at once for ever');
 SELECT cmp_ok((SELECT checked_at FROM iu_invariant_state WHERE invariant_code = 'n'), '<=', clock_timestamp(), 'it is checked');
 SELECT cmp_ok((SELECT next_at FROM iu_invariant_state WHERE invariant_code = 'n'), '<=', clock_timestamp() + interval '60 s', 'a clock that was set back holds nothing up');
 UPDATE iu_invariant_state SET next_at = clock_timestamp() - interval '3 minutes' WHERE invariant_code = 'n';
 SELECT is((SELECT array_agg(invariant_code) FROM v_iu_invariant WHERE overdue), ARRAY['n'], 'what nobody checks is overdue');
 SELECT fn_iu_invariant_enable('n', false, 'ann', 't'), fn_iu_invariant_enable('k', false, 'ann', 't');
-SELECT is(fn_iu_schedule_turn('test'), NULL, 'disabled: not scheduled');
+SELECT is(iu.fn_iu_schedule_turn('test'), NULL, 'disabled: not scheduled');
 SELECT fn_iu_invariant_enable('n', true, 'ann', 't'), fn_iu_invariant_enable('k', true, 'ann', 't');
 
 -- ---- gates that demand them
@@ -356,14 +356,14 @@ SELECT pg_temp.refuses($$SELECT fn_iu_invariant_check('x')$$, '42704', 'invarian
 SELECT pg_temp.refuses($$SELECT fn_iu_invariant_unregister('x', 'ann', 't')$$, '42704', 'not registered', 'nor can it be unregistered');
 SELECT pg_temp.refuses($$SELECT fn_iu_invariant_enable('x', true, 'ann', 't')$$, '42704', 'not registered', 'or enabled');
 SET LOCAL ROLE iu_core_owner;
-SELECT fn_iu_invariant_define(99, 'm99', 'public.test_numbers', 'of a migration');
+SELECT iu.fn_iu_invariant_define(99, 'm99', 'public.test_numbers', 'of a migration');
 RESET ROLE;
 SELECT pg_temp.refuses($$SELECT fn_iu_invariant_unregister('m99', 'ann', 't')$$, '55006', 'belongs to migration 99', 'one of a migration stays');
 SELECT pg_temp.refuses($$SELECT fn_iu_invariant_register('m99', 'test_keys', 'm', 'ann', 't')$$, '42710', 'belongs to migration 99', 'and is nobody else''s');
 SELECT fn_iu_gate_demand_set('iu_core.composer_enabled', 'm99', 0, 'ann', 't');
-SELECT pg_temp.refuses('SELECT fn_iu_invariant_undefine(99)', '55006', 'a gate demands', 'its rollback refuses while a gate demands it');
+SELECT pg_temp.refuses('SELECT iu.fn_iu_invariant_undefine(99)', '55006', 'a gate demands', 'its rollback refuses while a gate demands it');
 SELECT fn_iu_gate_demand_unset('iu_core.composer_enabled', 'm99', 'ann', 't');
-SELECT fn_iu_invariant_undefine(99);
+SELECT iu.fn_iu_invariant_undefine(99);
 SELECT is_empty($$SELECT FROM iu_invariant WHERE migration IS NOT NULL$$, 'and removes it otherwise');
 SELECT is((SELECT array_agg(DISTINCT command_name ORDER BY command_name) FROM dot_iu_command_run WHERE command_name ~ 'invariant|demand' AND actor = 'ann' AND run_status = 'applied'),
   ARRAY['dot_iu_gate_demand_set', 'dot_iu_gate_demand_unset', 'dot_iu_invariant_enable', 'dot_iu_invariant_register', 'dot_iu_invariant_unregister'], 'the ledger has each kind of command');
@@ -371,8 +371,8 @@ SELECT is(left(pg_temp.as_role(r, q), 5), s, r || ': ' || q) FROM (VALUES
   ('iu_core_reader', 'SELECT ''seen'' FROM v_iu_invariant_watermark', 'seen'), ('iu_core_reader', 'SELECT fn_iu_invariant_check()', '42501'),
   ('iu_core_operator', 'SELECT ''ran'' || count(*) FROM fn_iu_invariant_check()', 'ran2'),
   ('iu_core_operator', $$SELECT fn_iu_invariant_register('z', 'public.test_keys', 'm', 'a', 'r')$$, '42501'), ('iu_core_operator', $$SELECT fn_iu_gate_demand_unset('iu_core.composer_enabled', 'n', 'a', 'r')$$, '42501'),
-  ('iu_core_admin', $$SELECT fn_iu_gate_demand_unset('iu_core.composer_enabled', 'n', 'a', 'r') ->> 'status'$$, 'unset'), ('iu_core_admin', $$SELECT fn_iu_invariant_define(8, 'z', 'public.test_keys', 'm')$$, '42501'),
-  ('iu_core_admin', 'UPDATE iu_invariant_state SET verdict = ''pass'' RETURNING 1', '42501'), ('iu_core_worker', 'SELECT coalesce(fn_iu_schedule_turn(''w'')::text, ''none'') IS NOT NULL', 'true'),
+  ('iu_core_admin', $$SELECT fn_iu_gate_demand_unset('iu_core.composer_enabled', 'n', 'a', 'r') ->> 'status'$$, 'unset'), ('iu_core_admin', $$SELECT iu.fn_iu_invariant_define(8, 'z', 'public.test_keys', 'm')$$, '42501'),
+  ('iu_core_admin', 'UPDATE iu_invariant_state SET verdict = ''pass'' RETURNING 1', '42501'), ('iu_core_worker', 'SELECT coalesce(iu.fn_iu_schedule_turn(''w'')::text, ''none'') IS NOT NULL', 'true'),
   ('iu_core_worker', 'SELECT fn_iu_invariant_check()', '42501'), ('iu_core_agent', 'SELECT fn_iu_invariant_check()', '42501')) AS v (r, q, s);
 SELECT pg_temp.refuses('SELECT iu_core.rollback(7)', '55006', 'rollback refused', 'a rollback refuses');
 

@@ -70,8 +70,8 @@ SELECT is(pg_temp.cell('d', c, 'c'), x, 'c: ' || c) FROM (VALUES
   ('unit', '176 | 175 | -1 | violated | nothing was declared; a declaration came after the change and does not count')) AS v (c, x);
 SELECT fn_iu_surface_report('d', 'tests', '1323', 'ci');
 SELECT is(pg_temp.cell('d', 'tests', 'a'), '1324 | 1323 | -1 | violated | not green (not_less)', 'a test less');
-SELECT is(fn_iu_regression_delta(b, a), x, b || ' to ' || a) FROM (VALUES ('1', '1', '0'), ('-5', '-7', '-2'), ('1.50', '1.25', '-0.25'), ('1', 'one', 'changed'), ('a', 'b', 'changed'), ('a 1', 'b 1', 'changed'), ('10/10', '12/12', '+2/+2'), ('1-2', '1-3', '0/+1')) AS v (b, a, x);
-SELECT is(fn_iu_regression_green(r, b, a), x, concat_ws(' ', r, b, a)) FROM (VALUES ('n/n', NULL, '3/3', true), ('n/n', NULL, '3/4', false), ('n/n', NULL, '3', false), ('n/n', NULL, 'a/a', false), ('n/n', NULL, NULL, false),
+SELECT is(iu.fn_iu_regression_delta(b, a), x, b || ' to ' || a) FROM (VALUES ('1', '1', '0'), ('-5', '-7', '-2'), ('1.50', '1.25', '-0.25'), ('1', 'one', 'changed'), ('a', 'b', 'changed'), ('a 1', 'b 1', 'changed'), ('10/10', '12/12', '+2/+2'), ('1-2', '1-3', '0/+1')) AS v (b, a, x);
+SELECT is(iu.fn_iu_regression_green(r, b, a), x, concat_ws(' ', r, b, a)) FROM (VALUES ('n/n', NULL, '3/3', true), ('n/n', NULL, '3/4', false), ('n/n', NULL, '3', false), ('n/n', NULL, 'a/a', false), ('n/n', NULL, NULL, false),
   ('not_less', '3', '3', true), ('not_less', '3', '2', false), ('not_less', '3', 'x', false), ('not_less', NULL, '3', false), ('~^ok$', NULL, 'ok', true), ('~^ok$', NULL, 'not ok', false), (NULL, '1', '1', false)) AS v (r, b, a, x);
 SELECT pg_temp.refuses(format('SELECT count(*) FROM fn_iu_regression_matrix(%s)', a), e, m, 'matrix: ' || a) FROM (VALUES
   ($$'x', 'a'$$, '42704', 'no snapshot "x"'), ($$'a', 'x'$$, '42704', 'no snapshot "x"'), ($$NULL, 'a'$$, '42704', 'no snapshot ""'), ($$'a', 'b'$$, '23514', 'was taken after')) AS v (a, e, m);
@@ -228,14 +228,14 @@ SELECT fn_iu_invariant_enable('held', false, 'ann', 't');
 SELECT is(fn_iu_change_window_close('w6a', 'olga') ->> 'verdict_reason', '12 surfaces and 0 invariants as they should be; disabled, so not checked: held', 'it closes after the clock was set back; what was not checked is said');
 SELECT alike(fn_iu_change_report('w6a'), '# Change window w6a%', 'and has its report');
 SELECT fn_iu_invariant_enable('held', true, 'ann', 't');
-SELECT is(fn_iu_markdown_row('a|b', E'c\\|d', E'e\r\nf', NULL), E'| a\\|b | c\\\\\\|d | e  f | - |', 'a row of Markdown');
+SELECT is(iu.fn_iu_markdown_row(ARRAY['a|b', E'c\\|d', E'e\r\nf', NULL]), E'| a\\|b | c\\\\\\|d | e  f | - |', 'a row of Markdown');
 
 -- ---- who
 
 SELECT is(left(pg_temp.as_role(r, q), 5), s, r || ': ' || q) FROM (VALUES
   ('iu_core_reader', $$SELECT fn_iu_change_report('w1')$$, '# Cha'), ('iu_core_reader', $$SELECT 'seen' || count(*) FROM fn_iu_regression_matrix('b', 'a')$$, 'seen1'), ('iu_core_reader', $$SELECT fn_iu_surface_snapshot('z', 'a')$$, '42501'),
   ('iu_core_operator', $$SELECT fn_iu_surface_snapshot('z', 'a') ->> 'status'$$, 'taken'), ('iu_core_operator', $$SELECT fn_iu_surface_register('z', 'l', 'external', 'any', 'a', 'r')$$, '42501'),
-  ('iu_core_admin', $$SELECT fn_iu_surface_register('z', 'l', 'external', 'any', 'a', 'r') ->> 'status'$$, 'regis'), ('iu_core_admin', $$SELECT fn_iu_surface_define(9, 'z', 'l', 'query', 'SELECT 1')$$, '42501'),
+  ('iu_core_admin', $$SELECT fn_iu_surface_register('z', 'l', 'external', 'any', 'a', 'r') ->> 'status'$$, 'regis'), ('iu_core_admin', $$SELECT iu.fn_iu_surface_define(9, 'z', 'l', 'query', 'SELECT 1')$$, '42501'),
   ('iu_core_admin', $$SELECT iu_core.file_digest('/etc/passwd')$$, '42501'), ('iu_core_admin', $$SELECT iu_core.cancel_at(now())$$, '42501'), ('iu_core_agent', $$SELECT fn_iu_change_report('w1')$$, '42501')) AS v (r, q, s);
 SELECT fn_iu_surface_unregister('z', 'ann', 't');
 CREATE ROLE iu_test_olga LOGIN IN ROLE iu_core_operator;

@@ -193,10 +193,10 @@ SELECT is(pg_temp.login('agent', 'SELECT fn_iu_gate_verify_closed(''agent'') ->>
 UPDATE dot_config SET value = 'true' WHERE key = 'iu_core.routes_master_enabled';
 SELECT matches(pg_temp.login('agent', 'SELECT fn_iu_emit_event(''version_applied'', ''a'', gen_random_uuid(), ''agent'')'), '^[0-9a-f-]{36}$', 'agent: emits');
 SELECT set_eq($$SELECT p.oid::regprocedure::text FROM pg_proc p
-    WHERE p.proowner = 'iu_core_owner'::regrole AND has_function_privilege('iu_core_agent', p.oid, 'EXECUTE')
+    WHERE p.proowner = 'iu_core_owner'::regrole AND pg_temp.called_as(p.oid) IS NOT NULL AND has_function_privilege('iu_core_agent', p.oid, 'EXECUTE')
        OR p.pronamespace = 'iu_core'::regnamespace AND has_function_privilege('iu_core_agent', p.oid, 'EXECUTE')$$,
   ARRAY['fn_iu_gate_open(text,uuid,text,text,integer)', 'fn_iu_gate_close(text,text,text)', 'fn_iu_gate_verify_closed(text)',
-        'fn_iu_emit_event(text,text,uuid,text,jsonb,text,text)', 'iu_core.gate_is_open(text)'], 'agent: executes these and nothing else');
+        'fn_iu_emit_event(text,text,uuid,text,jsonb,text,text)', 'iu_core.gate_is_open(text)', 'iu_core.require_role(text[])'], 'agent: executes these and nothing else');
 SELECT is((SELECT string_agg(c.oid::regclass::text, ', ') FROM pg_class c
             WHERE (c.relowner = 'iu_core_owner'::regrole OR c.relnamespace = 'iu_core'::regnamespace) AND c.relkind IN ('r', 'v', 'p', 'm')
               AND has_any_column_privilege('iu_core_agent', c.oid, 'SELECT, INSERT, UPDATE, REFERENCES')), NULL, 'agent: reads and writes no table');
@@ -229,17 +229,17 @@ SELECT pg_temp.login('ada', $$SELECT fn_iu_gate_approvers_set('iu_core.composer_
 SELECT pg_temp.approval('iu_core.delivery_enabled', p_kind => 'standing', p_ttl => 4, p_for => '30 s') AS standing \gset
 SELECT is(pg_temp.opens('oscar', :'standing', 'iu_core.delivery_enabled', 5), format('IU108 approval %s allows at most 4 s, not 5', :'standing'), 'standing: the time of each opening is bounded');
 SELECT is(pg_temp.opens('oscar', :'standing', 'iu_core.delivery_enabled', 2), 'opened', 'standing: opens');
-SELECT is((SELECT renew_at FROM fn_iu_gate_expiring() WHERE gate_key = 'iu_core.delivery_enabled'), (SELECT expires_at - interval '1 s' FROM v_iu_gate WHERE gate_key = 'iu_core.delivery_enabled'),
+SELECT is((SELECT renew_at FROM iu.fn_iu_gate_expiring() WHERE gate_key = 'iu_core.delivery_enabled'), (SELECT expires_at - interval '1 s' FROM v_iu_gate WHERE gate_key = 'iu_core.delivery_enabled'),
   'standing: to be renewed half a ttl before its end');
-SELECT is((SELECT due_at FROM fn_iu_gate_expiring() WHERE gate_key = 'iu_core.delivery_enabled'), (SELECT expires_at FROM v_iu_gate WHERE gate_key = 'iu_core.delivery_enabled'), 'standing: and due at its end');
-SELECT is((SELECT status FROM fn_iu_gate_close_expired('iu_core.delivery_enabled', 'dog')), 'not_due', 'standing: not before that');
+SELECT is((SELECT due_at FROM iu.fn_iu_gate_expiring() WHERE gate_key = 'iu_core.delivery_enabled'), (SELECT expires_at FROM v_iu_gate WHERE gate_key = 'iu_core.delivery_enabled'), 'standing: and due at its end');
+SELECT is((SELECT status FROM iu.fn_iu_gate_close_expired('iu_core.delivery_enabled', 'dog')), 'not_due', 'standing: not before that');
 SELECT pg_sleep(1.05) \g /dev/null
 SELECT is(fn_iu_gate_watchdog('by hand') - 'closed' - 'locked' #- '{renewed,0,reason}', '{"closed_count": 0, "renewed": [{"gate_key": "iu_core.delivery_enabled"}]}', 'standing: then it is renewed');
 SELECT results_eq($$SELECT action, prev_value, approval_id::text, actor, ttl_seconds FROM iu_gate_transition WHERE gate_key = 'iu_core.delivery_enabled' ORDER BY transition_seq DESC LIMIT 1$$,
   format($$VALUES ('open', 'true', %L, 'oscar', 2)$$, :'standing'), 'standing: a renewal is an open of the holder on the same approval');
 SELECT matches((SELECT reason FROM iu_gate_transition WHERE gate_key = 'iu_core.delivery_enabled' ORDER BY transition_seq DESC LIMIT 1),
   '^renewed by by hand on the standing approval of "iu_test_olga"', 'standing: and says by whom');
-SELECT is(fn_iu_gate_held_by('iu_core.delivery_enabled'), 'iu_test_oscar', 'standing: he still holds it');
+SELECT is(iu.fn_iu_gate_held_by('iu_core.delivery_enabled'), 'iu_test_oscar', 'standing: he still holds it');
 SELECT is(pg_temp.revokes('olga', :'standing') - 'run_id', jsonb_build_object('status', 'revoked', 'approval_id', :'standing', 'gate_key', 'iu_core.delivery_enabled', 'closed', true, 'blocker', NULL), 'revoking it');
 SELECT is((SELECT value || ' ' || effective FROM v_iu_gate WHERE gate_key = 'iu_core.delivery_enabled'), 'false false', 'closes the gate in the same transaction');
 SELECT matches((SELECT reason FROM iu_gate_transition WHERE gate_key = 'iu_core.delivery_enabled' ORDER BY transition_seq DESC LIMIT 1), '^approval revoked: no longer$', 'and the ledger says why');
@@ -254,11 +254,11 @@ SELECT pg_temp.approval('iu_core.delivery_enabled', p_kind => 'standing', p_ttl 
 SELECT is(pg_temp.opens('agent', :'agents', 'iu_core.delivery_enabled', 2), 'opened', 'standing: an agent opens');
 SELECT pg_sleep(1.05) \g /dev/null
 SET LOCAL SESSION AUTHORIZATION iu_core_worker;
-SELECT status AS first FROM public.fn_iu_gate_close_expired('iu_core.delivery_enabled', 'dog') \gset
+SELECT status AS first FROM iu.fn_iu_gate_close_expired('iu_core.delivery_enabled', 'dog') \gset
 RESET SESSION AUTHORIZATION;
 SELECT pg_sleep(1.05) \g /dev/null
 SET LOCAL SESSION AUTHORIZATION iu_core_worker;
-SELECT status AS second FROM public.fn_iu_gate_close_expired('iu_core.delivery_enabled', 'dog') \gset
+SELECT status AS second FROM iu.fn_iu_gate_close_expired('iu_core.delivery_enabled', 'dog') \gset
 RESET SESSION AUTHORIZATION;
 SELECT is(:'first' || ' ' || :'second', 'renewed renewed', 'standing: renewed twice by the watchdog');
 SELECT is((SELECT array_agg(t.session_role::text ORDER BY t.transition_seq) FROM iu_gate_transition t WHERE t.approval_id = :'agents'),
@@ -266,11 +266,11 @@ SELECT is((SELECT array_agg(t.session_role::text ORDER BY t.transition_seq) FROM
 SELECT is((SELECT (holder, held_by)::text FROM v_iu_gate_holder WHERE gate_key = 'iu_core.delivery_enabled'), '(agent,iu_test_agent)', 'standing: but the agent holds it still');
 SELECT matches(pg_temp.closes('agent2', 'iu_core.delivery_enabled'), '^42501 ', 'standing: another agent cannot close it');
 SELECT is(pg_temp.closes('agent', 'iu_core.delivery_enabled'), 'closed', 'standing: its holder can');
-SELECT is(fn_iu_gate_held_by('iu_core.delivery_enabled'), NULL, 'standing: then nobody holds it');
+SELECT is(iu.fn_iu_gate_held_by('iu_core.delivery_enabled'), NULL, 'standing: then nobody holds it');
 
 SELECT pg_temp.approval('iu_core.delivery_enabled') AS single \gset
 SELECT is(pg_temp.opens('oscar', :'single', 'iu_core.delivery_enabled', 60), 'opened', 'on a single approval');
-SELECT is((SELECT renew_at FROM fn_iu_gate_expiring() WHERE gate_key = 'iu_core.delivery_enabled'), NULL, 'nothing is renewed');
+SELECT is((SELECT renew_at FROM iu.fn_iu_gate_expiring() WHERE gate_key = 'iu_core.delivery_enabled'), NULL, 'nothing is renewed');
 SELECT is(pg_temp.revokes('olga', :'single') ->> 'closed', 'true', 'but revoking closes as well');
 
 SELECT pg_temp.approval('iu_core.delivery_enabled', p_kind => 'standing', p_ttl => 10, p_for => '2500 ms') AS ending \gset
@@ -291,9 +291,9 @@ SELECT pg_sleep(1.05) \g /dev/null
 SELECT is(fn_iu_gate_watchdog('dog') ->> 'closed_count', '1', 'is closed, not brought back');
 SELECT is(pg_temp.opens('oscar', :'lost', 'iu_core.delivery_enabled', 1), 'opened', 'its holder opens it again');
 SELECT pg_temp.login('ada', $$SELECT fn_iu_gate_approvers_set('iu_core.delivery_enabled', ARRAY['iu_core_admin'], 'ada', 'only admins')$$) \g /dev/null
-SELECT is((SELECT renew_at FROM fn_iu_gate_expiring() WHERE gate_key = 'iu_core.delivery_enabled'), NULL, 'it is no longer renewed once its grantor is off the list');
+SELECT is((SELECT renew_at FROM iu.fn_iu_gate_expiring() WHERE gate_key = 'iu_core.delivery_enabled'), NULL, 'it is no longer renewed once its grantor is off the list');
 SELECT is(pg_temp.closes('oscar', 'iu_core.delivery_enabled'), 'closed', 'closed by hand it stays closed');
-SELECT is((SELECT count(*) FROM fn_iu_gate_expiring()), 0::bigint, 'and nothing is to be renewed');
+SELECT is((SELECT count(*) FROM iu.fn_iu_gate_expiring()), 0::bigint, 'and nothing is to be renewed');
 
 SELECT pg_temp.approval() AS fresh \gset
 SELECT results_eq(format($$SELECT state FROM v_iu_gate_approval WHERE approval_id IN (%L, %L, %L, %L, %L) ORDER BY state$$, :'own', :'short', :'withdrawn', :'fresh', :'lost'),

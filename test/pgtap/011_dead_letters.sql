@@ -20,9 +20,9 @@ END $$;
 -- Claims what is due and lets it fail for good.
 CREATE FUNCTION pg_temp.fail(p_code text DEFAULT 'request_too_large') RETURNS bigint LANGUAGE plpgsql AS $$
 BEGIN
-  PERFORM fn_iu_delivery_record(c.lease_id, c.lease_generation, jsonb_agg(jsonb_build_object('event_id', c.event_id,
+  PERFORM iu.fn_iu_delivery_record(c.lease_id, c.lease_generation, jsonb_agg(jsonb_build_object('event_id', c.event_id,
       'replay_number', c.replay_number, 'outcome', 'failed', 'failure_code', 'request_too_large')))
-    FROM fn_iu_delivery_claim('s', 1000) c GROUP BY c.lease_id, c.lease_generation;
+    FROM iu.fn_iu_delivery_claim('s', 1000) c GROUP BY c.lease_id, c.lease_generation;
   UPDATE iu_route_dead_letter SET failure_code = p_code WHERE failure_code = 'request_too_large' AND resolved_at IS NULL;
   RETURN (SELECT count(*) FROM v_iu_route_dead_letter_open);
 END $$;
@@ -68,18 +68,18 @@ SELECT is((SELECT count(*) FROM iu_route_retry), 1::bigint, 'so it is replayed o
 SELECT is(fn_iu_route_dead_letter_resolve(:'letter', 'ann', 't') ->> 'status', 'already_replayed', 'nor is it resolved any more');
 SELECT is((SELECT concat_ws(', ', state, replayed_as, replay_state, resolution, resolved_by) FROM v_iu_route_dead_letter),
   'replayed, 1, due, replayed: replay, ' || session_user, 'the lineage');
-SELECT is(webhook_id, :'first'::jsonb ->> 'webhook_id', 'claimed under the webhook-id it was told') FROM fn_iu_delivery_claim('s', 10);
+SELECT is(webhook_id, :'first'::jsonb ->> 'webhook_id', 'claimed under the webhook-id it was told') FROM iu.fn_iu_delivery_claim('s', 10);
 SELECT isnt(:'first'::jsonb ->> 'webhook_id', (SELECT idempotency_key FROM iu_route_dead_letter), 'which is another');
 SELECT is((SELECT replay_state FROM v_iu_route_dead_letter), 'in_flight', 'then it is with a sender');
-SELECT lives_ok($$SELECT fn_iu_delivery_record(lease_id, generation, jsonb_build_array(jsonb_build_object('event_id', event_ids[1], 'replay_number', 1,
+SELECT lives_ok($$SELECT iu.fn_iu_delivery_record(lease_id, generation, jsonb_build_array(jsonb_build_object('event_id', event_ids[1], 'replay_number', 1,
   'outcome', 'failed', 'failure_code', 'request_too_large'))) FROM iu_route_lease$$, 'it fails as well');
 SELECT row_eq('SELECT replay_number, replay_of, state FROM v_iu_route_dead_letter WHERE replay_number = 1', ROW(1, :'letter'::uuid, 'open'::text),
   'a dead letter of its own, that knows where it is from');
 SELECT is((SELECT replay_state FROM v_iu_route_dead_letter WHERE id = :'letter'), 'dead_letter', 'so does the first');
 SELECT id AS second FROM v_iu_route_dead_letter_open \gset
 SELECT is(pg_temp.replay(:'second') ->> 'replay_number', '2', 'which can be replayed in turn');
-SELECT is((SELECT count(*) FROM fn_iu_delivery_claim('s', 10)), 1::bigint, 'and is claimed');
-SELECT fn_iu_delivery_record(lease_id, generation, jsonb_build_array(jsonb_build_object('event_id', event_ids[1], 'replay_number', 2, 'outcome', 'sent')))
+SELECT is((SELECT count(*) FROM iu.fn_iu_delivery_claim('s', 10)), 1::bigint, 'and is claimed');
+SELECT iu.fn_iu_delivery_record(lease_id, generation, jsonb_build_array(jsonb_build_object('event_id', event_ids[1], 'replay_number', 2, 'outcome', 'sent')))
   FROM iu_route_lease;
 SELECT is((SELECT string_agg(concat_ws(' ', replay_number, state, replay_state), ', ' ORDER BY replay_number) FROM v_iu_route_dead_letter),
   '0 replayed dead_letter, 1 replayed delivered', 'the whole way');
@@ -192,7 +192,7 @@ UPDATE iu_route_step SET seen = format('%1$s:%1$s:', pg_current_xact_id()::text:
 SELECT fn_iu_route_deliver('ordered', fn_iu_emit_event('version_applied', 'o', s, 't')) FROM unnest(ARRAY[gen_random_uuid(), gen_random_uuid()]) s;
 SELECT pg_temp.fail('order');
 INSERT INTO iu_route_retry (route_code, event_id, replay_number, event_seq, due_at, reason, subject)
-  SELECT 'ordered', e.id, 9, e.event_seq, 'infinity', 'replay', fn_iu_order_subject(e) FROM event_outbox e WHERE canonical_address = 'o' ORDER BY event_seq LIMIT 1;
+  SELECT 'ordered', e.id, 9, e.event_seq, 'infinity', 'replay', iu.fn_iu_order_subject(e) FROM event_outbox e WHERE canonical_address = 'o' ORDER BY event_seq LIMIT 1;
 SELECT is((fn_iu_route_dead_letter_replay_many('ann', 't', 'ordered', 'order', p_per_second => 1) ->> 'last_due_at')::timestamptz < clock_timestamp() + interval '1 min', true,
   'what waits for its turn does not put others off');
 SELECT is((SELECT count(*) FROM iu_route_retry WHERE route_code = 'ordered' AND due_at < 'infinity'), 2::bigint, 'which fall due');
@@ -205,8 +205,8 @@ SELECT fn_iu_route_dead_letter_resolve_many('ann', 'noted', 'r');
 SELECT is(pg_temp.logged() - :before, 2::bigint, 'every call is logged, refusals too');
 SELECT row_eq($$SELECT actor, evidence ->> 'reason', evidence -> 'filter' ->> 'failure_code', evidence ->> 'replayed' FROM dot_iu_command_run
     WHERE command_name = 'dot_iu_route_dead_letter_replay' AND evidence ->> 'replayed' = '8'$$, ROW('ann'::text, 'mended'::text, 'http_500'::text, '8'::text), 'with filter and result');
-SELECT set_eq($$SELECT r.rolname::text, p.proname::text FROM pg_proc p CROSS JOIN pg_roles r
-   WHERE p.oid IN (SELECT to_regprocedure(g.object_name) FROM iu_governed_object g WHERE g.migration = 11 AND g.object_class = 'function')
+SELECT set_eq($$SELECT r.rolname::text, pg_temp.called_as(p.oid) FROM pg_proc p CROSS JOIN pg_roles r
+   WHERE pg_temp.called_as(p.oid) IS NOT NULL AND p.oid IN (SELECT to_regprocedure(g.object_name) FROM iu_governed_object g WHERE g.migration = 11 AND g.object_class = 'function')
      AND r.rolname ~ '^iu_core_(reader|writer|operator|worker|agent)$' AND has_function_privilege(r.oid, p.oid, 'EXECUTE')$$,
   $$VALUES ('iu_core_operator', 'fn_iu_route_dead_letter_replay'), ('iu_core_operator', 'fn_iu_route_dead_letter_replay_many'),
     ('iu_core_operator', 'fn_iu_route_dead_letter_resolve'), ('iu_core_operator', 'fn_iu_route_dead_letter_resolve_many')$$, 'operators replay and resolve, nobody else');

@@ -12,12 +12,12 @@ CREATE FUNCTION pg_temp.pass(p_limit integer DEFAULT 100) RETURNS jsonb LANGUAGE
 DECLARE
   v_result jsonb;
 BEGIN
-  ALTER FUNCTION fn_iu_snapshot_now() RENAME TO fn_snapshot;
-  CREATE FUNCTION public.fn_iu_snapshot_now() RETURNS pg_snapshot LANGUAGE sql AS
+  ALTER FUNCTION iu.fn_iu_snapshot_now() RENAME TO fn_snapshot;
+  CREATE FUNCTION iu.fn_iu_snapshot_now() RETURNS pg_snapshot LANGUAGE sql AS
     'SELECT format(''%1$s:%1$s:'', pg_current_xact_id()::text::bigint + 1)::pg_snapshot';
   v_result := fn_iu_route_worker_run('w', p_limit);
-  DROP FUNCTION fn_iu_snapshot_now();
-  ALTER FUNCTION fn_snapshot() RENAME TO fn_iu_snapshot_now;
+  DROP FUNCTION iu.fn_iu_snapshot_now();
+  ALTER FUNCTION iu.fn_snapshot() RENAME TO fn_iu_snapshot_now;
   UPDATE iu_route_worker_cursor SET seen = '1:1:', floor_seq = (SELECT max(event_seq) FROM event_outbox) WHERE window_end IS NULL;
   RETURN v_result;
 END $$;
@@ -57,7 +57,7 @@ SELECT row_eq($$SELECT events_seen - (SELECT count(*) FROM event_outbox) AS seen
 SELECT bag_eq($$SELECT route_code, status, attempt_no, delivered, failure_code, payload_snapshot ->> 'url' FROM iu_route_attempt$$,
   $$VALUES ('dry', 'dry_run', 1, false, NULL, 'https://hooks.example/x'), ('flow', 'dry_run', 1, false, NULL, NULL)$$, 'the attempts');
 SELECT is((SELECT payload_snapshot ->> 'webhook_id' FROM iu_route_attempt WHERE route_code = 'dry'),
-  (SELECT fn_iu_webhook_id(e.event_seq, r.id, 0, e.id) FROM iu_route_attempt a JOIN event_outbox e ON e.id = a.event_ref JOIN iu_outbound_route r USING (route_code)
+  (SELECT iu.fn_iu_webhook_id(e.event_seq, r.id, 0, e.id) FROM iu_route_attempt a JOIN event_outbox e ON e.id = a.event_ref JOIN iu_outbound_route r USING (route_code)
     WHERE route_code = 'dry'), 'under the webhook-id that it would have');
 UPDATE iu_route_worker_cursor SET floor_seq = 0;
 SELECT is(pg_temp.pass() - ARRAY['seen', 'skipped'], '{"status": "ran", "attempts_written": 2, "dead_lettered": 0, "dry_run": 2, "handed_over": 2, "more": false}',
@@ -80,9 +80,9 @@ SELECT is((SELECT events_seen FROM iu_route_worker_cursor WHERE worker_name = 'p
 
 INSERT INTO event_outbox (event_domain, event_type, event_stream, delivery_lane, event_subject_table, event_subject_ref, source_system, payload_classification)
   VALUES ('iu', 'version_applied', 'update', 'immediate', 'information_unit', 'r', 's', 'restricted');
-ALTER FUNCTION fn_iu_delivery_body(event_outbox) RENAME TO fn_body;
-CREATE FUNCTION fn_iu_delivery_body(p_event event_outbox) RETURNS text LANGUAGE plpgsql AS $$BEGIN
-  IF p_event.canonical_address = 'a/2' THEN RAISE division_by_zero USING MESSAGE = 'bad event'; END IF; RETURN public.fn_body(p_event); END $$;
+ALTER FUNCTION iu.fn_iu_delivery_body(event_outbox) RENAME TO fn_body;
+CREATE FUNCTION iu.fn_iu_delivery_body(p_event event_outbox) RETURNS text LANGUAGE plpgsql AS $$BEGIN
+  IF p_event.canonical_address = 'a/2' THEN RAISE division_by_zero USING MESSAGE = 'bad event'; END IF; RETURN iu.fn_body(p_event); END $$;
 SELECT fn_iu_route_retire('flow', 'ann', 't');
 SELECT pg_temp.emit('version_applied', 3);
 SELECT is(pg_temp.pass(), '{"status": "ran", "seen": 4, "attempts_written": 3, "skipped": 2, "dead_lettered": 1, "dry_run": 2, "handed_over": 0, "more": false}',
@@ -91,22 +91,22 @@ SELECT row_eq($$SELECT status, failure_code, failure_detail FROM iu_route_attemp
 SELECT row_eq($$SELECT failure_code, attempts, event_snapshot ->> 'canonical_address' FROM v_iu_route_dead_letter_open$$, ROW('worker_process_error'::text, 1, 'a/2'::text), 'and a dead letter');
 SELECT is(fn_iu_route_dead_letter_replay(id) - ARRAY['dead_letter_id', 'sqlstate'], '{"status": "failed", "decision": "dry_run", "resolved": false, "message": "bad event"}', 'replayed while it is bad: still open')
   FROM v_iu_route_dead_letter_open;
-DROP FUNCTION fn_iu_delivery_body(event_outbox);
-ALTER FUNCTION fn_body(event_outbox) RENAME TO fn_iu_delivery_body;
+DROP FUNCTION iu.fn_iu_delivery_body(event_outbox);
+ALTER FUNCTION iu.fn_body(event_outbox) RENAME TO fn_iu_delivery_body;
 SELECT is(fn_iu_route_dead_letter_replay(id) - 'dead_letter_id', '{"status": "replayed", "decision": "dry_run", "resolved": true, "attempt_no": 2, "replay_number": 0}', 'mended: a dry run')
   FROM v_iu_route_dead_letter_open;
-ALTER FUNCTION fn_iu_delivery_body(event_outbox) RENAME TO fn_body;
-CREATE FUNCTION fn_iu_delivery_body(p_event event_outbox) RETURNS text LANGUAGE plpgsql AS $$BEGIN RAISE disk_full USING MESSAGE = 'no room'; END $$;
+ALTER FUNCTION iu.fn_iu_delivery_body(event_outbox) RENAME TO fn_body;
+CREATE FUNCTION iu.fn_iu_delivery_body(p_event event_outbox) RETURNS text LANGUAGE plpgsql AS $$BEGIN RAISE disk_full USING MESSAGE = 'no room'; END $$;
 SELECT pg_temp.emit('version_applied');
 SELECT pg_temp.refuses('SELECT pg_temp.pass()', '53100', 'no room', 'trouble of the server is not blamed on an event');
-DROP FUNCTION fn_iu_delivery_body(event_outbox);
-ALTER FUNCTION fn_body(event_outbox) RENAME TO fn_iu_delivery_body;
+DROP FUNCTION iu.fn_iu_delivery_body(event_outbox);
+ALTER FUNCTION iu.fn_body(event_outbox) RENAME TO fn_iu_delivery_body;
 SELECT is(pg_temp.pass() ->> 'dry_run', '1', 'and it is there afterwards');
 
 -- A contract that is broken: the dry run says that nothing would be sent. The checker is 005's.
 DO $$BEGIN
-  IF to_regprocedure('fn_iu_payload_problem(jsonb, jsonb)') IS NULL THEN
-    CREATE FUNCTION fn_iu_payload_problem(jsonb, jsonb) RETURNS text LANGUAGE sql AS 'SELECT ''key "total" is missing'' WHERE NOT $2 ? ''total''';
+  IF to_regprocedure('iu.fn_iu_payload_problem(jsonb, jsonb)') IS NULL THEN
+    CREATE FUNCTION iu.fn_iu_payload_problem(jsonb, jsonb) RETURNS text LANGUAGE sql AS 'SELECT ''key "total" is missing'' WHERE NOT $2 ? ''total''';
   END IF;
 END$$;
 UPDATE iu_outbound_route SET payload_contract = '{"required": ["total"]}' WHERE route_code = 'dry';
@@ -118,15 +118,15 @@ UPDATE iu_outbound_route SET payload_contract = '{}' WHERE route_code = 'dry';
 
 -- ---- the senders' turn
 
-SELECT is(fn_iu_route_worker_turn('t', 100), false, 'a turn');
+SELECT is(iu.fn_iu_route_worker_turn('t', 100), false, 'a turn');
 SELECT is((SELECT count(*) FROM iu_route_worker_cursor WHERE worker_name = 't' AND events_seen = 0), 1::bigint, 'registers');
 UPDATE iu_outbound_route SET enabled = false WHERE dry_run;
 UPDATE iu_route_worker_cursor SET last_run_at = now() - interval '2 min' WHERE worker_name = 't';
-SELECT is(fn_iu_route_worker_turn('t', 100), false, 'where nothing is a dry run');
+SELECT is(iu.fn_iu_route_worker_turn('t', 100), false, 'where nothing is a dry run');
 SELECT is((SELECT events_seen || ' ' || (seen::text <> '1:1:')::text FROM iu_route_worker_cursor WHERE worker_name = 't'), '0 true', 'it only moves the cursor up');
 SELECT fn_iu_route_dry_run('dry', 'ann', 't');
 SELECT pg_temp.set_key('iu_core.route_worker_enabled', 'false');
-SELECT is(fn_iu_route_worker_turn('never', 100), false, 'with a switch off');
+SELECT is(iu.fn_iu_route_worker_turn('never', 100), false, 'with a switch off');
 SELECT is((SELECT count(*) FROM iu_route_worker_cursor WHERE worker_name = 'never'), 0::bigint, 'it does nothing');
 SELECT pg_temp.set_key('iu_core.route_worker_enabled', 'true');
 
@@ -144,7 +144,7 @@ SELECT is(pg_temp.verdict('nope', NULL), 'route_unknown', 'test: no such route')
 SELECT is(fn_iu_route_test('live', :'event') -> 'request' ->> 'body', fn_iu_delivery_body(e), 'test: with the bytes') FROM event_outbox e WHERE id = :'event';
 SELECT is(jsonb_path_query_array(fn_iu_route_test('dry', :'event'), '$.checks[*] ? (@.ok == false).check'),
   '["route_not_allowlisted", "route_dry_run", "route_not_armed", "event_not_on_route"]', 'test: none hides another');
-SELECT is(fn_iu_route_test('dry', :'event') ->> 'verdict', fn_iu_delivery_refusal('dry'), 'test: the first is that of the sender');
+SELECT is(fn_iu_route_test('dry', :'event') ->> 'verdict', iu.fn_iu_delivery_refusal('dry'), 'test: the first is that of the sender');
 UPDATE iu_route_secret SET valid_until = clock_timestamp() WHERE secret_ref = 'live';
 SELECT is(pg_temp.verdict('live', :'event'), 'secret_missing', 'test: a secret');
 SELECT fn_iu_route_secret_add('live', 'ann', 't');
@@ -156,14 +156,14 @@ SELECT row_eq($$SELECT held_code, circuit, circuit_failures, circuit_until > clo
 DELETE FROM iu_route_circuit;
 SELECT row_eq($$SELECT circuit, circuit_failures, circuit_until FROM v_iu_route_health WHERE route_code = 'live'$$, ROW('closed'::text, 0, NULL::timestamptz), 'which is closed');
 SELECT fn_iu_route_add('calls', 'structure_op_applied', 'fn_none', 'ann', 't', 'sql_function'), fn_iu_route_allow('calls', 'ann', 't');
-SELECT is(pg_temp.verdict('calls', :'event'), fn_iu_delivery_refusal('calls'), 'test: a function, in its place');
+SELECT is(pg_temp.verdict('calls', :'event'), iu.fn_iu_delivery_refusal('calls'), 'test: a function, in its place');
 SELECT is(pg_temp.verdict('calls', :'event'), 'function_refused', 'test: a function');
 SELECT is((SELECT count(*) FROM jsonb_path_query(fn_iu_route_test('calls', :'event'), '$.checks[*] ? (@.check == "target_kind_not_supported" && @.ok == true)')), 1::bigint, 'test: of a kind that is carried');
-ALTER FUNCTION fn_iu_delivery_refusal(text) RENAME TO fn_refusal;
-CREATE FUNCTION fn_iu_delivery_refusal(p_route_code text) RETURNS text LANGUAGE sql AS $$SELECT 'another_rule'$$;
+ALTER FUNCTION iu.fn_iu_delivery_refusal(text) RENAME TO fn_refusal;
+CREATE FUNCTION iu.fn_iu_delivery_refusal(p_route_code text) RETURNS text LANGUAGE sql AS $$SELECT 'another_rule'$$;
 SELECT is(pg_temp.verdict('live', :'event'), 'another_rule', 'test: what refuses the sender is never left out');
-DROP FUNCTION fn_iu_delivery_refusal(text);
-ALTER FUNCTION fn_refusal(text) RENAME TO fn_iu_delivery_refusal;
+DROP FUNCTION iu.fn_iu_delivery_refusal(text);
+ALTER FUNCTION iu.fn_refusal(text) RENAME TO fn_iu_delivery_refusal;
 SELECT is((SELECT count(*) FROM iu_route_attempt WHERE route_code = 'live'), 0::bigint, 'test: writes no attempt');
 SELECT is((SELECT count(*) FROM dot_iu_command_run WHERE command_name = 'dot_iu_route_test'), 16::bigint, 'test: but the log');
 SELECT pg_temp.refuses(format('SELECT fn_iu_route_test(''live'', %L, '''', ''t'')', :'event'), '23514', 'by somebody', 'test: by somebody');
@@ -236,10 +236,10 @@ SELECT is((SELECT dead_letters_open FROM v_iu_route_health WHERE route_code = 'd
 
 -- ---- who may
 
-SELECT set_eq($$SELECT r.rolname::text, p.proname::text FROM pg_proc p CROSS JOIN pg_roles r
-   WHERE p.oid IN (SELECT to_regprocedure(g.object_name) FROM iu_governed_object g WHERE g.migration = 12 AND g.object_class = 'function')
+SELECT set_eq($$SELECT r.rolname::text, pg_temp.called_as(p.oid) FROM pg_proc p CROSS JOIN pg_roles r
+   WHERE pg_temp.called_as(p.oid) IS NOT NULL AND p.oid IN (SELECT to_regprocedure(g.object_name) FROM iu_governed_object g WHERE g.migration = 12 AND g.object_class = 'function')
      AND r.rolname ~ '^iu_core_(reader|writer|worker|agent)$' AND has_function_privilege(r.oid, p.oid, 'EXECUTE')$$,
-  $$VALUES ('iu_core_worker', 'fn_iu_route_worker_turn'), ('iu_core_reader', 'fn_iu_route_worker_health'), ('iu_core_reader', 'fn_iu_route_worker_ahead')$$, 'the worker has its turn, readers ask');
+  $$VALUES ('iu_core_worker', 'iu.fn_iu_route_worker_turn'), ('iu_core_reader', 'fn_iu_route_worker_health'), ('iu_core_reader', 'iu.fn_iu_route_worker_ahead')$$, 'the worker has its turn, readers ask');
 SELECT is(pg_temp.as_role('iu_core_reader', 'SELECT count(*) > 0 FROM v_iu_route_health'), 'true', 'and look');
 SELECT is(has_function_privilege('iu_core_operator', 'fn_iu_route_worker_run(text,integer,text)', 'EXECUTE'), true, 'operators run it');
 

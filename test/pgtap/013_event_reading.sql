@@ -104,8 +104,8 @@ SELECT pg_temp.refuses(format($$INSERT INTO event_read (event_id, reader_ref, re
 -- ---- who may
 
 SELECT set_eq($$
-  SELECT r.rolname::text, p.proname::text FROM pg_proc p CROSS JOIN pg_roles r
-   WHERE p.oid IN (SELECT to_regprocedure(g.object_name) FROM iu_governed_object g WHERE g.migration = 13 AND g.object_class = 'function')
+  SELECT r.rolname::text, pg_temp.called_as(p.oid) FROM pg_proc p CROSS JOIN pg_roles r
+   WHERE pg_temp.called_as(p.oid) IS NOT NULL AND p.oid IN (SELECT to_regprocedure(g.object_name) FROM iu_governed_object g WHERE g.migration = 13 AND g.object_class = 'function')
      AND r.rolname IN ('iu_core_writer', 'iu_core_reader', 'iu_core_worker', 'iu_core_operator') AND has_function_privilege(r.oid, p.oid, 'EXECUTE')$$,
   $$VALUES ('iu_core_writer', 'fn_event_mark_read'), ('iu_core_writer', 'fn_iu_piece_emit_event'), ('iu_core_writer', 'fn_iu_emit_collection_event'),
     ('iu_core_reader', 'fn_event_unread'), ('iu_core_reader', 'fn_iu_piece_event_runtime_healthcheck'),

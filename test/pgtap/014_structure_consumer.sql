@@ -22,7 +22,7 @@ CREATE PROCEDURE fn_procedure(uuid, jsonb) LANGUAGE sql SECURITY DEFINER SET sea
 -- ---- what may be registered
 
 SELECT results_eq('SELECT function_name, registered_by FROM iu_route_function', $$VALUES ('fn_iu_structure_consumer', 'migration 014')$$, 'the structure consumer is registered');
-SELECT is(fn_iu_route_function_refusal('fn_iu_structure_consumer'), NULL, 'and may be called');
+SELECT is(iu.fn_iu_route_function_refusal('fn_iu_structure_consumer'), NULL, 'and may be called');
 SELECT pg_temp.refuses(format('SELECT pg_temp.register(%L)', f), '23514', m, 'not registered: ' || m) FROM (VALUES
   ('fn_invoker', 'not SECURITY DEFINER'), ('fn_unpinned', 'search_path is not pinned'), ('fn_set', 'returns one value'), ('fn_short', 'no function public.fn_short\(uuid, jsonb\)'),
   ('fn_procedure', 'returns one value'), ('fn_super', 'is a superuser'), ('fn_public', 'PUBLIC may call it'), ('fn_apart', 'iu_core_owner may not call it'),
@@ -44,11 +44,11 @@ SELECT fn_iu_route_add('f', 'structure_op_applied', 'fn_good', 'ann', 't', 'sql_
   fn_iu_switch_set('iu_core.route_worker_enabled', 'true', 'ann', 't') AS y, fn_iu_route_allow('f', 'ann', 't') AS z \gset
 SELECT fn_iu_gate_open('iu_core.delivery_enabled', gen_random_uuid(), 'ann', 't', 600) IS NULL AS y, fn_iu_route_arm('f', 'ann', 't') ->> 'status' AS armed \gset
 SELECT is(:'armed'::text, 'armed', 'a route to it is armed');
-SELECT is(fn_iu_delivery_refusal('f'), NULL, 'and may deliver, without a secret');
+SELECT is(iu.fn_iu_delivery_refusal('f'), NULL, 'and may deliver, without a secret');
 SELECT fn_iu_emit_event('structure_op_applied', 'DOC/1', gen_random_uuid(), 'ann', '{"operation_type": "reparent_piece"}') AS event \gset
 SELECT is(fn_iu_route_deliver('f', :'event') ->> 'status', 'already_queued', 'an event is handed over to it as to any other');
 
-CREATE FUNCTION pg_temp.refusal() RETURNS text LANGUAGE sql AS $$SELECT (fn_iu_route_refusal('f') ->> 'code') || ': ' || (fn_iu_route_refusal('f') ->> 'sentence')$$;
+CREATE FUNCTION pg_temp.refusal() RETURNS text LANGUAGE sql AS $$SELECT (iu.fn_iu_route_refusal('f') ->> 'code') || ': ' || (iu.fn_iu_route_refusal('f') ->> 'sentence')$$;
 CREATE OR REPLACE FUNCTION fn_good(uuid, jsonb) RETURNS void LANGUAGE sql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS 'SELECT NULL';
 SELECT is(pg_temp.refusal(), 'function_refused: function "fn_good" was changed since it was registered', 'another body: refused');
 SELECT pg_temp.refuses(format('SELECT fn_iu_route_deliver(''f'', %L)', :'event'), '0A000', 'delivery to the function of route "f" is not supported', 'nor by hand');
@@ -63,7 +63,7 @@ DROP FUNCTION fn_good(uuid, jsonb);
 SELECT alike(pg_temp.refusal(), 'function_refused: %there is no function public.fn_good(uuid, jsonb)', 'dropped: refused');
 SELECT is(fn_iu_route_function_unregister('fn_good', 'ann', 'gone') ->> 'status', 'unregistered', 'taken off the list');
 SELECT is(pg_temp.refusal(), 'function_refused: function "fn_good" is not registered', 'refused');
-SELECT is((SELECT count(*) FROM fn_iu_function_claim('s', 10)), 0::bigint, 'nothing is claimed for it');
+SELECT is((SELECT count(*) FROM iu.fn_iu_function_claim('s', 10)), 0::bigint, 'nothing is claimed for it');
 SELECT fn_iu_route_pause('f', 'ann', 't') ->> 'status' AS paused \gset
 SELECT pg_temp.refuses($$SELECT fn_iu_route_arm('f', 'a', 'r')$$, '0A000', 'cannot be armed: function "fn_good" is not registered', 'nor is the route armed');
 UPDATE iu_outbound_route SET target_ref = 'now() --' WHERE route_code = 'f';
@@ -74,24 +74,24 @@ SELECT pg_temp.refuses($$SELECT fn_iu_route_arm('f', 'a', 'r')$$, '0A000', 'is n
 UPDATE iu_outbound_route SET target_ref = 'fn_iu_structure_consumer' WHERE route_code = 'f';
 SELECT fn_iu_route_resume('f', 'ann', 't') ->> 'status' AS resumed \gset
 INSERT INTO iu_route_retry (route_code, event_id, event_seq, due_at, reason) SELECT 'f', id, event_seq, clock_timestamp(), 'deliver' FROM event_outbox WHERE id = :'event';
-SELECT isnt(fn_iu_function_next_due(), NULL, 'something is due for the runner');
-SELECT is((SELECT count(*) FROM fn_iu_delivery_claim('s', 10)), 0::bigint, 'not for a sender');
-SELECT is(fn_iu_delivery_next_due(), NULL, 'which has nothing to wait for');
-SELECT pg_temp.refuses('SELECT fn_iu_function_claim(' || a || ')', '23514', 'names its sender', 'claim: ' || a) FROM unnest(ARRAY[$$'', 1$$, $$NULL, 1$$, $$'s', 0$$, $$'s', NULL$$]) a;
-CREATE TEMP TABLE claimed AS SELECT * FROM fn_iu_function_claim('s', 10);
+SELECT isnt(iu.fn_iu_function_next_due(), NULL, 'something is due for the runner');
+SELECT is((SELECT count(*) FROM iu.fn_iu_delivery_claim('s', 10)), 0::bigint, 'not for a sender');
+SELECT is(iu.fn_iu_delivery_next_due(), NULL, 'which has nothing to wait for');
+SELECT pg_temp.refuses('SELECT iu.fn_iu_function_claim(' || a || ')', '23514', 'names its sender', 'claim: ' || a) FROM unnest(ARRAY[$$'', 1$$, $$NULL, 1$$, $$'s', 0$$, $$'s', NULL$$]) a;
+CREATE TEMP TABLE claimed AS SELECT * FROM iu.fn_iu_function_claim('s', 10);
 SELECT row_eq('SELECT lease_generation, event_id, replay_number, timeout_ms FROM claimed', ROW(1, :'event'::uuid, 0, 10000), 'claimed');
-SELECT pg_temp.refuses(format('SELECT fn_iu_function_call(%s, %s, %L, 0)', l, g, e), '55000', 'does not hold event', 'call: ' || n) FROM claimed, LATERAL (VALUES
+SELECT pg_temp.refuses(format('SELECT iu.fn_iu_function_call(%s, %s, %L, 0)', l, g, e), '55000', 'does not hold event', 'call: ' || n) FROM claimed, LATERAL (VALUES
   (lease_id, 2, event_id, 'another generation'), (lease_id + 1, 1, event_id, 'another lease'), (lease_id, 1, gen_random_uuid(), 'another event')) AS t (l, g, e, n);
-CREATE TEMP TABLE answer AS SELECT lease_id, c.* FROM claimed, fn_iu_function_call(lease_id, 1, event_id, 0) c;
+CREATE TEMP TABLE answer AS SELECT lease_id, c.* FROM claimed, iu.fn_iu_function_call(lease_id, 1, event_id, 0) c;
 SELECT row_eq($$SELECT outcome, jsonb_array_length(results), results -> 0 ->> 'outcome', results -> 0 ->> 'failure_code' FROM answer$$, ROW('sent'::text, 1, 'sent'::text, NULL::text), 'called');
-SELECT is(fn_iu_delivery_record(lease_id, 1, results), 1, 'recorded') FROM answer;
+SELECT is(iu.fn_iu_delivery_record(lease_id, 1, results), 1, 'recorded') FROM answer;
 SELECT row_eq('SELECT event_ref, operation_type, canonical_address, delivered_by FROM iu_tree_change_log',
   ROW(:'event'::uuid, 'reparent_piece'::text, 'DOC/1'::text, 'fn_iu_structure_consumer'::text), 'the consumer has logged it');
 SELECT is(current_setting('lock_timeout'), '0', 'settings are as before');
 INSERT INTO iu_route_retry (route_code, event_id, event_seq, due_at, reason) SELECT 'f', id, event_seq, clock_timestamp(), 'deliver' FROM event_outbox WHERE id = :'event';
-UPDATE claimed SET lease_id = c.lease_id FROM fn_iu_function_claim('s', 10) c;
+UPDATE claimed SET lease_id = c.lease_id FROM iu.fn_iu_function_claim('s', 10) c;
 SELECT fn_iu_gate_close('iu_core.delivery_enabled', 'ann', 't') ->> 'status' AS closed \gset
-SELECT row_eq('SELECT outcome, results -> 0 ->> ''failure_code'' FROM claimed, fn_iu_function_call(lease_id, 1, event_id, 0)', ROW('held'::text, 'delivery_gate_closed'::text), 'the gate closes after the claim: held');
+SELECT row_eq('SELECT outcome, results -> 0 ->> ''failure_code'' FROM claimed, iu.fn_iu_function_call(lease_id, 1, event_id, 0)', ROW('held'::text, 'delivery_gate_closed'::text), 'the gate closes after the claim: held');
 
 -- ---- a payload that breaks the route's contract
 
@@ -99,7 +99,7 @@ SELECT fn_iu_gate_open('iu_core.delivery_enabled', gen_random_uuid(), 'ann', 't'
 UPDATE iu_outbound_route SET payload_contract = '{"required": ["absent"]}' WHERE route_code = 'f';
 DELETE FROM iu_route_attempt; DELETE FROM iu_route_lease;
 INSERT INTO iu_route_retry (route_code, event_id, event_seq, due_at, reason) SELECT 'f', id, event_seq, clock_timestamp(), 'deliver' FROM event_outbox WHERE id = :'event';
-SELECT is((SELECT count(*) FROM fn_iu_function_claim('s', 10)), 0::bigint, 'it is not handed out');
+SELECT is((SELECT count(*) FROM iu.fn_iu_function_claim('s', 10)), 0::bigint, 'it is not handed out');
 SELECT results_eq('SELECT failure_code FROM v_iu_route_dead_letter_open', $$SELECT 'contract'::text WHERE true$$, 'but a dead letter');
 
 -- ---- the consumer
@@ -118,12 +118,12 @@ SELECT lives_ok('TRUNCATE iu_tree_change_log', 'but may be emptied');
 -- ---- who may
 
 SELECT set_eq($$
-  SELECT r.rolname::text, p.proname::text FROM pg_proc p CROSS JOIN pg_roles r
-   WHERE p.oid IN (SELECT to_regprocedure(g.object_name) FROM iu_governed_object g WHERE g.migration = 14 AND g.object_class = 'function')
+  SELECT r.rolname::text, pg_temp.called_as(p.oid) FROM pg_proc p CROSS JOIN pg_roles r
+   WHERE pg_temp.called_as(p.oid) IS NOT NULL AND p.oid IN (SELECT to_regprocedure(g.object_name) FROM iu_governed_object g WHERE g.migration = 14 AND g.object_class = 'function')
      AND r.rolname IN ('iu_core_writer', 'iu_core_reader', 'iu_core_worker') AND has_function_privilege(r.oid, p.oid, 'EXECUTE')$$,
-  $$VALUES ('iu_core_worker', 'fn_iu_function_claim'), ('iu_core_worker', 'fn_iu_function_call'), ('iu_core_worker', 'fn_iu_function_record'), ('iu_core_worker', 'fn_iu_function_next_due'),
-    ('iu_core_reader', 'fn_iu_route_function_problem'), ('iu_core_reader', 'fn_iu_route_function_digest')$$, 'the runner calls, readers ask');
-SELECT is((SELECT string_agg(p.proname, ',' ORDER BY p.proname) FROM pg_proc p WHERE p.proname LIKE 'fn_iu_route_function%register'
+  $$VALUES ('iu_core_worker', 'iu.fn_iu_function_claim'), ('iu_core_worker', 'iu.fn_iu_function_call'), ('iu_core_worker', 'iu.fn_iu_function_record'), ('iu_core_worker', 'iu.fn_iu_function_next_due'),
+    ('iu_core_reader', 'iu.fn_iu_route_function_problem'), ('iu_core_reader', 'iu.fn_iu_route_function_digest')$$, 'the runner calls, readers ask');
+SELECT is((SELECT string_agg(pg_temp.called_as(p.oid), ',' ORDER BY p.proname) FROM pg_proc p WHERE p.proname LIKE 'fn_iu_route_function%register'
    AND has_function_privilege('iu_core_admin', p.oid, 'EXECUTE') AND NOT has_function_privilege('iu_core_operator', p.oid, 'EXECUTE')),
   'fn_iu_route_function_register,fn_iu_route_function_unregister', 'only an admin says what is called');
 SELECT is((SELECT string_agg(r.rolname || ' ' || g.object_name, ', ') FROM pg_roles r, iu_governed_object g

@@ -73,14 +73,14 @@ UPDATE iu_route_step SET window_seq = window_high WHERE route_code = 'second';
 SELECT is((SELECT rows_eligible FROM fn_iu_core_retention_cleanup('ann', true)), 1::bigint, 'handed out of the window: may go');
 SELECT fn_iu_route_deliver('r', id) FROM event_outbox;
 SELECT is(pg_temp.clean(), 'event_outbox 0 0', 'to be tried: stays');
-SELECT * FROM fn_iu_delivery_claim('s', 10) \gset
+SELECT * FROM iu.fn_iu_delivery_claim('s', 10) \gset
 SELECT is(pg_temp.clean(), 'event_outbox 0 0', 'with a sender: stays');
-SELECT fn_iu_delivery_record(:lease_id, 1, jsonb_build_array(jsonb_build_object('event_id', :'event_id', 'outcome', 'failed', 'failure_code', 'request_too_large')));
+SELECT iu.fn_iu_delivery_record(:lease_id, 1, jsonb_build_array(jsonb_build_object('event_id', :'event_id', 'outcome', 'failed', 'failure_code', 'request_too_large')));
 SELECT is(pg_temp.clean(), 'event_outbox 0 0', 'an open dead letter: stays');
 SELECT fn_iu_route_dead_letter_replay(id) FROM v_iu_route_dead_letter_open;
 SELECT is(pg_temp.clean(), 'event_outbox 0 0', 'its replay: stays');
-SELECT * FROM fn_iu_delivery_claim('s', 10) \gset
-SELECT fn_iu_delivery_record(:lease_id, 1, jsonb_build_array(jsonb_build_object('event_id', :'event_id', 'replay_number', 1, 'outcome', 'sent')));
+SELECT * FROM iu.fn_iu_delivery_claim('s', 10) \gset
+SELECT iu.fn_iu_delivery_record(:lease_id, 1, jsonb_build_array(jsonb_build_object('event_id', :'event_id', 'replay_number', 1, 'outcome', 'sent')));
 SELECT fn_iu_route_add('dry', 'version_applied', 'https://hooks.example/x', 'ann', 't'), fn_iu_route_dry_run('dry', 'ann', 't');
 SELECT fn_iu_route_worker_run('w');
 SELECT is(pg_temp.clean(), 'event_outbox 0 0', 'a dry run that is to be made: stays');
@@ -124,11 +124,11 @@ SELECT is(pg_temp.left_over(), NULL, 'the event is gone');
 
 SELECT ok((SELECT count(*) FROM dot_iu_command_run WHERE command_name = 'dot_iu_retention_cleanup' AND run_status = 'applied' AND evidence -> 'tables' -> 0 ->> 'rows_deleted' = '1') >= 2, 'what was deleted is logged');
 SELECT ok(EXISTS (SELECT FROM dot_iu_command_run WHERE command_name = 'dot_iu_retention_cleanup' AND run_mode = 'plan' AND run_status = 'planned' AND NOT mutating), 'so is a dry run');
-SELECT set_eq($$SELECT r.rolname::text, p.proname::text FROM pg_proc p CROSS JOIN pg_roles r
-   WHERE p.oid IN (SELECT to_regprocedure(g.object_name) FROM iu_governed_object g WHERE g.migration = 18 AND g.object_class = 'function')
+SELECT set_eq($$SELECT r.rolname::text, pg_temp.called_as(p.oid) FROM pg_proc p CROSS JOIN pg_roles r
+   WHERE pg_temp.called_as(p.oid) IS NOT NULL AND p.oid IN (SELECT to_regprocedure(g.object_name) FROM iu_governed_object g WHERE g.migration = 18 AND g.object_class = 'function')
      AND r.rolname ~ '^iu_core_(reader|writer|operator|worker|agent)$' AND has_function_privilege(r.oid, p.oid, 'EXECUTE')$$,
-  $$VALUES ('iu_core_reader', 'fn_iu_core_retention_enabled'), ('iu_core_reader', 'fn_iu_core_retention_candidates'), ('iu_core_operator', 'fn_iu_core_retention_enabled'),
-    ('iu_core_operator', 'fn_iu_core_retention_candidates'), ('iu_core_operator', 'fn_iu_core_retention_cleanup')$$, 'readers look, operators clean up');
+  $$VALUES ('iu_core_reader', 'fn_iu_core_retention_enabled'), ('iu_core_reader', 'iu.fn_iu_core_retention_candidates'), ('iu_core_operator', 'fn_iu_core_retention_enabled'),
+    ('iu_core_operator', 'iu.fn_iu_core_retention_candidates'), ('iu_core_operator', 'fn_iu_core_retention_cleanup')$$, 'readers look, operators clean up');
 SELECT is(pg_temp.as_role('iu_core_reader', 'SELECT count(*) FROM v_iu_core_retention_candidate'), '3', 'through the view');
 SELECT pg_temp.refuses('SELECT count(*) FROM iu_core.rollback(12, false, true)', '55006', 'currently OPEN', 'not taken back while a gate is open');
 SELECT fn_iu_gate_close(g, 'ann', 't') FROM unnest(ARRAY['iu_core.retention_enabled', 'iu_core.delivery_enabled']) g;

@@ -55,7 +55,7 @@ SELECT is(pg_temp.as_role(role, 'SELECT count(lease_token) FROM dot_iu_runtime_l
 -- Rolled back while a driver runs: refused; afterwards, or knowingly: done.
 SELECT pg_temp.refuses('SELECT iu_core.rollback(7)', '55006', 'table dot_iu_runtime_lease holds 2 row', 'a rollback while leases are held is refused');
 UPDATE dot_iu_runtime_lease SET acquired_at = acquired_at - interval '1 h', renewed_at = renewed_at - interval '1 h', expires_at = expires_at - interval '1 h';
-SELECT is((SELECT count(*)::int FROM iu_core.rollback(7, dry_run => true) WHERE change = 'removed' AND version = 19), 4, 'leases that ended are no data');
+SELECT is((SELECT count(*)::int FROM iu_core.rollback(7, dry_run => true) WHERE change = 'removed' AND version = 19), 6, 'leases that ended are no data');
 
 SELECT finish();
 ROLLBACK;

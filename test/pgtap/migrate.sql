@@ -89,17 +89,8 @@ SELECT is(pg_temp.changes(change, 'SELECT 1'), 'unseen', change || ' changes no 
   ('SET LOCAL datestyle = german'), ('SET LOCAL quote_all_identifiers = on'), ('ANALYZE public.zz_base')) AS v (change);
 RESET quote_all_identifiers; RESET datestyle;
 
--- ---- guard_absent
+-- ---- guard_rows
 
-SELECT lives_ok($$SELECT iu_core.guard_absent('table', 'zz_none', 'zz_other.zz_none')$$, 'what is absent passes');
-SELECT lives_ok($$SELECT iu_core.guard_absent('function', 'zz_function(integer)')$$, 'so does another signature');
-SELECT throws_ok($$SELECT iu_core.guard_absent('table', 'zz_none', 'zz_base')$$, '42710', 'table "public.zz_base" exists and was not made by this migration', 'a table is found');
-SELECT throws_ok($$SELECT iu_core.guard_absent('table', 'public.zz_view')$$, '42710', 'view "public.zz_view" exists and was not made by this migration', 'a view in its place too');
-SELECT throws_ok($$SELECT iu_core.guard_absent('function', 'zz_function(integer,public.zz_enum,text[])')$$, '42710', NULL, 'a function is found');
-SELECT throws_ok($$SELECT iu_core.guard_absent('trigger', 'zz_trigger ON zz_base')$$, '42710', 'trigger "zz_trigger ON zz_base" exists and was not made by this migration', 'a trigger is found');
-SELECT throws_ok($$SELECT iu_core.guard_absent('type', 'zz_enum')$$, '42710', NULL, 'a type is found');
-SELECT throws_ok($$SELECT iu_core.guard_absent('tabel', 'x')$$, '22023', 'unknown object class tabel', 'a class that does not exist is refused');
-SELECT throws_ok($$SELECT iu_core.guard_absent(NULL, 'x')$$, '22023', 'unknown object class NULL', 'so is NULL');
 SELECT throws_ok($$SELECT iu_core.guard_rows('public.zz_base')$$, '55000', 'iu_core.guard_rows() is for rollback scripts', 'guard_rows belongs to rollbacks');
 SELECT throws_ok($$SELECT iu_core.guard_rows(NULL)$$, '22004', NULL, 'and needs a table');
 

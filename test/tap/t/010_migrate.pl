@@ -2,7 +2,7 @@
 # it, what it leaves when it fails, and what a dump and a standby make of it.
 use strict;
 use warnings;
-use Cwd qw(abs_path);
+use Digest::SHA;
 use IPC::Run qw(start finish);
 use IU::Cluster;
 use IU::Dump;
@@ -12,7 +12,7 @@ use PostgreSQL::Test::Utils;
 use Test::More;
 
 my $node = IU::Cluster->new_node('migrate', wal_level => 'replica', 'iu_core.databases' => '');
-my $last = (sort { $a <=> $b } map { m{(\d{3})_[^/]*$} ? $1 + 0 : () } glob '../sql/*.sql')[-1];
+my $last = (sort { $a <=> $b } map { m{(\d{3})_[^/]*$} ? $1 + 0 : () } glob '../sql/*')[-1];
 $last or BAIL_OUT('no migrations in ../sql');
 
 talk_to($node);
@@ -27,12 +27,16 @@ sub states
 
 sub inventory { return sql('SELECT * FROM iu_core.object_inventory() ORDER BY 1, 2, 4') }
 
-# The line of the first match in a script.
-sub line_of
+# Where a script has its first match, as errors say it: the file where it has several, and the line.
+sub place_of
 {
 	my ($script, $pattern) = @_;
-	my $line = 0;
-	for (split /\n/, slurp_file("../$script")) { $line++; return $line if /$pattern/ }
+	for my $file (-d "../$script" ? sort glob "../$script/*.sql" : "../$script")
+	{
+		my $line = 0;
+		my ($name) = $file =~ m{([^/]*)$};
+		for (split /\n/, slurp_file($file)) { $line++; return (-d "../$script" ? "$name, " : '') . "line $line" if /$pattern/ }
+	}
 	BAIL_OUT("$script has no $pattern");
 }
 
@@ -43,9 +47,12 @@ my $empty = inventory();
 # ---- who may, and what may not be asked for
 
 is(states(), 'pending', 'before the first run every migration is pending');
-is(sql("SELECT count(*) FROM iu_core.migrations m WHERE m.checksum = encode(sha256(pg_read_binary_file('"
-		  . abs_path('..') . "/sql/' || lpad(version::text, 3, '0') || '_' || name || '.sql')), 'hex')"),
-	sql('SELECT count(*) FROM iu_core.migrations'), 'the checksum of a migration is the SHA-256 of its file');
+for my $migration (split /\n/, sql("SELECT lpad(version::text, 3, '0') || '_' || name || ' ' || checksum FROM iu_core.migrations"))
+{
+	my ($name, $checksum) = split / /, $migration;
+	my $script = join '', map { slurp_file($_) } sort glob "../sql/$name/*.sql";
+	is($checksum, Digest::SHA::sha256_hex($script), "the checksum of $name is the SHA-256 of its files, put together in order");
+}
 like(error_of('SELECT iu_core.migrate()', user => 'nobody'), qr/42501/, 'a stranger may not migrate');
 like(error_of('SELECT iu_core.migrate()', user => 'reader'), qr/42501.*function migrate/, 'a reader may not migrate');
 like(error_of('SELECT iu_core.rollback(0)', user => 'reader'), qr/42501.*function rollback/,
@@ -84,12 +91,12 @@ for my $case ([ 'CREATE TRIGGER', '001_configuration', 0 ], [ 'CREATE VIEW', '00
 	my ($tag, $script, $stays) = @$case;
 	sql("SELECT count(*) FROM iu_core.migrate($stays)") if $stays;
 	my $start = inventory();
-	my $line = line_of("sql/$script.sql", "^$tag ");
+	my $place = place_of("sql/$script", "^$tag ");
 	sql("CREATE EVENT TRIGGER refuse ON ddl_command_end WHEN tag IN ('$tag') EXECUTE FUNCTION fault.refuse()");
-	like(error_of('SELECT iu_core.migrate()'), qr/refused by the test.*\bmigration $script, line $line\n/s,
-		"a migration whose $tag fails names script and line ($script, $line)");
-	like(error_of('SELECT iu_core.migrate(NULL, true)'), qr/migration $script, line $line\n/,
-		"a dry run whose $tag fails names script and line ($script, $line)");
+	like(error_of('SELECT iu_core.migrate()'), qr/refused by the test.*\bmigration $script, $place\n/s,
+		"a migration whose $tag fails names script, file and line ($script, $place)");
+	like(error_of('SELECT iu_core.migrate(NULL, true)'), qr/migration $script, $place\n/,
+		"a dry run whose $tag fails names script, file and line ($script, $place)");
 	sql('DROP EVENT TRIGGER refuse');
 	same_lines(inventory(), $start, "a migration whose $tag fails leaves no object");
 	sql('SELECT count(*) FROM iu_core.rollback(0)');
@@ -98,8 +105,8 @@ is(states(), 'pending', 'a migration that failed is not recorded');
 
 sql('CREATE TABLE iu_gate_transition (mine int)');
 like(error_of('SELECT iu_core.migrate()'),
-	pattern(qr/42710.*table "public\.iu_gate_transition" exists and was not made by this migration.*migration/s,
-		qr/ 003_gate_protocol, line \d+/s),
+	pattern(qr/42P07.*relation "iu_gate_transition" already exists\n.*HINT:  No migration made it\. Rename or remove it.*migration/s,
+		qr/ 003_gate_protocol, 10_ledger\.sql, line \d+/s),
 	"a migration is refused where another's object has the name of one of its own");
 is(states(), 'pending', 'the refusal of one script undoes the scripts before it');
 sql('DROP TABLE iu_gate_transition');
@@ -201,13 +208,13 @@ for my $call ("rollback($last)", 'rollback(0)', 'rollback(0, true)', 'rollback(0
 	like(error_of("SELECT iu_core.$call"), qr/55006.*gate.*rollback guard/s, "$call is refused while a gate is open");
 }
 sql(q{SELECT fn_iu_gate_close('iu_core.composer_enabled', 'tester', 'test')});
-my $line = line_of('rollback/003_gate_protocol.rollback.sql', 'guard_rows.*iu_gate_transition');
+my $place = place_of('rollback/003_gate_protocol.rollback.sql', 'guard_rows.*iu_gate_transition');
 $refused = error_of('SELECT iu_core.rollback(2)');
 is(shown($refused), 'SELECT * FROM iu_core.rollback(2, allow_data_loss => true);',
 	'the hint of a refused rollback shows the statement that does it');
 like($refused,
 	pattern(qr/55006.*rollback refused: table iu_gate_transition holds 2 row\(s\) that would be lost/s,
-		qr/\n.*HINT:  Take a backup.*rollback 003_gate_protocol, line $line\n/s),
+		qr/\n.*HINT:  Take a backup.*rollback 003_gate_protocol, $place\n/s),
 	'a rollback that would lose rows is refused');
 like(error_of('SELECT iu_core.rollback(2, true)'), qr/55006/,
 	'a dry run of a rollback that would lose rows is refused');
@@ -227,6 +234,8 @@ my $restored = "SELECT n.object_class, n.object_name, n.owner, CASE WHEN p.prosq
   FROM iu_core.object_names() n JOIN iu_core.object_inventory() i USING (object_class, object_name)
   LEFT JOIN pg_proc p ON n.catalog_id = 'pg_proc'::regclass AND p.oid = n.object_id ORDER BY 1, 2, 4";
 same_lines($node->safe_psql('copy', $restored), sql($restored), 'the copy has the same objects');
+is($node->safe_psql('copy', q{SELECT string_agg(concat_ws(' ', check_code, expected, found, detail), '; ') FROM fn_iu_conformance() WHERE NOT ok}),
+	'', 'the copy conforms');
 is($node->safe_psql('copy', 'SELECT count(*) FROM iu_core.migrate()'), '0', 'there is nothing to migrate in the copy');
 
 like(sql('SELECT * FROM iu_core.rollback(0, false, true)'), qr/rows lost/,

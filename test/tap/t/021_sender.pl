@@ -117,7 +117,7 @@ is(sql("SELECT enabled FROM iu_outbound_route WHERE route_code = 'gone'"), 'f',
 	'a receiver that answers 410 disables its route');
 is(sql("SELECT count(*) FROM iu_route_attempt WHERE route_code = 'nobody'"), '0',
 	'a route whose origin is not allowed makes no attempt');
-is(sql("SELECT fn_iu_delivery_refusal('nobody')"), 'origin_not_allowed',
+is(sql("SELECT iu.fn_iu_delivery_refusal('nobody')"), 'origin_not_allowed',
 	'a route whose origin is not allowed is held for that');
 is(sql("SELECT max(octet_length(response_excerpt)) <= 1024 FROM iu_route_attempt"), 't',
 	'no excerpt of an answer is longer than 1024 bytes');
@@ -144,15 +144,15 @@ retire('inside', 'other');
 
 note 'nothing unsigned';
 add('signed', '/keep');
-sql("ALTER FUNCTION fn_iu_delivery_refusal(text) RENAME TO fn_refusal;
-	CREATE FUNCTION fn_iu_delivery_refusal(p_route_code text) RETURNS text LANGUAGE sql SECURITY DEFINER AS
-	  \$\$SELECT nullif(public.fn_refusal(p_route_code), 'secret_missing')\$\$;
+sql("ALTER FUNCTION iu.fn_iu_delivery_refusal(text) RENAME TO fn_refusal;
+	CREATE FUNCTION iu.fn_iu_delivery_refusal(p_route_code text) RETURNS text LANGUAGE sql SECURITY DEFINER AS
+	  \$\$SELECT nullif(iu.fn_refusal(p_route_code), 'secret_missing')\$\$;
 	UPDATE iu_route_secret SET valid_until = clock_timestamp() WHERE secret_ref = 'signed'");
 @events = happen(1);
 becomes("SELECT EXISTS (SELECT FROM iu_route_retry WHERE route_code = 'signed' AND reason = 'secret_missing')",
 	"an event whose route's secret ends between check and claim is held");
 is(scalar arrived('/keep'), 0, 'an event without a secret is not sent unsigned');
-sql("DROP FUNCTION fn_iu_delivery_refusal(text); ALTER FUNCTION fn_refusal(text) RENAME TO fn_iu_delivery_refusal;"
+sql("DROP FUNCTION iu.fn_iu_delivery_refusal(text); ALTER FUNCTION iu.fn_refusal(text) RENAME TO fn_iu_delivery_refusal;"
 	  . " SELECT fn_iu_route_secret_add('signed', 'tester', 'test')");
 becomes('SELECT ' . attempts('signed', 'sent') . ' = 1',
 	'an event that was held for want of a secret is sent when there is one');
@@ -193,12 +193,12 @@ retire('slow');
 
 note 'recording fails';
 my $count = scalar arrived('/echo');
-sql('REVOKE EXECUTE ON FUNCTION fn_iu_delivery_record_batch FROM iu_core_worker');
+sql('REVOKE EXECUTE ON FUNCTION iu.fn_iu_delivery_record_batch FROM iu_core_worker');
 happen(1);
 becomes("SELECT state = 'failing' AND last_error LIKE 'permission denied for function fn_iu_delivery_record_batch'"
 	  . " FROM iu_core.worker_status WHERE role = 'sender'",
 	'the status of a sender that may not record says why');
-sql('GRANT EXECUTE ON FUNCTION fn_iu_delivery_record_batch TO iu_core_worker');
+sql('GRANT EXECUTE ON FUNCTION iu.fn_iu_delivery_record_batch TO iu_core_worker');
 becomes('SELECT ' . attempts('good2', 'sent') . ' = 42', 'what could not be recorded is recorded as soon as it can be');
 is(scalar arrived('/echo'), $count + 1, 'what could not be recorded is sent only once');
 becomes("SELECT EXISTS ($sender)", 'a sender that can record again is running');
@@ -208,13 +208,13 @@ $lock->query_safe('BEGIN; LOCK TABLE iu_route_attempt IN EXCLUSIVE MODE');
 happen(2);
 becomes("SELECT state = 'failing' FROM iu_core.worker_status WHERE role = 'sender'",
 	'a sender whose table of attempts is locked is failing');
-sql("REVOKE EXECUTE ON FUNCTION fn_iu_delivery_keep(bigint, integer) FROM iu_core_worker; UPDATE iu_route_lease"
+sql("REVOKE EXECUTE ON FUNCTION iu.fn_iu_delivery_keep(bigint, integer) FROM iu_core_worker; UPDATE iu_route_lease"
 	  . " SET expires_at = clock_timestamp() WHERE route_code = 'good2'; SELECT iu_core.wake()");
 becomes("SELECT max(generation) > 1 FROM iu_route_lease WHERE route_code = 'good2'",
 	'a lease that cannot be kept ends, and its own sender takes it over');
 $lock->query_safe('COMMIT');
 $lock->quit;
-sql('GRANT EXECUTE ON FUNCTION fn_iu_delivery_keep(bigint, integer) TO iu_core_worker');
+sql('GRANT EXECUTE ON FUNCTION iu.fn_iu_delivery_keep(bigint, integer) TO iu_core_worker');
 becomes('SELECT ' . attempts('good2', 'sent') . ' = 44',
 	'what could not be recorded before the lease ended is recorded in the end');
 is(scalar arrived('/echo'), $count + 2,

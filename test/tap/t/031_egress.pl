@@ -165,7 +165,7 @@ switches_on();
 IU::Gate->open($node, 'iu_core.delivery_enabled', 3600);
 my @routable = grep { !/%/ } @urls;
 is(sql('SELECT count(*) FROM unnest(ARRAY[' . join(',', map { literal($_) } @urls)
-	  . ']) u WHERE fn_iu_route_url_problem(u) IS NOT NULL'),
+	  . ']) u WHERE iu.fn_iu_route_url_problem(u) IS NOT NULL'),
 	@urls - @routable, 'a route takes no host with a percent sign');
 sql(join ';', map { (add_route_sql("r$_", $routable[$_], secret_ref => 'shared'), arm_sql("r$_")) } 0 .. $#routable);
 sql("SELECT fn_iu_route_secret_add('shared', 'tester', 'test')");
@@ -182,7 +182,7 @@ allow("http://fine.test:$port", '');
 is(sql("SELECT string_agg(DISTINCT refusal, ',') FROM v_iu_event_backlog"), 'origin_not_allowed',
 	'a route whose origin is taken off the list is held for that');
 sql('UPDATE iu_route_retry SET due_at = clock_timestamp(); SELECT iu_core.wake()');
-is(sql("SELECT count(*) FROM fn_iu_delivery_claim('by hand', 100)"), 0,
+is(sql("SELECT count(*) FROM iu.fn_iu_delivery_claim('by hand', 100)"), 0,
 	'a claim gives nothing of a route whose origin is taken off the list');
 nothing_connected('while every route is held for its origin');
 sql("SELECT fn_iu_route_retire(route_code, 'tester', 'test') FROM iu_outbound_route");

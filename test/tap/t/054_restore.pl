@@ -39,7 +39,7 @@ SELECT fn_iu_gate_open('iu_core.structure_ops_enabled', gen_random_uuid(), 'oper
 SELECT fn_iu_gate_close('iu_core.structure_ops_enabled', 'operator', 'done');
 SELECT fn_iu_switch_set('iu_core.routes_master_enabled', 'true', 'operator', 'test');
 SELECT fn_dot_iu_command_log('dot_iu_gate_verify_closed', 'read', 'verify', 'verified', false, NULL,
-  fn_iu_gate_snapshot(), '{}', 'auditor');
+  iu.fn_iu_gate_snapshot(), '{}', 'auditor');
 SELECT fn_iu_emit_event('version_applied', 'iu:' || n, gen_random_uuid(), 'agent', jsonb_build_object('n', n))
   FROM generate_series(1, 20) n;
 SQL

@@ -51,7 +51,7 @@ $session->query_safe('COMMIT');
 talk_to($standby);
 like(error_of("SELECT fn_iu_gate_close('$long', 'operator', 'x')"), qr/read-only transaction|recovery/,
 	'a gate cannot be closed on a standby');
-is(sql("SELECT count(*) FROM fn_iu_gate_expiring()"), 1, 'on a standby it can be asked which gates expire');
+is(sql("SELECT count(*) FROM iu.fn_iu_gate_expiring()"), 1, 'on a standby it can be asked which gates expire');
 
 # The primary is gone, with gates open: nobody closes them, time does.
 IU::Gate->open($primary, $short, 4);

@@ -222,7 +222,7 @@ my $revocation = as_role('olga', "SELECT r ->> 'status', r ->> 'closed', r ->> '
 	  . " FROM fn_iu_gate_approval_revoke('$kept', 'olga', 'enough') r");
 like($revocation, qr/^revoked\|false\|row locked by pid \d+/,
 	"while another session keeps the gate's row the approval is revoked all the same");
-is(sql("SELECT due_at FROM fn_iu_gate_expiring() WHERE gate_key = '$composer'"), '-infinity',
+is(sql("SELECT due_at FROM iu.fn_iu_gate_expiring() WHERE gate_key = '$composer'"), '-infinity',
 	'a gate whose approval was revoked under a lock is due at once');
 becomes("SELECT last_error ~ 'gate $composer may not be open and is not closed yet: row locked by'"
 	  . " FROM iu_core.worker_status WHERE role = 'watchdog'",

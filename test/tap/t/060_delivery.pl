@@ -27,7 +27,7 @@ sub claim
 {
 	my ($session, $max, $sender) = @_;
 	$sender //= "sender $session->{pid}";
-	return @{ decode_json(ask($session, "SELECT coalesce(json_agg(c), '[]') FROM fn_iu_delivery_claim('$sender', $max) c")) };
+	return @{ decode_json(ask($session, "SELECT coalesce(json_agg(c), '[]') FROM iu.fn_iu_delivery_claim('$sender', $max) c")) };
 }
 
 sub record
@@ -43,7 +43,7 @@ sub record
 			qq({"event_id":"$_->{event_id}","replay_number":$_->{replay_number},"attempt_no":$_->{attempt_no},)
 			  . qq("outcome":"$outcome","duration_us":1500) . ($more // '') . '}'
 		} @{ $lease{$key} };
-		$written += ask($session, "SELECT fn_iu_delivery_record($key, '[$results]')");
+		$written += ask($session, "SELECT iu.fn_iu_delivery_record($key, '[$results]')");
 	}
 	return $written;
 }
@@ -60,7 +60,7 @@ sub ids
 	my @ids = sort map { ref $_ ? $_->{event_id} : $_ } @_;
 	return @ids > 5 ? scalar(@ids) . ' events' : join ',', @ids;
 }
-sub check { my ($session, $delivery) = @_; return ask($session, "SELECT fn_iu_delivery_check($delivery->{lease_id}, $delivery->{lease_generation})"); }
+sub check { my ($session, $delivery) = @_; return ask($session, "SELECT iu.fn_iu_delivery_check($delivery->{lease_id}, $delivery->{lease_generation})"); }
 sub code { return sql("SELECT fn_iu_route_explain('$_[0]', '$_[1]') ->> 'code'"); }
 sub open_gate { return sql("SELECT fn_iu_gate_open('iu_core.delivery_enabled', gen_random_uuid(), 'tester', 'test', 3600) ->> 'status'"); }
 sub close_gate { return sql("SELECT fn_iu_gate_close('iu_core.delivery_enabled', 'tester', 'test') ->> 'status'"); }
@@ -84,9 +84,9 @@ my $two = session($node);
 
 # ---- nothing to do
 is(scalar claim($one, 10), 0, 'nothing to claim: the first arming floods nobody');
-is(ask($one, "BEGIN; SELECT count(*) FROM fn_iu_delivery_claim('idle', 10); SELECT pg_current_xact_id_if_assigned() IS NULL; COMMIT"),
+is(ask($one, "BEGIN; SELECT count(*) FROM iu.fn_iu_delivery_claim('idle', 10); SELECT pg_current_xact_id_if_assigned() IS NULL; COMMIT"),
 	"0\nt", 'a claim that finds nothing writes nothing');
-is(sql('SELECT fn_iu_delivery_next_due() IS NULL'), 't', 'nothing waits for the clock');
+is(sql('SELECT iu.fn_iu_delivery_next_due() IS NULL'), 't', 'nothing waits for the clock');
 
 # ---- claim, record
 my @events = emit(3);
@@ -127,10 +127,10 @@ is($again[0]{lease_generation}, 2, 'in the next generation');
 is($again[0]{webhook_id}, $second[0]{webhook_id}, 'under the same webhook-id');
 is($again[0]{body}, $second[0]{body}, 'with the same bytes, whatever the settings');
 is($again[0]{attempt_no}, 1, 'as the attempt that nobody recorded');
-my ($status, $out, $err) = $node->psql('postgres', "SELECT fn_iu_delivery_record($second[0]{lease_id}, 1, '[]')", on_error_stop => 1, extra_params => ['-v', 'VERBOSITY=verbose']);
+my ($status, $out, $err) = $node->psql('postgres', "SELECT iu.fn_iu_delivery_record($second[0]{lease_id}, 1, '[]')", on_error_stop => 1, extra_params => ['-v', 'VERBOSITY=verbose']);
 like($err, qr/55000: lease \d+ of generation 1 is no longer held/, 'the old generation records nothing');
 is(record($one, \@again, 'sent'), 1, 'the new one does');
-($status, $out, $err) = $node->psql('postgres', "SELECT fn_iu_delivery_record($second[0]{lease_id}, 2, '[]')");
+($status, $out, $err) = $node->psql('postgres', "SELECT iu.fn_iu_delivery_record($second[0]{lease_id}, 2, '[]')");
 like($err, qr/no longer held/, 'and only once');
 
 # ---- an expired lease, part of it recorded
@@ -139,7 +139,7 @@ my @part = claim($one, 10);
 record($one, [ $part[0] ], 'sent');
 is(sql('SELECT item_count FROM iu_route_lease'), '2', 'what was recorded leaves the lease');
 sql("UPDATE iu_route_lease SET expires_at = clock_timestamp()");
-is(sql('SELECT fn_iu_delivery_next_due() <= clock_timestamp()'), 't', 'its end is due');
+is(sql('SELECT iu.fn_iu_delivery_next_due() <= clock_timestamp()'), 't', 'its end is due');
 $two = session($node);
 my @taken = claim($two, 1);
 is(scalar @taken, 1, 'an expired lease is shared out by p_max');
@@ -218,10 +218,10 @@ my @open = claim($one, 10);
 is($open[0]{event_id}, $held, 'reopened, it goes out');
 is(record($one, \@open, 'held', ',"failure_code":"delivery_gate_closed"'), 0, 'given back by a sender: no attempt');
 sql("SELECT fn_iu_switch_set('iu_core.route_worker_enabled', 'false', 'tester', 'test')");
-is(sql('SELECT fn_iu_delivery_next_due() IS NULL'), 't', 'what is held is not due');
+is(sql('SELECT iu.fn_iu_delivery_next_due() IS NULL'), 't', 'what is held is not due');
 is(code($route, $held), 'worker_gate_closed', 'explained: the switch');
 sql("SELECT fn_iu_switch_set('iu_core.route_worker_enabled', 'true', 'tester', 'test')");
-is(sql('SELECT fn_iu_delivery_next_due() <= clock_timestamp()'), 't', 'open again, it is');
+is(sql('SELECT iu.fn_iu_delivery_next_due() <= clock_timestamp()'), 't', 'open again, it is');
 sql("SELECT fn_iu_route_disallow('$route', 'tester', 'test')");
 is(scalar claim($one, 10), 0, 'off the allowlist: nothing');
 sql("SELECT fn_iu_route_allow('$route', 'tester', 'test')");
@@ -243,7 +243,7 @@ my ($failing) = emit(1);
 my @try = claim($one, 10);
 is(record($one, \@try, 'failed', ',"failure_code":"connect_failed","failure_detail":"refused"'), 1, 'a failed attempt is recorded');
 is(sql("SELECT attempt_no, reason, due_at - clock_timestamp() BETWEEN '3.5 s' AND '5 s' FROM iu_route_retry"), '2|connect_failed|t', 'and tried again after 5 s, less jitter');
-is(sql('SELECT fn_iu_delivery_next_due() = (SELECT due_at FROM iu_route_retry)'), 't', 'which the sender sleeps until');
+is(sql('SELECT iu.fn_iu_delivery_next_due() = (SELECT due_at FROM iu_route_retry)'), 't', 'which the sender sleeps until');
 is(code($route, $failing), 'waiting_retry', 'explained');
 is(scalar claim($one, 10), 0, 'not before');
 sub due { sql("UPDATE iu_route_retry SET due_at = clock_timestamp()"); return claim($one, 10); }
@@ -289,7 +289,7 @@ emit(12);
 my @five = claim($one, 100);
 is(scalar @five, 5, 'no more under way than max_in_flight');
 is(scalar claim($one, 100), 0, 'not with the next claim either');
-is(sql('SELECT fn_iu_delivery_next_due() > clock_timestamp()'), 't', 'a full route is not due at once');
+is(sql('SELECT iu.fn_iu_delivery_next_due() > clock_timestamp()'), 't', 'a full route is not due at once');
 record($one, \@five, 'sent');
 is(record($one, [ claim($one, 100) ], 'sent'), 5, 'the next five after these');
 record($one, [ claim($one, 100) ], 'sent');

@@ -47,10 +47,10 @@ sub happen
 	return join ';', map { "SELECT fn_iu_emit_event('collection_created', '$_', '00000000-0000-0000-0000-00000000000$subject', 'tester')" } @names;
 }
 # What a claim gives, by name; what the query of a record of it is.
-my $claim = "SELECT coalesce(string_agg(e.canonical_address, ' ' ORDER BY e.canonical_address), '') FROM fn_iu_delivery_claim('hand', 10) c JOIN event_outbox e ON e.id = c.event_id";
+my $claim = "SELECT coalesce(string_agg(e.canonical_address, ' ' ORDER BY e.canonical_address), '') FROM iu.fn_iu_delivery_claim('hand', 10) c JOIN event_outbox e ON e.id = c.event_id";
 sub record
 {
-	return "SELECT fn_iu_delivery_record(l.lease_id, l.generation, jsonb_build_array(jsonb_build_object('event_id', e.id, 'outcome', 'sent')))"
+	return "SELECT iu.fn_iu_delivery_record(l.lease_id, l.generation, jsonb_build_array(jsonb_build_object('event_id', e.id, 'outcome', 'sent')))"
 	  . " FROM iu_route_lease l JOIN event_outbox e ON e.id = ANY (l.event_ids) WHERE e.canonical_address = '$_[0]'";
 }
 # Lets $blocked run a query while $holder holds what it waits for; $holder commits when it waits, or when it did not.
@@ -92,7 +92,7 @@ note 'what somebody holds in a transaction of his own stops no other route';
 add_route('beside', 'collection_created', $receiver->origin . '/ok', '{}', 'none');
 sql("INSERT INTO iu_route_dead_letter (route_code, event_ref, replay_number, attempts, idempotency_key, failure_code, event_snapshot)
        SELECT 'hand', e.id, 0, 1, 'x', 'x', to_jsonb(e) FROM event_outbox e WHERE canonical_address = '1a'");
-sub claims { return "SELECT coalesce(string_agg(route_code, ' ' ORDER BY route_code), '') FROM fn_iu_delivery_claim('hand', 10)" }
+sub claims { return "SELECT coalesce(string_agg(route_code, ' ' ORDER BY route_code), '') FROM iu.fn_iu_delivery_claim('hand', 10)" }
 $two->query_safe('BEGIN');
 is($two->query_safe("SELECT fn_iu_route_dead_letter_replay(id) ->> 'status' FROM iu_route_dead_letter"), 'replayed', 'a replay, not committed');
 sql(happen(4, '4a'));
@@ -223,7 +223,7 @@ my $revived = IU::Receiver->start($port);
 becomes('SELECT ' . sent('dead') . ' = 20', 'somebody listens: all are delivered');
 is(sql("SELECT count(*) FROM iu_route_circuit WHERE route_code = 'dead'"), '0', 'the circuit is closed');
 is(scalar(grep { $_->{line} =~ m{ /ok } } $revived->requests), 20, 'each arrived once');
-is(sql("SELECT fn_iu_delivery_refusal('shut')"), 'circuit_open', 'the other is still open');
+is(sql("SELECT iu.fn_iu_delivery_refusal('shut')"), 'circuit_open', 'the other is still open');
 is(sql("SELECT count(*) FROM iu_route_attempt WHERE route_code = 'shut'"), $attempts, 'which costs no attempt');
 is(sql("SELECT held FROM v_iu_route_held WHERE route_code = 'shut' AND code = 'circuit_open'"), '20', 'it is shown');
 sql("SELECT fn_iu_route_circuit_close('shut', 'tester', 'somebody listens')");

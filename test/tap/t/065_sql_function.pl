@@ -73,7 +73,7 @@ is(sql("SELECT counters ->> 'sent' FROM iu_core.worker_status WHERE role = 'runn
 sql('CREATE OR REPLACE FUNCTION fn_note(p_event uuid, p_payload jsonb) RETURNS void LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS
 	$$ BEGIN INSERT INTO public.called VALUES (p_event, -1); END $$');
 emit(1, 'structure_op_applied');
-is(sql("SELECT fn_iu_route_refusal('note') ->> 'sentence'"), 'function "fn_note" was changed since it was registered', 'changed since: refused');
+is(sql("SELECT iu.fn_iu_route_refusal('note') ->> 'sentence'"), 'function "fn_note" was changed since it was registered', 'changed since: refused');
 is(sql("SELECT code || held FROM v_iu_route_held"), 'function_refused1', 'its event is held');
 register('fn_note');
 becomes('SELECT count(*) = 1 FROM called WHERE n = -1', 'registered anew, it goes');
@@ -155,7 +155,7 @@ sql("TRUNCATE called; CREATE TABLE again (n int); ALTER TABLE again OWNER TO iu_
 	CREATE CONSTRAINT TRIGGER later AFTER INSERT ON again DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION again()");
 my %unrecorded = (
 	fn_takes_lease => [ "$note DELETE FROM public.iu_route_lease;", qr/^55000: lease \d+ of generation 1 is no longer held\nafter the call/ ],
-	fn_revokes     => [ "$note REVOKE EXECUTE ON FUNCTION public.fn_iu_function_record(bigint, integer, jsonb) FROM iu_core_worker;", qr/^42501: permission denied for function fn_iu_function_record\nafter the call/ ],
+	fn_revokes     => [ "$note REVOKE EXECUTE ON FUNCTION iu.fn_iu_function_record(bigint, integer, jsonb) FROM iu_core_worker;", qr/^42501: permission denied for function fn_iu_function_record\nafter the call/ ],
 	fn_at_commit   => [ "$note INSERT INTO public.again VALUES (1);", qr/^P0001: at the commit\nafter the call/ ]);
 for my $function (sort keys %unrecorded)
 {
@@ -218,12 +218,12 @@ becomes('SELECT ' . attempts('waits', 'sent') . ' = 50', 'opened again, it goes'
 
 # ---- recording fails
 
-sql('REVOKE EXECUTE ON FUNCTION fn_iu_function_record(bigint, integer, jsonb) FROM iu_core_worker');
+sql('REVOKE EXECUTE ON FUNCTION iu.fn_iu_function_record(bigint, integer, jsonb) FROM iu_core_worker');
 emit(1, 'structure_child_added');
 becomes("SELECT state = 'failing' AND last_error = 'permission denied for function fn_iu_function_record' FROM iu_core.worker_status WHERE role = 'runner'", 'what cannot be recorded is told');
 is(sql('SELECT count(*) FROM called'), '50', 'and was not done');
 like(sql('SELECT message FROM iu_core.health()'), qr/runner of database "postgres": failing/, 'the monitor sees it');
-sql('GRANT EXECUTE ON FUNCTION fn_iu_function_record(bigint, integer, jsonb) TO iu_core_worker');
+sql('GRANT EXECUTE ON FUNCTION iu.fn_iu_function_record(bigint, integer, jsonb) TO iu_core_worker');
 becomes('SELECT ' . attempts('waits', 'sent') . ' = 51', 'once it can be');
 is(sql('SELECT count(*) FROM called'), '51', 'it is done');
 

@@ -170,8 +170,8 @@ subtest 'a writer and a reader idle in transaction' => sub {
 # ---- Results that cannot be recorded: what was sent is not sent again
 
 my $record = $delivery->sql("SELECT oid::regprocedure FROM pg_proc WHERE proname LIKE 'fn_iu_delivery_record%' AND has_function_privilege('iu_core_worker', oid, 'EXECUTE')");
-my ($name) = $record =~ /^(\w+)/;
-my $back = "ALTER FUNCTION whole RENAME TO $name";
+my ($name) = $record =~ /^iu\.(\w+)/;
+my $back = "ALTER FUNCTION iu.whole RENAME TO $name";
 sub trigger
 {
 	my ($kind, $body) = @_;

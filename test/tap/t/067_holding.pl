@@ -104,7 +104,7 @@ foreach my $route (sort keys %armed)
 	my @expected = sort split / /, $armed{$route}[1];
 	ok($delivery->becomes("SELECT waiting + retrying + leased = 0 FROM v_iu_event_backlog WHERE route_code = '$route'"), "$route: all that is owed is sent");
 	my %address = map { split /\|/ } split /\n/,
-	  sql("SELECT fn_iu_webhook_id(e.event_seq, r.id, 0, e.id), e.canonical_address FROM event_outbox e JOIN iu_outbound_route r USING (event_domain, event_type) WHERE r.route_code = '$route'");
+	  sql("SELECT iu.fn_iu_webhook_id(e.event_seq, r.id, 0, e.id), e.canonical_address FROM event_outbox e JOIN iu_outbound_route r USING (event_domain, event_type) WHERE r.route_code = '$route'");
 	is(join(' ', sort map { $address{ $_->[0] } // 'unknown' } $sink->arrived("/$route")), "@expected", "$route: and nothing older than it was told");
 	$delivery->route('retire', $route);
 }

@@ -98,7 +98,7 @@ is(IU::Cluster->wait_for_worker($node, 'watchdog'), $watchdog, 'all this restart
 unlike(slurp_file($node->logfile), qr/PANIC|cannot abort/, 'all this makes nothing panic');
 
 note 'a worker that an error ends';
-my $function = 'public.fn_iu_gate_expiring()';
+my $function = 'iu.fn_iu_gate_expiring()';
 my $definition = $node->safe_psql('postgres', "SELECT pg_get_functiondef('$function'::regprocedure)");
 (my $failing = $definition) =~ s/^BEGIN$/BEGIN RAISE 'the log hook fails';/m;
 $node->safe_psql('postgres', "$failing; SELECT iu_core.wake()");

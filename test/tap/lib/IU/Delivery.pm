@@ -127,8 +127,8 @@ sub audit
 	splice @arrived, 0, $mark->{arrived} if $mark;
 	my %found = map { $_ => 0 } qw(delivered repeated foreign unrecorded);
 	my (%body, %times);
-	foreach (split /\n/, $self->sql("SELECT fn_iu_webhook_id(e.event_seq, r.id, 0, e.id), encode(sha256(convert_to(fn_iu_delivery_body(e), 'UTF8')), 'hex'),"
-			. " (SELECT count(*) FROM iu_route_attempt a WHERE a.idempotency_key = fn_iu_webhook_id(e.event_seq, r.id, 0, e.id) AND a.status = 'sent')"
+	foreach (split /\n/, $self->sql("SELECT iu.fn_iu_webhook_id(e.event_seq, r.id, 0, e.id), encode(sha256(convert_to(fn_iu_delivery_body(e), 'UTF8')), 'hex'),"
+			. " (SELECT count(*) FROM iu_route_attempt a WHERE a.idempotency_key = iu.fn_iu_webhook_id(e.event_seq, r.id, 0, e.id) AND a.status = 'sent')"
 			. ' FROM ' . _events($route) . " AND e.event_seq > $seq"))
 	{
 		my ($id, $digest, $attempts) = split /\|/;

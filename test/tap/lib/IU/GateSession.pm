@@ -37,7 +37,7 @@ sub statement
 		open   => "SELECT extract(epoch FROM (fn_iu_gate_open('$key', '" . ($step->{approval} // '') . "', '" . ($step->{actor} // '')
 		  . "', '$reason', " . ($step->{seconds} // 0) . ") ->> 'expires_at')::timestamptz)",
 		close  => "SELECT fn_iu_gate_close('$key', 'closer', '$reason')",
-		expire => "SELECT status FROM fn_iu_gate_close_expired('$key', 'by hand')",
+		expire => "SELECT status FROM iu.fn_iu_gate_close_expired('$key', 'by hand')",
 		true   => "UPDATE dot_config SET value = 'true' WHERE key = '$key'",
 		false  => "UPDATE dot_config SET value = 'false' WHERE key = '$key'",
 		insert => "INSERT INTO dot_config (key, value) VALUES ('$key', 'false')",

@@ -1,0 +1,172 @@
+-- Conformance: what should exist, and how it should be, against what does.
+
+CREATE FUNCTION iu.fn_iu_walls()
+  RETURNS TABLE (object_class text, object_name text, detail text)
+  LANGUAGE sql STABLE
+  SET search_path = pg_catalog, pg_temp
+AS $function$
+  -- Not asked of schema public: its owner, who owns the database from PostgreSQL
+  -- 15 on, may always create there, and nothing with rights looks there for a function.
+  WITH creator AS (
+    SELECT n.nspname, r.rolname
+      FROM pg_namespace n
+      CROSS JOIN pg_roles r
+     WHERE n.nspname IN ('iu', 'iu_core') AND NOT r.rolsuper AND r.rolname <> 'iu_core_owner'
+       AND has_schema_privilege(r.oid, n.oid, 'CREATE')
+  ), governed AS MATERIALIZED (
+    SELECT p.proname, 'function' AS class FROM pg_proc p
+     WHERE p.pronamespace IN ('public'::regnamespace, 'iu'::regnamespace) AND p.proowner = 'iu_core_owner'::regrole
+    UNION
+    SELECT c.relname, 'table' FROM pg_class c
+     WHERE c.relnamespace = 'public'::regnamespace AND c.relowner = 'iu_core_owner'::regrole
+       AND c.relkind IN ('r', 'p', 'v', 'm', 'f', 'S')
+  )
+  SELECT 'schema', quote_ident(c.nspname), format('"%s" may create in it', c.rolname) FROM creator c
+  UNION ALL
+  SELECT 'function', p.oid::regprocedure::text, format('takes a governed name, and belongs to "%s"', pg_get_userbyid(p.proowner))
+    FROM pg_proc p JOIN governed g ON g.class = 'function' AND g.proname = p.proname
+    JOIN pg_roles o ON o.oid = p.proowner
+   WHERE o.rolname <> 'iu_core_owner' AND NOT o.rolsuper
+  UNION ALL
+  SELECT CASE WHEN c.relkind IN ('v', 'm') THEN 'view' ELSE 'table' END, c.oid::regclass::text,
+         format('takes a governed name, and belongs to "%s"', pg_get_userbyid(c.relowner))
+    FROM pg_class c JOIN governed g ON g.class = 'table' AND g.proname = c.relname
+    JOIN pg_roles o ON o.oid = c.relowner
+   WHERE o.rolname <> 'iu_core_owner' AND NOT o.rolsuper AND c.relpersistence <> 't' AND c.relkind NOT IN ('i', 'I')
+  UNION ALL
+  SELECT 'trigger', quote_ident(t.tgname) || ' ON ' || t.tgrelid::regclass,
+         format('calls function %s of "%s"', p.oid::regprocedure, pg_get_userbyid(p.proowner))
+    FROM pg_trigger t JOIN pg_class c ON c.oid = t.tgrelid JOIN pg_proc p ON p.oid = t.tgfoid
+    JOIN pg_roles o ON o.oid = p.proowner
+   WHERE c.relowner = 'iu_core_owner'::regrole AND NOT t.tgisinternal
+     AND o.rolname <> 'iu_core_owner' AND NOT o.rolsuper
+$function$;
+COMMENT ON FUNCTION iu.fn_iu_walls IS
+  'What strangers, roles that are neither iu_core_owner nor superusers, could use to run something with its rights, or '
+  'have planted: a role that may create in schema iu or iu_core, a function, table or view of theirs with a governed '
+  'name in whatever schema, a trigger on a governed table that calls a function of theirs. No row: the walls stand.';
+
+CREATE FUNCTION iu.fn_iu_conformance()
+  RETURNS TABLE (check_code text, object_class text, expected text, found text, ok boolean, detail text)
+  LANGUAGE sql STABLE SECURITY DEFINER
+  SET search_path = pg_catalog, pg_temp
+  SET row_security = off
+AS $function$
+  WITH class (name, code, by_owner, counted_as) AS (
+    VALUES ('table', 'D1', true, 'table'), ('view', 'D2', true, 'view'), ('function', 'D3', true, 'function'),
+           ('trigger', 'D4', true, 'trigger'), ('config', 'D5', false, 'config'),
+           ('event_type', 'D6', false, 'event_type'), ('route', 'D7', false, 'route'),
+           ('schema', 'D1', true, 'table'), ('type', 'D1', true, 'table'), ('sequence', 'D1', true, 'table')
+  ), inventory AS MATERIALIZED (
+    SELECT DISTINCT ON (i.object_class, i.object_name)
+           i.object_class AS class, i.object_name AS name, i.owner, i.grants, i.state, i.digest
+      FROM iu_core.object_inventory() i
+  ), expected AS (
+    SELECT g.object_class AS class, g.object_name AS name, g.migration, g.theirs, g.grants, g.state, g.digest
+      FROM public.iu_governed_object g
+  ), presence AS (
+    SELECT c.code, e.class, e.name AS expected, i.name AS found,
+           CASE
+             WHEN i.name IS NULL AND e.theirs THEN 'registered by an administrator, now missing'
+             WHEN i.name IS NULL THEN format('made by migration %s, now missing', e.migration)
+             WHEN c.by_owner THEN nullif(concat_ws('; ',
+               CASE WHEN i.owner <> 'iu_core_owner' THEN format('owned by %I', i.owner) END,
+               CASE WHEN i.grants IS DISTINCT FROM e.grants
+                    THEN format('grants %s instead of %s', coalesce(i.grants, 'none'), coalesce(e.grants, 'none')) END,
+               CASE WHEN i.state IS DISTINCT FROM e.state
+                    THEN format('%s instead of %s', coalesce(nullif(i.state, ''), 'no settings'),
+                                coalesce(nullif(e.state, ''), 'no settings')) END,
+               CASE WHEN i.digest IS DISTINCT FROM e.digest
+                         AND (i.digest NOT LIKE '%:%' OR e.digest NOT LIKE '%:%'
+                              OR split_part(i.digest, ':', 1) = split_part(e.digest, ':', 1))
+                    THEN 'its definition is another one' END), '')
+           END AS problem,
+           CASE e.class WHEN 'trigger' THEN i.state
+                        WHEN 'config' THEN 'value ' || (SELECT quote_literal(d.value) FROM public.dot_config d WHERE d.key = e.name)
+           END AS detail
+      FROM expected e
+      JOIN class c ON c.name = e.class
+      LEFT JOIN inventory i ON i.class = e.class AND i.name = e.name
+  ), unregistered AS (
+    SELECT i.class, i.name, i.owner
+      FROM inventory i
+      JOIN class c ON c.name = i.class
+     WHERE (NOT c.by_owner OR i.owner = 'iu_core_owner')
+       AND NOT EXISTS (SELECT FROM expected e WHERE e.class = i.class AND e.name = i.name)
+  ), tally AS (
+    SELECT c.counted_as AS class,
+           (SELECT count(*) FROM expected e JOIN class k ON k.name = e.class WHERE k.counted_as = c.counted_as) AS expected,
+           (SELECT count(*) FROM presence p JOIN class k ON k.name = p.class
+             WHERE k.counted_as = c.counted_as AND p.found IS NULL) AS missing,
+           (SELECT count(*) FROM unregistered u JOIN class k ON k.name = u.class WHERE k.counted_as = c.counted_as) AS unregistered
+      FROM class c GROUP BY c.counted_as
+  )
+  SELECT p.code, p.class, p.expected, p.found, p.problem IS NULL, coalesce(p.problem, p.detail) FROM presence p
+  UNION ALL
+  SELECT 'D8', u.class, NULL, u.name, false,
+         CASE WHEN u.class IN ('config', 'event_type', 'route') THEN 'a row that nobody registered'
+              ELSE 'owned by iu_core_owner, made by no migration' END
+    FROM unregistered u
+  UNION ALL
+  SELECT 'D8', w.object_class, NULL, w.object_name, false, w.detail FROM iu.fn_iu_walls() w
+  UNION ALL
+  SELECT 'D9', t.class, t.expected::text, (t.expected - t.missing + t.unregistered)::text,
+         t.missing + t.unregistered = 0,
+         CASE WHEN t.missing + t.unregistered > 0
+              THEN format('%s missing, %s unregistered', t.missing, t.unregistered) END
+    FROM tally t
+  ORDER BY 1, 2, 3, 4
+$function$;
+COMMENT ON FUNCTION iu.fn_iu_conformance IS
+  'What public.fn_iu_conformance hands on to, with the rights of iu_core_owner.';
+
+CREATE FUNCTION public.fn_iu_conformance()
+  RETURNS TABLE (check_code text, object_class text, expected text, found text, ok boolean, detail text)
+  LANGUAGE sql STABLE
+BEGIN ATOMIC
+  SELECT * FROM iu.fn_iu_conformance() WHERE iu_core.require_role('{iu_core_reader}');
+END;
+COMMENT ON FUNCTION public.fn_iu_conformance IS
+  'What should exist against what does. D1 to D7: one row per registered table, view, function, trigger, config key, '
+  'event type, route (schemas, types and sequences that stand alone count to D1); ok if it is there, belongs to '
+  'iu_core_owner, and has the grants, the state (trigger enabled, row security, settings of a function) and the '
+  'definition that it had when its migration had run; detail says in words what differs. D8: one row per object of '
+  'iu_core_owner, or row of a row class, that nobody registered, and per breach of the walls: a role that may create '
+  'in schema iu or iu_core, an object of a stranger with a governed name, a trigger that calls a stranger''s '
+  'function. D9: registered and found per class; schemas, types and sequences count as tables. A definition '
+  'that was recorded under another major version of PostgreSQL is not compared, except that of a function in '
+  'plpgsql or in plain SQL text. SQLSTATE 42501 for whoever is not in iu_core_reader.';
+
+CREATE FUNCTION iu.fn_iu_conformance_require() RETURNS void
+  LANGUAGE plpgsql STABLE
+  SET search_path = pg_catalog, pg_temp
+AS $function$
+DECLARE
+  v_wrong text;
+BEGIN
+  SELECT string_agg(concat_ws(' ', c.check_code, c.object_class, coalesce(c.expected, c.found), c.detail), '; ')
+    INTO v_wrong FROM iu.fn_iu_conformance() c WHERE NOT c.ok;
+  IF v_wrong IS NOT NULL THEN
+    RAISE object_not_in_prerequisite_state USING
+      MESSAGE = 'the migrated database does not conform', DETAIL = v_wrong, CONSTRAINT = 'iu_conformance',
+      HINT = 'fn_iu_conformance() lists it; fn_iu_conformance_repair() puts grants and trigger states right.';
+  END IF;
+END
+$function$;
+COMMENT ON FUNCTION iu.fn_iu_conformance_require IS
+  'Last step of a run of migrations: refuses unless fn_iu_conformance() finds all well. Error: 55000 with what is '
+  'wrong.';
+
+CREATE VIEW public.v_iu_conformance AS
+  SELECT k.counted_as AS object_class,
+         max(c.expected) FILTER (WHERE c.check_code = 'D9')::bigint AS expected,
+         max(c.found) FILTER (WHERE c.check_code = 'D9')::bigint AS found,
+         bool_and(c.ok) AS ok,
+         array_agg(concat_ws(': ', coalesce(c.expected, c.found), c.detail))
+           FILTER (WHERE NOT c.ok AND c.check_code <> 'D9') AS findings
+    FROM public.fn_iu_conformance() c
+    CROSS JOIN LATERAL (
+      SELECT CASE WHEN c.object_class IN ('schema', 'type', 'sequence') THEN 'table' ELSE c.object_class END AS counted_as) k
+   GROUP BY k.counted_as;
+COMMENT ON VIEW public.v_iu_conformance IS
+  'fn_iu_conformance() in one row per class: registered, found, whether all is well, and what is not.';

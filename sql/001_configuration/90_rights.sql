@@ -1,0 +1,5 @@
+-- Who may read and use what 001 brings.
+
+GRANT SELECT ON public.dot_config, public.iu_governed_object, public.v_iu_conformance TO iu_core_reader;
+GRANT EXECUTE ON FUNCTION public.fn_iu_conformance, iu.fn_iu_conformance TO iu_core_reader;
+GRANT EXECUTE ON FUNCTION public.fn_iu_conformance_repair, iu.fn_iu_conformance_repair TO iu_core_admin;

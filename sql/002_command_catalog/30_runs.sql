@@ -1,0 +1,111 @@
+CREATE TABLE public.dot_iu_command_run (
+  run_id        uuid NOT NULL DEFAULT gen_random_uuid(),
+  command_name  text NOT NULL,
+  category      text NOT NULL,
+  run_mode      text NOT NULL,
+  run_status    text NOT NULL,
+  mutating      boolean NOT NULL,
+  params_digest text,
+  gate_snapshot jsonb,
+  evidence      jsonb,
+  actor         text NOT NULL,
+  created_at    timestamptz NOT NULL DEFAULT clock_timestamp(),
+  CONSTRAINT dot_iu_command_run_pkey PRIMARY KEY (run_id),
+  CONSTRAINT dot_iu_command_run_category
+    CHECK (category IN ('collection', 'piece', 'lifecycle', 'read', 'health')),
+  CONSTRAINT dot_iu_command_run_mode CHECK (run_mode IN ('plan', 'apply', 'verify')),
+  CONSTRAINT dot_iu_command_run_status
+    CHECK (run_status IN ('planned', 'applied', 'verified', 'refused', 'failed')),
+  CONSTRAINT dot_iu_command_run_params_digest CHECK (params_digest ~ '^([0-9a-f]{32}|[0-9a-f]{64})$'),
+  CONSTRAINT dot_iu_command_run_actor CHECK (btrim(actor) <> '')
+);
+CREATE INDEX ix_dot_iu_command_run_command ON public.dot_iu_command_run (command_name, created_at DESC);
+CREATE INDEX ix_dot_iu_command_run_status ON public.dot_iu_command_run (run_status, created_at DESC);
+COMMENT ON TABLE public.dot_iu_command_run IS
+  'Append-only ledger of command runs, refused and failed ones included. Written by fn_dot_iu_command_log only.';
+COMMENT ON COLUMN public.dot_iu_command_run.run_id IS 'Identifies the run';
+COMMENT ON COLUMN public.dot_iu_command_run.command_name IS
+  'The command; no foreign key, the ledger outlives the catalogue';
+COMMENT ON COLUMN public.dot_iu_command_run.category IS 'collection, piece, lifecycle, read or health';
+COMMENT ON COLUMN public.dot_iu_command_run.run_mode IS 'plan, apply or verify';
+COMMENT ON COLUMN public.dot_iu_command_run.run_status IS 'planned, applied, verified, refused or failed';
+COMMENT ON COLUMN public.dot_iu_command_run.mutating IS 'Whether this run could change anything';
+COMMENT ON COLUMN public.dot_iu_command_run.params_digest IS
+  'MD5 or SHA-256 of the parameters in hex, never their values';
+COMMENT ON COLUMN public.dot_iu_command_run.gate_snapshot IS 'The gates as the run met or left them';
+COMMENT ON COLUMN public.dot_iu_command_run.evidence IS 'What the run found, did or was refused for';
+COMMENT ON COLUMN public.dot_iu_command_run.actor IS 'Who ran it, as told by the caller';
+COMMENT ON COLUMN public.dot_iu_command_run.created_at IS 'When the run was logged, by the clock';
+
+CREATE TRIGGER trg_dot_iu_command_run_append_only
+  BEFORE UPDATE OR DELETE OR TRUNCATE ON public.dot_iu_command_run
+  FOR EACH STATEMENT EXECUTE FUNCTION iu.fn_iu_append_only();
+ALTER TABLE public.dot_iu_command_run ENABLE ALWAYS TRIGGER trg_dot_iu_command_run_append_only;
+COMMENT ON TRIGGER trg_dot_iu_command_run_append_only ON public.dot_iu_command_run IS
+  'Keeps the ledger append-only.';
+
+CREATE FUNCTION iu.fn_dot_iu_command_log(
+    p_command text, p_category text, p_run_mode text, p_run_status text, p_mutating boolean,
+    p_params_digest text, p_gate_snapshot jsonb, p_evidence jsonb, p_actor text)
+  RETURNS uuid
+  LANGUAGE plpgsql SECURITY DEFINER
+  SET search_path = pg_catalog, pg_temp
+AS $function$
+DECLARE
+  v_field   text;
+  v_value   text;
+  v_allowed text;
+  v_run_id  uuid;
+BEGIN
+  IF NOT EXISTS (SELECT FROM public.dot_iu_command_catalog c WHERE c.command_name = p_command)
+     AND (coalesce(btrim(p_command), '') = '' OR EXISTS (SELECT FROM public.dot_iu_command_catalog)) THEN
+    RAISE check_violation USING
+      MESSAGE = format('command %s is not in the catalogue', coalesce(quote_literal(p_command), 'NULL')),
+      HINT = 'v_dot_iu_command_registry lists the commands; a migration adds new ones.';
+  END IF;
+
+  SELECT r.field, r.value, r.allowed INTO v_field, v_value, v_allowed
+    FROM (VALUES
+      (1, 'category', p_category, 'collection, piece, lifecycle, read, health',
+       p_category IN ('collection', 'piece', 'lifecycle', 'read', 'health')),
+      (2, 'run_mode', p_run_mode, 'plan, apply, verify', p_run_mode IN ('plan', 'apply', 'verify')),
+      (3, 'run_status', p_run_status, 'planned, applied, verified, refused, failed',
+       p_run_status IN ('planned', 'applied', 'verified', 'refused', 'failed')),
+      (4, 'mutating', NULL, 'true, false', p_mutating IS NOT NULL),
+      (5, 'params_digest', p_params_digest, 'an MD5 or SHA-256 in lower-case hex, or NULL',
+       p_params_digest IS NULL OR p_params_digest ~ '^([0-9a-f]{32}|[0-9a-f]{64})$'),
+      (6, 'actor', p_actor, 'any text that is not empty', btrim(p_actor) <> '')
+    ) AS r (number, field, value, allowed, ok)
+   WHERE r.ok IS NOT TRUE
+   ORDER BY r.number LIMIT 1;
+  IF FOUND THEN
+    -- A digest that is none may be the raw parameters: it is not repeated.
+    RAISE check_violation USING
+      MESSAGE = CASE v_field WHEN 'params_digest' THEN 'params_digest is not a digest'
+                     ELSE format('%s %s is not allowed', v_field, coalesce(quote_literal(v_value), 'NULL')) END,
+      DETAIL = format('Allowed: %s.', v_allowed);
+  END IF;
+
+  INSERT INTO public.dot_iu_command_run
+      (command_name, category, run_mode, run_status, mutating, params_digest, gate_snapshot, evidence, actor)
+    VALUES (p_command, p_category, p_run_mode, p_run_status, p_mutating,
+            p_params_digest, p_gate_snapshot, p_evidence, p_actor)
+    RETURNING run_id INTO v_run_id;
+  RETURN v_run_id;
+END
+$function$;
+COMMENT ON FUNCTION iu.fn_dot_iu_command_log IS
+  'What public.fn_dot_iu_command_log hands on to, with the rights of iu_core_owner.';
+CREATE FUNCTION public.fn_dot_iu_command_log(
+    p_command text, p_category text, p_run_mode text, p_run_status text, p_mutating boolean,
+    p_params_digest text, p_gate_snapshot jsonb, p_evidence jsonb, p_actor text)
+  RETURNS uuid
+  LANGUAGE sql VOLATILE
+RETURN CASE WHEN iu_core.require_role('{iu_core_writer,iu_core_operator}') THEN
+  iu.fn_dot_iu_command_log(p_command, p_category, p_run_mode, p_run_status, p_mutating, p_params_digest, p_gate_snapshot, p_evidence, p_actor) END;
+COMMENT ON FUNCTION public.fn_dot_iu_command_log IS
+  'Writes one run of a command to the ledger and returns its run_id. Ungated, so that refusals can be logged. '
+  'Arguments: command, category, mode (plan, apply, verify), status (planned, applied, verified, refused, '
+  'failed), whether it could change anything, MD5 or SHA-256 of the parameters or NULL, the gates, what was '
+  'found, who. Error: 23514 for a command that is not in the catalogue (any passes while that is empty) and for a '
+  'word outside the vocabulary, naming field and allowed words.';

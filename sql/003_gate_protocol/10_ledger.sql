@@ -1,0 +1,138 @@
+CREATE TABLE public.iu_gate_transition (
+  transition_id     uuid NOT NULL DEFAULT gen_random_uuid(),
+  transition_seq    bigint NOT NULL,
+  gate_key          text NOT NULL,
+  action            text NOT NULL,
+  prev_value        text,
+  new_value         text,
+  approval_id       uuid,
+  ttl_seconds       integer,
+  expires_at        timestamptz,
+  actor             text NOT NULL,
+  reason            text,
+  run_id            uuid,
+  system_identifier bigint NOT NULL,
+  database_oid      oid NOT NULL,
+  session_role      name NOT NULL,
+  created_at        timestamptz NOT NULL,
+  prev_hash         bytea,
+  row_hash          bytea NOT NULL,
+  CONSTRAINT iu_gate_transition_pkey PRIMARY KEY (transition_id),
+  CONSTRAINT iu_gate_transition_seq UNIQUE (transition_seq),
+  CONSTRAINT iu_gate_transition_action CHECK (action IN ('open', 'close', 'watchdog_close')),
+  CONSTRAINT iu_gate_transition_actor CHECK (btrim(actor) <> ''),
+  CONSTRAINT iu_gate_transition_opening CHECK (
+    CASE action
+      WHEN 'open' THEN new_value IS NOT NULL AND new_value = 'true' AND approval_id IS NOT NULL
+        AND ttl_seconds IS NOT NULL AND ttl_seconds BETWEEN 1 AND 3600
+        AND expires_at IS NOT NULL AND expires_at > created_at
+      ELSE new_value IS NOT NULL AND new_value = 'false' AND approval_id IS NULL
+        AND ttl_seconds IS NULL AND expires_at IS NULL
+    END)
+);
+
+CREATE SEQUENCE public.iu_gate_transition_number OWNED BY public.iu_gate_transition.transition_seq;
+CREATE INDEX ix_iu_gate_transition_gate ON public.iu_gate_transition (gate_key, created_at DESC);
+CREATE INDEX ix_iu_gate_transition_last ON public.iu_gate_transition (gate_key, transition_seq DESC);
+COMMENT ON TABLE public.iu_gate_transition IS
+  'Append-only ledger of gate changes. The last row of a gate says whether it may be open; rows are written under '
+  'the lock of the gate''s dot_config row and dated by the clock.';
+COMMENT ON COLUMN public.iu_gate_transition.transition_id IS 'Identifies the change';
+COMMENT ON COLUMN public.iu_gate_transition.transition_seq IS
+  'Order of the changes of one gate; gaps are rolled-back changes';
+COMMENT ON COLUMN public.iu_gate_transition.gate_key IS
+  'The gate; no foreign key, the ledger outlives the registry';
+COMMENT ON COLUMN public.iu_gate_transition.action IS 'open (renewals too), close, or watchdog_close';
+COMMENT ON COLUMN public.iu_gate_transition.prev_value IS 'Value in dot_config that the change met';
+COMMENT ON COLUMN public.iu_gate_transition.new_value IS 'Value that it left';
+COMMENT ON COLUMN public.iu_gate_transition.approval_id IS 'The approval of an open (Điều 32)';
+COMMENT ON COLUMN public.iu_gate_transition.ttl_seconds IS 'How long an open lasts, in seconds, 1 to 3600';
+COMMENT ON COLUMN public.iu_gate_transition.expires_at IS
+  'End of an open: created_at + ttl_seconds; set on insert, never given';
+COMMENT ON COLUMN public.iu_gate_transition.actor IS 'Who asked for the change, as told by the caller';
+COMMENT ON COLUMN public.iu_gate_transition.reason IS 'Why';
+COMMENT ON COLUMN public.iu_gate_transition.run_id IS 'Its run in dot_iu_command_run';
+COMMENT ON COLUMN public.iu_gate_transition.system_identifier IS
+  'Cluster in which it was made; an open made elsewhere opens nothing here. Set on insert, never given';
+COMMENT ON COLUMN public.iu_gate_transition.database_oid IS 'Database in which it was made, as system_identifier';
+COMMENT ON COLUMN public.iu_gate_transition.session_role IS
+  'The role that logged in, whatever actor says; set on insert, never given';
+COMMENT ON COLUMN public.iu_gate_transition.prev_hash IS
+  'row_hash of the change of this gate before it; NULL for the first';
+COMMENT ON COLUMN public.iu_gate_transition.row_hash IS
+  'SHA-256 of the row, prev_hash included: see fn_iu_gate_transition_hash. The newest of a gate is its head, and '
+  'goes to the server log too';
+COMMENT ON COLUMN public.iu_gate_transition.created_at IS 'When, by the clock; set on insert, never given';
+COMMENT ON INDEX public.ix_iu_gate_transition_gate IS 'History of a gate.';
+COMMENT ON INDEX public.ix_iu_gate_transition_last IS
+  'The last change of a gate; iu_core.gate_is_open uses it by name';
+
+-- Bytes that depend on no setting: a row's text changes with TimeZone and
+-- DateStyle, a binary form does not, and lengths keep neighbours apart.
+CREATE FUNCTION iu.fn_iu_gate_transition_hash(p_row public.iu_gate_transition) RETURNS bytea
+  LANGUAGE sql STABLE
+  SET search_path = pg_catalog, pg_temp
+AS $function$
+  SELECT sha256('\x01' || string_agg(int4send(coalesce(length(f.bytes), -1)) || coalesce(f.bytes, ''), '' ORDER BY f.n))
+    FROM (VALUES
+      (1, uuid_send(p_row.transition_id)), (2, int8send(p_row.transition_seq)),
+      (3, convert_to(p_row.gate_key, 'UTF8')), (4, convert_to(p_row.action, 'UTF8')),
+      (5, convert_to(p_row.prev_value, 'UTF8')), (6, convert_to(p_row.new_value, 'UTF8')),
+      (7, uuid_send(p_row.approval_id)), (8, int4send(p_row.ttl_seconds)), (9, timestamptz_send(p_row.expires_at)),
+      (10, convert_to(p_row.actor, 'UTF8')), (11, convert_to(p_row.reason, 'UTF8')), (12, uuid_send(p_row.run_id)),
+      (13, int8send(p_row.system_identifier)), (14, int8send(p_row.database_oid::bigint)),
+      (15, convert_to(p_row.session_role::text, 'UTF8')), (16, timestamptz_send(p_row.created_at)),
+      (17, p_row.prev_hash)) AS f (n, bytes)
+$function$;
+COMMENT ON FUNCTION iu.fn_iu_gate_transition_hash IS
+  'SHA-256 over a row of the gate ledger: a version byte, then each field but row_hash as its length in 4 bytes '
+  '(-1 for NULL) and its binary form, texts in UTF-8. The same under every setting and after dump and restore. '
+  'Raises nothing.';
+
+CREATE FUNCTION iu.fn_iu_gate_transition_stamp() RETURNS trigger
+  LANGUAGE plpgsql
+  SET search_path = pg_catalog, pg_temp
+AS $function$
+BEGIN
+  IF num_nonnulls(NEW.transition_seq, NEW.created_at, NEW.expires_at, NEW.system_identifier, NEW.database_oid,
+                  NEW.session_role, NEW.prev_hash, NEW.row_hash) > 0 THEN
+    RAISE check_violation USING
+      MESSAGE = 'a gate transition is dated by the clock, numbered and chained by the server, not by hand',
+      DETAIL = 'transition_seq, created_at, expires_at, system_identifier, database_oid, session_role, prev_hash and row_hash are set on insert.';
+  END IF;
+
+  -- With the gate's row, so that numbers and chain follow the order of commits.
+  PERFORM FROM public.dot_config c WHERE c.key = NEW.gate_key FOR NO KEY UPDATE;
+  NEW.transition_seq := nextval('public.iu_gate_transition_number');
+  NEW.created_at := clock_timestamp();
+  IF NEW.action = 'open' THEN
+    NEW.expires_at := NEW.created_at + make_interval(secs => NEW.ttl_seconds);
+  END IF;
+  NEW.system_identifier := iu_core.system_identifier();
+  NEW.database_oid := iu_core.database_oid();
+  NEW.session_role := session_user;
+  SELECT t.row_hash INTO NEW.prev_hash FROM public.iu_gate_transition t
+   WHERE t.gate_key = NEW.gate_key ORDER BY t.transition_seq DESC LIMIT 1;
+  NEW.row_hash := iu.fn_iu_gate_transition_hash(NEW);
+  PERFORM iu_core.log_at_commit(format('iu_core ledger head: gate %s seq %s hash %s',
+    NEW.gate_key, NEW.transition_seq, encode(NEW.row_hash, 'hex')));
+  RETURN NEW;
+END
+$function$;
+COMMENT ON FUNCTION iu.fn_iu_gate_transition_stamp IS
+  'Row trigger of the gate ledger: holds the gate, sets number, time, end, place and hash of a change, and sends '
+  'the new head to the server log at commit; giving any of them raises SQLSTATE 23514, so nothing can be dated '
+  'back or slipped in.';
+
+CREATE TRIGGER trg_iu_gate_transition_stamp
+  BEFORE INSERT ON public.iu_gate_transition
+  FOR EACH ROW EXECUTE FUNCTION iu.fn_iu_gate_transition_stamp();
+
+CREATE TRIGGER trg_iu_gate_transition_append_only
+  BEFORE UPDATE OR DELETE OR TRUNCATE ON public.iu_gate_transition
+  FOR EACH STATEMENT EXECUTE FUNCTION iu.fn_iu_append_only();
+ALTER TABLE public.iu_gate_transition ENABLE ALWAYS TRIGGER trg_iu_gate_transition_stamp;
+ALTER TABLE public.iu_gate_transition ENABLE ALWAYS TRIGGER trg_iu_gate_transition_append_only;
+COMMENT ON TRIGGER trg_iu_gate_transition_stamp ON public.iu_gate_transition IS 'Nothing is dated by hand.';
+COMMENT ON TRIGGER trg_iu_gate_transition_append_only ON public.iu_gate_transition IS
+  'Keeps the ledger append-only.';

@@ -1,0 +1,94 @@
+CREATE VIEW public.v_iu_gate AS
+  SELECT g.gate_key, g.gate_class, g.value, g.effective,
+         g.holder, g.approval_id, g.expires_at, g.due_at,
+         coalesce(g.value = 'false' AND NOT g.effective, false) AS is_safe,
+         CASE
+           WHEN g.value IS NULL THEN 'row missing in dot_config'
+           WHEN g.value = 'false' AND NOT g.effective THEN 'closed'
+           WHEN g.gate_class = 'never_flip' THEN 'never-flip gate set beside the protocol'
+           WHEN g.value <> 'true' THEN 'value is neither true nor false'
+           WHEN g.due_at > clock_timestamp() THEN
+             format('open until %s UTC, held by %s', to_char(g.due_at AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI:SS.MS'), g.holder)
+           WHEN g.due_at > '-infinity' THEN
+             format('expired at %s UTC', to_char(g.due_at AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI:SS.MS'))
+           WHEN g.expires_at IS NOT NULL THEN 'opened in another database'
+           WHEN g.effective THEN 'set beside the protocol, effective in this transaction only'
+           ELSE 'set beside the protocol'
+         END AS reason
+    FROM (
+      SELECT r.gate_key, r.gate_class, c.value, iu_core.gate_is_open(r.gate_key) AS effective,
+             CASE l.action WHEN 'open' THEN l.actor END AS holder,
+             l.approval_id, l.expires_at,
+             CASE WHEN r.gate_class = 'governable' AND l.action = 'open'
+                       AND l.system_identifier = iu_core.system_identifier()
+                       AND l.database_oid = iu_core.database_oid()
+                  THEN l.expires_at ELSE '-infinity' END AS due_at
+        FROM public.iu_gate_registry r
+        LEFT JOIN public.dot_config c ON c.key = r.gate_key
+        LEFT JOIN LATERAL (
+          SELECT t.action, t.actor, t.approval_id, t.expires_at, t.system_identifier, t.database_oid
+            FROM public.iu_gate_transition t
+           WHERE t.gate_key = r.gate_key
+           ORDER BY t.transition_seq DESC LIMIT 1) l ON true) g;
+COMMENT ON VIEW public.v_iu_gate IS
+  'Every registered gate: value (NULL: row missing), effective (iu_core.gate_is_open), holder, approval and end '
+  'of its last change if that was an open, due_at (when the value must be false again; -infinity: it may not be '
+  'true at all), is_safe (false for sure), and the reason in words.';
+
+-- A renewal by the watchdog is logged for the one who holds the gate, whoever
+-- the watchdog runs as.
+CREATE VIEW public.v_iu_gate_holder AS
+  SELECT l.gate_key, iu_core.gate_is_open(l.gate_key) AS effective, l.actor AS holder, (u.evidence ->> 'session_user')::name AS held_by,
+         l.approval_id, l.reason, l.created_at AS since, l.expires_at AS until,
+         greatest(l.expires_at - clock_timestamp(), interval '0') AS remaining
+    FROM public.iu_gate_registry r
+    CROSS JOIN LATERAL (
+      SELECT t.* FROM public.iu_gate_transition t
+       WHERE t.gate_key = r.gate_key
+       ORDER BY t.transition_seq DESC LIMIT 1) l
+    LEFT JOIN public.dot_iu_command_run u ON u.run_id = l.run_id
+   WHERE l.action = 'open';
+COMMENT ON VIEW public.v_iu_gate_holder IS
+  'Who holds what until when: each gate whose last change is an open or a renewal, with holder (the actor as '
+  'told), held_by (the login role), approval and reason of that change, since and until when, and what remains of '
+  'it. effective is false where it has ended and is about to be closed, or was made in another database.';
+
+CREATE FUNCTION iu.fn_iu_gate_snapshot() RETURNS jsonb
+  LANGUAGE sql VOLATILE
+  SET search_path = pg_catalog, pg_temp
+AS $function$
+  SELECT coalesce(jsonb_object_agg(g.gate_key, jsonb_build_object('value', g.value, 'effective', g.effective)), '{}')
+    FROM public.v_iu_gate g
+$function$;
+COMMENT ON FUNCTION iu.fn_iu_gate_snapshot IS
+  'All gates as {gate_key: {value, effective}}, for the run ledger. Raises nothing.';
+
+CREATE FUNCTION iu.fn_iu_gate_verify_closed(p_actor text) RETURNS jsonb
+  LANGUAGE sql STABLE SECURITY DEFINER
+  SET search_path = pg_catalog, pg_temp
+AS $function$
+  SELECT jsonb_build_object(
+           'gates', coalesce(jsonb_agg(jsonb_build_object(
+              'gate_key', g.gate_key, 'gate_class', g.gate_class, 'value', g.value, 'effective', g.effective,
+              'expires_at', g.expires_at, 'holder', g.holder, 'approval_id', g.approval_id,
+              'is_safe', g.is_safe, 'reason', g.reason) ORDER BY g.gate_class, g.gate_key), '[]'),
+           'all_governed_closed', coalesce(bool_and(g.is_safe) FILTER (WHERE g.gate_class = 'governable'), false),
+           'never_flip_intact', coalesce(bool_and(g.is_safe) FILTER (WHERE g.gate_class = 'never_flip'), false),
+           'all_safe', bool_and(g.is_safe)
+             AND count(*) FILTER (WHERE g.gate_class = 'governable') > 0
+             AND count(*) FILTER (WHERE g.gate_class = 'never_flip') > 0,
+           'checked_by', p_actor,
+           'checked_at', clock_timestamp())
+    FROM public.v_iu_gate g
+$function$;
+COMMENT ON FUNCTION iu.fn_iu_gate_verify_closed IS
+  'What public.fn_iu_gate_verify_closed hands on to, with the rights of iu_core_owner.';
+CREATE FUNCTION public.fn_iu_gate_verify_closed(p_actor text DEFAULT NULL) RETURNS jsonb
+  LANGUAGE sql STABLE
+RETURN CASE WHEN iu_core.require_role('{iu_core_reader,iu_core_agent}') THEN
+  iu.fn_iu_gate_verify_closed(p_actor) END;
+COMMENT ON FUNCTION public.fn_iu_gate_verify_closed IS
+  'Whether every gate is closed for sure: {gates: [{gate_key, gate_class, value, effective, expires_at, holder, '
+  'approval_id, is_safe, reason}], all_governed_closed, never_flip_intact, all_safe, checked_by, checked_at}. A '
+  'gate is safe if its value is exactly false and it is not effective; a missing row, any other value, or no gate '
+  'at all is not safe. Argument: who asks, may be NULL. Raises nothing.';

@@ -1,0 +1,161 @@
+CREATE FUNCTION iu.fn_iu_gate_open(
+    p_gate_key text, p_approval_id uuid, p_actor text, p_reason text, p_ttl_seconds integer)
+  RETURNS jsonb
+  LANGUAGE plpgsql SECURITY DEFINER
+  SET search_path = pg_catalog, pg_temp
+AS $function$
+DECLARE
+  v_class         text;
+  v_previous      text;
+  v_gate          record;
+  v_status        text := 'opened';
+  v_transition_id uuid := gen_random_uuid();
+  v_run_id        uuid;
+  v_expires_at    timestamptz;
+BEGIN
+  SELECT r.gate_class INTO v_class FROM public.iu_gate_registry r WHERE r.gate_key = p_gate_key;
+  IF v_class = 'never_flip' THEN
+    RAISE insufficient_privilege USING
+      MESSAGE = format('gate "%s" is NEVER-FLIP and is not opened: supply a real review_decision_id', p_gate_key);
+  END IF;
+  IF v_class IS DISTINCT FROM 'governable' THEN
+    RAISE insufficient_privilege USING
+      MESSAGE = format('%s is not a governable runtime gate (fail-closed)', coalesce(quote_ident(p_gate_key), 'NULL')),
+      HINT = 'v_iu_gate lists the gates.';
+  END IF;
+  IF p_approval_id IS NULL THEN
+    RAISE check_violation USING MESSAGE = 'approval_id required (Điều 32)';
+  END IF;
+  IF p_ttl_seconds IS NULL OR p_ttl_seconds NOT BETWEEN 1 AND 3600 THEN
+    RAISE check_violation USING
+      MESSAGE = format('ttl_seconds must be from 1 to 3600, not %s', coalesce(p_ttl_seconds::text, 'NULL'));
+  END IF;
+  IF coalesce(btrim(p_actor), '') = '' THEN
+    RAISE check_violation USING MESSAGE = 'actor required: say who opens the gate';
+  END IF;
+  IF NOT iu_core.is_preloaded() THEN
+    RAISE object_not_in_prerequisite_state USING
+      MESSAGE = 'no gate can be opened: iu_core is not preloaded, so nothing would close it',
+      HINT = 'Add iu_core to shared_preload_libraries and restart the server.';
+  END IF;
+  -- May ask a remote, so before anything is locked.
+  PERFORM iu.fn_iu_gate_demands(p_gate_key);
+
+  SELECT c.value INTO v_previous FROM public.dot_config c WHERE c.key = p_gate_key FOR NO KEY UPDATE;
+  IF NOT FOUND THEN
+    RAISE undefined_object USING
+      MESSAGE = format('gate "%s" has no row in dot_config', p_gate_key),
+      HINT = format('Put it back closed: INSERT INTO dot_config (key, value) VALUES (%L, ''false'');', p_gate_key);
+  END IF;
+
+  -- Read only now that nobody else can change this gate.
+  SELECT g.holder, g.approval_id, g.due_at, g.reason INTO v_gate
+    FROM public.v_iu_gate g WHERE g.gate_key = p_gate_key;
+  IF v_previous = 'true' AND v_gate.due_at > clock_timestamp() THEN
+    IF v_gate.holder <> p_actor OR session_user IS DISTINCT FROM iu.fn_iu_gate_held_by(p_gate_key)
+       OR v_gate.approval_id = p_approval_id THEN
+      RAISE object_in_use USING
+        MESSAGE = format('gate "%s" is %s', p_gate_key, v_gate.reason),
+        HINT = 'Wait for its end or have it closed; its holder renews it with another approval_id.';
+    END IF;
+    v_status := 'renewed';
+  END IF;
+  PERFORM iu.fn_iu_gate_approval_use(
+    p_gate_key, CASE v_status WHEN 'renewed' THEN 'renew' ELSE 'open' END, p_approval_id, p_actor, p_ttl_seconds);
+
+  v_run_id := iu.fn_dot_iu_command_log(
+    'dot_iu_gate_open', 'health', 'apply', 'applied', true,
+    md5(jsonb_build_array(p_gate_key, p_approval_id, p_actor, p_reason, p_ttl_seconds)::text),
+    iu.fn_iu_gate_snapshot(),
+    jsonb_build_object('status', v_status, 'gate_key', p_gate_key, 'transition_id', v_transition_id,
+                       'session_user', session_user),
+    p_actor);
+  UPDATE public.dot_config SET value = 'true' WHERE key = p_gate_key;
+  INSERT INTO public.iu_gate_transition
+      (transition_id, gate_key, action, prev_value, new_value, approval_id, ttl_seconds, actor, reason, run_id)
+    VALUES (v_transition_id, p_gate_key, 'open', v_previous, 'true', p_approval_id, p_ttl_seconds,
+            p_actor, p_reason, v_run_id)
+    RETURNING expires_at INTO v_expires_at;
+
+  RETURN jsonb_build_object(
+    'status', v_status, 'gate_key', p_gate_key, 'previous', v_previous, 'value', 'true',
+    'approval_id', p_approval_id, 'ttl_seconds', p_ttl_seconds, 'expires_at', v_expires_at,
+    'transition_id', v_transition_id, 'run_id', v_run_id);
+END
+$function$;
+COMMENT ON FUNCTION iu.fn_iu_gate_open IS
+  'What public.fn_iu_gate_open hands on to, with the rights of iu_core_owner.';
+CREATE FUNCTION public.fn_iu_gate_open(
+    p_gate_key text, p_approval_id uuid, p_actor text, p_reason text, p_ttl_seconds integer)
+  RETURNS jsonb
+  LANGUAGE sql VOLATILE
+RETURN CASE WHEN iu_core.require_role('{iu_core_agent,iu_core_operator}') THEN
+  iu.fn_iu_gate_open(p_gate_key, p_approval_id, p_actor, p_reason, p_ttl_seconds) END;
+COMMENT ON FUNCTION public.fn_iu_gate_open IS
+  'Opens a governable gate for 1 to 3600 seconds from now: gate, approval, who, why (may be NULL), seconds. '
+  'Returns {status: opened | renewed, gate_key, previous, value, approval_id, ttl_seconds, expires_at, '
+  'transition_id, run_id}. Its holder, the same actor and login role, renews an open gate with another approval. '
+  'Errors, in this order: 42501 NEVER-FLIP, 42501 not a governable gate, 23514 approval, time or actor missing or '
+  'out of range, 55000 iu_core not preloaded, those of fn_iu_gate_demands, 42704 no row in dot_config, 55006 open '
+  'already, naming holder and end, then those of fn_iu_gate_approval_use; 40001 in a transaction whose snapshot '
+  'is too old to see the last change.';
+
+CREATE FUNCTION iu.fn_iu_gate_close(p_gate_key text, p_actor text, p_reason text) RETURNS jsonb
+  LANGUAGE plpgsql SECURITY DEFINER
+  SET search_path = pg_catalog, pg_temp
+AS $function$
+DECLARE
+  v_previous      text;
+  v_transition_id uuid := gen_random_uuid();
+  v_run_id        uuid;
+BEGIN
+  IF NOT EXISTS (SELECT FROM public.iu_gate_registry r WHERE r.gate_key = p_gate_key) THEN
+    RAISE insufficient_privilege USING
+      MESSAGE = format('%s is not a gate of this protocol (fail-closed)', coalesce(quote_ident(p_gate_key), 'NULL')),
+      HINT = 'v_iu_gate lists the gates.';
+  END IF;
+  IF coalesce(btrim(p_actor), '') = '' THEN
+    RAISE check_violation USING MESSAGE = 'actor required: say who closes the gate';
+  END IF;
+
+  SELECT c.value INTO v_previous FROM public.dot_config c WHERE c.key = p_gate_key FOR NO KEY UPDATE;
+  IF NOT FOUND THEN
+    RAISE undefined_object USING
+      MESSAGE = format('gate "%s" has no row in dot_config, which reads as closed', p_gate_key),
+      HINT = format('Put it back closed: INSERT INTO dot_config (key, value) VALUES (%L, ''false'');', p_gate_key);
+  END IF;
+  IF NOT pg_has_role(session_user, 'iu_core_operator', 'MEMBER')
+     AND session_user IS DISTINCT FROM iu.fn_iu_gate_held_by(p_gate_key) THEN
+    RAISE insufficient_privilege USING
+      MESSAGE = format('gate "%s" is not held by "%s"', p_gate_key, session_user),
+      HINT = 'Its holder closes it, or a member of iu_core_operator.';
+  END IF;
+
+  v_run_id := iu.fn_dot_iu_command_log(
+    'dot_iu_gate_close', 'health', 'apply', 'applied', true,
+    md5(jsonb_build_array(p_gate_key, p_actor, p_reason)::text),
+    iu.fn_iu_gate_snapshot(),
+    jsonb_build_object('status', 'closed', 'gate_key', p_gate_key, 'transition_id', v_transition_id,
+                       'session_user', session_user),
+    p_actor);
+  INSERT INTO public.iu_gate_transition
+      (transition_id, gate_key, action, prev_value, new_value, actor, reason, run_id)
+    VALUES (v_transition_id, p_gate_key, 'close', v_previous, 'false', p_actor, p_reason, v_run_id);
+  UPDATE public.dot_config SET value = 'false' WHERE key = p_gate_key;
+
+  RETURN jsonb_build_object(
+    'status', 'closed', 'gate_key', p_gate_key, 'previous', v_previous, 'value', 'false',
+    'transition_id', v_transition_id, 'run_id', v_run_id);
+END
+$function$;
+COMMENT ON FUNCTION iu.fn_iu_gate_close IS
+  'What public.fn_iu_gate_close hands on to, with the rights of iu_core_owner.';
+CREATE FUNCTION public.fn_iu_gate_close(p_gate_key text, p_actor text, p_reason text) RETURNS jsonb
+  LANGUAGE sql VOLATILE
+RETURN CASE WHEN iu_core.require_role('{iu_core_agent,iu_core_operator}') THEN
+  iu.fn_iu_gate_close(p_gate_key, p_actor, p_reason) END;
+COMMENT ON FUNCTION public.fn_iu_gate_close IS
+  'Sets a gate to false, governable or never-flip, whatever it was: gate, who, why (may be NULL). Returns '
+  '{status: closed, gate_key, previous, value, transition_id, run_id}. Errors: 42501 not a gate, 23514 no actor, '
+  '42704 no row in dot_config, 42501 neither held by the caller''s login role nor that one a member of '
+  'iu_core_operator.';

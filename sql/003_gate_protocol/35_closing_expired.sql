@@ -1,0 +1,134 @@
+CREATE FUNCTION iu.fn_iu_gate_expiring() RETURNS TABLE (gate_key text, due_at timestamptz, renew_at timestamptz)
+  LANGUAGE plpgsql STABLE SECURITY DEFINER
+  SET search_path = pg_catalog, pg_temp
+  SET lock_timeout = '200ms'
+AS $function$
+BEGIN
+  RETURN QUERY
+    SELECT g.gate_key, CASE WHEN a.withdrawn THEN '-infinity' ELSE g.due_at END, a.renew_at
+      FROM public.v_iu_gate g CROSS JOIN LATERAL iu.fn_iu_gate_approval_due(g.gate_key) a
+     WHERE g.value <> 'false';
+EXCEPTION WHEN lock_not_available THEN
+  RAISE lock_not_available USING MESSAGE = 'gates cannot be read: ' || iu.fn_iu_gate_blocker(NULL);
+END
+$function$;
+COMMENT ON FUNCTION iu.fn_iu_gate_expiring IS
+  'Every gate whose value is not false, when it must be (due_at: the end of its open, or -infinity where it may '
+  'not be true at all: set beside the protocol, opened in another database, never-flip, approval withdrawn), and '
+  'when it is to be renewed before that (renew_at; NULL: never). Error: 55P03, naming who, if a lock on the '
+  'tables lasts longer than 200 ms.';
+
+CREATE FUNCTION iu.fn_iu_gate_close_expired(p_gate_key text, p_actor text, OUT status text, OUT detail text)
+  LANGUAGE plpgsql SECURITY DEFINER
+  SET search_path = pg_catalog, pg_temp
+  SET lock_timeout = '200ms'
+AS $function$
+DECLARE
+  v_gate          record;
+  v_transition_id uuid := gen_random_uuid();
+  v_run_id        uuid;
+  v_renewed       text;
+BEGIN
+  IF coalesce(btrim(p_actor), '') = '' THEN
+    RAISE check_violation USING MESSAGE = 'actor required: say who closes the gate';
+  END IF;
+
+  -- Never wait: another gate may be due.
+  BEGIN
+    LOCK TABLE public.dot_config, public.iu_gate_transition IN ROW EXCLUSIVE MODE NOWAIT;
+    PERFORM FROM public.dot_config c WHERE c.key = p_gate_key FOR NO KEY UPDATE SKIP LOCKED;
+    IF NOT FOUND AND EXISTS (SELECT FROM public.dot_config c WHERE c.key = p_gate_key) THEN
+      RAISE lock_not_available;
+    END IF;
+  EXCEPTION WHEN lock_not_available THEN
+    status := 'locked';
+    detail := iu.fn_iu_gate_blocker(p_gate_key);
+    RETURN;
+  END;
+
+  -- Read only now that nobody else can change this gate.
+  SELECT g.value, g.due_at, g.reason INTO v_gate FROM public.v_iu_gate g WHERE g.gate_key = p_gate_key;
+  detail := coalesce(v_gate.reason, 'not a gate of this protocol');
+  IF v_gate.value IS NULL OR v_gate.value = 'false' THEN
+    status := 'not_due';
+    RETURN;
+  ELSIF v_gate.due_at > clock_timestamp() THEN
+    IF NOT (SELECT a.withdrawn FROM iu.fn_iu_gate_approval_due(p_gate_key) a) THEN
+      status := 'not_due';
+      v_renewed := iu.fn_iu_gate_renew(p_gate_key, p_actor);
+      IF v_renewed IS NOT NULL THEN
+        status := 'renewed';
+        detail := v_renewed;
+      END IF;
+      RETURN;
+    END IF;
+    detail := 'its approval was withdrawn';
+  END IF;
+
+  -- Closing matters more than its record among the runs.
+  BEGIN
+    LOCK TABLE public.dot_iu_command_run IN ROW EXCLUSIVE MODE NOWAIT;
+    v_run_id := iu.fn_dot_iu_command_log(
+      'dot_iu_gate_watchdog', 'health', 'apply', 'applied', true,
+      md5(jsonb_build_array(p_gate_key, p_actor)::text),
+      iu.fn_iu_gate_snapshot(),
+      jsonb_build_object('status', 'closed', 'gate_key', p_gate_key, 'transition_id', v_transition_id,
+                         'reason', detail),
+      p_actor);
+  EXCEPTION WHEN OTHERS THEN
+    detail := format('%s (run not logged: %s)', detail, SQLERRM);
+  END;
+  INSERT INTO public.iu_gate_transition
+      (transition_id, gate_key, action, prev_value, new_value, actor, reason, run_id)
+    VALUES (v_transition_id, p_gate_key, 'watchdog_close', v_gate.value, 'false', p_actor, detail, v_run_id);
+  UPDATE public.dot_config SET value = 'false' WHERE key = p_gate_key;
+  status := 'closed';
+END
+$function$;
+COMMENT ON FUNCTION iu.fn_iu_gate_close_expired IS
+  'Closes one gate whose value is not false though its open ended, lost its approval or was never lawful here: '
+  'gate, who. Returns status closed (detail: why; also the ledger''s reason), renewed (its standing approval '
+  'lasts), not_due (detail: how it stands), or locked (detail: the blocker); it never waits for the row. Errors: '
+  '23514 no actor, 55P03 if another lock lasts longer than 200 ms.';
+
+CREATE FUNCTION iu.fn_iu_gate_watchdog(p_actor text) RETURNS jsonb
+  LANGUAGE plpgsql SECURITY DEFINER
+  SET search_path = pg_catalog, pg_temp
+AS $function$
+DECLARE
+  v_gate_key text;
+  v_result   record;
+  v_closed   jsonb := '[]';
+  v_locked   jsonb := '[]';
+  v_renewed  jsonb := '[]';
+BEGIN
+  IF coalesce(btrim(p_actor), '') = '' THEN
+    RAISE check_violation USING MESSAGE = 'actor required: say who runs the watchdog';
+  END IF;
+  FOR v_gate_key IN
+    SELECT e.gate_key FROM iu.fn_iu_gate_expiring() e
+     WHERE least(e.due_at, e.renew_at) <= clock_timestamp() ORDER BY e.due_at, e.gate_key
+  LOOP
+    SELECT r.status, r.detail INTO v_result FROM iu.fn_iu_gate_close_expired(v_gate_key, p_actor) r;
+    IF v_result.status = 'closed' THEN
+      v_closed := v_closed || jsonb_build_object('gate_key', v_gate_key, 'reason', v_result.detail);
+    ELSIF v_result.status = 'locked' THEN
+      v_locked := v_locked || jsonb_build_object('gate_key', v_gate_key, 'blocker', v_result.detail);
+    ELSIF v_result.status = 'renewed' THEN
+      v_renewed := v_renewed || jsonb_build_object('gate_key', v_gate_key, 'reason', v_result.detail);
+    END IF;
+  END LOOP;
+  RETURN jsonb_build_object('closed_count', jsonb_array_length(v_closed), 'closed', v_closed, 'locked', v_locked,
+                            'renewed', v_renewed);
+END
+$function$;
+COMMENT ON FUNCTION iu.fn_iu_gate_watchdog IS
+  'What public.fn_iu_gate_watchdog hands on to, with the rights of iu_core_owner.';
+CREATE FUNCTION public.fn_iu_gate_watchdog(p_actor text) RETURNS jsonb
+  LANGUAGE sql VOLATILE
+RETURN CASE WHEN iu_core.require_role('{iu_core_operator}') THEN
+  iu.fn_iu_gate_watchdog(p_actor) END;
+COMMENT ON FUNCTION public.fn_iu_gate_watchdog IS
+  'Closes by hand every gate that expired or is true beside the protocol, and renews those due to be, as the '
+  'watchdog process does by itself. Returns {closed_count, closed: [{gate_key, reason}], locked: [{gate_key, '
+  'blocker}], renewed: [{gate_key, reason}]}; a locked gate is skipped. Errors: as fn_iu_gate_close_expired.';

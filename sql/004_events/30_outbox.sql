@@ -1,0 +1,152 @@
+-- One constraint of one call: each CHECK is parsed anew for each INSERT, and eight
+-- of them cost more than writing the row (measured: 18 us against 7).
+CREATE FUNCTION iu.fn_event_outbox_check(p_domain text, p_stream text, p_lane text, p_severity text,
+    p_classification text, p_payload jsonb, p_idempotency_key text)
+  RETURNS boolean
+  LANGUAGE plpgsql IMMUTABLE
+  SET search_path = pg_catalog, pg_temp
+AS $function$
+DECLARE
+  v_problem text := CASE
+    WHEN p_domain NOT IN ('iu', 'piece', 'staging', 'system', 'birth_registry', 'governance', 'tac', 'kg', 'dot', 'health', 'mother')
+      THEN format('"%s" is not an event_domain', p_domain)
+    WHEN p_stream NOT IN ('comment', 'review', 'update', 'birth', 'task', 'alert', 'health')
+      THEN format('"%s" is not an event_stream', p_stream)
+    WHEN p_lane NOT IN ('immediate', 'delayed') THEN format('"%s" is not a delivery_lane', p_lane)
+    WHEN p_severity NOT IN ('info', 'warning', 'critical') THEN format('"%s" is not an event_severity', p_severity)
+    WHEN p_classification NOT IN ('safe_metadata', 'restricted') THEN format('"%s" is not a payload_classification', p_classification)
+    WHEN jsonb_typeof(p_payload) <> 'object' THEN 'safe_payload is not an object'
+    WHEN p_payload ?| ARRAY['body', 'content', 'raw', 'vector', 'embedding', 'secret', 'token', 'password', 'ssn', 'personal_data']
+      THEN 'safe_payload has a forbidden key: one of body, content, raw, vector, embedding, secret, token, password, ssn, personal_data'
+    WHEN btrim(p_idempotency_key) = '' OR length(p_idempotency_key) > 200 THEN 'idempotency_key does not have 1 to 200 characters' END;
+BEGIN
+  IF v_problem IS NOT NULL THEN
+    RAISE check_violation USING
+      MESSAGE = format('an event like this is not written: %s', v_problem),
+      TABLE = 'event_outbox',
+      CONSTRAINT = 'event_outbox_row_chk';
+  END IF;
+  RETURN true;
+END
+$function$;
+COMMENT ON FUNCTION iu.fn_event_outbox_check IS
+  'The CHECK of event_outbox: true, or SQLSTATE 23514 saying what is wrong: a word that is not in its vocabulary '
+  '(domain, stream, lane, severity, classification), a payload that is not an object or has a top-level key of '
+  'the denylist, an idempotency key that does not have 1 to 200 characters.';
+
+CREATE TABLE public.event_outbox (
+  id                     uuid        NOT NULL DEFAULT gen_random_uuid() PRIMARY KEY,
+  event_domain           text        NOT NULL,
+  event_type             text        NOT NULL,
+  event_stream           text        NOT NULL,
+  delivery_lane          text        NOT NULL,
+  event_severity         text        NOT NULL DEFAULT 'info',
+  event_subject_table    text        NOT NULL,
+  event_subject_ref      text        NOT NULL,
+  canonical_address      text,
+  actor_ref              text,
+  source_system          text        NOT NULL,
+  correlation_id         text,
+  payload_classification text        NOT NULL DEFAULT 'safe_metadata',
+  safe_payload           jsonb       NOT NULL DEFAULT '{}',
+  occurred_at            timestamptz NOT NULL DEFAULT now(),
+  created_at             timestamptz NOT NULL DEFAULT now(),
+  event_seq              bigint      NOT NULL GENERATED ALWAYS AS IDENTITY,
+  emitted_xid            xid8        NOT NULL DEFAULT pg_current_xact_id(),
+  idempotency_key        text,
+  CONSTRAINT event_outbox_row_chk CHECK (iu.fn_event_outbox_check(event_domain, event_stream, delivery_lane,
+    event_severity, payload_classification, safe_payload, idempotency_key))
+);
+COMMENT ON TABLE public.event_outbox IS
+  'What happened, one row an event, never changed. A subject may have the same event many times; whoever needs at '
+  'most one gives an idempotency_key.';
+COMMENT ON COLUMN public.event_outbox.id IS 'Identifies the event; what fn_iu_emit_event returns';
+COMMENT ON COLUMN public.event_outbox.event_domain IS 'As in event_type_registry';
+COMMENT ON COLUMN public.event_outbox.event_type IS 'As in event_type_registry';
+COMMENT ON COLUMN public.event_outbox.event_stream IS 'That of the type';
+COMMENT ON COLUMN public.event_outbox.delivery_lane IS 'That of the type';
+COMMENT ON COLUMN public.event_outbox.event_severity IS 'info, warning or critical';
+COMMENT ON COLUMN public.event_outbox.event_subject_table IS 'Table of what it happened to';
+COMMENT ON COLUMN public.event_outbox.event_subject_ref IS 'Key of what it happened to';
+COMMENT ON COLUMN public.event_outbox.canonical_address IS 'Its address, where it has one';
+COMMENT ON COLUMN public.event_outbox.actor_ref IS 'Who did it, as told by the emitter';
+COMMENT ON COLUMN public.event_outbox.source_system IS 'Which program emitted it';
+COMMENT ON COLUMN public.event_outbox.correlation_id IS 'Ties together the events of one action';
+COMMENT ON COLUMN public.event_outbox.occurred_at IS
+  'When it happened, years 1 to 9999; start of the transaction unless told otherwise';
+COMMENT ON COLUMN public.event_outbox.created_at IS 'Start of the transaction that emitted it';
+COMMENT ON COLUMN public.event_outbox.idempotency_key IS
+  'At most one event of a key, 1 to 200 characters; NULL: no limit';
+COMMENT ON COLUMN public.event_outbox.event_seq IS
+  'Order of emission. Gaps are normal, and commits happen in another order.';
+COMMENT ON COLUMN public.event_outbox.emitted_xid IS
+  'The transaction that emitted the event: deliveries follow commits by it. Means something only in the database '
+  'where it was written.';
+COMMENT ON COLUMN public.event_outbox.safe_payload IS
+  'Metadata only: an object without the top-level keys body, content, raw, vector, embedding, secret, token, '
+  'password, ssn, personal_data, at most 256 kB as text: what is waiting must fit a sender''s memory.';
+COMMENT ON COLUMN public.event_outbox.payload_classification IS
+  'safe_metadata or restricted. A restricted event never leaves the server by HTTP.';
+CREATE UNIQUE INDEX event_outbox_idempotency_key ON public.event_outbox (idempotency_key)
+  WHERE idempotency_key IS NOT NULL;
+CREATE INDEX event_outbox_type_seq ON public.event_outbox (event_domain, event_type, event_seq);
+CREATE INDEX event_outbox_xid ON public.event_outbox (emitted_xid, event_seq);
+COMMENT ON INDEX public.event_outbox_idempotency_key IS 'At most one event of a key.';
+COMMENT ON INDEX public.event_outbox_type_seq IS 'What a route reads, in order.';
+COMMENT ON INDEX public.event_outbox_xid IS 'What was committed since a snapshot, late commits included.';
+
+-- STABLE: it reads the registry by the snapshot of the INSERT, so that an
+-- emitter that found the type active is not contradicted a moment later. Sizes
+-- are checked here, since a CHECK is parsed anew for every INSERT.
+CREATE FUNCTION iu.fn_event_type_validate() RETURNS trigger
+  LANGUAGE plpgsql STABLE SECURITY DEFINER
+  SET search_path = pg_catalog, pg_temp
+AS $function$
+DECLARE
+  v_type    record;
+  v_problem text := CASE
+    WHEN pg_column_size(NEW.safe_payload) > 1048576 OR octet_length(NEW.safe_payload::text) > 262144
+      THEN 'its payload is larger than 256 kB'
+    WHEN octet_length(concat(NEW.event_subject_table, NEW.event_subject_ref, NEW.source_system, NEW.canonical_address,
+           NEW.actor_ref, NEW.correlation_id)) > 16384
+      THEN 'its texts are longer than 16 kB together'
+    WHEN NEW.occurred_at < '0001-01-01 00:00:00+00' OR NEW.occurred_at >= '9999-12-31 00:00:00+00'
+      THEN 'its occurred_at is not in the years 1 to 9999' END;
+BEGIN
+  IF v_problem IS NOT NULL THEN
+    RAISE check_violation USING
+      MESSAGE = format('event "%s.%s" cannot be delivered: %s', NEW.event_domain, NEW.event_type, v_problem),
+      HINT = 'An event tells that something happened; what it is stays where it is.';
+  END IF;
+  SELECT r.event_stream, r.delivery_lane, r.active INTO v_type
+    FROM public.event_type_registry r
+   WHERE r.event_domain = NEW.event_domain AND r.event_type = NEW.event_type;
+  IF NOT FOUND THEN
+    RAISE check_violation USING
+      MESSAGE = format('event type "%s.%s" is not registered', NEW.event_domain, NEW.event_type),
+      HINT = 'A migration registers it in event_type_registry.';
+  ELSIF NOT v_type.active THEN
+    RAISE check_violation USING
+      MESSAGE = format('event type "%s.%s" is not active', NEW.event_domain, NEW.event_type);
+  ELSIF NEW.event_stream IS DISTINCT FROM v_type.event_stream OR NEW.delivery_lane IS DISTINCT FROM v_type.delivery_lane THEN
+    RAISE check_violation USING
+      MESSAGE = format('event type "%s.%s" belongs to stream %s, lane %s', NEW.event_domain, NEW.event_type, v_type.event_stream, v_type.delivery_lane),
+      DETAIL = format('The row says stream %s, lane %s.', NEW.event_stream, NEW.delivery_lane);
+  END IF;
+  RETURN NEW;
+END
+$function$;
+COMMENT ON FUNCTION iu.fn_event_type_validate IS
+  'Trigger of event_outbox: the type must be registered and active, the row''s stream and lane the registry''s, '
+  'the payload at most 256 kB, the other texts at most 16 kB together, occurred_at in the years 1 to 9999, so '
+  'that no event stops a sender. SQLSTATE 23514 otherwise.';
+
+CREATE TRIGGER trg_event_outbox_type_validate BEFORE INSERT ON public.event_outbox
+  FOR EACH ROW EXECUTE FUNCTION iu.fn_event_type_validate();
+COMMENT ON TRIGGER trg_event_outbox_type_validate ON public.event_outbox IS
+  'Refuses what the registry does not know and what no sender could carry.';
+
+CREATE TRIGGER trg_event_outbox_wake AFTER INSERT ON public.event_outbox
+  FOR EACH STATEMENT EXECUTE FUNCTION iu_core.wake_sender();
+COMMENT ON TRIGGER trg_event_outbox_wake ON public.event_outbox IS
+  'Wakes this database''s senders when the transaction commits.';

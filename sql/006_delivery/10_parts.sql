@@ -1,0 +1,67 @@
+-- What a claim calls and the planner cannot inline is plpgsql: a function of
+-- language sql would be planned anew in each call.
+
+-- pg_current_snapshot() leaves the own transaction out, so that one with a
+-- later number can make it look committed.
+CREATE FUNCTION iu.fn_iu_snapshot_now() RETURNS pg_snapshot
+  LANGUAGE plpgsql STABLE
+  SET search_path = pg_catalog, pg_temp
+AS $function$
+DECLARE
+  v_now pg_snapshot := pg_current_snapshot();
+  v_own xid8 := pg_current_xact_id_if_assigned();
+BEGIN
+  IF v_own IS NULL OR v_own >= pg_snapshot_xmax(v_now) THEN
+    RETURN v_now;
+  END IF;
+  RETURN format('%s:%s:%s', least(v_own, pg_snapshot_xmin(v_now)), pg_snapshot_xmax(v_now),
+           (SELECT string_agg(x.xid::text, ',' ORDER BY x.xid)
+              FROM (SELECT pg_snapshot_xip(v_now) AS xid UNION SELECT v_own) AS x));
+END
+$function$;
+COMMENT ON FUNCTION iu.fn_iu_snapshot_now IS
+  'The snapshot of the calling statement, in which the own transaction counts as running.';
+
+CREATE FUNCTION iu.fn_iu_webhook_id(p_event_seq bigint, p_route_id bigint, p_replay_number integer, p_event_id uuid)
+  RETURNS text LANGUAGE sql IMMUTABLE
+RETURN 'msg_' || p_event_seq::text || '_' || p_route_id::text || '_' || p_replay_number::text || '_' || right(p_event_id::text, 12);
+COMMENT ON FUNCTION iu.fn_iu_webhook_id IS
+  'The webhook-id of a delivery: event_seq, route id, replay number and the end of the event''s id. Sorts with '
+  'the outbox, so that the index of attempts grows at its end.';
+
+CREATE FUNCTION iu.fn_iu_delivery_body(p_event public.event_outbox) RETURNS text
+  LANGUAGE sql STABLE
+RETURN '{"type":"' || p_event.event_domain || '.' || p_event.event_type
+  || '","timestamp":"' || to_char(p_event.occurred_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"')
+  || '","data":{"event_id":"' || p_event.id
+  || '","severity":"' || p_event.event_severity
+  || '","subject":{"table":' || to_json(p_event.event_subject_table)::text
+  || ',"ref":' || to_json(p_event.event_subject_ref)::text
+  || '},"canonical_address":' || coalesce(to_json(p_event.canonical_address)::text, 'null')
+  || ',"correlation_id":' || coalesce(to_json(p_event.correlation_id)::text, 'null')
+  || ',"payload":' || p_event.safe_payload::text || '}}';
+COMMENT ON FUNCTION iu.fn_iu_delivery_body IS
+  'What public.fn_iu_delivery_body hands on to, with the rights of iu_core_owner.';
+CREATE FUNCTION public.fn_iu_delivery_body(p_event public.event_outbox) RETURNS text
+  LANGUAGE sql STABLE
+RETURN iu.fn_iu_delivery_body(p_event);
+COMMENT ON FUNCTION public.fn_iu_delivery_body IS
+  'The body of a delivery in the form of Standard Webhooks: {type, timestamp, data: {event_id, severity, subject: '
+  '{table, ref}, canonical_address, correlation_id, payload}}. It follows from the event alone and depends on no '
+  'setting, so that every attempt sends the same bytes.';
+
+CREATE FUNCTION iu.fn_iu_delivery_rule(p_http_status integer, p_failure_code text) RETURNS text
+  LANGUAGE sql IMMUTABLE
+RETURN CASE
+  WHEN p_http_status = 410 THEN 'disable'
+  WHEN p_failure_code IN ('request_too_large', 'body_not_sendable', 'contract') THEN 'give_up'
+  WHEN p_failure_code = 'response_too_large' AND p_http_status BETWEEN 200 AND 299 THEN 'give_up'
+  WHEN p_http_status IN (429, 503) THEN 'obey'
+  ELSE 'retry' END;
+COMMENT ON FUNCTION iu.fn_iu_delivery_rule IS
+  'What follows a failed attempt: retry after the backoff; obey the answer''s Retry-After (429, 503) where that '
+  'is later, a day at most; disable the route and keep the delivery (410); give_up where another attempt cannot '
+  'differ: a body that is too large or cannot be put into UTF-8, a payload that breaks the route''s contract, and '
+  'a 2xx whose body is too large, which took the event. Every other status is tried again, 4xx as well: what the '
+  'receiver refuses today, a wrong path, a missing right, it may take tomorrow, and the limit of attempts is the '
+  'route''s.';

@@ -1,0 +1,116 @@
+CREATE FUNCTION iu.fn_iu_circuit_verdict(p_failure_code text) RETURNS text
+  LANGUAGE sql IMMUTABLE
+RETURN CASE
+  WHEN p_failure_code IS NULL OR p_failure_code IN ('http_400', 'http_409', 'http_413', 'http_415', 'http_422') THEN 'answered'
+  WHEN p_failure_code = 'http_410' THEN NULL
+  WHEN p_failure_code LIKE 'http\_%' OR p_failure_code IN
+    ('dns_failed', 'connect_failed', 'tls_failed', 'timed_out', 'connection_lost', 'not_http') THEN 'failed' END;
+COMMENT ON FUNCTION iu.fn_iu_circuit_verdict IS
+  'What the outcome of an attempt says of its route: answered (sent, which has no failure code, or 400, 409, 413, '
+  '415, 422: the receiver is there and minds this one event), failed (no connection, no complete answer, any '
+  'other status), NULL (nothing: the request never left, the answer was too large, which a success may be, or '
+  '410, which disables the route).';
+
+CREATE FUNCTION iu.fn_iu_circuit_is_probing(p_route_code text) RETURNS boolean
+  LANGUAGE plpgsql STABLE
+  SET search_path = pg_catalog, pg_temp
+AS $function$
+BEGIN
+  RETURN EXISTS (SELECT FROM public.iu_route_circuit c WHERE c.route_code = p_route_code AND c.state <> 'closed');
+END
+$function$;
+COMMENT ON FUNCTION iu.fn_iu_circuit_is_probing IS
+  'For the claim, where nothing refuses: whether it may take one delivery only, because the circuit was open.';
+
+CREATE FUNCTION iu.fn_iu_circuit_probe(p_route_code text, p_lease_ids bigint[]) RETURNS void
+  LANGUAGE sql VOLATILE
+  SET search_path = pg_catalog, pg_temp
+BEGIN ATOMIC
+  UPDATE public.iu_route_circuit c
+     SET state = 'half_open', probe_lease = l.lease_id, changed_at = clock_timestamp(),
+         next_at = clock_timestamp() + make_interval(secs => 10 + r.timeout_ms / 1000.0)
+    FROM public.iu_route_lease l JOIN public.iu_outbound_route r ON r.route_code = l.route_code
+   WHERE c.route_code = p_route_code AND c.next_at <= clock_timestamp()
+     AND l.lease_id = ANY (p_lease_ids) AND l.route_code = p_route_code;
+END;
+COMMENT ON FUNCTION iu.fn_iu_circuit_probe IS
+  'For the claim: the one delivery that it leased finds out whether the circuit can be closed. Where nothing is '
+  'heard of it, another may be tried 10 s after its timeout.';
+
+CREATE FUNCTION iu.fn_iu_circuit_record(p_route public.iu_outbound_route, p_lease_id bigint, p_codes text[]) RETURNS void
+  LANGUAGE plpgsql VOLATILE
+  SET search_path = pg_catalog, pg_temp
+AS $function$
+DECLARE
+  v_limit   constant integer := (p_route.retry_policy ->> 'circuit_failures')::integer;
+  v_is      public.iu_route_circuit;
+  v_was     public.iu_route_circuit;
+  v_code    text;
+  v_verdict text;
+BEGIN
+  LOOP
+    SELECT * INTO v_was FROM public.iu_route_circuit WHERE route_code = p_route.route_code FOR UPDATE;
+    EXIT WHEN FOUND;
+    IF v_limit = 0 OR NOT 'failed' = ANY (ARRAY(SELECT coalesce(iu.fn_iu_circuit_verdict(c), '') FROM unnest(p_codes) c)) THEN
+      RETURN;
+    END IF;
+    INSERT INTO public.iu_route_circuit (route_code, state, failures) VALUES (p_route.route_code, 'closed', 0) ON CONFLICT DO NOTHING;
+  END LOOP;
+  IF v_was.state <> 'closed' AND v_was.probe_lease IS DISTINCT FROM p_lease_id THEN
+    RETURN;	-- sent before it opened: only the probe decides
+  END IF;
+
+  v_is := v_was;
+  FOREACH v_code IN ARRAY coalesce(p_codes, '{}') LOOP
+    v_verdict := coalesce(iu.fn_iu_circuit_verdict(v_code), v_verdict);
+    CONTINUE WHEN iu.fn_iu_circuit_verdict(v_code) IS NULL;
+    v_is.failures := CASE v_verdict WHEN 'failed' THEN v_is.failures + 1 ELSE 0 END;
+    v_is.last_failure := CASE v_verdict WHEN 'failed' THEN v_code END;
+    EXIT WHEN v_limit > 0 AND v_is.failures >= v_limit;
+  END LOOP;
+  IF v_is.failures = 0 THEN
+    DELETE FROM public.iu_route_circuit WHERE route_code = p_route.route_code;
+    IF v_was.state <> 'closed' THEN
+      RAISE LOG 'circuit of route "%" is closed: it delivers again', p_route.route_code;
+    END IF;
+    RETURN;
+  END IF;
+
+  IF v_was.state <> 'closed' THEN
+    v_is.state := 'open';
+    v_is.probe_lease := NULL;
+    v_is.open_s := CASE v_verdict WHEN 'failed' THEN least(v_was.open_s * 2, (p_route.retry_policy ->> 'circuit_max_s')::float8) ELSE v_was.open_s END;
+    v_is.next_at := clock_timestamp() + make_interval(secs => CASE v_verdict WHEN 'failed' THEN v_is.open_s ELSE 0 END);
+  ELSIF v_limit > 0 AND v_is.failures >= v_limit THEN
+    v_is.state := 'open';
+    v_is.open_s := (p_route.retry_policy ->> 'circuit_open_s')::float8;
+    v_is.next_at := clock_timestamp() + make_interval(secs => v_is.open_s);
+  END IF;
+  IF (v_is.state, v_is.failures) IS DISTINCT FROM (v_was.state, v_was.failures) THEN
+    UPDATE public.iu_route_circuit
+       SET state = v_is.state, failures = v_is.failures, last_failure = v_is.last_failure, open_s = v_is.open_s,
+           next_at = v_is.next_at, probe_lease = v_is.probe_lease, changed_at = clock_timestamp()
+     WHERE route_code = p_route.route_code;
+    IF v_is.state = 'open' AND v_is.failures > v_was.failures THEN
+      RAISE LOG 'circuit of route "%" is open until %: % failed attempts in a row, the last %',
+        p_route.route_code, v_is.next_at, v_is.failures, v_is.last_failure;
+    END IF;
+  END IF;
+END
+$function$;
+COMMENT ON FUNCTION iu.fn_iu_circuit_record IS
+  'For the record of a lease: counts its outcomes, in the order in which they came (a failure code each, NULL if '
+  'sent; NULL or none: held), opens the circuit at the route''s circuit_failures, and closes it or opens it for '
+  'twice as long where the lease is its probe. Writes nothing where nothing changes.';
+
+CREATE FUNCTION iu.fn_iu_circuit_next_due() RETURNS timestamptz
+  LANGUAGE plpgsql VOLATILE
+  SET search_path = pg_catalog, pg_temp
+AS $function$
+BEGIN
+  RETURN (SELECT min(c.next_at) FROM public.iu_route_circuit c
+           WHERE c.next_at > clock_timestamp() AND iu.fn_iu_delivery_refusal(c.route_code) = 'circuit_open');
+END
+$function$;
+COMMENT ON FUNCTION iu.fn_iu_circuit_next_due IS
+  'When the next open circuit may be tried, of routes that nothing else holds.';

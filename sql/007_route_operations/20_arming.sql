@@ -1,0 +1,188 @@
+-- In one statement, so that all parts see the same: what is owed goes to the
+-- retries, what commits from now on is found by the snapshot. A row that this
+-- statement sees though its number is not finished came with a restore.
+CREATE FUNCTION iu.fn_iu_route_owed(p_route_code text, p_from timestamptz, p_seen pg_snapshot,
+    OUT seen pg_snapshot, OUT floor_seq bigint, OUT owed bigint)
+  LANGUAGE sql VOLATILE
+  SET search_path = pg_catalog, pg_temp
+BEGIN ATOMIC
+  WITH at AS MATERIALIZED (
+    SELECT iu.fn_iu_snapshot_now() AS now, pg_current_xact_id_if_assigned() AS own
+  ), restored AS MATERIALIZED (
+    SELECT coalesce(max(e.event_seq), 0) AS high
+      FROM at, public.event_outbox e
+     WHERE e.emitted_xid >= pg_snapshot_xmin(at.now) AND NOT pg_visible_in_snapshot(e.emitted_xid, at.now)
+       AND e.emitted_xid IS DISTINCT FROM at.own
+  ), put AS (
+    INSERT INTO public.iu_route_retry (route_code, event_id, event_seq, due_at, reason)
+      SELECT r.route_code, e.id, e.event_seq, clock_timestamp(), CASE WHEN p_seen IS NULL THEN 'armed' ELSE 'confirmed' END
+        FROM at, restored, public.iu_outbound_route r, public.event_outbox e
+       WHERE r.route_code = p_route_code AND e.event_domain = r.event_domain AND e.event_type = r.event_type
+         AND e.payload_classification = 'safe_metadata'
+         AND (e.created_at >= p_from OR (p_seen IS NOT NULL AND NOT pg_visible_in_snapshot(e.emitted_xid, p_seen)))
+         AND (e.event_seq <= restored.high OR pg_visible_in_snapshot(e.emitted_xid, at.now))
+         AND NOT EXISTS (SELECT FROM public.iu_route_attempt a
+                          WHERE a.idempotency_key = iu.fn_iu_webhook_id(e.event_seq, r.id, 0, e.id)
+                            AND a.status <> 'dry_run')
+         AND NOT EXISTS (SELECT FROM public.iu_route_lease l
+                          WHERE l.route_code = r.route_code AND e.id = ANY (l.event_ids))
+       ORDER BY e.event_seq	-- so that fn_iu_route_retry_order sees the first of a subject first
+      ON CONFLICT DO NOTHING
+      RETURNING 1
+  )
+  SELECT at.now, restored.high, (SELECT count(*) FROM put) FROM at, restored;
+END;
+COMMENT ON FUNCTION iu.fn_iu_route_owed IS
+  'For arming and confirming: puts the events of a route that were created at p_from or later, or that p_seen '
+  'does not see, and that were never attempted, among the retries; returns the snapshot from which the rest is '
+  'found, the highest event_seq that came with a restore, and how many are owed.';
+
+CREATE FUNCTION iu.fn_iu_route_restep(p_route_code text, p_seen pg_snapshot) RETURNS void
+  LANGUAGE plpgsql VOLATILE
+  SET search_path = pg_catalog, pg_temp
+AS $function$
+DECLARE
+  v_step bigint := (SELECT coalesce(max(step), 0) FROM public.iu_route_step WHERE route_code = p_route_code);
+BEGIN
+  INSERT INTO public.iu_route_step (route_code, step, seen, lease_low) VALUES (p_route_code, v_step + 1, p_seen, 0);
+  DELETE FROM public.iu_route_step WHERE route_code = p_route_code AND step <= v_step;
+END
+$function$;
+COMMENT ON FUNCTION iu.fn_iu_route_restep IS
+  'For arming and confirming: lets a route go on from this snapshot, without a window under way.';
+
+CREATE FUNCTION iu.fn_iu_route_arm(p_route_code text, p_actor text, p_reason text,
+    p_start_at timestamptz, p_max_age interval)
+  RETURNS jsonb
+  LANGUAGE plpgsql VOLATILE SECURITY DEFINER
+  SET search_path = pg_catalog, pg_temp
+AS $function$
+DECLARE
+  v_route public.iu_outbound_route;
+  v_start timestamptz;
+  v_was   public.v_iu_route_position;
+  v_at    record;
+  v_over  bigint;
+BEGIN
+  SELECT * INTO v_route FROM public.iu_outbound_route WHERE route_code = p_route_code AND retired_at IS NULL FOR UPDATE;
+  IF NOT FOUND THEN
+    RAISE undefined_object USING
+      MESSAGE = format('route "%s" is not registered, or retired', coalesce(p_route_code, ''));
+  ELSIF v_route.target_kind NOT IN ('external_endpoint', 'directus_flow', 'sql_function') THEN
+    RAISE feature_not_supported USING
+      MESSAGE = format('routes of kind %s cannot be armed', v_route.target_kind),
+      HINT = 'Carried are external_endpoint, directus_flow and sql_function.';
+  ELSIF v_route.target_kind = 'sql_function' AND iu.fn_iu_route_function_refusal(v_route.target_ref) IS NOT NULL THEN
+    RAISE feature_not_supported USING
+      MESSAGE = format('route "%s" cannot be armed: %s', p_route_code, iu.fn_iu_route_function_refusal(v_route.target_ref)),
+      HINT = 'Register the function with fn_iu_route_function_register.';
+  ELSIF v_route.enabled AND NOT v_route.dry_run AND EXISTS (SELECT FROM public.iu_route_position WHERE route_code = p_route_code) THEN
+    RAISE object_in_use USING
+      MESSAGE = format('route "%s" is armed already', p_route_code),
+      DETAIL = 'Arming anew moves its start; what waits before it is not sent.',
+      HINT = format('Pause it first: SELECT fn_iu_route_pause(%L, session_user, ''reason'');', p_route_code);
+  ELSIF p_max_age IS NULL OR p_max_age <= interval '0' THEN
+    RAISE check_violation USING
+      MESSAGE = 'p_max_age is a positive interval: how old an event may be at most';
+  ELSIF p_start_at > clock_timestamp() THEN
+    RAISE check_violation USING
+      MESSAGE = 'p_start_at lies in the future',
+      HINT = 'Leave it out to start with what commits from now on.';
+  END IF;
+  IF p_start_at IS NOT NULL THEN
+    v_start := greatest(p_start_at, clock_timestamp() - p_max_age);
+  END IF;
+
+  -- A claim that is still under way must not hand out what is counted here.
+  PERFORM FROM public.iu_route_position WHERE route_code = p_route_code FOR UPDATE;
+  SELECT * INTO v_was FROM public.v_iu_route_position WHERE route_code = p_route_code;
+  UPDATE public.iu_outbound_route SET enabled = true, dry_run = false, disabled_reason = NULL WHERE route_code = p_route_code;
+  SELECT o.seen, o.floor_seq, o.owed INTO v_at FROM iu.fn_iu_route_owed(p_route_code, v_start, NULL) o;
+  INSERT INTO public.iu_route_position AS p
+      (route_code, system_identifier, database_oid, floor_seq, armed_by, start_at, max_age)
+    VALUES (p_route_code, iu_core.system_identifier(), iu_core.database_oid(), v_at.floor_seq, p_actor, v_start, p_max_age)
+    ON CONFLICT (route_code) DO UPDATE
+      SET system_identifier = excluded.system_identifier, database_oid = excluded.database_oid,
+          floor_seq = greatest(p.floor_seq, excluded.floor_seq),
+          armed_at = now(), armed_by = excluded.armed_by, start_at = excluded.start_at, max_age = excluded.max_age;
+  PERFORM iu.fn_iu_route_restep(p_route_code, v_at.seen);
+  -- What was ahead of the former position and is neither ahead of the new one nor owed.
+  SELECT count(*) INTO v_over FROM public.event_outbox e
+   WHERE e.emitted_xid >= pg_snapshot_xmin(v_was.seen) AND NOT pg_visible_in_snapshot(e.emitted_xid, v_was.seen)
+     AND e.event_domain = v_route.event_domain AND e.event_type = v_route.event_type AND e.event_seq > v_was.floor_seq
+     AND e.payload_classification = 'safe_metadata'
+     AND (v_was.window_end IS NULL OR e.event_seq > v_was.window_seq OR NOT pg_visible_in_snapshot(e.emitted_xid, v_was.window_end))
+     AND (e.event_seq <= v_at.floor_seq OR pg_visible_in_snapshot(e.emitted_xid, v_at.seen))
+     AND NOT EXISTS (SELECT FROM public.iu_route_retry t WHERE t.route_code = p_route_code AND t.event_id = e.id);
+  PERFORM iu.fn_iu_route_log('dot_iu_route_arm', p_route_code, p_actor, p_reason,
+    jsonb_build_object('start_at', v_start, 'max_age', p_max_age, 'owed', v_at.owed, 'passed_over', v_over));
+  RETURN jsonb_build_object('status', 'armed', 'route_code', p_route_code, 'start_at', v_start, 'owed', v_at.owed, 'passed_over', v_over,
+    'held', iu.fn_iu_route_refusal(p_route_code));
+END
+$function$;
+COMMENT ON FUNCTION iu.fn_iu_route_arm IS
+  'What public.fn_iu_route_arm hands on to, with the rights of iu_core_owner.';
+CREATE FUNCTION public.fn_iu_route_arm(p_route_code text, p_actor text, p_reason text,
+    p_start_at timestamptz DEFAULT NULL, p_max_age interval DEFAULT '1 day')
+  RETURNS jsonb
+  LANGUAGE sql VOLATILE
+RETURN CASE WHEN iu_core.require_role('{iu_core_operator}') THEN
+  iu.fn_iu_route_arm(p_route_code, p_actor, p_reason, p_start_at, p_max_age) END;
+COMMENT ON FUNCTION public.fn_iu_route_arm IS
+  'Makes a route live and sets where it starts: without p_start_at with what commits from now on; otherwise also '
+  'with events created since then, but none older than p_max_age, and none that was attempted before. Returns '
+  '{status: armed, route_code, start_at, owed, passed_over, held}: passed_over counts what waited since the last '
+  'arming and will not be sent now (fn_iu_route_resume goes on where the route stood; fn_iu_route_deliver hands '
+  'over one event), held says what still stops it. SQLSTATE 42704: not registered or retired; 42501: not on the '
+  'allowlist; 55006: armed already; 0A000: a kind that is not carried, or a function that is not registered; '
+  '23514: start, age, actor or reason.';
+
+CREATE FUNCTION iu.fn_iu_route_confirm_position(p_route_code text, p_actor text, p_reason text) RETURNS jsonb
+  LANGUAGE plpgsql VOLATILE SECURITY DEFINER
+  SET search_path = pg_catalog, pg_temp
+AS $function$
+DECLARE
+  v_position public.v_iu_route_position;
+  v_at       record;
+  v_leases   integer;
+BEGIN
+  PERFORM FROM public.iu_route_position WHERE route_code = p_route_code FOR UPDATE;
+  SELECT * INTO v_position FROM public.v_iu_route_position WHERE route_code = p_route_code;
+  IF NOT FOUND THEN
+    RAISE undefined_object USING
+      MESSAGE = format('route "%s" has no position', coalesce(p_route_code, '')),
+      HINT = 'Arm it with fn_iu_route_arm.';
+  ELSIF EXISTS (SELECT FROM public.iu_outbound_route WHERE route_code = p_route_code AND retired_at IS NOT NULL) THEN
+    RAISE undefined_object USING
+      MESSAGE = format('route "%s" is retired', p_route_code),
+      DETAIL = 'It delivers nothing, here as elsewhere.';
+  ELSIF v_position.system_identifier = iu_core.system_identifier() AND v_position.database_oid = iu_core.database_oid() THEN
+    RAISE object_not_in_prerequisite_state USING
+      MESSAGE = format('the position of route "%s" belongs to this database', p_route_code),
+      DETAIL = 'There is nothing to confirm.';
+  END IF;
+  PERFORM iu.fn_iu_route_log('dot_iu_route_confirm_position', p_route_code, p_actor, p_reason,
+    jsonb_build_object('system_identifier', v_position.system_identifier, 'database_oid', v_position.database_oid));
+  UPDATE public.iu_route_lease SET expires_at = '-infinity' WHERE route_code = p_route_code;
+  GET DIAGNOSTICS v_leases = ROW_COUNT;
+  SELECT o.seen, o.floor_seq, o.owed INTO v_at
+    FROM iu.fn_iu_route_owed(p_route_code, coalesce(v_position.start_at, v_position.armed_at), v_position.seen) o;
+  UPDATE public.iu_route_position
+     SET system_identifier = iu_core.system_identifier(), database_oid = iu_core.database_oid(), floor_seq = v_at.floor_seq
+   WHERE route_code = p_route_code;
+  PERFORM iu.fn_iu_route_restep(p_route_code, v_at.seen);
+  PERFORM iu_core.wake();
+  RETURN jsonb_build_object('status', 'confirmed', 'route_code', p_route_code, 'owed', v_at.owed, 'leases', v_leases);
+END
+$function$;
+COMMENT ON FUNCTION iu.fn_iu_route_confirm_position IS
+  'What public.fn_iu_route_confirm_position hands on to, with the rights of iu_core_owner.';
+CREATE FUNCTION public.fn_iu_route_confirm_position(p_route_code text, p_actor text, p_reason text) RETURNS jsonb
+  LANGUAGE sql VOLATILE
+RETURN CASE WHEN iu_core.require_role('{iu_core_operator}') THEN
+  iu.fn_iu_route_confirm_position(p_route_code, p_actor, p_reason) END;
+COMMENT ON FUNCTION public.fn_iu_route_confirm_position IS
+  'Lets a copy of a database deliver on a route: what the route was owed and never attempted is put among the '
+  'retries, leases of the original are taken over, and the position is bound to this database. Returns {status: '
+  'confirmed, route_code, owed, leases}. Confirm only where the original no longer delivers. SQLSTATE 42704: no '
+  'position, or retired; 55000: it belongs to this database; 23514: actor or reason missing.';

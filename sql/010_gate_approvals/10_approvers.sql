@@ -1,0 +1,49 @@
+-- 010: registered approvals.
+--
+-- 003 wants an id with every opening. Here an approval is a row: for one gate,
+-- one action and a longest time, until an end, granted by somebody else than
+-- the one who uses it, and good for one use. Where it is registered its rules
+-- hold; it must be registered in strict mode, and always for whoever is not an
+-- operator, so that an agent acts only on what a person granted.
+--
+-- A standing approval lasts: the watchdog renews a gate opened on one before
+-- its end, a ledger row each time, until the approval ends or is revoked.
+-- Revoking closes in the same transaction what is open on it. Break-glass is an
+-- opening that nobody else approved; it is loud instead.
+--
+-- Who is meant by "one who" is the login role, session_user: what an actor is
+-- called is told by the caller. Whatever an opening rests on is read under the
+-- lock of its gate's row in dot_config, as in 003.
+
+CREATE TABLE public.iu_gate_approver (
+  gate_key text NOT NULL,
+  approver name NOT NULL,
+  added_by name NOT NULL DEFAULT session_user,
+  added_at timestamptz NOT NULL DEFAULT clock_timestamp(),
+  CONSTRAINT iu_gate_approver_pkey PRIMARY KEY (gate_key, approver)
+);
+COMMENT ON TABLE public.iu_gate_approver IS
+  'Approval lists: the roles whose members may grant approvals for a gate. A gate without a list has '
+  'iu_core_operator. Written by fn_iu_gate_approvers_set only.';
+COMMENT ON COLUMN public.iu_gate_approver.gate_key IS
+  'The gate; no foreign key, a list outlives a migration that is rolled back';
+COMMENT ON COLUMN public.iu_gate_approver.approver IS
+  'A role; its members count. A role that is gone approves nothing';
+COMMENT ON COLUMN public.iu_gate_approver.added_by IS 'Login role of who made the list';
+COMMENT ON COLUMN public.iu_gate_approver.added_at IS 'When, by the clock';
+
+CREATE FUNCTION iu.fn_iu_gate_approver_is(p_gate_key text, p_role name) RETURNS boolean
+  LANGUAGE sql STABLE
+  SET search_path = pg_catalog, pg_temp
+AS $function$
+  SELECT EXISTS (
+    SELECT FROM pg_roles r
+      JOIN pg_roles g ON CASE
+        WHEN EXISTS (SELECT FROM public.iu_gate_approver a WHERE a.gate_key = p_gate_key)
+        THEN g.rolname IN (SELECT a.approver FROM public.iu_gate_approver a WHERE a.gate_key = p_gate_key)
+        ELSE g.rolname = 'iu_core_operator' END
+     WHERE r.rolname = p_role AND pg_has_role(r.oid, g.oid, 'MEMBER'))
+$function$;
+COMMENT ON FUNCTION iu.fn_iu_gate_approver_is IS
+  'Whether a login role may approve openings of a gate: a member of a role on its list, or of iu_core_operator '
+  'where it has none. False for a role that does not exist. Raises nothing.';

@@ -1,0 +1,152 @@
+CREATE FUNCTION iu.fn_iu_function_claim(p_sender text, p_max integer)
+  RETURNS TABLE (lease_id bigint, lease_generation integer, event_id uuid, replay_number integer, timeout_ms integer)
+  LANGUAGE plpgsql VOLATILE SECURITY DEFINER
+  SET search_path = pg_catalog, pg_temp
+  SET enable_seqscan = off SET enable_bitmapscan = off SET jit = off SET plan_cache_mode = force_generic_plan
+AS $function$
+#variable_conflict use_column
+DECLARE
+  v_routes text[];
+  v_route  text;
+  v_share  integer;
+  v_most   integer;
+  v_taken  bigint[];
+  v_leases bigint[] := '{}';
+BEGIN
+  IF coalesce(btrim(p_sender), '') = '' OR p_max IS NULL OR p_max < 1 THEN
+    RAISE check_violation USING
+      MESSAGE = 'a claim names its sender and asks for at least one delivery';
+  END IF;
+  v_routes := ARRAY(SELECT r.route_code FROM public.iu_outbound_route r
+                     WHERE r.target_kind = 'sql_function' AND r.enabled AND NOT r.dry_run ORDER BY random());
+  IF v_routes = '{}' THEN
+    RETURN;
+  END IF;
+  v_share := ceil(p_max::numeric / cardinality(v_routes));
+  FOREACH v_route IN ARRAY v_routes LOOP
+    CONTINUE WHEN iu.fn_iu_delivery_refusal(v_route) IS NOT NULL;
+    PERFORM FROM public.iu_route_position p WHERE p.route_code = v_route FOR NO KEY UPDATE SKIP LOCKED;
+    CONTINUE WHEN NOT FOUND OR NOT iu.fn_iu_delivery_locks(v_route);
+    v_most := least(v_share, (SELECT r.max_in_flight FROM public.iu_outbound_route r WHERE r.route_code = v_route)
+      - (SELECT coalesce(sum(l.item_count), 0) FROM public.iu_route_lease l
+          WHERE l.route_code = v_route AND l.backend_pid = pg_backend_pid() AND l.expires_at > clock_timestamp()
+            AND l.lease_id >= (SELECT p.lease_low FROM public.v_iu_route_position p WHERE p.route_code = v_route)));
+    CONTINUE WHEN v_most <= 0;
+    v_taken := ARRAY(SELECT o FROM iu.fn_iu_delivery_lease_orphans(v_route, p_sender, v_most) o);
+    IF v_taken = '{}' THEN
+      v_taken := ARRAY(SELECT o FROM iu.fn_iu_delivery_lease_retries(v_route, p_sender, v_most) o);
+    END IF;
+    IF v_taken = '{}' THEN
+      v_taken := ARRAY(SELECT o FROM iu.fn_iu_delivery_lease_window(v_route, p_sender, v_most) o);
+    END IF;
+    IF v_taken <> '{}' THEN
+      PERFORM iu.fn_iu_delivery_contract(v_route, v_taken);
+    END IF;
+    v_leases := v_leases || v_taken;
+  END LOOP;
+
+  RETURN QUERY
+    SELECT l.lease_id, l.generation, i.event_id, i.replay_number, r.timeout_ms
+      FROM public.iu_route_lease l
+      JOIN public.iu_outbound_route r ON r.route_code = l.route_code
+      CROSS JOIN LATERAL unnest(l.event_ids, l.event_seqs, l.replay_numbers) AS i (event_id, event_seq, replay_number)
+     WHERE l.lease_id = ANY (v_leases)
+     ORDER BY i.event_seq, l.lease_id;
+END
+$function$;
+COMMENT ON FUNCTION iu.fn_iu_function_claim IS
+  'For the runner, as fn_iu_delivery_claim for the senders: leases deliveries of the routes of kind sql_function '
+  'that may deliver, p_max shared among the routes (at least one each, never more than max_in_flight with what '
+  'the session holds); of each route abandoned leases, or due retries, or new events. Payload contracts are kept; '
+  'no circuit opens, since a function that fails says nothing of the next event. Writes nothing where there is '
+  'nothing. SQLSTATE 23514: no sender, or p_max below 1.';
+
+CREATE FUNCTION iu.fn_iu_function_next_due() RETURNS timestamptz
+  LANGUAGE plpgsql VOLATILE SECURITY DEFINER
+  SET search_path = pg_catalog, pg_temp
+  SET enable_seqscan = off SET jit = off SET plan_cache_mode = force_generic_plan
+AS $function$
+BEGIN
+  RETURN (
+    SELECT min(CASE WHEN d.unfinished THEN clock_timestamp() ELSE d.due_at END)
+      FROM (SELECT p.route_code, p.window_end IS NOT NULL AS unfinished, least(
+                     (SELECT min(l.expires_at) FROM public.iu_route_lease l
+                       WHERE l.route_code = p.route_code AND l.lease_id >= p.lease_low),
+                     (SELECT t.due_at FROM public.iu_route_retry t WHERE t.route_code = p.route_code ORDER BY t.due_at LIMIT 1)) AS due_at
+              FROM public.v_iu_route_position p JOIN public.iu_outbound_route r ON r.route_code = p.route_code
+             WHERE r.target_kind = 'sql_function' AND r.enabled AND NOT r.dry_run) AS d
+     WHERE (d.unfinished OR d.due_at IS NOT NULL) AND iu.fn_iu_delivery_refusal(d.route_code) IS NULL);
+END
+$function$;
+COMMENT ON FUNCTION iu.fn_iu_function_next_due IS
+  'For the runner, as fn_iu_delivery_next_due for the senders: when a claim finds something again without a '
+  'commit that would wake it; NULL if nothing waits for the clock.';
+
+-- The caller ends what takes too long by a timer that it sets around this call,
+-- and records the outcome in the same transaction. The lease is locked first, so
+-- that nobody takes it over meanwhile. A deferred constraint speaks up here, where
+-- it is the function's failure, and not at the commit.
+CREATE FUNCTION iu.fn_iu_function_call(p_lease_id bigint, p_lease_generation integer, p_event_id uuid, p_replay_number integer,
+    OUT outcome text, OUT results jsonb)
+  LANGUAGE plpgsql VOLATILE SECURITY DEFINER
+  SET search_path = pg_catalog, pg_temp
+AS $function$
+DECLARE
+  v_route   public.iu_outbound_route;
+  v_payload jsonb;
+  v_code    text;
+  v_detail  text;
+  v_context text;
+  v_start   timestamptz := clock_timestamp();
+  v_wait    constant text := current_setting('lock_timeout');
+BEGIN
+  SELECT r.* INTO v_route FROM public.iu_route_lease l JOIN public.iu_outbound_route r ON r.route_code = l.route_code
+   WHERE l.lease_id = p_lease_id AND l.generation = p_lease_generation AND p_event_id = ANY (l.event_ids)
+     FOR NO KEY UPDATE OF l;
+  IF NOT FOUND THEN
+    RAISE object_not_in_prerequisite_state USING
+      MESSAGE = format('lease %s of generation %s does not hold event %s', p_lease_id, p_lease_generation, p_event_id),
+      DETAIL = 'It was recorded, or it expired and another sender took it over.';
+  END IF;
+  v_code := iu.fn_iu_delivery_refusal(v_route.route_code);
+  IF v_code IS NULL AND v_route.target_kind <> 'sql_function' THEN
+    v_code := 'target_kind_not_supported';
+  END IF;
+  IF v_code IS NOT NULL THEN
+    outcome := 'held';
+  ELSE
+    SELECT e.safe_payload INTO v_payload FROM public.event_outbox e WHERE e.id = p_event_id;
+    BEGIN
+      PERFORM set_config('lock_timeout', '0', true);
+      EXECUTE format('SELECT public.%I($1, $2)', v_route.target_ref) USING p_event_id, v_payload;
+      SET CONSTRAINTS ALL IMMEDIATE;
+      PERFORM set_config('lock_timeout', v_wait, true);
+      outcome := 'sent';
+    EXCEPTION WHEN OTHERS OR query_canceled OR assert_failure THEN
+      GET STACKED DIAGNOSTICS v_context = PG_EXCEPTION_CONTEXT;
+      outcome := 'failed';
+      v_code := 'sql_function_failed';
+      v_detail := SQLSTATE || ': ' || SQLERRM || coalesce(E'\n' || nullif(v_context, ''), '');
+    END;
+  END IF;
+  results := jsonb_build_array(jsonb_build_object('event_id', p_event_id, 'replay_number', p_replay_number, 'outcome', outcome,
+    'failure_code', v_code, 'failure_detail', v_detail, 'started_at', v_start,
+    'duration_us', round(extract(epoch FROM clock_timestamp() - v_start) * 1000000)));
+END
+$function$;
+COMMENT ON FUNCTION iu.fn_iu_function_call IS
+  'For the runner: asks once more whether the route of a lease may deliver, and calls its function with the event '
+  'and its payload. Returns outcome (sent, failed, held) and results, an argument for fn_iu_function_record in '
+  'the same transaction. What the function raises, the end of its time included, undoes what it did and is the '
+  'outcome failed, code sql_function_failed, with SQLSTATE, message and context. SQLSTATE 55000: the lease is '
+  'another''s, or does not hold the event.';
+
+CREATE FUNCTION iu.fn_iu_function_record(p_lease_id bigint, p_lease_generation integer, p_results jsonb) RETURNS integer
+  LANGUAGE sql VOLATILE SECURITY DEFINER
+  SET search_path = pg_catalog, pg_temp
+  SET enable_seqscan = off SET jit = off
+AS $function$
+  SELECT iu.fn_iu_delivery_record(p_lease_id, p_lease_generation, p_results)
+$function$;
+COMMENT ON FUNCTION iu.fn_iu_function_record IS
+  'For the runner: fn_iu_delivery_record, with its rights. Errors: as there.';

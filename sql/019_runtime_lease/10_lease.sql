@@ -1,0 +1,125 @@
+-- 019: the runtime lease, so that two drivers do not race on one gate.
+--
+-- A driver that works in several connections (opens a gate, works, closes it in
+-- its "finally") takes a lease of an agreed name first: without it, the end of
+-- one driver would close the gate in the middle of another's work. A lock of
+-- the session does not do, since each statement may be a session of its own.
+-- Who crashed is healed by the lease's time.
+
+CREATE TABLE public.dot_iu_runtime_lease (
+  lease_name   text NOT NULL,
+  lease_holder text NOT NULL,
+  lease_token  uuid NOT NULL,
+  session_role name NOT NULL,
+  ttl_seconds  integer NOT NULL,
+  acquired_at  timestamptz NOT NULL,
+  renewed_at   timestamptz NOT NULL,
+  expires_at   timestamptz NOT NULL,
+  CONSTRAINT dot_iu_runtime_lease_pkey PRIMARY KEY (lease_name),
+  CONSTRAINT dot_iu_runtime_lease_name CHECK (btrim(lease_name) <> ''),
+  CONSTRAINT dot_iu_runtime_lease_holder CHECK (btrim(lease_holder) <> ''),
+  CONSTRAINT dot_iu_runtime_lease_ttl CHECK (ttl_seconds BETWEEN 1 AND 86400),
+  CONSTRAINT dot_iu_runtime_lease_time CHECK (acquired_at <= renewed_at AND renewed_at < expires_at)
+);
+COMMENT ON TABLE public.dot_iu_runtime_lease IS
+  'Which driver may run now: one row per lease name, written by the fn_dot_iu_runtime_lease_ functions. A row '
+  'whose time is over holds nothing.';
+COMMENT ON COLUMN public.dot_iu_runtime_lease.lease_name IS 'What drivers agreed on, e.g. the key of a gate';
+COMMENT ON COLUMN public.dot_iu_runtime_lease.lease_holder IS
+  'The driver, as it calls itself; each running driver needs a name of its own';
+COMMENT ON COLUMN public.dot_iu_runtime_lease.lease_token IS
+  'Who knows it may release the lease; a new one with each renewal';
+COMMENT ON COLUMN public.dot_iu_runtime_lease.session_role IS 'The login role that took it, which the holder keeps';
+COMMENT ON COLUMN public.dot_iu_runtime_lease.ttl_seconds IS
+  'How long it lasts from renewed_at, in seconds, 1 to 86400';
+COMMENT ON COLUMN public.dot_iu_runtime_lease.acquired_at IS 'Since when this holder has it, by the clock';
+COMMENT ON COLUMN public.dot_iu_runtime_lease.renewed_at IS 'When it was acquired or renewed last';
+COMMENT ON COLUMN public.dot_iu_runtime_lease.expires_at IS 'From then on anybody may take it';
+
+CREATE VIEW public.v_dot_iu_runtime_lease AS
+  SELECT l.lease_name, l.lease_holder, l.session_role, l.acquired_at, l.renewed_at, l.expires_at,
+         l.expires_at > clock_timestamp() AS held
+    FROM public.dot_iu_runtime_lease l;
+COMMENT ON VIEW public.v_dot_iu_runtime_lease IS
+  'The runtime leases without their tokens: name, holder, its login role, since when, last renewal, end, and '
+  'whether it is held now.';
+
+CREATE FUNCTION iu.fn_dot_iu_runtime_lease_acquire(p_lease_name text, p_lease_holder text, p_ttl_seconds integer)
+  RETURNS uuid
+  LANGUAGE plpgsql SECURITY DEFINER
+  SET search_path = pg_catalog, pg_temp
+AS $function$
+DECLARE
+  v_token      uuid;
+  v_expires_at timestamptz;
+BEGIN
+  IF coalesce(btrim(p_lease_name), '') = '' THEN
+    RAISE check_violation USING MESSAGE = 'lease name required';
+  END IF;
+  IF coalesce(btrim(p_lease_holder), '') = '' THEN
+    RAISE check_violation USING MESSAGE = 'holder required: say which driver takes the lease';
+  END IF;
+  IF p_ttl_seconds IS NULL OR p_ttl_seconds NOT BETWEEN 1 AND 86400 THEN
+    RAISE check_violation USING
+      MESSAGE = format('ttl_seconds must be from 1 to 86400, not %s', coalesce(p_ttl_seconds::text, 'NULL'));
+  END IF;
+
+  -- Whether it has ended is asked once the row is locked. What was waited for
+  -- may have taken longer than the lease lasts: then it is renewed at once.
+  LOOP
+    INSERT INTO public.dot_iu_runtime_lease AS l
+        (lease_name, lease_holder, lease_token, session_role, ttl_seconds, acquired_at, renewed_at, expires_at)
+      SELECT p_lease_name, p_lease_holder, gen_random_uuid(), session_user, p_ttl_seconds,
+             c.t, c.t, c.t + make_interval(secs => p_ttl_seconds)
+        FROM (SELECT clock_timestamp() AS t OFFSET 0) c
+    ON CONFLICT (lease_name) DO UPDATE
+       SET lease_holder = excluded.lease_holder,
+           lease_token = excluded.lease_token,
+           session_role = excluded.session_role,
+           ttl_seconds = excluded.ttl_seconds,
+           acquired_at = CASE WHEN l.expires_at > clock_timestamp() THEN least(l.acquired_at, excluded.renewed_at)
+                              ELSE excluded.renewed_at END,
+           renewed_at = excluded.renewed_at,
+           expires_at = excluded.expires_at
+     WHERE l.expires_at <= clock_timestamp()
+        OR (l.lease_holder = excluded.lease_holder AND l.session_role = excluded.session_role)
+    RETURNING l.lease_token, l.expires_at INTO v_token, v_expires_at;
+    EXIT WHEN v_token IS NULL OR v_expires_at > clock_timestamp();
+  END LOOP;
+  RETURN v_token;
+END
+$function$;
+COMMENT ON FUNCTION iu.fn_dot_iu_runtime_lease_acquire IS
+  'What public.fn_dot_iu_runtime_lease_acquire hands on to, with the rights of iu_core_owner.';
+CREATE FUNCTION public.fn_dot_iu_runtime_lease_acquire(p_lease_name text, p_lease_holder text, p_ttl_seconds integer)
+  RETURNS uuid
+  LANGUAGE sql VOLATILE
+RETURN CASE WHEN iu_core.require_role('{iu_core_writer,iu_core_operator}') THEN
+  iu.fn_dot_iu_runtime_lease_acquire(p_lease_name, p_lease_holder, p_ttl_seconds) END;
+COMMENT ON FUNCTION public.fn_dot_iu_runtime_lease_acquire IS
+  'Takes a lease, or renews it for its holder (the same name and login role): lease name, holder, seconds (1 to '
+  '86400). Returns the token, or NULL: somebody else holds it, do not run. A renewal gives a new token and ends '
+  'the old one. Commit before the work begins: until then others wait for the answer. Errors: 23514 name, holder '
+  'or seconds missing or out of range; 40001 in a transaction whose snapshot is too old.';
+
+CREATE FUNCTION iu.fn_dot_iu_runtime_lease_release(p_lease_name text, p_lease_holder text, p_lease_token uuid)
+  RETURNS boolean
+  LANGUAGE plpgsql SECURITY DEFINER
+  SET search_path = pg_catalog, pg_temp
+AS $function$
+BEGIN
+  DELETE FROM public.dot_iu_runtime_lease l
+   WHERE l.lease_name = p_lease_name AND l.lease_holder = p_lease_holder AND l.lease_token = p_lease_token;
+  RETURN FOUND;
+END
+$function$;
+COMMENT ON FUNCTION iu.fn_dot_iu_runtime_lease_release IS
+  'What public.fn_dot_iu_runtime_lease_release hands on to, with the rights of iu_core_owner.';
+CREATE FUNCTION public.fn_dot_iu_runtime_lease_release(p_lease_name text, p_lease_holder text, p_lease_token uuid)
+  RETURNS boolean
+  LANGUAGE sql VOLATILE
+RETURN CASE WHEN iu_core.require_role('{iu_core_writer,iu_core_operator}') THEN
+  iu.fn_dot_iu_runtime_lease_release(p_lease_name, p_lease_holder, p_lease_token) END;
+COMMENT ON FUNCTION public.fn_dot_iu_runtime_lease_release IS
+  'Gives a lease back: name, holder, token. Returns whether it was this holder''s with this token; otherwise '
+  'nothing changes, as when it ended and somebody else has it. Raises nothing of its own.';
