@@ -101,32 +101,32 @@ typedef struct Elements
 } Elements;
 
 static void
-set_value(Elements *elements, int i, Datum value, bool null)
+set_element(Elements *elements, int i, Datum value, bool null)
 {
 	elements->values[i] = value;
 	elements->nulls[i] = null;
 }
 
 static void
-set_string(Elements *elements, int i, const char *string)
+set_text_element(Elements *elements, int i, const char *string)
 {
-	set_value(elements, i, string == NULL ? (Datum) 0 : CStringGetTextDatum(string), string == NULL);
+	set_element(elements, i, string == NULL ? (Datum) 0 : CStringGetTextDatum(string), string == NULL);
 }
 
 static void
 set_attempt(Elements *arrays, int i, const IuAttempt *attempt)
 {
-	set_value(&arrays[EVENT_ID], i, UUIDPGetDatum(&attempt->event_id), false);
-	set_value(&arrays[REPLAY_NUMBER], i, Int32GetDatum(attempt->replay_number), false);
-	set_value(&arrays[ATTEMPT_NO], i, Int32GetDatum(attempt->attempt_no), false);
-	set_string(&arrays[OUTCOME], i, iu_outcome_names[attempt->outcome]);
-	set_value(&arrays[HTTP_STATUS], i, Int32GetDatum(attempt->http_status), attempt->http_status == 0);
-	set_string(&arrays[FAILURE_CODE], i, attempt->failure_code);
-	set_string(&arrays[FAILURE_DETAIL], i, attempt->failure_detail);
-	set_value(&arrays[RETRY_AFTER], i, Float8GetDatum(attempt->retry_after), attempt->retry_after < 0);
-	set_value(&arrays[DURATION_US], i, Int64GetDatum(attempt->microseconds), false);
-	set_string(&arrays[RESPONSE_EXCERPT], i, attempt->excerpt);
-	set_value(&arrays[STARTED_AT], i, TimestampTzGetDatum(attempt->started_at), attempt->started_at == 0);
+	set_element(&arrays[EVENT_ID], i, UUIDPGetDatum(&attempt->event_id), false);
+	set_element(&arrays[REPLAY_NUMBER], i, Int32GetDatum(attempt->replay_number), false);
+	set_element(&arrays[ATTEMPT_NO], i, Int32GetDatum(attempt->attempt_no), false);
+	set_text_element(&arrays[OUTCOME], i, iu_outcome_names[attempt->outcome]);
+	set_element(&arrays[HTTP_STATUS], i, Int32GetDatum(attempt->http_status), attempt->http_status == 0);
+	set_text_element(&arrays[FAILURE_CODE], i, attempt->failure_code);
+	set_text_element(&arrays[FAILURE_DETAIL], i, attempt->failure_detail);
+	set_element(&arrays[RETRY_AFTER], i, Float8GetDatum(attempt->retry_after), attempt->retry_after < 0);
+	set_element(&arrays[DURATION_US], i, Int64GetDatum(attempt->microseconds), false);
+	set_text_element(&arrays[RESPONSE_EXCERPT], i, attempt->excerpt);
+	set_element(&arrays[STARTED_AT], i, TimestampTzGetDatum(attempt->started_at), attempt->started_at == 0);
 }
 
 static Datum

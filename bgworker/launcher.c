@@ -57,13 +57,13 @@ typedef struct Start
 	int			delay_ms;		/* to the next start, if it fails quickly */
 } Start;
 
-/* Whether a database can be served, and as whom; why is for people. */
+/* Whether workers can run in a database, and as whom. */
 typedef struct Verdict
 {
 	IuWorkerState state;		/* IU_RUNNING: it can */
 	Oid			role;
 	Oid			database;
-	const char *why;
+	const char *why;			/* they cannot, for people */
 	const char *hint;
 } Verdict;
 
@@ -93,6 +93,7 @@ describe_worker(BackgroundWorker *worker, IuWorkerRole role, const char *databas
 	snprintf(worker->bgw_name, BGW_MAXLEN, database[0] == '\0' ? "iu_core %s%s" : "iu_core %s %s", name, database);
 }
 
+/* Has the postmaster start the launcher, and start it again after it ends. */
 void
 iu_launcher_register(void)
 {
@@ -129,6 +130,7 @@ find_by_name(Oid catalog, Oid index, AttrNumber column, const char *name)
 	return tuple;
 }
 
+/* Sets the role of the workers, or why they cannot run as it. */
 static void
 judge_role(Verdict *verdict)
 {
@@ -140,7 +142,8 @@ judge_role(Verdict *verdict)
 	{
 		refuse(verdict, IU_ROLE_MISSING,
 			   psprintf("role \"%s\" does not exist", iu_worker_role),
-			   "CREATE EXTENSION iu_core makes the role iu_core_worker; another one can be named in iu_core.worker_role.");
+			   "CREATE EXTENSION iu_core makes the role iu_core_worker; "
+			   "another one can be named in iu_core.worker_role.");
 		return;
 	}
 	role = (Form_pg_authid) GETSTRUCT(tuple);
@@ -148,13 +151,15 @@ judge_role(Verdict *verdict)
 	if (role->rolsuper)
 		refuse(verdict, IU_ROLE_SUPERUSER,
 			   psprintf("role \"%s\" is a superuser, and workers do not run as one", iu_worker_role),
-			   psprintf("ALTER ROLE %s NOSUPERUSER; or name another role in iu_core.worker_role.", quote_identifier(iu_worker_role)));
+			   psprintf("ALTER ROLE %s NOSUPERUSER; or name another role in iu_core.worker_role.",
+						quote_identifier(iu_worker_role)));
 	else if (!role->rolcanlogin)
 		refuse(verdict, IU_ROLE_NOLOGIN,
 			   psprintf("role \"%s\" is not permitted to log in", iu_worker_role),
 			   psprintf("ALTER ROLE %s LOGIN; it needs no password.", quote_identifier(iu_worker_role)));
 }
 
+/* Sets the database, or why workers cannot run in it. */
 static void
 judge_database(Verdict *verdict, const char *name)
 {
@@ -177,7 +182,8 @@ judge_database(Verdict *verdict, const char *name)
 	else if (!database->datallowconn)
 		refuse(verdict, IU_DATABASE_MISSING,
 			   psprintf("database \"%s\" does not accept connections", name),
-			   psprintf("ALTER DATABASE %s ALLOW_CONNECTIONS true; or take it out of iu_core.databases.", quote_identifier(name)));
+			   psprintf("ALTER DATABASE %s ALLOW_CONNECTIONS true; or take it out of iu_core.databases.",
+						quote_identifier(name)));
 }
 
 /* Has the server start a process in a slot that has none. before: the slot as it was looked at. */
@@ -309,6 +315,7 @@ log_refusal(const char *database, int watchdog_slot, const Verdict *verdict)
 			 errhint("%s", verdict->hint)));
 }
 
+/* Tends the slot of one worker of a database. number: of a sender; 0 for the others. */
 static void
 serve_slot(Launcher *launcher, const Verdict *verdict, IuWorkerRole role, const char *database, int number)
 {
@@ -325,6 +332,7 @@ serve_slot(Launcher *launcher, const Verdict *verdict, IuWorkerRole role, const 
 	tend_slot(launcher, slot, verdict);
 }
 
+/* Tends the slots of all workers that a database is to have. */
 static void
 serve_database(Launcher *launcher, const char *name, const Verdict *role_verdict)
 {
@@ -362,6 +370,7 @@ drop_unwanted(Launcher *launcher)
 	}
 }
 
+/* Makes the workers that run be those that should. */
 static void
 reconcile(void *argument)
 {

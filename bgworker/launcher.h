@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * launcher.h
- *	  The one static worker of the cluster.
+ *	  The launcher, the one worker of the cluster that the postmaster starts.
  *
  *-------------------------------------------------------------------------
  */

@@ -77,7 +77,7 @@ sign_body(void *argument)
 }
 
 static void
-submit_request(void *argument)
+submit_parcel(void *argument)
 {
 	Parcel	   *parcel = argument;
 	IuDelivery *delivery = parcel->delivery;
@@ -100,7 +100,7 @@ typedef struct ParcelStep
 } ParcelStep;
 
 static const ParcelStep parcel_steps[] = {
-	{encode_body, "body_not_sendable"}, {sign_body, "signature_failed"}, {submit_request, "not_submitted"}
+	{encode_body, "body_not_sendable"}, {sign_body, "signature_failed"}, {submit_parcel, "not_submitted"}
 };
 
 /*

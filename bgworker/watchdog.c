@@ -73,6 +73,7 @@ typedef struct Watchdog
 
 /* ---------- looking ---------- */
 
+/* Copies what the look found into the context. */
 static void
 read_gates(Watchdog *watchdog, MemoryContext context)
 {
@@ -218,6 +219,7 @@ note_status(Watchdog *watchdog, const Gate *gate)
 	}
 }
 
+/* Each in a transaction of its own. What is not due yet says when to look again. */
 static void
 close_due_gates(Watchdog *watchdog)
 {
@@ -305,6 +307,7 @@ forget_pass(Watchdog *watchdog)
 	watchdog->trouble = NULL;
 }
 
+/* The one duty of the watchdog: looks, and closes what is due. */
 static ErrorData *
 watch_gates(void *worker)
 {

@@ -1,12 +1,12 @@
 /*-------------------------------------------------------------------------
  *
  * deadline.c
- *	  When the running statement is cancelled, as a function of the policy may
- *	  set it for a part of what it does.
+ *	  Sets the time at which the running statement is cancelled, for SQL
+ *	  functions that limit a part of what they do.
  *
- * statement_timeout cannot: its clock is set when a statement begins. What is
- * set here is that very clock, so a wait of whatever kind ends as it does for
- * statement_timeout, with the same SQLSTATE.
+ * The setting statement_timeout cannot do that: its clock is set when a
+ * statement begins. These functions set that same clock, so that a wait of
+ * whatever kind ends as it does for statement_timeout, with the same SQLSTATE.
  *
  *-------------------------------------------------------------------------
  */
@@ -21,7 +21,7 @@
 PG_FUNCTION_INFO_V1(iu_cancel_by);
 PG_FUNCTION_INFO_V1(iu_cancel_at);
 
-/* Disarms it; false if it was not armed. */
+/* Disarms the clock. *deadline: for when it was set. False if it was not armed. */
 static bool
 take_deadline(TimestampTz *deadline)
 {
@@ -30,12 +30,17 @@ take_deadline(TimestampTz *deadline)
 	*deadline = armed ? get_timeout_finish_time(STATEMENT_TIMEOUT) : 0;
 	if (armed)
 		disable_timeout(STATEMENT_TIMEOUT, true);
-	/* It ran out on the way here: whoever armed it is done, and says what comes next. */
+	/* Where it ran out on the way here, the caller sets what is to follow, and nothing is cancelled. */
 	if (get_timeout_indicator(STATEMENT_TIMEOUT, true))
 		QueryCancelPending = false;
 	return armed;
 }
 
+/*
+ * iu_core.cancel_by(timestamptz): the running statement is cancelled then, or
+ * when it would have been before, if that is sooner. Returns that former time,
+ * for iu_cancel_at; NULL: there was none.
+ */
 Datum
 iu_cancel_by(PG_FUNCTION_ARGS)
 {
@@ -49,6 +54,7 @@ iu_cancel_by(PG_FUNCTION_ARGS)
 	PG_RETURN_TIMESTAMPTZ(before);
 }
 
+/* iu_core.cancel_at(timestamptz): the running statement is cancelled then; NULL: never. */
 Datum
 iu_cancel_at(PG_FUNCTION_ARGS)
 {

@@ -4,8 +4,9 @@
  *	  Size and SHA-256 of a file on the server, such as the backup that a change
  *	  window names.
  *
- * The file is read in pieces: a dump may be larger than any value. Who may ask
- * is who logged in, since it is a function of the policy that asks for him.
+ * The file is read in pieces, since a dump may be larger than any value. The
+ * role that logged in must be allowed to read files of the server: the role that
+ * calls is the owner of a SECURITY DEFINER function.
  *
  *-------------------------------------------------------------------------
  */
@@ -30,7 +31,7 @@ PG_FUNCTION_INFO_V1(iu_file_digest);
 
 #define PIECE (1 << 16)
 
-/* NULL if the file was read to its end, otherwise why not. */
+/* Returns NULL if the file was read to its end, otherwise why not. digest: room for its SHA-256. */
 static char *
 digest_open_file(int file, int64 *size, uint8 *digest)
 {
@@ -60,6 +61,7 @@ digest_open_file(int file, int64 *size, uint8 *digest)
 	return problem;
 }
 
+/* The same of a file by its path. */
 static char *
 digest_file(const char *path, int64 *size, uint8 *digest)
 {
@@ -83,6 +85,10 @@ digest_file(const char *path, int64 *size, uint8 *digest)
 	return problem;
 }
 
+/*
+ * iu_core.file_digest(text): size and SHA-256, in hexadecimal, of the file at a
+ * path, or in the third column why it could not be read.
+ */
 Datum
 iu_file_digest(PG_FUNCTION_ARGS)
 {

@@ -7,18 +7,19 @@
  *
  *	  - its last ledger row is an open that has not expired and was made under
  *		this system identifier and database oid; or
- *	  - the value went from 'false' to 'true' in this very transaction, the
- *		bounded toggle of seeds 0, 1 and 3.
+ *	  - the value went from 'false' to 'true' in this very transaction, which
+ *		may open a gate for itself and closes it by its end.
  *
  * Everything else, every missing row and every surprise included, is closed.
  *
- * The check stands in triggers on the busiest tables, so what was found is
- * remembered. Changes of the tables it rests on end that in every session: the
- * trigger iu_core.gate_changed sends relation invalidations. "Closed" is then
- * answered without a look. "Open" never is: each time a fresh snapshot, under
- * whatever isolation level, must still see the very version of the dot_config
- * row that was open, and every change of the gate by the protocol makes a new
- * one. So a close committed elsewhere holds from the next question on.
+ * Triggers on the busiest tables ask this question, so what was found is
+ * remembered. A change of the tables it rests on makes every session forget
+ * that: the trigger iu_core.gate_changed sends relation invalidations. A gate
+ * remembered as closed is closed without a look at any table. A gate remembered
+ * as open is looked at each time: a fresh snapshot, under whatever isolation
+ * level, must still see the very version of the dot_config row that was open,
+ * and every change of a gate by the protocol makes a new version. So a close
+ * that another session commits holds from the next question on.
  *
  *-------------------------------------------------------------------------
  */
@@ -70,19 +71,6 @@ enum
 	LEDGER_DATABASE
 };
 
-static IuGateTable config_table = {
-	"dot_config", "dot_config_pkey", {{"key", TEXTOID}, {"value", TEXTOID}}
-};
-static IuGateTable registry_table = {
-	"iu_gate_registry", "iu_gate_registry_pkey", {{"gate_key", TEXTOID}, {"gate_class", TEXTOID}}
-};
-static IuGateTable ledger_table = {
-	"iu_gate_transition",
-	"ix_iu_gate_transition_last",
-	{{"gate_key", TEXTOID}, {"action", TEXTOID}, {"expires_at", TIMESTAMPTZOID}, {"system_identifier", INT8OID}, {"database_oid", OIDOID}},
-	"transition_seq",
-};
-
 typedef struct KnownGate
 {
 	char		key[GATE_KEY_LENGTH];
@@ -90,29 +78,53 @@ typedef struct KnownGate
 	IuGateVersion version;		/* of its row of dot_config, if open */
 } KnownGate;
 
-static HTAB *known_gates = NULL;
-static uint64 cache_generation = 0;
+/* What this process has found out. */
+typedef struct GateCache
+{
+	uint64		generation;		/* grows whenever it is forgotten */
+	IuGateTable config;
+	IuGateTable registry;
+	IuGateTable ledger;
+	HTAB	   *gates;			/* of KnownGate; NULL: none */
+} GateCache;
+
+static GateCache cache = {
+	.config = {"dot_config", "dot_config_pkey", {{"key", TEXTOID}, {"value", TEXTOID}}},
+	.registry = {"iu_gate_registry", "iu_gate_registry_pkey", {{"gate_key", TEXTOID}, {"gate_class", TEXTOID}}},
+	.ledger = {
+		"iu_gate_transition",
+		"ix_iu_gate_transition_last",
+		{
+			{"gate_key", TEXTOID},
+			{"action", TEXTOID},
+			{"expires_at", TIMESTAMPTZOID},
+			{"system_identifier", INT8OID},
+			{"database_oid", OIDOID},
+		},
+		"transition_seq",
+	},
+};
 
 static bool
 all_tables_known(void)
 {
-	return OidIsValid(config_table.relation) && OidIsValid(registry_table.relation) &&
-		OidIsValid(ledger_table.relation);
+	return OidIsValid(cache.config.relation) && OidIsValid(cache.registry.relation) &&
+		OidIsValid(cache.ledger.relation);
 }
 
-/* While a table is being looked for, any change may be of it. */
+/* Any table may be one that is being looked for, so until all are known every change counts. */
 static void
 on_relation_change(Datum arg, Oid relation)
 {
-	if (OidIsValid(relation) && all_tables_known() && relation != config_table.relation &&
-		relation != registry_table.relation && relation != ledger_table.relation)
+	if (OidIsValid(relation) && all_tables_known() && relation != cache.config.relation &&
+		relation != cache.registry.relation && relation != cache.ledger.relation)
 		return;
-	cache_generation++;
-	config_table.relation = registry_table.relation = ledger_table.relation = InvalidOid;
-	if (known_gates != NULL)
+	cache.generation++;
+	cache.config.relation = cache.registry.relation = cache.ledger.relation = InvalidOid;
+	if (cache.gates != NULL)
 	{
-		hash_destroy(known_gates);
-		known_gates = NULL;
+		hash_destroy(cache.gates);
+		cache.gates = NULL;
 	}
 }
 
@@ -122,16 +134,16 @@ iu_gate_init(void)
 	CacheRegisterRelcacheCallback(on_relation_change, (Datum) 0);
 }
 
-/* What changes while it is looked for is looked for again. */
+/* Finds a table. If anything changes meanwhile it is looked for again. */
 static bool
 find_table(IuGateTable *table)
 {
 	while (!OidIsValid(table->relation))
 	{
-		uint64		generation = cache_generation;
+		uint64		generation = cache.generation;
 		bool		found = iu_gate_table_look_for(table);
 
-		if (generation == cache_generation)
+		if (generation == cache.generation)
 			return found;
 		table->relation = InvalidOid;
 	}
@@ -139,20 +151,20 @@ find_table(IuGateTable *table)
 }
 
 /*
- * Locks a table and says what it is. It may have become another one until the
- * lock was granted, and what is known of it may be forgotten at any time, so
- * the caller gets a copy.
+ * Locks a table and copies what is known of it to *locked. Until the lock is
+ * granted the name may have become another table's; then the look-up starts
+ * again. What is known may be forgotten at any time, so the caller needs a copy.
  */
 static bool
 lock_table(IuGateTable *table, IuGateTable *locked)
 {
 	while (find_table(table))
 	{
-		uint64		generation = cache_generation;
+		uint64		generation = cache.generation;
 
 		*locked = *table;
 		LockRelationOid(locked->relation, AccessShareLock);
-		if (generation == cache_generation)
+		if (generation == cache.generation)
 			return true;
 		UnlockRelationOid(locked->relation, AccessShareLock);
 	}
@@ -167,7 +179,7 @@ typedef struct Finding
 	IuGateVersion version;
 } Finding;
 
-/* The value is 'true' now; did it read 'false' when this transaction began? */
+/* For a gate whose value is true now: whether the value was false when this transaction began. */
 static bool
 was_false_before_this_transaction(const IuGateTable *config, Datum key, Snapshot now)
 {
@@ -183,6 +195,7 @@ was_false_before_this_transaction(const IuGateTable *config, Datum key, Snapshot
 	return was_false;
 }
 
+/* Whether the value of a gate is true; *own: this transaction wrote it; *version: of its row. */
 static bool
 value_is_true(const IuGateTable *config, Datum key, Snapshot now, bool *own, IuGateVersion *version)
 {
@@ -210,7 +223,7 @@ is_governable(const IuGateTable *registry, Datum key, Snapshot now)
 	return governable;
 }
 
-/* The end of an opening that was made here, or 0. */
+/* The end of an opening, or 0 if it was made in another database or on another server. */
 static TimestampTz
 end_of_opening(const IuGateRow *row)
 {
@@ -225,7 +238,7 @@ end_of_opening(const IuGateRow *row)
 	return DatumGetTimestampTz(expires_at);
 }
 
-/* The end of the last change, if it is an opening; *own: an open of this transaction. */
+/* The end of the gate's last transition, if that is an opening, or 0; *own: this transaction made it. */
 static TimestampTz
 open_by_the_ledger(const IuGateTable *ledger, Datum key, Snapshot now, bool *own)
 {
@@ -252,12 +265,12 @@ read_rows(const IuGateTable *config, const IuGateTable *registry, const IuGateTa
 	finding->open_until = open_by_the_ledger(ledger, key, now, &own_opening);
 	finding->lasting = !own_value && !own_opening;
 	finding->open = finding->open_until > GetCurrentTimestamp();
-	/* What this transaction opened by the protocol is no toggle: it ends with its time. */
+	/* What this transaction opened by the protocol has an end, and is not open for the whole transaction. */
 	if (!finding->open && own_value && !own_opening)
 		finding->open = was_false_before_this_transaction(config, key, now);
 }
 
-/* Whether every change of what was read reaches us. */
+/* Whether every change of the tables invalidates what this process remembers. */
 static bool
 all_tables_tell(const IuGateTable *config, const IuGateTable *registry, const IuGateTable *ledger)
 {
@@ -267,6 +280,7 @@ all_tables_tell(const IuGateTable *config, const IuGateTable *registry, const Iu
 		iu_gate_table_tells(registry, changed) && iu_gate_table_tells(ledger, changed);
 }
 
+/* Reads whether a gate is open, with locks that last to the end of the transaction. */
 static Finding
 look_up(Datum key)
 {
@@ -276,8 +290,8 @@ look_up(Datum key)
 	IuGateTable ledger;
 	Snapshot	now;
 
-	if (!lock_table(&config_table, &config) || !lock_table(&registry_table, &registry) ||
-		!lock_table(&ledger_table, &ledger))
+	if (!lock_table(&cache.config, &config) || !lock_table(&cache.registry, &registry) ||
+		!lock_table(&cache.ledger, &ledger))
 		return finding;
 	/* Only now: what committed while a lock was waited for must be seen. */
 	now = RegisterSnapshot(GetLatestSnapshot());
@@ -303,43 +317,44 @@ known_gate_table(void)
 static const KnownGate *
 recall(const char *key)
 {
-	if (known_gates == NULL || strlen(key) >= GATE_KEY_LENGTH)
+	if (cache.gates == NULL || strlen(key) >= GATE_KEY_LENGTH)
 		return NULL;
-	return hash_search(known_gates, key, HASH_FIND, NULL);
+	return hash_search(cache.gates, key, HASH_FIND, NULL);
 }
 
 /*
- * Only if all tables are known, since the creation of a missing one would
- * invalidate nothing, and nothing changed since the question.
+ * Keeps what was found of a gate. Not while a table is missing, since its
+ * creation would invalidate nothing, and not if something has changed since the
+ * generation in which the question was asked.
  */
 static void
 remember(const char *key, const Finding *finding, uint64 generation)
 {
 	KnownGate  *known;
 
-	if (strlen(key) >= GATE_KEY_LENGTH || generation != cache_generation || !all_tables_known() ||
+	if (strlen(key) >= GATE_KEY_LENGTH || generation != cache.generation || !all_tables_known() ||
 		(finding->open && !finding->lasting))
 		return;
-	if (known_gates == NULL)
-		known_gates = known_gate_table();
-	else if (hash_get_num_entries(known_gates) >= CACHE_LIMIT)
+	if (cache.gates == NULL)
+		cache.gates = known_gate_table();
+	else if (hash_get_num_entries(cache.gates) >= CACHE_LIMIT)
 		return;
-	known = hash_search(known_gates, key, HASH_ENTER, NULL);
+	known = hash_search(cache.gates, key, HASH_ENTER, NULL);
 	known->open_until = finding->open ? finding->open_until : 0;
 	known->version = finding->version;
 }
 
-/* Whether nothing has happened to an opening that is known, its end included. */
+/* Whether a gate that is remembered as open still is: nothing has changed it, and its end has not come. */
 static bool
 is_still_open(KnownGate known)
 {
-	uint64		generation = cache_generation;
+	uint64		generation = cache.generation;
 	IuGateTable config;
 	Snapshot	now;
 	bool		visible;
 
-	/* What happened until the lock was granted was told with it. */
-	if (!lock_table(&config_table, &config) || generation != cache_generation)
+	/* A change that committed before the lock was granted has been told by now. */
+	if (!lock_table(&cache.config, &config) || generation != cache.generation)
 		return false;
 	now = RegisterSnapshot(GetLatestSnapshot());
 	visible = iu_gate_version_is_visible(&config, &known.version, now);
@@ -347,6 +362,10 @@ is_still_open(KnownGate known)
 	return visible && known.open_until > GetCurrentTimestamp();
 }
 
+/*
+ * Whether a gate is effectively open now. Needs a transaction. False whenever
+ * anything is missing or unknown.
+ */
 bool
 iu_gate_is_effectively_open(const char *key)
 {
@@ -355,7 +374,7 @@ iu_gate_is_effectively_open(const char *key)
 	Finding		finding;
 	Datum		name;
 
-	/* Without shared memory no watchdog can run, so nothing may be open. */
+	/* Without shared memory no watchdog runs that would close it, so nothing is open. */
 	if (iu_shared == NULL)
 		return false;
 
@@ -371,7 +390,7 @@ iu_gate_is_effectively_open(const char *key)
 
 	if (known != NULL && is_still_open(*known))
 		return true;
-	generation = cache_generation;
+	generation = cache.generation;
 	name = CStringGetTextDatum(key);
 	finding = look_up(name);
 	pfree(DatumGetPointer(name));
@@ -379,6 +398,7 @@ iu_gate_is_effectively_open(const char *key)
 	return finding.open;
 }
 
+/* iu_core.gate_is_open(text). */
 Datum
 iu_gate_is_open(PG_FUNCTION_ARGS)
 {
@@ -417,6 +437,10 @@ first_true_gate(const IuGateTable *config, const IuGateTable *registry, Snapshot
 	return found;
 }
 
+/*
+ * The key, palloc'd, of a registered gate whose value is true, effective or not.
+ * NULL: there is none, or a table is missing, so that every gate reads closed.
+ */
 char *
 iu_gate_any_true(void)
 {
@@ -425,8 +449,8 @@ iu_gate_any_true(void)
 	Snapshot	now;
 	char	   *found;
 
-	if (!lock_table(&config_table, &config) || !lock_table(&registry_table, &registry) ||
-		!find_table(&ledger_table))
+	if (!lock_table(&cache.config, &config) || !lock_table(&cache.registry, &registry) ||
+		!find_table(&cache.ledger))
 		return NULL;
 	now = RegisterSnapshot(GetLatestSnapshot());
 	found = first_true_gate(&config, &registry, now);
@@ -435,8 +459,9 @@ iu_gate_any_true(void)
 }
 
 /*
- * Statement trigger on the three tables: forgets what other sessions cached
- * and wakes whoever acts on gates.
+ * iu_core.gate_changed(), statement trigger on the three tables: makes every
+ * session forget what it remembers of gates, and wakes the workers that act on
+ * gates.
  */
 Datum
 iu_gate_changed(PG_FUNCTION_ARGS)

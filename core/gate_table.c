@@ -1,10 +1,11 @@
 /*-------------------------------------------------------------------------
  *
  * gate_table.c
- *	  Reads the tables that gates rest on, as fast as it can be done right.
+ *	  Reads the tables that gates rest on, without SPI, since triggers on the
+ *	  busiest tables ask for gates.
  *
- * Locks stay to the end of the transaction, as a SELECT would leave them: to
- * take them again then costs next to nothing.
+ * Locks stay to the end of the transaction, as a SELECT would leave them. To
+ * take them again in the same transaction costs next to nothing.
  *
  *-------------------------------------------------------------------------
  */
@@ -44,6 +45,10 @@ is_heap(Oid relation)
 	return heap;
 }
 
+/*
+ * Finds a table by its name in schema public. False where the table, its index
+ * or a column is missing, or is of another kind or type than it should be.
+ */
 bool
 iu_gate_table_look_for(IuGateTable *table)
 {
@@ -66,7 +71,7 @@ iu_gate_table_look_for(IuGateTable *table)
 	return true;
 }
 
-/* An index of the same name with another definition would give another row. */
+/* Whether an index that has the right name also has the right definition: another would give another row. */
 static bool
 leads_to_the_row(const IuGateTable *table, Relation index)
 {
@@ -92,6 +97,10 @@ is_plain_text(Datum value, const char *bytes, size_t length)
 		VARSIZE_ANY_EXHDR(text) == length && memcmp(VARDATA_ANY(text), bytes, length) == 0;
 }
 
+/*
+ * Finds the first row of a gate in a table that the caller has locked. key: a
+ * text. Whether it is found or not, iu_gate_row_done must follow.
+ */
 bool
 iu_gate_row_find(IuGateRow *row, const IuGateTable *table, Datum key, Snapshot snapshot)
 {
@@ -114,6 +123,7 @@ iu_gate_row_find(IuGateRow *row, const IuGateTable *table, Datum key, Snapshot s
 	return row->tuple != NULL;
 }
 
+/* Ends what iu_gate_row_find began. Pointers into the row are no longer valid. */
 void
 iu_gate_row_done(IuGateRow *row)
 {
@@ -132,7 +142,11 @@ iu_gate_row_version(const IuGateRow *row)
 	return version;
 }
 
-/* Where nothing was told of a change the place is there still, though another may have taken it. */
+/*
+ * Whether a snapshot sees exactly this version of a row. The caller has locked
+ * the table and received no invalidation for it since the version was noted, so
+ * the table still has that place; after VACUUM another row may be in it.
+ */
 bool
 iu_gate_version_is_visible(const IuGateTable *table, const IuGateVersion *version, Snapshot snapshot)
 {
@@ -151,10 +165,12 @@ iu_gate_version_is_visible(const IuGateTable *table, const IuGateVersion *versio
 	return visible;
 }
 
+/* Whether every change of the table calls this trigger function, whatever session_replication_role says. */
 bool
 iu_gate_table_tells(const IuGateTable *table, Oid function)
 {
-	const int16 every_statement = TRIGGER_TYPE_INSERT | TRIGGER_TYPE_UPDATE | TRIGGER_TYPE_DELETE | TRIGGER_TYPE_TRUNCATE;
+	const int16 every_statement =
+		TRIGGER_TYPE_INSERT | TRIGGER_TYPE_UPDATE | TRIGGER_TYPE_DELETE | TRIGGER_TYPE_TRUNCATE;
 	Relation	relation = table_open(table->relation, NoLock);
 	bool		tells = false;
 	int			i;
@@ -170,12 +186,14 @@ iu_gate_table_tells(const IuGateTable *table, Oid function)
 	return tells;
 }
 
+/* A column by its number in the table's description. */
 Datum
 iu_gate_row_value(const IuGateRow *row, int column, bool *null)
 {
 	return heap_getattr(row->tuple, row->table->attributes[column], RelationGetDescr(row->relation), null);
 }
 
+/* Whether a column of type text is exactly this, which is shorter than 32 bytes. */
 bool
 iu_gate_row_says(const IuGateRow *row, int column, const char *expected)
 {
@@ -185,6 +203,7 @@ iu_gate_row_says(const IuGateRow *row, int column, const char *expected)
 	return !null && is_plain_text(value, expected, strlen(expected));
 }
 
+/* Whether this transaction wrote the row. */
 bool
 iu_gate_row_is_own(const IuGateRow *row)
 {

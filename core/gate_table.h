@@ -19,7 +19,8 @@
 
 /*
  * A table as it should be, and where it is. Its index leads from a gate's key,
- * the first column, to its row, or to its newest row first.
+ * the first column, to the gate's row; where a gate has several rows, to the
+ * newest first.
  */
 typedef struct IuGateTable
 {
@@ -30,7 +31,7 @@ typedef struct IuGateTable
 		const char *name;
 		Oid			type;
 	}			columns[IU_GATE_COLUMNS];
-	const char *newest_first;	/* second column of the index; NULL: none */
+	const char *newest_first;	/* the index's second column, descending; NULL: a gate has one row */
 	Oid			relation;		/* InvalidOid: not looked for yet */
 	Oid			index;
 	AttrNumber	attributes[IU_GATE_COLUMNS];
@@ -48,17 +49,14 @@ typedef struct IuGateRow
 	HeapTuple	tuple;			/* NULL: there is none */
 } IuGateRow;
 
-/* False where the table, its index or a column is not there, or is another than it should be. */
 extern bool iu_gate_table_look_for(IuGateTable *table);
-
-/* Whether every change of the table calls a function, whatever the role of the session. */
 extern bool iu_gate_table_tells(const IuGateTable *table, Oid function);
 
-/* The first row of a gate in a locked table, or false; done in any case. */
+/* Every row that was looked for is done in the end, whether it was found or not. */
 extern bool iu_gate_row_find(IuGateRow *row, const IuGateTable *table, Datum key, Snapshot snapshot);
 extern void iu_gate_row_done(IuGateRow *row);
 
-/* A version of a row, to be recognised later. */
+/* By this a version of a row is recognised later. */
 typedef struct IuGateVersion
 {
 	ItemPointerData place;
@@ -66,17 +64,11 @@ typedef struct IuGateVersion
 } IuGateVersion;
 
 extern IuGateVersion iu_gate_row_version(const IuGateRow *row);
-
-/* Whether a snapshot sees just this version in a locked table, of which no change was told since. */
 extern bool iu_gate_version_is_visible(const IuGateTable *table, const IuGateVersion *version, Snapshot snapshot);
 
-/* A column by its number in the table's description; pointers last until the row is done. */
+/* Of a row that was found. */
 extern Datum iu_gate_row_value(const IuGateRow *row, int column, bool *null);
-
-/* Whether a column of type text is just this, of less than 32 bytes. */
 extern bool iu_gate_row_says(const IuGateRow *row, int column, const char *expected);
-
-/* Whether this transaction wrote the row. */
 extern bool iu_gate_row_is_own(const IuGateRow *row);
 
 #endif							/* IU_GATE_TABLE_H */

@@ -5,8 +5,8 @@
  *
  * A process that is stopped or stuck cannot say so. So the reader judges by
  * what it finds in shared memory: what the watchdog meant to do by when, and
- * which call it has not answered. Nothing is asked of a table, no lock of the
- * database is waited for.
+ * since when it has been woken without beginning a pass. No table is read and no
+ * lock of the database waited for, so that an answer comes whatever is locked.
  *
  *-------------------------------------------------------------------------
  */
@@ -26,14 +26,14 @@
 
 PG_FUNCTION_INFO_V1(iu_health);
 
-#define CLOSE_GRACE_MS 1000		/* a close takes milliseconds; then it is late */
+#define CLOSE_GRACE_MS 1000		/* a close takes milliseconds */
 #define ANSWER_GRACE_MS 2000	/* to look around when woken, and to finish a pass */
 #define FAILING_GRACE_MS 5000	/* what fails for longer does not mend itself */
 #define START_GRACE_MS 10000
 #define LAUNCHER_GRACE_MS 30000
 #define SENDER_TICK_MS 120000	/* a sender looks around every minute at least */
 
-/* As monitoring plugins exit. */
+/* The exit codes of monitoring plugins. */
 typedef enum Severity
 {
 	SEVERITY_OK,
@@ -55,12 +55,18 @@ typedef struct Findings
 	bool		served;			/* this database has a watchdog, running or not */
 } Findings;
 
+/* Whether something that was to happen by that time (0: nothing was) is late by more than the grace. */
 static bool
-is_past(TimestampTz when, TimestampTz now, int grace_ms)
+is_late(TimestampTz when, TimestampTz now, int grace_ms)
 {
 	return when != 0 && now > TimestampTzPlusMilliseconds(when, grace_ms);
 }
 
+/*
+ * Since when a watchdog that has a process is overdue, judged from a copy of its
+ * slot; 0: it is not. now: when the copy was made. Sets *why, palloc'd, to what
+ * is overdue.
+ */
 TimestampTz
 iu_overdue_since(const IuWorkerSlot *slot, TimestampTz now, char **why)
 {
@@ -68,16 +74,16 @@ iu_overdue_since(const IuWorkerSlot *slot, TimestampTz now, char **why)
 
 	if (slot->role != IU_WATCHDOG || slot->pid == 0)
 		return 0;
-	if (is_past(slot->due_at, now, CLOSE_GRACE_MS))
+	if (is_late(slot->due_at, now, CLOSE_GRACE_MS))
 	{
 		*why = psprintf("a gate was to be closed by %s, and is not", timestamptz_to_str(slot->due_at));
 		return slot->due_at;
 	}
-	if (is_past(slot->woken_at, now, ANSWER_GRACE_MS))
+	if (is_late(slot->woken_at, now, ANSWER_GRACE_MS))
 		since = slot->woken_at;
-	else if (is_past(slot->busy_since, now, ANSWER_GRACE_MS))
+	else if (is_late(slot->busy_since, now, ANSWER_GRACE_MS))
 		since = slot->busy_since;
-	else if (slot->busy_since == 0 && is_past(slot->next_wakeup, now, ANSWER_GRACE_MS))
+	else if (slot->busy_since == 0 && is_late(slot->next_wakeup, now, ANSWER_GRACE_MS))
 		since = slot->next_wakeup;
 	else
 		return 0;
@@ -91,7 +97,7 @@ iu_overdue_since(const IuWorkerSlot *slot, TimestampTz now, char **why)
 static void
 add_finding(Findings *findings, Severity severity, const char *format,...) pg_attribute_printf(3, 4);
 
-/* The worst comes first. */
+/* Adds a sentence to the message. The worst comes first. */
 static void
 add_finding(Findings *findings, Severity severity, const char *format,...)
 {
@@ -141,9 +147,9 @@ judge_watchdog(const IuWorkerSlot *slot, TimestampTz now)
 		case IU_RUNNING:
 			return SEVERITY_OK;
 		case IU_FAILING:
-			return is_past(slot->since, now, FAILING_GRACE_MS) ? SEVERITY_CRITICAL : SEVERITY_WARNING;
+			return is_late(slot->since, now, FAILING_GRACE_MS) ? SEVERITY_CRITICAL : SEVERITY_WARNING;
 		case IU_STARTING:
-			return is_past(slot->since, now, START_GRACE_MS) ? SEVERITY_CRITICAL : SEVERITY_WARNING;
+			return is_late(slot->since, now, START_GRACE_MS) ? SEVERITY_CRITICAL : SEVERITY_WARNING;
 		case IU_EXTENSION_ABSENT:
 		case IU_NOTHING_MIGRATED:
 			return SEVERITY_WARNING;
@@ -152,16 +158,16 @@ judge_watchdog(const IuWorkerSlot *slot, TimestampTz now)
 	}
 }
 
-/* What keeps all processes of a database from running is told of its watchdog. */
+/* What keeps all processes of a database from running is reported for its watchdog, not again for its senders. */
 static Severity
 judge_sender(const IuWorkerSlot *slot, TimestampTz now)
 {
 	switch (slot->state)
 	{
 		case IU_RUNNING:
-			return is_past(slot->last_tick, now, SENDER_TICK_MS) ? SEVERITY_WARNING : SEVERITY_OK;
+			return is_late(slot->last_tick, now, SENDER_TICK_MS) ? SEVERITY_WARNING : SEVERITY_OK;
 		case IU_STARTING:
-			return is_past(slot->since, now, START_GRACE_MS) ? SEVERITY_WARNING : SEVERITY_OK;
+			return is_late(slot->since, now, START_GRACE_MS) ? SEVERITY_WARNING : SEVERITY_OK;
 		case IU_FAILING:
 		case IU_STOPPED:
 			return SEVERITY_WARNING;
@@ -175,11 +181,12 @@ judge_launcher(const IuWorkerSlot *slot, TimestampTz now)
 {
 	if (slot->pid == 0)
 		return SEVERITY_CRITICAL;
-	if (slot->state != IU_RUNNING || is_past(slot->next_wakeup, now, LAUNCHER_GRACE_MS))
+	if (slot->state != IU_RUNNING || is_late(slot->next_wakeup, now, LAUNCHER_GRACE_MS))
 		return SEVERITY_WARNING;
 	return SEVERITY_OK;
 }
 
+/* Adds what is wrong with a worker, if anything is. */
 static void
 judge_slot(Findings *findings, const IuWorkerSlot *slot)
 {
@@ -236,6 +243,7 @@ judge_all(Findings *findings)
 		appendStringInfo(&findings->message, "%d processes do their work", findings->processes);
 }
 
+/* iu_core.health(): the severity as a number and as a word, and a message. */
 Datum
 iu_health(PG_FUNCTION_ARGS)
 {

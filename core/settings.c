@@ -22,8 +22,8 @@ int			iu_max_response_kb = 16384;
 int			iu_max_request_kb = 4096;
 
 /*
- * SplitGUCList and not SplitIdentifierString: the latter folds case and
- * truncates at 63 bytes.
+ * Splits the value of a list setting into palloc'd strings. By SplitGUCList,
+ * since SplitIdentifierString folds case and truncates at 63 bytes.
  */
 List *
 iu_settings_list(const char *value)
@@ -47,13 +47,14 @@ check_list(char **newval, void **extra, GucSource source)
 	if (*newval != NULL && (*newval)[0] != '\0' &&
 		!SplitGUCList(pstrdup(*newval), ',', &elements))
 	{
-		GUC_check_errdetail("The list must be names separated by commas, in double quotes where a name holds a comma or a space.");
+		GUC_check_errdetail("The list must be names separated by commas; "
+							"a name that holds a comma or a space stands in double quotes.");
 		return false;
 	}
 	return true;
 }
 
-/* Not for the server, a database or a role, where it would be forgotten. */
+/* A session sets it for itself. Set for the server, a database or a role it would be forgotten there. */
 static bool
 check_allow_removal(bool *newval, void **extra, GucSource source)
 {

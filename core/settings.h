@@ -1,8 +1,8 @@
 /*-------------------------------------------------------------------------
  *
  * settings.h
- *	  The settings of iu_core, but for the two that say what may be reached
- *	  (those belong to http/egress.c).
+ *	  The settings of iu_core, except those that say what may be reached over
+ *	  the network: http/egress.c and http/address.c have one each.
  *
  *-------------------------------------------------------------------------
  */
@@ -24,7 +24,6 @@ extern int	iu_max_request_kb;	/* kB of a request's body, then it is refused */
 
 extern void iu_settings_define(void);
 
-/* Splits a list setting; case and length survive. Palloc'd strings. */
 extern List *iu_settings_list(const char *value);
 
 #endif							/* IU_SETTINGS_H */

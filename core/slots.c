@@ -3,7 +3,7 @@
  * slots.c
  *	  The worker slots in shared memory.
  *
- * A slot outlives its process: what the last process said, and why it ended,
+ * A slot outlives its process. What the last process said, and why it ended,
  * stays readable until the launcher gives the slot up.
  *
  *-------------------------------------------------------------------------
@@ -54,14 +54,20 @@ const char *const iu_worker_state_names[] = {
 	"nothing migrated",
 };
 
-static shmem_request_hook_type previous_request_hook = NULL;
-static shmem_startup_hook_type previous_startup_hook = NULL;
+typedef struct Hooks
+{
+	shmem_request_hook_type request;
+	shmem_startup_hook_type startup;
+} Hooks;
+
+/* Of whoever was loaded before. */
+static Hooks previous;
 
 static void
 request_shared_memory(void)
 {
-	if (previous_request_hook)
-		previous_request_hook();
+	if (previous.request)
+		previous.request();
 	RequestAddinShmemSpace(MAXALIGN(sizeof(IuShared)));
 	RequestNamedLWLockTranche("iu_core", 1);
 }
@@ -71,8 +77,8 @@ start_shared_memory(void)
 {
 	bool		found;
 
-	if (previous_startup_hook)
-		previous_startup_hook();
+	if (previous.startup)
+		previous.startup();
 
 	LWLockAcquire(AddinShmemInitLock, LW_EXCLUSIVE);
 	iu_shared = ShmemInitStruct("iu_core", sizeof(IuShared), &found);
@@ -91,55 +97,80 @@ start_shared_memory(void)
 void
 iu_slots_init(void)
 {
-	previous_request_hook = shmem_request_hook;
+	previous.request = shmem_request_hook;
 	shmem_request_hook = request_shared_memory;
-	previous_startup_hook = shmem_startup_hook;
+	previous.startup = shmem_startup_hook;
 	shmem_startup_hook = start_shared_memory;
 }
 
+/* Under the lock. */
+static void
+give_out(IuWorkerSlot *slot, IuWorkerRole role, const char *database, int number)
+{
+	uint64		generation = slot->generation + 1;
+
+	memset(slot, 0, sizeof(IuWorkerSlot));
+	slot->in_use = true;
+	slot->generation = generation;
+	slot->role = role;
+	slot->number = number;
+	namestrcpy(&slot->database, database);
+	slot->state = IU_STARTING;
+	slot->since = GetCurrentTimestamp();
+}
+
+/* Under the lock. The slot of this role, database and number; -1: none. */
+static int
+find_slot(IuWorkerRole role, const char *database, int number)
+{
+	int			i;
+
+	for (i = 0; i < IU_MAX_WORKERS; i++)
+	{
+		const IuWorkerSlot *slot = &iu_shared->workers[i];
+
+		if (slot->in_use && slot->role == role && slot->number == number &&
+			strcmp(NameStr(slot->database), database) == 0)
+			return i;
+	}
+	return -1;
+}
+
+/* Under the lock. A slot that is not given out; -1: none. */
+static int
+find_unused_slot(void)
+{
+	int			i;
+
+	for (i = 0; i < IU_MAX_WORKERS; i++)
+		if (!iu_shared->workers[i].in_use)
+			return i;
+	return -1;
+}
+
+/*
+ * The slot of this role, database and number, which is given out if there is
+ * none; -1 when all are taken. database: empty for the launcher. number: of a
+ * sender within its database, from 1; 0 for the others.
+ */
 int
 iu_slot_obtain(IuWorkerRole role, const char *database, int number)
 {
-	int			unused = -1;
-	int			i;
-	IuWorkerSlot *slot;
+	int			slot;
 
 	LWLockAcquire(iu_shared->lock, LW_EXCLUSIVE);
-	for (i = 0; i < IU_MAX_WORKERS; i++)
+	slot = find_slot(role, database, number);
+	if (slot < 0)
 	{
-		slot = &iu_shared->workers[i];
-		if (!slot->in_use)
-		{
-			if (unused < 0)
-				unused = i;
-			continue;
-		}
-		if (slot->role == role && slot->number == number &&
-			strcmp(NameStr(slot->database), database) == 0)
-		{
-			LWLockRelease(iu_shared->lock);
-			return i;
-		}
-	}
-	if (unused >= 0)
-	{
-		uint64		generation;
-
-		slot = &iu_shared->workers[unused];
-		generation = slot->generation + 1;
-		memset(slot, 0, sizeof(IuWorkerSlot));
-		slot->in_use = true;
-		slot->generation = generation;
-		slot->role = role;
-		slot->number = number;
-		namestrcpy(&slot->database, database);
-		slot->state = IU_STARTING;
-		slot->since = GetCurrentTimestamp();
+		slot = find_unused_slot();
+		if (slot >= 0)
+			give_out(&iu_shared->workers[slot], role, database, number);
 	}
 	LWLockRelease(iu_shared->lock);
-	return unused;
+	return slot;
 }
 
+/* Gives a slot up. Its process has ended. */
 void
 iu_slot_release(int slot)
 {
@@ -148,6 +179,11 @@ iu_slot_release(int slot)
 	LWLockRelease(iu_shared->lock);
 }
 
+/*
+ * Prepares a slot for a new process. Returns the generation, by which the
+ * process shows that the slot is still meant for it; 0: the slot has a process,
+ * or is held. database, worker_role: to which and as whom the process connects.
+ */
 uint64
 iu_slot_begin(int slot, Oid database, Oid worker_role)
 {
@@ -171,8 +207,8 @@ iu_slot_begin(int slot, Oid database, Oid worker_role)
 }
 
 /*
- * Under the lock, so that the pid is no other process's: it is taken back
- * before its process ends.
+ * The caller holds the lock, so that the pid is no other process's: a process
+ * takes its pid out of the slot before it ends.
  */
 static void
 retire_locked(IuWorkerSlot *worker)
@@ -183,6 +219,7 @@ retire_locked(IuWorkerSlot *worker)
 		worker->generation++;
 }
 
+/* Asks the process of a slot to leave. One that has not attached yet will not. */
 void
 iu_slot_retire(int slot)
 {
@@ -191,6 +228,12 @@ iu_slot_retire(int slot)
 	LWLockRelease(iu_shared->lock);
 }
 
+/*
+ * Retires every process of a database and has none started before that time; 0
+ * lifts the hold. The pids of the processes that are still there go into pids,
+ * which has room for IU_MAX_WORKERS. Returns how many, or -1 where the database
+ * has no slots.
+ */
 int
 iu_slots_hold(const char *database, TimestampTz until, pid_t *pids)
 {
@@ -218,7 +261,7 @@ iu_slots_hold(const char *database, TimestampTz until, pid_t *pids)
 	return served ? present : -1;
 }
 
-/* The first call counts: later ones do not make it younger. */
+/* The time of the first wake is kept: later ones do not make it look younger. */
 static void
 note_wake(int slot)
 {
@@ -227,6 +270,10 @@ note_wake(int slot)
 	pg_atomic_compare_exchange_u64(&iu_shared->woken_at[slot], &none, (uint64) GetCurrentTimestamp());
 }
 
+/*
+ * Sets the latches of the workers of these roles (bits of IU_WAKE), of one
+ * database or, with InvalidOid, of all. Raises nothing.
+ */
 void
 iu_slots_wake(int roles, Oid database)
 {
@@ -251,7 +298,10 @@ iu_slots_wake(int roles, Oid database)
 	LWLockRelease(iu_shared->lock);
 }
 
-/* Runs while the process exits, when nothing may raise. Leaves the slot alone if it is not this process's. */
+/*
+ * At the exit of the process, when nothing may raise. Leaves a slot alone that is
+ * another process's by now. The launcher is woken, to start another.
+ */
 static void
 detach_slot(int code, Datum arg)
 {
@@ -270,6 +320,11 @@ detach_slot(int code, Datum arg)
 	iu_slots_wake(IU_WAKE(IU_LAUNCHER), InvalidOid);
 }
 
+/*
+ * Makes the slot be this process's, with its pid and latch, until the process
+ * exits. False for a process that came too late, whose generation is another's
+ * by now: it must leave.
+ */
 bool
 iu_slot_attach(int slot, uint64 generation)
 {
@@ -289,6 +344,10 @@ iu_slot_attach(int slot, uint64 generation)
 	return mine;
 }
 
+/*
+ * The end of a pass, or a sign of life within one. next_wakeup: until when the
+ * process sleeps, at most; 0: until it is woken.
+ */
 void
 iu_slot_tick(int slot, TimestampTz next_wakeup)
 {
@@ -300,12 +359,14 @@ iu_slot_tick(int slot, TimestampTz next_wakeup)
 	LWLockRelease(iu_shared->lock);
 }
 
+/* Whether the process was woken since this was asked last, or since its pass began. */
 bool
 iu_slot_woken(int slot)
 {
 	return pg_atomic_exchange_u64(&iu_shared->woken_at[slot], 0) != 0;
 }
 
+/* The beginning of a pass, which looks at everything that a wake before it was about. */
 void
 iu_slot_begin_pass(int slot)
 {
@@ -315,6 +376,7 @@ iu_slot_begin_pass(int slot)
 	LWLockRelease(iu_shared->lock);
 }
 
+/* When the first close is or was due that the watchdog knows of and has not done; 0: there is none. */
 void
 iu_slot_due(int slot, TimestampTz due_at)
 {
@@ -323,6 +385,7 @@ iu_slot_due(int slot, TimestampTz due_at)
 	LWLockRelease(iu_shared->lock);
 }
 
+/* Adds n to a counter. */
 void
 iu_slot_count(int slot, IuCounter counter, int64 n)
 {
@@ -331,6 +394,10 @@ iu_slot_count(int slot, IuCounter counter, int64 n)
 	LWLockRelease(iu_shared->lock);
 }
 
+/*
+ * Sets the state of a slot. error: its first line becomes last_error; "" clears
+ * that, NULL leaves it.
+ */
 void
 iu_slot_state(int slot, IuWorkerState state, const char *error)
 {
@@ -353,6 +420,7 @@ iu_slot_state(int slot, IuWorkerState state, const char *error)
 	LWLockRelease(iu_shared->lock);
 }
 
+/* Copies a slot, for decisions that need no lock. False if it is given to nobody. */
 bool
 iu_slot_read(int slot, IuWorkerSlot *copy)
 {

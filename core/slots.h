@@ -1,8 +1,9 @@
 /*-------------------------------------------------------------------------
  *
  * slots.h
- *	  Shared memory of iu_core: one slot per worker process, with what it is
- *	  doing and where its latch is. Views read it, wake.c rings through it.
+ *	  Shared memory of iu_core: one slot for each worker process, with what the
+ *	  process is doing and where its latch is. SQL functions show the slots, and
+ *	  transactions wake workers through them (wake.c).
  *
  *-------------------------------------------------------------------------
  */
@@ -75,10 +76,10 @@ typedef struct IuWorkerSlot
 	TimestampTz last_tick;		/* 0: never */
 	TimestampTz next_wakeup;	/* 0: sleeps until woken */
 
-	/* What a watchdog is measured by, should it no longer speak for itself; 0: nothing. */
-	TimestampTz due_at;			/* the first close that it knows of and has not done */
-	TimestampTz busy_since;		/* of the pass it is in */
-	TimestampTz woken_at;		/* in a copy: the first call that no pass has answered */
+	/* By these others judge a watchdog that can no longer speak for itself; 0: nothing. */
+	TimestampTz due_at;			/* when the first close is or was due that it knows of and has not done */
+	TimestampTz busy_since;		/* when its pass began; 0: it sleeps */
+	TimestampTz woken_at;		/* in a copy: when it was first woken since its last pass began */
 
 	int64		counters[IU_COUNTERS];
 	char		last_error[IU_ERROR_LENGTH];	/* empty: none */
@@ -105,54 +106,33 @@ extern IuShared *iu_shared;
 /* From _PG_init, while shared_preload_libraries is processed. */
 extern void iu_slots_init(void);
 
-/*
- * The launcher's side. A slot is looked up by role, database and number, or
- * given out anew; -1 when all are taken. Releasing forgets it.
- */
+/* ---- The launcher's side, and that of commands that need a database ---- */
+
 extern int	iu_slot_obtain(IuWorkerRole role, const char *database, int number);
 extern void iu_slot_release(int slot);
-
-/* Prepares for a new process: its generation, or 0 if the slot has one or is held. */
 extern uint64 iu_slot_begin(int slot, Oid database, Oid worker_role);
-
-/* Asks the process to leave; one that is still on its way will not attach. */
 extern void iu_slot_retire(int slot);
-
-/*
- * Retires every process of a database and starts none before that time (0
- * lifts the hold). The pids of those still there go into pids, which has room
- * for IU_MAX_WORKERS; returns how many, -1 where the database is not served.
- */
 extern int	iu_slots_hold(const char *database, TimestampTz until, pid_t *pids);
 
-/*
- * The process's own side. Attaching records pid and latch, and detaches by
- * itself at exit, which wakes the launcher. False for a process that came too
- * late: it must leave.
- */
+/* ---- The process's own side ---- */
+
 extern bool iu_slot_attach(int slot, uint64 generation);
-extern void iu_slot_tick(int slot, TimestampTz next_wakeup);
-
-/* Whether it was woken since this was asked last. */
-extern bool iu_slot_woken(int slot);
-
-/* The watchdog's heartbeat: a pass begins; it ends with the tick, and knows of a close due then (0: none). */
 extern void iu_slot_begin_pass(int slot);
+extern void iu_slot_tick(int slot, TimestampTz next_wakeup);
 extern void iu_slot_due(int slot, TimestampTz due_at);
-
+extern bool iu_slot_woken(int slot);
 extern void iu_slot_count(int slot, IuCounter counter, int64 n);
 
-/* Either side. error NULL keeps the last one, "" clears it; only the first line is kept. */
-extern void iu_slot_state(int slot, IuWorkerState state, const char *error);
+/* ---- Either side, and readers ---- */
 
-/* A copy taken under the lock, for decisions that need no lock. */
+extern void iu_slot_state(int slot, IuWorkerState state, const char *error);
 extern bool iu_slot_read(int slot, IuWorkerSlot *copy);
 
+/* Roles of workers as bits, for those that are to be woken. */
 #define IU_WAKE(role) (1 << (role))
 #define IU_WAKE_DELIVERY (IU_WAKE(IU_SENDER) | IU_WAKE(IU_RUNNER))
 #define IU_WAKE_ALL (IU_WAKE(IU_LAUNCHER) | IU_WAKE(IU_WATCHDOG) | IU_WAKE_DELIVERY)
 
-/* Sets the latches of these roles, of one database or (InvalidOid) of all. Raises nothing. */
 extern void iu_slots_wake(int roles, Oid database);
 
 #endif							/* IU_SLOTS_H */

@@ -27,6 +27,7 @@ PG_FUNCTION_INFO_V1(iu_is_preloaded);
 PG_FUNCTION_INFO_V1(iu_system_identifier);
 PG_FUNCTION_INFO_V1(iu_database_oid);
 
+/* Whether the library was preloaded, so that there can be workers. */
 Datum
 iu_is_preloaded(PG_FUNCTION_ARGS)
 {
@@ -77,7 +78,7 @@ put_slot(ReturnSetInfo *result, const IuWorkerSlot *slot)
 	char	   *why = iu_text_readable(slot->last_error);
 	TimestampTz overdue = iu_overdue_since(slot, GetCurrentTimestamp(), &why);
 
-	/* What it last said of itself says more than what we make of its silence. */
+	/* What the process last said of itself says more than what others conclude from its silence. */
 	if (slot->last_error[0] != '\0')
 		why = iu_text_readable(slot->last_error);
 	values[0] = CStringGetTextDatum(iu_text_readable(NameStr(slot->database)));
@@ -112,6 +113,7 @@ put_absence(ReturnSetInfo *result, const char *state, const char *why)
 	tuplestore_putvalues(result->setResult, result->setDesc, values, nulls);
 }
 
+/* iu_core.worker_status: a row for each slot that is given out. */
 Datum
 iu_worker_status(PG_FUNCTION_ARGS)
 {
@@ -125,7 +127,8 @@ iu_worker_status(PG_FUNCTION_ARGS)
 	if (iu_shared == NULL)
 	{
 		put_absence(result, "not preloaded",
-					"iu_core is not in shared_preload_libraries: no worker runs and every gate reads closed; add it and restart the server");
+					"iu_core is not in shared_preload_libraries: no worker runs and every gate reads closed; "
+					"add it and restart the server");
 		return (Datum) 0;
 	}
 	for (i = 0; i < IU_MAX_WORKERS; i++)

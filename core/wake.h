@@ -1,7 +1,8 @@
 /*-------------------------------------------------------------------------
  *
  * wake.h
- *	  Wakes workers when the current transaction commits, so that nobody polls.
+ *	  Wakes workers when the current transaction commits, so that they need not
+ *	  look around all the time.
  *
  *-------------------------------------------------------------------------
  */
@@ -13,7 +14,6 @@
 /* From _PG_init: installs the transaction callbacks, once per process. */
 extern void iu_wake_init(void);
 
-/* Wakes the workers of these roles in this database at commit. */
 extern void iu_wake_at_commit(int roles);
 
 #endif							/* IU_WAKE_H */

@@ -49,6 +49,7 @@ refuse_second_copy(void)
 				 errhint("Remove one of the two files, and restart the server.")));
 }
 
+/* Called by the server when it loads the library, in the postmaster or in a session. */
 void
 _PG_init(void)
 {
@@ -64,8 +65,8 @@ _PG_init(void)
 	iu_guard_init();
 
 	/*
-	 * Loaded by a single session, the library has no shared memory and no
-	 * workers: then gates read closed and iu_core.worker_status says why.
+	 * A library that a single session loads has no shared memory and no workers:
+	 * gates read closed, and iu_core.worker_status says why.
 	 */
 	if (!process_shared_preload_libraries_in_progress)
 		return;
@@ -76,6 +77,7 @@ _PG_init(void)
 	iu_walls_init();
 }
 
+/* iu_core.version(): of the library, which may be newer than the extension. */
 Datum
 iu_version(PG_FUNCTION_ARGS)
 {
