@@ -1,12 +1,13 @@
 /*-------------------------------------------------------------------------
  *
  * address.c
- *	  Which peer addresses may be connected to, asked after name resolution.
+ *	  Which addresses may be connected to: iu_core.allowed_networks.
  *
- * A public unicast address may. An address that leads back to this machine,
- * into the local network or through a translator may only where
- * iu_core.allowed_networks holds it: a name on the allowlist must not become a
- * way to the cloud's metadata service just because its DNS entry changed.
+ * An address is checked after name resolution. A public unicast address may be
+ * connected to. One that leads back to this machine, into the local network or
+ * through a translator may be only where iu_core.allowed_networks holds it: a
+ * name in iu_core.allowed_origins must not become a way to the cloud's metadata
+ * service because its DNS entry changed.
  *
  *-------------------------------------------------------------------------
  */
@@ -18,7 +19,6 @@
 #include "core/compat.h"
 #include "fmgr.h"
 #include "http/address.h"
-#include "http/egress.h"
 #include "utils/builtins.h"
 #include "utils/guc.h"
 #include "utils/inet.h"
@@ -40,8 +40,11 @@ typedef struct Networks
 	Network		items[FLEXIBLE_ARRAY_MEMBER];
 } Networks;
 
-static char *allowed_networks_text = NULL;
-static const Networks *allowed_networks = NULL;
+static struct
+{
+	char	   *text;			/* as it is set */
+	const Networks *parsed;
+} allowed_networks;
 
 /* IANA's special-purpose registry for IPv4, with multicast and reserved space. */
 static const Network special_ipv4[] = {
@@ -77,6 +80,7 @@ static const Network special_ipv6[] = {
 
 static const uint8 mapped_prefix[12] = {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff};
 
+/* Whether two addresses have the same first bits. */
 static bool
 prefix_matches(const uint8 *address, const uint8 *prefix, int bits)
 {
@@ -100,14 +104,20 @@ in_networks(int family, const uint8 *address, const Network *networks, int count
 	return false;
 }
 
+/*
+ * Whether an address may be connected to; an IPv4 address that is mapped into
+ * IPv6 counts as IPv4.
+ *
+ * address: the bytes of it, 4 or 16.
+ */
 static bool
-is_allowed(int family, const uint8 *address)
+is_allowed_address(int family, const uint8 *address)
 {
 	if (family == AF_INET6 && memcmp(address, mapped_prefix, sizeof(mapped_prefix)) == 0)
-		return is_allowed(AF_INET, address + sizeof(mapped_prefix));
+		return is_allowed_address(AF_INET, address + sizeof(mapped_prefix));
 
-	if (allowed_networks != NULL &&
-		in_networks(family, address, allowed_networks->items, allowed_networks->count))
+	if (allowed_networks.parsed != NULL &&
+		in_networks(family, address, allowed_networks.parsed->items, allowed_networks.parsed->count))
 		return true;
 	if (family == AF_INET)
 		return !in_networks(family, address, special_ipv4, lengthof(special_ipv4));
@@ -115,21 +125,25 @@ is_allowed(int family, const uint8 *address)
 		!in_networks(family, address, special_ipv6, lengthof(special_ipv6));
 }
 
+/*
+ * Whether this peer may be connected to. Allocates nothing and raises nothing,
+ * as it is called from inside libcurl.
+ */
 bool
-iu_egress_allows_address(const struct sockaddr *address)
+iu_address_allows(const struct sockaddr *peer)
 {
-	switch (address->sa_family)
+	switch (peer->sa_family)
 	{
 		case AF_INET:
-			return is_allowed(AF_INET, (const uint8 *) &((const struct sockaddr_in *) address)->sin_addr);
+			return is_allowed_address(AF_INET, (const uint8 *) &((const struct sockaddr_in *) peer)->sin_addr);
 		case AF_INET6:
-			return is_allowed(AF_INET6, (const uint8 *) &((const struct sockaddr_in6 *) address)->sin6_addr);
+			return is_allowed_address(AF_INET6, (const uint8 *) &((const struct sockaddr_in6 *) peer)->sin6_addr);
 		default:
 			return false;
 	}
 }
 
-/* NULL and *network filled, or what is wrong with the entry. */
+/* Reads an entry of the setting: NULL and *network filled, or what is wrong with the entry. */
 static const char *
 parse_network(const char *entry, Network *network)
 {
@@ -169,6 +183,7 @@ parse_network(const char *entry, Network *network)
 	return NULL;
 }
 
+/* GUC check hook: takes a list of which every entry is a network. */
 static bool
 check_networks(char **newval, void **extra, GucSource source)
 {
@@ -197,7 +212,8 @@ check_networks(char **newval, void **extra, GucSource source)
 		problem = parse_network((const char *) lfirst(cell), &parsed->items[parsed->count++]);
 		if (problem != NULL)
 		{
-			GUC_check_errdetail("Entry \"%s\" is not a network: %s. An entry is address/bits or a single address, for example 127.0.0.1/32 or fd00::/8.",
+			GUC_check_errdetail("Entry \"%s\" is not a network: %s. An entry is address/bits or a single address, "
+								"for example 127.0.0.1/32 or fd00::/8.",
 								(const char *) lfirst(cell), problem);
 			good = false;
 		}
@@ -211,19 +227,22 @@ check_networks(char **newval, void **extra, GucSource source)
 	return good;
 }
 
+/* GUC assign hook. */
 static void
 assign_networks(const char *newval, void *extra)
 {
-	allowed_networks = extra;
+	allowed_networks.parsed = extra;
 }
 
+/* Defines iu_core.allowed_networks. */
 void
 iu_address_define_setting(void)
 {
 	DefineCustomStringVariable("iu_core.allowed_networks",
 							   "Networks that are not public and may be reached all the same.",
-							   "A comma-separated list such as 127.0.0.1/32, 10.1.0.0/16. Empty: public addresses only.",
-							   &allowed_networks_text, "", PGC_SIGHUP, GUC_LIST_INPUT,
+							   "A comma-separated list such as 127.0.0.1/32, 10.1.0.0/16. "
+							   "Empty: public addresses only.",
+							   &allowed_networks.text, "", PGC_SIGHUP, GUC_LIST_INPUT,
 							   check_networks, assign_networks, NULL);
 }
 
@@ -236,6 +255,6 @@ iu_address_is_allowed(PG_FUNCTION_ARGS)
 	if (PG_ARGISNULL(0))
 		PG_RETURN_BOOL(false);
 	address = PG_GETARG_INET_PP(0);
-	PG_RETURN_BOOL(is_allowed(ip_family(address) == PGSQL_AF_INET ? AF_INET : AF_INET6,
-							  ip_addr(address)));
+	PG_RETURN_BOOL(is_allowed_address(ip_family(address) == PGSQL_AF_INET ? AF_INET : AF_INET6,
+									  ip_addr(address)));
 }

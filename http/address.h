@@ -1,15 +1,16 @@
 /*-------------------------------------------------------------------------
  *
  * address.h
- *	  Which peer addresses may be connected to. Part of egress.h; only
- *	  egress.c needs this.
+ *	  Which addresses may be connected to: iu_core.allowed_networks.
  *
  *-------------------------------------------------------------------------
  */
 #ifndef IU_ADDRESS_H
 #define IU_ADDRESS_H
 
-/* Defines iu_core.allowed_networks. */
+#include <sys/socket.h>
+
 extern void iu_address_define_setting(void);
+extern bool iu_address_allows(const struct sockaddr *peer);
 
 #endif							/* IU_ADDRESS_H */

@@ -3,17 +3,17 @@
  * connections.c
  *	  Connections that requests share, as they do over HTTP/2.
  *
- * Whether an origin speaks HTTP/2 is known when the first connection to it
- * stands. Until then the others of a burst wait in line for a moment, or each
- * would make a connection of its own. (CURLOPT_PIPEWAIT would not do: curl
+ * Whether an origin speaks HTTP/2 is known when the first connection to it is
+ * made. Until then the other requests of a burst wait for a moment; otherwise
+ * each would make a connection of its own. (CURLOPT_PIPEWAIT would not do: curl
  * 7.88 lets those that wait miss their timeouts, and opens the connections to
  * an origin without HTTP/2 one after the other.)
  *
  * A request over HTTP/1.1 that times out takes its connection with it. Over
- * HTTP/2 the connection stays, for the others on it; if its peer is gone,
- * whatever is sent from then on would time out as well. So one over which
- * nothing comes any more is shut down, and one over which came what cannot be
- * read.
+ * HTTP/2 the connection stays, for the other requests on it; but if its peer is
+ * gone, whatever is sent on it from then on times out as well. So a connection
+ * is shut down if nothing comes on it any more, and if something came that
+ * cannot be read.
  *
  *-------------------------------------------------------------------------
  */
@@ -26,9 +26,9 @@
 
 #include "core/compat.h"
 #include "core/settings.h"
-#include "http/transfer.h"
+#include "http/connections.h"
 
-#define CONNECTING_MS 1000		/* so long others wait for a connection that is being made */
+#define CONNECTING_MS 1000		/* for so long others wait for a connection that is being made */
 #define STREAMS 100				/* curl's CURLMOPT_MAX_CONCURRENT_STREAMS, and what most peers allow */
 
 static bool
@@ -37,7 +37,7 @@ same_origin(const IuTransfer *one, const IuTransfer *other)
 	return strcmp(one->origin, other->origin) == 0;
 }
 
-/* How many go over the connection of this one, itself included. */
+/* How many transfers go over the connection of this one, itself included. */
 static int
 count_beside(const dlist_head *running, const IuTransfer *transfer)
 {
@@ -54,8 +54,11 @@ count_beside(const dlist_head *running, const IuTransfer *transfer)
 }
 
 /*
- * 0: it may start. Otherwise until when it waits, or for the next event: while
- * one is on its way to a connection and no connection is known to have room.
+ * Whether a transfer may start: 0, or until when it must wait unless something
+ * else happens before. It waits while another one is making a connection to its
+ * origin and no connection is known to have room for it.
+ *
+ * running: the transfers that have started; now: of iu_multi_now.
  */
 int64
 iu_connection_wait(const dlist_head *running, const IuTransfer *transfer, int64 now)
@@ -66,7 +69,7 @@ iu_connection_wait(const dlist_head *running, const IuTransfer *transfer, int64 
 	int64		until = 0;
 	dlist_iter	each;
 
-	if (transfer->unled || !iu_transfer_may_share(transfer))
+	if (transfer->waits_for_none || !iu_transfer_may_share(transfer))
 		return 0;
 	dlist_foreach(each, (dlist_head *) running)
 	{
@@ -87,7 +90,12 @@ iu_connection_wait(const dlist_head *running, const IuTransfer *transfer, int64 
 	return connecting == 0 || connecting < room ? 0 : until;
 }
 
-/* Where a first connection failed, those that waited for it no longer do. */
+/*
+ * After the end of a transfer: if it had no connection, those that wait for one
+ * to its origin no longer do.
+ *
+ * queued: the transfers that have not started.
+ */
 void
 iu_connection_ended(dlist_head *queued, const IuTransfer *ended)
 {
@@ -100,11 +108,11 @@ iu_connection_ended(dlist_head *queued, const IuTransfer *ended)
 		IuTransfer *transfer = dlist_container(IuTransfer, node, each.cur);
 
 		if (same_origin(transfer, ended))
-			transfer->unled = true;
+			transfer->waits_for_none = true;
 	}
 }
 
-/* Whether this is the socket of a connection between these ports, which both families have in the same place. */
+/* Whether this is the socket of a connection between these ports. (The port is at the same place in either family.) */
 static bool
 is_socket(int fd, int local_port, int peer_port)
 {
@@ -118,7 +126,7 @@ is_socket(int fd, int local_port, int peer_port)
 	return getpeername(fd, (struct sockaddr *) &address, &size) == 0 && ntohs(address.sin6_port) == peer_port;
 }
 
-/* For how long nothing has come, ms. */
+/* For how long nothing has come on a socket, ms. */
 static int64
 silence(int fd)
 {
@@ -131,6 +139,7 @@ silence(int fd)
 	return info.tcpi_last_data_recv;
 }
 
+/* Shuts the connection of a transfer down if nothing has come on it for so long, ms. */
 static void
 shut_down(const IuTransfer *ended, int64 patience, int highest_fd)
 {
@@ -141,20 +150,36 @@ shut_down(const IuTransfer *ended, int64 patience, int highest_fd)
 			shutdown(fd, SHUT_RDWR);
 }
 
-/*
- * After a request that timed out, which ran for so many ms once it was sent.
- * While others are on the connection, which may just take longer than this
- * one, it stays until nothing came for as long as any request may take.
- */
-void
-iu_connection_timed_out(const dlist_head *running, const IuTransfer *ended, int64 ran_ms, int highest_fd)
+/* For how long a request that has ended was under way once it was sent, ms. */
+static int64
+sent_for(CURL *easy)
 {
-	shut_down(ended, count_beside(running, ended) > 1 ? iu_request_timeout : ran_ms / 2, highest_fd);
+	curl_off_t	total = 0;
+	curl_off_t	sending_at = 0;
+
+	curl_easy_getinfo(easy, CURLINFO_TOTAL_TIME_T, &total);
+	curl_easy_getinfo(easy, CURLINFO_PRETRANSFER_TIME_T, &sending_at);
+	return (total - sending_at) / 1000;
 }
 
 /*
- * After an answer that was not HTTP. Newer curl keeps such a connection over
- * HTTP/2, where everything that follows fails.
+ * After a request that was sent and timed out: shuts its connection down if its
+ * peer seems to be gone. While other requests are on it, which may just take
+ * longer than this one, it stays until nothing came for as long as any request
+ * may take.
+ *
+ * highest_fd: of curl's sockets.
+ */
+void
+iu_connection_timed_out(const dlist_head *running, const IuTransfer *ended, int highest_fd)
+{
+	shut_down(ended, count_beside(running, ended) > 1 ? iu_request_timeout : sent_for(ended->easy) / 2, highest_fd);
+}
+
+/*
+ * After a request that was sent: shuts its connection down if the answer was not
+ * HTTP. Newer versions of curl keep such a connection over HTTP/2, and everything
+ * that follows on it fails.
  */
 void
 iu_connection_broken(const IuTransfer *ended, int highest_fd)

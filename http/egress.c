@@ -3,9 +3,9 @@
  * egress.c
  *	  Which origins may be reached: iu_core.allowed_origins.
  *
- * A URL is taken apart by libcurl's own parser, the one that the client uses
- * when it connects, so what is checked and what is reached cannot differ.
- * What curl would let pass but no honest URL needs is refused before.
+ * A URL is taken apart by libcurl's own parser, which the client uses when it
+ * connects, so that what is checked and what is reached cannot differ. What curl
+ * would accept but no honest URL needs is refused before.
  *
  *-------------------------------------------------------------------------
  */
@@ -36,10 +36,13 @@ typedef struct Origins
 	char		text[FLEXIBLE_ARRAY_MEMBER];
 } Origins;
 
-static char *allowed_origins_text = NULL;
-static const Origins *allowed_origins = NULL;
+static struct
+{
+	char	   *text;			/* as it is set */
+	const Origins *parsed;
+} allowed_origins;
 
-/* What is wrong with the URL before any parser saw it; NULL if nothing is. */
+/* What is wrong with the text of a URL, whatever a parser would make of it; NULL if nothing is. */
 static const char *
 lexical_problem(const char *url)
 {
@@ -67,7 +70,7 @@ lexical_problem(const char *url)
 	return NULL;
 }
 
-/* A malloc'd part of the URL, copied and freed; false if absent or too long. */
+/* Copies a part of a parsed URL; false if it is absent or longer than size allows. */
 static bool
 copy_part(CURLU *parts, CURLUPart part, unsigned int flags, char *to, size_t size)
 {
@@ -82,8 +85,38 @@ copy_part(CURLU *parts, CURLUPart part, unsigned int flags, char *to, size_t siz
 }
 
 /*
+ * Writes the canonical origin of a parsed URL and returns NULL; or returns what
+ * is wrong with the URL.
+ */
+static const char *
+write_origin(CURLU *parts, char origin[ORIGIN_LENGTH])
+{
+	char		scheme[8];
+	char		host[HOST_LENGTH];
+	char		port[8];
+	char	   *zone;
+	bool		has_port;
+
+	if (!copy_part(parts, CURLUPART_SCHEME, 0, scheme, sizeof(scheme)))
+		return "it has no scheme";
+	if (!copy_part(parts, CURLUPART_HOST, 0, host, sizeof(host)))
+		return "its host is missing or too long";
+	if (curl_url_get(parts, CURLUPART_ZONEID, &zone, 0) == CURLUE_OK)
+	{
+		curl_free(zone);
+		return "it has an IPv6 zone";
+	}
+	has_port = copy_part(parts, CURLUPART_PORT, CURLU_NO_DEFAULT_PORT, port, sizeof(port));
+	if (has_port && atoi(port) == 0)
+		return "its port is not a number from 1 to 65535";
+	snprintf(origin, ORIGIN_LENGTH, "%s://%s%s%s", scheme, host,
+			 has_port ? ":" : "", has_port ? port : "");
+	return NULL;
+}
+
+/*
  * Writes the canonical origin, in lower case and without a default port, and
- * returns NULL; or returns what is wrong. Raises nothing, palloc's nothing.
+ * returns NULL; or returns what is wrong. Raises nothing, pallocs nothing.
  */
 static const char *
 parse_anew(const char *url, char origin[ORIGIN_LENGTH])
@@ -91,9 +124,6 @@ parse_anew(const char *url, char origin[ORIGIN_LENGTH])
 	const char *problem = lexical_problem(url);
 	CURLU	   *parts;
 	CURLUcode	code;
-	char		scheme[8];
-	char		host[HOST_LENGTH];
-	char		port[8];
 	char	   *p;
 
 	if (problem != NULL)
@@ -109,25 +139,8 @@ parse_anew(const char *url, char origin[ORIGIN_LENGTH])
 		problem = "it has a user part";
 	else if (code != CURLUE_OK)
 		problem = "it cannot be parsed";
-	else if (!copy_part(parts, CURLUPART_SCHEME, 0, scheme, sizeof(scheme)))
-		problem = "it has no scheme";
-	else if (!copy_part(parts, CURLUPART_HOST, 0, host, sizeof(host)))
-		problem = "its host is missing or too long";
-	else if (curl_url_get(parts, CURLUPART_ZONEID, &p, 0) == CURLUE_OK)
-	{
-		curl_free(p);
-		problem = "it has an IPv6 zone";
-	}
 	else
-	{
-		bool		has_port = copy_part(parts, CURLUPART_PORT, CURLU_NO_DEFAULT_PORT, port, sizeof(port));
-
-		if (has_port && atoi(port) == 0)
-			problem = "its port is not a number from 1 to 65535";
-		else
-			snprintf(origin, ORIGIN_LENGTH, "%s://%s%s%s", scheme, host,
-					 has_port ? ":" : "", has_port ? port : "");
-	}
+		problem = write_origin(parts, origin);
 	curl_url_cleanup(parts);
 
 	if (problem == NULL)
@@ -136,7 +149,10 @@ parse_anew(const char *url, char origin[ORIGIN_LENGTH])
 	return problem;
 }
 
-/* The same, from memory where the last good one comes again, as it does for thousands of deliveries of a route. */
+/*
+ * The same. The last URL and its origin are kept in mind, as thousands of
+ * deliveries of a route, and requests to a server, have the same one.
+ */
 static const char *
 parse_origin(const char *url, char origin[ORIGIN_LENGTH])
 {
@@ -158,6 +174,7 @@ parse_origin(const char *url, char origin[ORIGIN_LENGTH])
 	return problem;
 }
 
+/* The URL's scheme://host[:port], canonical and palloc'd, for messages; NULL if it has none. */
 char *
 iu_egress_origin(const char *url)
 {
@@ -166,6 +183,11 @@ iu_egress_origin(const char *url)
 	return url != NULL && parse_origin(url, origin) == NULL ? pstrdup(origin) : NULL;
 }
 
+/*
+ * NULL if iu_core.allowed_origins names the URL's scheme://host[:port]; otherwise
+ * why not, as a palloc'd sentence that names the setting. Refuses whatever it
+ * cannot parse, user parts, every scheme but http and https, and NULL.
+ */
 char *
 iu_egress_refuses_url(const char *url)
 {
@@ -177,10 +199,10 @@ iu_egress_refuses_url(const char *url)
 	if (problem != NULL)
 		return psprintf("iu_core.allowed_origins can never allow this URL: %s", problem);
 
-	if (allowed_origins != NULL)
+	if (allowed_origins.parsed != NULL)
 	{
-		allowed = allowed_origins->text;
-		for (i = 0; i < allowed_origins->count; i++)
+		allowed = allowed_origins.parsed->text;
+		for (i = 0; i < allowed_origins.parsed->count; i++)
 		{
 			if (strcmp(allowed, origin) == 0)
 				return NULL;
@@ -234,6 +256,7 @@ parse_entry(const char *entry, char origin[ORIGIN_LENGTH])
 	return NULL;
 }
 
+/* GUC check hook: takes a list of which every entry is an origin. */
 static bool
 check_origins(char **newval, void **extra, GucSource source)
 {
@@ -247,7 +270,8 @@ check_origins(char **newval, void **extra, GucSource source)
 
 	good = SplitGUCList(copy, ',', &entries);
 	if (!good)
-		GUC_check_errdetail("The list must be origins separated by commas, for example https://hooks.example.com, http://127.0.0.1:8055.");
+		GUC_check_errdetail("The list must be origins separated by commas, "
+							"for example https://hooks.example.com, http://127.0.0.1:8055.");
 	else
 	{
 		/* A canonical origin is never longer than the entry it came from. */
@@ -270,7 +294,8 @@ check_origins(char **newval, void **extra, GucSource source)
 		problem = parse_entry(entry, origin);
 		if (problem != NULL)
 		{
-			GUC_check_errdetail("Entry \"%s\" is not an origin: %s. An entry is http://host or https://host, with :port where it is not the default, and nothing else.",
+			GUC_check_errdetail("Entry \"%s\" is not an origin: %s. An entry is http://host or https://host, "
+								"with :port where it is not the default, and nothing else.",
 								entry, problem);
 			good = false;
 			break;
@@ -288,19 +313,22 @@ check_origins(char **newval, void **extra, GucSource source)
 	return good;
 }
 
+/* GUC assign hook. */
 static void
 assign_origins(const char *newval, void *extra)
 {
-	allowed_origins = extra;
+	allowed_origins.parsed = extra;
 }
 
+/* Defines iu_core.allowed_origins and iu_core.allowed_networks. */
 void
 iu_egress_define_settings(void)
 {
 	DefineCustomStringVariable("iu_core.allowed_origins",
 							   "Origins that HTTP requests of this server may go to.",
-							   "A comma-separated list of scheme://host[:port]. Empty: none, nothing leaves the server.",
-							   &allowed_origins_text, "", PGC_SIGHUP, GUC_LIST_INPUT,
+							   "A comma-separated list of scheme://host[:port]. "
+							   "Empty: none, nothing leaves the server.",
+							   &allowed_origins.text, "", PGC_SIGHUP, GUC_LIST_INPUT,
 							   check_origins, assign_origins, NULL);
 	iu_address_define_setting();
 }

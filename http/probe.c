@@ -1,8 +1,8 @@
 /*-------------------------------------------------------------------------
  *
  * probe.c
- *	  iu_core.http_probe: one request by hand, to see whether this server can
- *	  reach a route, under the same policy as everything else.
+ *	  iu_core.http_probe: one request, to see whether this server can reach a
+ *	  route, under the same policy as every other request.
  *
  *-------------------------------------------------------------------------
  */
@@ -32,6 +32,7 @@ enum
 	PROBE_COLUMNS
 };
 
+/* The headers as the client takes them; raises for NULL among them. */
 static const char *const *
 header_list(ArrayType *array)
 {
@@ -54,8 +55,9 @@ header_list(ArrayType *array)
 	return (const char *const *) headers;
 }
 
+/* Sends a request on a connection of its own and waits for the answer. */
 static IuHttpAnswer *
-perform(const IuHttpRequest *request)
+perform_alone(const IuHttpRequest *request)
 {
 	static uint32 wait_event = 0;
 	MemoryContext context = AllocSetContextCreate(CurrentMemoryContext, "iu_core probe",
@@ -69,6 +71,7 @@ perform(const IuHttpRequest *request)
 	return answer;
 }
 
+/* The result of the function. */
 static Datum
 probe_row(FunctionCallInfo fcinfo, IuHttpAnswer *answer)
 {
@@ -95,6 +98,7 @@ probe_row(FunctionCallInfo fcinfo, IuHttpAnswer *answer)
 	return HeapTupleGetDatum(heap_form_tuple(descriptor, values, nulls));
 }
 
+/* iu_core.http_probe(method, url, headers, request_body, timeout_ms) */
 Datum
 iu_http_probe(PG_FUNCTION_ARGS)
 {
@@ -122,5 +126,5 @@ iu_http_probe(PG_FUNCTION_ARGS)
 					(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 					 errmsg("timeout of an HTTP request must be at least 1 ms")));
 	}
-	return probe_row(fcinfo, perform(&request));
+	return probe_row(fcinfo, perform_alone(&request));
 }

@@ -121,6 +121,14 @@ compute(const uint8 *key, int key_length, const char *head,
 		pg_hmac_final(hmac, digest, PG_SHA256_DIGEST_LENGTH) == 0;
 }
 
+/*
+ * The value of the header webhook-signature, palloc'd: one "v1,<base64 of
+ * HMAC-SHA256 over id.timestamp.body>" for each secret, separated by spaces.
+ * Raises (22023) for an id or a secret that is malformed and for no secret; no
+ * message quotes a secret.
+ *
+ * timestamp: seconds since 1970; secrets: each "whsec_<base64 of the key>".
+ */
 char *
 iu_webhook_signature(const char *id, int64 timestamp, const char *body, size_t body_length,
 					 const char *const *secrets, int secret_count)

@@ -1,12 +1,12 @@
 /*-------------------------------------------------------------------------
  *
  * transfer.c
- *	  One request on its way through libcurl: checked and copied, set up, and
- *	  received within its limits.
+ *	  One request on its way through libcurl: copied, set up, and received
+ *	  within its limits.
  *
- * curl's callbacks stand in this file. They neither palloc nor raise: an error
- * would jump across curl's own frames. They note what happened, return short,
- * and answer.c makes a sentence of it afterwards.
+ * The functions that curl calls neither palloc nor raise: an error would jump
+ * across curl's own frames. They note what happened and tell curl to stop, and
+ * outcome.c makes a sentence of it afterwards.
  *
  *-------------------------------------------------------------------------
  */
@@ -17,6 +17,7 @@
 
 #include "core/compat.h"
 #include "core/settings.h"
+#include "http/address.h"
 #include "http/egress.h"
 #include "http/transfer.h"
 #include "utils/memutils.h"
@@ -25,60 +26,9 @@
 #error "iu_core needs libcurl 7.87 or later"
 #endif
 
-#define FIRST_CAPACITY 8192
-#define SENDINGS_MAX 2			/* curl would try a connection that breaks again and again */
-
-static const char *const known_methods[] = {
-	"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "SEARCH"
-};
-
-/* These frame the message or pick the virtual host; curl writes them. */
-static const char *const reserved_headers[] = {
-	"host", "content-length", "transfer-encoding", "connection", "upgrade", "expect"
-};
+#define FIRST_CAPACITY 8192		/* bytes of an answer's body that there is room for at first */
 
 /* ---------- the request ---------- */
-
-static void
-check_method(const char *method)
-{
-	int			i;
-
-	for (i = 0; i < lengthof(known_methods); i++)
-		if (method != NULL && strcmp(method, known_methods[i]) == 0)
-			return;
-	ereport(ERROR,
-			(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-			 errmsg("unsupported HTTP method"),
-			 errhint("Supported are GET, HEAD, POST, PUT, PATCH, DELETE and SEARCH.")));
-}
-
-/* The value is never quoted: it may be a secret. */
-static void
-check_header(const char *header, int number)
-{
-	size_t		name = strspn(header, "!#$%&'*+-.^_`|~0123456789"
-							  "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz");
-	const char *p;
-	int			i;
-
-	if (name == 0 || header[name] != ':')
-		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("HTTP header %d is not of the form \"Name: value\"", number)));
-	for (p = header + name; *p != '\0'; p++)
-		if (((unsigned char) *p < ' ' && *p != '\t') || *p == 0x7f)
-			ereport(ERROR,
-					(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-					 errmsg("HTTP header %d holds a control character", number),
-					 errhint("A token read from a file may end in a line break.")));
-	for (i = 0; i < lengthof(reserved_headers); i++)
-		if (strlen(reserved_headers[i]) == name &&
-			pg_strncasecmp(header, reserved_headers[i], name) == 0)
-			ereport(ERROR,
-					(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-					 errmsg("HTTP header \"%s\" cannot be set", reserved_headers[i])));
-}
 
 static char **
 copy_headers(const char *const *headers)
@@ -91,27 +41,52 @@ copy_headers(const char *const *headers)
 		count++;
 	copy = palloc0(sizeof(char *) * (count + 1));
 	for (i = 0; i < count; i++)
-	{
-		check_header(headers[i], i + 1);
 		copy[i] = pstrdup(headers[i]);
-	}
 	return copy;
 }
 
-/* POST and its like say "Content-Length: 0" where they have nothing to say. */
+/* Whether a request of this method has a body even where there is nothing to send: then it says "Content-Length: 0". */
 static bool
 always_has_body(const char *method)
 {
 	return method[0] == 'P';
 }
 
+/* Copies the body, or notes that it is too large to be sent. */
+static void
+copy_body(IuTransfer *transfer, const IuHttpRequest *request)
+{
+	if (request->body == NULL)
+	{
+		if (always_has_body(transfer->method))
+			transfer->body = pstrdup("");
+	}
+	else if (request->body_length <= (size_t) iu_max_request_kb * 1024)
+	{
+		transfer->body = palloc(request->body_length + 1);
+		memcpy(transfer->body, request->body, request->body_length);
+		transfer->body_length = request->body_length;
+	}
+	else
+	{
+		transfer->outcome = IU_HTTP_REQUEST_TOO_LARGE;
+		transfer->refusal = psprintf("request body of %zu bytes is larger than iu_core.max_request_size (%d kB)",
+									 request->body_length, iu_max_request_kb);
+	}
+}
+
+/*
+ * A transfer for a copy of the request, in the context. Raises (22023) for a
+ * request that no server should be asked.
+ */
 IuTransfer *
 iu_transfer_create(MemoryContext context, const IuHttpRequest *request)
 {
-	MemoryContext previous = MemoryContextSwitchTo(context);
+	MemoryContext previous;
 	IuTransfer *transfer;
 
-	check_method(request->method);
+	iu_http_request_check(request);
+	previous = MemoryContextSwitchTo(context);
 	transfer = palloc0(sizeof(IuTransfer));
 	transfer->owner = request->owner;
 	transfer->method = pstrdup(request->method);
@@ -120,21 +95,7 @@ iu_transfer_create(MemoryContext context, const IuHttpRequest *request)
 	if (transfer->origin == NULL)
 		transfer->origin = pstrdup("?");
 	transfer->headers = copy_headers(request->headers);
-	if (request->body != NULL &&
-		request->body_length <= (size_t) iu_max_request_kb * 1024)
-	{
-		transfer->body = palloc(request->body_length + 1);
-		memcpy(transfer->body, request->body, request->body_length);
-		transfer->body_length = request->body_length;
-	}
-	else if (request->body != NULL)
-	{
-		transfer->outcome = IU_HTTP_REQUEST_TOO_LARGE;
-		transfer->refusal = psprintf("request body of %zu bytes is larger than iu_core.max_request_size (%d kB)",
-									 request->body_length, iu_max_request_kb);
-	}
-	else if (always_has_body(transfer->method))
-		transfer->body = pstrdup("");
+	copy_body(transfer, request);
 
 	transfer->timeout_ms = iu_request_timeout;
 	if (request->timeout_ms > 0)
@@ -149,6 +110,12 @@ iu_transfer_create(MemoryContext context, const IuHttpRequest *request)
 	return transfer;
 }
 
+/*
+ * The check right before a transfer starts: false if it may not be sent; its
+ * outcome is set then.
+ *
+ * context: for the reason.
+ */
 bool
 iu_transfer_is_allowed(MemoryContext context, IuTransfer *transfer)
 {
@@ -166,14 +133,7 @@ iu_transfer_is_allowed(MemoryContext context, IuTransfer *transfer)
 
 /* ---------- curl's callbacks: no palloc, no ereport ---------- */
 
-static uint64 header_bytes_seen = 0;
-
-uint64
-iu_transfer_header_bytes(void)
-{
-	return header_bytes_seen;
-}
-
+/* Keeps what has come of the body, as much as is wanted of it. */
 static size_t
 on_body(char *bytes, size_t size, size_t count, void *arg)
 {
@@ -210,25 +170,31 @@ on_body(char *bytes, size_t size, size_t count, void *arg)
 	return transfer->too_large ? 0 : size * count;
 }
 
-/* A header's value, trimmed, if this is the header; cut to what fits. */
+/*
+ * Copies a header's value, trimmed, if it is the header of this name; cut to
+ * what fits.
+ *
+ * name: in lower case, with the colon.
+ */
 static void
-note_header(const char *line, size_t length, const char *name, char *to, size_t size)
+note_header(const char *header, size_t length, const char *name, char *to, size_t size)
 {
 	size_t		skip = strlen(name);
 
-	if (length <= skip || pg_strncasecmp(line, name, skip) != 0)
+	if (length <= skip || pg_strncasecmp(header, name, skip) != 0)
 		return;
-	line += skip;
+	header += skip;
 	length -= skip;
-	while (length > 0 && (*line == ' ' || *line == '\t'))
-		line++, length--;
-	while (length > 0 && strchr(" \t\r\n", line[length - 1]) != NULL)
+	while (length > 0 && (*header == ' ' || *header == '\t'))
+		header++, length--;
+	while (length > 0 && strchr(" \t\r\n", header[length - 1]) != NULL)
 		length--;
 	length = Min(length, size - 1);
-	memcpy(to, line, length);
+	memcpy(to, header, length);
 	to[length] = '\0';
 }
 
+/* Notes what is wanted of the header, a part of which has come. */
 static size_t
 on_header(char *bytes, size_t size, size_t count, void *arg)
 {
@@ -236,17 +202,17 @@ on_header(char *bytes, size_t size, size_t count, void *arg)
 	size_t		length = size * count;
 
 	transfer->header_bytes += length;
-	header_bytes_seen += length;
+	*transfer->all_header_bytes += length;
 	if (transfer->header_bytes > IU_HEADERS_LIMIT)
 	{
-		/* over HTTP/2 the rest of the header would be in the way of other answers */
+		/* over HTTP/2 the rest of the header would come first, before what other answers still lack */
 		curl_easy_setopt(transfer->easy, CURLOPT_FORBID_REUSE, 1L);
 		transfer->too_large = true;
 		return 0;
 	}
 	if (length > 5 && memcmp(bytes, "HTTP/", 5) == 0)
 	{
-		/* An interim answer came before this one: what it said is over. */
+		/* what an interim answer said, which came before this one, does not count */
 		transfer->content_type[0] = '\0';
 		transfer->retry_after[0] = '\0';
 	}
@@ -255,12 +221,13 @@ on_header(char *bytes, size_t size, size_t count, void *arg)
 	return length;
 }
 
+/* Opens a socket for a connection to this address, if it may be connected to. */
 static curl_socket_t
 on_open_socket(void *arg, curlsocktype purpose, struct curl_sockaddr *peer)
 {
 	IuTransfer *transfer = arg;
 
-	if (!iu_egress_allows_address(&peer->addr))
+	if (!iu_address_allows(&peer->addr))
 	{
 		const void *bytes = peer->family == AF_INET6
 			? (const void *) &((const struct sockaddr_in6 *) &peer->addr)->sin6_addr
@@ -275,8 +242,8 @@ on_open_socket(void *arg, curlsocktype purpose, struct curl_sockaddr *peer)
 }
 
 /*
- * Right before a request is sent, on a connection kept from an earlier one
- * too, whose address may have been struck off the list in the meantime.
+ * Checks the address once more right before a request is sent: the connection
+ * may be one that was kept, and its address may be allowed no more.
  */
 static int
 on_connected(void *arg, char *peer_ip, char *local_ip, int peer_port, int local_port)
@@ -285,15 +252,15 @@ on_connected(void *arg, char *peer_ip, char *local_ip, int peer_port, int local_
 	struct sockaddr_in6 ipv6 = {.sin6_family = AF_INET6};
 	struct sockaddr_in ipv4 = {.sin_family = AF_INET};
 
-	if (++transfer->sendings > SENDINGS_MAX)
+	if (++transfer->sendings > IU_SENDINGS_MAX)
 		return CURL_PREREQFUNC_ABORT;
 	transfer->local_port = local_port;
 	transfer->peer_port = peer_port;
 	if (inet_pton(AF_INET, peer_ip, &ipv4.sin_addr) == 1 &&
-		iu_egress_allows_address((const struct sockaddr *) &ipv4))
+		iu_address_allows((const struct sockaddr *) &ipv4))
 		return CURL_PREREQFUNC_OK;
 	if (inet_pton(AF_INET6, peer_ip, &ipv6.sin6_addr) == 1 &&
-		iu_egress_allows_address((const struct sockaddr *) &ipv6))
+		iu_address_allows((const struct sockaddr *) &ipv6))
 		return CURL_PREREQFUNC_OK;
 	transfer->address_tried = false;
 	strlcpy(transfer->refused_address, peer_ip, INET6_ADDRSTRLEN);
@@ -302,6 +269,7 @@ on_connected(void *arg, char *peer_ip, char *local_ip, int peer_port, int local_
 
 /* ---------- setting up ---------- */
 
+/* Whether the transfer may go by HTTP/2, on a connection together with others. */
 bool
 iu_transfer_may_share(const IuTransfer *transfer)
 {
@@ -324,9 +292,10 @@ append_header(struct curl_slist **list, const char *header)
 }
 
 /*
- * curl reads "Name:" as "leave this header out" and "Name;" as "send it
- * empty". It is told to leave out the Expect that would cost a second with
- * servers that ignore it, and the form type it would claim for a body.
+ * Makes the list of headers for curl, for which "Name:" means to leave a header
+ * out and "Name;" to send it empty. Left out is what curl would add by itself:
+ * Expect, which costs a second with servers that ignore it, and the content type
+ * of a form. False if there is no memory.
  */
 static bool
 build_header_list(IuTransfer *transfer)
@@ -354,6 +323,7 @@ build_header_list(IuTransfer *transfer)
 	return good;
 }
 
+/* Tells curl what is asked. False if it cannot be set. */
 static bool
 set_request(IuTransfer *transfer, CURL *easy)
 {
@@ -378,7 +348,7 @@ set_request(IuTransfer *transfer, CURL *easy)
 	return good;
 }
 
-/* Nothing that the environment or the peer says widens what a request may do. */
+/* Tells curl the rules: nothing that the environment or the peer says widens what a request may do. */
 static bool
 set_rules(IuTransfer *transfer, CURL *easy)
 {
@@ -398,15 +368,14 @@ set_rules(IuTransfer *transfer, CURL *easy)
 	good &= curl_easy_setopt(easy, CURLOPT_MAXFILESIZE_LARGE, (curl_off_t) transfer->limit) == CURLE_OK;
 	good &= curl_easy_setopt(easy, CURLOPT_USERAGENT, "iu_core/" IU_CORE_VERSION) == CURLE_OK;
 
-	/*
-	 * Without the second, a request that is cancelled while its name is being
-	 * resolved would wait for the resolver to give up.
-	 */
 	good &= curl_easy_setopt(easy, CURLOPT_NOSIGNAL, 1L) == CURLE_OK;
+
+	/* else a request that is cancelled while its name is being resolved waits for the resolver to give up */
 	good &= curl_easy_setopt(easy, CURLOPT_QUICK_EXIT, 1L) == CURLE_OK;
 	return good;
 }
 
+/* Tells curl which functions to call. */
 static bool
 set_callbacks(IuTransfer *transfer, CURL *easy)
 {
@@ -425,101 +394,24 @@ set_callbacks(IuTransfer *transfer, CURL *easy)
 	return good;
 }
 
+/*
+ * Sets a handle up for the transfer. False if there is no memory. Raises
+ * nothing.
+ *
+ * all_header_bytes: counts the bytes of headers in all transfers of the caller.
+ */
 bool
-iu_transfer_prepare(IuTransfer *transfer, CURL *easy)
+iu_transfer_prepare(IuTransfer *transfer, CURL *easy, uint64 *all_header_bytes)
 {
 	transfer->easy = easy;
+	transfer->all_header_bytes = all_header_bytes;
 	return build_header_list(transfer) && set_request(transfer, easy) &&
 		set_rules(transfer, easy) && set_callbacks(transfer, easy);
 }
 
 /* ---------- the end ---------- */
 
-/*
- * Over HTTP/2 curl collects a header before it hands it over, interim answers
- * included, and ends the connection where that grows beyond its own limit, with
- * nothing to tell it by but these words: nothing else fails in its callbacks.
- * Others on the connection whose answers had begun are lost with it.
- */
-static bool
-curl_gave_up_header(const IuTransfer *transfer)
-{
-	return transfer->received == 0 && strstr(transfer->curl_error, "nghttp2_session_mem_recv() returned -902") != NULL;
-}
-
-static IuHttpOutcome
-classify(const IuTransfer *transfer, CURLcode code)
-{
-	if (code == CURLE_OK)
-		return IU_HTTP_ANSWERED;
-	if (transfer->refused_address[0] != '\0' && !transfer->address_tried)
-		return IU_HTTP_ADDRESS_REFUSED;
-	if (transfer->too_large || transfer->no_memory)
-		return IU_HTTP_TOO_LARGE;
-	if (curl_gave_up_header(transfer))
-		return IU_HTTP_TOO_LARGE;
-	if (transfer->sendings > SENDINGS_MAX)
-		return IU_HTTP_RESET;
-	switch (code)
-	{
-		case CURLE_FILESIZE_EXCEEDED:
-			return IU_HTTP_TOO_LARGE;
-		case CURLE_COULDNT_RESOLVE_HOST:
-			return IU_HTTP_DNS;
-		case CURLE_COULDNT_CONNECT:
-			return IU_HTTP_CONNECT;
-		case CURLE_OPERATION_TIMEDOUT:
-			return IU_HTTP_TIMEOUT;
-		case CURLE_GOT_NOTHING:
-		case CURLE_PARTIAL_FILE:
-		case CURLE_RECV_ERROR:
-		case CURLE_SEND_ERROR:
-		case CURLE_HTTP2_STREAM:
-			return IU_HTTP_RESET;
-		case CURLE_SSL_CONNECT_ERROR:
-		case CURLE_PEER_FAILED_VERIFICATION:
-		case CURLE_SSL_CERTPROBLEM:
-		case CURLE_SSL_CIPHER:
-		case CURLE_SSL_CACERT_BADFILE:
-		case CURLE_SSL_ISSUER_ERROR:
-		case CURLE_SSL_INVALIDCERTSTATUS:
-		case CURLE_SSL_ENGINE_NOTFOUND:
-		case CURLE_SSL_ENGINE_SETFAILED:
-		case CURLE_USE_SSL_FAILED:
-			return IU_HTTP_TLS;
-		default:
-			return IU_HTTP_PROTOCOL;
-	}
-}
-
-void
-iu_transfer_finish(IuTransfer *transfer, CURLcode code)
-{
-	curl_off_t	microseconds = 0;
-	curl_off_t	sending_at = 0;
-	long		status = 0;
-	long		os_error = 0;
-
-	curl_easy_getinfo(transfer->easy, CURLINFO_RESPONSE_CODE, &status);
-	curl_easy_getinfo(transfer->easy, CURLINFO_TOTAL_TIME_T, &microseconds);
-	curl_easy_getinfo(transfer->easy, CURLINFO_PRETRANSFER_TIME_T, &sending_at);
-	curl_easy_getinfo(transfer->easy, CURLINFO_OS_ERRNO, &os_error);
-	transfer->outcome = classify(transfer, code);
-	if (transfer->outcome == IU_HTTP_TOO_LARGE && curl_gave_up_header(transfer))
-		transfer->header_bytes = Max(transfer->header_bytes, IU_HEADERS_LIMIT + 1);
-	transfer->status = (int) status;
-	transfer->microseconds = microseconds;
-	transfer->connected = sending_at != 0;
-
-	/* Replace curl's words where the plain ones are clearer. */
-	if (transfer->sendings > SENDINGS_MAX)
-		strlcpy(transfer->curl_error, "the connection broke again when the request was sent once more", CURL_ERROR_SIZE);
-	else if (transfer->outcome == IU_HTTP_CONNECT && os_error != 0)
-		strlcpy(transfer->curl_error, strerror((int) os_error), CURL_ERROR_SIZE);
-	else if (transfer->curl_error[0] == '\0')
-		strlcpy(transfer->curl_error, curl_easy_strerror(code), CURL_ERROR_SIZE);
-}
-
+/* Frees what is malloc'd. Raises nothing. */
 void
 iu_transfer_release(IuTransfer *transfer)
 {
@@ -529,6 +421,7 @@ iu_transfer_release(IuTransfer *transfer)
 	transfer->header_list = NULL;
 }
 
+/* Frees the transfer and all that belongs to it, after curl is through with it. */
 void
 iu_transfer_free(IuTransfer *transfer)
 {

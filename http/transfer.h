@@ -1,8 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * transfer.h
- *	  One request on its way through libcurl. Only client.c, transfer.c,
- *	  connections.c and answer.c need this.
+ *	  One request on its way through libcurl. Only for this floor.
  *
  *-------------------------------------------------------------------------
  */
@@ -12,15 +11,19 @@
 #include <curl/curl.h>
 #include <netinet/in.h>
 
-#include "http/client.h"
+#include "http/answer.h"
+#include "http/request.h"
 #include "lib/ilist.h"
 
 /* Bytes of an answer's header, interim answers included. */
 #define IU_HEADERS_LIMIT (64 * 1024)
 
+/* How often a request is sent: curl itself would try a connection that breaks again and again. */
+#define IU_SENDINGS_MAX 2
+
 typedef struct IuTransfer
 {
-	dlist_node	node;			/* in one of the pool's lists */
+	dlist_node	node;			/* in one of the lists of client.c */
 	CURL	   *easy;			/* while it runs */
 
 	/* The request, copied. */
@@ -36,8 +39,8 @@ typedef struct IuTransfer
 	int			idle_s;
 	size_t		limit;			/* of the answer's body, bytes */
 	size_t		keep;			/* of these, so many are kept */
-	int64		started_at;		/* ms, of the pool's clock */
-	bool		unled;			/* waits for nobody's connection */
+	int64		started_at;		/* ms, of iu_multi_now */
+	bool		waits_for_none; /* starts without waiting for the connection of another: see connections.c */
 
 	/* What curl's callbacks noted; nothing here is palloc'd. */
 	struct curl_slist *header_list;
@@ -46,6 +49,7 @@ typedef struct IuTransfer
 	size_t		length;			/* of what is kept */
 	size_t		capacity;
 	size_t		header_bytes;
+	uint64	   *all_header_bytes;	/* the same, in all transfers of the multi handle */
 	bool		too_large;
 	bool		no_memory;
 	bool		address_tried;	/* at least one was allowed */
@@ -65,35 +69,10 @@ typedef struct IuTransfer
 	char	   *refusal;		/* a reason known before curl was asked */
 } IuTransfer;
 
-/* Copies the request into the context; raises what no server should be asked. */
 extern IuTransfer *iu_transfer_create(MemoryContext context, const IuHttpRequest *request);
-
-/* The last check before sending: false if it ends here, with its outcome set. */
 extern bool iu_transfer_is_allowed(MemoryContext context, IuTransfer *transfer);
-
-/* Sets the handle up. False if there is no memory. Raises nothing. */
-extern bool iu_transfer_prepare(IuTransfer *transfer, CURL *easy);
-
-/* Whether it may go out over HTTP/2, on a connection together with others. */
 extern bool iu_transfer_may_share(const IuTransfer *transfer);
-
-/* Of headers, in all transfers so far. */
-extern uint64 iu_transfer_header_bytes(void);
-
-/* Takes from the handle what it knows at the end. Raises nothing. */
-extern void iu_transfer_finish(IuTransfer *transfer, CURLcode code);
-
-/* In answer.c. Palloc'd in the current context. */
-extern IuHttpAnswer *iu_transfer_answer(const IuTransfer *transfer);
-
-/* In connections.c. Raise nothing. */
-extern int64 iu_connection_wait(const dlist_head *running, const IuTransfer *transfer, int64 now);
-extern void iu_connection_ended(dlist_head *queued, const IuTransfer *ended);
-extern void iu_connection_timed_out(const dlist_head *running, const IuTransfer *ended, int64 ran_ms,
-									int highest_fd);
-extern void iu_connection_broken(const IuTransfer *ended, int highest_fd);
-
-/* What is malloc'd, and then what is palloc'd. */
+extern bool iu_transfer_prepare(IuTransfer *transfer, CURL *easy, uint64 *all_header_bytes);
 extern void iu_transfer_release(IuTransfer *transfer);
 extern void iu_transfer_free(IuTransfer *transfer);
 

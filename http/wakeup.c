@@ -3,9 +3,9 @@
  * wakeup.c
  *	  One descriptor that becomes readable when a pool has something to do.
  *
- * An Append node waits for descriptors and for nothing else, so the time that
- * curl wants to be called at must be one: a timer beside the pool's sockets, in
- * an epoll descriptor of their own.
+ * An Append node waits for descriptors and for nothing else, so the time at
+ * which curl wants to be called must be a descriptor, too: a timer. It is in one
+ * epoll descriptor with that of the pool's sockets.
  *
  *-------------------------------------------------------------------------
  */
@@ -19,8 +19,9 @@
 #include "http/wakeup.h"
 #include "storage/fd.h"
 
+/* Adds a descriptor to those that are waited for; raises if it cannot. */
 static void
-watch(IuWakeup *wakeup, int fd)
+watch_descriptor(IuWakeup *wakeup, int fd)
 {
 	struct epoll_event event = {.events = EPOLLIN, .data.fd = fd};
 
@@ -30,6 +31,13 @@ watch(IuWakeup *wakeup, int fd)
 				 errmsg("could not watch a descriptor: %m")));
 }
 
+/*
+ * Opens the descriptors. Raises; what it opened until then is closed by
+ * iu_wakeup_close.
+ *
+ * wakeup: zeroed, with descriptors of -1; sockets_fd: readable when something has
+ * happened on the pool's sockets.
+ */
 void
 iu_wakeup_open(IuWakeup *wakeup, int sockets_fd)
 {
@@ -46,11 +54,11 @@ iu_wakeup_open(IuWakeup *wakeup, int sockets_fd)
 		ereport(ERROR,
 				(errcode(ERRCODE_SYSTEM_ERROR),
 				 errmsg("could not create an epoll descriptor and its timer: %m")));
-	watch(wakeup, sockets_fd);
-	watch(wakeup, wakeup->timer_fd);
+	watch_descriptor(wakeup, sockets_fd);
+	watch_descriptor(wakeup, wakeup->timer_fd);
 }
 
-/* From now on; what was armed before is forgotten, and so is what had passed. */
+/* Makes it readable after so long from now, and not because of any time before. */
 void
 iu_wakeup_arm(IuWakeup *wakeup, int64 milliseconds)
 {
@@ -63,6 +71,7 @@ iu_wakeup_arm(IuWakeup *wakeup, int64 milliseconds)
 	timerfd_settime(wakeup->timer_fd, 0, &due, NULL);
 }
 
+/* Closes what is open. Raises nothing. */
 void
 iu_wakeup_close(IuWakeup *wakeup)
 {

@@ -1,8 +1,8 @@
 /*-------------------------------------------------------------------------
  *
  * wakeup.h
- *	  One descriptor that becomes readable when a pool has something to do,
- *	  for who waits elsewhere: for its sockets, or because time has passed.
+ *	  One descriptor that becomes readable when a pool has something to do: on
+ *	  its sockets, or because time has passed. Only for this floor.
  *
  *-------------------------------------------------------------------------
  */
@@ -16,7 +16,6 @@ typedef struct IuWakeup
 	int			reserved_fds;
 } IuWakeup;
 
-/* Raises; what it opened until then is closed by iu_wakeup_close. */
 extern void iu_wakeup_open(IuWakeup *wakeup, int sockets_fd);
 extern void iu_wakeup_arm(IuWakeup *wakeup, int64 milliseconds);
 extern void iu_wakeup_close(IuWakeup *wakeup);

@@ -1,0 +1,297 @@
+/*-------------------------------------------------------------------------
+ *
+ * multi.c
+ *	  libcurl's multi handle, its sockets in one epoll descriptor.
+ *
+ * curl hands its sockets to on_socket, which keeps them in the epoll
+ * descriptor, and says to on_timer when it wants to be called at the latest.
+ *
+ * Signals are blocked while curl runs, because it starts resolver threads, and
+ * a thread inherits the mask: PostgreSQL's handlers must never run there.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include <sys/epoll.h>
+#include <unistd.h>
+
+#include "core/compat.h"
+#include "http/multi.h"
+#include "miscadmin.h"
+#include "portability/instr_time.h"
+#include "utils/memutils.h"
+
+#define SOCKET_EVENTS 128		/* looked at in one go; the rest come with the next */
+#define LARGE_HEADER 8192		/* bytes; half of what curl hands over at a time */
+
+/* The time in ms, of a clock that nobody sets. */
+int64
+iu_multi_now(void)
+{
+	instr_time	now;
+
+	INSTR_TIME_SET_CURRENT(now);
+	return (int64) INSTR_TIME_GET_MILLISEC(now);
+}
+
+/* ---------- signals ---------- */
+
+/*
+ * Before curl is called: blocks all signals but those that report a fault of
+ * this very thread.
+ *
+ * previous: the mask until now, for iu_multi_leave.
+ */
+void
+iu_multi_enter(sigset_t *previous)
+{
+	static const int faults[] = {SIGABRT, SIGBUS, SIGFPE, SIGILL, SIGSEGV, SIGSYS, SIGTRAP};
+	sigset_t	all;
+	int			i;
+
+	sigfillset(&all);
+	for (i = 0; i < lengthof(faults); i++)
+		sigdelset(&all, faults[i]);
+	sigprocmask(SIG_BLOCK, &all, previous);
+}
+
+/* After curl was called. */
+void
+iu_multi_leave(const sigset_t *previous)
+{
+	sigprocmask(SIG_SETMASK, previous, NULL);
+}
+
+/* ---------- curl's callbacks: no palloc, no ereport ---------- */
+
+/* Keeps a socket in the epoll descriptor as long as curl wants to hear of it. */
+static int
+on_socket(CURL *easy, curl_socket_t fd, int what, void *arg, void *known)
+{
+	IuMulti    *multi = arg;
+	struct epoll_event event = {0};
+
+	if (what == CURL_POLL_REMOVE)
+	{
+		epoll_ctl(multi->epoll_fd, EPOLL_CTL_DEL, fd, &event);
+		return 0;
+	}
+	multi->highest_fd = Max(multi->highest_fd, fd);
+	event.data.fd = fd;
+	event.events = ((what & CURL_POLL_IN) ? EPOLLIN : 0) | ((what & CURL_POLL_OUT) ? EPOLLOUT : 0);
+	/* curl hands over, as known, what is assigned to the socket, until it removes it */
+	if (known != NULL)
+		return epoll_ctl(multi->epoll_fd, EPOLL_CTL_MOD, fd, &event);
+	curl_multi_assign(multi->handle, fd, multi);
+	return epoll_ctl(multi->epoll_fd, EPOLL_CTL_ADD, fd, &event);
+}
+
+/* Notes when curl wants to be called. */
+static int
+on_timer(CURLM *handle, long timeout_ms, void *arg)
+{
+	IuMulti    *multi = arg;
+
+	multi->timer_at = timeout_ms < 0 ? -1 : iu_multi_now() + timeout_ms + (timeout_ms > 0);
+	return 0;
+}
+
+/* ---------- opening and closing ---------- */
+
+/* Once per process and never in the postmaster, whose children would share the state. */
+static void
+initialize_curl(void)
+{
+	static bool initialized = false;
+	sigset_t	signals;
+	CURLcode	code;
+
+	if (initialized)
+		return;
+	if (MyProcPid == PostmasterPid)
+		elog(ERROR, "HTTP client used in the postmaster");
+	iu_multi_enter(&signals);
+	code = curl_global_init(CURL_GLOBAL_DEFAULT);
+	iu_multi_leave(&signals);
+	if (code != CURLE_OK)
+		ereport(ERROR,
+				(errcode(ERRCODE_SYSTEM_ERROR),
+				 errmsg("could not initialize libcurl: %s", curl_easy_strerror(code))));
+	initialized = true;
+}
+
+/*
+ * Opens the handle and the epoll descriptor. Raises; what is open until then is
+ * closed by iu_multi_close.
+ *
+ * multi: zeroed, with an epoll_fd of -1; context: of its memory; connections: at
+ * most, which is also how many transfers there may be at a time.
+ */
+void
+iu_multi_open(IuMulti *multi, MemoryContext context, int connections)
+{
+	sigset_t	signals;
+	bool		good;
+
+	initialize_curl();
+	multi->timer_at = -1;
+	multi->spare = MemoryContextAllocZero(context, sizeof(CURL *) * connections);
+	multi->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
+	if (multi->epoll_fd < 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_SYSTEM_ERROR),
+				 errmsg("could not create an epoll descriptor: %m")));
+
+	iu_multi_enter(&signals);
+	multi->handle = curl_multi_init();
+	good = multi->handle != NULL &&
+		curl_multi_setopt(multi->handle, CURLMOPT_SOCKETFUNCTION, on_socket) == CURLM_OK &&
+		curl_multi_setopt(multi->handle, CURLMOPT_SOCKETDATA, multi) == CURLM_OK &&
+		curl_multi_setopt(multi->handle, CURLMOPT_TIMERFUNCTION, on_timer) == CURLM_OK &&
+		curl_multi_setopt(multi->handle, CURLMOPT_TIMERDATA, multi) == CURLM_OK &&
+		curl_multi_setopt(multi->handle, CURLMOPT_MAXCONNECTS, (long) connections) == CURLM_OK &&
+		curl_multi_setopt(multi->handle, CURLMOPT_MAX_TOTAL_CONNECTIONS, (long) connections) == CURLM_OK;
+	iu_multi_leave(&signals);
+	if (!good)
+		ereport(ERROR,
+				(errcode(ERRCODE_OUT_OF_MEMORY),
+				 errmsg("out of memory"),
+				 errdetail("libcurl could not be set up.")));
+}
+
+/* Closes what is open. Every transfer must have been removed or abandoned. Raises nothing. */
+void
+iu_multi_close(IuMulti *multi)
+{
+	sigset_t	signals;
+
+	iu_multi_enter(&signals);
+	while (multi->spare_count > 0)
+		curl_easy_cleanup(multi->spare[--multi->spare_count]);
+	if (multi->handle != NULL)
+		curl_multi_cleanup(multi->handle);
+	iu_multi_leave(&signals);
+	if (multi->epoll_fd >= 0)
+		close(multi->epoll_fd);
+}
+
+/* ---------- transfers in and out ---------- */
+
+/* Hands a transfer to curl. False if there is no memory; then the transfer is as it was before. */
+bool
+iu_multi_add(IuMulti *multi, IuTransfer *transfer)
+{
+	CURL	   *easy;
+	sigset_t	signals;
+	bool		good;
+
+	iu_multi_enter(&signals);
+	easy = multi->spare_count > 0 ? multi->spare[--multi->spare_count] : curl_easy_init();
+	good = easy != NULL && iu_transfer_prepare(transfer, easy, &multi->header_bytes) &&
+		curl_multi_add_handle(multi->handle, easy) == CURLM_OK;
+	if (!good)
+	{
+		transfer->easy = NULL;
+		iu_transfer_release(transfer);
+		curl_easy_cleanup(easy);
+	}
+	iu_multi_leave(&signals);
+	return good;
+}
+
+/* Takes a transfer away from curl in the middle of it. Raises nothing. */
+void
+iu_multi_abandon(IuMulti *multi, IuTransfer *transfer)
+{
+	sigset_t	signals;
+
+	iu_multi_enter(&signals);
+	curl_multi_remove_handle(multi->handle, transfer->easy);
+	curl_easy_cleanup(transfer->easy);
+	transfer->easy = NULL;
+	iu_multi_leave(&signals);
+}
+
+/* The next transfer that curl is through with, and how it ended; NULL if there is none. Raises nothing. */
+IuTransfer *
+iu_multi_ended(IuMulti *multi, CURLcode *code)
+{
+	CURLMsg    *message;
+	int			left;
+
+	while ((message = curl_multi_info_read(multi->handle, &left)) != NULL)
+	{
+		char	   *private = NULL;
+
+		if (message->msg != CURLMSG_DONE)
+			continue;
+		*code = message->data.result;
+		curl_easy_getinfo(message->easy_handle, CURLINFO_PRIVATE, &private);
+		return (IuTransfer *) private;
+	}
+	return NULL;
+}
+
+/* Takes a transfer from curl that it is through with, and keeps its handle for another one. Raises nothing. */
+void
+iu_multi_remove(IuMulti *multi, IuTransfer *transfer)
+{
+	CURL	   *easy = transfer->easy;
+
+	curl_multi_remove_handle(multi->handle, easy);
+	transfer->easy = NULL;
+	curl_easy_reset(easy);
+	multi->spare[multi->spare_count++] = easy;
+}
+
+/* ---------- letting curl act, signals blocked ---------- */
+
+/*
+ * What has happened on a socket, for curl. An error is not handed on as one:
+ * curl would give up at once, without what the peer sent before it and without
+ * the reason, both of which curl learns by reading.
+ */
+static int
+curl_events(uint32 events)
+{
+	bool		failed = (events & (EPOLLERR | EPOLLHUP)) != 0;
+
+	return ((events & EPOLLIN) || failed ? CURL_CSELECT_IN : 0) |
+		((events & EPOLLOUT) || failed ? CURL_CSELECT_OUT : 0);
+}
+
+/* Lets curl act at the time that it asked for. Raises nothing. */
+CURLMcode
+iu_multi_timer_is_due(IuMulti *multi)
+{
+	int			running;
+
+	multi->timer_at = -1;
+	return curl_multi_socket_action(multi->handle, CURL_SOCKET_TIMEOUT, 0, &running);
+}
+
+/* Lets curl act on the sockets on which something has happened. Raises nothing. */
+CURLMcode
+iu_multi_sockets_are_ready(IuMulti *multi)
+{
+	struct epoll_event events[SOCKET_EVENTS];
+	CURLMcode	code = CURLM_OK;
+	int			count = epoll_wait(multi->epoll_fd, events, SOCKET_EVENTS, 0);
+	int			running;
+	int			i;
+
+	for (i = 0; i < count && code == CURLM_OK; i++)
+	{
+		uint64		seen;
+
+		/* of a large header, curl keeps a part to itself until it is called again */
+		do
+		{
+			seen = multi->header_bytes;
+			code = curl_multi_socket_action(multi->handle, events[i].data.fd,
+											curl_events(events[i].events), &running);
+		} while (code == CURLM_OK && multi->header_bytes - seen >= LARGE_HEADER);
+	}
+	return code;
+}
