@@ -62,7 +62,6 @@ static const Function functions[IU_CALLS] = {
 	[IU_CALL_OUTBOX_TURN] = {"fn_iu_route_worker_turn", 2, {TEXTOID, INT4OID}, BOOLOID},
 	[IU_CALL_FUNCTION_CLAIM] = {"fn_iu_function_claim", 2, {TEXTOID, INT4OID}},
 	[IU_CALL_FUNCTION_RUN] = {"fn_iu_function_call", 4, {INT8OID, INT4OID, UUIDOID, INT4OID}},
-	[IU_CALL_FUNCTION_RECORD] = {"fn_iu_function_record", 3, {INT8OID, INT4OID, JSONBOID}, INT4OID},
 	[IU_CALL_FUNCTION_NEXT_DUE] = {"fn_iu_function_next_due", 0, {InvalidOid}, TIMESTAMPTZOID},
 	[IU_CALL_SCHEDULE_TURN] = {"fn_iu_schedule_turn", 1, {TEXTOID}, TIMESTAMPTZOID},
 };

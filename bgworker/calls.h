@@ -18,7 +18,7 @@ typedef enum IuCall
 	IU_CALL_GATES_EXPIRING,
 	IU_CALL_GATE_CLOSE,
 
-	/* of a sender */
+	/* of a sender; the record is also the runner's */
 	IU_CALL_CLAIM,
 	IU_CALL_CHECK,
 	IU_CALL_NEXT_DUE,
@@ -29,7 +29,6 @@ typedef enum IuCall
 	/* of the runner */
 	IU_CALL_FUNCTION_CLAIM,
 	IU_CALL_FUNCTION_RUN,
-	IU_CALL_FUNCTION_RECORD,
 	IU_CALL_FUNCTION_NEXT_DUE,
 	IU_CALL_SCHEDULE_TURN
 } IuCall;

@@ -32,16 +32,14 @@
 #include "catalog/pg_type.h"
 #include "core/compat.h"
 #include "miscadmin.h"
+#include "portability/instr_time.h"
 #include "storage/ipc.h"
 #include "storage/lock.h"
 #include "utils/builtins.h"
-#include "utils/fmgrprotos.h"
 #include "utils/guc.h"
-#include "utils/json.h"
 #include "utils/memutils.h"
 #include "utils/timeout.h"
 #include "utils/timestamp.h"
-#include "utils/uuid.h"
 
 #define LOCK_WAIT "1s"			/* for what the policy does; a function waits as its timeout allows */
 #define CLAIM_MAX 64
@@ -55,11 +53,10 @@ typedef struct FunctionCall
 {
 	int64		lease_id;
 	int			generation;
-	pg_uuid_t	event_id;
-	int			replay_number;
 	int			timeout_ms;
+	instr_time	began;
 	bool		called;			/* the lease was ours, and is locked until the transaction ends */
-	IuOutcome	outcome;
+	IuAttempt	attempt;
 	IuBackoff	backoff;		/* while it is put aside */
 } FunctionCall;
 
@@ -91,6 +88,7 @@ enum
 	CALL_LEASE_GENERATION,
 	CALL_EVENT_ID,
 	CALL_REPLAY_NUMBER,
+	CALL_ATTEMPT_NO,
 	CALL_TIMEOUT_MS,
 	CALL_COLUMNS
 };
@@ -100,6 +98,7 @@ static const IuColumn call_columns[CALL_COLUMNS] = {
 	[CALL_LEASE_GENERATION] = {"lease_generation", INT4OID},
 	[CALL_EVENT_ID] = {"event_id", UUIDOID},
 	[CALL_REPLAY_NUMBER] = {"replay_number", INT4OID},
+	[CALL_ATTEMPT_NO] = {"attempt_no", INT4OID},
 	[CALL_TIMEOUT_MS] = {"timeout_ms", INT4OID},
 };
 
@@ -110,8 +109,10 @@ read_call(uint64 row, const int *columns)
 
 	call->lease_id = DatumGetInt64(iu_row_required(row, columns[CALL_LEASE_ID]));
 	call->generation = DatumGetInt32(iu_row_required(row, columns[CALL_LEASE_GENERATION]));
-	call->event_id = *DatumGetUUIDP(iu_row_required(row, columns[CALL_EVENT_ID]));
-	call->replay_number = DatumGetInt32(iu_row_required(row, columns[CALL_REPLAY_NUMBER]));
+	call->attempt.event_id = *DatumGetUUIDP(iu_row_required(row, columns[CALL_EVENT_ID]));
+	call->attempt.replay_number = DatumGetInt32(iu_row_required(row, columns[CALL_REPLAY_NUMBER]));
+	call->attempt.attempt_no = DatumGetInt32(iu_row_required(row, columns[CALL_ATTEMPT_NO]));
+	call->attempt.retry_after = -1;
 	call->timeout_ms = DatumGetInt32(iu_row_required(row, columns[CALL_TIMEOUT_MS]));
 	return call;
 }
@@ -150,7 +151,7 @@ static void
 claim_functions(void *argument)
 {
 	static const IuCall calls[] = {
-		IU_CALL_FUNCTION_CLAIM, IU_CALL_FUNCTION_RUN, IU_CALL_FUNCTION_RECORD, IU_CALL_FUNCTION_NEXT_DUE
+		IU_CALL_FUNCTION_CLAIM, IU_CALL_FUNCTION_RUN, IU_CALL_RECORD, IU_CALL_FUNCTION_NEXT_DUE
 	};
 	FunctionClaim *task = argument;
 	Datum		arguments[2];
@@ -204,29 +205,42 @@ disarm(void)
 	QueryCancelPending = false;
 }
 
-/* The function and its record, in one transaction. */
+static void
+record_call(FunctionCall *call)
+{
+	instr_time	took;
+
+	INSTR_TIME_SET_CURRENT(took);
+	INSTR_TIME_SUBTRACT(took, call->began);
+	call->attempt.microseconds = INSTR_TIME_GET_MICROSEC(took);
+	iu_attempts_record(call->lease_id, call->generation, list_make1(&call->attempt));
+}
+
+/* The function and its record, in one transaction. What the function raised is an outcome like others. */
 static void
 call_and_record(void *argument)
 {
-	static const IuColumn columns[] = {{"outcome", TEXTOID}, {"results", JSONBOID}};
+	static const IuColumn columns[] = {{"outcome", TEXTOID}, {"failure_code", TEXTOID}, {"failure_detail", TEXTOID}};
 	int			numbers[lengthof(columns)];
 	FunctionCall *call = argument;
 	Datum		arguments[4];
-	bool		null;
 
 	call->called = false;
+	call->attempt.started_at = GetCurrentTimestamp();
+	INSTR_TIME_SET_CURRENT(call->began);
 	arguments[0] = Int64GetDatum(call->lease_id);
 	arguments[1] = Int32GetDatum(call->generation);
-	arguments[2] = UUIDPGetDatum(&call->event_id);
-	arguments[3] = Int32GetDatum(call->replay_number);
+	arguments[2] = UUIDPGetDatum(&call->attempt.event_id);
+	arguments[3] = Int32GetDatum(call->attempt.replay_number);
 	enable_timeout_after(STATEMENT_TIMEOUT, call->timeout_ms);
 	iu_call(IU_CALL_FUNCTION_RUN, arguments);
 	call->called = true;
 	disarm();
 	iu_row_columns(columns, lengthof(columns), numbers);
-	call->outcome = iu_outcome_by_name(iu_row_text(0, numbers[0]));
-	arguments[2] = iu_row_required(0, numbers[1]);
-	(void) iu_call_for_value(IU_CALL_FUNCTION_RECORD, arguments, &null);
+	call->attempt.outcome = iu_outcome_by_name(iu_row_text(0, numbers[0]));
+	call->attempt.failure_code = iu_row_text(0, numbers[1]);
+	call->attempt.failure_detail = iu_row_text(0, numbers[2]);
+	record_call(call);
 }
 
 /* As DISCARD ALL, for what a function may have left in the session. */
@@ -255,49 +269,21 @@ tidy(void)
 	}
 }
 
-typedef struct Failure
-{
-	const FunctionCall *call;
-	const ErrorData *error;
-} Failure;
-
-static Datum
-failure_results(const Failure *failure)
-{
-	StringInfoData json;
-	char	   *detail = psprintf("%s: %s\nafter the call, while its outcome was recorded",
-								  unpack_sql_state(failure->error->sqlerrcode), failure->error->message);
-
-	initStringInfo(&json);
-	appendStringInfo(&json, "[{\"event_id\": \"%s\", \"replay_number\": %d, \"outcome\": \"failed\", "
-					 "\"failure_code\": \"sql_function_failed\", \"failure_detail\": ",
-					 DatumGetCString(DirectFunctionCall1(uuid_out, UUIDPGetDatum(&failure->call->event_id))),
-					 failure->call->replay_number);
-	escape_json(&json, detail);
-	appendStringInfoString(&json, "}]");
-	return DirectFunctionCall1(jsonb_in, CStringGetDatum(json.data));
-}
-
 static void
-record_undone(void *argument)
+record_undone_call(void *argument)
 {
-	Failure    *failure = argument;
-	Datum		arguments[3];
-	bool		null;
-
-	arguments[0] = Int64GetDatum(failure->call->lease_id);
-	arguments[1] = Int32GetDatum(failure->call->generation);
-	arguments[2] = failure_results(failure);
-	(void) iu_call_for_value(IU_CALL_FUNCTION_RECORD, arguments, &null);
+	record_call(argument);
 }
 
 /* What failed once the function had been called is a failed attempt, if that can be recorded. */
 static bool
-record_failure(const FunctionCall *call, const ErrorData *error)
+record_failure(FunctionCall *call, const ErrorData *error)
 {
-	Failure		failure = {call, error};
-
-	return iu_worker_transact("recording a call that was undone", record_undone, &failure) == NULL;
+	call->attempt.outcome = IU_FAILED;
+	call->attempt.failure_code = "sql_function_failed";
+	call->attempt.failure_detail = psprintf("%s: %s\nafter the call, while its outcome was recorded",
+											unpack_sql_state(error->sqlerrcode), error->message);
+	return iu_worker_transact("recording a call that was undone", record_undone_call, call) == NULL;
 }
 
 /* False if it is to be tried again. */
@@ -327,8 +313,8 @@ call_once(FunctionCall *call)
 		iu_worker_failed(error, &call->backoff, IU_FIRST_RETRY_MS, IU_LAST_RETRY_MS);
 		return false;
 	}
-	iu_worker_count(IU_COUNT_SENT, call->outcome == IU_SENT ? 1 : 0);
-	iu_worker_count(IU_COUNT_FAILED, call->outcome == IU_FAILED ? 1 : 0);
+	iu_worker_count(IU_COUNT_SENT, call->attempt.outcome == IU_SENT ? 1 : 0);
+	iu_worker_count(IU_COUNT_FAILED, call->attempt.outcome == IU_FAILED ? 1 : 0);
 	return true;
 }
 

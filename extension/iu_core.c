@@ -45,7 +45,8 @@ refuse_second_copy(void)
 		ereport(ERROR,
 				(errcode(ERRCODE_DUPLICATE_OBJECT),
 				 errmsg("another copy of the library iu_core is loaded already"),
-				 errdetail("Functions ask for the file in $libdir; dynamic_library_path or a full name led to another."),
+				 errdetail("Functions ask for the file in $libdir; "
+						   "dynamic_library_path or a full name led to another."),
 				 errhint("Remove one of the two files, and restart the server.")));
 }
 

@@ -9,7 +9,6 @@ SELECT iu_core.guard_rows('public.dot_iu_command_run',
 DROP FUNCTION public.fn_iu_structure_consumer;
 DROP TABLE public.iu_tree_change_log;
 DROP FUNCTION iu.fn_iu_tree_change_log_append_only;
-DROP FUNCTION iu.fn_iu_function_record;
 DROP FUNCTION iu.fn_iu_function_call;
 DROP FUNCTION iu.fn_iu_function_next_due;
 DROP FUNCTION iu.fn_iu_function_claim;

@@ -1,5 +1,6 @@
 CREATE FUNCTION iu.fn_iu_function_claim(p_sender text, p_max integer)
-  RETURNS TABLE (lease_id bigint, lease_generation integer, event_id uuid, replay_number integer, timeout_ms integer)
+  RETURNS TABLE (lease_id bigint, lease_generation integer, event_id uuid, replay_number integer, attempt_no integer,
+    timeout_ms integer)
   LANGUAGE plpgsql VOLATILE SECURITY DEFINER
   SET search_path = pg_catalog, pg_temp
   SET enable_seqscan = off SET enable_bitmapscan = off SET jit = off SET plan_cache_mode = force_generic_plan
@@ -46,10 +47,11 @@ BEGIN
   END LOOP;
 
   RETURN QUERY
-    SELECT l.lease_id, l.generation, i.event_id, i.replay_number, r.timeout_ms
+    SELECT l.lease_id, l.generation, i.event_id, i.replay_number, i.attempt_no, r.timeout_ms
       FROM public.iu_route_lease l
       JOIN public.iu_outbound_route r ON r.route_code = l.route_code
-      CROSS JOIN LATERAL unnest(l.event_ids, l.event_seqs, l.replay_numbers) AS i (event_id, event_seq, replay_number)
+      CROSS JOIN LATERAL unnest(l.event_ids, l.event_seqs, l.replay_numbers, l.attempt_nos)
+        AS i (event_id, event_seq, replay_number, attempt_no)
      WHERE l.lease_id = ANY (v_leases)
      ORDER BY i.event_seq, l.lease_id;
 END
@@ -87,17 +89,14 @@ COMMENT ON FUNCTION iu.fn_iu_function_next_due IS
 -- that nobody takes it over meanwhile. A deferred constraint speaks up here, where
 -- it is the function's failure, and not at the commit.
 CREATE FUNCTION iu.fn_iu_function_call(p_lease_id bigint, p_lease_generation integer, p_event_id uuid, p_replay_number integer,
-    OUT outcome text, OUT results jsonb)
+    OUT outcome text, OUT failure_code text, OUT failure_detail text)
   LANGUAGE plpgsql VOLATILE SECURITY DEFINER
   SET search_path = pg_catalog, pg_temp
 AS $function$
 DECLARE
   v_route   public.iu_outbound_route;
   v_payload jsonb;
-  v_code    text;
-  v_detail  text;
   v_context text;
-  v_start   timestamptz := clock_timestamp();
   v_wait    constant text := current_setting('lock_timeout');
 BEGIN
   SELECT r.* INTO v_route FROM public.iu_route_lease l JOIN public.iu_outbound_route r ON r.route_code = l.route_code
@@ -108,11 +107,11 @@ BEGIN
       MESSAGE = format('lease %s of generation %s does not hold event %s', p_lease_id, p_lease_generation, p_event_id),
       DETAIL = 'It was recorded, or it expired and another sender took it over.';
   END IF;
-  v_code := iu.fn_iu_delivery_refusal(v_route.route_code);
-  IF v_code IS NULL AND v_route.target_kind <> 'sql_function' THEN
-    v_code := 'target_kind_not_supported';
+  failure_code := iu.fn_iu_delivery_refusal(v_route.route_code);
+  IF failure_code IS NULL AND v_route.target_kind <> 'sql_function' THEN
+    failure_code := 'target_kind_not_supported';
   END IF;
-  IF v_code IS NOT NULL THEN
+  IF failure_code IS NOT NULL THEN
     outcome := 'held';
   ELSE
     SELECT e.safe_payload INTO v_payload FROM public.event_outbox e WHERE e.id = p_event_id;
@@ -125,28 +124,15 @@ BEGIN
     EXCEPTION WHEN OTHERS OR query_canceled OR assert_failure THEN
       GET STACKED DIAGNOSTICS v_context = PG_EXCEPTION_CONTEXT;
       outcome := 'failed';
-      v_code := 'sql_function_failed';
-      v_detail := SQLSTATE || ': ' || SQLERRM || coalesce(E'\n' || nullif(v_context, ''), '');
+      failure_code := 'sql_function_failed';
+      failure_detail := SQLSTATE || ': ' || SQLERRM || coalesce(E'\n' || nullif(v_context, ''), '');
     END;
   END IF;
-  results := jsonb_build_array(jsonb_build_object('event_id', p_event_id, 'replay_number', p_replay_number, 'outcome', outcome,
-    'failure_code', v_code, 'failure_detail', v_detail, 'started_at', v_start,
-    'duration_us', round(extract(epoch FROM clock_timestamp() - v_start) * 1000000)));
 END
 $function$;
 COMMENT ON FUNCTION iu.fn_iu_function_call IS
   'For the runner: asks once more whether the route of a lease may deliver, and calls its function with the event '
-  'and its payload. Returns outcome (sent, failed, held) and results, an argument for fn_iu_function_record in '
-  'the same transaction. What the function raises, the end of its time included, undoes what it did and is the '
+  'and its payload. Returns outcome (sent, failed, held), failure_code and failure_detail, which the runner gives '
+  'to fn_iu_delivery_record_batch in the same transaction. What the function raises, the end of its time included, undoes what it did and is the '
   'outcome failed, code sql_function_failed, with SQLSTATE, message and context. SQLSTATE 55000: the lease is '
   'another''s, or does not hold the event.';
-
-CREATE FUNCTION iu.fn_iu_function_record(p_lease_id bigint, p_lease_generation integer, p_results jsonb) RETURNS integer
-  LANGUAGE sql VOLATILE SECURITY DEFINER
-  SET search_path = pg_catalog, pg_temp
-  SET enable_seqscan = off SET jit = off
-AS $function$
-  SELECT iu.fn_iu_delivery_record(p_lease_id, p_lease_generation, p_results)
-$function$;
-COMMENT ON FUNCTION iu.fn_iu_function_record IS
-  'For the runner: fn_iu_delivery_record, with its rights. Errors: as there.';

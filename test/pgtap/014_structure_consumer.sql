@@ -79,19 +79,19 @@ SELECT is((SELECT count(*) FROM iu.fn_iu_delivery_claim('s', 10)), 0::bigint, 'n
 SELECT is(iu.fn_iu_delivery_next_due(), NULL, 'which has nothing to wait for');
 SELECT pg_temp.refuses('SELECT iu.fn_iu_function_claim(' || a || ')', '23514', 'names its sender', 'claim: ' || a) FROM unnest(ARRAY[$$'', 1$$, $$NULL, 1$$, $$'s', 0$$, $$'s', NULL$$]) a;
 CREATE TEMP TABLE claimed AS SELECT * FROM iu.fn_iu_function_claim('s', 10);
-SELECT row_eq('SELECT lease_generation, event_id, replay_number, timeout_ms FROM claimed', ROW(1, :'event'::uuid, 0, 10000), 'claimed');
+SELECT row_eq('SELECT lease_generation, event_id, replay_number, attempt_no, timeout_ms FROM claimed', ROW(1, :'event'::uuid, 0, 1, 10000), 'claimed');
 SELECT pg_temp.refuses(format('SELECT iu.fn_iu_function_call(%s, %s, %L, 0)', l, g, e), '55000', 'does not hold event', 'call: ' || n) FROM claimed, LATERAL (VALUES
   (lease_id, 2, event_id, 'another generation'), (lease_id + 1, 1, event_id, 'another lease'), (lease_id, 1, gen_random_uuid(), 'another event')) AS t (l, g, e, n);
-CREATE TEMP TABLE answer AS SELECT lease_id, c.* FROM claimed, iu.fn_iu_function_call(lease_id, 1, event_id, 0) c;
-SELECT row_eq($$SELECT outcome, jsonb_array_length(results), results -> 0 ->> 'outcome', results -> 0 ->> 'failure_code' FROM answer$$, ROW('sent'::text, 1, 'sent'::text, NULL::text), 'called');
-SELECT is(iu.fn_iu_delivery_record(lease_id, 1, results), 1, 'recorded') FROM answer;
+CREATE TEMP TABLE answer AS SELECT lease_id, event_id, c.* FROM claimed, iu.fn_iu_function_call(lease_id, 1, event_id, 0) c;
+SELECT row_eq('SELECT outcome, failure_code, failure_detail FROM answer', ROW('sent'::text, NULL::text, NULL::text), 'called');
+SELECT is(iu.fn_iu_delivery_record(lease_id, 1, jsonb_build_array(jsonb_build_object('event_id', event_id, 'outcome', outcome))), 1, 'recorded') FROM answer;
 SELECT row_eq('SELECT event_ref, operation_type, canonical_address, delivered_by FROM iu_tree_change_log',
   ROW(:'event'::uuid, 'reparent_piece'::text, 'DOC/1'::text, 'fn_iu_structure_consumer'::text), 'the consumer has logged it');
 SELECT is(current_setting('lock_timeout'), '0', 'settings are as before');
 INSERT INTO iu_route_retry (route_code, event_id, event_seq, due_at, reason) SELECT 'f', id, event_seq, clock_timestamp(), 'deliver' FROM event_outbox WHERE id = :'event';
 UPDATE claimed SET lease_id = c.lease_id FROM iu.fn_iu_function_claim('s', 10) c;
 SELECT fn_iu_gate_close('iu_core.delivery_enabled', 'ann', 't') ->> 'status' AS closed \gset
-SELECT row_eq('SELECT outcome, results -> 0 ->> ''failure_code'' FROM claimed, iu.fn_iu_function_call(lease_id, 1, event_id, 0)', ROW('held'::text, 'delivery_gate_closed'::text), 'the gate closes after the claim: held');
+SELECT row_eq('SELECT outcome, failure_code FROM claimed, iu.fn_iu_function_call(lease_id, 1, event_id, 0)', ROW('held'::text, 'delivery_gate_closed'::text), 'the gate closes after the claim: held');
 
 -- ---- a payload that breaks the route's contract
 
@@ -121,7 +121,7 @@ SELECT set_eq($$
   SELECT r.rolname::text, pg_temp.called_as(p.oid) FROM pg_proc p CROSS JOIN pg_roles r
    WHERE pg_temp.called_as(p.oid) IS NOT NULL AND p.oid IN (SELECT to_regprocedure(g.object_name) FROM iu_governed_object g WHERE g.migration = 14 AND g.object_class = 'function')
      AND r.rolname IN ('iu_core_writer', 'iu_core_reader', 'iu_core_worker') AND has_function_privilege(r.oid, p.oid, 'EXECUTE')$$,
-  $$VALUES ('iu_core_worker', 'iu.fn_iu_function_claim'), ('iu_core_worker', 'iu.fn_iu_function_call'), ('iu_core_worker', 'iu.fn_iu_function_record'), ('iu_core_worker', 'iu.fn_iu_function_next_due'),
+  $$VALUES ('iu_core_worker', 'iu.fn_iu_function_claim'), ('iu_core_worker', 'iu.fn_iu_function_call'), ('iu_core_worker', 'iu.fn_iu_function_next_due'),
     ('iu_core_reader', 'iu.fn_iu_route_function_problem'), ('iu_core_reader', 'iu.fn_iu_route_function_digest')$$, 'the runner calls, readers ask');
 SELECT is((SELECT string_agg(pg_temp.called_as(p.oid), ',' ORDER BY p.proname) FROM pg_proc p WHERE p.proname LIKE 'fn_iu_route_function%register'
    AND has_function_privilege('iu_core_admin', p.oid, 'EXECUTE') AND NOT has_function_privilege('iu_core_operator', p.oid, 'EXECUTE')),

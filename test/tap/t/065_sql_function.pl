@@ -155,7 +155,7 @@ sql("TRUNCATE called; CREATE TABLE again (n int); ALTER TABLE again OWNER TO iu_
 	CREATE CONSTRAINT TRIGGER later AFTER INSERT ON again DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION again()");
 my %unrecorded = (
 	fn_takes_lease => [ "$note DELETE FROM public.iu_route_lease;", qr/^55000: lease \d+ of generation 1 is no longer held\nafter the call/ ],
-	fn_revokes     => [ "$note REVOKE EXECUTE ON FUNCTION iu.fn_iu_function_record(bigint, integer, jsonb) FROM iu_core_worker;", qr/^42501: permission denied for function fn_iu_function_record\nafter the call/ ],
+	fn_revokes     => [ "$note REVOKE EXECUTE ON FUNCTION iu.fn_iu_delivery_record_batch FROM iu_core_worker;", qr/^42501: permission denied for function fn_iu_delivery_record_batch\nafter the call/ ],
 	fn_at_commit   => [ "$note INSERT INTO public.again VALUES (1);", qr/^P0001: at the commit\nafter the call/ ]);
 for my $function (sort keys %unrecorded)
 {
@@ -218,12 +218,12 @@ becomes('SELECT ' . attempts('waits', 'sent') . ' = 50', 'opened again, it goes'
 
 # ---- recording fails
 
-sql('REVOKE EXECUTE ON FUNCTION iu.fn_iu_function_record(bigint, integer, jsonb) FROM iu_core_worker');
+sql('REVOKE EXECUTE ON FUNCTION iu.fn_iu_delivery_record_batch FROM iu_core_worker');
 emit(1, 'structure_child_added');
-becomes("SELECT state = 'failing' AND last_error = 'permission denied for function fn_iu_function_record' FROM iu_core.worker_status WHERE role = 'runner'", 'what cannot be recorded is told');
+becomes("SELECT state = 'failing' AND last_error = 'permission denied for function fn_iu_delivery_record_batch' FROM iu_core.worker_status WHERE role = 'runner'", 'what cannot be recorded is told');
 is(sql('SELECT count(*) FROM called'), '50', 'and was not done');
 like(sql('SELECT message FROM iu_core.health()'), qr/runner of database "postgres": failing/, 'the monitor sees it');
-sql('GRANT EXECUTE ON FUNCTION iu.fn_iu_function_record(bigint, integer, jsonb) TO iu_core_worker');
+sql('GRANT EXECUTE ON FUNCTION iu.fn_iu_delivery_record_batch TO iu_core_worker');
 becomes('SELECT ' . attempts('waits', 'sent') . ' = 51', 'once it can be');
 is(sql('SELECT count(*) FROM called'), '51', 'it is done');
 
