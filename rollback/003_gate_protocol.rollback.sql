@@ -14,15 +14,9 @@ BEGIN
 END
 $guard$;
 SELECT iu_core.guard_rows('public.iu_gate_transition');
-SELECT iu_core.guard_rows('public.dot_iu_command_run',
-  $$command_name IN ('dot_iu_gate_open', 'dot_iu_gate_close', 'dot_iu_gate_watchdog', 'dot_iu_gate_verify_closed')$$);
+SELECT iu.fn_dot_iu_command_forget(ARRAY['dot_iu_gate_open', 'dot_iu_gate_close',
+  'dot_iu_gate_watchdog', 'dot_iu_gate_verify_closed']);
 
-ALTER TABLE public.dot_iu_command_run DISABLE TRIGGER trg_dot_iu_command_run_append_only;
-DELETE FROM public.dot_iu_command_run
- WHERE command_name IN ('dot_iu_gate_open', 'dot_iu_gate_close', 'dot_iu_gate_watchdog', 'dot_iu_gate_verify_closed');
-ALTER TABLE public.dot_iu_command_run ENABLE ALWAYS TRIGGER trg_dot_iu_command_run_append_only;
-DELETE FROM public.dot_iu_command_catalog
- WHERE command_name IN ('dot_iu_gate_open', 'dot_iu_gate_close', 'dot_iu_gate_watchdog', 'dot_iu_gate_verify_closed');
 SELECT iu.fn_iu_gate_unregister(3);
 
 DROP FUNCTION public.fn_iu_vector_sync_enabled;

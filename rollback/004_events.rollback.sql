@@ -28,8 +28,7 @@ SELECT iu_core.guard_rows('public.event_type_registry', $cond$(event_domain, eve
   ('iu', 'piece_removed_from_collection'), ('iu', 'piece_reordered'), ('iu', 'collection_rendered'),
   ('iu', 'collection_validated'), ('iu', 'collection_exported'), ('iu', 'collection_import_proposed'))$cond$);
 SELECT iu_core.guard_rows('public.iu_switch_registry', $cond$switch_key <> 'iu_core.routes_master_enabled'$cond$);
-SELECT iu_core.guard_rows('public.dot_iu_command_run',
-  $$command_name IN ('dot_iu_switch_set')$$);
+SELECT iu.fn_dot_iu_command_forget(ARRAY['dot_iu_switch_set']);
 
 DROP FUNCTION public.fn_iu_emit_events;
 DROP FUNCTION iu.fn_iu_emit_events;
@@ -45,9 +44,4 @@ DROP FUNCTION iu.fn_iu_core_routes_enabled;
 DROP FUNCTION public.fn_iu_switch_set;
 DROP FUNCTION iu.fn_iu_switch_set;
 DROP TABLE public.iu_switch_registry;
-ALTER TABLE public.dot_iu_command_run DISABLE TRIGGER trg_dot_iu_command_run_append_only;
-DELETE FROM public.dot_iu_command_run WHERE command_name IN
-    ('dot_iu_switch_set');
-ALTER TABLE public.dot_iu_command_run ENABLE ALWAYS TRIGGER trg_dot_iu_command_run_append_only;
-DELETE FROM public.dot_iu_command_catalog WHERE command_name = 'dot_iu_switch_set';
 DELETE FROM public.dot_config WHERE key = 'iu_core.routes_master_enabled';

@@ -20,9 +20,9 @@ $guard$;
 
 SELECT iu_core.guard_rows('public.iu_outbound_route');
 SELECT iu_core.guard_rows('public.iu_route_secret');
-SELECT iu_core.guard_rows('public.dot_iu_command_run',
-  $$command_name IN ('dot_iu_route_add', 'dot_iu_route_allow', 'dot_iu_route_disallow', 'dot_iu_route_pause',
-     'dot_iu_route_resume', 'dot_iu_route_retire', 'dot_iu_route_secret_add', 'dot_iu_route_secret_end', 'dot_iu_route_set')$$);
+SELECT iu.fn_dot_iu_command_forget(ARRAY['dot_iu_route_add', 'dot_iu_route_allow',
+  'dot_iu_route_disallow', 'dot_iu_route_pause', 'dot_iu_route_resume', 'dot_iu_route_retire',
+  'dot_iu_route_secret_add', 'dot_iu_route_secret_end', 'dot_iu_route_set']);
 
 DROP FUNCTION public.fn_iu_route_retire;
 DROP FUNCTION iu.fn_iu_route_retire;
@@ -55,13 +55,5 @@ DROP FUNCTION public.fn_iu_delivery_live_routes;
 DROP FUNCTION iu.fn_iu_delivery_live_routes;
 DROP FUNCTION public.fn_iu_route_worker_enabled;
 DROP FUNCTION iu.fn_iu_route_worker_enabled;
-ALTER TABLE public.dot_iu_command_run DISABLE TRIGGER trg_dot_iu_command_run_append_only;
-DELETE FROM public.dot_iu_command_run WHERE command_name IN
-    ('dot_iu_route_add', 'dot_iu_route_allow', 'dot_iu_route_disallow', 'dot_iu_route_pause',
-     'dot_iu_route_resume', 'dot_iu_route_retire', 'dot_iu_route_secret_add', 'dot_iu_route_secret_end', 'dot_iu_route_set');
-ALTER TABLE public.dot_iu_command_run ENABLE ALWAYS TRIGGER trg_dot_iu_command_run_append_only;
-DELETE FROM public.dot_iu_command_catalog WHERE command_name IN
-  ('dot_iu_route_add', 'dot_iu_route_allow', 'dot_iu_route_disallow', 'dot_iu_route_pause', 'dot_iu_route_resume',
-   'dot_iu_route_retire', 'dot_iu_route_secret_add', 'dot_iu_route_secret_end', 'dot_iu_route_set');
 DELETE FROM public.iu_switch_registry WHERE switch_key = 'iu_core.route_worker_enabled';
 DELETE FROM public.dot_config WHERE key IN ('iu_core.route_worker_enabled', 'iu_core.delivery_live_routes');

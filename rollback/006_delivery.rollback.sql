@@ -17,8 +17,7 @@ SELECT iu_core.guard_rows('public.iu_route_attempt');
 SELECT iu_core.guard_rows('public.iu_route_dead_letter');
 SELECT iu_core.guard_rows('public.iu_route_position');
 SELECT iu_core.guard_rows('public.iu_route_step');
-SELECT iu_core.guard_rows('public.dot_iu_command_run',
-  $$command_name = 'dot_iu_route_gone'$$);
+SELECT iu.fn_dot_iu_command_forget(ARRAY['dot_iu_route_gone']);
 
 DROP VIEW public.v_iu_route_dead_letter_open;
 DROP VIEW public.v_iu_route_attempt_summary;
@@ -62,7 +61,3 @@ DROP TABLE public.iu_route_lease;
 DROP VIEW public.v_iu_route_position;
 DROP TABLE public.iu_route_step;
 DROP TABLE public.iu_route_position;
-ALTER TABLE public.dot_iu_command_run DISABLE TRIGGER trg_dot_iu_command_run_append_only;
-DELETE FROM public.dot_iu_command_run WHERE command_name = 'dot_iu_route_gone';
-ALTER TABLE public.dot_iu_command_run ENABLE ALWAYS TRIGGER trg_dot_iu_command_run_append_only;
-DELETE FROM public.dot_iu_command_catalog WHERE command_name = 'dot_iu_route_gone';

@@ -1,6 +1,6 @@
 -- Undoes 007. Positions, deliveries under way and attempts stay: they are 006's.
-SELECT iu_core.guard_rows('public.dot_iu_command_run',
-  $$command_name IN ('dot_iu_route_arm', 'dot_iu_route_confirm_position', 'dot_iu_route_circuit_close', 'dot_iu_route_retry_now')$$);
+SELECT iu.fn_dot_iu_command_forget(ARRAY['dot_iu_route_arm', 'dot_iu_route_confirm_position',
+  'dot_iu_route_circuit_close', 'dot_iu_route_retry_now']);
 
 DROP FUNCTION public.fn_iu_route_explain;
 DROP FUNCTION iu.fn_iu_route_explain;
@@ -36,7 +36,3 @@ DROP FUNCTION iu.fn_iu_route_restep;
 DROP FUNCTION iu.fn_iu_route_owed;
 DROP FUNCTION iu.fn_iu_route_address_refusal;
 DROP FUNCTION iu.fn_iu_route_refusal;
-ALTER TABLE public.dot_iu_command_run DISABLE TRIGGER trg_dot_iu_command_run_append_only;
-DELETE FROM public.dot_iu_command_run WHERE command_name IN ('dot_iu_route_arm', 'dot_iu_route_confirm_position', 'dot_iu_route_circuit_close', 'dot_iu_route_retry_now');
-ALTER TABLE public.dot_iu_command_run ENABLE ALWAYS TRIGGER trg_dot_iu_command_run_append_only;
-DELETE FROM public.dot_iu_command_catalog WHERE command_name IN ('dot_iu_route_arm', 'dot_iu_route_confirm_position', 'dot_iu_route_circuit_close', 'dot_iu_route_retry_now');

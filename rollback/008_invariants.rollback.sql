@@ -4,8 +4,9 @@ SELECT iu.fn_iu_rollback_guard();
 SELECT iu_core.guard_rows('public.iu_gate_demand');
 SELECT iu_core.guard_rows('public.iu_invariant');
 SELECT iu_core.guard_rows('public.iu_invariant_run');
-SELECT iu_core.guard_rows('public.dot_iu_command_run', $$command_name IN ('dot_iu_invariant_register', 'dot_iu_invariant_enable',
-  'dot_iu_invariant_unregister', 'dot_iu_invariant_check', 'dot_iu_gate_demand_set', 'dot_iu_gate_demand_unset')$$);
+SELECT iu.fn_dot_iu_command_forget(ARRAY['dot_iu_invariant_register', 'dot_iu_invariant_enable',
+  'dot_iu_invariant_unregister', 'dot_iu_invariant_check', 'dot_iu_gate_demand_set',
+  'dot_iu_gate_demand_unset']);
 
 -- As 003 has it.
 CREATE OR REPLACE FUNCTION iu.fn_iu_gate_demands(p_gate_key text) RETURNS void
@@ -49,9 +50,3 @@ DROP TABLE public.iu_invariant_run;
 DROP TABLE public.iu_invariant_key;
 DROP TABLE public.iu_invariant_state;
 DROP TABLE public.iu_invariant;
-ALTER TABLE public.dot_iu_command_run DISABLE TRIGGER trg_dot_iu_command_run_append_only;
-DELETE FROM public.dot_iu_command_run WHERE command_name IN ('dot_iu_invariant_register', 'dot_iu_invariant_enable',
-  'dot_iu_invariant_unregister', 'dot_iu_invariant_check', 'dot_iu_gate_demand_set', 'dot_iu_gate_demand_unset');
-ALTER TABLE public.dot_iu_command_run ENABLE ALWAYS TRIGGER trg_dot_iu_command_run_append_only;
-DELETE FROM public.dot_iu_command_catalog WHERE command_name IN ('dot_iu_invariant_register', 'dot_iu_invariant_enable',
-  'dot_iu_invariant_unregister', 'dot_iu_invariant_check', 'dot_iu_gate_demand_set', 'dot_iu_gate_demand_unset');

@@ -6,8 +6,9 @@ SELECT iu_core.guard_rows('public.iu_regression_snapshot');
 SELECT iu_core.guard_rows('public.iu_regression_value');
 SELECT iu_core.guard_rows('public.iu_regression_expectation');
 SELECT iu_core.guard_rows('public.iu_regression_surface', 'migration IS DISTINCT FROM 9');
-SELECT iu_core.guard_rows('public.dot_iu_command_run', $$command_name IN ('dot_iu_surface_register', 'dot_iu_surface_unregister',
-  'dot_iu_expect_delta', 'dot_iu_change_window_open', 'dot_iu_change_window_close', 'dot_iu_change_report')$$);
+SELECT iu.fn_dot_iu_command_forget(ARRAY['dot_iu_surface_register', 'dot_iu_surface_unregister',
+  'dot_iu_expect_delta', 'dot_iu_change_window_open', 'dot_iu_change_window_close',
+  'dot_iu_change_report']);
 
 DROP FUNCTION public.fn_iu_change_report;
 DROP FUNCTION iu.fn_iu_change_report;
@@ -44,9 +45,3 @@ DROP FUNCTION iu.fn_iu_surface_undefine;
 DROP FUNCTION iu.fn_iu_surface_define;
 DROP FUNCTION iu.fn_iu_surface_put;
 DROP TABLE public.iu_regression_surface;
-ALTER TABLE public.dot_iu_command_run DISABLE TRIGGER trg_dot_iu_command_run_append_only;
-DELETE FROM public.dot_iu_command_run WHERE command_name IN ('dot_iu_surface_register', 'dot_iu_surface_unregister',
-  'dot_iu_expect_delta', 'dot_iu_change_window_open', 'dot_iu_change_window_close', 'dot_iu_change_report');
-ALTER TABLE public.dot_iu_command_run ENABLE ALWAYS TRIGGER trg_dot_iu_command_run_append_only;
-DELETE FROM public.dot_iu_command_catalog WHERE command_name IN ('dot_iu_surface_register', 'dot_iu_surface_unregister',
-  'dot_iu_expect_delta', 'dot_iu_change_window_open', 'dot_iu_change_window_close', 'dot_iu_change_report');

@@ -21,15 +21,8 @@ END
 $guard$;
 SELECT iu_core.guard_rows('public.iu_gate_approval');
 SELECT iu_core.guard_rows('public.iu_gate_approver');
-SELECT iu_core.guard_rows('public.dot_iu_command_run', $$command_name IN ('dot_iu_gate_approval_grant', 'dot_iu_gate_approval_revoke',
-  'dot_iu_gate_approvers_set', 'dot_iu_gate_approval_mode_set')$$);
-
-ALTER TABLE public.dot_iu_command_run DISABLE TRIGGER trg_dot_iu_command_run_append_only;
-DELETE FROM public.dot_iu_command_run WHERE command_name IN ('dot_iu_gate_approval_grant', 'dot_iu_gate_approval_revoke',
-  'dot_iu_gate_approvers_set', 'dot_iu_gate_approval_mode_set');
-ALTER TABLE public.dot_iu_command_run ENABLE ALWAYS TRIGGER trg_dot_iu_command_run_append_only;
-DELETE FROM public.dot_iu_command_catalog WHERE command_name IN ('dot_iu_gate_approval_grant', 'dot_iu_gate_approval_revoke',
-  'dot_iu_gate_approvers_set', 'dot_iu_gate_approval_mode_set');
+SELECT iu.fn_dot_iu_command_forget(ARRAY['dot_iu_gate_approval_grant',
+  'dot_iu_gate_approval_revoke', 'dot_iu_gate_approvers_set', 'dot_iu_gate_approval_mode_set']);
 
 -- Its events stay in the outbox, which is 004's.
 DELETE FROM public.event_type_registry WHERE event_domain = 'governance' AND event_type = 'gate_break_glass';

@@ -9,8 +9,8 @@ BEGIN
   END IF;
 END
 $guard$;
-SELECT iu_core.guard_rows('public.dot_iu_command_run',
-  $$command_name IN ('dot_iu_route_dead_letter_replay', 'dot_iu_route_dead_letter_resolve')$$);
+SELECT iu.fn_dot_iu_command_forget(ARRAY['dot_iu_route_dead_letter_replay',
+  'dot_iu_route_dead_letter_resolve']);
 
 DROP VIEW public.v_iu_route_dead_letter;
 DROP FUNCTION public.fn_iu_route_dead_letter_resolve_many;
@@ -26,9 +26,3 @@ DROP FUNCTION iu.fn_iu_route_dead_letter_hand_over;
 DROP FUNCTION iu.fn_iu_route_dead_letter_log;
 DROP FUNCTION iu.fn_iu_delivery_dry_run;
 DROP FUNCTION iu.fn_iu_delivery_request;
-ALTER TABLE public.dot_iu_command_run DISABLE TRIGGER trg_dot_iu_command_run_append_only;
-DELETE FROM public.dot_iu_command_run
- WHERE command_name IN ('dot_iu_route_dead_letter_replay', 'dot_iu_route_dead_letter_resolve');
-ALTER TABLE public.dot_iu_command_run ENABLE ALWAYS TRIGGER trg_dot_iu_command_run_append_only;
-DELETE FROM public.dot_iu_command_catalog
- WHERE command_name IN ('dot_iu_route_dead_letter_replay', 'dot_iu_route_dead_letter_resolve');

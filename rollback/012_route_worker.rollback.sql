@@ -1,8 +1,8 @@
 -- Undoes 012. Dry runs that were made stay: attempts are 006's. What the cursor
 -- counted is lost, so that is refused where it counted something.
 SELECT iu_core.guard_rows('public.iu_route_worker_cursor', 'events_seen > 0');
-SELECT iu_core.guard_rows('public.dot_iu_command_run',
-  $$command_name IN ('dot_iu_route_worker_run', 'dot_iu_route_dry_run', 'dot_iu_route_test')$$);
+SELECT iu.fn_dot_iu_command_forget(ARRAY['dot_iu_route_worker_run', 'dot_iu_route_dry_run',
+  'dot_iu_route_test']);
 
 DROP FUNCTION public.fn_iu_route_test;
 DROP FUNCTION iu.fn_iu_route_test;
@@ -18,9 +18,3 @@ DROP FUNCTION iu.fn_iu_route_worker_run;
 DROP FUNCTION iu.fn_iu_route_worker_event;
 DROP FUNCTION iu.fn_iu_route_worker_register;
 DROP TABLE public.iu_route_worker_cursor;
-ALTER TABLE public.dot_iu_command_run DISABLE TRIGGER trg_dot_iu_command_run_append_only;
-DELETE FROM public.dot_iu_command_run
- WHERE command_name IN ('dot_iu_route_worker_run', 'dot_iu_route_dry_run', 'dot_iu_route_test');
-ALTER TABLE public.dot_iu_command_run ENABLE ALWAYS TRIGGER trg_dot_iu_command_run_append_only;
-DELETE FROM public.dot_iu_command_catalog
- WHERE command_name IN ('dot_iu_route_worker_run', 'dot_iu_route_dry_run', 'dot_iu_route_test');

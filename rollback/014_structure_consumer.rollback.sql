@@ -3,8 +3,8 @@
 SELECT iu_core.guard_rows('public.iu_tree_change_log');
 SELECT iu_core.guard_rows('public.iu_route_function',
   $$function_name <> 'fn_iu_structure_consumer' OR registered_by <> 'migration 014'$$);
-SELECT iu_core.guard_rows('public.dot_iu_command_run',
-  $$command_name IN ('dot_iu_route_function_register', 'dot_iu_route_function_unregister')$$);
+SELECT iu.fn_dot_iu_command_forget(ARRAY['dot_iu_route_function_register',
+  'dot_iu_route_function_unregister']);
 
 DROP FUNCTION public.fn_iu_structure_consumer;
 DROP TABLE public.iu_tree_change_log;
@@ -29,7 +29,3 @@ COMMENT ON FUNCTION iu.fn_iu_route_function_refusal IS
 DROP FUNCTION iu.fn_iu_route_function_problem;
 DROP FUNCTION iu.fn_iu_route_function_digest;
 DROP TABLE public.iu_route_function;
-ALTER TABLE public.dot_iu_command_run DISABLE TRIGGER trg_dot_iu_command_run_append_only;
-DELETE FROM public.dot_iu_command_run WHERE command_name IN ('dot_iu_route_function_register', 'dot_iu_route_function_unregister');
-ALTER TABLE public.dot_iu_command_run ENABLE ALWAYS TRIGGER trg_dot_iu_command_run_append_only;
-DELETE FROM public.dot_iu_command_catalog WHERE command_name IN ('dot_iu_route_function_register', 'dot_iu_route_function_unregister');

@@ -2,8 +2,8 @@
 -- is open, and where somebody set a policy or the log would be lost.
 SELECT iu.fn_iu_rollback_guard();
 SELECT iu_core.guard_rows('public.iu_core_retention_policy', 'set_by IS NOT NULL');
-SELECT iu_core.guard_rows('public.dot_iu_command_run',
-  $$command_name IN ('dot_iu_retention_policy_set', 'dot_iu_retention_cleanup')$$);
+SELECT iu.fn_dot_iu_command_forget(ARRAY['dot_iu_retention_policy_set',
+  'dot_iu_retention_cleanup']);
 
 DROP FUNCTION public.fn_iu_core_retention_cleanup;
 DROP FUNCTION iu.fn_iu_core_retention_cleanup;
@@ -15,9 +15,5 @@ DROP FUNCTION iu.fn_iu_core_retention_where;
 DROP FUNCTION iu.fn_iu_core_retention_rule;
 DROP TABLE public.iu_core_retention_policy;
 DROP FUNCTION public.fn_iu_core_retention_enabled;
-ALTER TABLE public.dot_iu_command_run DISABLE TRIGGER trg_dot_iu_command_run_append_only;
-DELETE FROM public.dot_iu_command_run WHERE command_name IN ('dot_iu_retention_policy_set', 'dot_iu_retention_cleanup');
-ALTER TABLE public.dot_iu_command_run ENABLE ALWAYS TRIGGER trg_dot_iu_command_run_append_only;
-DELETE FROM public.dot_iu_command_catalog WHERE command_name IN ('dot_iu_retention_policy_set', 'dot_iu_retention_cleanup');
 
 SELECT iu.fn_iu_gate_unregister(18);

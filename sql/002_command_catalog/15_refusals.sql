@@ -1,0 +1,63 @@
+-- The vocabulary of refusals. Every error that a function or a rollback of the
+-- migrations raises on purpose carries a constraint name, the field of an error
+-- that drivers hand to programs; here is what each name means. A migration adds
+-- the names that it brings, and its rollback deletes them. What 001 refuses is
+-- listed here, because 001 comes before this table.
+
+CREATE TABLE public.iu_refusal (
+  constraint_name text NOT NULL,
+  migration       integer NOT NULL,
+  sqlstate        text NOT NULL,
+  sentence        text NOT NULL,
+  next_action     text NOT NULL,
+  CONSTRAINT iu_refusal_pkey PRIMARY KEY (constraint_name),
+  CONSTRAINT iu_refusal_name CHECK (constraint_name ~ '^iu_[a-z0-9_]{1,58}$'),
+  CONSTRAINT iu_refusal_migration CHECK (migration > 0),
+  CONSTRAINT iu_refusal_sqlstate CHECK (sqlstate ~ '^[0-9A-Z]{5}$'),
+  CONSTRAINT iu_refusal_sentence CHECK (sentence ~ '^[^[:cntrl:]]+[.]$'),
+  CONSTRAINT iu_refusal_next_action CHECK (next_action ~ '^[^[:cntrl:]]+[.]$')
+);
+COMMENT ON TABLE public.iu_refusal IS
+  'Every refusal that a program can decide by: the constraint name in the error, its SQLSTATE, what is wrong and what '
+  'to do. Migrations add theirs. What may become of a delivery is in iu_delivery_code.';
+COMMENT ON COLUMN public.iu_refusal.constraint_name IS
+  'The constraint name in the error, e.g. iu_actor_and_reason; one for each mistake, and it never changes';
+COMMENT ON COLUMN public.iu_refusal.migration IS 'Number of the migration that brought it';
+COMMENT ON COLUMN public.iu_refusal.sqlstate IS 'SQLSTATE of the error';
+COMMENT ON COLUMN public.iu_refusal.sentence IS 'What is wrong, as one sentence without figures; those are in the error';
+COMMENT ON COLUMN public.iu_refusal.next_action IS 'What the caller does about it';
+
+CREATE FUNCTION iu.fn_iu_refusal_put(p_migration integer, p_refusals text[]) RETURNS void
+  LANGUAGE sql
+  SET search_path = pg_catalog, pg_temp
+BEGIN ATOMIC
+  INSERT INTO public.iu_refusal (constraint_name, migration, sqlstate, sentence, next_action)
+    SELECT p_refusals[n][1], p_migration, p_refusals[n][2], p_refusals[n][3], p_refusals[n][4]
+      FROM generate_subscripts(p_refusals, 1) AS g (n);
+END;
+COMMENT ON FUNCTION iu.fn_iu_refusal_put IS
+  'For migrations: adds the refusals that one brings. Arguments: its number, and a list of (constraint name, SQLSTATE, '
+  'sentence, next action). Errors: 23505 a name that is there already, 23514 a name, SQLSTATE or sentence of another '
+  'form, 23502 one that is left out.';
+
+GRANT SELECT ON public.iu_refusal TO iu_core_reader;
+
+SELECT iu.fn_iu_refusal_put(1, ARRAY[
+  ['iu_actor_and_reason', '23514', 'Who does it, or why, was left out.',
+   'Give an actor and a reason, both not empty.'],
+  ['iu_migration_owner', '55000', 'A migration made something that does not belong to iu_core_owner.',
+   'Run the migration with iu_core.migrate().'],
+  ['iu_migration_foreign_object', '42710', 'A migration would change something that no migration made.',
+   'Rename or remove it if nothing needs it, then migrate again.'],
+  ['iu_rollback_incomplete', '55006', 'Something that the migration made would be left after its rollback.',
+   'Correct the rollback script: it removes everything that the migration made.'],
+  ['iu_governed_row_class', '23514', 'The class is not one whose members are rows of tables.',
+   'Use config, event_type or route.'],
+  ['iu_governed_row_missing', '42704', 'The row is not in the register of governed objects.',
+   'See iu_governed_object for what is registered.'],
+  ['iu_conformance', '55000', 'The database differs from what its migrations made.',
+   'Read fn_iu_conformance(); fn_iu_conformance_repair() puts grants and trigger states right.']]);
+
+SELECT iu.fn_iu_refusal_put(2, ARRAY[
+  ['iu_rollback_order', '55000', 'A later migration stands on the one that is to be rolled back.',
+   'Roll the later migration back first.']]);
