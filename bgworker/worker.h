@@ -9,6 +9,7 @@
 #ifndef IU_WORKER_H
 #define IU_WORKER_H
 
+#include "core/compat.h"
 #include "core/slots.h"
 
 /* ---- Start ---- */
@@ -95,7 +96,7 @@ typedef struct IuWorkerKind
 	void		(*sleep) (void *worker, TimestampTz until);
 } IuWorkerKind;
 
-extern void iu_worker_run(const IuWorkerKind *kind, void *worker) pg_attribute_noreturn();
+pg_noreturn extern void iu_worker_run(const IuWorkerKind *kind, void *worker);
 
 /* For duties that take long: between their parts, outside of transactions. */
 extern void iu_worker_absorb(void);

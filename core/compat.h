@@ -110,4 +110,9 @@
 #define iu_local_transaction() (MyProc->lxid)
 #endif
 
+/* 18 says before a declaration that the function does not return. */
+#if PG_VERSION_NUM < 180000
+#define pg_noreturn pg_attribute_noreturn()
+#endif
+
 #endif							/* IU_COMPAT_H */
