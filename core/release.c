@@ -16,6 +16,7 @@
 
 #include "access/htup_details.h"
 #include "access/xact.h"
+#include "catalog/pg_authid.h"
 #include "catalog/pg_database.h"
 #include "commands/dbcommands.h"
 #include "commands/defrem.h"
@@ -89,6 +90,23 @@ is_template(Oid database)
 	return result;
 }
 
+/* 15.18 and earlier keep their have_createdb_privilege() to themselves. */
+static bool
+may_create_databases(void)
+{
+	HeapTuple	tuple;
+	bool		result;
+
+	if (superuser())
+		return true;
+	tuple = SearchSysCache1(AUTHOID, ObjectIdGetDatum(GetUserId()));
+	if (!HeapTupleIsValid(tuple))
+		return false;
+	result = ((Form_pg_authid) GETSTRUCT(tuple))->rolcreatedb;
+	ReleaseSysCache(tuple);
+	return result;
+}
+
 static void
 release_database(const char *name, bool as_template)
 {
@@ -99,7 +117,7 @@ release_database(const char *name, bool as_template)
 	/* A role that may not run the command gets the command's own error; the workers stay. */
 	if (!OidIsValid(database) ||
 		(!iu_owns_database(database, GetUserId()) &&
-		 !(as_template && have_createdb_privilege() && is_template(database))))
+		 !(as_template && may_create_databases() && is_template(database))))
 		return;
 	if (database == MyDatabaseId && !as_template)
 		return;
