@@ -42,10 +42,12 @@ static const Mapping outcomes[] = {
 	"Check that the remote runs, and host and port in option \"url\" of the foreign server."},
 	{IU_HTTP_TLS, ERRCODE_FDW_UNABLE_TO_ESTABLISH_CONNECTION,
 		"TLS failed",
-	"The certificate must be valid for the host in option \"url\" and issued by an authority that the database's host trusts."},
+		"The certificate must be valid for the host in option \"url\" and issued by an authority "
+	"that the database's host trusts."},
 	{IU_HTTP_TIMEOUT, ERRCODE_FDW_UNABLE_TO_ESTABLISH_CONNECTION,
 		"no complete answer in time",
-	"If the remote is only slow, raise option \"timeout_ms\" of the foreign server, and iu_core.request_timeout, which is the most."},
+		"If the remote is only slow, raise option \"timeout_ms\" of the foreign server, "
+	"and iu_core.request_timeout, which is the most."},
 	{IU_HTTP_RESET, ERRCODE_FDW_UNABLE_TO_ESTABLISH_CONNECTION,
 		"the connection was lost before the answer was complete",
 	"Try again; if it stays, look into the remote's log and at proxies on the way."},
@@ -183,7 +185,8 @@ failure_of_status(IuFailure *failure, const IuRemote *remote, const IuFetch *fet
 	if (remote->refine_failure)
 		remote->refine_failure(failure, fetch, answer->status, document);
 	if ((answer->status == 401 || answer->status == 403) && secret == NULL)
-		failure->hint = psprintf("Nothing was sent to identify the user: no user mapping gives option \"%s\" or \"%s_file\".",
+		failure->hint = psprintf("Nothing was sent to identify the user: "
+								 "no user mapping gives option \"%s\" or \"%s_file\".",
 								 remote->secret_option, remote->secret_option);
 }
 
@@ -219,7 +222,8 @@ iu_failure_of_answer(IuFailure *failure, const IuRemote *remote, const IuFetch *
 								   words ? words : "(nothing)");
 		if (secret != NULL && strstr(failure->detail, secret) != NULL)
 			failure->detail = "HTTP 200.";
-		failure->hint = "Check that option \"url\" of the foreign server leads to the API itself, not to a page or a proxy.";
+		failure->hint = "Check that option \"url\" of the foreign server leads to the API itself, "
+			"not to a page or a proxy.";
 	}
 	else
 		failure_of_status(failure, remote, fetch, answer, document, secret);

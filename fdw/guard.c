@@ -162,12 +162,14 @@ guard_url(Oid server, bool is_new)
 				(errcode(ERRCODE_FDW_UNABLE_TO_CREATE_EXECUTION),
 				 errmsg("option \"url\" of foreign server \"%s\" names an origin that is not allowed", name),
 				 errdetail("%s", refusal),
-				 errhint("A superuser can add the scheme, host and port of the server's url to iu_core.allowed_origins.")));
+				 errhint("A superuser can add the scheme, host and port of the server's url "
+						 "to iu_core.allowed_origins.")));
 	if (!is_new && has_hidden_secrets(server))
 		ereport(ERROR,
 				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
 				 errmsg("permission denied to change option \"url\" of foreign server \"%s\"", name),
-				 errdetail("It has user mappings with secrets that you may not see, and they would be sent to the new address."),
+				 errdetail("It has user mappings with secrets that you may not see, "
+						   "and they would be sent to the new address."),
 				 errhint("Have a superuser change it, or drop those user mappings first.")));
 }
 

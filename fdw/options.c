@@ -98,7 +98,8 @@ authority_problem(const char *start, const char *end)
 static void
 check_url(const IuRemote *remote, const char *name, const char *value)
 {
-	const char *hint = "Give http:// or https://, a host, where needed a port and a path, e.g. https://example.org:8055.";
+	const char *hint = "Give http:// or https://, a host, where needed a port and a path, "
+		"e.g. https://example.org:8055.";
 	const char *problem = NULL;
 	const char *rest = NULL;
 	const char *c;
@@ -384,7 +385,8 @@ check_options_of_resource(const IuRemote *remote, List *options)
 		ereport(ERROR,
 				(errcode(ERRCODE_FDW_INVALID_OPTION_NAME),
 				 errmsg("option \"on_error\" is not for resource \"%s\"", resource->name),
-				 errhint("Rows that could not be had are always an error; resource \"collections\" takes the option.")));
+				 errhint("Rows that could not be had are always an error; "
+						 "resource \"collections\" takes the option.")));
 }
 
 /*

@@ -123,6 +123,6 @@ iu_secret_of(const IuServer *server, Oid user)
 				(errcode(ERRCODE_FDW_INVALID_ATTRIBUTE_VALUE),
 				 errmsg("the user mapping for foreign server \"%s\" holds no usable secret", server->name),
 				 errdetail("%s", problem),
-				 path ? errhint("The first line of the file that option \"%s\" names must be the secret.", file_option) : 0));
+				 path ? errhint("The first line of the file named by option \"%s\" must be the secret.", file_option) : 0));
 	return secret;
 }

@@ -46,7 +46,7 @@ unknown_column(const IuTable *table, const char *name)
 			 errmsg("column \"%s\" of foreign table \"%s\" is none that resource \"%s\" of %s has",
 					name, table->name, table->resource->name, table->server->remote->name),
 			 table->resource->has_fields
-			 ? errhint("Known columns: %s. Any other column needs a table of one collection: table option \"collection\".", known.data)
+			 ? errhint("Known columns: %s. For any other column give table option \"collection\".", known.data)
 			 : errhint("Known columns: %s.", known.data)));
 }
 
@@ -88,16 +88,18 @@ note_key_attribute(IuTable *table, AttrNumber attribute)
 }
 
 /*
- * Finds out what a column of the table shows. A column with option "field"
- * shows that field, whatever the column's name is.
+ * Finds out what a column of the table shows. In a table of one collection, a
+ * column with option "field" shows that field, whatever the column's name is.
  */
 static void
 map_column(IuTable *table, Form_pg_attribute attribute)
 {
 	int			i = attribute->attnum - 1;
-	const char *field = iu_option_value(GetForeignColumnOptions(table->relid, attribute->attnum), "field");
+	const char *field = NULL;
 
-	if (field == NULL || table->collection == NULL)
+	if (table->collection != NULL)
+		field = iu_option_value(GetForeignColumnOptions(table->relid, attribute->attnum), "field");
+	if (field == NULL)
 		table->column_of[i] = find_column(table, attribute);
 	if (table->column_of[i] != IU_NO_COLUMN)
 	{

@@ -82,7 +82,8 @@ iu_directus_sees_all(IuScan *scan, const char *name, IuDirectusAccess access)
 
 	failure.reason = "the token may see only a part of it";
 	failure.detail = "A rule in the permissions of its policies narrows what it reads, and what it counts.";
-	failure.hint = "Use a token whose policies read the collection without a rule, or accept what it sees by option \"partial\" 'count' of the table or the server.";
+	failure.hint = "Use a token whose policies read the collection without a rule, "
+		"or accept what it sees by option \"partial\" 'count' of the table or the server.";
 	if (access != IU_ACCESS_NONE && access != IU_ACCESS_PARTIAL)
 		return true;
 	if (access == IU_ACCESS_NONE)

@@ -34,12 +34,14 @@ refine_forbidden(IuFailure *failure, const IuFetch *fetch, const char *words)
 	if (fetch->key == NULL)
 	{
 		failure->reason = "the token may not list collections";
-		failure->hint = "Restrict column \"collection\" with =, IN or = ANY, or give the user mapping a token that may read directus_collections.";
+		failure->hint = "Restrict column \"collection\" with =, IN or = ANY, "
+			"or give the user mapping a token that may read directus_collections.";
 	}
 	else if (words != NULL && strstr(words, "access field \""))
 	{
 		failure->reason = "a field is forbidden, or there is none of this name";
-		failure->hint = "Check the names of fields in column options and filters, and that the token may read them. If it is \"id\": table option \"id_field\" names a primary key that is called otherwise.";
+		failure->hint = "Check the names of fields in column options and filters, and that the token may read them. "
+			"If it is \"id\": table option \"id_field\" names a primary key that is called otherwise.";
 	}
 	else
 	{
@@ -55,7 +57,8 @@ refine_directus_failure(IuFailure *failure, const IuFetch *fetch, int status, co
 	if (status == 403)
 		refine_forbidden(failure, fetch, document ? directus_error_text(document) : NULL);
 	else if (status == 500)
-		failure->hint = "Directus fails like this when its database is down, when a table was dropped under it, and when a value in a filter does not fit its field; its log tells.";
+		failure->hint = "Directus fails like this when its database is down, when a table was dropped under it, "
+			"and when a value in a filter does not fit its field; its log tells.";
 	else if (status == 400)
 		failure->reason = "the remote did not accept the query";
 }

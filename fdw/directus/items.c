@@ -85,6 +85,7 @@ read_collection(IuScan *scan, IuReading *reading, const char *name)
 {
 	const char *problem = iu_directus_name_problem(name);
 	int			sqlstate = ERRCODE_INVALID_NAME;
+	int			count;
 	int			i;
 
 	if (problem == NULL && reading->filter_problem != NULL)
@@ -103,8 +104,11 @@ read_collection(IuScan *scan, IuReading *reading, const char *name)
 		iu_directus_ask_count(scan, name, reading->filter, iu_part_create(scan, reading, name, NULL, 0));
 	else if (reading->id_count < 0)
 		iu_part_ask(scan, iu_part_create(scan, reading, name, NULL, 0));
-	for (i = 0; i < reading->id_count; i += IDS_AT_ONCE)
-		iu_part_ask(scan, iu_part_create(scan, reading, name, reading->ids + i, Min(reading->id_count - i, IDS_AT_ONCE)));
+	for (i = 0; i < reading->id_count; i += count)
+	{
+		count = Min(reading->id_count - i, IDS_AT_ONCE);
+		iu_part_ask(scan, iu_part_create(scan, reading, name, reading->ids + i, count));
+	}
 }
 
 /* Takes the filter of the query. False: nothing can match. */

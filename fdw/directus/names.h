@@ -13,7 +13,8 @@
 /* Directus says the same for what is forbidden and for what does not exist. */
 #define IU_DIRECTUS_FORBIDDEN "forbidden, or no such collection"
 #define IU_DIRECTUS_FORBIDDEN_HINT \
-	"Directus does not tell the two apart: check the name, and that the policy of the user mapping's token may read it; a table made by SQL is known only after Directus cleared its system cache."
+	"Directus does not tell the two apart: check the name, and that the policy of the user mapping's token " \
+	"may read it; a table made by SQL is known only after Directus cleared its system cache."
 
 /* fetch->purpose, in every resource */
 typedef enum IuDirectusPurpose

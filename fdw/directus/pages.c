@@ -145,7 +145,8 @@ take_singleton(IuScan *scan, const IuPart *part, const IuJson *item)
 {
 	if (part->total > 1)
 		iu_directus_bad_answer(scan, part->collection,
-							   psprintf("Directus takes it for a singleton and shows one item of " INT64_FORMAT, part->total));
+							   psprintf("Directus takes it for a singleton and shows one item of " INT64_FORMAT,
+										part->total));
 	else if (part->total != 0)
 		add_item(scan, part, item);
 }
@@ -190,12 +191,17 @@ seen_before(IuScan *scan, const IuPart *part, const IuJson *items)
 static bool
 goes_on(IuScan *scan, const IuPart *part, int64 count)
 {
+	char	   *detail;
+
 	if (count > part->limit)
 		iu_directus_bad_answer(scan, part->collection, "the answer holds more items than were asked for");
 	if (part->total < 0)
 		return count == part->limit;
 	if (part->received > part->total || (part->received < part->total && count < part->limit))
-		fail_as_changed(scan, part, psprintf(INT64_FORMAT " items came of " INT64_FORMAT ".", part->received, part->total));
+	{
+		detail = psprintf(INT64_FORMAT " items came of " INT64_FORMAT ".", part->received, part->total);
+		fail_as_changed(scan, part, detail);
+	}
 	return part->received < part->total;
 }
 

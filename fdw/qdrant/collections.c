@@ -100,13 +100,13 @@ wants_description(const Bitmapset *wants)
 List *
 iu_qdrant_collections_describe(const IuQuery *query)
 {
-	const char *consistency = iu_qdrant_consistency(query);
+	const char *count = psprintf("/points/count%s {\"exact\":true}", iu_qdrant_consistency(query));
 	List	   *requests = NIL;
 
 	if (!query->restricted[IU_KEY_COLLECTION])
 		requests = lappend(requests, "GET /collections");
 	if (bms_is_member(COLUMN_POINTS, query->wants))
-		requests = lappend(requests, psprintf("POST /collections/{collection}/points/count%s {\"exact\":true}", consistency));
+		requests = lappend(requests, psprintf("POST /collections/{collection}%s", count));
 	if (wants_description(query->wants) || requests == NIL)
 		requests = lappend(requests, "GET /collections/{collection}");
 	if (bms_is_member(COLUMN_ALIASES, query->wants))
@@ -149,7 +149,8 @@ set_text_value(IuScan *scan, Row *row, int column, const char *value)
 
 /* Sends a request for the row of this collection. */
 static void
-ask_for_row(IuScan *scan, Row *row, const char *name, int purpose, const char *method, const char *path, const char *body)
+ask_for_row(IuScan *scan, Row *row, const char *name, int purpose, const char *method, const char *path,
+			const char *body)
 {
 	IuFetch		fetch = {method, path, body, name, purpose, row, &row->failed};
 

@@ -27,7 +27,7 @@ static const struct
 	{"uuid", "uuid"},
 };
 
-/* The type of the column for a key with this type of index; jsonb, which holds everything, for one that is not known. */
+/* The type of the column for a key with this type of index; jsonb, which holds everything, for an unknown one. */
 static const char *
 type_of_index(const char *index)
 {

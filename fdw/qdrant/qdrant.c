@@ -29,11 +29,17 @@ static const struct
 	const char *text;
 	const char *hint;
 } hints[] = {
-	{400, "Exact search disabled", "The collection's strict mode forbids exact counts; no approximate one is taken in their place."},
-	{400, "Index required but not found", "The collection's strict mode forbids filters on payload keys without an index: create one, or put the condition on column payload instead of filter."},
-	{400, "Condition size limit reached", "The collection's strict mode limits what one condition of the filter may list."},
-	{400, "Filter condition limit reached", "The collection's strict mode limits how many conditions the filter may have."},
-	{400, "Format error in JSON body", "Check what column filter is compared with: it must be a filter as Qdrant's REST API takes it."}
+	{400, "Exact search disabled",
+		"The collection's strict mode forbids exact counts; no approximate one is taken in their place."},
+	{400, "Index required but not found",
+		"The collection's strict mode forbids filters on payload keys without an index: create one, "
+	"or put the condition on column payload instead of filter."},
+	{400, "Condition size limit reached",
+	"The collection's strict mode limits what one condition of the filter may list."},
+	{400, "Filter condition limit reached",
+	"The collection's strict mode limits how many conditions the filter may have."},
+	{400, "Format error in JSON body",
+	"Check what column filter is compared with: it must be a filter as Qdrant's REST API takes it."}
 };
 
 /* What Qdrant's words say beyond the HTTP status. */
@@ -75,7 +81,8 @@ consistency_problem(const char *value)
 }
 
 static const IuOption options[] = {
-	{"consistency", IU_ON_SERVER, consistency_problem, "Allowed values: a number of replicas from 1 to 9999, majority, quorum, all."},
+	{"consistency", IU_ON_SERVER, consistency_problem,
+	"Allowed values: a number of replicas from 1 to 9999, majority, quorum, all."},
 	{NULL}
 };
 
