@@ -1,12 +1,17 @@
 CREATE FUNCTION egress_refusal(url text) RETURNS text
   LANGUAGE c STABLE PARALLEL SAFE AS 'MODULE_PATHNAME', 'iu_egress_refusal';
 COMMENT ON FUNCTION egress_refusal(text) IS
-  'Why this server may not send a request to the URL, in a sentence that names the setting and the origin; NULL if iu_core.allowed_origins names its scheme://host[:port]. NULL, what is no URL, a user part and any scheme but http and https are refused. The address is judged only when connecting. Raises nothing. (design: Egress)';
+  'Why this server may not send a request to the URL, in a sentence that names the setting and the origin; NULL if '
+  'iu_core.allowed_origins names the URL''s scheme://host[:port]. Refused are NULL, text that is no URL, a URL with '
+  'a user part, and any scheme but http and https. The address that the host resolves to is checked only when a '
+  'connection is made. Raises nothing.';
 
 CREATE FUNCTION address_is_allowed(address inet) RETURNS boolean
   LANGUAGE c STABLE PARALLEL SAFE AS 'MODULE_PATHNAME', 'iu_address_is_allowed';
 COMMENT ON FUNCTION address_is_allowed(inet) IS
-  'Whether this server may connect to the address: true for public unicast, otherwise only where iu_core.allowed_networks holds it. An IPv4 address mapped into IPv6 is judged as IPv4; a netmask plays no part; NULL gives false. Raises nothing. (design: Egress)';
+  'Whether this server may connect to the address: true for a public unicast address, for any other only where '
+  'iu_core.allowed_networks holds it. An IPv4 address that is mapped into IPv6 counts as IPv4; a netmask does not '
+  'matter; NULL gives false. Raises nothing.';
 
 CREATE FUNCTION http_probe(
     method text, url text, headers text[] DEFAULT NULL, request_body text DEFAULT NULL,
@@ -16,9 +21,19 @@ CREATE FUNCTION http_probe(
   RETURNS record
   LANGUAGE c VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'iu_http_probe';
 COMMENT ON FUNCTION http_probe(text, text, text[], text, integer) IS
-  'Sends one request from this session and tells what became of it: can this server reach that route? Same policy as deliveries and foreign tables. method: GET, HEAD, POST, PUT, PATCH, DELETE, SEARCH; headers: ''Name: value''; timeout_ms: NULL or more than iu_core.request_timeout means iu_core.request_timeout. outcome: answered (whatever the status), origin_refused, address_refused, dns_failed, connect_failed, tls_failed, timed_out, connection_lost, response_too_large, not_http, request_too_large; retry_after in seconds; body with what this database cannot hold replaced by "?"; error for every outcome but answered. SQLSTATE 22004 for a NULL method or header, 22023 for an unknown method, a malformed header, a timeout below 1. A header given here may be logged like any statement. (design: Egress)';
+  'Sends one request from this session and tells what became of it, to find out whether this server can reach a '
+  'route. It is under the same policy as deliveries and foreign tables. method: GET, HEAD, POST, PUT, PATCH, DELETE, '
+  'SEARCH; headers: ''Name: value''; timeout_ms: NULL, and anything over iu_core.request_timeout, means '
+  'iu_core.request_timeout. outcome: answered (whatever the status), origin_refused, address_refused, dns_failed, '
+  'connect_failed, tls_failed, timed_out, connection_lost, response_too_large, not_http, request_too_large; '
+  'retry_after: seconds; body: with "?" for what this database cannot hold; error: a sentence, for every outcome but '
+  'answered. SQLSTATE 22004 for a NULL method or header, 22023 for an unknown method, a malformed header, a timeout '
+  'below 1. A header given here may be logged, as any statement may.';
 
 CREATE FUNCTION webhook_signature(id text, "timestamp" bigint, body text, secrets text[]) RETURNS text
   LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'iu_webhook_signature_sql';
 COMMENT ON FUNCTION webhook_signature(text, bigint, text, text[]) IS
-  'The webhook-signature header of Standard Webhooks: one "v1,<base64 of HMAC-SHA256 over id.timestamp.body>" per secret, separated by spaces, as the sender computes it. id: letters, digits, _ and -; timestamp: seconds since 1970; secrets: ''whsec_<base64 of 24 to 64 bytes>''. SQLSTATE 22023 for a malformed id or secret and for no secret; the secret is not quoted. (design: Events and delivery)';
+  'The header webhook-signature of Standard Webhooks, as the sender computes it: one "v1,<base64 of HMAC-SHA256 over '
+  'id.timestamp.body>" for each secret, separated by spaces. id: letters, digits, _ and -; timestamp: seconds since '
+  '1970; secrets: ''whsec_<base64 of 24 to 64 bytes>''. SQLSTATE 22023 for a malformed id or secret and for no '
+  'secret; the secret is not quoted.';

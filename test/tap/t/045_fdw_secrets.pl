@@ -247,6 +247,12 @@ my @stolen = sent('there', sub {
 	as('rita', sprintf($one, 'qc'));
 });
 is_deeply(\@stolen, [], 'nothing came there');
+
+my $moved;
+is_deeply([ sent('here', sub {
+	$moved = sql('BEGIN; SET LOCAL ROLE rita; DECLARE c CURSOR FOR ' . sprintf($one, 'qc') . "; RESET ROLE; ALTER SERVER q OPTIONS (SET url '$there'); FETCH c; ROLLBACK");
+}) ], [], 'a query that began before the url changed sends no secret to the url of then');
+like($moved, qr/55000: option "url" of foreign server "q" has changed since the query began.*HINT:  Run the query again/s, 'that query is told to run again');
 is(as('owner', "ALTER SERVER q OPTIONS (ADD connections '4')"), '', 'the owner may change the rest');
 is(as('owner', "ALTER SERVER q OPTIONS (SET url '@{[$peer{here}->url]}')"), '', 'and say the same url again');
 sql('DROP USER MAPPING FOR rita SERVER q');
