@@ -177,7 +177,7 @@ BEGIN
              -- column's internal version under that reserved key.
              (SELECT 'options ' || string_agg(o, ',' ORDER BY o COLLATE "C")
                 FROM unnest(a.attoptions) o WHERE o NOT LIKE 'pg\_attver=%'),
-             'comment ' || col_description(a.attrelid, a.attnum),
+             'comment ' || c.description,
              'sequence ' || cs.definition),
              E'\n' ORDER BY a.attnum) AS detail,
            string_agg(quote_ident(a.attname) || ': ' || iu_core.grants_text(a.attacl, 'c', r.relowner), '; '
@@ -185,6 +185,7 @@ BEGIN
       FROM relation r JOIN pg_attribute a ON a.attrelid = r.oid
       LEFT JOIN pg_attrdef d ON d.adrelid = a.attrelid AND d.adnum = a.attnum
       LEFT JOIN column_sequence cs ON cs.table_oid = a.attrelid AND cs.column_number = a.attnum
+      LEFT JOIN pg_description c ON c.classoid = 'pg_class'::regclass AND c.objoid = a.attrelid AND c.objsubid = a.attnum
      WHERE a.attnum > 0 AND NOT a.attisdropped AND r.relkind <> 'S'
      GROUP BY a.attrelid
   ), described AS (
@@ -243,7 +244,7 @@ BEGIN
       FROM sequence_text q JOIN relation r USING (oid)
 
     UNION ALL
-    SELECT 'pg_proc'::regclass, p.oid, p.prosqlbody IS NOT NULL, iu_core.grants_text(p.proacl, 'f', p.proowner),
+    SELECT 'pg_proc'::regclass, p.oid, p.prosqlbody IS NOT NULL OR p.proargdefaults IS NOT NULL, iu_core.grants_text(p.proacl, 'f', p.proowner),
            concat_ws('; ', CASE WHEN p.prosecdef THEN 'security definer' END, array_to_string(p.proconfig, '; ')),
            concat_ws(E'\n', p.prokind,
              CASE WHEN p.prokind <> 'a' THEN pg_get_functiondef(p.oid)
@@ -281,14 +282,16 @@ BEGIN
     SELECT 'pg_namespace'::regclass, s.oid, false, iu_core.grants_text(s.nspacl, 'n', s.nspowner), '', '', ''
       FROM pg_namespace s JOIN named n ON n.catalog = 'pg_namespace'::regclass AND n.oid = s.oid
   )
-  SELECT n.class, n.name, n.owner, d.grants, d.state,
-         -- A dump spells an expression with other parentheses and blanks, another
-         -- major version of PostgreSQL may spell it in another way altogether.
-         CASE WHEN d.spelled THEN current_setting('server_version_num')::integer / 10000 || ':' ELSE '' END ||
-           encode(sha256(convert_to(regexp_replace(d.definition, '[()\s]', '', 'g'), 'UTF8')), 'hex'),
-         encode(sha256(convert_to(concat_ws(E'\n', n.owner, d.grants, d.state, d.definition, d.detail,
-                                            'comment ' || obj_description(n.oid, n.catalog::text::name)), 'UTF8')), 'hex')
-    FROM named n JOIN described d ON d.catalog = n.catalog AND d.oid = n.oid;
+  SELECT n.class, n.name, n.owner, d.grants, d.state, hashed.digest,
+         encode(sha256(convert_to(concat_ws(E'\n', n.owner, d.grants, d.state, hashed.digest, d.detail,
+                                            'comment ' || c.description), 'UTF8')), 'hex')
+    FROM named n
+    JOIN described d ON d.catalog = n.catalog AND d.oid = n.oid
+    LEFT JOIN pg_description c ON c.classoid = n.catalog AND c.objoid = n.oid AND c.objsubid = 0
+    -- Another major version of PostgreSQL may spell an expression in another way.
+    CROSS JOIN LATERAL (
+      SELECT CASE WHEN d.spelled THEN current_setting('server_version_num')::integer / 10000 || ':' ELSE '' END ||
+             encode(sha256(convert_to(d.definition, 'UTF8')), 'hex') AS digest OFFSET 0) AS hashed;
 
   FOR v_source IN SELECT * FROM iu_core.row_sources() LOOP
     RETURN QUERY EXECUTE format(
@@ -304,9 +307,9 @@ COMMENT ON FUNCTION object_inventory() IS
   'object_names() with what each object is. grants: its access list in words, in order, defaults spelled out, those '
   'of its columns too. state: of a trigger enabled, enabled always, enabled for replication only or disabled; of a '
   'table its row security, policies and rules; of a function SECURITY DEFINER and its settings. digest: SHA-256 of '
-  'its definition without parentheses and white space, the same after dump and restore, behind the major version of '
-  'PostgreSQL where that spells it (tables, views, triggers, types, SQL bodies). fingerprint: SHA-256 of all '
-  'that and of comment, owner and storage; the same definition made again by the same script has the same, but after '
-  'dump and restore an expression may be spelled with other parentheses, and so have another. Rows have a fingerprint '
-  'alone, and the values of dot_config are no part of it. Takes about 0.1 ms an object: to know only what exists, ask '
-  'object_names(). Raises nothing of its own.';
+  'its definition, the same after dump and restore, behind the major version of PostgreSQL where that spells it '
+  '(tables, views, triggers, types, SQL bodies, defaults of arguments). An expression that PostgreSQL spells otherwise '
+  'once it was dumped and read again, such as a BETWEEN to the left of an AND, would have another digest there, and is '
+  'not used in migrations. fingerprint: SHA-256 of all that and of comment, owner and storage. Rows have a '
+  'fingerprint alone, and the values of dot_config are no part of it. Takes about 0.1 ms an object: to know only what '
+  'exists, ask object_names(). Raises nothing of its own.';
