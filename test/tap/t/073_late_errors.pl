@@ -54,13 +54,15 @@ my $foreign = q(U&'seven \0436\0436 letters');
 my $in_log = qr/seven \xd0\xb6\xd0\xb6 letters$/m;
 like(commits('block', join(';', 'BEGIN', done('block'), line($foreign), 'COMMIT'), 'a block'),
 	qr/LOG:  $in_log/, 'the line of a block is in the log');
-like(commits('procedure', 'DO $$BEGIN ' . done('procedure') . "; PERFORM iu_core.log_at_commit($foreign); COMMIT; END\$\$",
-		'a COMMIT within a procedure'),
+my $procedure = done('procedure') . "; PERFORM iu_core.log_at_commit($foreign); COMMIT;";
+like(commits('procedure', "DO \$\$BEGIN $procedure END\$\$", 'a COMMIT within a procedure'),
 	qr/LOG:  $in_log/, 'the line of a COMMIT within a procedure is in the log');
-like(commits('prepared', join(';', 'BEGIN', done('prepared'), line($foreign), "PREPARE TRANSACTION 'p'", "COMMIT PREPARED 'p'"),
+like(commits('prepared', join(';', 'BEGIN', done('prepared'), line($foreign),
+			"PREPARE TRANSACTION 'p'", "COMMIT PREPARED 'p'"),
 		'a prepared transaction'),
 	qr/LOG:  if the prepared transaction commits: $in_log/, 'the line of a prepared transaction is in the log');
-like(commits('long', join(';', 'BEGIN', done('long'), line("'seven ' || repeat(U&'\\0436', 1000000)"), 'COMMIT'), 'a line of 2 MB'),
+my $long = "'seven ' || repeat(U&'\\0436', 1000000)";
+like(commits('long', join(';', 'BEGIN', done('long'), line($long), 'COMMIT'), 'a line of 2 MB'),
 	qr/LOG:  seven (\xd0\xb6){400,500}$/m, 'a line of 2 MB is cut between two characters');
 
 note 'a server whose messages are translated';
@@ -108,7 +110,8 @@ ok($node->poll_query_until('postgres',
 $node->safe_psql('postgres', "$definition; SELECT iu_core.wake()");
 IU::Cluster->wait_for_worker($node, 'watchdog', $watchdog);
 ok($node->poll_query_until('postgres',
-		"SELECT EXISTS (SELECT FROM iu_core.worker_status WHERE role = 'watchdog' AND state = 'running' AND last_error IS NULL)"),
+		"SELECT EXISTS (SELECT FROM iu_core.worker_status WHERE role = 'watchdog'"
+		  . " AND state = 'running' AND last_error IS NULL)"),
 	'the next watchdog works when the cause is gone, and has nothing to report');
 
 $node->stop;
