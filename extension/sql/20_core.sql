@@ -85,3 +85,16 @@ CREATE FUNCTION require_role(roles text[]) RETURNS boolean
 COMMENT ON FUNCTION require_role(text[]) IS
   'True if the current role has the rights of one of these roles, is iu_core_owner or a superuser. SQLSTATE 42501 otherwise, '
   'constraint iu_role_required. NULL for NULL. Functions of schema public ask it before they hand on to schema iu.';
+
+CREATE FUNCTION uuid_v5(namespace uuid, name text) RETURNS uuid
+  LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'iu_uuid_v5';
+COMMENT ON FUNCTION uuid_v5(uuid, text) IS
+  'The UUID of version 5 (RFC 9562) that a name has within a namespace: made of the SHA-1 of the namespace and of the '
+  'name in UTF-8, so the same in every database. NULL for NULL. SQLSTATE 0A000, constraint iu_sha1_available, where the '
+  'server refuses SHA-1 (OpenSSL in FIPS mode).';
+
+CREATE FUNCTION xid_is_mine(xid xid) RETURNS boolean
+  LANGUAGE c VOLATILE STRICT PARALLEL RESTRICTED AS 'MODULE_PATHNAME', 'iu_xid_is_mine';
+COMMENT ON FUNCTION xid_is_mine(xid) IS
+  'Whether a row whose xmin this is was written by the current transaction, its savepoints and blocks with EXCEPTION '
+  'included. False for what was rolled back and for every other transaction; NULL for NULL. Raises nothing.';
