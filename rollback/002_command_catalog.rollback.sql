@@ -17,10 +17,18 @@ BEGIN
 END
 $guard$;
 
+DROP FUNCTION iu.fn_iu_hook_functions;
+DROP FUNCTION iu.fn_iu_hook_remove;
+DROP FUNCTION iu.fn_iu_hook_add;
+DROP FUNCTION iu.fn_iu_hook_problem;
+DROP TABLE iu.hook;
 DROP VIEW public.v_dot_iu_command_run_health;
 DROP VIEW public.v_dot_iu_command_registry;
 DROP FUNCTION iu.fn_dot_iu_command_forget;
 DROP FUNCTION iu.fn_dot_iu_command_note;
+DROP FUNCTION iu.fn_iu_require_reason;
+DROP FUNCTION iu.fn_iu_require_actor;
+DROP FUNCTION iu.fn_iu_require_value;
 DROP FUNCTION public.fn_dot_iu_command_log;
 DROP FUNCTION iu.fn_dot_iu_command_log;
 DROP TABLE public.dot_iu_command_run;

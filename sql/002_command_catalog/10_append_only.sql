@@ -11,7 +11,7 @@ AS $function$
 BEGIN
   RAISE insufficient_privilege USING
     MESSAGE = format('table "%s" is append-only', TG_TABLE_NAME),
-    DETAIL = format('%s is refused, whoever asks for it.', TG_OP);
+    DETAIL = format('%s is refused, whoever asks for it.', TG_OP), CONSTRAINT = 'iu_append_only';
 END
 $function$;
 COMMENT ON FUNCTION iu.fn_iu_append_only IS

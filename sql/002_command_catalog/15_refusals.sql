@@ -60,4 +60,21 @@ SELECT iu.fn_iu_refusal_put(1, ARRAY[
 
 SELECT iu.fn_iu_refusal_put(2, ARRAY[
   ['iu_rollback_order', '55000', 'A later migration stands on the one that is to be rolled back.',
-   'Roll the later migration back first.']]);
+   'Roll the later migration back first.'],
+  ['iu_append_only', '42501', 'The table is a ledger: rows are added and never changed.',
+   'Add a row that corrects the other one.'],
+  ['iu_actor_required', '23514', 'Who does it was left out.', 'Give an actor that is not empty.'],
+  ['iu_command_unknown', '23514', 'The command is not in the catalogue.',
+   'See v_dot_iu_command_registry for the commands there are.'],
+  ['iu_command_run_category', '23514', 'The category of the run is not in the vocabulary.',
+   'Use one of those that the error lists.'],
+  ['iu_command_run_run_mode', '23514', 'The mode of the run is not in the vocabulary.',
+   'Use one of those that the error lists.'],
+  ['iu_command_run_run_status', '23514', 'The status of the run is not in the vocabulary.',
+   'Use one of those that the error lists.'],
+  ['iu_command_run_mutating', '23514', 'Whether the run could change anything was left out.', 'Give true or false.'],
+  ['iu_command_run_params_digest', '23514', 'The digest of the parameters is no MD5 and no SHA-256.',
+   'Give the digest in lower-case hex, or NULL; never the parameters themselves.'],
+  ['iu_command_run_actor', '23514', 'Who ran the command was left out.', 'Give an actor that is not empty.'],
+  ['iu_hook_function', '55000', 'The function cannot be called at that point.',
+   'Make a function of iu_core_owner in schema iu with the arguments and the result of the point.']]);

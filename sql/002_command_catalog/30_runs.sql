@@ -61,7 +61,8 @@ BEGIN
      AND (coalesce(btrim(p_command), '') = '' OR EXISTS (SELECT FROM public.dot_iu_command_catalog)) THEN
     RAISE check_violation USING
       MESSAGE = format('command %s is not in the catalogue', coalesce(quote_literal(p_command), 'NULL')),
-      HINT = 'v_dot_iu_command_registry lists the commands; a migration adds new ones.';
+      HINT = 'v_dot_iu_command_registry lists the commands; a migration adds new ones.',
+      CONSTRAINT = 'iu_command_unknown';
   END IF;
 
   SELECT r.field, r.value, r.allowed INTO v_field, v_value, v_allowed
@@ -83,7 +84,7 @@ BEGIN
     RAISE check_violation USING
       MESSAGE = CASE v_field WHEN 'params_digest' THEN 'params_digest is not a digest'
                      ELSE format('%s %s is not allowed', v_field, coalesce(quote_literal(v_value), 'NULL')) END,
-      DETAIL = format('Allowed: %s.', v_allowed);
+      DETAIL = format('Allowed: %s.', v_allowed), CONSTRAINT = 'iu_command_run_' || v_field;
   END IF;
 
   INSERT INTO public.dot_iu_command_run
@@ -102,7 +103,8 @@ CREATE FUNCTION public.fn_dot_iu_command_log(
   RETURNS uuid
   LANGUAGE sql VOLATILE
 RETURN CASE WHEN iu_core.require_role('{iu_core_writer,iu_core_operator}') THEN
-  iu.fn_dot_iu_command_log(p_command, p_category, p_run_mode, p_run_status, p_mutating, p_params_digest, p_gate_snapshot, p_evidence, p_actor) END;
+  iu.fn_dot_iu_command_log(p_command, p_category, p_run_mode, p_run_status, p_mutating, p_params_digest,
+                           p_gate_snapshot, p_evidence, p_actor) END;
 COMMENT ON FUNCTION public.fn_dot_iu_command_log IS
   'Writes one run of a command to the ledger and returns its run_id. Ungated, so that refusals can be logged. '
   'Arguments: command, category, mode (plan, apply, verify), status (planned, applied, verified, refused, '

@@ -11,13 +11,7 @@ DECLARE
   v_command public.dot_iu_command_catalog;
   v_gates   jsonb;
 BEGIN
-  IF coalesce(btrim(p_actor), '') = '' OR coalesce(btrim(p_reason), '') = '' THEN
-    RAISE check_violation USING
-      MESSAGE = 'actor and reason are required',
-      DETAIL = format('Actor: %s; reason: %s.', coalesce(quote_literal(p_actor), 'NULL'),
-                      coalesce(quote_literal(p_reason), 'NULL')),
-      HINT = 'Say who does it, and why.', CONSTRAINT = 'iu_actor_and_reason';
-  END IF;
+  PERFORM iu.fn_iu_require_reason(p_actor, p_reason);
   -- The gates come with migration 003.
   IF to_regprocedure('iu.fn_iu_gate_snapshot()') IS NOT NULL THEN
     v_gates := iu.fn_iu_gate_snapshot();
