@@ -198,6 +198,7 @@ claim_deliveries(void *argument)
 	MemoryContextSetParent(task->batch->context, task->sender->batches_context);
 }
 
+/* Queues the deliveries of a batch. */
 static void
 take_batch(IuSender *sender, IuBatch *batch)
 {
@@ -217,6 +218,7 @@ take_batch(IuSender *sender, IuBatch *batch)
 	}
 }
 
+/* When to claim again; never while the bodies of what is claimed fill the memory allowed for them. */
 TimestampTz
 iu_claim_due(void *worker)
 {
@@ -242,6 +244,7 @@ adapt_claim_size(const Claim *claim)
 		sender->claim_size = Min(sender->claim_size * 2, CLAIM_MAX);
 }
 
+/* Claims, and queues what was claimed. */
 ErrorData *
 iu_claim_more(void *worker)
 {
@@ -258,7 +261,7 @@ iu_claim_more(void *worker)
 	sender->paced_claim = GetCurrentTimestamp() + CLAIM_PACE * (GetCurrentTimestamp() - began);
 	if (error != NULL)
 	{
-		/* The commit failed. */
+		/* The commit failed, after the batch had been taken out of the transaction's memory. */
 		if (task.batch != NULL)
 			MemoryContextDelete(task.batch->context);
 		return error;
@@ -315,7 +318,7 @@ iu_look_ahead(void *worker)
 	if (error != NULL)
 		return error;
 	sender->look_ahead_to = 0;
-	/* What is due, and was not there to be claimed, is in another sender's hands, say. */
+	/* What is due and could not be claimed may be in the hands of another sender. */
 	if (sender->came_up_empty)
 		task.due = Max(task.due, iu_from_now(EMPTY_CLAIM_MS));
 	iu_bring_forward(&sender->next_claim, task.due);

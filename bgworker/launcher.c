@@ -24,7 +24,7 @@
 #include "access/table.h"
 #include "access/xact.h"
 #include "bgworker/launcher.h"
-#include "bgworker/worker.h"
+#include "bgworker/loop.h"
 #include "catalog/pg_authid.h"
 #include "catalog/pg_database.h"
 #include "core/compat.h"
@@ -423,7 +423,7 @@ launcher_is_troubled(void *worker)
 }
 
 static const IuDuty launcher_duties[] = {
-	{IU_EACH_PASS_AT_ALL, launcher_due, launch, RETRY_MS, RETRY_MS}
+	{IU_EACH_PASS_ALWAYS, launcher_due, launch, RETRY_MS, RETRY_MS}
 };
 
 static const IuWorkerKind launcher_kind = {

@@ -1,7 +1,8 @@
 /*-------------------------------------------------------------------------
  *
  * parcel.c
- *	  A delivery as an HTTP request: Standard Webhooks headers, signature.
+ *	  Makes an HTTP request of a delivery: headers and signature as Standard
+ *	  Webhooks has them.
  *
  * Whatever is wrong with one delivery (a secret that cannot be used, a body
  * that is not UTF-8) is that delivery's failure and nobody else's.
@@ -35,7 +36,7 @@ add_header(Parcel *parcel, const char *name, const char *value)
 	parcel->headers[parcel->header_count++] = psprintf("%s: %s", name, value);
 }
 
-/* JSON on the wire is UTF-8, whatever the database's encoding is. */
+/* JSON is sent as UTF-8, whatever the database's encoding is. */
 static void
 encode_body(void *argument)
 {

@@ -256,6 +256,7 @@ find_first_time(IuLease *lease, void *argument)
 	iu_bring_forward(argument, record_time(lease));
 }
 
+/* When the next record is due. */
 TimestampTz
 iu_record_due(void *worker)
 {
@@ -323,7 +324,10 @@ forget_recorded(IuSender *sender)
 	}
 }
 
-/* Each lease that is due has a transaction and, where it fails, a backoff of its own. */
+/*
+ * Records the leases that are due, each in a transaction of its own. One that
+ * fails is tried again by a backoff of its own, so this never fails as a whole.
+ */
 ErrorData *
 iu_record_finished(void *worker)
 {

@@ -26,8 +26,8 @@
 #include "access/xact.h"
 #include "bgworker/attempt.h"
 #include "bgworker/calls.h"
+#include "bgworker/loop.h"
 #include "bgworker/schedule.h"
-#include "bgworker/worker.h"
 #include "catalog/namespace.h"
 #include "catalog/pg_type.h"
 #include "core/compat.h"
@@ -48,14 +48,14 @@
 
 PGDLLEXPORT void iu_runner_main(Datum main_arg);
 
-/* The call of a function for a delivery. */
+/* The call of a function for a delivery. The texts of its attempt last as long as the transaction. */
 typedef struct FunctionCall
 {
 	int64		lease_id;
 	int			generation;
 	int			timeout_ms;
 	instr_time	began;
-	bool		called;			/* the lease was ours, and is locked until the transaction ends */
+	bool		called;			/* fn_iu_function_call has returned: the lease was this process's */
 	IuAttempt	attempt;
 	IuBackoff	backoff;		/* while it is put aside */
 } FunctionCall;
@@ -68,10 +68,10 @@ typedef struct Runner
 	TimestampTz next_turn;
 	List	   *claimed;		/* of FunctionCall, in the memory of the pass */
 	MemoryContext aside_context;
-	List	   *aside;			/* of FunctionCall: neither done nor recorded as failed */
+	List	   *aside;			/* of FunctionCall: neither done nor recorded as failed; each has a backoff */
 } Runner;
 
-/* What cannot do all that it could do, but something, runs. */
+/* A runner that cannot call functions, but carry out what is scheduled, shows that it runs. */
 static void
 show_readiness(const Runner *runner)
 {
@@ -197,7 +197,7 @@ claim_calls(void *worker)
 
 /* ---------- call ---------- */
 
-/* What a cancel or the timer left behind means nothing to what comes next. */
+/* Stops the clock, and forgets a cancel that came too late to end the call. */
 static void
 disarm(void)
 {
@@ -243,7 +243,7 @@ call_and_record(void *argument)
 	record_call(call);
 }
 
-/* As DISCARD ALL, for what a function may have left in the session. */
+/* Discards what a function may have left in the session, as DISCARD ALL would. */
 static void
 discard_session(void *argument)
 {
@@ -254,7 +254,7 @@ discard_session(void *argument)
 	CommitTransactionCommand();
 }
 
-/* After anything of somebody else's. Where that fails, a new process starts clean. */
+/* After each call of a function that is not ours. If it fails, the process ends, and a new one starts clean. */
 static void
 tidy(void)
 {
@@ -286,7 +286,7 @@ record_failure(FunctionCall *call, const ErrorData *error)
 	return iu_worker_transact("recording a call that was undone", record_undone_call, call) == NULL;
 }
 
-/* False if it is to be tried again. */
+/* Calls and records. False if that is to be tried again. */
 static bool
 call_once(FunctionCall *call)
 {
@@ -296,7 +296,7 @@ call_once(FunctionCall *call)
 	iu_worker_tick();
 	error = iu_worker_transact("calling a registered function", call_and_record, call);
 	tidy();
-	/* What comes after the call may raise the same code for reasons of its own. */
+	/* Only fn_iu_function_call itself means by this code that the lease is another's. */
 	if (error != NULL && !call->called && error->sqlerrcode == ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE)
 	{
 		ereport(LOG,
@@ -329,7 +329,7 @@ put_aside(Runner *runner, const FunctionCall *call)
 	MemoryContextSwitchTo(caller);
 }
 
-/* What is claimed is this process's to carry, until it is recorded or somebody else's. */
+/* Carries out what this pass has claimed. */
 static ErrorData *
 call_claimed(void *worker)
 {
@@ -349,6 +349,7 @@ call_claimed_due(void *worker)
 	return ((Runner *) worker)->claimed != NIL ? 0 : DT_NOEND;
 }
 
+/* Tries again, of what was put aside, that which is due. */
 static ErrorData *
 call_aside(void *worker)
 {
@@ -380,6 +381,7 @@ call_aside_due(void *worker)
 
 /* ---------- schedule ---------- */
 
+/* Does one thing that is scheduled, if any is due. */
 static ErrorData *
 take_scheduled_turn(void *worker)
 {

@@ -32,7 +32,7 @@ check_lease(IuLease *lease, MemoryContext context)
 	lease->checked = true;
 }
 
-/* Once for each lease of the chosen deliveries. */
+/* Asks once for each lease of the chosen deliveries. */
 static void
 check_chosen(void *argument)
 {
@@ -72,14 +72,14 @@ send_delivery(IuHttpPool *pool, IuDelivery *delivery)
 		iu_queue_start(delivery);
 }
 
-/* Sending takes place in each pass and needs no waking: what lets more be sent wakes the sender anyway. */
+/* Never by itself: whatever lets more be sent (an answer, a claim) begins a pass or comes in one. */
 TimestampTz
 iu_send_due(void *worker)
 {
 	return DT_NOEND;
 }
 
-/* As long as some may go: what is refused makes room for the others. */
+/* Sends as long as there are deliveries that may go: those that are refused make room for others. */
 ErrorData *
 iu_send_more(void *worker)
 {
@@ -100,7 +100,7 @@ iu_send_more(void *worker)
 	return NULL;
 }
 
-/* An answer, or what came instead of one, ends the attempt. */
+/* Ends an attempt by its answer, or by what came instead of one. */
 void
 iu_send_answered(const IuHttpAnswer *answer)
 {

@@ -14,6 +14,7 @@
  */
 #include "postgres.h"
 
+#include "bgworker/loop.h"
 #include "bgworker/sender.h"
 #include "core/compat.h"
 #include "http/client.h"
@@ -48,7 +49,7 @@ typedef struct Wait
 	TimestampTz until;
 } Wait;
 
-/* Takes what came: every answer there is, then the latch or the end of the wait. */
+/* Waits for an answer, the latch or the time; takes every answer that there is. */
 static void
 take_answers(void *argument)
 {
@@ -69,7 +70,7 @@ take_answers(void *argument)
 		sender_woken(sender);
 }
 
-/* A cancel means nothing here. After anything else that the pool raises a new process starts clean. */
+/* A cancel means nothing here. Whatever else the pool raises ends the process: a new one starts clean. */
 static void
 sender_sleep(void *worker, TimestampTz until)
 {
@@ -82,7 +83,7 @@ sender_sleep(void *worker, TimestampTz until)
 	proc_exit(1);
 }
 
-/* What was claimed is sent before anything else is looked for or written. */
+/* In this order, so that what was claimed is sent before anything else is looked for or written. */
 static const IuDuty sender_duties[] = {
 	{IU_WHEN_DUE, iu_claim_due, iu_claim_more, IU_FIRST_RETRY_MS, IU_LAST_RETRY_MS},
 	{IU_EACH_PASS, iu_send_due, iu_send_more, IU_FIRST_RETRY_MS, IU_LAST_RETRY_MS},

@@ -3,10 +3,10 @@
  * share.c
  *	  Which of the deliveries that wait go next: a queue for each route.
  *
- * A route has at most half of the connections that the others leave, and at
- * most twice its even part, but always one if there is one: a busy route gets
- * many, and however many endpoints hang, the next route finds a place for a
- * long time.
+ * A route may have half of the connections that the others leave free, but not
+ * more than twice its even part, and always one as long as any is free. So a busy
+ * route gets many, and where the endpoints of several routes hang, the next route
+ * still finds a connection.
  *
  *-------------------------------------------------------------------------
  */

@@ -23,7 +23,7 @@
 #define TURN_MS 1000			/* between turns, where events were emitted */
 #define NEXT_TURN_MS 20			/* where there is more */
 
-/* Sets whether there is more. */
+/* Sets *argument, a bool, to whether there is more. */
 static void
 pass_over_outbox(void *argument)
 {
@@ -47,6 +47,7 @@ iu_turn_due(void *worker)
 	return ((IuSender *) worker)->next_turn;
 }
 
+/* Takes a turn. */
 ErrorData *
 iu_turn(void *worker)
 {
@@ -61,7 +62,7 @@ iu_turn(void *worker)
 	return NULL;
 }
 
-/* Events may have been emitted: the next turn comes soon. */
+/* When the sender is woken: events may have been emitted, so the next turn comes soon. */
 void
 iu_turn_woken(IuSender *sender)
 {

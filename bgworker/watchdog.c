@@ -16,7 +16,7 @@
 #include "postgres.h"
 
 #include "bgworker/calls.h"
-#include "bgworker/worker.h"
+#include "bgworker/loop.h"
 #include "catalog/pg_type.h"
 #include "core/compat.h"
 #include "miscadmin.h"
@@ -341,7 +341,7 @@ watchdog_is_troubled(void *worker)
 }
 
 static const IuDuty watchdog_duties[] = {
-	{IU_EACH_PASS_AT_ALL, watchdog_due, watch_gates, FAILED_FIRST_MS, FAILED_LIMIT_MS}
+	{IU_EACH_PASS_ALWAYS, watchdog_due, watch_gates, FAILED_FIRST_MS, FAILED_LIMIT_MS}
 };
 
 static const IuWorkerKind watchdog_kind = {

@@ -1,16 +1,13 @@
 /*-------------------------------------------------------------------------
  *
  * worker.c
- *	  What the worker processes share: their start, their loop, and tasks that
- *	  may fail without ending the process.
+ *	  What the worker processes share: their start, tasks that may fail without
+ *	  ending the process, and what they show in their slots.
  *
- * A worker is a list of duties. The loop performs those that are due, shows in
- * the worker's slot how it went, and sleeps until the next one is due or
- * somebody wakes it. A duty that fails is reported and tried again after a
- * while, the longer the more often it failed; the process stays. What does end
- * a process (a refused connection, a termination, an error outside of every
- * task) is kept in its slot by the log hook, since nobody sits at a worker's
- * terminal.
+ * A task that fails is reported and tried again after a while; the process
+ * stays. What does end a process (a refused connection, a termination, an error
+ * outside of every task) is kept in its slot by the log hook, since nobody sits
+ * at a worker's terminal.
  *
  *-------------------------------------------------------------------------
  */
@@ -47,6 +44,7 @@ typedef struct Process
 
 static Process self = {.slot = -1, .ready = IU_STARTING, .shown = IU_STARTING};
 
+/* The number of this process's slot. */
 int
 iu_worker_slot(void)
 {
@@ -126,6 +124,20 @@ iu_worker_begin(Datum main_arg, const char *lock_timeout)
 }
 
 /* ---- Tasks ---- */
+
+/* Takes interrupts and a reloaded configuration. Outside of transactions. */
+void
+iu_worker_absorb(void)
+{
+	/* Nothing is running here that a cancel could mean. */
+	QueryCancelPending = false;
+	CHECK_FOR_INTERRUPTS();
+	if (ConfigReloadPending)
+	{
+		ConfigReloadPending = false;
+		ProcessConfigFile(PGC_SIGHUP);
+	}
+}
 
 /*
  * Runs a task. An error ends only the task: what is left of its transaction is
@@ -217,6 +229,7 @@ iu_backoff_clear(IuBackoff *backoff)
 
 /* ---- What a worker shows in its slot ---- */
 
+/* Adds n to a counter of the slot. */
 void
 iu_worker_count(IuCounter counter, int64 n)
 {
@@ -273,8 +286,31 @@ iu_worker_error(int sqlstate, char *message)
 	return error;
 }
 
+/* Shows that the process is alive; how long its pass will take is not known. */
+void
+iu_worker_tick(void)
+{
+	iu_slot_tick(self.slot, 0);
+}
+
+/* Whether the slot says what iu_worker_ready has set. */
+bool
+iu_worker_shows_ready(void)
+{
+	return self.shown == self.ready;
+}
+
+/* Shows that, and with it that no error is left. */
+void
+iu_worker_show_ready(void)
+{
+	iu_slot_state(self.slot, self.ready, "");
+	self.shown = self.ready;
+}
+
 /* ---- Time ---- */
 
+/* The time that comes so many milliseconds from now. */
 TimestampTz
 iu_from_now(int ms)
 {
@@ -292,185 +328,4 @@ void
 iu_bring_forward(TimestampTz *next, TimestampTz when)
 {
 	*next = Min(*next, when);
-}
-
-/* ---- The loop ---- */
-
-/* Interrupts and a reloaded configuration. */
-void
-iu_worker_absorb(void)
-{
-	/* Nothing is running here that a cancel could mean. */
-	QueryCancelPending = false;
-	CHECK_FOR_INTERRUPTS();
-	if (ConfigReloadPending)
-	{
-		ConfigReloadPending = false;
-		ProcessConfigFile(PGC_SIGHUP);
-	}
-}
-
-/* Shows that the process is alive; how long its pass will take is not known. */
-void
-iu_worker_tick(void)
-{
-	iu_slot_tick(self.slot, 0);
-}
-
-typedef struct Loop
-{
-	const IuWorkerKind *kind;
-	void	   *worker;
-	IuBackoff	backoffs[IU_MAX_DUTIES];	/* of each duty */
-	uint32		wait_event;
-} Loop;
-
-static bool
-is_due(const Loop *loop, int i)
-{
-	const IuDuty *duty = &loop->kind->duties[i];
-	TimestampTz not_before = loop->backoffs[i].not_before;
-
-	switch (duty->mode)
-	{
-		case IU_WHEN_DUE:
-			return iu_is_past(Max(duty->due(loop->worker), not_before));
-		case IU_EACH_PASS:
-			return not_before == 0 || iu_is_past(not_before);
-		case IU_EACH_PASS_AT_ALL:
-			return true;
-	}
-	return true;
-}
-
-/* When the worker is to wake up, should nobody wake it before; DT_NOEND: not for a duty. */
-static TimestampTz
-next_due(const Loop *loop)
-{
-	TimestampTz next = DT_NOEND;
-	int			i;
-
-	for (i = 0; i < loop->kind->duty_count; i++)
-	{
-		const IuDuty *duty = &loop->kind->duties[i];
-		const IuBackoff *backoff = &loop->backoffs[i];
-
-		/* Where a duty of each pass failed, it is to be tried again, whatever it says itself. */
-		if (duty->mode != IU_WHEN_DUE && backoff->delay_ms != 0)
-			next = Min(next, backoff->not_before);
-		else
-			next = Min(next, Max(duty->due(loop->worker), backoff->not_before));
-	}
-	return next;
-}
-
-static bool
-anything_fails(const Loop *loop)
-{
-	int			i;
-
-	for (i = 0; i < loop->kind->duty_count; i++)
-		if (loop->backoffs[i].delay_ms != 0)
-			return true;
-	return loop->kind->troubled != NULL && loop->kind->troubled(loop->worker);
-}
-
-/* What an earlier failure left in the slot is over once nothing waits to be tried again. */
-static void
-show_state(const Loop *loop)
-{
-	if (self.shown == self.ready || anything_fails(loop))
-		return;
-	iu_slot_state(self.slot, self.ready, "");
-	self.shown = self.ready;
-}
-
-static void
-perform_duties(Loop *loop)
-{
-	int			i;
-
-	for (i = 0; i < loop->kind->duty_count; i++)
-	{
-		const IuDuty *duty = &loop->kind->duties[i];
-		ErrorData  *error;
-
-		if (!is_due(loop, i))
-			continue;
-		error = duty->perform(loop->worker);
-		if (error != NULL)
-			iu_worker_failed(error, &loop->backoffs[i], duty->first_retry_ms, duty->last_retry_ms);
-		else
-			iu_backoff_clear(&loop->backoffs[i]);
-		show_state(loop);
-	}
-}
-
-static void
-sleep_on_latch(TimestampTz until, uint32 wait_event)
-{
-	int			events = WL_LATCH_SET | WL_EXIT_ON_PM_DEATH;
-	long		ms = -1;
-
-	if (until != DT_NOEND)
-	{
-		events |= WL_TIMEOUT;
-		ms = TimestampDifferenceMilliseconds(GetCurrentTimestamp(), until);
-	}
-	WaitLatch(MyLatch, events, ms, wait_event);
-	ResetLatch(MyLatch);
-}
-
-static void
-sleep_until_due(Loop *loop)
-{
-	const IuWorkerKind *kind = loop->kind;
-
-	/* A wait for a lock uses up the latch, but not these two. */
-	bool		woken = iu_slot_woken(self.slot) || ConfigReloadPending;
-	TimestampTz due;
-	TimestampTz until;
-	TimestampTz rested;
-
-	if (woken && kind->woken != NULL)
-		kind->woken(loop->worker);
-	due = next_due(loop);
-	until = woken && kind->woken == NULL ? GetCurrentTimestamp() : due;
-	rested = Min(due, iu_from_now(kind->rest_ms));
-
-	iu_slot_tick(self.slot, until == DT_NOEND ? 0 : until);
-	pgstat_report_stat(true);
-	if (kind->sleep != NULL)
-		kind->sleep(loop->worker, until);
-	else
-		sleep_on_latch(until, loop->wait_event);
-	while (!iu_is_past(rested))
-	{
-		iu_worker_absorb();
-		sleep_on_latch(rested, loop->wait_event);
-	}
-}
-
-/*
- * Performs the duties of a worker until the process is told to end. worker: the
- * kind's own data, which its functions get. The current memory context of a
- * duty lasts until the end of the pass.
- */
-void
-iu_worker_run(const IuWorkerKind *kind, void *worker)
-{
-	Loop		loop = {kind, worker};
-	MemoryContext pass = AllocSetContextCreate(TopMemoryContext, "iu_core pass", ALLOCSET_DEFAULT_SIZES);
-
-	Assert(kind->duty_count <= IU_MAX_DUTIES);
-	loop.wait_event = iu_wait_event(kind->wait_event);
-	for (;;)
-	{
-		MemoryContextReset(pass);
-		MemoryContextSwitchTo(pass);
-		iu_worker_absorb();
-		iu_slot_begin_pass(self.slot);
-		perform_duties(&loop);
-		sleep_until_due(&loop);
-	}
 }

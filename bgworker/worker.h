@@ -1,15 +1,15 @@
 /*-------------------------------------------------------------------------
  *
  * worker.h
- *	  What the worker processes share: their start, their loop, and tasks that
- *	  may fail without ending the process.
+ *	  What the worker processes share: their start, tasks that may fail without
+ *	  ending the process, and what they show in their slots. loop.h has their
+ *	  loop.
  *
  *-------------------------------------------------------------------------
  */
 #ifndef IU_WORKER_H
 #define IU_WORKER_H
 
-#include "core/compat.h"
 #include "core/slots.h"
 
 /* ---- Start ---- */
@@ -17,16 +17,17 @@
 extern bool iu_worker_attach(int slot, uint64 generation);
 extern void iu_worker_begin(Datum main_arg, const char *lock_timeout);
 
-/* The slot of this process. */
 extern int	iu_worker_slot(void);
 
 /* ---- Tasks ---- */
 
+/* Something that may raise. */
 typedef void (*IuTask) (void *argument);
 
 extern ErrorData *iu_worker_try(IuTask task, void *argument);
 extern ErrorData *iu_worker_transact(const char *activity, IuTask task, void *argument);
 extern void iu_commit_without_flush(void);
+extern void iu_worker_absorb(void);
 
 /* How long to wait before something that failed is tried again: longer after each failure. */
 typedef struct IuBackoff
@@ -49,58 +50,9 @@ extern void iu_worker_ready(IuWorkerState state);
 extern void iu_worker_report(ErrorData *error);
 extern void iu_worker_failed(ErrorData *error, IuBackoff *backoff, int first_ms, int limit_ms);
 extern ErrorData *iu_worker_error(int sqlstate, char *message);
-
-/* ---- The loop ---- */
-
-/* When a duty is performed. */
-typedef enum IuDutyMode
-{
-	IU_WHEN_DUE,				/* in each pass that finds it due, unless it failed just now */
-	IU_EACH_PASS,				/* in each pass, unless it failed just now */
-	IU_EACH_PASS_AT_ALL			/* in each pass, so that a wake has it tried again at once */
-} IuDutyMode;
-
-/* Something that a worker does again and again. */
-typedef struct IuDuty
-{
-	IuDutyMode	mode;
-
-	/* The time at which the worker is to wake up for it; DT_NOEND: for something else. */
-	TimestampTz (*due) (void *worker);
-
-	/* Does it. NULL, or the error, which is then reported; it is tried again after a while. */
-	ErrorData  *(*perform) (void *worker);
-
-	/* How long that while is at first, and at most. */
-	int			first_retry_ms;
-	int			last_retry_ms;
-} IuDuty;
-
-#define IU_MAX_DUTIES 8
-
-/* What makes a watchdog a watchdog. The worker that is passed on is the one of iu_worker_run. */
-typedef struct IuWorkerKind
-{
-	const char *wait_event;		/* as 17 and later show it while the worker sleeps */
-	const IuDuty *duties;		/* performed in this order */
-	int			duty_count;
-	int			rest_ms;		/* at least, between passes that leave nothing to do at once */
-
-	/* Somebody woke the worker. NULL: then a new pass is all that is wanted. */
-	void		(*woken) (void *worker);
-
-	/* Whether something failed that no duty has returned as its error, and waits to be tried again. NULL: never. */
-	bool		(*troubled) (void *worker);
-
-	/* Sleeps until that time (DT_NOEND: without limit) or the latch is set. NULL: iu_worker_sleep. */
-	void		(*sleep) (void *worker, TimestampTz until);
-} IuWorkerKind;
-
-pg_noreturn extern void iu_worker_run(const IuWorkerKind *kind, void *worker);
-
-/* For duties that take long: between their parts, outside of transactions. */
-extern void iu_worker_absorb(void);
 extern void iu_worker_tick(void);
+extern bool iu_worker_shows_ready(void);
+extern void iu_worker_show_ready(void);
 
 /* ---- Time ---- */
 
