@@ -8,7 +8,7 @@
 #ifndef IU_INVENTORY_H
 #define IU_INVENTORY_H
 
-/* A row of iu_core.object_inventory(), which says what each column means. */
+/* A row of iu_core.object_states(); object_inventory() says what each column means. */
 typedef struct IuObject
 {
 	char	   *object_class;
@@ -18,6 +18,8 @@ typedef struct IuObject
 	char	   *state;
 	char	   *digest;
 	char	   *fingerprint;
+	Oid			catalog;		/* this and the next: invalid for rows */
+	Oid			oid;
 } IuObject;
 
 typedef struct IuInventory
@@ -37,6 +39,13 @@ typedef void (*IuChangeCallback) (IuChange change, const IuObject *object, void 
 
 /* As the given role sees them: rows of tables it may not read are left out. */
 extern IuInventory *iu_inventory_take(Oid role);
+
+/*
+ * The inventory as commands of this transaction from the given one on left it,
+ * from the one before: describes only what they touched. For migrations
+ * forward, whose last step, conformance, looks at everything.
+ */
+extern IuInventory *iu_inventory_after(const IuInventory *before, Oid role, CommandId since);
 extern void iu_inventory_compare(const IuInventory *before, const IuInventory *after,
 								 IuChangeCallback callback, void *arg);
 

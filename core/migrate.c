@@ -27,6 +27,7 @@
 #include "core/history.h"
 #include "core/inventory.h"
 #include "core/policy.h"
+#include "core/register.h"
 #include "core/rights.h"
 #include "core/script.h"
 #include "core/wake.h"
@@ -38,7 +39,6 @@
 #include "storage/lock.h"
 #include "tcop/utility.h"
 #include "utils/acl.h"
-#include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/guc.h"
 #include "utils/inval.h"
@@ -131,90 +131,25 @@ report_change(IuChange change, const IuObject *object, void *arg)
 	report((Run *) arg, names[change], object, -1);
 }
 
-/* ---- The register of governed objects ---- */
-
-enum
-{
-	REGISTER_CHANGE,
-	REGISTER_CLASS,
-	REGISTER_NAME,
-	REGISTER_OWNER,
-	REGISTER_GRANTS,
-	REGISTER_STATE,
-	REGISTER_DIGEST,
-	REGISTER_COLUMNS
-};
-
-static Datum
-text_array(Datum *elements, bool *nulls, int count)
-{
-	int			lower_bound = 1;
-
-	return PointerGetDatum(construct_md_array(elements, nulls, 1, &count, &lower_bound, TEXTOID, -1, false, TYPALIGN_INT));
-}
-
-/* Columns of the report's rows of the step that ran, as arrays of text. */
-static void
-fill_register_arrays(Run *run, Datum *arrays)
-{
-	int			room = list_length(run->report);
-	int			column;
-
-	for (column = 0; column < REGISTER_COLUMNS; column++)
-	{
-		Datum	   *elements = palloc(sizeof(Datum) * (room + 1));
-		bool	   *nulls = palloc(sizeof(bool) * (room + 1));
-		int			count = 0;
-		ListCell   *cell;
-
-		foreach(cell, run->report)
-		{
-			const ReportRow *row = lfirst(cell);
-			const char *values[REGISTER_COLUMNS];
-
-			if (row->step != run->step || row->rows_lost >= 0)
-				continue;
-			values[REGISTER_CHANGE] = row->change;
-			values[REGISTER_CLASS] = row->object->object_class;
-			values[REGISTER_NAME] = row->object->name;
-			values[REGISTER_OWNER] = row->object->owner;
-			values[REGISTER_GRANTS] = row->object->grants;
-			values[REGISTER_STATE] = row->object->state;
-			values[REGISTER_DIGEST] = row->object->digest;
-			nulls[count] = values[column] == NULL;
-			elements[count] = nulls[count] ? (Datum) 0 : CStringGetTextDatum(values[column]);
-			count++;
-		}
-		arrays[column] = text_array(elements, nulls, count);
-	}
-}
-
-/*
- * What the step changed becomes the register. The function is there from
- * migration 001 on, and gone once that is rolled back.
- */
 static void
 register_changes(Run *run)
 {
-	static const Oid types[2 + REGISTER_COLUMNS] = {
-		INT4OID, BOOLOID, TEXTARRAYOID, TEXTARRAYOID, TEXTARRAYOID, TEXTARRAYOID, TEXTARRAYOID, TEXTARRAYOID, TEXTARRAYOID
-	};
-	Datum		values[2 + REGISTER_COLUMNS];
-	IuIdentity	caller;
+	List	   *changes = NIL;
+	ListCell   *cell;
 
-	if (!OidIsValid(iu_policy_function("fn_iu_govern", lengthof(types), types)))
-		return;
-	values[0] = Int32GetDatum(run->step->version);
-	values[1] = BoolGetDatum(run->rolls_back);
-	fill_register_arrays(run, values + 2);
+	foreach(cell, run->report)
+	{
+		const ReportRow *row = lfirst(cell);
+		IuRegisterChange *change;
 
-	caller = iu_become(run->script_role);
-	SPI_connect();
-	if (SPI_execute_with_args("SELECT iu.fn_iu_govern($1, $2, $3, $4, $5, $6, $7, $8, $9)",
-							  lengthof(types), (Oid *) types, values, NULL, false, 0) != SPI_OK_SELECT)
-		elog(ERROR, "the changes of migration %s could not be registered", run->step->script);
-	SPI_finish();
-	iu_become_again(caller);
+		if (row->step != run->step || row->rows_lost >= 0)
+			continue;
+		change = palloc_object(IuRegisterChange);
+		change->change = row->change;
+		change->object = row->object;
+		changes = lappend(changes, change);
+	}
+	iu_register_changes(run->step->version, run->rolls_back, changes, run->script_role);
 }
 
 static void
@@ -229,15 +164,34 @@ run_step(Run *run)
 	iu_history_record(run->step, !run->rolls_back, run->record_role);
 }
 
-/* The report's rows point into inventories, which must live as long. */
+/*
+ * The inventory after the step that began with that command. The report's rows
+ * point into inventories, which must live as long. A rollback is described from
+ * the whole database: nothing looks at all of it afterwards.
+ */
 static IuInventory *
-take_inventory(Run *run)
+take_inventory(Run *run, const IuInventory *before, CommandId since)
 {
 	MemoryContext saved_memory = MemoryContextSwitchTo(run->memory);
-	IuInventory *inventory = iu_inventory_take(run->script_role);
+	IuInventory *inventory = before == NULL || run->rolls_back
+		? iu_inventory_take(run->script_role)
+		: iu_inventory_after(before, run->script_role, since);
 
 	MemoryContextSwitchTo(saved_memory);
 	return inventory;
+}
+
+/* The plan holds every applied migration exactly where the run began from nothing. */
+static void
+require_conformance(Run *run)
+{
+	static const Oid types[1] = {BOOLOID};
+	bool		from_nothing = ((const IuStep *) linitial(run->plan))->version == iu_migrations[0].version;
+
+	if (OidIsValid(iu_policy_function("fn_iu_conformance_require", lengthof(types), types)))
+		iu_run_script("conformance",
+					  from_nothing ? "SELECT iu.fn_iu_conformance_require(true)" : "SELECT iu.fn_iu_conformance_require(false)",
+					  NULL, run->script_role);
 }
 
 static void
@@ -251,20 +205,21 @@ run_steps(Run *run)
 	if (run->plan == NIL)
 		return;
 
-	before = take_inventory(run);
+	before = take_inventory(run, NULL, FirstCommandId);
 	foreach(cell, run->plan)
 	{
+		CommandId	since = GetCurrentCommandId(false);
 		IuInventory *after;
 
 		run->step = lfirst(cell);
 		run_step(run);
-		after = take_inventory(run);
+		after = take_inventory(run, before, since);
 		iu_inventory_compare(before, after, report_change, run);
 		register_changes(run);
 		before = after;
 	}
-	if (!run->rolls_back && OidIsValid(iu_policy_function("fn_iu_conformance_require", 0, NULL)))
-		iu_run_script("conformance", "SELECT iu.fn_iu_conformance_require()", NULL, run->script_role);
+	if (!run->rolls_back)
+		require_conformance(run);
 }
 
 /* An error, too, must end the subtransaction before it goes on to the caller. */

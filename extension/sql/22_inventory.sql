@@ -29,14 +29,14 @@ $function$;
 COMMENT ON FUNCTION row_sources() IS
   'The tables whose rows count as objects: where they are there, belong to iu_core_owner or a superuser, have their key and may be read by the caller; how a row''s name is put together, and which columns are no part of its definition (the value of a dot_config row, since gates flip, and what differs from one making of the row to the next). Raises nothing. (design: Conformance)';
 
-CREATE FUNCTION object_names(
+CREATE FUNCTION named_objects(
+    objects oid[],
     OUT object_class text, OUT object_name text, OUT owner name, OUT catalog_id regclass, OUT object_id oid)
   RETURNS SETOF record
   LANGUAGE plpgsql STABLE ROWS 1000
   SET search_path = pg_catalog, pg_temp
+  SET plan_cache_mode = force_generic_plan
 AS $function$
-DECLARE
-  v_source record;
 BEGIN
   RETURN QUERY
   WITH member AS MATERIALIZED (
@@ -82,8 +82,23 @@ BEGIN
       FROM space s
      WHERE NOT EXISTS (SELECT FROM member m WHERE m.classid = 'pg_namespace'::regclass AND m.objid = s.oid)
   )
-  SELECT n.class, n.name, pg_get_userbyid(n.owner_id), n.catalog, n.oid FROM named n;
+  SELECT n.class, n.name, pg_get_userbyid(n.owner_id), n.catalog, n.oid
+    FROM named n WHERE objects IS NULL OR n.oid = ANY (objects);
+END
+$function$;
+COMMENT ON FUNCTION named_objects(oid[]) IS
+  'object_names() without rows: all objects (NULL), or those of these oids, of whatever catalog. Raises nothing of its own.';
 
+CREATE FUNCTION object_names(
+    OUT object_class text, OUT object_name text, OUT owner name, OUT catalog_id regclass, OUT object_id oid)
+  RETURNS SETOF record
+  LANGUAGE plpgsql STABLE ROWS 1000
+  SET search_path = pg_catalog, pg_temp
+AS $function$
+DECLARE
+  v_source record;
+BEGIN
+  RETURN QUERY SELECT * FROM iu_core.named_objects(NULL);
   FOR v_source IN SELECT * FROM iu_core.row_sources() LOOP
     RETURN QUERY EXECUTE format('SELECT %L::text, %s, %L::name, NULL::regclass, NULL::oid FROM %s t WHERE %s IS NOT NULL',
       v_source.object_class, v_source.name_expression, v_source.owner, v_source.relation, v_source.name_expression);
@@ -113,15 +128,18 @@ COMMENT ON FUNCTION grants_text(aclitem[], "char", oid) IS
   'An access list in words, e.g. "iu_core_reader: SELECT", in order of names: the list (NULL: the defaults of that kind of '
   'object, a letter as of acldefault()), and the owner, whose own rights are left out. NULL where nobody else has a right.';
 
-CREATE FUNCTION object_inventory(
+CREATE FUNCTION object_states(
+    objects oid[],
     OUT object_class text, OUT object_name text, OUT owner name, OUT grants text, OUT state text, OUT digest text,
-    OUT fingerprint text)
+    OUT fingerprint text, OUT catalog_id regclass, OUT object_id oid)
   RETURNS SETOF record
   LANGUAGE plpgsql STABLE ROWS 1000
   SET search_path = pg_catalog, pg_temp
   SET datestyle = 'ISO, YMD' SET intervalstyle = 'postgres' SET timezone = 'UTC'
   SET extra_float_digits = 1 SET bytea_output = 'hex' SET xmloption = 'content'
   SET quote_all_identifiers = off
+  -- A run of migrations asks once a script: planning costs more than a better plan saves.
+  SET plan_cache_mode = force_generic_plan
 AS $function$
 DECLARE
   v_source record;
@@ -132,8 +150,7 @@ BEGIN
   RETURN QUERY
   WITH named AS MATERIALIZED (
     SELECT n.object_class AS class, n.object_name AS name, n.owner, n.catalog_id AS catalog, n.object_id AS oid
-      FROM iu_core.object_names() n
-     WHERE n.object_id IS NOT NULL
+      FROM iu_core.named_objects(object_states.objects) n
   ), owned_sequence AS MATERIALIZED (
     SELECT d.objid AS oid, d.refobjid AS table_oid, d.refobjsubid AS column_number
       FROM pg_depend d JOIN named n ON n.catalog = 'pg_class'::regclass AND n.oid = d.refobjid
@@ -284,7 +301,8 @@ BEGIN
   )
   SELECT n.class, n.name, n.owner, d.grants, d.state, hashed.digest,
          encode(sha256(convert_to(concat_ws(E'\n', n.owner, d.grants, d.state, hashed.digest, d.detail,
-                                            'comment ' || c.description), 'UTF8')), 'hex')
+                                            'comment ' || c.description), 'UTF8')), 'hex'),
+         n.catalog, n.oid
     FROM named n
     JOIN described d ON d.catalog = n.catalog AND d.oid = n.oid
     LEFT JOIN pg_description c ON c.classoid = n.catalog AND c.objoid = n.oid AND c.objsubid = 0
@@ -296,12 +314,26 @@ BEGIN
   FOR v_source IN SELECT * FROM iu_core.row_sources() LOOP
     RETURN QUERY EXECUTE format(
       'SELECT %L::text, %s, %L::name, NULL::text, NULL::text, NULL::text,
-              encode(sha256(convert_to((to_jsonb(t) - %L::text[])::text, ''UTF8'')), ''hex'')
+              encode(sha256(convert_to((to_jsonb(t) - %L::text[])::text, ''UTF8'')), ''hex''),
+              NULL::regclass, NULL::oid
          FROM %s t WHERE %s IS NOT NULL',
       v_source.object_class, v_source.name_expression, v_source.owner, v_source.skipped_columns, v_source.relation,
       v_source.name_expression);
   END LOOP;
 END
+$function$;
+COMMENT ON FUNCTION object_states(oid[]) IS
+  'object_inventory() of all objects (NULL), or of those of these oids and of all rows, with where the catalog has each '
+  '(NULL for rows). Raises nothing of its own.';
+
+CREATE FUNCTION object_inventory(
+    OUT object_class text, OUT object_name text, OUT owner name, OUT grants text, OUT state text, OUT digest text,
+    OUT fingerprint text)
+  RETURNS SETOF record
+  LANGUAGE sql STABLE ROWS 1000
+  SET search_path = pg_catalog, pg_temp
+AS $function$
+  SELECT s.object_class, s.object_name, s.owner, s.grants, s.state, s.digest, s.fingerprint FROM iu_core.object_states(NULL) s
 $function$;
 COMMENT ON FUNCTION object_inventory() IS
   'object_names() with what each object is. grants: its access list in words, in order, defaults spelled out, those '

@@ -13,7 +13,8 @@ GRANT EXECUTE ON FUNCTION uuid_v5(uuid, text)
   TO iu_core_owner, iu_core_reader, iu_core_writer, iu_core_operator, iu_core_admin, iu_core_agent, iu_core_worker;
 GRANT EXECUTE ON FUNCTION xid_is_mine(xid) TO iu_core_owner;
 GRANT EXECUTE ON FUNCTION cancel_by(timestamptz), cancel_at(timestamptz), file_digest(text) TO iu_core_owner;
-GRANT EXECUTE ON FUNCTION row_sources(), grants_text(aclitem[], "char", oid), object_names(), object_inventory() TO iu_core_owner, iu_core_reader;
+GRANT EXECUTE ON FUNCTION row_sources(), grants_text(aclitem[], "char", oid), named_objects(oid[]), object_names(),
+  object_states(oid[]), object_inventory() TO iu_core_owner, iu_core_reader;
 GRANT EXECUTE ON FUNCTION guard_rows(regclass, text) TO iu_core_owner;
 -- It answers about the caller alone; who may not execute it could not be told why.
 GRANT EXECUTE ON FUNCTION require_role(text[])
