@@ -48,7 +48,6 @@
 
 PG_FUNCTION_INFO_V1(iu_migrate);
 PG_FUNCTION_INFO_V1(iu_rollback);
-PG_FUNCTION_INFO_V1(iu_guard_rows);
 
 typedef struct ReportRow
 {
@@ -103,6 +102,16 @@ iu_migration_is_running(void)
 	return current_run != NULL;
 }
 
+bool
+iu_rollback_is_running(IuRollback *rollback)
+{
+	if (current_run == NULL || !current_run->rolls_back || current_run->step == NULL)
+		return false;
+	rollback->target = current_run->target;
+	rollback->allow_data_loss = current_run->allow_data_loss;
+	return true;
+}
+
 /* ---- The run ---- */
 
 static void
@@ -129,6 +138,18 @@ report_change(IuChange change, const IuObject *object, void *arg)
 	};
 
 	report((Run *) arg, names[change], object, -1);
+}
+
+void
+iu_rollback_report_loss(const char *table, long long rows)
+{
+	MemoryContext saved_memory = MemoryContextSwitchTo(current_run->memory);
+	IuObject   *object = palloc0_object(IuObject);
+
+	object->object_class = "table";
+	object->name = pstrdup(table);
+	MemoryContextSwitchTo(saved_memory);
+	report(current_run, "rows lost", object, rows);
 }
 
 static void
@@ -455,85 +476,4 @@ iu_rollback(PG_FUNCTION_ARGS)
 	run.allow_data_loss = get_flag(fcinfo, 2, "allow_data_loss");
 	execute_run(fcinfo, &run);
 	return (Datum) 0;
-}
-
-/* ---- guard_rows(): for rollback scripts ---- */
-
-/* As object_inventory() names it. */
-static char *
-name_table(Oid table, bool qualified)
-{
-	char	   *schema = get_namespace_name(get_rel_namespace(table));
-	char	   *name = get_rel_name(table);
-
-	if (schema == NULL || name == NULL)
-		ereport(ERROR,
-				(errcode(ERRCODE_UNDEFINED_TABLE),
-				 errmsg("relation with OID %u does not exist", table)));
-	if (!qualified && strcmp(schema, "public") == 0)
-		schema = NULL;
-	return quote_qualified_identifier(schema, name);
-}
-
-/* Locked against writers first: a row that comes after the count would be lost unseen. */
-static int64
-count_rows(Oid table, const char *condition)
-{
-	const char *name = name_table(table, true);
-	char		kind = get_rel_relkind(table);
-	int64		count;
-	bool		is_null;
-
-	SPI_connect();
-	if ((kind == RELKIND_RELATION || kind == RELKIND_PARTITIONED_TABLE) &&
-		SPI_execute(psprintf("LOCK TABLE %s IN SHARE ROW EXCLUSIVE MODE", name), false, 0) != SPI_OK_UTILITY)
-		elog(ERROR, "table %s cannot be locked", name);
-	if (SPI_execute(psprintf("SELECT pg_catalog.count(*) FROM %s WHERE (%s\n)", name, condition),
-					false, 0) != SPI_OK_SELECT ||
-		SPI_processed != 1)
-		elog(ERROR, "table %s cannot be counted", name);
-	count = DatumGetInt64(SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1, &is_null));
-	SPI_finish();
-	return count;
-}
-
-static void
-report_lost_rows(Run *run, Oid table, int64 count)
-{
-	MemoryContext saved_memory = MemoryContextSwitchTo(run->memory);
-	IuObject   *object = palloc0_object(IuObject);
-
-	object->object_class = "table";
-	object->name = name_table(table, false);
-	MemoryContextSwitchTo(saved_memory);
-	report(run, "rows lost", object, count);
-}
-
-Datum
-iu_guard_rows(PG_FUNCTION_ARGS)
-{
-	Oid			table;
-	int64		count;
-
-	if (PG_ARGISNULL(0) || PG_ARGISNULL(1))
-		ereport(ERROR,
-				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
-				 errmsg("iu_core.guard_rows() needs a table and a condition")));
-	if (current_run == NULL || !current_run->rolls_back || current_run->step == NULL)
-		ereport(ERROR,
-				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-				 errmsg("iu_core.guard_rows() is for rollback scripts"),
-				 errhint("A rollback shows what it would lose: SELECT * FROM iu_core.rollback(0, dry_run => true, allow_data_loss => true);")));
-
-	table = PG_GETARG_OID(0);
-	count = count_rows(table, text_to_cstring(PG_GETARG_TEXT_PP(1)));
-	if (count > 0 && !current_run->allow_data_loss)
-		ereport(ERROR,
-				(errcode(ERRCODE_OBJECT_IN_USE),
-				 errmsg("rollback refused: table %s holds " INT64_FORMAT " row(s) that would be lost",
-						name_table(table, false), count),
-				 errhint("Take a backup, then: SELECT * FROM iu_core.rollback(%d, allow_data_loss => true);", current_run->target)));
-	if (count > 0)
-		report_lost_rows(current_run, table, count);
-	PG_RETURN_INT64(count);
 }
