@@ -39,7 +39,11 @@ DO $check$
 DECLARE
   v_unknown text;
 BEGIN
-  SELECT string_agg(format('%s: %s', v.surface_code, v.error), '; ') INTO v_unknown FROM iu.fn_iu_surface_measure_all('migration 009') AS v WHERE v.value IS NULL;
+  -- Conformance is what the run of the migrations ends with.
+  SELECT string_agg(format('%s: %s', v.surface_code, v.error), '; ') INTO v_unknown
+    FROM public.iu_regression_surface s
+    CROSS JOIN LATERAL iu.fn_iu_surface_measure(s, 'migration 009') AS v
+   WHERE s.kind <> 'external' AND s.surface_code <> 'iu_conformance' AND v.value IS NULL;
   IF v_unknown IS NOT NULL THEN
     RAISE object_not_in_prerequisite_state USING
       MESSAGE = 'migration 009 brought a surface that cannot be read',
