@@ -14,7 +14,8 @@ use Test::More;
 use Time::HiRes qw(time sleep);
 
 # No worker: what expires is closed as a step.
-my $node = IU::Cluster->new_node('interleavings', max_prepared_transactions => 10, 'iu_core.databases' => '', autovacuum => 'off');
+my $node = IU::Cluster->new_node('interleavings', max_prepared_transactions => 10, 'iu_core.databases' => '',
+	autovacuum => 'off');
 $node->safe_psql('postgres', 'CREATE EXTENSION iu_core; SELECT count(*) FROM iu_core.migrate()');
 my $observer = IU::GateSession->new($node);
 my @connections = map { IU::GateSession->new($node) } 1 .. 3;
@@ -42,19 +43,25 @@ my $closing  = [ 'begin', 'close', 'prepare', 'commit prepared' ];
 my $back     = [ 'begin', 'savepoint', 'open alice 600', 'back', 'commit' ];
 my $given_up = [ 'begin', 'open alice 600', 'rollback' ];
 my @pairs = (
-	[ closed => $open, $other ], [ closed => $open, $close ], [ closed => $open, $true ], [ closed => $open, $false ], [ closed => $open, $expire ],
-	[ closed => $given_up, $other ], [ closed => $back, $other ], [ closed => $prepared, $other ], [ closed => $undone, $other ],
+	[ closed => $open, $other ], [ closed => $open, $close ], [ closed => $open, $true ], [ closed => $open, $false ],
+	[ closed => $open, $expire ],
+	[ closed => $given_up, $other ], [ closed => $back, $other ], [ closed => $prepared, $other ],
+	[ closed => $undone, $other ],
 	[ closed => $prepared, $close ], [ closed => $prepared, $true ],
-	[ open => $open, $open ], [ open => $open, $close ], [ open => $open, $false ], [ open => $open, $true ], [ open => $open, $expire ],
-	[ open => $close, $other ], [ open => $false, $other ], [ open => $false, $true ], [ open => $close, $close ], [ open => $closing, $open ],
+	[ open => $open, $open ], [ open => $open, $close ], [ open => $open, $false ], [ open => $open, $true ],
+	[ open => $open, $expire ],
+	[ open => $close, $other ], [ open => $false, $other ], [ open => $false, $true ], [ open => $close, $close ],
+	[ open => $closing, $open ],
 	[ open => $back, $close ], [ open => $undone, $expire ],
-	[ expired => $open, $other ], [ expired => $expire, $other ], [ expired => $expire, $expire ], [ expired => $expire, $close ], [ expired => $expire, $true ],
+	[ expired => $open, $other ], [ expired => $expire, $other ], [ expired => $expire, $expire ],
+	[ expired => $expire, $close ], [ expired => $expire, $true ],
 	[ expired => $expire, $false ], [ expired => $expire, $prepared ], [ expired => $expire, $given_up ],
 	[ beside => $expire, $open ], [ beside => $expire, $false ], [ beside => $close, $true ],
 );
 my @threes = (
 	[ closed => [ 'begin open alice 600', 'commit' ], [ 'begin close', 'commit' ], [ 'begin open bob 600', 'commit' ] ],
-	[ expired => [ 'begin expire', 'commit' ], [ 'begin open alice 600', 'commit' ], [ 'begin open bob 600', 'rollback' ] ],
+	[ expired => [ 'begin expire', 'commit' ], [ 'begin open alice 600', 'commit' ],
+	[ 'begin open bob 600', 'rollback' ] ],
 	[ open => [ 'begin open alice 600', 'commit' ], [ 'begin false', 'commit' ], [ 'begin expire', 'commit' ] ],
 );
 
@@ -83,7 +90,8 @@ sub step_of
 {
 	my ($word) = @_;
 	my ($do, $actor, $seconds) = split / /, $word;
-	return { do => $do, gate => $key, actor => $actor, seconds => $seconds, approval => sprintf '00000000-0000-0000-0000-%012d', ++$serial };
+	return { do => $do, gate => $key, actor => $actor, seconds => $seconds,
+		approval => sprintf '00000000-0000-0000-0000-%012d', ++$serial };
 }
 
 # What came of a step. A serializable transaction may be refused at any time.
@@ -97,7 +105,8 @@ sub take
 	$expected = '' if defined $status && $status eq 'locked';
 	if ($state eq '40001' && $level eq 'SERIALIZABLE') { return $gates->fail($model) }
 	return differs("$step->{do} of session $player->{n}: got '$state', expected '$expected'") if $state ne $expected;
-	return differs("expiry by session $player->{n}: got '$value', expected '$status'") if defined $status && $state eq '' && $value ne $status;
+	return differs("expiry by session $player->{n}: got '$value', expected '$status'")
+		  if defined $status && $state eq '' && $value ne $status;
 	if ($state eq '') { $gates->done($model, $step, $value) }
 	elsif ($state ne '25P02') { $gates->fail($model) }
 }
@@ -122,7 +131,8 @@ sub act
 	my $deadline = time + $PostgreSQL::Test::Utils::timeout_default;
 	until (($observer->run("SELECT cardinality(pg_blocking_pids($player->{session}{pid})) > 0"))[1])
 	{
-		return differs("$step->{do} of session $player->{n} did not wait") if $player->{session}->is_done || time > $deadline;
+		return differs("$step->{do} of session $player->{n} did not wait")
+			  if $player->{session}->is_done || time > $deadline;
 	}
 }
 
@@ -131,7 +141,8 @@ sub end_transaction
 	my ($player, $word) = @_;
 	my ($session, $model) = @$player{qw(session model)};
 	my $gid = "p$player->{n}";
-	my ($state) = $session->run({ prepare => "PREPARE TRANSACTION '$gid'", 'commit prepared' => "COMMIT PREPARED '$gid'",
+	my ($state) = $session->run({ prepare => "PREPARE TRANSACTION '$gid'",
+		'commit prepared' => "COMMIT PREPARED '$gid'",
 			'rollback prepared' => "ROLLBACK PREPARED '$gid'" }->{$word} // uc $word);
 
 	if ($word eq 'prepare')
@@ -228,7 +239,8 @@ sub make_gates
 	my @keys = map { 'test.gate_' . ++$serial } 1 .. $count;
 	$gates = IU::GateModel->new({ map { $_ => 'governable' } @keys });
 	$node->safe_psql('postgres', join ';', map {
-			"INSERT INTO dot_config (key, value) VALUES ('$_', 'false'); INSERT INTO iu_gate_registry VALUES ('$_', 'governable', 'test', 3)" } @keys);
+			"INSERT INTO dot_config (key, value) VALUES ('$_', 'false'); INSERT INTO iu_gate_registry"
+				  . " VALUES ('$_', 'governable', 'test', 3)" } @keys);
 	my $end = 0;
 	foreach (@keys)
 	{
@@ -256,7 +268,8 @@ sub start_again
 foreach my $meeting (@pairs, @threes)
 {
 	my ($state, @scripts) = @$meeting;
-	my $name = "$state: " . join ' | ', map { join ' ', map { /^(begin|commit)$/ ? () : s/^begin | 600$//gr } @$_ } @scripts;
+	my $name = "$state: " . join ' | ',
+		map { join ' ', map { /^(begin|commit)$/ ? () : s/^begin | 600$//gr } @$_ } @scripts;
 	foreach my $isolation (@scripts > 2 ? ('READ COMMITTED') : ('READ COMMITTED', 'REPEATABLE READ', 'SERIALIZABLE'))
 	{
 		my @orders = orders(map { scalar @$_ } @scripts);
@@ -274,10 +287,13 @@ foreach my $meeting (@pairs, @threes)
 		is(join("\n", @wrong), '', lc($isolation) . ", $name: " . @orders . ' orders');
 	}
 }
-is(($observer->run("SELECT fn_iu_gate_ledger_verify() ->> 'ok'"))[1], 'true', 'the chain of every gate holds');
-is(($observer->run("SELECT count(*) FROM iu_gate_registry r WHERE iu_core.gate_is_open(r.gate_key) <> coalesce((SELECT c.value = 'true' AND t.action = 'open'"
-		  . " AND t.expires_at > clock_timestamp() FROM dot_config c, iu_gate_transition t WHERE c.key = r.gate_key AND t.gate_key = r.gate_key"
-		  . " ORDER BY t.transition_seq DESC LIMIT 1), false)"))[1], 0, 'and each is open if and only if its ledger has a live opening');
+is(($observer->run("SELECT fn_iu_gate_ledger_verify() ->> 'ok'"))[1], 'true', 'the chain of every gate verifies');
+is(($observer->run("SELECT count(*) FROM iu_gate_registry r WHERE iu_core.gate_is_open(r.gate_key) <> coalesce((SELECT"
+	  . " c.value = 'true' AND t.action = 'open'"
+		  . " AND t.expires_at > clock_timestamp() FROM dot_config c, iu_gate_transition t WHERE c.key = r.gate_key"
+		  . " AND t.gate_key = r.gate_key"
+		  . " ORDER BY t.transition_seq DESC LIMIT 1), false)"))[1], 0,
+		'a gate reads open if and only if its ledger has a live opening');
 $_->end foreach $observer, @connections;
 $node->stop;
 done_testing();

@@ -8,7 +8,8 @@
 #	  my $gates = IU::GateModel->new({ 'iu_core.delivery_enabled' => 'governable' });
 #	  my $alice = $gates->session;
 #	  $gates->begin($alice, 'rc');
-#	  my $outcome = $gates->act($alice, { do => 'open', gate => $key, ... });
+#	  my $state = $gates->refusal($alice, { do => 'open', gate => $key, ... }, time);	# '': it is done
+#	  $gates->done($alice, { do => 'open', ... }, $ends);
 #
 # A transaction is a pile of frames, one for each savepoint. A frame holds what
 # it did to each gate; a gate that an open transaction changed is locked by it.
@@ -97,6 +98,16 @@ sub forget
 {
 	my ($self, $session) = @_;
 	$self->{holders} = [ grep { $_ != $session } @{ $self->{holders} } ];
+}
+
+# What the server was found to have committed, where the model could not tell.
+# No transaction that was there before may go on.
+sub adopt
+{
+	my ($self, $key, $value, @ledger) = @_;
+	my $gate = $self->{gates}{$key};
+	@$gate{qw(value ledger)} = ($value, \@ledger);
+	$gate->{version}++;
 }
 
 # What a transaction has done to each gate, its frames taken together.
