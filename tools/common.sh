@@ -207,8 +207,9 @@ use_stage() {
 }
 
 # For TAP files that run with a folder of their own, made of DIR/stage and
-# DIR/src: the environment they need. PostgreSQL::Test calls pg_regress for one
-# thing only, which it does on Windows only.
+# DIR/src: the environment they need. Whoever waits ends early, so the limits are
+# those of a busy machine. PostgreSQL::Test calls pg_regress for one thing only,
+# which it does on Windows only.
 test_environment() {
 	local modules
 	modules=$(find_test_modules) || die "PostgreSQL's modules for tests (PostgreSQL::Test) are not installed" "run tools/setup test"
@@ -217,7 +218,7 @@ test_environment() {
 	chmod -R go+rX "$1/perl"
 	TEST_ENV=(IU_CACHE="$CACHE" IU_STAGE="$1/stage" PATH="$1/stage/bin:$PATH" TMPDIR="$1/tmp"
 		TESTDIR="$1/check" TESTDATADIR="$1/check" TESTLOGDIR="$1/check/log"
-		PG_REGRESS=true PG_TEST_PORT_DIR="$1/ports" PERL5LIB="$1/src/test/tap/lib:$1/perl${PERL5LIB:+:$PERL5LIB}")
+		PGCTLTIMEOUT=300 PG_TEST_TIMEOUT_DEFAULT=300 PG_REGRESS=true PG_TEST_PORT_DIR="$1/ports" PERL5LIB="$1/src/test/tap/lib:$1/perl${PERL5LIB:+:$PERL5LIB}")
 }
 
 # Runs a command in DIR/src/test with them, as the user that PostgreSQL runs as.
@@ -232,7 +233,7 @@ start_peer() {
 	shift 2
 	(cd / && exec "${AS_PG[@]}" setsid node "$folder/$name.js" "$@") >"$folder/$name.url" 2>"$folder/$name.log" </dev/null 3>&- 9>&- &
 	disown
-	for _ in $(seq 100); do
+	for _ in $(seq 1200); do
 		[ ! -s "$folder/$name.url" ] || return 0
 		sleep 0.05
 	done

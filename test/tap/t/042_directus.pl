@@ -28,7 +28,7 @@ my %token = map { $_ => "iu-$_-token" } qw(admin reader limited fields nobody);
 my %settings = (
 	most     => [ 'QUERY_LIMIT_MAX=50', 'ACCESS_TOKEN_TTL=1s' ],
 	limiter  => [ 'RATE_LIMITER_ENABLED=true', 'RATE_LIMITER_POINTS=3', 'RATE_LIMITER_DURATION=1' ],
-	pressure => [ 'PRESSURE_LIMITER_MAX_MEMORY_RSS=1', 'PRESSURE_LIMITER_RETRY_AFTER=7' ],
+	pressure => [ 'PRESSURE_LIMITER_ENABLED=true', 'PRESSURE_LIMITER_MAX_MEMORY_RSS=1', 'PRESSURE_LIMITER_RETRY_AFTER=7' ],
 	down     => ['DB_USER=directus_down']);
 my (%other, @peers);
 
