@@ -63,9 +63,16 @@ CREATE FUNCTION pg_temp.relation_text(p_oid oid) RETURNS text LANGUAGE sql AS $$
            pg_temp.column_text(c.oid), pg_temp.trigger_text(c.oid))
     FROM pg_class c WHERE c.oid = p_oid $$;
 
+-- Whether a function of the extension is there for migrations, workers and the
+-- server alone: whoever is not iu_core_owner may not call it.
+CREATE FUNCTION pg_temp.is_for_migrations(p_acl aclitem[], p_owner oid) RETURNS boolean LANGUAGE sql AS $$
+  SELECT NOT EXISTS (SELECT FROM aclexplode(p_acl) a
+                      WHERE a.grantee NOT IN (p_owner, 'iu_core_owner'::regrole)) $$;
+
 -- Every entry of the two object chapters, in order.
 CREATE TEMP TABLE entry AS
-  SELECT 0 AS migration, 1 AS rank, p.proname || ' ' || p.oid::regprocedure AS sort,
+  SELECT 0 AS migration, CASE WHEN pg_temp.is_for_migrations(p.proacl, p.proowner) THEN 4 ELSE 1 END AS rank,
+         p.proname || ' ' || p.oid::regprocedure AS sort,
          format(E'### `%s`\n\n%s\n', p.oid::regprocedure, pg_temp.function_text(p.oid)) AS text
     FROM pg_proc p WHERE p.pronamespace = 'iu_core'::regnamespace
   UNION ALL
@@ -84,7 +91,7 @@ CREATE TEMP TABLE entry AS
          format(E'#### %s`%s`\n\n%s\n', CASE g.object_class WHEN 'function' THEN '' ELSE g.object_class || ' ' END,
            g.object_name, CASE g.object_class WHEN 'function' THEN pg_temp.function_text(to_regprocedure(g.object_name))
                                ELSE pg_temp.relation_text(to_regclass(g.object_name)) END)
-    FROM iu_governed_object g WHERE g.object_class IN ('table', 'view', 'function')
+    FROM iu_governed_object g WHERE g.object_class IN ('table', 'view', 'function') AND g.object_name NOT LIKE 'iu.%'
   UNION ALL
   -- A trigger that a later migration put on an earlier one's table is printed there.
   SELECT g.migration, 4, '', E'Event types:\n\n' || string_agg(format('- `%s`: %s', g.object_name, pg_temp.said(t.description)),
@@ -99,6 +106,18 @@ CREATE TEMP TABLE entry AS
     LEFT JOIN iu_gate_registry r ON r.gate_key = g.object_name LEFT JOIN iu_switch_registry s ON s.switch_key = g.object_name
    WHERE g.object_class = 'config' GROUP BY g.migration;
 
+-- The inside, an entry a line. A function of which a function of schema public
+-- hands everything on is named only.
+CREATE TEMP TABLE inside AS
+  SELECT o.*, coalesce(o.comment LIKE 'What public.% hands on to, %', false) AS is_body,
+         CASE o.object_class WHEN 'function'
+              THEN has_function_privilege('iu_core_worker', to_regprocedure(o.object_name), 'EXECUTE') END IS TRUE AS is_of_workers
+    FROM (SELECT g.migration, g.object_class, g.object_name,
+                 CASE g.object_class WHEN 'function' THEN obj_description(to_regprocedure(g.object_name), 'pg_proc')
+                                     ELSE obj_description(to_regclass(g.object_name), 'pg_class') END AS comment
+            FROM iu_governed_object g
+           WHERE g.object_class IN ('table', 'view', 'function') AND g.object_name LIKE 'iu.%' OFFSET 0) AS o;
+
 -- A class of objects that nobody taught this script is not left out in silence.
 SELECT CASE WHEN count(*) > 0 THEN pg_catalog.set_config('iu.unknown', string_agg(DISTINCT object_class, ', '), false) END
   FROM iu_governed_object
@@ -111,7 +130,13 @@ SELECT CASE WHEN count(*) > 0 THEN pg_catalog.set_config('iu.unknown', string_ag
 \qecho
 \qecho 'Refusals are named by SQLSTATE; the last chapter lists them. Who may call or read is what is granted directly:'
 \qecho 'iu_core_operator also has what iu_core_reader has, iu_core_admin what iu_core_operator and iu_core_writer have, and'
-\qecho 'iu_core_owner, which owns all that the migrations make, is left out. A source in parentheses says where a rule comes from.'
+\qecho 'iu_core_owner, which owns all that the migrations make, is left out.'
+\qecho
+\qecho '- [Settings](#settings)'
+\qecho '- [Schema iu_core](#schema-iu_core): what the extension brings'
+\qecho '- [Schema public](#schema-public): what the migrations make for people and programs'
+\qecho '- [Refusals](#refusals): by constraint name, and by SQLSTATE'
+\qecho '- [Schema iu](#schema-iu): the inside, for whoever changes it'
 \qecho
 \qecho '## Settings'
 \qecho
@@ -126,10 +151,14 @@ SELECT format('| `%s` | %s | %s | %s | %s |', name,
               pg_temp.cell(pg_temp.said(concat_ws(' ', short_desc, extra_desc))))
   FROM pg_settings WHERE name LIKE 'iu\_core.%' ORDER BY name COLLATE "C";
 \qecho
-\qecho '## The extension: schema iu_core'
+\qecho '## Schema iu_core'
+\qecho
+\qecho 'What CREATE EXTENSION brings: functions, relations, wrappers; then what only migrations and the server itself call.'
 \qecho
 SELECT text FROM entry WHERE migration = 0 ORDER BY rank, sort COLLATE "C";
-\qecho '## What the migrations make: schema public'
+\qecho '## Schema public'
+\qecho
+\qecho 'What the migrations make for people and programs.'
 \qecho
 SELECT string_agg(line, E'\n' ORDER BY version, rank, sort COLLATE "C") FROM (
   SELECT m.version, 0 AS rank, '' AS sort,
@@ -141,6 +170,13 @@ SELECT string_agg(line, E'\n' ORDER BY version, rank, sort COLLATE "C") FROM (
   SELECT 1, 9, '', 'UNDOCUMENTED: object class ' || u FROM current_setting('iu.unknown', true) AS u WHERE u <> '') lines;
 \qecho '## Refusals'
 \qecho
+\qecho 'A refusal carries a constraint name, which drivers hand to programs and which does not change; `iu_refusal` lists them.'
+\qecho
+\qecho '| constraint name | SQLSTATE | what is wrong | what to do |'
+\qecho '| --- | --- | --- | --- |'
+SELECT format('| `%s` | %s | %s | %s |', r.constraint_name, r.sqlstate, pg_temp.cell(r.sentence), pg_temp.cell(r.next_action))
+  FROM iu_refusal r ORDER BY r.constraint_name COLLATE "C";
+\qecho
 \qecho 'Every SQLSTATE that an entry above names, and where.'
 \qecho
 \qecho '| SQLSTATE | condition | named by |'
@@ -151,7 +187,7 @@ WITH condition (state, name) AS (VALUES
   ('22P02', 'invalid_text_representation'), ('23502', 'not_null_violation'), ('23505', 'unique_violation'), ('23514', 'check_violation'),
   ('25000', 'invalid_transaction_state'), ('28000', 'invalid_authorization_specification'),
   ('39P01', 'trigger_protocol_violated'), ('40001', 'serialization_failure'), ('42501', 'insufficient_privilege'),
-  ('42602', 'invalid_name'), ('42704', 'undefined_object'), ('42710', 'duplicate_object'),
+  ('42602', 'invalid_name'), ('42704', 'undefined_object'), ('42710', 'duplicate_object'), ('42P07', 'duplicate_table'), ('42723', 'duplicate_function'),
   ('53400', 'configuration_limit_exceeded'), ('54000', 'program_limit_exceeded'),
   ('55000', 'object_not_in_prerequisite_state'), ('55006', 'object_in_use'), ('55P03', 'lock_not_available'),
   ('58P01', 'undefined_file'), ('HV000', 'fdw_error'), ('HV002', 'fdw_dynamic_parameter_value_needed'),
@@ -170,3 +206,24 @@ WITH condition (state, name) AS (VALUES
     FROM entry e, regexp_matches(e.text, '\m((?:0A|22|23|25|28|39|40|42|53|54|55|57|58|HV|IU|P0)[0-9A-Z]{3})\M', 'g') m)
 SELECT format('| %s | %s | %s |', n.state, coalesce(c.name, 'UNDOCUMENTED'), string_agg(n.name, ', ' ORDER BY n.name COLLATE "C"))
   FROM named n LEFT JOIN condition c USING (state) GROUP BY n.state, c.name ORDER BY n.state COLLATE "C";
+\qecho
+\qecho '## Schema iu'
+\qecho
+\qecho 'The inside: what runs with the rights of iu_core_owner, and what that calls. People call none of it; who changes it'
+\qecho 'begins with docs/inside.md. A function that has the name of one in schema public holds its body and is only named here.'
+\qecho '**Workers** marks what the worker processes call.'
+\qecho
+SELECT string_agg(line, E'\n' ORDER BY version, rank, sort COLLATE "C") FROM (
+  SELECT i.migration AS version, 0 AS rank, '' AS sort,
+         format(E'### Inside migration %s: %s\n', lpad(i.migration::text, 3, '0'), max(replace(m.name, '_', ' '))) AS line
+    FROM inside i JOIN iu_core.migrations m ON m.version = i.migration GROUP BY i.migration
+  UNION ALL
+  SELECT i.migration, CASE i.object_class WHEN 'function' THEN 2 ELSE 1 END, i.object_name,
+         format('- %s`%s`: %s%s', CASE i.object_class WHEN 'function' THEN '' ELSE i.object_class || ' ' END, i.object_name,
+                CASE WHEN i.is_of_workers THEN '**Workers**. ' ELSE '' END, pg_temp.cell(pg_temp.said(i.comment)))
+    FROM inside i WHERE NOT i.is_body
+  UNION ALL
+  SELECT i.migration, 3, '', '- Bodies: ' || string_agg(format('`%s`', i.object_name), ', ' ORDER BY i.object_name COLLATE "C") || E'.'
+    FROM inside i WHERE i.is_body GROUP BY i.migration
+  UNION ALL
+  SELECT i.migration, 4, '', '' FROM inside i GROUP BY i.migration) lines;

@@ -21,7 +21,8 @@ BEGIN
    LIMIT 1;
   IF FOUND THEN
     RAISE insufficient_privilege USING
-      MESSAGE = pg_catalog.format('schema "%s" is there already and "%s" may create in it, or has', v_schema, v_stranger),
+      MESSAGE = pg_catalog.format('schema "%s" is there already and "%s" may create in it, or has',
+                                  v_schema, v_stranger),
       HINT = 'Drop the schema, then create the extension again.';
   END IF;
 END

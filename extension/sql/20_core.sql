@@ -2,12 +2,12 @@ CREATE FUNCTION version() RETURNS text
   LANGUAGE c STABLE PARALLEL SAFE AS 'MODULE_PATHNAME', 'iu_version';
 -- qualified: pg_catalog has one of the same name, which would be found first
 COMMENT ON FUNCTION iu_core.version() IS
-  'The version of the loaded library, e.g. 0.1.0. Raises nothing. (design: Extension)';
+  'The version of the loaded library, e.g. 0.1.0. Raises nothing.';
 
 CREATE FUNCTION is_preloaded() RETURNS boolean
   LANGUAGE c STABLE PARALLEL SAFE AS 'MODULE_PATHNAME', 'iu_is_preloaded';
 COMMENT ON FUNCTION is_preloaded() IS
-  'Whether iu_core is in shared_preload_libraries. If not, no worker runs and every gate reads closed. Raises nothing. (design: Gates)';
+  'Whether iu_core is in shared_preload_libraries. If not, no worker runs and every gate reads closed. Raises nothing.';
 
 CREATE FUNCTION worker_status(
     OUT database text, OUT role text, OUT number integer, OUT pid integer, OUT state text,
@@ -16,82 +16,105 @@ CREATE FUNCTION worker_status(
   RETURNS SETOF record
   LANGUAGE c VOLATILE PARALLEL RESTRICTED AS 'MODULE_PATHNAME', 'iu_worker_status';
 COMMENT ON FUNCTION worker_status() IS
-  'One row per worker process, or one row that says why there is none. Read the view of the same name. Raises nothing. (design: Processes)';
+  'One row per worker process, or one row that says why there is none. Read the view of the same name. Raises nothing.';
 
 CREATE VIEW worker_status AS
   SELECT database, role, number, pid, state, since, last_tick, next_wakeup, counters, last_error
     FROM worker_status();
 COMMENT ON VIEW worker_status IS
-  'One row per worker process: database, role (launcher, watchdog, sender, runner), number of the sender, pid (NULL: no process), state, since when, last pass, next planned wake-up (NULL: sleeps until woken), counters since the launcher began to serve the database (launcher: passes, started; watchdog: passes, closed, blocked, errors; sender and runner: passes, claimed, sent, failed, errors), last error. States: starting, running, failing (it goes on trying), stopped (its process ended; the launcher starts another), role missing, role is superuser, role cannot log in, database missing, extension absent, nothing migrated, not preloaded, standby; overdue: a watchdog that has not closed a gate 1 s after its end, or not answered for 2 s, whatever it says itself. (design: Processes)';
+  'One row per worker process: database, role (launcher, watchdog, sender, runner), number of the sender, pid (NULL: '
+  'no process), state, since when, last pass, next planned wake-up (NULL: sleeps until woken), counters since the '
+  'launcher began to serve the database (launcher: passes, started; watchdog: passes, errors, closed, renewed, '
+  'blocked; sender and runner: passes, errors, claimed, sent, failed), last error. States: starting, running, failing '
+  '(it goes on trying), stopped (its process ended; the launcher starts another), role missing, role is superuser, '
+  'role cannot log in, database missing, extension absent, nothing migrated, not preloaded, standby; overdue: a '
+  'watchdog that has not closed a gate 1 s after its end, or not answered for 2 s, whatever it says itself.';
 
 CREATE FUNCTION health(OUT severity integer, OUT status text, OUT message text)
   RETURNS record
   LANGUAGE c VOLATILE PARALLEL RESTRICTED AS 'MODULE_PATHNAME', 'iu_health';
 COMMENT ON FUNCTION health() IS
-  'Whether the workers of this server do their work, for monitoring: severity as a monitoring plugin exits, status its name (0 OK, 1 WARNING, 2 CRITICAL, 3 UNKNOWN), message with every finding, the worst first. CRITICAL: a watchdog is overdue, has no process or has failed for 5 s; no watchdog serves this database; the launcher has ended; iu_core is not preloaded. WARNING: a watchdog that fails or starts, a sender or runner that fails, has ended or has not looked around for two minutes, a database without extension or migrations. UNKNOWN: the launcher has not started yet. A standby is OK: it has no workers. Judged from shared memory: it waits for no lock. Raises nothing. (design: Processes)';
+  'Whether the workers of this server do their work, for monitoring: severity as a monitoring plugin exits, status '
+  'its name (0 OK, 1 WARNING, 2 CRITICAL, 3 UNKNOWN), message with every finding, the worst first. CRITICAL: a '
+  'watchdog is overdue, has no process or has failed for 5 s; no watchdog serves this database; the launcher has '
+  'ended; iu_core is not preloaded. WARNING: a watchdog that fails or starts, a sender or runner that fails, has '
+  'ended or has not looked around for two minutes, a database without extension or migrations. UNKNOWN: the launcher '
+  'has not started yet. A standby is OK: it has no workers. Judged from shared memory: it waits for no lock. Raises '
+  'nothing.';
 
 CREATE FUNCTION wake() RETURNS void
   LANGUAGE c VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'iu_wake';
 COMMENT ON FUNCTION wake() IS
-  'Wakes the launcher and every worker of this database when the current transaction commits. Raises nothing. (design: Processes)';
+  'Wakes the launcher and every worker of this database when the current transaction commits. Raises nothing.';
 
 CREATE FUNCTION wake_sender() RETURNS trigger
   LANGUAGE c AS 'MODULE_PATHNAME', 'iu_wake_sender';
 COMMENT ON FUNCTION wake_sender() IS
-  'Statement trigger: wakes this database''s senders and its runner at commit. SQLSTATE 39P01 if called otherwise. (design: Processes)';
+  'Statement trigger: wakes this database''s senders and its runner at commit. SQLSTATE 39P01 if called otherwise.';
 
 CREATE FUNCTION gate_changed() RETURNS trigger
   LANGUAGE c AS 'MODULE_PATHNAME', 'iu_gate_changed';
 COMMENT ON FUNCTION gate_changed() IS
-  'Statement trigger on the tables that gates rest on: drops what sessions cached, wakes watchdog, senders and runner at commit. SQLSTATE 39P01 if called otherwise. (design: Gates)';
+  'Statement trigger on the tables that gates rest on: at commit every session forgets what it remembered of gates, '
+  'and this database''s watchdog, senders and runner wake. SQLSTATE 39P01 if called otherwise.';
 
 CREATE FUNCTION gate_is_open(gate_key text) RETURNS boolean
   LANGUAGE c VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'iu_gate_is_open';
 COMMENT ON FUNCTION gate_is_open(text) IS
-  'Whether the gate is effectively open at this moment: its value is true and its last ledger row is an unexpired open made in this very database, or the value went from false to true in this transaction. False for NULL, for an unknown or never-flip gate, for a missing row or table, and without the preloaded library. SQLSTATE 25000 in a parallel operation. (seeds 0, 1, 3, 4; design: Gates)';
+  'Whether the gate is effectively open at this moment: its value is true and its last ledger row is an unexpired '
+  'open made in this very database, or the value went from false to true in this transaction. False for NULL, for an '
+  'unknown or never-flip gate, for a missing row or table, and without the preloaded library. SQLSTATE 25000 in a '
+  'parallel operation.';
 
 CREATE FUNCTION system_identifier() RETURNS bigint
   LANGUAGE c STABLE PARALLEL SAFE AS 'MODULE_PATHNAME', 'iu_system_identifier';
 COMMENT ON FUNCTION system_identifier() IS
-  'The cluster''s system identifier, as pg_control_system() shows it. Raises nothing. (design: Gates)';
+  'The cluster''s system identifier, as pg_control_system() shows it. Raises nothing.';
 
 CREATE FUNCTION database_oid() RETURNS oid
   LANGUAGE c STABLE PARALLEL SAFE AS 'MODULE_PATHNAME', 'iu_database_oid';
 COMMENT ON FUNCTION database_oid() IS
-  'The oid of the current database. Raises nothing. (design: Gates)';
+  'The oid of the current database. Raises nothing.';
 
 CREATE FUNCTION log_at_commit(line text) RETURNS void
   LANGUAGE c VOLATILE STRICT PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'iu_log_at_commit';
 COMMENT ON FUNCTION log_at_commit(text) IS
-  'Writes a line into the server log when the current transaction commits; nothing if it, or the subtransaction that asked, is rolled back. PREPARE TRANSACTION writes it as pending. Nothing for NULL. Raises nothing. (design: Gates)';
+  'Writes a line into the server log when the current transaction commits; nothing if it, or the subtransaction that '
+  'asked, is rolled back. PREPARE TRANSACTION writes it as pending. Nothing for NULL. Raises nothing.';
 
 CREATE FUNCTION cancel_by(at timestamptz) RETURNS timestamptz
   LANGUAGE c VOLATILE STRICT PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'iu_cancel_by';
 COMMENT ON FUNCTION cancel_by(timestamptz) IS
-  'From here on the running statement is cancelled at that time, or sooner where it would have been (statement_timeout): SQLSTATE 57014. Returns when it would have been cancelled before, to be given to cancel_at; NULL: never. Does nothing for NULL. Raises nothing. (design: Invariants and change windows)';
+  'From here on the running statement is cancelled at that time, or sooner where it would have been '
+  '(statement_timeout): SQLSTATE 57014. Returns when it would have been cancelled before, to be given to cancel_at; '
+  'NULL: never. Does nothing for NULL. Raises nothing.';
 
 CREATE FUNCTION cancel_at(at timestamptz) RETURNS void
   LANGUAGE c VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'iu_cancel_at';
 COMMENT ON FUNCTION cancel_at(timestamptz) IS
-  'The running statement is cancelled at exactly that time (SQLSTATE 57014); NULL: not by time. A time set before that has just run out is forgotten. Raises nothing. (design: Invariants and change windows)';
+  'The running statement is cancelled at exactly that time (SQLSTATE 57014); NULL: not by time. A time set before '
+  'that has just run out is forgotten. Raises nothing.';
 
 CREATE FUNCTION file_digest(path text, OUT bytes bigint, OUT sha256 text, OUT problem text)
   LANGUAGE c VOLATILE STRICT PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'iu_file_digest';
 COMMENT ON FUNCTION file_digest(text) IS
-  'Size in bytes and SHA-256 in hex of a file of the server, or problem: why not, in words: the login role is neither a superuser nor in pg_read_server_files, the path is not absolute, the server cannot open it, it is not a regular file. NULLs for NULL. Raises nothing. (design: Invariants and change windows)';
+  'Size in bytes and SHA-256 in hex of a file of the server, or problem: why not, in words: the login role is neither '
+  'a superuser nor in pg_read_server_files, the path is not absolute, the server cannot open it, it is not a regular '
+  'file. NULLs for NULL. Raises nothing.';
 
 CREATE FUNCTION require_role(roles text[]) RETURNS boolean
   LANGUAGE c STABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'iu_require_role';
 COMMENT ON FUNCTION require_role(text[]) IS
-  'True if the current role has the rights of one of these roles, is iu_core_owner or a superuser. SQLSTATE 42501 otherwise, '
-  'constraint iu_role_required. NULL for NULL. Functions of schema public ask it before they hand on to schema iu.';
+  'True if the current role has the rights of one of these roles, is iu_core_owner or a superuser. SQLSTATE 42501 '
+  'otherwise, constraint iu_role_required. NULL for NULL. Functions of schema public ask it before they hand on to '
+  'schema iu.';
 
 CREATE FUNCTION uuid_v5(namespace uuid, name text) RETURNS uuid
   LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'iu_uuid_v5';
 COMMENT ON FUNCTION uuid_v5(uuid, text) IS
   'The UUID of version 5 (RFC 9562) that a name has within a namespace: made of the SHA-1 of the namespace and of the '
-  'name in UTF-8, so the same in every database. NULL for NULL. SQLSTATE 0A000, constraint iu_sha1_available, where the '
-  'server refuses SHA-1 (OpenSSL in FIPS mode).';
+  'name in UTF-8, so the same in every database. NULL for NULL. SQLSTATE 0A000, constraint iu_sha1_available, where '
+  'the server refuses SHA-1 (OpenSSL in FIPS mode).';
 
 CREATE FUNCTION xid_is_mine(xid xid) RETURNS boolean
   LANGUAGE c VOLATILE STRICT PARALLEL RESTRICTED AS 'MODULE_PATHNAME', 'iu_xid_is_mine';

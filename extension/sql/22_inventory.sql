@@ -9,7 +9,8 @@ CREATE FUNCTION row_sources(
   SET search_path = pg_catalog, pg_temp
 AS $function$
   SELECT w.class, c.oid::regclass, pg_get_userbyid(c.relowner),
-         (SELECT string_agg(format('t.%I::text', k), ' || ''.'' || ' ORDER BY n) FROM unnest(w.key) WITH ORDINALITY AS part (k, n)),
+         (SELECT string_agg(format('t.%I::text', k), ' || ''.'' || ' ORDER BY n)
+            FROM unnest(w.key) WITH ORDINALITY AS part (k, n)),
          w.skipped || ARRAY(SELECT a.attname::text FROM pg_attribute a
                              WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
                                AND (a.attidentity <> '' OR a.atttypid IN
@@ -18,7 +19,8 @@ AS $function$
     FROM (VALUES ('config', 'dot_config', ARRAY['key'], ARRAY['value']),
                  ('event_type', 'event_type_registry', ARRAY['event_domain', 'event_type'], ARRAY[]::text[]),
                  ('route', 'iu_outbound_route', ARRAY['route_code'], ARRAY[]::text[]),
-                 ('route', 'iu_sql_event_route', ARRAY['route_code'], ARRAY[]::text[])) AS w (class, relname, key, skipped)
+                 ('route', 'iu_sql_event_route', ARRAY['route_code'], ARRAY[]::text[]))
+           AS w (class, relname, key, skipped)
     JOIN pg_class c ON c.relname = w.relname AND c.relnamespace = 'public'::regnamespace AND c.relkind IN ('r', 'p')
     -- A stranger's table could have columns of a type whose casts are his functions.
     JOIN pg_roles o ON o.oid = c.relowner AND (o.rolname = 'iu_core_owner' OR o.rolsuper)
@@ -27,7 +29,10 @@ AS $function$
            WHERE a.attrelid = c.oid AND a.attnum > 0 AND a.attname = ANY (w.key)) = cardinality(w.key)
 $function$;
 COMMENT ON FUNCTION row_sources() IS
-  'The tables whose rows count as objects: where they are there, belong to iu_core_owner or a superuser, have their key and may be read by the caller; how a row''s name is put together, and which columns are no part of its definition (the value of a dot_config row, since gates flip, and what differs from one making of the row to the next). Raises nothing. (design: Conformance)';
+  'The tables whose rows count as objects: where they are there, belong to iu_core_owner or a superuser, have their '
+  'key and may be read by the caller; how a row''s name is put together, and which columns are no part of its '
+  'definition (the value of a dot_config row, since gates flip, and what differs from one making of the row to the '
+  'next). Raises nothing.';
 
 CREATE FUNCTION named_objects(
     objects oid[],
@@ -42,7 +47,8 @@ BEGIN
   WITH member AS MATERIALIZED (
     SELECT d.classid, d.objid FROM pg_depend d WHERE d.deptype = 'e'
   ), space AS MATERIALIZED (
-    SELECT n.oid, n.nspname, n.nspowner, CASE n.nspname WHEN 'public' THEN '' ELSE quote_ident(n.nspname) || '.' END AS prefix
+    SELECT n.oid, n.nspname, n.nspowner,
+           CASE n.nspname WHEN 'public' THEN '' ELSE quote_ident(n.nspname) || '.' END AS prefix
       FROM pg_namespace n
      WHERE n.nspname !~ '^pg_' AND n.nspname <> 'information_schema'
        AND NOT EXISTS (SELECT FROM pg_extension x WHERE x.extname = 'iu_core' AND x.extnamespace = n.oid)
@@ -87,7 +93,8 @@ BEGIN
 END
 $function$;
 COMMENT ON FUNCTION named_objects(oid[]) IS
-  'object_names() without rows: all objects (NULL), or those of these oids, of whatever catalog. Raises nothing of its own.';
+  'object_names() without rows: all objects (NULL), or those of these oids, of whatever catalog. Raises nothing of '
+  'its own.';
 
 CREATE FUNCTION object_names(
     OUT object_class text, OUT object_name text, OUT owner name, OUT catalog_id regclass, OUT object_id oid)
@@ -100,13 +107,17 @@ DECLARE
 BEGIN
   RETURN QUERY SELECT * FROM iu_core.named_objects(NULL);
   FOR v_source IN SELECT * FROM iu_core.row_sources() LOOP
-    RETURN QUERY EXECUTE format('SELECT %L::text, %s, %L::name, NULL::regclass, NULL::oid FROM %s t WHERE %s IS NOT NULL',
+    RETURN QUERY EXECUTE format(
+      'SELECT %L::text, %s, %L::name, NULL::regclass, NULL::oid FROM %s t WHERE %s IS NOT NULL',
       v_source.object_class, v_source.name_expression, v_source.owner, v_source.relation, v_source.name_expression);
   END LOOP;
 END
 $function$;
 COMMENT ON FUNCTION object_names() IS
-  'Every object of this database that no extension brings: object_class (table, view, function, trigger, type, sequence, schema; and by row config, event_type, route), object_name (without public; function with its argument types, trigger as "name ON table"), owner, and where the catalog has it (NULL for rows). Row classes are left out where the caller may not read the table. Raises nothing of its own. (design: Two layers, Conformance)';
+  'Every object of this database that no extension brings: object_class (table, view, function, trigger, type, '
+  'sequence, schema; and by row config, event_type, route), object_name (without public; function with its argument '
+  'types, trigger as "name ON table"), owner, and where the catalog has it (NULL for rows). Row classes are left out '
+  'where the caller may not read the table. Raises nothing of its own.';
 
 -- In plpgsql, which plans it once for a session: it is called for every object.
 CREATE FUNCTION grants_text(acl aclitem[], kind "char", owner oid) RETURNS text
@@ -115,18 +126,21 @@ CREATE FUNCTION grants_text(acl aclitem[], kind "char", owner oid) RETURNS text
 AS $function$
 BEGIN
   RETURN (
-    SELECT string_agg(CASE a.grantee WHEN 0 THEN 'PUBLIC' ELSE pg_get_userbyid(a.grantee)::text END || ': ' || a.privileges, ', '
+    SELECT string_agg(CASE a.grantee WHEN 0 THEN 'PUBLIC' ELSE pg_get_userbyid(a.grantee)::text END
+                        || ': ' || a.privileges, ', '
                       ORDER BY a.grantee <> 0, pg_get_userbyid(a.grantee) COLLATE "C")
-      FROM (SELECT x.grantee, string_agg(x.privilege_type || CASE WHEN x.is_grantable THEN ' with grant option' ELSE '' END, ' '
-                                         ORDER BY x.privilege_type COLLATE "C") AS privileges
+      FROM (SELECT x.grantee,
+                   string_agg(x.privilege_type || CASE WHEN x.is_grantable THEN ' with grant option' ELSE '' END, ' '
+                              ORDER BY x.privilege_type COLLATE "C") AS privileges
               FROM aclexplode(coalesce(acl, acldefault(kind, owner))) x
              WHERE x.grantee <> grants_text.owner
              GROUP BY x.grantee) a);
 END
 $function$;
 COMMENT ON FUNCTION grants_text(aclitem[], "char", oid) IS
-  'An access list in words, e.g. "iu_core_reader: SELECT", in order of names: the list (NULL: the defaults of that kind of '
-  'object, a letter as of acldefault()), and the owner, whose own rights are left out. NULL where nobody else has a right.';
+  'An access list in words, e.g. "iu_core_reader: SELECT", in order of names: the list (NULL: the defaults of that '
+  'kind of object, a letter as of acldefault()), and the owner, whose own rights are left out. NULL where nobody '
+  'else has a right.';
 
 CREATE FUNCTION object_states(
     objects oid[],
@@ -157,7 +171,8 @@ BEGIN
      WHERE d.classid = 'pg_class'::regclass AND d.refclassid = 'pg_class'::regclass
        AND d.deptype IN ('a', 'i') AND d.refobjsubid > 0
   ), relation AS MATERIALIZED (
-    SELECT c.*, iu_core.grants_text(c.relacl, CASE c.relkind WHEN 'S' THEN 's' ELSE 'r' END::"char", c.relowner) AS grants,
+    SELECT c.*,
+           iu_core.grants_text(c.relacl, CASE c.relkind WHEN 'S' THEN 's' ELSE 'r' END::"char", c.relowner) AS grants,
            concat_ws(E'\n',
              c.relkind, c.relpersistence,
              (SELECT am.amname FROM pg_am am WHERE am.oid = c.relam),
@@ -202,17 +217,21 @@ BEGIN
       FROM relation r JOIN pg_attribute a ON a.attrelid = r.oid
       LEFT JOIN pg_attrdef d ON d.adrelid = a.attrelid AND d.adnum = a.attnum
       LEFT JOIN column_sequence cs ON cs.table_oid = a.attrelid AND cs.column_number = a.attnum
-      LEFT JOIN pg_description c ON c.classoid = 'pg_class'::regclass AND c.objoid = a.attrelid AND c.objsubid = a.attnum
+      LEFT JOIN pg_description c
+        ON c.classoid = 'pg_class'::regclass AND c.objoid = a.attrelid AND c.objsubid = a.attnum
      WHERE a.attnum > 0 AND NOT a.attisdropped AND r.relkind <> 'S'
      GROUP BY a.attrelid
   ), described AS (
-    SELECT 'pg_class'::regclass AS catalog, r.oid, true AS spelled, nullif(concat_ws('; ', r.grants, ct.grants), '') AS grants,
+    SELECT 'pg_class'::regclass AS catalog, r.oid, true AS spelled,
+           nullif(concat_ws('; ', r.grants, ct.grants), '') AS grants,
            concat_ws('; ',
              CASE WHEN r.relrowsecurity THEN 'row security on' ELSE 'row security off' END,
              CASE WHEN r.relforcerowsecurity THEN 'row security forced' END,
              (SELECT string_agg(concat_ws(' ', 'policy', quote_ident(p.polname), p.polcmd, p.polpermissive,
-                                          (SELECT string_agg(CASE u WHEN 0 THEN 'public' ELSE pg_get_userbyid(u) END::text, ','
-                                                             ORDER BY pg_get_userbyid(u) COLLATE "C") FROM unnest(p.polroles) u),
+                                          (SELECT string_agg(CASE u WHEN 0 THEN 'public'
+                                                                    ELSE pg_get_userbyid(u) END::text, ','
+                                                             ORDER BY pg_get_userbyid(u) COLLATE "C")
+                                             FROM unnest(p.polroles) u),
                                           'using ' || pg_get_expr(p.polqual, p.polrelid),
                                           'check ' || pg_get_expr(p.polwithcheck, p.polrelid)),
                                 '; ' ORDER BY p.polname COLLATE "C")
@@ -231,7 +250,8 @@ BEGIN
              (SELECT 'server ' || v.srvname || ' ' || coalesce(f.ftoptions::text, '')
                 FROM pg_foreign_table f JOIN pg_foreign_server v ON v.oid = f.ftserver WHERE f.ftrelid = r.oid),
              -- 18 lists NOT NULL among the constraints; it is with the columns already
-             (SELECT string_agg(concat_ws(' ', 'constraint', quote_ident(k.conname), pg_get_constraintdef(k.oid), k.convalidated),
+             (SELECT string_agg(concat_ws(' ', 'constraint', quote_ident(k.conname), pg_get_constraintdef(k.oid),
+                                          k.convalidated),
                                 E'\n' ORDER BY k.conname COLLATE "C")
                 FROM pg_constraint k WHERE k.conrelid = r.oid AND k.contype NOT IN ('t', 'n')),
              (SELECT string_agg(concat_ws(' ', pg_get_indexdef(i.indexrelid), i.indisvalid, i.indisreplident),
@@ -244,14 +264,17 @@ BEGIN
                                           'comment ' || obj_description(e.oid, 'pg_statistic_ext')),
                                 E'\n' ORDER BY e.stxname COLLATE "C")
                 FROM pg_statistic_ext e WHERE e.stxrelid = r.oid),
-             (SELECT string_agg(concat_ws(' ', k.conname, obj_description(k.oid, 'pg_constraint')), E'\n' ORDER BY k.conname COLLATE "C")
+             (SELECT string_agg(concat_ws(' ', k.conname, obj_description(k.oid, 'pg_constraint')),
+                                E'\n' ORDER BY k.conname COLLATE "C")
                 FROM pg_constraint k WHERE k.conrelid = r.oid AND k.contype <> 't'),
              (SELECT string_agg(concat_ws(' ', x.relname, i.indisclustered, obj_description(x.oid, 'pg_class')),
                                 E'\n' ORDER BY x.relname COLLATE "C")
                 FROM pg_index i JOIN pg_class x ON x.oid = i.indexrelid WHERE i.indrelid = r.oid),
-             (SELECT string_agg(concat_ws(' ', w.rulename, obj_description(w.oid, 'pg_rewrite')), E'\n' ORDER BY w.rulename COLLATE "C")
+             (SELECT string_agg(concat_ws(' ', w.rulename, obj_description(w.oid, 'pg_rewrite')),
+                                E'\n' ORDER BY w.rulename COLLATE "C")
                 FROM pg_rewrite w WHERE w.ev_class = r.oid AND w.rulename <> '_RETURN'),
-             (SELECT string_agg(concat_ws(' ', p.polname, obj_description(p.oid, 'pg_policy')), E'\n' ORDER BY p.polname COLLATE "C")
+             (SELECT string_agg(concat_ws(' ', p.polname, obj_description(p.oid, 'pg_policy')),
+                                E'\n' ORDER BY p.polname COLLATE "C")
                 FROM pg_policy p WHERE p.polrelid = r.oid)) AS detail
       FROM relation r LEFT JOIN column_text ct ON ct.attrelid = r.oid
      WHERE r.relkind <> 'S'
@@ -261,14 +284,16 @@ BEGIN
       FROM sequence_text q JOIN relation r USING (oid)
 
     UNION ALL
-    SELECT 'pg_proc'::regclass, p.oid, p.prosqlbody IS NOT NULL OR p.proargdefaults IS NOT NULL, iu_core.grants_text(p.proacl, 'f', p.proowner),
+    SELECT 'pg_proc'::regclass, p.oid, p.prosqlbody IS NOT NULL OR p.proargdefaults IS NOT NULL,
+           iu_core.grants_text(p.proacl, 'f', p.proowner),
            concat_ws('; ', CASE WHEN p.prosecdef THEN 'security definer' END, array_to_string(p.proconfig, '; ')),
            concat_ws(E'\n', p.prokind,
              CASE WHEN p.prokind <> 'a' THEN pg_get_functiondef(p.oid)
                   ELSE pg_get_function_arguments(p.oid) || ' returns ' || pg_get_function_result(p.oid) END,
-             (SELECT concat_ws(' ', g.aggkind, g.aggnumdirectargs, g.aggtransfn, g.aggfinalfn, g.aggcombinefn, g.aggserialfn,
-                               g.aggdeserialfn, g.aggmtransfn, g.aggminvtransfn, g.aggmfinalfn, g.aggfinalextra,
-                               g.aggfinalmodify, g.aggsortop::regoperator, format_type(g.aggtranstype, NULL), g.agginitval)
+             (SELECT concat_ws(' ', g.aggkind, g.aggnumdirectargs, g.aggtransfn, g.aggfinalfn, g.aggcombinefn,
+                               g.aggserialfn, g.aggdeserialfn, g.aggmtransfn, g.aggminvtransfn, g.aggmfinalfn,
+                               g.aggfinalextra, g.aggfinalmodify, g.aggsortop::regoperator,
+                               format_type(g.aggtranstype, NULL), g.agginitval)
                 FROM pg_aggregate g WHERE g.aggfnoid = p.oid)),
            ''
       FROM pg_proc p JOIN named n ON n.catalog = 'pg_proc'::regclass AND n.oid = p.oid
@@ -283,14 +308,18 @@ BEGIN
     UNION ALL
     SELECT 'pg_type'::regclass, t.oid, true, iu_core.grants_text(t.typacl, 'T', t.typowner), '',
            concat_ws(E'\n', t.typtype,
-             (SELECT string_agg(quote_ident(a.attname) || ' ' || format_type(a.atttypid, a.atttypmod), ',' ORDER BY a.attnum)
+             (SELECT string_agg(quote_ident(a.attname) || ' ' || format_type(a.atttypid, a.atttypmod), ','
+                                ORDER BY a.attnum)
                 FROM pg_attribute a WHERE a.attrelid = t.typrelid AND a.attnum > 0 AND NOT a.attisdropped),
-             (SELECT string_agg(quote_literal(e.enumlabel), ',' ORDER BY e.enumsortorder) FROM pg_enum e WHERE e.enumtypid = t.oid),
+             (SELECT string_agg(quote_literal(e.enumlabel), ',' ORDER BY e.enumsortorder)
+                FROM pg_enum e WHERE e.enumtypid = t.oid),
              (SELECT format_type(g.rngsubtype, NULL) FROM pg_range g WHERE g.rngtypid = t.oid),
              CASE WHEN t.typtype = 'd' THEN format_type(t.typbasetype, t.typtypmod) END,
              CASE WHEN t.typnotnull THEN 'not null' END, 'default ' || t.typdefault,
-             CASE WHEN t.typtype = 'b' THEN concat_ws(' ', t.typinput, t.typoutput, t.typlen, t.typbyval, t.typalign, t.typstorage) END,
-             (SELECT string_agg(quote_ident(k.conname) || ' ' || pg_get_constraintdef(k.oid), E'\n' ORDER BY k.conname COLLATE "C")
+             CASE WHEN t.typtype = 'b' THEN concat_ws(' ', t.typinput, t.typoutput, t.typlen, t.typbyval,
+                                                      t.typalign, t.typstorage) END,
+             (SELECT string_agg(quote_ident(k.conname) || ' ' || pg_get_constraintdef(k.oid),
+                                E'\n' ORDER BY k.conname COLLATE "C")
                 FROM pg_constraint k WHERE k.contypid = t.oid)),
            ''
       FROM pg_type t JOIN named n ON n.catalog = 'pg_type'::regclass AND n.oid = t.oid
@@ -323,8 +352,8 @@ BEGIN
 END
 $function$;
 COMMENT ON FUNCTION object_states(oid[]) IS
-  'object_inventory() of all objects (NULL), or of those of these oids and of all rows, with where the catalog has each '
-  '(NULL for rows). Raises nothing of its own.';
+  'object_inventory() of all objects (NULL), or of those of these oids and of all rows, with where the catalog has '
+  'each (NULL for rows). Raises nothing of its own.';
 
 CREATE FUNCTION object_inventory(
     OUT object_class text, OUT object_name text, OUT owner name, OUT grants text, OUT state text, OUT digest text,
@@ -333,7 +362,8 @@ CREATE FUNCTION object_inventory(
   LANGUAGE sql STABLE ROWS 1000
   SET search_path = pg_catalog, pg_temp
 AS $function$
-  SELECT s.object_class, s.object_name, s.owner, s.grants, s.state, s.digest, s.fingerprint FROM iu_core.object_states(NULL) s
+  SELECT s.object_class, s.object_name, s.owner, s.grants, s.state, s.digest, s.fingerprint
+    FROM iu_core.object_states(NULL) s
 $function$;
 COMMENT ON FUNCTION object_inventory() IS
   'object_names() with what each object is. grants: its access list in words, in order, defaults spelled out, those '

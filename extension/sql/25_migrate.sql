@@ -3,7 +3,9 @@
 CREATE FUNCTION guard_rows(table_name regclass, condition text DEFAULT 'true') RETURNS bigint
   LANGUAGE c VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'iu_guard_rows';
 COMMENT ON FUNCTION guard_rows(regclass, text) IS
-  'The guard at the head of a rollback script: locks the table against writers, counts its rows that meet the condition (SQL, evaluated as written) and returns the count. SQLSTATE 55006 if there are any, unless the rollback was called with allow_data_loss: then it reports how many are lost. 55000 outside of a rollback, 22004 for NULL. (design: Two layers)';
+  'The guard at the head of a rollback script: locks the table against writers, counts its rows that meet the '
+  'condition (SQL, evaluated as written) and returns the count. SQLSTATE 55006 if there are any, unless the rollback '
+  'was called with allow_data_loss: then it reports how many are lost. 55000 outside of a rollback, 22004 for NULL.';
 
 CREATE TABLE applied_migration (
   version integer PRIMARY KEY CHECK (version > 0),
@@ -12,7 +14,8 @@ CREATE TABLE applied_migration (
   applied_at timestamptz NOT NULL DEFAULT pg_catalog.clock_timestamp(),
   applied_by name NOT NULL DEFAULT SESSION_USER);
 COMMENT ON TABLE applied_migration IS
-  'The migrations that were applied to this database; dumped with it. Written by the runner only. Read iu_core.migrations. (design: Two layers)';
+  'The migrations that were applied to this database; dumped with it. Written by the runner only. Read '
+  'iu_core.migrations.';
 COMMENT ON COLUMN applied_migration.checksum IS 'SHA-256 in hex of the script as it was applied';
 COMMENT ON COLUMN applied_migration.applied_by IS 'the user that was logged in';
 SELECT pg_catalog.pg_extension_config_dump('applied_migration', '');
@@ -21,7 +24,7 @@ CREATE FUNCTION migration_scripts(OUT version integer, OUT name text, OUT checks
   RETURNS SETOF record
   LANGUAGE c STABLE PARALLEL SAFE AS 'MODULE_PATHNAME', 'iu_migration_scripts';
 COMMENT ON FUNCTION migration_scripts() IS
-  'The migrations that the library carries, with the SHA-256 of each script in hex. Raises nothing. (design: Two layers)';
+  'The migrations that the library carries, with the SHA-256 of each script in hex. Raises nothing.';
 
 CREATE VIEW migrations AS
   SELECT coalesce(a.version, s.version) AS version,
@@ -33,20 +36,35 @@ CREATE VIEW migrations AS
          a.applied_at, a.applied_by
     FROM migration_scripts() s FULL JOIN applied_migration a ON a.version = s.version;
 COMMENT ON VIEW migrations IS
-  'One row per migration that the library carries or that was applied: version, name, state (applied; pending; drifted: the library has another text for it, or none), checksum (SHA-256 in hex: of what was applied, for a pending one of what would be), applied_at, applied_by (the user that was logged in). (design: Two layers)';
+  'One row per migration that the library carries or that was applied: version, name, state (applied; pending; '
+  'drifted: the library has another text for it, or none), checksum (SHA-256 in hex: of what was applied, for a '
+  'pending one of what would be), applied_at, applied_by (the user that was logged in).';
 
 CREATE FUNCTION migrate(
     target integer DEFAULT NULL, dry_run boolean DEFAULT false,
-    OUT version integer, OUT script text, OUT change text, OUT object_class text, OUT object_name text, OUT rows_lost bigint)
+    OUT version integer, OUT script text, OUT change text, OUT object_class text, OUT object_name text,
+    OUT rows_lost bigint)
   RETURNS SETOF record
   LANGUAGE c VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'iu_migrate';
 COMMENT ON FUNCTION migrate(integer, boolean) IS
-  'Applies every pending migration up to and including target (NULL: all) in order, as iu_core_owner, all or nothing. One row per object: version, script, change (added, changed, removed), object_class and object_name as in object_names(). With dry_run everything is executed, reported and undone. An error names script and line. Constraints are checked at once, unless a script defers them, and then at its end; this holds for the rest of the transaction. SQLSTATE 22023: no such target, or the database is beyond it; 55000: an applied migration has drifted; 55P03: another run is in progress; 25000: not READ COMMITTED; 0A000: the database''s encoding is not UTF8; 42710: an object of a migration exists already. (design: Two layers)';
+  'Applies every pending migration up to and including target (NULL: all) in order, as iu_core_owner, all or nothing. '
+  'One row per object: version, script, change (added, changed, removed), object_class and object_name as in '
+  'object_names(). With dry_run everything is executed, reported and undone. An error names script, file and line. '
+  'Constraints are checked at once, unless a script defers them, and then at its end; this holds for the rest of the '
+  'transaction. SQLSTATE 22023: no such target, or the database is beyond it; 55000: an applied migration has '
+  'drifted, or in the end the database does not conform (see fn_iu_conformance); 55P03: another run is in progress; '
+  '25000: not READ COMMITTED; 0A000: the database''s encoding is not UTF8; 42710, 42P07, 42723: a name is taken by '
+  'something that no migration made.';
 
 CREATE FUNCTION rollback(
     target integer, dry_run boolean DEFAULT false, allow_data_loss boolean DEFAULT false,
-    OUT version integer, OUT script text, OUT change text, OUT object_class text, OUT object_name text, OUT rows_lost bigint)
+    OUT version integer, OUT script text, OUT change text, OUT object_class text, OUT object_name text,
+    OUT rows_lost bigint)
   RETURNS SETOF record
   LANGUAGE c VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'iu_rollback';
 COMMENT ON FUNCTION rollback(integer, boolean, boolean) IS
-  'Rolls back every applied migration above target, the last first, as iu_core_owner, all or nothing. target is the last one that stays, 0 for none. Result, dry_run and the rest as in migrate(); with allow_data_loss there is also a row "rows lost" with rows_lost for each table that held some. SQLSTATE 55006: a gate is open (always), or rows would be lost (without allow_data_loss); 22023: target is neither 0 nor applied; 22004: target is NULL; 55000: the library does not carry the script; 55P03, 25000 as in migrate(). A drifted migration is rolled back with a warning. (seed 4 A6; design: Two layers)';
+  'Rolls back every applied migration above target, the last first, as iu_core_owner, all or nothing. target is the '
+  'last one that stays, 0 for none. Result, dry_run and the rest as in migrate(); with allow_data_loss there is also '
+  'a row "rows lost" with rows_lost for each table that held some. SQLSTATE 55006: a gate is open (always), or rows '
+  'would be lost (without allow_data_loss); 22023: target is neither 0 nor applied; 22004: target is NULL; 55000: the '
+  'library does not carry the script; 55P03, 25000 as in migrate(). A drifted migration is rolled back with a warning.';
