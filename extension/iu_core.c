@@ -16,6 +16,7 @@
 #include "core/removal.h"
 #include "core/settings.h"
 #include "core/slots.h"
+#include "core/unheard.h"
 #include "core/wake.h"
 #include "core/walls.h"
 #include "fdw/guard.h"
@@ -72,6 +73,7 @@ _PG_init(void)
 	if (!process_shared_preload_libraries_in_progress)
 		return;
 	iu_slots_init();
+	iu_unheard_init();
 	iu_launcher_register();
 	iu_release_init();
 	iu_removal_init();

@@ -31,20 +31,17 @@ DECLARE
   v_previous text;
   v_run      uuid;
 BEGIN
-  IF coalesce(btrim(p_actor), '') = '' OR coalesce(btrim(p_reason), '') = '' THEN
-    RAISE check_violation USING
-      MESSAGE = 'a switch is set by somebody for a reason',
-      HINT = 'Give p_actor and p_reason.';
-  END IF;
   IF p_key IS NULL OR NOT EXISTS (SELECT FROM public.iu_switch_registry WHERE switch_key = p_key) THEN
     RAISE insufficient_privilege USING
       MESSAGE = format('"%s" is not a switch', coalesce(p_key, '')),
       DETAIL = 'Only keys of iu_switch_registry are set here.',
-      HINT = 'A gate is opened with fn_iu_gate_open, with an approval and a time limit.';
+      HINT = 'A gate is opened with fn_iu_gate_open, with an approval and a time limit.',
+      CONSTRAINT = 'iu_switch_unknown';
   END IF;
   IF p_value IS NULL OR p_value NOT IN ('true', 'false') THEN
     RAISE check_violation USING
-      MESSAGE = format('a switch is true or false, not "%s"', coalesce(p_value, 'NULL'));
+      MESSAGE = format('a switch is true or false, not %s', coalesce(quote_literal(p_value), 'NULL')),
+      CONSTRAINT = 'iu_switch_value';
   END IF;
 
   SELECT value INTO v_previous FROM public.dot_config WHERE key = p_key FOR UPDATE;
@@ -52,14 +49,14 @@ BEGIN
     RAISE no_data_found USING
       MESSAGE = format('switch "%s" has no row in dot_config', p_key),
       DETAIL = 'It reads as false.',
-      HINT = 'Insert it with the value false, and find out who deleted it.';
+      HINT = 'Insert it with the value false, and find out who deleted it.',
+      CONSTRAINT = 'iu_switch_missing';
   END IF;
   IF v_previous IS DISTINCT FROM p_value THEN
     UPDATE public.dot_config SET value = p_value WHERE key = p_key;
   END IF;
-  v_run := iu.fn_dot_iu_command_log('dot_iu_switch_set', 'health', 'apply', 'applied', true,
-    md5(p_key || '=' || p_value), jsonb_build_object(p_key, v_previous),
-    jsonb_build_object('switch', p_key, 'previous', v_previous, 'value', p_value, 'reason', p_reason), p_actor);
+  v_run := iu.fn_dot_iu_command_note('dot_iu_switch_set', 'switch', p_key, 'applied', p_actor, p_reason,
+    jsonb_build_object('previous', v_previous, 'value', p_value));
   RETURN jsonb_build_object('status', CASE WHEN v_previous = p_value THEN 'unchanged' ELSE 'set' END,
     'switch', p_key, 'previous', v_previous, 'value', p_value, 'run_id', v_run);
 END

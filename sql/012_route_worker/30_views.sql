@@ -110,7 +110,10 @@ BEGIN
     'backlog_iu_events', v_ahead.events, 'dry_runs_due', v_ahead.due, 'oldest_dry_run_due_at', v_ahead.oldest,
     'dead_letter_open', v_letters,
     'outbound_attempts_in_audit', (SELECT count(*) FROM public.iu_route_attempt WHERE route_kind = 'outbound'),
-    'stuck_routes', v_stuck, 'stale_seconds', p_stale_seconds, 'problems', to_jsonb(v_problem),
+    'stuck_routes', v_stuck, 'unheard_events',
+    (SELECT coalesce(jsonb_agg(jsonb_build_object('event_type', u.event_domain || '.' || u.event_type, 'reason', u.reason,
+              'times', u.times, 'last_at', u.last_at) ORDER BY u.last_at DESC), '[]') FROM iu_core.unheard_events() u),
+    'stale_seconds', p_stale_seconds, 'problems', to_jsonb(v_problem),
     'healthy', v_problem = '{}');
 END
 $function$;
@@ -125,7 +128,7 @@ RETURN CASE WHEN iu_core.require_role('{iu_core_reader}') THEN
 COMMENT ON FUNCTION public.fn_iu_route_worker_health IS
   'Whether events get on: {healthy, problems (in words), master_gate_open, worker_gate_open, registered, cursor, '
   'last_run_at, totals, backlog_iu_events (not passed by the worker), dry_runs_due, dead_letter_open, '
-  'outbound_attempts_in_audit, stuck_routes, ...}. Not healthy: the master switch is off; the worker switch is '
+  'outbound_attempts_in_audit, stuck_routes, unheard_events (iu_core.unheard_events), ...}. Not healthy: the master switch is off; the worker switch is '
   'off and something waits; a dead letter is open; something waits for p_stale_seconds on a route that stopped by '
   'itself (its circuit is open, an answer 410 disabled it, it has no valid secret, its function, origin or '
   'address is refused); and where work is due and nothing moves: a live route that nothing holds has had '

@@ -26,8 +26,8 @@ BEGIN
   IF NOT iu.fn_iu_core_routes_enabled() OR NOT iu_core.gate_is_open('piece_event_runtime.emit_enabled') THEN
     RETURN NULL;
   END IF;
-  RETURN iu.fn_event_put('piece', 'information_unit', p_event_type, p_canonical_address, p_subject_ref, p_actor_ref,
-    coalesce(p_safe_payload, '{}') || jsonb_build_object('emit_mode', CASE
+  RETURN iu.fn_event_put('piece', 'information_unit', p_event_type, p_canonical_address, p_subject_ref::text,
+    p_actor_ref, coalesce(p_safe_payload, '{}') || jsonb_build_object('emit_mode', CASE
       WHEN EXISTS (SELECT FROM public.dot_config c WHERE c.key = 'piece_event_runtime.dry_run_only' AND c.value = 'false')
       THEN 'live' ELSE 'dry_run' END),
     p_idempotency_key, p_correlation_id);
@@ -56,8 +56,8 @@ CREATE FUNCTION iu.fn_iu_emit_collection_event(
   SET search_path = pg_catalog, pg_temp
 AS $function$
 BEGIN
-  RETURN iu.fn_event_put('iu', 'iu_piece_collection', p_event_type, NULL, p_collection_id, p_actor_ref, p_safe_payload,
-    p_idempotency_key, p_correlation_id);
+  RETURN iu.fn_event_put('iu', 'iu_piece_collection', p_event_type, NULL, p_collection_id::text, p_actor_ref,
+    p_safe_payload, p_idempotency_key, p_correlation_id);
 END
 $function$;
 COMMENT ON FUNCTION iu.fn_iu_emit_collection_event IS

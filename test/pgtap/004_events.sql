@@ -22,21 +22,21 @@ SELECT is((SELECT array_agg(DISTINCT delivery_lane) FROM event_type_registry WHE
   ARRAY['delayed'], 'the collection family is delayed');
 -- What can be registered can be emitted, and no more: the words of the registry's checks are those of the outbox.
 CREATE TEMP TABLE word AS
-  SELECT column_name, m[1] AS word FROM unnest(ARRAY['domain', 'stream', 'lane', 'severity']) column_name
+  SELECT column_name, m[1] AS word FROM unnest(ARRAY['stream', 'lane', 'severity']) column_name
     CROSS JOIN LATERAL (SELECT pg_get_constraintdef(oid) AS def FROM pg_constraint WHERE conname = 'event_type_registry_' || column_name || '_chk') c
     CROSS JOIN LATERAL regexp_matches(c.def, '''([a-z_]+)''::text', 'g') m;
 CREATE FUNCTION pg_temp.row_ok(p_domain text DEFAULT 'iu', p_stream text DEFAULT 'update', p_lane text DEFAULT 'delayed', p_severity text DEFAULT 'info',
     p_classification text DEFAULT 'restricted', p_payload jsonb DEFAULT '{}', p_key text DEFAULT NULL)
   RETURNS boolean LANGUAGE sql AS 'SELECT iu.fn_event_outbox_check($1, $2, $3, $4, $5, $6, $7)';
 SELECT results_eq('SELECT column_name, count(*) FROM word GROUP BY 1 ORDER BY 1',
-  $$VALUES ('domain', 11::bigint), ('lane', 2), ('severity', 3), ('stream', 7)$$, 'the registry has its vocabularies');
-SELECT is((SELECT string_agg(word, ' ') FROM word WHERE NOT CASE column_name WHEN 'domain' THEN pg_temp.row_ok(p_domain => word)
+  $$VALUES ('lane', 2::bigint), ('severity', 3), ('stream', 7)$$, 'the registry has its vocabularies');
+SELECT is((SELECT string_agg(word, ' ') FROM word WHERE NOT CASE column_name
     WHEN 'stream' THEN pg_temp.row_ok(p_stream => word) WHEN 'lane' THEN pg_temp.row_ok(p_lane => word) ELSE pg_temp.row_ok(p_severity => word) END),
   NULL, 'each of its words is one of the outbox');
 SELECT is((SELECT string_agg(w[1], ' ') FROM pg_get_functiondef('iu.fn_event_outbox_check(text,text,text,text,text,jsonb,text)'::regprocedure) f,
     regexp_matches(split_part(split_part(f, 'CASE', 2), 'p_classification NOT IN', 1), '''([a-z_]+)''[,)]', 'g') w WHERE w[1] NOT IN (SELECT word FROM word)), NULL, 'and it has no others');
 SELECT pg_temp.refuses(format('SELECT pg_temp.row_ok(%s => %L)', a, v), '23514', m, 'outbox: ' || m)
-  FROM (VALUES ('p_domain', 'nobody', '"nobody" is not an event_domain'), ('p_stream', 'workflow', '"workflow" is not an event_stream'),
+  FROM (VALUES ('p_domain', 'No body', '"No body" is not an event_domain'), ('p_stream', 'workflow', '"workflow" is not an event_stream'),
     ('p_lane', 'later', '"later" is not a delivery_lane'), ('p_severity', 'warn', '"warn" is not an event_severity'),
     ('p_classification', 'safe', '"safe" is not a payload_classification'), ('p_payload', '"text"', 'not an object'), ('p_payload', '[]', 'not an object'),
     ('p_key', '', '1 to 200'), ('p_key', repeat('x', 201), '1 to 200')) AS t (a, v, m);
@@ -45,7 +45,7 @@ SELECT ok((SELECT convalidated AND pg_get_constraintdef(oid) ~ 'iu.fn_event_outb
 
 SELECT pg_temp.refuses(format($$INSERT INTO event_type_registry (event_domain, event_type, event_stream, delivery_lane, default_severity, description)
     VALUES (%L, %L, %L, %L, %L, 'x')$$, d, t, s, l, v), '23514', c, 'registry: ' || c)
-  FROM (VALUES ('nobody', 'x', 'update', 'immediate', 'info', 'domain_chk'), ('iu', 'X y', 'update', 'immediate', 'info', 'type_chk'),
+  FROM (VALUES ('nobody', 'x', 'update', 'immediate', 'info', '"nobody" is not one of the product'), ('iu', 'X y', 'update', 'immediate', 'info', 'type_chk'),
                ('iu', 'x', 'workflow', 'immediate', 'info', 'stream_chk'), ('iu', 'x', 'update', 'later', 'info', 'lane_chk'),
                ('iu', 'x', 'update', 'immediate', 'warn', 'severity_chk')) AS v (d, t, s, l, v, c);
 
@@ -61,6 +61,7 @@ SELECT is((SELECT count(*) FROM event_outbox), 0::bigint, 'nothing was written')
 SELECT pg_temp.refuses($$SELECT fn_iu_switch_set('iu_core.routes_master_enabled', 'true', 'a', 'r')$$, 'P0002', 'no row in dot_config',
   'a switch that lost its row is not made anew in passing');
 INSERT INTO dot_config (key, value) VALUES ('iu_core.routes_master_enabled', 'false');
+SELECT is_empty('SELECT * FROM iu_core.unheard_events', 'a switch that is off is no event that nobody hears');
 
 SELECT pg_temp.refuses(format('SELECT fn_iu_switch_set(%L, %L, %L, %L)', k, v, a, r), e, p, n) FROM (VALUES
   ('iu_core.delivery_enabled', 'true', 'a', 'r', '42501', 'is not a switch', 'a gate is not a switch'),
@@ -68,8 +69,8 @@ SELECT pg_temp.refuses(format('SELECT fn_iu_switch_set(%L, %L, %L, %L)', k, v, a
   (NULL, 'true', 'a', 'r', '42501', 'is not a switch', 'nor NULL'),
   ('iu_core.routes_master_enabled', 'yes', 'a', 'r', '23514', 'true or false', 'a switch is true or false'),
   ('iu_core.routes_master_enabled', NULL, 'a', 'r', '23514', 'true or false', 'not NULL'),
-  ('iu_core.routes_master_enabled', 'true', ' ', 'r', '23514', 'somebody for a reason', 'somebody sets it'),
-  ('iu_core.routes_master_enabled', 'true', 'a', NULL, '23514', 'somebody for a reason', 'for a reason')) AS t (k, v, a, r, e, p, n);
+  ('iu_core.routes_master_enabled', 'true', ' ', 'r', '23514', 'actor and reason are required', 'a switch needs an actor'),
+  ('iu_core.routes_master_enabled', 'true', 'a', NULL, '23514', 'actor and reason are required', 'a switch needs a reason')) AS t (k, v, a, r, e, p, n);
 SELECT is(fn_iu_switch_set('iu_core.routes_master_enabled', 'true', 'ann', 'go') - 'run_id',
   '{"status": "set", "switch": "iu_core.routes_master_enabled", "previous": "false", "value": "true"}', 'the switch is set');
 SELECT is((SELECT actor || ' ' || (evidence ->> 'reason') FROM dot_iu_command_run WHERE command_name = 'dot_iu_switch_set'), 'ann go', 'and logged');
@@ -154,6 +155,56 @@ SELECT pg_temp.refuses($$SELECT pg_temp.put('iu', 'structure_op_applied', 'updat
 SELECT pg_temp.refuses($$SELECT pg_temp.put('iu', 'version_applied', 'birth', 'immediate')$$, '23514', 'belongs to stream update', 'trigger: another stream');
 SELECT pg_temp.refuses($$SELECT pg_temp.put('iu', 'version_applied', 'update', 'delayed')$$, '23514', 'lane immediate', 'trigger: another lane');
 SELECT lives_ok($$SELECT pg_temp.put('iu', 'version_applied', 'update', 'immediate')$$, 'trigger: as registered');
+
+-- ---- types of the platform
+
+CREATE FUNCTION pg_temp.registered(p_domain text, p_type text, p_more text DEFAULT '') RETURNS text LANGUAGE plpgsql AS $$
+DECLARE v jsonb;
+BEGIN
+  EXECUTE format('SELECT fn_iu_event_type_register(%L, %L, ''update'', ''immediate'', ''info'', ''an order was placed'', ''ada'', ''the shop''%s)', p_domain, p_type, p_more) INTO v;
+  RETURN v ->> 'status';
+END $$;
+SELECT is(fn_iu_event_emit('shop', 'order_placed', 'orders', '17'), NULL, 'theirs: a type that nobody registered gives no event, and no error');
+SELECT fn_iu_event_emit('shop', 'order_placed', 'orders', '18'), fn_iu_emit_event('no_such_type', 'a', gen_random_uuid(), 't') FROM generate_series(1, 2);
+SELECT results_eq($$SELECT event_domain, event_type, reason, times, last_at BETWEEN now() AND clock_timestamp() FROM iu_core.unheard_events WHERE event_type IN ('order_placed', 'structure_op_applied') ORDER BY 1$$,
+  $$VALUES ('iu', 'structure_op_applied', 'inactive', 2::bigint, true), ('shop', 'order_placed', 'unknown', 3, true)$$, 'it is counted, as an inactive type is, singly and in a set');
+SELECT is(pg_temp.registered('shop', 'order_placed'), 'registered', 'an administrator registers it');
+SELECT is_empty($$SELECT FROM iu_core.unheard_events WHERE event_domain = 'shop'$$, 'then nothing is counted of it any more');
+SELECT is(pg_temp.registered('shop', 'order_placed'), 'unchanged', 'a second time changes nothing');
+SELECT results_eq($$SELECT theirs, migration FROM iu_governed_object WHERE object_class = 'event_type' AND object_name = 'shop.order_placed'$$, 'VALUES (true, 4)', 'it is registered as theirs');
+SELECT is_empty('SELECT * FROM fn_iu_conformance() WHERE NOT ok', 'and the database conforms');
+SELECT results_eq($$SELECT command_name, actor, evidence ->> 'event_type', evidence ->> 'reason' FROM dot_iu_command_run WHERE command_name LIKE 'dot_iu_event_type%' ORDER BY created_at LIMIT 1$$,
+  $$VALUES ('dot_iu_event_type_register', 'ada', 'shop.order_placed', 'the shop')$$, 'it is logged');
+SELECT isnt(fn_iu_event_emit('shop', 'order_placed', 'orders', '17', 'orders/17', 'wim', '{"total": 3}', 'order 17', 'c'), NULL, 'theirs is emitted');
+SELECT row_eq($$SELECT event_stream, delivery_lane, event_severity, event_subject_table, event_subject_ref, canonical_address, actor_ref, correlation_id, safe_payload
+    FROM event_outbox WHERE event_domain = 'shop'$$, ROW('update'::text, 'immediate'::text, 'info'::text, 'orders'::text, '17'::text, 'orders/17'::text, 'wim'::text, 'c'::text, '{"total": 3}'::jsonb), 'with its subject, whatever key that has');
+SELECT is(fn_iu_event_emit('shop', 'order_placed', 'orders', '18', p_idempotency_key => 'order 17'), (SELECT id FROM event_outbox WHERE event_domain = 'shop'), 'an idempotency key gives the same event');
+SELECT isnt(fn_iu_event_emit('iu', 'version_applied', 'units', 'u/1'), NULL, 'domain iu as well, with any subject');
+SELECT is(fn_iu_event_emit('governance', 'gate_break_glass', 'gates', 'g'), NULL, 'a type that the product alone emits is not forged');
+SELECT is((SELECT reason FROM iu_core.unheard_events WHERE event_domain = 'governance'), 'reserved', 'which is counted');
+SELECT is(fn_iu_event_emit(NULL, NULL, NULL, NULL), NULL, 'nothing is nothing');
+SELECT pg_temp.refuses($$SELECT fn_iu_event_emit('shop', 'order_placed', 'orders', NULL)$$, '23502', 'event_subject_ref', 'an event of theirs has a subject');
+SELECT is(pg_temp.registered('shop', 'order_placed', ', false'), 'changed', 'it can be made inactive');
+SELECT is(fn_iu_event_emit('shop', 'order_placed', 'orders', '19'), NULL, 'then it is not written');
+SELECT pg_temp.refuses(format('SELECT fn_iu_event_type_register(%s)', a), e, m, 'registering is refused: ' || a) FROM (VALUES
+  ($$'shop', 'order_placed', 'birth', 'immediate', 'info', 'd', 'ada', 'r'$$, '23505', 'registered already'), ($$'Shop', 'x', 'update', 'delayed', 'info', 'd', 'ada', 'r'$$, '23514', 'p_event_domain ''Shop'''),
+  ($$NULL, 'x', 'update', 'delayed', 'info', 'd', 'ada', 'r'$$, '23514', 'p_event_domain NULL'), ($$'shop', 'x.', 'update', 'delayed', 'info', 'd', 'ada', 'r'$$, '23514', 'p_event_type'),
+  ($$'shop', 'x', 'workflow', 'delayed', 'info', 'd', 'ada', 'r'$$, '23514', 'p_stream'), ($$'shop', 'x', 'update', 'later', 'info', 'd', 'ada', 'r'$$, '23514', 'p_lane'),
+  ($$'shop', 'x', 'update', 'delayed', 'warn', 'd', 'ada', 'r'$$, '23514', 'p_severity'), ($$'shop', 'x', 'update', 'delayed', 'info', ' ', 'ada', 'r'$$, '23514', 'p_description'),
+  ($$'iu', 'x', 'update', 'delayed', 'info', 'd', 'ada', 'r'$$, '42501', 'the product''s own'), ($$'system', 'x', 'update', 'delayed', 'info', 'd', 'ada', 'r'$$, '42501', 'the product''s own'),
+  ($$'shop', 'x', 'update', 'delayed', 'info', 'd', '', 'r'$$, '23514', 'actor and reason'), ($$'shop', 'x', 'update', 'delayed', 'info', 'd', 'ada', NULL$$, '23514', 'actor and reason')) v (a, e, m);
+SELECT pg_temp.refuses(format('SELECT fn_iu_event_type_unregister(%s)', a), e, m, 'taking away is refused: ' || a) FROM (VALUES
+  ($$'shop', 'order_placed', 'ada', 'r'$$, '55006', 'is in use'), ($$'shop', 'nothing', 'ada', 'r'$$, '42704', 'is not registered'), ($$NULL, NULL, 'ada', 'r'$$, '42704', 'is not registered'),
+  ($$'iu', 'version_applied', 'ada', 'r'$$, '42501', 'the product''s own')) v (a, e, m);
+SELECT is(iu.fn_iu_event_type_used('shop', 'order_placed'), '1 event(s) in event_outbox', 'what is in the way is told');
+SELECT is(pg_temp.registered('shop', 'order_sent'), 'registered', 'another type');
+SELECT fn_iu_route_add('shop-r', 'order_sent', 'https://hooks.example/', 'ada', 'r', p_event_domain => 'shop') ->> 'status' AS added \gset
+SELECT is(iu.fn_iu_event_type_used('shop', 'order_sent'), 'routes: shop-r', 'a route is in the way');
+DELETE FROM iu_outbound_route WHERE route_code = 'shop-r';
+SELECT is(fn_iu_event_type_unregister('shop', 'order_sent', 'ada', 'r') ->> 'status', 'unregistered', 'what nothing uses is taken away');
+SELECT is_empty($$SELECT FROM iu_governed_object WHERE object_name = 'shop.order_sent'$$, 'and forgotten');
+SELECT is(pg_temp.as_role('iu_core_operator', $$SELECT fn_iu_event_type_register('shop', 'x', 'update', 'delayed', 'info', 'd', 'ada', 'r')$$) LIKE '42501%', true, 'only an administrator registers');
+SELECT is(pg_temp.as_role('iu_core_reader', $$SELECT fn_iu_event_emit('shop', 'x', 't', 'r')$$) LIKE '42501%', true, 'only a writer emits');
 
 SELECT * FROM finish();
 ROLLBACK;

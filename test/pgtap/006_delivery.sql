@@ -146,7 +146,7 @@ SELECT set_eq($$
   SELECT r.rolname::text, pg_temp.called_as(p.oid) FROM pg_proc p CROSS JOIN pg_roles r
    WHERE pg_temp.called_as(p.oid) IS NOT NULL AND p.oid IN (SELECT to_regprocedure(g.object_name) FROM iu_governed_object g WHERE g.migration BETWEEN 4 AND 7 AND g.object_class = 'function')
      AND r.rolname IN ('iu_core_writer', 'iu_core_worker') AND has_function_privilege(r.oid, p.oid, 'EXECUTE')$$,
-  $$VALUES ('iu_core_writer', 'fn_iu_emit_event'), ('iu_core_writer', 'fn_iu_emit_events'), ('iu_core_writer', 'fn_iu_core_routes_enabled'), ('iu_core_worker', 'iu.fn_iu_delivery_claim'),
+  $$VALUES ('iu_core_writer', 'fn_iu_emit_event'), ('iu_core_writer', 'fn_iu_emit_events'), ('iu_core_writer', 'fn_iu_event_emit'), ('iu_core_writer', 'fn_iu_core_routes_enabled'), ('iu_core_worker', 'iu.fn_iu_delivery_claim'),
     ('iu_core_worker', 'iu.fn_iu_delivery_record_batch'), ('iu_core_worker', 'iu.fn_iu_delivery_check'), ('iu_core_worker', 'iu.fn_iu_delivery_keep'), ('iu_core_worker', 'iu.fn_iu_delivery_next_due')$$,
   'writers emit, the worker claims and records, neither does more');
 SELECT is((SELECT string_agg(pg_temp.called_as(p.oid), ',' ORDER BY p.proname) FROM pg_proc p
