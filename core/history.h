@@ -9,7 +9,7 @@
 #ifndef IU_HISTORY_H
 #define IU_HISTORY_H
 
-#include "core/migrate.h"
+#include "core/migrations.h"
 #include "nodes/pg_list.h"
 
 /* A migration that the library carries, or that was applied, or both. */

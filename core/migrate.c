@@ -26,6 +26,8 @@
 #include "core/gate.h"
 #include "core/history.h"
 #include "core/inventory.h"
+#include "core/migrate.h"
+#include "core/migrations.h"
 #include "core/policy.h"
 #include "core/register.h"
 #include "core/rights.h"

@@ -80,7 +80,11 @@ name_roles(Datum *roles, int count)
 
 	initStringInfo(&names);
 	for (i = 0; i < count; i++)
-		appendStringInfo(&names, i == 0 ? "%s" : i < count - 1 ? ", %s" : " or %s", TextDatumGetCString(roles[i]));
+	{
+		const char *separator = i == 0 ? "" : i < count - 1 ? ", " : " or ";
+
+		appendStringInfo(&names, "%s%s", separator, TextDatumGetCString(roles[i]));
+	}
 	return names.data;
 }
 

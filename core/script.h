@@ -9,7 +9,7 @@
 #ifndef IU_SCRIPT_H
 #define IU_SCRIPT_H
 
-#include "core/migrate.h"
+#include "core/migrations.h"
 
 /*
  * Fires what is deferred, and defers nothing more in this transaction. Left
