@@ -111,6 +111,7 @@ iu_secret_of(const IuServer *server, Oid user)
 	const char *value = iu_option_value(options, server->remote->secret_option);
 	const char *path = iu_option_value(options, file_option);
 	const char *problem;
+	const char *hint = NULL;
 	char	   *secret;
 
 	if (value == NULL && path == NULL)
@@ -118,11 +119,13 @@ iu_secret_of(const IuServer *server, Oid user)
 	check_url_is_current(server);
 	secret = value ? pstrdup(value) : read_secret_file(server, file_option, path);
 	problem = iu_secret_problem(secret);
+	if (path != NULL)
+		hint = psprintf("The first line of the file that option \"%s\" names must be the secret.", file_option);
 	if (problem != NULL)
 		ereport(ERROR,
 				(errcode(ERRCODE_FDW_INVALID_ATTRIBUTE_VALUE),
 				 errmsg("the user mapping for foreign server \"%s\" holds no usable secret", server->name),
 				 errdetail("%s", problem),
-				 path ? errhint("The first line of the file named by option \"%s\" must be the secret.", file_option) : 0));
+				 hint ? errhint("%s", hint) : 0));
 	return secret;
 }

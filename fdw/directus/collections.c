@@ -216,10 +216,10 @@ iu_directus_collections_answered(IuScan *scan, const IuFetch *fetch, const IuJso
 }
 
 /*
- * Deals with a refusal to tell the access: each row of the query then says, or
- * fails by, what is known. Any other refusal is a failure. If the query looks at
- * no count, so is a refusal to tell the access, unless it means that the remote
- * does not say it.
+ * Deals with a refusal to tell the access. 403 and 404 mean that Directus does
+ * not tell it. Of any other status the rows fail if the query looks at counts,
+ * as a count that failed may say more; otherwise it is a failure, as is the
+ * refusal of any other request.
  */
 bool
 iu_directus_collections_refused(IuScan *scan, const IuFetch *fetch, int status, const IuJson *document)

@@ -51,7 +51,7 @@ iu_part_ask(IuScan *scan, IuPart *part)
 	part->limit = iu_scan_page_size(scan);
 	if (part->exact)
 		part->limit = Min(part->limit, part->id_count);
-	/* a page of one item has no room beside the last item of the page before it */
+	/* a page of one item cannot begin with the last item of the page before it: it would bring nothing new */
 	if (part->limit < 2)
 		part->last_id = NULL;
 	query.limit = part->limit;
@@ -139,7 +139,10 @@ add_item(IuScan *scan, const IuPart *part, const IuJson *item)
 	iu_scan_row(scan, values, nulls, item);
 }
 
-/* Hands over the item of a singleton, which is an object instead of a list; without an item it has no key. */
+/*
+ * Hands over the item of a singleton, which comes as an object instead of a
+ * list. Where there is no item, the object comes all the same, without a key.
+ */
 static void
 take_singleton(IuScan *scan, const IuPart *part, const IuJson *item)
 {
@@ -168,7 +171,10 @@ take_total(IuScan *scan, IuPart *part, const IuJson *document)
 		part->total = total;
 }
 
-/* How many of a page's items have been handed over before: one, or none. Fails if that one is another. */
+/*
+ * How many of a page's items came with the page before it: one, or none. Fails
+ * if it should begin with the last item of that page, and begins with another.
+ */
 static int
 seen_before(IuScan *scan, const IuPart *part, const IuJson *items)
 {
@@ -183,10 +189,10 @@ seen_before(IuScan *scan, const IuPart *part, const IuJson *items)
 }
 
 /*
- * Whether there are more pages. Fails if this one does not fit to how many items
- * there are.
+ * Whether there are more pages. Fails if the items that have come so far
+ * contradict the total that the page tells.
  *
- * count: of the items on it.
+ * count: of the items on the page.
  */
 static bool
 goes_on(IuScan *scan, const IuPart *part, int64 count)
@@ -252,9 +258,10 @@ ask_apart(IuScan *scan, IuPart *part, char **ids, int count, bool unlikely)
 }
 
 /*
- * Reads the key of one item, for which a part asked after its ids were refused:
- * asks again, for the ids that look like that key and for the others. If no
- * item passes the filter, no item has one of these ids.
+ * Reads the answer to iu_directus_ask_probe, which a part sent after its ids were
+ * refused. If they had not been sorted by what keys look like, asks again: for
+ * the ids that look like this key, and for the others. If no item passes the
+ * filter, there is no key to look at and no item has one of the ids.
  */
 void
 iu_part_probed(IuScan *scan, IuPart *part, const IuJson *document)
