@@ -26,7 +26,6 @@
 #define ROUND_TRIP_COST 100.0
 #define REQUEST_COST 10.0
 #define ROW_COST 0.05
-#define IDS_PER_REQUEST 1000
 
 /* ---- restrictions ---- */
 
@@ -177,7 +176,7 @@ iu_relation_cost(const IuAsk *ask, double rows, double *startup, double *total)
 	double		rounds;			/* of so many requests at once as there may be */
 
 	if (restriction->keys[IU_KEY_ID])
-		page = IDS_PER_REQUEST;
+		page = IU_IDS_PER_REQUEST;
 	each = ask->output || !table->resource->has_fields ? 1 : ceil(transfer / collections / page);
 	if (!table->resource->has_fields && lists && list_length(ask->relation->attributes) <= 1)
 		each = 0;

@@ -23,16 +23,17 @@
 #include "nodes/pg_list.h"
 
 #define IU_MAX_COLUMNS 16		/* of a resource */
+#define IU_IDS_PER_REQUEST 1000	/* of rows, named in one request */
 
 typedef struct IuScan IuScan;
 typedef struct IuImport IuImport;
 
 /* A column that a foreign table of a resource may have. */
-typedef struct IuColumn
+typedef struct IuRemoteColumn
 {
 	const char *name;
 	Oid			type;
-} IuColumn;
+} IuRemoteColumn;
 
 /*
  * What the condition of a query may decide the requests by. Keys of collection
@@ -101,7 +102,7 @@ typedef struct IuFailure
 typedef struct IuResource
 {
 	const char *name;			/* value of the table option "resource" */
-	const IuColumn *columns;
+	const IuRemoteColumn *columns;
 	int			column_count;
 	int			role_columns[IU_ROLES]; /* the column of each role; -1: none */
 	bool		has_fields;		/* takes table option "collection", and then typed columns */

@@ -17,7 +17,7 @@
 #include "mb/pg_wchar.h"
 #include "miscadmin.h"
 
-#define FEWEST_CONNECTIONS 4
+#define FEWEST_OF_SESSION 4
 
 /*
  * Qdrant and Directus close a connection that is idle for 5 s, and a request
@@ -55,7 +55,7 @@ iu_session_open(IuSession *session, MemoryContext context, const IuServer *serve
 void
 iu_session_expect(IuSession *session, int requests)
 {
-	session->connections = Min(session->server->connections, Max(requests, FEWEST_CONNECTIONS));
+	session->connections = Min(session->server->connections, Max(requests, FEWEST_OF_SESSION));
 }
 
 /* Gets the headers and a pool of connections, once something is to be asked. */

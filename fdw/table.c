@@ -61,7 +61,7 @@ find_column(const IuTable *table, Form_pg_attribute attribute)
 
 	for (i = 0; i < table->resource->column_count; i++)
 	{
-		const IuColumn *column = &table->resource->columns[i];
+		const IuRemoteColumn *column = &table->resource->columns[i];
 
 		if (strcmp(column->name, NameStr(attribute->attname)) != 0)
 			continue;

@@ -19,7 +19,7 @@
 #include "fdw/resource.h"
 #include "utils/builtins.h"
 
-const IuColumn iu_directus_collections_columns[IU_COLLECTIONS_COLUMNS] = {
+const IuRemoteColumn iu_directus_collections_columns[IU_COLLECTIONS_COLUMNS] = {
 	{"collection", TEXTOID},
 	{"items", INT8OID},
 	{"access", TEXTOID},

@@ -19,7 +19,7 @@ enum
 	IU_COLLECTIONS_COLUMNS
 };
 
-extern const IuColumn iu_directus_collections_columns[IU_COLLECTIONS_COLUMNS];
+extern const IuRemoteColumn iu_directus_collections_columns[IU_COLLECTIONS_COLUMNS];
 extern List *iu_directus_collections_describe(const IuQuery *query);
 extern void iu_directus_collections_start(IuScan *scan);
 extern void iu_directus_collections_answered(IuScan *scan, const IuFetch *fetch, const IuJson *document);

@@ -18,9 +18,7 @@
 #include "fdw/table.h"
 #include "lib/stringinfo.h"
 
-#define IDS_AT_ONCE 1000		/* in one request */
-
-const IuColumn iu_directus_items_columns[IU_ITEMS_COLUMNS] = {
+const IuRemoteColumn iu_directus_items_columns[IU_ITEMS_COLUMNS] = {
 	{"collection", TEXTOID},
 	{"id", TEXTOID},
 	{"item", JSONBOID},
@@ -106,7 +104,7 @@ read_collection(IuScan *scan, IuReading *reading, const char *name)
 		iu_part_ask(scan, iu_part_create(scan, reading, name, NULL, 0));
 	for (i = 0; i < reading->id_count; i += count)
 	{
-		count = Min(reading->id_count - i, IDS_AT_ONCE);
+		count = Min(reading->id_count - i, IU_IDS_PER_REQUEST);
 		iu_part_ask(scan, iu_part_create(scan, reading, name, reading->ids + i, count));
 	}
 }

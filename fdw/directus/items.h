@@ -10,7 +10,7 @@
 
 #include "fdw/directus/pages.h"
 
-extern const IuColumn iu_directus_items_columns[IU_ITEMS_COLUMNS];
+extern const IuRemoteColumn iu_directus_items_columns[IU_ITEMS_COLUMNS];
 extern List *iu_directus_items_describe(const IuQuery *query);
 extern void iu_directus_items_start(IuScan *scan);
 extern void iu_directus_items_answered(IuScan *scan, const IuFetch *fetch, const IuJson *document);

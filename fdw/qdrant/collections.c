@@ -26,20 +26,20 @@
 
 enum
 {
-	COLUMN_COLLECTION,
-	COLUMN_POINTS,
-	COLUMN_POINTS_APPROX,
-	COLUMN_STATUS,
-	COLUMN_VECTORS,
-	COLUMN_DIMENSION,
-	COLUMN_DISTANCE,
-	COLUMN_ALIASES,
-	COLUMN_CONFIGURATION,
-	COLUMN_ERROR,
-	COLUMNS
+	COLLECTIONS_COLLECTION,
+	COLLECTIONS_POINTS,
+	COLLECTIONS_POINTS_APPROX,
+	COLLECTIONS_STATUS,
+	COLLECTIONS_VECTORS,
+	COLLECTIONS_DIMENSION,
+	COLLECTIONS_DISTANCE,
+	COLLECTIONS_ALIASES,
+	COLLECTIONS_CONFIGURATION,
+	COLLECTIONS_ERROR,
+	COLLECTIONS_COLUMNS
 };
 
-const IuColumn iu_qdrant_collections_columns[IU_QDRANT_COLLECTIONS_COLUMNS] = {
+const IuRemoteColumn iu_qdrant_collections_columns[IU_QDRANT_COLLECTIONS_COLUMNS] = {
 	{"collection", TEXTOID},
 	{"points", INT8OID},
 	{"points_approx", INT8OID},
@@ -52,25 +52,15 @@ const IuColumn iu_qdrant_collections_columns[IU_QDRANT_COLLECTIONS_COLUMNS] = {
 	{"error", TEXTOID}
 };
 
-StaticAssertDecl(COLUMNS == IU_QDRANT_COLLECTIONS_COLUMNS, "columns of collections");
-
-/* Purposes of requests. */
-enum
-{
-	LIST_COLLECTIONS,
-	LIST_ALIASES,				/* beside the list of collections */
-	COUNT_POINTS,				/* from here on: of one row */
-	DESCRIBE_COLLECTION,
-	FIND_ALIASES
-};
+StaticAssertDecl(COLLECTIONS_COLUMNS == IU_QDRANT_COLLECTIONS_COLUMNS, "columns of collections");
 
 /* A row until it is handed over. */
 typedef struct Row
 {
 	int			waiting;		/* requests that are not answered */
 	bool		failed;			/* one of them has failed */
-	Datum		values[COLUMNS];
-	bool		nulls[COLUMNS];
+	Datum		values[COLLECTIONS_COLUMNS];
+	bool		nulls[COLLECTIONS_COLUMNS];
 } Row;
 
 /* The lists of all collections and of all aliases. */
@@ -90,8 +80,8 @@ wants_description(const Bitmapset *wants)
 {
 	int			column;
 
-	for (column = COLUMN_POINTS_APPROX; column <= COLUMN_CONFIGURATION; column++)
-		if (column != COLUMN_ALIASES && bms_is_member(column, wants))
+	for (column = COLLECTIONS_POINTS_APPROX; column <= COLLECTIONS_CONFIGURATION; column++)
+		if (column != COLLECTIONS_ALIASES && bms_is_member(column, wants))
 			return true;
 	return false;
 }
@@ -105,11 +95,11 @@ iu_qdrant_collections_describe(const IuQuery *query)
 
 	if (!query->restricted[IU_KEY_COLLECTION])
 		requests = lappend(requests, "GET /collections");
-	if (bms_is_member(COLUMN_POINTS, query->wants))
+	if (bms_is_member(COLLECTIONS_POINTS, query->wants))
 		requests = lappend(requests, psprintf("POST /collections/{collection}%s", count));
 	if (wants_description(query->wants) || requests == NIL)
 		requests = lappend(requests, "GET /collections/{collection}");
-	if (bms_is_member(COLUMN_ALIASES, query->wants))
+	if (bms_is_member(COLLECTIONS_ALIASES, query->wants))
 		requests = lappend(requests, "GET /aliases");
 	return requests;
 }
@@ -194,7 +184,7 @@ set_aliases(IuScan *scan, Row *row, const char *name, const Lists *lists)
 	qsort(aliases, count, sizeof(char *), compare_texts);
 	for (i = 0; i < count; i++)
 		elements[i] = CStringGetTextDatum(aliases[i]);
-	set_value(row, COLUMN_ALIASES,
+	set_value(row, COLLECTIONS_ALIASES,
 		keep_value(scan, PointerGetDatum(construct_array(elements, count, TEXTOID, -1, false, TYPALIGN_INT))));
 }
 
@@ -220,17 +210,17 @@ begin_row(IuScan *scan, const char *name, const Lists *lists)
 	}
 	count = iu_qdrant_path(name, psprintf("/points/count%s", iu_qdrant_consistency(query)), &problem);
 	memset(row->nulls, true, sizeof(row->nulls));
-	set_text_value(scan, row, COLUMN_COLLECTION, name);
-	if (lists != NULL && iu_scan_wants(scan, COLUMN_ALIASES))
+	set_text_value(scan, row, COLLECTIONS_COLLECTION, name);
+	if (lists != NULL && iu_scan_wants(scan, COLLECTIONS_ALIASES))
 		set_aliases(scan, row, name, lists);
 
-	if (iu_scan_wants(scan, COLUMN_POINTS))
-		ask_for_row(scan, row, name, COUNT_POINTS, "POST", count, "{\"exact\":true}");
+	if (iu_scan_wants(scan, COLLECTIONS_POINTS))
+		ask_for_row(scan, row, name, IU_QDRANT_COUNT, "POST", count, "{\"exact\":true}");
 	/* a collection that the query names must exist, even if nothing else is looked at */
 	if (wants_description(query->wants) || (lists == NULL && row->waiting == 0))
-		ask_for_row(scan, row, name, DESCRIBE_COLLECTION, "GET", description, NULL);
-	if (lists == NULL && iu_scan_wants(scan, COLUMN_ALIASES))
-		ask_for_row(scan, row, name, FIND_ALIASES, "GET", "/aliases", NULL);
+		ask_for_row(scan, row, name, IU_QDRANT_DESCRIBE, "GET", description, NULL);
+	if (lists == NULL && iu_scan_wants(scan, COLLECTIONS_ALIASES))
+		ask_for_row(scan, row, name, IU_QDRANT_FIND_ALIASES, "GET", "/aliases", NULL);
 	add_row_if_whole(scan, row);
 }
 
@@ -240,8 +230,8 @@ iu_qdrant_collections_start(IuScan *scan)
 {
 	Lists	   *lists;
 	ListCell   *cell;
-	IuFetch		collections = {"GET", "/collections", NULL, NULL, LIST_COLLECTIONS};
-	IuFetch		aliases = {"GET", "/aliases", NULL, NULL, LIST_ALIASES};
+	IuFetch		collections = {"GET", "/collections", NULL, NULL, IU_QDRANT_LIST};
+	IuFetch		aliases = {"GET", "/aliases", NULL, NULL, IU_QDRANT_LIST_ALIASES};
 
 	if (iu_scan_restricts(scan, IU_KEY_COLLECTION))
 	{
@@ -251,7 +241,7 @@ iu_qdrant_collections_start(IuScan *scan)
 	}
 	lists = iu_scan_alloc(scan, sizeof(Lists));
 	collections.state = aliases.state = lists;
-	lists->waiting = iu_scan_wants(scan, COLUMN_ALIASES) ? 2 : 1;
+	lists->waiting = iu_scan_wants(scan, COLLECTIONS_ALIASES) ? 2 : 1;
 	iu_scan_fetch(scan, &collections);
 	if (lists->waiting == 2)
 		iu_scan_fetch(scan, &aliases);
@@ -301,7 +291,7 @@ take_list(IuScan *scan, const IuFetch *fetch, const IuJson *document)
 	Lists	   *lists = fetch->state;
 	int			i;
 
-	if (fetch->purpose == LIST_COLLECTIONS)
+	if (fetch->purpose == IU_QDRANT_LIST)
 	{
 		const char **names = iu_qdrant_names(document, &lists->count);
 
@@ -352,22 +342,22 @@ set_description(IuScan *scan, Row *row, const IuJson *result)
 
 	if (status == NULL || !iu_json_is_object(config))
 		return "the answer holds no description of a collection";
-	set_text_value(scan, row, COLUMN_STATUS, status);
-	set_json_value(scan, row, COLUMN_CONFIGURATION, config);
-	set_json_value(scan, row, COLUMN_VECTORS, vectors);
+	set_text_value(scan, row, COLLECTIONS_STATUS, status);
+	set_json_value(scan, row, COLLECTIONS_CONFIGURATION, config);
+	set_json_value(scan, row, COLLECTIONS_VECTORS, vectors);
 	if (vector != NULL)
 	{
 		problem = iu_json_count(iu_json_member(vector, "size"), &number);
 		if (problem != NULL || number > PG_INT32_MAX)
 			return "the answer holds no size of the vectors";
-		set_value(row, COLUMN_DIMENSION, Int32GetDatum((int32) number));
-		set_text_value(scan, row, COLUMN_DISTANCE, iu_json_text(iu_json_member(vector, "distance")));
+		set_value(row, COLLECTIONS_DIMENSION, Int32GetDatum((int32) number));
+		set_text_value(scan, row, COLLECTIONS_DISTANCE, iu_json_text(iu_json_member(vector, "distance")));
 	}
 	if (approximate != NULL && !iu_json_is_null(approximate))
 	{
 		problem = iu_json_count(approximate, &number);
 		if (problem == NULL)
-			set_value(row, COLUMN_POINTS_APPROX, Int64GetDatum(number));
+			set_value(row, COLLECTIONS_POINTS_APPROX, Int64GetDatum(number));
 	}
 	return problem;
 }
@@ -383,12 +373,12 @@ set_answer(IuScan *scan, Row *row, const IuFetch *fetch, const IuJson *document)
 
 	switch (fetch->purpose)
 	{
-		case COUNT_POINTS:
+		case IU_QDRANT_COUNT:
 			problem = iu_json_count(iu_json_member(result, "count"), &points);
 			if (problem == NULL)
-				set_value(row, COLUMN_POINTS, Int64GetDatum(points));
+				set_value(row, COLLECTIONS_POINTS, Int64GetDatum(points));
 			return problem;
-		case FIND_ALIASES:
+		case IU_QDRANT_FIND_ALIASES:
 			if (!read_aliases(&lists, document))
 				return "the answer holds no list of aliases";
 			set_aliases(scan, row, fetch->key, &lists);
@@ -405,7 +395,7 @@ iu_qdrant_collections_answered(IuScan *scan, const IuFetch *fetch, const IuJson 
 	Row		   *row = fetch->state;
 	const char *problem;
 
-	if (fetch->purpose == LIST_COLLECTIONS || fetch->purpose == LIST_ALIASES)
+	if (fetch->purpose == IU_QDRANT_LIST || fetch->purpose == IU_QDRANT_LIST_ALIASES)
 	{
 		take_list(scan, fetch, document);
 		return;

@@ -12,7 +12,7 @@
 
 #define IU_QDRANT_COLLECTIONS_COLUMNS 10
 
-extern const IuColumn iu_qdrant_collections_columns[IU_QDRANT_COLLECTIONS_COLUMNS];
+extern const IuRemoteColumn iu_qdrant_collections_columns[IU_QDRANT_COLLECTIONS_COLUMNS];
 extern List *iu_qdrant_collections_describe(const IuQuery *query);
 extern void iu_qdrant_collections_start(IuScan *scan);
 extern void iu_qdrant_collections_answered(IuScan *scan, const IuFetch *fetch, const IuJson *document);

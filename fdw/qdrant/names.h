@@ -10,6 +10,18 @@
 
 #include "fdw/remote.h"
 
+/* fetch->purpose, in every resource */
+typedef enum IuQdrantPurpose
+{
+	IU_QDRANT_LIST,				/* GET /collections */
+	IU_QDRANT_LIST_ALIASES,		/* GET /aliases, for every collection */
+	IU_QDRANT_FIND_ALIASES,		/* the same, for one collection */
+	IU_QDRANT_DESCRIBE,			/* GET /collections/{collection} */
+	IU_QDRANT_COUNT,
+	IU_QDRANT_SCROLL,			/* a page of points */
+	IU_QDRANT_FETCH				/* points by their ids */
+} IuQdrantPurpose;
+
 extern char *iu_qdrant_path(const char *name, const char *rest, const char **problem);
 extern const char *iu_qdrant_consistency(const IuQuery *query);
 extern const char **iu_qdrant_names(const IuJson *document, int *count);

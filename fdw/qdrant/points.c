@@ -21,19 +21,17 @@
 #include "utils/builtins.h"
 #include "utils/fmgrprotos.h"
 
-#define IDS_AT_ONCE 1000
-
 enum
 {
-	COLUMN_COLLECTION,
-	COLUMN_ID,
-	COLUMN_PAYLOAD,
-	COLUMN_VECTOR,
-	COLUMN_FILTER,
-	COLUMNS
+	POINTS_COLLECTION,
+	POINTS_ID,
+	POINTS_PAYLOAD,
+	POINTS_VECTOR,
+	POINTS_FILTER,
+	POINTS_COLUMNS
 };
 
-const IuColumn iu_qdrant_points_columns[IU_QDRANT_POINTS_COLUMNS] = {
+const IuRemoteColumn iu_qdrant_points_columns[IU_QDRANT_POINTS_COLUMNS] = {
 	{"collection", TEXTOID},
 	{"id", TEXTOID},
 	{"payload", JSONBOID},
@@ -41,16 +39,7 @@ const IuColumn iu_qdrant_points_columns[IU_QDRANT_POINTS_COLUMNS] = {
 	{"filter", JSONBOID}
 };
 
-StaticAssertDecl(COLUMNS == IU_QDRANT_POINTS_COLUMNS, "columns of points");
-
-/* Purposes of requests. */
-enum
-{
-	LIST_COLLECTIONS,
-	COUNT_POINTS,
-	SCROLL_POINTS,
-	FETCH_POINTS
-};
+StaticAssertDecl(POINTS_COLUMNS == IU_QDRANT_POINTS_COLUMNS, "columns of points");
 
 /* The requests for one collection, one after the other. */
 typedef struct Chain
@@ -69,8 +58,8 @@ List *
 iu_qdrant_points_describe(const IuQuery *query)
 {
 	List	   *requests = NIL;
-	const char *request = iu_qdrant_template(query, bms_is_member(COLUMN_PAYLOAD, query->wants),
-											 bms_is_member(COLUMN_VECTOR, query->wants));
+	const char *request = iu_qdrant_template(query, bms_is_member(POINTS_PAYLOAD, query->wants),
+											 bms_is_member(POINTS_VECTOR, query->wants));
 
 	if (!query->restricted[IU_KEY_COLLECTION])
 		requests = lappend(requests, "GET /collections");
@@ -105,13 +94,13 @@ ask_for_points(IuScan *scan, Chain *chain)
 	if (question->by_id && chain->offset == NULL)
 		chain->slice.count = Min(question->id_count - chain->slice.first, question->ids_at_once);
 	if (iu_scan_counts(scan))
-		submit_request(scan, chain, COUNT_POINTS, "/points/count", iu_qdrant_count_body(question));
+		submit_request(scan, chain, IU_QDRANT_COUNT, "/points/count", iu_qdrant_count_body(question));
 	else if (question->by_id && question->filter == NULL)
-		submit_request(scan, chain, FETCH_POINTS, "/points", iu_qdrant_fetch_body(question, &chain->slice));
+		submit_request(scan, chain, IU_QDRANT_FETCH, "/points", iu_qdrant_fetch_body(question, &chain->slice));
 	else
 	{
 		chain->limit = iu_scan_page_size(scan);
-		submit_request(scan, chain, SCROLL_POINTS, "/points/scroll",
+		submit_request(scan, chain, IU_QDRANT_SCROLL, "/points/scroll",
 					   iu_qdrant_scroll_body(question, &chain->slice, chain->offset, chain->limit));
 	}
 }
@@ -174,9 +163,9 @@ read_question(IuScan *scan)
 	List	   *fields = NIL;
 
 	iu_scan_wants_fields(scan, &fields);
-	question->with_payload = iu_scan_strdup(scan, iu_qdrant_with_payload(iu_scan_wants(scan, COLUMN_PAYLOAD), fields));
-	question->with_vector = iu_scan_wants(scan, COLUMN_VECTOR);
-	question->ids_at_once = IDS_AT_ONCE;
+	question->with_payload = iu_scan_strdup(scan, iu_qdrant_with_payload(iu_scan_wants(scan, POINTS_PAYLOAD), fields));
+	question->with_vector = iu_scan_wants(scan, POINTS_VECTOR);
+	question->ids_at_once = IU_IDS_PER_REQUEST;
 	question->by_id = iu_scan_restricts(scan, IU_KEY_ID);
 	if (question->by_id)
 		read_ids(scan, question);
@@ -190,7 +179,7 @@ void
 iu_qdrant_points_start(IuScan *scan)
 {
 	IuQdrantQuestion *question = read_question(scan);
-	IuFetch		list = {"GET", "/collections", NULL, NULL, LIST_COLLECTIONS, question};
+	IuFetch		list = {"GET", "/collections", NULL, NULL, IU_QDRANT_LIST, question};
 	ListCell   *cell;
 
 	if ((question->by_id && question->id_count == 0) ||
@@ -247,15 +236,15 @@ set_column(Datum *values, bool *nulls, int column, const IuJson *value)
 static void
 add_points(IuScan *scan, const Chain *chain, const IuJson *points, int64 count)
 {
-	Datum		values[COLUMNS] = {0};
-	bool		nulls[COLUMNS] = {false, false, true, true, true};
+	Datum		values[POINTS_COLUMNS] = {0};
+	bool		nulls[POINTS_COLUMNS] = {false, false, true, true, true};
 	int64		i;
 
-	values[COLUMN_COLLECTION] = CStringGetTextDatum(chain->collection);
-	if (chain->question->filter != NULL && iu_scan_wants(scan, COLUMN_FILTER))
+	values[POINTS_COLLECTION] = CStringGetTextDatum(chain->collection);
+	if (chain->question->filter != NULL && iu_scan_wants(scan, POINTS_FILTER))
 	{
-		values[COLUMN_FILTER] = DirectFunctionCall1(jsonb_in, CStringGetDatum(chain->question->filter));
-		nulls[COLUMN_FILTER] = false;
+		values[POINTS_FILTER] = DirectFunctionCall1(jsonb_in, CStringGetDatum(chain->question->filter));
+		nulls[POINTS_FILTER] = false;
 	}
 	for (i = 0; i < count; i++)
 	{
@@ -268,11 +257,11 @@ add_points(IuScan *scan, const Chain *chain, const IuJson *points, int64 count)
 			iu_qdrant_unusable(scan, chain->collection, "the answer holds a point without an id");
 			return;
 		}
-		values[COLUMN_ID] = CStringGetTextDatum(id);
-		if (iu_scan_wants(scan, COLUMN_PAYLOAD))
-			set_column(values, nulls, COLUMN_PAYLOAD, payload);
-		if (iu_scan_wants(scan, COLUMN_VECTOR))
-			set_column(values, nulls, COLUMN_VECTOR, iu_json_member(point, "vector"));
+		values[POINTS_ID] = CStringGetTextDatum(id);
+		if (iu_scan_wants(scan, POINTS_PAYLOAD))
+			set_column(values, nulls, POINTS_PAYLOAD, payload);
+		if (iu_scan_wants(scan, POINTS_VECTOR))
+			set_column(values, nulls, POINTS_VECTOR, iu_json_member(point, "vector"));
 		iu_scan_row(scan, values, nulls, payload);
 	}
 }
@@ -310,16 +299,16 @@ void
 iu_qdrant_points_answered(IuScan *scan, const IuFetch *fetch, const IuJson *document)
 {
 	const IuJson *result = iu_json_member(document, "result");
-	const IuJson *points = fetch->purpose == SCROLL_POINTS ? iu_json_member(result, "points") : result;
+	const IuJson *points = fetch->purpose == IU_QDRANT_SCROLL ? iu_json_member(result, "points") : result;
 	Chain	   *chain = fetch->state;
 	int64		count;
 
-	if (fetch->purpose == LIST_COLLECTIONS)
+	if (fetch->purpose == IU_QDRANT_LIST)
 	{
 		take_names(scan, fetch->state, document);
 		return;
 	}
-	if (fetch->purpose == COUNT_POINTS)
+	if (fetch->purpose == IU_QDRANT_COUNT)
 	{
 		take_points_count(scan, fetch->key, result);
 		return;
@@ -330,12 +319,12 @@ iu_qdrant_points_answered(IuScan *scan, const IuFetch *fetch, const IuJson *docu
 		iu_qdrant_unusable(scan, fetch->key, "the answer holds no list of points");
 		return;
 	}
-	if (count > (fetch->purpose == SCROLL_POINTS ? chain->limit : chain->slice.count))
+	if (count > (fetch->purpose == IU_QDRANT_SCROLL ? chain->limit : chain->slice.count))
 	{
 		iu_qdrant_unusable(scan, fetch->key, "the answer holds more points than were asked for");
 		return;
 	}
-	if (fetch->purpose == SCROLL_POINTS)
+	if (fetch->purpose == IU_QDRANT_SCROLL)
 		ask_for_next_page(scan, chain, iu_json_member(result, "next_page_offset"));
 	else
 		ask_for_more_ids(scan, chain);
@@ -371,7 +360,7 @@ iu_qdrant_points_refused(IuScan *scan, const IuFetch *fetch, int status, const I
 	Chain	   *chain = fetch->state;
 	int			most;
 
-	if (status != 400 || fetch->purpose != SCROLL_POINTS)
+	if (status != 400 || fetch->purpose != IU_QDRANT_SCROLL)
 		return false;
 	most = limit_after(text, "Limit exceeded ");
 	if (most > 0 && most < chain->limit && strstr(text, "for \"limit\"") != NULL)

@@ -12,7 +12,7 @@
 
 #define IU_QDRANT_POINTS_COLUMNS 5
 
-extern const IuColumn iu_qdrant_points_columns[IU_QDRANT_POINTS_COLUMNS];
+extern const IuRemoteColumn iu_qdrant_points_columns[IU_QDRANT_POINTS_COLUMNS];
 extern List *iu_qdrant_points_describe(const IuQuery *query);
 extern void iu_qdrant_points_start(IuScan *scan);
 extern void iu_qdrant_points_answered(IuScan *scan, const IuFetch *fetch, const IuJson *document);
