@@ -37,8 +37,11 @@ CC = cc
 endif
 knows = $(shell $(CC) -Werror $(1) -fsyntax-only -x c /dev/null 2>&1 || echo no)
 ifneq ($(call knows,$(CFLAGS)),)
-override CFLAGS := $(foreach flag,$(CFLAGS),$(if $(call knows,$(flag)),,$(flag)))
+override CFLAGS := $(foreach flag,$(CFLAGS),$(if $(call knows,$(flag)),,$(flag))) -Wno-ignored-attributes
 endif
+
+# What a compiler has to say of the server's headers is not for this project to mend.
+override CPPFLAGS := $(subst -I$(includedir_server),-isystem $(includedir_server),$(CPPFLAGS))
 else
 all install clean:
 	@echo 'The PostgreSQL of PG_CONFIG=$(PG_CONFIG) has no server headers: run tools/setup, or set PG_CONFIG.' >&2; exit 1
