@@ -50,6 +50,7 @@ iu_outcome_of(const char *failure_code)
 	return IU_FAILED;
 }
 
+/* Whether the attempt does not count. */
 bool
 iu_outcome_is_held(IuOutcome outcome)
 {

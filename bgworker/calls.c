@@ -215,6 +215,7 @@ iu_row_columns(const IuColumn *columns, int count, int *numbers)
 	}
 }
 
+/* The value of a column, by its number. It lasts as long as the rows. */
 Datum
 iu_row_value(uint64 row, int number, bool *null)
 {

@@ -175,6 +175,7 @@ claim_readiness(void)
 	return iu_calls_readiness(calls, lengthof(calls));
 }
 
+/* The transaction of a claim. */
 static void
 claim_deliveries(void *argument)
 {
@@ -301,6 +302,7 @@ find_next_due(void *argument)
 	task->due = null ? DT_NOEND : DatumGetTimestampTz(due);
 }
 
+/* At once after a claim that left nothing. */
 TimestampTz
 iu_look_ahead_due(void *worker)
 {

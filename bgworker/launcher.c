@@ -433,6 +433,7 @@ static const IuWorkerKind launcher_kind = {
 	.troubled = launcher_is_troubled
 };
 
+/* The main function of the process. */
 void
 iu_launcher_main(Datum main_arg)
 {

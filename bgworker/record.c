@@ -299,6 +299,7 @@ forget_batch(IuSender *sender, IuBatch *batch)
 	MemoryContextDelete(batch->context);
 }
 
+/* Frees the leases that are recorded to their end, and the batches all of whose leases are. */
 static void
 forget_recorded(IuSender *sender)
 {

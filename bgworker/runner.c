@@ -430,6 +430,7 @@ static const IuWorkerKind runner_kind = {
 	.troubled = runner_is_troubled
 };
 
+/* The main function of the process. main_arg: the number of its slot. */
 void
 iu_runner_main(Datum main_arg)
 {

@@ -118,6 +118,7 @@ create_sender(void)
 	return sender;
 }
 
+/* The main function of the process. main_arg: the number of its slot. */
 void
 iu_sender_main(Datum main_arg)
 {

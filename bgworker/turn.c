@@ -41,6 +41,7 @@ pass_over_outbox(void *argument)
 	*more = !null && DatumGetBool(value);
 }
 
+/* When to take the next turn. */
 TimestampTz
 iu_turn_due(void *worker)
 {

@@ -191,6 +191,7 @@ note_failure(Watchdog *watchdog, const Gate *gate, ErrorData *error)
 	add_trouble(watchdog, error);
 }
 
+/* Counts what became of a close, and plans what follows. */
 static void
 note_status(Watchdog *watchdog, const Gate *gate)
 {
@@ -351,6 +352,7 @@ static const IuWorkerKind watchdog_kind = {
 	.troubled = watchdog_is_troubled
 };
 
+/* The main function of the process. main_arg: the number of its slot. */
 void
 iu_watchdog_main(Datum main_arg)
 {

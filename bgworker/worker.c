@@ -317,6 +317,7 @@ iu_from_now(int ms)
 	return TimestampTzPlusMilliseconds(GetCurrentTimestamp(), ms);
 }
 
+/* Whether that time has come. */
 bool
 iu_is_past(TimestampTz when)
 {

@@ -68,6 +68,7 @@ before_command(PlannedStmt *planned, const char *query, bool read_only_tree,
 								environment, receiver, completion);
 }
 
+/* Called once in each process that loads the library, or in the postmaster for all. */
 void
 iu_commands_init(void)
 {

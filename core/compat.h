@@ -3,8 +3,8 @@
  * compat.h
  *	  The one place that knows how PostgreSQL 15 to 18 differ.
  *
- * Every other file is written against the newest spelling; what an older
- * server lacks is supplied here.
+ * Every other file uses the names that the newest server has. What an older one
+ * lacks is defined here.
  *
  *-------------------------------------------------------------------------
  */
@@ -19,7 +19,7 @@
 #include "varatt.h"
 #endif
 
-/* 17 names wait events of extensions; before it there is one for all. */
+/* Since PostgreSQL 17 an extension names its wait events; before that all extensions share one. */
 #if PG_VERSION_NUM >= 170000
 #include "utils/wait_event.h"
 #define iu_wait_event(name) WaitEventExtensionNew(name)
@@ -28,14 +28,14 @@
 #define iu_wait_event(name) ((uint32) PG_WAIT_EXTENSION)
 #endif
 
-/* 18 asks for a place to count index searches. */
+/* PostgreSQL 18 asks for a place in which to count index searches. */
 #if PG_VERSION_NUM < 180000
 #include "access/genam.h"
 #define index_beginscan(table, index, snapshot, instrument, keys, orderbys) \
 	index_beginscan(table, index, snapshot, keys, orderbys)
 #endif
 
-/* 18 runs a portal to its end only. */
+/* PostgreSQL 18 runs a portal to its end only, and has no argument that says so. */
 #if PG_VERSION_NUM >= 180000
 #define iu_portal_run(portal) \
 	PortalRun(portal, FETCH_ALL, false, None_Receiver, None_Receiver, NULL)
@@ -44,7 +44,7 @@
 	PortalRun(portal, FETCH_ALL, false, true, None_Receiver, None_Receiver, NULL)
 #endif
 
-/* 17 added restriction clauses for joins, which do not matter here, 18 disabled nodes beside the cost. */
+/* PostgreSQL 17 added the restriction clauses of a join, of which there are none here; 18 counts disabled nodes. */
 #if PG_VERSION_NUM >= 180000
 #include "commands/explain_format.h"
 #include "commands/explain_state.h"
@@ -64,7 +64,7 @@
 	create_foreign_upper_path(root, rel, target, rows, startup, total, NIL, NULL, private)
 #endif
 
-/* What a check hook passes on as "extra": malloc'd until 16 exported its own. */
+/* What a check hook passes on as "extra": malloc'd, until PostgreSQL 16 exported an allocator for it. */
 #if PG_VERSION_NUM >= 160000
 #define iu_guc_malloc(size) guc_malloc(LOG, (size))
 #define iu_guc_free(pointer) guc_free(pointer)
@@ -73,14 +73,14 @@
 #define iu_guc_free(pointer) free(pointer)
 #endif
 
-/* 17 lets a resource owner own wait event sets; ours are freed by hand. */
+/* Since PostgreSQL 17 a resource owner may own a wait event set; ours have no owner and are freed by hand. */
 #if PG_VERSION_NUM >= 170000
 #define iu_create_wait_event_set(context, size) CreateWaitEventSet(NULL, (size))
 #else
 #define iu_create_wait_event_set(context, size) CreateWaitEventSet((context), (size))
 #endif
 
-/* 18 changed the binary side of base64 from char to uint8. */
+/* PostgreSQL 18 changed the binary side of base64 from char to uint8. */
 #if PG_VERSION_NUM >= 180000
 #define iu_b64_encode(from, length, to, size) pg_b64_encode((const uint8 *) (from), (length), (to), (size))
 #define iu_b64_decode(from, length, to, size) pg_b64_decode((from), (length), (uint8 *) (to), (size))
@@ -89,28 +89,28 @@
 #define iu_b64_decode(from, length, to, size) pg_b64_decode((from), (length), (char *) (to), (size))
 #endif
 
-/* 16 asks for the owner of every kind of object through one function. */
+/* Since PostgreSQL 16 one function tells who owns an object, of whatever kind. */
 #if PG_VERSION_NUM >= 160000
 #define iu_owns_database(database, role) object_ownercheck(DatabaseRelationId, database, role)
 #else
 #define iu_owns_database(database, role) pg_database_ownercheck(database, role)
 #endif
 
-/* 17 made a column's statistics target smaller. */
+/* PostgreSQL 17 made the type of a column's statistics target smaller. */
 #if PG_VERSION_NUM >= 170000
 #define iu_statistics_target(datum) DatumGetInt16(datum)
 #else
 #define iu_statistics_target(datum) DatumGetInt32(datum)
 #endif
 
-/* 17 keeps a backend's local transaction id in a struct of its own. */
+/* Since PostgreSQL 17 a backend's local transaction id stands in a struct of its own. */
 #if PG_VERSION_NUM >= 170000
 #define iu_local_transaction() (MyProc->vxid.lxid)
 #else
 #define iu_local_transaction() (MyProc->lxid)
 #endif
 
-/* 18 says before a declaration that the function does not return. */
+/* Since PostgreSQL 18 it stands before a declaration that the function does not return. */
 #if PG_VERSION_NUM < 180000
 #define pg_noreturn pg_attribute_noreturn()
 #endif

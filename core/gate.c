@@ -128,6 +128,7 @@ on_relation_change(Datum arg, Oid relation)
 	}
 }
 
+/* Called once in each process that loads the library, or in the postmaster for all. */
 void
 iu_gate_init(void)
 {
@@ -413,6 +414,7 @@ iu_gate_is_open(PG_FUNCTION_ARGS)
 	PG_RETURN_BOOL(open);
 }
 
+/* The key of some registered gate whose value is true; NULL: there is none. */
 static char *
 first_true_gate(const IuGateTable *config, const IuGateTable *registry, Snapshot now)
 {

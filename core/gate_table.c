@@ -134,6 +134,7 @@ iu_gate_row_done(IuGateRow *row)
 	table_close(row->relation, NoLock);
 }
 
+/* The version of the row that was found, for iu_gate_version_is_visible. */
 IuGateVersion
 iu_gate_row_version(const IuGateRow *row)
 {

@@ -194,6 +194,7 @@ iu_release_before(Node *statement, bool in_block)
 		release_database(database, IsA(statement, CreatedbStmt));
 }
 
+/* Called once, in the postmaster. */
 void
 iu_release_init(void)
 {

@@ -64,6 +64,7 @@ check_allow_removal(bool *newval, void **extra, GucSource source)
 	return false;
 }
 
+/* Called once in each process that loads the library, or in the postmaster for all. */
 void
 iu_settings_define(void)
 {

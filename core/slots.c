@@ -94,6 +94,7 @@ start_shared_memory(void)
 	LWLockRelease(AddinShmemInitLock);
 }
 
+/* Called once, in the postmaster: asks for the shared memory, and sets it up when there is some. */
 void
 iu_slots_init(void)
 {

@@ -70,6 +70,7 @@ counters_as_jsonb(const IuWorkerSlot *slot)
 	return DirectFunctionCall1(jsonb_in, CStringGetDatum(json.data));
 }
 
+/* Adds a row for a slot that is given out. */
 static void
 put_slot(ReturnSetInfo *result, const IuWorkerSlot *slot)
 {

@@ -68,7 +68,7 @@ wake_after_commit(ResourceReleasePhase phase, bool is_commit, bool is_top_level,
 	iu_slots_wake(roles, MyDatabaseId);
 }
 
-/* Called once in each process. */
+/* Called once in each process that loads the library, or in the postmaster for all. */
 void
 iu_wake_init(void)
 {
