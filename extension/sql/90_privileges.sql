@@ -17,6 +17,8 @@ GRANT EXECUTE ON FUNCTION uuid_v5(uuid, text)
 GRANT EXECUTE ON FUNCTION xid_is_mine(xid) TO iu_core_owner;
 GRANT EXECUTE ON FUNCTION cancel_by(timestamptz), cancel_at(timestamptz), file_digest(text) TO iu_core_owner;
 GRANT EXECUTE ON FUNCTION row_sources(), grants_text(aclitem[], "char", oid), named_objects(oid[]), object_names(),
+  sequence_states(oid[]), column_states(oid[]),
+  relation_state(oid, boolean, boolean), relation_detail(oid), relation_states(oid[]), other_states(oid[]),
   object_states(oid[]), object_inventory() TO iu_core_owner, iu_core_reader;
 GRANT EXECUTE ON FUNCTION guard_rows(regclass, text) TO iu_core_owner;
 -- It answers about the caller alone; who may not execute it could not be told why.
