@@ -16,6 +16,9 @@ END
 $guard$;
 SELECT iu_core.guard_rows('public.dot_config');
 
+DROP VIEW public.v_iu_unfit_login;
+DROP FUNCTION public.fn_iu_login_problems;
+DROP FUNCTION iu.fn_iu_login_problems;
 DROP VIEW public.v_iu_conformance;
 DROP FUNCTION public.fn_iu_conformance_repair;
 DROP FUNCTION iu.fn_iu_conformance_repair;
