@@ -64,6 +64,7 @@ static const Function functions[IU_CALLS] = {
 	[IU_CALL_FUNCTION_RUN] = {"fn_iu_function_call", 4, {INT8OID, INT4OID, UUIDOID, INT4OID}},
 	[IU_CALL_FUNCTION_NEXT_DUE] = {"fn_iu_function_next_due", 0, {InvalidOid}, TIMESTAMPTZOID},
 	[IU_CALL_SCHEDULE_TURN] = {"fn_iu_schedule_turn", 1, {TEXTOID}, TIMESTAMPTZOID},
+	[IU_CALL_CONFORMANCE] = {"fn_iu_conformance_problems"},
 };
 
 /* What this process has found out. */

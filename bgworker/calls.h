@@ -30,10 +30,11 @@ typedef enum IuCall
 	IU_CALL_FUNCTION_CLAIM,
 	IU_CALL_FUNCTION_RUN,
 	IU_CALL_FUNCTION_NEXT_DUE,
-	IU_CALL_SCHEDULE_TURN
+	IU_CALL_SCHEDULE_TURN,
+	IU_CALL_CONFORMANCE
 } IuCall;
 
-#define IU_CALLS (IU_CALL_SCHEDULE_TURN + 1)
+#define IU_CALLS (IU_CALL_CONFORMANCE + 1)
 
 /* From the start of a worker that is connected to a database. */
 extern void iu_calls_init(void);

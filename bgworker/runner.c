@@ -5,7 +5,8 @@
  *	  each call in a transaction of its own together with its record, so that
  *	  what the function did and what is recorded of it stand or fall together.
  *
- * Between calls the runner takes its turn at what is scheduled (schedule.c).
+ * Between calls the runner takes its turn at what is scheduled (schedule.c), and
+ * looks whether the database is as its migrations made it (conformance.c).
  *
  * It is a process beside the senders, one a database: a function may take as
  * long as its route allows, and may leave settings and locks behind. Neither
@@ -26,6 +27,7 @@
 #include "access/xact.h"
 #include "bgworker/attempt.h"
 #include "bgworker/calls.h"
+#include "bgworker/conformance.h"
 #include "bgworker/loop.h"
 #include "bgworker/schedule.h"
 #include "catalog/namespace.h"
@@ -66,6 +68,7 @@ typedef struct Runner
 	bool		has_schedule;
 	TimestampTz next_claim;
 	TimestampTz next_turn;
+	IuConformanceWatch conformance;
 	List	   *claimed;		/* of FunctionCall, in the memory of the pass */
 	MemoryContext aside_context;
 	List	   *aside;			/* of FunctionCall: neither done nor recorded as failed; each has a backoff */
@@ -407,6 +410,20 @@ scheduled_turn_due(void *worker)
 	return ((Runner *) worker)->next_turn;
 }
 
+/* ---------- conformance ---------- */
+
+static ErrorData *
+look_at_conformance(void *worker)
+{
+	return iu_conformance_look(&((Runner *) worker)->conformance);
+}
+
+static TimestampTz
+conformance_look_due(void *worker)
+{
+	return ((Runner *) worker)->conformance.next_look;
+}
+
 /* ---------- the runner ---------- */
 
 static bool
@@ -419,7 +436,8 @@ static const IuDuty runner_duties[] = {
 	{IU_WHEN_DUE, call_aside_due, call_aside, IU_FIRST_RETRY_MS, IU_LAST_RETRY_MS},
 	{IU_EACH_PASS, claim_calls_due, claim_calls, IU_FIRST_RETRY_MS, IU_LAST_RETRY_MS},
 	{IU_WHEN_DUE, call_claimed_due, call_claimed, IU_FIRST_RETRY_MS, IU_LAST_RETRY_MS},
-	{IU_EACH_PASS, scheduled_turn_due, take_scheduled_turn, IU_FIRST_RETRY_MS, IU_LAST_RETRY_MS}
+	{IU_EACH_PASS, scheduled_turn_due, take_scheduled_turn, IU_FIRST_RETRY_MS, IU_LAST_RETRY_MS},
+	{IU_WHEN_DUE, conformance_look_due, look_at_conformance, IU_FIRST_RETRY_MS, IU_LAST_RETRY_MS}
 };
 
 static const IuWorkerKind runner_kind = {

@@ -4,10 +4,11 @@
  *	  What the library does when somebody runs a utility command: its one hook
  *	  on them.
  *
- * A command that needs a database without sessions gets the workers out of it
- * first (release.c). A command that creates or changes databases or roles wakes
- * the launcher when it commits, so that what the launcher waits for, such as a
- * missing role, is seen at once (wake.c).
+ * A command that gives a membership in a role of iu_core is judged first
+ * (roles.c). A command that needs a database without sessions gets the workers
+ * out of it first (release.c). A command that creates or changes databases or
+ * roles wakes the launcher when it commits, so that what the launcher waits for,
+ * such as a missing role, is seen at once (wake.c).
  *
  *-------------------------------------------------------------------------
  */
@@ -17,6 +18,7 @@
 #include "core/commands.h"
 #include "core/compat.h"
 #include "core/release.h"
+#include "core/roles.h"
 #include "core/slots.h"
 #include "core/wake.h"
 #include "tcop/utility.h"
@@ -56,6 +58,7 @@ before_command(PlannedStmt *planned, const char *query, bool read_only_tree,
 {
 	Node	   *statement = planned->utilityStmt;
 
+	iu_guard_membership(statement);
 	/* Without shared memory there are no workers. */
 	if (iu_shared != NULL)
 		iu_release_before(statement, IsInTransactionBlock(context == PROCESS_UTILITY_TOPLEVEL));

@@ -25,6 +25,8 @@
 #include "access/xact.h"
 #include "core/commit_log.h"
 #include "core/compat.h"
+#include "core/policy.h"
+#include "core/rights.h"
 #include "fmgr.h"
 #include "lib/ilist.h"
 #include "mb/pg_wchar.h"
@@ -142,8 +144,10 @@ iu_log_at_commit(PG_FUNCTION_ARGS)
 {
 	char	   *given = text_to_cstring(PG_GETARG_TEXT_PP(0));
 	int			length = pg_mbcliplen(given, strlen(given), LINE_LENGTH);
-	Line	   *line = MemoryContextAlloc(TopTransactionContext, offsetof(Line, text) + length + 1);
+	Line	   *line;
 
+	iu_require_member(IU_OWNER_ROLE);
+	line = MemoryContextAlloc(TopTransactionContext, offsetof(Line, text) + length + 1);
 	line->subtransaction = GetCurrentSubTransactionId();
 	memcpy(line->text, given, length);
 	line->text[length] = '\0';

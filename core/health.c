@@ -32,6 +32,7 @@ PG_FUNCTION_INFO_V1(iu_health);
 #define START_GRACE_MS 10000
 #define LAUNCHER_GRACE_MS 30000
 #define SENDER_TICK_MS 120000	/* a sender looks around every minute at least */
+#define JUDGE_GRACE_MS 300000	/* a runner judges conformance every minute, between other things */
 
 /* The exit codes of monitoring plugins. */
 typedef enum Severity
@@ -187,6 +188,24 @@ judge_launcher(const IuWorkerSlot *slot, TimestampTz now)
 }
 
 /* Adds what is wrong with a worker, if anything is. */
+/* What the runner of a database found of it. Databases that are not migrated are told of by their watchdogs. */
+static void
+judge_conformance(Findings *findings, const IuWorkerSlot *slot)
+{
+	TimestampTz last = Max(slot->judged_at, slot->since);
+
+	if (slot->role != IU_RUNNER)
+		return;
+	if (slot->differences > 0)
+		add_finding(findings, SEVERITY_CRITICAL,
+					"database \"%s\": conformance finds %d difference(s) (SELECT * FROM fn_iu_conformance() WHERE NOT ok), "
+					"the first: %s", iu_text_readable(NameStr(slot->database)), slot->differences,
+					iu_text_readable(slot->first_difference));
+	else if (slot->state == IU_RUNNING && is_late(last, findings->now, JUDGE_GRACE_MS))
+		add_finding(findings, SEVERITY_WARNING, "database \"%s\": conformance has not been looked at since %s",
+					iu_text_readable(NameStr(slot->database)), timestamptz_to_str(last));
+}
+
 static void
 judge_slot(Findings *findings, const IuWorkerSlot *slot)
 {
@@ -198,6 +217,7 @@ judge_slot(Findings *findings, const IuWorkerSlot *slot)
 	findings->processes += slot->pid != 0 ? 1 : 0;
 	if (slot->role == IU_WATCHDOG && strcmp(NameStr(slot->database), findings->database) == 0)
 		findings->served = true;
+	judge_conformance(findings, slot);
 	if (slot->last_error[0] != '\0')
 		why = iu_text_readable(slot->last_error);
 	if (overdue != 0)

@@ -409,6 +409,7 @@ execute_run(FunctionCallInfo fcinfo, Run *run)
 {
 	int			level;
 
+	iu_require_member("iu_core_admin");
 	refuse_unfit_place(run->rolls_back ? "iu_core.rollback()" : "iu_core.migrate()");
 	InitMaterializedSRF(fcinfo, 0);
 	run->memory = AllocSetContextCreate(CurrentMemoryContext, "iu_core migration run", ALLOCSET_DEFAULT_SIZES);

@@ -59,10 +59,13 @@ iu_policy_function(const char *name, int argument_count, const Oid *argument_typ
 	if (owner != get_role_oid(IU_OWNER_ROLE, true) && !superuser_arg(owner))
 		ereport(ERROR,
 				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
-				 errmsg("function " IU_POLICY_SCHEMA ".%s() belongs to \"%s\" and is not called", name, GetUserNameFromId(owner, false)),
+				 errmsg("function " IU_POLICY_SCHEMA ".%s() belongs to \"%s\" and is not called", name,
+						GetUserNameFromId(owner, false)),
 				 errhint("It must belong to %s. Drop it if no migration made it.", IU_OWNER_ROLE)));
 	return function;
 }
+
+/* ---- Who may call ---- */
 
 static bool
 has_rights_of(Oid caller, const char *role)
@@ -70,6 +73,33 @@ has_rights_of(Oid caller, const char *role)
 	Oid			role_id = get_role_oid(role, true);
 
 	return OidIsValid(role_id) && has_privs_of_role(caller, role_id);
+}
+
+static bool
+may_call_anything(Oid caller)
+{
+	return superuser_arg(caller) || caller == get_role_oid(IU_OWNER_ROLE, true);
+}
+
+static void
+refuse_caller(Oid caller, const char *roles)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+			 errmsg("role \"%s\" may not call this function", GetUserNameFromId(caller, true)),
+			 errdetail("It is for members of %s.", roles),
+			 errhint("A superuser makes somebody a member with GRANT."),
+			 err_generic_string(PG_DIAG_CONSTRAINT_NAME, "iu_role_required")));
+}
+
+/* The same as iu_core.require_role(), for functions of the library and one role. */
+void
+iu_require_member(const char *role)
+{
+	Oid			caller = GetUserId();
+
+	if (!may_call_anything(caller) && !has_rights_of(caller, role))
+		refuse_caller(caller, role);
 }
 
 static char *
@@ -102,17 +132,12 @@ iu_require_role(PG_FUNCTION_ARGS)
 	int			count;
 	int			i;
 
-	if (superuser_arg(caller) || caller == get_role_oid(IU_OWNER_ROLE, true))
+	if (may_call_anything(caller))
 		PG_RETURN_BOOL(true);
 	deconstruct_array(PG_GETARG_ARRAYTYPE_P(0), TEXTOID, -1, false, TYPALIGN_INT, &roles, &nulls, &count);
 	for (i = 0; i < count; i++)
 		if (!nulls[i] && has_rights_of(caller, TextDatumGetCString(roles[i])))
 			PG_RETURN_BOOL(true);
-	ereport(ERROR,
-			(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
-			 errmsg("role \"%s\" may not call this function", GetUserNameFromId(caller, true)),
-			 errdetail("It is for members of %s.", name_roles(roles, count)),
-			 errhint("A superuser makes somebody a member with GRANT."),
-			 err_generic_string(PG_DIAG_CONSTRAINT_NAME, "iu_role_required")));
-	PG_RETURN_BOOL(false);		/* keeps the compiler quiet */
+	refuse_caller(caller, name_roles(roles, count));
+	PG_RETURN_BOOL(false);		/* not reached */
 }

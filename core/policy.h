@@ -1,7 +1,8 @@
 /*-------------------------------------------------------------------------
  *
  * policy.h
- *	  The functions of the migrations that the library calls.
+ *	  The functions of the migrations that the library calls, and who may call
+ *	  functions of the library.
  *
  *-------------------------------------------------------------------------
  */
@@ -17,5 +18,12 @@
  * after a restore without owners it could do whatever its owner put into it.
  */
 extern Oid	iu_policy_function(const char *name, int argument_count, const Oid *argument_types);
+
+/*
+ * Raises unless the current role has the rights of that one, is iu_core_owner or
+ * a superuser. For functions that carry rights: EXECUTE alone does not do, since
+ * a GRANT on all functions of the schema gives it away.
+ */
+extern void iu_require_member(const char *role);
 
 #endif							/* IU_POLICY_H */

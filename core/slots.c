@@ -395,6 +395,30 @@ iu_slot_count(int slot, IuCounter counter, int64 n)
 	LWLockRelease(iu_shared->lock);
 }
 
+/* The first line, as much of it as there is room for. */
+static void
+copy_line(char *to, const char *text)
+{
+	size_t		length = strcspn(text, "\n");
+
+	length = pg_mbcliplen(text, length, IU_ERROR_LENGTH - 1);
+	memcpy(to, text, length);
+	to[length] = '\0';
+}
+
+/* What a runner found just now. first: NULL for no difference. */
+void
+iu_slot_judged(int slot, int differences, const char *first)
+{
+	IuWorkerSlot *worker = &iu_shared->workers[slot];
+
+	LWLockAcquire(iu_shared->lock, LW_EXCLUSIVE);
+	worker->judged_at = GetCurrentTimestamp();
+	worker->differences = differences;
+	copy_line(worker->first_difference, first != NULL ? first : "");
+	LWLockRelease(iu_shared->lock);
+}
+
 /*
  * Sets the state of a slot. error: its first line becomes last_error; "" clears
  * that, NULL leaves it.
@@ -411,13 +435,7 @@ iu_slot_state(int slot, IuWorkerState state, const char *error)
 		worker->since = GetCurrentTimestamp();
 	}
 	if (error != NULL)
-	{
-		size_t		length = strcspn(error, "\n");
-
-		length = pg_mbcliplen(error, length, IU_ERROR_LENGTH - 1);
-		memcpy(worker->last_error, error, length);
-		worker->last_error[length] = '\0';
-	}
+		copy_line(worker->last_error, error);
 	LWLockRelease(iu_shared->lock);
 }
 

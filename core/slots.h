@@ -83,6 +83,11 @@ typedef struct IuWorkerSlot
 
 	int64		counters[IU_COUNTERS];
 	char		last_error[IU_ERROR_LENGTH];	/* empty: none */
+
+	/* What a runner found of its database. */
+	TimestampTz judged_at;		/* when it last compared what is governed with what is there; 0: never */
+	int			differences;	/* how many it found */
+	char		first_difference[IU_ERROR_LENGTH];
 } IuWorkerSlot;
 
 typedef struct IuShared
@@ -122,6 +127,7 @@ extern void iu_slot_tick(int slot, TimestampTz next_wakeup);
 extern void iu_slot_due(int slot, TimestampTz due_at);
 extern bool iu_slot_woken(int slot);
 extern void iu_slot_count(int slot, IuCounter counter, int64 n);
+extern void iu_slot_judged(int slot, int differences, const char *first);
 
 /* ---- Either side, and readers ---- */
 

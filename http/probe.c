@@ -10,6 +10,7 @@
 
 #include "catalog/pg_type.h"
 #include "core/compat.h"
+#include "core/policy.h"
 #include "core/text.h"
 #include "fmgr.h"
 #include "funcapi.h"
@@ -104,6 +105,7 @@ iu_http_probe(PG_FUNCTION_ARGS)
 {
 	IuHttpRequest request = {0};
 
+	iu_require_member("iu_core_admin");
 	if (PG_ARGISNULL(0))
 		ereport(ERROR,
 				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),

@@ -61,8 +61,6 @@ ALTER SCHEMA iu OWNER TO iu_core_owner;
 COMMENT ON SCHEMA iu IS
   'The inside of iu_core: functions that run with the rights of iu_core_owner, and what they call. Nothing in it is '
   'called by people; the workers call some. Nobody but iu_core_owner may create here.';
--- The workers' own functions are called by name.
-GRANT USAGE ON SCHEMA iu TO iu_core_worker;
 
 -- Migrations make schemas of their own, and pin the marker by which a guard knows
 -- the functions that may write a governed table.

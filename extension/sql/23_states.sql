@@ -13,21 +13,30 @@ CREATE FUNCTION grants_text(acl aclitem[], kind "char", owner oid) RETURNS text
 AS $function$
 BEGIN
   RETURN (
-    SELECT string_agg(CASE a.grantee WHEN 0 THEN 'PUBLIC' ELSE pg_get_userbyid(a.grantee)::text END
-                        || ': ' || a.privileges, ', '
-                      ORDER BY a.grantee <> 0, pg_get_userbyid(a.grantee) COLLATE "C")
+    SELECT string_agg(CASE a.grantee WHEN 0 THEN 'PUBLIC' ELSE pg_get_userbyid(a.grantee)::text END || a.privileges,
+                      ', '
+                      ORDER BY a.grantee = grants_text.owner, a.grantee <> 0, pg_get_userbyid(a.grantee) COLLATE "C")
       FROM (SELECT x.grantee,
-                   string_agg(x.privilege_type || CASE WHEN x.is_grantable THEN ' with grant option' ELSE '' END, ' '
-                              ORDER BY x.privilege_type COLLATE "C") AS privileges
+                   ': ' || string_agg(x.privilege_type || CASE WHEN x.is_grantable THEN ' with grant option'
+                                                               ELSE '' END,
+                                      ' ' ORDER BY x.privilege_type COLLATE "C") AS privileges
               FROM aclexplode(coalesce(acl, acldefault(kind, owner))) x
              WHERE x.grantee <> grants_text.owner
-             GROUP BY x.grantee) a);
+             GROUP BY x.grantee
+            UNION ALL
+            SELECT grants_text.owner,
+                   ' lacks ' || string_agg(d.privilege_type, ' ' ORDER BY d.privilege_type COLLATE "C")
+              FROM aclexplode(acldefault(kind, owner)) d
+             WHERE acl IS NOT NULL AND d.grantee = grants_text.owner
+               AND NOT EXISTS (SELECT FROM aclexplode(acl) x
+                                WHERE x.grantee = grants_text.owner AND x.privilege_type = d.privilege_type)
+            HAVING count(*) > 0) a);
 END
 $function$;
 COMMENT ON FUNCTION grants_text(aclitem[], "char", oid) IS
   'An access list in words, e.g. "iu_core_reader: SELECT", in order of names: the list (NULL: the defaults of that '
-  'kind of object, a letter as of acldefault()), and the owner, whose own rights are left out. NULL where nobody '
-  'else has a right.';
+  'kind of object, a letter as of acldefault()), and the owner, of whom only what was taken away is told, last: '
+  '"iu_core_owner lacks UPDATE". NULL where nobody else has a right and the owner has all.';
 
 CREATE FUNCTION sequence_states(tables oid[], OUT table_id oid, OUT column_number integer, OUT sequence oid, OUT definition text)
   RETURNS SETOF record

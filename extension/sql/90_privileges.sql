@@ -1,5 +1,32 @@
--- Nothing for PUBLIC; what each role may do is said here and nowhere else.
-REVOKE ALL ON ALL FUNCTIONS IN SCHEMA iu_core FROM PUBLIC;
+-- Nothing for anybody; what each role may do is said here and nowhere else.
+-- Default privileges of whoever creates the extension gave more.
+DO $revoke$
+DECLARE
+  v_grant record;
+BEGIN
+  FOR v_grant IN
+    SELECT DISTINCT o.object,
+           CASE a.grantee WHEN 0 THEN 'PUBLIC'
+                          ELSE pg_catalog.quote_ident(pg_catalog.pg_get_userbyid(a.grantee)) END AS grantee
+      FROM (SELECT 'ROUTINE ' || p.oid::pg_catalog.regprocedure AS object, p.proowner AS owner,
+                   coalesce(p.proacl, pg_catalog.acldefault('f', p.proowner)) AS acl
+              FROM pg_catalog.pg_proc p WHERE p.pronamespace = 'iu_core'::pg_catalog.regnamespace
+            UNION ALL
+            SELECT 'TABLE ' || c.oid::pg_catalog.regclass, c.relowner, c.relacl
+              FROM pg_catalog.pg_class c
+             WHERE c.relnamespace = 'iu_core'::pg_catalog.regnamespace AND c.relkind IN ('r', 'v')
+            UNION ALL
+            SELECT 'SCHEMA ' || n.oid::pg_catalog.regnamespace, n.nspowner, n.nspacl
+              FROM pg_catalog.pg_namespace n WHERE n.nspname IN ('iu', 'iu_core')) AS o
+      CROSS JOIN LATERAL pg_catalog.aclexplode(o.acl) AS a
+     WHERE a.grantee <> o.owner
+  LOOP
+    EXECUTE pg_catalog.format('REVOKE ALL ON %s FROM %s', v_grant.object, v_grant.grantee);
+  END LOOP;
+END
+$revoke$;
+-- The workers call functions of theirs by name.
+GRANT USAGE ON SCHEMA iu TO iu_core_worker;
 GRANT USAGE ON SCHEMA iu_core
   TO iu_core_owner, iu_core_reader, iu_core_writer, iu_core_operator, iu_core_admin, iu_core_agent, iu_core_worker;
 GRANT EXECUTE ON FUNCTION iu_core.version(), is_preloaded(), gate_is_open(text), system_identifier(), database_oid()

@@ -30,7 +30,8 @@ COMMENT ON COLUMN public.iu_governed_object.migration IS
 COMMENT ON COLUMN public.iu_governed_object.theirs IS
   'Whether the platform''s own administrator added the row, and no migration did: a rollback leaves it or says that '
   'it is in the way';
-COMMENT ON COLUMN public.iu_governed_object.grants IS 'Its access list in words, as in iu_core.object_inventory(); NULL: none';
+COMMENT ON COLUMN public.iu_governed_object.grants IS
+  'Its access list in words, as in iu_core.object_inventory(); NULL: none';
 COMMENT ON COLUMN public.iu_governed_object.state IS
   'Trigger state, row security and policies, settings of a function, as in iu_core.object_inventory()';
 COMMENT ON COLUMN public.iu_governed_object.digest IS
@@ -66,7 +67,8 @@ BEGIN
    LIMIT 1;
   IF FOUND THEN
     RAISE duplicate_object USING
-      MESSAGE = format('migration %s changes %s "%s", which no migration made', p_migration, v_wrong.class, v_wrong.name),
+      MESSAGE = format('migration %s changes %s "%s", which no migration made',
+                       p_migration, v_wrong.class, v_wrong.name),
       HINT = 'Rename or remove it if nothing needs it, then migrate again.', CONSTRAINT = 'iu_migration_foreign_object';
   END IF;
 

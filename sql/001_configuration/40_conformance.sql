@@ -1,54 +1,8 @@
 -- Conformance: what should exist, and how it should be, against what does.
 
-CREATE FUNCTION iu.fn_iu_walls()
-  RETURNS TABLE (object_class text, object_name text, detail text)
-  LANGUAGE sql STABLE
-  SET search_path = pg_catalog, pg_temp
-AS $function$
-  -- Not asked of schema public: its owner, who owns the database from PostgreSQL
-  -- 15 on, may always create there, and nothing with rights looks there for a function.
-  WITH creator AS (
-    SELECT n.nspname, r.rolname
-      FROM pg_namespace n
-      CROSS JOIN pg_roles r
-     WHERE n.nspname IN ('iu', 'iu_core') AND NOT r.rolsuper AND r.rolname <> 'iu_core_owner'
-       AND has_schema_privilege(r.oid, n.oid, 'CREATE')
-  ), governed AS MATERIALIZED (
-    SELECT p.proname, 'function' AS class FROM pg_proc p
-     WHERE p.pronamespace IN ('public'::regnamespace, 'iu'::regnamespace) AND p.proowner = 'iu_core_owner'::regrole
-    UNION
-    SELECT c.relname, 'table' FROM pg_class c
-     WHERE c.relnamespace = 'public'::regnamespace AND c.relowner = 'iu_core_owner'::regrole
-       AND c.relkind IN ('r', 'p', 'v', 'm', 'f', 'S')
-  )
-  SELECT 'schema', quote_ident(c.nspname), format('"%s" may create in it', c.rolname) FROM creator c
-  UNION ALL
-  SELECT 'function', p.oid::regprocedure::text, format('takes a governed name, and belongs to "%s"', pg_get_userbyid(p.proowner))
-    FROM pg_proc p JOIN governed g ON g.class = 'function' AND g.proname = p.proname
-    JOIN pg_roles o ON o.oid = p.proowner
-   WHERE o.rolname <> 'iu_core_owner' AND NOT o.rolsuper
-  UNION ALL
-  SELECT CASE WHEN c.relkind IN ('v', 'm') THEN 'view' ELSE 'table' END, c.oid::regclass::text,
-         format('takes a governed name, and belongs to "%s"', pg_get_userbyid(c.relowner))
-    FROM pg_class c JOIN governed g ON g.class = 'table' AND g.proname = c.relname
-    JOIN pg_roles o ON o.oid = c.relowner
-   WHERE o.rolname <> 'iu_core_owner' AND NOT o.rolsuper AND c.relpersistence <> 't' AND c.relkind NOT IN ('i', 'I')
-  UNION ALL
-  SELECT 'trigger', quote_ident(t.tgname) || ' ON ' || t.tgrelid::regclass,
-         format('calls function %s of "%s"', p.oid::regprocedure, pg_get_userbyid(p.proowner))
-    FROM pg_trigger t JOIN pg_class c ON c.oid = t.tgrelid JOIN pg_proc p ON p.oid = t.tgfoid
-    JOIN pg_roles o ON o.oid = p.proowner
-   WHERE c.relowner = 'iu_core_owner'::regrole AND NOT t.tgisinternal
-     AND o.rolname <> 'iu_core_owner' AND NOT o.rolsuper
-$function$;
-COMMENT ON FUNCTION iu.fn_iu_walls IS
-  'What strangers, roles that are neither iu_core_owner nor superusers, could use to run something with its rights, or '
-  'have planted: a role that may create in schema iu or iu_core, a function, table or view of theirs with a governed '
-  'name in whatever schema, a trigger on a governed table that calls a function of theirs. No row: the walls stand.';
-
-CREATE FUNCTION iu.fn_iu_conformance()
+CREATE FUNCTION iu.fn_iu_conformance_findings()
   RETURNS TABLE (check_code text, object_class text, expected text, found text, ok boolean, detail text)
-  LANGUAGE sql STABLE SECURITY DEFINER
+  LANGUAGE sql STABLE
   SET search_path = pg_catalog, pg_temp
   SET row_security = off
 AS $function$
@@ -82,7 +36,8 @@ AS $function$
                     THEN 'its definition is another one' END), '')
            END AS problem,
            CASE e.class WHEN 'trigger' THEN i.state
-                        WHEN 'config' THEN 'value ' || (SELECT quote_literal(d.value) FROM public.dot_config d WHERE d.key = e.name)
+                        WHEN 'config' THEN 'value ' || (SELECT quote_literal(d.value) FROM public.dot_config d
+                                                         WHERE d.key = e.name)
            END AS detail
       FROM expected e
       JOIN class c ON c.name = e.class
@@ -95,10 +50,12 @@ AS $function$
        AND NOT EXISTS (SELECT FROM expected e WHERE e.class = i.class AND e.name = i.name)
   ), tally AS (
     SELECT c.counted_as AS class,
-           (SELECT count(*) FROM expected e JOIN class k ON k.name = e.class WHERE k.counted_as = c.counted_as) AS expected,
+           (SELECT count(*) FROM expected e JOIN class k ON k.name = e.class
+             WHERE k.counted_as = c.counted_as) AS expected,
            (SELECT count(*) FROM presence p JOIN class k ON k.name = p.class
              WHERE k.counted_as = c.counted_as AND p.found IS NULL) AS missing,
-           (SELECT count(*) FROM unregistered u JOIN class k ON k.name = u.class WHERE k.counted_as = c.counted_as) AS unregistered
+           (SELECT count(*) FROM unregistered u JOIN class k ON k.name = u.class
+             WHERE k.counted_as = c.counted_as) AS unregistered
       FROM class c GROUP BY c.counted_as
   )
   SELECT p.code, p.class, p.expected, p.found, p.problem IS NULL, coalesce(p.problem, p.detail) FROM presence p
@@ -117,8 +74,51 @@ AS $function$
     FROM tally t
   ORDER BY 1, 2, 3, 4
 $function$;
+COMMENT ON FUNCTION iu.fn_iu_conformance_findings IS
+  'For fn_iu_conformance, which says what its columns mean. Raises where the register or a function of the inventory '
+  'is missing, or may not be read.';
+
+CREATE FUNCTION iu.fn_iu_conformance()
+  RETURNS TABLE (check_code text, object_class text, expected text, found text, ok boolean, detail text)
+  LANGUAGE plpgsql STABLE SECURITY DEFINER
+  SET search_path = pg_catalog, pg_temp
+AS $function$
+DECLARE
+  v_problem text;
+BEGIN
+  IF current_user <> 'iu_core_owner' THEN
+    RETURN QUERY SELECT 'D8', 'function', NULL::text, 'iu.fn_iu_conformance()', false,
+      format('runs with the rights of "%s" instead of iu_core_owner''s', current_user);
+  END IF;
+  BEGIN
+    RETURN QUERY SELECT * FROM iu.fn_iu_conformance_findings();
+  EXCEPTION
+    WHEN lock_not_available THEN
+      RAISE;
+    WHEN OTHERS THEN
+      GET STACKED DIAGNOSTICS v_problem = MESSAGE_TEXT;
+      RETURN QUERY SELECT 'D8', 'function', NULL::text, 'iu.fn_iu_conformance_findings()', false,
+        format('cannot tell what should exist against what does (%s): %s', SQLSTATE, v_problem);
+  END;
+END
+$function$;
 COMMENT ON FUNCTION iu.fn_iu_conformance IS
-  'What public.fn_iu_conformance hands on to, with the rights of iu_core_owner.';
+  'What public.fn_iu_conformance hands on to, with the rights of iu_core_owner. Where these are gone, or it cannot '
+  'look, a row says so. Raises only 55P03, where a lock is waited for in vain.';
+
+CREATE FUNCTION iu.fn_iu_conformance_problems(OUT problems integer, OUT first text)
+  LANGUAGE sql STABLE SECURITY DEFINER
+  SET search_path = pg_catalog, pg_temp
+AS $function$
+  SELECT count(*)::integer,
+         (array_agg(concat_ws(' ', c.check_code, c.object_class, coalesce(c.expected, c.found) || ':', c.detail)
+                    ORDER BY c.check_code, c.object_class, c.expected, c.found))[1]
+    FROM iu.fn_iu_conformance() c
+   WHERE NOT c.ok AND c.check_code <> 'D9'
+$function$;
+COMMENT ON FUNCTION iu.fn_iu_conformance_problems IS
+  'For the runner, which asks once a minute and lets iu_core.health() tell: how many rows of fn_iu_conformance are not '
+  'ok, D9 apart, which only counts the others, and the first of them in words (NULL: none).';
 
 CREATE FUNCTION public.fn_iu_conformance()
   RETURNS TABLE (check_code text, object_class text, expected text, found text, ok boolean, detail text)
@@ -131,11 +131,12 @@ COMMENT ON FUNCTION public.fn_iu_conformance IS
   'event type, route (schemas, types and sequences that stand alone count to D1); ok if it is there, belongs to '
   'iu_core_owner, and has the grants, the state (trigger enabled, row security, settings of a function) and the '
   'definition that it had when its migration had run; detail says in words what differs. D8: one row per object of '
-  'iu_core_owner, or row of a row class, that nobody registered, and per breach of the walls: a role that may create '
-  'in schema iu or iu_core, an object of a stranger with a governed name, a trigger that calls a stranger''s '
-  'function. D9: registered and found per class; schemas, types and sequences count as tables. A definition '
-  'that was recorded under another major version of PostgreSQL is not compared, except that of a function in '
-  'plpgsql or in plain SQL text. SQLSTATE 42501 for whoever is not in iu_core_reader.';
+  'iu_core_owner, or row of a row class, that nobody registered, and per breach of the walls: an object of a '
+  'stranger, a role that is neither iu_core_owner nor a superuser, with a governed name; what strangers attached to '
+  'governed tables and types, or have in schema iu or iu_core; rights there that nobody should have; and where '
+  'conformance itself cannot look. D9: registered and found per class; schemas, types and sequences count as tables. '
+  'A definition that was recorded under another major version of PostgreSQL is not compared, except that of a function '
+  'in plpgsql or in plain SQL text. SQLSTATE 42501 for whoever is not in iu_core_reader.';
 
 CREATE FUNCTION iu.fn_iu_conformance_require(p_made_now boolean) RETURNS void
   LANGUAGE plpgsql STABLE
@@ -178,7 +179,8 @@ CREATE VIEW public.v_iu_conformance AS
            FILTER (WHERE NOT c.ok AND c.check_code <> 'D9') AS findings
     FROM public.fn_iu_conformance() c
     CROSS JOIN LATERAL (
-      SELECT CASE WHEN c.object_class IN ('schema', 'type', 'sequence') THEN 'table' ELSE c.object_class END AS counted_as) k
+      SELECT CASE WHEN c.object_class IN ('schema', 'type', 'sequence') THEN 'table'
+                  ELSE c.object_class END AS counted_as) k
    GROUP BY k.counted_as;
 COMMENT ON VIEW public.v_iu_conformance IS
   'fn_iu_conformance() in one row per class: registered, found, whether all is well, and what is not.';

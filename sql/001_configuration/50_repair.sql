@@ -12,18 +12,23 @@ DECLARE
                                 ELSE 'TABLE ' || p_oid::regclass END;
   v_grant  record;
 BEGIN
+  EXECUTE format('GRANT ALL ON %s TO iu_core_owner', v_object);
+  -- CASCADE takes along what a grantee, who had the grant option, gave to others.
+  -- Taken from a table, rights on its columns go as well.
   FOR v_grant IN
     SELECT DISTINCT x.grantee
       FROM (SELECT p.proacl, 'f'::"char", p.proowner FROM pg_proc p WHERE p_class = 'function' AND p.oid = p_oid
             UNION ALL SELECT n.nspacl, 'n', n.nspowner FROM pg_namespace n WHERE p_class = 'schema' AND n.oid = p_oid
             UNION ALL SELECT t.typacl, 'T', t.typowner FROM pg_type t WHERE p_class = 'type' AND t.oid = p_oid
-            UNION ALL SELECT c.relacl, CASE p_class WHEN 'sequence' THEN 's' ELSE 'r' END, c.relowner FROM pg_class c
-             WHERE p_class IN ('table', 'view', 'sequence') AND c.oid = p_oid) AS a (acl, kind, owner)
+            UNION ALL SELECT c.relacl, CASE p_class WHEN 'sequence' THEN 's'::"char" ELSE 'r' END, c.relowner
+              FROM pg_class c WHERE p_class IN ('table', 'view', 'sequence') AND c.oid = p_oid
+            UNION ALL SELECT a.attacl, 'c', c.relowner FROM pg_attribute a JOIN pg_class c ON c.oid = a.attrelid
+             WHERE p_class IN ('table', 'view') AND c.oid = p_oid) AS a (acl, kind, owner)
       CROSS JOIN LATERAL aclexplode(coalesce(a.acl, acldefault(a.kind, a.owner))) x
      WHERE x.grantee <> a.owner
   LOOP
-    EXECUTE format('REVOKE ALL ON %s FROM %s', v_object,
-      CASE v_grant.grantee WHEN 0 THEN 'PUBLIC' ELSE v_grant.grantee::regrole::text END);
+    EXECUTE format('REVOKE ALL ON %s FROM %s CASCADE', v_object,
+      CASE v_grant.grantee WHEN 0 THEN 'PUBLIC' ELSE quote_ident(pg_get_userbyid(v_grant.grantee)) END);
   END LOOP;
   FOR v_grant IN
     SELECT split_part(g.entry, ': ', 1) AS grantee, replace(split_part(g.entry, ': ', 2), ' ', ', ') AS privileges
@@ -35,8 +40,50 @@ BEGIN
 END
 $function$;
 COMMENT ON FUNCTION iu.fn_iu_grants_repair IS
-  'For fn_iu_conformance_repair: takes away what grants an object has and gives those that it should have. Arguments: '
-  'class and oid of the object, and the grants in the words of iu_core.object_inventory().';
+  'For fn_iu_conformance_repair: takes away what grants an object and its columns have and gives those that it should '
+  'have. Arguments: class and oid of the object, and the grants in the words of iu_core.object_inventory(), which name '
+  'no column.';
+
+CREATE FUNCTION iu.fn_iu_trigger_repair(p_oid oid, p_wanted text) RETURNS void
+  LANGUAGE plpgsql
+  SET search_path = pg_catalog, pg_temp
+AS $function$
+BEGIN
+  EXECUTE (SELECT format('ALTER TABLE %s %s TRIGGER %I', t.tgrelid::regclass,
+                         CASE p_wanted WHEN 'enabled always' THEN 'ENABLE ALWAYS' WHEN 'enabled' THEN 'ENABLE'
+                                       WHEN 'disabled' THEN 'DISABLE' ELSE 'ENABLE REPLICA' END, t.tgname)
+             FROM pg_trigger t WHERE t.oid = p_oid);
+END
+$function$;
+COMMENT ON FUNCTION iu.fn_iu_trigger_repair IS
+  'For fn_iu_conformance_repair: enables or disables a trigger. Arguments: its oid, and its state in the words of '
+  'iu_core.object_inventory().';
+
+CREATE FUNCTION iu.fn_iu_conformance_advice(p_check_code text, p_object_class text, p_found text, p_detail text)
+  RETURNS text
+  LANGUAGE sql IMMUTABLE
+  SET search_path = pg_catalog, pg_temp
+AS $function$
+  SELECT CASE
+    WHEN p_check_code = 'D8' AND p_object_class IN ('config', 'event_type', 'route')
+      THEN 'an administrator registers it or removes it'
+    WHEN p_check_code = 'D8' THEN 'a superuser removes it, or takes the right away, once it is known whose it is'
+    WHEN p_found IS NULL AND p_object_class IN ('config', 'event_type', 'route')
+      THEN 'a person decides whether it is brought back, and with which values'
+    WHEN p_found IS NULL
+      THEN 'a superuser makes it again as iu_core_owner, with the text of its migration, or restores it from a dump'
+    WHEN p_detail ~ '(^|; )owned by '
+      THEN 'a superuser gives it back with ALTER ... OWNER TO iu_core_owner, '
+           'once it is known to be what the migration made'
+    WHEN p_detail ~ '(^|; )its definition is another one$'
+      THEN 'a right or an enabled trigger on it would serve what nobody knows: '
+           'a superuser makes it again as iu_core_owner, with the text of its migration'
+    ELSE 'it is a setting or row security, which a person changes, by ALTER'
+  END
+$function$;
+COMMENT ON FUNCTION iu.fn_iu_conformance_advice IS
+  'For fn_iu_conformance_repair: why a row of fn_iu_conformance that is not ok is left to people, and what they do. '
+  'Arguments: columns of that row.';
 
 CREATE FUNCTION iu.fn_iu_conformance_repair(p_actor text, p_reason text)
   RETURNS TABLE (object_class text, object_name text, done text, left_over text)
@@ -52,53 +99,41 @@ BEGIN
       HINT = 'Say who repairs the grants, and why.';
   END IF;
   FOR v_object IN
-    SELECT g.object_class AS class, g.object_name AS name, i.owner, n.object_id AS oid,
-           i.grants AS grants_are, g.grants AS grants_wanted, i.state AS state_is, g.state AS state_wanted,
-           i.digest IS DISTINCT FROM g.digest
-             AND (g.digest NOT LIKE '%:%' OR split_part(i.digest, ':', 1) = split_part(g.digest, ':', 1)) AS is_another
+    SELECT g.object_class AS class, g.object_name AS name, n.object_id AS oid,
+           i.grants IS DISTINCT FROM g.grants AND coalesce(g.grants, '') NOT LIKE '%;%' AS mends_grants, g.grants,
+           i.state IS DISTINCT FROM g.state AND g.object_class = 'trigger' AS mends_trigger, g.state
       FROM public.iu_governed_object g
       JOIN iu_core.object_inventory() i ON i.object_class = g.object_class AND i.object_name = g.object_name
       JOIN iu_core.object_names() n ON n.object_class = g.object_class AND n.object_name = g.object_name
-     WHERE n.object_id IS NOT NULL
-       AND (i.owner <> 'iu_core_owner' OR i.grants IS DISTINCT FROM g.grants OR i.state IS DISTINCT FROM g.state)
+     WHERE n.object_id IS NOT NULL AND i.owner = 'iu_core_owner' AND current_user = 'iu_core_owner'
+       AND (i.digest = g.digest
+            OR (i.digest LIKE '%:%' AND split_part(i.digest, ':', 1) <> split_part(g.digest, ':', 1)))
+       AND (i.grants IS DISTINCT FROM g.grants OR i.state IS DISTINCT FROM g.state)
      ORDER BY g.object_class, g.object_name
   LOOP
     object_class := v_object.class;
     object_name := v_object.name;
-    done := NULL;
-    left_over := NULL;
-    IF v_object.owner <> 'iu_core_owner' THEN
-      left_over := format('it belongs to "%s": a superuser gives it back with ALTER ... OWNER TO iu_core_owner, '
-                          'once it is known to be what the migration made', v_object.owner);
-    ELSIF v_object.is_another THEN
-      left_over := 'its definition is another one: roll its migration back and migrate again, or restore it';
-    ELSIF v_object.grants_are IS DISTINCT FROM v_object.grants_wanted AND v_object.class <> 'trigger' THEN
-      IF v_object.grants_are LIKE '%;%' OR v_object.grants_wanted LIKE '%;%' THEN
-        left_over := 'grants on columns are given by hand';
-      ELSE
-        PERFORM iu.fn_iu_grants_repair(v_object.class, v_object.oid, v_object.grants_wanted);
-        done := format('grants %s', coalesce(v_object.grants_wanted, 'none'));
-      END IF;
+    IF v_object.mends_grants THEN
+      PERFORM iu.fn_iu_grants_repair(v_object.class, v_object.oid, v_object.grants);
+      done := format('grants %s', coalesce(v_object.grants, 'none'));
+      RETURN NEXT;
     END IF;
-    IF left_over IS NULL AND v_object.state_is IS DISTINCT FROM v_object.state_wanted THEN
-      IF v_object.class = 'trigger' THEN
-        EXECUTE (SELECT format('ALTER TABLE %s %s TRIGGER %I', t.tgrelid::regclass,
-                               CASE v_object.state_wanted WHEN 'enabled always' THEN 'ENABLE ALWAYS'
-                                                          WHEN 'enabled' THEN 'ENABLE'
-                                                          WHEN 'disabled' THEN 'DISABLE' ELSE 'ENABLE REPLICA' END, t.tgname)
-                   FROM pg_trigger t WHERE t.oid = v_object.oid);
-        done := concat_ws('; ', done, v_object.state_wanted);
-      ELSE
-        left_over := format('%s instead of %s: a person decides, by ALTER', v_object.state_is, v_object.state_wanted);
-      END IF;
+    IF v_object.mends_trigger THEN
+      PERFORM iu.fn_iu_trigger_repair(v_object.oid, v_object.state);
+      done := v_object.state;
+      RETURN NEXT;
     END IF;
-    RETURN NEXT;
   END LOOP;
   -- The ledger of commands is there from migration 002 on.
   IF to_regclass('public.dot_iu_command_run') IS NOT NULL THEN
     PERFORM iu.fn_dot_iu_command_log('dot_iu_conformance_repair', 'health', 'apply', 'applied', true, NULL, NULL,
       jsonb_build_object('reason', p_reason), p_actor);
   END IF;
+  RETURN QUERY
+    SELECT c.object_class, coalesce(c.expected, c.found), NULL::text,
+           concat_ws(': ', c.detail, iu.fn_iu_conformance_advice(c.check_code, c.object_class, c.found, c.detail))
+      FROM iu.fn_iu_conformance() c
+     WHERE NOT c.ok AND c.check_code <> 'D9';
 END
 $function$;
 COMMENT ON FUNCTION iu.fn_iu_conformance_repair IS
@@ -112,7 +147,8 @@ BEGIN ATOMIC
 END;
 COMMENT ON FUNCTION public.fn_iu_conformance_repair IS
   'Puts grants and trigger states of governed objects back to what they were when their migrations had run: who, why. '
-  'One row per object that differed: done says what was put right; left_over why something was not: the object belongs '
-  'to another role or has another definition, and a right or a trigger on it would serve what nobody knows, or its '
-  'state is a setting or row security, which a person decides. Logged as dot_iu_conformance_repair. SQLSTATE 42501 for '
+  'One row for each: done says what was put right. Then one row for each row of fn_iu_conformance that is still not '
+  'ok: left_over says what differs, why it is left to people and what they do; it is so where the object is missing, '
+  'belongs to another role or has another definition, since a right or a trigger on it would serve what nobody knows, '
+  'and for settings, row security and what strangers planted. Logged as dot_iu_conformance_repair. SQLSTATE 42501 for '
   'whoever is not in iu_core_admin, 23514 without actor or reason.';

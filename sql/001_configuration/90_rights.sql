@@ -5,3 +5,4 @@ GRANT EXECUTE ON FUNCTION public.fn_iu_conformance, iu.fn_iu_conformance TO iu_c
 GRANT EXECUTE ON FUNCTION public.fn_iu_conformance_repair, iu.fn_iu_conformance_repair TO iu_core_admin;
 GRANT SELECT ON public.v_iu_unfit_login TO iu_core_reader;
 GRANT EXECUTE ON FUNCTION public.fn_iu_login_problems, iu.fn_iu_login_problems TO iu_core_reader;
+GRANT EXECUTE ON FUNCTION iu.fn_iu_conformance_problems TO iu_core_worker;

@@ -36,7 +36,8 @@ SELECT set_eq($$
            ('iu_core_reader', 'fn_iu_gate_ledger_verify'), ('iu_core_reader', 'fn_iu_gate_ledger_excerpt'),
            ('iu_core_writer', 'fn_dot_iu_command_log'), ('iu_core_operator', 'fn_dot_iu_command_log'),
            ('iu_core_operator', 'fn_iu_gate_open'), ('iu_core_operator', 'fn_iu_gate_close'), ('iu_core_operator', 'fn_iu_gate_watchdog'),
-           ('iu_core_worker', 'iu.fn_iu_gate_expiring'), ('iu_core_worker', 'iu.fn_iu_gate_close_expired')$$,
+           ('iu_core_worker', 'iu.fn_iu_gate_expiring'), ('iu_core_worker', 'iu.fn_iu_gate_close_expired'),
+           ('iu_core_worker', 'iu.fn_iu_conformance_problems')$$,
   'each role executes what is meant for it, and no more');
 SELECT is((SELECT string_agg(concat_ws(' ', r.rolname, p.proname), ', ')
              FROM pg_proc p JOIN pg_proc o ON o.proname = p.proname AND o.pronamespace = 'public'::regnamespace CROSS JOIN pg_roles r

@@ -1,0 +1,16 @@
+/*-------------------------------------------------------------------------
+ *
+ * roles.h
+ *	  Keeps the roles of iu_core from whoever may make roles.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef IU_ROLES_H
+#define IU_ROLES_H
+
+#include "nodes/nodes.h"
+
+extern bool iu_is_own_role(Oid role);
+extern void iu_guard_membership(Node *statement);
+
+#endif							/* IU_ROLES_H */
