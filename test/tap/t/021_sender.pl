@@ -152,7 +152,8 @@ sql("ALTER FUNCTION iu.fn_iu_delivery_refusal(text) RENAME TO fn_refusal;
 becomes("SELECT EXISTS (SELECT FROM iu_route_retry WHERE route_code = 'signed' AND reason = 'secret_missing')",
 	"an event whose route's secret ends between check and claim is held");
 is(scalar arrived('/keep'), 0, 'an event without a secret is not sent unsigned');
-sql("DROP FUNCTION iu.fn_iu_delivery_refusal(text); ALTER FUNCTION iu.fn_refusal(text) RENAME TO fn_iu_delivery_refusal;"
+sql("DROP FUNCTION iu.fn_iu_delivery_refusal(text); ALTER FUNCTION iu.fn_refusal(text) RENAME TO"
+	  . " fn_iu_delivery_refusal;"
 	  . " SELECT fn_iu_route_secret_add('signed', 'tester', 'test')");
 becomes('SELECT ' . attempts('signed', 'sent') . ' = 1',
 	'an event that was held for want of a secret is sent when there is one');

@@ -249,8 +249,8 @@ my @never = (
 	[ "http+unix://%2Ftmp%2Fsocket/",                 'it does not start with http:// or https://' ],
 	[ "http://%2Ftmp%2Fsocket/",                      'it cannot be parsed' ],
 	map { [ "$_://fine.test:$port/x", 'it does not start with http:// or https://' ] }
-	  qw(gopher gophers dict ftp ftps ldap ldaps scp sftp smb telnet tftp imap pop3 smtp rtsp rtmp mqtt ws wss data jar),
-	'httpss');
+	  qw(gopher gophers dict ftp ftps ldap ldaps scp sftp smb telnet tftp imap pop3 smtp rtsp rtmp mqtt ws wss),
+	qw(data jar httpss));
 allow($origins, '0.0.0.0/0, ::/0');
 foreach (@never)
 {

@@ -4,20 +4,23 @@
 use strict;
 use warnings;
 
+use IU::Answers;
 use IU::Canned;
 use IU::Cluster;
 use IU::SQL;
+use IU::Wait;
 use JSON::PP;
+use IU::Lines;
 use PostgreSQL::Test::Utils;
 use Test::More;
 
 # ---- the peer
 
 my $json = JSON::PP->new->utf8->canonical->allow_nonref;
-my %status = (200 => 'OK', 400 => 'Bad Request', 404 => 'Not Found');
 
 my @kinds = (
-	{ n => 1, text => 'one', flag => JSON::PP::true, tags => [ 'a', undef, 'c' ], day => '2026-01-02', deep => { x => [1] } },
+	{ n => 1, text => 'one', flag => JSON::PP::true, tags => [ 'a', undef, 'c' ], day => '2026-01-02',
+	deep => { x => [1] } },
 	{ n => '2', text => undef, flag => 0, tags => [], list => [ 1, 2 ], day => 'soon' },
 	{ n => 3.5, text => 7, tags => 'no array', deep => 'text', list => [ 1, [2] ] },
 	{ 'a "b"' => 'odd', n => undef });
@@ -27,70 +30,73 @@ my %points = (
 	kinds => [ map { [ $_ + 1, $kinds[$_] ] } 0 .. $#kinds ],
 	many => [ map { [ $_, { n => $_, group => $_ % 2 ? 'odd' : 'even' } ] } 1 .. 2500 ],
 	pieces => [ map { [ $_, {} ] } 1 .. 149 ],
-	odd_ids => [ [ '9007199254740993', {} ], [ '18446744073709551615', {} ], [ '"550e8400-e29b-41d4-a716-446655440000"', {} ] ],
+	odd_ids => [ [ '9007199254740993', {} ], [ '18446744073709551615', {} ],
+	[ '"550e8400-e29b-41d4-a716-446655440000"', {} ] ],
 	words => [ [ 1, { w => "gr\x{fc}n" } ], [ 2, { w => "bia\x{142}y" } ] ],
-	slow => [ map { [ $_, {} ] } 1 .. 3 ],
+	(map { $_ => [ map { [ $_, {} ] } 1 .. 3 ] } qw(slow pair)),
 	empty => []);
 
 sub matching
 {
 	my ($name, $filter) = @_;
 	my @conditions = @{ $filter->{must} // [] };
-	return grep { my $point = $_; !grep { ($point->[1]{ $_->{key} } // '') ne $_->{match}{value} } @conditions } @{ $points{$name} };
+	return grep { my $point = $_; !grep { ($point->[1]{ $_->{key} }
+		  // '') ne $_->{match}{value} } @conditions } @{ $points{$name} };
 }
 
 sub records
 {
 	my ($with, @points) = @_;
 	return join ',', map {
-		my $payload = !$with ? 'null' : ref $with eq 'ARRAY'
-		  ? $json->encode({ map { my $k = s/^"(.*)"$/$1/r; exists $points[0][1]{$k} || 1 ? ($k => $_->[1]) : () } () })
-		  : $json->encode($_->[1]);
-		$payload = $json->encode($_->[1]) if $with;
+		my $payload = $with ? $json->encode($_->[1]) : 'null';
 		qq({"id":$_->[0],"payload":$payload,"vector":null})
 	} @points;
 }
 
-sub ok_answer { return { status => 200, body => qq({"result":$_[0],"status":"ok","time":0.001}) } }
-
-sub refusal { return { status => $_[0], body => $json->encode({ status => { error => $_[1] }, time => 0 }) } }
-
 sub scroll
 {
 	my ($name, $body) = @_;
-	return refusal(400, qq(Bad request: Limit exceeded $body->{limit} > 100 for "limit". Help: Reduce it)) if $name eq 'pieces' && $body->{limit} > 100;
+	return qdrant_error(400, qq(Bad request: Limit exceeded $body->{limit} > 100 for \\"limit\\". Help: Reduce it))
+		  if $name eq 'pieces' && $body->{limit} > 100;
 	my @all = matching($name, $body->{filter});
 	my $from = $body->{offset} // 0;
 	my @rest = grep { $_->[0] =~ /\D/ || $_->[0] >= $from } @all;
 	my @page = splice @rest, 0, $body->{limit};
 	my $next = @rest ? $rest[0][0] : 'null';
-	return ok_answer('{"points":[' . records($body->{with_payload}, @page) . qq(],"next_page_offset":$next}));
+	return qdrant_result('{"points":[' . records($body->{with_payload}, @page) . qq(],"next_page_offset":$next}));
 }
 
 sub peer
 {
 	my ($request) = @_;
 	my ($path) = $request->{path} =~ /^([^?]*)/;
-	return ok_answer('{"collections":[' . join(',', map { qq({"name":"$_"}) } grep { $_ !~ /slow|words/ } sort keys %points) . ']}') if $path eq '/collections';
-	my ($name, $rest) = $path =~ m{^/collections/([^/]+)(.*)$} or return refusal(404, 'no');
+	return qdrant_result('{"collections":['
+		  . join(',', map { qq({"name":"$_"}) } grep { $_ !~ /slow|pair|words/ } sort keys %points) . ']}')
+		  if $path eq '/collections';
+	my ($name, $rest) = $path =~ m{^/collections/([^/]+)(.*)$} or return qdrant_error(404, 'no');
 	return { hang => 1 } if $name eq 'hang';
-	return refusal(404, "Not found: Collection `$name` doesn't exist!") unless $points{$name};
-	return ok_answer('{"status":"green","config":{"params":{}},"payload_schema":{"n":{"data_type":"integer","points":1},"day":{"data_type":"datetime","points":1}}}') if $rest eq '';
+	return qdrant_error(404, "Not found: Collection `$name` doesn't exist!") unless $points{$name};
+	return qdrant_result('{"status":"green","config":{"params":{}},'
+		  . '"payload_schema":{"n":{"data_type":"integer","points":1},'
+		  . '"day":{"data_type":"datetime","points":1}}}') if $rest eq '';
 	my $body = $json->decode($request->{body});
 	my $answer;
-	if ($rest eq '/points/count') { $answer = ok_answer('{"count":' . (() = matching($name, $body->{filter})) . '}') }
+	if ($rest eq '/points/count') { $answer = qdrant_result('{"count":' . (() = matching($name, $body->{filter}))
+		  . '}') }
 	elsif ($rest eq '/points/scroll') { $answer = scroll($name, $body) }
 	else
 	{
 		my %wanted = map { $_ => 1 } @{ $body->{ids} };
-		$answer = ok_answer('[' . records($body->{with_payload}, grep { $wanted{ $_->[0] =~ s/"//gr } } @{ $points{$name} }) . ']');
+		$answer = qdrant_result('[' . records($body->{with_payload},
+			grep { $wanted{ $_->[0] =~ s/"//gr } } @{ $points{$name} }) . ']');
 	}
-	$answer->{delay} = 0.3 if $name eq 'slow';
+	$answer->{delay} = 0.3 if $name =~ /^(slow|pair)$/;
+	@$answer{qw(together group)} = (2, $rest) if $name eq 'pair';
 	return $answer;
 }
 
-my $qdrant = IU::Canned->start(\&peer, \%status);
-my $other = IU::Canned->start(\&peer, \%status);
+my $qdrant = IU::Canned->start(\&peer);
+my $other = IU::Canned->start(\&peer);
 
 # ---- the database
 
@@ -107,10 +113,8 @@ talk_to($node);
 sub asked
 {
 	my ($query, $bodies) = @_;
-	my $before = $qdrant->requests;
-	my $result = ask($query);
-	my @all = $qdrant->requests;
-	return ($result, map { my $p = $_->{path} =~ s{^/collections/?}{}r; $bodies ? "$p $_->{body}" : $p } @all[ $before .. $#all ]);
+	my ($result, @asked) = $qdrant->asked(sub { ask($query) });
+	return ($result, map { my $p = $_->{path} =~ s{^/collections/?}{}r; $bodies ? "$p $_->{body}" : $p } @asked);
 }
 
 sub asks
@@ -128,10 +132,14 @@ CREATE SERVER q FOREIGN DATA WRAPPER qdrant_fdw OPTIONS (url '@{[$qdrant->url]}'
 CREATE SERVER o FOREIGN DATA WRAPPER qdrant_fdw OPTIONS (url '@{[$other->url]}');
 IMPORT FOREIGN SCHEMA api FROM SERVER q INTO public;
 CREATE FOREIGN TABLE many (id text, n integer, "group" text) SERVER q OPTIONS (resource 'points', collection 'many');
-CREATE FOREIGN TABLE paged (id text, n integer) SERVER q OPTIONS (resource 'points', collection 'many', page_size '1000');
-CREATE FOREIGN TABLE ahead (id text, n integer) SERVER o OPTIONS (resource 'points', collection 'many', page_size '1000');
-CREATE FOREIGN TABLE pieces (collection text, id text, payload jsonb) SERVER q OPTIONS (resource 'points', collection 'pieces');
-CREATE FOREIGN TABLE kinds (id text, n numeric, text text, flag boolean) SERVER q OPTIONS (resource 'points', collection 'kinds');
+CREATE FOREIGN TABLE paged (id text, n integer) SERVER q
+  OPTIONS (resource 'points', collection 'many', page_size '1000');
+CREATE FOREIGN TABLE ahead (id text, n integer) SERVER o
+  OPTIONS (resource 'points', collection 'many', page_size '1000');
+CREATE FOREIGN TABLE pieces (collection text, id text, payload jsonb) SERVER q
+  OPTIONS (resource 'points', collection 'pieces');
+CREATE FOREIGN TABLE kinds (id text, n numeric, text text, flag boolean) SERVER q
+  OPTIONS (resource 'points', collection 'kinds');
 CREATE TABLE names (name text, wanted text);
 INSERT INTO names VALUES ('pieces', '5'), ('empty', '1'), (NULL, '2');
 ANALYZE names;
@@ -139,58 +147,90 @@ SQL
 
 # ---- count(*)
 
-asks(q(SELECT count(*) FROM points WHERE collection = 'pieces'), [ 149, 'pieces/points/count {"exact":true}' ], 'a count is one request', 1);
-asks(q(SELECT count(*) FROM pieces), [ 149, 'pieces/points/count' ], 'of a table of one collection');
-asks(q(SELECT count(*) FROM points WHERE collection IN ('pieces', 'many', 'empty')), [ 2649, map { "$_/points/count" } qw(empty many pieces) ], 'of several, one sum');
-asks(q(SELECT collection, count(*) FROM points WHERE collection IN ('pieces', 'many', 'empty') GROUP BY collection ORDER BY 1),
-	[ "many|2500\npieces|149", map { "$_/points/count" } qw(empty many pieces) ], 'grouped by collection, and no group of nothing');
-asks(q(SELECT count(*) * 2 || ' ' || collection FROM points WHERE collection = 'pieces' GROUP BY collection), [ '298 pieces', 'pieces/points/count' ], 'within expressions');
-asks(q(SELECT count(*) FROM points), [ 2656, '', map { "$_/points/count" } qw(empty kinds many odd_ids pieces) ], 'of every collection there is');
-asks(q(SELECT count(*) FROM points WHERE collection = 'many' AND filter = '{"must":[{"key":"group","match":{"value":"odd"}}]}'),
-	[ 1250, 'many/points/count {"exact":true,"filter":{"must": [{"key": "group", "match": {"value": "odd"}}]}}' ], 'through the remote\'s own filter', 1);
-asks(q(SELECT g, (SELECT count(*) FROM many_filtered WHERE filter = jsonb_build_object('must', jsonb_build_array(jsonb_build_object('key', 'group', 'match', jsonb_build_object('value', g))))) FROM (VALUES ('odd'), ('none')) v (g))
-	=~ s/many_filtered/points WHERE collection = 'many' AND/r =~ s/AND WHERE/AND/r, [ "odd|1250\nnone|0", ('many/points/count') x 2 ], 'one for each filter of a correlated query');
-asks(q(SELECT count(*) FROM points WHERE collection = NULL), [0], 'of nothing, nothing is asked');
-asks(q(SELECT count(*) FROM points WHERE collection = ANY ('{}')), [0], 'nor of no names');
-asks(q(SELECT count(*) FROM pieces WHERE collection = 'many'), [0], 'nor of a collection that the table does not show');
-asks(q(SELECT collection, count(*) FROM points WHERE collection = NULL GROUP BY collection), [''], 'nothing grouped is no row');
-asks(q(SELECT count(*) FROM points WHERE collection = 'nope'), [ qq(ERROR:  HV00R: could not read collection "nope" of foreign server "q": Qdrant has no such collection\nDETAIL:  HTTP 404: Not found: Collection `nope` doesn't exist!\n), 'nope/points/count' ], 'a count that failed is an error');
+asks(q(SELECT count(*) FROM points WHERE collection = 'pieces'), [ 149, 'pieces/points/count {"exact":true}' ],
+	'a count of a collection is one request', 1);
+asks(q(SELECT count(*) FROM pieces), [ 149, 'pieces/points/count' ],
+	'a count of a table of one collection is one request');
+asks(q(SELECT count(*) FROM points WHERE collection IN ('pieces', 'many', 'empty')),
+	[ 2649, map { "$_/points/count" } qw(empty many pieces) ],
+	'a count of several collections is one sum of a request each');
+asks(q(SELECT collection, count(*) FROM points WHERE collection IN ('pieces', 'many', 'empty') GROUP BY collection
+	  ORDER BY 1),
+	[ "many|2500\npieces|149", map { "$_/points/count" } qw(empty many pieces) ],
+	'a count grouped by collection makes no group of nothing');
+asks(q(SELECT count(*) * 2 || ' ' || collection FROM points WHERE collection = 'pieces' GROUP BY collection),
+	[ '298 pieces', 'pieces/points/count' ], 'a count within expressions is one request');
+asks(q(SELECT count(*) FROM points), [ 2656, '', map { "$_/points/count" } qw(empty kinds many odd_ids pieces) ],
+	'a count of every collection lists them first');
+asks(q(SELECT count(*) FROM points WHERE collection = 'many'
+	  AND filter = '{"must":[{"key":"group","match":{"value":"odd"}}]}'),
+	[ 1250, 'many/points/count {"exact":true,"filter":{"must": [{"key": "group", "match": {"value": "odd"}}]}}' ],
+	'a count with a filter is one request', 1);
+asks(q(SELECT g, (SELECT count(*) FROM many_filtered WHERE filter = jsonb_build_object('must',
+	  jsonb_build_array(jsonb_build_object('key', 'group', 'match', jsonb_build_object('value', g)))))
+	  FROM (VALUES ('odd'), ('none')) v (g))
+	=~ s/many_filtered/points WHERE collection = 'many' AND/r =~ s/AND WHERE/AND/r,
+	[ "odd|1250\nnone|0", ('many/points/count') x 2 ], 'a count in a correlated query is a request for each filter');
+asks(q(SELECT count(*) FROM points WHERE collection = NULL), [0], 'a count of a collection that is NULL asks nothing');
+asks(q(SELECT count(*) FROM points WHERE collection = ANY ('{}')), [0], 'a count of no collection asks nothing');
+asks(q(SELECT count(*) FROM pieces WHERE collection = 'many'), [0],
+	'a count of a collection that the table does not show asks nothing');
+asks(q(SELECT collection, count(*) FROM points WHERE collection = NULL GROUP BY collection), [''],
+	'a count of a collection that is NULL makes no group');
+asks(q(SELECT count(*) FROM points WHERE collection = 'nope'),
+	[ qq(ERROR:  HV00R: could not read collection "nope" of foreign server "q": Qdrant has no such collection)
+		  . qq(\nDETAIL:  HTTP 404: Not found: Collection `nope` doesn't exist!\n),
+	'nope/points/count' ], 'a count that failed is an error');
 
 # where it would not be exact, rows are counted here
-asks(q(SELECT count(*) FROM points WHERE collection = 'pieces' AND id IN ('1', '2', '900')), [ 2, 'pieces/points' ], 'a restriction on ids counts rows');
-asks(q(SELECT count(*) FROM many WHERE n > 2498), [ 2, ('many/points/scroll') x 3 ], 'so does a field');
+asks(q(SELECT count(*) FROM points WHERE collection = 'pieces' AND id IN ('1', '2', '900')), [ 2, 'pieces/points' ],
+	'a count with a restriction on ids reads points');
+asks(q(SELECT count(*) FROM many WHERE n > 2498), [ 2, ('many/points/scroll') x 3 ],
+	'a count with a condition on a field reads points');
 unlike(plan_of($_), qr/Aggregate on/, "not pushed: $_") for
-  q(SELECT count(*) FROM points WHERE collection IN ('pieces', 'many') AND collection = 'pieces'), q(SELECT count(*) FROM many WHERE n = 1),
-  q(SELECT count(n) FROM many), q(SELECT count(*) FILTER (WHERE n = 1) FROM many), q(SELECT count(DISTINCT id) FROM many),
-  q(SELECT count(*), max(n) FROM many), q(SELECT "group", count(*) FROM many GROUP BY 1), q(SELECT count(*) FROM pieces GROUP BY GROUPING SETS ((collection), ())),
-  q(SELECT collection, count(*) FROM pieces GROUP BY 1 HAVING count(*) > 1), q(SELECT count(*) FROM collections), q(SELECT count(*) FROM many, names),
-  q(SELECT count(*) FROM points WHERE collection = 'pieces' AND random() < 2), q(SELECT count(*) FROM pieces WHERE id = '1');
-like(plan_of(q(SELECT count(*) FROM many)), qr/^Foreign Scan\n *Relations: Aggregate on \(many\)\n *Remote Request: POST .*count.*\n *Remote Keys: many/, 'EXPLAIN of a count');
+  q(SELECT count(*) FROM points WHERE collection IN ('pieces', 'many') AND collection = 'pieces'),
+q(SELECT count(*) FROM many WHERE n = 1),
+  q(SELECT count(n) FROM many), q(SELECT count(*) FILTER (WHERE n = 1) FROM many),
+q(SELECT count(DISTINCT id) FROM many),
+  q(SELECT count(*), max(n) FROM many), q(SELECT "group", count(*) FROM many GROUP BY 1),
+q(SELECT count(*) FROM pieces GROUP BY GROUPING SETS ((collection), ())),
+  q(SELECT collection, count(*) FROM pieces GROUP BY 1 HAVING count(*) > 1), q(SELECT count(*) FROM collections),
+q(SELECT count(*) FROM many, names),
+  q(SELECT count(*) FROM points WHERE collection = 'pieces' AND random() < 2),
+q(SELECT count(*) FROM pieces WHERE id = '1');
+like(plan_of(q(SELECT count(*) FROM many)),
+	qr/^Foreign Scan\n *Relations: Aggregate on \(many\)\n *Remote Request: POST .*count.*\n *Remote Keys: many/,
+	'EXPLAIN shows a count that is pushed');
 
 # ---- typed columns
 
-is(ask(q(SELECT id, n, text, flag FROM kinds WHERE id IN ('1', '2', '3', '4') ORDER BY id)), "1|1|one|t\n2|2||f\n3|3.5|7|\n4|||", 'strings, numbers, booleans by their text');
+is(ask(q(SELECT id, n, text, flag FROM kinds WHERE id IN ('1', '2', '3', '4') ORDER BY id)),
+	"1|1|one|t\n2|2||f\n3|3.5|7|\n4|||", 'strings, numbers and booleans are read by their text');
 sub column
 {
 	my ($type, $field, $id) = @_;
-	ask(qq(DROP FOREIGN TABLE IF EXISTS typed; CREATE FOREIGN TABLE typed (id text, v $type OPTIONS (field '$field')) SERVER q OPTIONS (resource 'points', collection 'kinds')));
+	ask(qq(DROP FOREIGN TABLE IF EXISTS typed; CREATE FOREIGN TABLE typed (id text, v $type OPTIONS (field '$field'))
+		  SERVER q OPTIONS (resource 'points', collection 'kinds')));
 	return ask("SELECT v FROM typed WHERE id = '$id'");
 }
-is(column('jsonb', 'deep', 1), '{"x": [1]}', 'an object as jsonb');
-is(column('json', 'deep', 3), '"text"', 'a string as json');
-is(column('jsonb', 'text', 2), '', 'null is NULL');
-is(column('text[]', 'tags', 1), '{a,NULL,c}', 'an array');
-is(column('text[]', 'tags', 2), '{}', 'an empty one');
-is(column('integer[]', 'list', 2), '{1,2}', 'of numbers');
-is(column('date', 'day', 1), '2026-01-02', 'a date');
-is(column('varchar(10)', 'a "b"', 4), 'odd', 'an odd name');
+is(column('jsonb', 'deep', 1), '{"x": [1]}', 'an object is read into jsonb');
+is(column('json', 'deep', 3), '"text"', 'a string is read into json');
+is(column('jsonb', 'text', 2), '', 'null is read as NULL');
+is(column('text[]', 'tags', 1), '{a,NULL,c}', 'an array is read into an array of text');
+is(column('text[]', 'tags', 2), '{}', 'an empty array is read');
+is(column('integer[]', 'list', 2), '{1,2}', 'an array is read into an array of integers');
+is(column('date', 'day', 1), '2026-01-02', 'a date is read');
+is(column('varchar(10)', 'a "b"', 4), 'odd', 'a key with quotation marks is read');
 ask('CREATE DOMAIN positive AS numeric CHECK (VALUE > 1.5)');
-is(column('positive', 'n', 3), '3.5', 'a domain');
+is(column('positive', 'n', 3), '3.5', 'a number is read into a domain');
 sub unfit
 {
 	my ($type, $field, $id, $found) = @_;
+	local $Test::Builder::Level = $Test::Builder::Level + 1;
 	like(column($type, $field, $id),
-		qr/^ERROR:  HV004: column "v" of foreign table "typed" cannot hold what the remote has\nDETAIL:  Collection "kinds", id "$id": $found\.\nHINT/, "$field into $type")
+		pattern(qr/^ERROR:  HV004: column "v" of foreign table "typed" cannot hold what the remote has/,
+			qr/\nDETAIL:  Collection "kinds", id "$id": $found\.\nHINT/),
+			"field $field does not fit into type $type: the error names column and point")
 	  or diag column($type, $field, $id);
 }
 unfit('integer', 'text', 1, 'invalid input syntax for type integer: "one"');
@@ -201,108 +241,159 @@ unfit('text', 'tags', 1, 'type text cannot hold an array: \["a", null, "c"\]');
 unfit('text[]', 'tags', 3, 'type text\[\] cannot hold what is no array: no array');
 unfit('integer[]', 'list', 3, 'type integer\[\] cannot hold an array: \[2\]');
 unfit('positive', 'n', 1, 'value for domain positive violates check constraint "positive_check"');
-asks(q(SELECT n FROM kinds WHERE id = '1'), [ 1, 'kinds/points {"ids":[1],"with_payload":["n"],"with_vector":false}' ], 'only the fields that are looked at are asked for', 1);
-like(ask(q(CREATE FOREIGN TABLE loose (collection text, n integer) SERVER q OPTIONS (resource 'points'); SELECT * FROM loose)),
-	qr/HV007: column "n" .*HINT:  Known columns: .*option "collection"/s, 'fields need a table of one collection');
+asks(q(SELECT n FROM kinds WHERE id = '1'), [ 1, 'kinds/points {"ids":[1],"with_payload":["n"],"with_vector":false}' ],
+	'only the fields that are looked at are asked for', 1);
+like(ask(q(CREATE FOREIGN TABLE loose (collection text, n integer) SERVER q OPTIONS (resource 'points');
+	  SELECT * FROM loose)),
+	qr/HV007: column "n" .*HINT:  Known columns: .*option "collection"/s,
+	'a column of a field in a table of all collections is an error');
 
 # ids
-is(ask(q(SELECT id FROM points WHERE collection = 'odd_ids')), "9007199254740993\n18446744073709551615\n550e8400-e29b-41d4-a716-446655440000", 'ids beyond bigint, and UUIDs');
+is(ask(q(SELECT id FROM points WHERE collection = 'odd_ids')),
+	"9007199254740993\n18446744073709551615\n550e8400-e29b-41d4-a716-446655440000",
+	'ids beyond bigint and UUIDs are read');
 
 # ---- a database in another encoding
 
-sub latin
-{
-	my ($query) = @_;
-	my ($stdout, $stderr);
-	$node->psql('latin', $query, stdout => \$stdout, stderr => \$stderr, extra_params => [ '-v', 'VERBOSITY=verbose' ]);
-	$stderr =~ s/^psql:[^ ]* //mg;
-	return $stderr eq '' ? $stdout : $stderr;
-}
+sub latin { return ask($_[0], database => 'latin') }
 $ENV{PGCLIENTENCODING} = 'UTF8';
 ask(q(CREATE DATABASE latin TEMPLATE template0 ENCODING 'LATIN1' LOCALE 'C'));
 latin("CREATE EXTENSION iu_core; CREATE SERVER q FOREIGN DATA WRAPPER qdrant_fdw OPTIONS (url '@{[$qdrant->url]}');"
-	  . q(CREATE FOREIGN TABLE words (id text, w text, filter jsonb) SERVER q OPTIONS (resource 'points', collection 'words')));
-is(latin(q(SELECT id, w FROM words WHERE filter = '{"must":[{"key":"w","match":{"value":"grün"}}]}')), '1|grün', 'text is converted on the way out and back');
-like(latin('SELECT id, w FROM words'), qr/HV000: could not read collection "words" of foreign server "q": the answer is not usable JSON\nDETAIL:  HTTP 200: character with byte sequence 0xc5 0x82 in encoding "UTF8" has no equivalent in encoding "LATIN1"/,
-	'what the database cannot hold is an error');
+	  . q(CREATE FOREIGN TABLE words (id text, w text, filter jsonb) SERVER q OPTIONS (resource 'points', collection
+	  'words')));
+is(latin(q(SELECT id, w FROM words WHERE filter = '{"must":[{"key":"w","match":{"value":"grün"}}]}')), '1|grün',
+	'in a LATIN1 database text is converted on the way out and back');
+like(latin('SELECT id, w FROM words'),
+	pattern(qr/HV000: could not read collection "words" of foreign server "q": the answer is not usable JSON/,
+		pattern(qr/\nDETAIL:  HTTP 200: character with byte sequence 0xc5 0x82 in encoding "UTF8" has no/,
+			qr/ equivalent in encoding "LATIN1"/)),
+	'in a LATIN1 database text that it cannot hold is an error');
 
 # ---- the filter
 
-like(ask(q(SELECT id FROM points WHERE collection = 'many' AND filter @> '{}')), qr/^ERROR:  0A000: column "filter" of foreign table "points" can be compared with one value by = only/, 'a filter that is not passed on');
-like(ask(q(SELECT id FROM points WHERE collection = 'many' AND (filter = '{}' OR filter = '[]'))), qr/0A000/, 'nor two');
-is(ask(q(SELECT id, filter FROM points WHERE collection = 'many' AND filter = '{"must":[{"key":"n","match":{"value":7}}]}')), '7|{"must": [{"key": "n", "match": {"value": 7}}]}', 'the column shows it');
-is(ask(q(SELECT v.f, p.id FROM (VALUES ('{"must":[{"key":"n","match":{"value":7}}]}'::jsonb)) v (f) JOIN points p ON p.filter = v.f AND p.collection = 'many')),
+like(ask(q(SELECT id FROM points WHERE collection = 'many' AND filter @> '{}')),
+	qr/^ERROR:  0A000: column "filter" of foreign table "points" can be compared with one value by = only/,
+	'a filter that is compared otherwise than by = is an error');
+like(ask(q(SELECT id FROM points WHERE collection = 'many' AND (filter = '{}' OR filter = '[]'))), qr/0A000/,
+	'two filters are an error');
+is(ask(q(SELECT id, filter FROM points WHERE collection = 'many'
+	  AND filter = '{"must":[{"key":"n","match":{"value":7}}]}')), '7|{"must": [{"key": "n", "match": {"value": 7}}]}',
+	'the column filter shows the filter');
+is(ask(q(SELECT v.f, p.id FROM (VALUES ('{"must":[{"key":"n","match":{"value":7}}]}'::jsonb)) v (f) JOIN points p
+	  ON p.filter = v.f AND p.collection = 'many')),
 	'{"must": [{"key": "n", "match": {"value": 7}}]}|7', 'a join on the filter passes it on');
 
-is(ask(q(SET enable_nestloop = off; SELECT p.id FROM (VALUES ('{"must":[{"key":"n","match":{"value":7}}]}'::jsonb), ('{"must":[{"key":"n","match":{"value":9}}]}')) v (f) JOIN points p ON p.filter = v.f AND p.collection = 'many')),
-	"7\n9", 'whatever the planner would rather do');
+is(ask(q(SET enable_nestloop = off; SELECT p.id FROM (VALUES ('{"must":[{"key":"n","match":{"value":7}}]}'::jsonb),
+	  ('{"must":[{"key":"n","match":{"value":9}}]}')) v (f) JOIN points p ON p.filter = v.f AND p.collection = 'many')),
+	"7\n9", 'a join on the filter passes it on, whatever the planner would rather do');
 
 # ---- pages and LIMIT
 
-asks(q(SELECT count(*) FROM (SELECT id FROM paged OFFSET 0) p), [ 2500, ('many/points/scroll') x 3 ], 'a scan in pages');
-asks(q(SELECT id FROM paged LIMIT 3), [ "1\n2\n3", 'many/points/scroll {"limit":3,"with_payload":false,"with_vector":false}' ], 'LIMIT makes the page smaller, and asks for no other', 1);
-asks(q(SELECT id FROM paged LIMIT 1 OFFSET 1000), [ 1001, map { "many/points/scroll $_" } '{"limit":1000,"with_payload":false,"with_vector":false,"offset":1001}', '{"limit":1000,"with_payload":false,"with_vector":false}' ], 'OFFSET counts, too', 1);
-asks(q(SELECT id FROM paged WHERE n > 10 LIMIT 3), [ "11\n12\n13", 'many/points/scroll {"limit":1000,"with_payload":["n"],"with_vector":false}' ], 'with conditions checked here a whole page, but no second', 1);
-asks(q(SELECT id FROM paged WHERE n > 1500 LIMIT 2), [ "1501\n1502", ('many/points/scroll') x 2 ], 'unless it is needed');
-asks(q(SELECT id FROM paged ORDER BY n DESC LIMIT 1), [ 2500, ('many/points/scroll') x 3 ], 'a sort needs them all');
-asks(q(SELECT count(*) FROM (SELECT payload FROM pieces OFFSET 0) p), [ 149, ('pieces/points/scroll') x 3 ], 'a limit that the remote sets is found out');
+asks(q(SELECT count(*) FROM (SELECT id FROM paged OFFSET 0) p), [ 2500, ('many/points/scroll') x 3 ],
+	'a scan of 2,500 points is three pages');
+asks(q(SELECT id FROM paged LIMIT 3),
+	[ "1\n2\n3", 'many/points/scroll {"limit":3,"with_payload":false,"with_vector":false}' ],
+	'a LIMIT makes the page smaller, and asks for no other', 1);
+asks(q(SELECT id FROM paged LIMIT 1 OFFSET 1000),
+	[ 1001, map { "many/points/scroll $_" } '{"limit":1000,"with_payload":false,"with_vector":false,"offset":1001}',
+	'{"limit":1000,"with_payload":false,"with_vector":false}' ], 'an OFFSET counts for the size of the page', 1);
+asks(q(SELECT id FROM paged WHERE n > 10 LIMIT 3),
+	[ "11\n12\n13", 'many/points/scroll {"limit":1000,"with_payload":["n"],"with_vector":false}' ],
+	'a LIMIT with a condition that is checked here asks for one whole page', 1);
+asks(q(SELECT id FROM paged WHERE n > 1500 LIMIT 2), [ "1501\n1502", ('many/points/scroll') x 2 ],
+	'a LIMIT with a condition that is checked here asks for a second page if it is needed');
+asks(q(SELECT id FROM paged ORDER BY n DESC LIMIT 1), [ 2500, ('many/points/scroll') x 3 ],
+	'a LIMIT with a sort needs every page');
+asks(q(SELECT count(*) FROM (SELECT payload FROM pieces OFFSET 0) p), [ 149, ('pieces/points/scroll') x 3 ],
+	'the limit that the remote sets for a page is found out');
 like(ask(q(EXPLAIN (ANALYZE, VERBOSE, COSTS off) SELECT payload FROM pieces)),
-	qr/Remote Requests: 3\n.*Remote Bytes: \d{4,}\n.*Remote Retries: 1\n.*Remote Time: [\d.]+ ms/, 'EXPLAIN (ANALYZE, VERBOSE)');
-unlike(ask(q(EXPLAIN (ANALYZE, COSTS off) SELECT payload FROM pieces)), qr/Retries|Time: [\d.]+ ms\n.*Remote/, 'without VERBOSE less');
+	qr/Remote Requests: 3\n.*Remote Bytes: \d{4,}\n.*Remote Retries: 1\n.*Remote Time: [\d.]+ ms/,
+	'EXPLAIN (ANALYZE, VERBOSE) shows requests, bytes, retries and time');
+unlike(ask(q(EXPLAIN (ANALYZE, COSTS off) SELECT payload FROM pieces)), qr/Retries|Time: [\d.]+ ms\n.*Remote/,
+	'EXPLAIN (ANALYZE) without VERBOSE shows neither retries nor time');
 
 # of a peer of their own, because what an abandoned cursor asked for comes late
 {
 	my $before = $other->requests;
 	my $session = $node->background_psql('postgres');
 	$session->query_safe('BEGIN; DECLARE c CURSOR FOR SELECT id FROM ahead; FETCH 1 FROM c');
-	my $tries = 0;
-	while ($other->requests < $before + 2 && $tries++ < 600) { select undef, undef, undef, 0.1 }
-	is($other->requests - $before, 2, 'the next page is under way while rows of the first are read, and no more than that');
+	wait_for { $other->requests >= $before + 2 };
+	is($other->requests - $before, 2,
+		'while rows of a page are read the next page is asked for, and no more than that');
 	$session->quit;
 }
-like(ask(q(BEGIN; DECLARE c CURSOR FOR SELECT id FROM ahead; FETCH 1 FROM c; CREATE TEMP TABLE m AS SELECT name, total_bytes AS bytes FROM pg_backend_memory_contexts WHERE name ~ '^iu_core (rows|requests|answer|HTTP)';
-	MOVE 1800 IN c; SELECT count(*), bool_and(total_bytes < 1.5 * bytes) FROM pg_backend_memory_contexts JOIN m USING (name))),
-	qr/^1\n4\|t$/, 'memory is bounded by a page');
+like(ask(q(BEGIN; DECLARE c CURSOR FOR SELECT id FROM ahead; FETCH 1 FROM c; CREATE TEMP TABLE m AS
+	  SELECT name, total_bytes AS bytes FROM pg_backend_memory_contexts
+	  WHERE name ~ '^iu_core (rows|requests|answer|HTTP)';
+	MOVE 1800 IN c; SELECT count(*), bool_and(total_bytes < 1.5 * bytes) FROM pg_backend_memory_contexts
+	  JOIN m USING (name))),
+	qr/^1\n4\|t$/, 'the memory of a scan is bounded by a page');
 
 # ---- joins
 
-asks(q(SELECT wanted, p.id FROM names LEFT JOIN points p ON p.collection = name AND p.id = wanted ORDER BY 1), [ "1|\n2|\n5|5", 'empty/points', 'pieces/points' ], 'a join on collection and id asks by key');
-like(plan_of(q(SELECT * FROM names JOIN points p ON p.collection = name AND p.id = wanted)), qr/Nested Loop.*Remote Request: POST .*"ids".*\n *Remote Keys: \(known at execution\)\n *Remote Ids: \(known at execution\)/s, 'EXPLAIN of it');
-like(plan_of(q(SELECT * FROM generate_series(1, 100000) g JOIN pieces p ON p.id = g::text)), qr/(Hash|Merge) Join.*scroll/s, 'many keys are joined here');
+asks(q(SELECT wanted, p.id FROM names LEFT JOIN points p ON p.collection = name AND p.id = wanted ORDER BY 1),
+	[ "1|\n2|\n5|5", 'empty/points', 'pieces/points' ], 'a join on collection and id asks by key');
+like(plan_of(q(SELECT * FROM names JOIN points p ON p.collection = name AND p.id = wanted)),
+	pattern(qr/Nested Loop.*Remote Request: POST .*"ids".*\n *Remote Keys: \(known at execution\)/s,
+		qr/\n *Remote Ids: \(known at execution\)/s), 'EXPLAIN shows a join that asks by key');
+like(plan_of(q(SELECT * FROM generate_series(1, 100000) g JOIN pieces p ON p.id = g::text)),
+	qr/(Hash|Merge) Join.*scroll/s, 'a join with many keys is made here');
 
 # ---- ANALYZE
 
 asks('ANALYZE many', [ '', ('many/points/scroll') x 3 ], 'ANALYZE reads the table once');
-is(ask(q(SELECT reltuples FROM pg_class WHERE relname = 'many')), 2500, 'and knows how many rows it has');
-like(ask(q(EXPLAIN SELECT * FROM many WHERE "group" = 'odd')), qr/rows=1250\b/, 'and what is in them');
-like(ask(q(EXPLAIN SELECT * FROM many)), qr/rows=2500\b/, 'the planner believes it');
-is(ask(q(SELECT n_distinct FROM pg_stats WHERE tablename = 'many' AND attname = 'id')), -1, 'ids are distinct');
+is(ask(q(SELECT reltuples FROM pg_class WHERE relname = 'many')), 2500, 'after ANALYZE the number of rows is known');
+like(ask(q(EXPLAIN SELECT * FROM many WHERE "group" = 'odd')), qr/rows=1250\b/,
+	'after ANALYZE the planner knows the values of a column');
+like(ask(q(EXPLAIN SELECT * FROM many)), qr/rows=2500\b/, 'after ANALYZE the planner knows the number of rows');
+is(ask(q(SELECT n_distinct FROM pg_stats WHERE tablename = 'many' AND attname = 'id')), -1,
+	'after ANALYZE ids are known to be distinct');
 
 # ---- several at once, below an Append
 
-ask(join '', map { "CREATE FOREIGN TABLE slow_$_ (id text) SERVER q OPTIONS (resource 'points', collection 'slow');" } 1 .. 20);
+sub tables_of
+{
+	my ($name, $count) = @_;
+	return join '', map { "CREATE FOREIGN TABLE ${name}_$_ (id text) SERVER q OPTIONS (resource 'points', collection"
+		  . " '$name');" }
+	  1 .. $count;
+}
+ask(tables_of('slow', 20) . tables_of('pair', 2));
 ask(q(CREATE FOREIGN TABLE hang (id text) SERVER q OPTIONS (resource 'points', collection 'hang')));
 my $two = q(SELECT id FROM slow_1 UNION ALL SELECT id FROM slow_2);
-like(plan_of($two), qr/Append\n *->  Async Foreign Scan on slow_1\n.*Async Foreign Scan on slow_2/s, 'tables below an Append are read asynchronously');
-is(IU::Canned::since($qdrant, sub { is(ask("$two ORDER BY 1"), "1\n1\n2\n2\n3\n3", 'all rows of both') }), 2, 'at the same time');
-is(IU::Canned::since($qdrant, sub { ask("SET enable_async_append = off; $two") }), 1, 'or one after the other, if so wanted');
-is(IU::Canned::since($qdrant, sub { is(ask(q(SELECT count(*) FROM slow_1 UNION ALL SELECT count(*) FROM slow_2)), "3\n3", 'counts, too') }), 2, 'are asked at the same time');
-is(ask("SELECT sum(id::int) FROM (SELECT id FROM many UNION ALL SELECT id FROM pieces WHERE id::int % 2 = 0 UNION ALL SELECT id FROM points WHERE collection = 'empty' UNION ALL SELECT '1') x"),
-	2500 * 2501 / 2 + 74 * 75 + 1, 'pages, conditions, nothing and a local row among them');
-my $crowd = 'SELECT count(id) FROM (' . join(' UNION ALL ', map { "SELECT id FROM slow_$_" } 1 .. 20) . join('', map { " UNION ALL SELECT id FROM pieces WHERE id = '$_'" } 1 .. 160) . ') x';
+my $pair = $two =~ s/slow/pair/gr;
+like(plan_of($two), qr/Append\n *->  Async Foreign Scan on slow_1\n.*Async Foreign Scan on slow_2/s,
+	'tables below an Append are read asynchronously');
+is($qdrant->since(sub { is(ask("$pair ORDER BY 1"), "1\n1\n2\n2\n3\n3",
+	'two tables below an Append give all rows of both') }), 2, 'two tables below an Append are asked at the same time');
+is($qdrant->since(sub { ask("SET enable_async_append = off; $two") }), 1,
+	'without async append two tables are asked one after the other');
+is($qdrant->since(sub { is(ask(q(SELECT count(*) FROM pair_1 UNION ALL SELECT count(*) FROM pair_2)), "3\n3",
+	'two counts below an Append give both') }), 2, 'two counts below an Append are asked at the same time');
+is(ask("SELECT sum(id::int) FROM (SELECT id FROM many UNION ALL SELECT id FROM pieces WHERE id::int % 2 = 0 UNION ALL"
+	  . " SELECT id FROM points WHERE collection = 'empty' UNION ALL SELECT '1') x"),
+	2500 * 2501 / 2 + 74 * 75 + 1, 'an Append of pages, conditions, nothing and a local row gives all of them');
+my $crowd = 'SELECT count(id) FROM (' . join(' UNION ALL ', map { "SELECT id FROM slow_$_" } 1 .. 20)
+	  . join('', map { " UNION ALL SELECT id FROM pieces WHERE id = '$_'" } 1 .. 160) . ') x';
 is(ask($crowd), 209, 'members of an Append that find no descriptors wait for others');
-is(ask("SET enable_async_append = off; " . $crowd =~ s/slow_\d+/many/gr), 20 * 2500 + 149, 'what is read gives its connections back before the statement ends');
-is(ask(q(SELECT g, (SELECT count(*) FROM (SELECT id FROM pieces WHERE id = g UNION ALL SELECT id FROM many WHERE id = g) x) FROM (VALUES ('7'), ('200'), ('x')) v (g))), "7|2\n200|1\nx|0", 'read again with another key');
-is(ask("SELECT count(*) FROM ($two LIMIT 4) x"), 4, 'LIMIT leaves one behind');
-like(ask(q(SELECT id FROM slow_1 UNION ALL SELECT id FROM points WHERE collection = 'nope')), qr/HV00R/, 'an error in one');
-like(ask(q(SET statement_timeout = '300ms'; SELECT id FROM hang UNION ALL SELECT id FROM slow_1)), qr/57014: canceling statement due to statement timeout/, 'statement_timeout while all wait');
-is(ask(q(SELECT id FROM slow_1 LIMIT 1)), 1, 'and nothing is left of it');
+is(ask("SET enable_async_append = off; " . $crowd =~ s/slow_\d+/many/gr), 20 * 2500 + 149,
+	'a member of an Append gives its connections back before the statement ends');
+is(ask(q(SELECT g, (SELECT count(*) FROM (SELECT id FROM pieces WHERE id = g UNION ALL SELECT id FROM many
+	  WHERE id = g) x) FROM (VALUES ('7'), ('200'), ('x')) v (g))), "7|2\n200|1\nx|0",
+	'an Append is read again with another key');
+is(ask("SELECT count(*) FROM ($two LIMIT 4) x"), 4, 'an Append below a LIMIT leaves a request behind');
+like(ask(q(SELECT id FROM slow_1 UNION ALL SELECT id FROM points WHERE collection = 'nope')), qr/HV00R/,
+	'an error in one member of an Append is an error of the statement');
+like(ask(q(SET statement_timeout = '300ms'; SELECT id FROM hang UNION ALL SELECT id FROM slow_1)),
+	qr/57014: canceling statement due to statement timeout/, 'statement_timeout ends an Append whose members all wait');
+is(ask(q(SELECT id FROM slow_1 LIMIT 1)), 1, 'after an Append that was ended nothing is left of it');
 
 # ---- IMPORT FOREIGN SCHEMA data
 
 ask('CREATE SCHEMA data; IMPORT FOREIGN SCHEMA data LIMIT TO (kinds, many) FROM SERVER q INTO data');
-is(ask(q(SELECT foreign_table_name FROM information_schema.foreign_tables WHERE foreign_table_schema = 'data' ORDER BY 1)), "kinds\nmany", 'a table for each collection that is wanted');
-is(ask(q(SELECT n FROM data.many WHERE id = '7')), 7, 'and it can be read');
+is(ask(q(SELECT foreign_table_name FROM information_schema.foreign_tables WHERE foreign_table_schema = 'data'
+	  ORDER BY 1)), "kinds\nmany", 'IMPORT makes a table for each collection of LIMIT TO');
+is(ask(q(SELECT n FROM data.many WHERE id = '7')), 7, 'an imported table can be read');
 
 $node->stop;
 done_testing();

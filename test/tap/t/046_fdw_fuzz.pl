@@ -11,13 +11,15 @@ use PostgreSQL::Test::Utils;
 use Test::More;
 
 my $fuzz = abs_path('fuzz');    # tests run in test/
-plan skip_all => 'clang is not installed (tools/setup test installs it)' if system('command -v clang >/dev/null 2>&1') != 0;
+plan skip_all => 'clang is not installed (tools/setup test installs it)'
+	  if system('command -v clang >/dev/null 2>&1') != 0;
 
 my $seconds = $ENV{IU_FUZZ_SECONDS} // 60;
 my $stage = PostgreSQL::Test::Utils::tempdir;
 my $log = "$stage/log";
 run_log([ 'cp', '-r', "$ENV{IU_STAGE}/.", $stage ]) or die;
-system("'$fuzz/build' '$stage/build' >'$log' 2>&1") == 0 or BAIL_OUT('the fuzz target does not build: ' . slurp_file($log));
+system("'$fuzz/build' '$stage/build' >'$log' 2>&1") == 0
+	  or BAIL_OUT('the fuzz target does not build: ' . slurp_file($log));
 run_log([ 'cp', "$stage/build/iu_core.so", "$stage/lib/" ]) or die;
 $ENV{PATH} = "$stage/bin:$ENV{PATH}";
 
@@ -53,8 +55,10 @@ sub fuzz
 	ok($rc == 0 && !@findings, "$database: no finding in $time s")
 	  or diag join "\n", grep({ !/^#\d+\s/ } (split /\n/, $err)[ -40 .. -1 ]),
 	  map { "$_: " . encode_base64(slurp_file($_), '') } @findings;
-	cmp_ok($runs // 0, '>', 100 * $time, 'in ' . ($runs // 0) . ' runs');
-	cmp_ok($rows // 0, '>', 0, 'some of them handed over rows: ' . ($rows // 0));
+	my @corpus = glob "$fuzz/corpus/*";
+	cmp_ok($runs // 0, '>', @corpus * 2,
+		"$database: every input of the corpus is run, and others made of them: " . ($runs // 0) . ' runs');
+	cmp_ok($rows // 0, '>', 0, "$database: some runs hand over rows: " . ($rows // 0));
 }
 
 fuzz('fuzz_latin1', int($seconds / 4));

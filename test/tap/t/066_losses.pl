@@ -9,31 +9,20 @@ use warnings;
 use IU::Delivery;
 use IU::Sink;
 use IU::Cluster;
+use IU::Process;
 use PostgreSQL::Test::Utils;
 use Test::More;
-use Time::HiRes qw(sleep);
 
 my $events = $ENV{IU_EVENTS} || 1000;
 my $sink = IU::Sink->start;
-my $node = IU::Cluster->new_node('losses', 'iu_core.senders' => 2, restart_after_crash => 'on', max_prepared_transactions => 10,
+my $node = IU::Cluster->new_node('losses', 'iu_core.senders' => 2, restart_after_crash => 'on',
+	max_prepared_transactions => 10,
 	'iu_core.allowed_origins' => $sink->url, 'iu_core.allowed_networks' => '127.0.0.0/8');
 my $delivery = IU::Delivery->new($node, $sink);
 IU::Cluster->install($node);
 $delivery->live;
 
 # ---- What ends, and when
-
-# After a crash the server's other processes have to end first.
-sub start_again
-{
-	foreach (1 .. 600)
-	{
-		return if $node->start(fail_ok => 1);
-		sleep 0.1;
-		$node->stop('fast', fail_ok => 1);
-	}
-	die 'the server does not start';
-}
 
 # The sender that waits for a lock, if one does; else the one with the most in hand.
 sub a_sender
@@ -46,13 +35,8 @@ sub a_sender
 my @faults = (
 	[ 'kill -9 of a sender', sub { kill(9, a_sender()) } ],
 	[ 'pg_terminate_backend', sub { $delivery->sql('SELECT pg_terminate_backend(' . a_sender() . ')') } ],
-	[ 'pg_ctl stop -m immediate', sub { $node->stop('immediate'); start_again() } ],
-	[ 'kill -9 of the postmaster', sub {
-			my @rest = split /\n/, $delivery->sql('SELECT pid FROM pg_stat_activity WHERE pid <> pg_backend_pid()');
-			$node->kill9;
-			kill(9, @rest);
-			start_again();
-		} ],
+	[ 'pg_ctl stop -m immediate', sub { $node->stop('immediate'); start_again($node) } ],
+	[ 'kill -9 of the postmaster', sub { kill_server($node); start_again($node) } ],
 );
 
 # Whatever the moment, the receiver lets the rest wait, so that it is the middle.
@@ -62,7 +46,8 @@ my @faults = (
 my @moments = (
 	[ 'requests under way', sub { $sink->hold('/hook', $_[0]) }, sub {
 			my ($recorded) = @_;
-			ok($delivery->becomes("SELECT $recorded <= " . IU::Delivery::sent_count('hook')), 'what was answered is recorded, though the rest of its lease is not');
+			ok($delivery->becomes("SELECT $recorded <= " . IU::Delivery::sent_count('hook')),
+				'what was answered is recorded, though the rest of its lease is not');
 			return;
 		} ],
 	[ 'at full speed', sub { $sink->hold('/hook', $_[0] * 3 / 2); $sink->slow('/hook', 20) }, sub { return } ],
@@ -70,8 +55,9 @@ my @moments = (
 			my $lock = $node->background_psql('postgres', on_error_stop => 0);
 			$lock->query_safe('BEGIN; LOCK TABLE iu_route_attempt IN EXCLUSIVE MODE');
 			$sink->heal;
-			ok($delivery->becomes("SELECT EXISTS (SELECT FROM pg_locks WHERE relation = 'iu_route_attempt'::regclass AND NOT granted)"),
-				'a sender waits to record');
+			ok($delivery->becomes("SELECT EXISTS (SELECT FROM pg_locks WHERE relation = 'iu_route_attempt'::regclass"
+				  . " AND NOT granted)"),
+				'a sender waits for a lock to record answers');
 			return $lock;
 		} ],
 );
@@ -95,17 +81,19 @@ sub strike
 	$delivery->emit($events);
 	$prepare->($middle);
 	$delivery->route('resume', 'hook');
-	ok($sink->wait_for('/hook', $mark->{arrived} + $middle), 'some arrived');
+	ok($sink->wait_for('/hook', $mark->{arrived} + $middle), 'the part of the backlog before the fault has arrived');
 	my $session = $arrange->($recorded + $middle);
-	cmp_ok($sink->count('/hook') - $mark->{arrived}, '<', $events, 'not all');
+	cmp_ok($sink->count('/hook') - $mark->{arrived}, '<', $events,
+		'a part of the backlog has not arrived at the fault');
 	$act->();
 	$sink->heal;
 	eval { $session->quit } if $session;
-	ok($delivery->settle('hook'), 'afterwards everything is delivered');
+	ok($delivery->settle('hook'), 'after the fault all of the backlog is delivered');
 	$delivery->sql("COMMIT PREPARED 'late'");
-	ok($delivery->settle('hook'), 'and what commits only now');
+	ok($delivery->settle('hook'), 'an event that commits after the fault is delivered');
 	my %found = $delivery->audit('hook', $mark);
-	is(IU::Delivery::told(%found), IU::Delivery::perfect($events + 1), 'nothing is lost, and the records agree');
+	is(IU::Delivery::told(%found), IU::Delivery::perfect($events + 1),
+		'after the fault nothing is lost, and the records agree');
 	row("$fault, $moment", %found);
 	return;
 }
@@ -122,25 +110,28 @@ foreach my $fault (@faults)
 
 # ---- A sender that stands still until its leases are another's
 
-my $stopped;
-END { kill('CONT', $stopped) if $stopped }
 subtest 'a sender stands still' => sub {
 	my $mark = $delivery->mark('hook');
 	my $log = -s $node->logfile;
 	$sink->hold('/hook');
 	$delivery->emit(20);
-	ok($sink->wait_for('/hook', $mark->{arrived} + 20), 'requests are under way');
-	$stopped = a_sender();
-	kill('STOP', $stopped);
-	$delivery->sql("UPDATE iu_route_lease SET expires_at = clock_timestamp() WHERE backend_pid = $stopped; SELECT iu_core.wake()");
-	ok($delivery->becomes("SELECT NOT EXISTS (SELECT FROM iu_route_lease WHERE backend_pid = $stopped)"), 'the other sender takes its leases over when they end');
+	ok($sink->wait_for('/hook', $mark->{arrived} + 20), 'requests of the sender that is to stand still are under way');
+	my $stopped = a_sender();
+	freeze($stopped);
+	$delivery->sql("UPDATE iu_route_lease SET expires_at = clock_timestamp() WHERE backend_pid = $stopped;"
+		  . " SELECT iu_core.wake()");
+	ok($delivery->becomes("SELECT NOT EXISTS (SELECT FROM iu_route_lease WHERE backend_pid = $stopped)"),
+		'another sender takes the leases over when they end');
 	$sink->heal;
-	ok($delivery->settle('hook'), 'and delivers everything');
-	kill('CONT', $stopped);
-	ok($node->wait_for_log(qr/results of deliveries came too late and are dropped/, $log), 'what the first one knows comes too late');
-	ok($delivery->becomes("SELECT state = 'running' FROM iu_core.worker_status WHERE pid = $stopped"), 'and it goes on');
+	ok($delivery->settle('hook'), 'the other sender delivers everything');
+	thaw($stopped);
+	ok($node->wait_for_log(qr/results of deliveries came too late and are dropped/, $log),
+		'what the sender that stood still knows comes too late and is dropped');
+	ok($delivery->becomes("SELECT state = 'running' FROM iu_core.worker_status WHERE pid = $stopped"),
+		'the sender that stood still goes on');
 	my %found = $delivery->audit('hook', $mark);
-	is(IU::Delivery::told(%found), IU::Delivery::perfect(20), 'everything is recorded once');
+	is(IU::Delivery::told(%found), IU::Delivery::perfect(20),
+		'everything that two senders had in hand is recorded once');
 	row('a sender stands still', %found);
 };
 
@@ -150,26 +141,32 @@ subtest 'a writer and a reader idle in transaction' => sub {
 	my $mark = $delivery->mark('hook');
 	my $writer = $node->background_psql('postgres', on_error_stop => 1);
 	my $reader = $node->background_psql('postgres', on_error_stop => 1);
-	$writer->query_safe("BEGIN; SAVEPOINT s; SELECT fn_iu_emit_event('version_applied', 'late', gen_random_uuid(), 'tester'); RELEASE s");
+	$writer->query_safe("BEGIN; SAVEPOINT s; SELECT fn_iu_emit_event('version_applied', 'late', gen_random_uuid(),"
+		  . " 'tester'); RELEASE s");
 	$reader->query_safe('BEGIN ISOLATION LEVEL REPEATABLE READ; SELECT count(*) FROM event_outbox');
 	foreach my $part (1, 2)
 	{
 		$delivery->emit($events / 2);
-		ok($delivery->settle('hook'), "part $part of the others is delivered meanwhile");
+		ok($delivery->settle('hook'), "while a writer and a reader are idle in transaction part $part of the others is"
+			  . " delivered");
 	}
-	is(IU::Delivery::told($delivery->audit('hook', $mark)), IU::Delivery::perfect($events), 'all of them');
-	is($delivery->sql("SELECT count(*) FROM pg_stat_activity WHERE state = 'idle in transaction'"), 2, 'while both are in their transactions');
+	is(IU::Delivery::told($delivery->audit('hook', $mark)), IU::Delivery::perfect($events),
+		'while a writer and a reader are idle in transaction nothing of the others is lost');
+	ok($delivery->becomes("SELECT count(*) = 2 FROM pg_stat_activity WHERE state = 'idle in transaction'"),
+		'the writer and the reader are idle in transaction');
 	$writer->query_safe('COMMIT');
-	ok($delivery->settle('hook'), 'the late one is delivered when it commits');
+	ok($delivery->settle('hook'), 'the event of the idle writer is delivered when it commits');
 	my %found = $delivery->audit('hook', $mark);
-	is(IU::Delivery::told(%found) . ", repeated $found{repeated}", IU::Delivery::perfect($events + 1) . ', repeated 0', 'once');
+	is(IU::Delivery::told(%found) . ", repeated $found{repeated}", IU::Delivery::perfect($events + 1) . ', repeated 0',
+		'the event of the idle writer is delivered once');
 	row('a late commit, others idle in transaction', %found);
 	$_->quit foreach $writer, $reader;
 };
 
 # ---- Results that cannot be recorded: what was sent is not sent again
 
-my $record = $delivery->sql("SELECT oid::regprocedure FROM pg_proc WHERE proname LIKE 'fn_iu_delivery_record%' AND has_function_privilege('iu_core_worker', oid, 'EXECUTE')");
+my $record = $delivery->sql("SELECT oid::regprocedure FROM pg_proc WHERE proname LIKE 'fn_iu_delivery_record%'"
+	  . " AND has_function_privilege('iu_core_worker', oid, 'EXECUTE')");
 my ($name) = $record =~ /^iu\.(\w+)/;
 my $back = "ALTER FUNCTION iu.whole RENAME TO $name";
 sub trigger
@@ -183,11 +180,17 @@ my @failures = (
 		CREATE FUNCTION $record RETURNS integer LANGUAGE plpgsql AS \$\$BEGIN RAISE 'broken'; END\$\$;
 		GRANT EXECUTE ON FUNCTION $record TO iu_core_worker", "DROP FUNCTION $record; $back" ],
 	[ 'the function is gone', "ALTER FUNCTION $record RENAME TO whole", $back ],
-	[ 'the role may not call it', "REVOKE EXECUTE ON FUNCTION $record FROM iu_core_worker", "GRANT EXECUTE ON FUNCTION $record TO iu_core_worker" ],
-	[ 'the disk is full', trigger('TRIGGER broken BEFORE INSERT ON iu_route_attempt', "RAISE disk_full USING MESSAGE = 'no space left'") ],
-	[ 'an error like that of a lost lease', trigger('TRIGGER broken BEFORE INSERT ON iu_route_attempt', "RAISE object_not_in_prerequisite_state USING MESSAGE = 'no longer held, says this trigger'") ],
-	[ 'the commit fails', trigger('CONSTRAINT TRIGGER broken AFTER INSERT ON iu_route_attempt DEFERRABLE INITIALLY DEFERRED', "RAISE 'not at the end either'") ],
-	[ 'it is cancelled', trigger('TRIGGER broken BEFORE INSERT ON iu_route_attempt', 'PERFORM pg_cancel_backend(pg_backend_pid())') ],
+	[ 'the role may not call it', "REVOKE EXECUTE ON FUNCTION $record FROM iu_core_worker",
+	"GRANT EXECUTE ON FUNCTION $record TO iu_core_worker" ],
+	[ 'the disk is full', trigger('TRIGGER broken BEFORE INSERT ON iu_route_attempt',
+	"RAISE disk_full USING MESSAGE = 'no space left'") ],
+	[ 'an error like that of a lost lease',
+	trigger('TRIGGER broken BEFORE INSERT ON iu_route_attempt',
+	"RAISE object_not_in_prerequisite_state USING MESSAGE = 'no longer held, says this trigger'") ],
+	[ 'the commit fails', trigger('CONSTRAINT TRIGGER broken AFTER INSERT ON iu_route_attempt DEFERRABLE INITIALLY'
+	  . ' DEFERRED', "RAISE 'not at the end either'") ],
+	[ 'it is cancelled', trigger('TRIGGER broken BEFORE INSERT ON iu_route_attempt',
+	'PERFORM pg_cancel_backend(pg_backend_pid())') ],
 	[ 'the table is locked' ],
 );
 
@@ -200,18 +203,20 @@ sub cannot_record
 	my $lock = $node->background_psql('postgres', on_error_stop => 1);
 	$sink->hold('/hook', 20);
 	$delivery->emit(200);
-	ok($sink->wait_for('/hook', $mark->{arrived} + 30), 'some arrived');
+	ok($sink->wait_for('/hook', $mark->{arrived} + 30), 'a part has arrived before recording fails');
 	if ($break) { $delivery->sql($break) }
 	else { $lock->query_safe('BEGIN; LOCK TABLE iu_route_attempt IN EXCLUSIVE MODE') }
 	$sink->heal;
-	ok($delivery->becomes("SELECT $errors >= $before + 4"), 'and recording fails again and again');
+	ok($delivery->becomes("SELECT $errors >= $before + 4"), 'recording fails again and again');
 	my $ends = $delivery->sql('SELECT max(expires_at) FROM iu_route_lease');
-	ok($delivery->becomes("SELECT min(expires_at) > '$ends' FROM iu_route_lease"), 'meanwhile the leases are kept, so that nobody sends again');
+	ok($delivery->becomes("SELECT min(expires_at) > '$ends' FROM iu_route_lease"),
+		'while recording fails the leases are kept, so that nobody sends again');
 	$delivery->sql($mend // 'DROP FUNCTION broken() CASCADE') if $break;
 	$lock->query_safe('COMMIT') unless $break;
-	ok($delivery->settle('hook'), 'then it is recorded');
+	ok($delivery->settle('hook'), 'when recording works again everything is recorded');
 	my %found = $delivery->audit('hook', $mark);
-	is(IU::Delivery::told(%found) . ", repeated $found{repeated}", IU::Delivery::perfect(200) . ', repeated 0', 'and was sent once');
+	is(IU::Delivery::told(%found) . ", repeated $found{repeated}", IU::Delivery::perfect(200) . ', repeated 0',
+		'what could not be recorded for a while was sent once');
 	row("recording fails for a while: $what", %found);
 	$lock->quit;
 	return;
@@ -225,7 +230,7 @@ foreach my $failure (@failures)
 
 my %found = $delivery->audit('hook');
 my $all = (@faults * @moments + 1) * ($events + 1) + 20 + @failures * 200;
-is(IU::Delivery::told(%found), IU::Delivery::perfect($all), 'all in all');
+is(IU::Delivery::told(%found), IU::Delivery::perfect($all), 'over all faults nothing is lost, and the records agree');
 row('all in all', %found);
 
 $node->stop;

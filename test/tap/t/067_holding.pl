@@ -14,7 +14,8 @@ use Time::HiRes qw(time);
 my $events = $ENV{IU_EVENTS} || 1000;
 my ($sink, $other) = map { IU::Sink->start } 1, 2;
 my $origins = join ', ', $sink->url, $other->url;
-my $node = IU::Cluster->new_node('holding', 'iu_core.databases' => 'postgres, second', 'iu_core.senders' => 2, max_prepared_transactions => 10,
+my $node = IU::Cluster->new_node('holding', 'iu_core.databases' => 'postgres, second', 'iu_core.senders' => 2,
+	max_prepared_transactions => 10,
 	'iu_core.allowed_origins' => $origins, 'iu_core.allowed_networks' => '127.0.0.0/8');
 my $delivery = IU::Delivery->new($node, $sink);
 IU::Cluster->install($node);
@@ -28,10 +29,12 @@ sub switch { return sql("SELECT fn_iu_switch_set('iu_core.route_worker_enabled',
 
 my @holds = (
 	[ 'the gate closes', 'delivery_gate_closed', sub { $delivery->gate('close') }, sub { $delivery->gate('open') } ],
-	[ 'the route leaves the allowlist', 'route_not_allowlisted', sub { $delivery->route('disallow', 'hook') }, sub { $delivery->route('allow', 'hook') } ],
+	[ 'the route leaves the allowlist', 'route_not_allowlisted', sub { $delivery->route('disallow', 'hook') },
+	sub { $delivery->route('allow', 'hook') } ],
 	[ 'the origin leaves the setting', 'origin_not_allowed', sub { origins($other->url) }, sub { origins($origins) } ],
 	[ 'the switch is turned off', 'worker_gate_closed', sub { switch('false') }, sub { switch('true') } ],
-	[ 'the route is paused', 'route_disabled', sub { $delivery->route('pause', 'hook') }, sub { $delivery->route('resume', 'hook') } ],
+	[ 'the route is paused', 'route_disabled', sub { $delivery->route('pause', 'hook') },
+	sub { $delivery->route('resume', 'hook') } ],
 );
 
 sub hold
@@ -46,22 +49,25 @@ sub hold
 	$sink->hold('/hook', $middle);
 	$sink->slow('/hook', 5);
 	$delivery->route('resume', 'hook');
-	ok($sink->wait_for('/hook', $mark->{arrived} + $enough), 'some arrived');
+	ok($sink->wait_for('/hook', $mark->{arrived} + $enough), 'a part of the backlog has arrived before the hold');
 	$close->();
 	my $arrived = $sink->count('/hook');
 	my $connections = $sink->connections;
 	$sink->heal;
-	ok($delivery->rest('hook'), 'what was claimed is recorded or given back');
+	ok($delivery->rest('hook'), 'what was claimed before the hold is recorded or given back');
 	my $more = $sink->count('/hook') - $arrived;
 	my $held = $mark->{arrived} + $events - $arrived - $more;
-	cmp_ok($more, '<=', $connections, 'no more than one request for each connection came after it');
-	cmp_ok($held, '>', 0, 'the rest did not');
-	is(sql("SELECT code, held FROM v_iu_route_held WHERE route_code = 'hook'"), "$code|$held", 'it is held, and says why');
+	cmp_ok($more, '<=', $connections, 'after the hold no more than one request for each connection arrives');
+	cmp_ok($held, '>', 0, 'a part of the backlog does not arrive after the hold');
+	is(sql("SELECT code, held FROM v_iu_route_held WHERE route_code = 'hook'"), "$code|$held",
+		'what does not arrive is held, for the reason of the hold');
 	$reopen->();
-	ok($delivery->settle('hook'), 'reopened, it goes out');
+	ok($delivery->settle('hook'), 'after the hold everything is delivered');
 	my %found = $delivery->audit('hook', $mark);
-	is(IU::Delivery::told(%found) . ", repeated $found{repeated}", IU::Delivery::perfect($events) . ', repeated 0', 'each event once');
-	note(sprintf('| %-63s | %4d connections, %3d requests after | lost %d |', "$what, $moment", $connections, $more, $found{lost}));
+	is(IU::Delivery::told(%found) . ", repeated $found{repeated}", IU::Delivery::perfect($events) . ', repeated 0',
+		'after the hold each event was sent once');
+	note(sprintf('| %-63s | %4d connections, %3d requests after | lost %d |', "$what, $moment", $connections, $more,
+		$found{lost}));
 	return;
 }
 
@@ -83,7 +89,8 @@ foreach my $name (sort keys %age)
 	sql("SELECT fn_iu_emit_event('collection_created', '$name', gen_random_uuid(), 'tester')");
 	sql("UPDATE event_outbox SET created_at = now() - interval '$age{$name}' WHERE canonical_address = '$name'");
 }
-sql("BEGIN; SELECT fn_iu_emit_event('collection_created', 'open', gen_random_uuid(), 'tester'); PREPARE TRANSACTION 'open'");
+sql("BEGIN; SELECT fn_iu_emit_event('collection_created', 'open', gen_random_uuid(), 'tester'); PREPARE TRANSACTION"
+	  . " 'open'");
 my %armed = (
 	fresh  => [ '', 'open later' ],
 	start  => [ ", now() - interval '1 h'", 'early later now open recent' ],
@@ -102,10 +109,13 @@ sql("SELECT fn_iu_emit_event('collection_created', 'later', gen_random_uuid(), '
 foreach my $route (sort keys %armed)
 {
 	my @expected = sort split / /, $armed{$route}[1];
-	ok($delivery->becomes("SELECT waiting + retrying + leased = 0 FROM v_iu_event_backlog WHERE route_code = '$route'"), "$route: all that is owed is sent");
+	ok($delivery->becomes("SELECT waiting + retrying + leased = 0 FROM v_iu_event_backlog WHERE route_code = '$route'"),
+		"route $route: everything that is owed is sent");
 	my %address = map { split /\|/ } split /\n/,
-	  sql("SELECT iu.fn_iu_webhook_id(e.event_seq, r.id, 0, e.id), e.canonical_address FROM event_outbox e JOIN iu_outbound_route r USING (event_domain, event_type) WHERE r.route_code = '$route'");
-	is(join(' ', sort map { $address{ $_->[0] } // 'unknown' } $sink->arrived("/$route")), "@expected", "$route: and nothing older than it was told");
+	  sql("SELECT iu.fn_iu_webhook_id(e.event_seq, r.id, 0, e.id), e.canonical_address FROM event_outbox e"
+	  . " JOIN iu_outbound_route r USING (event_domain, event_type) WHERE r.route_code = '$route'");
+	is(join(' ', sort map { $address{ $_->[0] } // 'unknown' } $sink->arrived("/$route")), "@expected",
+		"route $route: nothing older than what is owed is sent");
 	$delivery->route('retire', $route);
 }
 
@@ -126,18 +136,22 @@ $delivery->add_route('hang');
 $delivery->add_route('other', url => $other->url . '/other', type => 'collection_rendered');
 hang($delivery);
 origins($other->url);
-sql("SELECT fn_iu_emit_event('version_applied', 'held', gen_random_uuid(), 'tester'); SELECT fn_iu_emit_event('collection_rendered', 'x', gen_random_uuid(), 'tester')");
-ok($other->wait_for('/other', 1), 'an origin that remains gets its event');
-is($sink->count('/hang'), 1, 'one that was taken away while a request to it hangs does not');
+sql("SELECT fn_iu_emit_event('version_applied', 'held', gen_random_uuid(), 'tester');"
+	  . " SELECT fn_iu_emit_event('collection_rendered', 'x', gen_random_uuid(), 'tester')");
+ok($other->wait_for('/other', 1), 'an origin that stays on the list gets its event while a request hangs');
+is($sink->count('/hang'), 1, 'an origin that is taken off the list while a request to it hangs gets nothing more');
 my $began = time;
 IU::Cluster->reload($node, 'iu_core.allowed_origins' => '');
-is(sql("SELECT string_agg(DISTINCT code, ',') FROM v_iu_route_held"), 'origin_not_allowed', 'with no origin at all everything is held');
-ok($delivery->becomes("SELECT NOT EXISTS (SELECT FROM iu_route_retry WHERE route_code = 'other')"), 'nothing is tried');
+is(sql("SELECT string_agg(DISTINCT code, ',') FROM v_iu_route_held"), 'origin_not_allowed',
+	'with no origin on the list every event is held');
+ok($delivery->becomes("SELECT NOT EXISTS (SELECT FROM iu_route_retry WHERE route_code = 'other')"),
+	'with no origin on the list nothing is tried again');
 origins($origins);
 hang($delivery);
 $began = time;
 IU::Cluster->reload($node, 'iu_core.senders' => 0);
-ok($delivery->becomes("SELECT NOT EXISTS (SELECT FROM pg_stat_activity WHERE backend_type LIKE 'iu_core sender%')"), 'senders that are taken away leave, though requests hang');
+ok($delivery->becomes("SELECT NOT EXISTS (SELECT FROM pg_stat_activity WHERE backend_type LIKE 'iu_core sender%')"),
+	'senders that a reload takes away leave, though requests hang');
 figure('a reload that takes the senders away, while requests hang', $began);
 IU::Cluster->reload($node, 'iu_core.senders' => 2);
 $delivery->route('retire', 'hang');

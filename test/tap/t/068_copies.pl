@@ -8,6 +8,8 @@ use warnings;
 use IU::Delivery;
 use IU::Sink;
 use IU::Cluster;
+use IU::Dump;
+use IU::Process;
 use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
 use Test::More;
@@ -15,7 +17,8 @@ use Test::More;
 my $events = $ENV{IU_EVENTS} || 1000;
 my $sink = IU::Sink->start;
 my %settings = ('iu_core.allowed_origins' => $sink->url, 'iu_core.allowed_networks' => '127.0.0.0/8');
-my $node = IU::Cluster->init_node('original', { allows_streaming => 1 }, %settings, max_prepared_transactions => 10, 'iu_core.databases' => 'postgres, restored, clone');
+my $node = IU::Cluster->init_node('original', { allows_streaming => 1 }, %settings, max_prepared_transactions => 10,
+	'iu_core.databases' => 'postgres, restored, clone');
 $node->start;
 my $delivery = IU::Delivery->new($node, $sink);
 IU::Cluster->install($node);
@@ -31,17 +34,19 @@ $delivery->route('pause', 'hook');
 $delivery->emit($events - 1);
 $sink->hold('/hook', int($events * 0.4));
 $delivery->route('resume', 'hook');
-ok($sink->wait_for('/hook', int($events * 0.4) + 1), 'some of a backlog arrived, some is under way');
+ok($sink->wait_for('/hook', int($events * 0.4) + 1), 'a part of the backlog has arrived, and a part is under way');
 $delivery->sql("COMMIT PREPARED 'early'");		# from before the arming
-$node->safe_psql('template1', "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = 'postgres' AND backend_type = 'client backend'; CREATE DATABASE clone TEMPLATE postgres");
-ok($delivery->becomes('SELECT EXISTS (SELECT FROM iu_route_lease JOIN pg_stat_activity ON pid = backend_pid)'), 'its sender, which left for the clone to be made, is back');
+$node->safe_psql('template1', "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = 'postgres'"
+	  . " AND backend_type = 'client backend'; CREATE DATABASE clone TEMPLATE postgres");
+ok($delivery->becomes('SELECT EXISTS (SELECT FROM iu_route_lease JOIN pg_stat_activity ON pid = backend_pid)'),
+	'the sender that left for the clone to be made is back');
 my $dump = $node->basedir . '/dump';
-$node->command_ok([ $node->installed_command('pg_dump'), '-Fc', '-f', $dump, '-d', $node->connstr('postgres') ], 'dumped');
+dump_to($node, $dump);
 $node->backup('files');
 $sink->heal;
-ok($delivery->settle('hook'), 'the original goes on');
+ok($delivery->settle('hook'), 'the original delivers on');
 my %original = $delivery->audit('hook');
-is(IU::Delivery::told(%original), IU::Delivery::perfect($events), 'and delivers everything');
+is(IU::Delivery::told(%original), IU::Delivery::perfect($events), 'the original delivers everything');
 
 my $copies = 0;
 
@@ -62,35 +67,32 @@ sub check_copy
 
 	subtest $what => sub {
 		my $before = $sink->count('/hook');
-		my $owed = $events - $copy->sql("SELECT count(*) FROM iu_route_attempt WHERE route_code = 'hook' AND status = 'sent'");
-		cmp_ok($owed, '>', 0, 'something is owed');
+		my $owed = $events - $copy->sql(
+			"SELECT count(*) FROM iu_route_attempt WHERE route_code = 'hook' AND status = 'sent'");
+		cmp_ok($owed, '>', 0, 'the copy owes something');
 		$copy->live;
 		$copy->add_route($fresh);
 		$copy->sql("SELECT fn_iu_emit_event('version_applied', 'fresh', gen_random_uuid(), 'tester')");
-		ok($sink->wait_for("/$fresh", 1), 'a sender is at work, and a route armed here delivers');
-		is($sink->count('/hook'), $before, 'the route that was armed elsewhere sends nothing');
-		is($copy->sql("SELECT code FROM v_iu_route_held WHERE route_code = 'hook'"), 'position_foreign', 'which is told');
-		is($copy->sql("SELECT fn_iu_route_confirm_position('hook', 'tester', 'test') ->> 'status'"), 'confirmed', 'when somebody confirms');
-		ok($copy->settle('hook'), 'it goes on');
-		is($sink->count('/hook') - $before, $owed + 1, 'with what was owed, each once');
-		is(told($copy, $copies - 1), IU::Delivery::perfect($events + 1), 'under the same webhook-ids, with the same bodies');
+		ok($sink->wait_for("/$fresh", 1), "the copy's sender delivers on a route that was armed in the copy");
+		is($sink->count('/hook'), $before, 'the copy sends nothing on a route that was armed elsewhere');
+		is($copy->sql("SELECT code FROM v_iu_route_held WHERE route_code = 'hook'"), 'position_foreign',
+			"the copy says that the route's position is of another place");
+		is($copy->sql("SELECT fn_iu_route_confirm_position('hook', 'tester', 'test') ->> 'status'"), 'confirmed',
+			'the position can be confirmed in the copy');
+		ok($copy->settle('hook'), 'the copy delivers on after its position is confirmed');
+		is($sink->count('/hook') - $before, $owed + 1, 'the copy sends what it owes, each event once');
+		is(told($copy, $copies - 1), IU::Delivery::perfect($events + 1),
+			'the copy sends what it owes under the same webhook-ids, with the same bodies');
 		$copy->route('retire', $_) foreach 'hook', $fresh;
 	};
 	return;
 }
 
-sub restore
-{
-	my ($server) = @_;
-	$server->safe_psql('template1', 'CREATE DATABASE restored TEMPLATE template0');
-	$server->command_ok([ $server->installed_command('pg_restore'), '--exit-on-error', '-d', $server->connstr('restored'), $dump ], 'restored');
-}
-
 check_copy('a database made with the original as template', $node, 'clone');
-restore($node);
+restore_into($node, 'restored', $dump);
 check_copy('a dump, restored into the same cluster', $node, 'restored');
 my $elsewhere = IU::Cluster->new_node('elsewhere', %settings, 'iu_core.databases' => 'restored');
-restore($elsewhere);
+restore_into($elsewhere, 'restored', $dump);
 check_copy('a dump, restored into another cluster', $elsewhere, 'restored');
 $elsewhere->stop;
 
@@ -103,10 +105,12 @@ $files->stop;
 open(my $control, '+<:raw', $files->data_dir . '/global/pg_control') or die $!;
 print $control pack('Q<', 4711);
 close $control;
-$files->command_ok([ $files->installed_command('pg_resetwal'), '-f', '-D', $files->data_dir ], 'a copy of the files gets a system identifier of its own');
+$files->command_ok([ $files->installed_command('pg_resetwal'), '-f', '-D', $files->data_dir ],
+	'a copy of the files gets a system identifier of its own');
 $files->append_conf('postgresql.conf', "iu_core.databases = 'postgres'\n");
 $files->start;
-is($files->safe_psql('postgres', 'SELECT system_identifier FROM pg_control_system()'), 4711, 'and has it');
+is($files->safe_psql('postgres', 'SELECT system_identifier FROM pg_control_system()'), 4711,
+	'a copy of the files has the system identifier that it got');
 check_copy('the files, under another system identifier', $files, 'postgres');
 $files->stop;
 
@@ -131,28 +135,30 @@ sub promote
 		$arrange->();
 		$primary->route('resume', 'hook');
 		$replayed->();
-		ok($sink->wait_for('/hook', $mark->{arrived} + int($events * 0.4)), 'some arrived');
+		ok($sink->wait_for('/hook', $mark->{arrived} + int($events * 0.4)),
+			'a part of the backlog has arrived before the promotion');
 		$replayed->() if $catch_up;
-		my @rest = split /\n/, $server->safe_psql('postgres', 'SELECT pid FROM pg_stat_activity WHERE pid <> pg_backend_pid()');
-		$server->kill9;
-		kill(9, @rest);
-		cmp_ok($sink->count('/hook') - $mark->{arrived}, '<', $events, 'not all');
+		kill_server($server);
+		cmp_ok($sink->count('/hook') - $mark->{arrived}, '<', $events,
+			'a part of the backlog has not arrived before the promotion');
 		$sink->heal;
 		$standby->promote;
-		ok($next->settle('hook'), 'the standby carries on');
+		ok($next->settle('hook'), 'the promoted standby delivers the rest');
 		my %found = $next->audit('hook', $mark);
-		is(IU::Delivery::told(%found), IU::Delivery::perfect($events), 'and nothing is lost');
+		is(IU::Delivery::told(%found), IU::Delivery::perfect($events), 'over the promotion nothing is lost');
 		row("a standby is promoted, $what", \%found);
 		$next->emit(100);
-		ok($next->settle('hook'), 'what is emitted there follows');
+		ok($next->settle('hook'), 'the promoted standby delivers what is emitted there');
 	};
 	return $standby;
 }
 
 $node = promote('requests under way', $node, 'second', sub { $sink->hold('/hook', int($events * 0.4)) }, 1);
-$node = promote('at full speed', $node, 'third', sub { $sink->hold('/hook', int($events * 0.6)); $sink->slow('/hook', 20) }, 0);
+$node = promote('at full speed', $node, 'third',
+	sub { $sink->hold('/hook', int($events * 0.6)); $sink->slow('/hook', 20) }, 0);
 $delivery = IU::Delivery->new($node, $sink);
-is(told($delivery, $copies), IU::Delivery::perfect(3 * $events + 200), 'all in all');
+is(told($delivery, $copies), IU::Delivery::perfect(3 * $events + 200),
+	'over both promotions and the copies nothing is lost');
 
 $node->stop;
 done_testing();

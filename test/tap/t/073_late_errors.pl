@@ -105,7 +105,8 @@ my $definition = $node->safe_psql('postgres', "SELECT pg_get_functiondef('$funct
 (my $failing = $definition) =~ s/^BEGIN$/BEGIN RAISE 'the log hook fails';/m;
 $node->safe_psql('postgres', "$failing; SELECT iu_core.wake()");
 ok($node->poll_query_until('postgres',
-		"SELECT EXISTS (SELECT FROM iu_core.worker_status WHERE role = 'watchdog' AND last_error = 'no room for the line')"),
+		"SELECT EXISTS (SELECT FROM iu_core.worker_status WHERE role = 'watchdog' AND last_error = 'no room for the"
+		  . " line')"),
 	'a watchdog whose report of a failure fails tells in worker_status what ended it');
 $node->safe_psql('postgres', "$definition; SELECT iu_core.wake()");
 IU::Cluster->wait_for_worker($node, 'watchdog', $watchdog);

@@ -15,9 +15,12 @@ my $qdrant   = IU::Peer->start('qdrant', '--api-key', 'the-key');
 my $secrets  = PostgreSQL::Test::Utils::tempdir;
 append_to_file("$secrets/directus.token", "the-token\n");
 append_to_file("$secrets/qdrant.key", "the-key\n");
-$directus->control('data', { collections => { documents => [ map { { id => $_, title => "Document $_", pages => 10 * $_ } } 1 .. 3 ] }, tokens => { 'the-token' => ['documents'] } });
-$qdrant->call('PUT', '/collections/documents', { vectors => { size => 1, distance => 'Dot' } }, { 'api-key' => 'the-key' });
-$qdrant->call('PUT', '/collections/documents/points', { points => [ map { { id => $_, vector => [$_] } } 1 .. 3 ] }, { 'api-key' => 'the-key' });
+$directus->control('data', { collections => { documents => [ map { { id => $_, title => "Document $_",
+	pages => 10 * $_ } } 1 .. 3 ] }, tokens => { 'the-token' => ['documents'] } });
+$qdrant->call('PUT', '/collections/documents', { vectors => { size => 1, distance => 'Dot' } },
+	{ 'api-key' => 'the-key' });
+$qdrant->call('PUT', '/collections/documents/points', { points => [ map { { id => $_, vector => [$_] } } 1 .. 3 ] },
+	{ 'api-key' => 'the-key' });
 
 # What a page names and a test has elsewhere.
 my %here = (
@@ -38,7 +41,8 @@ sub listings
 		if ($listing && /^```$/) { push @listings, $listing; undef $listing }
 		elsif ($listing)
 		{
-			@{$listing}{qw(user refused)} = ($1, $2) if $listing->{text} eq '' && /^-- as (?:a superuser|(\w+))(?:; refused with (\w{5}))?$/;
+			@{$listing}{qw(user refused)} = ($1, $2)
+				  if $listing->{text} eq '' && /^-- as (?:a superuser|(\w+))(?:; refused with (\w{5}))?$/;
 			$listing->{text} .= s/($elsewhere)/$here{$1}/gr . "\n";
 		}
 		elsif (/^```(\w+)$/) { $listing = { where => "$page:$line", language => $1, text => '' } }
@@ -71,15 +75,18 @@ for my $listing (grep { $_->{language} eq 'sql' } @listings)
 {
 	my ($out, $err, $user) = ('', '', $listing->{user} // 'postgres');
 	$ENV{PGOPTIONS} = '-c client_min_messages=warning';
-	IPC::Run::run([ 'psql', '-X', '-q', '-v', 'ON_ERROR_STOP=1', '-v', 'VERBOSITY=verbose', '-h', $node->host, '-p', $node->port,
+	IPC::Run::run([ 'psql', '-X', '-q', '-v', 'ON_ERROR_STOP=1', '-v', 'VERBOSITY=verbose', '-h', $node->host, '-p',
+		$node->port,
 		'-U', $user, '-f', '-', 'platform' ], '<', \$listing->{text}, '>', \$out, '2>', \$err);
 	my ($state) = $err =~ /ERROR:  (\w{5}):/;
-	is($state, $listing->{refused}, "$listing->{where}, by $user" . ($listing->{refused} ? ', is refused' : '')) or diag($err);
+	is($state, $listing->{refused}, "$listing->{where}, by $user" . ($listing->{refused} ? ', is refused' : ''))
+		  or diag($err);
 	note("$listing->{text}$out$err");
 	$shown .= $out;
 }
 
 like($shown, qr/^ delivered$/m, 'the event of the handbook was delivered when it says so');
-is(scalar(grep { $_->{path} eq '/iu' && $_->{method} eq 'POST' } $receiver->requests), 1, 'the event of the handbook arrived, once');
+is(scalar(grep { $_->{path} eq '/iu' && $_->{method} eq 'POST' } $receiver->requests), 1,
+	'the event of the handbook arrived, once');
 $node->stop;
 done_testing();

@@ -2,6 +2,7 @@
 use strict;
 use warnings;
 use Digest::SHA qw(hmac_sha256 sha256_hex);
+use IU::Directus;
 use IU::Peer;
 use IU::Sink;
 use JSON::PP;
@@ -17,7 +18,7 @@ $receiver->control('secret', { path => '/hook', secrets => ["whsec_$secret"] });
 sub post
 {
 	my ($path, $headers) = @_;
-	return HTTP::Tiny->new(timeout => 2, max_redirect => 0)
+	return HTTP::Tiny->new(timeout => $path eq '/hang' ? 2 : 60, max_redirect => 0)
 	  ->request('POST', $receiver->url . $path, { content => $body, headers => $headers // {} });
 }
 
@@ -29,61 +30,72 @@ is(post('/hook', \%signed)->{status}, 204, 'the receiver takes a webhook');
 post('/hook', { %signed, 'webhook-id' => 'msg_2' });
 post('/hook', { %signed, 'webhook-timestamp' => $now - 301 });
 post('/hook');
-is_deeply([ map { $_->{signature} } $receiver->requests('/hook') ], [qw(valid invalid invalid missing)], 'and tells a good signature from the rest');
+is_deeply([ map { $_->{signature} } $receiver->requests('/hook') ], [qw(valid invalid invalid missing)],
+	'the receiver tells a valid signature from invalid and missing ones');
 
-is(post('/status/410')->{status}, 410, 'it answers as the path says');
-is(post('/status/429/30')->{headers}{'retry-after'}, 30, 'with Retry-After');
-is(post('/redirect')->{status}, 302, 'with a redirect');
-is(post('/close')->{status}, 599, 'it closes');
-is(post('/garbage')->{status}, 599, 'it talks garbage');
-is(post('/cut')->{status}, 599, 'it cuts its answer short');
-is(post('/hang')->{status}, 599, 'it hangs');
+is(post('/status/410')->{status}, 410, 'the receiver answers /status/410 with 410');
+is(post('/status/429/30')->{headers}{'retry-after'}, 30, 'the receiver answers /status/429/30 with Retry-After');
+is(post('/redirect')->{status}, 302, 'the receiver answers /redirect with a redirect');
+is(post('/close')->{status}, 599, 'the receiver answers /close by closing');
+is(post('/garbage')->{status}, 599, 'the receiver answers /garbage with what is not HTTP');
+is(post('/cut')->{status}, 599, 'the receiver answers /cut with a part');
+is(post('/hang')->{status}, 599, 'the receiver does not answer /hang');
 $receiver->fault({ path => '/flaky', status => 503, times => 2 });
-is_deeply([ map { post('/flaky')->{status} } 1 .. 3 ], [ 503, 503, 204 ], 'a fault ends after so many times');
+is_deeply([ map { post('/flaky')->{status} } 1 .. 3 ], [ 503, 503, 204 ],
+	'a fault of the receiver ends after as many requests as it says');
 $receiver->fault({ path => '/flaky', status => 503, after => 2 });
-is_deeply([ map { post('/flaky')->{status} } 1 .. 4 ], [ 204, 204, 503, 503 ], 'or begins after so many');
+is_deeply([ map { post('/flaky')->{status} } 1 .. 4 ], [ 204, 204, 503, 503 ],
+	'a fault of the receiver begins after as many requests as it says');
 
 my $sink = IU::Sink->start;
-my $held = sub { HTTP::Tiny->new->request('POST', $sink->url . '/a', { content => $_[0], headers => { 'webhook-id' => $_[0] } })->{status} };
+my $held = sub { HTTP::Tiny->new->request('POST', $sink->url . '/a',
+	{ content => $_[0], headers => { 'webhook-id' => $_[0] } })->{status} };
 $held->('m1');
 $sink->fault({ path => '/a', hold => JSON::PP::true });
 my $poster = fork // die;
 if ($poster == 0) { POSIX::_exit($held->('m2') == 204 ? 0 : 1) }
-ok($sink->wait_for('/a', 2), 'what is held has arrived');
-is($sink->connections, 1, 'on a connection that is open');
-is(waitpid($poster, POSIX::WNOHANG()), 0, 'and has no answer');
+ok($sink->wait_for('/a', 2), 'what the receiver holds has arrived');
+is($sink->connections, 1, 'what the receiver holds keeps its connection open');
+is(waitpid($poster, POSIX::WNOHANG()), 0, 'what the receiver holds has no answer');
 $sink->heal;
 waitpid $poster, 0;
-is($?, 0, 'until the receiver behaves again');
-is_deeply([ $sink->arrived('/a') ], [ map { [ $_, sha256_hex($_) ] } 'm1', 'm2' ], 'both are in its log, with id and digest');
+is($?, 0, 'what the receiver held is answered when it behaves again');
+is_deeply([ $sink->arrived('/a') ], [ map { [ $_, sha256_hex($_) ] } 'm1', 'm2' ],
+	'the log of the receiver has id and digest of what arrived');
 
 my $qdrant = IU::Peer->start('qdrant', '--api-key', 'k');
 my $key    = { 'api-key' => 'k' };
 $qdrant->call('PUT', '/collections/c', { vectors => { size => 2, distance => 'Dot' } }, $key);
-$qdrant->call('PUT', '/collections/c/points', { points => [ map { { id => $_, payload => { n => $_ % 3 }, vector => [ 0, 1 ] } } 1 .. 30 ] }, $key);
-is($qdrant->call('POST', '/collections/c/points/count', {}, $key)->{result}{count}, 30, 'qdrant counts');
-is($qdrant->call('POST', '/collections/c/points/count', { filter => { must => [ { key => 'n', match => { value => 1 } } ] } }, $key)->{result}{count}, 10, 'with a filter');
+$qdrant->call('PUT', '/collections/c/points',
+	{ points => [ map { { id => $_, payload => { n => $_ % 3 }, vector => [ 0, 1 ] } } 1 .. 30 ] }, $key);
+is($qdrant->call('POST', '/collections/c/points/count', {}, $key)->{result}{count}, 30,
+	'the stand-in for Qdrant counts');
+is($qdrant->call('POST', '/collections/c/points/count',
+	{ filter => { must => [ { key => 'n', match => { value => 1 } } ] } }, $key)->{result}{count}, 10,
+	'the stand-in for Qdrant counts with a filter');
 my $page = $qdrant->call('POST', '/collections/c/points/scroll', { limit => 20, offset => 11 }, $key)->{result};
-is_deeply([ scalar @{ $page->{points} }, $page->{next_page_offset} ], [ 20, undef ], 'a full last page ends a scroll');
+is_deeply([ scalar @{ $page->{points} }, $page->{next_page_offset} ], [ 20, undef ],
+	'the stand-in for Qdrant ends a scroll with a full last page');
 eval { $qdrant->call('GET', '/collections/nope', undef, $key) };
-like($@, qr/404 .*Not found: Collection `nope` doesn't exist!/, 'an unknown collection is 404');
+like($@, qr/404 .*Not found: Collection `nope` doesn't exist!/,
+	'the stand-in for Qdrant answers 404 for an unknown collection');
 eval { $qdrant->call('GET', '/collections') };
-like($@, qr/401 Must provide an API key/, 'a missing key is 401, as plain text');
+like($@, qr/401 Must provide an API key/, 'the stand-in for Qdrant answers 401 for a missing key, in plain text');
 
 # the same questions to Directus, the real one or the stand-in, whichever this run has
 SKIP:
 {
 	skip 'no Directus', 4 unless $ENV{DIRECTUS_URL};
-	my $ask = sub {
-		my ($path, $token) = @_;
-		my $answer = HTTP::Tiny->new->get("$ENV{DIRECTUS_URL}$path", { headers => { authorization => "Bearer $token" } });
-		return "$answer->{status} $answer->{content}";
-	};
+	my $ask = sub { return IU::Directus->new($ENV{DIRECTUS_URL}, $_[1])->raw('GET', $_[0]) };
 	my $token = $ENV{DIRECTUS_TOKEN};
-	is($ask->('/items/iu_documents?aggregate[count]=*', $token), '200 {"data":[{"count":"163"}]}', 'directus counts');
-	is($ask->('/items/iu_documents?aggregate[count]=*&filter[category][_eq]=alpha', $token), '200 {"data":[{"count":"40"}]}', 'with a filter');
-	like($ask->('/items/iu_nosuch?aggregate[count]=*', $token), qr/^403 .*"code":"FORBIDDEN"/, 'an unknown collection is 403');
-	like($ask->('/items/iu_documents', 'wrong'), qr/^401 .*"code":"INVALID_CREDENTIALS"/, 'a wrong token is 401');
+	is($ask->('/items/iu_documents?aggregate[count]=*', $token), '200 {"data":[{"count":"163"}]}',
+		'Directus counts, and the stand-in does it alike');
+	is($ask->('/items/iu_documents?aggregate[count]=*&filter[category][_eq]=alpha', $token),
+		'200 {"data":[{"count":"40"}]}', 'Directus counts with a filter, and the stand-in does it alike');
+	like($ask->('/items/iu_nosuch?aggregate[count]=*', $token), qr/^403 .*"code":"FORBIDDEN"/,
+		'Directus answers 403 for an unknown collection, and the stand-in does it alike');
+	like($ask->('/items/iu_documents', 'wrong'), qr/^401 .*"code":"INVALID_CREDENTIALS"/,
+		'Directus answers 401 for a wrong token, and the stand-in does it alike');
 }
 
 done_testing();

@@ -4,14 +4,21 @@
 #	  An HTTP server on loopback that answers as a function says and writes
 #	  down what it was asked.
 #
-#	  my $peer = IU::Canned->start(sub { my ($request) = @_; ... }, \%reason);
+#	  my $peer = IU::Canned->start(sub { my ($request) = @_; ... });	# keep => 60
 #	  my @seen = $peer->requests;		# hashes: method, path, body, authorization, api-key
+#	  my ($result, @asked) = $peer->asked(sub { ... });	# what it gives, and the requests meanwhile
 #
-# The function gives a hash: status, body, type (application/json), headers,
-# delay (seconds), hang (never answer), cut (close within the body), stall (stop
-# within the body, and stay), reset (no answer but a reset). Of a request it is
-# also told the number on its connection: nth. One process serves all
-# connections, which stay open for a second, or as long as keep => seconds says.
+# The function gives a hash: status, body, type (application/json), headers, and
+#	  delay			seconds until it is answered
+#	  together, group	the first so many requests of the group are answered when
+#					all of them wait, see GIVE_UP
+#	  hang			never answered
+#	  cut			closed within the body
+#	  stall			stopped within the body, and kept
+#	  reset			no answer but a reset
+# Of a request it is also told the number on its connection: nth. One process
+# serves all connections, which stay open for a second, or as long as
+# keep => seconds says. IU::Answers has what Qdrant and Directus answer.
 #
 #-------------------------------------------------------------------------
 package IU::Canned;
@@ -25,10 +32,21 @@ use IO::Socket::INET;
 use Socket qw(SOL_SOCKET SO_LINGER);
 use Time::HiRes qw(time);
 
+# Those of a "together" that is not complete are answered all the same after so
+# many seconds: who asks for one after the other fails a test, and hangs none.
+use constant GIVE_UP => 30;
+
+my %reason = (
+	200 => 'OK', 202 => 'Accepted', 302 => 'Found', 400 => 'Bad Request', 401 => 'Unauthorized', 403 => 'Forbidden',
+	404 => 'Not Found', 408 => 'Request Timeout', 413 => 'Content Too Large', 429 => 'Too Many Requests',
+	431 => 'Request Header Fields Too Large', 500 => 'Internal Server Error', 502 => 'Bad Gateway',
+	503 => 'Service Unavailable');
+
 sub start
 {
-	my ($class, $answer, $reason, %how) = @_;
-	my $socket = IO::Socket::INET->new(Listen => 128, LocalAddr => '127.0.0.1', Proto => 'tcp') or die "cannot listen: $!";
+	my ($class, $answer, %how) = @_;
+	my $socket = IO::Socket::INET->new(Listen => 128, LocalAddr => '127.0.0.1', Proto => 'tcp')
+		  or die "cannot listen: $!";
 	my $self = bless { port => $socket->sockport, log => File::Temp->new, owner => $$ }, $class;
 
 	$self->{pid} = fork() // die "cannot fork: $!";
@@ -38,7 +56,7 @@ sub start
 		$SIG{PIPE} = 'IGNORE';
 		open my $log, '>>', $self->{log}->filename or die;
 		$log->autoflush(1);
-		serve($socket, $log, $answer, $reason, $how{keep} // 1);
+		serve($socket, $log, $answer, $how{keep} // 1);
 	}
 	close $socket;
 	return $self;
@@ -65,7 +83,8 @@ sub lines
 sub requests
 {
 	my ($self) = @_;
-	return map { my %h; @h{qw(method path body authorization api-key open)} = @$_[ 1 .. 6 ]; \%h } lines($self, 'request');
+	my @names = qw(method path body authorization api-key open);
+	return map { my %h; @h{@names} = @$_[ 1 .. 6 ]; \%h } lines($self, 'request');
 }
 
 sub connections { return scalar(my @all = lines($_[0], 'connection')) }
@@ -83,7 +102,17 @@ sub most_at_once
 	return $most;
 }
 
-# The same while the code runs.
+# What the code gives, in scalar context, and the requests that came meanwhile.
+sub asked
+{
+	my ($self, $code) = @_;
+	my $from = () = $self->requests;
+	my $result = $code->();
+	my @all = $self->requests;
+	return ($result, @all[ $from .. $#all ]);
+}
+
+# The most at one time while the code runs.
 sub since
 {
 	my ($self, $code) = @_;
@@ -94,7 +123,7 @@ sub since
 
 sub serve
 {
-	my ($listener, $log, $answer, $reason, $keep) = @_;
+	my ($listener, $log, $answer, $keep) = @_;
 	my $select = IO::Select->new($listener);
 	my %connection;		# by file number: socket, input, answer and when it is due, idle since
 
@@ -120,7 +149,8 @@ sub serve
 				next;
 			}
 			my $c = $connection{ fileno $socket };
-			sysread($socket, $c->{input}, 65536, length $c->{input}) ? take_request($c, \%connection, $log, $answer) : $close->($c);
+			my $more = sysread($socket, $c->{input}, 65536, length $c->{input});
+			$more ? take_request($c, \%connection, $log, $answer) : $close->($c);
 		}
 		foreach my $c (values %connection)
 		{
@@ -135,13 +165,15 @@ sub serve
 				$close->($c);
 				next;
 			}
-			my $text = text_of($reply, $reason);
+			my $text = text_of($reply);
 			syswrite $c->{socket}, $reply->{cut} || $reply->{stall} ? substr($text, 0, -10) : $text;
 			$close->($c) if $reply->{cut};
 			$c->{idle} = time + 3600 if $reply->{stall};
 		}
 	}
 }
+
+my %complete;			# groups of requests that were answered together
 
 # A whole request in the input becomes an answer that is due some time.
 sub take_request
@@ -161,16 +193,24 @@ sub take_request
 		$request{$name} //= '';
 	}
 	$c->{reply} = $answer->(\%request);
-	$c->{due} = time + ($c->{reply}{hang} ? 3600 : $c->{reply}{delay} // 0);
+	my $group = $c->{reply}{group};
+	my $waits = defined $group && !$complete{$group};
+	$c->{due} = time + ($c->{reply}{hang} ? 3600 : $waits ? GIVE_UP : $c->{reply}{delay} // 0);
+	my @waiting = grep { $_->{due} && defined $group && ($_->{reply}{group} // '') eq $group } values %$connections;
+	if ($waits && @waiting >= $c->{reply}{together})
+	{
+		$complete{$group} = 1;
+		$_->{due} = time + ($_->{reply}{delay} // 0) foreach @waiting;
+	}
 	my $open = grep { defined $_->{due} } values %$connections;
 	print $log join("\t", 'request', @request{qw(method path body authorization api-key)}, $open), "\n";
 }
 
 sub text_of
 {
-	my ($reply, $reason) = @_;
+	my ($reply) = @_;
 	return join("\r\n",
-		"HTTP/1.1 $reply->{status} $reason->{ $reply->{status} }",
+		"HTTP/1.1 $reply->{status} $reason{ $reply->{status} }",
 		'Content-Type: ' . ($reply->{type} // 'application/json; charset=utf-8'),
 		'Content-Length: ' . length($reply->{body}),
 		@{ $reply->{headers} // [] }, '', $reply->{body});

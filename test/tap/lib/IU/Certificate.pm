@@ -22,7 +22,8 @@ sub _openssl { return system_log('openssl', @_) == 0 || die "openssl @_ failed\n
 sub _pair
 {
 	my ($name) = @_;
-	return { key => slurp_file("$name.key"), cert => slurp_file("$name.crt"), key_file => "$name.key", cert_file => "$name.crt" };
+	my %pair = (key_file => "$name.key", cert_file => "$name.crt");
+	return { %pair, key => slurp_file($pair{key_file}), cert => slurp_file($pair{cert_file}) };
 }
 
 sub self_signed
@@ -57,7 +58,8 @@ commonName = supplied
 EOT
 	append_to_file("$folder/index", '');
 	append_to_file("$folder/serial", "01\n");
-	_openssl(qw(req -x509 -newkey rsa:2048 -nodes -days 3650 -subj /CN=authority), '-keyout', "$folder/ca.key", '-out', "$folder/ca.crt");
+	_openssl(qw(req -x509 -newkey rsa:2048 -nodes -days 3650 -subj /CN=authority), '-keyout', "$folder/ca.key",
+		'-out', "$folder/ca.crt");
 	return bless { folder => $folder }, $class;
 }
 
@@ -68,10 +70,12 @@ sub sign
 	my ($self, $file, $name, $start, $end) = @_;
 	my $folder = $self->{folder};
 
-	_openssl(qw(req -newkey rsa:2048 -nodes -subj), "/CN=$name", '-keyout', "$folder/$file.key", '-out', "$folder/$file.csr");
+	_openssl(qw(req -newkey rsa:2048 -nodes -subj), "/CN=$name", '-keyout', "$folder/$file.key",
+		'-out', "$folder/$file.csr");
 	append_to_file("$folder/$file.ext", "subjectAltName=DNS:$name\n");
 	_openssl(qw(ca -batch -notext -config), "$folder/ca.cnf", '-in', "$folder/$file.csr", '-out', "$folder/$file.crt",
-		'-extfile', "$folder/$file.ext", '-startdate', $start // '20200101000000Z', '-enddate', $end // '20400101000000Z');
+		'-extfile', "$folder/$file.ext", '-startdate', $start // '20200101000000Z',
+		'-enddate', $end // '20400101000000Z');
 	return _pair("$folder/$file");
 }
 

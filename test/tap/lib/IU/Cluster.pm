@@ -84,7 +84,8 @@ sub lacks_module
 sub lacks_icu
 {
 	my ($class, $node) = @_;
-	return undef if $node->safe_psql('postgres', "SELECT EXISTS (SELECT FROM pg_collation WHERE collname = 'und-x-icu')") eq 't';
+	return undef if $node->safe_psql('postgres',
+		"SELECT EXISTS (SELECT FROM pg_collation WHERE collname = 'und-x-icu')") eq 't';
 	return 'this server was built without ICU';
 }
 

@@ -13,7 +13,7 @@ package IU::Delivery;
 use strict;
 use warnings;
 use IPC::Run qw(start finish);
-use IU::Cluster;
+use IU::Routes qw(add_route_sql switches_sql);
 
 sub new
 {
@@ -43,7 +43,7 @@ sub gate
 sub live
 {
 	my ($self) = @_;
-	$self->sql("SELECT fn_iu_switch_set(k, 'true', 'tester', 'test') FROM unnest(ARRAY['iu_core.routes_master_enabled', 'iu_core.route_worker_enabled']) k");
+	$self->sql(switches_sql());
 	return $self->gate('open');
 }
 
@@ -53,10 +53,9 @@ sub route { return $_[0]->sql("SELECT fn_iu_route_$_[1]('$_[2]', 'tester', 'test
 sub add_route
 {
 	my ($self, $code, %options) = @_;
-	my $url = $options{url} // $self->{sink}->url . "/$code";
-	my $limit = $options{max_in_flight} // 10000;
-	my $type = $options{type} // 'version_applied';
-	$self->sql("SELECT fn_iu_route_add('$code', '$type', '$url', 'tester', 'test', p_max_in_flight => $limit, p_timeout_ms => 60000)");
+	my $url = delete $options{url} // $self->{sink}->url . "/$code";
+
+	$self->sql(add_route_sql($code, $url, max_in_flight => 10000, timeout_ms => 120000, %options));
 	$self->route($_, $code) foreach 'allow', 'arm';
 	return;
 }
@@ -70,7 +69,8 @@ sub emit
 		my $own = int(($count + $_) / 2);
 		start([ 'psql', '-XqAt', '-v', 'ON_ERROR_STOP=1', '-d', $self->{node}->connstr($self->{database}), '-c',
 			"DO \$\$ BEGIN FOR n IN 1..$own LOOP"
-			  . " PERFORM fn_iu_emit_event('$type', 'A/' || n, gen_random_uuid(), 'writer $_', jsonb_build_object('n', n));"
+			  . " PERFORM fn_iu_emit_event('$type', 'A/' || n, gen_random_uuid(), 'writer $_',"
+			  . " jsonb_build_object('n', n));"
 			  . ' IF n % 50 = 0 THEN COMMIT; END IF; END LOOP; END $$' ])
 	} 0, 1;
 	foreach my $writer (@writers)
@@ -84,31 +84,46 @@ sub emit
 sub prepare
 {
 	my ($self, $name) = @_;
-	return $self->sql("BEGIN; SELECT fn_iu_emit_event('version_applied', '$name', gen_random_uuid(), 'late'); PREPARE TRANSACTION '$name'");
+	return $self->sql("BEGIN; SELECT fn_iu_emit_event('version_applied', '$name', gen_random_uuid(), 'late');"
+		  . " PREPARE TRANSACTION '$name'");
 }
 
 # Of a route, as SQL: its events, the attempts that were sent, what is left.
-sub _events { return "event_outbox e JOIN iu_outbound_route r USING (event_domain, event_type) WHERE r.route_code = '$_[0]'" }
+sub _events
+{
+	return "event_outbox e JOIN iu_outbound_route r USING (event_domain, event_type) WHERE r.route_code = '$_[0]'";
+}
 sub sent_count { return "(SELECT count(*) FROM iu_route_attempt WHERE route_code = '$_[0]' AND status = 'sent')" }
-sub _left { return join ' + ', map { "(SELECT count(*) FROM $_ WHERE route_code = '$_[0]')" } qw(iu_route_lease iu_route_retry iu_route_dead_letter) }
+sub _left
+{
+	my ($route) = @_;
+	my @what = qw(lease retry dead_letter);
+	return join ' + ', map { "(SELECT count(*) FROM iu_route_$_ WHERE route_code = '$route')" } @what;
+}
 
 # Until as many deliveries are recorded as there are events; false: they never are.
 sub settle
 {
 	my ($self, $route) = @_;
-	return $self->becomes('SELECT ' . sent_count($route) . ' >= (SELECT count(*) FROM ' . _events($route) . ') AND ' . _left($route) . ' = 0');
+	return $self->becomes('SELECT ' . sent_count($route) . ' >= (SELECT count(*) FROM ' . _events($route) . ') AND '
+		  . _left($route) . ' = 0');
 }
 
 # Until no sender has anything in hand.
 sub rest { return $_[0]->becomes("SELECT NOT EXISTS (SELECT FROM iu_route_lease WHERE route_code = '$_[1]')") }
 
 # The pids of the senders at work.
-sub senders { return split /\n/, $_[0]->sql("SELECT pid FROM iu_core.worker_status WHERE role = 'sender' AND state = 'running' AND database = '$_[0]{database}' AND pid IS NOT NULL") }
+sub senders
+{
+	return split /\n/, $_[0]->sql("SELECT pid FROM iu_core.worker_status WHERE role = 'sender' AND state = 'running'"
+		  . " AND database = '$_[0]{database}' AND pid IS NOT NULL");
+}
 
 sub mark
 {
 	my ($self, $route) = @_;
-	return { seq => $self->sql('SELECT coalesce(max(event_seq), 0) FROM event_outbox'), arrived => $self->{sink}->count("/$route") };
+	return { seq => $self->sql('SELECT coalesce(max(event_seq), 0) FROM event_outbox'),
+		arrived => $self->{sink}->count("/$route") };
 }
 
 # Of what happened since the mark:
@@ -127,8 +142,10 @@ sub audit
 	splice @arrived, 0, $mark->{arrived} if $mark;
 	my %found = map { $_ => 0 } qw(delivered repeated foreign unrecorded);
 	my (%body, %times);
-	foreach (split /\n/, $self->sql("SELECT iu.fn_iu_webhook_id(e.event_seq, r.id, 0, e.id), encode(sha256(convert_to(fn_iu_delivery_body(e), 'UTF8')), 'hex'),"
-			. " (SELECT count(*) FROM iu_route_attempt a WHERE a.idempotency_key = iu.fn_iu_webhook_id(e.event_seq, r.id, 0, e.id) AND a.status = 'sent')"
+	foreach (split /\n/, $self->sql("SELECT iu.fn_iu_webhook_id(e.event_seq, r.id, 0, e.id),"
+		  . " encode(sha256(convert_to(fn_iu_delivery_body(e), 'UTF8')), 'hex'),"
+			. " (SELECT count(*) FROM iu_route_attempt a WHERE a.idempotency_key = iu.fn_iu_webhook_id(e.event_seq,"
+			  . " r.id, 0, e.id) AND a.status = 'sent')"
 			. ' FROM ' . _events($route) . " AND e.event_seq > $seq"))
 	{
 		my ($id, $digest, $attempts) = split /\|/;

@@ -35,7 +35,8 @@ sub request
 
 	$headers{authorization} = "Bearer $self->{token}" if defined $self->{token};
 	$options{content} = ref $value ? encode_json($value) : $value if defined $value;
-	return HTTP::Tiny->new(timeout => $PostgreSQL::Test::Utils::timeout_default)->request($method, "$self->{url}$path", \%options);
+	my $client = HTTP::Tiny->new(timeout => $PostgreSQL::Test::Utils::timeout_default);
+	return $client->request($method, "$self->{url}$path", \%options);
 }
 
 sub raw

@@ -22,7 +22,8 @@ our @EXPORT = qw(schema_of dump_to restore_into);
 sub schema_of
 {
 	my ($node, $database) = @_;
-	my ($out, $err) = run_command([ $node->installed_command('pg_dump'), '--schema-only', '-d', $node->connstr($database // 'postgres') ]);
+	my ($out, $err) = run_command(
+		[ $node->installed_command('pg_dump'), '--schema-only', '-d', $node->connstr($database // 'postgres') ]);
 
 	die $err if $err;
 	return $out =~ s/^\\(un)?restrict .*\n?//mgr;
@@ -33,7 +34,8 @@ sub dump_to
 	my ($node, $file, $name) = @_;
 	local $Test::Builder::Level = $Test::Builder::Level + 1;
 
-	return $node->command_ok([ $node->installed_command('pg_dump'), '-Fc', '-f', $file, '-d', $node->connstr('postgres') ],
+	return $node->command_ok(
+		[ $node->installed_command('pg_dump'), '-Fc', '-f', $file, '-d', $node->connstr('postgres') ],
 		$name // 'the database is dumped');
 }
 

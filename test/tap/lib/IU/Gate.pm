@@ -40,7 +40,8 @@ sub state
 {
 	my ($class, $node, $gate, $database) = @_;
 	return $node->safe_psql($database // 'postgres',
-		"SELECT value || CASE WHEN iu_core.gate_is_open(key) THEN ' open' ELSE ' closed' END FROM dot_config WHERE key = '$gate'");
+		"SELECT value || CASE WHEN iu_core.gate_is_open(key) THEN ' open' ELSE ' closed' END FROM dot_config"
+		  . " WHERE key = '$gate'");
 }
 
 # The actions in a gate's ledger, in order, e.g. "open watchdog_close".

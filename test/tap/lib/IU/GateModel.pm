@@ -46,7 +46,14 @@ sub begin
 	$session->{frames} = [ { gates => {} } ];
 	$session->{failed} = 0;
 	$session->{seen} = $level eq 'rc' ? undef
-	  : { map { $_ => { version => $self->{gates}{$_}{version}, there => defined $self->{gates}{$_}{value} } } keys %{ $self->{gates} } };
+	  : { map { $_ => $self->_version($_) } keys %{ $self->{gates} } };
+}
+
+sub _version
+{
+	my ($self, $key) = @_;
+	my $gate = $self->{gates}{$key};
+	return { version => $gate->{version}, there => defined $gate->{value} };
 }
 
 sub savepoint { my ($self, $session) = @_; push @{ $session->{frames} }, { gates => {} } }
@@ -241,16 +248,19 @@ sub done
 	my ($self, $session, $step, $ends) = @_;
 	my $key = $step->{gate};
 	my $seen = $self->seen($session, $key);
-	my $value = { open => 'true', close => 'false', true => 'true', false => 'false', insert => 'false', delete => undef }->{ $step->{do} };
+	my %becomes = (open => 'true', close => 'false', true => 'true', false => 'false', insert => 'false');
+	my $value = $becomes{ $step->{do} };
 
 	return if !defined $seen->{value} && $step->{do} =~ /^(true|false|delete)$/;
 	return if $step->{do} eq 'expire' && $ends eq 'locked';
 	my $part = $session->{frames}[-1]{gates}{$key} //= { ledger => [] };
-	push @{ $part->{ledger} }, { action => 'open', actor => $step->{actor}, approval => $step->{approval}, ends => $ends } if $step->{do} eq 'open';
+	my %opening = (action => 'open', actor => $step->{actor}, approval => $step->{approval}, ends => $ends);
+	push @{ $part->{ledger} }, \%opening if $step->{do} eq 'open';
 	push @{ $part->{ledger} }, { action => 'close' } if $step->{do} eq 'close';
 	# Beside the protocol: an opening whose value ceases to be true is closed.
 	push @{ $part->{ledger} }, { action => 'close' }
-	  if $step->{do} =~ /^(false|delete)$/ && $self->{classes}{$key} && $seen->{value} eq 'true' && $seen->{last} && $seen->{last}{action} eq 'open';
+	  if $step->{do} =~ /^(false|delete)$/ && $self->{classes}{$key} && $seen->{value} eq 'true' && $seen->{last}
+	  && $seen->{last}{action} eq 'open';
 	@$part{qw(value wrote)} = ($value, 1) if $step->{do} ne 'expire';
 	if ($step->{do} eq 'expire' && $ends eq 'closed')
 	{

@@ -34,7 +34,8 @@ sub statement
 	my $key = $step->{gate};
 	my $reason = $step->{reason} // 'test';
 	return {
-		open   => "SELECT extract(epoch FROM (fn_iu_gate_open('$key', '" . ($step->{approval} // '') . "', '" . ($step->{actor} // '')
+		open   => "SELECT extract(epoch FROM (fn_iu_gate_open('$key', '" . ($step->{approval} // '') . "', '"
+			  . ($step->{actor} // '')
 		  . "', '$reason', " . ($step->{seconds} // 0) . ") ->> 'expires_at')::timestamptz)",
 		close  => "SELECT fn_iu_gate_close('$key', 'closer', '$reason')",
 		expire => "SELECT status FROM iu.fn_iu_gate_close_expired('$key', 'by hand')",
@@ -62,7 +63,8 @@ sub ask
 {
 	my ($self, @keys) = @_;
 	my $asked = join ', ', map { "CASE WHEN a.at IS NOT NULL THEN iu_core.gate_is_open('$_') END" } @keys;
-	my $query = $self->{connection}->prepare("SELECT extract(epoch FROM o.at), extract(epoch FROM clock_timestamp()), o.open"
+	my $query = $self->{connection}->prepare(
+		"SELECT extract(epoch FROM o.at), extract(epoch FROM clock_timestamp()), o.open"
 		  . " FROM (SELECT a.at, ARRAY[$asked] AS open FROM (SELECT clock_timestamp() AS at OFFSET 0) a OFFSET 0) o");
 	$query->execute or die 'asking failed: ' . $query->errstr;
 	my ($from, $to, $open) = @{ $query->fetch };

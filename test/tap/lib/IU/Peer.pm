@@ -38,7 +38,7 @@ sub call
 	my ($self, $method, $path, $value, $headers) = @_;
 	my %options = (headers => { 'content-type' => 'application/json', %{ $headers // {} } });
 	$options{content} = encode_json($value) if defined $value;
-	my $answer = HTTP::Tiny->new(timeout => 10)->request($method, "$self->{url}$path", \%options);
+	my $answer = HTTP::Tiny->new(timeout => 180)->request($method, "$self->{url}$path", \%options);
 	die "$method $path: $answer->{status} $answer->{content}\n" unless $answer->{success};
 	return $answer->{content} eq '' ? undef : decode_json($answer->{content});
 }

@@ -63,7 +63,8 @@ END { kill('CONT', keys %frozen) }
 sub kill_server
 {
 	my ($node) = @_;
-	my @children = split /\n/, $node->safe_psql('postgres', 'SELECT pid FROM pg_stat_activity WHERE pid <> pg_backend_pid()');
+	my @children = split /\n/, $node->safe_psql('postgres',
+		'SELECT pid FROM pg_stat_activity WHERE pid <> pg_backend_pid()');
 
 	$node->kill9;
 	kill('KILL', @children);
@@ -74,7 +75,13 @@ sub kill_server
 sub start_again
 {
 	my ($node) = @_;
-	wait_for { $node->start(fail_ok => 1) || ($node->stop('fast', fail_ok => 1), 0)[1] } or die "the server does not start\n";
+	wait_for
+	{
+		return 1 if $node->start(fail_ok => 1);
+		$node->stop('fast', fail_ok => 1);
+		return 0;
+	}
+	or die "the server does not start\n";
 	return;
 }
 

@@ -28,7 +28,8 @@ sub start
 	my $peer = $ENV{QDRANT_URL} && !$options{own} ? undef : IU::Peer->start('qdrant', @{ $options{own} // [] });
 	my $key = $peer ? $options{key} : $ENV{QDRANT_API_KEY};
 	my $self = bless {
-		peer => $peer, key => $key, prefix => sprintf('iu_test_%d_%d_%d', time, $$, scalar @all), made => [], traffic => [], owner => $$,
+		peer => $peer, key => $key, made => [], traffic => [], owner => $$,
+		prefix => sprintf('iu_test_%d_%d_%d', time, $$, scalar @all),
 		recorder => IU::Peer->start('recorder', '--to', $peer ? $peer->url : $ENV{QDRANT_URL}) }, $class;
 	$self->{is_stand_in} = (decode_json($self->request('GET', '/')->{content})->{commit} // '') =~ /^0+$/;
 	push @all, $self;
@@ -45,9 +46,10 @@ sub is_stand_in { return $_[0]{is_stand_in} }
 sub request
 {
 	my ($self, $method, $path, $body) = @_;
-	my %options = (headers => { 'content-type' => 'application/json', $self->{key} ? ('api-key' => $self->{key}) : () });
+	my %headers = ('content-type' => 'application/json', $self->{key} ? ('api-key' => $self->{key}) : ());
+	my %options = (headers => \%headers);
 	$options{content} = ref $body ? JSON::PP->new->encode($body) : $body if defined $body; # strings are UTF-8 already
-	return HTTP::Tiny->new(timeout => 60)->request($method, $self->url . $path, \%options);
+	return HTTP::Tiny->new(timeout => 180)->request($method, $self->url . $path, \%options);
 }
 
 # The result; dies of a refusal.
@@ -102,7 +104,8 @@ sub index
 sub alias
 {
 	my ($self, $name, $alias) = @_;
-	$self->call('POST', '/collections/aliases', { actions => [ { create_alias => { collection_name => $name, alias_name => $alias } } ] });
+	my $action = { create_alias => { collection_name => $name, alias_name => $alias } };
+	$self->call('POST', '/collections/aliases', { actions => [$action] });
 	return $alias;
 }
 
@@ -122,7 +125,9 @@ sub asked
 	my ($self, $code) = @_;
 	$self->collect('loader');
 	my $result = $code->();
-	return ($result, map { join ' ', $_->{method}, "$_->{path}$_->{query}", $_->{body} eq '' ? () : $_->{body} } $self->collect('wrapper'));
+	return ($result, map {
+			join ' ', $_->{method}, "$_->{path}$_->{query}", $_->{body} eq '' ? () : $_->{body}
+		} $self->collect('wrapper'));
 }
 
 sub wire_problems
@@ -131,8 +136,10 @@ sub wire_problems
 	return undef unless $ENV{IU_QDRANT_NPM};
 	$self->collect('loader');
 	my $said = '';
-	my $asked = encode_json([ map { my %one = %$_; delete @one{qw(time_ns number)}; \%one } grep { $_->{answer} } @{ $self->{traffic} } ]);
-	IPC::Run::run([ 'node', "$peers/qdrant/check.js", $ENV{IU_QDRANT_NPM}, $self->is_stand_in ? '--closed' : () ], '<', \$asked, '>', \$said)
+	my @whole = grep { $_->{answer} } @{ $self->{traffic} };
+	my $asked = encode_json([ map { my %one = %$_; delete @one{qw(time_ns number)}; \%one } @whole ]);
+	my @check = ('node', "$peers/qdrant/check.js", $ENV{IU_QDRANT_NPM}, $self->is_stand_in ? '--closed' : ());
+	IPC::Run::run([@check], '<', \$asked, '>', \$said)
 	  or die "check.js failed\n";
 	return @{ decode_json($said) };
 }

@@ -23,6 +23,8 @@ sub run
 {
 	my ($class, $node, $how, @sessions) = @_;
 	my $starter = $node->background_psql('postgres', on_error_stop => 1);
+	my @psql = ($node->installed_command('psql'), '-XAtq', '-d', $node->connstr('postgres'),
+		'-v', 'VERBOSITY=verbose', '-v', 'ON_ERROR_STOP=1', $how->{user} ? ('-U', $how->{user}) : ());
 	my @racers;
 
 	$starter->query_safe('SELECT pg_advisory_lock(' . LOCK . ')');
@@ -30,12 +32,12 @@ sub run
 	{
 		my %racer = (out => '', err => '');
 		$racer{run} = IPC::Run::start(
-			[ $node->installed_command('psql'), '-XAtq', '-v', 'VERBOSITY=verbose', '-v', 'ON_ERROR_STOP=1', '-d', $node->connstr('postgres'),
-				$how->{user} ? ('-U', $how->{user}) : (), map { ('-c', $_) } 'SELECT pg_advisory_lock_shared(' . LOCK . ')', @$statements ],
+			[ @psql, map { ('-c', $_) } 'SELECT pg_advisory_lock_shared(' . LOCK . ')', @$statements ],
 			'<', \undef, '>', \$racer{out}, '2>', \$racer{err});
 		push @racers, \%racer;
 	}
-	$node->poll_query_until('postgres', 'SELECT count(*) = ' . @sessions . " FROM pg_locks WHERE locktype = 'advisory' AND objid = "
+	$node->poll_query_until('postgres',
+		'SELECT count(*) = ' . @sessions . " FROM pg_locks WHERE locktype = 'advisory' AND objid = "
 		  . LOCK . ' AND NOT granted') or die "they do not all wait\n";
 	$starter->query_safe('SELECT pg_advisory_unlock(' . LOCK . ')');
 	IPC::Run::finish($_->{run}) foreach @racers;

@@ -34,11 +34,11 @@ my %behaviour = (
 	'/past'      => sub { answer($_[0], '503 Unavailable', '', 'Retry-After: Fri, 31 Dec 1999 23:59:59 GMT') },
 	'/nonsense'  => sub { answer($_[0], '503 Unavailable', '', 'Retry-After: soon') },
 	'/redirect'  => sub { answer($_[0], '302 Found', '', 'Location: /echo') },
-	'/to'        => sub { my ($status, $to) = $_[1] =~ m{^\S+ \S+\?(\d+),(\S*)}; answer($_[0], "$status Elsewhere", '', "Location: $to") },
+	'/to'        => \&elsewhere,
 	'/binary'    => sub { answer($_[0], '200 OK', "a\0b\xff\xc3\xa9") },
 	'/typed'     => sub { answer($_[0], '200 OK', '{}', "Content-Type: a\xff/\x01b") },
 	'/gzip'      => sub { answer($_[0], '200 OK', 'not really', 'Content-Encoding: gzip') },
-	'/interim'   => sub { print { $_[0] } "HTTP/1.1 103 Early Hints\r\nRetry-After: 5\r\n\r\n"; answer($_[0], '200 OK', 'x') },
+	'/interim'   => \&interim,
 	'/flaky'     => \&flaky,
 	'/close'     => sub { },
 	'/hang'      => \&hang,
@@ -46,17 +46,17 @@ my %behaviour = (
 	'/reset'     => \&reset_halfway,
 	'/reset-now' => sub { reset_connection($_[0]) },
 	'/half-close' => sub { shutdown($_[0], 1); hang(@_) },
-	'/status'    => sub { my ($status) = $_[1] =~ m{^\S+ \S+\?(\d+)}; answer($_[0], "$status Told", "told\n", 'Retry-After: 7200') },
+	'/status'    => \&told_status,
 	'/endless'   => sub { chunks($_[0], 'x' x 65536) },
 	'/drip'      => sub { chunks($_[0], 'x', 0.05) },
 	'/slow-head' => sub { drip($_[0], "HTTP/1.1 200 OK\r\nX-Slow: ") },
 	'/slow-line' => sub { drip($_[0], 'HTTP/1.1 200 O') },
-	'/bad-chunk' => sub { print { $_[0] } "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nfffffffffffffffffff\r\nx" },
-	'/bad-length' => sub { print { $_[0] } "HTTP/1.1 200 OK\r\nContent-Length: -5\r\n\r\nx" },
-	'/two-lengths' => sub { print { $_[0] } "HTTP/1.1 200 OK\r\nContent-Length: 1\r\nContent-Length: 99\r\n\r\nx" },
-	'/more'      => sub { print { $_[0] } "HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close\r\n\r\nok and more" },
-	'/bomb'      => sub { answer($_[0], '200 OK', pack('H*', '1f8b08000000000002ff') . "\0" x 60000, 'Content-Encoding: gzip') },
-	'/long-line' => sub { print { $_[0] } 'HTTP/1.1 200 OK' . "\r\nX-Long: "; my $piece = 'y' x 65536; 1 while print { $_[0] } $piece },
+	'/bad-chunk' => sub { as_it_is($_[0], 'Transfer-Encoding: chunked', "fffffffffffffffffff\r\nx") },
+	'/bad-length' => sub { as_it_is($_[0], 'Content-Length: -5', 'x') },
+	'/two-lengths' => sub { as_it_is($_[0], "Content-Length: 1\r\nContent-Length: 99", 'x') },
+	'/more'      => sub { as_it_is($_[0], "Content-Length: 2\r\nConnection: close", 'ok and more') },
+	'/bomb'      => \&bomb,
+	'/long-line' => \&long_line,
 	'/text'      => sub { answer($_[0], '500 Oops', "\0nul \xff\xfe\xc3( \xed\xa0\x80 \xf4\x90\x80\x80 ok \xc3\xa9") },
 	'/short'     => sub { print { $_[0] } "HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nshort" },
 	'/garbage'   => sub { print { $_[0] } "\x00\x01\x02 this is not HTTP\r\n\r\n" },
@@ -70,7 +70,8 @@ my %behaviour = (
 sub start
 {
 	my ($class, $port) = @_;
-	my $socket = IO::Socket::INET->new(Listen => 64, LocalAddr => '127.0.0.1', LocalPort => $port // 0, ReuseAddr => 1, Proto => 'tcp')
+	my $socket = IO::Socket::INET->new(
+		Listen => 64, LocalAddr => '127.0.0.1', LocalPort => $port // 0, ReuseAddr => 1, Proto => 'tcp')
 	  or die "cannot listen: $!";
 	my $log = File::Temp->new;
 	my $self = bless { port => $socket->sockport, log => $log, owner => $$ }, $class;
@@ -226,6 +227,54 @@ sub echo
 {
 	my ($peer, $head, $body) = @_;
 	return answer($peer, '200 OK', $head . $body, 'Content-Type: text/plain');
+}
+
+# A head that need not fit its body.
+sub as_it_is
+{
+	my ($peer, $headers, $body) = @_;
+	print $peer "HTTP/1.1 200 OK\r\n$headers\r\n\r\n$body";
+	return '';
+}
+
+# The status and the place that the query says: /to?302,http://there/
+sub elsewhere
+{
+	my ($peer, $head) = @_;
+	my ($status, $to) = $head =~ m{^\S+ \S+\?(\d+),(\S*)};
+	return answer($peer, "$status Elsewhere", '', "Location: $to");
+}
+
+# The status that the query says: /status?503
+sub told_status
+{
+	my ($peer, $head) = @_;
+	my ($status) = $head =~ m{^\S+ \S+\?(\d+)};
+	return answer($peer, "$status Told", "told\n", 'Retry-After: 7200');
+}
+
+sub interim
+{
+	my ($peer) = @_;
+	print $peer "HTTP/1.1 103 Early Hints\r\nRetry-After: 5\r\n\r\n";
+	return answer($peer, '200 OK', 'x');
+}
+
+# What would be much larger unpacked.
+sub bomb
+{
+	my ($peer) = @_;
+	return answer($peer, '200 OK', pack('H*', '1f8b08000000000002ff') . "\0" x 60000, 'Content-Encoding: gzip');
+}
+
+# A header line without end.
+sub long_line
+{
+	my ($peer) = @_;
+	my $piece = 'y' x 65536;
+	print $peer "HTTP/1.1 200 OK\r\nX-Long: ";
+	1 while print $peer $piece;
+	return '';
 }
 
 # Sometimes it works.

@@ -54,7 +54,8 @@ sub add_route_sql
 	my $type = $options{type} // 'version_applied';
 
 	return "SELECT fn_iu_route_add('$route', '$type', " . literal($target) . ", 'tester', 'test'"
-	  . join('', map { ", $_ => " . literal($named{$_}) } grep { defined $named{$_} } sort keys %named) . ") ->> 'secret'";
+	  . join('', map { ", $_ => " . literal($named{$_}) } grep { defined $named{$_} } sort keys %named)
+	  . ") ->> 'secret'";
 }
 
 sub arm_sql
@@ -72,7 +73,8 @@ sub emit_sql
 	my $address = $options{address} // "'A/' || n";
 	my $payload = $options{payload} // "jsonb_build_object('n', n)";
 
-	return "SELECT fn_iu_emit_event('$type', $address, gen_random_uuid(), 'tester'" . ($payload eq '' ? '' : ", $payload")
+	return "SELECT fn_iu_emit_event('$type', $address, gen_random_uuid(), 'tester'"
+		  . ($payload eq '' ? '' : ", $payload")
 	  . ") FROM generate_series(1, $count) n";
 }
 

@@ -53,7 +53,8 @@ sub library_verdict
 	my ($secret, $headers, $body) = @_;
 	my $asked = encode_json([ { secret => $secret, headers => $headers, body => encode_base64($body, '') } ]);
 
-	IPC::Run::run([ 'node', "$peers/standardwebhooks/verify.js", $ENV{IU_STANDARDWEBHOOKS} ], '<', \$asked, '>', \my $said)
+	IPC::Run::run([ 'node', "$peers/standardwebhooks/verify.js", $ENV{IU_STANDARDWEBHOOKS} ], '<', \$asked, '>',
+		\my $said)
 	  or die "verify.js failed\n";
 	return decode_json($said)->[0];
 }

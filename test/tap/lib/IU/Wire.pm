@@ -20,7 +20,8 @@ sub new
 	my ($class, $port) = @_;
 	my $folder = PostgreSQL::Test::Utils::tempdir;
 	my $self = bless { folder => $folder }, $class;
-	system_or_bail('cc', '-shared', '-fPIC', '-Wall', '-Wextra', '-Werror', '-o', "$folder/wire.so", dirname(__FILE__) . '/wire.c', '-ldl');
+	system_or_bail('cc', '-shared', '-fPIC', '-Wall', '-Wextra', '-Werror', '-o', "$folder/wire.so",
+		dirname(__FILE__) . '/wire.c', '-ldl');
 	$self->aim($port);
 	return $self;
 }
