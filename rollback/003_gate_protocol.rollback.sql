@@ -4,18 +4,21 @@ DO $guard$
 DECLARE
   v_left text;
 BEGIN
-  SELECT string_agg(r.gate_key, ', ' ORDER BY r.gate_key) INTO v_left
-    FROM public.iu_gate_registry r WHERE r.migration <> 3;
+  SELECT string_agg(format('%s (%s)', r.gate_key, coalesce('migration ' || r.migration, 'of the platform')), ', '
+                    ORDER BY r.gate_key) INTO v_left
+    FROM public.iu_gate_registry r WHERE r.migration IS DISTINCT FROM 3;
   IF v_left IS NOT NULL THEN
     RAISE object_in_use USING
-      MESSAGE = 'rollback refused: gates of later migrations are still registered',
-      DETAIL = format('Gates: %s.', v_left);
+      MESSAGE = 'rollback refused: gates that 003 did not bring are still registered',
+      DETAIL = format('Gates: %s.', v_left), CONSTRAINT = 'iu_rollback_gates_left',
+      HINT = 'Roll their migrations back; an administrator undefines those of the platform with fn_iu_gate_undefine.';
   END IF;
 END
 $guard$;
 SELECT iu_core.guard_rows('public.iu_gate_transition');
 SELECT iu.fn_dot_iu_command_forget(ARRAY['dot_iu_gate_open', 'dot_iu_gate_close',
-  'dot_iu_gate_watchdog', 'dot_iu_gate_verify_closed']);
+  'dot_iu_gate_watchdog', 'dot_iu_gate_verify_closed', 'dot_iu_gate_define', 'dot_iu_gate_undefine']);
+DELETE FROM public.iu_refusal WHERE migration = 3;
 
 SELECT iu.fn_iu_gate_unregister(3);
 
@@ -24,12 +27,17 @@ DROP FUNCTION public.fn_dot_iu_operator_runtime_enabled;
 DROP FUNCTION public.fn_iu_composer_enabled;
 DROP FUNCTION public.fn_iu_delivery_enabled;
 DROP FUNCTION public.fn_iu_structure_ops_enabled;
+DROP FUNCTION public.fn_iu_gate_undefine;
+DROP FUNCTION iu.fn_iu_gate_undefine;
+DROP FUNCTION public.fn_iu_gate_define;
+DROP FUNCTION iu.fn_iu_gate_define;
 DROP FUNCTION iu.fn_iu_rollback_guard;
 DROP FUNCTION iu.fn_iu_gate_unregister;
 DROP FUNCTION iu.fn_iu_gate_register;
 DROP FUNCTION public.fn_iu_gate_watchdog;
 DROP FUNCTION iu.fn_iu_gate_watchdog;
 DROP FUNCTION iu.fn_iu_gate_close_expired;
+DROP FUNCTION iu.fn_iu_gate_try_lock;
 DROP FUNCTION public.fn_iu_gate_blocker;
 DROP FUNCTION iu.fn_iu_gate_blocker;
 DROP FUNCTION iu.fn_iu_gate_expiring;
@@ -37,13 +45,20 @@ DROP FUNCTION public.fn_iu_gate_close;
 DROP FUNCTION iu.fn_iu_gate_close;
 DROP FUNCTION public.fn_iu_gate_open;
 DROP FUNCTION iu.fn_iu_gate_open;
+DROP FUNCTION iu.fn_iu_gate_may_open;
+DROP FUNCTION iu.fn_iu_gate_lock;
+DROP FUNCTION iu.fn_iu_gate_require_governable;
 DROP FUNCTION public.fn_iu_gate_ledger_excerpt;
 DROP FUNCTION iu.fn_iu_gate_ledger_excerpt;
 DROP FUNCTION public.fn_iu_gate_ledger_verify;
 DROP FUNCTION iu.fn_iu_gate_ledger_verify;
+DROP FUNCTION iu.fn_iu_markdown_table;
+DROP FUNCTION iu.fn_iu_markdown_row;
+DROP FUNCTION iu.fn_iu_markdown_text;
 DROP FUNCTION iu.fn_iu_gate_demands;
 DROP FUNCTION iu.fn_iu_gate_held_by;
 DROP FUNCTION iu.fn_iu_gate_renew;
+DROP FUNCTION iu.fn_iu_gate_is_standing;
 DROP FUNCTION iu.fn_iu_gate_approval_due;
 DROP FUNCTION iu.fn_iu_gate_approval_use;
 DROP FUNCTION public.fn_iu_gate_verify_closed;
@@ -55,6 +70,8 @@ DROP TRIGGER trg_dot_config_gate_changed ON public.dot_config;
 DROP TRIGGER trg_dot_config_gate_ended ON public.dot_config;
 DROP TRIGGER trg_dot_config_gates_ended ON public.dot_config;
 DROP FUNCTION iu.fn_iu_gate_ended;
+DROP FUNCTION iu.fn_iu_gate_log;
+DROP FUNCTION iu.fn_iu_gate_transit;
 DROP FUNCTION iu.fn_iu_gate_transition_hash;
 DROP TABLE public.iu_gate_transition;
 DROP TABLE public.iu_gate_registry;

@@ -17,6 +17,7 @@ SELECT iu_core.guard_rows('public.iu_route_attempt');
 SELECT iu_core.guard_rows('public.iu_route_dead_letter');
 SELECT iu_core.guard_rows('public.iu_route_position');
 SELECT iu_core.guard_rows('public.iu_route_step');
+SELECT iu.fn_iu_gate_unregister(6);
 SELECT iu.fn_dot_iu_command_forget(ARRAY['dot_iu_route_gone']);
 
 DROP VIEW public.v_iu_route_dead_letter_open;

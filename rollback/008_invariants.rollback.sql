@@ -7,19 +7,9 @@ SELECT iu_core.guard_rows('public.iu_invariant_run');
 SELECT iu.fn_dot_iu_command_forget(ARRAY['dot_iu_invariant_register', 'dot_iu_invariant_enable',
   'dot_iu_invariant_unregister', 'dot_iu_invariant_check', 'dot_iu_gate_demand_set',
   'dot_iu_gate_demand_unset']);
+DELETE FROM public.iu_refusal WHERE migration = 8;
 
--- As 003 has it.
-CREATE OR REPLACE FUNCTION iu.fn_iu_gate_demands(p_gate_key text) RETURNS void
-  LANGUAGE plpgsql
-  SET search_path = pg_catalog, pg_temp
-AS $function$
-BEGIN
-END
-$function$;
-COMMENT ON FUNCTION iu.fn_iu_gate_demands IS
-  'For fn_iu_gate_open, before the gate is locked: raises where something that the gate demands does not hold. '
-  'Here nothing is demanded; migration 008 replaces it. Raises nothing.';
-
+DROP FUNCTION iu.fn_iu_gate_demands_met;
 DROP FUNCTION public.fn_iu_gate_demand_unset;
 DROP FUNCTION iu.fn_iu_gate_demand_unset;
 DROP FUNCTION public.fn_iu_gate_demand_set;
@@ -27,11 +17,20 @@ DROP FUNCTION iu.fn_iu_gate_demand_set;
 DROP VIEW public.v_iu_invariant_watermark;
 DROP VIEW public.v_iu_invariant;
 DROP FUNCTION iu.fn_iu_schedule_turn;
+DROP FUNCTION iu.fn_iu_schedule_due;
+DROP FUNCTION iu.fn_iu_schedule_chore;
 DROP FUNCTION public.fn_iu_invariant_check;
 DROP FUNCTION iu.fn_iu_invariant_check;
 DROP FUNCTION iu.fn_iu_invariant_check_as;
 DROP FUNCTION iu.fn_iu_invariant_record;
+DROP FUNCTION iu.fn_iu_invariant_log_run;
+DROP FUNCTION iu.fn_iu_invariant_settle;
+DROP FUNCTION iu.fn_iu_invariant_remember;
+DROP FUNCTION iu.fn_iu_invariant_turned;
 DROP FUNCTION iu.fn_iu_invariant_measure;
+DROP FUNCTION iu.fn_iu_invariant_found_values;
+DROP FUNCTION iu.fn_iu_invariant_found_keys;
+DROP FUNCTION iu.fn_iu_invariant_query;
 DROP FUNCTION iu.fn_iu_read;
 DROP FUNCTION public.fn_iu_invariant_unregister;
 DROP FUNCTION iu.fn_iu_invariant_unregister;
@@ -39,10 +38,12 @@ DROP FUNCTION public.fn_iu_invariant_enable;
 DROP FUNCTION iu.fn_iu_invariant_enable;
 DROP FUNCTION public.fn_iu_invariant_register;
 DROP FUNCTION iu.fn_iu_invariant_register;
-DROP FUNCTION iu.fn_iu_invariant_log;
 DROP FUNCTION iu.fn_iu_invariant_undefine;
 DROP FUNCTION iu.fn_iu_invariant_define;
 DROP FUNCTION iu.fn_iu_invariant_put;
+DROP FUNCTION iu.fn_iu_invariant_change;
+DROP FUNCTION iu.fn_iu_invariant_add;
+DROP FUNCTION iu.fn_iu_invariant_require_view;
 DROP FUNCTION iu.fn_iu_invariant_problem;
 DROP FUNCTION iu.fn_iu_view_problem;
 DROP TABLE public.iu_gate_demand;

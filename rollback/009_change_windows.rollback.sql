@@ -9,21 +9,37 @@ SELECT iu_core.guard_rows('public.iu_regression_surface', 'migration IS DISTINCT
 SELECT iu.fn_dot_iu_command_forget(ARRAY['dot_iu_surface_register', 'dot_iu_surface_unregister',
   'dot_iu_expect_delta', 'dot_iu_change_window_open', 'dot_iu_change_window_close',
   'dot_iu_change_report']);
+DELETE FROM public.iu_refusal WHERE migration = 9;
 
 DROP FUNCTION public.fn_iu_change_report;
 DROP FUNCTION iu.fn_iu_change_report;
-DROP FUNCTION iu.fn_iu_markdown_row;
-DROP FUNCTION iu.fn_iu_markdown_text;
+DROP FUNCTION iu.fn_iu_report_backup;
+DROP FUNCTION iu.fn_iu_report_migrations;
+DROP FUNCTION iu.fn_iu_report_invariants;
+DROP FUNCTION iu.fn_iu_report_commands;
+DROP FUNCTION iu.fn_iu_report_impact;
+DROP FUNCTION iu.fn_iu_report_versions;
+DROP FUNCTION iu.fn_iu_report_matrix_before;
+DROP FUNCTION iu.fn_iu_report_matrix_after;
+DROP FUNCTION iu.fn_iu_report_head;
+DROP FUNCTION iu.fn_iu_report_gates;
 DROP VIEW public.v_iu_change_window;
 DROP FUNCTION public.fn_iu_change_window_close;
 DROP FUNCTION iu.fn_iu_change_window_close;
+DROP FUNCTION iu.fn_iu_change_window_judge;
+DROP FUNCTION iu.fn_iu_change_window_keep;
+DROP FUNCTION iu.fn_iu_change_window_require_open;
+DROP FUNCTION iu.fn_iu_gates_open;
 DROP FUNCTION public.fn_iu_change_window_open;
 DROP FUNCTION iu.fn_iu_change_window_open;
+DROP FUNCTION iu.fn_iu_change_window_require_new;
 DROP FUNCTION iu.fn_iu_backup_check;
 DROP FUNCTION public.fn_iu_regression_matrix;
 DROP FUNCTION iu.fn_iu_regression_matrix;
+DROP FUNCTION iu.fn_iu_regression_pairs;
 DROP FUNCTION iu.fn_iu_regression_green;
 DROP FUNCTION iu.fn_iu_regression_delta;
+DROP FUNCTION iu.fn_iu_regression_number;
 DROP FUNCTION public.fn_iu_expect_delta;
 DROP FUNCTION iu.fn_iu_expect_delta;
 DROP FUNCTION public.fn_iu_surface_report;
@@ -44,4 +60,5 @@ DROP FUNCTION iu.fn_iu_surface_register;
 DROP FUNCTION iu.fn_iu_surface_undefine;
 DROP FUNCTION iu.fn_iu_surface_define;
 DROP FUNCTION iu.fn_iu_surface_put;
+DROP FUNCTION iu.fn_iu_surface_require;
 DROP TABLE public.iu_regression_surface;

@@ -15,11 +15,12 @@ CREATE TABLE public.iu_gate_registry (
   gate_key      text NOT NULL,
   gate_class    text NOT NULL,
   description   text NOT NULL,
-  migration     integer NOT NULL,
+  migration     integer,
   registered_at timestamptz NOT NULL DEFAULT now(),
   CONSTRAINT iu_gate_registry_pkey PRIMARY KEY (gate_key),
   CONSTRAINT iu_gate_registry_key CHECK (gate_key ~ '^[a-z0-9_]+(\.[a-z0-9_]+)*$'),
-  CONSTRAINT iu_gate_registry_class CHECK (gate_class IN ('governable', 'never_flip'))
+  CONSTRAINT iu_gate_registry_class CHECK (gate_class IN ('governable', 'never_flip')),
+  CONSTRAINT iu_gate_registry_theirs CHECK (migration IS NOT NULL OR gate_class = 'governable')
 );
 COMMENT ON TABLE public.iu_gate_registry IS
   'The gates. What is not here is no gate: it cannot be opened and never reads open.';
@@ -27,5 +28,6 @@ COMMENT ON COLUMN public.iu_gate_registry.gate_key IS 'Key of its row in dot_con
 COMMENT ON COLUMN public.iu_gate_registry.gate_class IS
   'governable: may be opened for a time; never_flip: never open, whatever its value';
 COMMENT ON COLUMN public.iu_gate_registry.description IS 'What it stops while closed';
-COMMENT ON COLUMN public.iu_gate_registry.migration IS 'The migration that brought it';
+COMMENT ON COLUMN public.iu_gate_registry.migration IS
+  'The migration that brought it; NULL: the platform''s own, registered by fn_iu_gate_define';
 COMMENT ON COLUMN public.iu_gate_registry.registered_at IS 'Start of the transaction that registered it';

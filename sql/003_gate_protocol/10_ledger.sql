@@ -1,3 +1,5 @@
+-- The ledger of gate changes: numbered, dated and chained by the server, append-only.
+
 CREATE TABLE public.iu_gate_transition (
   transition_id     uuid NOT NULL DEFAULT gen_random_uuid(),
   transition_seq    bigint NOT NULL,
@@ -67,13 +69,15 @@ COMMENT ON INDEX public.ix_iu_gate_transition_gate IS 'History of a gate.';
 COMMENT ON INDEX public.ix_iu_gate_transition_last IS
   'The last change of a gate; iu_core.gate_is_open uses it by name';
 
--- Bytes that depend on no setting: a row's text changes with TimeZone and
--- DateStyle, a binary form does not, and lengths keep neighbours apart.
+-- The hash is taken over bytes that depend on no setting: the text of a row
+-- changes with TimeZone and DateStyle, its binary form does not. Each field is
+-- preceded by its length, so that no text can pass for two fields.
 CREATE FUNCTION iu.fn_iu_gate_transition_hash(p_row public.iu_gate_transition) RETURNS bytea
   LANGUAGE sql STABLE
   SET search_path = pg_catalog, pg_temp
 AS $function$
-  SELECT sha256('\x01' || string_agg(int4send(coalesce(length(f.bytes), -1)) || coalesce(f.bytes, ''), '' ORDER BY f.n))
+  SELECT sha256('\x01' || string_agg(int4send(coalesce(length(f.bytes), -1)) || coalesce(f.bytes, ''), ''
+                                      ORDER BY f.n))
     FROM (VALUES
       (1, uuid_send(p_row.transition_id)), (2, int8send(p_row.transition_seq)),
       (3, convert_to(p_row.gate_key, 'UTF8')), (4, convert_to(p_row.action, 'UTF8')),
@@ -98,10 +102,12 @@ BEGIN
                   NEW.session_role, NEW.prev_hash, NEW.row_hash) > 0 THEN
     RAISE check_violation USING
       MESSAGE = 'a gate transition is dated by the clock, numbered and chained by the server, not by hand',
-      DETAIL = 'transition_seq, created_at, expires_at, system_identifier, database_oid, session_role, prev_hash and row_hash are set on insert.';
+      DETAIL = 'Set on insert: transition_seq, created_at, expires_at, system_identifier, database_oid, session_role, '
+        'prev_hash, row_hash.',
+      HINT = 'Leave these columns out.', CONSTRAINT = 'iu_gate_transition_by_hand';
   END IF;
 
-  -- With the gate's row, so that numbers and chain follow the order of commits.
+  -- The gate's row is locked first, so that numbers and chain follow the order of commits.
   PERFORM FROM public.dot_config c WHERE c.key = NEW.gate_key FOR NO KEY UPDATE;
   NEW.transition_seq := nextval('public.iu_gate_transition_number');
   NEW.created_at := clock_timestamp();

@@ -1,3 +1,5 @@
+-- How the gates stand, and who holds them.
+
 CREATE VIEW public.v_iu_gate AS
   SELECT g.gate_key, g.gate_class, g.value, g.effective,
          g.holder, g.approval_id, g.expires_at, g.due_at,
@@ -8,7 +10,8 @@ CREATE VIEW public.v_iu_gate AS
            WHEN g.gate_class = 'never_flip' THEN 'never-flip gate set beside the protocol'
            WHEN g.value <> 'true' THEN 'value is neither true nor false'
            WHEN g.due_at > clock_timestamp() THEN
-             format('open until %s UTC, held by %s', to_char(g.due_at AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI:SS.MS'), g.holder)
+             format('open until %s UTC, held by %s',
+                    to_char(g.due_at AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI:SS.MS'), g.holder)
            WHEN g.due_at > '-infinity' THEN
              format('expired at %s UTC', to_char(g.due_at AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI:SS.MS'))
            WHEN g.expires_at IS NOT NULL THEN 'opened in another database'
@@ -35,11 +38,12 @@ COMMENT ON VIEW public.v_iu_gate IS
   'of its last change if that was an open, due_at (when the value must be false again; -infinity: it may not be '
   'true at all), is_safe (false for sure), and the reason in words.';
 
--- A renewal by the watchdog is logged for the one who holds the gate, whoever
--- the watchdog runs as.
+-- The run of a renewal by the watchdog names the login role that holds the gate,
+-- not the one that the watchdog runs as.
 CREATE VIEW public.v_iu_gate_holder AS
-  SELECT l.gate_key, iu_core.gate_is_open(l.gate_key) AS effective, l.actor AS holder, (u.evidence ->> 'session_user')::name AS held_by,
-         l.approval_id, l.reason, l.created_at AS since, l.expires_at AS until,
+  SELECT l.gate_key, iu_core.gate_is_open(l.gate_key) AS effective, l.actor AS holder,
+         (u.evidence ->> 'session_user')::name AS held_by, l.approval_id, l.reason,
+         l.created_at AS since, l.expires_at AS until,
          greatest(l.expires_at - clock_timestamp(), interval '0') AS remaining
     FROM public.iu_gate_registry r
     CROSS JOIN LATERAL (

@@ -1,5 +1,10 @@
--- Approvals: an id must be given, nothing more. Migration 010 puts approvals
--- that are registered, revoked and renewed on behind these three.
+-- What a gate asks of migrations that come later. Each function here calls a
+-- function of a known name where it exists, and says no, or nothing, where it
+-- does not. No later migration replaces them.
+
+-- Approvals: an id must be given. Migration 010 brings registered approvals and
+-- fn_iu_gate_approval_spend. Where its table is there and the function is not,
+-- the call fails, and nothing opens.
 CREATE FUNCTION iu.fn_iu_gate_approval_use(
     p_gate_key text, p_action text, p_approval_id uuid, p_actor text, p_ttl_seconds integer)
   RETURNS void
@@ -8,37 +13,85 @@ CREATE FUNCTION iu.fn_iu_gate_approval_use(
 AS $function$
 BEGIN
   IF p_approval_id IS NULL THEN
-    RAISE check_violation USING MESSAGE = 'approval_id required (Điều 32)';
+    RAISE check_violation USING
+      MESSAGE = 'approval_id required (Điều 32)', CONSTRAINT = 'iu_approval_id_required',
+      HINT = 'Give the id of the approval, a UUID.';
+  END IF;
+  IF to_regclass('public.iu_gate_approval') IS NOT NULL
+     OR to_regprocedure('iu.fn_iu_gate_approval_spend(text,text,uuid,text,integer)') IS NOT NULL THEN
+    PERFORM iu.fn_iu_gate_approval_spend(p_gate_key, p_action, p_approval_id, p_actor, p_ttl_seconds);
   END IF;
 END
 $function$;
 COMMENT ON FUNCTION iu.fn_iu_gate_approval_use IS
-  'For fn_iu_gate_open, under the lock of the gate: uses an approval: gate, open or renew, approval, who, '
-  'seconds. Here any id will do; migration 010 replaces it. Error: 23514 no id.';
+  'For fn_iu_gate_open, under the lock of the gate: uses an approval: gate, open or renew, approval, who, seconds. '
+  'Any id will do until migration 010 brings fn_iu_gate_approval_spend, which is asked from then on. Errors: 23514 no '
+  'id, and those of fn_iu_gate_approval_spend.';
 
-CREATE FUNCTION iu.fn_iu_gate_approval_due(p_gate_key text, OUT renew_at timestamptz, OUT withdrawn boolean)
+CREATE FUNCTION iu.fn_iu_gate_approval_due(
+    p_gate_key text, OUT renew_at timestamptz, OUT withdrawn boolean, OUT standing boolean)
   LANGUAGE plpgsql STABLE
   SET search_path = pg_catalog, pg_temp
 AS $function$
 BEGIN
-  withdrawn := false;
+  IF to_regprocedure('iu.fn_iu_gate_approval_state(text)') IS NOT NULL THEN
+    SELECT a.renew_at, a.withdrawn, a.standing INTO renew_at, withdrawn, standing
+      FROM iu.fn_iu_gate_approval_state(p_gate_key) a;
+  END IF;
+  withdrawn := coalesce(withdrawn, false);
+  standing := coalesce(standing, false);
 END
 $function$;
 COMMENT ON FUNCTION iu.fn_iu_gate_approval_due IS
-  'For the watchdog: when an open gate is to be renewed (NULL: never), and whether its approval was withdrawn, so '
-  'that it is due at once. Here never and no; migration 010 replaces it. Raises nothing.';
+  'Of the approval on which a gate was opened last: when the watchdog renews the gate (NULL: never), whether the '
+  'approval was withdrawn, so that the gate is due at once, and whether it is a standing approval that is still good. '
+  'Never, false and false until migration 010 brings fn_iu_gate_approval_state, which is asked from then on. Raises '
+  'nothing.';
+
+CREATE FUNCTION iu.fn_iu_gate_is_standing(p_gate_key text) RETURNS boolean
+  LANGUAGE sql VOLATILE
+  SET search_path = pg_catalog, pg_temp
+AS $function$
+  SELECT iu_core.gate_is_open(p_gate_key) AND (SELECT d.standing FROM iu.fn_iu_gate_approval_due(p_gate_key) d)
+$function$;
+COMMENT ON FUNCTION iu.fn_iu_gate_is_standing IS
+  'Whether a gate is open on a standing approval that is still good: then it is as it should be, for a change window '
+  'too. Raises nothing.';
 
 CREATE FUNCTION iu.fn_iu_gate_renew(p_gate_key text, p_actor text) RETURNS text
   LANGUAGE plpgsql
   SET search_path = pg_catalog, pg_temp
 AS $function$
 BEGIN
+  IF to_regprocedure('iu.fn_iu_gate_approval_renew(text,text)') IS NOT NULL THEN
+    RETURN iu.fn_iu_gate_approval_renew(p_gate_key, p_actor);
+  END IF;
   RETURN NULL;
 END
 $function$;
 COMMENT ON FUNCTION iu.fn_iu_gate_renew IS
   'For fn_iu_gate_close_expired, under the lock of the gate: renews it if it is due to be, and says how in words; '
-  'NULL if not. Here never; migration 010 replaces it. Raises nothing.';
+  'NULL if not. Never until migration 010 brings fn_iu_gate_approval_renew, which is asked from then on. Errors: '
+  'those of fn_iu_gate_approval_renew.';
+
+-- What must hold before a gate opens. Migration 008 brings invariants that
+-- gates demand, and fn_iu_gate_demands_met; its table is asked for as well, as
+-- with approvals.
+CREATE FUNCTION iu.fn_iu_gate_demands(p_gate_key text) RETURNS void
+  LANGUAGE plpgsql
+  SET search_path = pg_catalog, pg_temp
+AS $function$
+BEGIN
+  IF to_regclass('public.iu_gate_demand') IS NOT NULL
+     OR to_regprocedure('iu.fn_iu_gate_demands_met(text)') IS NOT NULL THEN
+    PERFORM iu.fn_iu_gate_demands_met(p_gate_key);
+  END IF;
+END
+$function$;
+COMMENT ON FUNCTION iu.fn_iu_gate_demands IS
+  'For fn_iu_gate_open, before the gate is locked: raises where something that the gate demands does not hold. '
+  'Nothing is demanded until migration 008 brings fn_iu_gate_demands_met, which is asked from then on. Errors: those '
+  'of fn_iu_gate_demands_met.';
 
 CREATE FUNCTION iu.fn_iu_gate_held_by(p_gate_key text) RETURNS name
   LANGUAGE sql VOLATILE
@@ -49,16 +102,3 @@ $function$;
 COMMENT ON FUNCTION iu.fn_iu_gate_held_by IS
   'The login role that opened a gate, or for which the watchdog renewed it; NULL if its last change is not an '
   'open. Raises nothing.';
-
--- What must hold before a gate opens: nothing. Migration 008 puts invariants
--- behind this one.
-CREATE FUNCTION iu.fn_iu_gate_demands(p_gate_key text) RETURNS void
-  LANGUAGE plpgsql
-  SET search_path = pg_catalog, pg_temp
-AS $function$
-BEGIN
-END
-$function$;
-COMMENT ON FUNCTION iu.fn_iu_gate_demands IS
-  'For fn_iu_gate_open, before the gate is locked: raises where something that the gate demands does not hold. '
-  'Here nothing is demanded; migration 008 replaces it. Raises nothing.';

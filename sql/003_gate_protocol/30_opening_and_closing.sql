@@ -1,3 +1,77 @@
+-- Opening and closing by hand.
+
+CREATE FUNCTION iu.fn_iu_gate_require_governable(p_gate_key text) RETURNS void
+  LANGUAGE plpgsql
+  SET search_path = pg_catalog, pg_temp
+AS $function$
+DECLARE
+  v_class text;
+BEGIN
+  SELECT r.gate_class INTO v_class FROM public.iu_gate_registry r WHERE r.gate_key = p_gate_key;
+  IF v_class = 'never_flip' THEN
+    RAISE insufficient_privilege USING
+      MESSAGE = format('gate "%s" is NEVER-FLIP and is not opened: supply a real review_decision_id', p_gate_key),
+      CONSTRAINT = 'iu_gate_never_flip';
+  ELSIF v_class IS DISTINCT FROM 'governable' THEN
+    RAISE insufficient_privilege USING
+      MESSAGE = format('%s is not a governable runtime gate (fail-closed)', coalesce(quote_ident(p_gate_key), 'NULL')),
+      HINT = 'v_iu_gate lists the gates.', CONSTRAINT = 'iu_gate_not_governable';
+  END IF;
+END
+$function$;
+COMMENT ON FUNCTION iu.fn_iu_gate_require_governable IS
+  'Refuses what is not a governable gate. Errors: 42501 NEVER-FLIP, 42501 not a governable gate.';
+
+CREATE FUNCTION iu.fn_iu_gate_lock(p_gate_key text) RETURNS text
+  LANGUAGE plpgsql
+  SET search_path = pg_catalog, pg_temp
+AS $function$
+DECLARE
+  v_value text;
+BEGIN
+  SELECT c.value INTO v_value FROM public.dot_config c WHERE c.key = p_gate_key FOR NO KEY UPDATE;
+  IF NOT FOUND THEN
+    RAISE undefined_object USING
+      MESSAGE = format('gate "%s" has no row in dot_config, which reads as closed', p_gate_key),
+      HINT = format('Put it back closed: INSERT INTO dot_config (key, value) VALUES (%L, ''false'');', p_gate_key),
+      CONSTRAINT = 'iu_gate_row_missing';
+  END IF;
+  RETURN v_value;
+END
+$function$;
+COMMENT ON FUNCTION iu.fn_iu_gate_lock IS
+  'Takes the gate until the end of the transaction, waiting for whoever has it, and returns its value. What is read '
+  'in a later statement is what the last change left. Errors: 42704 no row in dot_config; 40001 in a transaction '
+  'whose snapshot is too old to see the last change.';
+
+CREATE FUNCTION iu.fn_iu_gate_may_open(p_gate_key text, p_value text, p_approval_id uuid, p_actor text) RETURNS text
+  LANGUAGE plpgsql
+  SET search_path = pg_catalog, pg_temp
+AS $function$
+DECLARE
+  v_gate public.v_iu_gate;
+BEGIN
+  SELECT g.* INTO v_gate FROM public.v_iu_gate g WHERE g.gate_key = p_gate_key;
+  IF p_value <> 'true' OR v_gate.due_at <= clock_timestamp() THEN
+    RETURN 'opened';
+  ELSIF v_gate.holder <> p_actor OR session_user IS DISTINCT FROM iu.fn_iu_gate_held_by(p_gate_key)
+        OR v_gate.approval_id = p_approval_id THEN
+    RAISE object_in_use USING
+      MESSAGE = format('gate "%s" is %s', p_gate_key, v_gate.reason),
+      DETAIL = format('Holder: %s; login role: %s; approval: %s; end: %s UTC.', v_gate.holder,
+        iu.fn_iu_gate_held_by(p_gate_key), v_gate.approval_id,
+        to_char(v_gate.due_at AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI:SS.MS')),
+      HINT = 'Wait for its end or have it closed; its holder renews it with another approval_id.',
+      CONSTRAINT = 'iu_gate_is_open';
+  END IF;
+  RETURN 'renewed';
+END
+$function$;
+COMMENT ON FUNCTION iu.fn_iu_gate_may_open IS
+  'For fn_iu_gate_open, under the lock of the gate: what the opening is, opened, or renewed where the gate is open '
+  'and its holder has another approval. Arguments: gate, its value, approval, who. Error: 55006 open already, naming '
+  'holder and end.';
+
 CREATE FUNCTION iu.fn_iu_gate_open(
     p_gate_key text, p_approval_id uuid, p_actor text, p_reason text, p_ttl_seconds integer)
   RETURNS jsonb
@@ -5,78 +79,39 @@ CREATE FUNCTION iu.fn_iu_gate_open(
   SET search_path = pg_catalog, pg_temp
 AS $function$
 DECLARE
-  v_class         text;
+  v_transition_id CONSTANT uuid := gen_random_uuid();
   v_previous      text;
-  v_gate          record;
-  v_status        text := 'opened';
-  v_transition_id uuid := gen_random_uuid();
+  v_status        text;
   v_run_id        uuid;
   v_expires_at    timestamptz;
 BEGIN
-  SELECT r.gate_class INTO v_class FROM public.iu_gate_registry r WHERE r.gate_key = p_gate_key;
-  IF v_class = 'never_flip' THEN
-    RAISE insufficient_privilege USING
-      MESSAGE = format('gate "%s" is NEVER-FLIP and is not opened: supply a real review_decision_id', p_gate_key);
-  END IF;
-  IF v_class IS DISTINCT FROM 'governable' THEN
-    RAISE insufficient_privilege USING
-      MESSAGE = format('%s is not a governable runtime gate (fail-closed)', coalesce(quote_ident(p_gate_key), 'NULL')),
-      HINT = 'v_iu_gate lists the gates.';
-  END IF;
+  PERFORM iu.fn_iu_gate_require_governable(p_gate_key);
   IF p_approval_id IS NULL THEN
-    RAISE check_violation USING MESSAGE = 'approval_id required (Điều 32)';
-  END IF;
-  IF p_ttl_seconds IS NULL OR p_ttl_seconds NOT BETWEEN 1 AND 3600 THEN
     RAISE check_violation USING
-      MESSAGE = format('ttl_seconds must be from 1 to 3600, not %s', coalesce(p_ttl_seconds::text, 'NULL'));
+      MESSAGE = 'approval_id required (Điều 32)', CONSTRAINT = 'iu_approval_id_required',
+      HINT = 'Give the id of the approval, a UUID.';
   END IF;
-  IF coalesce(btrim(p_actor), '') = '' THEN
-    RAISE check_violation USING MESSAGE = 'actor required: say who opens the gate';
-  END IF;
+  PERFORM iu.fn_iu_require_value(
+    p_ttl_seconds BETWEEN 1 AND 3600, 'iu_gate_ttl', 'ttl_seconds', 'from 1 to 3600', p_ttl_seconds::text);
+  PERFORM iu.fn_iu_require_actor(p_actor, 'opens the gate');
   IF NOT iu_core.is_preloaded() THEN
     RAISE object_not_in_prerequisite_state USING
       MESSAGE = 'no gate can be opened: iu_core is not preloaded, so nothing would close it',
-      HINT = 'Add iu_core to shared_preload_libraries and restart the server.';
+      HINT = 'Add iu_core to shared_preload_libraries and restart the server.', CONSTRAINT = 'iu_not_preloaded';
   END IF;
-  -- May ask a remote, so before anything is locked.
+  -- A demand may ask a remote, so it comes before anything is locked.
   PERFORM iu.fn_iu_gate_demands(p_gate_key);
 
-  SELECT c.value INTO v_previous FROM public.dot_config c WHERE c.key = p_gate_key FOR NO KEY UPDATE;
-  IF NOT FOUND THEN
-    RAISE undefined_object USING
-      MESSAGE = format('gate "%s" has no row in dot_config', p_gate_key),
-      HINT = format('Put it back closed: INSERT INTO dot_config (key, value) VALUES (%L, ''false'');', p_gate_key);
-  END IF;
-
-  -- Read only now that nobody else can change this gate.
-  SELECT g.holder, g.approval_id, g.due_at, g.reason INTO v_gate
-    FROM public.v_iu_gate g WHERE g.gate_key = p_gate_key;
-  IF v_previous = 'true' AND v_gate.due_at > clock_timestamp() THEN
-    IF v_gate.holder <> p_actor OR session_user IS DISTINCT FROM iu.fn_iu_gate_held_by(p_gate_key)
-       OR v_gate.approval_id = p_approval_id THEN
-      RAISE object_in_use USING
-        MESSAGE = format('gate "%s" is %s', p_gate_key, v_gate.reason),
-        HINT = 'Wait for its end or have it closed; its holder renews it with another approval_id.';
-    END IF;
-    v_status := 'renewed';
-  END IF;
+  v_previous := iu.fn_iu_gate_lock(p_gate_key);
+  v_status := iu.fn_iu_gate_may_open(p_gate_key, v_previous, p_approval_id, p_actor);
   PERFORM iu.fn_iu_gate_approval_use(
     p_gate_key, CASE v_status WHEN 'renewed' THEN 'renew' ELSE 'open' END, p_approval_id, p_actor, p_ttl_seconds);
 
-  v_run_id := iu.fn_dot_iu_command_log(
-    'dot_iu_gate_open', 'health', 'apply', 'applied', true,
-    md5(jsonb_build_array(p_gate_key, p_approval_id, p_actor, p_reason, p_ttl_seconds)::text),
-    iu.fn_iu_gate_snapshot(),
-    jsonb_build_object('status', v_status, 'gate_key', p_gate_key, 'transition_id', v_transition_id,
-                       'session_user', session_user),
-    p_actor);
-  UPDATE public.dot_config SET value = 'true' WHERE key = p_gate_key;
-  INSERT INTO public.iu_gate_transition
-      (transition_id, gate_key, action, prev_value, new_value, approval_id, ttl_seconds, actor, reason, run_id)
-    VALUES (v_transition_id, p_gate_key, 'open', v_previous, 'true', p_approval_id, p_ttl_seconds,
-            p_actor, p_reason, v_run_id)
-    RETURNING expires_at INTO v_expires_at;
-
+  v_run_id := iu.fn_iu_gate_log('dot_iu_gate_open', v_status, p_gate_key, v_transition_id,
+    jsonb_build_array(p_gate_key, p_approval_id, p_actor, p_reason, p_ttl_seconds), p_actor,
+    jsonb_build_object('session_user', session_user));
+  v_expires_at := iu.fn_iu_gate_transit(v_transition_id, p_gate_key, 'open', v_previous, p_approval_id, p_ttl_seconds,
+                                        p_actor, p_reason, v_run_id, true);
   RETURN jsonb_build_object(
     'status', v_status, 'gate_key', p_gate_key, 'previous', v_previous, 'value', 'true',
     'approval_id', p_approval_id, 'ttl_seconds', p_ttl_seconds, 'expires_at', v_expires_at,
@@ -85,6 +120,7 @@ END
 $function$;
 COMMENT ON FUNCTION iu.fn_iu_gate_open IS
   'What public.fn_iu_gate_open hands on to, with the rights of iu_core_owner.';
+
 CREATE FUNCTION public.fn_iu_gate_open(
     p_gate_key text, p_approval_id uuid, p_actor text, p_reason text, p_ttl_seconds integer)
   RETURNS jsonb
@@ -105,44 +141,30 @@ CREATE FUNCTION iu.fn_iu_gate_close(p_gate_key text, p_actor text, p_reason text
   SET search_path = pg_catalog, pg_temp
 AS $function$
 DECLARE
+  v_transition_id CONSTANT uuid := gen_random_uuid();
   v_previous      text;
-  v_transition_id uuid := gen_random_uuid();
   v_run_id        uuid;
 BEGIN
   IF NOT EXISTS (SELECT FROM public.iu_gate_registry r WHERE r.gate_key = p_gate_key) THEN
     RAISE insufficient_privilege USING
       MESSAGE = format('%s is not a gate of this protocol (fail-closed)', coalesce(quote_ident(p_gate_key), 'NULL')),
-      HINT = 'v_iu_gate lists the gates.';
+      HINT = 'v_iu_gate lists the gates.', CONSTRAINT = 'iu_gate_unknown';
   END IF;
-  IF coalesce(btrim(p_actor), '') = '' THEN
-    RAISE check_violation USING MESSAGE = 'actor required: say who closes the gate';
-  END IF;
+  PERFORM iu.fn_iu_require_actor(p_actor, 'closes the gate');
 
-  SELECT c.value INTO v_previous FROM public.dot_config c WHERE c.key = p_gate_key FOR NO KEY UPDATE;
-  IF NOT FOUND THEN
-    RAISE undefined_object USING
-      MESSAGE = format('gate "%s" has no row in dot_config, which reads as closed', p_gate_key),
-      HINT = format('Put it back closed: INSERT INTO dot_config (key, value) VALUES (%L, ''false'');', p_gate_key);
-  END IF;
+  v_previous := iu.fn_iu_gate_lock(p_gate_key);
   IF NOT pg_has_role(session_user, 'iu_core_operator', 'MEMBER')
      AND session_user IS DISTINCT FROM iu.fn_iu_gate_held_by(p_gate_key) THEN
     RAISE insufficient_privilege USING
       MESSAGE = format('gate "%s" is not held by "%s"', p_gate_key, session_user),
-      HINT = 'Its holder closes it, or a member of iu_core_operator.';
+      DETAIL = format('Held by: %s.', coalesce(quote_ident(iu.fn_iu_gate_held_by(p_gate_key)), 'nobody')),
+      HINT = 'Its holder closes it, or a member of iu_core_operator.', CONSTRAINT = 'iu_gate_not_held';
   END IF;
 
-  v_run_id := iu.fn_dot_iu_command_log(
-    'dot_iu_gate_close', 'health', 'apply', 'applied', true,
-    md5(jsonb_build_array(p_gate_key, p_actor, p_reason)::text),
-    iu.fn_iu_gate_snapshot(),
-    jsonb_build_object('status', 'closed', 'gate_key', p_gate_key, 'transition_id', v_transition_id,
-                       'session_user', session_user),
-    p_actor);
-  INSERT INTO public.iu_gate_transition
-      (transition_id, gate_key, action, prev_value, new_value, actor, reason, run_id)
-    VALUES (v_transition_id, p_gate_key, 'close', v_previous, 'false', p_actor, p_reason, v_run_id);
-  UPDATE public.dot_config SET value = 'false' WHERE key = p_gate_key;
-
+  v_run_id := iu.fn_iu_gate_log('dot_iu_gate_close', 'closed', p_gate_key, v_transition_id,
+    jsonb_build_array(p_gate_key, p_actor, p_reason), p_actor, jsonb_build_object('session_user', session_user));
+  PERFORM iu.fn_iu_gate_transit(v_transition_id, p_gate_key, 'close', v_previous, NULL, NULL, p_actor, p_reason,
+                                v_run_id, true);
   RETURN jsonb_build_object(
     'status', 'closed', 'gate_key', p_gate_key, 'previous', v_previous, 'value', 'false',
     'transition_id', v_transition_id, 'run_id', v_run_id);
@@ -150,6 +172,7 @@ END
 $function$;
 COMMENT ON FUNCTION iu.fn_iu_gate_close IS
   'What public.fn_iu_gate_close hands on to, with the rights of iu_core_owner.';
+
 CREATE FUNCTION public.fn_iu_gate_close(p_gate_key text, p_actor text, p_reason text) RETURNS jsonb
   LANGUAGE sql VOLATILE
 RETURN CASE WHEN iu_core.require_role('{iu_core_agent,iu_core_operator}') THEN

@@ -1,3 +1,5 @@
+-- What the watchdog does. It never waits for one gate: another may be due.
+
 CREATE FUNCTION iu.fn_iu_gate_expiring() RETURNS TABLE (gate_key text, due_at timestamptz, renew_at timestamptz)
   LANGUAGE plpgsql STABLE SECURITY DEFINER
   SET search_path = pg_catalog, pg_temp
@@ -9,14 +11,32 @@ BEGIN
       FROM public.v_iu_gate g CROSS JOIN LATERAL iu.fn_iu_gate_approval_due(g.gate_key) a
      WHERE g.value <> 'false';
 EXCEPTION WHEN lock_not_available THEN
-  RAISE lock_not_available USING MESSAGE = 'gates cannot be read: ' || iu.fn_iu_gate_blocker(NULL);
+  RAISE lock_not_available USING
+    MESSAGE = 'gates cannot be read: ' || iu.fn_iu_gate_blocker(NULL), CONSTRAINT = 'iu_gate_tables_locked',
+    HINT = 'End that session, or decide that prepared transaction.';
 END
 $function$;
 COMMENT ON FUNCTION iu.fn_iu_gate_expiring IS
-  'Every gate whose value is not false, when it must be (due_at: the end of its open, or -infinity where it may '
-  'not be true at all: set beside the protocol, opened in another database, never-flip, approval withdrawn), and '
+  'Every gate whose value is not false, when it must be (due_at: the end of its open, or -infinity where it may not '
+  'be true at all: set beside the protocol, opened in another database, never-flip, approval withdrawn), and '
   'when it is to be renewed before that (renew_at; NULL: never). Error: 55P03, naming who, if a lock on the '
   'tables lasts longer than 200 ms.';
+
+CREATE FUNCTION iu.fn_iu_gate_try_lock(p_gate_key text) RETURNS boolean
+  LANGUAGE plpgsql
+  SET search_path = pg_catalog, pg_temp
+AS $function$
+BEGIN
+  LOCK TABLE public.dot_config, public.iu_gate_transition IN ROW EXCLUSIVE MODE NOWAIT;
+  PERFORM FROM public.dot_config c WHERE c.key = p_gate_key FOR NO KEY UPDATE SKIP LOCKED;
+  RETURN FOUND OR NOT EXISTS (SELECT FROM public.dot_config c WHERE c.key = p_gate_key);
+EXCEPTION WHEN lock_not_available THEN
+  RETURN false;
+END
+$function$;
+COMMENT ON FUNCTION iu.fn_iu_gate_try_lock IS
+  'Takes the gate until the end of the transaction, as fn_iu_gate_lock does, but never waits: false if somebody else '
+  'has it, or a lock on the tables. True also where the gate has no row. Raises nothing.';
 
 CREATE FUNCTION iu.fn_iu_gate_close_expired(p_gate_key text, p_actor text, OUT status text, OUT detail text)
   LANGUAGE plpgsql SECURITY DEFINER
@@ -24,27 +44,17 @@ CREATE FUNCTION iu.fn_iu_gate_close_expired(p_gate_key text, p_actor text, OUT s
   SET lock_timeout = '200ms'
 AS $function$
 DECLARE
+  v_transition_id CONSTANT uuid := gen_random_uuid();
   v_gate          record;
-  v_transition_id uuid := gen_random_uuid();
   v_run_id        uuid;
   v_renewed       text;
 BEGIN
-  IF coalesce(btrim(p_actor), '') = '' THEN
-    RAISE check_violation USING MESSAGE = 'actor required: say who closes the gate';
-  END IF;
-
-  -- Never wait: another gate may be due.
-  BEGIN
-    LOCK TABLE public.dot_config, public.iu_gate_transition IN ROW EXCLUSIVE MODE NOWAIT;
-    PERFORM FROM public.dot_config c WHERE c.key = p_gate_key FOR NO KEY UPDATE SKIP LOCKED;
-    IF NOT FOUND AND EXISTS (SELECT FROM public.dot_config c WHERE c.key = p_gate_key) THEN
-      RAISE lock_not_available;
-    END IF;
-  EXCEPTION WHEN lock_not_available THEN
+  PERFORM iu.fn_iu_require_actor(p_actor, 'closes the gate');
+  IF NOT iu.fn_iu_gate_try_lock(p_gate_key) THEN
     status := 'locked';
     detail := iu.fn_iu_gate_blocker(p_gate_key);
     RETURN;
-  END;
+  END IF;
 
   -- Read only now that nobody else can change this gate.
   SELECT g.value, g.due_at, g.reason INTO v_gate FROM public.v_iu_gate g WHERE g.gate_key = p_gate_key;
@@ -54,12 +64,9 @@ BEGIN
     RETURN;
   ELSIF v_gate.due_at > clock_timestamp() THEN
     IF NOT (SELECT a.withdrawn FROM iu.fn_iu_gate_approval_due(p_gate_key) a) THEN
-      status := 'not_due';
       v_renewed := iu.fn_iu_gate_renew(p_gate_key, p_actor);
-      IF v_renewed IS NOT NULL THEN
-        status := 'renewed';
-        detail := v_renewed;
-      END IF;
+      status := CASE WHEN v_renewed IS NULL THEN 'not_due' ELSE 'renewed' END;
+      detail := coalesce(v_renewed, detail);
       RETURN;
     END IF;
     detail := 'its approval was withdrawn';
@@ -68,20 +75,13 @@ BEGIN
   -- Closing matters more than its record among the runs.
   BEGIN
     LOCK TABLE public.dot_iu_command_run IN ROW EXCLUSIVE MODE NOWAIT;
-    v_run_id := iu.fn_dot_iu_command_log(
-      'dot_iu_gate_watchdog', 'health', 'apply', 'applied', true,
-      md5(jsonb_build_array(p_gate_key, p_actor)::text),
-      iu.fn_iu_gate_snapshot(),
-      jsonb_build_object('status', 'closed', 'gate_key', p_gate_key, 'transition_id', v_transition_id,
-                         'reason', detail),
-      p_actor);
+    v_run_id := iu.fn_iu_gate_log('dot_iu_gate_watchdog', 'closed', p_gate_key, v_transition_id,
+      jsonb_build_array(p_gate_key, p_actor), p_actor, jsonb_build_object('reason', detail));
   EXCEPTION WHEN OTHERS THEN
     detail := format('%s (run not logged: %s)', detail, SQLERRM);
   END;
-  INSERT INTO public.iu_gate_transition
-      (transition_id, gate_key, action, prev_value, new_value, actor, reason, run_id)
-    VALUES (v_transition_id, p_gate_key, 'watchdog_close', v_gate.value, 'false', p_actor, detail, v_run_id);
-  UPDATE public.dot_config SET value = 'false' WHERE key = p_gate_key;
+  PERFORM iu.fn_iu_gate_transit(v_transition_id, p_gate_key, 'watchdog_close', v_gate.value, NULL, NULL, p_actor,
+                                detail, v_run_id, true);
   status := 'closed';
 END
 $function$;
@@ -102,9 +102,7 @@ DECLARE
   v_locked   jsonb := '[]';
   v_renewed  jsonb := '[]';
 BEGIN
-  IF coalesce(btrim(p_actor), '') = '' THEN
-    RAISE check_violation USING MESSAGE = 'actor required: say who runs the watchdog';
-  END IF;
+  PERFORM iu.fn_iu_require_actor(p_actor, 'runs the watchdog');
   FOR v_gate_key IN
     SELECT e.gate_key FROM iu.fn_iu_gate_expiring() e
      WHERE least(e.due_at, e.renew_at) <= clock_timestamp() ORDER BY e.due_at, e.gate_key
@@ -124,6 +122,7 @@ END
 $function$;
 COMMENT ON FUNCTION iu.fn_iu_gate_watchdog IS
   'What public.fn_iu_gate_watchdog hands on to, with the rights of iu_core_owner.';
+
 CREATE FUNCTION public.fn_iu_gate_watchdog(p_actor text) RETURNS jsonb
   LANGUAGE sql VOLATILE
 RETURN CASE WHEN iu_core.require_role('{iu_core_operator}') THEN

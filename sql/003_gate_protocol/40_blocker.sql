@@ -1,3 +1,5 @@
+-- Who stands in the way of a change of a gate.
+
 CREATE FUNCTION iu.fn_iu_gate_blocker(p_gate_key text) RETURNS text
   LANGUAGE plpgsql VOLATILE
   SET search_path = pg_catalog, pg_temp
@@ -57,7 +59,8 @@ BEGIN
            coalesce(
              (SELECT format('pid %s (%s)', a.pid, concat_ws(', ',
                        'application "' || nullif(a.application_name, '') || '"', 'user ' || a.usename, a.state,
-                       'in transaction since ' || to_char(a.xact_start AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI:SS') || ' UTC'))
+                       'in transaction since '
+                         || to_char(a.xact_start AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI:SS') || ' UTC'))
                 FROM pg_stat_activity a WHERE a.pid = c.pid),
              (SELECT format('prepared transaction "%s" (user %s, since %s UTC)', p.gid, p.owner,
                             to_char(p.prepared AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI:SS'))

@@ -1,3 +1,5 @@
+-- Gates of migrations, and what a rollback asks before anything else.
+
 CREATE FUNCTION iu.fn_iu_gate_register(p_migration integer, p_gate_key text, p_gate_class text, p_description text)
   RETURNS void
   LANGUAGE plpgsql
@@ -5,23 +7,26 @@ CREATE FUNCTION iu.fn_iu_gate_register(p_migration integer, p_gate_key text, p_g
 AS $function$
 BEGIN
   IF EXISTS (SELECT FROM public.iu_gate_registry r WHERE r.gate_key = p_gate_key) THEN
-    RAISE duplicate_object USING MESSAGE = format('gate "%s" is registered already', p_gate_key);
+    RAISE duplicate_object USING
+      MESSAGE = format('gate "%s" is registered already', p_gate_key),
+      HINT = 'v_iu_gate lists the gates.', CONSTRAINT = 'iu_gate_registered';
   END IF;
   IF EXISTS (SELECT FROM public.dot_config c WHERE c.key = p_gate_key) THEN
     RAISE duplicate_object USING
       MESSAGE = format('configuration "%s" is there already and is no gate', p_gate_key),
-      HINT = 'Rename or remove it if nothing needs it, then try again.';
+      HINT = 'Rename or remove it if nothing needs it, then try again.', CONSTRAINT = 'iu_gate_key_taken';
   END IF;
   INSERT INTO public.iu_gate_registry (gate_key, gate_class, description, migration)
     VALUES (p_gate_key, p_gate_class, p_description, p_migration);
   INSERT INTO public.dot_config (key, value, description) VALUES (p_gate_key, 'false', p_description);
-  PERFORM iu.fn_iu_govern_row(p_migration, 'config', p_gate_key, false);
+  -- The row is one of dot_config, which migration 001 brought.
+  PERFORM iu.fn_iu_govern_row(coalesce(p_migration, 1), 'config', p_gate_key, p_migration IS NULL);
 END
 $function$;
 COMMENT ON FUNCTION iu.fn_iu_gate_register IS
-  'For migrations: registers a gate, closed. Arguments: number of the migration, key, class (governable or '
-  'never_flip), what it stops. Writes iu_gate_registry and dot_config and registers the key as governed. Errors: '
-  '42710 gate or key exists, 23514 bad key or class, 23502 a NULL.';
+  'Registers a gate, closed: number of the migration that brings it (NULL: the platform''s own), key, class '
+  '(governable or never_flip), what it stops while closed. Writes iu_gate_registry and dot_config and registers the '
+  'key as governed. Errors: 42710 gate or key exists, 23514 bad key or class, 23502 a NULL.';
 
 CREATE FUNCTION iu.fn_iu_gate_unregister(p_migration integer) RETURNS void
   LANGUAGE plpgsql
@@ -32,7 +37,8 @@ BEGIN
   DELETE FROM public.dot_config c
    USING public.iu_gate_registry r WHERE r.migration = p_migration AND c.key = r.gate_key;
   DELETE FROM public.iu_governed_object g
-   USING public.iu_gate_registry r WHERE r.migration = p_migration AND g.object_class = 'config' AND g.object_name = r.gate_key;
+   USING public.iu_gate_registry r
+   WHERE r.migration = p_migration AND g.object_class = 'config' AND g.object_name = r.gate_key;
   DELETE FROM public.iu_gate_registry r WHERE r.migration = p_migration;
 END
 $function$;
@@ -56,7 +62,8 @@ BEGIN
   EXCEPTION WHEN lock_not_available THEN
     RAISE object_in_use USING
       MESSAGE = 'rollback refused: another session is changing gates or their configuration',
-      HINT = 'Look for its transaction in pg_stat_activity and pg_prepared_xacts, and try again.';
+      HINT = 'Look for its transaction in pg_stat_activity and pg_prepared_xacts, and try again.',
+      CONSTRAINT = 'iu_rollback_gates_locked';
   END;
   SELECT count(*) FILTER (WHERE g.gate_class = 'governable' AND (g.value = 'true' OR g.effective)),
          count(*) FILTER (WHERE g.gate_class = 'never_flip' AND (g.value = 'true' OR g.effective)),
@@ -69,7 +76,9 @@ BEGIN
       MESSAGE = CASE WHEN v_open > 0 THEN format('rollback refused: %s governable gate(s) currently OPEN', v_open)
                      ELSE format('rollback refused: %s never-flip gate(s) set to true', v_unlawful) END,
       DETAIL = v_standing,
-      HINT = 'Close them: SELECT fn_iu_gate_close(gate_key, session_user, ''reason'') FROM v_iu_gate WHERE value = ''true'' OR effective;';
+      HINT = 'Close them: SELECT fn_iu_gate_close(gate_key, session_user, ''reason'') FROM v_iu_gate '
+        'WHERE value = ''true'' OR effective;',
+      CONSTRAINT = 'iu_rollback_gate_open';
   END IF;
 END
 $function$;

@@ -1,5 +1,7 @@
--- What capabilities ask. Plain SQL, so that a query calls iu_core.gate_is_open
--- directly; volatile like it, since otherwise they would not be inlined.
+-- What capabilities ask. These are functions in plain SQL, which the planner
+-- replaces by the call of iu_core.gate_is_open; they are volatile as that one
+-- is, since otherwise it would not. A gate that is not registered reads closed,
+-- so they are here whether or not the migration of their gate is applied.
 CREATE FUNCTION public.fn_iu_structure_ops_enabled() RETURNS boolean
   LANGUAGE sql VOLATILE AS $function$SELECT iu_core.gate_is_open('iu_core.structure_ops_enabled')$function$;
 COMMENT ON FUNCTION public.fn_iu_structure_ops_enabled IS

@@ -1,26 +1,49 @@
+-- Commands and refusals of 003.
+
 INSERT INTO public.dot_iu_command_catalog (command_name, category, mutating, reversible, target_functions) VALUES
   ('dot_iu_gate_open', 'health', true, true, ARRAY['fn_iu_gate_open']),
   ('dot_iu_gate_close', 'health', true, true, ARRAY['fn_iu_gate_close']),
   ('dot_iu_gate_watchdog', 'health', true, true, ARRAY['fn_iu_gate_watchdog']),
-  ('dot_iu_gate_verify_closed', 'read', false, true, ARRAY['fn_iu_gate_verify_closed']);
+  ('dot_iu_gate_verify_closed', 'read', false, true, ARRAY['fn_iu_gate_verify_closed']),
+  ('dot_iu_gate_define', 'health', true, true, ARRAY['fn_iu_gate_define']),
+  ('dot_iu_gate_undefine', 'health', true, true, ARRAY['fn_iu_gate_undefine']);
 
-SELECT iu.fn_iu_gate_register(3, g.gate_key, g.gate_class, g.description)
-  FROM (VALUES
-    ('iu_core.composer_enabled', 'governable', 'Composing, collections and cutting'),
-    ('iu_core.structure_ops_enabled', 'governable', 'Applying and rolling back structure operations'),
-    ('iu_core.delivery_enabled', 'governable', 'Live delivery along routes'),
-    ('iu_core.three_axis_auto_refresh_enabled', 'governable', 'Refreshing the three-axis envelope by trigger'),
-    ('iu_core.operator_runtime_enabled', 'governable', 'Applying commands in the operator runtime'),
-    ('queue.job_substrate.enabled', 'governable', 'Running jobs of the queue'),
-    ('queue.dlq.replay_enabled', 'governable', 'Replaying dead letters'),
-    ('iu_enact.allow_no_review_decision', 'never_flip', 'Enacting without a review decision'),
-    ('iu_core.vector_sync_enabled', 'never_flip', 'Recording a vector point as indexed')
-  ) AS g (gate_key, gate_class, description);
-
-DO $check$
-BEGIN
-  IF NOT (iu.fn_iu_gate_verify_closed('migration 003') ->> 'all_safe')::boolean THEN
-    RAISE object_not_in_prerequisite_state USING MESSAGE = 'migration 003 left a gate open';
-  END IF;
-END
-$check$;
+SELECT iu.fn_iu_refusal_put(3, ARRAY[
+  ['iu_gate_never_flip', '42501', 'The gate is never opened.',
+   'Do what it stands in the way of with a real review decision.'],
+  ['iu_gate_not_governable', '42501', 'There is no gate of that key that can be opened.',
+   'See v_iu_gate for the gates.'],
+  ['iu_gate_unknown', '42501', 'There is no gate of that key.', 'See v_iu_gate for the gates.'],
+  ['iu_approval_id_required', '23514', 'The id of the approval was left out.', 'Give the approval''s id, a UUID.'],
+  ['iu_gate_ttl', '23514', 'The time of an opening is out of range.', 'Give 1 to 3600 seconds.'],
+  ['iu_not_preloaded', '55000', 'The library is not preloaded, so nothing would close a gate.',
+   'Add iu_core to shared_preload_libraries and restart the server.'],
+  ['iu_gate_row_missing', '42704', 'The gate has no row in dot_config.', 'Put its row back with the value false.'],
+  ['iu_gate_is_open', '55006', 'The gate is open, and somebody holds it.',
+   'Wait for its end or have it closed; its holder renews it with another approval.'],
+  ['iu_gate_not_held', '42501', 'The gate is held by another login role.',
+   'Have its holder close it, or a member of iu_core_operator.'],
+  ['iu_gate_tables_locked', '55P03', 'A session has locked the tables of gates.', 'End that session.'],
+  ['iu_gate_transition_by_hand', '23514', 'What the server sets in the ledger of gates was given by hand.',
+   'Leave these columns out.'],
+  ['iu_gate_ledger_heads', '23514', 'The expected heads are no object of gate keys and hashes.',
+   'Give {gate_key: hash of 64 hex digits}, as the server log has them.'],
+  ['iu_report_window', '23514', 'The window of a report has no beginning or no end, or ends before it begins.',
+   'Give a beginning and an end, in this order.'],
+  ['iu_gate_registered', '42710', 'There is such a gate already.', 'See v_iu_gate for the gates.'],
+  ['iu_gate_key_taken', '42710', 'There is a row of that key in dot_config that is no gate.',
+   'Rename or remove it if nothing needs it.'],
+  ['iu_gate_key', '23514', 'The key of a gate has another form.',
+   'Use words of small letters, digits and "_", with "." between them.'],
+  ['iu_gate_key_reserved', '23514', 'The key begins with "iu_", as those of migrations do.', 'Use another key.'],
+  ['iu_gate_description', '23514', 'What the gate stops was left out.', 'Say it in a few words.'],
+  ['iu_gate_undefined', '42704', 'There is no gate of that key.', 'See v_iu_gate for the gates.'],
+  ['iu_gate_of_migration', '55006', 'The gate belongs to a migration.', 'Roll that migration back.'],
+  ['iu_gate_not_closed', '55006', 'The gate is not closed.', 'Close it with fn_iu_gate_close.'],
+  ['iu_rollback_gates_locked', '55006', 'A session is changing gates, so that nothing can be rolled back.',
+   'Wait for it or end it, then try again.'],
+  ['iu_rollback_gate_open', '55006', 'A gate is open, so that nothing can be rolled back.',
+   'Close every gate, then try again.'],
+  ['iu_rollback_gates_left', '55006', 'Gates that 003 did not bring are registered.',
+   'Roll their migrations back, and undefine those of the platform.'],
+  ['iu_migration_gate_open', '55000', 'A migration would leave a gate open.', 'Correct the script of the migration.']]);

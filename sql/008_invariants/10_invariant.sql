@@ -26,7 +26,8 @@ CREATE TABLE public.iu_invariant (
   reason         text        NOT NULL,
   registered_at  timestamptz NOT NULL DEFAULT clock_timestamp(),
   CONSTRAINT iu_invariant_code_chk CHECK (invariant_code ~ '^[a-z][a-z0-9_.:-]{0,119}$'),
-  CONSTRAINT iu_invariant_meaning_chk CHECK (btrim(meaning) <> '' AND btrim(registered_by) <> '' AND btrim(reason) <> ''),
+  CONSTRAINT iu_invariant_meaning_chk CHECK (
+    btrim(meaning) <> '' AND btrim(registered_by) <> '' AND btrim(reason) <> ''),
   CONSTRAINT iu_invariant_severity_chk CHECK (severity IN ('critical', 'warning')),
   CONSTRAINT iu_invariant_tolerance_chk CHECK (tolerance >= 0 AND tolerance < 'Infinity'),
   CONSTRAINT iu_invariant_settle_chk CHECK (settle_seconds BETWEEN 0 AND 604800),

@@ -1,3 +1,5 @@
+-- What gates demand, and how the invariants stand.
+
 CREATE TABLE public.iu_gate_demand (
   gate_key        text        NOT NULL,
   invariant_code  text        NOT NULL REFERENCES public.iu_invariant,
@@ -24,7 +26,8 @@ COMMENT ON COLUMN public.iu_gate_demand.set_at IS 'When, by the clock';
 
 CREATE VIEW public.v_iu_invariant AS
   SELECT i.invariant_code, i.meaning, i.severity, i.enabled,
-         CASE WHEN s.system_identifier = iu_core.system_identifier() AND s.database_oid = iu_core.database_oid() AND s.verdict IS NOT NULL
+         CASE WHEN s.verdict IS NOT NULL AND s.system_identifier = iu_core.system_identifier()
+                   AND s.database_oid = iu_core.database_oid()
               THEN s.verdict ELSE 'unknown' END AS verdict,
          s.verdict_since, s.checked_at, s.last_pass_at, s.differs_since,
          r.left_value, r.right_value, r.difference, r.keys, r.keys_total,
@@ -34,7 +37,8 @@ CREATE VIEW public.v_iu_invariant AS
               ELSE r.detail END AS detail,
          i.every_seconds, s.next_at, coalesce(s.next_at < clock_timestamp() - interval '2 minutes', false) AS overdue,
          i.tolerance, i.settle_seconds, s.checks,
-         ARRAY(SELECT d.gate_key FROM public.iu_gate_demand d WHERE d.invariant_code = i.invariant_code ORDER BY d.gate_key) AS demanded_by
+         ARRAY(SELECT d.gate_key FROM public.iu_gate_demand d
+                WHERE d.invariant_code = i.invariant_code ORDER BY d.gate_key) AS demanded_by
     FROM public.iu_invariant i
     JOIN public.iu_invariant_state s ON s.invariant_code = i.invariant_code
     LEFT JOIN public.iu_invariant_run r ON r.run_seq = s.run_seq;
@@ -48,7 +52,8 @@ COMMENT ON VIEW public.v_iu_invariant IS
 CREATE VIEW public.v_iu_invariant_watermark AS
   SELECT CASE WHEN count(*) > 0 AND count(*) = count(v.last_pass_at) THEN min(v.last_pass_at) END AS last_full_pass_at,
          count(*) > 0 AND coalesce(bool_and(v.verdict = 'pass'), false) AS all_pass,
-         count(*) AS invariants, count(*) FILTER (WHERE v.verdict = 'pass') AS passing, count(*) FILTER (WHERE v.verdict = 'fail') AS failing,
+         count(*) AS invariants, count(*) FILTER (WHERE v.verdict = 'pass') AS passing,
+         count(*) FILTER (WHERE v.verdict = 'fail') AS failing,
          count(*) FILTER (WHERE v.verdict = 'unknown') AS unknown, count(*) FILTER (WHERE v.overdue) AS overdue
     FROM public.v_iu_invariant v WHERE v.enabled;
 COMMENT ON VIEW public.v_iu_invariant_watermark IS

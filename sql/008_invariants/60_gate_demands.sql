@@ -1,4 +1,7 @@
-CREATE OR REPLACE FUNCTION iu.fn_iu_gate_demands(p_gate_key text) RETURNS void
+-- What a gate demands before it opens. fn_iu_gate_demands of migration 003 calls
+-- fn_iu_gate_demands_met, since that is here.
+
+CREATE FUNCTION iu.fn_iu_gate_demands_met(p_gate_key text) RETURNS void
   LANGUAGE plpgsql
   SET search_path = pg_catalog, pg_temp
 AS $function$
@@ -9,8 +12,10 @@ DECLARE
 BEGIN
   SELECT min(d.invariant_code) FILTER (WHERE NOT i.enabled),
          array_agg(d.invariant_code) FILTER (WHERE (
-           s.verdict = 'pass' AND s.checked_at > clock_timestamp() - make_interval(secs => d.max_age_seconds) AND s.checked_at <= clock_timestamp()
-           AND s.system_identifier = iu_core.system_identifier() AND s.database_oid = iu_core.database_oid()) IS NOT TRUE)
+           s.verdict = 'pass' AND s.checked_at <= clock_timestamp()
+           AND s.checked_at > clock_timestamp() - make_interval(secs => d.max_age_seconds)
+           AND s.system_identifier = iu_core.system_identifier()
+           AND s.database_oid = iu_core.database_oid()) IS NOT TRUE)
     INTO v_disabled, v_codes
     FROM public.iu_gate_demand d
     JOIN public.iu_invariant i ON i.invariant_code = d.invariant_code
@@ -19,58 +24,65 @@ BEGIN
   IF v_disabled IS NOT NULL THEN
     RAISE SQLSTATE 'IU112' USING
       MESSAGE = format('gate "%s" demands invariant "%s", which is disabled', p_gate_key, v_disabled),
-      HINT = 'An administrator enables it with fn_iu_invariant_enable, or takes the demand back with fn_iu_gate_demand_unset.';
+      HINT = 'An administrator enables it with fn_iu_invariant_enable, or takes the demand back with '
+        'fn_iu_gate_demand_unset.', CONSTRAINT = 'iu_gate_demand_disabled';
   ELSIF v_codes IS NULL THEN
     RETURN;
   END IF;
   -- One that fails is told before one that is unknown.
-  SELECT r.* INTO v_run FROM iu.fn_iu_invariant_check_as(v_codes, 'gate') AS r WHERE r.verdict <> 'pass' ORDER BY r.verdict, r.invariant_code LIMIT 1;
+  SELECT r.* INTO v_run FROM iu.fn_iu_invariant_check_as(v_codes, 'gate') AS r
+   WHERE r.verdict <> 'pass' ORDER BY r.verdict, r.invariant_code LIMIT 1;
   IF FOUND THEN
     RAISE EXCEPTION USING
       ERRCODE = CASE v_run.verdict WHEN 'fail' THEN 'IU111' ELSE 'IU112' END,
-      MESSAGE = format('gate "%s" demands invariant "%s", which %s', p_gate_key, v_run.invariant_code, CASE v_run.verdict WHEN 'fail' THEN 'fails' ELSE 'is unknown' END),
+      MESSAGE = format('gate "%s" demands invariant "%s", which %s', p_gate_key, v_run.invariant_code,
+                       CASE v_run.verdict WHEN 'fail' THEN 'fails' ELSE 'is unknown' END),
       DETAIL = concat_ws(E'\n', v_run.detail, 'Keys: ' || nullif(array_to_string(v_run.keys, ', '), ''),
-        'It means: ' || (SELECT i.meaning FROM public.iu_invariant i WHERE i.invariant_code = v_run.invariant_code)),
-      HINT = format('Check it again: SELECT * FROM fn_iu_invariant_check(%L);', v_run.invariant_code);
+        (SELECT 'It means: ' || i.meaning FROM public.iu_invariant i WHERE i.invariant_code = v_run.invariant_code)),
+      HINT = format('Check it again: SELECT * FROM fn_iu_invariant_check(%L);', v_run.invariant_code),
+      CONSTRAINT = CASE v_run.verdict WHEN 'fail' THEN 'iu_gate_demand_fails' ELSE 'iu_gate_demand_unknown' END;
   END IF;
 END
 $function$;
-COMMENT ON FUNCTION iu.fn_iu_gate_demands IS
+COMMENT ON FUNCTION iu.fn_iu_gate_demands_met IS
   'For fn_iu_gate_open, before the gate is locked: raises unless every invariant that the gate demands passed '
   'lately, or passes now. For openings and renewals by hand; the watchdog''s renewals of a standing approval ask '
   'nothing. Errors: IU111 one fails, IU112 one is unknown or disabled; 25000 outside of READ COMMITTED where one '
   'has to be checked.';
 
-CREATE FUNCTION iu.fn_iu_gate_demand_set(p_gate_key text, p_code text, p_max_age_seconds integer, p_actor text, p_reason text) RETURNS jsonb
-  LANGUAGE plpgsql VOLATILE SECURITY DEFINER
+CREATE FUNCTION iu.fn_iu_gate_demand_set(
+    p_gate_key text, p_code text, p_max_age_seconds integer, p_actor text, p_reason text)
+  RETURNS jsonb
+  LANGUAGE plpgsql SECURITY DEFINER
   SET search_path = pg_catalog, pg_temp
 AS $function$
 DECLARE
   v_run_id uuid;
 BEGIN
-  IF NOT EXISTS (SELECT FROM public.iu_gate_registry r WHERE r.gate_key = p_gate_key AND r.gate_class = 'governable') THEN
-    RAISE insufficient_privilege USING
-      MESSAGE = format('%s is not a governable runtime gate (fail-closed)', coalesce(quote_ident(p_gate_key), 'NULL')),
-      HINT = 'v_iu_gate lists the gates.';
-  ELSIF NOT EXISTS (SELECT FROM public.iu_invariant i WHERE i.invariant_code = p_code) THEN
+  PERFORM iu.fn_iu_gate_require_governable(p_gate_key);
+  IF NOT EXISTS (SELECT FROM public.iu_invariant i WHERE i.invariant_code = p_code) THEN
     RAISE undefined_object USING
-      MESSAGE = format('invariant "%s" is not registered', coalesce(p_code, ''));
-  ELSIF p_max_age_seconds IS NULL OR p_max_age_seconds NOT BETWEEN 0 AND 86400 THEN
-    RAISE check_violation USING
-      MESSAGE = 'p_max_age_seconds is from 0 to 86400';
+      MESSAGE = format('invariant "%s" is not registered', coalesce(p_code, '')),
+      HINT = 'v_iu_invariant lists them.', CONSTRAINT = 'iu_invariant_unknown';
   END IF;
-  v_run_id := iu.fn_iu_invariant_log('dot_iu_gate_demand_set', p_gate_key, p_actor, p_reason,
-    jsonb_build_object('gate_key', p_gate_key, 'invariant_code', p_code, 'max_age_seconds', p_max_age_seconds));
+  PERFORM iu.fn_iu_require_value(p_max_age_seconds BETWEEN 0 AND 86400, 'iu_gate_demand_max_age',
+    'p_max_age_seconds', 'from 0 to 86400', p_max_age_seconds::text);
+  v_run_id := iu.fn_dot_iu_command_note('dot_iu_gate_demand_set', 'gate_key', p_gate_key, 'applied', p_actor,
+    p_reason, jsonb_build_object('invariant_code', p_code, 'max_age_seconds', p_max_age_seconds));
   INSERT INTO public.iu_gate_demand (gate_key, invariant_code, max_age_seconds, set_by, reason)
     VALUES (p_gate_key, p_code, p_max_age_seconds, p_actor, p_reason)
     ON CONFLICT (gate_key, invariant_code) DO UPDATE
-      SET max_age_seconds = excluded.max_age_seconds, set_by = excluded.set_by, session_role = session_user, reason = excluded.reason, set_at = clock_timestamp();
-  RETURN jsonb_build_object('status', 'set', 'gate_key', p_gate_key, 'invariant_code', p_code, 'max_age_seconds', p_max_age_seconds, 'run_id', v_run_id);
+      SET max_age_seconds = excluded.max_age_seconds, set_by = excluded.set_by, session_role = session_user,
+          reason = excluded.reason, set_at = clock_timestamp();
+  RETURN jsonb_build_object('status', 'set', 'gate_key', p_gate_key, 'invariant_code', p_code,
+                            'max_age_seconds', p_max_age_seconds, 'run_id', v_run_id);
 END
 $function$;
 COMMENT ON FUNCTION iu.fn_iu_gate_demand_set IS
   'What public.fn_iu_gate_demand_set hands on to, with the rights of iu_core_owner.';
-CREATE FUNCTION public.fn_iu_gate_demand_set(p_gate_key text, p_code text, p_max_age_seconds integer, p_actor text, p_reason text)
+
+CREATE FUNCTION public.fn_iu_gate_demand_set(
+    p_gate_key text, p_code text, p_max_age_seconds integer, p_actor text, p_reason text)
   RETURNS jsonb
   LANGUAGE sql VOLATILE
 RETURN CASE WHEN iu_core.require_role('{iu_core_admin}') THEN
@@ -82,24 +94,27 @@ COMMENT ON FUNCTION public.fn_iu_gate_demand_set IS
   '23514 seconds, actor or reason missing or out of range.';
 
 CREATE FUNCTION iu.fn_iu_gate_demand_unset(p_gate_key text, p_code text, p_actor text, p_reason text) RETURNS jsonb
-  LANGUAGE plpgsql VOLATILE SECURITY DEFINER
+  LANGUAGE plpgsql SECURITY DEFINER
   SET search_path = pg_catalog, pg_temp
 AS $function$
 DECLARE
   v_run_id uuid;
 BEGIN
-  v_run_id := iu.fn_iu_invariant_log('dot_iu_gate_demand_unset', p_gate_key, p_actor, p_reason,
-    jsonb_build_object('gate_key', p_gate_key, 'invariant_code', p_code));
+  v_run_id := iu.fn_dot_iu_command_note('dot_iu_gate_demand_unset', 'gate_key', p_gate_key, 'applied', p_actor,
+    p_reason, jsonb_build_object('invariant_code', p_code));
   DELETE FROM public.iu_gate_demand WHERE gate_key = p_gate_key AND invariant_code = p_code;
   IF NOT FOUND THEN
     RAISE undefined_object USING
-      MESSAGE = format('gate "%s" does not demand invariant "%s"', coalesce(p_gate_key, ''), coalesce(p_code, ''));
+      MESSAGE = format('gate "%s" does not demand invariant "%s"', coalesce(p_gate_key, ''), coalesce(p_code, '')),
+      HINT = 'iu_gate_demand has the demands.', CONSTRAINT = 'iu_gate_demand_missing';
   END IF;
-  RETURN jsonb_build_object('status', 'unset', 'gate_key', p_gate_key, 'invariant_code', p_code, 'run_id', v_run_id);
+  RETURN jsonb_build_object('status', 'unset', 'gate_key', p_gate_key, 'invariant_code', p_code,
+                            'run_id', v_run_id);
 END
 $function$;
 COMMENT ON FUNCTION iu.fn_iu_gate_demand_unset IS
   'What public.fn_iu_gate_demand_unset hands on to, with the rights of iu_core_owner.';
+
 CREATE FUNCTION public.fn_iu_gate_demand_unset(p_gate_key text, p_code text, p_actor text, p_reason text)
   RETURNS jsonb
   LANGUAGE sql VOLATILE

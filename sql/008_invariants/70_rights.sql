@@ -1,10 +1,5 @@
-INSERT INTO public.dot_iu_command_catalog (command_name, category, mutating, reversible, target_functions) VALUES
-  ('dot_iu_invariant_register',   'health', true,  true,  ARRAY['fn_iu_invariant_register']),
-  ('dot_iu_invariant_enable',     'health', true,  true,  ARRAY['fn_iu_invariant_enable']),
-  ('dot_iu_invariant_unregister', 'health', true,  true,  ARRAY['fn_iu_invariant_unregister']),
-  ('dot_iu_invariant_check',      'read',   false, true,  ARRAY['fn_iu_invariant_check']),
-  ('dot_iu_gate_demand_set',      'health', true,  true,  ARRAY['fn_iu_gate_demand_set']),
-  ('dot_iu_gate_demand_unset',    'health', true,  true,  ARRAY['fn_iu_gate_demand_unset']);
+-- Who may read and use what 008 brings.
+
 GRANT SELECT ON
     public.iu_invariant, public.iu_invariant_state, public.iu_invariant_key, public.iu_invariant_run,
     public.iu_gate_demand, public.v_iu_invariant, public.v_iu_invariant_watermark

@@ -3,17 +3,18 @@
 -- 003 wants an id with every opening. Here an approval is a row: for one gate,
 -- one action and a longest time, until an end, granted by somebody else than
 -- the one who uses it, and good for one use. Where it is registered its rules
--- hold; it must be registered in strict mode, and always for whoever is not an
--- operator, so that an agent acts only on what a person granted.
+-- hold. Strict mode wants a registered one of everybody; without it an operator
+-- may give any id, and whoever is not an operator needs a registered one, so
+-- that an agent acts only on what a person granted.
 --
 -- A standing approval lasts: the watchdog renews a gate opened on one before
 -- its end, a ledger row each time, until the approval ends or is revoked.
 -- Revoking closes in the same transaction what is open on it. Break-glass is an
 -- opening that nobody else approved; it is loud instead.
 --
--- Who is meant by "one who" is the login role, session_user: what an actor is
--- called is told by the caller. Whatever an opening rests on is read under the
--- lock of its gate's row in dot_config, as in 003.
+-- Whether two people are the same is told by the login role, session_user; the
+-- name of an actor is only what the caller says. Whatever an opening rests on is
+-- read under the lock of its gate's row in dot_config, as in 003.
 
 CREATE TABLE public.iu_gate_approver (
   gate_key text NOT NULL,

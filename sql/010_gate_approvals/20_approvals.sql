@@ -1,3 +1,5 @@
+-- Registered approvals: granted once, then used and revoked, once each.
+
 CREATE TABLE public.iu_gate_approval (
   approval_id       uuid NOT NULL DEFAULT gen_random_uuid(),
   gate_key          text NOT NULL,
@@ -23,7 +25,8 @@ CREATE TABLE public.iu_gate_approval (
   CONSTRAINT iu_gate_approval_ttl CHECK (max_ttl_seconds BETWEEN 1 AND 3600),
   CONSTRAINT iu_gate_approval_end CHECK (expires_at > granted_at AND expires_at <= granted_at + interval '366 days'),
   CONSTRAINT iu_gate_approval_grantor CHECK (btrim(grantor) <> '' AND btrim(reason) <> ''),
-  CONSTRAINT iu_gate_approval_used CHECK (num_nulls(used_at, used_by) IN (0, 2) AND (used_at IS NULL OR kind <> 'standing')),
+  CONSTRAINT iu_gate_approval_used CHECK (
+    num_nulls(used_at, used_by) IN (0, 2) AND (used_at IS NULL OR kind <> 'standing')),
   CONSTRAINT iu_gate_approval_revoked CHECK (num_nulls(revoked_at, revoked_by, revoked_reason) IN (0, 3))
 );
 COMMENT ON TABLE public.iu_gate_approval IS
@@ -67,7 +70,8 @@ BEGIN
     IF num_nonnulls(NEW.granted_at, NEW.granted_by, NEW.system_identifier, NEW.database_oid) > 0 THEN
       RAISE check_violation USING
         MESSAGE = 'an approval is dated by the server, not by hand',
-        DETAIL = 'granted_at, granted_by, system_identifier and database_oid are set on insert.';
+        DETAIL = 'Set on insert: granted_at, granted_by, system_identifier, database_oid.',
+        HINT = 'Leave these columns out.', CONSTRAINT = 'iu_approval_by_hand';
     END IF;
     NEW.granted_at := clock_timestamp();
     NEW.granted_by := session_user;
@@ -90,7 +94,8 @@ BEGIN
   IF v_before IS DISTINCT FROM v_after THEN
     RAISE insufficient_privilege USING
       MESSAGE = 'table "iu_gate_approval" is append-only',
-      DETAIL = 'An approval is used and revoked, once each; nothing else of it changes.';
+      DETAIL = 'An approval is used and revoked, once each; nothing else of it changes.',
+      CONSTRAINT = 'iu_append_only';
   END IF;
   RETURN NEW;
 END
@@ -123,11 +128,13 @@ CREATE VIEW public.v_iu_gate_approval AS
   SELECT a.approval_id, a.gate_key, a.kind, a.action, a.max_ttl_seconds, a.granted_to,
          a.granted_by, a.grantor, a.reason, a.granted_at, a.expires_at,
          CASE
-           WHEN a.system_identifier <> iu_core.system_identifier() OR a.database_oid <> iu_core.database_oid() THEN 'foreign'
+           WHEN a.system_identifier <> iu_core.system_identifier() OR a.database_oid <> iu_core.database_oid()
+             THEN 'foreign'
            WHEN a.revoked_at IS NOT NULL THEN 'revoked'
            WHEN a.used_at IS NOT NULL THEN 'used'
            WHEN a.expires_at <= clock_timestamp() THEN 'expired'
-           WHEN a.kind <> 'break_glass' AND NOT iu.fn_iu_gate_approver_is(a.gate_key, a.granted_by) THEN 'grantor not allowed'
+           WHEN a.kind <> 'break_glass' AND NOT iu.fn_iu_gate_approver_is(a.gate_key, a.granted_by)
+             THEN 'grantor not allowed'
            ELSE 'valid'
          END AS state,
          a.used_at, a.used_by, a.revoked_at, a.revoked_by, a.revoked_reason,

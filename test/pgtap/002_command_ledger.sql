@@ -11,12 +11,12 @@ SELECT has_index('public', 'dot_iu_command_run', 'ix_dot_iu_command_run_command'
 SELECT has_index('public', 'dot_iu_command_run', 'ix_dot_iu_command_run_status', 'and by status');
 SELECT results_eq(
   $$SELECT command_name, category, mutating, reversible, target_functions FROM dot_iu_command_catalog
-     WHERE command_name LIKE 'dot\_iu\_gate\_%' AND command_name !~ '^dot_iu_gate_(approv|demand)' ORDER BY command_name$$,
+     WHERE command_name LIKE 'dot\_iu\_gate\_%' AND command_name !~ '^dot_iu_gate_(approv|demand|break_glass|define|undefine)' ORDER BY command_name$$,
   $$VALUES ('dot_iu_gate_close', 'health', true, true, ARRAY['fn_iu_gate_close']),
            ('dot_iu_gate_open', 'health', true, true, ARRAY['fn_iu_gate_open']),
            ('dot_iu_gate_verify_closed', 'read', false, true, ARRAY['fn_iu_gate_verify_closed']),
            ('dot_iu_gate_watchdog', 'health', true, true, ARRAY['fn_iu_gate_watchdog'])$$,
-  'the catalogue holds the four commands of seed 4');
+  'the catalogue holds the four commands of the gate protocol');
 SELECT is((SELECT bool_and(resolvable) FROM v_dot_iu_command_registry), true, 'every target function exists');
 SELECT is((SELECT healthy FROM v_dot_iu_command_run_health), true, 'the runs are healthy');
 

@@ -30,7 +30,7 @@ SELECT pg_temp.refused_open($$'iu_core.delivery_enabled', NULL, NULL, NULL, NULL
 SELECT pg_temp.refused_open($$'iu_core.delivery_enabled', gen_random_uuid(), NULL, NULL, NULL$$, '23514', 'ttl_seconds', 'then the time');
 DELETE FROM dot_config WHERE key = 'queue.dlq.replay_enabled';
 SELECT pg_temp.refused_open($$'queue.dlq.replay_enabled', gen_random_uuid(), NULL, NULL, 60$$, '23514', 'actor', 'then the actor');
-SELECT pg_temp.refused_open($$'queue.dlq.replay_enabled', gen_random_uuid(), 'me', NULL, 60$$, '42704', '^gate "queue.dlq.replay_enabled" has no row in dot_config$', 'open: a registered gate without a row');
+SELECT pg_temp.refused_open($$'queue.dlq.replay_enabled', gen_random_uuid(), 'me', NULL, 60$$, '42704', '^gate "queue.dlq.replay_enabled" has no row in dot_config, which reads as closed$', 'open: a registered gate without a row');
 SELECT pg_temp.refuses($$SELECT fn_iu_gate_close('queue.dlq.replay_enabled', 'me', NULL)$$, '42704', 'has no row in dot_config', 'close: a registered gate without a row');
 SELECT is(pg_temp.state('queue.dlq.replay_enabled') ->> 'is_safe', 'false', 'verify: a missing row is not safe');
 SELECT is(pg_temp.state('queue.dlq.replay_enabled') ->> 'reason', 'row missing in dot_config', 'and says so');

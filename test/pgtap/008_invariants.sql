@@ -329,10 +329,10 @@ SELECT pg_temp.refuses($$SELECT fn_iu_invariant_unregister('k', 'ann', 't')$$, '
 SELECT is(fn_iu_gate_demand_unset('iu_core.composer_enabled', 'k', 'ann', 't') ->> 'status', 'unset', 'the demand is taken back');
 SELECT is(pg_temp.opens(), 'opened', 'and the gate opens');
 SELECT pg_temp.refuses('SELECT fn_iu_gate_demand_' || a, e, m, 'demand: ' || a) FROM (VALUES
-  ($$set('iu_core.delivery_live_routes', 'n', 1, 'ann', 't')$$, '42501', 'not a governable'), ($$set('iu_core.vector_sync_enabled', 'n', 1, 'ann', 't')$$, '42501', 'not a governable'),
+  ($$set('iu_core.delivery_live_routes', 'n', 1, 'ann', 't')$$, '42501', 'not a governable'), ($$set('iu_core.vector_sync_enabled', 'n', 1, 'ann', 't')$$, '42501', 'iu_gate_never_flip'),
   ($$set(NULL, 'n', 1, 'ann', 't')$$, '42501', 'NULL'), ($$set('iu_core.composer_enabled', 'x', 1, 'ann', 't')$$, '42704', 'not registered'),
   ($$set('iu_core.composer_enabled', 'n', -1, 'ann', 't')$$, '23514', 'from 0'), ($$set('iu_core.composer_enabled', 'n', NULL, 'ann', 't')$$, '23514', 'from 0'),
-  ($$set('iu_core.composer_enabled', 'n', 1, ' ', 't')$$, '23514', 'by somebody'), ($$set('iu_core.composer_enabled', 'n', 1, 'ann', NULL)$$, '23514', 'for a reason'),
+  ($$set('iu_core.composer_enabled', 'n', 1, ' ', 't')$$, '23514', 'iu_actor_and_reason'), ($$set('iu_core.composer_enabled', 'n', 1, 'ann', NULL)$$, '23514', 'iu_actor_and_reason'),
   ($$unset('iu_core.composer_enabled', 'k', 'ann', 't')$$, '42704', 'does not demand')) AS v (a, e, m);
 
 -- ---- who, and what may be registered
@@ -345,8 +345,8 @@ CREATE VIEW test_strange AS SELECT 1 AS left_value, 1 AS right_value;
 ALTER VIEW test_strange OWNER TO iu_core_admin;
 GRANT SELECT ON test_onesided, test_apart, test_json, test_strange TO iu_core_owner;
 SELECT pg_temp.refuses(format('SELECT fn_iu_invariant_register(%s)', a), '23514', m, 'register: ' || a) FROM (VALUES
-  ($$'X', 'test_keys', 'm', 'a', 'r'$$, 'has a code'), ($$NULL, 'test_keys', 'm', 'a', 'r'$$, 'has a code'), ($$'x', 'test_keys', ' ', 'a', 'r'$$, 'has a meaning'),
-  ($$'x', 'test_keys', 'm', '', 'r'$$, 'by somebody'), ($$'x', 'test_keys', 'm', 'a', NULL$$, 'for a reason'), ($$'x', 'test_keys', 'm', 'a', 'r', 'high'$$, 'severity'),
+  ($$'X', 'test_keys', 'm', 'a', 'r'$$, 'iu_invariant_code'), ($$NULL, 'test_keys', 'm', 'a', 'r'$$, 'iu_invariant_code'), ($$'x', 'test_keys', ' ', 'a', 'r'$$, 'iu_invariant_meaning'),
+  ($$'x', 'test_keys', 'm', '', 'r'$$, 'iu_actor_and_reason'), ($$'x', 'test_keys', 'm', 'a', NULL$$, 'iu_actor_and_reason'), ($$'x', 'test_keys', 'm', 'a', 'r', 'high'$$, 'severity'),
   ($$'x', 'test_keys', 'm', 'a', 'r', p_tolerance => -1$$, 'tolerance'), ($$'x', 'test_keys', 'm', 'a', 'r', p_tolerance => 'NaN'$$, 'tolerance'),
   ($$'x', 'test_keys', 'm', 'a', 'r', p_settle_seconds => -1$$, 'p_settle_seconds'), ($$'x', 'test_keys', 'm', 'a', 'r', p_every_seconds => 0$$, 'p_every_seconds'),
   ($$'x', 'test_keys', 'm', 'a', 'r', p_timeout_ms => 60001$$, 'p_timeout_ms'), ($$'x', 'test_left', 'm', 'a', 'r'$$, 'is not a view'), ($$'x', NULL, 'm', 'a', 'r'$$, 'no view NULL'),

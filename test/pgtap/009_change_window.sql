@@ -114,16 +114,16 @@ SELECT fn_iu_surface_unregister('odds', 'ann', 't'), fn_iu_surface_unregister('g
 -- ---- refusals
 
 SELECT pg_temp.refuses(format('SELECT fn_iu_%s', a), e, m, a) FROM (VALUES
-  ($$surface_snapshot('b', 'ann')$$, '42710', 'taken already'), ($$surface_snapshot('x y', 'ann')$$, '23514', 'has a label'), ($$surface_snapshot('x:after', 'ann')$$, '23514', 'has a label'), ($$surface_snapshot(NULL, 'ann')$$, '23514', 'has a label'),
+  ($$surface_snapshot('b', 'ann')$$, '42710', 'taken already'), ($$surface_snapshot('x y', 'ann')$$, '23514', 'iu_snapshot_label'), ($$surface_snapshot('x:after', 'ann')$$, '23514', 'iu_snapshot_label'), ($$surface_snapshot(NULL, 'ann')$$, '23514', 'iu_snapshot_label'),
   ($$surface_snapshot('x', ' ')$$, '23514', 'actor required'), ($$surface_report('b', 'tests', '1', 'ci')$$, '42710', 'reported already'), ($$surface_report('b', 'unit', '1', 'ci')$$, '42704', 'reported from outside'),
-  ($$surface_report('x', 'tests', '1', 'ci')$$, '42704', 'no snapshot'), ($$surface_report('c', 'tests', '', 'ci')$$, '23514', 'a figure of'), ($$surface_report('c', 'tests', '1', NULL)$$, '23514', 'by somebody'),
-  ($$expect_delta('x', 'unit', 1, 'ann', 'r')$$, '42704', 'no change window'), ($$expect_delta('b', 'unit', NULL, 'ann', 'r')$$, '23514', 'either a delta'), ($$expect_delta('b', 'unit', 1, 'ann', 'r', '2')$$, '23514', 'either a delta'),
-  ($$expect_delta('b', 'unit', 'NaN', 'ann', 'r')$$, '23514', 'either a delta'), ($$expect_delta('b', 'Unit', 1, 'ann', 'r')$$, '23514', 'has a code'), ($$expect_delta('b', 'unit', 1, 'ann', '')$$, '23514', 'for a reason'),
-  ($$surface_register('y', 'l', 'query', 'any', 'ann', 't')$$, '23514', 'of kind view'), ($$surface_register('y', 'l', 'view', 'any', 'ann', 't')$$, '23514', 'of kind view'), ($$surface_register('y', 'l', 'external', 'any', 'ann', 't', 'test_unit')$$, '23514', 'of kind view'),
-  ($$surface_register('Y', 'l', 'external', 'any', 'ann', 't')$$, '23514', 'has a code'), ($$surface_register('y', '', 'external', 'any', 'ann', 't')$$, '23514', 'has a label'), ($$surface_register('y', 'l', 'external', 'some', 'ann', 't')$$, '23514', 'expectation is'),
-  ($$surface_register('y', 'l', 'external', 'green', 'ann', 't')$$, '23514', 'has a rule'), ($$surface_register('y', 'l', 'external', 'any', 'ann', 't', p_green_rule => 'n/n')$$, '23514', 'has a rule'),
-  ($$surface_register('y', 'l', 'external', 'green', 'ann', 't', p_green_rule => 'x')$$, '23514', 'has a rule'), ($$surface_register('y', 'l', 'external', 'green', 'ann', 't', p_green_rule => '~(')$$, '2201B', 'regular expression'),
-  ($$surface_register('y', 'l', 'external', 'any', 'ann', 't', p_layer => 'Redis')$$, '23514', 'layer is'), ($$surface_register('y', 'l', 'external', 'any', 'ann', NULL)$$, '23514', 'for a reason'),
+  ($$surface_report('x', 'tests', '1', 'ci')$$, '42704', 'no snapshot'), ($$surface_report('c', 'tests', '', 'ci')$$, '23514', 'a figure of'), ($$surface_report('c', 'tests', '1', NULL)$$, '23514', 'iu_actor_required'),
+  ($$expect_delta('x', 'unit', 1, 'ann', 'r')$$, '42704', 'no change window'), ($$expect_delta('b', 'unit', NULL, 'ann', 'r')$$, '23514', 'iu_expected_delta'), ($$expect_delta('b', 'unit', 1, 'ann', 'r', '2')$$, '23514', 'iu_expected_delta'),
+  ($$expect_delta('b', 'unit', 'NaN', 'ann', 'r')$$, '23514', 'iu_expected_delta'), ($$expect_delta('b', 'Unit', 1, 'ann', 'r')$$, '23514', 'iu_surface_code'), ($$expect_delta('b', 'unit', 1, 'ann', '')$$, '23514', 'iu_actor_and_reason'),
+  ($$surface_register('y', 'l', 'query', 'any', 'ann', 't')$$, '23514', 'iu_surface_kind'), ($$surface_register('y', 'l', 'view', 'any', 'ann', 't')$$, '23514', 'iu_surface_kind'), ($$surface_register('y', 'l', 'external', 'any', 'ann', 't', 'test_unit')$$, '23514', 'iu_surface_kind'),
+  ($$surface_register('Y', 'l', 'external', 'any', 'ann', 't')$$, '23514', 'iu_surface_code'), ($$surface_register('y', '', 'external', 'any', 'ann', 't')$$, '23514', 'iu_surface_label'), ($$surface_register('y', 'l', 'external', 'some', 'ann', 't')$$, '23514', 'iu_surface_expectation'),
+  ($$surface_register('y', 'l', 'external', 'green', 'ann', 't')$$, '23514', 'iu_surface_green_rule'), ($$surface_register('y', 'l', 'external', 'any', 'ann', 't', p_green_rule => 'n/n')$$, '23514', 'iu_surface_green_rule'),
+  ($$surface_register('y', 'l', 'external', 'green', 'ann', 't', p_green_rule => 'x')$$, '23514', 'iu_surface_green_rule'), ($$surface_register('y', 'l', 'external', 'green', 'ann', 't', p_green_rule => '~(')$$, '2201B', 'regular expression'),
+  ($$surface_register('y', 'l', 'external', 'any', 'ann', 't', p_layer => 'Redis')$$, '23514', 'iu_surface_layer'), ($$surface_register('y', 'l', 'external', 'any', 'ann', NULL)$$, '23514', 'iu_actor_and_reason'),
   ($$surface_register('y', 'l', 'view', 'any', 'ann', 't', 'test_figure')$$, '23514', 'not a view'), ($$surface_register('y', 'l', 'view', 'any', 'ann', 't', 'v_iu_change_window')$$, '23514', 'no column value'), ($$surface_register('iu_conformance', 'l', 'external', 'any', 'ann', 't')$$, '42710', 'belongs to migration 9'),
   ($$surface_unregister('iu_conformance', 'ann', 't')$$, '42704', 'a migration'), ($$surface_unregister('y', 'ann', 't')$$, '42704', 'not registered')) AS v (a, e, m);
 ALTER VIEW test_broken OWNER TO iu_core_admin;
@@ -148,8 +148,8 @@ SELECT is(:'opened'::jsonb - 'run_id', jsonb_build_object('status', 'opened', 'w
 SELECT alike(fn_iu_change_report('w1'), '%**Verdict: OPEN.**%| Qdrant iu_core_iu_chunks | 149 | - | - | expected 0 |%', 'its report says how it stands');
 SELECT is((SELECT count(fn_iu_change_report('w1')) FROM generate_series(1, 12)), 12::bigint, 'however often it is asked, whatever the plan');
 SELECT pg_temp.refuses(format('SELECT fn_iu_change_window_open(%s)', a), e, m, 'open: ' || a) FROM (VALUES
-  ($$'w2', gen_random_uuid(), 'p', 'olga', '/f', 1, repeat('0', 64)$$, '55006', 'change window "w1" is open'), ($$'w 2', gen_random_uuid(), 'p', 'olga', '/f'$$, '23514', 'has a label'), ($$'w2', NULL, 'p', 'olga', '/f'$$, '23514', 'approval_id required'),
-  ($$'w2', gen_random_uuid(), '', 'olga', '/f'$$, '23514', 'for a purpose'), ($$'w2', gen_random_uuid(), 'p', NULL, '/f'$$, '23514', 'by somebody')) AS v (a, e, m);
+  ($$'w2', gen_random_uuid(), 'p', 'olga', '/f', 1, repeat('0', 64)$$, '55006', 'change window "w1" is open'), ($$'w 2', gen_random_uuid(), 'p', 'olga', '/f'$$, '23514', 'iu_change_window_label'), ($$'w2', NULL, 'p', 'olga', '/f'$$, '23514', 'approval_id required'),
+  ($$'w2', gen_random_uuid(), '', 'olga', '/f'$$, '23514', 'iu_actor_and_reason'), ($$'w2', gen_random_uuid(), 'p', NULL, '/f'$$, '23514', 'iu_actor_and_reason')) AS v (a, e, m);
 SELECT fn_iu_expect_delta('w1', 'unit', 1, 'olga', 'one more');
 SELECT fn_iu_surface_report('w1:before', 'tests', '10', 'ci'), fn_iu_surface_report('w1:after', 'tests', '11', 'ci');
 SELECT pg_temp.set('unit', '176');
@@ -157,8 +157,8 @@ SELECT fn_iu_gate_open('iu_core.composer_enabled', gen_random_uuid(), 'olga', 't
 SELECT pg_temp.refuses($$SELECT fn_iu_change_window_close('w1', 'olga')$$, '55006', 'a gate is open', 'it is not closed while a gate is open');
 SELECT fn_iu_gate_close('iu_core.composer_enabled', 'olga', 'done');
 SELECT pg_temp.refuses(format('SELECT fn_iu_change_window_close(%s)', a), e, m, 'close: ' || a) FROM (VALUES
-  ($$'w9', 'olga'$$, '42704', 'no change window'), ($$'w1', ''$$, '23514', 'by somebody'), ($$'w1', 'olga', '{"Redis": "x"}'$$, '23514', 'p_impact'), ($$'w1', 'olga', '{"PG": 1}'$$, '23514', 'p_impact'), ($$'w1', 'olga', '[]'$$, '23514', 'p_impact'),
-  ($$'w1', 'olga', p_not_touched => NULL$$, '23514', 'NULL'), ($$'w1', 'olga', p_backup_file => '/nowhere/post.dump'$$, '23514', 'must be stated'), ($$'w1', 'olga', p_backup_file => '/f', p_backup_bytes => 0, p_backup_sha256 => repeat('0', 64)$$, '23514', 'a backup has a size')) AS v (a, e, m);
+  ($$'w9', 'olga'$$, '42704', 'no change window'), ($$'w1', ''$$, '23514', 'iu_actor_required'), ($$'w1', 'olga', '{"Redis": "x"}'$$, '23514', 'p_impact'), ($$'w1', 'olga', '{"PG": 1}'$$, '23514', 'p_impact'), ($$'w1', 'olga', '[]'$$, '23514', 'p_impact'),
+  ($$'w1', 'olga', p_not_touched => NULL$$, '23514', 'NULL'), ($$'w1', 'olga', p_backup_file => '/nowhere/post.dump'$$, '23514', 'must be stated'), ($$'w1', 'olga', p_backup_file => '/f', p_backup_bytes => 0, p_backup_sha256 => repeat('0', 64)$$, '23514', 'iu_backup_bytes')) AS v (a, e, m);
 SELECT is(fn_iu_change_window_close('w1', 'olga', '{"Nuxt": "none, not deployed", "AgentData": "+7 KB of reports"}', ARRAY['PR #669: no comment, no merge', 'production_documents']) - 'run_id',
   '{"status": "closed", "window_label": "w1", "after_label": "w1:after", "verdict": "PASS", "verdict_reason": "13 surfaces and 1 invariants as they should be"}', 'closed: PASS');
 SELECT fn_iu_change_report('w1') AS report \gset

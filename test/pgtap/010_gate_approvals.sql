@@ -103,11 +103,11 @@ SELECT matches(pg_temp.approval(p_gate => 'no.such_gate'), '^42501 "?no.such_gat
 SELECT matches(pg_temp.approval(p_gate => 'iu_core.vector_sync_enabled'), '^42501 gate "iu_core.vector_sync_enabled" is NEVER-FLIP', 'grant: never-flip gate');
 SELECT matches(pg_temp.approval(p_action => 'close'), '^23514 action must be open or renew, not ''close''', 'grant: unknown action');
 SELECT matches(pg_temp.approval(p_kind => 'break_glass'), '^23514 kind must be single or standing', 'grant: break-glass is not granted');
-SELECT matches(pg_temp.approval(p_action => 'renew', p_kind => 'standing'), '^23514 a standing approval is to open', 'grant: a standing one opens');
+SELECT matches(pg_temp.approval(p_action => 'renew', p_kind => 'standing'), '^23514 action of a standing approval must be open', 'grant: a standing one opens');
 SELECT matches(pg_temp.approval(p_ttl => t), '^23514 max_ttl_seconds must be from 1 to 3600', 'grant: ttl ' || coalesce(t::text, 'NULL')) FROM unnest(ARRAY[0, 3601, NULL]) t;
 SELECT matches(pg_temp.approval(p_for => f), '^23514 expires_at must be', 'grant: until ' || coalesce(f, 'NULL')) FROM unnest(ARRAY['0 s', '-1 s', '367 days', NULL]) f;
 SELECT matches(pg_temp.login('olga', $$SELECT fn_iu_gate_approval_grant('iu_core.composer_enabled', 'open', 60, 'infinity', 'olga', 'why')$$), '^23514 expires_at must be', 'grant: for ever');
-SELECT matches(pg_temp.login('olga', format($$SELECT fn_iu_gate_approval_grant('iu_core.composer_enabled', 'open', 60, now() + interval '1 h', %s)$$, a)), '^23514 an approval is granted by somebody for a reason', 'grant: ' || a)
+SELECT matches(pg_temp.login('olga', format($$SELECT fn_iu_gate_approval_grant('iu_core.composer_enabled', 'open', 60, now() + interval '1 h', %s)$$, a)), '^23514 actor and reason are required', 'grant: ' || a)
   FROM unnest(ARRAY['NULL, ''why''', ''' '', ''why''', '''olga'', NULL', '''olga'', ''''']) a;
 SELECT matches(pg_temp.approval(p_to => 'iu_test_no_one'), '^42704 role "iu_test_no_one" does not exist', 'grant: to a role that is not');
 SELECT matches(pg_temp.approval(p_to => 'iu_test_olga'), '^IU106 ', 'grant: to oneself');
@@ -165,7 +165,7 @@ GRANT iu_core_operator TO iu_test_olga;
 
 -- Mode.
 SELECT matches(pg_temp.login('olga', $$SELECT fn_iu_gate_approval_mode_set('default', 'olga', 'x')$$), '^42501 permission denied', 'an operator does not set the mode');
-SELECT matches(pg_temp.login('ada', $$SELECT fn_iu_gate_approval_mode_set('lax', 'ada', 'x')$$), '^23514 the mode is default or strict, not ''lax''', 'mode: a word of its own');
+SELECT matches(pg_temp.login('ada', $$SELECT fn_iu_gate_approval_mode_set('lax', 'ada', 'x')$$), '^23514 p_mode must be default or strict, not ''lax''', 'mode: a word of its own');
 SELECT matches(pg_temp.login('ada', $$SELECT fn_iu_gate_approval_mode_set('default', 'ada', '')$$), '^23514 ', 'mode: without a reason');
 UPDATE dot_config SET value = 'whatever' WHERE key = 'iu_core.gate_approval_mode';
 SELECT matches(pg_temp.opens('oscar', gen_random_uuid()::text), '^IU101 ', 'any other value is strict');

@@ -50,7 +50,7 @@ SELECT is(iu_core.xid_is_mine(NULL), NULL, 'NULL for NULL');
 -- ---- who
 
 SELECT is(array_agg(r.rolname ORDER BY r.rolname COLLATE "C") FILTER (WHERE has_function_privilege(r.oid, f, 'EXECUTE')), allowed::name[], f || ' is for these roles')
-  FROM (VALUES ('iu_core.uuid_v5(uuid,text)', '{iu_core_admin,iu_core_agent,iu_core_operator,iu_core_owner,iu_core_reader,iu_core_worker,iu_core_writer}'),
+  FROM (VALUES ('iu_core.uuid_v5(uuid,text)', '{iu_core_admin,iu_core_operator,iu_core_owner,iu_core_reader,iu_core_worker,iu_core_writer}'),
                ('iu_core.xid_is_mine(xid)', '{iu_core_owner}')) AS v (f, allowed),
        pg_roles r WHERE r.rolname LIKE 'iu\_core\_%' GROUP BY f, allowed;
 

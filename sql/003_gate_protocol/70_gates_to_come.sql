@@ -1,0 +1,24 @@
+-- Gates whose migration does not exist yet, one line each. The migration that
+-- brings what a gate guards registers the gate itself, and takes its line out of
+-- this file in the same commit. Until then the gate is here, closed, so that
+-- whoever asks for it finds it.
+
+SELECT iu.fn_iu_gate_register(3, g.gate_key, g.gate_class, g.description) FROM (VALUES
+  ('iu_enact.allow_no_review_decision', 'never_flip', 'Enacting without a review decision'),           -- 016
+  ('iu_core.vector_sync_enabled', 'never_flip', 'Recording a vector point as indexed'),                -- 021
+  ('iu_core.three_axis_auto_refresh_enabled', 'governable', 'Refreshing the three-axis envelope by trigger'), -- 023
+  ('iu_core.composer_enabled', 'governable', 'Composing, collections and cutting'),                    -- 030
+  ('iu_core.structure_ops_enabled', 'governable', 'Applying and rolling back structure operations'),   -- 037
+  ('iu_core.operator_runtime_enabled', 'governable', 'Applying commands in the operator runtime'),     -- 039
+  ('queue.job_substrate.enabled', 'governable', 'Running jobs of the queue'),                          -- 050
+  ('queue.dlq.replay_enabled', 'governable', 'Replaying dead letters')                                 -- 051
+  ) AS g (gate_key, gate_class, description);
+
+DO $check$
+BEGIN
+  IF EXISTS (SELECT FROM public.v_iu_gate g WHERE NOT g.is_safe) THEN
+    RAISE object_not_in_prerequisite_state USING
+      MESSAGE = 'migration 003 left a gate open', CONSTRAINT = 'iu_migration_gate_open';
+  END IF;
+END
+$check$;

@@ -1,0 +1,55 @@
+-- Reading a view or a query for invariants and surfaces.
+
+-- The settings of the function make the answer the same whoever asks: texts of
+-- times and numbers have one notation, so that a key is the same key again, and
+-- a policy that would leave rows out is an error.
+CREATE FUNCTION iu.fn_iu_read(
+    p_query text, p_timeout_ms integer, OUT began_at timestamptz, OUT ms numeric, OUT result jsonb,
+    OUT error_code text, OUT error text)
+  LANGUAGE plpgsql VOLATILE
+  SET search_path = pg_catalog, pg_temp
+  SET row_security = off
+  SET timezone = 'UTC'
+  SET datestyle = 'ISO, YMD'
+  SET intervalstyle = 'postgres'
+  SET extra_float_digits = 1
+  SET bytea_output = 'hex'
+AS $function$
+DECLARE
+  v_deadline timestamptz;
+  v_before   timestamptz;
+  v_read     boolean := false;
+BEGIN
+  began_at := clock_timestamp();
+  v_deadline := began_at + make_interval(secs => p_timeout_ms / 1000.0);
+  v_before := iu_core.cancel_by(v_deadline);
+  BEGIN
+    EXECUTE p_query INTO result;
+    v_read := true;
+    -- Ends the block, which undoes all that the query did: its locks, its settings, what it wrote.
+    RAISE SQLSTATE 'IU000' USING
+      MESSAGE = 'read';
+  EXCEPTION
+    WHEN query_canceled THEN
+      PERFORM iu_core.cancel_at(v_before);
+      -- Before the deadline somebody else cancelled the query.
+      IF clock_timestamp() < v_deadline THEN
+        RAISE;
+      END IF;
+      error_code := SQLSTATE;
+      error := format('no answer within %s ms', p_timeout_ms);
+    WHEN OTHERS OR assert_failure THEN
+      PERFORM iu_core.cancel_at(v_before);
+      IF NOT v_read THEN
+        error_code := SQLSTATE;
+        error := format('%s: %s', SQLSTATE, SQLERRM);
+      END IF;
+  END;
+  ms := round((extract(epoch FROM clock_timestamp() - began_at) * 1000)::numeric, 3);
+END
+$function$;
+COMMENT ON FUNCTION iu.fn_iu_read IS
+  'For invariants and surfaces: runs a query that returns one jsonb, within so many ms, in time zone UTC with ISO '
+  'dates, and undoes what it did; a policy that would leave out rows is an error. Returns when it began, how many '
+  'ms it took, and what it found, or the SQLSTATE (error_code) and words (error) of why not. Raises nothing but a '
+  'cancel by somebody else (57014).';
