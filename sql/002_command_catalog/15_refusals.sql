@@ -24,7 +24,8 @@ COMMENT ON COLUMN public.iu_refusal.constraint_name IS
   'The constraint name in the error, e.g. iu_actor_and_reason; one for each mistake, and it never changes';
 COMMENT ON COLUMN public.iu_refusal.migration IS 'Number of the migration that brought it';
 COMMENT ON COLUMN public.iu_refusal.sqlstate IS 'SQLSTATE of the error';
-COMMENT ON COLUMN public.iu_refusal.sentence IS 'What is wrong, as one sentence without figures; those are in the error';
+COMMENT ON COLUMN public.iu_refusal.sentence IS
+  'What is wrong, as one sentence without figures; those are in the error';
 COMMENT ON COLUMN public.iu_refusal.next_action IS 'What the caller does about it';
 
 CREATE FUNCTION iu.fn_iu_refusal_put(p_migration integer, p_refusals text[]) RETURNS void

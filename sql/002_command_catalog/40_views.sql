@@ -31,8 +31,10 @@ CREATE VIEW public.v_dot_iu_command_run_health AS
     CROSS JOIN (
       SELECT count(*) AS runs,
              count(*) FILTER (WHERE x.created_at > now() - interval '24 hours') AS runs_24h,
-             count(*) FILTER (WHERE x.created_at > now() - interval '24 hours' AND x.run_status = 'refused') AS refused_24h,
-             count(*) FILTER (WHERE x.created_at > now() - interval '24 hours' AND x.run_status = 'failed') AS failed_24h,
+             count(*) FILTER (WHERE x.created_at > now() - interval '24 hours' AND x.run_status = 'refused')
+               AS refused_24h,
+             count(*) FILTER (WHERE x.created_at > now() - interval '24 hours' AND x.run_status = 'failed')
+               AS failed_24h,
              count(*) FILTER (WHERE c.command_name IS NULL) AS unknown_command_runs,
              max(x.created_at) AS last_run_at,
              max(x.created_at) FILTER (WHERE x.run_status = 'failed') AS last_failed_at

@@ -116,8 +116,8 @@ AS $function$
 $function$;
 COMMENT ON FUNCTION iu.fn_iu_report_impact IS
   'For fn_iu_change_report: a row for each of the five layers, as Markdown: what the figures say, then what was '
-  'stated. Arguments: the window, the rows of fn_iu_regression_matrix (NULL: it is open), the migrations at the end. Raises '
-  'nothing.';
+  'stated. Arguments: the window, the rows of fn_iu_regression_matrix (NULL: it is open), the migrations at the end. '
+  'Raises nothing.';
 
 CREATE FUNCTION iu.fn_iu_report_commands(p_from timestamptz, p_until timestamptz) RETURNS text
   LANGUAGE sql STABLE
