@@ -34,13 +34,14 @@ CREATE FUNCTION health(OUT severity integer, OUT status text, OUT message text)
   RETURNS record
   LANGUAGE c VOLATILE PARALLEL RESTRICTED AS 'MODULE_PATHNAME', 'iu_health';
 COMMENT ON FUNCTION health() IS
-  'Whether the workers of this server do their work, for monitoring: severity as a monitoring plugin exits, status '
-  'its name (0 OK, 1 WARNING, 2 CRITICAL, 3 UNKNOWN), message with every finding, the worst first. CRITICAL: a '
-  'watchdog is overdue, has no process or has failed for 5 s; no watchdog serves this database; the launcher has '
-  'ended; iu_core is not preloaded. WARNING: a watchdog that fails or starts, a sender or runner that fails, has '
-  'ended or has not looked around for two minutes, a database without extension or migrations. UNKNOWN: the launcher '
-  'has not started yet. A standby is OK: it has no workers. Judged from shared memory: it waits for no lock. Raises '
-  'nothing.';
+  'Whether the workers of this server do their work and its databases are as they should be, for monitoring: severity '
+  'as a monitoring plugin exits, status its name (0 OK, 1 WARNING, 2 CRITICAL, 3 UNKNOWN), message with every finding, '
+  'the worst first. CRITICAL: a watchdog is overdue, has no process or has failed for 5 s; no watchdog serves this '
+  'database; the launcher has ended; iu_core is not preloaded; a runner found that conformance finds a difference, '
+  'which the message names. WARNING: a watchdog that fails or starts; a sender or runner that fails, has ended or has '
+  'not looked around for two minutes; a database without extension or migrations, or whose conformance has not been '
+  'looked at for five minutes. UNKNOWN: the launcher has not started yet. A standby is OK: it has no workers. Judged '
+  'from shared memory: it waits for no lock. Raises nothing.';
 
 CREATE FUNCTION wake() RETURNS void
   LANGUAGE c VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'iu_wake';

@@ -38,7 +38,8 @@ COMMENT ON FUNCTION grants_text(aclitem[], "char", oid) IS
   'kind of object, a letter as of acldefault()), and the owner, of whom only what was taken away is told, last: '
   '"iu_core_owner lacks UPDATE". NULL where nobody else has a right and the owner has all.';
 
-CREATE FUNCTION sequence_states(tables oid[], OUT table_id oid, OUT column_number integer, OUT sequence oid, OUT definition text)
+CREATE FUNCTION sequence_states(
+    tables oid[], OUT table_id oid, OUT column_number integer, OUT sequence oid, OUT definition text)
   RETURNS SETOF record
   LANGUAGE plpgsql STABLE ROWS 10
   SET search_path = pg_catalog, pg_temp
@@ -108,7 +109,8 @@ END
 $function$;
 COMMENT ON FUNCTION column_states(oid[]) IS
   'For object_states(): the columns of these relations, together for each: their definition; what is no part of it but '
-  'of a fingerprint (storage, options, comments, sequences); and the grants on single columns. Raises nothing of its own.';
+  'of a fingerprint (storage, options, comments, sequences); and the grants on single columns. Raises nothing of its '
+  'own.';
 
 CREATE FUNCTION relation_state(relation oid, row_security boolean, forced boolean) RETURNS text
   LANGUAGE plpgsql STABLE
@@ -134,8 +136,8 @@ BEGIN
 END
 $function$;
 COMMENT ON FUNCTION relation_state(oid, boolean, boolean) IS
-  'For object_states(): row security of a table in words (whether it is on, whether forced), its policies, and whether its '
-  'rules are enabled. Raises nothing of its own.';
+  'For object_states(): row security of a table in words (whether it is on, whether forced), its policies, and '
+  'whether its rules are enabled. Raises nothing of its own.';
 
 CREATE FUNCTION relation_detail(relation oid) RETURNS text
   LANGUAGE plpgsql STABLE
@@ -218,8 +220,8 @@ BEGIN
 END
 $function$;
 COMMENT ON FUNCTION relation_states(oid[]) IS
-  'For object_states(): tables, views and sequences of these oids. spelled: whether PostgreSQL spells the definition, so '
-  'that another major version may do it in another way. Raises nothing of its own.';
+  'For object_states(): tables, views and sequences of these oids. spelled: whether PostgreSQL spells the definition, '
+  'so that another major version may do it in another way. Raises nothing of its own.';
 
 CREATE FUNCTION other_states(
     objects oid[],
@@ -277,8 +279,8 @@ BEGIN
 END
 $function$;
 COMMENT ON FUNCTION other_states(oid[]) IS
-  'For object_states(): functions, triggers, types and schemas of these oids, as relation_states(). Raises nothing of its '
-  'own.';
+  'For object_states(): functions, triggers, types and schemas of these oids, as relation_states(). Raises nothing of '
+  'its own.';
 
 CREATE FUNCTION object_states(
     objects oid[],

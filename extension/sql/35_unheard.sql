@@ -3,7 +3,8 @@
 CREATE FUNCTION count_unheard(event_domain text, event_type text, reason text) RETURNS void
   LANGUAGE c VOLATILE PARALLEL RESTRICTED AS 'MODULE_PATHNAME', 'iu_count_unheard';
 COMMENT ON FUNCTION count_unheard(text, text, text) IS
-  'For the emitters: counts an event that was not written (its domain and type, and unknown, inactive or reserved), and tells the client of it by a NOTICE, once a statement. Raises nothing.';
+  'For the emitters: counts an event that was not written (its domain and type, and unknown, inactive or reserved), '
+  'and tells the client of it by a NOTICE, once a statement. Raises nothing.';
 
 CREATE FUNCTION forget_unheard(event_domain text, event_type text) RETURNS void
   LANGUAGE c VOLATILE PARALLEL RESTRICTED AS 'MODULE_PATHNAME', 'iu_forget_unheard';
@@ -20,4 +21,6 @@ COMMENT ON FUNCTION unheard_events() IS
 CREATE VIEW unheard_events AS
   SELECT u.event_domain, u.event_type, u.reason, u.times, u.last_at FROM unheard_events() u;
 COMMENT ON VIEW unheard_events IS
-  'Events of this database that were emitted and not written since the server was started: domain, type, reason (unknown: no such type is registered; inactive: it is switched off; reserved: the product alone emits it), how often, when last. Of all databases, the 64 types that were tried last. What was rolled back is counted as well.';
+  'Events of this database that were emitted and not written since the server was started: domain, type, reason '
+  '(unknown: no such type is registered; inactive: it is switched off; reserved: the product alone emits it), how '
+  'often, when last. Of all databases, the 64 types that were tried last. What was rolled back is counted as well.';
