@@ -114,7 +114,7 @@ plain_bytes(const char *bytes, size_t length)
 	return excerpt(iu_text_of_bytes(bytes, length, EXCERPT), length > EXCERPT);
 }
 
-/* The same of text that it holds already. */
+/* Text that this database can hold, as one short line. */
 static char *
 plain_text(const char *text)
 {

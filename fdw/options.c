@@ -348,7 +348,11 @@ iu_option_value(List *options, const char *name)
 	return NULL;
 }
 
-/* The same of an option that must be there, or it raises. object: of what, for the message. */
+/*
+ * The value of an option that must be in a list of DefElem; raises if it is not.
+ *
+ * object: what the options are of, for the message.
+ */
 const char *
 iu_option_required(List *options, const char *name, const char *object)
 {
@@ -361,7 +365,12 @@ iu_option_required(List *options, const char *name, const char *object)
 	return value;
 }
 
-/* The same of an option that is a number and has been checked. otherwise: where it is not there. */
+/*
+ * The value of an option that is a number and has been checked, in a list of
+ * DefElem.
+ *
+ * otherwise: the result where the option is not there.
+ */
 int
 iu_option_number(List *options, const char *name, int otherwise)
 {

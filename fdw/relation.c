@@ -17,7 +17,7 @@
 #include "optimizer/optimizer.h"
 #include "optimizer/restrictinfo.h"
 
-/* Of what nobody knows. */
+/* Estimates where nothing is known. */
 #define DEFAULT_COLLECTIONS 100
 #define DEFAULT_ROWS 1000		/* of one collection */
 #define FILTER_LEAVES 0.1
@@ -67,7 +67,7 @@ iu_relation_restrict(PlannerInfo *root, RelOptInfo *rel, const IuTable *table, L
 	return others;
 }
 
-/* Raises: a condition on the filter column is none that the remote can be asked by. */
+/* Raises: a condition on the filter column is of a kind that the remote cannot be asked by. */
 void
 iu_relation_refuse_filter(const IuTable *table)
 {

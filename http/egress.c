@@ -150,8 +150,9 @@ parse_anew(const char *url, char origin[ORIGIN_LENGTH])
 }
 
 /*
- * The same. The last URL and its origin are kept in mind, as thousands of
- * deliveries of a route, and requests to a server, have the same one.
+ * Writes the canonical origin of a URL and returns NULL, or returns what is
+ * wrong, as parse_anew does. The last URL and its origin are kept in mind, as
+ * thousands of deliveries of a route have the same one.
  */
 static const char *
 parse_origin(const char *url, char origin[ORIGIN_LENGTH])
@@ -213,9 +214,11 @@ iu_egress_refuses_url(const char *url)
 }
 
 /*
- * An entry of the setting is an origin as a person would write it: what curl
- * would have to rewrite (a decimal host, a trailing slash) is refused, so that
- * the setting reads as what it allows. Returns what is wrong, maybe palloc'd.
+ * Writes the canonical origin that an entry of the setting names and returns
+ * NULL; or returns what is wrong with the entry, which may be palloc'd. An entry
+ * is an origin as a person would write it: what curl would have to rewrite (a
+ * decimal host, a trailing slash) is refused, so that the setting reads as what
+ * it allows.
  */
 static const char *
 parse_entry(const char *entry, char origin[ORIGIN_LENGTH])

@@ -49,7 +49,7 @@ typedef struct IuTransfer
 	size_t		length;			/* of what is kept */
 	size_t		capacity;
 	size_t		header_bytes;
-	uint64	   *all_header_bytes;	/* the same, in all transfers of the multi handle */
+	uint64	   *all_header_bytes;	/* of all transfers of the multi handle */
 	bool		too_large;
 	bool		no_memory;
 	bool		address_tried;	/* at least one was allowed */

@@ -15,7 +15,7 @@ typedef enum IuQdrantPurpose
 {
 	IU_QDRANT_LIST,				/* GET /collections */
 	IU_QDRANT_LIST_ALIASES,		/* GET /aliases, for every collection */
-	IU_QDRANT_FIND_ALIASES,		/* the same, for one collection */
+	IU_QDRANT_FIND_ALIASES,		/* GET /aliases, for one collection */
 	IU_QDRANT_DESCRIBE,			/* GET /collections/{collection} */
 	IU_QDRANT_COUNT,
 	IU_QDRANT_SCROLL,			/* a page of points */
