@@ -282,8 +282,8 @@ sub two_copies
 	run_log([ 'cp', "$libraries/iu_core.so", $copy ]) or die;
 	$node->psql('postgres', "LOAD '$copy'", stderr => \my $error);
 	like($error, qr/another copy of the library iu_core is loaded already/,
-		'a second copy of the library is refused, in words');
-	like($error, qr/HINT:  Remove one of the two files/, 'and what to do is said');
+		'a second copy of the library is refused');
+	like($error, qr/HINT:  Remove one of the two files/, 'the refusal of a second copy says which file to remove');
 	$node->append_conf('postgresql.conf', "shared_preload_libraries = ''\nsession_preload_libraries = '$copy'\n");
 	$node->restart;
 	is($node->safe_psql('postgres', 'SHOW iu_core.senders'), 2,

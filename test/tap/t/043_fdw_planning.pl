@@ -187,7 +187,7 @@ asks(q(SELECT count(*) FROM points WHERE collection = 'pieces' AND id IN ('1', '
 	'a count with a restriction on ids reads points');
 asks(q(SELECT count(*) FROM many WHERE n > 2498), [ 2, ('many/points/scroll') x 3 ],
 	'a count with a condition on a field reads points');
-unlike(plan_of($_), qr/Aggregate on/, "not pushed: $_") for
+unlike(plan_of($_), qr/Aggregate on/, "the count is not asked of the remote: $_") for
   q(SELECT count(*) FROM points WHERE collection IN ('pieces', 'many') AND collection = 'pieces'),
 q(SELECT count(*) FROM many WHERE n = 1),
   q(SELECT count(n) FROM many), q(SELECT count(*) FILTER (WHERE n = 1) FROM many),

@@ -55,7 +55,7 @@ sub check_copy
 	my $refusal = sub { return error_of($_[0], server => $server, database => $database) =~ /ERROR:  (\w{5}: .*)/ ? $1
 		  : '' };
 
-	subtest $what => sub {
+	subtest "the copy is whole, closed and usable: $what" => sub {
 		is(content($server, $database), $expected,
 			'the copy has the same rows in every table, and the restore emitted nothing');
 		is($value->('SELECT count(*) FROM event_outbox'), 20, 'the copy has the twenty events of the original');

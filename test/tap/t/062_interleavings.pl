@@ -259,7 +259,7 @@ sub make_gates
 	return @keys;
 }
 
-sub start_again
+sub connect_again
 {
 	$_->end foreach @connections;
 	@connections = map { IU::GateSession->new($node) } 1 .. 3;
@@ -282,7 +282,7 @@ foreach my $meeting (@pairs, @threes)
 			$key = shift @keys;
 			my $what = meet(\@scripts, $order) // next;
 			push @wrong, join('', @$order) . ": $what";
-			start_again();
+			connect_again();
 		}
 		is(join("\n", @wrong), '', lc($isolation) . ", $name: " . @orders . ' orders');
 	}

@@ -104,13 +104,13 @@ foreach my $fault (@faults)
 {
 	foreach my $moment (@moments)
 	{
-		subtest "$fault->[0], $moment->[0]" => sub { strike(@$moment, @$fault) };
+		subtest "nothing is lost by $fault->[0], $moment->[0]" => sub { strike(@$moment, @$fault) };
 	}
 }
 
 # ---- A sender that stands still until its leases are another's
 
-subtest 'a sender stands still' => sub {
+subtest 'a sender that stands still loses nothing' => sub {
 	my $mark = $delivery->mark('hook');
 	my $log = -s $node->logfile;
 	$sink->hold('/hook');
@@ -137,7 +137,7 @@ subtest 'a sender stands still' => sub {
 
 # ---- Transactions that stay open
 
-subtest 'a writer and a reader idle in transaction' => sub {
+subtest 'a writer and a reader that are idle in transaction delay nothing' => sub {
 	my $mark = $delivery->mark('hook');
 	my $writer = $node->background_psql('postgres', on_error_stop => 1);
 	my $reader = $node->background_psql('postgres', on_error_stop => 1);
@@ -223,7 +223,7 @@ sub cannot_record
 }
 foreach my $failure (@failures)
 {
-	subtest "recording fails: $failure->[0]" => sub { cannot_record(@$failure) };
+	subtest "nothing is sent twice though recording fails: $failure->[0]" => sub { cannot_record(@$failure) };
 }
 
 # ---- All in all

@@ -7,6 +7,7 @@ use warnings;
 use IU::Delivery;
 use IU::Sink;
 use IU::Cluster;
+use IU::SQL qw(talk_to sql);
 use PostgreSQL::Test::Utils;
 use Test::More;
 use Time::HiRes qw(time);
@@ -21,7 +22,7 @@ my $delivery = IU::Delivery->new($node, $sink);
 IU::Cluster->install($node);
 $delivery->live;
 
-sub sql { return $delivery->sql($_[0]) }
+talk_to($node);
 sub origins { return IU::Cluster->reload($node, 'iu_core.allowed_origins' => $_[0]) }
 sub switch { return sql("SELECT fn_iu_switch_set('iu_core.route_worker_enabled', '$_[0]', 'tester', 'test')") }
 
@@ -76,7 +77,7 @@ foreach my $hold (@holds)
 {
 	foreach my $moment ('requests under way', 'at full speed')
 	{
-		subtest "$hold->[0], $moment" => sub { hold($moment, @$hold) };
+		subtest "what is not sent yet is held when $hold->[0], $moment" => sub { hold($moment, @$hold) };
 	}
 }
 $delivery->route('retire', 'hook');

@@ -65,7 +65,7 @@ sub check_copy
 	my $copy = IU::Delivery->new($server, $sink, $database);
 	my $fresh = 'fresh' . ++$copies;
 
-	subtest $what => sub {
+	subtest "the copy sends nothing until it is confirmed: $what" => sub {
 		my $before = $sink->count('/hook');
 		my $owed = $events - $copy->sql(
 			"SELECT count(*) FROM iu_route_attempt WHERE route_code = 'hook' AND status = 'sent'");
@@ -124,7 +124,7 @@ sub promote
 	my $primary = IU::Delivery->new($server, $sink);
 	my $next = IU::Delivery->new($standby, $sink);
 
-	subtest "a standby is promoted, $what" => sub {
+	subtest "a standby that is promoted carries on, $what" => sub {
 		my $mark = $primary->mark('hook');
 		$server->backup($name);
 		$standby->init_from_backup($server, $name, has_streaming => 1);

@@ -175,7 +175,7 @@ $node->reload;
 # ---- what is not hindered
 
 sql('CREATE SCHEMA mine');
-is(error_of("$_"), '', "not hindered: $_") foreach
+is(error_of("$_"), '', "possible beside iu_core: $_") foreach
   'CREATE TEMP TABLE dot_config (key text PRIMARY KEY); DROP TABLE dot_config',
   'CREATE TEMP TABLE iu_gate_transition (key text PRIMARY KEY) ON COMMIT DROP',
   'CREATE FUNCTION pg_temp.fn_iu_gate_open() RETURNS int LANGUAGE sql AS $$SELECT 1$$;'
@@ -197,7 +197,7 @@ is(error_of("$_"), '', "not hindered: $_") foreach
 'VACUUM FULL iu_gate_transition',
 	'CLUSTER dot_config USING dot_config_pkey; ALTER TABLE dot_config SET WITHOUT CLUSTER',
   'DROP SCHEMA mine CASCADE', 'CREATE DATABASE plain', 'CREATE EXTENSION pgtap; DROP EXTENSION pgtap';
-is(error_of($_, database => 'plain'), '', "not hindered in a database without iu_core: $_") foreach
+is(error_of($_, database => 'plain'), '', "possible in a database without iu_core: $_") foreach
   'CREATE TABLE dot_config (key text PRIMARY KEY, value text); ALTER TABLE dot_config DROP value;'
 	. ' DROP TABLE dot_config',
   'CREATE FUNCTION fn_iu_gate_open() RETURNS int LANGUAGE sql AS $$SELECT 1$$; DROP FUNCTION fn_iu_gate_open()',
