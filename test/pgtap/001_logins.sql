@@ -22,8 +22,8 @@ SELECT matches(problem, 'owns schema public', 'a login that owns schema public i
 SELECT is((SELECT login || ' ' || member_of FROM v_iu_unfit_login), 'iu_test_app iu_core_writer',
   'a login that is not fit and has a role of iu_core is listed');
 ALTER SCHEMA public OWNER TO pg_database_owner;
-SELECT is(pg_temp.as_role('iu_core_reader', $$SELECT count(*) FROM fn_iu_login_problems('iu_test_app')$$), '0', 'a reader may ask');
+SELECT is(pg_temp.as_role('iu_core_reader', $$SELECT count(*) FROM fn_iu_login_problems('iu_test_app')$$), '0', 'a reader may ask which logins are fit');
 SELECT matches(pg_temp.as_role('iu_core_worker', $$SELECT count(*) FROM fn_iu_login_problems('iu_test_app')$$), '^42501',
-  'a role without that right may not ask');
+  'a role without that right may not ask which logins are fit');
 SELECT * FROM finish();
 ROLLBACK;

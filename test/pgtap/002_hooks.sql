@@ -56,7 +56,7 @@ SELECT iu.fn_iu_hook_remove(9001), iu.fn_iu_hook_remove(9002);
 SELECT is((SELECT count(*) FROM iu.hook h WHERE h.migration > 9000), 0::bigint, 'a rollback takes the functions of its migration out');
 SELECT is(left(pg_temp.as_role(r, $$INSERT INTO iu.hook VALUES ('iu.test_point(text)', 'iu.test_first(text)', 1)$$), 5), '42501', r || ' writes no hook')
   FROM unnest(ARRAY['iu_core_admin', 'iu_core_operator', 'iu_core_writer', 'iu_core_worker', 'iu_core_reader']) AS r;
-SELECT is(left(pg_temp.as_role('iu_core_admin', $$SELECT iu.fn_iu_hook_add(1, 'iu.test_point(text)', 'iu.test_point(text)')$$), 5), '42501', 'an administrator adds none either');
+SELECT is(left(pg_temp.as_role('iu_core_admin', $$SELECT iu.fn_iu_hook_add(1, 'iu.test_point(text)', 'iu.test_point(text)')$$), 5), '42501', 'an administrator writes no hook either');
 
 SELECT finish();
 ROLLBACK;

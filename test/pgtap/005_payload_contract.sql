@@ -5,11 +5,12 @@ SELECT no_plan();
 
 -- ---- contracts
 
-SELECT is(iu.fn_iu_route_contract_problem(c::jsonb), NULL, 'good: ' || c) FROM (VALUES
+SELECT is(iu.fn_iu_route_contract_problem(c::jsonb), NULL, 'a contract that is taken: ' || c) FROM (VALUES
   ('{}'), ('{"required": []}'), ('{"required": ["a", "b"]}'), ('{"properties": {}}'), ('{"properties": {"a": {}, "b": {"type": "string"}, "c": false}}'),
   ('{"properties": {"a": {"type": ["string", "null"]}}}'), ('{"properties": {"a": {"type": "integer"}}, "additionalProperties": false, "required": ["a"]}'),
   ('{"additionalProperties": true}'), ('{"not": {"required": ["a", "b"]}}')) AS t (c);
-SELECT is(iu.fn_iu_route_contract_problem(c::jsonb), problem, 'bad: ' || coalesce(c, 'NULL')) FROM (VALUES
+SELECT is(iu.fn_iu_route_contract_problem(c::jsonb), problem,
+  'a contract that is refused: ' || coalesce(c, 'NULL')) FROM (VALUES
   (NULL, 'the payload contract is not an object'),
   ('[]', 'the payload contract is not an object'),
   ('null', 'the payload contract is not an object'),
@@ -68,47 +69,62 @@ SELECT is(iu.fn_iu_payload_problem(c::jsonb, p::jsonb), problem, format('%s agai
 -- ---- a route with one
 
 SELECT pg_temp.refuses($$SELECT fn_iu_route_add('r', 'version_applied', 'https://hooks.example/', 'ann', 't', p_payload_contract => '{"minProperties": 1}')$$,
-  '23514', 'route "r" cannot be registered: the payload contract has the word "minProperties"', 'a route is not registered with an unknown word');
+  '23514', 'route "r" cannot be registered: the payload contract has the word "minProperties"',
+  'a route is not registered with a contract of unknown words');
 UPDATE dot_config SET value = 'true' WHERE key IN ('iu_core.routes_master_enabled', 'iu_core.route_worker_enabled');
 SELECT fn_iu_gate_open('iu_core.delivery_enabled', gen_random_uuid(), 'ann', 't', 600);
 SELECT fn_iu_route_add('r', 'version_applied', 'https://hooks.example/', 'ann', 't', p_ordering => 'subject', p_payload_contract => '{"properties": {"n": {"type": "integer"}}}');
-SELECT pg_temp.refuses($$UPDATE iu_outbound_route SET payload_contract = '{"a": 1}'$$, '23514', 'contract_chk', 'nor given one later');
+SELECT pg_temp.refuses($$UPDATE iu_outbound_route SET payload_contract = '{"a": 1}'$$, '23514', 'contract_chk',
+  'a route is not given a contract of unknown words later');
 SELECT fn_iu_route_allow('r', 'ann', 't'), fn_iu_route_arm('r', 'ann', 't');
 UPDATE iu_route_step SET seen = format('%1$s:%1$s:', pg_current_xact_id()::text::bigint + 1000000)::pg_snapshot;
 
 CREATE FUNCTION pg_temp.emit(p_payload jsonb) RETURNS uuid LANGUAGE sql AS
   $$SELECT fn_iu_emit_event('version_applied', NULL, '00000000-0000-0000-0000-000000000001', 't', p_payload)$$;
 CREATE TEMP TABLE e AS SELECT pg_temp.emit('{"n": 1}') AS good, pg_temp.emit('{"n": "2"}') AS bad, pg_temp.emit('{"n": 3}') AS next;
-SELECT pg_temp.refuses(format('SELECT fn_iu_route_deliver(''r'', %L)', bad), '23514', 'breaks the payload contract of route "r"', 'what breaks it is not handed over') FROM e;
+SELECT pg_temp.refuses(format('SELECT fn_iu_route_deliver(''r'', %L)', bad), '23514', 'breaks the payload contract of route "r"',
+  'an event that breaks the contract is not handed over') FROM e;
 SELECT is(fn_iu_route_explain('r', bad) - ARRAY['route_code', 'event_id', 'next_action'],
-  '{"code": "contract", "sentence": "the payload breaks the contract of the route: key \"n\" has the type string, not integer"}', 'explained before') FROM e;
+  '{"code": "contract", "sentence": "the payload breaks the contract of the route: key \"n\" has the type string, not integer"}',
+  'the explanation of an event says how it would break the contract') FROM e;
 INSERT INTO iu_route_retry (route_code, event_id, event_seq, due_at, reason)
   SELECT 'r', o.id, o.event_seq, clock_timestamp(), 'armed' FROM event_outbox o, e WHERE o.id IN (e.bad, e.next) ORDER BY o.event_seq;
-SELECT is((SELECT count(*) FROM iu.fn_iu_delivery_claim('s', 10)), 0::bigint, 'nor given to a sender');
+SELECT is((SELECT count(*) FROM iu.fn_iu_delivery_claim('s', 10)), 0::bigint,
+  'an event that breaks the contract is not given to a sender');
 SELECT row_eq('SELECT event_ref, status, attempt_no, failure_code, failure_detail, http_status, sender FROM iu_route_attempt',
-  (SELECT ROW(bad, 'failed'::text, 1, 'contract'::text, 'key "n" has the type string, not integer'::text, NULL::integer, 's'::text) FROM e), 'it is an attempt that failed');
+  (SELECT ROW(bad, 'failed'::text, 1, 'contract'::text, 'key "n" has the type string, not integer'::text, NULL::integer, 's'::text) FROM e),
+  'an event that breaks the contract is an attempt that failed');
 SELECT row_eq('SELECT event_ref, attempts, failure_code, failure_detail FROM v_iu_route_dead_letter_open',
-  (SELECT ROW(bad, 1, 'contract'::text, 'key "n" has the type string, not integer'::text) FROM e), 'and a dead letter at once');
-SELECT is((SELECT count(*) FROM iu_route_lease), 0::bigint, 'without a lease');
-SELECT is((SELECT count(*) FROM iu_route_circuit), 0::bigint, 'that says nothing of the receiver');
-SELECT is(fn_iu_route_explain('r', bad) ->> 'code', 'dead_letter', 'explained after') FROM e;
-SELECT is((SELECT array_agg(event_id) FROM iu.fn_iu_delivery_claim('s', 10)), ARRAY[next], 'the next of its subject goes on') FROM e;
+  (SELECT ROW(bad, 1, 'contract'::text, 'key "n" has the type string, not integer'::text) FROM e),
+  'an event that breaks the contract is a dead letter at once');
+SELECT is((SELECT count(*) FROM iu_route_lease), 0::bigint, 'an event that breaks the contract takes no lease');
+SELECT is((SELECT count(*) FROM iu_route_circuit), 0::bigint,
+  'an event that breaks the contract says nothing of the receiver');
+SELECT is(fn_iu_route_explain('r', bad) ->> 'code', 'dead_letter',
+  'the explanation of an event that broke the contract says that it is a dead letter') FROM e;
+SELECT is((SELECT array_agg(event_id) FROM iu.fn_iu_delivery_claim('s', 10)), ARRAY[next],
+  'the next event of the same subject goes on') FROM e;
 
 -- a part of a batch
 UPDATE iu_route_lease SET expires_at = '-infinity';
 CREATE TEMP TABLE more AS SELECT fn_iu_emit_event('version_applied', NULL, gen_random_uuid(), 't', p) AS id FROM unnest(ARRAY['{"n": 4}', '{"n": true}', '{}']::jsonb[]) p;
 INSERT INTO iu_route_retry (route_code, event_id, event_seq, due_at, reason)
   SELECT 'r', o.id, o.event_seq, clock_timestamp(), 'armed' FROM event_outbox o JOIN more USING (id);
-SELECT is((SELECT count(*) FROM iu.fn_iu_delivery_claim('s', 10)), 3::bigint, 'of a batch the others are handed out');
-SELECT is((SELECT sum(item_count) FROM iu_route_lease), 3::bigint, 'and held');
-SELECT is((SELECT count(*) FROM v_iu_route_dead_letter_open WHERE failure_detail = 'key "n" has the type boolean, not integer'), 1::bigint, 'the one is given up');
+SELECT is((SELECT count(*) FROM iu.fn_iu_delivery_claim('s', 10)), 3::bigint,
+  'of a batch with an event that breaks the contract the others are claimed');
+SELECT is((SELECT sum(item_count) FROM iu_route_lease), 3::bigint,
+  'of a batch with an event that breaks the contract the others are leased');
+SELECT is((SELECT count(*) FROM v_iu_route_dead_letter_open WHERE failure_detail = 'key "n" has the type boolean, not integer'), 1::bigint,
+  'of a batch the event that breaks the contract is a dead letter');
 
 -- a route to a function
 SELECT fn_iu_route_add('f', 'version_applied', 'fn_iu_structure_consumer', 'ann', 't', 'sql_function', p_payload_contract => '{"required": ["m"]}');
 SELECT fn_iu_route_allow('f', 'ann', 't'), fn_iu_route_arm('f', 'ann', 't');
 INSERT INTO iu_route_retry (route_code, event_id, event_seq, due_at, reason) SELECT 'f', o.id, o.event_seq, clock_timestamp(), 'armed' FROM event_outbox o JOIN e ON e.good = o.id;
-SELECT is((SELECT count(*) FROM iu.fn_iu_function_claim('s', 10) c JOIN e ON e.good = c.event_id), 0::bigint, 'a function is not called with it either');
-SELECT is((SELECT failure_detail FROM v_iu_route_dead_letter_open WHERE route_code = 'f'), 'key "m" is missing', 'it is a dead letter');
+SELECT is((SELECT count(*) FROM iu.fn_iu_function_claim('s', 10) c JOIN e ON e.good = c.event_id), 0::bigint,
+  'a function is not called with an event that breaks the contract');
+SELECT is((SELECT failure_detail FROM v_iu_route_dead_letter_open WHERE route_code = 'f'), 'key "m" is missing',
+  'an event that breaks the contract of a function''s route is a dead letter');
 
 SELECT * FROM finish();
 ROLLBACK;

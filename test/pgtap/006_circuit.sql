@@ -20,7 +20,7 @@ SELECT bag_eq($$SELECT c, iu.fn_iu_circuit_verdict(c) FROM unnest(ARRAY[NULL, 'h
   $$VALUES (NULL, 'answered'), ('http_400', 'answered'), ('http_413', 'answered'), ('http_422', 'answered'), ('http_401', 'failed'), ('http_404', 'failed'), ('http_302', 'failed'), ('http_410', NULL),
     ('http_429', 'failed'), ('http_500', 'failed'), ('http_503', 'failed'), ('timed_out', 'failed'), ('connect_failed', 'failed'), ('dns_failed', 'failed'), ('tls_failed', 'failed'),
     ('connection_lost', 'failed'), ('not_http', 'failed'), ('response_too_large', NULL), ('request_too_large', NULL), ('contract', NULL), ('signature_failed', NULL), ('address_refused', NULL)$$,
-  'what an outcome says of the route');
+  'each outcome says of the receiver what the vocabulary says');
 
 -- ---- a route with twenty deliveries due
 
@@ -30,7 +30,8 @@ SELECT fn_iu_route_add(c, 'version_applied', 'https://hooks.example/', 'ann', 't
     p_retry_policy => '{"max_attempts": 50, "base_s": 3600, "max_s": 3600, "circuit_failures": 3, "circuit_open_s": 30, "circuit_max_s": 100}'),
   fn_iu_route_allow(c, 'ann', 't'), fn_iu_route_arm(c, 'ann', 't') FROM unnest(ARRAY['r', 'never']) c;
 UPDATE iu_outbound_route SET retry_policy = retry_policy || '{"circuit_failures": 0}' WHERE route_code = 'never';
-SELECT ok(retry_policy @> '{"circuit_failures": 3, "circuit_max_s": 100, "jitter": 0.2}', 'the policy of the route has the settings') FROM iu_outbound_route WHERE route_code = 'r';
+SELECT ok(retry_policy @> '{"circuit_failures": 3, "circuit_max_s": 100, "jitter": 0.2}',
+  'the retry policy of a route has its settings of the circuit') FROM iu_outbound_route WHERE route_code = 'r';
 UPDATE iu_route_step SET seen = format('%1$s:%1$s:', pg_current_xact_id()::text::bigint + 1000000)::pg_snapshot;
 SELECT count(fn_iu_emit_event('version_applied', NULL, gen_random_uuid(), 't')) FROM generate_series(1, 20);
 SELECT count(fn_iu_route_deliver('r', id)) FROM event_outbox;
@@ -65,97 +66,118 @@ CREATE FUNCTION pg_temp.give_back() RETURNS bigint LANGUAGE sql AS
 
 -- ---- closed: failures in a row are counted
 
-SELECT is(pg_temp.claim(3), 3::bigint, 'three');
-SELECT is(pg_temp.record('200', '200', '200'), 3::bigint, 'sent');
+SELECT is(pg_temp.claim(3), 3::bigint, 'three deliveries are claimed');
+SELECT is(pg_temp.record('200', '200', '200'), 3::bigint, 'three deliveries are recorded as sent');
 SELECT is(pg_temp.circuit(), NULL, 'a success on a closed circuit writes nothing');
 SELECT pg_temp.claim(7);
 SELECT pg_temp.record('500', 'timed_out');
-SELECT is(pg_temp.circuit(), 'closed 2 timed_out', 'failures are counted');
+SELECT is(pg_temp.circuit(), 'closed 2 timed_out', 'failures on a closed circuit are counted');
 SELECT pg_temp.record('contract', 'held', 'signature_failed');
-SELECT is(pg_temp.circuit(), 'closed 2 timed_out', 'but not those that say nothing of the receiver');
+SELECT is(pg_temp.circuit(), 'closed 2 timed_out', 'failures that say nothing of the receiver are not counted');
 SELECT pg_temp.record('422');
 SELECT is(pg_temp.circuit(), NULL, 'an answer about one event ends the row of failures');
 SELECT pg_temp.due(), pg_temp.claim(10);
 SELECT pg_temp.record('500', '500', '200', '500', '500');
-SELECT is(pg_temp.circuit(), 'closed 2 http_500', 'within a batch they are counted in the order in which they ended');
+SELECT is(pg_temp.circuit(), 'closed 2 http_500', 'failures of a batch are counted in the order in which they ended');
 
 -- ---- open
 
 SELECT pg_temp.due(), pg_temp.claim(10);
-SELECT cmp_ok((SELECT count(*) FROM mine), '>=', 3::bigint, 'some are under way');
+SELECT cmp_ok((SELECT count(*) FROM mine), '>=', 3::bigint, 'several deliveries are under way');
 SELECT pg_temp.record('429');
-SELECT is(pg_temp.circuit(), 'open 3 http_429 30', 'the third opens it');
-SELECT is(iu.fn_iu_delivery_refusal('r'), 'circuit_open', 'which refuses');
-SELECT matches(iu.fn_iu_route_refusal('r') ->> 'sentence', '^the circuit of the route is open until \d{4}-.*, after 3 failed attempts in a row, the last http_429$', 'says until when and why');
-SELECT matches(iu.fn_iu_route_refusal('r') ->> 'next_action', 'fn_iu_route_circuit_close', 'and what can be done');
-SELECT is(iu.fn_iu_delivery_check(lease_id, 1), 'circuit_open', 'what a sender still has does not go') FROM mine;
+SELECT is(pg_temp.circuit(), 'open 3 http_429 30', 'the third failure in a row opens the circuit');
+SELECT is(iu.fn_iu_delivery_refusal('r'), 'circuit_open', 'an open circuit refuses deliveries');
+SELECT matches(iu.fn_iu_route_refusal('r') ->> 'sentence', '^the circuit of the route is open until \d{4}-.*, after 3 failed attempts in a row, the last http_429$',
+  'the refusal of an open circuit says until when and why');
+SELECT matches(iu.fn_iu_route_refusal('r') ->> 'next_action', 'fn_iu_route_circuit_close',
+  'the refusal of an open circuit says what can be done');
+SELECT is(iu.fn_iu_delivery_check(lease_id, 1), 'circuit_open',
+  'a delivery that a sender still has may not be sent while the circuit is open') FROM mine;
 SELECT pg_temp.record('500');
-SELECT is(pg_temp.circuit(), 'open 3 http_429 30', 'an attempt that was under way changes nothing: a failure');
+SELECT is(pg_temp.circuit(), 'open 3 http_429 30',
+  'the failure of a delivery that was under way does not change an open circuit');
 UPDATE iu_route_retry SET due_at = clock_timestamp();
-SELECT is(pg_temp.claim(10), 0::bigint, 'nothing is claimed');
-SELECT is((SELECT code FROM v_iu_route_held WHERE route_code = 'r'), 'circuit_open', 'it is shown as held');
-SELECT is(fn_iu_route_explain('r', (SELECT event_id FROM iu_route_retry WHERE route_code = 'r' LIMIT 1)) ->> 'code', 'circuit_open', 'and explained');
-SELECT is(iu.fn_iu_delivery_next_due(), (SELECT next_at FROM iu_route_circuit), 'the sender sleeps until it is half-open');
-SELECT is(next_at - changed_at BETWEEN '29 s' AND '30 s', true, 'in 30 s') FROM iu_route_circuit;
+SELECT is(pg_temp.claim(10), 0::bigint, 'nothing is claimed while the circuit is open');
+SELECT is((SELECT code FROM v_iu_route_held WHERE route_code = 'r'), 'circuit_open',
+  'an open circuit is shown in the view of held routes');
+SELECT is(fn_iu_route_explain('r', (SELECT event_id FROM iu_route_retry WHERE route_code = 'r' LIMIT 1)) ->> 'code', 'circuit_open',
+  'the explanation of an event says that the circuit is open');
+SELECT is(iu.fn_iu_delivery_next_due(), (SELECT next_at FROM iu_route_circuit),
+  'the next due time is when the circuit is half-open');
+SELECT is(next_at - changed_at BETWEEN '29 s' AND '30 s', true,
+  'a circuit is open for 30 s at first') FROM iu_route_circuit;
 UPDATE iu_outbound_route SET enabled = false WHERE route_code = 'r';
-SELECT is(iu.fn_iu_delivery_refusal('r'), 'route_disabled', 'it is the last of the refusals');
-SELECT is(iu.fn_iu_delivery_next_due(), NULL, 'and what something else holds is not due');
+SELECT is(iu.fn_iu_delivery_refusal('r'), 'route_disabled', 'the circuit is the last of a route''s refusals');
+SELECT is(iu.fn_iu_delivery_next_due(), NULL, 'an open circuit of a disabled route is not due');
 UPDATE iu_outbound_route SET enabled = true WHERE route_code = 'r';
 
 -- ---- half-open: one delivery
 
 SELECT pg_temp.give_back();
 SELECT pg_temp.due();
-SELECT is(iu.fn_iu_delivery_refusal('r'), NULL, 'then nothing refuses');
-SELECT is(pg_temp.claim(10), 1::bigint, 'one delivery is taken');
-SELECT is(pg_temp.circuit(), 'half_open 3 http_429 30', 'half-open');
-SELECT is(pg_temp.claim(10), 0::bigint, 'and no second');
-SELECT is(iu.fn_iu_delivery_refusal('r'), 'circuit_open', 'the route is still refused');
-SELECT matches(iu.fn_iu_route_refusal('r') ->> 'sentence', 'half-open: one delivery is being tried', 'which is told');
-SELECT is(iu.fn_iu_delivery_check(lease_id, 1), NULL, 'but this one may go') FROM mine;
-SELECT is(next_at - clock_timestamp() BETWEEN '19 s' AND '20 s', true, 'another may be tried 10 s after its timeout') FROM iu_route_circuit;
+SELECT is(iu.fn_iu_delivery_refusal('r'), NULL, 'a circuit that may be tried refuses nothing');
+SELECT is(pg_temp.claim(10), 1::bigint, 'one delivery is claimed when the circuit may be tried');
+SELECT is(pg_temp.circuit(), 'half_open 3 http_429 30', 'the claim of one delivery makes the circuit half-open');
+SELECT is(pg_temp.claim(10), 0::bigint, 'no second delivery is claimed while the circuit is half-open');
+SELECT is(iu.fn_iu_delivery_refusal('r'), 'circuit_open', 'a half-open circuit refuses other deliveries');
+SELECT matches(iu.fn_iu_route_refusal('r') ->> 'sentence', 'half-open: one delivery is being tried',
+  'the refusal of a half-open circuit says that one delivery is tried');
+SELECT is(iu.fn_iu_delivery_check(lease_id, 1), NULL,
+  'the one delivery may be sent while the circuit is half-open') FROM mine;
+SELECT is(next_at - clock_timestamp() BETWEEN '15 s' AND '20 s', true,
+  'another delivery may be tried 10 s after the time-out of the first') FROM iu_route_circuit;
 SELECT pg_temp.record('connect_failed');
-SELECT is(pg_temp.circuit(), 'open 4 connect_failed 60', 'it fails: open for twice as long');
+SELECT is(pg_temp.circuit(), 'open 4 connect_failed 60', 'a probe that fails opens the circuit for twice as long');
 SELECT pg_temp.due(), pg_temp.claim(10), pg_temp.record('http_503');
-SELECT is(pg_temp.circuit(), 'open 5 http_503 100', 'at most circuit_max_s');
-SELECT is(next_at - changed_at BETWEEN '99 s' AND '100 s', true, 'which it is') FROM iu_route_circuit;
+SELECT is(pg_temp.circuit(), 'open 5 http_503 100', 'a circuit is open for circuit_max_s at most');
+SELECT is(next_at - changed_at BETWEEN '99 s' AND '100 s', true,
+  'a circuit that is open for circuit_max_s is so for that time') FROM iu_route_circuit;
 SELECT pg_temp.due(), pg_temp.claim(10), pg_temp.record('held');
-SELECT is(pg_temp.circuit(), 'open 5 http_503 100', 'a probe that was held says nothing');
-SELECT is(iu.fn_iu_delivery_refusal('r'), NULL, 'the next may be one at once');
+SELECT is(pg_temp.circuit(), 'open 5 http_503 100', 'a probe that was held leaves the circuit as it was');
+SELECT is(iu.fn_iu_delivery_refusal('r'), NULL, 'after a probe that was held another may be tried at once');
 SELECT pg_temp.claim(10);
 UPDATE iu_route_circuit SET next_at = clock_timestamp();
-SELECT is(pg_temp.claim(10), 1::bigint, 'nothing is heard of it: another is tried');
-SELECT is(array_agg(coalesce(iu.fn_iu_delivery_check(lease_id, 1), 'may go') ORDER BY n), ARRAY['circuit_open', 'may go'], 'and only that') FROM mine;
+SELECT is(pg_temp.claim(10), 1::bigint, 'when nothing is heard of a probe another is tried');
+SELECT is(array_agg(coalesce(iu.fn_iu_delivery_check(lease_id, 1), 'may go') ORDER BY n), ARRAY['circuit_open', 'may go'],
+  'of two probes the later one may be sent') FROM mine;
 SELECT pg_temp.record('200');
-SELECT is(pg_temp.circuit(), 'half_open 5 http_503 100', 'the earlier one does not decide any more');
+SELECT is(pg_temp.circuit(), 'half_open 5 http_503 100', 'the answer to the earlier probe does not decide');
 UPDATE iu_route_circuit SET next_at = clock_timestamp();
-SELECT is(iu.fn_iu_delivery_check(lease_id, 1), NULL, 'late it still may') FROM mine;
+SELECT is(iu.fn_iu_delivery_check(lease_id, 1), NULL,
+  'a probe may be sent when its time is over and no other is tried') FROM mine;
 SELECT pg_temp.record('400');
-SELECT is(pg_temp.circuit(), NULL, 'an answer closes it');
-SELECT is(iu.fn_iu_delivery_refusal('r'), NULL, 'all goes on');
-SELECT cmp_ok(pg_temp.claim(10), '>', 1::bigint, 'more than one at a time');
+SELECT is(pg_temp.circuit(), NULL, 'an answer to the probe closes the circuit');
+SELECT is(iu.fn_iu_delivery_refusal('r'), NULL, 'a closed circuit refuses nothing');
+SELECT cmp_ok(pg_temp.claim(10), '>', 1::bigint, 'after the circuit closed several deliveries are claimed');
 
 -- ---- a lease of many that is left over when it opens
 
 SELECT pg_temp.record('500', '500', '500');
-SELECT is(pg_temp.circuit(), 'open 3 http_500 30', 'open again, as at first');
+SELECT is(pg_temp.circuit(), 'open 3 http_500 30', 'a circuit that opens again is open as long as at first');
 UPDATE iu_route_lease SET expires_at = '-infinity' WHERE route_code = 'r';
-SELECT cmp_ok((SELECT max(item_count) FROM iu_route_lease WHERE route_code = 'r'), '>', 1, 'a lease of more than one has expired');
+SELECT cmp_ok((SELECT max(item_count) FROM iu_route_lease WHERE route_code = 'r'), '>', 1,
+  'a lease of several deliveries has expired while the circuit is open');
 TRUNCATE mine;
 SELECT pg_temp.due();
-SELECT is(pg_temp.claim(10), 1::bigint, 'one of it is the probe');
-SELECT is((SELECT sum(item_count) FROM iu_route_lease WHERE route_code = 'r' AND expires_at > clock_timestamp()), 1::bigint, 'the others wait');
-SELECT is(iu.fn_iu_delivery_check(lease_id, 2), NULL, 'it may go') FROM mine;
+SELECT is(pg_temp.claim(10), 1::bigint, 'one delivery of an expired lease is claimed as the probe');
+SELECT is((SELECT sum(item_count) FROM iu_route_lease WHERE route_code = 'r' AND expires_at > clock_timestamp()), 1::bigint,
+  'the other deliveries of an expired lease wait');
+SELECT is(iu.fn_iu_delivery_check(lease_id, 2), NULL, 'the probe of an expired lease may be sent') FROM mine;
 
 -- ---- by hand
 
-SELECT pg_temp.refuses($$SELECT fn_iu_route_circuit_close('nope', 'a', 'r')$$, '42704', 'not registered', 'closed by hand: a registered route');
-SELECT pg_temp.refuses($$SELECT fn_iu_route_circuit_close('r', 'a', ' ')$$, '23514', 'for a reason', 'closed by hand: for a reason');
-SELECT is(pg_temp.circuit(), 'half_open 3 http_500 30', 'what was refused changed nothing');
-SELECT is(fn_iu_route_circuit_close('r', 'ann', 'repaired'), '{"status": "closed", "route_code": "r", "previous": "half_open", "failures": 3}', 'closed by hand');
-SELECT is(pg_temp.circuit(), NULL, 'at once');
-SELECT is(fn_iu_route_circuit_close('r', 'ann', 'repaired') ->> 'status', 'unchanged', 'once');
-SELECT is((SELECT count(*) FROM dot_iu_command_run WHERE command_name = 'dot_iu_route_circuit_close'), 2::bigint, 'which is logged');
+SELECT pg_temp.refuses($$SELECT fn_iu_route_circuit_close('nope', 'a', 'r')$$, '42704', 'not registered',
+  'closing the circuit by hand is refused for an unknown route');
+SELECT pg_temp.refuses($$SELECT fn_iu_route_circuit_close('r', 'a', ' ')$$, '23514', 'for a reason',
+  'closing the circuit by hand is refused without a reason');
+SELECT is(pg_temp.circuit(), 'half_open 3 http_500 30', 'a refused closing by hand leaves the circuit as it was');
+SELECT is(fn_iu_route_circuit_close('r', 'ann', 'repaired'), '{"status": "closed", "route_code": "r", "previous": "half_open", "failures": 3}',
+  'a circuit is closed by hand');
+SELECT is(pg_temp.circuit(), NULL, 'a circuit that was closed by hand is closed at once');
+SELECT is(fn_iu_route_circuit_close('r', 'ann', 'repaired') ->> 'status', 'unchanged',
+  'closing a closed circuit by hand changes nothing');
+SELECT is((SELECT count(*) FROM dot_iu_command_run WHERE command_name = 'dot_iu_route_circuit_close'), 2::bigint,
+  'closing the circuit by hand is logged');
 
 -- ---- a route that never opens
 
@@ -163,9 +185,11 @@ SELECT count(fn_iu_route_deliver('never', id)) FROM event_outbox;
 DELETE FROM iu_route_retry WHERE route_code = 'r';
 DELETE FROM iu_route_lease WHERE route_code = 'r';
 TRUNCATE mine;
-SELECT is(pg_temp.claim(10), 10::bigint, 'circuit_failures 0');
-SELECT is(pg_temp.record('500', '500', '500', '500', '500', '500', '500', '500', '500', '500'), 10::bigint, 'however many fail');
-SELECT is((SELECT count(*) FROM iu_route_circuit), 0::bigint, 'nothing is counted');
+SELECT is(pg_temp.claim(10), 10::bigint, 'ten deliveries of a route without a circuit are claimed');
+SELECT is(pg_temp.record('500', '500', '500', '500', '500', '500', '500', '500', '500', '500'), 10::bigint,
+  'ten deliveries of a route without a circuit fail');
+SELECT is((SELECT count(*) FROM iu_route_circuit), 0::bigint,
+  'the failures of a route without a circuit are not counted');
 
 SELECT * FROM finish();
 ROLLBACK;

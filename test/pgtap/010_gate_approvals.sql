@@ -226,17 +226,17 @@ SELECT pg_temp.closes('olga') \g /dev/null
 SELECT pg_temp.login('ada', $$SELECT fn_iu_gate_approvers_set('iu_core.composer_enabled', '{}', 'ada', 'all')$$) \g /dev/null
 
 -- Standing approvals. The watchdog's work by hand: this database has none.
-SELECT pg_temp.approval('iu_core.delivery_enabled', p_kind => 'standing', p_ttl => 4, p_for => '30 s') AS standing \gset
-SELECT is(pg_temp.opens('oscar', :'standing', 'iu_core.delivery_enabled', 5), format('IU108 approval %s allows at most 4 s, not 5', :'standing'), 'standing: the time of each opening is bounded');
-SELECT is(pg_temp.opens('oscar', :'standing', 'iu_core.delivery_enabled', 2), 'opened', 'standing: opens');
-SELECT is((SELECT renew_at FROM iu.fn_iu_gate_expiring() WHERE gate_key = 'iu_core.delivery_enabled'), (SELECT expires_at - interval '1 s' FROM v_iu_gate WHERE gate_key = 'iu_core.delivery_enabled'),
+SELECT pg_temp.approval('iu_core.delivery_enabled', p_kind => 'standing', p_ttl => 8, p_for => '10 min') AS standing \gset
+SELECT is(pg_temp.opens('oscar', :'standing', 'iu_core.delivery_enabled', 9), format('IU108 approval %s allows at most 8 s, not 9', :'standing'), 'standing: the time of each opening is bounded');
+SELECT is(pg_temp.opens('oscar', :'standing', 'iu_core.delivery_enabled', 6), 'opened', 'standing: opens');
+SELECT is((SELECT renew_at FROM iu.fn_iu_gate_expiring() WHERE gate_key = 'iu_core.delivery_enabled'), (SELECT expires_at - interval '3 s' FROM v_iu_gate WHERE gate_key = 'iu_core.delivery_enabled'),
   'standing: to be renewed half a ttl before its end');
 SELECT is((SELECT due_at FROM iu.fn_iu_gate_expiring() WHERE gate_key = 'iu_core.delivery_enabled'), (SELECT expires_at FROM v_iu_gate WHERE gate_key = 'iu_core.delivery_enabled'), 'standing: and due at its end');
 SELECT is((SELECT status FROM iu.fn_iu_gate_close_expired('iu_core.delivery_enabled', 'dog')), 'not_due', 'standing: not before that');
-SELECT pg_sleep(1.05) \g /dev/null
+SELECT pg_sleep(3.05) \g /dev/null
 SELECT is(fn_iu_gate_watchdog('by hand') - 'closed' - 'locked' #- '{renewed,0,reason}', '{"closed_count": 0, "renewed": [{"gate_key": "iu_core.delivery_enabled"}]}', 'standing: then it is renewed');
 SELECT results_eq($$SELECT action, prev_value, approval_id::text, actor, ttl_seconds FROM iu_gate_transition WHERE gate_key = 'iu_core.delivery_enabled' ORDER BY transition_seq DESC LIMIT 1$$,
-  format($$VALUES ('open', 'true', %L, 'oscar', 2)$$, :'standing'), 'standing: a renewal is an open of the holder on the same approval');
+  format($$VALUES ('open', 'true', %L, 'oscar', 6)$$, :'standing'), 'standing: a renewal is an open of the holder on the same approval');
 SELECT matches((SELECT reason FROM iu_gate_transition WHERE gate_key = 'iu_core.delivery_enabled' ORDER BY transition_seq DESC LIMIT 1),
   '^renewed by by hand on the standing approval of "iu_test_olga"', 'standing: and says by whom');
 SELECT is(iu.fn_iu_gate_held_by('iu_core.delivery_enabled'), 'iu_test_oscar', 'standing: he still holds it');
@@ -250,13 +250,13 @@ SELECT matches(pg_temp.login('olga', format('SELECT fn_iu_gate_approval_revoke(%
 SELECT matches(pg_temp.login('agent', format('SELECT fn_iu_gate_approval_revoke(%L, ''a'', ''b'')', :'standing')), '^42501 permission denied', 'revoke: not by an agent');
 
 -- Who holds it after renewals, which the watchdog makes as iu_core_worker.
-SELECT pg_temp.approval('iu_core.delivery_enabled', p_kind => 'standing', p_ttl => 2, p_for => '30 s', p_to => 'iu_test_agent') AS agents \gset
-SELECT is(pg_temp.opens('agent', :'agents', 'iu_core.delivery_enabled', 2), 'opened', 'standing: an agent opens');
-SELECT pg_sleep(1.05) \g /dev/null
+SELECT pg_temp.approval('iu_core.delivery_enabled', p_kind => 'standing', p_ttl => 6, p_for => '10 min', p_to => 'iu_test_agent') AS agents \gset
+SELECT is(pg_temp.opens('agent', :'agents', 'iu_core.delivery_enabled', 6), 'opened', 'standing: an agent opens');
+SELECT pg_sleep(3.05) \g /dev/null
 SET LOCAL SESSION AUTHORIZATION iu_core_worker;
 SELECT status AS first FROM iu.fn_iu_gate_close_expired('iu_core.delivery_enabled', 'dog') \gset
 RESET SESSION AUTHORIZATION;
-SELECT pg_sleep(1.05) \g /dev/null
+SELECT pg_sleep(3.05) \g /dev/null
 SET LOCAL SESSION AUTHORIZATION iu_core_worker;
 SELECT status AS second FROM iu.fn_iu_gate_close_expired('iu_core.delivery_enabled', 'dog') \gset
 RESET SESSION AUTHORIZATION;
@@ -273,16 +273,16 @@ SELECT is(pg_temp.opens('oscar', :'single', 'iu_core.delivery_enabled', 60), 'op
 SELECT is((SELECT renew_at FROM iu.fn_iu_gate_expiring() WHERE gate_key = 'iu_core.delivery_enabled'), NULL, 'nothing is renewed');
 SELECT is(pg_temp.revokes('olga', :'single') ->> 'closed', 'true', 'but revoking closes as well');
 
-SELECT pg_temp.approval('iu_core.delivery_enabled', p_kind => 'standing', p_ttl => 10, p_for => '2500 ms') AS ending \gset
-SELECT matches(pg_temp.opens('oscar', :'ending', 'iu_core.delivery_enabled', 3), '^IU108 approval .* ends at 20.* UTC, before an opening of 3 s would$', 'standing: no opening outlasts its approval');
-SELECT is(pg_temp.opens('oscar', :'ending', 'iu_core.delivery_enabled', 1), 'opened', 'standing: one that ends before');
-SELECT pg_sleep(0.55) \g /dev/null
+SELECT pg_temp.approval('iu_core.delivery_enabled', p_kind => 'standing', p_ttl => 10, p_for => '9 s') AS ending \gset
+SELECT matches(pg_temp.opens('oscar', :'ending', 'iu_core.delivery_enabled', 10), '^IU108 approval .* ends at 20.* UTC, before an opening of 10 s would$', 'standing: no opening outlasts its approval');
+SELECT is(pg_temp.opens('oscar', :'ending', 'iu_core.delivery_enabled', 4), 'opened', 'standing: one that ends before');
+SELECT pg_sleep(2.1) \g /dev/null
 SELECT is(jsonb_array_length(fn_iu_gate_watchdog('dog') -> 'renewed'), 1, 'standing: renewed while there is time');
 SELECT cmp_ok((SELECT max(expires_at) FROM iu_gate_transition WHERE approval_id = :'ending'), '<=', (SELECT expires_at FROM iu_gate_approval WHERE approval_id = :'ending'), 'standing: not beyond its end');
-SELECT pg_sleep(0.55) \g /dev/null
+SELECT pg_sleep(2.1) \g /dev/null
 SELECT fn_iu_gate_watchdog('dog') \g /dev/null
 SELECT cmp_ok((SELECT max(expires_at) FROM iu_gate_transition WHERE approval_id = :'ending'), '<=', (SELECT expires_at FROM iu_gate_approval WHERE approval_id = :'ending'), 'standing: never');
-SELECT pg_sleep(1.5) \g /dev/null
+SELECT pg_sleep(5) \g /dev/null
 SELECT is(fn_iu_gate_watchdog('dog') ->> 'closed_count', '1', 'standing: then the gate is closed');
 
 SELECT pg_temp.approval('iu_core.delivery_enabled', p_kind => 'standing', p_for => '1 h') AS lost \gset

@@ -20,10 +20,10 @@ SELECT is(fn_dot_iu_runtime_lease_release('another', 'driver a', :'a2'), false, 
 SELECT is(pg_temp.acquire('driver b'), NULL, 'it is still held');
 SELECT is(pg_temp.release('driver a', :'a2'), true, 'T6 holder and token release it');
 SELECT is(pg_temp.release('driver a', :'a2'), false, 'once');
-SELECT pg_temp.acquire('driver b', 1) AS b \gset
+SELECT pg_temp.acquire('driver b', 3) AS b \gset
 SELECT isnt(:'b'::uuid, NULL, 'then another gets it');
 SELECT is((SELECT held FROM v_dot_iu_runtime_lease), true, 'and the view shows it held');
-SELECT pg_sleep(1.1);
+SELECT pg_sleep(3.1);
 SELECT is((SELECT held FROM v_dot_iu_runtime_lease), false, 'a holder that crashed: after its time it is held no more');
 SELECT pg_temp.acquire('driver a') AS a3 \gset
 SELECT isnt(:'a3'::uuid, NULL, 'T7 and anybody gets it');
