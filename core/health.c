@@ -198,8 +198,9 @@ judge_conformance(Findings *findings, const IuWorkerSlot *slot)
 		return;
 	if (slot->differences > 0)
 		add_finding(findings, SEVERITY_CRITICAL,
-					"database \"%s\": conformance finds %d difference(s) (SELECT * FROM fn_iu_conformance() WHERE NOT ok), "
-					"the first: %s", iu_text_readable(NameStr(slot->database)), slot->differences,
+					"database \"%s\": conformance finds %d difference(s) "
+					"(SELECT * FROM fn_iu_conformance() WHERE NOT ok), the first: %s",
+					iu_text_readable(NameStr(slot->database)), slot->differences,
 					iu_text_readable(slot->first_difference));
 	else if (slot->state == IU_RUNNING && is_late(last, findings->now, JUDGE_GRACE_MS))
 		add_finding(findings, SEVERITY_WARNING, "database \"%s\": conformance has not been looked at since %s",
