@@ -128,6 +128,7 @@ at_subtransaction_end(SubXactEvent event, SubTransactionId mine, SubTransactionI
 	}
 }
 
+/* Registers what writes the lines when a transaction ends; once a process. */
 void
 iu_commit_log_init(void)
 {

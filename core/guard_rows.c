@@ -56,6 +56,10 @@ count_rows(Oid table, const char *condition)
 	return count;
 }
 
+/*
+ * iu_core.guard_rows(table, condition): refuses, or reports, rows that the running
+ * rollback would lose; returns their number.
+ */
 Datum
 iu_guard_rows(PG_FUNCTION_ARGS)
 {
@@ -71,7 +75,8 @@ iu_guard_rows(PG_FUNCTION_ARGS)
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 				 errmsg("iu_core.guard_rows() is for rollback scripts"),
-				 errhint("A rollback shows what it would lose: SELECT * FROM iu_core.rollback(0, dry_run => true, allow_data_loss => true);")));
+				 errhint("A rollback shows what it would lose: "
+						 "SELECT * FROM iu_core.rollback(0, dry_run => true, allow_data_loss => true);")));
 
 	table = PG_GETARG_OID(0);
 	count = count_rows(table, text_to_cstring(PG_GETARG_TEXT_PP(1)));

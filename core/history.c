@@ -41,6 +41,7 @@ checksum_of(const char *script)
 	return DatumGetTextPP(DirectFunctionCall2(binary_encode, hash, CStringGetTextDatum("hex")));
 }
 
+/* iu_core.migration_scripts(): the migrations that the library carries, a row each. */
 Datum
 iu_migration_scripts(PG_FUNCTION_ARGS)
 {
@@ -75,6 +76,10 @@ make_step(HeapTuple row, TupleDesc desc)
 	return step;
 }
 
+/*
+ * Every migration that the library carries or that was applied, as IuStep, by
+ * version. The role owns the record.
+ */
 List *
 iu_history_read(Oid role)
 {
@@ -98,6 +103,10 @@ iu_history_read(Oid role)
 	return known;
 }
 
+/*
+ * Notes that a migration was applied, or that it was rolled back. The role owns
+ * the record.
+ */
 void
 iu_history_record(const IuStep *step, bool applied, Oid role)
 {
@@ -169,11 +178,17 @@ refuse_drift(const List *known, const IuStep *step)
 			 ? errdetail("The library's script differs from the one that was applied.")
 			 : errdetail("It was applied, but the library does not carry it."),
 			 step->carried
-			 ? errhint("Roll back below it and migrate again: SELECT * FROM iu_core.rollback(%d); SELECT * FROM iu_core.migrate(); or load the library that applied it.",
+			 ? errhint("Roll back below it and migrate again: SELECT * FROM iu_core.rollback(%d); "
+					   "SELECT * FROM iu_core.migrate(); or load the library that applied it.",
 					   highest_applied_below(known, step->version))
 			 : errhint("Load the library that applied it.")));
 }
 
+/*
+ * The pending migrations up to the target (NULL: all), as they are to run. Raises
+ * where one has drifted, where there is no such target, and where the database is
+ * beyond it.
+ */
 List *
 iu_history_plan_migrate(const List *known, const int *target)
 {
@@ -225,6 +240,10 @@ check_rollback_plan(const List *known, const List *plan)
 	}
 }
 
+/*
+ * The applied migrations above the target, the last first. Raises where the
+ * target is neither 0 nor applied, and where the library does not carry a script.
+ */
 List *
 iu_history_plan_rollback(const List *known, int target)
 {

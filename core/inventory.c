@@ -81,7 +81,8 @@ take(Oid role, ArrayType *objects)
 	IuIdentity	caller = iu_become(role);
 
 	SPI_connect();
-	if (SPI_execute_with_args("SELECT object_class, object_name, owner, grants, state, digest, fingerprint, catalog_id, object_id"
+	if (SPI_execute_with_args("SELECT object_class, object_name, owner, grants, state, digest, fingerprint,"
+							  "       catalog_id, object_id"
 							  "  FROM iu_core.object_states($1)"
 							  " ORDER BY object_class COLLATE pg_catalog.\"C\","
 							  " object_name COLLATE pg_catalog.\"C\", fingerprint COLLATE pg_catalog.\"C\"",
@@ -94,6 +95,7 @@ take(Oid role, ArrayType *objects)
 	return inventory;
 }
 
+/* Every object of the database, in the current memory context, as the role sees it. */
 IuInventory *
 iu_inventory_take(Oid role)
 {
@@ -164,6 +166,10 @@ compare_entries(const void *a, const void *b)
 	return compare_objects((const IuObject *) a, (const IuObject *) b);
 }
 
+/*
+ * The inventory before, with what commands of this transaction from "since" on
+ * have touched described anew and what they dropped left out.
+ */
 IuInventory *
 iu_inventory_after(const IuInventory *before, Oid role, CommandId since)
 {
@@ -188,6 +194,10 @@ iu_inventory_after(const IuInventory *before, Oid role, CommandId since)
 
 /* ---- What differs ---- */
 
+/*
+ * Tells the callback of each object that was added, changed or removed between
+ * two inventories, in order of class and name.
+ */
 void
 iu_inventory_compare(const IuInventory *before, const IuInventory *after,
 					 IuChangeCallback callback, void *arg)

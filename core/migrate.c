@@ -98,12 +98,14 @@ ask_rollback_guard(Run *run)
 				 errhint("Close it: SELECT fn_iu_gate_close(%s, session_user, 'reason');", quote_literal_cstr(gate))));
 }
 
+/* Whether this session is within a run: guards let its scripts pass. */
 bool
 iu_migration_is_running(void)
 {
 	return current_run != NULL;
 }
 
+/* Whether this session is within a script of a rollback; what it may ask of the run. */
 bool
 iu_rollback_is_running(IuRollback *rollback)
 {
@@ -142,6 +144,7 @@ report_change(IuChange change, const IuObject *object, void *arg)
 	report((Run *) arg, names[change], object, -1);
 }
 
+/* Adds a row "rows lost" to the report of the running rollback. */
 void
 iu_rollback_report_loss(const char *table, long long rows)
 {
@@ -450,6 +453,7 @@ get_flag(FunctionCallInfo fcinfo, int argument, const char *name)
 	return PG_GETARG_BOOL(argument);
 }
 
+/* iu_core.migrate(target, dry_run) */
 Datum
 iu_migrate(PG_FUNCTION_ARGS)
 {
@@ -462,6 +466,7 @@ iu_migrate(PG_FUNCTION_ARGS)
 	return (Datum) 0;
 }
 
+/* iu_core.rollback(target, dry_run, allow_data_loss) */
 Datum
 iu_rollback(PG_FUNCTION_ARGS)
 {

@@ -42,6 +42,10 @@ find_function(const char *name, int argument_count, const Oid *argument_types)
 	return function;
 }
 
+/*
+ * The function of schema iu of that name and exact argument types; InvalidOid
+ * where there is none. Raises where it belongs to a stranger.
+ */
 Oid
 iu_policy_function(const char *name, int argument_count, const Oid *argument_types)
 {

@@ -72,6 +72,7 @@ column_array(const List *changes, int column)
 	return PointerGetDatum(construct_md_array(elements, nulls, 1, &count, &lower_bound, TEXTOID, -1, false, TYPALIGN_INT));
 }
 
+/* One call of iu.fn_iu_govern() with the changes of a migration, as the role. */
 void
 iu_register_changes(int version, bool rolls_back, const List *changes, Oid role)
 {

@@ -311,7 +311,8 @@ judge_removal(Oid class, Oid object, int column)
 				(errcode(ERRCODE_DEPENDENT_OBJECTS_STILL_EXIST),
 				 errmsg("cannot drop %s: migrations of iu_core are applied", name_of(class, object, column)),
 				 errdetail("Gates rest on it, and on what would go with it."),
-				 errhint("Roll the migrations back: SELECT * FROM iu_core.rollback(0); to remove all at once or to restore over this database, "
+				 errhint("Roll the migrations back: SELECT * FROM iu_core.rollback(0); "
+						 "to remove all at once or to restore over this database, "
 						 "with every gate closed, a superuser allows it for the session: SET iu_core.allow_removal = on;")));
 	log_removal(class, object, column);
 }
@@ -332,6 +333,7 @@ guard_removal(ObjectAccessType access, Oid class, Oid object, int column, void *
 		judge_removal(class, object, column);
 }
 
+/* Adds the hook to those of other libraries; in the postmaster. */
 void
 iu_removal_init(void)
 {

@@ -220,6 +220,7 @@ run_statements(const char *text, ScriptPosition *position)
 	MemoryContextDelete(statement_memory);
 }
 
+/* SET CONSTRAINTS ALL IMMEDIATE, without its permission checks. */
 void
 iu_check_constraints_now(void)
 {
@@ -229,6 +230,10 @@ iu_check_constraints_now(void)
 	CommandCounterIncrement();
 }
 
+/*
+ * Runs every statement of a script as the role, with settings pinned; an error
+ * names label, file and line.
+ */
 void
 iu_run_script(const char *label, const char *text, const IuScriptFile *files, Oid role)
 {

@@ -151,6 +151,7 @@ add_row(List *touched, int part, HeapTuple row, TupleDesc descriptor)
 	return touched;
 }
 
+/* Reads every catalog of the table above from end to end. */
 List *
 iu_touched_since(CommandId since)
 {

@@ -86,6 +86,7 @@ start_memory(void)
 	LWLockRelease(AddinShmemInitLock);
 }
 
+/* Registers what empties the list when a transaction ends; once a process. */
 void
 iu_unheard_init(void)
 {

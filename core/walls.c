@@ -402,6 +402,7 @@ guard_walls(ObjectAccessType access, Oid catalog, Oid object, int column, void *
 		refuse_change("drop", catalog, object, column);
 }
 
+/* Adds the hook to those of other libraries; in the postmaster. */
 void
 iu_walls_init(void)
 {
