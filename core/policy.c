@@ -115,9 +115,9 @@ name_roles(Datum *roles, int count)
 	initStringInfo(&names);
 	for (i = 0; i < count; i++)
 	{
-		const char *separator = i == 0 ? "" : i < count - 1 ? ", " : " or ";
-
-		appendStringInfo(&names, "%s%s", separator, TextDatumGetCString(roles[i]));
+		if (i > 0)
+			appendStringInfoString(&names, i < count - 1 ? ", " : " or ");
+		appendStringInfoString(&names, TextDatumGetCString(roles[i]));
 	}
 	return names.data;
 }
