@@ -10,7 +10,8 @@ trap '"$SRC/tools/cluster" stop "$cluster" immediate' EXIT
 "$SRC/tools/cluster" start "$cluster" "$IU_STAGE" "iu_core.databases = 'bench'"
 
 sql() {
-	as_pg "$IU_STAGE/bin/psql" -XqAt -v ON_ERROR_STOP=1 -h "$cluster" -U "${user:-postgres}" -d "${database:-bench}" "$@"
+	as_pg "$IU_STAGE/bin/psql" -XqAt -v ON_ERROR_STOP=1 -h "$cluster" -U "${user:-postgres}" \
+		-d "${database:-bench}" "$@"
 }
 
 database=postgres sql -c 'CREATE DATABASE bench'
@@ -19,11 +20,12 @@ sql -c 'CREATE EXTENSION iu_core' -c 'SELECT count(*) FROM iu_core.migrate()' \
 	-c 'CREATE TABLE seen (round integer, closed_at timestamptz)' >/dev/null
 
 granted() { # LONGEST OPENING IN S
-	user=grantor sql -c "SELECT fn_iu_gate_approval_grant('iu_core.delivery_enabled', 'open', $1, now() + interval '1 hour',
-		'grantor', 'bench', 'standing') ->> 'approval_id'"
+	user=grantor sql -c "
+		SELECT fn_iu_gate_approval_grant('iu_core.delivery_enabled', 'open', $1, now() + interval '1 hour', 'grantor',
+		 'bench', 'standing') ->> 'approval_id'"
 }
 opened() { # APPROVAL SECONDS
-	user=holder sql -c "SELECT fn_iu_gate_open('iu_core.delivery_enabled', '$1', 'holder', 'bench', $2) ->> 'expires_at'" >/dev/null
+	user=holder sql -c "SELECT fn_iu_gate_open('iu_core.delivery_enabled', '$1', 'holder', 'bench', $2)" >/dev/null
 }
 
 printf 'from the call of a revocation to closed for another session that asks all the time, 20 times: '
@@ -42,7 +44,7 @@ for _ in {1..20}; do
 	approval=$(granted 60)
 	opened "$approval" 60
 	sleep 0.1
-	# The first row is when, before anything is done.
+	# The first row of the answer is the time of the call, read before anything is done.
 	answer=$(user=grantor sql -c 'SELECT clock_timestamp()' \
 		-c "SELECT fn_iu_gate_approval_revoke('$approval', 'grantor', 'bench')")
 	revoked+=("${answer%%$'\n'*}")
@@ -51,8 +53,10 @@ wait "$reader"
 sql -c "WITH revoked AS (
 	  SELECT n AS round, r::timestamptz AS called_at
 	    FROM string_to_table('$(IFS=,; echo "${revoked[*]}")', ',') WITH ORDINALITY AS t (r, n))
-	SELECT format('median %s ms, most %s ms', round(percentile_cont(0.5) WITHIN GROUP (ORDER BY ms)::numeric, 1), round(max(ms), 1))
-	  FROM (SELECT extract(epoch FROM s.closed_at - r.called_at) * 1000 AS ms FROM revoked r JOIN seen s USING (round)) l"
+	SELECT format('median %s ms, most %s ms', round(percentile_cont(0.5) WITHIN GROUP (ORDER BY ms)::numeric, 1),
+	              round(max(ms), 1))
+	  FROM (SELECT extract(epoch FROM s.closed_at - r.called_at) * 1000 AS ms
+	          FROM revoked r JOIN seen s USING (round)) l"
 
 printf 'a standing approval, openings of 5 s, asked every ms for 60 s: '
 opened "$(granted 5)" 5
@@ -74,7 +78,7 @@ BEGIN
     v_longest := greatest(v_longest, v_now - v_last);
     v_last := v_now;
     EXIT WHEN v_now > v_end;
-    -- pg_sleep sleeps for two where one is asked for.
+    -- pg_sleep(0.001) sleeps for two milliseconds, so the time is waited out in a loop.
     WHILE clock_timestamp() < v_last + interval '1 ms' LOOP NULL; END LOOP;
   END LOOP;
   INSERT INTO asked VALUES (v_answers, v_closed, extract(epoch FROM v_longest) * 1000);

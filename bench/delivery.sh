@@ -17,7 +17,9 @@ finish() {
 web=$(mktemp -d)
 trap finish EXIT
 
-port=$(node -e "const s = require('net').createServer().listen(0, '127.0.0.1', () => { console.log(s.address().port); s.close() })")
+port=$(node -e "
+	const server = require('net').createServer();
+	server.listen(0, '127.0.0.1', () => { console.log(server.address().port); server.close() })")
 sed "s/PORT/$port/" "$parts/nginx.conf" >"$web/nginx.conf"
 nginx -p "$web" -c nginx.conf 2>/dev/null
 fast=http://127.0.0.1:$port
@@ -29,7 +31,8 @@ gcc -O2 "$parts/reference.c" -o "$web/reference" -lcurl
 
 # Durable, as in production.
 "$SRC/tools/cluster" start "$cluster" "$IU_STAGE" "iu_core.databases = 'bench'" "fsync = on" "max_wal_size = '8GB'" \
-	"track_commit_timestamp = on" "iu_core.allowed_networks = '127.0.0.0/8'" "iu_core.allowed_origins = '$fast, $slow, $dead'"
+	"track_commit_timestamp = on" "iu_core.allowed_networks = '127.0.0.0/8'" \
+	"iu_core.allowed_origins = '$fast, $slow, $dead'"
 
 sql() {
 	as_pg "$IU_STAGE/bin/psql" -XqAt -v ON_ERROR_STOP=1 -h "$cluster" -U postgres -d "${database:-bench}" "$@"
@@ -37,15 +40,19 @@ sql() {
 
 database=postgres sql -c 'CREATE DATABASE bench'
 sql -c 'CREATE EXTENSION iu_core' -c 'SELECT count(*) FROM iu_core.migrate()' \
-	-c "SELECT fn_iu_switch_set(k, 'true', 'bench', 'bench') FROM unnest(ARRAY['iu_core.routes_master_enabled', 'iu_core.route_worker_enabled']) k" >/dev/null
+	-c "SELECT fn_iu_switch_set('iu_core.routes_master_enabled', 'true', 'bench', 'bench')" \
+	-c "SELECT fn_iu_switch_set('iu_core.route_worker_enabled', 'true', 'bench', 'bench')" >/dev/null
 
 route() { # NAME URL [IN_FLIGHT]
-	sql -c "SELECT fn_iu_route_add('$1', 'version_applied', '$2', 'bench', 'bench', ${3:+p_max_in_flight => $3, }p_timeout_ms => 300000)" \
-		-c "SELECT fn_iu_route_allow('$1', 'bench', 'bench')" -c "SELECT fn_iu_route_arm('$1', 'bench', 'bench')" >/dev/null
+	sql -c "SELECT fn_iu_route_add('$1', 'version_applied', '$2', 'bench', 'bench',
+			${3:+p_max_in_flight => $3, }p_timeout_ms => 300000)" \
+		-c "SELECT fn_iu_route_allow('$1', 'bench', 'bench')" \
+		-c "SELECT fn_iu_route_arm('$1', 'bench', 'bench')" >/dev/null
 }
 retire() { sql -c "SELECT fn_iu_route_retire('$1', 'bench', 'bench')" >/dev/null; }
 event="fn_iu_emit_event('version_applied', 'iu/document/' || n, gen_random_uuid(), 'bench',
-	jsonb_build_object('version', n, 'title', 'A unit of information', 'digest', md5(n::text), 'previous', md5((n - 1)::text)))"
+	jsonb_build_object('version', n, 'title', 'A unit of information', 'digest', md5(n::text),
+	                   'previous', md5((n - 1)::text)))"
 emit() { # COUNT: in transactions of 50,000
 	local left=$1
 	while [ "$left" -gt 0 ]; do
@@ -53,19 +60,23 @@ emit() { # COUNT: in transactions of 50,000
 		left=$((left - 50000))
 	done
 }
-open_gate() { sql -c "SELECT fn_iu_gate_open('iu_core.delivery_enabled', gen_random_uuid(), 'bench', 'bench', 3600)" >/dev/null; }
+open_gate() {
+	sql -c "SELECT fn_iu_gate_open('iu_core.delivery_enabled', gen_random_uuid(), 'bench', 'bench', 3600)" >/dev/null
+}
 close_gate() { sql -c "SELECT fn_iu_gate_close('iu_core.delivery_enabled', 'bench', 'bench')" >/dev/null; }
 sent() { sql -c "SELECT count(*) FROM iu_route_attempt WHERE route_code ~ '$1' AND delivered"; }
 until_sent() { # ROUTES COUNT
 	for _ in $(seq 6000); do
-		[ "$(sql -c "SELECT counters ->> 'sent' FROM iu_core.worker_status WHERE role = 'sender'")" -lt "$2" ] || [ "$(sent "$1")" -lt "$2" ] || return 0
+		[ "$(sql -c "SELECT counters ->> 'sent' FROM iu_core.worker_status WHERE role = 'sender'")" -lt "$2" ] ||
+			[ "$(sent "$1")" -lt "$2" ] || return 0
 		sleep 0.2
 	done
 	die "the deliveries do not end"
 }
 # From the opening of the gate to the last that was recorded.
 rate() { # ROUTES
-	sql -c "SELECT round(count(*) / extract(epoch FROM max(recorded_at) - (SELECT max(created_at) FROM iu_gate_transition WHERE action = 'open')))
+	sql -c "SELECT round(count(*) / extract(epoch FROM max(recorded_at)
+			- (SELECT max(created_at) FROM iu_gate_transition WHERE action = 'open')))
 		FROM iu_route_attempt WHERE route_code ~ '$1' AND delivered"
 }
 backlog() { # NAME COUNT: to nginx; leaves the route
@@ -101,13 +112,15 @@ retire one
 
 # ---- others in transaction
 
-sql -c 'BEGIN ISOLATION LEVEL REPEATABLE READ' -c 'SELECT count(*) FROM dot_config' -c 'SELECT pg_sleep(3600)' >/dev/null 2>&1 &
+sql -c 'BEGIN ISOLATION LEVEL REPEATABLE READ' -c 'SELECT count(*) FROM dot_config' \
+	-c 'SELECT pg_sleep(3600)' >/dev/null 2>&1 &
 own+=($!)
 sql -c 'BEGIN' -c "SELECT $event FROM generate_series(1, 1) n" -c 'SELECT pg_sleep(3600)' >/dev/null 2>&1 &
 own+=($!)
 until [ "$(sql -c "SELECT count(*) FROM pg_stat_activity WHERE query ~ '^SELECT pg_sleep'")" = 2 ]; do sleep 0.05; done
 backlog beside 50000
-row "the same beside an idle writer and an idle reader" "$(rate '^beside$')/s, $(ratio "$(rate '^beside$')" "$plain") of it"
+beside=$(rate '^beside$')
+row "the same beside an idle writer and an idle reader" "$beside/s, $(ratio "$beside" "$plain") of it"
 retire beside
 sql -c "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE query ~ '^SELECT pg_sleep'" >/dev/null
 
@@ -116,12 +129,15 @@ sql -c "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE query ~ '^S
 latency() { # ROUTE
 	sql -c "SELECT format('p50 %s ms, p95 %s ms', round(p[1]::numeric, 2), round(p[2]::numeric, 2)) FROM (
 		SELECT percentile_cont(ARRAY[0.5, 0.95]) WITHIN GROUP (ORDER BY
-		         extract(epoch FROM a.started_at - pg_xact_commit_timestamp(e.emitted_xid::xid)) * 1000 + a.duration_us / 1000.0) AS p
+		         extract(epoch FROM a.started_at - pg_xact_commit_timestamp(e.emitted_xid::xid)) * 1000
+		           + a.duration_us / 1000.0) AS p
 		  FROM iu_route_attempt a JOIN event_outbox e ON e.id = a.event_ref WHERE a.route_code = '$1') AS t"
 }
 echo "SELECT $event FROM generate_series(1, 1) n;" >"$web/emit.sql"
 chmod 755 "$web"
-pgbench() { as_pg "$IU_STAGE/bin/pgbench" -n -h "$cluster" -U postgres -M prepared -f "$web/emit.sql" "$@" bench >/dev/null 2>&1; }
+pgbench() {
+	as_pg "$IU_STAGE/bin/pgbench" -n -h "$cluster" -U postgres -M prepared -f "$web/emit.sql" "$@" bench >/dev/null 2>&1
+}
 route idle "$fast/x"
 open_gate
 pgbench -c 1 -T 10 -R 10
@@ -163,13 +179,16 @@ row "beside a tenth that never answers" "$ill/s, $(ratio "$ill" "$well") of it"
 # ---- a million, with a reader from before the first
 
 last=$sender
-sql -c "SELECT pg_terminate_backend($last)" >/dev/null # which still waits for the dead one
+# That sender still waits for the receiver that never answers.
+sql -c "SELECT pg_terminate_backend($last)" >/dev/null
 for _ in $(seq 600); do
-	sender=$(sql -c "SELECT pid FROM iu_core.worker_status WHERE role = 'sender' AND state = 'running' AND pid <> $last")
+	sender=$(sql -c "SELECT pid FROM iu_core.worker_status
+		WHERE role = 'sender' AND state = 'running' AND pid <> $last")
 	[ -z "$sender" ] || break
 	sleep 0.1
 done
-sql -c 'BEGIN ISOLATION LEVEL REPEATABLE READ' -c 'SELECT count(*) FROM dot_config' -c 'SELECT pg_sleep(3600)' >/dev/null 2>&1 &
+sql -c 'BEGIN ISOLATION LEVEL REPEATABLE READ' -c 'SELECT count(*) FROM dot_config' \
+	-c 'SELECT pg_sleep(3600)' >/dev/null 2>&1 &
 own+=($!)
 until [ "$(sql -c "SELECT count(*) FROM pg_stat_activity WHERE query ~ '^SELECT pg_sleep'")" = 1 ]; do sleep 0.05; done
 route million "$fast/x"
@@ -181,13 +200,17 @@ oldest=0
 while [ "$(sql -c "SELECT counters ->> 'sent' FROM iu_core.worker_status WHERE role = 'sender'")" -lt 1000000 ]; do
 	rss=$(sed -n 's/^RssAnon:[[:space:]]*\([0-9]*\).*/\1/p' "/proc/$sender/status")
 	[ "$rss" -lt "$memory" ] || memory=$rss
-	age=$(sql -c "SELECT coalesce(round(extract(epoch FROM clock_timestamp() - xact_start) * 1000), 0) FROM pg_stat_activity WHERE pid = $sender")
+	age=$(sql -c "SELECT coalesce(round(extract(epoch FROM clock_timestamp() - xact_start) * 1000), 0)
+		FROM pg_stat_activity WHERE pid = $sender")
 	[ "$age" -lt "$oldest" ] || oldest=$age
 	sleep 0.1
 done
 until_sent '^million$' 1000000
 close_gate
-at() { sql -c "SELECT extract(epoch FROM recorded_at) FROM iu_route_attempt WHERE route_code = 'million' ORDER BY id OFFSET $1 LIMIT 1"; }
+at() {
+	sql -c "SELECT extract(epoch FROM recorded_at) FROM iu_route_attempt
+		WHERE route_code = 'million' ORDER BY id OFFSET $1 LIMIT 1"
+}
 speed() { awk "BEGIN { printf \"%d\", ($2 - $1) / ($(at "$2") - $(at "$1")) }"; }
 early=$(speed 10000 110000)
 late=$(speed 899999 999999)

@@ -59,7 +59,8 @@ row 'foreign tables' measured reference ratio aim
 names=$(printf "'slow_%s', " $(seq 20))
 read -r one twenty < <(sql -F ' ' -c "SELECT ms('SELECT points FROM collections WHERE collection = ''slow_1''', 5),
 	ms(\$\$SELECT sum(points) FROM collections WHERE collection IN (${names%, })\$\$, 5)")
-row '20 collections (IN), 50 ms away: ms; one of them' "$(printf %.1f "$twenty")" "$(printf %.1f "$one")" "$(ratio "$twenty" "$one")" 'at most 1.3'
+row '20 collections (IN), 50 ms away: ms; one of them' "$(printf %.1f "$twenty")" "$(printf %.1f "$one")" \
+	"$(ratio "$twenty" "$one")" 'at most 1.3'
 
 # 100 counts, a statement each
 count="SELECT points FROM collections WHERE collection = 'c';"
@@ -69,10 +70,14 @@ each=$({
 	for _ in {1..100}; do echo "$count"; done
 	echo "SELECT 'to', extract(epoch FROM clock_timestamp());"
 } | sql -F ' ' | awk '$1 == "from" { from = $2 } $1 == "to" { printf "%.4f", ($2 - from) * 10 }')
-row '100 counts as 100 statements: ms each; libcurl' "$each" "$bare" "$(awk "BEGIN { printf \"+%.2f\", $each - $bare }")" 'at most +1.5 ms'
+row '100 counts as 100 statements: ms each; libcurl' "$each" "$bare" \
+	"$(awk "BEGIN { printf \"+%.2f\", $each - $bare }")" 'at most +1.5 ms'
 pushed=$(sql -c "SELECT ms('SELECT count(*) FROM points WHERE collection = ''c''', 100)")
-row 'count(*) of a million points: ms; libcurl' "$(printf %.4f "$pushed")" "$bare" "$(ratio "$pushed" "$bare")" 'one request'
-row '  requests' "$(sql -c "EXPLAIN (ANALYZE, COSTS off, TIMING off) SELECT count(*) FROM points WHERE collection = 'c'" | sed -n 's/ *Remote Requests: //p')" 1 '' 'one request'
+row 'count(*) of a million points: ms; libcurl' "$(printf %.4f "$pushed")" "$bare" \
+	"$(ratio "$pushed" "$bare")" 'one request'
+requests=$(sql -c "EXPLAIN (ANALYZE, COSTS off, TIMING off) SELECT count(*) FROM points WHERE collection = 'c'" |
+	sed -n 's/ *Remote Requests: //p')
+row '  requests' "$requests" 1 '' 'one request'
 
 # 100,000 points, 1000 a page
 scan="SELECT count(id), count(payload) FROM points WHERE collection = 'c'"
@@ -80,7 +85,8 @@ loops=()
 for _ in 1 2 3; do loops+=("$("$folder/reference" scan "$url/collections/c/points/scroll" | cut -d' ' -f1)"); done
 loop=$(printf '%s\n' "${loops[@]}" | sort -n | sed -n 2p)
 took=$(sql -c "SELECT ms(\$\$$scan\$\$, 3) / 1000")
-row '100,000 points with payload: s; libcurl and jansson' "$(printf %.3f "$took")" "$loop" "$(ratio "$loop" "$took")" 'at least 0.7 of the speed'
+row '100,000 points with payload: s; libcurl and jansson' "$(printf %.3f "$took")" "$loop" \
+	"$(ratio "$loop" "$took")" 'at least 0.7 of the speed'
 
 # What the backend needs for it, and for a page of it
 peak() { # LIMIT: kB over what the backend had before
@@ -92,7 +98,8 @@ peak() { # LIMIT: kB over what the backend had before
 }
 page=$(peak 2000)
 whole=$(peak 200000)
-row 'memory of the backend for 100,000 points: kB; for 2,000' "$whole" "$page" "$(ratio "$whole" "$page")" 'bounded by a page'
+row 'memory of the backend for 100,000 points: kB; for 2,000' "$whole" "$page" \
+	"$(ratio "$whole" "$page")" 'bounded by a page'
 
 # A request that is never answered
 late=()
@@ -103,9 +110,11 @@ for _ in {1..10}; do
 		echo "SELECT extract(epoch FROM clock_timestamp());"
 	} | sql 2>/dev/null >"$folder/ended" &
 	waiting=$!
-	until [ "$(sql -c "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'hangs' AND wait_event_type = 'Extension'")" = 1 ]; do sleep 0.02; done
-	asked=$(sql -F ' ' -c "SELECT extract(epoch FROM clock_timestamp()), pg_cancel_backend(pid) FROM pg_stat_activity WHERE application_name = 'hangs'")
+	hangs="FROM pg_stat_activity WHERE application_name = 'hangs'"
+	until [ "$(sql -c "SELECT count(*) $hangs AND wait_event_type = 'Extension'")" = 1 ]; do sleep 0.02; done
+	asked=$(sql -F ' ' -c "SELECT extract(epoch FROM clock_timestamp()), pg_cancel_backend(pid) $hangs")
 	wait "$waiting"
 	late+=("$(awk "BEGIN { printf \"%.2f\", ($(cat "$folder/ended") - ${asked%% *}) * 1000 }")")
 done
-row 'cancel of a request that hangs: ms, the longest of 10' "$(printf '%s\n' "${late[@]}" | sort -n | tail -1)" '' '' 'under 100 ms'
+longest=$(printf '%s\n' "${late[@]}" | sort -n | tail -1)
+row 'cancel of a request that hangs: ms, the longest of 10' "$longest" '' '' 'under 100 ms'

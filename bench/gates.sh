@@ -33,7 +33,8 @@ WITH warm AS (
   SELECT pg_temp.loop_ms($$SELECT count(*) FILTER (WHERE iu_core.gate_is_open('iu_core.delivery_enabled'))
                              FROM generate_series(1, 1000000)$$) AS ms FROM warm
 ), bare AS MATERIALIZED (
-  SELECT pg_temp.loop_ms($$SELECT count(*) FILTER (WHERE g IS NULL) FROM generate_series(1, 1000000) g$$) AS ms FROM warm
+  SELECT pg_temp.loop_ms($$SELECT count(*) FILTER (WHERE g IS NULL)
+                             FROM generate_series(1, 1000000) g$$) AS ms FROM warm
 )
 SELECT format('%s us a call (%s us with the loop itself)',
               round((measured.ms - bare.ms) / 1000, 3), round(measured.ms / 1000, 3))

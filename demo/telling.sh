@@ -55,14 +55,16 @@ as() { PGOPTIONS="-c role=$1" sql -c "$2"; }
 # show ROLE SQL: the same as a table, for reading.
 show() {
 	PGOPTIONS="-c role=$1" psql -X -q -A -F $'\t' -P footer=off -P null=- -v ON_ERROR_STOP=1 -c "$2" | awk -F '\t' '
-		{ for (i = 1; i <= NF; i++) { cell[NR, i] = $i; if (length($i) > width[i]) width[i] = length($i) } columns = NF }
+		{ for (i = 1; i <= NF; i++) { cell[NR, i] = $i; if (length($i) > width[i]) width[i] = length($i) }
+		  columns = NF }
 		function line(row,   i, text) {
 			for (i = 1; i <= columns; i++)
-				text = text sprintf("%-" width[i] + 2 "s", row ? cell[row, i] : substr("----------------------------------------------------------------", 1, width[i]))
+				text = text sprintf("%-" width[i] + 2 "s", row ? cell[row, i] : substr(rule, 1, width[i]))
 			sub(/ +$/, "", text)
 			print "   " text
 		}
-		END { for (row = 1; row <= NR; row++) { line(row); if (row == 1) line(0) } }'
+		END { rule = sprintf("%64s", ""); gsub(/ /, "-", rule)
+		      for (row = 1; row <= NR; row++) { line(row); if (row == 1) line(0) } }'
 }
 
 # For use inside '...' of a statement.

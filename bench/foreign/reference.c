@@ -101,12 +101,14 @@ scan(CURL *easy, Body *body)
 		{
 			json_t	   *point = json_array_get(list, i);
 
-			points += json_is_integer(json_object_get(point, "id")) && json_is_object(json_object_get(point, "payload"));
+			points += json_is_integer(json_object_get(point, "id")) &&
+				json_is_object(json_object_get(point, "payload"));
 		}
 		next = json_object_get(result, "next_page_offset");
 		if (!json_is_integer(next))
 			break;
-		snprintf(question, sizeof(question), "{\"limit\":1000,\"offset\":%lld,\"with_payload\":true,\"with_vector\":false}",
+		snprintf(question, sizeof(question),
+				 "{\"limit\":1000,\"offset\":%lld,\"with_payload\":true,\"with_vector\":false}",
 				 (long long) json_integer_value(next));
 		json_decref(page);
 	}

@@ -39,7 +39,8 @@ answer_of(const char *status, const char *body)
 	Answer		answer;
 
 	answer.text = malloc(strlen(body) + 200);
-	answer.length = sprintf(answer.text, "HTTP/1.1 %s\r\nContent-Type: application/json\r\nContent-Length: %zu\r\n\r\n%s",
+	answer.length = sprintf(answer.text,
+							"HTTP/1.1 %s\r\nContent-Type: application/json\r\nContent-Length: %zu\r\n\r\n%s",
 							status, strlen(body), body);
 	return answer;
 }
@@ -54,9 +55,12 @@ page_of(long first, long last_of_all)
 	long		id;
 
 	for (id = first; id < first + PAGE && id <= last_of_all; id++)
-		end += sprintf(end, "%s{\"id\":%ld,\"payload\":{\"document\":\"iu/document/%ld\",\"title\":\"A unit of information, number %ld\",\"version\":%ld,"
-					   "\"tags\":[\"alpha\",\"beta\"],\"score\":%.4f,\"published\":%s,\"digest\":\"%016lx%016lx\",\"made_at\":\"2024-01-05T00:00:00.000Z\"}}",
-					   id > first ? "," : "", id, id / 8, id, id % 8, id / 7.0, id % 2 ? "true" : "false", id * 2654435761UL, id * 40503UL);
+		end += sprintf(end, "%s{\"id\":%ld,\"payload\":{\"document\":\"iu/document/%ld\","
+					   "\"title\":\"A unit of information, number %ld\",\"version\":%ld,"
+					   "\"tags\":[\"alpha\",\"beta\"],\"score\":%.4f,\"published\":%s,\"digest\":\"%016lx%016lx\","
+					   "\"made_at\":\"2024-01-05T00:00:00.000Z\"}}",
+					   id > first ? "," : "", id, id / 8, id, id % 8, id / 7.0, id % 2 ? "true" : "false",
+					   id * 2654435761UL, id * 40503UL);
 	if (id <= last_of_all)
 		end += sprintf(end, "],\"next_page_offset\":%ld},\"status\":\"ok\",\"time\":0.0004}", id);
 	else
