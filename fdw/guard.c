@@ -168,7 +168,7 @@ guard_url(Oid server, bool is_new)
 		ereport(ERROR,
 				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
 				 errmsg("permission denied to change option \"url\" of foreign server \"%s\"", name),
-				 errdetail("It has user mappings with secrets that you may not see, "
+				 errdetail("It has user mappings with secrets that the current user may not see, "
 						   "and they would be sent to the new address."),
 				 errhint("Have a superuser change it, or drop those user mappings first.")));
 }

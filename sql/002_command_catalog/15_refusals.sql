@@ -1,8 +1,8 @@
 -- The vocabulary of refusals. Every error that a function or a rollback of the
 -- migrations raises on purpose carries a constraint name, the field of an error
 -- that drivers hand to programs; here is what each name means. A migration adds
--- the names that it brings, and its rollback deletes them. What 001 refuses is
--- listed here, because 001 comes before this table.
+-- the names that it brings, and its rollback deletes them. What 001 and the
+-- library refuse is listed here, because 001 comes before this table.
 
 CREATE TABLE public.iu_refusal (
   constraint_name text NOT NULL,
@@ -57,7 +57,19 @@ SELECT iu.fn_iu_refusal_put(1, ARRAY[
   ['iu_governed_row_missing', '42704', 'The row is not in the register of governed objects.',
    'See iu_governed_object for what is registered.'],
   ['iu_conformance', '55000', 'The database differs from what its migrations made.',
-   'Read fn_iu_conformance(); fn_iu_conformance_repair() puts grants and trigger states right.']]);
+   'Read fn_iu_conformance(); fn_iu_conformance_repair() puts grants and trigger states right.'],
+  -- What the library itself refuses.
+  ['iu_role_required', '42501', 'The caller is in none of the roles that the function is for.',
+   'Have a superuser make the caller a member of one of them.'],
+  ['iu_governed_object', '42501', 'The object is governed by iu_core, and the caller is no superuser.',
+   'Leave it as it is; a rollback removes what a migration made.'],
+  ['iu_governed_name', '42939', 'Something of iu_core has that name.', 'Choose another name.'],
+  ['iu_governed_type', '42501', 'The cast or operator is for a type of iu_core.',
+   'Make it for a type of the platform''s own.'],
+  ['iu_governed_role', '42501', 'The role is one of iu_core, and the caller may not make members of it.',
+   'Have a superuser do it, or a role that was given it WITH ADMIN OPTION.'],
+  ['iu_sha1_available', '0A000', 'The server refuses SHA-1, of which a UUID of version 5 is made.',
+   'Use a server whose OpenSSL is not in FIPS mode.']]);
 
 SELECT iu.fn_iu_refusal_put(2, ARRAY[
   ['iu_rollback_order', '55000', 'A later migration stands on the one that is to be rolled back.',

@@ -312,7 +312,7 @@ my $there = $peer{there}->url;
 my @stolen = sent('there', sub {
 	like(as('owner', "ALTER SERVER q OPTIONS (SET url '$there')"),
 		pattern(qr/42501: permission denied to change option "url" of foreign server "q".*DETAIL:  It has user/s,
-			qr/ mappings with secrets that you may not see.*HINT:  Have a superuser/s),
+			qr/ mappings with secrets that the current user may not see.*HINT:  Have a superuser/s),
 		'the owner of a server may not move it when others have given their secrets for it');
 	as('owner', "ALTER SERVER q OPTIONS (DROP url)");
 	as('owner', "BEGIN; ALTER SERVER q OPTIONS (SET url '$there/'); COMMIT");
