@@ -14,68 +14,83 @@ SELECT fn_iu_route_add('cms', 'version_applied', 'https://hooks.example/flows/tr
 
 -- ---- refusals of a route, from the first to the last
 
-SELECT is(pg_temp.code('r'), 'master_gate_closed', 'refusal: the master switch');
+SELECT is(pg_temp.code('r'), 'master_gate_closed', 'a route is refused first because the master switch is off');
 SELECT pg_temp.set_key('iu_core.routes_master_enabled', 'true');
-SELECT is(pg_temp.code('r'), 'worker_gate_closed', 'the worker switch');
+SELECT is(pg_temp.code('r'), 'worker_gate_closed', 'a route is refused next because the worker''s switch is off');
 SELECT pg_temp.set_key('iu_core.route_worker_enabled', 'true');
-SELECT is(pg_temp.code('nope'), 'delivery_gate_closed', 'the gate, before anything is said of a route');
-SELECT pg_temp.refuses($$SELECT fn_iu_route_deliver('nope', gen_random_uuid())$$, '42501', 'delivery is closed', 'deliver 1: the gate');
+SELECT is(pg_temp.code('nope'), 'delivery_gate_closed',
+  'a route is refused because the gate is closed before anything is said of the route');
+SELECT pg_temp.refuses($$SELECT fn_iu_route_deliver('nope', gen_random_uuid())$$, '42501', 'delivery is closed',
+  'delivery by hand is refused first because the gate is closed');
 SELECT fn_iu_gate_open('iu_core.delivery_enabled', gen_random_uuid(), 'ann', 't', 600);
-SELECT is(pg_temp.code('nope'), 'route_unknown', 'an unknown route');
-SELECT is(pg_temp.code(NULL), 'route_unknown', 'NULL is one');
-SELECT pg_temp.refuses($$SELECT fn_iu_route_deliver('nope', gen_random_uuid())$$, '42501', 'is not registered', 'deliver 2: the route');
-SELECT pg_temp.refuses($$SELECT fn_iu_route_deliver(NULL, NULL)$$, '42501', 'is not registered', 'deliver 2: NULL');
-SELECT is(pg_temp.code('flow'), 'route_not_allowlisted', 'a route off the list');
-SELECT pg_temp.refuses($$SELECT fn_iu_route_deliver('flow', gen_random_uuid())$$, '42501', 'allowlist', 'deliver 3: the allowlist, before the target kind');
+SELECT is(pg_temp.code('nope'), 'route_unknown', 'with the gate open an unknown route is refused as unknown');
+SELECT is(pg_temp.code(NULL), 'route_unknown', 'a NULL route is refused as unknown');
+SELECT pg_temp.refuses($$SELECT fn_iu_route_deliver('nope', gen_random_uuid())$$, '42501', 'is not registered',
+  'delivery by hand is refused next because the route is not registered');
+SELECT pg_temp.refuses($$SELECT fn_iu_route_deliver(NULL, NULL)$$, '42501', 'is not registered',
+  'delivery by hand of a NULL route is refused as not registered');
+SELECT is(pg_temp.code('flow'), 'route_not_allowlisted', 'a route that is not on the allowlist is refused for that');
+SELECT pg_temp.refuses($$SELECT fn_iu_route_deliver('flow', gen_random_uuid())$$, '42501', 'allowlist',
+  'delivery by hand is refused because of the allowlist before the target kind');
 DELETE FROM dot_config WHERE key = 'iu_core.delivery_live_routes';
-SELECT is(pg_temp.code('r'), 'route_not_allowlisted', 'a list without a row is empty');
+SELECT is(pg_temp.code('r'), 'route_not_allowlisted', 'without its row the allowlist is empty');
 INSERT INTO dot_config (key, value) VALUES ('iu_core.delivery_live_routes', 'r,far,flow,cms');
-SELECT is(pg_temp.code('flow'), 'target_kind_not_supported', 'the target kind');
-SELECT pg_temp.refuses($$SELECT fn_iu_route_deliver('flow', gen_random_uuid())$$, '0A000', 'workflow is not supported', 'deliver 4: the target kind');
+SELECT is(pg_temp.code('flow'), 'target_kind_not_supported',
+  'a route whose target kind is not sent is refused for that');
+SELECT pg_temp.refuses($$SELECT fn_iu_route_deliver('flow', gen_random_uuid())$$, '0A000', 'workflow is not supported',
+  'delivery by hand is refused because of the target kind');
 SELECT is(pg_temp.code('cms'), 'route_disabled', 'a flow of Directus is a kind that is sent');
-SELECT is(pg_temp.code('far'), 'origin_not_allowed', 'the origin');
-SELECT pg_temp.refuses($$SELECT fn_iu_route_deliver('far', gen_random_uuid())$$, '0A000', 'origin', 'deliver 4: the origin');
-SELECT is(pg_temp.code('r'), 'route_disabled', 'not enabled');
+SELECT is(pg_temp.code('far'), 'origin_not_allowed', 'a route to an origin that is not allowed is refused for that');
+SELECT pg_temp.refuses($$SELECT fn_iu_route_deliver('far', gen_random_uuid())$$, '0A000', 'origin',
+  'delivery by hand is refused because of the origin');
+SELECT is(pg_temp.code('r'), 'route_disabled', 'a route that is not enabled is refused for that');
 UPDATE iu_outbound_route SET enabled = true WHERE route_code = 'r';
-SELECT is(pg_temp.code('r'), 'route_dry_run', 'a dry run');
+SELECT is(pg_temp.code('r'), 'route_dry_run', 'a route in dry run is refused for that');
 UPDATE iu_outbound_route SET dry_run = false WHERE route_code = 'r';
-SELECT is(pg_temp.code('r'), 'route_not_armed', 'enabled beside the protocol: not armed');
-SELECT is(fn_iu_route_arm('r', 'ann', 't') -> 'held', 'null', 'armed');
-SELECT is(pg_temp.code('r'), NULL, 'nothing refuses');
-SELECT is(iu.fn_iu_route_refusal('r'), NULL, 'nor explains');
+SELECT is(pg_temp.code('r'), 'route_not_armed', 'a route enabled beside the protocol is refused as not armed');
+SELECT is(fn_iu_route_arm('r', 'ann', 't') -> 'held', 'null', 'the route can be armed');
+SELECT is(pg_temp.code('r'), NULL, 'nothing refuses an armed route');
+SELECT is(iu.fn_iu_route_refusal('r'), NULL, 'for an armed route there is no refusal to explain');
 UPDATE iu_route_position SET system_identifier = system_identifier + 1;
-SELECT is(pg_temp.code('r'), 'position_foreign', 'another cluster');
+SELECT is(pg_temp.code('r'), 'position_foreign', 'a position of another cluster refuses the route');
 UPDATE iu_route_position SET system_identifier = system_identifier - 1, database_oid = 1;
-SELECT is(pg_temp.code('r'), 'position_foreign', 'another database');
+SELECT is(pg_temp.code('r'), 'position_foreign', 'a position of another database refuses the route');
 UPDATE iu_route_position SET database_oid = iu_core.database_oid();
 UPDATE iu_route_secret SET valid_until = clock_timestamp() WHERE secret_ref = 'r';
-SELECT is(pg_temp.code('r'), 'secret_missing', 'no valid secret');
+SELECT is(pg_temp.code('r'), 'secret_missing', 'a route without a valid secret is refused');
 INSERT INTO iu_route_secret (secret_ref, secret, valid_from, created_by) VALUES ('r', 'whsec_MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIz', clock_timestamp() + '1 h', 'ann');
-SELECT is(pg_temp.code('r'), 'secret_missing', 'none yet');
+SELECT is(pg_temp.code('r'), 'secret_missing', 'a secret that becomes valid later does not count');
 SELECT fn_iu_route_secret_add('r', 'ann', 't');
-SELECT is(pg_temp.code('r'), NULL, 'a new one');
+SELECT is(pg_temp.code('r'), NULL, 'a new secret ends the refusal');
 SELECT bag_eq($$SELECT r.code, true FROM unnest(ARRAY['r', 'far', 'flow', 'nope']) c (route), LATERAL (SELECT iu.fn_iu_route_refusal(c.route) ->> 'code' AS code,
     iu.fn_iu_route_refusal(c.route) ->> 'sentence' <> '' AND iu.fn_iu_route_refusal(c.route) ->> 'next_action' <> '' AS said) r WHERE r.said$$,
-  $$VALUES ('origin_not_allowed', true), ('target_kind_not_supported', true), ('route_unknown', true)$$, 'each refusal says why and what to do');
+  $$VALUES ('origin_not_allowed', true), ('target_kind_not_supported', true), ('route_unknown', true)$$,
+  'each refusal says why and what to do');
 SELECT is((SELECT string_agg(code, ',') FROM (
     SELECT DISTINCT (regexp_matches(pg_get_functiondef('iu.fn_iu_delivery_refusal(text)'::regprocedure), 'RETURN ''([a-z_]+)''', 'g'))[1] AS code) c
-    WHERE pg_get_functiondef('iu.fn_iu_route_refusal(text)'::regprocedure) !~ format('\(''%s'',', code)), NULL, 'no code without a sentence');
+    WHERE pg_get_functiondef('iu.fn_iu_route_refusal(text)'::regprocedure) !~ format('\(''%s'',', code)), NULL,
+  'every code of a refusal has a sentence');
 
 -- ---- arming
 
 SELECT pg_temp.refuses(format('SELECT fn_iu_route_arm(%L, ''a'', ''r''%s)', c, m), e, p, n) FROM (VALUES
-  ('nope', '', '42704', 'not registered', 'arm: a registered route'),
-  ('flow', '', '0A000', 'kind workflow', 'arm: of a kind that is sent'),
-  ('r', '', '55006', 'armed already', 'arm: once'),
-  ('far', ', now() + interval ''1 h''', '23514', 'future', 'arm: not from the future'),
-  ('far', ', NULL, NULL', '23514', 'positive', 'arm: with a maximum age'),
-  ('far', ', NULL, ''-1 h''', '23514', 'positive', 'arm: a positive one')) AS t (c, m, e, p, n);
+  ('nope', '', '42704', 'not registered', 'arming is refused for a route that is not registered'),
+  ('flow', '', '0A000', 'kind workflow', 'arming is refused for a target kind that is not sent'),
+  ('r', '', '55006', 'armed already', 'arming is refused for a route that is armed already'),
+  ('far', ', now() + interval ''1 h''', '23514', 'future', 'arming is refused with a start in the future'),
+  ('far', ', NULL, NULL', '23514', 'positive', 'arming is refused without a maximum age'),
+  ('far', ', NULL, ''-1 h''', '23514', 'positive', 'arming is refused with a negative maximum age')) AS t (c, m, e, p, n);
 SELECT fn_iu_route_disallow('far', 'ann', 't');
-SELECT pg_temp.refuses($$SELECT fn_iu_route_arm('far', 'a', 'r')$$, '42501', 'allowlist', 'arm: on the allowlist');
-SELECT pg_temp.refuses($$SELECT fn_iu_route_confirm_position('r', 'a', 'r')$$, '55000', 'belongs to this database', 'confirm: only in a copy');
-SELECT pg_temp.refuses($$SELECT fn_iu_route_confirm_position('far', 'a', 'r')$$, '42704', 'no position', 'confirm: only what was armed');
-SELECT is(iu.fn_iu_snapshot_now()::text, (SELECT s FROM (SELECT iu.fn_iu_snapshot_now()::text AS s, pg_current_xact_id()) x), 'a snapshot is stable within a statement');
-SELECT is(pg_visible_in_snapshot(pg_current_xact_id(), iu.fn_iu_snapshot_now()), false, 'the own transaction is not finished');
+SELECT pg_temp.refuses($$SELECT fn_iu_route_arm('far', 'a', 'r')$$, '42501', 'allowlist',
+  'arming is refused for a route that is not on the allowlist');
+SELECT pg_temp.refuses($$SELECT fn_iu_route_confirm_position('r', 'a', 'r')$$, '55000', 'belongs to this database',
+  'confirming a position is refused in the database it belongs to');
+SELECT pg_temp.refuses($$SELECT fn_iu_route_confirm_position('far', 'a', 'r')$$, '42704', 'no position',
+  'confirming a position is refused for a route that was never armed');
+SELECT is(iu.fn_iu_snapshot_now()::text, (SELECT s FROM (SELECT iu.fn_iu_snapshot_now()::text AS s, pg_current_xact_id()) x),
+  'a snapshot is stable within a statement');
+SELECT is(pg_visible_in_snapshot(pg_current_xact_id(), iu.fn_iu_snapshot_now()), false,
+  'the own transaction counts as not finished');
 
 -- ---- what is sent
 
@@ -84,60 +99,79 @@ INSERT INTO event_outbox (event_domain, event_type, event_stream, delivery_lane,
   VALUES ('iu', 'version_applied', 'update', 'immediate', 'information_unit', E'a "quoted"\nref', NULL, 's', 'c1', '{"b": 1, "a": [true, null]}', '2026-01-02 03:04:05.678901+02');
 SELECT is(fn_iu_delivery_body(e), format('{"type":"iu.version_applied","timestamp":"2026-01-02T01:04:05.678901Z","data":{"event_id":"%s","severity":"info",'
   '"subject":{"table":"information_unit","ref":"a \"quoted\"\nref"},"canonical_address":null,"correlation_id":"c1","payload":{"a": [true, null], "b": 1}}}', e.id),
-  'the body, to the byte') FROM event_outbox e WHERE correlation_id = 'c1';
-SELECT is(fn_iu_delivery_body(e)::jsonb -> 'data' ->> 'subject', '{"ref": "a \"quoted\"\nref", "table": "information_unit"}', 'which is JSON')
+  'the body of a delivery is as documented, to the byte') FROM event_outbox e WHERE correlation_id = 'c1';
+SELECT is(fn_iu_delivery_body(e)::jsonb -> 'data' ->> 'subject', '{"ref": "a \"quoted\"\nref", "table": "information_unit"}',
+  'the body of a delivery is JSON with its quotes and line ends')
   FROM event_outbox e WHERE correlation_id = 'c1';
-SELECT is(iu.fn_iu_webhook_id(12, 3, 1, '00000000-0000-0000-0000-0123456789ab'), 'msg_12_3_1_0123456789ab', 'the webhook-id');
+SELECT is(iu.fn_iu_webhook_id(12, 3, 1, '00000000-0000-0000-0000-0123456789ab'), 'msg_12_3_1_0123456789ab',
+  'the webhook-id names event_seq, replay, route and database');
 SELECT is(array_agg(iu.fn_iu_delivery_rule(s, c) ORDER BY n), ARRAY['disable', 'obey', 'obey', 'retry', 'retry', 'retry', 'give_up', 'retry',
-    'give_up', 'give_up', 'retry', 'disable', 'obey', 'retry', 'retry'], 'what follows a failure')
+    'give_up', 'give_up', 'retry', 'disable', 'obey', 'retry', 'retry'],
+  'each status and each failure has the rule that follows it')
   FROM (VALUES (1, 410, NULL), (2, 429, NULL), (3, 503, NULL), (4, 500, NULL), (5, 302, NULL), (6, NULL, 'timed_out'), (7, NULL, 'request_too_large'), (8, NULL, NULL),
     (9, NULL, 'body_not_sendable'), (10, 204, 'response_too_large'), (11, 500, 'response_too_large'), (12, 410, 'response_too_large'),
     (13, 429, 'response_too_large'), (14, 200, 'timed_out'), (15, 404, NULL)) AS t (n, s, c);
 
 -- ---- by hand, within one transaction: behind the position by decree
 
-SELECT is(fn_iu_route_deliver('r', e.id) ->> 'status', 'already_queued', 'not yet committed: the position will bring it') FROM event_outbox e WHERE correlation_id = 'c1';
+SELECT is(fn_iu_route_deliver('r', e.id) ->> 'status', 'already_queued',
+  'delivering an event by hand before its commit leaves it to the position') FROM event_outbox e WHERE correlation_id = 'c1';
 UPDATE iu_route_step SET seen = format('%1$s:%1$s:', pg_current_xact_id()::text::bigint + 1000000)::pg_snapshot;
 SELECT pg_temp.refuses(format('SELECT fn_iu_route_deliver(''r'', %L, %L)', i, p), e, m, n) FROM (
   SELECT (SELECT id FROM event_outbox WHERE correlation_id = 'c1') AS id) x, LATERAL (VALUES
-  (gen_random_uuid(), NULL, 'P0002', 'not in the outbox', 'deliver: an event'),
-  (NULL, NULL, 'P0002', 'not in the outbox', 'deliver: not NULL'),
-  (x.id, '{"other": 1}', '23514', 'payload given', 'deliver: its own payload'),
-  (fn_iu_emit_event('structure_op_applied', 'a', gen_random_uuid(), 't'), NULL, '23514', 'not of the type', 'deliver: of the route''s type')) AS t (i, p, e, m, n);
-SELECT is(fn_iu_route_explain('r', e.id) ->> 'code', 'before_start', 'explained before') FROM event_outbox e WHERE correlation_id = 'c1';
-SELECT is(fn_iu_route_deliver('r', e.id, e.safe_payload) ->> 'status', 'handed_over', 'handed over') FROM event_outbox e WHERE correlation_id = 'c1';
-SELECT is(fn_iu_route_explain('r', e.id) ->> 'code', 'due', 'explained after') FROM event_outbox e WHERE correlation_id = 'c1';
-SELECT pg_temp.refuses('SELECT iu.fn_iu_delivery_claim(' || a || ')', '23514', 'names its sender', 'claim: ' || a)
+  (gen_random_uuid(), NULL, 'P0002', 'not in the outbox', 'delivery by hand is refused for an event that does not exist'),
+  (NULL, NULL, 'P0002', 'not in the outbox', 'delivery by hand is refused for a NULL event'),
+  (x.id, '{"other": 1}', '23514', 'payload given', 'delivery by hand is refused with a payload that is not the event''s'),
+  (fn_iu_emit_event('structure_op_applied', 'a', gen_random_uuid(), 't'), NULL, '23514', 'not of the type', 'delivery by hand is refused for an event of another type than the route''s')) AS t (i, p, e, m, n);
+SELECT is(fn_iu_route_explain('r', e.id) ->> 'code', 'before_start',
+  'before the hand-over explain says that the event lies before the start') FROM event_outbox e WHERE correlation_id = 'c1';
+SELECT is(fn_iu_route_deliver('r', e.id, e.safe_payload) ->> 'status', 'handed_over',
+  'an event before the start can be handed over') FROM event_outbox e WHERE correlation_id = 'c1';
+SELECT is(fn_iu_route_explain('r', e.id) ->> 'code', 'due',
+  'after the hand-over explain says that the event is due') FROM event_outbox e WHERE correlation_id = 'c1';
+SELECT pg_temp.refuses('SELECT iu.fn_iu_delivery_claim(' || a || ')', '23514', 'names its sender',
+  'claiming is refused with the arguments ' || a)
   FROM unnest(ARRAY[$$'', 1$$, $$NULL, 1$$, $$'s', 0$$, $$'s', NULL$$]) a;
 CREATE TEMP TABLE claimed AS SELECT * FROM iu.fn_iu_delivery_claim('s', 10);
 SELECT row_eq('SELECT lease_generation, route_code, replay_number, attempt_no, target_kind, target_url, timeout_ms, cardinality(secrets) FROM claimed',
-  ROW(1, 'r'::text, 0, 1, 'external_endpoint'::text, 'https://hooks.example/x'::text, 10000, 1), 'and claimed');
+  ROW(1, 'r'::text, 0, 1, 'external_endpoint'::text, 'https://hooks.example/x'::text, 10000, 1),
+  'an event that was handed over is claimed with its route''s data');
 INSERT INTO iu_route_secret (secret_ref, secret, created_by) VALUES ('r', 'whsec_OTg3NjU0MzIxMDk4NzY1NDMyMTA5ODc2', 'ann');
-SELECT is((SELECT count(*) FROM iu.fn_iu_delivery_claim('s', 10)), 0::bigint, 'once');
-SELECT is(iu.fn_iu_delivery_record(lease_id, 1, jsonb_build_array(jsonb_build_object('event_id', event_id, 'outcome', 'held', 'failure_code', 'shut'))), 0, 'held: no attempt') FROM claimed;
-SELECT row_eq('SELECT attempt_no, reason, due_at <= clock_timestamp() FROM iu_route_retry', ROW(1, 'shut'::text, true), 'held: the same attempt is due again');
+SELECT is((SELECT count(*) FROM iu.fn_iu_delivery_claim('s', 10)), 0::bigint,
+  'what is claimed is not claimed a second time');
+SELECT is(iu.fn_iu_delivery_record(lease_id, 1, jsonb_build_array(jsonb_build_object('event_id', event_id, 'outcome', 'held', 'failure_code', 'shut'))), 0,
+  'a result that was held is not an attempt') FROM claimed;
+SELECT row_eq('SELECT attempt_no, reason, due_at <= clock_timestamp() FROM iu_route_retry', ROW(1, 'shut'::text, true),
+  'what was held is due again as the same attempt');
 CREATE TEMP TABLE address AS SELECT * FROM iu.fn_iu_delivery_claim('s', 10);
 SELECT is(iu.fn_iu_delivery_record(lease_id, 1, jsonb_build_array(jsonb_build_object('event_id', event_id, 'outcome', 'held', 'failure_code', 'address_refused',
-  'failure_detail', 'address 10.0.0.1 is not public'))), 0, 'an address that is not allowed: no attempt') FROM address;
-SELECT row_eq('SELECT attempt_no, reason, due_at - clock_timestamp() BETWEEN ''50 s'' AND ''1 min'' FROM iu_route_retry', ROW(1, 'address_refused'::text, true),
-  'the same attempt in a minute');
+  'failure_detail', 'address 10.0.0.1 is not public'))), 0, 'a refused address is not an attempt') FROM address;
+SELECT row_eq('SELECT attempt_no, reason, due_at - interval ''1 min'' BETWEEN now() AND clock_timestamp() FROM iu_route_retry', ROW(1, 'address_refused'::text, true),
+  'what met a refused address is due again in a minute as the same attempt');
 SELECT row_eq($$SELECT x ->> 'code', x ->> 'sentence', x ->> 'next_action' ~ 'allowed_networks' FROM address, LATERAL fn_iu_route_explain('r', event_id) x$$,
-  ROW('address_refused'::text, 'address 10.0.0.1 is not public'::text, true), 'explained');
-SELECT row_eq('SELECT route_code, code, sentence, held FROM v_iu_route_held', ROW('r'::text, 'address_refused'::text, 'address 10.0.0.1 is not public'::text, 1::bigint), 'and shown');
+  ROW('address_refused'::text, 'address 10.0.0.1 is not public'::text, true),
+  'explain says that the address was refused, and which setting allows it');
+SELECT row_eq('SELECT route_code, code, sentence, held FROM v_iu_route_held', ROW('r'::text, 'address_refused'::text, 'address 10.0.0.1 is not public'::text, 1::bigint),
+  'the view of what is held shows the refused address');
 UPDATE iu_route_retry SET due_at = clock_timestamp();
-SELECT is((SELECT secrets[1] FROM iu.fn_iu_delivery_claim('s', 10)), 'whsec_OTg3NjU0MzIxMDk4NzY1NDMyMTA5ODc2', 'while secrets rotate, the newest comes first')
+SELECT is((SELECT secrets[1] FROM iu.fn_iu_delivery_claim('s', 10)), 'whsec_OTg3NjU0MzIxMDk4NzY1NDMyMTA5ODc2',
+  'while secrets rotate the newest comes first')
   FROM pg_sleep(0);
 UPDATE iu_route_lease SET expires_at = clock_timestamp();
-SELECT is((SELECT array_agg(iu.fn_iu_delivery_keep(l.lease_id, g) ORDER BY g) FROM iu_route_lease l, unnest(ARRAY[1, 2]) g), ARRAY[true, false], 'a lease is kept by its own generation');
-SELECT ok(expires_at > clock_timestamp() + interval '1 min', 'and has new time') FROM iu_route_lease;
-SELECT is(iu.fn_iu_delivery_keep(-1, 1), false, 'none, none');
+SELECT is((SELECT array_agg(iu.fn_iu_delivery_keep(l.lease_id, g) ORDER BY g) FROM iu_route_lease l, unnest(ARRAY[1, 2]) g), ARRAY[true, false],
+  'a lease is kept by its own generation');
+SELECT ok(expires_at > clock_timestamp() + interval '1 min', 'a lease that is kept has new time') FROM iu_route_lease;
+SELECT is(iu.fn_iu_delivery_keep(-1, 1), false, 'keeping a lease that does not exist keeps nothing');
 SELECT is(iu.fn_iu_delivery_record(l.lease_id, 1, jsonb_build_array(
     jsonb_build_object('event_id', gen_random_uuid(), 'outcome', 'sent'),
-    jsonb_build_object('event_id', l.event_ids[1], 'attempt_no', 7, 'outcome', 'sent'))), 0, 'results that are not in the lease are ignored') FROM iu_route_lease l;
+    jsonb_build_object('event_id', l.event_ids[1], 'attempt_no', 7, 'outcome', 'sent'))), 0,
+  'results that are not in the lease are ignored') FROM iu_route_lease l;
 SELECT is(iu.fn_iu_delivery_record(l.lease_id, 1, jsonb_build_array(
     jsonb_build_object('event_id', l.event_ids[1], 'outcome', 'sent', 'http_status', 200),
-    jsonb_build_object('event_id', l.event_ids[1], 'outcome', 'failed', 'http_status', 500))), 1, 'one outcome an attempt') FROM iu_route_lease l;
-SELECT pg_temp.refuses('SELECT iu.fn_iu_delivery_record(' || a || ')', '55000', 'no longer held', 'record: ' || a)
+    jsonb_build_object('event_id', l.event_ids[1], 'outcome', 'failed', 'http_status', 500))), 1,
+  'of two outcomes of one attempt one is recorded') FROM iu_route_lease l;
+SELECT pg_temp.refuses('SELECT iu.fn_iu_delivery_record(' || a || ')', '55000', 'no longer held',
+  'recording is refused with the arguments ' || a)
   FROM unnest(ARRAY[$$-1, 1, '[]'$$, $$NULL, 1, '[]'$$, $$NULL, NULL, NULL$$]) a;
 
 -- ---- who may
@@ -157,24 +191,32 @@ SELECT is((SELECT string_agg(pg_temp.called_as(p.oid), ',' ORDER BY p.proname) F
 SELECT is((SELECT string_agg(pg_temp.called_as(p.oid), ',' ORDER BY p.proname) FROM pg_proc p
    WHERE p.oid IN (SELECT to_regprocedure(g.object_name) FROM iu_governed_object g WHERE g.migration BETWEEN 4 AND 7 AND g.object_class = 'function')
      AND has_function_privilege('iu_core_reader', p.oid, 'EXECUTE') AND p.provolatile = 'v'),
-  'iu.fn_iu_delivery_refusal,fn_iu_route_explain,iu.fn_iu_route_refusal', 'readers ask');
+  'iu.fn_iu_delivery_refusal,fn_iu_route_explain,iu.fn_iu_route_refusal', 'readers may ask why a route refuses');
 SELECT ok(has_function_privilege('iu_core_admin', 'fn_iu_switch_set(text, text, text, text)', 'EXECUTE')
-  AND NOT has_function_privilege('iu_core_operator', 'fn_iu_switch_set(text, text, text, text)', 'EXECUTE'), 'only an admin sets switches');
+  AND NOT has_function_privilege('iu_core_operator', 'fn_iu_switch_set(text, text, text, text)', 'EXECUTE'),
+  'only an admin sets switches');
 SELECT is((SELECT string_agg(r.rolname, ',') FROM pg_roles r WHERE r.rolname ~ '^iu_core_(reader|writer|operator|admin|worker)$'
    AND (has_any_column_privilege(r.oid, 'iu_route_secret', 'SELECT, INSERT, UPDATE') OR has_table_privilege(r.oid, 'iu_route_secret', 'DELETE'))), NULL,
-  'nobody reads or writes secrets');
+  'no role reads or writes secrets');
 SELECT is((SELECT string_agg(r.rolname || ' ' || g.object_name, ', ') FROM pg_roles r, iu_governed_object g
    WHERE r.rolname ~ '^iu_core_(reader|writer|operator|admin|worker)$' AND g.migration BETWEEN 4 AND 7 AND g.object_class IN ('table', 'view')
-     AND has_table_privilege(r.oid, to_regclass(g.object_name), 'INSERT, UPDATE, DELETE, TRUNCATE, TRIGGER, REFERENCES')), NULL, 'nobody writes a table past the functions');
+     AND has_table_privilege(r.oid, to_regclass(g.object_name), 'INSERT, UPDATE, DELETE, TRUNCATE, TRIGGER, REFERENCES')), NULL,
+  'no role writes a table of delivery past the functions');
 SELECT is((SELECT string_agg(g.object_name, ', ') FROM iu_governed_object g
    WHERE g.migration BETWEEN 4 AND 7 AND g.object_class IN ('table', 'view') AND NOT has_table_privilege('iu_core_reader', to_regclass(g.object_name), 'SELECT')),
-  'iu_route_secret', 'readers read all else');
-SELECT alike(pg_temp.as_role('iu_core_writer', 'SELECT secret FROM iu_route_secret'), '42501%', 'a writer asking for a secret is refused');
-SELECT alike(pg_temp.as_role('iu_core_worker', 'SELECT id FROM event_outbox'), '42501%', 'the worker has its functions and no table');
-SELECT is(pg_temp.as_role('iu_core_worker', 'SELECT count(*) FROM iu.fn_iu_delivery_claim(''s'', 1)'), '0', 'and they work for it');
-SELECT isnt(pg_temp.as_role('iu_core_writer', $$SELECT fn_iu_emit_event('version_applied', 'a', gen_random_uuid(), 't')$$), NULL, 'a writer emits');
-SELECT unalike(pg_temp.as_role('iu_core_reader', 'SELECT count(*) FROM v_iu_route_held'), '42%', 'a reader sees what is held');
-SELECT unalike(pg_temp.as_role('iu_core_reader', 'SELECT count(*) FROM v_iu_event_backlog'), '42%', 'and the backlog');
+  'iu_route_secret', 'readers read every table and view of delivery but the secrets');
+SELECT alike(pg_temp.as_role('iu_core_writer', 'SELECT secret FROM iu_route_secret'), '42501%',
+  'a writer asking for a secret is refused');
+SELECT alike(pg_temp.as_role('iu_core_worker', 'SELECT id FROM event_outbox'), '42501%',
+  'the worker may read no table');
+SELECT is(pg_temp.as_role('iu_core_worker', 'SELECT count(*) FROM iu.fn_iu_delivery_claim(''s'', 1)'), '0',
+  'the worker''s functions work for the worker');
+SELECT isnt(pg_temp.as_role('iu_core_writer', $$SELECT fn_iu_emit_event('version_applied', 'a', gen_random_uuid(), 't')$$), NULL,
+  'a writer can emit');
+SELECT unalike(pg_temp.as_role('iu_core_reader', 'SELECT count(*) FROM v_iu_route_held'), '42%',
+  'a reader sees what is held');
+SELECT unalike(pg_temp.as_role('iu_core_reader', 'SELECT count(*) FROM v_iu_event_backlog'), '42%',
+  'a reader sees the backlog');
 
 -- ---- arming anew: what waited is passed over, and counted
 
@@ -184,11 +226,14 @@ UPDATE event_outbox SET emitted_xid = '3' WHERE event_type = 'collection_created
 UPDATE iu_route_step SET seen = '3:3:' WHERE route_code = 'again';
 INSERT INTO iu_route_retry (route_code, event_id, event_seq, due_at, reason) SELECT 'again', id, event_seq, now(), 'http_500' FROM event_outbox WHERE event_type = 'collection_created' LIMIT 1;
 SELECT fn_iu_route_pause('again', 'ann', 't');
-SELECT is(fn_iu_route_arm('again', 'ann', 't') - ARRAY['held'], '{"status": "armed", "route_code": "again", "start_at": null, "owed": 0, "passed_over": 3}', 'from now on: three of four are passed over');
-SELECT is((SELECT evidence ->> 'passed_over' FROM dot_iu_command_run WHERE command_name = 'dot_iu_route_arm' AND evidence ->> 'route_code' = 'again' AND evidence ->> 'passed_over' <> '0'), '3', 'which is logged');
+SELECT is(fn_iu_route_arm('again', 'ann', 't') - ARRAY['held'], '{"status": "armed", "route_code": "again", "start_at": null, "owed": 0, "passed_over": 3}',
+  'arming from now on passes over the three of four events that wait');
+SELECT is((SELECT evidence ->> 'passed_over' FROM dot_iu_command_run WHERE command_name = 'dot_iu_route_arm' AND evidence ->> 'route_code' = 'again' AND evidence ->> 'passed_over' <> '0'), '3',
+  'the number of events that arming passed over is in the log of runs');
 UPDATE iu_route_step SET seen = '3:3:' WHERE route_code = 'again';
 SELECT fn_iu_route_pause('again', 'ann', 't');
-SELECT is(fn_iu_route_arm('again', 'ann', 't', now() - interval '1 min') - ARRAY['held', 'start_at'], '{"status": "armed", "route_code": "again", "owed": 3, "passed_over": 0}', 'with a start before them: none');
+SELECT is(fn_iu_route_arm('again', 'ann', 't', now() - interval '1 min') - ARRAY['held', 'start_at'], '{"status": "armed", "route_code": "again", "owed": 3, "passed_over": 0}',
+  'arming with a start before the events passes over none');
 SELECT fn_iu_route_retire('again', 'ann', 't');
 DELETE FROM iu_route_retry WHERE route_code = 'again';
 DELETE FROM event_outbox WHERE event_type = 'collection_created';
@@ -211,28 +256,35 @@ BEGIN
   RETURN v_claims;
 END $$;
 SELECT fn_iu_emit_event('collection_validated', 'A/' || n, gen_random_uuid(), 't') FROM generate_series(1, 300) n \g /dev/null
-SELECT is(pg_temp.claims(n, 5), c, format('%s in flight: %s', n, c)) FROM (VALUES
+SELECT is(pg_temp.claims(n, 5), c, format('a route of %s in flight gives the claims %s', n, c)) FROM (VALUES
   (256, ARRAY[64, 64, 64, 64, 0]), (100, ARRAY[25, 25, 25, 25, 0]), (65, ARRAY[17, 17, 17, 14, 0]), (40, ARRAY[16, 16, 8, 0, 0]),
   (10, ARRAY[10, 0, 0, 0, 0]), (1, ARRAY[1, 0, 0, 0, 0]), (257, ARRAY[257, 0, 0, 0, 0])) AS v (n, c);
-SELECT is(pg_temp.claims(256, 2, 10), ARRAY[10, 10], 'fewer where fewer are asked for');
-SELECT is(pg_temp.claims(64, 1), ARRAY[16], 'after a quarter');
-SELECT is(iu.fn_iu_delivery_next_due() <= clock_timestamp(), true, 'there is more, at once');
-SELECT is(pg_temp.claims(64, 4), ARRAY[16, 16, 16, 16], 'after all four');
-SELECT is(iu.fn_iu_delivery_next_due() <= clock_timestamp(), false, 'there is not, before one of them ends');
-SELECT is(iu.fn_iu_delivery_record(lease_id, generation, (SELECT jsonb_agg(jsonb_build_object('event_id', x, 'outcome', 'sent')) FROM unnest(event_ids) x)), 16, 'one ends')
+SELECT is(pg_temp.claims(256, 2, 10), ARRAY[10, 10], 'a claim that asks for fewer gets fewer');
+SELECT is(pg_temp.claims(64, 1), ARRAY[16], 'the first claim of a route of 64 takes a quarter');
+SELECT is(iu.fn_iu_delivery_next_due() <= clock_timestamp(), true, 'after the first quarter there is more at once');
+SELECT is(pg_temp.claims(64, 4), ARRAY[16, 16, 16, 16], 'four claims take the four quarters');
+SELECT is(iu.fn_iu_delivery_next_due() <= clock_timestamp(), false,
+  'after the last quarter there is no more before one of them ends');
+SELECT is(iu.fn_iu_delivery_record(lease_id, generation, (SELECT jsonb_agg(jsonb_build_object('event_id', x, 'outcome', 'sent')) FROM unnest(event_ids) x)), 16,
+  'a quarter can be recorded as sent')
   FROM iu_route_lease ORDER BY lease_id LIMIT 1;
-SELECT is((SELECT count(*) FROM iu.fn_iu_delivery_claim('t', 1000)), 16::bigint, 'another sender takes the next');
-SELECT is((SELECT sum(item_count) FROM iu_route_lease WHERE route_code = 'few'), 64::bigint, 'all senders together hold no more than the route allows');
+SELECT is((SELECT count(*) FROM iu.fn_iu_delivery_claim('t', 1000)), 16::bigint,
+  'after one quarter has ended another sender takes the next');
+SELECT is((SELECT sum(item_count) FROM iu_route_lease WHERE route_code = 'few'), 64::bigint,
+  'all senders together hold no more than the route allows');
 
 -- ---- looking
 
-SELECT row_eq('SELECT route_kind, route_code, status, attempts FROM v_iu_route_attempt_summary', ROW('outbound'::text, 'r'::text, 'sent'::text, 1::bigint), 'attempts are summed up');
+SELECT row_eq('SELECT route_kind, route_code, status, attempts FROM v_iu_route_attempt_summary', ROW('outbound'::text, 'r'::text, 'sent'::text, 1::bigint),
+  'attempts are summed up');
 SELECT is((SELECT string_agg(k.relname || '.' || a.attname, ', ') FROM pg_class k JOIN pg_attribute a ON a.attrelid = k.oid
-   WHERE k.relname IN ('iu_route_attempt', 'iu_route_dead_letter', 'iu_route_lease', 'iu_route_retry', 'dot_iu_command_run') AND a.attname LIKE '%secret%'), NULL, 'no secret in a row that is read');
+   WHERE k.relname IN ('iu_route_attempt', 'iu_route_dead_letter', 'iu_route_lease', 'iu_route_retry', 'dot_iu_command_run') AND a.attname LIKE '%secret%'), NULL,
+  'no row that readers see has a column of secrets');
 SELECT is((SELECT string_agg(g.object_class || ' ' || g.object_name, ', ') FROM iu_governed_object g WHERE g.migration BETWEEN 4 AND 7 AND CASE g.object_class
     WHEN 'function' THEN obj_description(to_regprocedure(g.object_name), 'pg_proc')
     WHEN 'table' THEN obj_description(to_regclass(g.object_name), 'pg_class')
-    WHEN 'view' THEN obj_description(to_regclass(g.object_name), 'pg_class') ELSE '' END IS NULL), NULL, 'everything has a comment');
+    WHEN 'view' THEN obj_description(to_regclass(g.object_name), 'pg_class') ELSE '' END IS NULL), NULL,
+  'every object of delivery has a comment');
 
 SELECT * FROM finish();
 ROLLBACK;

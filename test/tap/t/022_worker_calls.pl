@@ -25,7 +25,8 @@ sub sender_says
 {
 	my ($error, $name) = @_;
 	sql('SELECT iu_core.wake()');
-	return becomes("SELECT coalesce(last_error, state) FROM iu_core.worker_status WHERE role = 'sender'", $error, $name);
+	return becomes("SELECT coalesce(last_error, state) FROM iu_core.worker_status WHERE role = 'sender'",
+		$error, $name);
 }
 my $process = "SELECT pid FROM iu_core.worker_status WHERE role = 'watchdog'";
 

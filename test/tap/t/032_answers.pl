@@ -44,8 +44,7 @@ my %origin = (raw => $raw->origin, peer => $peer->url, closed => "http://127.0.0
 	map { $_ => "https://$_.test:$tls" } qw(good wrong expired early self));
 my $node = IU::Cluster->init_node('answers', {},
 	'iu_core.allowed_origins' => join(', ', values %origin), 'iu_core.allowed_networks' => '127.0.0.0/8',
-	'iu_core.max_response_size' => '1MB',
-	'iu_core.connect_timeout' => '60s');
+	'iu_core.max_response_size' => '1MB');
 $wire->start($node);
 IU::Cluster->install($node);
 

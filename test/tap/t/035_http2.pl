@@ -30,7 +30,7 @@ $wire->name($_, [ $_ eq 'kept.test' ? '127.0.0.1' : '8.8.8.8' ]) foreach @names;
 my $node = IU::Cluster->init_node('http2', {},
 	'iu_core.allowed_origins' => join(', ', map { "https://$_:$port" } @names),
 	'iu_core.allowed_networks' => '127.0.0.0/8',
-	'iu_core.max_response_size' => '1MB', 'iu_core.max_request_size' => '16MB', 'iu_core.connect_timeout' => '60s');
+	'iu_core.max_response_size' => '1MB', 'iu_core.max_request_size' => '16MB');
 $wire->start($node);
 IU::Cluster->install($node);
 

@@ -24,7 +24,8 @@ sub cluster_sql
 
 sub governed_tables
 {
-	return cluster_sql("SELECT g.object_name FROM iu_governed_object g JOIN pg_class c ON c.oid = to_regclass(g.object_name)"
+	return cluster_sql('SELECT g.object_name FROM iu_governed_object g'
+		  . ' JOIN pg_class c ON c.oid = to_regclass(g.object_name)'
 		  . " WHERE g.object_class IN ('table', 'view') ORDER BY 1");
 }
 

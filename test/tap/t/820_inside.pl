@@ -18,16 +18,17 @@ for my $line (split /\n/, $page)
 	{
 		my $name = $1;
 		$line_of{$name} //= $number
-		  if $name =~ m{^(?:\.ci|bench|bgworker|core|demo|docs|extension|fdw|http|rollback|sql|test|tools)/} && $name !~ /\bNN|NAME/;
+		  if $name =~ m{^(?:\.ci|bench|bgworker|core|demo|docs|extension|fdw|http|rollback|sql|test|tools)/}
+		  && $name !~ /\bNN|NAME/;
 	}
 }
 $line_of{$2} //= 1 while $page =~ /\]\((\.\.\/)?([\w.\/]+\.md)\)/g;
 
-cmp_ok(scalar keys %line_of, '>', 80, 'docs/inside.md names files');
+cmp_ok(scalar keys %line_of, '>', 80, 'docs/inside.md names more than 80 files');
 my @missing = grep { my $path = (split ' ')[0]; !-e "$root/$path" && !-e "$root/docs/$path" } sort keys %line_of;
-is(join(', ', map { "$_ (line $line_of{$_})" } @missing), '', 'and every one of them is there');
+is(join(', ', map { "$_ (line $line_of{$_})" } @missing), '', 'every file that docs/inside.md names is there');
 
 my @headings = map { lc =~ s/[^\w\- ]//gr =~ tr/ /-/r } $page =~ /^##+ (.*)$/gm;
-is_deeply([ $page =~ /^ *- \[.*\]\(#(.*)\)$/gm ], \@headings, 'its contents are its headings, in their order');
+is_deeply([ $page =~ /^ *- \[.*\]\(#(.*)\)$/gm ], \@headings, 'the contents of docs/inside.md are its headings, in their order');
 
 done_testing();

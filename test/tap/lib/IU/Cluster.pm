@@ -55,17 +55,21 @@ sub new_node
 }
 
 # Not started yet. $init goes to init(), e.g. { allows_streaming => 1 }. In UTF8,
-# whatever the locale of who runs the test.
+# whatever the locale of who runs the test. No request times out because the
+# machine is slow: a test of a time-out sets its own.
 sub init_node
 {
 	my ($class, $name, $init, %settings) = @_;
 	my $node = PostgreSQL::Test::Cluster->new($name);
+	my $patience = "${PostgreSQL::Test::Utils::timeout_default}s";
 
 	$node->init(extra => [ '--username=postgres', '--encoding=UTF8', '--locale=C' ], %$init);
 	$node->append_conf('postgresql.conf', settings_text(
-			shared_preload_libraries => 'iu_core',
-			'iu_core.databases'      => 'postgres',
-			max_worker_processes     => 32,
+			shared_preload_libraries  => 'iu_core',
+			'iu_core.databases'       => 'postgres',
+			max_worker_processes      => 32,
+			'iu_core.connect_timeout' => $patience,
+			'iu_core.request_timeout' => $patience,
 			%settings));
 	return $node;
 }
