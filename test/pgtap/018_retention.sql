@@ -20,36 +20,45 @@ DELETE FROM event_outbox;
 -- ---- off by default
 
 SELECT bag_eq('SELECT target_table, age_column, keep_days, active FROM iu_core_retention_policy',
-  $$VALUES ('iu_route_attempt', 'recorded_at', 30, false), ('iu_route_dead_letter', 'resolved_at', 90, false)$$, 'no policy is active, the outbox has none');
-SELECT is(fn_iu_core_retention_enabled(), false, 'the gate is closed');
+  $$VALUES ('iu_route_attempt', 'recorded_at', 30, false), ('iu_route_dead_letter', 'resolved_at', 90, false)$$,
+  'no policy of retention is active and the outbox has none');
+SELECT is(fn_iu_core_retention_enabled(), false, 'the gate of retention is closed');
 SELECT pg_temp.old('plain') \gset
-SELECT is((SELECT count(*) FROM fn_iu_core_retention_cleanup('ann', true)), 0::bigint, 'a dry run without policies has nothing to say');
-SELECT pg_temp.refuses($$SELECT fn_iu_core_retention_cleanup('ann', false)$$, '42501', 'retention is closed: gate iu_core.retention_enabled', 'closed: refused');
-SELECT pg_temp.refuses('SELECT fn_iu_core_retention_cleanup(' || a || ')', '23514', m, 'cleanup: ' || a) FROM (VALUES
+SELECT is((SELECT count(*) FROM fn_iu_core_retention_cleanup('ann', true)), 0::bigint,
+  'a dry run without active policies has nothing to tell');
+SELECT pg_temp.refuses($$SELECT fn_iu_core_retention_cleanup('ann', false)$$, '42501', 'retention is closed: gate iu_core.retention_enabled',
+  'a cleanup with the gate closed is refused');
+SELECT pg_temp.refuses('SELECT fn_iu_core_retention_cleanup(' || a || ')', '23514', m,
+  'fn_iu_core_retention_cleanup(' || a || ') is refused') FROM (VALUES
   ($$NULL, true$$, 'by somebody'), ($$' ', true$$, 'by somebody'), ($$'ann', NULL$$, 'a dry run or not'), ($$'ann', true, 0$$, 'p_max_rows is from'), ($$'ann', true, NULL$$, 'p_max_rows is from')) v (a, m);
-SELECT pg_temp.refuses('SELECT fn_iu_core_retention_policy_set(' || a || ')', '23514', m, 'policy: ' || a) FROM (VALUES
+SELECT pg_temp.refuses('SELECT fn_iu_core_retention_policy_set(' || a || ')', '23514', m,
+  'fn_iu_core_retention_policy_set(' || a || ') is refused') FROM (VALUES
   ($$'dot_iu_command_run', 90, 'ann', 't'$$, 'no rule for table "dot_iu_command_run"'), ($$'iu_gate_transition', 90, 'ann', 't'$$, 'no rule'), ($$NULL, 90, 'ann', 't'$$, 'no rule'),
   ($$'event_outbox', 0, 'ann', 't'$$, '1 to 36500 days'), ($$'event_outbox', NULL, 'ann', 't'$$, '1 to 36500 days'), ($$'event_outbox', 1, 'ann', 't', NULL$$, 'active or not'),
   ($$'event_outbox', 1, '', 't'$$, 'by somebody'), ($$'event_outbox', 1, 'ann', NULL$$, 'for a reason')) v (a, m);
 SELECT is(fn_iu_core_retention_policy_set('event_outbox', 365, 'ann', 'a year') - 'previous',
-  '{"status": "set", "target_table": "event_outbox", "age_column": "created_at", "keep_days": 365, "active": true}', 'a policy for the outbox');
-SELECT is(fn_iu_core_retention_policy_set('event_outbox', 366, 'ann', 'a leap year') -> 'previous' ->> 'keep_days', '365', 'and another, which tells of the one before');
+  '{"status": "set", "target_table": "event_outbox", "age_column": "created_at", "keep_days": 365, "active": true}',
+  'a policy for the outbox can be set');
+SELECT is(fn_iu_core_retention_policy_set('event_outbox', 366, 'ann', 'a leap year') -> 'previous' ->> 'keep_days', '365',
+  'setting another policy tells of the one before');
 SELECT row_eq($$SELECT target_table, rows_eligible, rows_deleted, dry_run, cutoff = now() - interval '366 days' FROM fn_iu_core_retention_cleanup('ann', true)$$,
-  ROW('event_outbox'::text, 1::bigint, 0::bigint, true, true), 'a dry run counts, with the gate closed');
-SELECT row_eq($$SELECT rows_eligible, sample_row ->> 'event_subject_ref' FROM v_iu_core_retention_candidate WHERE target_table = 'event_outbox'$$, ROW(1::bigint, 'plain'::text), 'the view shows one');
-SELECT is(pg_temp.left_over(), 'plain', 'nothing is gone');
+  ROW('event_outbox'::text, 1::bigint, 0::bigint, true, true), 'a dry run counts with the gate closed');
+SELECT row_eq($$SELECT rows_eligible, sample_row ->> 'event_subject_ref' FROM v_iu_core_retention_candidate WHERE target_table = 'event_outbox'$$, ROW(1::bigint, 'plain'::text),
+  'the view of candidates shows one row of those that would go');
+SELECT is(pg_temp.left_over(), 'plain', 'a dry run deletes nothing');
 SELECT fn_iu_gate_open('iu_core.retention_enabled', gen_random_uuid(), 'ann', 't', 600);
 SELECT fn_iu_core_retention_policy_set('event_outbox', 366, 'ann', 'not now', false);
 SELECT is(pg_temp.clean(), NULL, 'a policy that is not active deletes nothing');
 SELECT fn_iu_core_retention_policy_set('event_outbox', 500, 'ann', 'long');
-SELECT is(pg_temp.clean(), 'event_outbox 0 0', 'nor what is younger');
+SELECT is(pg_temp.clean(), 'event_outbox 0 0', 'an event younger than the policy''s days stays');
 SELECT fn_iu_core_retention_policy_set('event_outbox', 366, 'ann', 'of others', true, ARRAY['act-other']);
-SELECT is(pg_temp.clean(), 'event_outbox 0 0', 'nor what is somebody else''s');
+SELECT is(pg_temp.clean(), 'event_outbox 0 0', 'an event of another actor than the policy''s stays');
 SELECT fn_iu_core_retention_policy_set('event_outbox', 366, 'ann', 'a leap year');
-SELECT is(pg_temp.clean(), 'event_outbox 1 1', 'what is old and nobody needs goes');
+SELECT is(pg_temp.clean(), 'event_outbox 1 1', 'an event that is old and that nothing needs goes');
 SELECT pg_temp.old('x' || n) FROM generate_series(1, 5) n;
 SELECT is(pg_temp.clean(2) || ', ' || pg_temp.clean(2) || ', ' || pg_temp.clean(2) || ', ' || pg_temp.clean(2),
-  'event_outbox 5 2, event_outbox 3 2, event_outbox 1 1, event_outbox 0 0', 'in batches');
+  'event_outbox 5 2, event_outbox 3 2, event_outbox 1 1, event_outbox 0 0',
+  'a cleanup with a limit deletes in batches');
 
 -- ---- an event that something needs
 
@@ -57,33 +66,34 @@ UPDATE dot_config SET value = 'true' WHERE key IN ('iu_core.routes_master_enable
 SELECT fn_iu_gate_open('iu_core.delivery_enabled', gen_random_uuid(), 'ann', 't', 600);
 SELECT fn_iu_route_add(r, 'version_applied', 'https://hooks.example/x', 'ann', 't'), fn_iu_route_allow(r, 'ann', 't'), fn_iu_route_arm(r, 'ann', 't') FROM unnest(ARRAY['r', 'second']) r;
 SELECT pg_temp.old('ahead');
-SELECT is(pg_temp.clean(), 'event_outbox 0 0', 'ahead of the position of a route: stays');
+SELECT is(pg_temp.clean(), 'event_outbox 0 0', 'an event ahead of the position of a route stays');
 SELECT pg_temp.passed('r');
-SELECT is(pg_temp.clean(), 'event_outbox 0 0', 'passed by one route, ahead of the other: stays');
+SELECT is(pg_temp.clean(), 'event_outbox 0 0', 'an event that one route has passed and another has not stays');
 SELECT fn_iu_route_pause('second', 'ann', 't');
-SELECT is(pg_temp.clean(), 'event_outbox 0 0', 'even of one that is paused');
+SELECT is(pg_temp.clean(), 'event_outbox 0 0', 'an event ahead of the position of a paused route stays');
 SELECT pg_temp.passed('second');
 UPDATE iu_route_position SET system_identifier = system_identifier + 1 WHERE route_code = 'second';
-SELECT is(pg_temp.clean(), 'event_outbox 0 0', 'or in a copy that was not confirmed');
+SELECT is(pg_temp.clean(), 'event_outbox 0 0', 'an event ahead of an unconfirmed position in a copy stays');
 UPDATE iu_route_position SET system_identifier = iu_core.system_identifier() WHERE route_code = 'second';
 UPDATE iu_route_step s SET seen = '1:1:', window_end = s.seen, window_seq = (SELECT min(event_seq) - 1 FROM event_outbox), window_high = (SELECT max(event_seq) FROM event_outbox)
  WHERE route_code = 'second';
-SELECT is(pg_temp.clean(), 'event_outbox 0 0', 'in a window, not yet handed out: stays');
+SELECT is(pg_temp.clean(), 'event_outbox 0 0', 'an event in the window of a route that was not handed out stays');
 UPDATE iu_route_step SET window_seq = window_high WHERE route_code = 'second';
-SELECT is((SELECT rows_eligible FROM fn_iu_core_retention_cleanup('ann', true)), 1::bigint, 'handed out of the window: may go');
+SELECT is((SELECT rows_eligible FROM fn_iu_core_retention_cleanup('ann', true)), 1::bigint,
+  'an event that was handed out of the window may go');
 SELECT fn_iu_route_deliver('r', id) FROM event_outbox;
-SELECT is(pg_temp.clean(), 'event_outbox 0 0', 'to be tried: stays');
+SELECT is(pg_temp.clean(), 'event_outbox 0 0', 'an event that is to be tried stays');
 SELECT * FROM iu.fn_iu_delivery_claim('s', 10) \gset
-SELECT is(pg_temp.clean(), 'event_outbox 0 0', 'with a sender: stays');
+SELECT is(pg_temp.clean(), 'event_outbox 0 0', 'an event that is with a sender stays');
 SELECT iu.fn_iu_delivery_record(:lease_id, 1, jsonb_build_array(jsonb_build_object('event_id', :'event_id', 'outcome', 'failed', 'failure_code', 'request_too_large')));
-SELECT is(pg_temp.clean(), 'event_outbox 0 0', 'an open dead letter: stays');
+SELECT is(pg_temp.clean(), 'event_outbox 0 0', 'an event with an open dead letter stays');
 SELECT fn_iu_route_dead_letter_replay(id) FROM v_iu_route_dead_letter_open;
-SELECT is(pg_temp.clean(), 'event_outbox 0 0', 'its replay: stays');
+SELECT is(pg_temp.clean(), 'event_outbox 0 0', 'an event whose replay is to be tried stays');
 SELECT * FROM iu.fn_iu_delivery_claim('s', 10) \gset
 SELECT iu.fn_iu_delivery_record(:lease_id, 1, jsonb_build_array(jsonb_build_object('event_id', :'event_id', 'replay_number', 1, 'outcome', 'sent')));
 SELECT fn_iu_route_add('dry', 'version_applied', 'https://hooks.example/x', 'ann', 't'), fn_iu_route_dry_run('dry', 'ann', 't');
 SELECT fn_iu_route_worker_run('w');
-SELECT is(pg_temp.clean(), 'event_outbox 0 0', 'a dry run that is to be made: stays');
+SELECT is(pg_temp.clean(), 'event_outbox 0 0', 'an event whose dry run is to be made stays');
 SELECT fn_iu_route_retire('dry', 'ann', 't');
 SAVEPOINT unread;
 DO $$BEGIN	-- 013's, or what stands for it
@@ -95,9 +105,10 @@ DO $$BEGIN	-- 013's, or what stands for it
   END IF;
 END$$;
 INSERT INTO event_subscription (subscriber_ref, event_domain, event_type, event_stream, created_at) VALUES ('role:reader', 'iu', NULL, 'update', '-infinity');
-SELECT is(pg_temp.clean(), 'event_outbox 0 0', 'a subscriber who has not read it: stays');
+SELECT is(pg_temp.clean(), 'event_outbox 0 0', 'an event that a subscriber has not read stays');
 INSERT INTO event_read (event_id, reader_ref) SELECT id, 'role:reader' FROM event_outbox;
-SELECT is((SELECT rows_eligible FROM fn_iu_core_retention_cleanup('ann', true)), 1::bigint, 'read: may go');
+SELECT is((SELECT rows_eligible FROM fn_iu_core_retention_cleanup('ann', true)), 1::bigint,
+  'an event that every subscriber has read may go');
 ROLLBACK TO unread;
 
 -- ---- attempts, dead letters
@@ -107,35 +118,50 @@ INSERT INTO iu_route_attempt (route_code, event_ref, attempt_no, idempotency_key
   SELECT 'r', id, n, 'several', s, now() - interval '100 days' FROM event_outbox, (VALUES (1, 'failed'), (2, 'failed'), (3, 'sent')) v (n, s)
   UNION ALL SELECT 'r', id, 1, 'dry_x', 'dry_run', now() - interval '100 days' FROM event_outbox
   UNION ALL SELECT 'r', id, 2, 'dry_x', 'dry_run', now() FROM event_outbox;
-SELECT is(fn_iu_core_retention_policy_set(t, 30, 'ann', 'a month') ->> 'status', 'set', t) FROM unnest(ARRAY['iu_route_attempt', 'iu_route_dead_letter']) t;
+SELECT is(fn_iu_core_retention_policy_set(t, 30, 'ann', 'a month') ->> 'status', 'set',
+  'a policy for ' || t || ' can be set') FROM unnest(ARRAY['iu_route_attempt', 'iu_route_dead_letter']) t;
 SELECT fn_iu_core_retention_policy_set('event_outbox', 366, 'ann', 'not now', false);
-SELECT is(pg_temp.clean(), 'iu_route_attempt 3 3, iu_route_dead_letter 0 0', 'attempts that another followed, and old dry runs, go; the last of a delivery stays as long as the event');
-SELECT bag_eq('SELECT attempt_no, status FROM iu_route_attempt', $$VALUES (3, 'sent'), (2, 'dry_run'), (1, 'failed'), (1, 'sent')$$, 'which is this');
-SELECT is(fn_iu_route_deliver('r', id) ->> 'status', 'already_attempted', 'so that it is not sent anew') FROM event_outbox;
+SELECT is(pg_temp.clean(), 'iu_route_attempt 3 3, iu_route_dead_letter 0 0',
+  'attempts that another followed and old dry runs go');
+SELECT bag_eq('SELECT attempt_no, status FROM iu_route_attempt', $$VALUES (3, 'sent'), (2, 'dry_run'), (1, 'failed'), (1, 'sent')$$,
+  'the last attempt of each delivery stays as long as its event');
+SELECT is(fn_iu_route_deliver('r', id) ->> 'status', 'already_attempted',
+  'an event whose earlier attempts are gone is not sent anew') FROM event_outbox;
 INSERT INTO iu_route_dead_letter (route_code, event_ref, replay_number, attempts, idempotency_key, failure_code, event_snapshot, created_at)
   VALUES ('r', gen_random_uuid(), 0, 1, 'open', 'x', '{}', now() - interval '400 days');
 UPDATE iu_route_dead_letter SET resolved_at = now() - interval '100 days' WHERE resolved_at IS NOT NULL;
 SELECT fn_iu_core_retention_policy_set('event_outbox', 366, 'ann', 'now');
-SELECT is(pg_temp.clean(), 'event_outbox 1 1, iu_route_attempt 3 3, iu_route_dead_letter 1 1', 'with the event go its attempts; a resolved dead letter goes');
-SELECT is((SELECT string_agg(idempotency_key, ',') FROM iu_route_dead_letter), 'open', 'an open one stays, however old');
-SELECT is(pg_temp.left_over(), NULL, 'the event is gone');
+SELECT is(pg_temp.clean(), 'event_outbox 1 1, iu_route_attempt 3 3, iu_route_dead_letter 1 1',
+  'with an event go its attempts, and an old resolved dead letter goes');
+SELECT is((SELECT string_agg(idempotency_key, ',') FROM iu_route_dead_letter), 'open',
+  'an open dead letter stays however old it is');
+SELECT is(pg_temp.left_over(), NULL, 'an old event whose attempts went with it is gone');
 
 -- ---- logged, who may, taken back
 
-SELECT ok((SELECT count(*) FROM dot_iu_command_run WHERE command_name = 'dot_iu_retention_cleanup' AND run_status = 'applied' AND evidence -> 'tables' -> 0 ->> 'rows_deleted' = '1') >= 2, 'what was deleted is logged');
-SELECT ok(EXISTS (SELECT FROM dot_iu_command_run WHERE command_name = 'dot_iu_retention_cleanup' AND run_mode = 'plan' AND run_status = 'planned' AND NOT mutating), 'so is a dry run');
+SELECT ok((SELECT count(*) FROM dot_iu_command_run WHERE command_name = 'dot_iu_retention_cleanup' AND run_status = 'applied' AND evidence -> 'tables' -> 0 ->> 'rows_deleted' = '1') >= 2,
+  'every cleanup that deleted is logged');
+SELECT ok(EXISTS (SELECT FROM dot_iu_command_run WHERE command_name = 'dot_iu_retention_cleanup' AND run_mode = 'plan' AND run_status = 'planned' AND NOT mutating),
+  'a dry run is logged as planned');
 SELECT set_eq($$SELECT r.rolname::text, pg_temp.called_as(p.oid) FROM pg_proc p CROSS JOIN pg_roles r
    WHERE pg_temp.called_as(p.oid) IS NOT NULL AND p.oid IN (SELECT to_regprocedure(g.object_name) FROM iu_governed_object g WHERE g.migration = 18 AND g.object_class = 'function')
      AND r.rolname ~ '^iu_core_(reader|writer|operator|worker|agent)$' AND has_function_privilege(r.oid, p.oid, 'EXECUTE')$$,
   $$VALUES ('iu_core_reader', 'fn_iu_core_retention_enabled'), ('iu_core_reader', 'iu.fn_iu_core_retention_candidates'), ('iu_core_operator', 'fn_iu_core_retention_enabled'),
-    ('iu_core_operator', 'iu.fn_iu_core_retention_candidates'), ('iu_core_operator', 'fn_iu_core_retention_cleanup')$$, 'readers look, operators clean up');
-SELECT is(pg_temp.as_role('iu_core_reader', 'SELECT count(*) FROM v_iu_core_retention_candidate'), '3', 'through the view');
-SELECT pg_temp.refuses('SELECT count(*) FROM iu_core.rollback(12, false, true)', '55006', 'currently OPEN', 'not taken back while a gate is open');
+    ('iu_core_operator', 'iu.fn_iu_core_retention_candidates'), ('iu_core_operator', 'fn_iu_core_retention_cleanup')$$,
+  'readers look and operators clean up');
+SELECT is(pg_temp.as_role('iu_core_reader', 'SELECT count(*) FROM v_iu_core_retention_candidate'), '3',
+  'a reader sees three candidates through the view');
+SELECT pg_temp.refuses('SELECT count(*) FROM iu_core.rollback(12, false, true)', '55006', 'currently OPEN',
+  'rolling back retention is refused while a gate is open');
 SELECT fn_iu_gate_close(g, 'ann', 't') FROM unnest(ARRAY['iu_core.retention_enabled', 'iu_core.delivery_enabled']) g;
-SELECT pg_temp.refuses($$SELECT fn_iu_core_retention_cleanup('ann', false)$$, '42501', 'retention is closed', 'closed again: refused');
-SELECT pg_temp.refuses('SELECT count(*) FROM iu_core.rollback(12, false, false)', '55006', 'would be lost', 'nor where policies would be lost');
-SELECT lives_ok('SELECT count(*) FROM iu_core.rollback(12, false, true)', 'unless that is wanted');
-SELECT is((SELECT count(*) FROM dot_config WHERE key = 'iu_core.retention_enabled') + (SELECT count(*) FROM iu_gate_registry WHERE gate_key = 'iu_core.retention_enabled'), 0::bigint, 'and the gate is gone');
+SELECT pg_temp.refuses($$SELECT fn_iu_core_retention_cleanup('ann', false)$$, '42501', 'retention is closed',
+  'a cleanup with the gate closed again is refused');
+SELECT pg_temp.refuses('SELECT count(*) FROM iu_core.rollback(12, false, false)', '55006', 'would be lost',
+  'rolling back retention is refused where policies would be lost');
+SELECT lives_ok('SELECT count(*) FROM iu_core.rollback(12, false, true)',
+  'with leave to lose policies the rollback of retention succeeds');
+SELECT is((SELECT count(*) FROM dot_config WHERE key = 'iu_core.retention_enabled') + (SELECT count(*) FROM iu_gate_registry WHERE gate_key = 'iu_core.retention_enabled'), 0::bigint,
+  'the rollback of retention leaves no gate of it');
 
 SELECT finish();
 ROLLBACK;
