@@ -14,11 +14,12 @@ SELECT is(iu_core.uuid_v5(gen_random_uuid(), NULL), NULL, 'without a name there 
 SELECT is((SELECT count(DISTINCT iu_core.uuid_v5('6ba7b810-9dad-11d1-80b4-00c04fd430c8', g::text)) FROM generate_series(1, 10000) g), 10000::bigint,
   '10000 names have 10000 UUIDs');
 SELECT is((SELECT count(*) FROM generate_series(1, 1000) g WHERE iu_core.uuid_v5(gen_random_uuid(), g::text)::text !~ '^.{14}5.{4}[89ab]'), 0::bigint,
-  'each says that it is of version 5 and of the variant of RFC 9562');
+  'each UUID says that it is of version 5 and of the variant of RFC 9562');
 CREATE TABLE pg_temp.names (name text);
-SELECT lives_ok($$CREATE INDEX ON pg_temp.names (iu_core.uuid_v5('6ba7b810-9dad-11d1-80b4-00c04fd430c8', name))$$, 'an index may be made of it');
+SELECT lives_ok($$CREATE INDEX ON pg_temp.names (iu_core.uuid_v5('6ba7b810-9dad-11d1-80b4-00c04fd430c8', name))$$,
+  'an index may be made of a UUID from a name');
 SELECT is((SELECT concat(p.provolatile, p.proisstrict, p.proparallel) FROM pg_proc p WHERE p.oid = 'iu_core.uuid_v5(uuid,text)'::regprocedure), 'its',
-  'it is immutable, strict and safe in parallel plans');
+  'the function of UUIDs from names is immutable, strict and safe in parallel plans');
 
 -- ---- xid_is_mine: also from within savepoints and blocks that catch errors
 
@@ -37,19 +38,21 @@ DO $$BEGIN
   END;
 END$$;
 SELECT is(iu_core.xid_is_mine(w.xmin), true, 'a row written ' || w.how || ' is mine') FROM pg_temp.written w;
-SELECT isnt((SELECT count(DISTINCT w.xmin::text) FROM pg_temp.written w), 1::bigint, 'though these rows bear different numbers');
+SELECT isnt((SELECT count(DISTINCT w.xmin::text) FROM pg_temp.written w), 1::bigint,
+  'rows of one transaction with savepoints bear different transaction numbers');
 SAVEPOINT c;
 INSERT INTO pg_temp.written VALUES ('gone');
 SELECT w.xmin AS gone FROM pg_temp.written w WHERE w.how = 'gone' \gset
 ROLLBACK TO c;
 SELECT is(iu_core.xid_is_mine(:'gone'::xid), false, 'what was rolled back with its savepoint is not mine');
 SELECT is(iu_core.xid_is_mine((SELECT c.xmin FROM pg_class c WHERE c.oid = 'public.dot_config'::regclass)), false, 'a row of another transaction is not mine');
-SELECT is(iu_core.xid_is_mine(x::xid), false, 'number ' || x || ' is nobody''s') FROM unnest(ARRAY['0', '1', '2', '3']) AS x;
-SELECT is(iu_core.xid_is_mine(NULL), NULL, 'NULL for NULL');
+SELECT is(iu_core.xid_is_mine(x::xid), false, 'transaction number ' || x || ' is not mine') FROM unnest(ARRAY['0', '1', '2', '3']) AS x;
+SELECT is(iu_core.xid_is_mine(NULL), NULL, 'whether NULL is mine is NULL');
 
 -- ---- who
 
-SELECT is(array_agg(r.rolname ORDER BY r.rolname COLLATE "C") FILTER (WHERE has_function_privilege(r.oid, f, 'EXECUTE')), allowed::name[], f || ' is for these roles')
+SELECT is(array_agg(r.rolname ORDER BY r.rolname COLLATE "C") FILTER (WHERE has_function_privilege(r.oid, f, 'EXECUTE')), allowed::name[],
+  f || ' may be called by the roles that need it and no others')
   FROM (VALUES ('iu_core.uuid_v5(uuid,text)', '{iu_core_admin,iu_core_operator,iu_core_owner,iu_core_reader,iu_core_worker,iu_core_writer}'),
                ('iu_core.xid_is_mine(xid)', '{iu_core_owner}')) AS v (f, allowed),
        pg_roles r WHERE r.rolname LIKE 'iu\_core\_%' GROUP BY f, allowed;

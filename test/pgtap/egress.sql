@@ -7,7 +7,8 @@ SELECT no_plan();
 
 -- ---- addresses
 
-SELECT is(iu_core.address_is_allowed(address), expected, format('%s: %s', address, what))
+SELECT is(iu_core.address_is_allowed(address), expected,
+  format('by default the address %s (%s) is %s', coalesce(host(address), 'NULL'), what, CASE WHEN expected THEN 'allowed' ELSE 'refused' END))
   FROM (VALUES
     (inet '8.8.8.8', true, 'public'),
     ('1.0.0.0', true, 'right after 0.0.0.0/8'),
@@ -119,16 +120,18 @@ SELECT matches(iu_core.egress_refusal(url), expected, format('%L is refused', re
 
 SELECT is(
   iu_core.webhook_signature('msg_p5jXN8AQM9LWM0D4loKWxJek', 1614265330, '{"test": 2432232314}', ARRAY['whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw']),
-  'v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE=', 'the example of Standard Webhooks');
+  'v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE=', 'the example of Standard Webhooks has its signature');
 SELECT is(
   iu_core.webhook_signature('m', 1, 'x', ARRAY['whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw', 'whsec_' || encode(repeat('k', 32)::bytea, 'base64')]),
   iu_core.webhook_signature('m', 1, 'x', ARRAY['whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw']) || ' ' ||
   iu_core.webhook_signature('m', 1, 'x', ARRAY['whsec_' || encode(repeat('k', 32)::bytea, 'base64')]),
-  'one signature per secret, separated by a space');
-SELECT isnt(iu_core.webhook_signature('m', 2, 'x', s), iu_core.webhook_signature('m', 1, 'x', s), 'the timestamp is signed')
+  'there is one signature per secret, separated by a space');
+SELECT isnt(iu_core.webhook_signature('m', 2, 'x', s), iu_core.webhook_signature('m', 1, 'x', s),
+  'the timestamp is signed')
   FROM (VALUES (ARRAY['whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw'])) AS list (s);
 
-SELECT throws_ok(format('SELECT iu_core.webhook_signature(''m'', 1, ''x'', %L::text[])', secrets), '22023', message)
+SELECT throws_ok(format('SELECT iu_core.webhook_signature(''m'', 1, ''x'', %L::text[])', secrets), '22023', message,
+  format('signing with the secrets %s is refused', left(secrets::text, 40)))
   FROM (VALUES
     (ARRAY['MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw'], 'webhook secret 1 is malformed'),
     (ARRAY['whsec_'], 'webhook secret 1 is malformed'),
@@ -138,9 +141,10 @@ SELECT throws_ok(format('SELECT iu_core.webhook_signature(''m'', 1, ''x'', %L::t
     (ARRAY[NULL], 'webhook secret 1 is malformed'),
     (ARRAY[]::text[], 'there is no webhook secret to sign with')) AS list (secrets, message);
 SELECT lives_ok(format('SELECT iu_core.webhook_signature(''m'', 1, ''x'', %L::text[])',
-  ARRAY['whsec_' || translate(encode(repeat('k', 64)::bytea, 'base64'), E'\n', '')]), 'the longest secret');
+  ARRAY['whsec_' || translate(encode(repeat('k', 64)::bytea, 'base64'), E'\n', '')]), 'a secret of 64 bytes is taken');
 SELECT throws_ok(format('SELECT iu_core.webhook_signature(%L, 1, ''x'', ARRAY[''whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw''])', id),
-  '22023', 'webhook id must be letters, digits, "_" and "-"')
+  '22023', 'webhook id must be letters, digits, "_" and "-"',
+  format('signing for the webhook-id %L is refused', replace(id, E'\n', '\n')))
   FROM (VALUES (''), ('a.b'), ('a b'), (E'a\nb')) AS list (id);
 
 -- ---- privileges
@@ -151,7 +155,7 @@ SELECT is_empty($$
      AND (has_function_privilege('iu_core_operator', p.oid, 'EXECUTE')
           OR has_function_privilege('iu_core_worker', p.oid, 'EXECUTE')
           OR NOT has_function_privilege('iu_core_admin', p.oid, 'EXECUTE')) $$,
-  'a probe is for superusers and iu_core_admin');
+  'superusers and iu_core_admin may probe, other roles may not');
 
 SELECT * FROM finish();
 ROLLBACK;

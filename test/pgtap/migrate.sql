@@ -28,11 +28,14 @@ SELECT results_eq(
   $$VALUES ('function', 'zz_function()'), ('function', 'zz_function(integer,public.zz_enum,text[])'), ('schema', 'zz_other'),
            ('sequence', 'zz_sequence'), ('table', 'zz_base'), ('table', 'zz_other."zz Odd"'), ('trigger', 'zz_trigger ON zz_base'),
            ('type', 'zz_domain'), ('type', 'zz_enum'), ('type', 'zz_pair'), ('view', 'zz_materialized'), ('view', 'zz_view')$$,
-  'objects by class and name; owned sequences, row types and temporary tables are no objects of their own');
+  'objects are named by class and name; owned sequences, row types and temporary tables are none');
 SELECT set_eq('SELECT object_class, object_name, owner FROM iu_core.object_inventory()',
-              'SELECT object_class, object_name, owner FROM iu_core.object_names()', 'the inventory has the same objects');
-SELECT is_empty($$SELECT 1 FROM iu_core.object_inventory() GROUP BY object_class, object_name HAVING count(*) > 1$$, 'each once');
-SELECT is_empty($$SELECT 1 FROM iu_core.object_inventory() WHERE object_name ~ 'iu_core\.' AND object_class <> 'config'$$, 'the extension itself is left out');
+              'SELECT object_class, object_name, owner FROM iu_core.object_names()',
+  'the inventory has the objects that are named');
+SELECT is_empty($$SELECT 1 FROM iu_core.object_inventory() GROUP BY object_class, object_name HAVING count(*) > 1$$,
+  'the inventory has each object once');
+SELECT is_empty($$SELECT 1 FROM iu_core.object_inventory() WHERE object_name ~ 'iu_core\.' AND object_class <> 'config'$$,
+  'the inventory leaves out the extension itself');
 
 -- ---- every change shows, and undoing it shows as well
 
@@ -49,7 +52,7 @@ BEGIN
   RETURN CASE WHEN v_changed = v_before THEN 'unseen' WHEN pg_temp.prints() <> v_before THEN 'lasts' ELSE 'seen' END;
 END $$;
 CREATE ROLE zz_role;
-SELECT is(pg_temp.changes(change, undo), 'seen', change) FROM (VALUES
+SELECT is(pg_temp.changes(change, undo), 'seen', 'seen by the inventory and gone when undone: ' || change) FROM (VALUES
   ('ALTER TABLE public.zz_base ADD COLUMN more int', 'ALTER TABLE public.zz_base DROP COLUMN more'),
   ('ALTER TABLE public.zz_base ALTER amount TYPE numeric(12, 2)', 'ALTER TABLE public.zz_base ALTER amount TYPE numeric(10, 2)'),
   ('ALTER TABLE public.zz_base ALTER name SET DEFAULT ''y''', 'ALTER TABLE public.zz_base ALTER name SET DEFAULT ''x'''),
@@ -91,15 +94,18 @@ RESET quote_all_identifiers; RESET datestyle;
 
 -- ---- guard_rows
 
-SELECT throws_ok($$SELECT iu_core.guard_rows('public.zz_base')$$, '55000', 'iu_core.guard_rows() is for rollback scripts', 'guard_rows belongs to rollbacks');
-SELECT throws_ok($$SELECT iu_core.guard_rows(NULL)$$, '22004', NULL, 'and needs a table');
+SELECT throws_ok($$SELECT iu_core.guard_rows('public.zz_base')$$, '55000', 'iu_core.guard_rows() is for rollback scripts',
+  'guard_rows is refused outside a rollback');
+SELECT throws_ok($$SELECT iu_core.guard_rows(NULL)$$, '22004', NULL, 'guard_rows without a table is refused');
 
 -- ---- rights
 
-SELECT is(has_function_privilege(role, f, 'EXECUTE'), may, format('%s %s %s', role, CASE WHEN may THEN 'may call' ELSE 'may not call' END, f))
+SELECT is(has_function_privilege(role, f, 'EXECUTE'), may,
+  format('%s %s %s', role, CASE WHEN may THEN 'may call' ELSE 'may not call' END, f))
   FROM (VALUES ('iu_core_admin', true), ('iu_core_operator', false), ('iu_core_owner', false), ('iu_core_worker', false), ('zz_role', false)) AS r (role, may),
        (VALUES ('iu_core.migrate(integer,boolean)'), ('iu_core.rollback(integer,boolean,boolean)')) AS v (f);
-SELECT ok(NOT has_table_privilege(role, 'iu_core.applied_migration', 'INSERT, UPDATE, DELETE, TRUNCATE'), role || ' cannot write the record')
+SELECT ok(NOT has_table_privilege(role, 'iu_core.applied_migration', 'INSERT, UPDATE, DELETE, TRUNCATE'),
+  role || ' cannot write the record of applied migrations')
   FROM unnest(ARRAY['iu_core_admin', 'iu_core_owner', 'iu_core_worker', 'zz_role']) role;
 
 SELECT finish();

@@ -68,21 +68,27 @@ CREATE VIEW pg_temp.unsafe_definers AS
 
 -- Everything is looked at ----------------------------------------------------
 
-SELECT cmp_ok((SELECT count(*) FROM pg_temp.ours WHERE classid = 'pg_proc'::regclass), '>', 40::bigint, 'there are functions to look at');
-SELECT cmp_ok((SELECT count(*) FROM pg_temp.ours o JOIN pg_class c ON c.oid = o.objid WHERE o.classid = 'pg_class'::regclass AND c.relkind IN ('r', 'v')), '>', 12::bigint, 'tables and views');
-SELECT cmp_ok((SELECT count(*) FROM pg_temp.ours WHERE classid = 'pg_foreign_data_wrapper'::regclass), '=', 2::bigint, 'both wrappers');
+SELECT cmp_ok((SELECT count(*) FROM pg_temp.ours WHERE classid = 'pg_proc'::regclass), '>', 40::bigint,
+  'more than 40 functions are looked at');
+SELECT cmp_ok((SELECT count(*) FROM pg_temp.ours o JOIN pg_class c ON c.oid = o.objid WHERE o.classid = 'pg_class'::regclass AND c.relkind IN ('r', 'v')), '>', 12::bigint,
+  'more than 12 tables and views are looked at');
+SELECT cmp_ok((SELECT count(*) FROM pg_temp.ours WHERE classid = 'pg_foreign_data_wrapper'::regclass), '=', 2::bigint,
+  'both foreign-data wrappers are looked at');
 SELECT is_empty($$SELECT g.object_class, g.object_name FROM iu_governed_object g
     WHERE g.object_class IN ('table', 'view') AND NOT EXISTS (SELECT FROM pg_temp.ours o WHERE o.classid = 'pg_class'::regclass AND o.objid = to_regclass(g.object_name))
        OR g.object_class = 'function' AND NOT EXISTS (SELECT FROM pg_temp.ours o WHERE o.classid = 'pg_proc'::regclass AND o.objid = to_regprocedure(g.object_name))$$,
-  'every governed table, view and function is among them');
+  'every governed table, view and function is looked at');
 
 -- Nothing ----------------------------------------------------------------------
 
-SELECT is_empty('SELECT * FROM pg_temp.privileges_of_a_stranger', 'a role without grants may execute, read and use nothing');
-SELECT is_empty('SELECT * FROM pg_temp.unsafe_definers', 'every SECURITY DEFINER function has a pinned search_path and an owner that is no superuser');
+SELECT is_empty('SELECT * FROM pg_temp.privileges_of_a_stranger',
+  'a role without grants may execute, read and use nothing');
+SELECT is_empty('SELECT * FROM pg_temp.unsafe_definers',
+  'every SECURITY DEFINER function has a pinned search_path and an owner that is no superuser');
 SELECT is((SELECT string_agg(rolname, ', ') FROM pg_roles WHERE rolname LIKE 'iu\_core\_%' AND (rolsuper OR rolcreaterole OR rolcreatedb OR rolreplication OR rolbypassrls)), NULL,
   'no role of iu_core has a power of its own');
-SELECT is((SELECT string_agg(rolname, ', ') FROM pg_roles WHERE rolname LIKE 'iu\_core\_%' AND rolcanlogin), 'iu_core_worker', 'only the workers'' role logs in');
+SELECT is((SELECT string_agg(rolname, ', ') FROM pg_roles WHERE rolname LIKE 'iu\_core\_%' AND rolcanlogin), 'iu_core_worker',
+  'of the roles of iu_core only the workers'' logs in');
 
 -- The lists catch what they are for -----------------------------------------
 
@@ -109,10 +115,10 @@ SELECT set_eq('SELECT class, name FROM pg_temp.privileges_of_a_stranger', $$VALU
     ('function', 'iu_test_public()'), ('function', 'iu_core.iu_test_superuser()'), ('relation', 'iu_test_table'), ('relation', 'iu_test_view'),
     ('sequence', 'iu_test_sequence'), ('type', 'iu_test_enum'), ('type', 'iu_test_composite'),
     ('server', 'iu_test_server'), ('schema', 'iu_core'), ('wrapper', 'directus_fdw')$$,
-  'what is granted to PUBLIC is listed, of every class');
+  'what is granted to PUBLIC is found, of every class');
 SELECT set_eq('SELECT finding FROM pg_temp.unsafe_definers', $$VALUES
     ('iu_test_public() has no pinned search_path'), ('iu_core.iu_test_superuser() runs as superuser ' || current_user)$$,
-  'and so is a careless SECURITY DEFINER function');
+  'a careless SECURITY DEFINER function is found');
 
 SELECT * FROM finish();
 ROLLBACK;
