@@ -387,7 +387,8 @@ iu_gate_is_effectively_open(const char *key)
 	if (IsInParallelMode())
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_TRANSACTION_STATE),
-				 errmsg("cannot read a gate during a parallel operation")));
+				 errmsg("cannot read a gate during a parallel operation"),
+				 err_generic_string(PG_DIAG_CONSTRAINT_NAME, "iu_gate_parallel")));
 
 	if (known != NULL && is_still_open(*known))
 		return true;

@@ -70,13 +70,15 @@ iu_guard_rows(PG_FUNCTION_ARGS)
 	if (PG_ARGISNULL(0) || PG_ARGISNULL(1))
 		ereport(ERROR,
 				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
-				 errmsg("iu_core.guard_rows() needs a table and a condition")));
+				 errmsg("iu_core.guard_rows() needs a table and a condition"),
+				 err_generic_string(PG_DIAG_CONSTRAINT_NAME, "iu_guard_rows_arguments")));
 	if (!iu_rollback_is_running(&rollback))
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 				 errmsg("iu_core.guard_rows() is for rollback scripts"),
 				 errhint("A rollback shows what it would lose: "
-						 "SELECT * FROM iu_core.rollback(0, dry_run => true, allow_data_loss => true);")));
+						 "SELECT * FROM iu_core.rollback(0, dry_run => true, allow_data_loss => true);"),
+				 err_generic_string(PG_DIAG_CONSTRAINT_NAME, "iu_guard_rows_place")));
 
 	table = PG_GETARG_OID(0);
 	count = count_rows(table, text_to_cstring(PG_GETARG_TEXT_PP(1)));
@@ -85,7 +87,9 @@ iu_guard_rows(PG_FUNCTION_ARGS)
 				(errcode(ERRCODE_OBJECT_IN_USE),
 				 errmsg("rollback refused: table %s holds " INT64_FORMAT " row(s) that would be lost",
 						name_table(table, false), count),
-				 errhint("Take a backup, then: SELECT * FROM iu_core.rollback(%d, allow_data_loss => true);", rollback.target)));
+				 errhint("Take a backup, then: SELECT * FROM iu_core.rollback(%d, allow_data_loss => true);",
+						 rollback.target),
+				 err_generic_string(PG_DIAG_CONSTRAINT_NAME, "iu_rollback_rows")));
 	if (count > 0)
 		iu_rollback_report_loss(name_table(table, false), count);
 	PG_RETURN_INT64(count);

@@ -181,7 +181,8 @@ refuse_drift(const List *known, const IuStep *step)
 			 ? errhint("Roll back below it and migrate again: SELECT * FROM iu_core.rollback(%d); "
 					   "SELECT * FROM iu_core.migrate(); or load the library that applied it.",
 					   highest_applied_below(known, step->version))
-			 : errhint("Load the library that applied it.")));
+			 : errhint("Load the library that applied it."),
+			 err_generic_string(PG_DIAG_CONSTRAINT_NAME, "iu_migration_drifted")));
 }
 
 /*
@@ -199,7 +200,8 @@ iu_history_plan_migrate(const List *known, const int *target)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("there is no migration %d", *target),
-				 errdetail("The library carries: %s.", list_versions(known, false))));
+				 errdetail("The library carries: %s.", list_versions(known, false)),
+				 err_generic_string(PG_DIAG_CONSTRAINT_NAME, "iu_migration_unknown")));
 
 	foreach(cell, known)
 	{
@@ -216,7 +218,8 @@ iu_history_plan_migrate(const List *known, const int *target)
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("the database is beyond migration %d", *target),
 				 errdetail("Applied are: %s.", list_versions(known, true)),
-				 errhint("To go back to it: SELECT * FROM iu_core.rollback(%d);", *target)));
+				 errhint("To go back to it: SELECT * FROM iu_core.rollback(%d);", *target),
+				 err_generic_string(PG_DIAG_CONSTRAINT_NAME, "iu_migration_beyond")));
 	return plan;
 }
 
@@ -267,7 +270,8 @@ iu_history_plan_rollback(const List *known, int target)
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("cannot roll back to migration %d, which is not applied", target),
 				 errdetail("Applied are: %s.", list_versions(known, true)),
-				 errhint("The target is the last migration that stays; 0 rolls all of them back.")));
+				 errhint("The target is the last migration that stays; 0 rolls all of them back."),
+				 err_generic_string(PG_DIAG_CONSTRAINT_NAME, "iu_rollback_target_unknown")));
 	check_rollback_plan(known, plan);
 	return plan;
 }

@@ -95,7 +95,8 @@ ask_rollback_guard(Run *run)
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_IN_USE),
 				 errmsg("rollback refused: gate \"%s\" is true", gate),
-				 errhint("Close it: SELECT fn_iu_gate_close(%s, session_user, 'reason');", quote_literal_cstr(gate))));
+				 errhint("Close it: SELECT fn_iu_gate_close(%s, session_user, 'reason');", quote_literal_cstr(gate)),
+				 err_generic_string(PG_DIAG_CONSTRAINT_NAME, "iu_rollback_gate_open")));
 }
 
 /* Whether this session is within a run: guards let its scripts pass. */
@@ -216,7 +217,7 @@ require_conformance(Run *run)
 
 	if (OidIsValid(iu_policy_function("fn_iu_conformance_require", lengthof(types), types)))
 		iu_run_script("conformance",
-					  from_nothing ? "SELECT iu.fn_iu_conformance_require(true)" : "SELECT iu.fn_iu_conformance_require(false)",
+					  psprintf("SELECT iu.fn_iu_conformance_require(%s)", from_nothing ? "true" : "false"),
 					  NULL, run->script_role);
 }
 
@@ -320,7 +321,8 @@ exclude_other_runs(Run *run)
 	if (current_run != NULL)
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-				 errmsg("a migration run cannot start another")));
+				 errmsg("a migration run cannot start another"),
+				 err_generic_string(PG_DIAG_CONSTRAINT_NAME, "iu_migration_within")));
 
 	SET_LOCKTAG_OBJECT(tag, MyDatabaseId, ExtensionRelationId, extension, 0);
 	if (LockAcquire(&tag, ExclusiveLock, false, true) == LOCKACQUIRE_NOT_AVAIL)
@@ -328,7 +330,8 @@ exclude_other_runs(Run *run)
 				(errcode(ERRCODE_LOCK_NOT_AVAILABLE),
 				 errmsg("another migration run is in progress"),
 				 errdetail("%s", describe_other_run(run, extension)),
-				 errhint("Wait until it has ended and look at iu_core.migrations.")));
+				 errhint("Wait until it has ended and look at iu_core.migrations."),
+				 err_generic_string(PG_DIAG_CONSTRAINT_NAME, "iu_migration_running")));
 	AcceptInvalidationMessages();
 }
 
@@ -342,12 +345,14 @@ refuse_unfit_place(const char *command)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_TRANSACTION_STATE),
 				 errmsg("%s needs isolation level READ COMMITTED", command),
-				 errdetail("An older snapshot would not see what the last run recorded.")));
+				 errdetail("An older snapshot would not see what the last run recorded."),
+				 err_generic_string(PG_DIAG_CONSTRAINT_NAME, "iu_read_committed")));
 	if (GetDatabaseEncoding() != PG_UTF8)
 		ereport(ERROR,
 				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
 				 errmsg("%s needs a database with encoding UTF8", command),
-				 errdetail("This database has encoding %s.", GetDatabaseEncodingName())));
+				 errdetail("This database has encoding %s.", GetDatabaseEncodingName()),
+				 err_generic_string(PG_DIAG_CONSTRAINT_NAME, "iu_database_utf8")));
 }
 
 static void
@@ -370,7 +375,8 @@ resolve_roles(Run *run)
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 				 errmsg("role \"%s\" is a superuser", IU_OWNER_ROLE),
 				 errdetail("It owns what the migrations make, SECURITY DEFINER functions included."),
-				 errhint("Take that away: ALTER ROLE %s NOSUPERUSER;", IU_OWNER_ROLE)));
+				 errhint("Take that away: ALTER ROLE %s NOSUPERUSER;", IU_OWNER_ROLE),
+				 err_generic_string(PG_DIAG_CONSTRAINT_NAME, "iu_owner_superuser")));
 }
 
 static void
@@ -449,7 +455,8 @@ get_flag(FunctionCallInfo fcinfo, int argument, const char *name)
 	if (PG_ARGISNULL(argument))
 		ereport(ERROR,
 				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
-				 errmsg("%s must be true or false, not NULL", name)));
+				 errmsg("%s must be true or false, not NULL", name),
+				 err_generic_string(PG_DIAG_CONSTRAINT_NAME, "iu_migration_flag")));
 	return PG_GETARG_BOOL(argument);
 }
 
@@ -476,7 +483,8 @@ iu_rollback(PG_FUNCTION_ARGS)
 		ereport(ERROR,
 				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
 				 errmsg("rollback needs a target"),
-				 errhint("The target is the last migration that stays; 0 rolls all of them back.")));
+				 errhint("The target is the last migration that stays; 0 rolls all of them back."),
+				 err_generic_string(PG_DIAG_CONSTRAINT_NAME, "iu_rollback_target")));
 	run.rolls_back = true;
 	run.has_target = true;
 	run.target = PG_GETARG_INT32(0);

@@ -65,7 +65,9 @@ iu_policy_function(const char *name, int argument_count, const Oid *argument_typ
 				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
 				 errmsg("function " IU_POLICY_SCHEMA ".%s() belongs to \"%s\" and is not called", name,
 						GetUserNameFromId(owner, false)),
-				 errhint("It must belong to %s. Drop it if no migration made it.", IU_OWNER_ROLE)));
+				 errhint("It must belong to %s: a superuser gives it back, or drops it if no migration made it.",
+						 IU_OWNER_ROLE),
+				 err_generic_string(PG_DIAG_CONSTRAINT_NAME, "iu_function_owner")));
 	return function;
 }
 

@@ -69,7 +69,8 @@ column_array(const List *changes, int column)
 		nulls[i] = value == NULL;
 		elements[i] = value == NULL ? (Datum) 0 : CStringGetTextDatum(value);
 	}
-	return PointerGetDatum(construct_md_array(elements, nulls, 1, &count, &lower_bound, TEXTOID, -1, false, TYPALIGN_INT));
+	return PointerGetDatum(construct_md_array(elements, nulls, 1, &count, &lower_bound, TEXTOID, -1, false,
+											  TYPALIGN_INT));
 }
 
 /* One call of iu.fn_iu_govern() with the changes of a migration, as the role. */
@@ -77,7 +78,8 @@ void
 iu_register_changes(int version, bool rolls_back, const List *changes, Oid role)
 {
 	static const Oid types[2 + COLUMNS] = {
-		INT4OID, BOOLOID, TEXTARRAYOID, TEXTARRAYOID, TEXTARRAYOID, TEXTARRAYOID, TEXTARRAYOID, TEXTARRAYOID, TEXTARRAYOID
+		INT4OID, BOOLOID, TEXTARRAYOID, TEXTARRAYOID, TEXTARRAYOID, TEXTARRAYOID, TEXTARRAYOID, TEXTARRAYOID,
+		TEXTARRAYOID
 	};
 	Datum		values[2 + COLUMNS];
 	IuIdentity	caller;

@@ -280,7 +280,9 @@ refuse_while_a_gate_is_true(Oid class, Oid object, int column)
 				(errcode(ERRCODE_OBJECT_IN_USE),
 				 errmsg("cannot drop %s: gate \"%s\" is true", name_of(class, object, column), gate),
 				 errdetail("Gates rest on it, and on what would go with it."),
-				 errhint("Close the gate: SELECT fn_iu_gate_close(%s, session_user, 'reason');", quote_literal_cstr(gate))));
+				 errhint("Close the gate: SELECT fn_iu_gate_close(%s, session_user, 'reason');",
+						 quote_literal_cstr(gate)),
+				 err_generic_string(PG_DIAG_CONSTRAINT_NAME, "iu_removal_gate_open")));
 }
 
 /* One line for each transaction that takes something away. */
@@ -313,7 +315,9 @@ judge_removal(Oid class, Oid object, int column)
 				 errdetail("Gates rest on it, and on what would go with it."),
 				 errhint("Roll the migrations back: SELECT * FROM iu_core.rollback(0); "
 						 "to remove all at once or to restore over this database, "
-						 "with every gate closed, a superuser allows it for the session: SET iu_core.allow_removal = on;")));
+						 "with every gate closed, a superuser allows it for the session: "
+						 "SET iu_core.allow_removal = on;"),
+				 err_generic_string(PG_DIAG_CONSTRAINT_NAME, "iu_removal_migrated")));
 	log_removal(class, object, column);
 }
 

@@ -154,12 +154,14 @@ refuse_if_unfit(Node *statement)
 		ereport(ERROR,
 				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
 				 errmsg("a migration script does not control the transaction"),
-				 errdetail("One run of the migrations is one transaction, all or nothing.")));
+				 errdetail("One run of the migrations is one transaction, all or nothing."),
+				 err_generic_string(PG_DIAG_CONSTRAINT_NAME, "iu_script_transaction")));
 	if (IsA(statement, CopyStmt) && ((CopyStmt *) statement)->filename == NULL)
 		ereport(ERROR,
 				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
 				 errmsg("a migration script has no COPY from or to the client"),
-				 errhint("Use INSERT.")));
+				 errhint("Use INSERT."),
+				 err_generic_string(PG_DIAG_CONSTRAINT_NAME, "iu_script_copy")));
 }
 
 static void

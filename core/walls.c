@@ -190,7 +190,8 @@ is_governed(Oid catalog, Oid object, Snapshot snapshot)
 		return iu_is_own_role(object);
 	if (catalog == NamespaceRelationId && is_governed_schema(object))
 		return true;
-	return is_the_owner(owner_of(catalog, object, snapshot)) || is_governed_relation(table_of(catalog, object, snapshot));
+	return is_the_owner(owner_of(catalog, object, snapshot)) ||
+		is_governed_relation(table_of(catalog, object, snapshot));
 }
 
 /* ---- Refusals ---- */
@@ -217,7 +218,8 @@ refuse_name(const char *kind, const char *name)
 	ereport(ERROR,
 			(errcode(ERRCODE_RESERVED_NAME),
 			 errmsg("the name of %s \"%s\" is taken by iu_core", kind, name),
-			 errdetail("Names are looked up along the search path, so it could be called or read in place of iu_core's own."),
+			 errdetail("Names are looked up along the search path, "
+					   "so it could be called or read in place of iu_core's own."),
 			 errhint("Choose another name."),
 			 err_generic_string(PG_DIAG_CONSTRAINT_NAME, "iu_governed_name")));
 }

@@ -48,7 +48,8 @@ refuse_second_copy(void)
 				 errmsg("another copy of the library iu_core is loaded already"),
 				 errdetail("Functions ask for the file in $libdir; "
 						   "dynamic_library_path or a full name led to another."),
-				 errhint("Remove one of the two files, and restart the server.")));
+				 errhint("Remove one of the two files, and restart the server."),
+				 err_generic_string(PG_DIAG_CONSTRAINT_NAME, "iu_second_copy")));
 }
 
 /* Called by the server when it loads the library, in the postmaster or in a session. */
