@@ -2,6 +2,7 @@
 -- the hands of a driver that runs.
 SELECT iu_core.guard_rows('public.dot_iu_runtime_lease', 'expires_at > pg_catalog.clock_timestamp()');
 
+DELETE FROM public.iu_refusal WHERE migration = 19;
 DROP FUNCTION public.fn_dot_iu_runtime_lease_release;
 DROP FUNCTION iu.fn_dot_iu_runtime_lease_release;
 DROP FUNCTION public.fn_dot_iu_runtime_lease_acquire;

@@ -53,19 +53,16 @@ DECLARE
   v_token      uuid;
   v_expires_at timestamptz;
 BEGIN
-  IF coalesce(btrim(p_lease_name), '') = '' THEN
-    RAISE check_violation USING MESSAGE = 'lease name required';
-  END IF;
-  IF coalesce(btrim(p_lease_holder), '') = '' THEN
-    RAISE check_violation USING MESSAGE = 'holder required: say which driver takes the lease';
-  END IF;
-  IF p_ttl_seconds IS NULL OR p_ttl_seconds NOT BETWEEN 1 AND 86400 THEN
-    RAISE check_violation USING
-      MESSAGE = format('ttl_seconds must be from 1 to 86400, not %s', coalesce(p_ttl_seconds::text, 'NULL'));
-  END IF;
+  PERFORM iu.fn_iu_require_value(btrim(p_lease_name) <> '', 'iu_lease_name', 'p_lease_name',
+    'a name that drivers agreed on', p_lease_name);
+  PERFORM iu.fn_iu_require_value(btrim(p_lease_holder) <> '', 'iu_lease_holder', 'p_lease_holder',
+    'the name of the driver that takes the lease', p_lease_holder);
+  PERFORM iu.fn_iu_require_value(p_ttl_seconds BETWEEN 1 AND 86400, 'iu_lease_ttl', 'ttl_seconds', 'from 1 to 86400',
+    p_ttl_seconds::text);
 
-  -- Whether it has ended is asked once the row is locked. What was waited for
-  -- may have taken longer than the lease lasts: then it is renewed at once.
+  -- Whether the lease of somebody else has ended is asked once its row is
+  -- locked. Waiting for that may have taken longer than the new lease lasts: then
+  -- it is taken once more.
   LOOP
     INSERT INTO public.dot_iu_runtime_lease AS l
         (lease_name, lease_holder, lease_token, session_role, ttl_seconds, acquired_at, renewed_at, expires_at)
@@ -91,6 +88,7 @@ END
 $function$;
 COMMENT ON FUNCTION iu.fn_dot_iu_runtime_lease_acquire IS
   'What public.fn_dot_iu_runtime_lease_acquire hands on to, with the rights of iu_core_owner.';
+
 CREATE FUNCTION public.fn_dot_iu_runtime_lease_acquire(p_lease_name text, p_lease_holder text, p_ttl_seconds integer)
   RETURNS uuid
   LANGUAGE sql VOLATILE
@@ -115,6 +113,7 @@ END
 $function$;
 COMMENT ON FUNCTION iu.fn_dot_iu_runtime_lease_release IS
   'What public.fn_dot_iu_runtime_lease_release hands on to, with the rights of iu_core_owner.';
+
 CREATE FUNCTION public.fn_dot_iu_runtime_lease_release(p_lease_name text, p_lease_holder text, p_lease_token uuid)
   RETURNS boolean
   LANGUAGE sql VOLATILE

@@ -433,6 +433,66 @@ SELECT fn_iu_gate_demand_unset('iu_core.composer_enabled', 'm99', 'ann', 't');
 SELECT iu.fn_iu_invariant_undefine(99);
 SELECT is_empty($$SELECT FROM iu_invariant WHERE migration IS NOT NULL$$,
   'a migration''s rollback removes its invariant when no gate demands it');
+-- ---- what follows a turn, and chores: what later migrations add
+
+SAVEPOINT hooks;
+SET LOCAL ROLE iu_core_owner;
+CREATE TABLE iu.test_told (n serial, what text);
+CREATE FUNCTION iu.test_turned(p_code text, p_verdict text, p_previous text, p_detail text) RETURNS void LANGUAGE sql AS $$INSERT INTO iu.test_told (what) VALUES (concat_ws(' ', 'first', p_code, coalesce(p_previous, 'never'), p_verdict, p_detail))$$;
+CREATE FUNCTION iu.test_turned_too(p_code text, p_verdict text, p_previous text, p_detail text) RETURNS void LANGUAGE plpgsql AS $$BEGIN INSERT INTO iu.test_told (what) VALUES ('undone'); PERFORM 1 / 0; END$$;
+CREATE FUNCTION iu.test_turned_last(p_code text, p_verdict text, p_previous text, p_detail text) RETURNS void LANGUAGE sql AS $$INSERT INTO iu.test_told (what) VALUES ('last ' || p_code)$$;
+SELECT iu.fn_iu_hook_add(9001, 'iu.fn_iu_invariant_turned(text,text,text,text)', 'iu.test_turned(text,text,text,text)'),
+  iu.fn_iu_hook_add(9002, 'iu.fn_iu_invariant_turned(text,text,text,text)', 'iu.test_turned_too(text,text,text,text)'),
+  iu.fn_iu_hook_add(9003, 'iu.fn_iu_invariant_turned(text,text,text,text)', 'iu.test_turned_last(text,text,text,text)');
+RESET ROLE;
+SET LOCAL client_min_messages = error;
+UPDATE test_number SET l = 1, r = 1;
+SELECT pg_temp.invariant('turns', 'SELECT l AS left_value, r AS right_value FROM public.test_number');
+CREATE FUNCTION pg_temp.told() RETURNS text LANGUAGE sql AS $$SELECT string_agg(what, '; ' ORDER BY n) FROM iu.test_told$$;
+SELECT pg_temp.verdict('turns');
+SELECT is(pg_temp.told(), 'first turns never pass both are 1; last turns', 'the first verdict is told, to all in order, and what one that fails did is undone');
+SELECT pg_temp.verdict('turns');
+SELECT is(pg_temp.told(), 'first turns never pass both are 1; last turns', 'the same verdict is not told again');
+UPDATE test_number SET r = 2;
+SELECT is(pg_temp.verdict('turns'), 'fail', 'a check is recorded whatever fails that is told of it');
+SELECT is(pg_temp.told(), 'first turns never pass both are 1; last turns; first turns pass fail left is 1, right is 2; last turns', 'another verdict is told, with the one before');
+SELECT fn_iu_invariant_unregister('turns', 'ann', 't');
+
+UPDATE iu_invariant SET every_seconds = NULL;
+SELECT is(iu.fn_iu_schedule_turn('w'), NULL, 'with nothing on a schedule and no chores there is nothing to come back for');
+SET LOCAL ROLE iu_core_owner;
+CREATE FUNCTION iu.test_chore(p_worker text) RETURNS timestamptz LANGUAGE sql AS $$INSERT INTO iu.test_told (what) VALUES ('chore of ' || p_worker); SELECT '2100-01-01 00:00+00'::timestamptz$$;
+CREATE FUNCTION iu.test_no_chore(p_worker text) RETURNS timestamptz LANGUAGE sql AS 'SELECT NULL::timestamptz';
+CREATE FUNCTION iu.test_bad_chore(p_worker text) RETURNS timestamptz LANGUAGE plpgsql AS $$BEGIN PERFORM 1 / 0; END$$;
+SELECT iu.fn_iu_hook_add(9001, 'iu.fn_iu_schedule_chore(text)', 'iu.test_chore(text)'), iu.fn_iu_hook_add(9002, 'iu.fn_iu_schedule_chore(text)', 'iu.test_no_chore(text)');
+RESET ROLE;
+DELETE FROM iu.test_told;
+SELECT iu.fn_iu_hook_remove(9003);
+DELETE FROM iu.hook WHERE point LIKE '%turned%';
+SELECT is(iu.fn_iu_schedule_turn('w'), '2100-01-01 00:00+00', 'a chore is done where no invariant is due, and says when it wants to be called again');
+SELECT is(pg_temp.told(), 'chore of w', 'it knows who calls');
+SELECT pg_temp.invariant('due', 'SELECT 1 AS left_value, 1 AS right_value', ', p_every_seconds => 60');
+SELECT cmp_ok(iu.fn_iu_schedule_turn('w'), '<=', clock_timestamp(), 'an invariant that is due comes first, and the runner is to come back at once');
+SELECT is(pg_temp.told() || ' ' || pg_temp.verdict('due'), 'chore of w pass', 'so no chore was done in that turn');
+SELECT cmp_ok(iu.fn_iu_schedule_turn('w'), '<=', clock_timestamp() + interval '60 s', 'the next turn returns what comes first, invariant or chore');
+SELECT is(pg_temp.told(), 'chore of w; chore of w', 'and does the chore');
+SELECT iu.fn_iu_hook_remove(9001), iu.fn_iu_hook_add(9003, 'iu.fn_iu_schedule_chore(text)', 'iu.test_bad_chore(text)'), fn_iu_invariant_unregister('due', 'ann', 't');
+SELECT is(iu.fn_iu_schedule_turn('w') BETWEEN clock_timestamp() + interval '50 s' AND clock_timestamp() + interval '60 s', true, 'a chore that fails is called again in a minute');
+ROLLBACK TO hooks;
+
+-- One that a migration brings disabled.
+SET LOCAL ROLE iu_core_owner;
+SELECT iu.fn_iu_invariant_define(98, 'm98', 'public.test_numbers', 'of a migration', p_every_seconds => 60, p_enabled => false);
+RESET ROLE;
+SELECT is((SELECT concat_ws(' ', enabled, next_at) FROM v_iu_invariant WHERE invariant_code = 'm98'), 'f', 'an invariant may come disabled: it is not on the schedule');
+SELECT is_empty($$SELECT FROM fn_iu_invariant_check() WHERE code = 'm98'$$, 'a check of all leaves it out');
+SELECT fn_iu_invariant_enable('m98', true, 'ann', 't');
+SET LOCAL ROLE iu_core_owner;
+SELECT iu.fn_iu_invariant_define(98, 'm98', 'public.test_numbers', 'of a migration, said otherwise', p_every_seconds => 60, p_enabled => false);
+RESET ROLE;
+SELECT is((SELECT enabled AND next_at IS NOT NULL FROM v_iu_invariant WHERE invariant_code = 'm98'), true, 'what an administrator enabled stays enabled when its migration changes it');
+SELECT iu.fn_iu_invariant_undefine(98);
+
 SELECT is((SELECT array_agg(DISTINCT command_name ORDER BY command_name) FROM dot_iu_command_run WHERE command_name ~ 'invariant|demand' AND actor = 'ann' AND run_status = 'applied'),
   ARRAY['dot_iu_gate_demand_set', 'dot_iu_gate_demand_unset', 'dot_iu_invariant_enable', 'dot_iu_invariant_register', 'dot_iu_invariant_unregister'],
   'the log of runs has each kind of command');

@@ -30,12 +30,12 @@ SELECT pg_temp.refuses($$SELECT fn_iu_core_retention_cleanup('ann', false)$$, '4
   'a cleanup with the gate closed is refused');
 SELECT pg_temp.refuses('SELECT fn_iu_core_retention_cleanup(' || a || ')', '23514', m,
   'fn_iu_core_retention_cleanup(' || a || ') is refused') FROM (VALUES
-  ($$NULL, true$$, 'by somebody'), ($$' ', true$$, 'by somebody'), ($$'ann', NULL$$, 'a dry run or not'), ($$'ann', true, 0$$, 'p_max_rows is from'), ($$'ann', true, NULL$$, 'p_max_rows is from')) v (a, m);
+  ($$NULL, true$$, 'iu_actor_required'), ($$' ', true$$, 'iu_actor_required'), ($$'ann', NULL$$, 'iu_retention_dry_run'), ($$'ann', true, 0$$, 'iu_retention_max_rows'), ($$'ann', true, NULL$$, 'iu_retention_max_rows')) v (a, m);
 SELECT pg_temp.refuses('SELECT fn_iu_core_retention_policy_set(' || a || ')', '23514', m,
   'fn_iu_core_retention_policy_set(' || a || ') is refused') FROM (VALUES
   ($$'dot_iu_command_run', 90, 'ann', 't'$$, 'no rule for table "dot_iu_command_run"'), ($$'iu_gate_transition', 90, 'ann', 't'$$, 'no rule'), ($$NULL, 90, 'ann', 't'$$, 'no rule'),
-  ($$'event_outbox', 0, 'ann', 't'$$, '1 to 36500 days'), ($$'event_outbox', NULL, 'ann', 't'$$, '1 to 36500 days'), ($$'event_outbox', 1, 'ann', 't', NULL$$, 'active or not'),
-  ($$'event_outbox', 1, '', 't'$$, 'by somebody'), ($$'event_outbox', 1, 'ann', NULL$$, 'for a reason')) v (a, m);
+  ($$'event_outbox', 0, 'ann', 't'$$, 'iu_retention_keep_days'), ($$'event_outbox', NULL, 'ann', 't'$$, 'iu_retention_keep_days'), ($$'event_outbox', 1, 'ann', 't', NULL$$, 'iu_retention_active'),
+  ($$'event_outbox', 1, '', 't'$$, 'iu_actor_and_reason'), ($$'event_outbox', 1, 'ann', NULL$$, 'iu_actor_and_reason')) v (a, m);
 SELECT is(fn_iu_core_retention_policy_set('event_outbox', 365, 'ann', 'a year') - 'previous',
   '{"status": "set", "target_table": "event_outbox", "age_column": "created_at", "keep_days": 365, "active": true}',
   'a policy for the outbox can be set');
@@ -43,7 +43,7 @@ SELECT is(fn_iu_core_retention_policy_set('event_outbox', 366, 'ann', 'a leap ye
   'setting another policy tells of the one before');
 SELECT row_eq($$SELECT target_table, rows_eligible, rows_deleted, dry_run, cutoff = now() - interval '366 days' FROM fn_iu_core_retention_cleanup('ann', true)$$,
   ROW('event_outbox'::text, 1::bigint, 0::bigint, true, true), 'a dry run counts with the gate closed');
-SELECT row_eq($$SELECT rows_eligible, sample_row ->> 'event_subject_ref' FROM v_iu_core_retention_candidate WHERE target_table = 'event_outbox'$$, ROW(1::bigint, 'plain'::text),
+SELECT row_eq($$SELECT rows_eligible, sample_row ->> 'event_subject_ref' FROM v_iu_core_retention_candidates WHERE target_table = 'event_outbox'$$, ROW(1::bigint, 'plain'::text),
   'the view of candidates shows one row of those that would go');
 SELECT is(pg_temp.left_over(), 'plain', 'a dry run deletes nothing');
 SELECT fn_iu_gate_open('iu_core.retention_enabled', gen_random_uuid(), 'ann', 't', 600);
@@ -137,6 +137,22 @@ SELECT is((SELECT string_agg(idempotency_key, ',') FROM iu_route_dead_letter), '
   'an open dead letter stays however old it is');
 SELECT is(pg_temp.left_over(), NULL, 'an old event whose attempts went with it is gone');
 
+-- ---- a target that a later migration brings
+
+SAVEPOINT target;
+SET LOCAL ROLE iu_core_owner;
+CREATE TABLE public.test_log (id int, made_at timestamptz, made_by text);
+INSERT INTO public.test_log SELECT g, now() - make_interval(days => g), CASE g % 2 WHEN 0 THEN 'even' ELSE 'odd' END FROM generate_series(1, 100) g;
+INSERT INTO iu_core_retention_target VALUES ('test_log', 'made_at', 'made_by', 'r.id <> 99 OR r.id IS NULL', 9000);
+RESET ROLE;
+SELECT is(fn_iu_core_retention_policy_set('test_log', 50, 'ann', 'a target of a later migration', true, ARRAY['odd']) ->> 'age_column', 'made_at', 'a target that a migration added gets its policy');
+SELECT is((SELECT rows_eligible || ' ' || active FROM v_iu_core_retention_candidates WHERE target_table = 'test_log'), '24 true', 'the condition of the target holds beside age and scope, whatever OR it has');
+SELECT alike(pg_temp.clean(), '%test_log 24 24%', 'its rows are deleted like any others');
+SELECT is((SELECT string_agg(id::text, ' ' ORDER BY id) FROM public.test_log WHERE id > 50 AND made_by = 'odd'), '99', 'what its condition keeps stays');
+SELECT pg_temp.refuses($$INSERT INTO iu_core_retention_policy (target_table, age_column, keep_days, reason) VALUES ('dot_config', 'updated_at', 1, 'x')$$, '23503', '.', 'no policy without a target');
+SELECT is(left(pg_temp.as_role('iu_core_admin', $$INSERT INTO iu_core_retention_target VALUES ('dot_config', 'updated_at', 'key', 'true', 1) RETURNING 1$$), 5), '42501', 'an administrator adds no target');
+ROLLBACK TO target;
+
 -- ---- logged, who may, taken back
 
 SELECT ok((SELECT count(*) FROM dot_iu_command_run WHERE command_name = 'dot_iu_retention_cleanup' AND run_status = 'applied' AND evidence -> 'tables' -> 0 ->> 'rows_deleted' = '1') >= 2,
@@ -149,7 +165,7 @@ SELECT set_eq($$SELECT r.rolname::text, pg_temp.called_as(p.oid) FROM pg_proc p 
   $$VALUES ('iu_core_reader', 'fn_iu_core_retention_enabled'), ('iu_core_reader', 'iu.fn_iu_core_retention_candidates'), ('iu_core_operator', 'fn_iu_core_retention_enabled'),
     ('iu_core_operator', 'iu.fn_iu_core_retention_candidates'), ('iu_core_operator', 'fn_iu_core_retention_cleanup')$$,
   'readers look and operators clean up');
-SELECT is(pg_temp.as_role('iu_core_reader', 'SELECT count(*) FROM v_iu_core_retention_candidate'), '3',
+SELECT is(pg_temp.as_role('iu_core_reader', 'SELECT count(*) FROM v_iu_core_retention_candidates'), '3',
   'a reader sees three candidates through the view');
 SELECT pg_temp.refuses('SELECT count(*) FROM iu_core.rollback(12, false, true)', '55006', 'currently OPEN',
   'rolling back retention is refused while a gate is open');

@@ -40,8 +40,8 @@ SELECT is((SELECT acquired_at < renewed_at AND expires_at = renewed_at + interva
 
 SELECT pg_temp.refuses(format('SELECT fn_dot_iu_runtime_lease_acquire(%L, %L, %L)', n, h, t), '23514', m,
   'acquiring a lease is refused: ' || m)
-  FROM (VALUES (NULL, 'h', 1, 'lease name required'), (' ', 'h', 1, 'lease name required'), ('n', NULL, 1, 'holder required'),
-               ('n', '', 1, 'holder required'), ('n', 'h', 0, 'not 0'), ('n', 'h', 86401, 'not 86401'), ('n', 'h', NULL, 'not NULL')) v (n, h, t, m);
+  FROM (VALUES (NULL, 'h', 1, 'iu_lease_name'), (' ', 'h', 1, 'iu_lease_name'), ('n', NULL, 1, 'iu_lease_holder'),
+               ('n', '', 1, 'iu_lease_holder'), ('n', 'h', 0, 'not 0'), ('n', 'h', 86401, 'not 86401'), ('n', 'h', NULL, 'not NULL')) v (n, h, t, m);
 
 -- The same name under another login is another driver.
 CREATE ROLE iu_test_other;
