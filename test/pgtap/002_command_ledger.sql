@@ -3,12 +3,13 @@
 SELECT plan(38);
 
 SELECT columns_are('public', 'dot_iu_command_catalog',
-  ARRAY['command_name', 'category', 'mutating', 'reversible', 'target_functions', 'registered_at'], 'the catalogue has its known columns');
+  ARRAY['command_name', 'category', 'mutating', 'reversible', 'target_functions', 'registered_at'],
+  'the catalogue of commands has its known columns');
 SELECT columns_are('public', 'dot_iu_command_run',
   ARRAY['run_id', 'command_name', 'category', 'run_mode', 'run_status', 'mutating', 'params_digest',
-        'gate_snapshot', 'evidence', 'actor', 'created_at'], 'the ledger has its known columns');
+        'gate_snapshot', 'evidence', 'actor', 'created_at'], 'the log of runs has its known columns');
 SELECT has_index('public', 'dot_iu_command_run', 'ix_dot_iu_command_run_command', 'runs are indexed by command');
-SELECT has_index('public', 'dot_iu_command_run', 'ix_dot_iu_command_run_status', 'and by status');
+SELECT has_index('public', 'dot_iu_command_run', 'ix_dot_iu_command_run_status', 'runs are indexed by status');
 SELECT results_eq(
   $$SELECT command_name, category, mutating, reversible, target_functions FROM dot_iu_command_catalog
      WHERE command_name LIKE 'dot\_iu\_gate\_%' AND command_name !~ '^dot_iu_gate_(approv|demand|break_glass|define|undefine)' ORDER BY command_name$$,
@@ -17,8 +18,9 @@ SELECT results_eq(
            ('dot_iu_gate_verify_closed', 'read', false, true, ARRAY['fn_iu_gate_verify_closed']),
            ('dot_iu_gate_watchdog', 'health', true, true, ARRAY['fn_iu_gate_watchdog'])$$,
   'the catalogue holds the four commands of the gate protocol');
-SELECT is((SELECT bool_and(resolvable) FROM v_dot_iu_command_registry), true, 'every target function exists');
-SELECT is((SELECT healthy FROM v_dot_iu_command_run_health), true, 'the runs are healthy');
+SELECT is((SELECT bool_and(resolvable) FROM v_dot_iu_command_registry), true,
+  'every target function of the catalogue exists');
+SELECT is((SELECT healthy FROM v_dot_iu_command_run_health), true, 'the health of runs is good before anything ran');
 
 -- Writing.
 SELECT fn_dot_iu_command_log('dot_iu_gate_verify_closed', 'read', 'verify', 'verified', false, md5('p'),
@@ -28,13 +30,14 @@ SELECT results_eq(
       FROM dot_iu_command_run WHERE run_id = '$$ || :'run_id' || $$'$$,
   $$VALUES ('dot_iu_gate_verify_closed', 'read', 'verify', 'verified', false, md5('p'), '{"g": 1}'::jsonb, '{"e": 2}'::jsonb, 'tester')$$,
   'a run is logged as given');
-SELECT ok((SELECT created_at BETWEEN now() AND clock_timestamp() FROM dot_iu_command_run WHERE run_id = :'run_id'), 'and dated by the clock');
+SELECT ok((SELECT created_at BETWEEN now() AND clock_timestamp() FROM dot_iu_command_run WHERE run_id = :'run_id'),
+  'a run is dated by the clock');
 SELECT is((SELECT last_run_status FROM v_dot_iu_command_registry WHERE command_name = 'dot_iu_gate_verify_closed'),
-  'verified', 'the registry shows the last run');
+  'verified', 'the registry of commands shows the last run');
 SELECT lives_ok(format($$SELECT fn_dot_iu_command_log('dot_iu_gate_open', 'health', %L, %L, true, NULL, NULL, NULL, 'tester')$$, m, s),
                 format('%s / %s is logged', m, s))
   FROM (VALUES ('plan', 'planned'), ('apply', 'applied'), ('verify', 'verified'), ('apply', 'refused'), ('apply', 'failed')) AS w (m, s);
-SELECT is((SELECT healthy FROM v_dot_iu_command_run_health), false, 'a failed run shows in the health');
+SELECT is((SELECT healthy FROM v_dot_iu_command_run_health), false, 'a failed run shows in the health of runs');
 
 -- Refusing.
 CREATE FUNCTION pg_temp.refused_log(p_arguments text, p_pattern text, p_description text) RETURNS SETOF text
@@ -64,24 +67,32 @@ EXCEPTION WHEN OTHERS THEN
 END
 $function$;
 SELECT is(pg_temp.detail_of($$SELECT fn_dot_iu_command_log('dot_iu_gate_open', 'health', 'run', 'applied', true, NULL, NULL, NULL, 'me')$$),
-  'Allowed: plan, apply, verify.', 'the refusal says what is allowed');
-SELECT pg_temp.refuses($$INSERT INTO dot_iu_command_catalog VALUES ('dot_iu_x', 'external', true, true, ARRAY['f'])$$, '23514', 'dot_iu_command_catalog_category', 'the catalogue knows five categories');
-SELECT pg_temp.refuses($$INSERT INTO dot_iu_command_catalog VALUES ('dot_iu_x', 'read', true, true, '{}')$$, '23514', 'target_functions', 'a command without a target is refused');
+  'Allowed: plan, apply, verify.', 'the refusal of an unknown status says what is allowed');
+SELECT pg_temp.refuses($$INSERT INTO dot_iu_command_catalog VALUES ('dot_iu_x', 'external', true, true, ARRAY['f'])$$, '23514', 'dot_iu_command_catalog_category',
+  'the catalogue knows five categories');
+SELECT pg_temp.refuses($$INSERT INTO dot_iu_command_catalog VALUES ('dot_iu_x', 'read', true, true, '{}')$$, '23514', 'target_functions',
+  'a command without a target function is refused');
 
 -- Append-only.
-SELECT pg_temp.refuses('UPDATE dot_iu_command_run SET actor = ''x''', '42501', 'append-only', 'a run cannot be changed');
-SELECT pg_temp.refuses('DELETE FROM dot_iu_command_run', '42501', 'append-only', 'a run cannot be deleted');
-SELECT pg_temp.refuses('TRUNCATE dot_iu_command_run', '42501', 'append-only', 'the ledger cannot be emptied');
+SELECT pg_temp.refuses('UPDATE dot_iu_command_run SET actor = ''x''', '42501', 'append-only',
+  'a run that is logged cannot be changed');
+SELECT pg_temp.refuses('DELETE FROM dot_iu_command_run', '42501', 'append-only',
+  'a run that is logged cannot be deleted');
+SELECT pg_temp.refuses('TRUNCATE dot_iu_command_run', '42501', 'append-only', 'the log of runs cannot be emptied');
 SET LOCAL session_replication_role = replica;
-SELECT pg_temp.refuses('DELETE FROM dot_iu_command_run', '42501', 'append-only', 'nor in the replica role');
+SELECT pg_temp.refuses('DELETE FROM dot_iu_command_run', '42501', 'append-only',
+  'a run that is logged cannot be deleted in the replica role');
 SET LOCAL session_replication_role = origin;
 
 -- An empty catalogue passes any command; a missing target function shows.
 INSERT INTO dot_iu_command_catalog VALUES ('dot_iu_lost', 'read', false, true, ARRAY['fn_lost', 'fn_iu_gate_open']);
-SELECT is((SELECT missing_functions FROM v_dot_iu_command_registry WHERE command_name = 'dot_iu_lost'), ARRAY['fn_lost'], 'a missing target function is named');
-SELECT is((SELECT unresolvable_commands FROM v_dot_iu_command_run_health), 1::bigint, 'and counted');
+SELECT is((SELECT missing_functions FROM v_dot_iu_command_registry WHERE command_name = 'dot_iu_lost'), ARRAY['fn_lost'],
+  'the registry of commands names a missing target function');
+SELECT is((SELECT unresolvable_commands FROM v_dot_iu_command_run_health), 1::bigint,
+  'the health of runs counts missing target functions');
 DELETE FROM dot_iu_command_catalog;
-SELECT lives_ok($$SELECT fn_dot_iu_command_log('anything', 'read', 'plan', 'planned', false, NULL, NULL, NULL, 'me')$$, 'an empty catalogue passes any command');
+SELECT lives_ok($$SELECT fn_dot_iu_command_log('anything', 'read', 'plan', 'planned', false, NULL, NULL, NULL, 'me')$$,
+  'where the catalogue is empty any command is logged');
 SELECT pg_temp.refused_log($$NULL, 'read', 'plan', 'planned', false, NULL, NULL, NULL, 'me'$$, 'NULL is not in the catalogue', 'but not NULL');
 SELECT * FROM finish();
 ROLLBACK;

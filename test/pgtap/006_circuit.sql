@@ -5,7 +5,8 @@ SELECT no_plan();
 
 -- ---- settings
 
-SELECT is(iu.fn_iu_route_retry_problem('{"max_attempts": 8, "base_s": 5, "max_s": 3600, "jitter": 0.2, "circuit_failures": 10, "circuit_open_s": 30, "circuit_max_s": 600}' || p::jsonb), problem, p)
+SELECT is(iu.fn_iu_route_retry_problem('{"max_attempts": 8, "base_s": 5, "max_s": 3600, "jitter": 0.2, "circuit_failures": 10, "circuit_open_s": 30, "circuit_max_s": 600}' || p::jsonb), problem,
+  'the circuit settings ' || p || ' have ' || coalesce('the problem: ' || problem, 'no problem'))
   FROM (VALUES ('{}', NULL), ('{"circuit_failures": 0}', NULL), ('{"circuit_failures": 1000}', NULL),
     ('{"circuit_failures": 1001}', 'circuit_failures is not a whole number from 0 to 1000'),
     ('{"circuit_failures": -1}', 'circuit_failures is not a whole number from 0 to 1000'),
