@@ -29,6 +29,7 @@ my @missing = grep { my $path = (split ' ')[0]; !-e "$root/$path" && !-e "$root/
 is(join(', ', map { "$_ (line $line_of{$_})" } @missing), '', 'every file that docs/inside.md names is there');
 
 my @headings = map { lc =~ s/[^\w\- ]//gr =~ tr/ /-/r } $page =~ /^##+ (.*)$/gm;
-is_deeply([ $page =~ /^ *- \[.*\]\(#(.*)\)$/gm ], \@headings, 'the contents of docs/inside.md are its headings, in their order');
+is_deeply([ $page =~ /^ *- \[.*\]\(#(.*)\)$/gm ], \@headings,
+	'the contents of docs/inside.md are its headings, in their order');
 
 done_testing();

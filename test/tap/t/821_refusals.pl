@@ -39,12 +39,13 @@ for my $file (sort keys %text)
 	}
 	push @raised, [ $1, undef, $file ] while $text =~ /PG_DIAG_CONSTRAINT_NAME, "(\w+)"/g;
 }
-cmp_ok(scalar @raised, '>', 80, 'the sources raise refusals');
+cmp_ok(scalar @raised, '>', 80, 'more than 80 refusals are found in the sources');
 
 my $node = IU::Cluster->new_node('refusals');
 $node->safe_psql('postgres', 'CREATE EXTENSION iu_core');
 $node->safe_psql('postgres', 'SELECT count(*) FROM iu_core.migrate()');
-my %listed = map { split /\|/ } split /\n/, $node->safe_psql('postgres', 'SELECT constraint_name, sqlstate FROM iu_refusal');
+my %listed = map { split /\|/ } split /\n/,
+  $node->safe_psql('postgres', 'SELECT constraint_name, sqlstate FROM iu_refusal');
 $node->stop;
 
 my %missing = map { $_->[0] => $_->[2] } grep { !$listed{ $_->[0] } } @raised;
@@ -52,12 +53,15 @@ is(join(', ', map { "$_ ($missing{$_})" } sort keys %missing), '', 'every name t
 
 my %other = map { ("$_->[0]: $_->[1] in $_->[2], listed as $listed{$_->[0]}" => 1) }
   grep { defined $_->[1] && $listed{ $_->[0] } && $listed{ $_->[0] } ne $_->[1] } @raised;
-is(join("\n", sort keys %other), '', 'with the SQLSTATE that it is raised with');
+is(join("\n", sort keys %other), '', 'every name is listed with the SQLSTATE that it is raised with');
 
 # Once in the list, and once where it is raised.
 my %times;
 for my $text (values %text) { $times{$1}++ while $text =~ /['"](iu_[a-z0-9_]+)['"]/g }
-my @idle = grep { my $name = $_; ($times{$name} // 0) < 2 && !grep { index($name, $_) == 0 } @beginnings } sort keys %listed;
+my @idle = grep {
+	my $name = $_;
+	($times{$name} // 0) < 2 && !grep { index($name, $_) == 0 } @beginnings
+} sort keys %listed;
 is(join(', ', @idle), '', 'every name that is listed is raised somewhere');
 
 done_testing();
