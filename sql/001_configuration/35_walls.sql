@@ -39,7 +39,8 @@ AS $function$
     SELECT 'type', t.oid::regtype::text, s.rolname
       FROM pg_type t JOIN stranger s ON s.oid = t.typowner
       LEFT JOIN pg_class c ON c.oid = t.typrelid
-     WHERE coalesce(c.relkind, 'c') = 'c' AND NOT pg_is_other_temp_schema(t.typnamespace)
+     WHERE coalesce(c.relkind, 'c') = 'c' AND NOT EXISTS (SELECT FROM pg_type e WHERE e.typarray = t.oid)
+       AND NOT pg_is_other_temp_schema(t.typnamespace)
        AND t.typnamespace <> pg_my_temp_schema()
        AND t.typname IN (SELECT g.name FROM governed g WHERE g.class IN ('function', 'type'))
   )

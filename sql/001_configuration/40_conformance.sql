@@ -1,5 +1,22 @@
 -- Conformance: what should exist, and how it should be, against what does.
 
+CREATE FUNCTION iu.fn_iu_governed_states()
+  RETURNS TABLE (object_class text, object_name text, owner name, grants text, state text, digest text, object_id oid)
+  LANGUAGE sql STABLE
+  SET search_path = pg_catalog, pg_temp
+AS $function$
+  SELECT DISTINCT ON (s.object_class, s.object_name)
+         s.object_class, s.object_name, s.owner, s.grants, s.state, s.digest, s.object_id
+    FROM iu_core.object_states(ARRAY(
+           SELECT n.object_id FROM iu_core.named_objects(NULL) n
+            WHERE n.owner = 'iu_core_owner'
+               OR EXISTS (SELECT FROM public.iu_governed_object g
+                           WHERE g.object_class = n.object_class AND g.object_name = n.object_name))) s
+$function$;
+COMMENT ON FUNCTION iu.fn_iu_governed_states IS
+  'What iu_core.object_states() tells of all that belongs to iu_core_owner or has the name of a registered object: the '
+  'platform''s own objects, which may be many, are not described for nothing.';
+
 CREATE FUNCTION iu.fn_iu_conformance_findings()
   RETURNS TABLE (check_code text, object_class text, expected text, found text, ok boolean, detail text)
   LANGUAGE sql STABLE
@@ -12,9 +29,8 @@ AS $function$
            ('event_type', 'D6', false, 'event_type'), ('route', 'D7', false, 'route'),
            ('schema', 'D1', true, 'table'), ('type', 'D1', true, 'table'), ('sequence', 'D1', true, 'table')
   ), inventory AS MATERIALIZED (
-    SELECT DISTINCT ON (i.object_class, i.object_name)
-           i.object_class AS class, i.object_name AS name, i.owner, i.grants, i.state, i.digest
-      FROM iu_core.object_inventory() i
+    SELECT i.object_class AS class, i.object_name AS name, i.owner, i.grants, i.state, i.digest
+      FROM iu.fn_iu_governed_states() i
   ), expected AS (
     SELECT g.object_class AS class, g.object_name AS name, g.migration, g.theirs, g.grants, g.state, g.digest
       FROM public.iu_governed_object g

@@ -65,9 +65,11 @@ CREATE FUNCTION iu.fn_iu_conformance_advice(p_check_code text, p_object_class te
   SET search_path = pg_catalog, pg_temp
 AS $function$
   SELECT CASE
+    WHEN p_check_code = 'D8' AND p_detail ~ '^(runs with the rights|cannot tell)'
+      THEN 'a superuser gives back what belongs to iu_core_owner, or restores the database'
     WHEN p_check_code = 'D8' AND p_object_class IN ('config', 'event_type', 'route')
       THEN 'an administrator registers it or removes it'
-    WHEN p_check_code = 'D8' THEN 'a superuser removes it, or takes the right away, once it is known whose it is'
+    WHEN p_check_code = 'D8' THEN 'a superuser removes the object, or gives and takes the right, once it is known who did it'
     WHEN p_found IS NULL AND p_object_class IN ('config', 'event_type', 'route')
       THEN 'a person decides whether it is brought back, and with which values'
     WHEN p_found IS NULL
@@ -85,27 +87,21 @@ COMMENT ON FUNCTION iu.fn_iu_conformance_advice IS
   'For fn_iu_conformance_repair: why a row of fn_iu_conformance that is not ok is left to people, and what they do. '
   'Arguments: columns of that row.';
 
-CREATE FUNCTION iu.fn_iu_conformance_repair(p_actor text, p_reason text)
-  RETURNS TABLE (object_class text, object_name text, done text, left_over text)
-  LANGUAGE plpgsql SECURITY DEFINER
+CREATE FUNCTION iu.fn_iu_conformance_mend()
+  RETURNS TABLE (object_class text, object_name text, done text)
+  LANGUAGE plpgsql
   SET search_path = pg_catalog, pg_temp
 AS $function$
 DECLARE
   v_object record;
 BEGIN
-  IF coalesce(btrim(p_actor), '') = '' OR coalesce(btrim(p_reason), '') = '' THEN
-    RAISE check_violation USING
-      MESSAGE = 'actor and reason are required', CONSTRAINT = 'iu_actor_and_reason',
-      HINT = 'Say who repairs the grants, and why.';
-  END IF;
   FOR v_object IN
-    SELECT g.object_class AS class, g.object_name AS name, n.object_id AS oid,
+    SELECT g.object_class AS class, g.object_name AS name, i.object_id AS oid,
            i.grants IS DISTINCT FROM g.grants AND coalesce(g.grants, '') NOT LIKE '%;%' AS mends_grants, g.grants,
            i.state IS DISTINCT FROM g.state AND g.object_class = 'trigger' AS mends_trigger, g.state
       FROM public.iu_governed_object g
-      JOIN iu_core.object_inventory() i ON i.object_class = g.object_class AND i.object_name = g.object_name
-      JOIN iu_core.object_names() n ON n.object_class = g.object_class AND n.object_name = g.object_name
-     WHERE n.object_id IS NOT NULL AND i.owner = 'iu_core_owner' AND current_user = 'iu_core_owner'
+      JOIN iu.fn_iu_governed_states() i ON i.object_class = g.object_class AND i.object_name = g.object_name
+     WHERE i.object_id IS NOT NULL AND i.owner = 'iu_core_owner'
        AND (i.digest = g.digest
             OR (i.digest LIKE '%:%' AND split_part(i.digest, ':', 1) <> split_part(g.digest, ':', 1)))
        AND (i.grants IS DISTINCT FROM g.grants OR i.state IS DISTINCT FROM g.state)
@@ -124,10 +120,30 @@ BEGIN
       RETURN NEXT;
     END IF;
   END LOOP;
-  -- The ledger of commands is there from migration 002 on.
-  IF to_regclass('public.dot_iu_command_run') IS NOT NULL THEN
-    PERFORM iu.fn_dot_iu_command_log('dot_iu_conformance_repair', 'health', 'apply', 'applied', true, NULL, NULL,
-      jsonb_build_object('reason', p_reason), p_actor);
+END
+$function$;
+COMMENT ON FUNCTION iu.fn_iu_conformance_mend IS
+  'For fn_iu_conformance_repair: puts grants and trigger states of governed objects right that belong to iu_core_owner '
+  'and have the definition that they should have. One row for each.';
+
+CREATE FUNCTION iu.fn_iu_conformance_repair(p_actor text, p_reason text)
+  RETURNS TABLE (object_class text, object_name text, done text, left_over text)
+  LANGUAGE plpgsql SECURITY DEFINER
+  SET search_path = pg_catalog, pg_temp
+AS $function$
+BEGIN
+  IF coalesce(btrim(p_actor), '') = '' OR coalesce(btrim(p_reason), '') = '' THEN
+    RAISE check_violation USING
+      MESSAGE = 'actor and reason are required', CONSTRAINT = 'iu_actor_and_reason',
+      HINT = 'Say who repairs the grants, and why.';
+  END IF;
+  IF current_user = 'iu_core_owner' AND to_regclass('public.iu_governed_object') IS NOT NULL THEN
+    RETURN QUERY SELECT m.object_class, m.object_name, m.done, NULL::text FROM iu.fn_iu_conformance_mend() m;
+    -- The ledger of commands is there from migration 002 on.
+    IF to_regclass('public.dot_iu_command_run') IS NOT NULL THEN
+      PERFORM iu.fn_dot_iu_command_log('dot_iu_conformance_repair', 'health', 'apply', 'applied', true, NULL, NULL,
+        jsonb_build_object('reason', p_reason), p_actor);
+    END IF;
   END IF;
   RETURN QUERY
     SELECT c.object_class, coalesce(c.expected, c.found), NULL::text,
