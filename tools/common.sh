@@ -145,12 +145,12 @@ judged_pg_configs() {
 }
 
 use_pg_config() {
-	local judged
-	PG_CONFIG=$(find_pg_config) || {
+	local found judged
+	found=$(find_pg_config) || {
 		mapfile -t judged < <(judged_pg_configs)
 		die "no pg_config of a PostgreSQL with its server headers" "${judged[@]}" "run tools/setup, or set PG_CONFIG"
 	}
-	export PG_CONFIG
+	export PG_CONFIG=$found
 	BINDIR=$("$PG_CONFIG" --bindir)
 	PKGLIBDIR=$("$PG_CONFIG" --pkglibdir)
 	SHAREDIR=$("$PG_CONFIG" --sharedir)
