@@ -10,7 +10,8 @@ BEGIN
   IF v_left IS NOT NULL THEN
     RAISE object_in_use USING
       MESSAGE = 'rollback refused: later migrations still have registered objects',
-      DETAIL = format('Migrations: %s.', v_left);
+      DETAIL = format('Migrations: %s.', v_left), HINT = 'Roll them back first.',
+      CONSTRAINT = 'iu_rollback_registered';
   END IF;
 END
 $guard$;

@@ -5,15 +5,16 @@ BEGIN
   IF to_regclass('public.iu_route_position') IS NOT NULL THEN
     RAISE object_not_in_prerequisite_state USING
       MESSAGE = 'rollback refused: migration 006 stands on 005',
-      HINT = 'Roll 006 back first.';
+      HINT = 'Roll 006 back first.', CONSTRAINT = 'iu_rollback_order';
   ELSIF EXISTS (SELECT FROM public.dot_config WHERE key = 'iu_core.route_worker_enabled' AND value = 'true') THEN
     RAISE object_in_use USING
       MESSAGE = 'rollback refused: switch iu_core.route_worker_enabled is on',
-      HINT = 'Switch it off with fn_iu_switch_set.';
-  ELSIF EXISTS (SELECT FROM public.dot_config WHERE key = 'iu_core.delivery_live_routes' AND btrim(value, ' ,') <> '') THEN
+      HINT = 'Switch it off with fn_iu_switch_set.', CONSTRAINT = 'iu_rollback_switch_on';
+  ELSIF EXISTS (SELECT FROM public.dot_config
+                 WHERE key = 'iu_core.delivery_live_routes' AND btrim(value, ' ,') <> '') THEN
     RAISE object_in_use USING
       MESSAGE = 'rollback refused: the allowlist iu_core.delivery_live_routes is not empty',
-      HINT = 'Empty it with fn_iu_route_disallow.';
+      HINT = 'Empty it with fn_iu_route_disallow.', CONSTRAINT = 'iu_rollback_allowlist';
   END IF;
 END
 $guard$;
@@ -24,9 +25,10 @@ SELECT iu.fn_dot_iu_command_forget(ARRAY['dot_iu_route_add', 'dot_iu_route_allow
   'dot_iu_route_disallow', 'dot_iu_route_pause', 'dot_iu_route_resume', 'dot_iu_route_retire',
   'dot_iu_route_secret_add', 'dot_iu_route_secret_end', 'dot_iu_route_set']);
 
+DELETE FROM public.iu_refusal WHERE migration = 5;
+
 DROP FUNCTION public.fn_iu_route_retire;
 DROP FUNCTION iu.fn_iu_route_retire;
-DROP FUNCTION iu.fn_iu_route_settle;
 DROP FUNCTION public.fn_iu_route_resume;
 DROP FUNCTION iu.fn_iu_route_resume;
 DROP FUNCTION public.fn_iu_route_pause;
@@ -43,7 +45,8 @@ DROP FUNCTION public.fn_iu_route_secret_end;
 DROP FUNCTION iu.fn_iu_route_secret_end;
 DROP FUNCTION public.fn_iu_route_secret_add;
 DROP FUNCTION iu.fn_iu_route_secret_add;
-DROP FUNCTION iu.fn_iu_route_log;
+DROP FUNCTION iu.fn_iu_route_check;
+DROP FUNCTION iu.fn_iu_route_not_there;
 DROP TABLE public.iu_route_secret;
 DROP TABLE public.iu_outbound_route;
 DROP FUNCTION iu.fn_iu_outbound_route_delivery_guard;

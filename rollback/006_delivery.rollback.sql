@@ -6,7 +6,7 @@ BEGIN
   IF to_regprocedure('iu.fn_iu_route_arm(text, text, text, timestamptz, interval)') IS NOT NULL THEN
     RAISE object_not_in_prerequisite_state USING
       MESSAGE = 'rollback refused: migration 007 stands on 006',
-      HINT = 'Roll 007 back first.';
+      HINT = 'Roll 007 back first.', CONSTRAINT = 'iu_rollback_order';
   END IF;
 END
 $guard$;
@@ -19,6 +19,7 @@ SELECT iu_core.guard_rows('public.iu_route_position');
 SELECT iu_core.guard_rows('public.iu_route_step');
 SELECT iu.fn_iu_gate_unregister(6);
 SELECT iu.fn_dot_iu_command_forget(ARRAY['dot_iu_route_gone']);
+DELETE FROM public.iu_refusal WHERE migration = 6;
 
 DROP VIEW public.v_iu_route_dead_letter_open;
 DROP VIEW public.v_iu_route_attempt_summary;
@@ -26,16 +27,25 @@ DROP FUNCTION iu.fn_iu_delivery_next_due;
 DROP FUNCTION iu.fn_iu_delivery_keep;
 DROP FUNCTION iu.fn_iu_delivery_record;
 DROP FUNCTION iu.fn_iu_delivery_record_batch;
+DROP FUNCTION iu.fn_iu_delivery_record_results;
+DROP FUNCTION iu.fn_iu_delivery_wait;
+DROP FUNCTION iu.fn_iu_delivery_results;
 DROP FUNCTION iu.fn_iu_delivery_claim;
+DROP FUNCTION iu.fn_iu_delivery_hand_out;
+DROP FUNCTION iu.fn_iu_delivery_claim_route;
+DROP FUNCTION iu.fn_iu_delivery_claim_room;
+DROP FUNCTION iu.fn_iu_delivery_claim_routes;
 DROP FUNCTION iu.fn_iu_delivery_lease_window;
+DROP FUNCTION iu.fn_iu_delivery_position_put;
+DROP FUNCTION iu.fn_iu_delivery_window_open;
 DROP FUNCTION iu.fn_iu_delivery_lease_retries;
 DROP FUNCTION iu.fn_iu_delivery_lease_orphans;
 DROP FUNCTION iu.fn_iu_delivery_contract;
 DROP FUNCTION iu.fn_iu_circuit_next_due;
 DROP FUNCTION iu.fn_iu_circuit_record;
+DROP FUNCTION iu.fn_iu_circuit_count;
 DROP FUNCTION iu.fn_iu_circuit_probe;
 DROP FUNCTION iu.fn_iu_circuit_is_probing;
-DROP FUNCTION iu.fn_iu_circuit_verdict;
 DROP FUNCTION iu.fn_iu_order_release;
 DROP FUNCTION iu.fn_iu_order_heads;
 DROP TRIGGER trg_iu_route_retry_order ON public.iu_route_retry;
@@ -47,12 +57,19 @@ DROP FUNCTION iu.fn_iu_order_lock;
 DROP FUNCTION iu.fn_iu_order_subject;
 DROP FUNCTION iu.fn_iu_delivery_check;
 DROP FUNCTION iu.fn_iu_delivery_refusal;
-DROP FUNCTION iu.fn_iu_route_function_refusal;
-DROP FUNCTION iu.fn_iu_delivery_rule;
+DROP FUNCTION iu.fn_iu_route_target_refusal;
+DROP FUNCTION iu.fn_iu_lease_end;
 DROP FUNCTION public.fn_iu_delivery_body;
 DROP FUNCTION iu.fn_iu_delivery_body;
 DROP FUNCTION iu.fn_iu_webhook_id;
 DROP FUNCTION iu.fn_iu_snapshot_now;
+DROP FUNCTION iu.fn_iu_circuit_verdict;
+DROP FUNCTION iu.fn_iu_delivery_rule;
+DROP FUNCTION iu.fn_iu_delivery_answer;
+DROP FUNCTION iu.fn_iu_delivery_say;
+DROP FUNCTION iu.fn_iu_delivery_code;
+DROP FUNCTION iu.fn_iu_delivery_code_put;
+DROP TABLE public.iu_delivery_code;
 DROP TABLE public.iu_route_circuit;
 DROP TABLE public.iu_route_order;
 DROP TABLE public.iu_route_dead_letter;

@@ -5,12 +5,15 @@ BEGIN
   IF to_regclass('public.iu_route_worker_cursor') IS NOT NULL THEN
     RAISE object_not_in_prerequisite_state USING
       MESSAGE = 'rollback refused: migration 012 stands on 011',
-      HINT = 'Roll 012 back first.';
+      HINT = 'Roll 012 back first.', CONSTRAINT = 'iu_rollback_order';
   END IF;
 END
 $guard$;
 SELECT iu.fn_dot_iu_command_forget(ARRAY['dot_iu_route_dead_letter_replay',
   'dot_iu_route_dead_letter_resolve']);
+
+DELETE FROM public.iu_refusal WHERE migration = 11;
+DELETE FROM public.iu_delivery_code WHERE migration = 11;
 
 DROP VIEW public.v_iu_route_dead_letter;
 DROP FUNCTION public.fn_iu_route_dead_letter_resolve_many;
@@ -19,6 +22,7 @@ DROP FUNCTION public.fn_iu_route_dead_letter_resolve;
 DROP FUNCTION iu.fn_iu_route_dead_letter_resolve;
 DROP FUNCTION public.fn_iu_route_dead_letter_replay_many;
 DROP FUNCTION iu.fn_iu_route_dead_letter_replay_many;
+DROP FUNCTION iu.fn_iu_route_dead_letter_filter;
 DROP FUNCTION iu.fn_iu_route_dead_letter_chosen;
 DROP FUNCTION public.fn_iu_route_dead_letter_replay;
 DROP FUNCTION iu.fn_iu_route_dead_letter_replay;

@@ -4,17 +4,26 @@ SELECT iu_core.guard_rows('public.iu_route_worker_cursor', 'events_seen > 0');
 SELECT iu.fn_dot_iu_command_forget(ARRAY['dot_iu_route_worker_run', 'dot_iu_route_dry_run',
   'dot_iu_route_test']);
 
+DELETE FROM public.iu_refusal WHERE migration = 12;
+DELETE FROM public.iu_delivery_code WHERE migration = 12;
+
 DROP FUNCTION public.fn_iu_route_test;
 DROP FUNCTION iu.fn_iu_route_test;
+DROP FUNCTION iu.fn_iu_route_test_checks;
 DROP FUNCTION public.fn_iu_route_dry_run;
 DROP FUNCTION iu.fn_iu_route_dry_run;
 DROP FUNCTION public.fn_iu_route_worker_health;
 DROP FUNCTION iu.fn_iu_route_worker_health;
+DROP FUNCTION iu.fn_iu_route_stopped;
+DROP FUNCTION iu.fn_iu_route_stuck;
 DROP VIEW public.v_iu_route_health;
 DROP FUNCTION iu.fn_iu_route_worker_ahead;
 DROP FUNCTION iu.fn_iu_route_worker_turn;
 DROP FUNCTION public.fn_iu_route_worker_run;
 DROP FUNCTION iu.fn_iu_route_worker_run;
+DROP FUNCTION iu.fn_iu_route_worker_handle;
+DROP FUNCTION iu.fn_iu_route_worker_batch;
+DROP FUNCTION iu.fn_iu_route_worker_check;
 DROP FUNCTION iu.fn_iu_route_worker_event;
 DROP FUNCTION iu.fn_iu_route_worker_register;
 DROP TABLE public.iu_route_worker_cursor;

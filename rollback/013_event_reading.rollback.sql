@@ -9,23 +9,27 @@ BEGIN
   IF (SELECT c.value FROM public.dot_config c WHERE c.key = 'piece_event_runtime.dry_run_only') = 'false' THEN
     RAISE object_in_use USING
       MESSAGE = 'rollback refused: switch piece_event_runtime.dry_run_only is off',
-      HINT = 'Switch it on with fn_iu_switch_set.';
+      HINT = 'Switch it on with fn_iu_switch_set.', CONSTRAINT = 'iu_rollback_piece_events_live';
   END IF;
   SELECT string_agg(r.route_code, ', ' ORDER BY r.route_code) INTO v_routes
     FROM public.iu_outbound_route r WHERE r.event_domain = 'piece';
   IF v_routes IS NOT NULL THEN
     RAISE object_in_use USING
       MESSAGE = 'rollback refused: routes carry events of domain piece',
-      DETAIL = format('Routes: %s.', v_routes);
+      DETAIL = format('Routes: %s.', v_routes), CONSTRAINT = 'iu_rollback_routes_carry';
   END IF;
 END
 $guard$;
 SELECT iu_core.guard_rows('public.event_read');
 SELECT iu_core.guard_rows('public.event_pending');
-SELECT iu_core.guard_rows('public.event_subscription', $$NOT active OR (subscriber_ref, event_domain, coalesce(event_type, ''), coalesce(event_stream, '')) NOT IN (
-  ('agency:sysop', 'system', '', 'alert'), ('role:health_owner', 'health', '', ''), ('role:governance_owner', 'governance', '', ''))$$);
+SELECT iu_core.guard_rows('public.event_subscription', $$NOT active
+  OR (subscriber_ref, event_domain, coalesce(event_type, ''), coalesce(event_stream, '')) NOT IN (
+    ('agency:sysop', 'system', '', 'alert'), ('role:health_owner', 'health', '', ''),
+    ('role:governance_owner', 'governance', '', ''))$$);
 SELECT iu_core.guard_rows('public.event_type_registry', $$event_domain = 'piece' AND event_type NOT IN
   ('created', 'updated', 'split', 'merged', 'retired', 'superseded')$$);
+
+DELETE FROM public.iu_refusal WHERE migration = 13;
 
 DROP FUNCTION public.fn_iu_piece_event_runtime_healthcheck;
 DROP VIEW public.v_piece_event_outbox;

@@ -6,6 +6,9 @@ SELECT iu_core.guard_rows('public.iu_route_function',
 SELECT iu.fn_dot_iu_command_forget(ARRAY['dot_iu_route_function_register',
   'dot_iu_route_function_unregister']);
 
+DELETE FROM public.iu_refusal WHERE migration = 14;
+DELETE FROM public.iu_delivery_code WHERE migration = 14;
+
 DROP FUNCTION public.fn_iu_structure_consumer;
 DROP TABLE public.iu_tree_change_log;
 DROP FUNCTION iu.fn_iu_tree_change_log_append_only;
@@ -17,15 +20,7 @@ DROP FUNCTION iu.fn_iu_route_function_unregister;
 DROP FUNCTION public.fn_iu_route_function_register;
 DROP FUNCTION iu.fn_iu_route_function_register;
 
--- As 006 has it.
-CREATE OR REPLACE FUNCTION iu.fn_iu_route_function_refusal(p_target_ref text) RETURNS text
-  LANGUAGE sql STABLE
-  SET search_path = pg_catalog, pg_temp
-RETURN format('function "%s" is not registered', p_target_ref);
-COMMENT ON FUNCTION iu.fn_iu_route_function_refusal IS
-  'NULL if a route of kind sql_function may call this function, otherwise why not, in words. Here none may; '
-  'migration 014 replaces it.';
-
+DROP FUNCTION iu.fn_iu_route_function_refusal;
 DROP FUNCTION iu.fn_iu_route_function_problem;
 DROP FUNCTION iu.fn_iu_route_function_digest;
 DROP TABLE public.iu_route_function;

@@ -52,6 +52,7 @@ SELECT iu.fn_iu_refusal_put(1, ARRAY[
    'Rename or remove it if nothing needs it, then migrate again.'],
   ['iu_rollback_incomplete', '55006', 'Something that the migration made would be left after its rollback.',
    'Correct the rollback script: it removes everything that the migration made.'],
+  ['iu_rollback_registered', '55006', 'Later migrations still have registered objects.', 'Roll them back first.'],
   ['iu_governed_row_class', '23514', 'The class is not one whose members are rows of tables.',
    'Use config, event_type or route.'],
   ['iu_governed_row_missing', '42704', 'The row is not in the register of governed objects.',
@@ -105,6 +106,8 @@ SELECT iu.fn_iu_refusal_put(1, ARRAY[
    'Use a server whose OpenSSL is not in FIPS mode.']]);
 
 SELECT iu.fn_iu_refusal_put(2, ARRAY[
+  ['iu_migration_check', '55000', 'A migration did not leave behind what it promises.',
+   'Report it with the message; the migration was undone.'],
   ['iu_rollback_order', '55000', 'A later migration stands on the one that is to be rolled back.',
    'Roll the later migration back first.'],
   ['iu_append_only', '42501', 'The table is a ledger: rows are added and never changed.',

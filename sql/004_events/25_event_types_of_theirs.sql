@@ -158,7 +158,7 @@ BEGIN
       DETAIL = 'It goes with the rollback of the migration that registered it.',
       CONSTRAINT = 'iu_event_type_not_theirs';
   END IF;
-  LOCK TABLE public.event_outbox IN SHARE ROW EXCLUSIVE MODE;	-- an emit under way is counted
+  LOCK TABLE public.event_outbox IN SHARE ROW EXCLUSIVE MODE;  -- an emit under way is counted
   v_used := iu.fn_iu_event_type_used(p_event_domain, p_event_type);
   IF v_used IS NOT NULL THEN
     RAISE object_in_use USING

@@ -10,7 +10,8 @@ BEGIN
   SELECT r.active INTO v_active FROM public.event_type_registry r
    WHERE r.event_domain = p_domain AND r.event_type = p_event_type;
   IF v_active IS NOT TRUE AND iu.fn_iu_core_routes_enabled() THEN
-    PERFORM iu_core.count_unheard(p_domain, p_event_type, CASE WHEN v_active IS NULL THEN 'unknown' ELSE 'inactive' END);
+    PERFORM iu_core.count_unheard(p_domain, p_event_type,
+      CASE WHEN v_active IS NULL THEN 'unknown' ELSE 'inactive' END);
   END IF;
 END
 $function$;

@@ -1,5 +1,9 @@
--- Only the form, so that a slip is told at registration. Whether the origin may
--- be reached is decided by iu_core.egress_refusal, at each send.
+-- What a route may be: the form of its URL, of its retry policy and of its
+-- payload contract, and whether a payload keeps a contract.
+
+-- Only the form of a URL is looked at, so that a slip is told when the route is
+-- registered. Whether its origin may be reached is decided by
+-- iu_core.egress_refusal, at each send.
 CREATE FUNCTION iu.fn_iu_route_url_problem(p_url text) RETURNS text
   LANGUAGE plpgsql IMMUTABLE
   SET search_path = pg_catalog, pg_temp
@@ -25,7 +29,8 @@ BEGIN
   v_part := regexp_match(v_part[1], '^(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9_.-]+)?(:.*)?$');
   IF v_part IS NULL OR v_part[1] IS NULL THEN
     RETURN 'the URL has no valid host';
-  ELSIF v_part[2] IS NOT NULL AND (v_part[2] !~ '^:[0-9]{1,5}$' OR substr(v_part[2], 2)::integer NOT BETWEEN 1 AND 65535) THEN
+  ELSIF v_part[2] IS NOT NULL
+        AND (v_part[2] !~ '^:[0-9]{1,5}$' OR substr(v_part[2], 2)::integer NOT BETWEEN 1 AND 65535) THEN
     RETURN 'the port is not a number from 1 to 65535';
   END IF;
   RETURN NULL;
@@ -40,9 +45,12 @@ CREATE FUNCTION iu.fn_iu_route_retry_problem(p_policy jsonb) RETURNS text
   SET search_path = pg_catalog, pg_temp
 RETURN CASE
   WHEN p_policy IS NULL OR jsonb_typeof(p_policy) <> 'object' THEN 'the retry policy is not an object'
-  WHEN p_policy - ARRAY['max_attempts', 'base_s', 'max_s', 'jitter', 'circuit_failures', 'circuit_open_s', 'circuit_max_s'] <> '{}'
-      OR NOT p_policy ?& ARRAY['max_attempts', 'base_s', 'max_s', 'jitter', 'circuit_failures', 'circuit_open_s', 'circuit_max_s']
-    THEN 'the retry policy has other keys than max_attempts, base_s, max_s, jitter, circuit_failures, circuit_open_s, circuit_max_s'
+  WHEN p_policy - ARRAY['max_attempts', 'base_s', 'max_s', 'jitter', 'circuit_failures', 'circuit_open_s',
+                        'circuit_max_s'] <> '{}'
+      OR NOT p_policy ?& ARRAY['max_attempts', 'base_s', 'max_s', 'jitter', 'circuit_failures', 'circuit_open_s',
+                               'circuit_max_s']
+    THEN 'the retry policy has other keys than max_attempts, base_s, max_s, jitter, circuit_failures, circuit_open_s, '
+         'circuit_max_s'
   WHEN EXISTS (SELECT FROM jsonb_each(p_policy) AS k (name, value) WHERE jsonb_typeof(k.value) <> 'number')
     THEN 'a value of the retry policy is not a number'
   WHEN p_policy ->> 'max_attempts' !~ '^[0-9]{1,3}$' OR (p_policy ->> 'max_attempts')::integer NOT BETWEEN 1 AND 100
@@ -51,10 +59,11 @@ RETURN CASE
   WHEN (p_policy ->> 'max_s')::numeric NOT BETWEEN (p_policy ->> 'base_s')::numeric AND 86400
     THEN 'max_s is not from base_s to 86400 seconds'
   WHEN (p_policy ->> 'jitter')::numeric <> 0 AND (p_policy ->> 'jitter')::numeric NOT BETWEEN 0.000001 AND 1
-    THEN 'jitter is neither 0 nor from 0.000001 to 1'	-- a smaller one may be none of float8
+    THEN 'jitter is neither 0 nor from 0.000001 to 1'  -- a smaller one may be none of float8
   WHEN p_policy ->> 'circuit_failures' !~ '^[0-9]{1,4}$' OR (p_policy ->> 'circuit_failures')::integer > 1000
     THEN 'circuit_failures is not a whole number from 0 to 1000'
-  WHEN (p_policy ->> 'circuit_open_s')::numeric NOT BETWEEN 0.001 AND 3600 THEN 'circuit_open_s is not from 0.001 to 3600 seconds'
+  WHEN (p_policy ->> 'circuit_open_s')::numeric NOT BETWEEN 0.001 AND 3600
+    THEN 'circuit_open_s is not from 0.001 to 3600 seconds'
   WHEN (p_policy ->> 'circuit_max_s')::numeric NOT BETWEEN (p_policy ->> 'circuit_open_s')::numeric AND 86400
     THEN 'circuit_max_s is not from circuit_open_s to 86400 seconds'
 END;
@@ -65,7 +74,7 @@ COMMENT ON FUNCTION iu.fn_iu_route_retry_problem IS
   'row that open the circuit; 0: it never opens), circuit_open_s (seconds that it is open at first, doubled each '
   'time a probe fails), circuit_max_s (the longest, at most a day).';
 
--- A few words of JSON Schema, with the meaning that they have there.
+-- A contract has a few words of JSON Schema, each with the meaning that it has there.
 CREATE FUNCTION iu.fn_iu_route_contract_problem(p_contract jsonb) RETURNS text
   LANGUAGE plpgsql IMMUTABLE
   SET search_path = pg_catalog, pg_temp
@@ -80,16 +89,20 @@ BEGIN
   IF p_contract IS NULL OR jsonb_typeof(p_contract) <> 'object' THEN
     RETURN 'the payload contract is not an object';
   END IF;
-  SELECT min(k) INTO v_word FROM jsonb_object_keys(p_contract - ARRAY['required', 'properties', 'additionalProperties', 'not']) k;
+  SELECT min(k) INTO v_word
+    FROM jsonb_object_keys(p_contract - ARRAY['required', 'properties', 'additionalProperties', 'not']) k;
   IF v_word IS NOT NULL THEN
-    RETURN format('the payload contract has the word "%s"; allowed are required, properties, additionalProperties, not', v_word);
-  ELSIF p_contract ? 'required' AND (jsonb_typeof(p_contract -> 'required') <> 'array' OR jsonb_path_exists(p_contract -> 'required', c_not_names, '{}', true)) THEN
+    RETURN format('the payload contract has the word "%s"; allowed are required, properties, additionalProperties, not',
+                  v_word);
+  ELSIF p_contract ? 'required' AND (jsonb_typeof(p_contract -> 'required') <> 'array'
+                                     OR jsonb_path_exists(p_contract -> 'required', c_not_names, '{}', true)) THEN
     RETURN 'required is not an array of names';
   ELSIF jsonb_typeof(v_properties) <> 'object' THEN
     RETURN 'properties is not an object';
   ELSIF jsonb_typeof(coalesce(p_contract -> 'additionalProperties', 'true')) <> 'boolean' THEN
     RETURN 'additionalProperties is neither true nor false';
-  ELSIF p_contract ? 'not' AND (jsonb_typeof(p_contract -> 'not') <> 'object' OR (p_contract -> 'not') - 'required' <> '{}'
+  ELSIF p_contract ? 'not' AND (jsonb_typeof(p_contract -> 'not') <> 'object'
+      OR (p_contract -> 'not') - 'required' <> '{}'
       OR jsonb_typeof(p_contract #> '{not,required}') IS DISTINCT FROM 'array' OR p_contract #> '{not,required}' = '[]'
       OR jsonb_path_exists(p_contract #> '{not,required}', c_not_names, '{}', true)) THEN
     RETURN 'not is not an object with the one word required, an array of names';
@@ -107,10 +120,11 @@ BEGIN
     SELECT min(t::text) INTO v_word
       FROM jsonb_array_elements(CASE WHEN jsonb_typeof(v_rule -> 'type') = 'array' THEN v_rule -> 'type'
                                      WHEN v_rule ? 'type' THEN jsonb_build_array(v_rule -> 'type') ELSE '[]' END) t
-     WHERE jsonb_typeof(t) <> 'string' OR t #>> '{}' NOT IN ('string', 'number', 'integer', 'boolean', 'object', 'array', 'null');
+     WHERE jsonb_typeof(t) <> 'string'
+        OR t #>> '{}' NOT IN ('string', 'number', 'integer', 'boolean', 'object', 'array', 'null');
     IF v_word IS NOT NULL OR v_rule -> 'type' = '[]' THEN
-      RETURN format('property "%s" has the type %s; allowed are string, number, integer, boolean, object, array, null, or an array of them',
-        v_name, coalesce(v_word, '[]'));
+      RETURN format('property "%s" has the type %s; allowed are string, number, integer, boolean, object, array, null, '
+                    'or an array of them', v_name, coalesce(v_word, '[]'));
     END IF;
   END LOOP;
 
@@ -146,7 +160,8 @@ BEGIN
     IF v_rule = 'false' THEN
       RETURN format('key "%s" is forbidden', v_name);
     ELSIF v_rule ? 'type' AND NOT v_rule -> 'type' @> to_jsonb(v_is)
-        AND NOT (v_rule -> 'type' @> '"integer"' AND v_is = 'number' AND trunc((p_payload ->> v_name)::numeric) = (p_payload ->> v_name)::numeric) THEN
+        AND NOT (v_rule -> 'type' @> '"integer"' AND v_is = 'number'
+                 AND trunc((p_payload ->> v_name)::numeric) = (p_payload ->> v_name)::numeric) THEN
       RETURN format('key "%s" has the type %s, not %s', v_name, v_is, v_rule ->> 'type');
     END IF;
   END LOOP;
@@ -156,8 +171,10 @@ BEGIN
       RETURN format('key "%s" is not among the properties', v_name);
     END IF;
   END IF;
-  IF v_forbidden IS NOT NULL AND NOT EXISTS (SELECT FROM jsonb_array_elements_text(v_forbidden) k WHERE NOT p_payload ? k) THEN
-    RETURN format(CASE jsonb_array_length(v_forbidden) WHEN 1 THEN 'key %s is forbidden' ELSE 'keys %s are forbidden together' END,
+  IF v_forbidden IS NOT NULL
+     AND NOT EXISTS (SELECT FROM jsonb_array_elements_text(v_forbidden) k WHERE NOT p_payload ? k) THEN
+    RETURN format(CASE jsonb_array_length(v_forbidden) WHEN 1 THEN 'key %s is forbidden'
+                                                       ELSE 'keys %s are forbidden together' END,
       (SELECT string_agg(format('"%s"', k), ', ') FROM jsonb_array_elements_text(v_forbidden) k));
   END IF;
   RETURN NULL;

@@ -1,3 +1,5 @@
+-- The routes themselves, and the trigger that keeps a live one on the allowlist.
+
 CREATE TABLE public.iu_outbound_route (
   id               bigint      NOT NULL GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
   route_code       text        NOT NULL UNIQUE,
@@ -10,7 +12,8 @@ CREATE TABLE public.iu_outbound_route (
   dry_run          boolean     NOT NULL DEFAULT true,
   fail_closed      boolean     NOT NULL DEFAULT true,
   retry_policy     jsonb       NOT NULL DEFAULT
-    '{"max_attempts": 8, "base_s": 5, "max_s": 3600, "jitter": 0.2, "circuit_failures": 10, "circuit_open_s": 30, "circuit_max_s": 600}',
+    '{"max_attempts": 8, "base_s": 5, "max_s": 3600, "jitter": 0.2, '
+    '"circuit_failures": 10, "circuit_open_s": 30, "circuit_max_s": 600}',
   payload_contract jsonb       NOT NULL DEFAULT '{}',
   timeout_ms       integer     NOT NULL DEFAULT 10000,
   max_in_flight    integer     NOT NULL DEFAULT 2048,
@@ -82,14 +85,16 @@ BEGIN
     RAISE insufficient_privilege USING
       MESSAGE = format('route "%s" is not on the allowlist of live routes', NEW.route_code),
       DETAIL = 'A route is enabled without dry_run only while iu_core.delivery_live_routes names it.',
-      HINT = format('Put it there: SELECT fn_iu_route_allow(%L, session_user, ''reason'');', NEW.route_code);
+      HINT = format('Put it there: SELECT fn_iu_route_allow(%L, session_user, ''reason'');', NEW.route_code),
+      CONSTRAINT = 'iu_route_not_on_allowlist';
   END IF;
   IF TG_OP = 'UPDATE' THEN
-    IF (NEW.route_code, NEW.event_domain, NEW.event_type, NEW.ordering) <> (OLD.route_code, OLD.event_domain, OLD.event_type, OLD.ordering) THEN
+    IF (NEW.route_code, NEW.event_domain, NEW.event_type, NEW.ordering)
+       <> (OLD.route_code, OLD.event_domain, OLD.event_type, OLD.ordering) THEN
       RAISE feature_not_supported USING
         MESSAGE = format('code, event type and ordering of route "%s" cannot be changed', OLD.route_code),
         DETAIL = 'Its deliveries refer to them.',
-        HINT = 'Retire it and register another.';
+        HINT = 'Retire it and register another.', CONSTRAINT = 'iu_route_fixed';
     END IF;
     NEW.updated_at := now();
   END IF;

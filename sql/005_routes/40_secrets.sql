@@ -1,3 +1,5 @@
+-- The signing secrets of routes.
+
 CREATE TABLE public.iu_route_secret (
   id          bigint      NOT NULL GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
   secret_ref  text        NOT NULL,
@@ -7,7 +9,8 @@ CREATE TABLE public.iu_route_secret (
   created_by  text        NOT NULL,
   UNIQUE (secret_ref, secret),
   CONSTRAINT iu_route_secret_ref_chk CHECK (secret_ref ~ '^[A-Za-z0-9][A-Za-z0-9_.:-]{0,119}$'),
-  CONSTRAINT iu_route_secret_form_chk CHECK (secret ~ '^whsec_([A-Za-z0-9+/]{4})*([A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?$'
+  CONSTRAINT iu_route_secret_form_chk CHECK (
+    secret ~ '^whsec_([A-Za-z0-9+/]{4})*([A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?$'
     AND octet_length(decode(substr(secret, 7), 'base64')) BETWEEN 24 AND 64),
   CONSTRAINT iu_route_secret_validity_chk CHECK (valid_from < valid_until)
 );
@@ -20,27 +23,6 @@ COMMENT ON COLUMN public.iu_route_secret.valid_from IS 'It signs from here on';
 COMMENT ON COLUMN public.iu_route_secret.valid_until IS 'up to here; infinity: until it is ended';
 COMMENT ON COLUMN public.iu_route_secret.created_by IS 'Who added it, as told by the caller';
 COMMENT ON COLUMN public.iu_route_secret.secret IS 'whsec_ and 24 to 64 bytes in base64.';
-
-CREATE FUNCTION iu.fn_iu_route_log(p_command text, p_route_code text, p_actor text, p_reason text, p_evidence jsonb,
-    p_run_status text DEFAULT 'applied')
-  RETURNS uuid
-  LANGUAGE plpgsql VOLATILE
-  SET search_path = pg_catalog, pg_temp
-AS $function$
-BEGIN
-  IF coalesce(btrim(p_actor), '') = '' OR coalesce(btrim(p_reason), '') = '' THEN
-    RAISE check_violation USING
-      MESSAGE = 'a route is changed by somebody for a reason',
-      HINT = 'Give p_actor and p_reason.';
-  END IF;
-  RETURN iu.fn_dot_iu_command_log(p_command, 'health', 'apply', p_run_status, true, md5(coalesce(p_route_code, '')),
-    iu.fn_iu_gate_snapshot(),
-    jsonb_build_object('route_code', p_route_code, 'reason', p_reason) || coalesce(p_evidence, '{}'), p_actor);
-END
-$function$;
-COMMENT ON FUNCTION iu.fn_iu_route_log IS
-  'Logs one command on a route, applied unless told to be refused or failed, with the gates as they stand. For '
-  'the fn_iu_route_ functions. Returns the run_id. SQLSTATE 23514 without actor or reason.';
 
 CREATE FUNCTION iu.fn_iu_route_secret_add(
     p_secret_ref text, p_actor text, p_reason text, p_secret text,
@@ -58,26 +40,35 @@ BEGIN
      OR octet_length(decode(substr(p_secret, 7), 'base64')) NOT BETWEEN 24 AND 64 THEN
     RAISE check_violation USING
       MESSAGE = 'the secret is not whsec_ and 24 to 64 bytes in base64',
-      HINT = 'Leave it out to have one made.';
+      HINT = 'Leave it out to have one made.', CONSTRAINT = 'iu_secret_form';
   ELSIF p_secret_ref IS NULL OR p_secret_ref !~ '^[A-Za-z0-9][A-Za-z0-9_.:-]{0,119}$' THEN
     RAISE check_violation USING
-      MESSAGE = 'the reference of a secret is 1 to 120 letters, digits, "_", ".", ":" or "-"';
+      MESSAGE = 'the reference of a secret is 1 to 120 letters, digits, "_", ".", ":" or "-"',
+      DETAIL = format('p_secret_ref is %s.', coalesce(quote_literal(p_secret_ref), 'NULL')),
+      CONSTRAINT = 'iu_secret_ref';
   ELSIF p_valid_from IS NULL OR p_valid_until IS NULL OR p_valid_from >= p_valid_until THEN
     RAISE check_violation USING
-      MESSAGE = 'a secret is valid from a time until a later one';
+      MESSAGE = 'a secret is valid from a time until a later one',
+      DETAIL = format('From %s until %s.', coalesce(p_valid_from::text, 'NULL'),
+                      coalesce(p_valid_until::text, 'NULL')),
+      CONSTRAINT = 'iu_secret_validity';
   END IF;
-  PERFORM iu.fn_iu_route_log('dot_iu_route_secret_add', p_secret_ref, p_actor, p_reason,
-    jsonb_build_object('valid_from', p_valid_from, 'valid_until', p_valid_until, 'made_here', p_secret IS NULL));
+  PERFORM iu.fn_dot_iu_command_note('dot_iu_route_secret_add', 'secret_ref', p_secret_ref, 'applied', p_actor,
+    p_reason, jsonb_build_object('valid_from', p_valid_from, 'valid_until', p_valid_until,
+      'made_here', p_secret IS NULL));
   INSERT INTO public.iu_route_secret (secret_ref, secret, valid_from, valid_until, created_by)
-    VALUES (p_secret_ref, coalesce(p_secret, 'whsec_' || encode(uuid_send(gen_random_uuid()) || uuid_send(gen_random_uuid()), 'base64')),
+    VALUES (p_secret_ref,
+      coalesce(p_secret,
+               'whsec_' || encode(uuid_send(gen_random_uuid()) || uuid_send(gen_random_uuid()), 'base64')),
       p_valid_from, p_valid_until, p_actor)
     ON CONFLICT (secret_ref, secret) DO NOTHING
     RETURNING secret INTO v_secret;
   IF NOT FOUND THEN
     RAISE unique_violation USING
-      MESSAGE = format('this secret is registered under "%s" already', p_secret_ref);
+      MESSAGE = format('this secret is registered under "%s" already', p_secret_ref),
+      CONSTRAINT = 'iu_secret_exists';
   END IF;
-  PERFORM iu_core.wake();	-- a route may have been held for want of it
+  PERFORM iu_core.wake();  -- a route may have been held for want of it
   RETURN jsonb_strip_nulls(jsonb_build_object('status', 'added', 'secret_ref', p_secret_ref,
     'secret', CASE WHEN p_secret IS NULL THEN v_secret END, 'valid_from', p_valid_from));
 END
@@ -108,7 +99,8 @@ DECLARE
 BEGIN
   IF p_secret_ref IS NULL OR p_older_than IS NULL THEN
     RAISE check_violation USING
-      MESSAGE = 'p_secret_ref and p_older_than say which secrets are ended';
+      MESSAGE = 'p_secret_ref and p_older_than say which secrets are ended',
+      DETAIL = 'One of the two is NULL.', CONSTRAINT = 'iu_secret_chosen';
   END IF;
   UPDATE public.iu_route_secret SET valid_until = greatest(now(), valid_from + interval '1 microsecond')
    WHERE secret_ref = p_secret_ref AND valid_from < p_older_than AND valid_until > now();
@@ -117,16 +109,21 @@ BEGIN
     FROM public.iu_outbound_route r
    WHERE v_ended > 0 AND r.secret_ref = p_secret_ref AND r.enabled AND NOT r.dry_run
      AND NOT EXISTS (SELECT FROM public.iu_route_secret s
-                      WHERE s.secret_ref = p_secret_ref AND s.valid_from <= clock_timestamp() AND s.valid_until > clock_timestamp());
+                      WHERE s.secret_ref = p_secret_ref
+                        AND s.valid_from <= clock_timestamp() AND s.valid_until > clock_timestamp());
   IF v_routes IS NOT NULL THEN
     RAISE object_in_use USING
       MESSAGE = format('this would leave route %s without a valid signing secret', v_routes),
-      DETAIL = format('No secret that is valid now is valid from %s on or later. A route without one is held.', p_older_than),
-      HINT = format('Add another first: SELECT fn_iu_route_secret_add(%L, session_user, ''reason''); and give its valid_from as p_older_than.', p_secret_ref);
+      DETAIL = format('No secret that is valid now is valid from %s on or later. A route without one is held.',
+                      p_older_than),
+      HINT = format('Add another first: SELECT fn_iu_route_secret_add(%L, session_user, ''reason''); and give its '
+                    'valid_from as p_older_than.', p_secret_ref),
+      CONSTRAINT = 'iu_secret_last';
   END IF;
-  PERFORM iu.fn_iu_route_log('dot_iu_route_secret_end', p_secret_ref, p_actor, p_reason,
-    jsonb_build_object('older_than', p_older_than, 'ended', v_ended));
-  RETURN jsonb_build_object('status', CASE WHEN v_ended > 0 THEN 'ended' ELSE 'unchanged' END, 'secret_ref', p_secret_ref, 'ended', v_ended);
+  PERFORM iu.fn_dot_iu_command_note('dot_iu_route_secret_end', 'secret_ref', p_secret_ref, 'applied', p_actor,
+    p_reason, jsonb_build_object('older_than', p_older_than, 'ended', v_ended));
+  RETURN jsonb_build_object('status', CASE WHEN v_ended > 0 THEN 'ended' ELSE 'unchanged' END,
+    'secret_ref', p_secret_ref, 'ended', v_ended);
 END
 $function$;
 COMMENT ON FUNCTION iu.fn_iu_route_secret_end IS

@@ -1,4 +1,6 @@
--- One call each: add, set, allow, disallow, pause, resume, retire (arm is in 007)
+-- One call for each thing that is done to a route: add, set, allow, disallow, pause,
+-- resume, retire. Arming is in 007, being a dry run in 012.
+
 CREATE FUNCTION iu.fn_iu_route_add(
     p_route_code text, p_event_type text, p_target_ref text, p_actor text, p_reason text,
     p_target_kind text, p_event_domain text,
@@ -10,39 +12,32 @@ CREATE FUNCTION iu.fn_iu_route_add(
   SET search_path = pg_catalog, pg_temp
 AS $function$
 DECLARE
-  c_retry   constant jsonb := '{"max_attempts": 8, "base_s": 5, "max_s": 3600, "jitter": 0.2, "circuit_failures": 10, "circuit_open_s": 30, "circuit_max_s": 600}';
-  v_http    constant boolean := p_target_kind IN ('external_endpoint', 'directus_flow');
-  v_retry   constant jsonb := c_retry || coalesce(p_retry_policy, '{}');
-  v_problem text;
-  v_stream  text;
-  v_secret  jsonb := '{}';
+  c_retry  constant jsonb := '{"max_attempts": 8, "base_s": 5, "max_s": 3600, "jitter": 0.2, '
+                             '"circuit_failures": 10, "circuit_open_s": 30, "circuit_max_s": 600}';
+  v_http   constant boolean := p_target_kind IN ('external_endpoint', 'directus_flow');
+  v_route  public.iu_outbound_route;
+  v_secret jsonb := '{}';
 BEGIN
-  SELECT r.event_stream INTO v_stream FROM public.event_type_registry r
-   WHERE r.event_domain = p_event_domain AND r.event_type = p_event_type;
-  v_problem := CASE
-    WHEN p_route_code IS NULL OR p_route_code !~ '^[A-Za-z0-9][A-Za-z0-9_.:-]{0,119}$'
-      THEN 'a route code is 1 to 120 letters, digits, "_", ".", ":" or "-"'
-    WHEN v_stream IS NULL THEN format('event type "%s.%s" is not registered', p_event_domain, p_event_type)
-    WHEN p_target_kind IS NULL OR p_target_kind NOT IN ('sql_function', 'workflow', 'vector', 'report', 'directus_flow', 'external_endpoint')
-      THEN 'the target kind is none of sql_function, workflow, vector, report, directus_flow, external_endpoint'
-    WHEN v_http THEN iu.fn_iu_route_url_problem(p_target_ref)
-    WHEN coalesce(btrim(p_target_ref), '') = '' THEN 'there is no target' END;
-  v_problem := coalesce(v_problem, iu.fn_iu_route_retry_problem(v_retry), iu.fn_iu_route_contract_problem(p_payload_contract),
-    CASE WHEN p_ordering IS NULL OR p_ordering NOT IN ('none', 'subject') THEN 'the ordering is neither none nor subject'
-      WHEN p_timeout_ms IS NULL OR p_timeout_ms NOT BETWEEN 100 AND 300000 THEN 'p_timeout_ms is not from 100 to 300000'
-      WHEN p_max_in_flight IS NULL OR p_max_in_flight NOT BETWEEN 1 AND 10000 THEN 'p_max_in_flight is not from 1 to 10000'
-      WHEN p_secret_ref !~ '^[A-Za-z0-9][A-Za-z0-9_.:-]{0,119}$'
-        THEN 'the reference of its secret is not 1 to 120 letters, digits, "_", ".", ":" or "-"' END);
-  IF v_problem IS NOT NULL THEN
-    RAISE check_violation USING
-      MESSAGE = format('route "%s" cannot be registered: %s', coalesce(p_route_code, ''), v_problem);
-  END IF;
+  v_route.route_code := p_route_code;
+  v_route.event_domain := p_event_domain;
+  v_route.event_type := p_event_type;
+  v_route.event_stream := (SELECT r.event_stream FROM public.event_type_registry r
+                            WHERE r.event_domain = p_event_domain AND r.event_type = p_event_type);
+  v_route.target_kind := p_target_kind;
+  v_route.target_ref := p_target_ref;
+  v_route.retry_policy := c_retry || coalesce(p_retry_policy, '{}');
+  v_route.payload_contract := p_payload_contract;
+  v_route.ordering := p_ordering;
+  v_route.timeout_ms := p_timeout_ms;
+  v_route.max_in_flight := p_max_in_flight;
+  v_route.secret_ref := p_secret_ref;
+  PERFORM iu.fn_iu_route_check(v_route, 'registered');
   IF EXISTS (SELECT FROM public.iu_outbound_route WHERE route_code = p_route_code) THEN
     RAISE unique_violation USING
-      MESSAGE = format('route "%s" is registered already', p_route_code);
+      MESSAGE = format('route "%s" is registered already', p_route_code), CONSTRAINT = 'iu_route_exists';
   END IF;
 
-  PERFORM iu.fn_iu_route_log('dot_iu_route_add', p_route_code, p_actor, p_reason,
+  PERFORM iu.fn_dot_iu_command_note('dot_iu_route_add', 'route_code', p_route_code, 'applied', p_actor, p_reason,
     jsonb_build_object('target_kind', p_target_kind, 'event', p_event_domain || '.' || p_event_type));
   IF v_http AND p_secret_ref IS NULL THEN
     v_secret := iu.fn_iu_route_secret_add(p_route_code, p_actor, p_reason, NULL, now(), 'infinity')
@@ -50,11 +45,12 @@ BEGIN
   END IF;
   INSERT INTO public.iu_outbound_route (route_code, event_domain, event_type, event_stream, target_kind, target_ref,
       secret_ref, description, timeout_ms, max_in_flight, retry_policy, ordering, payload_contract, created_by)
-    VALUES (p_route_code, p_event_domain, p_event_type, v_stream, p_target_kind, p_target_ref,
+    VALUES (p_route_code, p_event_domain, p_event_type, v_route.event_stream, p_target_kind, p_target_ref,
       CASE WHEN v_http THEN coalesce(p_secret_ref, p_route_code) END, p_description, p_timeout_ms, p_max_in_flight,
-      v_retry, p_ordering, p_payload_contract, p_actor);
+      v_route.retry_policy, p_ordering, p_payload_contract, p_actor);
   PERFORM iu.fn_iu_govern_row(5, 'route', p_route_code, false);
-  RETURN jsonb_build_object('status', 'registered', 'route_code', p_route_code, 'enabled', false, 'dry_run', true) || v_secret;
+  RETURN jsonb_build_object('status', 'registered', 'route_code', p_route_code, 'enabled', false, 'dry_run', true)
+    || v_secret;
 END
 $function$;
 COMMENT ON FUNCTION iu.fn_iu_route_add IS
@@ -68,7 +64,8 @@ CREATE FUNCTION public.fn_iu_route_add(
   RETURNS jsonb
   LANGUAGE sql VOLATILE
 RETURN CASE WHEN iu_core.require_role('{iu_core_operator}') THEN
-  iu.fn_iu_route_add(p_route_code, p_event_type, p_target_ref, p_actor, p_reason, p_target_kind, p_event_domain, p_secret_ref, p_description, p_timeout_ms, p_max_in_flight, p_retry_policy, p_ordering, p_payload_contract) END;
+  iu.fn_iu_route_add(p_route_code, p_event_type, p_target_ref, p_actor, p_reason, p_target_kind, p_event_domain,
+    p_secret_ref, p_description, p_timeout_ms, p_max_in_flight, p_retry_policy, p_ordering, p_payload_contract) END;
 COMMENT ON FUNCTION public.fn_iu_route_add IS
   'Registers a route, not enabled, dry run. An HTTP route (external_endpoint, directus_flow) is always signed: '
   'without p_secret_ref a secret is made and returned, this once. p_timeout_ms: 100 to 300000, for one attempt; '
@@ -79,8 +76,8 @@ COMMENT ON FUNCTION public.fn_iu_route_add IS
   'Returns {status: registered, route_code, enabled, dry_run, secret_ref, secret}. SQLSTATE 23514: code, type, '
   'URL, kind, limits, policy, ordering, contract, actor or reason; 23505: there already.';
 
--- What a live route calls was looked at when it was allowed: stopped first, it
--- is changed in full view.
+-- The target of a live route is not changed: somebody looked at it when the route
+-- was allowed. A route that was stopped first is changed for all to see.
 CREATE FUNCTION iu.fn_iu_route_set(
     p_route_code text, p_actor text, p_reason text, p_target_ref text, p_timeout_ms integer,
     p_max_in_flight integer, p_retry_policy jsonb, p_payload_contract jsonb, p_description text)
@@ -91,14 +88,12 @@ AS $function$
 DECLARE
   v_was      public.iu_outbound_route;
   v_is       public.iu_outbound_route;
-  v_problem  text;
   v_changed  jsonb;
   v_previous jsonb;
 BEGIN
   SELECT * INTO v_was FROM public.iu_outbound_route WHERE route_code = p_route_code AND retired_at IS NULL FOR UPDATE;
   IF NOT FOUND THEN
-    RAISE undefined_object USING
-      MESSAGE = format('route "%s" is not registered, or retired', coalesce(p_route_code, ''));
+    PERFORM iu.fn_iu_route_not_there(p_route_code);
   END IF;
   v_is := v_was;
   v_is.target_ref := coalesce(p_target_ref, v_was.target_ref);
@@ -107,24 +102,20 @@ BEGIN
   v_is.retry_policy := v_was.retry_policy || coalesce(p_retry_policy, '{}');
   v_is.payload_contract := coalesce(p_payload_contract, v_was.payload_contract);
   v_is.description := coalesce(p_description, v_was.description);
-  v_problem := coalesce(
-    CASE WHEN v_is.target_kind IN ('external_endpoint', 'directus_flow') THEN iu.fn_iu_route_url_problem(v_is.target_ref)
-         WHEN btrim(v_is.target_ref) = '' THEN 'the target is empty' END,
-    CASE WHEN v_is.timeout_ms NOT BETWEEN 100 AND 300000 THEN 'p_timeout_ms is from 100 to 300000'
-         WHEN v_is.max_in_flight NOT BETWEEN 1 AND 10000 THEN 'p_max_in_flight is from 1 to 10000' END,
-    iu.fn_iu_route_retry_problem(v_is.retry_policy), iu.fn_iu_route_contract_problem(v_is.payload_contract));
-  IF v_problem IS NOT NULL THEN
-    RAISE check_violation USING
-      MESSAGE = format('route "%s" cannot be changed: %s', p_route_code, v_problem);
-  ELSIF v_is.target_ref <> v_was.target_ref AND v_was.enabled AND NOT v_was.dry_run THEN
+  PERFORM iu.fn_iu_route_check(v_is, 'changed');
+  IF v_is.target_ref <> v_was.target_ref AND v_was.enabled AND NOT v_was.dry_run THEN
     RAISE object_in_use USING
       MESSAGE = format('route "%s" is live: its target cannot be changed', p_route_code),
-      HINT = format('Pause it first: SELECT fn_iu_route_pause(%L, session_user, ''reason''); and resume it afterwards.', p_route_code);
+      HINT = format('Pause it first: SELECT fn_iu_route_pause(%L, session_user, ''reason''); and resume it '
+                    'afterwards.', p_route_code),
+      CONSTRAINT = 'iu_route_is_live';
   END IF;
 
-  SELECT coalesce(jsonb_object_agg(i.key, i.value), '{}'), coalesce(jsonb_object_agg(i.key, w.value), '{}') INTO v_changed, v_previous
-    FROM jsonb_each(to_jsonb(v_is)) AS i JOIN jsonb_each(to_jsonb(v_was)) AS w ON w.key = i.key AND w.value <> i.value;
-  PERFORM iu.fn_iu_route_log('dot_iu_route_set', p_route_code, p_actor, p_reason,
+  SELECT coalesce(jsonb_object_agg(i.key, i.value), '{}'), coalesce(jsonb_object_agg(i.key, w.value), '{}')
+    INTO v_changed, v_previous
+    FROM jsonb_each(to_jsonb(v_is)) AS i
+    JOIN jsonb_each(to_jsonb(v_was)) AS w ON w.key = i.key AND w.value <> i.value;
+  PERFORM iu.fn_dot_iu_command_note('dot_iu_route_set', 'route_code', p_route_code, 'applied', p_actor, p_reason,
     jsonb_build_object('changed', v_changed, 'previous', v_previous));
   IF v_changed <> '{}' THEN
     UPDATE public.iu_outbound_route
@@ -132,19 +123,21 @@ BEGIN
            retry_policy = v_is.retry_policy, payload_contract = v_is.payload_contract, description = v_is.description
      WHERE id = v_was.id;
   END IF;
-  RETURN jsonb_build_object('status', CASE WHEN v_changed <> '{}' THEN 'set' ELSE 'unchanged' END, 'route_code', p_route_code,
-    'changed', v_changed, 'previous', v_previous);
+  RETURN jsonb_build_object('status', CASE WHEN v_changed <> '{}' THEN 'set' ELSE 'unchanged' END,
+    'route_code', p_route_code, 'changed', v_changed, 'previous', v_previous);
 END
 $function$;
 COMMENT ON FUNCTION iu.fn_iu_route_set IS
   'What public.fn_iu_route_set hands on to, with the rights of iu_core_owner.';
 CREATE FUNCTION public.fn_iu_route_set(
     p_route_code text, p_actor text, p_reason text, p_target_ref text DEFAULT NULL, p_timeout_ms integer DEFAULT NULL,
-    p_max_in_flight integer DEFAULT NULL, p_retry_policy jsonb DEFAULT NULL, p_payload_contract jsonb DEFAULT NULL, p_description text DEFAULT NULL)
+    p_max_in_flight integer DEFAULT NULL, p_retry_policy jsonb DEFAULT NULL, p_payload_contract jsonb DEFAULT NULL,
+    p_description text DEFAULT NULL)
   RETURNS jsonb
   LANGUAGE sql VOLATILE
 RETURN CASE WHEN iu_core.require_role('{iu_core_operator}') THEN
-  iu.fn_iu_route_set(p_route_code, p_actor, p_reason, p_target_ref, p_timeout_ms, p_max_in_flight, p_retry_policy, p_payload_contract, p_description) END;
+  iu.fn_iu_route_set(p_route_code, p_actor, p_reason, p_target_ref, p_timeout_ms, p_max_in_flight, p_retry_policy,
+    p_payload_contract, p_description) END;
 COMMENT ON FUNCTION public.fn_iu_route_set IS
   'Changes settings of a route and logs what they were; what is left out stays. p_target_ref only while the route '
   'is not live; p_timeout_ms: 100 to 300000; p_max_in_flight: 1 to 10000; p_retry_policy: the keys to change; '
@@ -165,14 +158,13 @@ BEGIN
   IF NOT FOUND THEN
     RAISE no_data_found USING
       MESSAGE = 'the allowlist iu_core.delivery_live_routes has no row in dot_config',
-      HINT = 'Insert it with an empty value, and find out who deleted it.';
+      HINT = 'Insert it with an empty value, and find out who deleted it.', CONSTRAINT = 'iu_route_allowlist_missing';
   ELSIF NOT EXISTS (SELECT FROM public.iu_outbound_route WHERE route_code = p_route_code AND retired_at IS NULL) THEN
-    RAISE undefined_object USING
-      MESSAGE = format('route "%s" is not registered, or retired', coalesce(p_route_code, '')),
-      HINT = 'Register it with fn_iu_route_add.';
+    PERFORM iu.fn_iu_route_not_there(p_route_code);
   END IF;
   v_list := iu.fn_iu_delivery_live_routes();
-  PERFORM iu.fn_iu_route_log('dot_iu_route_allow', p_route_code, p_actor, p_reason, jsonb_build_object('previous', v_list));
+  PERFORM iu.fn_dot_iu_command_note('dot_iu_route_allow', 'route_code', p_route_code, 'applied', p_actor, p_reason,
+    jsonb_build_object('previous', v_list));
   IF p_route_code = ANY (v_list) THEN
     RETURN jsonb_build_object('status', 'unchanged', 'route_code', p_route_code, 'allowlist', v_list);
   END IF;
@@ -201,7 +193,8 @@ DECLARE
 BEGIN
   PERFORM FROM public.dot_config WHERE key = 'iu_core.delivery_live_routes' FOR UPDATE;
   v_list := iu.fn_iu_delivery_live_routes();
-  PERFORM iu.fn_iu_route_log('dot_iu_route_disallow', p_route_code, p_actor, p_reason, jsonb_build_object('previous', v_list));
+  PERFORM iu.fn_dot_iu_command_note('dot_iu_route_disallow', 'route_code', p_route_code, 'applied', p_actor, p_reason,
+    jsonb_build_object('previous', v_list));
   IF p_route_code IS NULL OR p_route_code <> ALL (v_list) THEN
     RETURN jsonb_build_object('status', 'unchanged', 'route_code', p_route_code, 'allowlist', v_list);
   END IF;
@@ -226,12 +219,12 @@ CREATE FUNCTION iu.fn_iu_route_pause(p_route_code text, p_actor text, p_reason t
   SET search_path = pg_catalog, pg_temp
 AS $function$
 BEGIN
-  PERFORM iu.fn_iu_route_log('dot_iu_route_pause', p_route_code, p_actor, p_reason, NULL);
+  PERFORM iu.fn_dot_iu_command_note('dot_iu_route_pause', 'route_code', p_route_code, 'applied', p_actor, p_reason,
+    NULL);
   UPDATE public.iu_outbound_route SET enabled = false, disabled_reason = format('paused by %s: %s', p_actor, p_reason)
    WHERE route_code = p_route_code AND retired_at IS NULL;
   IF NOT FOUND THEN
-    RAISE undefined_object USING
-      MESSAGE = format('route "%s" is not registered, or retired', coalesce(p_route_code, ''));
+    PERFORM iu.fn_iu_route_not_there(p_route_code);
   END IF;
   RETURN jsonb_build_object('status', 'paused', 'route_code', p_route_code);
 END
@@ -252,12 +245,12 @@ CREATE FUNCTION iu.fn_iu_route_resume(p_route_code text, p_actor text, p_reason 
   SET search_path = pg_catalog, pg_temp
 AS $function$
 BEGIN
-  PERFORM iu.fn_iu_route_log('dot_iu_route_resume', p_route_code, p_actor, p_reason, NULL);
+  PERFORM iu.fn_dot_iu_command_note('dot_iu_route_resume', 'route_code', p_route_code, 'applied', p_actor, p_reason,
+    NULL);
   UPDATE public.iu_outbound_route SET enabled = true, disabled_reason = NULL
    WHERE route_code = p_route_code AND retired_at IS NULL;
   IF NOT FOUND THEN
-    RAISE undefined_object USING
-      MESSAGE = format('route "%s" is not registered, or retired', coalesce(p_route_code, ''));
+    PERFORM iu.fn_iu_route_not_there(p_route_code);
   END IF;
   RETURN jsonb_build_object('status', 'resumed', 'route_code', p_route_code);
 END
@@ -273,34 +266,26 @@ COMMENT ON FUNCTION public.fn_iu_route_resume IS
   'Returns {status: resumed, route_code}. SQLSTATE 42704: not registered or retired; 42501: live and not on the '
   'allowlist; 23514: actor or reason missing.';
 
-CREATE FUNCTION iu.fn_iu_route_settle(p_route_code text) RETURNS jsonb
-  LANGUAGE plpgsql VOLATILE
-  SET search_path = pg_catalog, pg_temp
-AS $function$
-BEGIN
-  RETURN '{}';
-END
-$function$;
-COMMENT ON FUNCTION iu.fn_iu_route_settle IS
-  'For fn_iu_route_retire: what becomes of the deliveries of a route that was just retired. Here there are none; '
-  'migration 007 replaces it.';
-
 CREATE FUNCTION iu.fn_iu_route_retire(p_route_code text, p_actor text, p_reason text) RETURNS jsonb
   LANGUAGE plpgsql VOLATILE SECURITY DEFINER
   SET search_path = pg_catalog, pg_temp
 AS $function$
 DECLARE
-  v_left jsonb;
+  v_left jsonb := '{}';
 BEGIN
   UPDATE public.iu_outbound_route
-     SET enabled = false, dry_run = true, retired_at = now(), disabled_reason = format('retired by %s: %s', p_actor, p_reason)
+     SET enabled = false, dry_run = true, retired_at = now(),
+         disabled_reason = format('retired by %s: %s', p_actor, p_reason)
    WHERE route_code = p_route_code AND retired_at IS NULL;
   IF NOT FOUND THEN
-    RAISE undefined_object USING
-      MESSAGE = format('route "%s" is not registered, or retired', coalesce(p_route_code, ''));
+    PERFORM iu.fn_iu_route_not_there(p_route_code);
   END IF;
-  v_left := iu.fn_iu_route_settle(p_route_code);
-  PERFORM iu.fn_iu_route_log('dot_iu_route_retire', p_route_code, p_actor, p_reason, v_left);
+  -- Deliveries are made from migration 007 on.
+  IF to_regprocedure('iu.fn_iu_route_settle(text)') IS NOT NULL THEN
+    v_left := iu.fn_iu_route_settle(p_route_code);
+  END IF;
+  PERFORM iu.fn_dot_iu_command_note('dot_iu_route_retire', 'route_code', p_route_code, 'applied', p_actor, p_reason,
+    v_left);
   PERFORM iu.fn_iu_route_disallow(p_route_code, p_actor, p_reason);
   RETURN jsonb_build_object('status', 'retired', 'route_code', p_route_code) || v_left;
 END

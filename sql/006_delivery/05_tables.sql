@@ -85,7 +85,8 @@ CREATE TABLE public.iu_route_lease (
     AND item_count = cardinality(attempt_nos))
 ) WITH (fillfactor = 50);
 -- Compressing costs more than it saves: a lease lives for a second.
-ALTER TABLE public.iu_route_lease ALTER COLUMN event_ids SET STORAGE EXTERNAL, ALTER COLUMN event_seqs SET STORAGE EXTERNAL;
+ALTER TABLE public.iu_route_lease
+  ALTER COLUMN event_ids SET STORAGE EXTERNAL, ALTER COLUMN event_seqs SET STORAGE EXTERNAL;
 CREATE INDEX iu_route_lease_route ON public.iu_route_lease (route_code, lease_id);
 COMMENT ON INDEX public.iu_route_lease_route IS 'What a route has under way.';
 COMMENT ON TABLE public.iu_route_lease IS
@@ -147,7 +148,7 @@ COMMENT ON COLUMN public.iu_route_attempt.started_at IS 'When the request began'
 COMMENT ON COLUMN public.iu_route_attempt.recorded_at IS 'When its outcome was written';
 COMMENT ON COLUMN public.iu_route_attempt.http_status IS 'Status of the answer; NULL: there was none';
 COMMENT ON COLUMN public.iu_route_attempt.failure_code IS
-  'http_ and the status, or e.g. timed_out, connect_failed, tls_failed';
+  'http_ and the status, or another code of iu_delivery_code; NULL: sent';
 COMMENT ON COLUMN public.iu_route_attempt.failure_detail IS 'In words, at most 1000 characters';
 COMMENT ON COLUMN public.iu_route_attempt.response_excerpt IS 'Start of the answer, at most 1024 characters';
 COMMENT ON COLUMN public.iu_route_attempt.idempotency_key IS
@@ -169,8 +170,10 @@ CREATE TABLE public.iu_route_retry (
   subject       uuid,
   PRIMARY KEY (route_code, event_id, replay_number)
 );
-CREATE INDEX iu_route_retry_subject ON public.iu_route_retry (route_code, subject, event_seq, replay_number) WHERE subject IS NOT NULL;
-CREATE INDEX iu_route_retry_head ON public.iu_route_retry (route_code, subject) WHERE subject IS NOT NULL AND due_at < 'infinity';
+CREATE INDEX iu_route_retry_subject ON public.iu_route_retry (route_code, subject, event_seq, replay_number)
+  WHERE subject IS NOT NULL;
+CREATE INDEX iu_route_retry_head ON public.iu_route_retry (route_code, subject)
+  WHERE subject IS NOT NULL AND due_at < 'infinity';
 COMMENT ON INDEX public.iu_route_retry_head IS 'Whose turn it is, among many that wait.';
 COMMENT ON INDEX public.iu_route_retry_subject IS 'Who is next where a route keeps the order of a subject.';
 COMMENT ON COLUMN public.iu_route_retry.subject IS
@@ -191,7 +194,7 @@ COMMENT ON COLUMN public.iu_route_retry.attempt_no IS 'The number that the next 
 COMMENT ON COLUMN public.iu_route_retry.detail IS
   'What held it, in words, where the sender found that out; else NULL';
 COMMENT ON COLUMN public.iu_route_retry.reason IS
-  'Failure code of the last attempt, code of the refusal, or deliver, armed, confirmed, replay, subject.';
+  'A code of iu_delivery_code: of the last attempt, of the refusal, or deliver, armed, confirmed, replay, subject';
 
 CREATE TABLE public.iu_route_dead_letter (
   id              uuid        NOT NULL DEFAULT gen_random_uuid() PRIMARY KEY,
@@ -211,7 +214,8 @@ CREATE TABLE public.iu_route_dead_letter (
   replayed_as     integer,
   CONSTRAINT iu_route_dead_letter_resolved_chk CHECK (num_nulls(resolved_at, resolved_by, resolution) IN (0, 3))
 );
-CREATE INDEX iu_route_dead_letter_open ON public.iu_route_dead_letter (route_code, created_at) WHERE resolved_at IS NULL;
+CREATE INDEX iu_route_dead_letter_open ON public.iu_route_dead_letter (route_code, created_at)
+  WHERE resolved_at IS NULL;
 COMMENT ON INDEX public.iu_route_dead_letter_open IS 'Those that wait for a person.';
 COMMENT ON TABLE public.iu_route_dead_letter IS
   'Deliveries that were given up, each with the whole event. Resolved, never deleted.';
@@ -251,7 +255,8 @@ CREATE TABLE public.iu_route_circuit (
   probe_lease  bigint,
   changed_at   timestamptz NOT NULL DEFAULT clock_timestamp(),
   CONSTRAINT iu_route_circuit_state_chk CHECK (state IN ('closed', 'open', 'half_open')),
-  CONSTRAINT iu_route_circuit_open_chk CHECK ((state = 'closed') = (open_s IS NULL) AND (state = 'closed') = (next_at IS NULL)),
+  CONSTRAINT iu_route_circuit_open_chk CHECK
+    ((state = 'closed') = (open_s IS NULL) AND (state = 'closed') = (next_at IS NULL)),
   CONSTRAINT iu_route_circuit_probe_chk CHECK ((state = 'half_open') = (probe_lease IS NOT NULL))
 );
 COMMENT ON TABLE public.iu_route_circuit IS
@@ -260,7 +265,7 @@ COMMENT ON COLUMN public.iu_route_circuit.route_code IS 'The route';
 COMMENT ON COLUMN public.iu_route_circuit.state IS
   'closed: failures are counted; open: nothing is sent; half_open: one delivery is under way to find out';
 COMMENT ON COLUMN public.iu_route_circuit.failures IS
-  'Failed attempts in a row, as far as fn_iu_circuit_verdict counts them';
+  'Attempts in a row that failed, by the circuit column of iu_delivery_code';
 COMMENT ON COLUMN public.iu_route_circuit.last_failure IS 'Code of the last of them';
 COMMENT ON COLUMN public.iu_route_circuit.open_s IS 'Seconds that it is open this time';
 COMMENT ON COLUMN public.iu_route_circuit.next_at IS

@@ -1,5 +1,6 @@
--- What a claim calls and the planner cannot inline is plpgsql: a function of
--- language sql would be planned anew in each call.
+-- Parts of a delivery: its id and its body, the snapshot by which events are found,
+-- the end of a lease. What a claim calls and the planner cannot inline is plpgsql,
+-- since a function of language sql would be planned anew in each call.
 
 -- pg_current_snapshot() leaves the own transaction out, so that one with a
 -- later number can make it look committed.
@@ -24,7 +25,8 @@ COMMENT ON FUNCTION iu.fn_iu_snapshot_now IS
 
 CREATE FUNCTION iu.fn_iu_webhook_id(p_event_seq bigint, p_route_id bigint, p_replay_number integer, p_event_id uuid)
   RETURNS text LANGUAGE sql IMMUTABLE
-RETURN 'msg_' || p_event_seq::text || '_' || p_route_id::text || '_' || p_replay_number::text || '_' || right(p_event_id::text, 12);
+RETURN 'msg_' || p_event_seq::text || '_' || p_route_id::text || '_' || p_replay_number::text || '_'
+  || right(p_event_id::text, 12);
 COMMENT ON FUNCTION iu.fn_iu_webhook_id IS
   'The webhook-id of a delivery: event_seq, route id, replay number and the end of the event''s id. Sorts with '
   'the outbox, so that the index of attempts grows at its end.';
@@ -50,18 +52,11 @@ COMMENT ON FUNCTION public.fn_iu_delivery_body IS
   '{table, ref}, canonical_address, correlation_id, payload}}. It follows from the event alone and depends on no '
   'setting, so that every attempt sends the same bytes.';
 
-CREATE FUNCTION iu.fn_iu_delivery_rule(p_http_status integer, p_failure_code text) RETURNS text
-  LANGUAGE sql IMMUTABLE
-RETURN CASE
-  WHEN p_http_status = 410 THEN 'disable'
-  WHEN p_failure_code IN ('request_too_large', 'body_not_sendable', 'contract') THEN 'give_up'
-  WHEN p_failure_code = 'response_too_large' AND p_http_status BETWEEN 200 AND 299 THEN 'give_up'
-  WHEN p_http_status IN (429, 503) THEN 'obey'
-  ELSE 'retry' END;
-COMMENT ON FUNCTION iu.fn_iu_delivery_rule IS
-  'What follows a failed attempt: retry after the backoff; obey the answer''s Retry-After (429, 503) where that '
-  'is later, a day at most; disable the route and keep the delivery (410); give_up where another attempt cannot '
-  'differ: a body that is too large or cannot be put into UTF-8, a payload that breaks the route''s contract, and '
-  'a 2xx whose body is too large, which took the event. Every other status is tried again, 4xx as well: what the '
-  'receiver refuses today, a wrong path, a missing right, it may take tomorrow, and the limit of attempts is the '
-  'route''s.';
+-- Inlined where it is called. A lease outlives the answers that its requests wait
+-- for: a minute, and ten times the timeout of one.
+CREATE FUNCTION iu.fn_iu_lease_end(p_timeout_ms integer) RETURNS timestamptz
+  LANGUAGE sql VOLATILE
+RETURN clock_timestamp() + make_interval(secs => 60 + p_timeout_ms / 100.0);
+COMMENT ON FUNCTION iu.fn_iu_lease_end IS
+  'When a lease that is taken or kept now ends, by the timeout of its route in milliseconds: after it, another sender '
+  'may take it over.';

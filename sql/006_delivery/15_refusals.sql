@@ -1,10 +1,22 @@
-CREATE FUNCTION iu.fn_iu_route_function_refusal(p_target_ref text) RETURNS text
-  LANGUAGE sql STABLE
+-- Whether a route may deliver now, and whether a lease may be sent.
+
+-- Registered functions come with migration 014; before it, none may be called.
+CREATE FUNCTION iu.fn_iu_route_target_refusal(p_target_kind text, p_target_ref text) RETURNS text
+  LANGUAGE plpgsql STABLE
   SET search_path = pg_catalog, pg_temp
-RETURN format('function "%s" is not registered', p_target_ref);
-COMMENT ON FUNCTION iu.fn_iu_route_function_refusal IS
-  'NULL if a route of kind sql_function may call this function, otherwise why not, in words. Here none may; '
-  'migration 014 replaces it.';
+AS $function$
+BEGIN
+  IF p_target_kind <> 'sql_function' THEN
+    RETURN iu_core.egress_refusal(p_target_ref);
+  ELSIF to_regprocedure('iu.fn_iu_route_function_refusal(text)') IS NULL THEN
+    RETURN format('function "%s" is not registered', p_target_ref);
+  END IF;
+  RETURN iu.fn_iu_route_function_refusal(p_target_ref);
+END
+$function$;
+COMMENT ON FUNCTION iu.fn_iu_route_target_refusal IS
+  'NULL if a route of a kind that is carried may have this target now, otherwise why not, in words: its function is '
+  'not registered, its origin not allowed. Arguments: target kind and target of the route.';
 
 CREATE FUNCTION iu.fn_iu_delivery_refusal(p_route_code text) RETURNS text
   LANGUAGE plpgsql VOLATILE SECURITY DEFINER
@@ -30,10 +42,8 @@ BEGIN
     RETURN 'route_not_allowlisted';
   ELSIF v_route.target_kind NOT IN ('external_endpoint', 'directus_flow', 'sql_function') THEN
     RETURN 'target_kind_not_supported';
-  ELSIF v_route.target_kind = 'sql_function' AND iu.fn_iu_route_function_refusal(v_route.target_ref) IS NOT NULL THEN
-    RETURN 'function_refused';
-  ELSIF v_route.target_kind <> 'sql_function' AND iu_core.egress_refusal(v_route.target_ref) IS NOT NULL THEN
-    RETURN 'origin_not_allowed';
+  ELSIF iu.fn_iu_route_target_refusal(v_route.target_kind, v_route.target_ref) IS NOT NULL THEN
+    RETURN CASE v_route.target_kind WHEN 'sql_function' THEN 'function_refused' ELSE 'origin_not_allowed' END;
   ELSIF NOT v_route.enabled THEN
     RETURN 'route_disabled';
   ELSIF v_route.dry_run THEN
@@ -45,10 +55,12 @@ BEGIN
   ELSIF v_at.system_identifier <> iu_core.system_identifier() OR v_at.database_oid <> iu_core.database_oid() THEN
     RETURN 'position_foreign';
   ELSIF v_route.target_kind <> 'sql_function'
-        AND NOT EXISTS (SELECT FROM public.iu_route_secret s WHERE s.secret_ref = v_route.secret_ref
-                      AND s.valid_from <= clock_timestamp() AND s.valid_until > clock_timestamp()) THEN
+        AND NOT EXISTS (SELECT FROM public.iu_route_secret s
+                         WHERE s.secret_ref = v_route.secret_ref
+                           AND s.valid_from <= clock_timestamp() AND s.valid_until > clock_timestamp()) THEN
     RETURN 'secret_missing';
-  ELSIF EXISTS (SELECT FROM public.iu_route_circuit c WHERE c.route_code = p_route_code AND c.next_at > clock_timestamp()) THEN
+  ELSIF EXISTS (SELECT FROM public.iu_route_circuit c
+                 WHERE c.route_code = p_route_code AND c.next_at > clock_timestamp()) THEN
     RETURN 'circuit_open';
   END IF;
   RETURN NULL;
@@ -58,8 +70,9 @@ COMMENT ON FUNCTION iu.fn_iu_delivery_refusal IS
   'NULL if the route may deliver now, otherwise the code of the first closed switch, gate, list or rule: '
   'master_gate_closed, worker_gate_closed, delivery_gate_closed, route_unknown, route_retired, '
   'route_not_allowlisted, target_kind_not_supported, function_refused, origin_not_allowed, route_disabled, '
-  'route_dry_run, route_not_armed, position_foreign, secret_missing, circuit_open. Asked at each claim and, '
-  'through fn_iu_delivery_check, before each send. See fn_iu_route_refusal for what to do.';
+  'route_dry_run, route_not_armed, position_foreign, secret_missing, circuit_open, in the order of '
+  'iu_delivery_code.precedence. Asked at each claim and, through fn_iu_delivery_check, before each send. See '
+  'fn_iu_route_refusal for what to do.';
 
 -- A lease that nears its end may be another sender's before an answer comes.
 CREATE FUNCTION iu.fn_iu_delivery_check(p_lease_id bigint, p_lease_generation integer) RETURNS text
@@ -79,8 +92,9 @@ BEGIN
     RETURN 'lease_lost';
   END IF;
   v_code := iu.fn_iu_delivery_refusal(v_route);
-  IF coalesce(v_code, 'circuit_open') = 'circuit_open' THEN	-- once it was open, only its probe goes
-    SELECT c.probe_lease INTO v_probe FROM public.iu_route_circuit c WHERE c.route_code = v_route AND c.state <> 'closed';
+  IF coalesce(v_code, 'circuit_open') = 'circuit_open' THEN  -- once it was open, only its probe goes
+    SELECT c.probe_lease INTO v_probe FROM public.iu_route_circuit c
+     WHERE c.route_code = v_route AND c.state <> 'closed';
     v_code := CASE WHEN FOUND AND v_probe IS DISTINCT FROM p_lease_id THEN 'circuit_open' END;
   END IF;
   RETURN v_code;

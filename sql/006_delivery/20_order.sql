@@ -1,10 +1,13 @@
+-- The order of a subject: whose turn it is.
+--
 -- Of the unfinished deliveries of a subject one is the head: it is in a lease,
 -- or in iu_route_retry with a finite due_at. All others are in iu_route_retry
 -- with due_at infinity, so that nothing else has to know of them. Whoever adds
 -- a delivery, or ends one, holds the lock of the route's order meanwhile.
 CREATE FUNCTION iu.fn_iu_order_subject(p_event public.event_outbox) RETURNS uuid
   LANGUAGE sql IMMUTABLE
-RETURN md5(length(p_event.event_subject_table) || ':' || p_event.event_subject_table || ':' || p_event.event_subject_ref)::uuid;
+RETURN md5(length(p_event.event_subject_table) || ':' || p_event.event_subject_table || ':'
+           || p_event.event_subject_ref)::uuid;
 COMMENT ON FUNCTION iu.fn_iu_order_subject IS 'A digest of the subject of an event, table and reference.';
 
 CREATE FUNCTION iu.fn_iu_order_lock(p_route_code text) RETURNS void
@@ -15,7 +18,7 @@ BEGIN
   IF current_setting('transaction_isolation') <> 'read committed' THEN
     RAISE invalid_transaction_state USING
       MESSAGE = format('deliveries of route "%s" need isolation level READ COMMITTED', p_route_code),
-      DETAIL = 'An older snapshot would not see whose turn it is.';
+      DETAIL = 'An older snapshot would not see whose turn it is.', CONSTRAINT = 'iu_order_isolation';
   END IF;
   LOOP
     PERFORM FROM public.iu_route_order WHERE route_code = p_route_code FOR UPDATE;
@@ -28,15 +31,16 @@ COMMENT ON FUNCTION iu.fn_iu_order_lock IS
   'Waits for, and holds to the end of the transaction, the right to change whose turn it is on a route. SQLSTATE '
   '25000: another isolation level than READ COMMITTED.';
 
--- Somebody may replay or close a circuit in a transaction that stays open: that
--- is the trouble of one route, and the claim has others.
+-- Somebody may replay or close a circuit in a transaction that stays open. That
+-- stops one route; the claim has others.
 CREATE FUNCTION iu.fn_iu_delivery_locks(p_route_code text) RETURNS boolean
   LANGUAGE plpgsql VOLATILE
   SET search_path = pg_catalog, pg_temp
   SET lock_timeout = '100ms'
 AS $function$
 BEGIN
-  IF EXISTS (SELECT FROM public.iu_outbound_route r WHERE r.route_code = p_route_code AND r.ordering = 'subject') THEN
+  IF EXISTS (SELECT FROM public.iu_outbound_route r
+              WHERE r.route_code = p_route_code AND r.ordering = 'subject') THEN
     PERFORM iu.fn_iu_order_lock(p_route_code);
   END IF;
   PERFORM FROM public.iu_route_circuit c WHERE c.route_code = p_route_code AND c.state <> 'closed' FOR UPDATE;
@@ -49,14 +53,16 @@ COMMENT ON FUNCTION iu.fn_iu_delivery_locks IS
   'For the claim: takes what it will need of a route, its order and a circuit that is not closed, or returns '
   'false where another transaction has one for 0.1 s, so that this route alone is left out.';
 
-CREATE FUNCTION iu.fn_iu_order_leased(p_route_code text) RETURNS TABLE (event_id uuid, replay_number integer, subject uuid)
+CREATE FUNCTION iu.fn_iu_order_leased(p_route_code text)
+  RETURNS TABLE (event_id uuid, replay_number integer, subject uuid)
   LANGUAGE sql STABLE
   SET search_path = pg_catalog, pg_temp
 BEGIN ATOMIC
   SELECT i.event_id, i.replay_number, e.subject
     FROM public.iu_route_lease l
     CROSS JOIN LATERAL unnest(l.event_ids, l.replay_numbers) AS i (event_id, replay_number)
-    CROSS JOIN LATERAL (SELECT iu.fn_iu_order_subject(o) AS subject FROM public.event_outbox o WHERE o.id = i.event_id OFFSET 0) AS e
+    CROSS JOIN LATERAL (SELECT iu.fn_iu_order_subject(o) AS subject
+                          FROM public.event_outbox o WHERE o.id = i.event_id OFFSET 0) AS e
    WHERE l.route_code = p_route_code
      AND l.lease_id >= (SELECT p.lease_low FROM public.v_iu_route_position p WHERE p.route_code = p_route_code);
 END;
@@ -80,19 +86,21 @@ CREATE FUNCTION iu.fn_iu_route_retry_order() RETURNS trigger
   SET search_path = pg_catalog, pg_temp
 AS $function$
 BEGIN
-  IF NOT EXISTS (SELECT FROM public.iu_outbound_route r WHERE r.route_code = NEW.route_code AND r.ordering = 'subject') THEN
+  IF NOT EXISTS (SELECT FROM public.iu_outbound_route r
+                  WHERE r.route_code = NEW.route_code AND r.ordering = 'subject') THEN
     RETURN NEW;
   END IF;
   PERFORM iu.fn_iu_order_lock(NEW.route_code);
   SELECT iu.fn_iu_order_subject(e) INTO NEW.subject FROM public.event_outbox e WHERE e.id = NEW.event_id;
   -- What comes from a lease is the head and stays it.
-  IF NOT EXISTS (SELECT FROM public.iu_route_lease l CROSS JOIN LATERAL unnest(l.event_ids, l.replay_numbers) AS i (event_id, replay_number)
+  IF NOT EXISTS (SELECT FROM public.iu_route_lease l
+                   CROSS JOIN LATERAL unnest(l.event_ids, l.replay_numbers) AS i (event_id, replay_number)
                   WHERE l.route_code = NEW.route_code AND NEW.event_id = ANY (l.event_ids)
                     AND i.event_id = NEW.event_id AND i.replay_number = NEW.replay_number)
      AND iu.fn_iu_order_head(NEW.route_code, NEW.subject) IS NOT NULL THEN
     NEW.due_at := 'infinity';
   ELSIF NEW.due_at = 'infinity' THEN
-    NEW.due_at := clock_timestamp();	-- nobody would wake it
+    NEW.due_at := clock_timestamp();  -- nobody would wake it
   END IF;
   RETURN NEW;
 END
@@ -115,17 +123,20 @@ BEGIN
   WITH fresh AS MATERIALIZED (
     SELECT i.event_id, i.event_seq, e.subject
       FROM unnest(p_ids, p_seqs) AS i (event_id, event_seq)
-      CROSS JOIN LATERAL (SELECT iu.fn_iu_order_subject(o) AS subject FROM public.event_outbox o WHERE o.id = i.event_id OFFSET 0) AS e
+      CROSS JOIN LATERAL (SELECT iu.fn_iu_order_subject(o) AS subject
+                            FROM public.event_outbox o WHERE o.id = i.event_id OFFSET 0) AS e
   ), leased AS MATERIALIZED (
     SELECT DISTINCT l.subject FROM iu.fn_iu_order_leased(p_route_code) l
   ), split AS MATERIALIZED (
     SELECT f.*, row_number() OVER (PARTITION BY f.subject ORDER BY f.event_seq) = 1
            AND f.subject NOT IN (SELECT l.subject FROM leased l)
-           AND (SELECT true FROM public.iu_route_retry t WHERE t.route_code = p_route_code AND t.subject = f.subject LIMIT 1) IS NULL AS is_head
+           AND (SELECT true FROM public.iu_route_retry t
+                 WHERE t.route_code = p_route_code AND t.subject = f.subject LIMIT 1) IS NULL AS is_head
       FROM fresh f
   ), behind AS (
     INSERT INTO public.iu_route_retry (route_code, event_id, event_seq, due_at, reason, subject)
-      SELECT p_route_code, s.event_id, s.event_seq, 'infinity', 'subject', s.subject FROM split s WHERE NOT s.is_head
+      SELECT p_route_code, s.event_id, s.event_seq, 'infinity', 'subject', s.subject
+        FROM split s WHERE NOT s.is_head
       ON CONFLICT DO NOTHING
   )
   SELECT count(*), array_agg(s.event_id ORDER BY s.event_seq), array_agg(s.event_seq ORDER BY s.event_seq)
@@ -144,22 +155,27 @@ AS $function$
 BEGIN
   PERFORM iu.fn_iu_order_lock(p_lease.route_code);
   WITH ended AS MATERIALIZED (
-    SELECT i.event_id, i.replay_number FROM unnest(p_lease.event_ids, p_lease.replay_numbers) AS i (event_id, replay_number)
+    SELECT i.event_id, i.replay_number
+      FROM unnest(p_lease.event_ids, p_lease.replay_numbers) AS i (event_id, replay_number)
     EXCEPT
     SELECT i.event_id, i.replay_number
-      FROM public.iu_route_lease l CROSS JOIN LATERAL unnest(l.event_ids, l.replay_numbers) AS i (event_id, replay_number)
+      FROM public.iu_route_lease l
+      CROSS JOIN LATERAL unnest(l.event_ids, l.replay_numbers) AS i (event_id, replay_number)
      WHERE l.lease_id = p_lease.lease_id
   ), next AS MATERIALIZED (
     SELECT n.place
       FROM ended i
-      CROSS JOIN LATERAL (SELECT iu.fn_iu_order_subject(o) AS subject FROM public.event_outbox o WHERE o.id = i.event_id OFFSET 0) AS e
+      CROSS JOIN LATERAL (SELECT iu.fn_iu_order_subject(o) AS subject
+                            FROM public.event_outbox o WHERE o.id = i.event_id OFFSET 0) AS e
       CROSS JOIN LATERAL (SELECT x.ctid AS place FROM public.iu_route_retry x
                            WHERE x.route_code = p_lease.route_code AND x.subject = e.subject
                            ORDER BY x.event_seq, x.replay_number LIMIT 1) AS n
      WHERE (SELECT true FROM public.iu_route_retry h
-             WHERE h.route_code = p_lease.route_code AND h.subject = e.subject AND h.due_at < 'infinity' LIMIT 1) IS NULL
+             WHERE h.route_code = p_lease.route_code AND h.subject = e.subject AND h.due_at < 'infinity'
+             LIMIT 1) IS NULL
   )
-  UPDATE public.iu_route_retry t SET due_at = clock_timestamp() WHERE t.ctid = ANY (ARRAY(SELECT n.place FROM next n));
+  UPDATE public.iu_route_retry t SET due_at = clock_timestamp()
+   WHERE t.ctid = ANY (ARRAY(SELECT n.place FROM next n));
 END
 $function$;
 COMMENT ON FUNCTION iu.fn_iu_order_release IS

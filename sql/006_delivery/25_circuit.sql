@@ -1,15 +1,5 @@
-CREATE FUNCTION iu.fn_iu_circuit_verdict(p_failure_code text) RETURNS text
-  LANGUAGE sql IMMUTABLE
-RETURN CASE
-  WHEN p_failure_code IS NULL OR p_failure_code IN ('http_400', 'http_409', 'http_413', 'http_415', 'http_422') THEN 'answered'
-  WHEN p_failure_code = 'http_410' THEN NULL
-  WHEN p_failure_code LIKE 'http\_%' OR p_failure_code IN
-    ('dns_failed', 'connect_failed', 'tls_failed', 'timed_out', 'connection_lost', 'not_http') THEN 'failed' END;
-COMMENT ON FUNCTION iu.fn_iu_circuit_verdict IS
-  'What the outcome of an attempt says of its route: answered (sent, which has no failure code, or 400, 409, 413, '
-  '415, 422: the receiver is there and minds this one event), failed (no connection, no complete answer, any '
-  'other status), NULL (nothing: the request never left, the answer was too large, which a success may be, or '
-  '410, which disables the route).';
+-- The circuit of a route: failed attempts in a row open it, one delivery at a time
+-- finds out whether it can be closed.
 
 CREATE FUNCTION iu.fn_iu_circuit_is_probing(p_route_code text) RETURNS boolean
   LANGUAGE plpgsql STABLE
@@ -37,7 +27,37 @@ COMMENT ON FUNCTION iu.fn_iu_circuit_probe IS
   'For the claim: the one delivery that it leased finds out whether the circuit can be closed. Where nothing is '
   'heard of it, another may be tried 10 s after its timeout.';
 
-CREATE FUNCTION iu.fn_iu_circuit_record(p_route public.iu_outbound_route, p_lease_id bigint, p_codes text[]) RETURNS void
+-- Counts outcomes in the order in which they came: failures in a row, up to the
+-- limit, and the last of them. Of a code that says nothing of the receiver
+-- nothing is counted.
+CREATE FUNCTION iu.fn_iu_circuit_count(
+    p_codes text[], p_limit integer, p_failures integer, p_last_failure text,
+    OUT failures integer, OUT last_failure text, OUT verdict text)
+  LANGUAGE plpgsql STABLE
+  SET search_path = pg_catalog, pg_temp
+AS $function$
+DECLARE
+  v_code    text;
+  v_verdict text;
+BEGIN
+  failures := p_failures;
+  last_failure := p_last_failure;
+  FOREACH v_code IN ARRAY coalesce(p_codes, '{}') LOOP
+    v_verdict := iu.fn_iu_circuit_verdict(v_code);
+    CONTINUE WHEN v_verdict IS NULL;
+    verdict := v_verdict;
+    failures := CASE verdict WHEN 'failed' THEN failures + 1 ELSE 0 END;
+    last_failure := CASE verdict WHEN 'failed' THEN v_code END;
+    EXIT WHEN p_limit > 0 AND failures >= p_limit;
+  END LOOP;
+END
+$function$;
+COMMENT ON FUNCTION iu.fn_iu_circuit_count IS
+  'For fn_iu_circuit_record: outcomes (a failure code each, NULL: sent), the limit (0: none), failures in a row before '
+  'them and the last failure; returns both after them, and the last verdict, NULL where there was none.';
+
+CREATE FUNCTION iu.fn_iu_circuit_record(p_route public.iu_outbound_route, p_lease_id bigint, p_codes text[])
+  RETURNS void
   LANGUAGE plpgsql VOLATILE
   SET search_path = pg_catalog, pg_temp
 AS $function$
@@ -45,29 +65,25 @@ DECLARE
   v_limit   constant integer := (p_route.retry_policy ->> 'circuit_failures')::integer;
   v_is      public.iu_route_circuit;
   v_was     public.iu_route_circuit;
-  v_code    text;
   v_verdict text;
 BEGIN
   LOOP
     SELECT * INTO v_was FROM public.iu_route_circuit WHERE route_code = p_route.route_code FOR UPDATE;
     EXIT WHEN FOUND;
-    IF v_limit = 0 OR NOT 'failed' = ANY (ARRAY(SELECT coalesce(iu.fn_iu_circuit_verdict(c), '') FROM unnest(p_codes) c)) THEN
+    IF v_limit = 0 OR NOT EXISTS (SELECT FROM unnest(p_codes) u
+                                   WHERE u IS NOT NULL AND iu.fn_iu_circuit_verdict(u) = 'failed') THEN
       RETURN;
     END IF;
-    INSERT INTO public.iu_route_circuit (route_code, state, failures) VALUES (p_route.route_code, 'closed', 0) ON CONFLICT DO NOTHING;
+    INSERT INTO public.iu_route_circuit (route_code, state, failures) VALUES (p_route.route_code, 'closed', 0)
+      ON CONFLICT DO NOTHING;
   END LOOP;
   IF v_was.state <> 'closed' AND v_was.probe_lease IS DISTINCT FROM p_lease_id THEN
-    RETURN;	-- sent before it opened: only the probe decides
+    RETURN;  -- sent before it opened: only the probe decides
   END IF;
 
   v_is := v_was;
-  FOREACH v_code IN ARRAY coalesce(p_codes, '{}') LOOP
-    v_verdict := coalesce(iu.fn_iu_circuit_verdict(v_code), v_verdict);
-    CONTINUE WHEN iu.fn_iu_circuit_verdict(v_code) IS NULL;
-    v_is.failures := CASE v_verdict WHEN 'failed' THEN v_is.failures + 1 ELSE 0 END;
-    v_is.last_failure := CASE v_verdict WHEN 'failed' THEN v_code END;
-    EXIT WHEN v_limit > 0 AND v_is.failures >= v_limit;
-  END LOOP;
+  SELECT c.failures, c.last_failure, c.verdict INTO v_is.failures, v_is.last_failure, v_verdict
+    FROM iu.fn_iu_circuit_count(p_codes, v_limit, v_was.failures, v_was.last_failure) c;
   IF v_is.failures = 0 THEN
     DELETE FROM public.iu_route_circuit WHERE route_code = p_route.route_code;
     IF v_was.state <> 'closed' THEN
@@ -79,7 +95,9 @@ BEGIN
   IF v_was.state <> 'closed' THEN
     v_is.state := 'open';
     v_is.probe_lease := NULL;
-    v_is.open_s := CASE v_verdict WHEN 'failed' THEN least(v_was.open_s * 2, (p_route.retry_policy ->> 'circuit_max_s')::float8) ELSE v_was.open_s END;
+    v_is.open_s := CASE v_verdict
+      WHEN 'failed' THEN least(v_was.open_s * 2, (p_route.retry_policy ->> 'circuit_max_s')::float8)
+      ELSE v_was.open_s END;
     v_is.next_at := clock_timestamp() + make_interval(secs => CASE v_verdict WHEN 'failed' THEN v_is.open_s ELSE 0 END);
   ELSIF v_limit > 0 AND v_is.failures >= v_limit THEN
     v_is.state := 'open';

@@ -4,8 +4,8 @@ CREATE VIEW public.v_iu_route_attempt_summary AS
 COMMENT ON VIEW public.v_iu_route_attempt_summary IS 'Attempts by kind, route and status.';
 
 CREATE VIEW public.v_iu_route_dead_letter_open AS
-  SELECT id, route_code, event_ref, replay_number, attempts, idempotency_key, failure_code, failure_detail, http_status,
-         event_snapshot, created_at
+  SELECT id, route_code, event_ref, replay_number, attempts, idempotency_key, failure_code, failure_detail,
+         http_status, event_snapshot, created_at
     FROM public.iu_route_dead_letter WHERE resolved_at IS NULL;
 COMMENT ON VIEW public.v_iu_route_dead_letter_open IS 'Dead letters that nobody resolved.';
 

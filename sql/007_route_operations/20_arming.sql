@@ -1,6 +1,8 @@
+-- Arming: where a route starts, and what it is owed from before.
+
 -- In one statement, so that all parts see the same: what is owed goes to the
--- retries, what commits from now on is found by the snapshot. A row that this
--- statement sees though its number is not finished came with a restore.
+-- retries, what commits from now on is found by the snapshot. An event that this
+-- statement sees though its transaction is not finished came with a restore.
 CREATE FUNCTION iu.fn_iu_route_owed(p_route_code text, p_from timestamptz, p_seen pg_snapshot,
     OUT seen pg_snapshot, OUT floor_seq bigint, OUT owed bigint)
   LANGUAGE sql VOLATILE
@@ -15,7 +17,8 @@ BEGIN ATOMIC
        AND e.emitted_xid IS DISTINCT FROM at.own
   ), put AS (
     INSERT INTO public.iu_route_retry (route_code, event_id, event_seq, due_at, reason)
-      SELECT r.route_code, e.id, e.event_seq, clock_timestamp(), CASE WHEN p_seen IS NULL THEN 'armed' ELSE 'confirmed' END
+      SELECT r.route_code, e.id, e.event_seq, clock_timestamp(),
+             CASE WHEN p_seen IS NULL THEN 'armed' ELSE 'confirmed' END
         FROM at, restored, public.iu_outbound_route r, public.event_outbox e
        WHERE r.route_code = p_route_code AND e.event_domain = r.event_domain AND e.event_type = r.event_type
          AND e.payload_classification = 'safe_metadata'
@@ -26,7 +29,7 @@ BEGIN ATOMIC
                             AND a.status <> 'dry_run')
          AND NOT EXISTS (SELECT FROM public.iu_route_lease l
                           WHERE l.route_code = r.route_code AND e.id = ANY (l.event_ids))
-       ORDER BY e.event_seq	-- so that fn_iu_route_retry_order sees the first of a subject first
+       ORDER BY e.event_seq  -- fn_iu_route_retry_order must see the first of a subject first
       ON CONFLICT DO NOTHING
       RETURNING 1
   )
@@ -51,6 +54,47 @@ $function$;
 COMMENT ON FUNCTION iu.fn_iu_route_restep IS
   'For arming and confirming: lets a route go on from this snapshot, without a window under way.';
 
+CREATE FUNCTION iu.fn_iu_route_arm_check(
+    p_route public.iu_outbound_route, p_start_at timestamptz, p_max_age interval)
+  RETURNS void
+  LANGUAGE plpgsql VOLATILE
+  SET search_path = pg_catalog, pg_temp
+AS $function$
+DECLARE
+  v_function constant text := CASE WHEN p_route.target_kind = 'sql_function'
+                                   THEN iu.fn_iu_route_target_refusal(p_route.target_kind, p_route.target_ref) END;
+BEGIN
+  IF p_route.target_kind NOT IN ('external_endpoint', 'directus_flow', 'sql_function') THEN
+    RAISE feature_not_supported USING
+      MESSAGE = format('routes of kind %s cannot be armed', p_route.target_kind),
+      HINT = 'Carried are external_endpoint, directus_flow and sql_function.', CONSTRAINT = 'iu_route_kind_not_carried';
+  ELSIF v_function IS NOT NULL THEN
+    RAISE feature_not_supported USING
+      MESSAGE = format('route "%s" cannot be armed: %s', p_route.route_code, v_function),
+      HINT = 'Register the function with fn_iu_route_function_register.', CONSTRAINT = 'iu_route_function_refused';
+  ELSIF p_route.enabled AND NOT p_route.dry_run
+        AND EXISTS (SELECT FROM public.iu_route_position p WHERE p.route_code = p_route.route_code) THEN
+    RAISE object_in_use USING
+      MESSAGE = format('route "%s" is armed already', p_route.route_code),
+      DETAIL = 'Arming anew moves its start; what waits before it is not sent.',
+      HINT = format('Pause it first: SELECT fn_iu_route_pause(%L, session_user, ''reason'');', p_route.route_code),
+      CONSTRAINT = 'iu_route_armed';
+  ELSIF p_max_age IS NULL OR p_max_age <= interval '0' THEN
+    RAISE check_violation USING
+      MESSAGE = 'p_max_age is a positive interval: how old an event may be at most',
+      DETAIL = format('It is %s.', coalesce(p_max_age::text, 'NULL')), CONSTRAINT = 'iu_route_max_age';
+  ELSIF p_start_at > clock_timestamp() THEN
+    RAISE check_violation USING
+      MESSAGE = 'p_start_at lies in the future',
+      DETAIL = format('It is %s, now is %s.', p_start_at, clock_timestamp()),
+      HINT = 'Leave it out to start with what commits from now on.', CONSTRAINT = 'iu_route_start';
+  END IF;
+END
+$function$;
+COMMENT ON FUNCTION iu.fn_iu_route_arm_check IS
+  'For fn_iu_route_arm: a route, and where it shall start. SQLSTATE 0A000 for a kind that is not carried or a function '
+  'that is not registered, 55006 for a route that is armed, 23514 for a start or an age that is none.';
+
 CREATE FUNCTION iu.fn_iu_route_arm(p_route_code text, p_actor text, p_reason text,
     p_start_at timestamptz, p_max_age interval)
   RETURNS jsonb
@@ -64,31 +108,12 @@ DECLARE
   v_at    record;
   v_over  bigint;
 BEGIN
-  SELECT * INTO v_route FROM public.iu_outbound_route WHERE route_code = p_route_code AND retired_at IS NULL FOR UPDATE;
+  SELECT * INTO v_route FROM public.iu_outbound_route
+   WHERE route_code = p_route_code AND retired_at IS NULL FOR UPDATE;
   IF NOT FOUND THEN
-    RAISE undefined_object USING
-      MESSAGE = format('route "%s" is not registered, or retired', coalesce(p_route_code, ''));
-  ELSIF v_route.target_kind NOT IN ('external_endpoint', 'directus_flow', 'sql_function') THEN
-    RAISE feature_not_supported USING
-      MESSAGE = format('routes of kind %s cannot be armed', v_route.target_kind),
-      HINT = 'Carried are external_endpoint, directus_flow and sql_function.';
-  ELSIF v_route.target_kind = 'sql_function' AND iu.fn_iu_route_function_refusal(v_route.target_ref) IS NOT NULL THEN
-    RAISE feature_not_supported USING
-      MESSAGE = format('route "%s" cannot be armed: %s', p_route_code, iu.fn_iu_route_function_refusal(v_route.target_ref)),
-      HINT = 'Register the function with fn_iu_route_function_register.';
-  ELSIF v_route.enabled AND NOT v_route.dry_run AND EXISTS (SELECT FROM public.iu_route_position WHERE route_code = p_route_code) THEN
-    RAISE object_in_use USING
-      MESSAGE = format('route "%s" is armed already', p_route_code),
-      DETAIL = 'Arming anew moves its start; what waits before it is not sent.',
-      HINT = format('Pause it first: SELECT fn_iu_route_pause(%L, session_user, ''reason'');', p_route_code);
-  ELSIF p_max_age IS NULL OR p_max_age <= interval '0' THEN
-    RAISE check_violation USING
-      MESSAGE = 'p_max_age is a positive interval: how old an event may be at most';
-  ELSIF p_start_at > clock_timestamp() THEN
-    RAISE check_violation USING
-      MESSAGE = 'p_start_at lies in the future',
-      HINT = 'Leave it out to start with what commits from now on.';
+    PERFORM iu.fn_iu_route_not_there(p_route_code);
   END IF;
+  PERFORM iu.fn_iu_route_arm_check(v_route, p_start_at, p_max_age);
   IF p_start_at IS NOT NULL THEN
     v_start := greatest(p_start_at, clock_timestamp() - p_max_age);
   END IF;
@@ -96,11 +121,13 @@ BEGIN
   -- A claim that is still under way must not hand out what is counted here.
   PERFORM FROM public.iu_route_position WHERE route_code = p_route_code FOR UPDATE;
   SELECT * INTO v_was FROM public.v_iu_route_position WHERE route_code = p_route_code;
-  UPDATE public.iu_outbound_route SET enabled = true, dry_run = false, disabled_reason = NULL WHERE route_code = p_route_code;
+  UPDATE public.iu_outbound_route SET enabled = true, dry_run = false, disabled_reason = NULL
+   WHERE route_code = p_route_code;
   SELECT o.seen, o.floor_seq, o.owed INTO v_at FROM iu.fn_iu_route_owed(p_route_code, v_start, NULL) o;
   INSERT INTO public.iu_route_position AS p
       (route_code, system_identifier, database_oid, floor_seq, armed_by, start_at, max_age)
-    VALUES (p_route_code, iu_core.system_identifier(), iu_core.database_oid(), v_at.floor_seq, p_actor, v_start, p_max_age)
+    VALUES (p_route_code, iu_core.system_identifier(), iu_core.database_oid(), v_at.floor_seq, p_actor, v_start,
+            p_max_age)
     ON CONFLICT (route_code) DO UPDATE
       SET system_identifier = excluded.system_identifier, database_oid = excluded.database_oid,
           floor_seq = greatest(p.floor_seq, excluded.floor_seq),
@@ -111,13 +138,14 @@ BEGIN
    WHERE e.emitted_xid >= pg_snapshot_xmin(v_was.seen) AND NOT pg_visible_in_snapshot(e.emitted_xid, v_was.seen)
      AND e.event_domain = v_route.event_domain AND e.event_type = v_route.event_type AND e.event_seq > v_was.floor_seq
      AND e.payload_classification = 'safe_metadata'
-     AND (v_was.window_end IS NULL OR e.event_seq > v_was.window_seq OR NOT pg_visible_in_snapshot(e.emitted_xid, v_was.window_end))
+     AND (v_was.window_end IS NULL OR e.event_seq > v_was.window_seq
+          OR NOT pg_visible_in_snapshot(e.emitted_xid, v_was.window_end))
      AND (e.event_seq <= v_at.floor_seq OR pg_visible_in_snapshot(e.emitted_xid, v_at.seen))
      AND NOT EXISTS (SELECT FROM public.iu_route_retry t WHERE t.route_code = p_route_code AND t.event_id = e.id);
-  PERFORM iu.fn_iu_route_log('dot_iu_route_arm', p_route_code, p_actor, p_reason,
+  PERFORM iu.fn_dot_iu_command_note('dot_iu_route_arm', 'route_code', p_route_code, 'applied', p_actor, p_reason,
     jsonb_build_object('start_at', v_start, 'max_age', p_max_age, 'owed', v_at.owed, 'passed_over', v_over));
-  RETURN jsonb_build_object('status', 'armed', 'route_code', p_route_code, 'start_at', v_start, 'owed', v_at.owed, 'passed_over', v_over,
-    'held', iu.fn_iu_route_refusal(p_route_code));
+  RETURN jsonb_build_object('status', 'armed', 'route_code', p_route_code, 'start_at', v_start, 'owed', v_at.owed,
+    'passed_over', v_over, 'held', iu.fn_iu_route_refusal(p_route_code));
 END
 $function$;
 COMMENT ON FUNCTION iu.fn_iu_route_arm IS
@@ -151,24 +179,25 @@ BEGIN
   IF NOT FOUND THEN
     RAISE undefined_object USING
       MESSAGE = format('route "%s" has no position', coalesce(p_route_code, '')),
-      HINT = 'Arm it with fn_iu_route_arm.';
+      HINT = 'Arm it with fn_iu_route_arm.', CONSTRAINT = 'iu_route_no_position';
   ELSIF EXISTS (SELECT FROM public.iu_outbound_route WHERE route_code = p_route_code AND retired_at IS NOT NULL) THEN
-    RAISE undefined_object USING
-      MESSAGE = format('route "%s" is retired', p_route_code),
-      DETAIL = 'It delivers nothing, here as elsewhere.';
-  ELSIF v_position.system_identifier = iu_core.system_identifier() AND v_position.database_oid = iu_core.database_oid() THEN
+    PERFORM iu.fn_iu_route_not_there(p_route_code);
+  ELSIF v_position.system_identifier = iu_core.system_identifier()
+        AND v_position.database_oid = iu_core.database_oid() THEN
     RAISE object_not_in_prerequisite_state USING
       MESSAGE = format('the position of route "%s" belongs to this database', p_route_code),
-      DETAIL = 'There is nothing to confirm.';
+      DETAIL = 'There is nothing to confirm.', CONSTRAINT = 'iu_route_position_is_here';
   END IF;
-  PERFORM iu.fn_iu_route_log('dot_iu_route_confirm_position', p_route_code, p_actor, p_reason,
-    jsonb_build_object('system_identifier', v_position.system_identifier, 'database_oid', v_position.database_oid));
+  PERFORM iu.fn_dot_iu_command_note('dot_iu_route_confirm_position', 'route_code', p_route_code, 'applied', p_actor,
+    p_reason, jsonb_build_object('system_identifier', v_position.system_identifier,
+                                 'database_oid', v_position.database_oid));
   UPDATE public.iu_route_lease SET expires_at = '-infinity' WHERE route_code = p_route_code;
   GET DIAGNOSTICS v_leases = ROW_COUNT;
   SELECT o.seen, o.floor_seq, o.owed INTO v_at
     FROM iu.fn_iu_route_owed(p_route_code, coalesce(v_position.start_at, v_position.armed_at), v_position.seen) o;
   UPDATE public.iu_route_position
-     SET system_identifier = iu_core.system_identifier(), database_oid = iu_core.database_oid(), floor_seq = v_at.floor_seq
+     SET system_identifier = iu_core.system_identifier(), database_oid = iu_core.database_oid(),
+         floor_seq = v_at.floor_seq
    WHERE route_code = p_route_code;
   PERFORM iu.fn_iu_route_restep(p_route_code, v_at.seen);
   PERFORM iu_core.wake();

@@ -1,3 +1,5 @@
+-- What becomes of the deliveries of a route that is retired.
+
 CREATE FUNCTION iu.fn_iu_route_abandon(p_route_code text) RETURNS bigint
   LANGUAGE plpgsql VOLATILE
   SET search_path = pg_catalog, pg_temp
@@ -12,7 +14,8 @@ BEGIN
   END IF;
   WITH waiting AS (
     DELETE FROM public.iu_route_retry t
-     WHERE t.ctid = ANY (ARRAY(SELECT x.ctid FROM public.iu_route_retry x WHERE x.route_code = p_route_code FOR UPDATE SKIP LOCKED))
+     WHERE t.ctid = ANY (ARRAY(SELECT x.ctid FROM public.iu_route_retry x
+                                WHERE x.route_code = p_route_code FOR UPDATE SKIP LOCKED))
      RETURNING t.*
   ), lost AS (
     DELETE FROM public.iu_route_lease l
@@ -24,11 +27,14 @@ BEGIN
                                       FOR UPDATE SKIP LOCKED))
      RETURNING l.*
   ), ended AS (
-    SELECT w.event_id, w.event_seq, w.replay_number, w.attempt_no, 'it waited to be tried: ' || w.reason AS place FROM waiting w
+    SELECT w.event_id, w.event_seq, w.replay_number, w.attempt_no, 'it waited to be tried: ' || w.reason AS place
+      FROM waiting w
     UNION ALL
-    SELECT i.event_id, i.event_seq, i.replay_number, i.attempt_no, format('%s had it and is gone: whether it was sent is not known', l.sender)
+    SELECT i.event_id, i.event_seq, i.replay_number, i.attempt_no,
+           format('%s had it and is gone: whether it was sent is not known', l.sender)
       FROM lost l
-      CROSS JOIN LATERAL unnest(l.event_ids, l.event_seqs, l.replay_numbers, l.attempt_nos) AS i (event_id, event_seq, replay_number, attempt_no)
+      CROSS JOIN LATERAL unnest(l.event_ids, l.event_seqs, l.replay_numbers, l.attempt_nos)
+        AS i (event_id, event_seq, replay_number, attempt_no)
   ), letter AS (
     INSERT INTO public.iu_route_dead_letter (route_code, event_ref, replay_number, attempts, idempotency_key,
         failure_code, failure_detail, event_snapshot)
@@ -51,7 +57,7 @@ COMMENT ON FUNCTION iu.fn_iu_route_abandon IS
   'transaction has locked is left. Called when the route is retired, and by fn_iu_route_worker_turn for what came '
   'after. Returns how many; 0 for a route that is not retired.';
 
-CREATE OR REPLACE FUNCTION iu.fn_iu_route_settle(p_route_code text) RETURNS jsonb
+CREATE FUNCTION iu.fn_iu_route_settle(p_route_code text) RETURNS jsonb
   LANGUAGE plpgsql VOLATILE
   SET search_path = pg_catalog, pg_temp
 AS $function$
@@ -59,14 +65,19 @@ DECLARE
   v_at      public.v_iu_route_position;
   v_letters bigint;
 BEGIN
-  PERFORM FROM public.iu_route_position WHERE route_code = p_route_code FOR UPDATE;	-- a claim under way ends first
+  -- A claim that is under way ends first.
+  PERFORM FROM public.iu_route_position WHERE route_code = p_route_code FOR UPDATE;
   SELECT * INTO v_at FROM public.v_iu_route_position WHERE route_code = p_route_code;
   v_letters := iu.fn_iu_route_abandon(p_route_code);
   RETURN jsonb_build_object('dead_letters', v_letters,
-    'with_sender', (SELECT coalesce(sum(l.item_count), 0) FROM public.iu_route_lease l WHERE l.route_code = p_route_code),
-    'passed_over', (SELECT count(*) FROM public.event_outbox e JOIN public.iu_outbound_route r
-                        ON r.route_code = p_route_code AND e.event_domain = r.event_domain AND e.event_type = r.event_type
-                     WHERE e.emitted_xid >= pg_snapshot_xmin(v_at.seen) AND NOT pg_visible_in_snapshot(e.emitted_xid, v_at.seen)
+    'with_sender', (SELECT coalesce(sum(l.item_count), 0) FROM public.iu_route_lease l
+                     WHERE l.route_code = p_route_code),
+    'passed_over', (SELECT count(*)
+                      FROM public.event_outbox e
+                      JOIN public.iu_outbound_route r ON r.route_code = p_route_code
+                       AND e.event_domain = r.event_domain AND e.event_type = r.event_type
+                     WHERE e.emitted_xid >= pg_snapshot_xmin(v_at.seen)
+                       AND NOT pg_visible_in_snapshot(e.emitted_xid, v_at.seen)
                        AND e.event_seq > v_at.floor_seq AND e.payload_classification = 'safe_metadata'
                        AND (v_at.window_end IS NULL OR e.event_seq > v_at.window_seq
                             OR NOT pg_visible_in_snapshot(e.emitted_xid, v_at.window_end))));

@@ -4,7 +4,8 @@
 -- number, so another webhook-id, by which a receiver that took the first one
 -- after all can tell the two apart. It goes among the retries; the sender
 -- carries it like any other. Many at once are spread over time by due_at.
--- A dry run is here as well, since that is what a replay is on such a route.
+-- The dry run of a delivery is in this migration as well, since a replay on a
+-- route that is a dry run makes one.
 
 CREATE FUNCTION iu.fn_iu_delivery_request(
     p_route public.iu_outbound_route, p_event public.event_outbox, p_replay_number integer)
@@ -18,7 +19,8 @@ DECLARE
   v_bytes   bytea := convert_to(v_body, 'UTF8');
   v_secrets integer;
   v_request jsonb := jsonb_build_object('target_kind', p_route.target_kind, 'target_ref', p_route.target_ref,
-    'webhook_id', v_id, 'body', v_body, 'body_bytes', octet_length(v_bytes), 'body_sha256', encode(sha256(v_bytes), 'hex'));
+    'webhook_id', v_id, 'body', v_body, 'body_bytes', octet_length(v_bytes),
+    'body_sha256', encode(sha256(v_bytes), 'hex'));
 BEGIN
   IF p_route.target_kind NOT IN ('external_endpoint', 'directus_flow') THEN
     RETURN v_request;
@@ -55,8 +57,8 @@ BEGIN
   END IF;
   INSERT INTO public.iu_route_attempt (route_code, event_ref, replay_number, attempt_no, idempotency_key, status,
       sender, started_at, duration_us, failure_code, failure_detail, payload_snapshot)
-    VALUES (p_route.route_code, p_event.id, p_replay_number, p_attempt_no, 'dry_' || (v_request ->> 'webhook_id'), 'dry_run',
-      'dry run', v_started, 1000000 * extract(epoch FROM clock_timestamp() - v_started),
+    VALUES (p_route.route_code, p_event.id, p_replay_number, p_attempt_no, 'dry_' || (v_request ->> 'webhook_id'),
+      'dry_run', 'dry run', v_started, 1000000 * extract(epoch FROM clock_timestamp() - v_started),
       CASE WHEN v_problem IS NOT NULL THEN 'contract' END, left(v_problem, 1000), v_request)
     ON CONFLICT (idempotency_key, attempt_no) DO NOTHING
     RETURNING id INTO v_id;

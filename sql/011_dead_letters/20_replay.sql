@@ -1,4 +1,6 @@
--- Whoever gives no actor or reason is refused by the log, which comes last.
+-- Replays of dead letters. Actor and reason are asked for by the log, which comes
+-- last in each command.
+
 CREATE FUNCTION iu.fn_iu_route_dead_letter_log(
     p_command text, p_letter public.iu_route_dead_letter, p_id uuid, p_actor text, p_reason text, p_result jsonb)
   RETURNS jsonb
@@ -6,9 +8,10 @@ CREATE FUNCTION iu.fn_iu_route_dead_letter_log(
   SET search_path = pg_catalog, pg_temp
 AS $function$
 BEGIN
-  PERFORM iu.fn_iu_route_log(p_command, p_letter.route_code, p_actor, p_reason,
-    jsonb_build_object('dead_letter_id', p_id) || p_result,
-    CASE WHEN p_result ->> 'status' IN ('replayed', 'resolved') THEN 'applied' WHEN p_result ->> 'status' = 'failed' THEN 'failed' ELSE 'refused' END);
+  PERFORM iu.fn_dot_iu_command_note(p_command, 'route_code', p_letter.route_code,
+    CASE WHEN p_result ->> 'status' IN ('replayed', 'resolved') THEN 'applied'
+         WHEN p_result ->> 'status' = 'failed' THEN 'failed' ELSE 'refused' END,
+    p_actor, p_reason, jsonb_build_object('dead_letter_id', p_id) || p_result);
   RETURN jsonb_build_object('dead_letter_id', p_id) || p_result;
 END
 $function$;
@@ -38,37 +41,44 @@ BEGIN
         p_letter.resolved_at, p_letter.resolved_by, p_letter.replayed_as));
   ELSIF p_letter.resolved_at IS NOT NULL THEN
     RETURN jsonb_build_object('status', 'already_resolved', 'resolved', true,
-      'message', format('it was resolved at %s by %s: %s', p_letter.resolved_at, p_letter.resolved_by, p_letter.resolution));
+      'message', format('it was resolved at %s by %s: %s', p_letter.resolved_at, p_letter.resolved_by,
+                        p_letter.resolution));
   ELSIF v_route.id IS NULL THEN
     RETURN jsonb_build_object('status', 'skipped', 'decision', 'route_unknown', 'resolved', false,
       'message', format('route "%s" is not registered', p_letter.route_code));
   ELSIF v_route.retired_at IS NOT NULL THEN
     RETURN jsonb_build_object('status', 'route_retired', 'resolved', false,
-      'message', format('route "%s" is retired: resolve the dead letter with fn_iu_route_dead_letter_resolve', p_letter.route_code));
+      'message', format('route "%s" is retired: resolve the dead letter with fn_iu_route_dead_letter_resolve',
+                        p_letter.route_code));
   ELSIF v_route.dry_run THEN
     BEGIN
       PERFORM iu.fn_iu_delivery_dry_run(v_route, v_event, p_letter.replay_number, p_letter.attempts + 1);
     EXCEPTION WHEN OTHERS THEN
-      RETURN jsonb_build_object('status', 'failed', 'decision', 'dry_run', 'resolved', false, 'message', SQLERRM, 'sqlstate', SQLSTATE);
+      RETURN jsonb_build_object('status', 'failed', 'decision', 'dry_run', 'resolved', false,
+        'message', SQLERRM, 'sqlstate', SQLSTATE);
     END;
     UPDATE public.iu_route_dead_letter
-       SET resolved_at = clock_timestamp(), resolved_by = coalesce(p_actor, ''), resolution = concat('dry run: ', p_reason)
+       SET resolved_at = clock_timestamp(), resolved_by = coalesce(p_actor, ''),
+           resolution = concat('dry run: ', p_reason)
      WHERE id = p_letter.id;
-    RETURN jsonb_build_object('status', 'replayed', 'decision', 'dry_run', 'resolved', true, 'attempt_no', p_letter.attempts + 1,
-      'replay_number', p_letter.replay_number);
+    RETURN jsonb_build_object('status', 'replayed', 'decision', 'dry_run', 'resolved', true,
+      'attempt_no', p_letter.attempts + 1, 'replay_number', p_letter.replay_number);
   ELSIF NOT EXISTS (SELECT FROM public.event_outbox e WHERE e.id = p_letter.event_ref) THEN
     RETURN jsonb_build_object('status', 'event_gone', 'resolved', false,
       'message', 'the event is not in the outbox any more; what it was is in event_snapshot');
   END IF;
 
-  -- A delivery may have two dead letters, one of a dry run that could not be made: each is replayed by a number of its own.
+  -- A delivery may have two dead letters, one of a dry run that could not be made: each is replayed by a number of
+  -- its own.
   LOOP
     v_id := iu.fn_iu_webhook_id(v_event.event_seq, v_route.id, v_replay, v_event.id);
     EXIT WHEN NOT EXISTS (SELECT FROM public.iu_route_retry t
-                           WHERE t.route_code = p_letter.route_code AND t.event_id = p_letter.event_ref AND t.replay_number = v_replay)
+                           WHERE t.route_code = p_letter.route_code AND t.event_id = p_letter.event_ref
+                             AND t.replay_number = v_replay)
       AND NOT EXISTS (SELECT FROM public.iu_route_attempt a WHERE a.idempotency_key = v_id)
       AND NOT EXISTS (SELECT FROM public.iu_route_dead_letter d WHERE d.idempotency_key = v_id)
-      AND NOT EXISTS (SELECT FROM public.iu_route_lease l CROSS JOIN LATERAL unnest(l.event_ids, l.replay_numbers) AS i (event_id, replay_number)
+      AND NOT EXISTS (SELECT FROM public.iu_route_lease l
+                       CROSS JOIN LATERAL unnest(l.event_ids, l.replay_numbers) AS i (event_id, replay_number)
                        WHERE l.route_code = p_letter.route_code AND p_letter.event_ref = ANY (l.event_ids)
                          AND i.event_id = p_letter.event_ref AND i.replay_number = v_replay);
     v_replay := v_replay + 1;
@@ -76,7 +86,8 @@ BEGIN
   INSERT INTO public.iu_route_retry (route_code, event_id, replay_number, event_seq, due_at, reason)
     VALUES (p_letter.route_code, p_letter.event_ref, v_replay, v_event.event_seq, p_due_at, 'replay');
   UPDATE public.iu_route_dead_letter
-     SET resolved_at = clock_timestamp(), resolved_by = coalesce(p_actor, ''), resolution = concat('replayed: ', p_reason), replayed_as = v_replay
+     SET resolved_at = clock_timestamp(), resolved_by = coalesce(p_actor, ''),
+         resolution = concat('replayed: ', p_reason), replayed_as = v_replay
    WHERE id = p_letter.id;
   RETURN jsonb_build_object('status', 'replayed', 'decision', 'handed_over', 'resolved', true, 'attempt_no', 1,
     'replay_number', v_replay, 'webhook_id', v_id, 'due_at', p_due_at);
@@ -94,7 +105,8 @@ CREATE FUNCTION iu.fn_iu_route_dead_letter_replay(
 AS $function$
 DECLARE
   v_letter public.iu_route_dead_letter;
-  v_result jsonb := '{"status": "master_gate_closed", "resolved": false, "message": "the master switch iu_core.routes_master_enabled is off"}';
+  v_result jsonb := jsonb_build_object('status', 'master_gate_closed', 'resolved', false,
+    'message', iu.fn_iu_delivery_answer('master_gate_closed', '{}') ->> 'sentence');
 BEGIN
   SELECT * INTO v_letter FROM public.iu_route_dead_letter WHERE id = p_dead_letter_id FOR UPDATE;
   IF iu.fn_iu_core_routes_enabled() THEN
@@ -104,7 +116,8 @@ BEGIN
       PERFORM iu_core.wake();
     END IF;
   END IF;
-  RETURN iu.fn_iu_route_dead_letter_log('dot_iu_route_dead_letter_replay', v_letter, p_dead_letter_id, p_actor, p_reason, v_result);
+  RETURN iu.fn_iu_route_dead_letter_log('dot_iu_route_dead_letter_replay', v_letter, p_dead_letter_id, p_actor,
+    p_reason, v_result);
 END
 $function$;
 COMMENT ON FUNCTION iu.fn_iu_route_dead_letter_replay IS
@@ -135,7 +148,7 @@ BEGIN
   IF num_nonnulls(p_route_code, p_failure_code, p_from, p_until) = 0 THEN
     RAISE check_violation USING
       MESSAGE = 'say which dead letters: by route, failure code or time',
-      HINT = 'For all there are: p_from => ''-infinity''.';
+      HINT = 'For all there are: p_from => ''-infinity''.', CONSTRAINT = 'iu_dead_letters_chosen';
   END IF;
   RETURN QUERY
     SELECT d.id FROM public.iu_route_dead_letter d
@@ -151,6 +164,16 @@ COMMENT ON FUNCTION iu.fn_iu_route_dead_letter_chosen IS
   'The open dead letters of a route, with a failure code, given up from a time until before another, the oldest '
   'first; NULL: any. SQLSTATE 23514 where all four are NULL.';
 
+CREATE FUNCTION iu.fn_iu_route_dead_letter_filter(
+    p_route_code text, p_failure_code text, p_from timestamptz, p_until timestamptz, p_limit integer)
+  RETURNS jsonb
+  LANGUAGE sql STABLE
+  SET search_path = pg_catalog, pg_temp
+RETURN jsonb_strip_nulls(jsonb_build_object('route_code', p_route_code, 'failure_code', p_failure_code,
+  'from', p_from, 'until', p_until, 'limit', p_limit));
+COMMENT ON FUNCTION iu.fn_iu_route_dead_letter_filter IS
+  'For the log: which dead letters were chosen, without what was left out.';
+
 CREATE FUNCTION iu.fn_iu_route_dead_letter_replay_many(
     p_actor text, p_reason text, p_route_code text, p_failure_code text,
     p_from timestamptz, p_until timestamptz, p_per_second numeric, p_limit integer)
@@ -159,9 +182,10 @@ CREATE FUNCTION iu.fn_iu_route_dead_letter_replay_many(
   SET search_path = pg_catalog, pg_temp
 AS $function$
 DECLARE
-  v_ids    uuid[] := ARRAY(SELECT c FROM iu.fn_iu_route_dead_letter_chosen(p_route_code, p_failure_code, p_from, p_until) c);
+  v_ids    uuid[] := ARRAY(SELECT c FROM iu.fn_iu_route_dead_letter_chosen(p_route_code, p_failure_code, p_from,
+                                                                           p_until) c);
   v_start  constant timestamptz := clock_timestamp();
-  v_next   jsonb := '{}';	-- of each route, when its next replay may be due
+  v_next   jsonb := '{}';  -- of each route, when its next replay may be due
   v_due    timestamptz;
   v_first  timestamptz;
   v_last   timestamptz;
@@ -170,29 +194,31 @@ DECLARE
   v_one    jsonb;
   v_result jsonb;
 BEGIN
-  IF p_per_second IS NULL OR p_per_second NOT BETWEEN 0.001 AND 10000 THEN
-    RAISE check_violation USING
-      MESSAGE = 'p_per_second is from 0.001 to 10000';
-  ELSIF p_limit IS NULL OR p_limit NOT BETWEEN 1 AND 100000 THEN
-    RAISE check_violation USING
-      MESSAGE = 'p_limit is from 1 to 100000';
-  END IF;
+  PERFORM iu.fn_iu_require_value(p_per_second BETWEEN 0.001 AND 10000, 'iu_dead_letters_rate', 'p_per_second',
+    'from 0.001 to 10000', p_per_second::text);
+  PERFORM iu.fn_iu_require_value(p_limit BETWEEN 1 AND 100000, 'iu_dead_letters_limit', 'p_limit',
+    'from 1 to 100000', p_limit::text);
   v_result := jsonb_build_object('matched', cardinality(v_ids), 'replayed', 0, 'per_second', p_per_second);
   IF NOT iu.fn_iu_core_routes_enabled() THEN
-    v_result := v_result || '{"status": "master_gate_closed", "message": "the master switch iu_core.routes_master_enabled is off"}';
+    v_result := v_result || jsonb_build_object('status', 'master_gate_closed',
+      'message', iu.fn_iu_delivery_answer('master_gate_closed', '{}') ->> 'sentence');
   ELSE
     FOR v_letter IN
       SELECT d.* FROM public.iu_route_dead_letter d
-       WHERE d.id = ANY (v_ids) AND d.resolved_at IS NULL ORDER BY d.created_at, d.id LIMIT p_limit FOR UPDATE SKIP LOCKED
+       WHERE d.id = ANY (v_ids) AND d.resolved_at IS NULL
+       ORDER BY d.created_at, d.id LIMIT p_limit FOR UPDATE SKIP LOCKED
     LOOP
       -- After what an earlier call has spread out on the same route.
       v_due := coalesce((v_next ->> v_letter.route_code)::timestamptz,
         (SELECT max(t.due_at) + make_interval(secs => 1.0 / p_per_second) FROM public.iu_route_retry t
-          WHERE t.route_code = v_letter.route_code AND t.reason = 'replay' AND t.due_at > v_start AND t.due_at < 'infinity'), v_start);
+          WHERE t.route_code = v_letter.route_code AND t.reason = 'replay' AND t.due_at > v_start
+            AND t.due_at < 'infinity'), v_start);
       v_one := iu.fn_iu_route_dead_letter_hand_over(v_letter, p_actor, p_reason, v_due);
-      v_counts := v_counts || jsonb_build_object(v_one ->> 'status', coalesce((v_counts ->> (v_one ->> 'status'))::integer, 0) + 1);
+      v_counts := v_counts || jsonb_build_object(v_one ->> 'status',
+        coalesce((v_counts ->> (v_one ->> 'status'))::integer, 0) + 1);
       IF v_one ->> 'decision' = 'handed_over' THEN
-        v_next := v_next || jsonb_build_object(v_letter.route_code, v_due + make_interval(secs => 1.0 / p_per_second));
+        v_next := v_next
+          || jsonb_build_object(v_letter.route_code, v_due + make_interval(secs => 1.0 / p_per_second));
         v_first := least(v_first, v_due);
         v_last := greatest(v_last, v_due);
       END IF;
@@ -200,14 +226,16 @@ BEGIN
     IF v_first IS NOT NULL THEN
       PERFORM iu_core.wake();
     END IF;
-    v_result := v_result || jsonb_build_object('status', 'ran', 'replayed', coalesce((v_counts -> 'replayed')::integer, 0),
-      'refused', v_counts - 'replayed', 'first_due_at', v_first, 'last_due_at', v_last,
-      'remaining', (SELECT count(*) FROM iu.fn_iu_route_dead_letter_chosen(p_route_code, p_failure_code, p_from, p_until)));
+    v_result := v_result || jsonb_build_object('status', 'ran',
+      'replayed', coalesce((v_counts -> 'replayed')::integer, 0), 'refused', v_counts - 'replayed',
+      'first_due_at', v_first, 'last_due_at', v_last, 'remaining',
+      (SELECT count(*) FROM iu.fn_iu_route_dead_letter_chosen(p_route_code, p_failure_code, p_from, p_until)));
   END IF;
-  PERFORM iu.fn_iu_route_log('dot_iu_route_dead_letter_replay', p_route_code, p_actor, p_reason, v_result
-    || jsonb_build_object('filter', jsonb_strip_nulls(jsonb_build_object('route_code', p_route_code, 'failure_code', p_failure_code,
-         'from', p_from, 'until', p_until, 'limit', p_limit))),
-    CASE WHEN v_result ->> 'status' = 'ran' AND (v_counts ? 'replayed' OR v_counts = '{}') THEN 'applied' ELSE 'refused' END);
+  PERFORM iu.fn_dot_iu_command_note('dot_iu_route_dead_letter_replay', 'route_code', p_route_code,
+    CASE WHEN v_result ->> 'status' = 'ran' AND (v_counts ? 'replayed' OR v_counts = '{}') THEN 'applied'
+         ELSE 'refused' END,
+    p_actor, p_reason, v_result || jsonb_build_object('filter',
+      iu.fn_iu_route_dead_letter_filter(p_route_code, p_failure_code, p_from, p_until, p_limit)));
   RETURN v_result;
 END
 $function$;
@@ -215,11 +243,13 @@ COMMENT ON FUNCTION iu.fn_iu_route_dead_letter_replay_many IS
   'What public.fn_iu_route_dead_letter_replay_many hands on to, with the rights of iu_core_owner.';
 CREATE FUNCTION public.fn_iu_route_dead_letter_replay_many(
     p_actor text, p_reason text, p_route_code text DEFAULT NULL, p_failure_code text DEFAULT NULL,
-    p_from timestamptz DEFAULT NULL, p_until timestamptz DEFAULT NULL, p_per_second numeric DEFAULT 10, p_limit integer DEFAULT 10000)
+    p_from timestamptz DEFAULT NULL, p_until timestamptz DEFAULT NULL, p_per_second numeric DEFAULT 10,
+    p_limit integer DEFAULT 10000)
   RETURNS jsonb
   LANGUAGE sql VOLATILE
 RETURN CASE WHEN iu_core.require_role('{iu_core_operator}') THEN
-  iu.fn_iu_route_dead_letter_replay_many(p_actor, p_reason, p_route_code, p_failure_code, p_from, p_until, p_per_second, p_limit) END;
+  iu.fn_iu_route_dead_letter_replay_many(p_actor, p_reason, p_route_code, p_failure_code, p_from, p_until,
+    p_per_second, p_limit) END;
 COMMENT ON FUNCTION public.fn_iu_route_dead_letter_replay_many IS
   'Replays open dead letters: who, why, and which, by route, failure code, and when they were given up (from, '
   'until before); at least one of the four. p_per_second (0.001 to 10000) deliveries of each route fall due, '

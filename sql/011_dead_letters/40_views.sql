@@ -1,21 +1,31 @@
 CREATE VIEW public.v_iu_route_dead_letter AS
-  SELECT d.id, d.route_code, d.event_ref, d.replay_number, d.attempts, d.failure_code, d.failure_detail, d.http_status, d.created_at,
-         CASE WHEN d.resolved_at IS NULL THEN 'open' WHEN d.replayed_as IS NULL THEN 'resolved' ELSE 'replayed' END AS state,
+  SELECT d.id, d.route_code, d.event_ref, d.replay_number, d.attempts, d.failure_code, d.failure_detail, d.http_status,
+         d.created_at,
+         CASE WHEN d.resolved_at IS NULL THEN 'open' WHEN d.replayed_as IS NULL THEN 'resolved'
+              ELSE 'replayed' END AS state,
          d.resolved_at, d.resolved_by, d.resolution,
-         (SELECT b.id FROM public.iu_route_dead_letter b	-- found by its key, which a dry run has with dry_ before it
-           WHERE b.idempotency_key = ANY (ARRAY[r.before, 'dry_' || r.before]) AND b.replayed_as = d.replay_number) AS replay_of,
+         -- Found by its key, which a dry run has with dry_ before it.
+         (SELECT b.id FROM public.iu_route_dead_letter b
+           WHERE b.idempotency_key = ANY (ARRAY[r.before, 'dry_' || r.before])
+             AND b.replayed_as = d.replay_number) AS replay_of,
          d.replayed_as, r.webhook_id AS replay_webhook_id,
          CASE WHEN d.replayed_as IS NULL THEN NULL
-              WHEN EXISTS (SELECT FROM public.iu_route_attempt a WHERE a.idempotency_key = r.webhook_id AND a.status = 'sent') THEN 'delivered'
-              WHEN EXISTS (SELECT FROM public.iu_route_dead_letter n WHERE n.idempotency_key = r.webhook_id) THEN 'dead_letter'
+              WHEN EXISTS (SELECT FROM public.iu_route_attempt a
+                            WHERE a.idempotency_key = r.webhook_id AND a.status = 'sent') THEN 'delivered'
+              WHEN EXISTS (SELECT FROM public.iu_route_dead_letter n
+                            WHERE n.idempotency_key = r.webhook_id) THEN 'dead_letter'
               WHEN t.due_at > clock_timestamp() THEN 'waiting' WHEN t.due_at IS NOT NULL THEN 'due'
-              WHEN EXISTS (SELECT FROM public.iu_route_lease l WHERE l.route_code = d.route_code AND d.event_ref = ANY (l.event_ids)) THEN 'in_flight'
+              WHEN EXISTS (SELECT FROM public.iu_route_lease l
+                            WHERE l.route_code = d.route_code AND d.event_ref = ANY (l.event_ids)) THEN 'in_flight'
               ELSE 'unknown' END AS replay_state,
          t.due_at AS replay_due_at
     FROM public.iu_route_dead_letter d
     LEFT JOIN public.iu_outbound_route o ON o.route_code = d.route_code
-    LEFT JOIN LATERAL (SELECT iu.fn_iu_webhook_id((d.event_snapshot ->> 'event_seq')::bigint, o.id, d.replayed_as, d.event_ref) AS webhook_id,
-                              iu.fn_iu_webhook_id((d.event_snapshot ->> 'event_seq')::bigint, o.id, d.replay_number - 1, d.event_ref) COLLATE "C" AS before) AS r ON true
+    LEFT JOIN LATERAL (
+      SELECT iu.fn_iu_webhook_id((d.event_snapshot ->> 'event_seq')::bigint, o.id, d.replayed_as, d.event_ref)
+               AS webhook_id,
+             iu.fn_iu_webhook_id((d.event_snapshot ->> 'event_seq')::bigint, o.id, d.replay_number - 1, d.event_ref)
+               COLLATE "C" AS before) AS r ON true
     LEFT JOIN public.iu_route_retry t
       ON t.route_code = d.route_code AND t.event_id = d.event_ref AND t.replay_number = d.replayed_as;
 COMMENT ON VIEW public.v_iu_route_dead_letter IS

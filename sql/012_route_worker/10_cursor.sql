@@ -1,11 +1,11 @@
 -- 012 the pass over the outbox that needs no network, and whether routes are well.
 --
--- Who does what: a route that is live is the senders' alone, one that is a dry
--- run is the pass's alone, so nothing is done twice. A pass follows commits with
--- a cursor of its own, as the routes' positions do: makes the dry runs, counts
--- what is handed to the senders and what nobody carries. It is called by hand
--- or, in turns, by a sender. One event that cannot be handled is set aside with
--- its error and stops no other.
+-- A route that is live is served by the senders alone, one that is a dry run by
+-- the pass alone, so that nothing is done twice. A pass follows commits with a
+-- cursor of its own, as the routes' positions do: it makes the dry runs, and
+-- counts what is handed to the senders and what no route carries. It is called by
+-- hand or, in turns, by a sender. An event that cannot be handled is set aside
+-- with its error and stops no other.
 
 CREATE TABLE public.iu_route_worker_cursor (
   worker_name       text        NOT NULL PRIMARY KEY,
@@ -54,8 +54,8 @@ COMMENT ON COLUMN public.iu_route_worker_cursor.window_xid IS
   'With window_seq: of the window, the last event that was passed, in the order of emitted_xid, event_seq';
 COMMENT ON COLUMN public.iu_route_worker_cursor.window_seq IS 'See window_xid';
 
--- A row that is seen though its number is not finished came with a restore. A
--- cursor that came with one starts with what commits from now on.
+-- An event that is seen though its transaction is not finished came with a restore.
+-- A cursor that came with a restore starts with what commits from now on.
 CREATE FUNCTION iu.fn_iu_route_worker_register(p_worker_name text, p_event_domain text) RETURNS void
   LANGUAGE plpgsql VOLATILE
   SET search_path = pg_catalog, pg_temp
@@ -65,14 +65,17 @@ BEGIN
                AND c.system_identifier = iu_core.system_identifier() AND c.database_oid = iu_core.database_oid()) THEN
     RETURN;
   END IF;
-  INSERT INTO public.iu_route_worker_cursor AS c (worker_name, event_domain, system_identifier, database_oid, floor_seq, seen)
+  INSERT INTO public.iu_route_worker_cursor AS c
+      (worker_name, event_domain, system_identifier, database_oid, floor_seq, seen)
     SELECT p_worker_name, p_event_domain, iu_core.system_identifier(), iu_core.database_oid(),
            coalesce((SELECT max(e.event_seq) FROM public.event_outbox e
-                      WHERE e.emitted_xid >= pg_snapshot_xmin(s.now) AND NOT pg_visible_in_snapshot(e.emitted_xid, s.now)
+                      WHERE e.emitted_xid >= pg_snapshot_xmin(s.now)
+                        AND NOT pg_visible_in_snapshot(e.emitted_xid, s.now)
                         AND e.emitted_xid IS DISTINCT FROM pg_current_xact_id_if_assigned()), 0), '1:1:'
       FROM (SELECT iu.fn_iu_snapshot_now() AS now) AS s
     ON CONFLICT (worker_name) DO UPDATE
-      SET system_identifier = excluded.system_identifier, database_oid = excluded.database_oid, floor_seq = excluded.floor_seq,
+      SET system_identifier = excluded.system_identifier, database_oid = excluded.database_oid,
+          floor_seq = excluded.floor_seq,
           seen = iu.fn_iu_snapshot_now(), window_end = NULL, window_xid = NULL, window_seq = NULL
       WHERE (c.system_identifier, c.database_oid) <> (excluded.system_identifier, excluded.database_oid);
 END

@@ -1,3 +1,5 @@
+-- The pass: what is ahead of a cursor, handled event by event.
+
 CREATE FUNCTION iu.fn_iu_route_worker_event(p_route public.iu_outbound_route, p_event public.event_outbox) RETURNS text
   LANGUAGE plpgsql VOLATILE
   SET search_path = pg_catalog, pg_temp
@@ -10,15 +12,18 @@ BEGIN
   END IF;
   RETURN CASE WHEN iu.fn_iu_delivery_dry_run(p_route, p_event, 0, 1) IS NULL THEN 'known' ELSE 'dry_run' END;
 EXCEPTION WHEN OTHERS THEN
-  IF SQLSTATE ~ '^(40|53|57|58|XX)' THEN	-- the server's trouble, not the event's
+  IF SQLSTATE ~ '^(40|53|57|58|XX)' THEN  -- the server's trouble, not the event's
     RAISE;
   END IF;
-  INSERT INTO public.iu_route_attempt (route_code, event_ref, attempt_no, idempotency_key, status, sender, failure_code, failure_detail)
-    VALUES (p_route.route_code, p_event.id, 1, v_key, 'skipped', 'dry run', 'worker_process_error', left(SQLERRM, 1000))
+  INSERT INTO public.iu_route_attempt
+      (route_code, event_ref, attempt_no, idempotency_key, status, sender, failure_code, failure_detail)
+    VALUES (p_route.route_code, p_event.id, 1, v_key, 'skipped', 'dry run', 'worker_process_error',
+      left(SQLERRM, 1000))
     ON CONFLICT (idempotency_key, attempt_no) DO NOTHING;
-  INSERT INTO public.iu_route_dead_letter (route_code, event_ref, replay_number, attempts, idempotency_key, failure_code,
-      failure_detail, event_snapshot)
-    VALUES (p_route.route_code, p_event.id, 0, 1, v_key, 'worker_process_error', left(SQLERRM, 1000), to_jsonb(p_event))
+  INSERT INTO public.iu_route_dead_letter (route_code, event_ref, replay_number, attempts, idempotency_key,
+      failure_code, failure_detail, event_snapshot)
+    VALUES (p_route.route_code, p_event.id, 0, 1, v_key, 'worker_process_error', left(SQLERRM, 1000),
+      to_jsonb(p_event))
     ON CONFLICT (idempotency_key) DO NOTHING;
   RETURN 'dead_lettered';
 END
@@ -28,6 +33,93 @@ COMMENT ON FUNCTION iu.fn_iu_route_worker_event IS
   '(restricted), or dead_lettered: an error of the event becomes a skipped attempt and a dead letter with '
   'failure_code worker_process_error; an error of the server is raised.';
 
+CREATE FUNCTION iu.fn_iu_route_worker_check(p_worker_name text, p_batch_limit integer, p_event_domain text)
+  RETURNS void
+  LANGUAGE plpgsql STABLE
+  SET search_path = pg_catalog, pg_temp
+AS $function$
+BEGIN
+  PERFORM iu.fn_iu_require_value(p_worker_name ~ '^[A-Za-z0-9][A-Za-z0-9_.:-]{0,119}$', 'iu_worker_name',
+    'p_worker_name', '1 to 120 letters, digits, "_", ".", ":" or "-"', p_worker_name);
+  PERFORM iu.fn_iu_require_value(p_batch_limit BETWEEN 1 AND 100000, 'iu_worker_batch', 'p_batch_limit',
+    'from 1 to 100000', p_batch_limit::text);
+  IF p_event_domain IS NOT NULL
+     AND NOT EXISTS (SELECT FROM public.event_type_registry t WHERE t.event_domain = p_event_domain) THEN
+    RAISE check_violation USING
+      MESSAGE = format('no event type of domain "%s" is registered', p_event_domain),
+      HINT = 'event_type_registry has the domains.', CONSTRAINT = 'iu_worker_domain_unknown';
+  END IF;
+END
+$function$;
+COMMENT ON FUNCTION iu.fn_iu_route_worker_check IS
+  'For fn_iu_route_worker_run, with its arguments: SQLSTATE 23514 for a name, a limit or a domain that is none.';
+
+-- The recent by range, what was under way at the last snapshot by list.
+CREATE FUNCTION iu.fn_iu_route_worker_batch(p_cursor public.iu_route_worker_cursor, p_batch_limit integer,
+    OUT items bigint, OUT ids uuid[], OUT last_xid xid8, OUT last_seq bigint)
+  LANGUAGE plpgsql STABLE
+  SET search_path = pg_catalog, pg_temp
+AS $function$
+BEGIN
+  SELECT count(*), array_agg(w.id ORDER BY w.emitted_xid, w.event_seq),
+         (array_agg(w.emitted_xid ORDER BY w.emitted_xid DESC, w.event_seq DESC))[1],
+         (array_agg(w.event_seq ORDER BY w.emitted_xid DESC, w.event_seq DESC))[1]
+    INTO items, ids, last_xid, last_seq
+    FROM (SELECT * FROM (
+            (SELECT e.id, e.emitted_xid, e.event_seq FROM public.event_outbox e
+              WHERE e.emitted_xid = ANY (ARRAY(SELECT pg_snapshot_xip(p_cursor.seen)))
+                AND (e.emitted_xid, e.event_seq) > (p_cursor.window_xid, p_cursor.window_seq)
+                AND e.event_seq > p_cursor.floor_seq AND pg_visible_in_snapshot(e.emitted_xid, p_cursor.window_end)
+                AND (p_cursor.event_domain IS NULL OR e.event_domain = p_cursor.event_domain)
+              ORDER BY e.emitted_xid, e.event_seq LIMIT p_batch_limit)
+            UNION ALL
+            (SELECT e.id, e.emitted_xid, e.event_seq FROM public.event_outbox e
+              WHERE e.emitted_xid >= pg_snapshot_xmax(p_cursor.seen)
+                AND e.emitted_xid < pg_snapshot_xmax(p_cursor.window_end)
+                AND (e.emitted_xid, e.event_seq) > (p_cursor.window_xid, p_cursor.window_seq)
+                AND e.event_seq > p_cursor.floor_seq AND pg_visible_in_snapshot(e.emitted_xid, p_cursor.window_end)
+                AND (p_cursor.event_domain IS NULL OR e.event_domain = p_cursor.event_domain)
+              ORDER BY e.emitted_xid, e.event_seq LIMIT p_batch_limit)) AS u
+           ORDER BY emitted_xid, event_seq LIMIT p_batch_limit) AS w;
+END
+$function$;
+COMMENT ON FUNCTION iu.fn_iu_route_worker_batch IS
+  'For the pass: the next events of the window that a cursor has open: how many, which, and the transaction and the '
+  'number of the last.';
+
+CREATE FUNCTION iu.fn_iu_route_worker_handle(p_ids uuid[], INOUT last_created_at timestamptz,
+    INOUT last_event_id uuid, OUT counts jsonb)
+  LANGUAGE plpgsql VOLATILE
+  SET search_path = pg_catalog, pg_temp
+AS $function$
+DECLARE
+  v_pair record;
+  v_what text;
+BEGIN
+  counts := '{}';
+  FOR v_pair IN
+    SELECT e AS event, r AS route, r.id AS route_id, r.dry_run
+      FROM unnest(p_ids) WITH ORDINALITY AS b (id, n)
+      JOIN public.event_outbox e ON e.id = b.id
+      LEFT JOIN public.iu_outbound_route r
+        ON r.event_domain = e.event_domain AND r.event_type = e.event_type AND r.enabled AND r.retired_at IS NULL
+     ORDER BY b.n, r.id
+  LOOP
+    v_what := CASE WHEN v_pair.route_id IS NULL THEN 'skipped' WHEN NOT v_pair.dry_run THEN 'handed_over'
+                   ELSE iu.fn_iu_route_worker_event(v_pair.route, v_pair.event) END;
+    counts := counts || jsonb_build_object(v_what, coalesce((counts -> v_what)::integer, 0) + 1);
+    IF (v_pair.event).created_at >= coalesce(last_created_at, '-infinity') THEN
+      last_created_at := (v_pair.event).created_at;
+      last_event_id := (v_pair.event).id;
+    END IF;
+  END LOOP;
+END
+$function$;
+COMMENT ON FUNCTION iu.fn_iu_route_worker_handle IS
+  'For the pass: makes the dry runs of these events, on each enabled route of their types. Given and returned are '
+  'created_at and id of the youngest event that was seen; counts says how many were dry_run, known, handed_over, '
+  'skipped, dead_lettered.';
+
 CREATE FUNCTION iu.fn_iu_route_worker_run(
     p_worker_name text, p_batch_limit integer, p_event_domain text)
   RETURNS jsonb
@@ -36,24 +128,16 @@ CREATE FUNCTION iu.fn_iu_route_worker_run(
   SET enable_seqscan = off SET jit = off SET plan_cache_mode = force_generic_plan
 AS $function$
 DECLARE
-  c_nothing constant jsonb := '{"seen": 0, "attempts_written": 0, "skipped": 0, "dead_lettered": 0, "dry_run": 0, "handed_over": 0, "more": false}';
+  c_nothing constant jsonb := '{"seen": 0, "attempts_written": 0, "skipped": 0, "dead_lettered": 0, "dry_run": 0, '
+                              '"handed_over": 0, "more": false}';
   v_cursor  public.iu_route_worker_cursor;
   v_batch   record;
-  v_pair    record;
-  v_what    text;
-  v_counts  jsonb := '{}';
+  v_done    record;
+  v_counts  jsonb;
   v_result  jsonb;
 BEGIN
-  IF p_worker_name IS NULL OR p_worker_name !~ '^[A-Za-z0-9][A-Za-z0-9_.:-]{0,119}$' THEN
-    RAISE check_violation USING
-      MESSAGE = 'a worker has a name: 1 to 120 letters, digits, "_", ".", ":" or "-"';
-  ELSIF p_batch_limit IS NULL OR p_batch_limit NOT BETWEEN 1 AND 100000 THEN
-    RAISE check_violation USING
-      MESSAGE = 'p_batch_limit is from 1 to 100000';
-  ELSIF p_event_domain IS NOT NULL AND NOT EXISTS (SELECT FROM public.event_type_registry t WHERE t.event_domain = p_event_domain) THEN
-    RAISE check_violation USING
-      MESSAGE = format('no event type of domain "%s" is registered', p_event_domain);
-  ELSIF NOT iu.fn_iu_core_routes_enabled() THEN
+  PERFORM iu.fn_iu_route_worker_check(p_worker_name, p_batch_limit, p_event_domain);
+  IF NOT iu.fn_iu_core_routes_enabled() THEN
     RETURN c_nothing || '{"status": "master_gate_closed"}';
   ELSIF NOT iu.fn_iu_route_worker_enabled() THEN
     RETURN c_nothing || '{"status": "worker_gate_closed"}';
@@ -64,8 +148,9 @@ BEGIN
     RETURN c_nothing || '{"status": "busy"}';
   ELSIF p_event_domain <> v_cursor.event_domain OR (p_event_domain IS NOT NULL AND v_cursor.event_domain IS NULL) THEN
     RAISE check_violation USING
-      MESSAGE = format('worker "%s" reads the events of %s', p_worker_name, coalesce('domain ' || v_cursor.event_domain, 'every domain')),
-      HINT = 'Give a worker for another domain another name.';
+      MESSAGE = format('worker "%s" reads the events of %s', p_worker_name,
+                       coalesce('domain ' || v_cursor.event_domain, 'every domain')),
+      HINT = 'Give a worker for another domain another name.', CONSTRAINT = 'iu_worker_other_domain';
   END IF;
 
   IF v_cursor.window_end IS NULL THEN
@@ -73,46 +158,14 @@ BEGIN
     v_cursor.window_xid := '0';
     v_cursor.window_seq := 0;
   END IF;
-  -- The recent by range, what was under way at the last snapshot by list.
-  SELECT count(*) AS items, array_agg(w.id ORDER BY w.emitted_xid, w.event_seq) AS ids,
-         (array_agg(w.emitted_xid ORDER BY w.emitted_xid DESC, w.event_seq DESC))[1] AS last_xid,
-         (array_agg(w.event_seq ORDER BY w.emitted_xid DESC, w.event_seq DESC))[1] AS last_seq INTO v_batch
-    FROM (SELECT * FROM (
-            (SELECT e.id, e.emitted_xid, e.event_seq FROM public.event_outbox e
-              WHERE e.emitted_xid = ANY (ARRAY(SELECT pg_snapshot_xip(v_cursor.seen)))
-                AND (e.emitted_xid, e.event_seq) > (v_cursor.window_xid, v_cursor.window_seq)
-                AND e.event_seq > v_cursor.floor_seq AND pg_visible_in_snapshot(e.emitted_xid, v_cursor.window_end)
-                AND (v_cursor.event_domain IS NULL OR e.event_domain = v_cursor.event_domain)
-              ORDER BY e.emitted_xid, e.event_seq LIMIT p_batch_limit)
-            UNION ALL
-            (SELECT e.id, e.emitted_xid, e.event_seq FROM public.event_outbox e
-              WHERE e.emitted_xid >= pg_snapshot_xmax(v_cursor.seen) AND e.emitted_xid < pg_snapshot_xmax(v_cursor.window_end)
-                AND (e.emitted_xid, e.event_seq) > (v_cursor.window_xid, v_cursor.window_seq)
-                AND e.event_seq > v_cursor.floor_seq AND pg_visible_in_snapshot(e.emitted_xid, v_cursor.window_end)
-                AND (v_cursor.event_domain IS NULL OR e.event_domain = v_cursor.event_domain)
-              ORDER BY e.emitted_xid, e.event_seq LIMIT p_batch_limit)) AS u
-           ORDER BY emitted_xid, event_seq LIMIT p_batch_limit) AS w;
-
-  FOR v_pair IN
-    SELECT e AS event, r AS route, r.id AS route_id, r.dry_run
-      FROM unnest(v_batch.ids) WITH ORDINALITY AS b (id, n)
-      JOIN public.event_outbox e ON e.id = b.id
-      LEFT JOIN public.iu_outbound_route r
-        ON r.event_domain = e.event_domain AND r.event_type = e.event_type AND r.enabled AND r.retired_at IS NULL
-     ORDER BY b.n, r.id
-  LOOP
-    v_what := CASE WHEN v_pair.route_id IS NULL THEN 'skipped' WHEN NOT v_pair.dry_run THEN 'handed_over'
-                   ELSE iu.fn_iu_route_worker_event(v_pair.route, v_pair.event) END;
-    v_counts := v_counts || jsonb_build_object(v_what, coalesce((v_counts -> v_what)::integer, 0) + 1);
-    IF (v_pair.event).created_at >= coalesce(v_cursor.last_created_at, '-infinity') THEN
-      v_cursor.last_created_at := (v_pair.event).created_at;
-      v_cursor.last_event_id := (v_pair.event).id;
-    END IF;
-  END LOOP;
+  v_batch := iu.fn_iu_route_worker_batch(v_cursor, p_batch_limit);
+  v_done := iu.fn_iu_route_worker_handle(v_batch.ids, v_cursor.last_created_at, v_cursor.last_event_id);
+  v_counts := v_done.counts;
 
   v_result := c_nothing || (v_counts - 'known') || jsonb_build_object('status', 'ran', 'seen', v_batch.items,
     'skipped', coalesce((v_counts -> 'skipped')::integer, 0) + coalesce((v_counts -> 'dead_lettered')::integer, 0),
-    'attempts_written', coalesce((v_counts -> 'dry_run')::integer, 0) + coalesce((v_counts -> 'dead_lettered')::integer, 0),
+    'attempts_written', coalesce((v_counts -> 'dry_run')::integer, 0)
+      + coalesce((v_counts -> 'dead_lettered')::integer, 0),
     'more', v_batch.items = p_batch_limit);
   IF v_batch.items = p_batch_limit THEN
     v_cursor.window_xid := v_batch.last_xid;
@@ -124,10 +177,12 @@ BEGIN
     v_cursor.window_seq := NULL;
   END IF;
   UPDATE public.iu_route_worker_cursor
-     SET last_created_at = v_cursor.last_created_at, last_event_id = v_cursor.last_event_id, last_run_at = clock_timestamp(),
-         events_seen = events_seen + v_batch.items, attempts_written = attempts_written + (v_result -> 'attempts_written')::integer,
+     SET last_created_at = v_done.last_created_at, last_event_id = v_done.last_event_id,
+         last_run_at = clock_timestamp(), events_seen = events_seen + v_batch.items,
+         attempts_written = attempts_written + (v_result -> 'attempts_written')::integer,
          dead_lettered = dead_lettered + (v_result -> 'dead_lettered')::integer, last_run_summary = v_result,
-         seen = v_cursor.seen, window_end = v_cursor.window_end, window_xid = v_cursor.window_xid, window_seq = v_cursor.window_seq
+         seen = v_cursor.seen, window_end = v_cursor.window_end, window_xid = v_cursor.window_xid,
+         window_seq = v_cursor.window_seq
    WHERE worker_name = p_worker_name;
   RETURN v_result;
 END
@@ -135,7 +190,8 @@ $function$;
 COMMENT ON FUNCTION iu.fn_iu_route_worker_run IS
   'What public.fn_iu_route_worker_run hands on to, with the rights of iu_core_owner.';
 CREATE FUNCTION public.fn_iu_route_worker_run(
-    p_worker_name text DEFAULT 'iu_outbound_default', p_batch_limit integer DEFAULT 100, p_event_domain text DEFAULT NULL)
+    p_worker_name text DEFAULT 'iu_outbound_default', p_batch_limit integer DEFAULT 100,
+    p_event_domain text DEFAULT NULL)
   RETURNS jsonb
   LANGUAGE sql VOLATILE
 RETURN CASE WHEN iu_core.require_role('{iu_core_operator}') THEN
@@ -169,9 +225,11 @@ BEGIN
                   AND c.database_oid = iu_core.database_oid() AND c.window_end IS NULL
                   AND NOT EXISTS (SELECT FROM public.event_outbox e
                                    WHERE e.emitted_xid >= pg_snapshot_xmax(c.seen)
-                                     AND e.emitted_xid < pg_snapshot_xmax(pg_current_snapshot()) AND e.event_seq > c.floor_seq)
+                                     AND e.emitted_xid < pg_snapshot_xmax(pg_current_snapshot())
+                                     AND e.event_seq > c.floor_seq)
                   AND NOT EXISTS (SELECT FROM public.event_outbox e
-                                   WHERE e.emitted_xid = ANY (ARRAY(SELECT pg_snapshot_xip(c.seen))) AND e.event_seq > c.floor_seq)) THEN
+                                   WHERE e.emitted_xid = ANY (ARRAY(SELECT pg_snapshot_xip(c.seen)))
+                                     AND e.event_seq > c.floor_seq)) THEN
       RETURN false;
     END IF;
     RETURN (iu.fn_iu_route_worker_run(p_worker_name, p_batch_limit, NULL) -> 'more')::boolean;
@@ -179,7 +237,8 @@ BEGIN
   -- Nobody waits for a dry run: the cursor keeps up, so that the first one begins with what comes then.
   PERFORM iu.fn_iu_route_worker_register(p_worker_name, NULL);
   UPDATE public.iu_route_worker_cursor c
-     SET seen = iu.fn_iu_snapshot_now(), window_end = NULL, window_xid = NULL, window_seq = NULL, last_run_at = clock_timestamp()
+     SET seen = iu.fn_iu_snapshot_now(), window_end = NULL, window_xid = NULL, window_seq = NULL,
+         last_run_at = clock_timestamp()
    WHERE c.worker_name = (SELECT x.worker_name FROM public.iu_route_worker_cursor x
                            WHERE x.worker_name = p_worker_name
                              AND (x.last_run_at IS NULL OR x.last_run_at < clock_timestamp() - interval '1 minute')

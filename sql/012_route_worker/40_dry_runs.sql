@@ -1,14 +1,16 @@
+-- Dry runs by hand: of a route, and of one event on a route.
+
 CREATE FUNCTION iu.fn_iu_route_dry_run(p_route_code text, p_actor text, p_reason text) RETURNS jsonb
   LANGUAGE plpgsql VOLATILE SECURITY DEFINER
   SET search_path = pg_catalog, pg_temp
 AS $function$
 BEGIN
-  PERFORM iu.fn_iu_route_log('dot_iu_route_dry_run', p_route_code, p_actor, p_reason, NULL);
+  PERFORM iu.fn_dot_iu_command_note('dot_iu_route_dry_run', 'route_code', p_route_code, 'applied', p_actor, p_reason,
+    NULL);
   UPDATE public.iu_outbound_route SET enabled = true, dry_run = true, disabled_reason = NULL
    WHERE route_code = p_route_code AND retired_at IS NULL;
   IF NOT FOUND THEN
-    RAISE undefined_object USING
-      MESSAGE = format('route "%s" is not registered, or retired', coalesce(p_route_code, ''));
+    PERFORM iu.fn_iu_route_not_there(p_route_code);
   END IF;
   RETURN jsonb_build_object('status', 'dry_run', 'route_code', p_route_code);
 END
@@ -26,6 +28,58 @@ COMMENT ON FUNCTION public.fn_iu_route_dry_run IS
   'Returns {status: dry_run, route_code}. SQLSTATE 42704: not registered or retired; 23514: actor or reason '
   'missing.';
 
+CREATE FUNCTION iu.fn_iu_route_test_checks(p_route public.iu_outbound_route, p_event public.event_outbox,
+    p_request jsonb, p_broken text, p_error text)
+  RETURNS TABLE (code text, ok boolean, detail text)
+  LANGUAGE plpgsql VOLATILE
+  SET search_path = pg_catalog, pg_temp
+AS $function$
+DECLARE
+  v_known   constant boolean := p_route.id IS NOT NULL;
+  v_http    constant boolean := p_route.target_kind IN ('external_endpoint', 'directus_flow');
+  v_target  constant text := CASE WHEN v_http OR p_route.target_kind = 'sql_function'
+                                  THEN iu.fn_iu_route_target_refusal(p_route.target_kind, p_route.target_ref) END;
+  v_signed  constant text := p_request #>> '{headers,webhook-signature}';
+  v_at      public.iu_route_position;
+  v_circuit timestamptz;
+BEGIN
+  SELECT * INTO v_at FROM public.iu_route_position p WHERE p.route_code = p_route.route_code;
+  SELECT c.next_at INTO v_circuit FROM public.iu_route_circuit c
+   WHERE c.route_code = p_route.route_code AND c.next_at > clock_timestamp();
+  RETURN QUERY VALUES
+    ('master_gate_closed', iu.fn_iu_core_routes_enabled(), NULL),
+    ('worker_gate_closed', iu.fn_iu_route_worker_enabled(), NULL),
+    ('delivery_gate_closed', iu_core.gate_is_open('iu_core.delivery_enabled'), NULL),
+    ('route_unknown', v_known, NULL),
+    ('route_retired', CASE WHEN v_known THEN p_route.retired_at IS NULL END, p_route.disabled_reason),
+    ('route_not_allowlisted', CASE WHEN v_known THEN p_route.route_code = ANY (iu.fn_iu_delivery_live_routes()) END,
+      NULL),
+    ('target_kind_not_supported', CASE WHEN v_known THEN v_http OR p_route.target_kind = 'sql_function' END,
+      p_route.target_kind),
+    ('function_refused', CASE WHEN p_route.target_kind = 'sql_function' THEN v_target IS NULL END,
+      CASE WHEN p_route.target_kind = 'sql_function' THEN v_target END),
+    ('origin_not_allowed', CASE WHEN v_http THEN v_target IS NULL END, CASE WHEN v_http THEN v_target END),
+    ('route_disabled', p_route.enabled, p_route.disabled_reason),
+    ('route_dry_run', NOT p_route.dry_run, NULL),
+    ('route_not_armed', CASE WHEN v_known THEN v_at.route_code IS NOT NULL END, NULL),
+    ('position_foreign', v_at.system_identifier = iu_core.system_identifier()
+      AND v_at.database_oid = iu_core.database_oid(), NULL),
+    ('secret_missing', v_signed <> 'missing', v_signed),
+    ('circuit_open', CASE WHEN v_known THEN v_circuit IS NULL END, 'open until ' || v_circuit),
+    ('event_unknown', p_event.id IS NOT NULL, NULL),
+    ('event_not_on_route',
+      (p_event.event_domain, p_event.event_type) = (p_route.event_domain, p_route.event_type),
+      p_event.event_domain || '.' || p_event.event_type),
+    ('payload_restricted', p_event.payload_classification = 'safe_metadata', p_event.payload_classification),
+    ('contract', CASE WHEN p_request IS NOT NULL THEN p_broken IS NULL END, p_broken),
+    ('request', CASE WHEN p_error IS NOT NULL THEN false WHEN p_request IS NOT NULL THEN true END, p_error),
+    ('address_refused', NULL, 'found out by connecting');
+END
+$function$;
+COMMENT ON FUNCTION iu.fn_iu_route_test_checks IS
+  'For fn_iu_route_test: every check, none of which hides another: code, ok (NULL: it cannot be told), detail. '
+  'Arguments: route, event, what would be sent, what breaks the contract, the error of making the request.';
+
 CREATE FUNCTION iu.fn_iu_route_test(
     p_route_code text, p_event_id uuid, p_actor text, p_reason text)
   RETURNS jsonb
@@ -35,9 +89,6 @@ AS $function$
 DECLARE
   v_route   public.iu_outbound_route;
   v_event   public.event_outbox;
-  v_at      public.iu_route_position;
-  v_http    boolean;
-  v_until   constant timestamptz := (SELECT c.next_at FROM public.iu_route_circuit c WHERE c.route_code = p_route_code AND c.next_at > clock_timestamp());
   v_refusal constant text := iu.fn_iu_delivery_refusal(p_route_code);
   v_broken  text;
   v_error   text;
@@ -47,8 +98,6 @@ DECLARE
 BEGIN
   SELECT * INTO v_route FROM public.iu_outbound_route WHERE route_code = p_route_code;
   SELECT * INTO v_event FROM public.event_outbox WHERE id = p_event_id;
-  SELECT * INTO v_at FROM public.iu_route_position WHERE route_code = p_route_code;
-  v_http := v_route.target_kind IN ('external_endpoint', 'directus_flow');
   IF v_route.id IS NOT NULL AND v_event.id IS NOT NULL THEN
     BEGIN
       IF v_route.payload_contract <> '{}' THEN
@@ -60,42 +109,23 @@ BEGIN
     END;
   END IF;
 
-  -- In the order of fn_iu_delivery_refusal, but none hides another. NULL: it cannot be told.
-  SELECT jsonb_agg(jsonb_strip_nulls(jsonb_build_object('check', c.code, 'detail', c.detail)) || jsonb_build_object('ok', c.ok) ORDER BY c.n)
+  SELECT jsonb_agg(jsonb_strip_nulls(jsonb_build_object('check', c.code, 'detail', c.detail))
+                   || jsonb_build_object('ok', c.ok) ORDER BY d.precedence)
     INTO v_checks
-    FROM (VALUES
-      (1, 'master_gate_closed', iu.fn_iu_core_routes_enabled(), NULL),
-      (2, 'worker_gate_closed', iu.fn_iu_route_worker_enabled(), NULL),
-      (3, 'delivery_gate_closed', iu_core.gate_is_open('iu_core.delivery_enabled'), NULL),
-      (4, 'route_unknown', v_route.id IS NOT NULL, NULL),
-      (5, 'route_retired', CASE WHEN v_route.id IS NOT NULL THEN v_route.retired_at IS NULL END, v_route.disabled_reason),
-      (6, 'route_not_allowlisted', CASE WHEN v_route.id IS NOT NULL THEN v_route.route_code = ANY (iu.fn_iu_delivery_live_routes()) END, NULL),
-      (7, 'target_kind_not_supported', CASE WHEN v_route.id IS NOT NULL THEN v_http OR v_route.target_kind = 'sql_function' END, v_route.target_kind),
-      (8, 'function_refused', CASE WHEN v_route.target_kind = 'sql_function' THEN iu.fn_iu_route_function_refusal(v_route.target_ref) IS NULL END,
-        CASE WHEN v_route.target_kind = 'sql_function' THEN iu.fn_iu_route_function_refusal(v_route.target_ref) END),
-      (9, 'origin_not_allowed', CASE WHEN v_http THEN iu_core.egress_refusal(v_route.target_ref) IS NULL END,
-        CASE WHEN v_http THEN iu_core.egress_refusal(v_route.target_ref) END),
-      (10, 'route_disabled', v_route.enabled, v_route.disabled_reason),
-      (11, 'route_dry_run', NOT v_route.dry_run, NULL),
-      (12, 'route_not_armed', CASE WHEN v_route.id IS NOT NULL THEN v_at.route_code IS NOT NULL END, NULL),
-      (13, 'position_foreign', v_at.system_identifier = iu_core.system_identifier() AND v_at.database_oid = iu_core.database_oid(), NULL),
-      (14, 'secret_missing', (v_request #>> '{headers,webhook-signature}') <> 'missing', v_request #>> '{headers,webhook-signature}'),
-      (15, 'circuit_open', CASE WHEN v_route.id IS NOT NULL THEN v_until IS NULL END, 'open until ' || v_until),
-      (16, 'event_unknown', v_event.id IS NOT NULL, NULL),
-      (17, 'event_not_on_route', (v_event.event_domain, v_event.event_type) = (v_route.event_domain, v_route.event_type),
-        v_event.event_domain || '.' || v_event.event_type),
-      (18, 'payload_restricted', v_event.payload_classification = 'safe_metadata', v_event.payload_classification),
-      (19, 'contract', CASE WHEN v_request IS NOT NULL THEN v_broken IS NULL END, v_broken),
-      (20, 'request', CASE WHEN v_error IS NOT NULL THEN false WHEN v_request IS NOT NULL THEN true END, v_error),
-      (21, 'address_refused', NULL, 'found out by connecting')) AS c (n, code, ok, detail);
-  IF v_refusal IS NOT NULL AND NOT jsonb_path_exists(v_checks, '$[*] ? (@.check == $code)', jsonb_build_object('code', v_refusal)) THEN
-    v_checks := v_checks || jsonb_build_object('check', v_refusal, 'ok', false);	-- e.g. one that another migration brought
+    FROM iu.fn_iu_route_test_checks(v_route, v_event, v_request, v_broken, v_error) c
+    JOIN public.iu_delivery_code d ON d.code = c.code;
+  -- A refusal that is none of the checks, such as one that another migration brought, counts as well.
+  IF v_refusal IS NOT NULL
+     AND NOT jsonb_path_exists(v_checks, '$[*] ? (@.check == $code)', jsonb_build_object('code', v_refusal)) THEN
+    v_checks := v_checks || jsonb_build_object('check', v_refusal, 'ok', false);
   END IF;
-  v_result := jsonb_build_object('route_code', p_route_code, 'event_id', p_event_id,
-    'verdict', coalesce((SELECT x ->> 'check' FROM jsonb_array_elements(v_checks) WITH ORDINALITY AS e (x, n)
-                          WHERE x -> 'ok' = 'false' ORDER BY n LIMIT 1), 'would_send'), 'checks', v_checks);
-  PERFORM iu.fn_iu_route_log('dot_iu_route_test', p_route_code, p_actor, p_reason, v_result);
-  RETURN v_result || jsonb_build_object('next_action', iu.fn_iu_route_refusal(p_route_code) ->> 'next_action', 'request', v_request);
+  v_result := jsonb_build_object('route_code', p_route_code, 'event_id', p_event_id, 'checks', v_checks, 'verdict',
+    coalesce((SELECT x ->> 'check' FROM jsonb_array_elements(v_checks) WITH ORDINALITY AS e (x, n)
+               WHERE x -> 'ok' = 'false' ORDER BY n LIMIT 1), 'would_send'));
+  PERFORM iu.fn_dot_iu_command_note('dot_iu_route_test', 'route_code', p_route_code, 'verified', p_actor, p_reason,
+    v_result);
+  RETURN v_result || jsonb_build_object('next_action', iu.fn_iu_route_refusal(p_route_code) ->> 'next_action',
+    'request', v_request);
 END
 $function$;
 COMMENT ON FUNCTION iu.fn_iu_route_test IS

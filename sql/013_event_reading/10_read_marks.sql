@@ -69,10 +69,13 @@ AS $function$
 BEGIN
   IF coalesce(btrim(p_reader_ref), '') = '' OR length(p_reader_ref) > 200 THEN
     RAISE check_violation USING
-      MESSAGE = 'somebody reads an event: p_reader_ref has 1 to 200 characters';
+      MESSAGE = 'p_reader_ref does not have 1 to 200 characters',
+      DETAIL = format('It is %s.', left(quote_nullable(p_reader_ref), 200)),
+      HINT = 'Say who read the event.', CONSTRAINT = 'iu_event_reader';
   ELSIF NOT EXISTS (SELECT FROM public.event_outbox WHERE id = p_event_id) THEN
     RAISE no_data_found USING
-      MESSAGE = format('event %s is not in the outbox', coalesce(p_event_id::text, 'NULL'));
+      MESSAGE = format('event %s is not in the outbox', coalesce(p_event_id::text, 'NULL')),
+      CONSTRAINT = 'iu_event_unknown';
   END IF;
   INSERT INTO public.event_read (event_id, reader_ref) VALUES (p_event_id, p_reader_ref) ON CONFLICT DO NOTHING;
   RETURN jsonb_build_object('status', CASE WHEN FOUND THEN 'marked' ELSE 'already_read' END,
@@ -89,7 +92,8 @@ COMMENT ON FUNCTION public.fn_event_mark_read IS
   'Notes that a reader has read an event. Returns {status: marked | already_read, event_id, reader_ref}. SQLSTATE '
   '23514: no reader, or one of more than 200 characters; P0002: unknown event.';
 
--- By type, so that each is one walk along the index of the outbox.
+-- The events are looked for type by type, so that each is one walk along the index
+-- of the outbox.
 CREATE FUNCTION public.fn_event_unread(p_reader_ref text, p_limit integer DEFAULT 100) RETURNS SETOF public.event_outbox
   LANGUAGE sql STABLE
   SET search_path = pg_catalog, pg_temp
@@ -98,7 +102,8 @@ BEGIN ATOMIC
       SELECT r.event_domain, r.event_type, min(s.created_at) AS since
         FROM public.event_subscription s
         JOIN public.event_type_registry r ON r.event_domain = s.event_domain
-         AND r.event_type = coalesce(s.event_type, r.event_type) AND r.event_stream = coalesce(s.event_stream, r.event_stream)
+         AND r.event_type = coalesce(s.event_type, r.event_type)
+         AND r.event_stream = coalesce(s.event_stream, r.event_stream)
        WHERE s.subscriber_ref = p_reader_ref AND s.active GROUP BY 1, 2) AS t
     CROSS JOIN LATERAL (
       SELECT e.* FROM public.event_outbox e

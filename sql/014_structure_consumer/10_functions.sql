@@ -1,9 +1,11 @@
--- 014: registered functions as targets of routes, the structure consumer first.
+-- 014: registered functions as targets of routes, of which the structure consumer
+-- is the first.
 --
 -- A route of kind sql_function names a function of schema public with the
 -- arguments (uuid, jsonb): the event and its payload. Only what is registered
 -- is called, and only as it was when it was registered. The call and its record
--- are one transaction, made by the runner (bgworker/runner.c): exactly once.
+-- are one transaction of the runner (bgworker/runner.c), so that a delivery takes
+-- effect exactly once.
 
 CREATE TABLE public.iu_route_function (
   function_name text        NOT NULL PRIMARY KEY,
@@ -31,12 +33,13 @@ CREATE FUNCTION iu.fn_iu_route_function_digest(p_function_name text) RETURNS tex
   LANGUAGE sql STABLE
   SET search_path = pg_catalog, pg_temp
 RETURN (SELECT md5(pg_get_functiondef(p.oid) || pg_get_userbyid(p.proowner)) FROM pg_proc p
-         WHERE p.oid = to_regprocedure(format('public.%I(uuid, jsonb)', coalesce(p_function_name, ''))) AND p.prokind = 'f');
+         WHERE p.oid = to_regprocedure(format('public.%I(uuid, jsonb)', coalesce(p_function_name, '')))
+           AND p.prokind = 'f');
 COMMENT ON FUNCTION iu.fn_iu_route_function_digest IS
   'Digest of the definition and the owner of public.NAME(uuid, jsonb); NULL where there is none. Raises nothing.';
 
--- It is called as iu_core_owner. Only SECURITY DEFINER gives it its own rights
--- instead of those of the whole schema, and nobody but its callers' equals.
+-- The runner calls a registered function as iu_core_owner. SECURITY DEFINER gives
+-- the function the rights of its own owner instead, who is no superuser.
 CREATE FUNCTION iu.fn_iu_route_function_problem(p_function_name text) RETURNS text
   LANGUAGE sql STABLE
   SET search_path = pg_catalog, pg_temp
@@ -59,7 +62,7 @@ COMMENT ON FUNCTION iu.fn_iu_route_function_problem IS
   'value, be SECURITY DEFINER with a pinned search_path, belong to a role that is not a superuser, be callable '
   'for iu_core_owner and not for PUBLIC. Raises nothing.';
 
-CREATE OR REPLACE FUNCTION iu.fn_iu_route_function_refusal(p_target_ref text) RETURNS text
+CREATE FUNCTION iu.fn_iu_route_function_refusal(p_target_ref text) RETURNS text
   LANGUAGE sql STABLE
   SET search_path = pg_catalog, pg_temp
 RETURN (SELECT CASE
@@ -83,10 +86,11 @@ DECLARE
 BEGIN
   IF v_problem IS NOT NULL THEN
     RAISE check_violation USING
-      MESSAGE = format('function "%s" cannot be registered: %s', coalesce(p_function_name, ''), v_problem);
+      MESSAGE = format('function "%s" cannot be registered: %s', coalesce(p_function_name, ''), v_problem),
+      CONSTRAINT = 'iu_route_function_problem';
   END IF;
-  PERFORM iu.fn_iu_route_log('dot_iu_route_function_register', NULL, p_actor, p_reason,
-    jsonb_build_object('function', p_function_name, 'digest', v_digest));
+  PERFORM iu.fn_dot_iu_command_note('dot_iu_route_function_register', 'function', p_function_name, 'applied', p_actor,
+    p_reason, jsonb_build_object('digest', v_digest));
   INSERT INTO public.iu_route_function AS f (function_name, digest, registered_by, reason)
     VALUES (p_function_name, v_digest, p_actor, p_reason)
     ON CONFLICT (function_name) DO UPDATE
@@ -117,12 +121,13 @@ CREATE FUNCTION iu.fn_iu_route_function_unregister(p_function_name text, p_actor
   SET search_path = pg_catalog, pg_temp
 AS $function$
 BEGIN
-  PERFORM iu.fn_iu_route_log('dot_iu_route_function_unregister', NULL, p_actor, p_reason,
-    jsonb_build_object('function', p_function_name));
+  PERFORM iu.fn_dot_iu_command_note('dot_iu_route_function_unregister', 'function', p_function_name, 'applied',
+    p_actor, p_reason, NULL);
   DELETE FROM public.iu_route_function WHERE function_name = p_function_name;
   IF NOT FOUND THEN
     RAISE undefined_object USING
-      MESSAGE = format('function "%s" is not registered', coalesce(p_function_name, ''));
+      MESSAGE = format('function "%s" is not registered', coalesce(p_function_name, '')),
+      HINT = 'iu_route_function has the list.', CONSTRAINT = 'iu_route_function_unknown';
   END IF;
   RETURN jsonb_build_object('status', 'unregistered', 'function_name', p_function_name);
 END

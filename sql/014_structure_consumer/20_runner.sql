@@ -1,3 +1,7 @@
+-- What the runner (bgworker/runner.c) calls: claim, call, and when to come back. It
+-- is here and not in 006, because only registered functions are claimed. It records
+-- with fn_iu_delivery_record_batch, as the senders do.
+
 CREATE FUNCTION iu.fn_iu_function_claim(p_sender text, p_max integer)
   RETURNS TABLE (lease_id bigint, lease_generation integer, event_id uuid, replay_number integer, attempt_no integer,
     timeout_ms integer)
@@ -16,7 +20,9 @@ DECLARE
 BEGIN
   IF coalesce(btrim(p_sender), '') = '' OR p_max IS NULL OR p_max < 1 THEN
     RAISE check_violation USING
-      MESSAGE = 'a claim names its sender and asks for at least one delivery';
+      MESSAGE = 'a claim names its sender and asks for at least one delivery',
+      DETAIL = format('p_sender is %s, p_max %s.', quote_nullable(p_sender), coalesce(p_max::text, 'NULL')),
+      CONSTRAINT = 'iu_delivery_claim';
   END IF;
   v_routes := ARRAY(SELECT r.route_code FROM public.iu_outbound_route r
                      WHERE r.target_kind = 'sql_function' AND r.enabled AND NOT r.dry_run ORDER BY random());
@@ -74,7 +80,8 @@ BEGIN
       FROM (SELECT p.route_code, p.window_end IS NOT NULL AS unfinished, least(
                      (SELECT min(l.expires_at) FROM public.iu_route_lease l
                        WHERE l.route_code = p.route_code AND l.lease_id >= p.lease_low),
-                     (SELECT t.due_at FROM public.iu_route_retry t WHERE t.route_code = p.route_code ORDER BY t.due_at LIMIT 1)) AS due_at
+                     (SELECT t.due_at FROM public.iu_route_retry t
+                       WHERE t.route_code = p.route_code ORDER BY t.due_at LIMIT 1)) AS due_at
               FROM public.v_iu_route_position p JOIN public.iu_outbound_route r ON r.route_code = p.route_code
              WHERE r.target_kind = 'sql_function' AND r.enabled AND NOT r.dry_run) AS d
      WHERE (d.unfinished OR d.due_at IS NOT NULL) AND iu.fn_iu_delivery_refusal(d.route_code) IS NULL);
@@ -84,11 +91,12 @@ COMMENT ON FUNCTION iu.fn_iu_function_next_due IS
   'For the runner, as fn_iu_delivery_next_due for the senders: when a claim finds something again without a '
   'commit that would wake it; NULL if nothing waits for the clock.';
 
--- The caller ends what takes too long by a timer that it sets around this call,
--- and records the outcome in the same transaction. The lease is locked first, so
--- that nobody takes it over meanwhile. A deferred constraint speaks up here, where
--- it is the function's failure, and not at the commit.
-CREATE FUNCTION iu.fn_iu_function_call(p_lease_id bigint, p_lease_generation integer, p_event_id uuid, p_replay_number integer,
+-- The runner ends a call that takes too long by a timer that it sets around it, and
+-- records the outcome in the same transaction. The lease is locked first, so that
+-- nobody takes it over meanwhile. Deferred constraints are checked here, where they
+-- are the function's failure, and not at the commit.
+CREATE FUNCTION iu.fn_iu_function_call(
+    p_lease_id bigint, p_lease_generation integer, p_event_id uuid, p_replay_number integer,
     OUT outcome text, OUT failure_code text, OUT failure_detail text)
   LANGUAGE plpgsql VOLATILE SECURITY DEFINER
   SET search_path = pg_catalog, pg_temp
@@ -105,7 +113,7 @@ BEGIN
   IF NOT FOUND THEN
     RAISE object_not_in_prerequisite_state USING
       MESSAGE = format('lease %s of generation %s does not hold event %s', p_lease_id, p_lease_generation, p_event_id),
-      DETAIL = 'It was recorded, or it expired and another sender took it over.';
+      DETAIL = 'It was recorded, or it expired and another sender took it over.', CONSTRAINT = 'iu_lease_lost';
   END IF;
   failure_code := iu.fn_iu_delivery_refusal(v_route.route_code);
   IF failure_code IS NULL AND v_route.target_kind <> 'sql_function' THEN
@@ -133,6 +141,7 @@ $function$;
 COMMENT ON FUNCTION iu.fn_iu_function_call IS
   'For the runner: asks once more whether the route of a lease may deliver, and calls its function with the event '
   'and its payload. Returns outcome (sent, failed, held), failure_code and failure_detail, which the runner gives '
-  'to fn_iu_delivery_record_batch in the same transaction. What the function raises, the end of its time included, undoes what it did and is the '
+  'to fn_iu_delivery_record_batch in the same transaction. What the function raises, the end of its time included, '
+  'undoes what it did and is the '
   'outcome failed, code sql_function_failed, with SQLSTATE, message and context. SQLSTATE 55000: the lease is '
   'another''s, or does not hold the event.';

@@ -1,3 +1,5 @@
+-- The structure consumer: one row for each structure event.
+
 CREATE TABLE public.iu_tree_change_log (
   change_seq        bigint      NOT NULL GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
   event_ref         uuid        NOT NULL UNIQUE,
@@ -24,7 +26,8 @@ AS $function$
 BEGIN
   RAISE insufficient_privilege USING
     MESSAGE = 'a row of iu_tree_change_log is not changed',
-    HINT = 'The whole projection may be truncated.';
+    DETAIL = format('%s is refused.', TG_OP), HINT = 'The whole projection may be truncated.',
+    CONSTRAINT = 'iu_tree_change_log_append_only';
 END
 $function$;
 COMMENT ON FUNCTION iu.fn_iu_tree_change_log_append_only IS
@@ -44,11 +47,14 @@ BEGIN
   SELECT * INTO v_event FROM public.event_outbox WHERE id = p_event_ref;
   IF NOT FOUND THEN
     RAISE no_data_found USING
-      MESSAGE = format('event %s is not in the outbox', coalesce(p_event_ref::text, 'NULL'));
+      MESSAGE = format('event %s is not in the outbox', coalesce(p_event_ref::text, 'NULL')),
+      CONSTRAINT = 'iu_event_unknown';
   ELSIF v_event.event_domain <> 'iu' OR NOT starts_with(v_event.event_type, 'structure_') THEN
     RAISE check_violation USING
-      MESSAGE = format('event %s is of type %s.%s, not of the structure', p_event_ref, v_event.event_domain, v_event.event_type),
-      HINT = 'Routes to fn_iu_structure_consumer carry the types iu.structure_...';
+      MESSAGE = format('event %s is of type %s.%s, not of the structure',
+                       p_event_ref, v_event.event_domain, v_event.event_type),
+      HINT = 'Routes to fn_iu_structure_consumer carry the types iu.structure_...',
+      CONSTRAINT = 'iu_structure_event_type';
   END IF;
   INSERT INTO public.iu_tree_change_log (event_ref, operation_type, canonical_address)
     VALUES (p_event_ref, coalesce(p_safe_payload ->> 'operation_type', v_event.event_type), v_event.canonical_address)

@@ -64,7 +64,7 @@ SELECT pg_temp.refuses(pg_temp.add(c, u, m), e, p, 'a route is refused: ' || n) 
   ('r2', 'https://hooks.example/', ', p_retry_policy => ''[]''', '23514', 'retry policy', 'a policy that is no object'),
   ('r2', 'https://hooks.example/', ', p_ordering => ''strict''', '23514', 'neither none nor subject', 'an unknown ordering'),
   ('r2', 'https://hooks.example/', ', p_payload_contract => ''{"require": ["a"]}''', '23514', 'has the word "require"', 'a contract with an unknown word')) AS t (c, u, m, e, p, n);
-SELECT pg_temp.refuses($$SELECT fn_iu_route_add('r2', 'version_applied', 'https://hooks.example/', '', 'x')$$, '23514', 'somebody',
+SELECT pg_temp.refuses($$SELECT fn_iu_route_add('r2', 'version_applied', 'https://hooks.example/', '', 'x')$$, '23514', 'actor and reason are required',
   'a route is refused to an empty actor');
 SELECT is((SELECT count(*) FROM iu_outbound_route), 1::bigint, 'a route that was refused leaves no route');
 SELECT is((SELECT count(*) FROM iu_route_secret), 1::bigint, 'a route that was refused leaves no secret');
@@ -107,7 +107,7 @@ SELECT pg_temp.refuses($$SELECT fn_iu_route_allow('stray', 'a', 'r')$$, '42704',
   'what is no route cannot be allowed');
 SELECT pg_temp.refuses($$SELECT fn_iu_route_allow(NULL, 'a', 'r')$$, '42704', 'not registered',
   'NULL cannot be allowed');
-SELECT pg_temp.refuses($$SELECT fn_iu_route_allow('r1', NULL, 'r')$$, '23514', 'somebody',
+SELECT pg_temp.refuses($$SELECT fn_iu_route_allow('r1', NULL, 'r')$$, '23514', 'actor and reason are required',
   'a route cannot be allowed by a NULL actor');
 
 -- ---- pause, resume, retire
@@ -122,7 +122,7 @@ SELECT fn_iu_route_allow('r1', 'ann', 'x');
 SELECT is(fn_iu_route_resume('r1', 'ann', 'x') ->> 'status', 'resumed', 'a route on the allowlist is resumed');
 SELECT is(fn_iu_route_retire('r1', 'ann', 'x') ->> 'status', 'retired', 'a route is retired');
 SELECT is(fn_iu_delivery_live_routes(), '{}'::text[], 'a route that is retired is off the allowlist');
-SELECT pg_temp.refuses(format('SELECT fn_iu_route_%s(''r1'', ''a'', ''r'')', f), '42704', 'or retired',
+SELECT pg_temp.refuses(format('SELECT fn_iu_route_%s(''r1'', ''a'', ''r'')', f), '42704', 'is retired',
   f || ' is refused for a route that is retired')
   FROM unnest(ARRAY['allow', 'pause', 'resume', 'retire']) f;
 SELECT pg_temp.refuses(format('SELECT fn_iu_route_%s(''nope'', ''a'', ''r'')', f), '42704', 'not registered',
@@ -181,11 +181,11 @@ SELECT is(fn_iu_route_set('live', 'ann', 'x', p_timeout_ms => 500) ->> 'status',
 SELECT pg_temp.refuses(format('SELECT fn_iu_route_set(%L, %L, ''r''%s)', c, a, m), e, p,
   'changing a route is refused: ' || n) FROM (VALUES
   ('nope', 'ann', '', '42704', 'not registered', 'an unknown route'),
-  ('live', ' ', ', p_timeout_ms => 400', '23514', 'for a reason', 'an empty actor'),
+  ('live', ' ', ', p_timeout_ms => 400', '23514', 'actor and reason are required', 'an empty actor'),
   ('live', 'ann', ', p_target_ref => ''https://hooks.example/new''', '55006', 'is live', 'another target of a live route'),
   ('live', 'ann', ', p_target_ref => ''file:///etc/passwd''', '23514', 'cannot be changed', 'a bad URL'),
-  ('live', 'ann', ', p_timeout_ms => 99', '23514', 'p_timeout_ms is from', 'a time-out below 0.1 s'),
-  ('live', 'ann', ', p_max_in_flight => 0', '23514', 'p_max_in_flight is from', 'a max_in_flight of 0'),
+  ('live', 'ann', ', p_timeout_ms => 99', '23514', 'p_timeout_ms is not from', 'a time-out below 0.1 s'),
+  ('live', 'ann', ', p_max_in_flight => 0', '23514', 'p_max_in_flight is not from', 'a max_in_flight of 0'),
   ('live', 'ann', ', p_retry_policy => ''{"max_attempts": 0}''', '23514', 'max_attempts is not', 'a policy of 0 attempts'),
   ('live', 'ann', ', p_payload_contract => ''{"require": []}''', '23514', 'has the word', 'a contract with an unknown word')) AS t (c, a, m, e, p, n);
 SELECT fn_iu_route_disallow('live', 'ann', 'x');

@@ -169,7 +169,7 @@ SELECT is(iu.fn_iu_delivery_check(lease_id, 2), NULL, 'the probe of an expired l
 
 SELECT pg_temp.refuses($$SELECT fn_iu_route_circuit_close('nope', 'a', 'r')$$, '42704', 'not registered',
   'closing the circuit by hand is refused for an unknown route');
-SELECT pg_temp.refuses($$SELECT fn_iu_route_circuit_close('r', 'a', ' ')$$, '23514', 'for a reason',
+SELECT pg_temp.refuses($$SELECT fn_iu_route_circuit_close('r', 'a', ' ')$$, '23514', 'actor and reason are required',
   'closing the circuit by hand is refused without a reason');
 SELECT is(pg_temp.circuit(), 'half_open 3 http_500 30', 'a refused closing by hand leaves the circuit as it was');
 SELECT is(fn_iu_route_circuit_close('r', 'ann', 'repaired'), '{"status": "closed", "route_code": "r", "previous": "half_open", "failures": 3}',

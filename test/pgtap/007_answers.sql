@@ -75,7 +75,7 @@ SELECT is(fn_iu_route_retry_now('r', 'ann', 't') - 'held', '{"status": "unchange
   'retrying now a second time changes nothing');
 SELECT pg_temp.refuses($$SELECT fn_iu_route_retry_now('nope', 'ann', 't')$$, '42704', 'not registered',
   'retrying now is refused for a route that is not registered');
-SELECT pg_temp.refuses($$SELECT fn_iu_route_retry_now('r', 'ann', ' ')$$, '23514', 'for a reason',
+SELECT pg_temp.refuses($$SELECT fn_iu_route_retry_now('r', 'ann', ' ')$$, '23514', 'actor and reason are required',
   'retrying now is refused without a reason');
 DELETE FROM iu_route_retry WHERE replay_number > 0;
 

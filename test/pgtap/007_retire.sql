@@ -127,7 +127,7 @@ SELECT is(iu.fn_iu_route_abandon('nope'), 0::bigint, 'a route that is unknown is
 UPDATE iu_route_position SET database_oid = 1 WHERE route_code = 'o';
 SELECT pg_temp.refuses($$SELECT fn_iu_route_confirm_position('o', 'ann', 't')$$, '42704', 'is retired',
   'the position of a retired route is not confirmed in a copy');
-SELECT pg_temp.refuses($$SELECT fn_iu_route_retire('live', 'ann', ' ')$$, '23514', 'for a reason',
+SELECT pg_temp.refuses($$SELECT fn_iu_route_retire('live', 'ann', ' ')$$, '23514', 'actor and reason are required',
   'retiring is refused without a reason');
 SELECT is((SELECT count(*) FROM iu_route_retry WHERE route_code = 'live'), 1::bigint,
   'a refused retirement leaves what waits');

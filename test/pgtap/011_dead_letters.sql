@@ -49,7 +49,7 @@ SELECT pg_temp.set_key('iu_core.routes_master_enabled', 'true');
 SELECT is(pg_temp.replay(NULL) ->> 'status', 'dead_letter_not_found', 'NULL is no dead letter to replay');
 SELECT is(pg_temp.replay(gen_random_uuid()) ->> 'message', 'there is no such dead letter',
   'an id that is not known is no dead letter to replay');
-SELECT pg_temp.refuses(format('SELECT fn_iu_route_dead_letter_replay(%L, %s)', :'letter', a), '23514', 'by somebody for a reason',
+SELECT pg_temp.refuses(format('SELECT fn_iu_route_dead_letter_replay(%L, %s)', :'letter', a), '23514', 'actor and reason are required',
   'fn_iu_route_dead_letter_replay(..., ' || a || ') is refused')
   FROM unnest(ARRAY[$$'', 'x'$$, $$'ann', ' '$$, $$NULL, 'x'$$, $$'ann', NULL$$]) a;
 SELECT is((SELECT state FROM v_iu_route_dead_letter), 'open', 'a refused replay leaves the dead letter open');
@@ -122,7 +122,7 @@ SELECT is(fn_iu_route_dead_letter_resolve(:'resolved', 'ann', 't') ->> 'status',
   'a dead letter is not resolved twice');
 SELECT is(fn_iu_route_dead_letter_resolve(NULL, 'ann', 't') ->> 'status', 'dead_letter_not_found',
   'NULL is no dead letter to resolve');
-SELECT pg_temp.refuses($$SELECT fn_iu_route_dead_letter_resolve(NULL, 'ann', ' ')$$, '23514', 'for a reason',
+SELECT pg_temp.refuses($$SELECT fn_iu_route_dead_letter_resolve(NULL, 'ann', ' ')$$, '23514', 'actor and reason are required',
   'resolving without a reason is refused');
 SELECT pg_temp.letters('r', 1);
 UPDATE iu_route_dead_letter SET event_ref = gen_random_uuid() WHERE resolved_at IS NULL;
@@ -163,12 +163,12 @@ UPDATE iu_outbound_route SET dry_run = false WHERE route_code = 'r';
 
 SELECT pg_temp.refuses('SELECT fn_iu_route_dead_letter_replay_many(' || a || ')', '23514', m,
   'fn_iu_route_dead_letter_replay_many(' || a || ') is refused') FROM (VALUES
-  ($$'ann', 't'$$, 'say which dead letters'), ($$'ann', 't', 'r', p_per_second => 0$$, 'p_per_second is from'),
-  ($$'ann', 't', 'r', p_per_second => NULL$$, 'p_per_second is from'), ($$'ann', 't', 'r', p_limit => 0$$, 'p_limit is from'),
-  ($$'ann', '', 'r'$$, 'for a reason')) v (a, m);
+  ($$'ann', 't'$$, 'say which dead letters'), ($$'ann', 't', 'r', p_per_second => 0$$, 'p_per_second must be'),
+  ($$'ann', 't', 'r', p_per_second => NULL$$, 'p_per_second must be'), ($$'ann', 't', 'r', p_limit => 0$$, 'p_limit must be'),
+  ($$'ann', '', 'r'$$, 'actor and reason are required')) v (a, m);
 SELECT pg_temp.refuses('SELECT fn_iu_route_dead_letter_resolve_many(' || a || ')', '23514', m,
   'fn_iu_route_dead_letter_resolve_many(' || a || ') is refused') FROM (VALUES
-  ($$'ann', 't'$$, 'say which dead letters'), ($$'ann', 't', 'r', p_limit => NULL$$, 'p_limit is from'), ($$NULL, 't', 'r'$$, 'for a reason')) v (a, m);
+  ($$'ann', 't'$$, 'say which dead letters'), ($$'ann', 't', 'r', p_limit => NULL$$, 'p_limit must be'), ($$NULL, 't', 'r'$$, 'actor and reason are required')) v (a, m);
 SELECT pg_temp.letters('r', 20, 'http_500');
 SELECT pg_temp.letters('r', 3, 'timed_out');
 SELECT is(pg_temp.letters('other', 5, 'http_500'), 28::bigint,

@@ -35,7 +35,7 @@ SELECT is((SELECT count(*) FROM iu_route_worker_cursor WHERE worker_name = 'w'),
 SELECT pg_temp.set_key('iu_core.route_worker_enabled', 'true');
 SELECT pg_temp.refuses('SELECT fn_iu_route_worker_run(' || a || ')', '23514', m,
   'fn_iu_route_worker_run(' || a || ') is refused') FROM (VALUES
-  ($$NULL, 1$$, 'has a name'), ($$'a b', 1$$, 'has a name'), ($$'w', 0$$, 'p_batch_limit is from'), ($$'w', NULL$$, 'p_batch_limit is from'),
+  ($$NULL, 1$$, 'p_worker_name must be'), ($$'a b', 1$$, 'p_worker_name must be'), ($$'w', 0$$, 'p_batch_limit must be from'), ($$'w', NULL$$, 'p_batch_limit must be from'),
   ($$'w', 1, 'iuu'$$, 'no event type of domain "iuu"'), ($$'w', 1, ''$$, 'no event type of domain ""')) v (a, m);
 
 -- ---- one event of each fate
@@ -52,7 +52,7 @@ SELECT is(fn_iu_route_dry_run(r, 'ann', 't') ->> 'status', 'dry_run',
   'route ' || r || ' can be made a dry run beside gate and allowlist') FROM unnest(ARRAY['dry', 'flow']) r;
 SELECT pg_temp.refuses($$SELECT fn_iu_route_dry_run('nope', 'ann', 't')$$, '42704', 'not registered',
   'a dry run is refused for a route that is not registered');
-SELECT pg_temp.refuses($$SELECT fn_iu_route_dry_run('dry', 'ann', '')$$, '23514', 'for a reason',
+SELECT pg_temp.refuses($$SELECT fn_iu_route_dry_run('dry', 'ann', '')$$, '23514', 'actor and reason are required',
   'a dry run is refused without a reason');
 SELECT pg_temp.emit('version_applied'), pg_temp.emit('structure_op_applied', 2), pg_temp.emit('collection_created', 3);
 SELECT is(pg_temp.pass(), '{"status": "ran", "seen": 6, "attempts_written": 2, "skipped": 3, "dead_lettered": 0, "dry_run": 2, "handed_over": 2, "more": false}',
@@ -202,7 +202,7 @@ SELECT is((SELECT count(*) FROM iu_route_attempt WHERE route_code = 'live'), 0::
   'a test of a route writes no attempt');
 SELECT is((SELECT count(*) FROM dot_iu_command_run WHERE command_name = 'dot_iu_route_test'), 16::bigint,
   'every test of a route is in the log of runs');
-SELECT pg_temp.refuses(format('SELECT fn_iu_route_test(''live'', %L, '''', ''t'')', :'event'), '23514', 'by somebody',
+SELECT pg_temp.refuses(format('SELECT fn_iu_route_test(''live'', %L, '''', ''t'')', :'event'), '23514', 'actor and reason are required',
   'a test of a route by nobody is refused');
 SELECT is((SELECT count(*) FROM dot_iu_command_run d, iu_route_secret s WHERE d.evidence::text LIKE '%' || substr(s.secret, 7, 12) || '%'), 0::bigint,
   'a test of a route leaves no secret in the log of runs');
@@ -227,7 +227,7 @@ SELECT is(pg_temp.health() -> 'problems', '[]', 'health has no problem after a p
 SELECT is(pg_temp.health() ->> 'healthy', 'true', 'health is true after a pass');
 SELECT is(fn_iu_route_worker_health('nobody') ->> 'registered', 'false',
   'health tells of a worker that never ran that it is not registered');
-SELECT pg_temp.refuses('SELECT pg_temp.health(0)', '23514', 'at least 1', 'health with a threshold of 0 is refused');
+SELECT pg_temp.refuses('SELECT pg_temp.health(0)', '23514', '1 or more', 'health with a threshold of 0 is refused');
 SELECT fn_iu_route_deliver('live', :'event') ->> 'status' AS status \gset
 UPDATE iu_route_step SET seen = format('%1$s:%1$s:', pg_current_xact_id()::text::bigint + 1000000)::pg_snapshot;
 SELECT fn_iu_route_deliver('live', :'event') ->> 'status' AS status \gset

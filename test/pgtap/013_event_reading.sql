@@ -121,7 +121,7 @@ UPDATE event_subscription SET created_at = now() + interval '1 s' WHERE subscrib
 SELECT is(pg_temp.unread('role:editor'), '', 'a subscription that is younger than an event does not bring it');
 SELECT pg_temp.refuses(format('SELECT fn_event_mark_read(%L, %L)', i, r), e, m,
   format('fn_event_mark_read(%s, %s) is refused', coalesce(quote_literal(i), 'NULL'), coalesce(quote_literal(left(r, 9)), 'NULL'))) FROM (VALUES (gen_random_uuid(), 'a', 'P0002', 'not in the outbox'),
-  (NULL, 'a', 'P0002', 'event NULL is not in the outbox'), (:'e1', ' ', '23514', 'somebody reads'), (:'e1', NULL, '23514', 'somebody reads'), (:'e1', repeat('x', 201), '23514', '1 to 200')) AS t (i, r, e, m);
+  (NULL, 'a', 'P0002', 'event NULL is not in the outbox'), (:'e1', ' ', '23514', '1 to 200 characters'), (:'e1', NULL, '23514', '1 to 200 characters'), (:'e1', repeat('x', 201), '23514', '1 to 200')) AS t (i, r, e, m);
 SELECT pg_temp.refuses(format($$INSERT INTO event_read (event_id, reader_ref, read_status_source) VALUES (%L, 'x', 'guess')$$, :'e1'), '23514', 'source_chk',
   'the source of a reading is explicit or implicit_self');
 

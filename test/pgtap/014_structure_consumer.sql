@@ -39,9 +39,9 @@ SELECT row_eq($$SELECT registered_by, reason, session_role = session_user FROM i
 GRANT EXECUTE ON FUNCTION fn_apart(uuid, jsonb) TO iu_core_owner;
 SELECT is(pg_temp.register('fn_apart') ->> 'status', 'registered',
   'a function of another owner is registered if iu_core_owner may call it');
-SELECT pg_temp.refuses($$SELECT fn_iu_route_function_register('fn_good', ' ', 'r')$$, '23514', 'somebody for a reason',
+SELECT pg_temp.refuses($$SELECT fn_iu_route_function_register('fn_good', ' ', 'r')$$, '23514', 'actor and reason are required',
   'registering a function without an actor is refused');
-SELECT pg_temp.refuses($$SELECT fn_iu_route_function_unregister('fn_good', 'a', NULL)$$, '23514', 'somebody for a reason',
+SELECT pg_temp.refuses($$SELECT fn_iu_route_function_unregister('fn_good', 'a', NULL)$$, '23514', 'actor and reason are required',
   'unregistering a function without a reason is refused');
 SELECT pg_temp.refuses($$SELECT fn_iu_route_function_unregister('fn_none', 'a', 'r')$$, '42704', 'is not registered',
   'unregistering a function that is not registered is refused');
@@ -154,7 +154,8 @@ SELECT set_eq($$
    WHERE pg_temp.called_as(p.oid) IS NOT NULL AND p.oid IN (SELECT to_regprocedure(g.object_name) FROM iu_governed_object g WHERE g.migration = 14 AND g.object_class = 'function')
      AND r.rolname IN ('iu_core_writer', 'iu_core_reader', 'iu_core_worker') AND has_function_privilege(r.oid, p.oid, 'EXECUTE')$$,
   $$VALUES ('iu_core_worker', 'iu.fn_iu_function_claim'), ('iu_core_worker', 'iu.fn_iu_function_call'), ('iu_core_worker', 'iu.fn_iu_function_next_due'),
-    ('iu_core_reader', 'iu.fn_iu_route_function_problem'), ('iu_core_reader', 'iu.fn_iu_route_function_digest')$$,
+    ('iu_core_reader', 'iu.fn_iu_route_function_problem'), ('iu_core_reader', 'iu.fn_iu_route_function_digest'),
+    ('iu_core_reader', 'iu.fn_iu_route_function_refusal')$$,
   'the runner calls and readers ask');
 SELECT is((SELECT string_agg(pg_temp.called_as(p.oid), ',' ORDER BY p.proname) FROM pg_proc p WHERE p.proname LIKE 'fn_iu_route_function%register'
    AND has_function_privilege('iu_core_admin', p.oid, 'EXECUTE') AND NOT has_function_privilege('iu_core_operator', p.oid, 'EXECUTE')),

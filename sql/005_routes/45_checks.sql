@@ -1,0 +1,64 @@
+-- What the commands on routes refuse, each with a constraint name of its own.
+
+CREATE FUNCTION iu.fn_iu_route_not_there(p_route_code text) RETURNS void
+  LANGUAGE plpgsql STABLE
+  SET search_path = pg_catalog, pg_temp
+AS $function$
+BEGIN
+  IF EXISTS (SELECT FROM public.iu_outbound_route r
+              WHERE r.route_code = p_route_code AND r.retired_at IS NOT NULL) THEN
+    RAISE undefined_object USING
+      MESSAGE = format('route "%s" is retired', p_route_code),
+      HINT = 'Register another with fn_iu_route_add.', CONSTRAINT = 'iu_route_retired';
+  END IF;
+  RAISE undefined_object USING
+    MESSAGE = format('route "%s" is not registered', coalesce(p_route_code, '')),
+    HINT = 'iu_outbound_route has the routes; fn_iu_route_add registers one.', CONSTRAINT = 'iu_route_unknown';
+END
+$function$;
+COMMENT ON FUNCTION iu.fn_iu_route_not_there IS
+  'For commands that found no route of this code which is not retired: SQLSTATE 42704, saying whether it is retired '
+  'or not registered.';
+
+CREATE FUNCTION iu.fn_iu_route_check(p_route public.iu_outbound_route, p_done text) RETURNS void
+  LANGUAGE plpgsql STABLE
+  SET search_path = pg_catalog, pg_temp
+AS $function$
+DECLARE
+  v_http  constant boolean := p_route.target_kind IN ('external_endpoint', 'directus_flow');
+  v_wrong record;
+BEGIN
+  SELECT c.name, c.problem INTO v_wrong
+    FROM (VALUES
+      (1, 'iu_route_code', CASE WHEN (p_route.route_code ~ '^[A-Za-z0-9][A-Za-z0-9_.:-]{0,119}$') IS NOT TRUE
+        THEN 'a route code is 1 to 120 letters, digits, "_", ".", ":" or "-"' END),
+      (2, 'iu_route_event_type', CASE WHEN p_route.event_stream IS NULL
+        THEN format('event type "%s.%s" is not registered', p_route.event_domain, p_route.event_type) END),
+      (3, 'iu_route_target_kind', CASE WHEN (p_route.target_kind IN
+          ('sql_function', 'workflow', 'vector', 'report', 'directus_flow', 'external_endpoint')) IS NOT TRUE
+        THEN 'the target kind is none of sql_function, workflow, vector, report, directus_flow, external_endpoint' END),
+      (4, 'iu_route_url', CASE WHEN v_http THEN iu.fn_iu_route_url_problem(p_route.target_ref) END),
+      (5, 'iu_route_target', CASE WHEN coalesce(btrim(p_route.target_ref), '') = '' THEN 'there is no target' END),
+      (6, 'iu_route_retry_policy', iu.fn_iu_route_retry_problem(p_route.retry_policy)),
+      (7, 'iu_route_payload_contract', iu.fn_iu_route_contract_problem(p_route.payload_contract)),
+      (8, 'iu_route_ordering', CASE WHEN (p_route.ordering IN ('none', 'subject')) IS NOT TRUE
+        THEN 'the ordering is neither none nor subject' END),
+      (9, 'iu_route_timeout', CASE WHEN (p_route.timeout_ms BETWEEN 100 AND 300000) IS NOT TRUE
+        THEN 'p_timeout_ms is not from 100 to 300000' END),
+      (10, 'iu_route_max_in_flight', CASE WHEN (p_route.max_in_flight BETWEEN 1 AND 10000) IS NOT TRUE
+        THEN 'p_max_in_flight is not from 1 to 10000' END),
+      (11, 'iu_route_secret_ref', CASE WHEN p_route.secret_ref !~ '^[A-Za-z0-9][A-Za-z0-9_.:-]{0,119}$'
+        THEN 'the reference of its secret is not 1 to 120 letters, digits, "_", ".", ":" or "-"' END))
+      AS c (n, name, problem)
+   WHERE c.problem IS NOT NULL ORDER BY c.n LIMIT 1;
+  IF FOUND THEN
+    RAISE check_violation USING
+      MESSAGE = format('route "%s" cannot be %s: %s', coalesce(p_route.route_code, ''), p_done, v_wrong.problem),
+      CONSTRAINT = v_wrong.name;
+  END IF;
+END
+$function$;
+COMMENT ON FUNCTION iu.fn_iu_route_check IS
+  'For fn_iu_route_add and fn_iu_route_set: a route as it would be, and registered or changed, for the message. '
+  'SQLSTATE 23514 for the first thing that is wrong with it: its code, event type (no event_stream), target kind, URL, '
+  'target, retry policy, payload contract, ordering, limits, secret reference.';

@@ -1,0 +1,189 @@
+-- The claim: which routes have something to do, what is leased of each, and what
+-- the sender needs to send it.
+
+-- Found without writing or locking.
+CREATE FUNCTION iu.fn_iu_delivery_claim_routes() RETURNS text[]
+  LANGUAGE plpgsql STABLE
+  SET search_path = pg_catalog, pg_temp
+AS $function$
+BEGIN
+  RETURN ARRAY(
+    SELECT p.route_code
+      FROM public.v_iu_route_position p JOIN public.iu_outbound_route r ON r.route_code = p.route_code
+     WHERE r.enabled AND NOT r.dry_run AND r.target_kind <> 'sql_function'
+       AND (p.window_end IS NOT NULL
+            OR EXISTS (SELECT FROM public.iu_route_retry t
+                        WHERE t.route_code = p.route_code AND t.due_at <= (SELECT clock_timestamp()))
+            OR EXISTS (SELECT FROM public.iu_route_lease l
+                        WHERE l.route_code = p.route_code AND l.lease_id >= p.lease_low)
+            OR EXISTS (SELECT FROM public.event_outbox e
+                        WHERE e.emitted_xid >= pg_snapshot_xmax(p.seen)
+                          AND e.emitted_xid < pg_snapshot_xmax(pg_current_snapshot())
+                          AND e.event_seq > p.floor_seq)
+            OR EXISTS (SELECT FROM public.event_outbox e
+                        WHERE e.emitted_xid = ANY (ARRAY(SELECT pg_snapshot_xip(p.seen)))
+                          AND e.event_seq > p.floor_seq))
+     ORDER BY random());
+END
+$function$;
+COMMENT ON FUNCTION iu.fn_iu_delivery_claim_routes IS
+  'For the claim: the live routes of the senders that may have something to do, in no order.';
+
+CREATE FUNCTION iu.fn_iu_delivery_claim_room(
+    p_route public.iu_outbound_route, p_taken bigint[], p_route_max integer, OUT taken integer, OUT room integer)
+  LANGUAGE plpgsql STABLE
+  SET search_path = pg_catalog, pg_temp
+AS $function$
+BEGIN
+  SELECT coalesce(sum(l.item_count) FILTER (WHERE l.lease_id = ANY (p_taken)), 0),
+         least(p_route.max_in_flight - coalesce(sum(l.item_count), 0),
+               -- One part is recorded while the others are under way: a route whose whole share came at once
+               -- would then stand still.
+               CASE WHEN p_route.max_in_flight <= 256 THEN greatest(ceil(p_route.max_in_flight / 4.0), 16) END,
+               p_route_max - coalesce(sum(l.item_count) FILTER (WHERE l.backend_pid = pg_backend_pid()), 0))
+    INTO taken, room FROM public.iu_route_lease l
+   WHERE l.route_code = p_route.route_code
+     AND l.lease_id >= (SELECT p.lease_low FROM public.v_iu_route_position p WHERE p.route_code = p_route.route_code);
+END
+$function$;
+COMMENT ON FUNCTION iu.fn_iu_delivery_claim_room IS
+  'For the claim: how many deliveries the leases just taken have, and how many more it may lease of the route: by its '
+  'max_in_flight, by the part that one claim takes, and by p_route_max for the session (NULL: no limit).';
+
+CREATE FUNCTION iu.fn_iu_delivery_claim_route(
+    p_route_code text, p_sender text, p_left integer, p_share integer, p_route_max integer,
+    OUT lease_ids bigint[], OUT taken integer)
+  LANGUAGE plpgsql VOLATILE
+  SET search_path = pg_catalog, pg_temp
+AS $function$
+DECLARE
+  v_route public.iu_outbound_route;
+  v_probe boolean;
+  v_room  record;
+  v_left  integer;
+BEGIN
+  lease_ids := '{}';
+  taken := 0;
+  IF iu.fn_iu_delivery_refusal(p_route_code) IS NOT NULL THEN
+    RETURN;
+  END IF;
+  PERFORM FROM public.iu_route_position p WHERE p.route_code = p_route_code FOR NO KEY UPDATE SKIP LOCKED;
+  IF NOT FOUND OR NOT iu.fn_iu_delivery_locks(p_route_code) THEN
+    RETURN;
+  END IF;
+  SELECT * INTO v_route FROM public.iu_outbound_route r WHERE r.route_code = p_route_code;
+  v_probe := iu.fn_iu_circuit_is_probing(p_route_code);
+  lease_ids := ARRAY(SELECT o FROM iu.fn_iu_delivery_lease_orphans(p_route_code, p_sender,
+                                     CASE WHEN v_probe THEN 1 ELSE p_left END) o);
+  v_room := iu.fn_iu_delivery_claim_room(v_route, lease_ids, p_route_max);
+  taken := v_room.taken;
+  v_left := least(v_room.room, CASE WHEN v_probe THEN 1 ELSE p_share END - taken);
+  IF v_left > 0 THEN
+    lease_ids := lease_ids || ARRAY(SELECT o FROM iu.fn_iu_delivery_lease_retries(p_route_code, p_sender, v_left) o);
+    SELECT coalesce(sum(l.item_count), 0), v_left - coalesce(sum(l.item_count), 0) + taken
+      INTO taken, v_left FROM public.iu_route_lease l WHERE l.lease_id = ANY (lease_ids);
+  END IF;
+  IF v_left > 0 THEN
+    lease_ids := lease_ids || ARRAY(SELECT o FROM iu.fn_iu_delivery_lease_window(p_route_code, p_sender, v_left) o);
+    SELECT coalesce(sum(l.item_count), 0) INTO taken FROM public.iu_route_lease l WHERE l.lease_id = ANY (lease_ids);
+  END IF;
+  IF lease_ids <> '{}' THEN
+    PERFORM iu.fn_iu_delivery_contract(p_route_code, lease_ids);
+  END IF;
+  IF v_probe THEN
+    PERFORM iu.fn_iu_circuit_probe(p_route_code, lease_ids);
+  END IF;
+END
+$function$;
+COMMENT ON FUNCTION iu.fn_iu_delivery_claim_route IS
+  'For the claim: leases of one route what it may, abandoned leases first (at most p_left deliveries), then due '
+  'retries, then new events (with those at most p_share). Returns the leases and how many deliveries they have; none '
+  'where something holds the route or another claim has it.';
+
+-- Inlined into the query of the claim, so that its rows are made once: it is STABLE
+-- and has no settings for that.
+CREATE FUNCTION iu.fn_iu_delivery_hand_out(p_lease_ids bigint[])
+  RETURNS TABLE (lease_id bigint, lease_generation integer, route_code text, event_id uuid, replay_number integer,
+    attempt_no integer, webhook_id text, target_kind text, target_url text, body text, secrets text[],
+    timeout_ms integer)
+  LANGUAGE sql STABLE
+BEGIN ATOMIC
+  WITH held AS MATERIALIZED (
+    SELECT l.*, r.id AS route_id, r.event_domain, r.event_type, r.target_kind, r.target_ref, r.timeout_ms,
+           ARRAY(SELECT s.secret FROM public.iu_route_secret s
+                  WHERE s.secret_ref = r.secret_ref
+                    AND s.valid_from <= clock_timestamp() AND s.valid_until > clock_timestamp()
+                  ORDER BY s.valid_from DESC, s.id DESC) AS secrets,
+           q.low_seq, q.high_seq, q.high_seq - q.low_seq < 2 * l.item_count AS dense
+      FROM public.iu_route_lease l
+      CROSS JOIN LATERAL (SELECT min(x) AS low_seq, max(x) AS high_seq FROM unnest(l.event_seqs) x) AS q
+      JOIN public.iu_outbound_route r ON r.route_code = l.route_code
+     WHERE l.lease_id = ANY (p_lease_ids)
+  )
+  SELECT h.lease_id, h.generation, h.route_code, e.id, i.replay_number, i.attempt_no,
+         iu.fn_iu_webhook_id(i.event_seq, h.route_id, i.replay_number, e.id),
+         h.target_kind, h.target_ref, e.body, h.secrets, h.timeout_ms
+    FROM held h
+    CROSS JOIN LATERAL unnest(h.event_seqs, h.replay_numbers, h.attempt_nos) AS i (event_seq, replay_number, attempt_no)
+    JOIN LATERAL (
+      -- What lies close together is read in one go, the rest by one look-up each, whatever the statistics say.
+      SELECT o.event_seq, o.id, iu.fn_iu_delivery_body(o) AS body FROM public.event_outbox o
+       WHERE h.dense AND o.event_domain = h.event_domain AND o.event_type = h.event_type
+         AND o.event_seq BETWEEN h.low_seq AND h.high_seq
+      UNION ALL
+      SELECT s.event_seq, l.id, l.body FROM (SELECT DISTINCT x FROM unnest(h.event_seqs) x) AS s (event_seq)
+        CROSS JOIN LATERAL (SELECT o.id, iu.fn_iu_delivery_body(o) AS body FROM public.event_outbox o
+                             WHERE o.event_domain = h.event_domain AND o.event_type = h.event_type
+                               AND o.event_seq = s.event_seq
+                            OFFSET 0) AS l
+       WHERE NOT h.dense) AS e ON e.event_seq = i.event_seq
+   ORDER BY i.event_seq;
+END;
+COMMENT ON FUNCTION iu.fn_iu_delivery_hand_out IS
+  'For the claim: all that a sender needs for the deliveries of these leases, in the order of their events.';
+
+CREATE FUNCTION iu.fn_iu_delivery_claim(p_sender text, p_max integer, p_route_max integer DEFAULT NULL)
+  RETURNS TABLE (lease_id bigint, lease_generation integer, route_code text, event_id uuid, replay_number integer,
+    attempt_no integer, webhook_id text, target_kind text, target_url text, body text, secrets text[],
+    timeout_ms integer)
+  LANGUAGE plpgsql VOLATILE SECURITY DEFINER
+  SET search_path = pg_catalog, pg_temp
+  SET enable_seqscan = off SET enable_bitmapscan = off SET jit = off SET plan_cache_mode = force_generic_plan
+AS $function$
+DECLARE
+  v_routes text[];
+  v_route  text;
+  v_rest   integer;
+  v_left   integer := p_max;
+  v_one    record;
+  v_leases bigint[] := '{}';
+BEGIN
+  IF coalesce(btrim(p_sender), '') = '' OR p_max IS NULL OR p_max < 1 THEN
+    RAISE check_violation USING
+      MESSAGE = 'a claim names its sender and asks for at least one delivery',
+      DETAIL = format('p_sender is %s, p_max %s.', quote_nullable(p_sender), coalesce(p_max::text, 'NULL')),
+      CONSTRAINT = 'iu_delivery_claim';
+  END IF;
+  v_routes := iu.fn_iu_delivery_claim_routes();
+  v_rest := cardinality(v_routes);
+  FOREACH v_route IN ARRAY v_routes LOOP
+    EXIT WHEN v_left <= 0;
+    v_one := iu.fn_iu_delivery_claim_route(v_route, p_sender, v_left, ceil(v_left::numeric / v_rest)::integer,
+                                           p_route_max);
+    v_leases := v_leases || v_one.lease_ids;
+    v_left := v_left - v_one.taken;
+    v_rest := v_rest - 1;
+  END LOOP;
+  IF v_leases <> '{}' THEN
+    RETURN QUERY SELECT h.* FROM iu.fn_iu_delivery_hand_out(v_leases) h;
+  END IF;
+END
+$function$;
+COMMENT ON FUNCTION iu.fn_iu_delivery_claim IS
+  'Leases at most p_max deliveries to a sender, of each route so many that its session holds at most p_route_max '
+  '(NULL: no such limit), and returns them with all that sending needs; of a route whose max_in_flight is 256 or '
+  'less a quarter of it in one claim, at least 16, so that it is sent while another part is recorded: abandoned '
+  'leases first, then due retries, then new events, shared among the routes that may deliver (those of kind '
+  'sql_function are not a sender''s). Fewer than p_max: there is no more, or what there is is held, locked by '
+  'another claim, over a route''s max_in_flight, or for the next claim, which fn_iu_delivery_next_due tells. A '
+  'held route is not touched. Writes nothing where there is nothing. SQLSTATE 23514: no sender, or p_max below 1.';

@@ -1,0 +1,117 @@
+-- Whether events get on.
+
+CREATE FUNCTION iu.fn_iu_route_stuck(p_stale timestamptz) RETURNS jsonb
+  LANGUAGE plpgsql STABLE
+  SET search_path = pg_catalog, pg_temp
+AS $function$
+BEGIN
+  RETURN (
+    SELECT coalesce(jsonb_agg(jsonb_build_object('route_code', b.route_code, 'oldest_due_at', b.oldest_due_at,
+             'waiting', b.waiting, 'retrying', b.retrying, 'leased', b.leased) ORDER BY b.oldest_due_at), '[]')
+      FROM public.v_iu_event_backlog b
+     WHERE b.refusal IS NULL AND b.oldest_due_at < p_stale
+       AND NOT EXISTS (SELECT FROM public.iu_route_attempt a
+                        WHERE a.recorded_at > p_stale AND a.route_code = b.route_code
+                          AND a.status IN ('sent', 'failed')));
+END
+$function$;
+COMMENT ON FUNCTION iu.fn_iu_route_stuck IS
+  'For health: the routes that nothing holds, on which something has been due since before this time, and on which no '
+  'attempt has been recorded since.';
+
+-- What a switch, a gate, a list or a person holds is meant to wait. What stopped
+-- by itself is not.
+CREATE FUNCTION iu.fn_iu_route_stopped(p_stale timestamptz, OUT waiting bigint, OUT stopped text[])
+  LANGUAGE plpgsql STABLE
+  SET search_path = pg_catalog, pg_temp
+AS $function$
+BEGIN
+  SELECT coalesce(sum(h.held) FILTER (WHERE h.code = 'worker_gate_closed' AND r.enabled AND NOT r.dry_run), 0),
+         array_agg(format('route %s: %s held since %s: %s', h.route_code, h.held, h.oldest_at, h.sentence)
+                   ORDER BY h.route_code)
+           FILTER (WHERE h.oldest_at < p_stale AND (c.by_itself OR (h.code = 'route_disabled'
+             AND r.disabled_reason = 'the receiver answered 410 (gone)')))
+    INTO waiting, stopped
+    FROM public.v_iu_route_held h
+    JOIN public.iu_outbound_route r ON r.route_code = h.route_code
+    JOIN public.iu_delivery_code c ON c.code = h.code;
+END
+$function$;
+COMMENT ON FUNCTION iu.fn_iu_route_stopped IS
+  'For health: how many deliveries of live routes wait only for the worker switch, and, in words, the routes that '
+  'stopped by themselves and on which something has waited since before this time.';
+
+CREATE FUNCTION iu.fn_iu_route_worker_health(
+    p_worker_name text, p_stale_seconds integer)
+  RETURNS jsonb
+  LANGUAGE plpgsql VOLATILE SECURITY DEFINER
+  SET search_path = pg_catalog, pg_temp
+AS $function$
+DECLARE
+  v_stale   constant timestamptz := clock_timestamp() - make_interval(secs => p_stale_seconds);
+  v_master  constant boolean := iu.fn_iu_core_routes_enabled();
+  v_worker  constant boolean := iu.fn_iu_route_worker_enabled();
+  v_cursor  public.iu_route_worker_cursor;
+  v_ahead   record;
+  v_letters constant bigint := (SELECT count(*) FROM public.iu_route_dead_letter WHERE resolved_at IS NULL);
+  v_stuck   jsonb;
+  v_waiting bigint;
+  v_stopped text[];
+  v_problem text[];
+BEGIN
+  PERFORM iu.fn_iu_require_value(p_stale_seconds >= 1, 'iu_health_stale_seconds', 'p_stale_seconds', '1 or more',
+    p_stale_seconds::text);
+  SELECT * INTO v_cursor FROM public.iu_route_worker_cursor WHERE worker_name = p_worker_name;
+  SELECT count(*) AS events, count(*) FILTER (WHERE d.wanted) AS due,
+         min(e.created_at) FILTER (WHERE d.wanted) AS oldest INTO v_ahead
+    FROM iu.fn_iu_route_worker_ahead(p_worker_name) e
+    CROSS JOIN LATERAL (SELECT EXISTS (SELECT FROM public.iu_outbound_route r WHERE r.event_domain = e.event_domain
+                          AND r.event_type = e.event_type AND r.enabled AND r.dry_run) AS wanted) AS d;
+  v_stuck := iu.fn_iu_route_stuck(v_stale);
+  SELECT s.waiting, s.stopped INTO v_waiting, v_stopped FROM iu.fn_iu_route_stopped(v_stale) s;
+  v_problem := array_remove(ARRAY[
+    CASE WHEN NOT v_master THEN 'the master switch iu_core.routes_master_enabled is off' END,
+    CASE WHEN NOT v_worker AND v_waiting + v_ahead.due > 0 THEN
+      format('the switch iu_core.route_worker_enabled is off and %s wait', v_waiting + v_ahead.due) END,
+    CASE WHEN v_letters > 0 THEN format('%s dead letter(s) wait for a person', v_letters) END,
+    CASE WHEN v_worker AND v_ahead.oldest < v_stale AND coalesce(v_cursor.last_run_at, '-infinity') < v_stale THEN
+      format('dry runs are due since %s and the worker has not run since %s', v_ahead.oldest,
+             coalesce(v_cursor.last_run_at::text, 'ever')) END]
+    || ARRAY(SELECT format('route %s: due since %s and nothing moves', s ->> 'route_code', s ->> 'oldest_due_at')
+               FROM jsonb_array_elements(v_stuck) s) || v_stopped, NULL);
+  RETURN jsonb_build_object('worker_name', p_worker_name, 'master_gate_open', v_master, 'worker_gate_open', v_worker,
+    'registered', v_cursor.worker_name IS NOT NULL,
+    'cursor', CASE WHEN v_cursor.worker_name IS NOT NULL THEN
+      jsonb_build_object('last_created_at', v_cursor.last_created_at, 'last_event_id', v_cursor.last_event_id) END,
+    'last_run_at', v_cursor.last_run_at, 'last_run_summary', v_cursor.last_run_summary,
+    'totals', jsonb_build_object('events_seen', coalesce(v_cursor.events_seen, 0),
+      'attempts_written', coalesce(v_cursor.attempts_written, 0),
+      'dead_lettered', coalesce(v_cursor.dead_lettered, 0)),
+    'backlog_iu_events', v_ahead.events, 'dry_runs_due', v_ahead.due, 'oldest_dry_run_due_at', v_ahead.oldest,
+    'dead_letter_open', v_letters,
+    'outbound_attempts_in_audit', (SELECT count(*) FROM public.iu_route_attempt WHERE route_kind = 'outbound'),
+    'stuck_routes', v_stuck, 'unheard_events',
+    (SELECT coalesce(jsonb_agg(jsonb_build_object('event_type', u.event_domain || '.' || u.event_type,
+              'reason', u.reason, 'times', u.times, 'last_at', u.last_at) ORDER BY u.last_at DESC), '[]')
+       FROM iu_core.unheard_events() u),
+    'stale_seconds', p_stale_seconds, 'problems', to_jsonb(v_problem),
+    'healthy', v_problem = '{}');
+END
+$function$;
+COMMENT ON FUNCTION iu.fn_iu_route_worker_health IS
+  'What public.fn_iu_route_worker_health hands on to, with the rights of iu_core_owner.';
+CREATE FUNCTION public.fn_iu_route_worker_health(
+    p_worker_name text DEFAULT 'iu_outbound_default', p_stale_seconds integer DEFAULT 300)
+  RETURNS jsonb
+  LANGUAGE sql VOLATILE
+RETURN CASE WHEN iu_core.require_role('{iu_core_reader}') THEN
+  iu.fn_iu_route_worker_health(p_worker_name, p_stale_seconds) END;
+COMMENT ON FUNCTION public.fn_iu_route_worker_health IS
+  'Whether events get on: {healthy, problems (in words), master_gate_open, worker_gate_open, registered, cursor, '
+  'last_run_at, totals, backlog_iu_events (not passed by the worker), dry_runs_due, dead_letter_open, '
+  'outbound_attempts_in_audit, stuck_routes, unheard_events (iu_core.unheard_events), ...}. Not healthy: the master '
+  'switch is off; the worker switch is off and something waits; a dead letter is open; something waits for '
+  'p_stale_seconds on a route that stopped by itself (an answer 410 disabled it, or it is held for a code that is '
+  'by_itself in iu_delivery_code); and where work is due and nothing moves: a live route that nothing holds has had '
+  'something due for p_stale_seconds without one attempt recorded, or dry runs are due that long and no pass was '
+  'made. SQLSTATE 23514: p_stale_seconds below 1.';
