@@ -1,0 +1,35 @@
+-- What migrations to come stand on: what iu_core_owner may do, and how
+-- conformance counts what stands alone.
+\ir setup.psql
+SELECT no_plan();
+
+-- A schema of a migration's own, and what is in it.
+SET LOCAL ROLE iu_core_owner;
+SELECT lives_ok('CREATE SCHEMA test_schema', 'iu_core_owner, as which migrations run, may create a schema');
+CREATE TYPE test_schema.kind AS ENUM ('a');
+CREATE SEQUENCE test_schema.numbers;
+SELECT sum(found) AS found, sum(found) FILTER (WHERE object_class = 'table') AS tables FROM v_iu_conformance \gset
+INSERT INTO iu_governed_object (object_class, object_name, migration, grants, state, digest)
+  SELECT i.object_class, i.object_name, 9000, i.grants, i.state, i.digest FROM iu_core.object_inventory() i WHERE i.object_name ~ '^test_schema';
+RESET ROLE;
+SELECT is((SELECT string_agg(object_class, ' ' ORDER BY object_class) FROM v_iu_conformance), 'config event_type function route table trigger view',
+  'conformance has seven classes, whatever stands alone beside them');
+SELECT is((SELECT concat_ws(' ', expected, found, ok) FROM v_iu_conformance WHERE object_class = 'table'), format('%1$s %1$s t', (SELECT count(*)
+    FROM iu_governed_object WHERE object_class IN ('table', 'schema', 'type', 'sequence'))), 'a schema, a type and a sequence count as tables');
+SELECT set_eq($$SELECT object_class, expected FROM fn_iu_conformance() WHERE check_code = 'D1' AND expected ~ '^test_schema' AND ok$$,
+  $$VALUES ('schema', 'test_schema'), ('type', 'test_schema.kind'), ('sequence', 'test_schema.numbers')$$, 'each of them is looked at by itself');
+DROP SCHEMA test_schema CASCADE;
+SELECT is((SELECT string_agg(detail, '; ') FROM fn_iu_conformance() WHERE expected = 'test_schema'), 'made by migration 9000, now missing', 'a schema that is gone is missed');
+DELETE FROM iu_governed_object WHERE migration = 9000;
+
+-- The marker of canonical writers, pinned in the definition of a function.
+SET LOCAL ROLE iu_core_owner;
+SELECT lives_ok($$CREATE FUNCTION public.test_writer() RETURNS text LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET app.canonical_writer = 'test_writer'
+  AS 'BEGIN RETURN current_setting(''app.canonical_writer''); END'$$, 'iu_core_owner may pin the marker of canonical writers');
+GRANT EXECUTE ON FUNCTION public.test_writer() TO iu_core_writer;
+RESET ROLE;
+SELECT is(pg_temp.as_role('iu_core_writer', 'SELECT public.test_writer()'), 'test_writer', 'a writer calls such a function, in which the marker stands');
+SELECT is(nullif(current_setting('app.canonical_writer', true), ''), NULL, 'and when it returns the marker is gone');
+
+SELECT finish();
+ROLLBACK;
