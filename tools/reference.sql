@@ -191,6 +191,18 @@ SELECT format('| `%s` | %s | %s | %s |', r.constraint_name, r.sqlstate, pg_temp.
               pg_temp.cell(r.next_action))
   FROM iu_refusal r ORDER BY r.constraint_name COLLATE "C";
 \qecho
+\qecho 'Why a delivery is held, failed or waiting: the codes of `iu_delivery_code`, as `v_iu_route_held`,'
+\qecho '`iu_route_attempt` and `fn_iu_route_explain` have them. `{...}` stands for a name.'
+\qecho
+\qecho '| code | kind | what it means | who minds it | what follows | what to do |'
+\qecho '| --- | --- | --- | --- | --- | --- |'
+SELECT format('| `%s` | %s | %s | %s | %s | %s |', c.code, c.kind, pg_temp.cell(c.sentence), c.who_minds_it,
+              concat(c.what_follows, ', after a 2xx ' || c.after_success,
+                     ', again after ' || nullif(c.hold_seconds, 0) || ' s'),
+              pg_temp.cell(coalesce(c.next_action, 'nothing')))
+  FROM iu_delivery_code c
+ ORDER BY array_position(ARRAY['refusal', 'outcome', 'reason', 'answer'], c.kind), c.precedence, c.code COLLATE "C";
+\qecho
 \qecho 'Every SQLSTATE that an entry above names, and where.'
 \qecho
 \qecho '| SQLSTATE | condition | named by |'
