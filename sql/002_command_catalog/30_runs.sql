@@ -80,7 +80,7 @@ BEGIN
    WHERE r.ok IS NOT TRUE
    ORDER BY r.number LIMIT 1;
   IF FOUND THEN
-    -- A digest that is none may be the raw parameters: it is not repeated.
+    -- What is no digest may be the raw parameters, so the message does not repeat it.
     RAISE check_violation USING
       MESSAGE = CASE v_field WHEN 'params_digest' THEN 'params_digest is not a digest'
                      ELSE format('%s %s is not allowed', v_field, coalesce(quote_literal(v_value), 'NULL')) END,

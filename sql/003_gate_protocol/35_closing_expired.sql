@@ -56,7 +56,7 @@ BEGIN
     RETURN;
   END IF;
 
-  -- Read only now that nobody else can change this gate.
+  -- The gate is read only now that nobody else can change it.
   SELECT g.value, g.due_at, g.reason INTO v_gate FROM public.v_iu_gate g WHERE g.gate_key = p_gate_key;
   detail := coalesce(v_gate.reason, 'not a gate of this protocol');
   IF v_gate.value IS NULL OR v_gate.value = 'false' THEN
@@ -72,7 +72,7 @@ BEGIN
     detail := 'its approval was withdrawn';
   END IF;
 
-  -- Closing matters more than its record among the runs.
+  -- A run that cannot be logged must not keep the gate from being closed.
   BEGIN
     LOCK TABLE public.dot_iu_command_run IN ROW EXCLUSIVE MODE NOWAIT;
     v_run_id := iu.fn_iu_gate_log('dot_iu_gate_watchdog', 'closed', p_gate_key, v_transition_id,

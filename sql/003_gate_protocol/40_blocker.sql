@@ -12,7 +12,7 @@ DECLARE
   v_holders  xid[] := '{}';
   v_blocker  text;
 BEGIN
-  -- With a lock on a whole table, held or waited for, the row cannot be looked at.
+  -- While somebody holds such a lock on a table, or waits for it, the row cannot be read without waiting.
   IF p_gate_key IS NOT NULL
      AND NOT EXISTS (SELECT FROM pg_locks k
                       WHERE k.locktype = 'relation' AND k.pid IS DISTINCT FROM pg_backend_pid()
@@ -26,7 +26,7 @@ BEGIN
       BEGIN
         v_holders := v_holders || ARRAY(SELECT m.xid FROM pg_get_multixact_members(v_holder) m WHERE m.mode <> 'keysh');
       EXCEPTION WHEN internal_error THEN
-        NULL;                   -- no such set: a transaction that has just ended
+        NULL;                   -- there is no such set: its transactions have just ended
       END;
     END IF;
   END IF;
@@ -39,7 +39,7 @@ BEGIN
        AND (k.relation = ANY (c_written) AND k.mode = ANY (c_blocking)
             OR k.relation = c_read AND k.mode = 'AccessExclusiveLock')
     UNION
-    -- Whoever waits for a lock on a table lets nobody pass who would be in its way.
+    -- A session that waits for a lock on a table keeps out everybody whose lock would conflict with it.
     SELECT 2, b.pid, NULL, 'table kept, from one that waits to lock it, by'
       FROM lock k CROSS JOIN LATERAL unnest(pg_blocking_pids(k.pid)) AS b (pid)
      WHERE k.locktype = 'relation' AND NOT k.granted AND k.database = iu_core.database_oid()
@@ -49,7 +49,7 @@ BEGIN
     SELECT 3, k.pid, k.virtualtransaction, 'row locked by' FROM lock k
      WHERE k.locktype = 'transactionid' AND k.granted AND k.transactionid = ANY (v_holders)
     UNION
-    -- A lock taken in a subtransaction that ended bears a number no longer held.
+    -- A row locked in a subtransaction that has ended bears the number of a transaction that nobody holds.
     SELECT 4, k.pid, k.virtualtransaction, 'row locked by one of' FROM lock k
      WHERE p_gate_key IS NOT NULL
        AND k.locktype = 'relation' AND k.granted AND k.database = iu_core.database_oid() AND k.relation = c_written[1]

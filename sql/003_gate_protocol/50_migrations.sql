@@ -56,7 +56,7 @@ DECLARE
   v_unlawful  integer;
   v_standing  text;
 BEGIN
-  -- Whoever is about to open a gate is waited for; nobody opens one after this.
+  -- The locks wait for whoever is about to open a gate, and let nobody open one until the transaction ends.
   BEGIN
     LOCK TABLE public.dot_config, public.iu_gate_transition IN SHARE ROW EXCLUSIVE MODE;
   EXCEPTION WHEN lock_not_available THEN

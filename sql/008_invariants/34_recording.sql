@@ -131,7 +131,7 @@ DECLARE
   v_since      timestamptz;
   v_settled    record;
 BEGIN
-  -- In the order in which a registration locks them.
+  -- The same order of locks as in a registration, so that the two do not deadlock.
   SELECT i.registered_at INTO v_registered FROM public.iu_invariant i WHERE i.invariant_code = v_code FOR KEY SHARE;
   SELECT s.* INTO v_state FROM public.iu_invariant_state s WHERE s.invariant_code = v_code FOR UPDATE;
   IF NOT FOUND THEN

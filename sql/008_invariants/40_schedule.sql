@@ -37,10 +37,11 @@ AS $function$
 DECLARE
   v_invariant public.iu_invariant;
 BEGIN
-  -- An invariant that somebody has locked holds the others up in nothing. The
-  -- lock of this look is undone, so that it is not kept while a remote is waited
-  -- for. One that is due later than its own interval from now was put off by a
-  -- clock that was set back since, and is due.
+  -- An invariant that somebody has locked is passed over, so that it delays no
+  -- other. The lock that this statement takes is undone with the block, so that
+  -- nothing is locked while a remote is waited for. An invariant that is due later
+  -- than its own interval from now was put off by a clock that was set back since,
+  -- and counts as due.
   BEGIN
     SELECT i.* INTO v_invariant
       FROM public.iu_invariant_state s JOIN public.iu_invariant i ON i.invariant_code = s.invariant_code

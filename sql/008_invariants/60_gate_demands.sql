@@ -29,7 +29,7 @@ BEGIN
   ELSIF v_codes IS NULL THEN
     RETURN;
   END IF;
-  -- One that fails is told before one that is unknown.
+  -- An invariant that fails is reported before one of which nothing is known.
   SELECT r.* INTO v_run FROM iu.fn_iu_invariant_check_as(v_codes, 'gate') AS r
    WHERE r.verdict <> 'pass' ORDER BY r.verdict, r.invariant_code LIMIT 1;
   IF FOUND THEN

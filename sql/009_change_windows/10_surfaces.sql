@@ -3,8 +3,7 @@
 -- A surface is a figure with a name: read by a view or a query, or reported from
 -- outside. A snapshot keeps all of them under a label; a matrix compares two; a
 -- change window is two snapshots and what lies between them: approval, backup,
--- gates, commands, migrations, verdict. Its report is Markdown, in the form that
--- the reports of earlier changes have.
+-- gates, commands, migrations, verdict. Its report is Markdown.
 --
 -- One window at a time: a figure belongs to the whole database, so with two
 -- windows open nobody could say in which of them it changed.

@@ -137,7 +137,7 @@ BEGIN
   ELSE
     SELECT NULL::bigint AS bytes, NULL::text AS sha256, NULL::text AS checked INTO v_backup;
   END IF;
-  -- After all that was before it, though the clock was set back meanwhile.
+  -- The snapshot is dated after all that belongs before it, even if the clock was set back meanwhile.
   v_start := greatest(clock_timestamp(), v_window.opened_at,
     (SELECT max(e.declared_at) + interval '1 us' FROM public.iu_regression_expectation e
       WHERE e.before_label = p_label || ':before'));

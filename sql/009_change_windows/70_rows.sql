@@ -82,7 +82,7 @@ DO $check$
 DECLARE
   v_unknown text;
 BEGIN
-  -- Conformance is what the run of the migrations ends with.
+  -- Conformance is left out here: the run of the migrations ends with it.
   SELECT string_agg(format('%s: %s', v.surface_code, v.error), '; ') INTO v_unknown
     FROM public.iu_regression_surface s
     CROSS JOIN LATERAL iu.fn_iu_surface_measure(s, 'migration 009') AS v

@@ -47,6 +47,21 @@ SELECT lives_ok('SELECT count(*) FROM iu_core.migrate()', 'migrating again meets
 SELECT is(pg_temp.conforms(), NULL, 'and conformance knows it still');
 ROLLBACK TO rollbacks;
 
+-- ---- surfaces and invariants of the platform's own are in the way as well
+
+SAVEPOINT figures;
+CREATE VIEW test_agreement AS SELECT 1 AS left_value, 1 AS right_value;
+GRANT SELECT ON test_agreement TO iu_core_owner;
+SELECT fn_iu_surface_register('tests', 'Tests passing', 'external', 'any', 'ada', 'our own figure'), fn_iu_invariant_register('agreed', 'public.test_agreement', 'both agree', 'ada', 'our own');
+SELECT is(pg_temp.conforms(), NULL, 'a surface and an invariant of the platform''s own change nothing for conformance');
+SELECT pg_temp.refuses('SELECT count(*) FROM iu_core.rollback(8)', '55006', 'iu_regression_surface', 'a rollback of change windows says that a surface of the platform''s is in the way');
+SELECT fn_iu_surface_unregister('tests', 'ada', 'not ours any more');
+SELECT pg_temp.refuses('SELECT count(*) FROM iu_core.rollback(8)', '55006', 'dot_iu_command_run', 'the log of what was done about surfaces is in its way too');
+SELECT lives_ok('SELECT count(*) FROM iu_core.rollback(8, false, true)', 'with leave to lose that log it goes on');
+SELECT pg_temp.refuses('SELECT count(*) FROM iu_core.rollback(7)', '55006', 'iu_invariant', 'a rollback of invariants says that one of the platform''s is in the way');
+SELECT is((SELECT string_agg(invariant_code, ',') FROM iu_invariant), 'agreed', 'which is there still');
+ROLLBACK TO figures;
+
 -- ---- undefined
 
 SELECT is(fn_iu_gate_undefine('shop.price_change_enabled', 'ada', 'prices are free') - 'run_id', '{"status": "undefined", "gate_key": "shop.price_change_enabled"}', 'it is undefined by one call');
