@@ -102,18 +102,14 @@ row_of(Oid catalog, Oid object, Snapshot snapshot)
 	return row;
 }
 
-/* InvalidOid where there is no such object, or objects of its kind have no owner. */
+/* An oid in a row; InvalidOid where there is no such row or, as column 0 says, no such column. */
 static Oid
-owner_of(Oid catalog, Oid object, Snapshot snapshot)
+read_oid(Oid catalog, Oid object, Snapshot snapshot, AttrNumber column)
 {
-	Oid			owner = InvalidOid;
-	AttrNumber	column;
+	Oid			oid = InvalidOid;
 	Relation	relation;
 	HeapTuple	row;
 
-	if (!is_objectclass_supported(catalog))
-		return InvalidOid;
-	column = get_object_attnum_owner(catalog);
 	if (column == InvalidAttrNumber)
 		return InvalidOid;
 	relation = table_open(catalog, AccessShareLock);
@@ -123,11 +119,27 @@ owner_of(Oid catalog, Oid object, Snapshot snapshot)
 		bool		null;
 		Datum		value = heap_getattr(row, column, RelationGetDescr(relation), &null);
 
-		owner = null ? InvalidOid : DatumGetObjectId(value);
+		oid = null ? InvalidOid : DatumGetObjectId(value);
 		heap_freetuple(row);
 	}
 	table_close(relation, AccessShareLock);
-	return owner;
+	return oid;
+}
+
+static Oid
+owner_of(Oid catalog, Oid object, Snapshot snapshot)
+{
+	return is_objectclass_supported(catalog)
+		? read_oid(catalog, object, snapshot, get_object_attnum_owner(catalog))
+		: InvalidOid;
+}
+
+static Oid
+schema_of(Oid catalog, Oid object, Snapshot snapshot)
+{
+	return is_objectclass_supported(catalog)
+		? read_oid(catalog, object, snapshot, get_object_attnum_namespace(catalog))
+		: InvalidOid;
 }
 
 /* The table to which a constraint, trigger, rule, policy or default belongs; InvalidOid if to none. */
@@ -172,11 +184,19 @@ is_governed_relation(Oid relation)
 		get_rel_persistence(relation) != RELPERSISTENCE_TEMP;
 }
 
+/* A schema in which nobody else has anything. */
+static bool
+is_inside(Oid schema)
+{
+	return OidIsValid(schema) &&
+		(schema == get_namespace_oid("iu", true) || schema == get_namespace_oid("iu_core", true));
+}
+
 /* Schema public counts while something governed is in it: renamed, it would take that along. */
 static bool
 is_governed_schema(Oid schema)
 {
-	return schema == get_namespace_oid("iu", true) || schema == get_namespace_oid("iu_core", true) ||
+	return is_inside(schema) ||
 		(schema == get_namespace_oid("public", true) &&
 		 is_governed_relation(get_relname_relid("iu_governed_object", schema)));
 }
@@ -320,6 +340,10 @@ judge_types(Oid catalog, Oid object)
 static void
 judge_newest(Oid catalog, Oid object)
 {
+	Oid			schema = schema_of(catalog, object, NEWEST);
+
+	if (is_inside(schema))
+		refuse_change("put anything into", NamespaceRelationId, schema, 0);
 	switch (catalog)
 	{
 		case ProcedureRelationId:
@@ -350,7 +374,8 @@ is_a_stranger(void)
 static void
 judge_creation(Oid catalog, Oid object, int column)
 {
-	Oid			table = table_of(catalog, object, NEWEST);
+	/* Of the default of a column the server names the table. */
+	Oid			table = catalog == AttrDefaultRelationId ? object : table_of(catalog, object, NEWEST);
 
 	if (is_governed_relation(table))
 		refuse_change("add anything to", RelationRelationId, table, 0);

@@ -103,6 +103,14 @@ COMMENT ON FUNCTION file_digest(text) IS
   'a superuser nor in pg_read_server_files, the path is not absolute, the server cannot open it, it is not a regular '
   'file. NULLs for NULL. Raises nothing.';
 
+CREATE FUNCTION call_as_owner(function regprocedure, event uuid, payload jsonb) RETURNS void
+  LANGUAGE c VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'iu_call_as_owner';
+COMMENT ON FUNCTION call_as_owner(regprocedure, uuid, jsonb) IS
+  'Calls a function of a route with the rights of its owner, whatever it is by then, fires as that owner what it '
+  'deferred, and closes every cursor. SQLSTATE 42501, constraint iu_callable_function: it does not take (uuid, jsonb), '
+  'returns a set, or belongs to a superuser; iu_role_required: the caller is not iu_core_owner; 22004: no function; '
+  'and whatever the function raises.';
+
 CREATE FUNCTION require_role(roles text[]) RETURNS boolean
   LANGUAGE c STABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'iu_require_role';
 COMMENT ON FUNCTION require_role(text[]) IS

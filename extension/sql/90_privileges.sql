@@ -40,7 +40,7 @@ GRANT SELECT ON unheard_events TO iu_core_owner, iu_core_reader;
 GRANT EXECUTE ON FUNCTION wake() TO iu_core_owner, iu_core_operator, iu_core_worker;
 GRANT EXECUTE ON FUNCTION wake_sender(), gate_changed(), log_at_commit(text) TO iu_core_owner;
 GRANT EXECUTE ON FUNCTION uuid_v5(uuid, text) TO iu_core_owner, iu_core_reader, iu_core_writer, iu_core_worker;
-GRANT EXECUTE ON FUNCTION xid_is_mine(xid) TO iu_core_owner;
+GRANT EXECUTE ON FUNCTION xid_is_mine(xid), call_as_owner(regprocedure, uuid, jsonb) TO iu_core_owner;
 GRANT EXECUTE ON FUNCTION cancel_by(timestamptz), cancel_at(timestamptz), file_digest(text) TO iu_core_owner;
 GRANT EXECUTE ON FUNCTION row_sources(), grants_text(aclitem[], "char", oid), named_objects(oid[]), object_names(),
   sequence_states(oid[]), column_states(oid[]),

@@ -38,8 +38,8 @@ RETURN (SELECT md5(pg_get_functiondef(p.oid) || pg_get_userbyid(p.proowner)) FRO
 COMMENT ON FUNCTION iu.fn_iu_route_function_digest IS
   'Digest of the definition and the owner of public.NAME(uuid, jsonb); NULL where there is none. Raises nothing.';
 
--- The runner calls a registered function as iu_core_owner. SECURITY DEFINER gives
--- the function the rights of its own owner instead, who is no superuser.
+-- The runner calls a registered function with the rights of its owner, who is no
+-- superuser, whether or not it is SECURITY DEFINER.
 CREATE FUNCTION iu.fn_iu_route_function_problem(p_function_name text) RETURNS text
   LANGUAGE sql STABLE
   SET search_path = pg_catalog, pg_temp
@@ -47,7 +47,6 @@ RETURN (SELECT CASE
     WHEN f.name !~ '^[a-z_][a-z0-9_]{0,62}$' THEN 'its name is not 1 to 63 small letters, digits and "_"'
     WHEN p.oid IS NULL THEN format('there is no function public.%s(uuid, jsonb)', f.name)
     WHEN p.prokind <> 'f' OR p.proretset THEN 'it is not a function that returns one value'
-    WHEN NOT p.prosecdef THEN 'it is not SECURITY DEFINER: it would run with the rights of iu_core_owner'
     WHEN r.rolsuper THEN format('its owner %s is a superuser', r.rolname)
     WHEN NOT EXISTS (SELECT FROM unnest(p.proconfig) AS c (setting) WHERE c.setting LIKE 'search_path=%')
       THEN 'its search_path is not pinned (SET search_path = pg_catalog, pg_temp)'
@@ -59,8 +58,8 @@ RETURN (SELECT CASE
   LEFT JOIN pg_roles r ON r.oid = p.proowner);
 COMMENT ON FUNCTION iu.fn_iu_route_function_problem IS
   'NULL if public.NAME(uuid, jsonb) may be registered as a target, otherwise why not: it must exist, return one '
-  'value, be SECURITY DEFINER with a pinned search_path, belong to a role that is not a superuser, be callable '
-  'for iu_core_owner and not for PUBLIC. Raises nothing.';
+  'value, have a pinned search_path, belong to a role that is not a superuser, be callable for iu_core_owner and not '
+  'for PUBLIC. Raises nothing.';
 
 CREATE FUNCTION iu.fn_iu_route_function_refusal(p_target_ref text) RETURNS text
   LANGUAGE sql STABLE

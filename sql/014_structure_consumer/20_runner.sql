@@ -125,8 +125,8 @@ BEGIN
     SELECT e.safe_payload INTO v_payload FROM public.event_outbox e WHERE e.id = p_event_id;
     BEGIN
       PERFORM set_config('lock_timeout', '0', true);
-      EXECUTE format('SELECT public.%I($1, $2)', v_route.target_ref) USING p_event_id, v_payload;
-      SET CONSTRAINTS ALL IMMEDIATE;
+      PERFORM iu_core.call_as_owner(format('public.%I(uuid, jsonb)', v_route.target_ref)::regprocedure,
+                                    p_event_id, v_payload);
       PERFORM set_config('lock_timeout', v_wait, true);
       outcome := 'sent';
     EXCEPTION WHEN OTHERS OR query_canceled OR assert_failure THEN

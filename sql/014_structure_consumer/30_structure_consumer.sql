@@ -38,7 +38,7 @@ CREATE TRIGGER trg_iu_tree_change_log_append_only BEFORE UPDATE OR DELETE ON pub
 COMMENT ON TRIGGER trg_iu_tree_change_log_append_only ON public.iu_tree_change_log IS 'Append-only.';
 
 CREATE FUNCTION public.fn_iu_structure_consumer(p_event_ref uuid, p_safe_payload jsonb) RETURNS boolean
-  LANGUAGE plpgsql VOLATILE SECURITY DEFINER
+  LANGUAGE plpgsql VOLATILE
   SET search_path = pg_catalog, pg_temp
 AS $function$
 DECLARE
@@ -63,6 +63,6 @@ BEGIN
 END
 $function$;
 COMMENT ON FUNCTION public.fn_iu_structure_consumer IS
-  'Target of routes: writes one row of iu_tree_change_log for a structure event; a second call for the event '
+  'Target of routes, which call it as iu_core_owner: writes one row of iu_tree_change_log for a structure event; a second call for the event '
   'writes none. Event, its payload. Returns whether a row was written. SQLSTATE P0002: unknown event; 23514: not '
   'a structure event.';

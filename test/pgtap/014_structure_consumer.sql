@@ -13,7 +13,7 @@ BEGIN
 END $$;
 CREATE FUNCTION pg_temp.register(p_name text) RETURNS jsonb LANGUAGE sql AS $$SELECT fn_iu_route_function_register(p_name, 'ann', 'wanted') - 'digest'$$;
 CREATE ROLE test_owner;
-SELECT pg_temp.make('fn_good'), pg_temp.make('fn_invoker', 'SET search_path = pg_catalog, pg_temp'), pg_temp.make('fn_unpinned', 'SECURITY DEFINER'),
+SELECT pg_temp.make('fn_good'), pg_temp.make('fn_unpinned', 'SECURITY DEFINER'),
   pg_temp.make('fn_set', p_returns => 'SETOF text'), pg_temp.make('fn_short', p_arguments => 'uuid'), pg_temp.make('fn_super', p_owner => current_user),
   pg_temp.make('fn_public'), pg_temp.make('fn_apart', p_owner => 'test_owner');
 GRANT EXECUTE ON FUNCTION fn_public(uuid, jsonb) TO PUBLIC;
@@ -26,7 +26,8 @@ SELECT results_eq('SELECT function_name, registered_by FROM iu_route_function', 
 SELECT is(iu.fn_iu_route_function_refusal('fn_iu_structure_consumer'), NULL, 'the structure consumer may be called');
 SELECT pg_temp.refuses(format('SELECT pg_temp.register(%L)', f), '23514', m,
   format('function %s is not registered: %s', coalesce(quote_literal(f), 'NULL'), m)) FROM (VALUES
-  ('fn_invoker', 'not SECURITY DEFINER'), ('fn_unpinned', 'search_path is not pinned'), ('fn_set', 'returns one value'), ('fn_short', 'no function public.fn_short\(uuid, jsonb\)'),
+  ('fn_unpinned', 'search_path is not pinned'), ('fn_set', 'returns one value'),
+  ('fn_short', 'no function public.fn_short\(uuid, jsonb\)'),
   ('fn_procedure', 'returns one value'), ('fn_super', 'is a superuser'), ('fn_public', 'PUBLIC may call it'), ('fn_apart', 'iu_core_owner may not call it'),
   ('fn_none', 'there is no function'), ('pg_catalog.now', 'its name'), ('fn_good(uuid, jsonb); SELECT 1', 'its name'), ('', 'its name'), (NULL, 'its name')) AS t (f, m);
 SELECT is(pg_temp.register('fn_good'), '{"status": "registered", "function_name": "fn_good"}',
@@ -69,9 +70,13 @@ ALTER FUNCTION fn_good(uuid, jsonb) OWNER TO test_owner;
 GRANT EXECUTE ON FUNCTION fn_good(uuid, jsonb) TO iu_core_owner;
 SELECT is(pg_temp.refusal(), 'function_refused: function "fn_good" was changed since it was registered',
   'a function that has another owner than before is refused');
+SELECT is(pg_temp.register('fn_good') ->> 'status', 'registered', 'a function that has another owner can be registered');
 ALTER FUNCTION fn_good(uuid, jsonb) SECURITY INVOKER;
-SELECT alike(pg_temp.refusal(), 'function_refused: function "fn_good" may not be called: it is not SECURITY DEFINER%',
-  'a function that is no longer SECURITY DEFINER is refused');
+SELECT is(pg_temp.refusal(), 'function_refused: function "fn_good" was changed since it was registered',
+  'a function that is no longer SECURITY DEFINER is refused until it is registered anew');
+ALTER FUNCTION fn_good(uuid, jsonb) RESET search_path;
+SELECT alike(pg_temp.refusal(), 'function_refused: function "fn_good" may not be called: its search_path is not pinned%',
+  'a function that lost its search_path is refused');
 DROP FUNCTION fn_good(uuid, jsonb);
 SELECT alike(pg_temp.refusal(), 'function_refused: %there is no function public.fn_good(uuid, jsonb)',
   'a function that was dropped is refused');
