@@ -69,7 +69,8 @@ AS $function$
       THEN 'a superuser gives back what belongs to iu_core_owner, or restores the database'
     WHEN p_check_code = 'D8' AND p_object_class IN ('config', 'event_type', 'route')
       THEN 'an administrator registers it or removes it'
-    WHEN p_check_code = 'D8' THEN 'a superuser removes the object, or gives and takes the right, once it is known who did it'
+    WHEN p_check_code = 'D8' THEN 'a superuser removes the object, or gives and takes the right, once it is known who '
+      'did it'
     WHEN p_found IS NULL AND p_object_class IN ('config', 'event_type', 'route')
       THEN 'a person decides whether it is brought back, and with which values'
     WHEN p_found IS NULL

@@ -44,9 +44,11 @@ BEGIN ATOMIC
   SELECT * FROM iu.fn_iu_login_problems(p_login) WHERE iu_core.require_role('{iu_core_reader}');
 END;
 COMMENT ON FUNCTION public.fn_iu_login_problems IS
-  'Why a login should not be that of an application, such as Directus, that is given a role of iu_core: it does not exist, '
+  'Why a login should not be that of an application, such as Directus, that is given a role of iu_core: it does not '
+    'exist, '
   'is a superuser, may create roles, owns this database or schema public, or is a member of iu_core_owner. One row a '
-  'reason, with what mends it; no row: it is fit. Ask before GRANT iu_core_writer. SQLSTATE 42501 for whoever is not in '
+  'reason, with what mends it; no row: it is fit. Ask before GRANT iu_core_writer. SQLSTATE 42501 for whoever is not '
+    'in '
   'iu_core_reader.';
 
 CREATE VIEW public.v_iu_unfit_login AS
@@ -54,7 +56,8 @@ CREATE VIEW public.v_iu_unfit_login AS
     FROM pg_catalog.pg_roles r
     JOIN (SELECT a.member, g.rolname AS granted
             FROM pg_catalog.pg_auth_members a JOIN pg_catalog.pg_roles g ON g.oid = a.roleid
-           WHERE g.rolname IN ('iu_core_reader', 'iu_core_writer', 'iu_core_operator', 'iu_core_admin', 'iu_core_agent'))
+           WHERE g.rolname IN ('iu_core_reader', 'iu_core_writer', 'iu_core_operator', 'iu_core_admin',
+           'iu_core_agent'))
          AS m ON m.member = r.oid
     CROSS JOIN LATERAL iu.fn_iu_login_problems(r.rolname) p
    WHERE r.rolcanlogin AND NOT r.rolsuper

@@ -9,13 +9,20 @@ CREATE USER MAPPING FOR PUBLIC SERVER d OPTIONS (token 'fuzz-secret');
 CREATE SCHEMA q; CREATE SCHEMA d;
 IMPORT FOREIGN SCHEMA api FROM SERVER q INTO q;
 IMPORT FOREIGN SCHEMA api FROM SERVER d INTO d;
-CREATE FOREIGN TABLE q.lenient (collection text, points bigint, error text) SERVER q OPTIONS (resource 'collections', on_error 'null');
-CREATE FOREIGN TABLE d.lenient (collection text, items bigint, error text) SERVER d OPTIONS (resource 'collections', on_error 'null');
-CREATE FOREIGN TABLE q.typed (id text, field_int integer, field_big bigint, field_numeric numeric, field_real double precision, field_bool boolean, field_text text,
-  field_time timestamptz, field_uuid uuid, field_json jsonb, field_array text[], field_numbers bigint[]) SERVER q OPTIONS (resource 'points', collection 'one');
-CREATE FOREIGN TABLE d.typed (id text, field_int integer, field_big bigint, field_numeric numeric, field_real double precision, field_bool boolean, field_text text,
-  field_time timestamptz, field_uuid uuid, field_json jsonb, field_array text[], field_numbers bigint[]) SERVER d OPTIONS (resource 'items', collection 'one');
-CREATE FOREIGN TABLE d.partial (collection text, id text, item jsonb, filter jsonb) SERVER d OPTIONS (resource 'items', partial 'count');
+CREATE FOREIGN TABLE q.lenient (collection text, points bigint, error text) SERVER q OPTIONS (resource 'collections',
+  on_error 'null');
+CREATE FOREIGN TABLE d.lenient (collection text, items bigint, error text) SERVER d OPTIONS (resource 'collections',
+  on_error 'null');
+CREATE FOREIGN TABLE q.typed (id text, field_int integer, field_big bigint, field_numeric numeric,
+  field_real double precision, field_bool boolean, field_text text,
+  field_time timestamptz, field_uuid uuid, field_json jsonb, field_array text[],
+  field_numbers bigint[]) SERVER q OPTIONS (resource 'points', collection 'one');
+CREATE FOREIGN TABLE d.typed (id text, field_int integer, field_big bigint, field_numeric numeric,
+  field_real double precision, field_bool boolean, field_text text,
+  field_time timestamptz, field_uuid uuid, field_json jsonb, field_array text[],
+  field_numbers bigint[]) SERVER d OPTIONS (resource 'items', collection 'one');
+CREATE FOREIGN TABLE d.partial (collection text, id text, item jsonb, filter jsonb) SERVER d OPTIONS (resource 'items',
+  partial 'count');
 
 CREATE TABLE fuzz_query (letter text PRIMARY KEY CHECK (letter ~ '^[A-Za-z0-9]$'), query text NOT NULL);
 INSERT INTO fuzz_query VALUES

@@ -24,13 +24,20 @@ let data = { collections: {}, tokens: {} };
 const LIMIT_MAX = Number(options()['query-limit-max'] || Infinity);
 
 const numbered = (count) => Array.from({ length: count }, (_, i) => ({ id: i + 1 }));
-const made = (told) => ({ key: 'id', types: {}, singleton: false, ...(Array.isArray(told) ? { rows: told } : typeof told === 'number' ? { rows: numbered(told) } : told) });
+const made = (told) => ({
+  key: 'id',
+  types: {},
+  singleton: false,
+  ...(Array.isArray(told) ? { rows: told } : typeof told === 'number' ? { rows: numbered(told) } : told),
+});
 
 /* Users are a collection, too: one for each token. */
 function load(told) {
   data = { collections: {}, tokens: told.tokens || {} };
   for (const [name, collection] of Object.entries(told.collections || {})) data.collections[name] = made(collection);
-  data.collections.directus_users = made(Object.keys(data.tokens).map((token) => ({ id: crypto.randomUUID(), email: `${token}@example.com` })));
+  data.collections.directus_users = made(
+    Object.keys(data.tokens).map((token) => ({ id: crypto.randomUUID(), email: `${token}@example.com` })),
+  );
   for (const name of ['roles', 'files']) data.collections[`directus_${name}`] = made([]);
 }
 
@@ -45,7 +52,9 @@ const forbiddenReason = (what) => `You don't have permission to access ${what} o
 const forbidden = (what) => new Refusal(403, 'FORBIDDEN', forbiddenReason(what), { reason: forbiddenReason(what) });
 const hidden = () => new Refusal(403, 'FORBIDDEN', "You don't have permission to access this.");
 const invalid = (reason, kind = 'QUERY') =>
-  new Refusal(400, `INVALID_${kind}`, `Invalid ${kind.toLowerCase()}. ${reason.replace(/\.$/, '')}.`, { reason: reason.replace(/\.$/, '') });
+  new Refusal(400, `INVALID_${kind}`, `Invalid ${kind.toLowerCase()}. ${reason.replace(/\.$/, '')}.`, {
+    reason: reason.replace(/\.$/, ''),
+  });
 
 /* What the request's token may read: by collection its rule and fields; "*" for all. */
 function granted(request, url) {
@@ -64,29 +73,65 @@ function seen(name, grants) {
   const may = grants === '*' ? {} : (grants || {})[name];
   const collection = data.collections[name];
   if (!collection || !may) throw forbidden(`collection "${name}"`);
-  const view = { ...collection, name, fields: may.fields || Object.keys(collection.types).concat(collection.rows.flatMap(Object.keys)) };
-  const rows = may.rule ? collection.rows.filter((row) => passes(row, may.rule, { ...view, fields: Object.keys(row) })) : collection.rows;
-  return { ...view, rows: may.fields ? rows.map((row) => Object.fromEntries(may.fields.map((field) => [field, row[field]]))) : rows };
+  const view = {
+    ...collection,
+    name,
+    fields: may.fields || Object.keys(collection.types).concat(collection.rows.flatMap(Object.keys)),
+  };
+  const rows = may.rule
+    ? collection.rows.filter((row) => passes(row, may.rule, { ...view, fields: Object.keys(row) }))
+    : collection.rows;
+  return {
+    ...view,
+    rows: may.fields ? rows.map((row) => Object.fromEntries(may.fields.map((field) => [field, row[field]]))) : rows,
+  };
 }
 
 /* GET /permissions/me */
 function access(grants) {
   if (grants === null) throw hidden();
   const names = Object.keys(grants === '*' ? data.collections : grants);
-  return Object.fromEntries(names.map((name) => {
-    const may = grants === '*' ? {} : grants[name];
-    return [name, { read: { access: may.rule ? 'partial' : 'full', fields: may.fields || ['*'] }, create: { access: 'none' } }];
-  }));
+  return Object.fromEntries(
+    names.map((name) => {
+      const may = grants === '*' ? {} : grants[name];
+      return [
+        name,
+        { read: { access: may.rule ? 'partial' : 'full', fields: may.fields || ['*'] }, create: { access: 'none' } },
+      ];
+    }),
+  );
 }
 
-const FIELD_TYPES = { integer: 'integer', smallint: 'integer', bigint: 'bigInteger', numeric: 'decimal', real: 'float', 'double precision': 'float',
-  text: 'text', 'character varying': 'string', uuid: 'uuid', boolean: 'boolean', json: 'json', jsonb: 'json', date: 'date',
-  'timestamp without time zone': 'dateTime', 'timestamp with time zone': 'timestamp', 'time without time zone': 'time' };
+const FIELD_TYPES = {
+  integer: 'integer',
+  smallint: 'integer',
+  bigint: 'bigInteger',
+  numeric: 'decimal',
+  real: 'float',
+  'double precision': 'float',
+  text: 'text',
+  'character varying': 'string',
+  uuid: 'uuid',
+  boolean: 'boolean',
+  json: 'json',
+  jsonb: 'json',
+  date: 'date',
+  'timestamp without time zone': 'dateTime',
+  'timestamp with time zone': 'timestamp',
+  'time without time zone': 'time',
+};
 
 /* GET /fields */
 function fields() {
-  return Object.entries(data.collections).flatMap(([collection, { key, types }]) => Object.entries(types).map(([field, type]) => (
-    { collection, field, type: FIELD_TYPES[type] || 'unknown', schema: { name: field, table: collection, data_type: type, is_primary_key: field === key }, meta: null })));
+  return Object.entries(data.collections).flatMap(([collection, { key, types }]) =>
+    Object.entries(types).map(([field, type]) => ({
+      collection,
+      field,
+      type: FIELD_TYPES[type] || 'unknown',
+      schema: { name: field, table: collection, data_type: type, is_primary_key: field === key },
+      meta: null,
+    })),
+  );
 }
 
 /* a[b][c]=v as nested objects, the way Directus reads its URL. */
@@ -103,7 +148,8 @@ function nested(params) {
   return query;
 }
 
-const list = (value) => (value === undefined ? [] : typeof value === 'string' ? value.split(',') : Object.values(value));
+const list = (value) =>
+  value === undefined ? [] : typeof value === 'string' ? value.split(',') : Object.values(value);
 const number = (value) => (value === null || value === undefined || value === '' ? NaN : Number(value));
 
 /* Many values are looked at once, not for each row. */
@@ -211,16 +257,25 @@ function aggregate(query, rows) {
     const counted = list(query.aggregate.count);
     if (counted.length === 0) return group.key;
     if (counted[0] === '*') return { ...group.key, count: String(group.rows.length) };
-    const count = Object.fromEntries(counted.map((field) =>
-      [field, String(group.rows.filter((row) => row[field] !== null && row[field] !== undefined).length)]));
+    const count = Object.fromEntries(
+      counted.map((field) => [
+        field,
+        String(group.rows.filter((row) => row[field] !== null && row[field] !== undefined).length),
+      ]),
+    );
     return { ...group.key, count };
   });
 }
 
-const compare = (a, b) => (typeof a === 'number' && typeof b === 'number' ? a - b : String(a) < String(b) ? -1 : Number(a !== b));
+const compare = (a, b) =>
+  typeof a === 'number' && typeof b === 'number' ? a - b : String(a) < String(b) ? -1 : Number(a !== b);
 
 const chosen = (fields) => (row) =>
-  fields.includes('*') ? { ...row, ...Object.fromEntries(fields.filter((f) => f !== '*').map((f) => [f, row[f] === undefined ? null : row[f]])) }
+  fields.includes('*')
+    ? {
+        ...row,
+        ...Object.fromEntries(fields.filter((f) => f !== '*').map((f) => [f, row[f] === undefined ? null : row[f]])),
+      }
     : Object.fromEntries(fields.map((f) => [f, row[f] === undefined ? null : row[f]]));
 
 /* Without a limit, and with -1 where there is a most, it cuts and does not say so. */
@@ -239,7 +294,8 @@ function items(query, collection) {
   const sort = list(query.sort || collection.key);
   const fields = list(query.fields || '*');
   for (const field of [...sort.map((name) => name.replace(/^-/, '')), ...fields])
-    if (field !== '*' && !collection.fields.includes(field)) throw forbidden(`field "${field}" in collection "${collection.name}"`);
+    if (field !== '*' && !collection.fields.includes(field))
+      throw forbidden(`field "${field}" in collection "${collection.name}"`);
   const sorted = [...rows].sort((a, b) => {
     for (const field of sort) {
       const name = field.replace(/^-/, '');
@@ -270,7 +326,11 @@ function searched(body) {
   return payload.query || {};
 }
 
-const described = (name) => ({ collection: name, schema: { schema: 'public', name, comment: null }, meta: { collection: name, hidden: false, singleton: false } });
+const described = (name) => ({
+  collection: name,
+  schema: { schema: 'public', name, comment: null },
+  meta: { collection: name, hidden: false, singleton: false },
+});
 
 /* What the flows are made of: as told, with an id. */
 const flows = new Map();
@@ -278,8 +338,14 @@ const operations = new Map();
 
 /* "{{$trigger.body.x}}" and "{{$trigger.headers[y]}}" in the values of an object. */
 function filled(template, trigger) {
-  const value = (path) => path.replace(/\]/g, '').split(/[.[]/).reduce((at, key) => (at || {})[key], { $trigger: trigger });
-  return Object.fromEntries(Object.entries(template).map(([key, text]) => [key, text.replace(/^\{\{(.*)\}\}$/, (_, path) => value(path))]));
+  const value = (path) =>
+    path
+      .replace(/\]/g, '')
+      .split(/[.[]/)
+      .reduce((at, key) => (at || {})[key], { $trigger: trigger });
+  return Object.fromEntries(
+    Object.entries(template).map(([key, text]) => [key, text.replace(/^\{\{(.*)\}\}$/, (_, path) => value(path))]),
+  );
 }
 
 function run(operation, trigger) {
@@ -331,7 +397,9 @@ function administered(method, route, name, key, body) {
       data.collections[name].rows.push(told());
       return { data: told() };
     case 'DELETE items':
-      data.collections[name].rows = data.collections[name].rows.filter((row) => String(row[data.collections[name].key]) !== key);
+      data.collections[name].rows = data.collections[name].rows.filter(
+        (row) => String(row[data.collections[name].key]) !== key,
+      );
       return { data: null };
     case 'GET fields':
       return { data: fields() };
@@ -348,14 +416,18 @@ function answer(request, url, path, body) {
   if (done) return done;
   if (route === 'collections') {
     if (grants !== '*') throw forbidden('collection "directus_collections"');
-    if (!name) return { data: [...Object.keys(data.collections).map(described), { collection: 'a_folder', schema: null, meta: {} }] };
+    if (!name)
+      return {
+        data: [...Object.keys(data.collections).map(described), { collection: 'a_folder', schema: null, meta: {} }],
+      };
     if (!(name in data.collections)) throw hidden();
     return { data: described(name) };
   }
   if (route === 'permissions' && name === 'me') return { data: access(grants) };
   if (route === 'fields') throw forbidden('collection "directus_fields"');
   const system = `directus_${route}` in data.collections;
-  if (!system && (route !== 'items' || !name)) throw new Refusal(404, 'ROUTE_NOT_FOUND', `Route ${path} doesn't exist.`, { path });
+  if (!system && (route !== 'items' || !name))
+    throw new Refusal(404, 'ROUTE_NOT_FOUND', `Route ${path} doesn't exist.`, { path });
   if (!system && name.startsWith('directus_')) throw hidden();
   const collection = seen(system ? `directus_${route}` : name, grants);
   if (request.method === 'SEARCH') return items(searched(body.toString()), collection);
@@ -370,7 +442,10 @@ function answer(request, url, path, body) {
 function handle(request, response, { url, path, body }) {
   if (path === '/server/ping') return text(response, 200, 'pong', { 'content-type': 'text/html; charset=utf-8' });
   try {
-    return json(response, 200, answer(request, url, path, body), { 'x-powered-by': 'Directus', 'cache-control': 'no-cache' });
+    return json(response, 200, answer(request, url, path, body), {
+      'x-powered-by': 'Directus',
+      'cache-control': 'no-cache',
+    });
   } catch (error) {
     if (!(error instanceof Refusal)) throw error;
     return json(response, error.status, { errors: [{ message: error.message, extensions: error.extensions }] });

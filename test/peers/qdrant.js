@@ -15,7 +15,16 @@
 const crypto = require('crypto');
 const { options, serve, text } = require('./server.js');
 const { Float, parse, print, isInteger, isNumber, isObject, toNumber } = require('./qdrant/json.js');
-const { Refusal, badInput, badRequest, badBody, invalid, notFound, pointId, compareIds } = require('./qdrant/refusal.js');
+const {
+  Refusal,
+  badInput,
+  badRequest,
+  badBody,
+  invalid,
+  notFound,
+  pointId,
+  compareIds,
+} = require('./qdrant/refusal.js');
 const { Filter, parsePath, valuesAt, pick, omit, isTime, isPlace } = require('./qdrant/filter.js');
 
 const { 'api-key': API_KEY, 'read-only-api-key': READ_KEY } = options();
@@ -34,8 +43,14 @@ function single(x) {
 
 class Collection {
   constructor(body) {
-    this.params = { vectors: body.vectors || {}, ...(body.sparse_vectors ? { sparse_vectors: body.sparse_vectors } : {}),
-      shard_number: 1, replication_factor: 1, write_consistency_factor: 1, on_disk_payload: true };
+    this.params = {
+      vectors: body.vectors || {},
+      ...(body.sparse_vectors ? { sparse_vectors: body.sparse_vectors } : {}),
+      shard_number: 1,
+      replication_factor: 1,
+      write_consistency_factor: 1,
+      on_disk_payload: true,
+    };
     this.strict = body.strict_mode_config || null;
     this.metadata = body.metadata;
     this.indexes = {}; /* payload key -> {data_type, params} */
@@ -70,23 +85,33 @@ class Collection {
     const { vectors } = this.params;
     if ('size' in vectors) return this.dense(given, vectors);
     if (!isObject(given)) throw badInput('Not existing vector name error: ');
-    return Object.fromEntries(Object.entries(given).map(([name, vector]) => {
-      if (vectors[name]) return [name, this.dense(vector, vectors[name])];
-      if ((this.params.sparse_vectors || {})[name]) return [name, { indices: vector.indices, values: vector.values.map((x) => single(toNumber(x))) }];
-      throw badInput(`Not existing vector name error: ${name}`);
-    }));
+    return Object.fromEntries(
+      Object.entries(given).map(([name, vector]) => {
+        if (vectors[name]) return [name, this.dense(vector, vectors[name])];
+        if ((this.params.sparse_vectors || {})[name])
+          return [name, { indices: vector.indices, values: vector.values.map((x) => single(toNumber(x))) }];
+        throw badInput(`Not existing vector name error: ${name}`);
+      }),
+    );
   }
 
   dense(vector, { size, distance, multivector_config: multi }) {
-    if (multi && Array.isArray(vector) && Array.isArray(vector[0])) return vector.map((one) => this.dense(one, { size, distance }));
-    if (!Array.isArray(vector) || !vector.every(isNumber)) throw badBody('data did not match any variant of untagged enum VectorStruct');
+    if (multi && Array.isArray(vector) && Array.isArray(vector[0]))
+      return vector.map((one) => this.dense(one, { size, distance }));
+    if (!Array.isArray(vector) || !vector.every(isNumber))
+      throw badBody('data did not match any variant of untagged enum VectorStruct');
     if (vector.length !== size) throw badInput(`Vector dimension error: expected dim: ${size}, got ${vector.length}`);
     const length = distance === 'Cosine' ? Math.hypot(...vector.map(toNumber)) || 1 : 1;
     return vector.map((x) => single(toNumber(x) / length));
   }
 
   filter(given) {
-    return given === undefined || given === null ? null : new Filter(given, Object.fromEntries(Object.entries(this.indexes).map(([key, { data_type: type }]) => [key, type])));
+    return given === undefined || given === null
+      ? null
+      : new Filter(
+          given,
+          Object.fromEntries(Object.entries(this.indexes).map(([key, { data_type: type }]) => [key, type])),
+        );
   }
 
   filtered(filter) {
@@ -99,16 +124,35 @@ class Collection {
 
   info() {
     return {
-      status: 'green', optimizer_status: 'ok', indexed_vectors_count: 0, points_count: this.approximateCount(), segments_count: 2,
+      status: 'green',
+      optimizer_status: 'ok',
+      indexed_vectors_count: 0,
+      points_count: this.approximateCount(),
+      segments_count: 2,
       config: {
         params: this.params,
         hnsw_config: { m: 16, ef_construct: 100, full_scan_threshold: 10000, max_indexing_threads: 0, on_disk: false },
-        optimizer_config: { deleted_threshold: new Float(0.2), vacuum_min_vector_number: 1000, default_segment_number: 0, max_segment_size: null,
-          memmap_threshold: null, indexing_threshold: 10000, flush_interval_sec: 5, max_optimization_threads: null },
-        wal_config: { wal_capacity_mb: 32, wal_segments_ahead: 0 }, quantization_config: null,
-        ...(this.strict ? { strict_mode_config: this.strict } : {}), ...(this.metadata ? { metadata: this.metadata } : {}),
+        optimizer_config: {
+          deleted_threshold: new Float(0.2),
+          vacuum_min_vector_number: 1000,
+          default_segment_number: 0,
+          max_segment_size: null,
+          memmap_threshold: null,
+          indexing_threshold: 10000,
+          flush_interval_sec: 5,
+          max_optimization_threads: null,
+        },
+        wal_config: { wal_capacity_mb: 32, wal_segments_ahead: 0 },
+        quantization_config: null,
+        ...(this.strict ? { strict_mode_config: this.strict } : {}),
+        ...(this.metadata ? { metadata: this.metadata } : {}),
       },
-      payload_schema: Object.fromEntries(Object.entries(this.indexes).map(([key, index]) => [key, { ...index, points: this.indexed(key, index.data_type) }])),
+      payload_schema: Object.fromEntries(
+        Object.entries(this.indexes).map(([key, index]) => [
+          key,
+          { ...index, points: this.indexed(key, index.data_type) },
+        ]),
+      ),
       update_queue: { length: 0 },
     };
   }
@@ -123,8 +167,14 @@ class Collection {
 const UUID = /^(urn:uuid:)?[0-9a-f]{8}-?[0-9a-f]{4}-?[0-9a-f]{4}-?[0-9a-f]{4}-?[0-9a-f]{12}$/i;
 const isText = (value) => typeof value === 'string';
 const INDEXES = {
-  keyword: isText, text: isText, integer: isInteger, float: isNumber, geo: isPlace,
-  bool: (value) => typeof value === 'boolean', datetime: isTime, uuid: (value) => isText(value) && UUID.test(value),
+  keyword: isText,
+  text: isText,
+  integer: isInteger,
+  float: isNumber,
+  geo: isPlace,
+  bool: (value) => typeof value === 'boolean',
+  datetime: isTime,
+  uuid: (value) => isText(value) && UUID.test(value),
 };
 
 function named(name) {
@@ -137,7 +187,9 @@ function named(name) {
 
 function limit(value, most, what) {
   if (most !== undefined && most !== null && value > most)
-    throw badRequest(`Limit exceeded ${value} > ${most} for "${what}". Help: Reduce the "${what}" parameter to or below ${most}.`);
+    throw badRequest(
+      `Limit exceeded ${value} > ${most} for "${what}". Help: Reduce the "${what}" parameter to or below ${most}.`,
+    );
 }
 
 /* A bucket of so many tokens, filled again in a minute. */
@@ -150,8 +202,11 @@ function rate(collection, cost) {
   collection.bucket = { tokens: left >= cost ? left - cost : left, at: now };
   if (left >= cost) return;
   const wait = Math.ceil(((cost - left) * 60) / most);
-  throw new Refusal(429, `Rate limiting exceeded: Read rate limit exceeded: Operation requires ${cost} tokens but only ${left.toFixed(1)} were available. Retry after ${wait}s`,
-    { 'retry-after': String(wait) });
+  throw new Refusal(
+    429,
+    `Rate limiting exceeded: Read rate limit exceeded: Operation requires ${cost} tokens but only ${left.toFixed(1)} were available. Retry after ${wait}s`,
+    { 'retry-after': String(wait) },
+  );
 }
 
 function strictly(collection, { filter, limit: asked, exact, timeout }) {
@@ -162,11 +217,17 @@ function strictly(collection, { filter, limit: asked, exact, timeout }) {
   if (filter) {
     const { conditions, largest, unindexed } = filter;
     if (strict.filter_max_conditions && conditions > strict.filter_max_conditions)
-      throw badRequest(`Filter condition limit reached (${conditions} > ${strict.filter_max_conditions}). Help: Reduce the amount of conditions of your filter.`);
+      throw badRequest(
+        `Filter condition limit reached (${conditions} > ${strict.filter_max_conditions}). Help: Reduce the amount of conditions of your filter.`,
+      );
     if (strict.condition_max_size && largest > strict.condition_max_size)
-      throw badRequest(`Condition size limit reached (${largest} > ${strict.condition_max_size}). Help: Reduce the size of your condition.`);
+      throw badRequest(
+        `Condition size limit reached (${largest} > ${strict.condition_max_size}). Help: Reduce the size of your condition.`,
+      );
     if (strict.unindexed_filtering_retrieve === false && unindexed)
-      throw badRequest(`Index required but not found for "${unindexed.key}" of one of the following types: [${unindexed.types.join(', ')}]. Help: Create an index for this key or use a different filter.`);
+      throw badRequest(
+        `Index required but not found for "${unindexed.key}" of one of the following types: [${unindexed.types.join(', ')}]. Help: Create an index for this key or use a different filter.`,
+      );
   }
   if (exact && strict.search_allow_exact === false) throw badRequest('Exact search disabled!. Help: Set exact=false.');
   rate(collection, 1 + (filter ? filter.conditions : 0));
@@ -186,7 +247,9 @@ function payloadOf(point, wanted) {
 function vectorOf(point, wanted) {
   if (wanted === true) return point.vector;
   if (!isNames(wanted)) throw untagged('WithVector');
-  return isObject(point.vector) ? Object.fromEntries(Object.entries(point.vector).filter(([name]) => wanted.includes(name))) : {};
+  return isObject(point.vector)
+    ? Object.fromEntries(Object.entries(point.vector).filter(([name]) => wanted.includes(name)))
+    : {};
 }
 function record(point, withPayload, withVector) {
   return {
@@ -199,17 +262,35 @@ const withVector = (body) => body.with_vector || body.with_vectors || false;
 
 function orderedScroll(collection, body, filter, most) {
   if (body.offset !== undefined && body.offset !== null)
-    throw badInput("Cannot use an `offset` when using `order_by`. The alternative for paging is to use `order_by.start_from` and a filter to exclude the IDs that you've already seen for the `order_by.start_from` value");
+    throw badInput(
+      "Cannot use an `offset` when using `order_by`. The alternative for paging is to use `order_by.start_from` and a filter to exclude the IDs that you've already seen for the `order_by.start_from` value",
+    );
   const { key, direction = 'asc', start_from: from } = isText(body.order_by) ? { key: body.order_by } : body.order_by;
   const { data_type: type } = collection.indexes[key] || {};
-  if (!['integer', 'float', 'datetime', 'uuid'].includes(type)) throw badRequest(`No range index for \`order_by\` key: \`${key}\`. Please create one to use \`order_by\`.`);
+  if (!['integer', 'float', 'datetime', 'uuid'].includes(type))
+    throw badRequest(`No range index for \`order_by\` key: \`${key}\`. Please create one to use \`order_by\`.`);
   const comparable = (value) => (type === 'datetime' ? Date.parse(value) : type === 'uuid' ? value : toNumber(value));
   const sign = direction === 'desc' ? -1 : 1;
-  const rows = collection.filtered(filter).flatMap((point) => valuesAt(point.payload, parsePath(key)).flat().filter(INDEXES[type]).map((value) => ({ point, at: comparable(value), value })));
+  const rows = collection.filtered(filter).flatMap((point) =>
+    valuesAt(point.payload, parsePath(key))
+      .flat()
+      .filter(INDEXES[type])
+      .map((value) => ({ point, at: comparable(value), value })),
+  );
   return {
-    points: rows.filter(({ at }) => from === undefined || from === null || sign * (at < comparable(from) ? -1 : Number(at > comparable(from))) >= 0)
-      .sort((a, b) => sign * (a.at < b.at ? -1 : Number(a.at > b.at)) || compareIds(a.point.id, b.point.id)).slice(0, most)
-      .map(({ point, value }) => ({ ...record(point, body.with_payload === undefined ? true : body.with_payload, withVector(body)), order_value: value })),
+    points: rows
+      .filter(
+        ({ at }) =>
+          from === undefined ||
+          from === null ||
+          sign * (at < comparable(from) ? -1 : Number(at > comparable(from))) >= 0,
+      )
+      .sort((a, b) => sign * (a.at < b.at ? -1 : Number(a.at > b.at)) || compareIds(a.point.id, b.point.id))
+      .slice(0, most)
+      .map(({ point, value }) => ({
+        ...record(point, body.with_payload === undefined ? true : body.with_payload, withVector(body)),
+        order_value: value,
+      })),
     next_page_offset: null,
   };
 }
@@ -238,7 +319,8 @@ function scroll(collection, body, { timeout }) {
   let next = null;
   for (let i = from === null ? 0 : placeOf(points, from); i < points.length && next === null; i++) {
     if (filter && !filter.passes(points[i])) continue;
-    if (shown.length < most) shown.push(record(points[i], body.with_payload === undefined ? true : body.with_payload, withVector(body)));
+    if (shown.length < most)
+      shown.push(record(points[i], body.with_payload === undefined ? true : body.with_payload, withVector(body)));
     else next = points[i].id;
   }
   return { points: shown, next_page_offset: next };
@@ -252,21 +334,31 @@ function count(collection, body, { timeout }) {
   const found = filter && exact ? collection.filtered(filter).length : collection.points.size;
   if (exact) return { count: found };
   /* an estimate: between nothing and all, and no more is promised */
-  return { count: filter ? Math.max(1, Math.min(collection.points.size - 1, Math.round(collection.filtered(filter).length * 0.65))) : collection.approximateCount() };
+  return {
+    count: filter
+      ? Math.max(1, Math.min(collection.points.size - 1, Math.round(collection.filtered(filter).length * 0.65)))
+      : collection.approximateCount(),
+  };
 }
 
 function retrieve(collection, body, { timeout }) {
   if (!Array.isArray(body.ids)) throw badBody('missing field `ids`');
   const ids = [...new Set(body.ids.map((id) => String(pointId(id))))];
   strictly(collection, { timeout });
-  return ids.map((id) => collection.points.get(id)).filter(Boolean).map((point) => record(point, body.with_payload || false, withVector(body)));
+  return ids
+    .map((id) => collection.points.get(id))
+    .filter(Boolean)
+    .map((point) => record(point, body.with_payload || false, withVector(body)));
 }
 
 /* {"points": [...]} or {"batch": {ids, vectors, payloads}} */
 function upsert(collection, body) {
   const { batch } = body;
   if (batch) {
-    const vector = (i) => (Array.isArray(batch.vectors) ? batch.vectors[i] : Object.fromEntries(Object.entries(batch.vectors).map(([name, list]) => [name, list[i]])));
+    const vector = (i) =>
+      Array.isArray(batch.vectors)
+        ? batch.vectors[i]
+        : Object.fromEntries(Object.entries(batch.vectors).map(([name, list]) => [name, list[i]]));
     batch.ids.forEach((id, i) => collection.put(pointId(id), (batch.payloads || [])[i], vector(i)));
   } else {
     if (!Array.isArray(body.points)) throw untagged('PointInsertOperations');
@@ -274,7 +366,9 @@ function upsert(collection, body) {
   }
 }
 function remove(collection, body) {
-  const doomed = body.points ? body.points.map(pointId) : collection.filtered(collection.filter(body.filter)).map(({ id }) => id);
+  const doomed = body.points
+    ? body.points.map(pointId)
+    : collection.filtered(collection.filter(body.filter)).map(({ id }) => id);
   doomed.forEach((id) => collection.remove(id));
 }
 const changes = (change) => (collection, body, query) => {
@@ -293,10 +387,19 @@ function createIndex(collection, { field_name: key, field_schema: schema }) {
 /* ---- routes ---- */
 
 function createCollection(name, body) {
-  if (collections.has(name) || aliases.has(name)) throw new Refusal(409, `Wrong input: Collection \`${name}\` already exists!`);
-  if (name.length > 255) throw new Refusal(422, 'Validation error in path parameters: [collection_name: value is invalid, the length must be smaller or equal to 255]');
+  if (collections.has(name) || aliases.has(name))
+    throw new Refusal(409, `Wrong input: Collection \`${name}\` already exists!`);
+  if (name.length > 255)
+    throw new Refusal(
+      422,
+      'Validation error in path parameters: [collection_name: value is invalid, the length must be smaller or equal to 255]',
+    );
   const bad = /[<>:"/\\|?*\0\x1f]/.exec(name);
-  if (bad) throw new Refusal(422, `Validation error in path parameters: [collection_name: value "${name}" invalid, collection name cannot contain "${bad[0]}" char]`);
+  if (bad)
+    throw new Refusal(
+      422,
+      `Validation error in path parameters: [collection_name: value "${name}" invalid, collection name cannot contain "${bad[0]}" char]`,
+    );
   collections.set(name, new Collection(body));
   return true;
 }
@@ -311,12 +414,18 @@ function configure(name, body) {
   return true;
 }
 
-const aliasList = (keep) => ({ aliases: [...aliases].filter(([alias, name]) => keep(alias, name)).map(([alias_name, collection_name]) => ({ alias_name, collection_name })) });
+const aliasList = (keep) => ({
+  aliases: [...aliases]
+    .filter(([alias, name]) => keep(alias, name))
+    .map(([alias_name, collection_name]) => ({ alias_name, collection_name })),
+});
 function changeAliases({ actions }) {
   for (const { create_alias: made, delete_alias: gone, rename_alias: moved } of actions || []) {
     if (made) {
-      if (!collections.has(made.collection_name)) throw notFound(`Collection \`${made.collection_name}\` doesn't exist!`);
-      if (collections.has(made.alias_name)) throw new Refusal(409, `Wrong input: Collection \`${made.alias_name}\` already exists!`);
+      if (!collections.has(made.collection_name))
+        throw notFound(`Collection \`${made.collection_name}\` doesn't exist!`);
+      if (collections.has(made.alias_name))
+        throw new Refusal(409, `Wrong input: Collection \`${made.alias_name}\` already exists!`);
       aliases.set(made.alias_name, made.collection_name);
     }
     if (gone && !aliases.delete(gone.alias_name)) throw notFound(`Alias ${gone.alias_name} does not exists!`);
@@ -341,19 +450,26 @@ function onePoint(collection, id) {
  * dropped, or asked for its aliases.
  */
 const ROUTES = {
-  '/collections': { GET: ({ may }) => ({ collections: [...collections.keys()].filter(may).map((name) => ({ name })) }) },
+  '/collections': {
+    GET: ({ may }) => ({ collections: [...collections.keys()].filter(may).map((name) => ({ name })) }),
+  },
   '/aliases': { GET: ({ may }) => aliasList((alias, name) => may(alias) && may(name)) },
   '/collections/aliases': { POST: ({ body }) => changeAliases(body) },
   '/collections/{}': {
-    GET: ({ name }) => named(name).info(), PUT: ({ name, body }) => createCollection(name, body),
-    PATCH: ({ name, body }) => configure(name, body), DELETE: ({ name }) => dropCollection(name),
+    GET: ({ name }) => named(name).info(),
+    PUT: ({ name, body }) => createCollection(name, body),
+    PATCH: ({ name, body }) => configure(name, body),
+    DELETE: ({ name }) => dropCollection(name),
   },
   '/collections/{}/exists': { GET: ({ name }) => ({ exists: collections.has(aliases.get(name) || name) }) },
   '/collections/{}/aliases': { GET: ({ name }) => aliasList((_, of) => of === name) },
   '/collections/{}/index': { PUT: ({ name, body, query }) => changes(createIndex)(named(name), body, query) },
-  '/collections/{}/index/{}': { DELETE: ({ name, last, query }) => changes((collection) => delete collection.indexes[last])(named(name), {}, query) },
+  '/collections/{}/index/{}': {
+    DELETE: ({ name, last, query }) => changes((collection) => delete collection.indexes[last])(named(name), {}, query),
+  },
   '/collections/{}/points': {
-    POST: ({ name, body, query }) => retrieve(named(name), body, query), PUT: ({ name, body, query }) => changes(upsert)(named(name), body, query),
+    POST: ({ name, body, query }) => retrieve(named(name), body, query),
+    PUT: ({ name, body, query }) => changes(upsert)(named(name), body, query),
   },
   '/collections/{}/points/delete': { POST: ({ name, body, query }) => changes(remove)(named(name), body, query) },
   '/collections/{}/points/count': { POST: ({ name, body, query }) => count(named(name), body, query) },
@@ -361,22 +477,35 @@ const ROUTES = {
   '/collections/{}/points/{}': { GET: ({ name, last }) => onePoint(named(name), last) },
 };
 /* What only reads, for keys that may do no more. */
-const READS = new Set(['/collections/{}/points', '/collections/{}/points/count', '/collections/{}/points/scroll'].map((route) => `POST ${route}`));
+const READS = new Set(
+  ['/collections/{}/points', '/collections/{}/points/count', '/collections/{}/points/scroll'].map(
+    (route) => `POST ${route}`,
+  ),
+);
 
 /* The route and its name and last part; undefined for an unknown one. */
 function routeOf(path, method) {
-  const parts = path.split('/').filter((part) => part !== '').map((part) => {
-    try {
-      return decodeURIComponent(part);
-    } catch (_) {
-      throw badInput(`invalid path part ${part}`);
-    }
-  });
+  const parts = path
+    .split('/')
+    .filter((part) => part !== '')
+    .map((part) => {
+      try {
+        return decodeURIComponent(part);
+      } catch (_) {
+        throw badInput(`invalid path part ${part}`);
+      }
+    });
   const [root, name, middle, last, ...more] = parts;
   const word = { points: ['delete', 'count', 'scroll'], index: [] }[middle];
   if (more.length > 0 || (parts.length === 4 && !word)) return undefined;
   if (parts.length === 2 && name === 'aliases' && method === 'POST') return { route: '/collections/aliases' };
-  const route = ['', root, ...(name === undefined ? [] : ['{}']), ...(middle === undefined ? [] : [middle]), ...(last === undefined ? [] : [word.includes(last) ? last : '{}'])].join('/');
+  const route = [
+    '',
+    root,
+    ...(name === undefined ? [] : ['{}']),
+    ...(middle === undefined ? [] : [middle]),
+    ...(last === undefined ? [] : [word.includes(last) ? last : '{}']),
+  ].join('/');
   return ROUTES[route] ? { route, name, last } : undefined;
 }
 
@@ -385,8 +514,13 @@ function queryOf(url) {
   for (const name of ['timeout', 'consistency']) {
     const given = query[name];
     if (given === undefined || (name === 'consistency' && ['majority', 'quorum', 'all'].includes(given))) continue;
-    if (!/^\d+$/.test(given)) throw new Refusal(400, `Deserialize error in query parameters: invalid value for ${name}`);
-    if (Number(given) < 1) throw new Refusal(422, `Validation error in query parameters: [${name}: value ${given} invalid, must be 1 or larger]`);
+    if (!/^\d+$/.test(given))
+      throw new Refusal(400, `Deserialize error in query parameters: invalid value for ${name}`);
+    if (Number(given) < 1)
+      throw new Refusal(
+        422,
+        `Validation error in query parameters: [${name}: value ${given} invalid, must be 1 or larger]`,
+      );
     query[name] = Number(given);
   }
   return query;
@@ -394,7 +528,11 @@ function queryOf(url) {
 
 function bodyOf(method, source) {
   if (method === 'GET' || method === 'DELETE') return {};
-  if (source.length > MOST_BYTES) throw new Refusal(400, `JSON payload (${source.length} bytes) is larger than allowed (limit: ${MOST_BYTES} bytes).`);
+  if (source.length > MOST_BYTES)
+    throw new Refusal(
+      400,
+      `JSON payload (${source.length} bytes) is larger than allowed (limit: ${MOST_BYTES} bytes).`,
+    );
   if (source.length === 0) throw badBody('EOF while parsing a value at line 1 column 0');
   let body;
   try {
@@ -414,7 +552,8 @@ const unbase64 = (part) => Buffer.from(part, 'base64url').toString();
 function claimsOf(token) {
   const [head, claims, signature] = token.split('.');
   if (signature === undefined) return { refused: [401, 'Invalid API key or JWT'] };
-  if (crypto.createHmac('sha256', API_KEY).update(`${head}.${claims}`).digest('base64url') !== signature) return { refused: [403, 'InvalidSignature'] };
+  if (crypto.createHmac('sha256', API_KEY).update(`${head}.${claims}`).digest('base64url') !== signature)
+    return { refused: [403, 'InvalidSignature'] };
   const { exp, access = 'm' } = JSON.parse(unbase64(claims));
   return exp !== undefined && exp + 30 < Date.now() / 1000 ? { refused: [403, 'ExpiredSignature'] } : { access };
 }
@@ -440,21 +579,32 @@ function check(access, { route, name }, method) {
     if (writes && grant.access === 'r') throw forbidden(`Write access to collection ${name} is required`);
   } else if (writes) throw forbidden('Global manage access is required');
 }
-const mayOf = (access) => (Array.isArray(access) ? (name) => access.some(({ collection }) => collection === name) : () => true);
+const mayOf = (access) =>
+  Array.isArray(access) ? (name) => access.some(({ collection }) => collection === name) : () => true;
 
 /* ---- the server ---- */
 
 function envelope(response, status, value, started, headers = {}) {
   const time = new Float(Number(process.hrtime.bigint() - started) / 1e9);
   const body = print({ ...value, time });
-  response.writeHead(status, { 'content-type': 'application/json', 'content-length': Buffer.byteLength(body), ...headers });
+  response.writeHead(status, {
+    'content-type': 'application/json',
+    'content-length': Buffer.byteLength(body),
+    ...headers,
+  });
   response.end(body);
 }
 
 function handle(request, response, { url, path, body }) {
   const started = process.hrtime.bigint();
   const { method } = request;
-  if (path === '/') return text(response, 200, JSON.stringify({ title: 'qdrant - vector search engine', version: '1.19.0', commit: '0'.repeat(40) }), { 'content-type': 'application/json' });
+  if (path === '/')
+    return text(
+      response,
+      200,
+      JSON.stringify({ title: 'qdrant - vector search engine', version: '1.19.0', commit: '0'.repeat(40) }),
+      { 'content-type': 'application/json' },
+    );
   if (path === '/healthz' || path === '/livez') return text(response, 200, 'healthz check passed');
   if (path === '/readyz') return text(response, 200, 'all shards are ready');
   const { access, refused } = accessOf(request);

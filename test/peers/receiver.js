@@ -31,7 +31,10 @@ function checkSignature(headers, body, known) {
   if (!id || !timestamp || !sent) return 'missing';
   if (!/^\d+$/.test(timestamp) || Math.abs(Date.now() / 1000 - Number(timestamp)) > TOLERANCE) return 'invalid';
   const right = known.map((secret) => signatureOf(secret, id, timestamp, body));
-  const given = sent.split(' ').filter((part) => part.startsWith('v1,')).map((part) => part.slice(3));
+  const given = sent
+    .split(' ')
+    .filter((part) => part.startsWith('v1,'))
+    .map((part) => part.slice(3));
   return given.some((part) => right.includes(part)) ? 'valid' : 'invalid';
 }
 
@@ -42,7 +45,8 @@ function handle(request, response, { path, body, entry }) {
   const [, word, status, wait] = path.split('/');
   if (MISBEHAVIOUR.includes(word)) return misbehave(word, request, response);
   if (word === 'redirect') return text(response, 302, '', { location: '/redirected' });
-  if (word === 'status') return text(response, Number(status), `status ${status}\n`, wait ? { 'retry-after': wait } : {});
+  if (word === 'status')
+    return text(response, Number(status), `status ${status}\n`, wait ? { 'retry-after': wait } : {});
   response.writeHead(204).end();
 }
 

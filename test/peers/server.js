@@ -53,12 +53,20 @@ function read(request) {
 
 function json(response, status, value, headers = {}) {
   const body = typeof value === 'string' ? value : JSON.stringify(value);
-  response.writeHead(status, { 'content-type': 'application/json; charset=utf-8', 'content-length': Buffer.byteLength(body), ...headers });
+  response.writeHead(status, {
+    'content-type': 'application/json; charset=utf-8',
+    'content-length': Buffer.byteLength(body),
+    ...headers,
+  });
   response.end(body);
 }
 
 function text(response, status, body, headers = {}) {
-  response.writeHead(status, { 'content-type': 'text/plain; charset=utf-8', 'content-length': Buffer.byteLength(body), ...headers });
+  response.writeHead(status, {
+    'content-type': 'text/plain; charset=utf-8',
+    'content-length': Buffer.byteLength(body),
+    ...headers,
+  });
   response.end(body);
 }
 
@@ -66,25 +74,27 @@ function text(response, status, body, headers = {}) {
 function misbehave(action, request, response) {
   const socket = request.socket;
   switch (action) {
-    case 'hang': /* takes the request, never answers */
+    case 'hang' /* takes the request, never answers */:
       return;
-    case 'close': /* ends the connection without a byte */
+    case 'close' /* ends the connection without a byte */:
       socket.destroy();
       return;
-    case 'cut': /* promises more than it sends */
+    case 'cut' /* promises more than it sends */:
       response.writeHead(200, { 'content-type': 'application/json', 'content-length': 1000 });
       response.write('{"result":', () => socket.destroy());
       return;
-    case 'garbage': /* what comes is not HTTP */
+    case 'garbage' /* what comes is not HTTP */:
       socket.end('\x16\x03\x01 this is not HTTP\r\n\r\n\x00\xff\xfe');
       return;
-    case 'drip': { /* a byte a second, for ever */
+    case 'drip': {
+      /* a byte a second, for ever */
       response.writeHead(200, { 'content-type': 'application/json' });
       const timer = setInterval(() => response.write(' '), 1000);
       response.on('close', () => clearInterval(timer));
       return;
     }
-    case 'huge': { /* 200 MB */
+    case 'huge': {
+      /* 200 MB */
       response.writeHead(200, { 'content-type': 'application/octet-stream' });
       const block = Buffer.alloc(1024 * 1024, 'x');
       let left = HUGE;
@@ -144,7 +154,8 @@ function serve(handle, control = () => undefined) {
       const path = url.searchParams.get('path');
       return json(response, 200, path === null ? seen : seen.filter((entry) => entry.path === path));
     }
-    if (verb === 'GET connections') return server.getConnections((error, open) => json(response, 200, { open: open - 1 }));
+    if (verb === 'GET connections')
+      return server.getConnections((error, open) => json(response, 200, { open: open - 1 }));
     if (verb === 'DELETE requests') seen.length = 0;
     else if (verb === 'POST fault') faults.push(JSON.parse(body));
     else if (verb === 'DELETE fault') heal();
@@ -165,8 +176,15 @@ function serve(handle, control = () => undefined) {
     } catch (error) {
       return response.headersSent ? undefined : text(response, 400, `${error.message}\n`);
     }
-    const entry = { number: seen.length + 1, time_ns: now(), method: request.method, path: url.pathname,
-      query: url.search, headers: request.headers, body: log === null ? body.toString() : undefined };
+    const entry = {
+      number: seen.length + 1,
+      time_ns: now(),
+      method: request.method,
+      path: url.pathname,
+      query: url.search,
+      headers: request.headers,
+      body: log === null ? body.toString() : undefined,
+    };
     keep(entry, body);
     const fault = faultFor(request.method, url.pathname);
     if (fault) {

@@ -3,27 +3,33 @@
 \ir setup.psql
 SELECT plan(44);
 
-SELECT columns_are('public', 'dot_config', ARRAY['key', 'value', 'description', 'updated_at'], 'dot_config has the columns that its migration documents');
+SELECT columns_are('public', 'dot_config', ARRAY['key', 'value', 'description', 'updated_at'],
+  'dot_config has the columns that its migration documents');
 SELECT col_is_pk('public', 'dot_config', 'key', 'key is the primary key of dot_config');
 SELECT col_not_null('public', 'dot_config', 'value', 'the value of a row of dot_config is not NULL');
 SELECT col_not_null('public', 'dot_config', 'updated_at', 'updated_at of dot_config is not NULL');
-SELECT col_type_is('public', 'dot_config', 'updated_at', 'timestamp with time zone', 'updated_at of dot_config is a timestamptz');
+SELECT col_type_is('public', 'dot_config', 'updated_at', 'timestamp with time zone',
+  'updated_at of dot_config is a timestamptz');
 SELECT is((SELECT count(*) FROM pg_index WHERE indrelid = 'dot_config'::regclass AND indisunique), 1::bigint,
   'there is exactly one unique guard on dot_config');
 
 INSERT INTO dot_config (key, value, updated_at) VALUES ('test.touch', 'a', '2000-01-01');
-SELECT is((SELECT updated_at FROM dot_config WHERE key = 'test.touch'), now(), 'an INSERT into dot_config cannot date its row');
+SELECT is((SELECT updated_at FROM dot_config WHERE key = 'test.touch'), now(),
+  'an INSERT into dot_config cannot date its row');
 UPDATE dot_config SET value = 'b', updated_at = '2000-01-01' WHERE key = 'test.touch';
-SELECT is((SELECT updated_at FROM dot_config WHERE key = 'test.touch'), now(), 'an UPDATE of dot_config cannot date its row');
+SELECT is((SELECT updated_at FROM dot_config WHERE key = 'test.touch'), now(),
+  'an UPDATE of dot_config cannot date its row');
 DELETE FROM dot_config WHERE key = 'test.touch';
 
 SELECT is((SELECT string_agg(concat_ws(' ', check_code, object_class, coalesce(c.expected, c.found), detail), '; ')
              FROM fn_iu_conformance() c WHERE NOT ok), NULL, 'a migrated database conforms');
 SELECT is((SELECT array_agg(c.object_class) FROM fn_iu_conformance() c WHERE c.check_code = 'D9')
-            @> ARRAY['table', 'view', 'function', 'trigger', 'config', 'event_type', 'route'], true, 'figure D9 of the conformance counts the seven classes');
+            @> ARRAY['table', 'view', 'function', 'trigger', 'config', 'event_type', 'route'], true,
+            'figure D9 of the conformance counts the seven classes');
 SELECT is(bool_and(CASE object_class WHEN 'table' THEN 'D1' WHEN 'view' THEN 'D2' WHEN 'function' THEN 'D3'
                      WHEN 'trigger' THEN 'D4' WHEN 'config' THEN 'D5' WHEN 'event_type' THEN 'D6'
-                     WHEN 'route' THEN 'D7' ELSE 'D1' END = check_code), true, 'figures D1 to D7 of the conformance follow the classes')
+                     WHEN 'route' THEN 'D7' ELSE 'D1' END = check_code), true,
+                     'figures D1 to D7 of the conformance follow the classes')
   FROM fn_iu_conformance() WHERE check_code NOT IN ('D8', 'D9');
 SELECT is((SELECT count(*) FROM fn_iu_conformance() WHERE check_code < 'D8'),
           (SELECT count(*) FROM iu_governed_object), 'every registered object has its row in the conformance');
@@ -52,36 +58,57 @@ BEGIN
   RETURN NEXT is(v_view, false, 'and v_iu_conformance shows it');
 END
 $function$;
-SELECT pg_temp.seen_after('DROP FUNCTION fn_iu_vector_sync_enabled()', 'D3 function fn_iu_vector_sync_enabled()', 'a dropped function is missed');
-SELECT pg_temp.seen_after('DROP VIEW v_dot_iu_command_run_health', 'D2 view v_dot_iu_command_run_health', 'a dropped view is missed');
-SELECT pg_temp.seen_after('SET LOCAL iu_core.allow_removal = on; DROP TRIGGER trg_dot_config_touch ON dot_config', 'D4 trigger trg_dot_config_touch ON dot_config', 'a dropped trigger is missed');
-SELECT pg_temp.seen_after('ALTER TABLE dot_config DISABLE TRIGGER trg_dot_config_touch', 'D4 trigger trg_dot_config_touch ON dot_config', 'a disabled trigger is seen');
-SELECT pg_temp.seen_after('ALTER FUNCTION fn_iu_gate_watchdog(text) OWNER TO postgres', 'D3 function fn_iu_gate_watchdog(text)', 'another owner is seen');
-SELECT pg_temp.seen_after('DELETE FROM dot_config WHERE key = ''iu_core.delivery_enabled''', 'D5 config iu_core.delivery_enabled', 'a deleted gate row is missed');
-SELECT pg_temp.seen_after('INSERT INTO dot_config VALUES (''beside.the_protocol'', ''true'')', 'D8 config beside.the_protocol', 'a key that nobody registered is seen');
-SELECT pg_temp.seen_after('SET LOCAL ROLE iu_core_owner; CREATE TABLE stray ()', 'D8 table stray', 'a table that no migration made is seen');
-SELECT pg_temp.seen_after('CREATE TRIGGER stray BEFORE INSERT ON dot_config EXECUTE FUNCTION iu.fn_iu_append_only()', 'D8 trigger stray ON dot_config', 'a trigger that no migration made is seen');
-SELECT is((SELECT bool_and(ok) FROM fn_iu_conformance()), true, 'when every change is undone the database conforms again');
+SELECT pg_temp.seen_after('DROP FUNCTION fn_iu_vector_sync_enabled()', 'D3 function fn_iu_vector_sync_enabled()',
+  'a dropped function is missed');
+SELECT pg_temp.seen_after('DROP VIEW v_dot_iu_command_run_health', 'D2 view v_dot_iu_command_run_health',
+  'a dropped view is missed');
+SELECT pg_temp.seen_after('SET LOCAL iu_core.allow_removal = on; DROP TRIGGER trg_dot_config_touch ON dot_config',
+  'D4 trigger trg_dot_config_touch ON dot_config', 'a dropped trigger is missed');
+SELECT pg_temp.seen_after('ALTER TABLE dot_config DISABLE TRIGGER trg_dot_config_touch',
+  'D4 trigger trg_dot_config_touch ON dot_config', 'a disabled trigger is seen');
+SELECT pg_temp.seen_after('ALTER FUNCTION fn_iu_gate_watchdog(text) OWNER TO postgres',
+  'D3 function fn_iu_gate_watchdog(text)', 'another owner is seen');
+SELECT pg_temp.seen_after('DELETE FROM dot_config WHERE key = ''iu_core.delivery_enabled''',
+  'D5 config iu_core.delivery_enabled', 'a deleted gate row is missed');
+SELECT pg_temp.seen_after('INSERT INTO dot_config VALUES (''beside.the_protocol'', ''true'')',
+  'D8 config beside.the_protocol', 'a key that nobody registered is seen');
+SELECT pg_temp.seen_after('SET LOCAL ROLE iu_core_owner; CREATE TABLE stray ()', 'D8 table stray',
+  'a table that no migration made is seen');
+SELECT pg_temp.seen_after('CREATE TRIGGER stray BEFORE INSERT ON dot_config EXECUTE FUNCTION iu.fn_iu_append_only()',
+  'D8 trigger stray ON dot_config', 'a trigger that no migration made is seen');
+SELECT is((SELECT bool_and(ok) FROM fn_iu_conformance()), true,
+  'when every change is undone the database conforms again');
 
-SELECT pg_temp.refuses($$SELECT iu.fn_iu_govern(1, false, '{added}', '{table}', '{stray}', '{postgres}', '{NULL}', '{NULL}', '{NULL}')$$,
-  '55000', 'makes table "stray", which belongs to "postgres"', 'a migration makes nothing that belongs to another role');
-SELECT pg_temp.refuses($$SELECT iu.fn_iu_govern(2, false, '{changed}', '{table}', '{stray}', '{iu_core_owner}', '{NULL}', '{NULL}', '{NULL}')$$,
+SELECT pg_temp.refuses($$SELECT iu.fn_iu_govern(1, false, '{added}', '{table}', '{stray}', '{postgres}', '{NULL}',
+  '{NULL}', '{NULL}')$$,
+  '55000', 'makes table "stray", which belongs to "postgres"',
+  'a migration makes nothing that belongs to another role');
+SELECT pg_temp.refuses($$SELECT iu.fn_iu_govern(2, false, '{changed}', '{table}', '{stray}', '{iu_core_owner}',
+  '{NULL}', '{NULL}', '{NULL}')$$,
   '42710', 'changes table "stray", which no migration made', 'a migration changes nothing that no migration made');
-SELECT pg_temp.refuses($$SELECT iu.fn_iu_govern_row(1, 'index', 'dot_config_pkey', false)$$, '23514', 'object class .index. is not one of rows',
+SELECT pg_temp.refuses($$SELECT iu.fn_iu_govern_row(1, 'index', 'dot_config_pkey', false)$$, '23514',
+  'object class .index. is not one of rows',
   'only rows of row classes are registered one by one');
 -- One lost and one come in beside it leave the count, and D9, not fooled.
 SELECT pg_temp.seen_after('DROP FUNCTION fn_iu_vector_sync_enabled(); SET LOCAL ROLE iu_core_owner;
   CREATE FUNCTION public.stray() RETURNS integer LANGUAGE sql AS ''SELECT 1''',
-  'D9 function ' || (SELECT expected FROM fn_iu_conformance() WHERE check_code = 'D9' AND object_class = 'function'), 'D9 compares names, not numbers');
+  'D9 function ' || (SELECT expected FROM fn_iu_conformance() WHERE check_code = 'D9' AND object_class = 'function'),
+  'D9 compares names, not numbers');
 
 -- Single objects come and go.
-SELECT pg_temp.refuses($$SELECT iu.fn_iu_ungovern_row('config', 'iu_core.not_there')$$, '42704', 'is not registered', 'an object that was not registered is not forgotten');
+SELECT pg_temp.refuses($$SELECT iu.fn_iu_ungovern_row('config', 'iu_core.not_there')$$, '42704', 'is not registered',
+  'an object that was not registered is not forgotten');
 INSERT INTO dot_config VALUES ('test.single', 'x');
-SELECT lives_ok($$SELECT iu.fn_iu_govern_row(1, 'config', 'test.single', false)$$, 'a row of configuration is registered');
-SELECT pg_temp.refuses($$SELECT iu.fn_iu_govern_row(2, 'config', 'test.single', false)$$, '23505', 'iu_governed_object_pkey', 'a row of configuration is not registered twice');
+SELECT lives_ok($$SELECT iu.fn_iu_govern_row(1, 'config', 'test.single', false)$$,
+  'a row of configuration is registered');
+SELECT pg_temp.refuses($$SELECT iu.fn_iu_govern_row(2, 'config', 'test.single', false)$$, '23505',
+  'iu_governed_object_pkey', 'a row of configuration is not registered twice');
 DELETE FROM dot_config WHERE key = 'test.single';
-SELECT lives_ok($$SELECT iu.fn_iu_ungovern_row('config', 'test.single')$$, 'a row of configuration that is gone is forgotten');
-SELECT is((SELECT bool_and(ok) FROM fn_iu_conformance()), true, 'after registering and forgetting the database conforms');
-SELECT pg_temp.refuses($$SELECT iu.fn_iu_rollback_is_complete(1)$$, '55006', 'rollback of migration 1 is incomplete', 'a rollback that leaves something is refused');
+SELECT lives_ok($$SELECT iu.fn_iu_ungovern_row('config', 'test.single')$$,
+  'a row of configuration that is gone is forgotten');
+SELECT is((SELECT bool_and(ok) FROM fn_iu_conformance()), true,
+  'after registering and forgetting the database conforms');
+SELECT pg_temp.refuses($$SELECT iu.fn_iu_rollback_is_complete(1)$$, '55006', 'rollback of migration 1 is incomplete',
+  'a rollback that leaves something is refused');
 SELECT * FROM finish();
 ROLLBACK;

@@ -12,7 +12,8 @@ SELECT has_index('public', 'dot_iu_command_run', 'ix_dot_iu_command_run_command'
 SELECT has_index('public', 'dot_iu_command_run', 'ix_dot_iu_command_run_status', 'runs are indexed by status');
 SELECT results_eq(
   $$SELECT command_name, category, mutating, reversible, target_functions FROM dot_iu_command_catalog
-     WHERE command_name LIKE 'dot\_iu\_gate\_%' AND command_name !~ '^dot_iu_gate_(approv|demand|break_glass|define|undefine)' ORDER BY command_name$$,
+     WHERE command_name LIKE 'dot\_iu\_gate\_%'
+     AND command_name !~ '^dot_iu_gate_(approv|demand|break_glass|define|undefine)' ORDER BY command_name$$,
   $$VALUES ('dot_iu_gate_close', 'health', true, true, ARRAY['fn_iu_gate_close']),
            ('dot_iu_gate_open', 'health', true, true, ARRAY['fn_iu_gate_open']),
            ('dot_iu_gate_verify_closed', 'read', false, true, ARRAY['fn_iu_gate_verify_closed']),
@@ -28,15 +29,18 @@ SELECT fn_dot_iu_command_log('dot_iu_gate_verify_closed', 'read', 'verify', 'ver
 SELECT results_eq(
   $$SELECT command_name, category, run_mode, run_status, mutating, params_digest, gate_snapshot, evidence, actor
       FROM dot_iu_command_run WHERE run_id = '$$ || :'run_id' || $$'$$,
-  $$VALUES ('dot_iu_gate_verify_closed', 'read', 'verify', 'verified', false, md5('p'), '{"g": 1}'::jsonb, '{"e": 2}'::jsonb, 'tester')$$,
+  $$VALUES ('dot_iu_gate_verify_closed', 'read', 'verify', 'verified', false, md5('p'), '{"g": 1}'::jsonb,
+  '{"e": 2}'::jsonb, 'tester')$$,
   'a run is logged as given');
 SELECT ok((SELECT created_at BETWEEN now() AND clock_timestamp() FROM dot_iu_command_run WHERE run_id = :'run_id'),
   'a run is dated by the clock');
 SELECT is((SELECT last_run_status FROM v_dot_iu_command_registry WHERE command_name = 'dot_iu_gate_verify_closed'),
   'verified', 'the registry of commands shows the last run');
-SELECT lives_ok(format($$SELECT fn_dot_iu_command_log('dot_iu_gate_open', 'health', %L, %L, true, NULL, NULL, NULL, 'tester')$$, m, s),
+SELECT lives_ok(format($$SELECT fn_dot_iu_command_log('dot_iu_gate_open', 'health', %L, %L, true, NULL, NULL, NULL,
+  'tester')$$, m, s),
                 format('%s / %s is logged', m, s))
-  FROM (VALUES ('plan', 'planned'), ('apply', 'applied'), ('verify', 'verified'), ('apply', 'refused'), ('apply', 'failed')) AS w (m, s);
+  FROM (VALUES ('plan', 'planned'), ('apply', 'applied'), ('verify', 'verified'), ('apply', 'refused'),
+  ('apply', 'failed')) AS w (m, s);
 SELECT is((SELECT healthy FROM v_dot_iu_command_run_health), false, 'a failed run shows in the health of runs');
 
 -- Refusing.
@@ -44,17 +48,28 @@ CREATE FUNCTION pg_temp.refused_log(p_arguments text, p_pattern text, p_descript
   LANGUAGE sql AS $function$
     SELECT pg_temp.refuses(format('SELECT fn_dot_iu_command_log(%s)', p_arguments), '23514', p_pattern, p_description)
 $function$;
-SELECT pg_temp.refused_log($$'dot_iu_no_such', 'read', 'verify', 'verified', false, NULL, NULL, NULL, 'me'$$, '^command ''dot_iu_no_such'' is not in the catalogue', 'an unknown command is refused');
-SELECT pg_temp.refused_log($$'', 'read', 'verify', 'verified', false, NULL, NULL, NULL, 'me'$$, '^command '''' is not in the catalogue', 'an empty command is refused');
-SELECT pg_temp.refused_log($$NULL, 'read', 'verify', 'verified', false, NULL, NULL, NULL, 'me'$$, '^command NULL is not in the catalogue', 'a NULL command is refused');
-SELECT pg_temp.refused_log($$'dot_iu_gate_open', 'external', 'apply', 'applied', true, NULL, NULL, NULL, 'me'$$, '^category ''external'' is not allowed', 'a category outside the vocabulary is refused');
-SELECT pg_temp.refused_log($$'dot_iu_gate_open', NULL, 'apply', 'applied', true, NULL, NULL, NULL, 'me'$$, '^category NULL is not allowed', 'a NULL category is refused');
-SELECT pg_temp.refused_log($$'dot_iu_gate_open', 'health', 'run', 'applied', true, NULL, NULL, NULL, 'me'$$, '^run_mode ''run'' is not allowed', 'a mode outside the vocabulary is refused');
-SELECT pg_temp.refused_log($$'dot_iu_gate_open', 'health', 'apply', 'done', true, NULL, NULL, NULL, 'me'$$, '^run_status ''done'' is not allowed', 'a status outside the vocabulary is refused');
-SELECT pg_temp.refused_log($$'dot_iu_gate_open', 'health', 'apply', 'applied', NULL, NULL, NULL, NULL, 'me'$$, '^mutating NULL is not allowed', 'an unknown mutating is refused');
-SELECT pg_temp.refused_log($$'dot_iu_gate_open', 'health', 'apply', 'applied', true, 'password=x', NULL, NULL, 'me'$$, '^params_digest is not a digest$', 'raw parameters are refused and not repeated');
-SELECT pg_temp.refused_log($$'dot_iu_gate_open', 'health', 'apply', 'applied', true, NULL, NULL, NULL, ' '$$, '^actor '' '' is not allowed', 'an empty actor is refused');
-SELECT pg_temp.refused_log($$'dot_iu_gate_open', 'health', 'apply', 'applied', true, NULL, NULL, NULL, NULL$$, '^actor NULL is not allowed', 'a NULL actor is refused');
+SELECT pg_temp.refused_log($$'dot_iu_no_such', 'read', 'verify', 'verified', false, NULL, NULL, NULL, 'me'$$,
+  '^command ''dot_iu_no_such'' is not in the catalogue', 'an unknown command is refused');
+SELECT pg_temp.refused_log($$'', 'read', 'verify', 'verified', false, NULL, NULL, NULL, 'me'$$,
+  '^command '''' is not in the catalogue', 'an empty command is refused');
+SELECT pg_temp.refused_log($$NULL, 'read', 'verify', 'verified', false, NULL, NULL, NULL, 'me'$$,
+  '^command NULL is not in the catalogue', 'a NULL command is refused');
+SELECT pg_temp.refused_log($$'dot_iu_gate_open', 'external', 'apply', 'applied', true, NULL, NULL, NULL, 'me'$$,
+  '^category ''external'' is not allowed', 'a category outside the vocabulary is refused');
+SELECT pg_temp.refused_log($$'dot_iu_gate_open', NULL, 'apply', 'applied', true, NULL, NULL, NULL, 'me'$$,
+  '^category NULL is not allowed', 'a NULL category is refused');
+SELECT pg_temp.refused_log($$'dot_iu_gate_open', 'health', 'run', 'applied', true, NULL, NULL, NULL, 'me'$$,
+  '^run_mode ''run'' is not allowed', 'a mode outside the vocabulary is refused');
+SELECT pg_temp.refused_log($$'dot_iu_gate_open', 'health', 'apply', 'done', true, NULL, NULL, NULL, 'me'$$,
+  '^run_status ''done'' is not allowed', 'a status outside the vocabulary is refused');
+SELECT pg_temp.refused_log($$'dot_iu_gate_open', 'health', 'apply', 'applied', NULL, NULL, NULL, NULL, 'me'$$,
+  '^mutating NULL is not allowed', 'an unknown mutating is refused');
+SELECT pg_temp.refused_log($$'dot_iu_gate_open', 'health', 'apply', 'applied', true, 'password=x', NULL, NULL, 'me'$$,
+  '^params_digest is not a digest$', 'raw parameters are refused and not repeated');
+SELECT pg_temp.refused_log($$'dot_iu_gate_open', 'health', 'apply', 'applied', true, NULL, NULL, NULL, ' '$$,
+  '^actor '' '' is not allowed', 'an empty actor is refused');
+SELECT pg_temp.refused_log($$'dot_iu_gate_open', 'health', 'apply', 'applied', true, NULL, NULL, NULL, NULL$$,
+  '^actor NULL is not allowed', 'a NULL actor is refused');
 CREATE FUNCTION pg_temp.detail_of(p_sql text) RETURNS text LANGUAGE plpgsql AS $function$
 DECLARE
   v_detail text;
@@ -66,11 +81,14 @@ EXCEPTION WHEN OTHERS THEN
   RETURN v_detail;
 END
 $function$;
-SELECT is(pg_temp.detail_of($$SELECT fn_dot_iu_command_log('dot_iu_gate_open', 'health', 'run', 'applied', true, NULL, NULL, NULL, 'me')$$),
+SELECT is(pg_temp.detail_of($$SELECT fn_dot_iu_command_log('dot_iu_gate_open', 'health', 'run', 'applied', true, NULL,
+  NULL, NULL, 'me')$$),
   'Allowed: plan, apply, verify.', 'the refusal of an unknown status says what is allowed');
-SELECT pg_temp.refuses($$INSERT INTO dot_iu_command_catalog VALUES ('dot_iu_x', 'external', true, true, ARRAY['f'])$$, '23514', 'dot_iu_command_catalog_category',
+SELECT pg_temp.refuses($$INSERT INTO dot_iu_command_catalog VALUES ('dot_iu_x', 'external', true, true, ARRAY['f'])$$,
+  '23514', 'dot_iu_command_catalog_category',
   'the catalogue knows five categories');
-SELECT pg_temp.refuses($$INSERT INTO dot_iu_command_catalog VALUES ('dot_iu_x', 'read', true, true, '{}')$$, '23514', 'target_functions',
+SELECT pg_temp.refuses($$INSERT INTO dot_iu_command_catalog VALUES ('dot_iu_x', 'read', true, true, '{}')$$, '23514',
+  'target_functions',
   'a command without a target function is refused');
 
 -- Append-only.
@@ -86,13 +104,15 @@ SET LOCAL session_replication_role = origin;
 
 -- An empty catalogue passes any command; a missing target function shows.
 INSERT INTO dot_iu_command_catalog VALUES ('dot_iu_lost', 'read', false, true, ARRAY['fn_lost', 'fn_iu_gate_open']);
-SELECT is((SELECT missing_functions FROM v_dot_iu_command_registry WHERE command_name = 'dot_iu_lost'), ARRAY['fn_lost'],
+SELECT is((SELECT missing_functions FROM v_dot_iu_command_registry WHERE command_name = 'dot_iu_lost'),
+  ARRAY['fn_lost'],
   'the registry of commands names a missing target function');
 SELECT is((SELECT unresolvable_commands FROM v_dot_iu_command_run_health), 1::bigint,
   'the health of runs counts missing target functions');
 DELETE FROM dot_iu_command_catalog;
 SELECT lives_ok($$SELECT fn_dot_iu_command_log('anything', 'read', 'plan', 'planned', false, NULL, NULL, NULL, 'me')$$,
   'where the catalogue is empty any command is logged');
-SELECT pg_temp.refused_log($$NULL, 'read', 'plan', 'planned', false, NULL, NULL, NULL, 'me'$$, 'NULL is not in the catalogue', 'but not NULL');
+SELECT pg_temp.refused_log($$NULL, 'read', 'plan', 'planned', false, NULL, NULL, NULL, 'me'$$,
+  'NULL is not in the catalogue', 'but not NULL');
 SELECT * FROM finish();
 ROLLBACK;

@@ -19,11 +19,13 @@ CREATE TEMP TABLE refusal AS
          (regexp_match(r.m[2], 'CONSTRAINT = ''([^'']*)'''))[1] AS constraint_name,
          r.m[2] ~ 'CONSTRAINT = [a-z]' AS is_computed
     FROM source s
-    CROSS JOIN LATERAL regexp_matches(s.body, 'RAISE\s+([a-z_]+|SQLSTATE ''\w+'')\s+USING((?:''(?:[^'']|'''')*''|[^'';])*);', 'g') AS r (m);
+    CROSS JOIN LATERAL regexp_matches(s.body,
+    'RAISE\s+([a-z_]+|SQLSTATE ''\w+'')\s+USING((?:''(?:[^'']|'''')*''|[^'';])*);', 'g') AS r (m);
 SELECT cmp_ok((SELECT count(*) FROM refusal), '>', 100::bigint, 'the refusals are found');
 -- IU000 never leaves the function that raises it.
 SELECT is((SELECT string_agg(format('%s: %s%s', source, condition, left(words, 80)), E'\n') FROM refusal
-            WHERE constraint_name IS NULL AND NOT is_computed AND condition <> 'SQLSTATE ''IU000'''), NULL, 'each names a constraint');
+            WHERE constraint_name IS NULL AND NOT is_computed AND condition <> 'SQLSTATE ''IU000'''), NULL,
+            'each names a constraint');
 
 -- What a condition is as SQLSTATE is known to plpgsql alone.
 CREATE FUNCTION pg_temp.sqlstate_of(p_condition text) RETURNS text LANGUAGE plpgsql AS $$
@@ -32,13 +34,17 @@ BEGIN
 EXCEPTION WHEN OTHERS OR assert_failure THEN
   RETURN SQLSTATE;
 END $$;
-SELECT is((SELECT string_agg(DISTINCT format('%s is raised with %s, not %s', v.constraint_name, pg_temp.sqlstate_of(r.condition), v.sqlstate), E'\n')
-             FROM refusal r JOIN iu_refusal v USING (constraint_name) WHERE pg_temp.sqlstate_of(r.condition) <> v.sqlstate), NULL,
+SELECT is((SELECT string_agg(DISTINCT format('%s is raised with %s, not %s', v.constraint_name,
+  pg_temp.sqlstate_of(r.condition), v.sqlstate), E'\n')
+             FROM refusal r JOIN iu_refusal v USING (constraint_name)
+             WHERE pg_temp.sqlstate_of(r.condition) <> v.sqlstate), NULL,
   'each is raised with the SQLSTATE that the vocabulary says');
 SELECT is((SELECT string_agg(v.constraint_name || ' of migration ' || v.migration, ', ') FROM iu_refusal v
-            WHERE NOT EXISTS (SELECT FROM iu_core.migrations m WHERE m.version = v.migration)), NULL, 'each belongs to a migration');
+            WHERE NOT EXISTS (SELECT FROM iu_core.migrations m WHERE m.version = v.migration)), NULL,
+            'each belongs to a migration');
 
-SELECT is_empty($$SELECT constraint_name FROM iu_refusal WHERE sentence ~ '[0-9]{4}-|%' OR next_action ~ '%'$$, 'sentences have no places for figures');
+SELECT is_empty($$SELECT constraint_name FROM iu_refusal WHERE sentence ~ '[0-9]{4}-|%' OR next_action ~ '%'$$,
+  'sentences have no places for figures');
 
 -- ---- what a program gets
 
@@ -52,16 +58,21 @@ EXCEPTION WHEN OTHERS THEN
   RETURN v;
 END $$;
 SELECT is(pg_temp.constraint_of('SELECT ' || s), c, 'a program is told: ' || c) FROM (VALUES
-  ($$fn_iu_switch_set('nothing', 'true', 'a', 'r')$$, 'iu_switch_unknown'), ($$fn_iu_switch_set('iu_core.routes_master_enabled', 'yes', 'a', 'r')$$, 'iu_switch_value'),
-  ($$fn_iu_switch_set('iu_core.routes_master_enabled', 'true', '', 'r')$$, 'iu_actor_and_reason'), ($$fn_iu_route_pause('nope', 'a', 'r')$$, 'iu_route_unknown'),
-  ($$fn_iu_route_add('r', 'version_applied', 'ftp://x', 'a', 'r')$$, 'iu_route_url'), ($$fn_iu_route_add('r', 'nothing', 'https://hooks.example/', 'a', 'r')$$, 'iu_route_event_type'),
+  ($$fn_iu_switch_set('nothing', 'true', 'a', 'r')$$, 'iu_switch_unknown'),
+  ($$fn_iu_switch_set('iu_core.routes_master_enabled', 'yes', 'a', 'r')$$, 'iu_switch_value'),
+  ($$fn_iu_switch_set('iu_core.routes_master_enabled', 'true', '', 'r')$$, 'iu_actor_and_reason'),
+  ($$fn_iu_route_pause('nope', 'a', 'r')$$, 'iu_route_unknown'),
+  ($$fn_iu_route_add('r', 'version_applied', 'ftp://x', 'a', 'r')$$, 'iu_route_url'),
+  ($$fn_iu_route_add('r', 'nothing', 'https://hooks.example/', 'a', 'r')$$, 'iu_route_event_type'),
   ($$fn_iu_route_deliver('r', gen_random_uuid())$$, 'iu_deliver_gate')) AS t (s, c);
 
 -- ---- the table itself
 
 SELECT pg_temp.refuses(format($$SELECT iu.fn_iu_refusal_put(2, ARRAY[%s])$$, r), e, m, 'iu_refusal: ' || m) FROM (VALUES
-  ($$['iu_actor_and_reason', '23514', 'A.', 'B.']$$, '23505', 'iu_refusal_pkey'), ($$['other', '23514', 'A.', 'B.']$$, '23514', 'iu_refusal_name'),
-  ($$['iu_x', '2351', 'A.', 'B.']$$, '23514', 'iu_refusal_sqlstate'), ($$['iu_x', '23514', 'A', 'B.']$$, '23514', 'iu_refusal_sentence'),
+  ($$['iu_actor_and_reason', '23514', 'A.', 'B.']$$, '23505', 'iu_refusal_pkey'),
+  ($$['other', '23514', 'A.', 'B.']$$, '23514', 'iu_refusal_name'),
+  ($$['iu_x', '2351', 'A.', 'B.']$$, '23514', 'iu_refusal_sqlstate'),
+  ($$['iu_x', '23514', 'A', 'B.']$$, '23514', 'iu_refusal_sentence'),
   ($$['iu_x', '23514', 'A.', NULL]$$, '23502', 'next_action')) AS t (r, e, m);
 
 SELECT * FROM finish();

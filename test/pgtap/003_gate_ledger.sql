@@ -16,24 +16,33 @@ DO $$ BEGIN
   END LOOP;
 END $$;
 INSERT INTO pg_temp.first SELECT min(transition_seq) FROM iu_gate_transition;
-SELECT jsonb_build_object('iu_core.composer_enabled', encode(row_hash, 'hex')) AS head FROM iu_gate_transition ORDER BY transition_seq DESC LIMIT 1 \gset
-SELECT jsonb_build_object('iu_core.composer_enabled', encode(row_hash, 'hex')) AS older FROM iu_gate_transition ORDER BY transition_seq OFFSET 2 LIMIT 1 \gset
+SELECT jsonb_build_object('iu_core.composer_enabled', encode(row_hash, 'hex')) AS head FROM iu_gate_transition
+  ORDER BY transition_seq DESC LIMIT 1 \gset
+SELECT jsonb_build_object('iu_core.composer_enabled', encode(row_hash, 'hex')) AS older FROM iu_gate_transition
+  ORDER BY transition_seq OFFSET 2 LIMIT 1 \gset
 
 SELECT is(pg_temp.verdict('iu_core.composer_enabled'), '6 ok', 'a ledger as it was written verifies');
 SELECT is(pg_temp.verdict('iu_core.composer_enabled', :'head'), '6 ok', 'a ledger verifies up to its head');
 SELECT is(pg_temp.verdict('iu_core.composer_enabled', :'older'), '6 ok', 'a ledger verifies up to an older head');
 SELECT is(fn_iu_gate_ledger_verify() ->> 'ok', 'true', 'the ledgers of all gates verify together');
-SET LOCAL timezone = 'Asia/Kathmandu'; SET LOCAL datestyle = 'SQL, DMY'; SET LOCAL bytea_output = 'escape'; SET LOCAL extra_float_digits = -5;
-SELECT is(pg_temp.verdict('iu_core.composer_enabled', :'head'), '6 ok', 'a ledger verifies under other settings of time and date');
+SET LOCAL timezone = 'Asia/Kathmandu'; SET LOCAL datestyle = 'SQL, DMY'; SET LOCAL bytea_output = 'escape';
+  SET LOCAL extra_float_digits = -5;
+SELECT is(pg_temp.verdict('iu_core.composer_enabled', :'head'), '6 ok',
+  'a ledger verifies under other settings of time and date');
 RESET timezone; RESET datestyle; RESET bytea_output; RESET extra_float_digits;
-SELECT is((SELECT bool_and(session_role = session_user) FROM iu_gate_transition), true, 'each row of a ledger names the role that logged in');
+SELECT is((SELECT bool_and(session_role = session_user) FROM iu_gate_transition), true,
+  'each row of a ledger names the role that logged in');
 
 -- Beside the functions, by the owner: the chain takes it up.
 UPDATE dot_config SET value = 'true' WHERE key = 'queue.job_substrate.enabled';
-INSERT INTO iu_gate_transition (gate_key, action, new_value, actor) VALUES ('queue.job_substrate.enabled', 'close', 'false', 'owner');
-SELECT is(pg_temp.verdict('queue.job_substrate.enabled') ~ '^1 ok', true, 'a row that is inserted beside the functions is chained');
-SELECT pg_temp.refuses(format('INSERT INTO iu_gate_transition (gate_key, action, new_value, actor, %I) VALUES (''x'', ''close'', ''false'', ''me'', %L)', c, v),
-  '23514', 'by hand', c || ' of a ledger row cannot be given') FROM (VALUES ('transition_seq', '1'), ('prev_hash', '\x00'), ('row_hash', '\x00'), ('session_role', 'postgres')) t (c, v);
+INSERT INTO iu_gate_transition (gate_key, action, new_value, actor) VALUES ('queue.job_substrate.enabled', 'close',
+  'false', 'owner');
+SELECT is(pg_temp.verdict('queue.job_substrate.enabled') ~ '^1 ok', true,
+  'a row that is inserted beside the functions is chained');
+SELECT pg_temp.refuses(format('INSERT INTO iu_gate_transition (gate_key, action, new_value, actor, %I) VALUES '
+  '(''x'', ''close'', ''false'', ''me'', %L)', c, v),
+  '23514', 'by hand', c || ' of a ledger row cannot be given') FROM (VALUES ('transition_seq', '1'),
+  ('prev_hash', '\x00'), ('row_hash', '\x00'), ('session_role', 'postgres')) t (c, v);
 
 -- With the triggers off.
 CREATE FUNCTION pg_temp.after(p_tamper text, p_heads jsonb DEFAULT NULL) RETURNS text LANGUAGE plpgsql AS $function$
@@ -50,35 +59,57 @@ BEGIN
   END;
 END
 $function$;
-SELECT is(pg_temp.after(format('DELETE FROM iu_gate_transition WHERE transition_seq = %s', n)), '5 not ok 1 the change before this one is missing or altered', 'a ledger whose first row is deleted does not verify') FROM first;
-SELECT is(pg_temp.after(format('DELETE FROM iu_gate_transition WHERE transition_seq = %s', n + 2)), '5 not ok 3 the change before this one is missing or altered', 'a ledger with a row deleted in its middle does not verify') FROM first;
-SELECT is(pg_temp.after(format('DELETE FROM iu_gate_transition WHERE transition_seq = %s', n + 5)), '5 ok', 'a ledger whose last row is deleted verifies without its head') FROM first;
+SELECT is(pg_temp.after(format('DELETE FROM iu_gate_transition WHERE transition_seq = %s', n)),
+  '5 not ok 1 the change before this one is missing or altered', 'a ledger whose first row is deleted does not verify')
+  FROM first;
+SELECT is(pg_temp.after(format('DELETE FROM iu_gate_transition WHERE transition_seq = %s', n + 2)),
+  '5 not ok 3 the change before this one is missing or altered',
+  'a ledger with a row deleted in its middle does not verify') FROM first;
+SELECT is(pg_temp.after(format('DELETE FROM iu_gate_transition WHERE transition_seq = %s', n + 5)), '5 ok',
+  'a ledger whose last row is deleted verifies without its head') FROM first;
 SELECT is(pg_temp.after(format('DELETE FROM iu_gate_transition WHERE transition_seq = %s', n + 5), :'head'),
-  '5 not ok the expected head is not in the ledger: changes up to it are missing', 'a ledger whose last row is deleted does not verify up to its head') FROM first;
+  '5 not ok the expected head is not in the ledger: changes up to it are missing',
+  'a ledger whose last row is deleted does not verify up to its head') FROM first;
 SELECT is(pg_temp.after('DELETE FROM iu_gate_transition', :'head'),
-  '0 not ok the expected head is not in the ledger: changes up to it are missing', 'a ledger whose rows are all deleted does not verify up to its head');
+  '0 not ok the expected head is not in the ledger: changes up to it are missing',
+  'a ledger whose rows are all deleted does not verify up to its head');
 SELECT is(pg_temp.after(format('UPDATE iu_gate_transition SET %s = %s WHERE transition_seq = %s', c, v, n + k)),
-  format('6 not ok %s this change was altered', k), format('a ledger with %s altered in change %s does not verify', c, k))
-  FROM first, unnest(ARRAY[0, 2, 4]) k, (VALUES ('actor', '''another'''), ('reason', '''because'''), ('approval_id', 'gen_random_uuid()'), ('ttl_seconds', '61'),
-    ('expires_at', 'expires_at + interval ''1 us'''), ('created_at', 'created_at - interval ''1 us'''), ('prev_value', '''true'''), ('run_id', 'NULL'),
-    ('system_identifier', '1'), ('database_oid', '1'), ('session_role', '''nobody'''), ('transition_id', 'gen_random_uuid()')) t (c, v);
-SELECT is(pg_temp.after(format('UPDATE iu_gate_transition SET actor = ''another'' WHERE transition_seq = %s', n + 5)), '6 not ok 5 this change was altered', 'a ledger whose last row is altered does not verify') FROM first;
+  format('6 not ok %s this change was altered', k),
+  format('a ledger with %s altered in change %s does not verify', c, k))
+  FROM first, unnest(ARRAY[0, 2, 4]) k,
+  (VALUES ('actor', '''another'''), ('reason', '''because'''), ('approval_id', 'gen_random_uuid()'),
+  ('ttl_seconds', '61'),
+    ('expires_at', 'expires_at + interval ''1 us'''), ('created_at', 'created_at - interval ''1 us'''),
+    ('prev_value', '''true'''), ('run_id', 'NULL'),
+    ('system_identifier', '1'), ('database_oid', '1'), ('session_role', '''nobody'''),
+    ('transition_id', 'gen_random_uuid()')) t (c, v);
+SELECT is(pg_temp.after(format('UPDATE iu_gate_transition SET actor = ''another'' WHERE transition_seq = %s', n + 5)),
+  '6 not ok 5 this change was altered', 'a ledger whose last row is altered does not verify') FROM first;
 SELECT is(pg_temp.after(format($$UPDATE iu_gate_transition t SET actor = 'another' WHERE transition_seq = %1$s;
   UPDATE iu_gate_transition t SET row_hash = iu.fn_iu_gate_transition_hash(t) WHERE transition_seq = %1$s$$, n + 2)),
-  '6 not ok 3 the change before this one is missing or altered', 'a ledger with a row altered and hashed anew does not verify for the next row') FROM first;
-SELECT is(pg_temp.after('UPDATE iu_gate_transition SET actor = ''another''', :'head') ~ '^6 not ok 0 this change was altered', true, 'a ledger whose rows are all altered does not verify');
+  '6 not ok 3 the change before this one is missing or altered',
+  'a ledger with a row altered and hashed anew does not verify for the next row') FROM first;
+SELECT is(pg_temp.after('UPDATE iu_gate_transition SET actor = ''another''',
+  :'head') ~ '^6 not ok 0 this change was altered', true, 'a ledger whose rows are all altered does not verify');
 
 -- Bad input
-SELECT pg_temp.refuses(format('SELECT fn_iu_gate_ledger_verify(NULL, %L)', h), '23514', 'expected heads must be an object', 'heads that are no heads are refused: ' || h)
+SELECT pg_temp.refuses(format('SELECT fn_iu_gate_ledger_verify(NULL, %L)', h), '23514',
+  'expected heads must be an object', 'heads that are no heads are refused: ' || h)
   FROM unnest(ARRAY['[]', '"x"', '{"a": 1}', '{"a": "xyz"}']) h;
-SELECT is(fn_iu_gate_ledger_verify('no.such.gate', NULL) #>> '{gates,0,rows}', '0', 'a gate without a ledger has no rows to verify');
-SELECT pg_temp.refuses('SELECT fn_iu_gate_ledger_excerpt(now(), now() - interval ''1 s'')', '23514', 'in this order', 'a window of the ledger''s excerpt runs forward');
+SELECT is(fn_iu_gate_ledger_verify('no.such.gate', NULL) #>> '{gates,0,rows}', '0',
+  'a gate without a ledger has no rows to verify');
+SELECT pg_temp.refuses('SELECT fn_iu_gate_ledger_excerpt(now(), now() - interval ''1 s'')', '23514', 'in this order',
+  'a window of the ledger''s excerpt runs forward');
 
 -- For an auditor
-SELECT is((SELECT count(*) FROM string_to_table(fn_iu_gate_ledger_excerpt('-infinity', 'infinity', 'iu_core.composer_enabled'), E'\n') l WHERE l ~ '^\| \d+ \|'),
+SELECT is((SELECT count(*)
+  FROM string_to_table(fn_iu_gate_ledger_excerpt('-infinity', 'infinity', 'iu_core.composer_enabled'), E'\n') l
+  WHERE l ~ '^\| \d+ \|'),
   6::bigint, 'the ledger''s excerpt has a line for each change');
-SELECT matches(fn_iu_gate_ledger_excerpt('-infinity', 'infinity'), 'Chain: verified\.$', 'the ledger''s excerpt says that the chain holds');
-SELECT matches(fn_iu_gate_ledger_excerpt('-infinity', 'infinity'), 'mé \\\| "x"', 'a bar in a name does not break the table of the ledger''s excerpt');
+SELECT matches(fn_iu_gate_ledger_excerpt('-infinity', 'infinity'), 'Chain: verified\.$',
+  'the ledger''s excerpt says that the chain holds');
+SELECT matches(fn_iu_gate_ledger_excerpt('-infinity', 'infinity'), 'mé \\\| "x"',
+  'a bar in a name does not break the table of the ledger''s excerpt');
 
 SELECT * FROM finish();
 ROLLBACK;

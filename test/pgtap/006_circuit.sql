@@ -5,7 +5,8 @@ SELECT no_plan();
 
 -- ---- settings
 
-SELECT is(iu.fn_iu_route_retry_problem('{"max_attempts": 8, "base_s": 5, "max_s": 3600, "jitter": 0.2, "circuit_failures": 10, "circuit_open_s": 30, "circuit_max_s": 600}' || p::jsonb), problem,
+SELECT is(iu.fn_iu_route_retry_problem('{"max_attempts": 8, "base_s": 5, "max_s": 3600, "jitter": 0.2, '
+  '"circuit_failures": 10, "circuit_open_s": 30, "circuit_max_s": 600}' || p::jsonb), problem,
   'the circuit settings ' || p || ' have ' || coalesce('the problem: ' || problem, 'no problem'))
   FROM (VALUES ('{}', NULL), ('{"circuit_failures": 0}', NULL), ('{"circuit_failures": 1000}', NULL),
     ('{"circuit_failures": 1001}', 'circuit_failures is not a whole number from 0 to 1000'),
@@ -15,12 +16,21 @@ SELECT is(iu.fn_iu_route_retry_problem('{"max_attempts": 8, "base_s": 5, "max_s"
     ('{"circuit_open_s": 0}', 'circuit_open_s is not from 0.001 to 3600 seconds'),
     ('{"circuit_open_s": 601}', 'circuit_max_s is not from circuit_open_s to 86400 seconds'),
     ('{"circuit_max_s": 86401}', 'circuit_max_s is not from circuit_open_s to 86400 seconds'),
-    ('{"circuit": 5}', 'the retry policy has other keys than max_attempts, base_s, max_s, jitter, circuit_failures, circuit_open_s, circuit_max_s')) AS t (p, problem);
-SELECT bag_eq($$SELECT c, iu.fn_iu_circuit_verdict(c) FROM unnest(ARRAY[NULL, 'http_400', 'http_413', 'http_422', 'http_401', 'http_404', 'http_302', 'http_410', 'http_429', 'http_500', 'http_503',
-    'timed_out', 'connect_failed', 'dns_failed', 'tls_failed', 'connection_lost', 'not_http', 'response_too_large', 'request_too_large', 'contract', 'signature_failed', 'address_refused']) c$$,
-  $$VALUES (NULL, 'answered'), ('http_400', 'answered'), ('http_413', 'answered'), ('http_422', 'answered'), ('http_401', 'failed'), ('http_404', 'failed'), ('http_302', 'failed'), ('http_410', NULL),
-    ('http_429', 'failed'), ('http_500', 'failed'), ('http_503', 'failed'), ('timed_out', 'failed'), ('connect_failed', 'failed'), ('dns_failed', 'failed'), ('tls_failed', 'failed'),
-    ('connection_lost', 'failed'), ('not_http', 'failed'), ('response_too_large', NULL), ('request_too_large', NULL), ('contract', NULL), ('signature_failed', NULL), ('address_refused', NULL)$$,
+    ('{"circuit": 5}',
+    'the retry policy has other keys than max_attempts, base_s, max_s, jitter, circuit_failures, circuit_open_s, '
+      'circuit_max_s')) AS t (p, problem);
+SELECT bag_eq($$SELECT c,
+  iu.fn_iu_circuit_verdict(c)
+  FROM unnest(ARRAY[NULL, 'http_400', 'http_413', 'http_422', 'http_401', 'http_404', 'http_302', 'http_410',
+  'http_429', 'http_500', 'http_503',
+    'timed_out', 'connect_failed', 'dns_failed', 'tls_failed', 'connection_lost', 'not_http', 'response_too_large',
+    'request_too_large', 'contract', 'signature_failed', 'address_refused']) c$$,
+  $$VALUES (NULL, 'answered'), ('http_400', 'answered'), ('http_413', 'answered'), ('http_422', 'answered'),
+  ('http_401', 'failed'), ('http_404', 'failed'), ('http_302', 'failed'), ('http_410', NULL),
+    ('http_429', 'failed'), ('http_500', 'failed'), ('http_503', 'failed'), ('timed_out', 'failed'),
+    ('connect_failed', 'failed'), ('dns_failed', 'failed'), ('tls_failed', 'failed'),
+    ('connection_lost', 'failed'), ('not_http', 'failed'), ('response_too_large', NULL), ('request_too_large', NULL),
+    ('contract', NULL), ('signature_failed', NULL), ('address_refused', NULL)$$,
   'each outcome says of the receiver what the vocabulary says');
 
 -- ---- a route with twenty deliveries due
@@ -28,7 +38,9 @@ SELECT bag_eq($$SELECT c, iu.fn_iu_circuit_verdict(c) FROM unnest(ARRAY[NULL, 'h
 UPDATE dot_config SET value = 'true' WHERE key IN ('iu_core.routes_master_enabled', 'iu_core.route_worker_enabled');
 SELECT fn_iu_gate_open('iu_core.delivery_enabled', gen_random_uuid(), 'ann', 't', 600);
 SELECT fn_iu_route_add(c, 'version_applied', 'https://hooks.example/', 'ann', 't',
-    p_retry_policy => '{"max_attempts": 50, "base_s": 3600, "max_s": 3600, "circuit_failures": 3, "circuit_open_s": 30, "circuit_max_s": 100}'),
+    p_retry_policy =>
+    '{"max_attempts": 50, "base_s": 3600, "max_s": 3600, "circuit_failures": 3, "circuit_open_s": 30, '
+      '"circuit_max_s": 100}'),
   fn_iu_route_allow(c, 'ann', 't'), fn_iu_route_arm(c, 'ann', 't') FROM unnest(ARRAY['r', 'never']) c;
 UPDATE iu_outbound_route SET retry_policy = retry_policy || '{"circuit_failures": 0}' WHERE route_code = 'never';
 SELECT ok(retry_policy @> '{"circuit_failures": 3, "circuit_max_s": 100, "jitter": 0.2}',
@@ -52,15 +64,20 @@ CREATE FUNCTION pg_temp.record(VARIADIC p_codes text[]) RETURNS bigint LANGUAGE 
   WITH given AS (DELETE FROM mine WHERE n IN (SELECT n FROM mine ORDER BY n LIMIT cardinality(p_codes)) RETURNING *),
     numbered AS (SELECT *, row_number() OVER (ORDER BY n) AS k FROM given)
   SELECT sum(iu.fn_iu_delivery_record(x.lease_id, 1, x.results)) FROM (
-    SELECT lease_id, jsonb_agg(jsonb_build_object('event_id', event_id, 'outcome', CASE WHEN p_codes[k] = 'held' THEN 'held' WHEN p_codes[k] ~ '^2' THEN 'sent' ELSE 'failed' END,
-             'failure_code', CASE WHEN p_codes[k] ~ '^2' THEN NULL WHEN p_codes[k] ~ '^\d' THEN 'http_' || p_codes[k] ELSE p_codes[k] END,
-             'http_status', CASE WHEN p_codes[k] ~ '^\d' THEN p_codes[k]::integer END, 'started_at', clock_timestamp() + k * interval '1 ms')
+    SELECT lease_id,
+    jsonb_agg(jsonb_build_object('event_id', event_id, 'outcome',
+    CASE WHEN p_codes[k] = 'held' THEN 'held' WHEN p_codes[k] ~ '^2' THEN 'sent' ELSE 'failed' END,
+             'failure_code', CASE WHEN p_codes[k] ~ '^2' THEN NULL WHEN p_codes[k] ~ '^\d' THEN 'http_' || p_codes[k]
+             ELSE p_codes[k] END,
+             'http_status', CASE WHEN p_codes[k] ~ '^\d' THEN p_codes[k]::integer END, 'started_at',
+             clock_timestamp() + k * interval '1 ms')
              ORDER BY random()) AS results
       FROM numbered GROUP BY lease_id) x$$;
 CREATE FUNCTION pg_temp.circuit() RETURNS text LANGUAGE sql AS
   $$SELECT concat_ws(' ', state, failures, last_failure, open_s) FROM iu_route_circuit WHERE route_code = 'r'$$;
 CREATE FUNCTION pg_temp.due() RETURNS void LANGUAGE sql AS
-  $$UPDATE iu_route_circuit SET next_at = clock_timestamp() WHERE state <> 'closed'; UPDATE iu_route_retry SET due_at = clock_timestamp()$$;
+  $$UPDATE iu_route_circuit SET next_at = clock_timestamp() WHERE state <> 'closed';
+  UPDATE iu_route_retry SET due_at = clock_timestamp()$$;
 
 CREATE FUNCTION pg_temp.give_back() RETURNS bigint LANGUAGE sql AS
   $$SELECT pg_temp.record(VARIADIC array_fill('held'::text, ARRAY[count(*)::integer])) FROM mine$$;
@@ -88,7 +105,8 @@ SELECT cmp_ok((SELECT count(*) FROM mine), '>=', 3::bigint, 'several deliveries 
 SELECT pg_temp.record('429');
 SELECT is(pg_temp.circuit(), 'open 3 http_429 30', 'the third failure in a row opens the circuit');
 SELECT is(iu.fn_iu_delivery_refusal('r'), 'circuit_open', 'an open circuit refuses deliveries');
-SELECT matches(iu.fn_iu_route_refusal('r') ->> 'sentence', '^the circuit of the route is open until \d{4}-.*, after 3 failed attempts in a row, the last http_429$',
+SELECT matches(iu.fn_iu_route_refusal('r') ->> 'sentence',
+  '^the circuit of the route is open until \d{4}-.*, after 3 failed attempts in a row, the last http_429$',
   'the refusal of an open circuit says until when and why');
 SELECT matches(iu.fn_iu_route_refusal('r') ->> 'next_action', 'fn_iu_route_circuit_close',
   'the refusal of an open circuit says what can be done');
@@ -101,7 +119,8 @@ UPDATE iu_route_retry SET due_at = clock_timestamp();
 SELECT is(pg_temp.claim(10), 0::bigint, 'nothing is claimed while the circuit is open');
 SELECT is((SELECT code FROM v_iu_route_held WHERE route_code = 'r'), 'circuit_open',
   'an open circuit is shown in the view of held routes');
-SELECT is(fn_iu_route_explain('r', (SELECT event_id FROM iu_route_retry WHERE route_code = 'r' LIMIT 1)) ->> 'code', 'circuit_open',
+SELECT is(fn_iu_route_explain('r', (SELECT event_id FROM iu_route_retry WHERE route_code = 'r' LIMIT 1)) ->> 'code',
+  'circuit_open',
   'the explanation of an event says that the circuit is open');
 SELECT is(iu.fn_iu_delivery_next_due(), (SELECT next_at FROM iu_route_circuit),
   'the next due time is when the circuit is half-open');
@@ -139,7 +158,8 @@ SELECT is(iu.fn_iu_delivery_refusal('r'), NULL, 'after a probe that was held ano
 SELECT pg_temp.claim(10);
 UPDATE iu_route_circuit SET next_at = clock_timestamp();
 SELECT is(pg_temp.claim(10), 1::bigint, 'when nothing is heard of a probe another is tried');
-SELECT is(array_agg(coalesce(iu.fn_iu_delivery_check(lease_id, 1), 'may go') ORDER BY n), ARRAY['circuit_open', 'may go'],
+SELECT is(array_agg(coalesce(iu.fn_iu_delivery_check(lease_id, 1), 'may go') ORDER BY n),
+  ARRAY['circuit_open', 'may go'],
   'of two probes the later one may be sent') FROM mine;
 SELECT pg_temp.record('200');
 SELECT is(pg_temp.circuit(), 'half_open 5 http_503 100', 'the answer to the earlier probe does not decide');
@@ -161,7 +181,8 @@ SELECT cmp_ok((SELECT max(item_count) FROM iu_route_lease WHERE route_code = 'r'
 TRUNCATE mine;
 SELECT pg_temp.due();
 SELECT is(pg_temp.claim(10), 1::bigint, 'one delivery of an expired lease is claimed as the probe');
-SELECT is((SELECT sum(item_count) FROM iu_route_lease WHERE route_code = 'r' AND expires_at > clock_timestamp()), 1::bigint,
+SELECT is((SELECT sum(item_count) FROM iu_route_lease WHERE route_code = 'r' AND expires_at > clock_timestamp()),
+  1::bigint,
   'the other deliveries of an expired lease wait');
 SELECT is(iu.fn_iu_delivery_check(lease_id, 2), NULL, 'the probe of an expired lease may be sent') FROM mine;
 
@@ -172,7 +193,8 @@ SELECT pg_temp.refuses($$SELECT fn_iu_route_circuit_close('nope', 'a', 'r')$$, '
 SELECT pg_temp.refuses($$SELECT fn_iu_route_circuit_close('r', 'a', ' ')$$, '23514', 'actor and reason are required',
   'closing the circuit by hand is refused without a reason');
 SELECT is(pg_temp.circuit(), 'half_open 3 http_500 30', 'a refused closing by hand leaves the circuit as it was');
-SELECT is(fn_iu_route_circuit_close('r', 'ann', 'repaired'), '{"status": "closed", "route_code": "r", "previous": "half_open", "failures": 3}',
+SELECT is(fn_iu_route_circuit_close('r', 'ann', 'repaired'),
+  '{"status": "closed", "route_code": "r", "previous": "half_open", "failures": 3}',
   'a circuit is closed by hand');
 SELECT is(pg_temp.circuit(), NULL, 'a circuit that was closed by hand is closed at once');
 SELECT is(fn_iu_route_circuit_close('r', 'ann', 'repaired') ->> 'status', 'unchanged',

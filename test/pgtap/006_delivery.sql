@@ -4,7 +4,8 @@
 \ir setup.psql
 SELECT no_plan();
 
-CREATE FUNCTION pg_temp.set_key(p_key text, p_value text) RETURNS void LANGUAGE sql AS $$UPDATE dot_config SET value = p_value WHERE key = p_key$$;
+CREATE FUNCTION pg_temp.set_key(p_key text, p_value text) RETURNS void LANGUAGE sql AS $$UPDATE dot_config
+  SET value = p_value WHERE key = p_key$$;
 CREATE FUNCTION pg_temp.code(p_route text) RETURNS text LANGUAGE sql AS $$SELECT iu.fn_iu_delivery_refusal(p_route)$$;
 UPDATE dot_config SET value = 'false' WHERE key IN ('iu_core.routes_master_enabled', 'iu_core.route_worker_enabled');
 SELECT fn_iu_route_add('r', 'version_applied', 'https://hooks.example/x', 'ann', 't');
@@ -58,12 +59,15 @@ SELECT is(pg_temp.code('r'), 'position_foreign', 'a position of another database
 UPDATE iu_route_position SET database_oid = iu_core.database_oid();
 UPDATE iu_route_secret SET valid_until = clock_timestamp() WHERE secret_ref = 'r';
 SELECT is(pg_temp.code('r'), 'secret_missing', 'a route without a valid secret is refused');
-INSERT INTO iu_route_secret (secret_ref, secret, valid_from, created_by) VALUES ('r', 'whsec_MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIz', clock_timestamp() + '1 h', 'ann');
+INSERT INTO iu_route_secret (secret_ref, secret, valid_from, created_by)
+  VALUES ('r', 'whsec_MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIz', clock_timestamp() + '1 h', 'ann');
 SELECT is(pg_temp.code('r'), 'secret_missing', 'a secret that becomes valid later does not count');
 SELECT fn_iu_route_secret_add('r', 'ann', 't');
 SELECT is(pg_temp.code('r'), NULL, 'a new secret ends the refusal');
-SELECT bag_eq($$SELECT r.code, true FROM unnest(ARRAY['r', 'far', 'flow', 'nope']) c (route), LATERAL (SELECT iu.fn_iu_route_refusal(c.route) ->> 'code' AS code,
-    iu.fn_iu_route_refusal(c.route) ->> 'sentence' <> '' AND iu.fn_iu_route_refusal(c.route) ->> 'next_action' <> '' AS said) r WHERE r.said$$,
+SELECT bag_eq($$SELECT r.code, true FROM unnest(ARRAY['r', 'far', 'flow', 'nope']) c (route),
+  LATERAL (SELECT iu.fn_iu_route_refusal(c.route) ->> 'code' AS code,
+    iu.fn_iu_route_refusal(c.route) ->> 'sentence' <> '' AND iu.fn_iu_route_refusal(c.route) ->> 'next_action' <> ''
+    AS said) r WHERE r.said$$,
   $$VALUES ('origin_not_allowed', true), ('target_kind_not_supported', true), ('route_unknown', true)$$,
   'each refusal says why and what to do');
 
@@ -75,7 +79,8 @@ SELECT pg_temp.refuses(format('SELECT fn_iu_route_arm(%L, ''a'', ''r''%s)', c, m
   ('r', '', '55006', 'armed already', 'arming is refused for a route that is armed already'),
   ('far', ', now() + interval ''1 h''', '23514', 'future', 'arming is refused with a start in the future'),
   ('far', ', NULL, NULL', '23514', 'positive', 'arming is refused without a maximum age'),
-  ('far', ', NULL, ''-1 h''', '23514', 'positive', 'arming is refused with a negative maximum age')) AS t (c, m, e, p, n);
+  ('far', ', NULL, ''-1 h''', '23514', 'positive', 'arming is refused with a negative maximum age'))
+  AS t (c, m, e, p, n);
 SELECT fn_iu_route_disallow('far', 'ann', 't');
 SELECT pg_temp.refuses($$SELECT fn_iu_route_arm('far', 'a', 'r')$$, '42501', 'allowlist',
   'arming is refused for a route that is not on the allowlist');
@@ -83,44 +88,59 @@ SELECT pg_temp.refuses($$SELECT fn_iu_route_confirm_position('r', 'a', 'r')$$, '
   'confirming a position is refused in the database it belongs to');
 SELECT pg_temp.refuses($$SELECT fn_iu_route_confirm_position('far', 'a', 'r')$$, '42704', 'no position',
   'confirming a position is refused for a route that was never armed');
-SELECT is(iu.fn_iu_snapshot_now()::text, (SELECT s FROM (SELECT iu.fn_iu_snapshot_now()::text AS s, pg_current_xact_id()) x),
+SELECT is(iu.fn_iu_snapshot_now()::text,
+  (SELECT s FROM (SELECT iu.fn_iu_snapshot_now()::text AS s, pg_current_xact_id()) x),
   'a snapshot is stable within a statement');
 SELECT is(pg_visible_in_snapshot(pg_current_xact_id(), iu.fn_iu_snapshot_now()), false,
   'the own transaction counts as not finished');
 
 -- ---- what is sent
 
-INSERT INTO event_outbox (event_domain, event_type, event_stream, delivery_lane, event_subject_table, event_subject_ref, canonical_address, source_system,
+INSERT INTO event_outbox (event_domain, event_type, event_stream, delivery_lane, event_subject_table, event_subject_ref,
+  canonical_address, source_system,
     correlation_id, safe_payload, occurred_at)
-  VALUES ('iu', 'version_applied', 'update', 'immediate', 'information_unit', E'a "quoted"\nref', NULL, 's', 'c1', '{"b": 1, "a": [true, null]}', '2026-01-02 03:04:05.678901+02');
-SELECT is(fn_iu_delivery_body(e), format('{"type":"iu.version_applied","timestamp":"2026-01-02T01:04:05.678901Z","data":{"event_id":"%s","severity":"info",'
-  '"subject":{"table":"information_unit","ref":"a \"quoted\"\nref"},"canonical_address":null,"correlation_id":"c1","payload":{"a": [true, null], "b": 1}}}', e.id),
+  VALUES ('iu', 'version_applied', 'update', 'immediate', 'information_unit', E'a "quoted"\nref', NULL, 's', 'c1',
+  '{"b": 1, "a": [true, null]}', '2026-01-02 03:04:05.678901+02');
+SELECT is(fn_iu_delivery_body(e),
+  format('{"type":"iu.version_applied","timestamp":"2026-01-02T01:04:05.678901Z","data":{"event_id":"%s",'
+    '"severity":"info",'
+  '"subject":{"table":"information_unit","ref":"a '
+    '\"quoted\"\nref"},"canonical_address":null,"correlation_id":"c1","payload":{"a": [true, null], "b": 1}}}', e.id),
   'the body of a delivery is as documented, to the byte') FROM event_outbox e WHERE correlation_id = 'c1';
-SELECT is(fn_iu_delivery_body(e)::jsonb -> 'data' ->> 'subject', '{"ref": "a \"quoted\"\nref", "table": "information_unit"}',
+SELECT is(fn_iu_delivery_body(e)::jsonb -> 'data' ->> 'subject',
+  '{"ref": "a \"quoted\"\nref", "table": "information_unit"}',
   'the body of a delivery is JSON with its quotes and line ends')
   FROM event_outbox e WHERE correlation_id = 'c1';
 SELECT is(iu.fn_iu_webhook_id(12, 3, 1, '00000000-0000-0000-0000-0123456789ab'), 'msg_12_3_1_0123456789ab',
   'the webhook-id names event_seq, replay, route and database');
-SELECT is(array_agg(iu.fn_iu_delivery_rule(s, c) ORDER BY n), ARRAY['disable', 'obey', 'obey', 'retry', 'retry', 'retry', 'give_up', 'retry',
+SELECT is(array_agg(iu.fn_iu_delivery_rule(s, c) ORDER BY n),
+  ARRAY['disable', 'obey', 'obey', 'retry', 'retry', 'retry', 'give_up', 'retry',
     'give_up', 'give_up', 'retry', 'disable', 'obey', 'retry', 'retry'],
   'each status and each failure has the rule that follows it')
-  FROM (VALUES (1, 410, NULL), (2, 429, NULL), (3, 503, NULL), (4, 500, NULL), (5, 302, NULL), (6, NULL, 'timed_out'), (7, NULL, 'request_too_large'), (8, NULL, NULL),
-    (9, NULL, 'body_not_sendable'), (10, 204, 'response_too_large'), (11, 500, 'response_too_large'), (12, 410, 'response_too_large'),
+  FROM (VALUES (1, 410, NULL), (2, 429, NULL), (3, 503, NULL), (4, 500, NULL), (5, 302, NULL), (6, NULL, 'timed_out'),
+  (7, NULL, 'request_too_large'), (8, NULL, NULL),
+    (9, NULL, 'body_not_sendable'), (10, 204, 'response_too_large'), (11, 500, 'response_too_large'),
+    (12, 410, 'response_too_large'),
     (13, 429, 'response_too_large'), (14, 200, 'timed_out'), (15, 404, NULL)) AS t (n, s, c);
 
 -- ---- by hand, within one transaction: behind the position by decree
 
 SELECT is(fn_iu_route_deliver('r', e.id) ->> 'status', 'already_queued',
-  'delivering an event by hand before its commit leaves it to the position') FROM event_outbox e WHERE correlation_id = 'c1';
+  'delivering an event by hand before its commit leaves it to the position') FROM event_outbox e
+  WHERE correlation_id = 'c1';
 UPDATE iu_route_step SET seen = format('%1$s:%1$s:', pg_current_xact_id()::text::bigint + 1000000)::pg_snapshot;
 SELECT pg_temp.refuses(format('SELECT fn_iu_route_deliver(''r'', %L, %L)', i, p), e, m, n) FROM (
   SELECT (SELECT id FROM event_outbox WHERE correlation_id = 'c1') AS id) x, LATERAL (VALUES
-  (gen_random_uuid(), NULL, 'P0002', 'not in the outbox', 'delivery by hand is refused for an event that does not exist'),
+  (gen_random_uuid(), NULL, 'P0002', 'not in the outbox',
+  'delivery by hand is refused for an event that does not exist'),
   (NULL, NULL, 'P0002', 'not in the outbox', 'delivery by hand is refused for a NULL event'),
-  (x.id, '{"other": 1}', '23514', 'payload given', 'delivery by hand is refused with a payload that is not the event''s'),
-  (fn_iu_emit_event('structure_op_applied', 'a', gen_random_uuid(), 't'), NULL, '23514', 'not of the type', 'delivery by hand is refused for an event of another type than the route''s')) AS t (i, p, e, m, n);
+  (x.id, '{"other": 1}', '23514', 'payload given',
+  'delivery by hand is refused with a payload that is not the event''s'),
+  (fn_iu_emit_event('structure_op_applied', 'a', gen_random_uuid(), 't'), NULL, '23514', 'not of the type',
+  'delivery by hand is refused for an event of another type than the route''s')) AS t (i, p, e, m, n);
 SELECT is(fn_iu_route_explain('r', e.id) ->> 'code', 'before_start',
-  'before the hand-over explain says that the event lies before the start') FROM event_outbox e WHERE correlation_id = 'c1';
+  'before the hand-over explain says that the event lies before the start') FROM event_outbox e
+  WHERE correlation_id = 'c1';
 SELECT is(fn_iu_route_deliver('r', e.id, e.safe_payload) ->> 'status', 'handed_over',
   'an event before the start can be handed over') FROM event_outbox e WHERE correlation_id = 'c1';
 SELECT is(fn_iu_route_explain('r', e.id) ->> 'code', 'due',
@@ -129,32 +149,40 @@ SELECT pg_temp.refuses('SELECT iu.fn_iu_delivery_claim(' || a || ')', '23514', '
   'claiming is refused with the arguments ' || a)
   FROM unnest(ARRAY[$$'', 1$$, $$NULL, 1$$, $$'s', 0$$, $$'s', NULL$$]) a;
 CREATE TEMP TABLE claimed AS SELECT * FROM iu.fn_iu_delivery_claim('s', 10);
-SELECT row_eq('SELECT lease_generation, route_code, replay_number, attempt_no, target_kind, target_url, timeout_ms, cardinality(secrets) FROM claimed',
+SELECT row_eq('SELECT lease_generation, route_code, replay_number, attempt_no, target_kind, target_url, timeout_ms, '
+  'cardinality(secrets) FROM claimed',
   ROW(1, 'r'::text, 0, 1, 'external_endpoint'::text, 'https://hooks.example/x'::text, 10000, 1),
   'an event that was handed over is claimed with its route''s data');
-INSERT INTO iu_route_secret (secret_ref, secret, created_by) VALUES ('r', 'whsec_OTg3NjU0MzIxMDk4NzY1NDMyMTA5ODc2', 'ann');
+INSERT INTO iu_route_secret (secret_ref, secret, created_by) VALUES ('r', 'whsec_OTg3NjU0MzIxMDk4NzY1NDMyMTA5ODc2',
+  'ann');
 SELECT is((SELECT count(*) FROM iu.fn_iu_delivery_claim('s', 10)), 0::bigint,
   'what is claimed is not claimed a second time');
-SELECT is(iu.fn_iu_delivery_record(lease_id, 1, jsonb_build_array(jsonb_build_object('event_id', event_id, 'outcome', 'held', 'failure_code', 'shut'))), 0,
+SELECT is(iu.fn_iu_delivery_record(lease_id, 1,
+  jsonb_build_array(jsonb_build_object('event_id', event_id, 'outcome', 'held', 'failure_code', 'shut'))), 0,
   'a result that was held is not an attempt') FROM claimed;
 SELECT row_eq('SELECT attempt_no, reason, due_at <= clock_timestamp() FROM iu_route_retry', ROW(1, 'shut'::text, true),
   'what was held is due again as the same attempt');
 CREATE TEMP TABLE address AS SELECT * FROM iu.fn_iu_delivery_claim('s', 10);
-SELECT is(iu.fn_iu_delivery_record(lease_id, 1, jsonb_build_array(jsonb_build_object('event_id', event_id, 'outcome', 'held', 'failure_code', 'address_refused',
+SELECT is(iu.fn_iu_delivery_record(lease_id, 1,
+  jsonb_build_array(jsonb_build_object('event_id', event_id, 'outcome', 'held', 'failure_code', 'address_refused',
   'failure_detail', 'address 10.0.0.1 is not public'))), 0, 'a refused address is not an attempt') FROM address;
-SELECT row_eq('SELECT attempt_no, reason, due_at - interval ''1 min'' BETWEEN now() AND clock_timestamp() FROM iu_route_retry', ROW(1, 'address_refused'::text, true),
+SELECT row_eq('SELECT attempt_no, reason, due_at - interval ''1 min'' BETWEEN now() AND clock_timestamp() FROM '
+  'iu_route_retry', ROW(1, 'address_refused'::text, true),
   'what met a refused address is due again in a minute as the same attempt');
-SELECT row_eq($$SELECT x ->> 'code', x ->> 'sentence', x ->> 'next_action' ~ 'allowed_networks' FROM address, LATERAL fn_iu_route_explain('r', event_id) x$$,
+SELECT row_eq($$SELECT x ->> 'code', x ->> 'sentence', x ->> 'next_action' ~ 'allowed_networks' FROM address,
+  LATERAL fn_iu_route_explain('r', event_id) x$$,
   ROW('address_refused'::text, 'address 10.0.0.1 is not public'::text, true),
   'explain says that the address was refused, and which setting allows it');
-SELECT row_eq('SELECT route_code, code, sentence, held FROM v_iu_route_held', ROW('r'::text, 'address_refused'::text, 'address 10.0.0.1 is not public'::text, 1::bigint),
+SELECT row_eq('SELECT route_code, code, sentence, held FROM v_iu_route_held',
+  ROW('r'::text, 'address_refused'::text, 'address 10.0.0.1 is not public'::text, 1::bigint),
   'the view of what is held shows the refused address');
 UPDATE iu_route_retry SET due_at = clock_timestamp();
 SELECT is((SELECT secrets[1] FROM iu.fn_iu_delivery_claim('s', 10)), 'whsec_OTg3NjU0MzIxMDk4NzY1NDMyMTA5ODc2',
   'while secrets rotate the newest comes first')
   FROM pg_sleep(0);
 UPDATE iu_route_lease SET expires_at = clock_timestamp();
-SELECT is((SELECT array_agg(iu.fn_iu_delivery_keep(l.lease_id, g) ORDER BY g) FROM iu_route_lease l, unnest(ARRAY[1, 2]) g), ARRAY[true, false],
+SELECT is((SELECT array_agg(iu.fn_iu_delivery_keep(l.lease_id, g) ORDER BY g) FROM iu_route_lease l,
+  unnest(ARRAY[1, 2]) g), ARRAY[true, false],
   'a lease is kept by its own generation');
 SELECT ok(expires_at > clock_timestamp() + interval '1 min', 'a lease that is kept has new time') FROM iu_route_lease;
 SELECT is(iu.fn_iu_delivery_keep(-1, 1), false, 'keeping a lease that does not exist keeps nothing');
@@ -174,32 +202,47 @@ SELECT pg_temp.refuses('SELECT iu.fn_iu_delivery_record(' || a || ')', '55000', 
 
 SELECT set_eq($$
   SELECT r.rolname::text, pg_temp.called_as(p.oid) FROM pg_proc p CROSS JOIN pg_roles r
-   WHERE pg_temp.called_as(p.oid) IS NOT NULL AND p.oid IN (SELECT to_regprocedure(g.object_name) FROM iu_governed_object g WHERE g.migration BETWEEN 4 AND 7 AND g.object_class = 'function')
+   WHERE pg_temp.called_as(p.oid) IS NOT NULL
+   AND p.oid IN (SELECT to_regprocedure(g.object_name) FROM iu_governed_object g WHERE g.migration BETWEEN 4 AND 7
+   AND g.object_class = 'function')
      AND r.rolname IN ('iu_core_writer', 'iu_core_worker') AND has_function_privilege(r.oid, p.oid, 'EXECUTE')$$,
-  $$VALUES ('iu_core_writer', 'fn_iu_emit_event'), ('iu_core_writer', 'fn_iu_emit_events'), ('iu_core_writer', 'fn_iu_event_emit'), ('iu_core_writer', 'fn_iu_core_routes_enabled'), ('iu_core_worker', 'iu.fn_iu_delivery_claim'),
-    ('iu_core_worker', 'iu.fn_iu_delivery_record_batch'), ('iu_core_worker', 'iu.fn_iu_delivery_check'), ('iu_core_worker', 'iu.fn_iu_delivery_keep'), ('iu_core_worker', 'iu.fn_iu_delivery_next_due')$$,
+  $$VALUES ('iu_core_writer', 'fn_iu_emit_event'), ('iu_core_writer', 'fn_iu_emit_events'),
+  ('iu_core_writer', 'fn_iu_event_emit'), ('iu_core_writer', 'fn_iu_core_routes_enabled'),
+  ('iu_core_worker', 'iu.fn_iu_delivery_claim'),
+    ('iu_core_worker', 'iu.fn_iu_delivery_record_batch'), ('iu_core_worker', 'iu.fn_iu_delivery_check'),
+    ('iu_core_worker', 'iu.fn_iu_delivery_keep'), ('iu_core_worker', 'iu.fn_iu_delivery_next_due')$$,
   'writers emit, the worker claims and records, neither does more');
 SELECT is((SELECT string_agg(pg_temp.called_as(p.oid), ',' ORDER BY p.proname) FROM pg_proc p
-   WHERE p.oid IN (SELECT to_regprocedure(g.object_name) FROM iu_governed_object g WHERE g.migration BETWEEN 4 AND 7 AND g.object_class = 'function')
-     AND has_function_privilege('iu_core_operator', p.oid, 'EXECUTE') AND NOT has_function_privilege('iu_core_reader', p.oid, 'EXECUTE')),
-  'fn_iu_route_add,fn_iu_route_allow,fn_iu_route_arm,fn_iu_route_circuit_close,fn_iu_route_confirm_position,fn_iu_route_deliver,fn_iu_route_disallow,fn_iu_route_pause,fn_iu_route_resume,fn_iu_route_retire,fn_iu_route_retry_now,fn_iu_route_secret_add,fn_iu_route_secret_end,fn_iu_route_set',
+   WHERE p.oid IN (SELECT to_regprocedure(g.object_name) FROM iu_governed_object g WHERE g.migration BETWEEN 4 AND 7
+   AND g.object_class = 'function')
+     AND has_function_privilege('iu_core_operator', p.oid, 'EXECUTE') AND NOT has_function_privilege('iu_core_reader',
+     p.oid, 'EXECUTE')),
+  'fn_iu_route_add,fn_iu_route_allow,fn_iu_route_arm,fn_iu_route_circuit_close,fn_iu_route_confirm_position,'
+    'fn_iu_route_deliver,fn_iu_route_disallow,fn_iu_route_pause,fn_iu_route_resume,fn_iu_route_retire,'
+      'fn_iu_route_retry_now,fn_iu_route_secret_add,fn_iu_route_secret_end,fn_iu_route_set',
   'operators work the routes');
 SELECT is((SELECT string_agg(pg_temp.called_as(p.oid), ',' ORDER BY p.proname) FROM pg_proc p
-   WHERE p.oid IN (SELECT to_regprocedure(g.object_name) FROM iu_governed_object g WHERE g.migration BETWEEN 4 AND 7 AND g.object_class = 'function')
+   WHERE p.oid IN (SELECT to_regprocedure(g.object_name) FROM iu_governed_object g WHERE g.migration BETWEEN 4 AND 7
+   AND g.object_class = 'function')
      AND has_function_privilege('iu_core_reader', p.oid, 'EXECUTE') AND p.provolatile = 'v'),
   'iu.fn_iu_delivery_refusal,fn_iu_route_explain,iu.fn_iu_route_refusal', 'readers may ask why a route refuses');
 SELECT ok(has_function_privilege('iu_core_admin', 'fn_iu_switch_set(text, text, text, text)', 'EXECUTE')
   AND NOT has_function_privilege('iu_core_operator', 'fn_iu_switch_set(text, text, text, text)', 'EXECUTE'),
   'only an admin sets switches');
-SELECT is((SELECT string_agg(r.rolname, ',') FROM pg_roles r WHERE r.rolname ~ '^iu_core_(reader|writer|operator|admin|worker)$'
-   AND (has_any_column_privilege(r.oid, 'iu_route_secret', 'SELECT, INSERT, UPDATE') OR has_table_privilege(r.oid, 'iu_route_secret', 'DELETE'))), NULL,
+SELECT is((SELECT string_agg(r.rolname, ',') FROM pg_roles r
+  WHERE r.rolname ~ '^iu_core_(reader|writer|operator|admin|worker)$'
+   AND (has_any_column_privilege(r.oid, 'iu_route_secret', 'SELECT, INSERT, UPDATE') OR has_table_privilege(r.oid,
+   'iu_route_secret', 'DELETE'))), NULL,
   'no role reads or writes secrets');
 SELECT is((SELECT string_agg(r.rolname || ' ' || g.object_name, ', ') FROM pg_roles r, iu_governed_object g
-   WHERE r.rolname ~ '^iu_core_(reader|writer|operator|admin|worker)$' AND g.migration BETWEEN 4 AND 7 AND g.object_class IN ('table', 'view')
-     AND has_table_privilege(r.oid, to_regclass(g.object_name), 'INSERT, UPDATE, DELETE, TRUNCATE, TRIGGER, REFERENCES')), NULL,
+   WHERE r.rolname ~ '^iu_core_(reader|writer|operator|admin|worker)$' AND g.migration BETWEEN 4 AND 7
+   AND g.object_class IN ('table', 'view')
+     AND has_table_privilege(r.oid, to_regclass(g.object_name),
+     'INSERT, UPDATE, DELETE, TRUNCATE, TRIGGER, REFERENCES')), NULL,
   'no role writes a table of delivery past the functions');
 SELECT is((SELECT string_agg(g.object_name, ', ') FROM iu_governed_object g
-   WHERE g.migration BETWEEN 4 AND 7 AND g.object_class IN ('table', 'view') AND NOT has_table_privilege('iu_core_reader', to_regclass(g.object_name), 'SELECT')),
+   WHERE g.migration BETWEEN 4 AND 7 AND g.object_class IN ('table', 'view')
+   AND NOT has_table_privilege('iu_core_reader', to_regclass(g.object_name), 'SELECT')),
   'iu_route_secret', 'readers read every table and view of delivery but the secrets');
 SELECT alike(pg_temp.as_role('iu_core_writer', 'SELECT secret FROM iu_route_secret'), '42501%',
   'a writer asking for a secret is refused');
@@ -207,7 +250,8 @@ SELECT alike(pg_temp.as_role('iu_core_worker', 'SELECT id FROM event_outbox'), '
   'the worker may read no table');
 SELECT is(pg_temp.as_role('iu_core_worker', 'SELECT count(*) FROM iu.fn_iu_delivery_claim(''s'', 1)'), '0',
   'the worker''s functions work for the worker');
-SELECT isnt(pg_temp.as_role('iu_core_writer', $$SELECT fn_iu_emit_event('version_applied', 'a', gen_random_uuid(), 't')$$), NULL,
+SELECT isnt(pg_temp.as_role('iu_core_writer',
+  $$SELECT fn_iu_emit_event('version_applied', 'a', gen_random_uuid(), 't')$$), NULL,
   'a writer can emit');
 SELECT unalike(pg_temp.as_role('iu_core_reader', 'SELECT count(*) FROM v_iu_route_held'), '42%',
   'a reader sees what is held');
@@ -216,19 +260,24 @@ SELECT unalike(pg_temp.as_role('iu_core_reader', 'SELECT count(*) FROM v_iu_even
 
 -- ---- arming anew: what waited is passed over, and counted
 
-SELECT fn_iu_route_add('again', 'collection_created', 'https://hooks.example/', 'ann', 't'), fn_iu_route_allow('again', 'ann', 't'), fn_iu_route_arm('again', 'ann', 't');
+SELECT fn_iu_route_add('again', 'collection_created', 'https://hooks.example/', 'ann', 't'),
+  fn_iu_route_allow('again', 'ann', 't'), fn_iu_route_arm('again', 'ann', 't');
 SELECT count(fn_iu_emit_event('collection_created', 'again', gen_random_uuid(), 't')) FROM generate_series(1, 4);
 UPDATE event_outbox SET emitted_xid = '3' WHERE event_type = 'collection_created';
 UPDATE iu_route_step SET seen = '3:3:' WHERE route_code = 'again';
-INSERT INTO iu_route_retry (route_code, event_id, event_seq, due_at, reason) SELECT 'again', id, event_seq, now(), 'http_500' FROM event_outbox WHERE event_type = 'collection_created' LIMIT 1;
+INSERT INTO iu_route_retry (route_code, event_id, event_seq, due_at, reason) SELECT 'again', id, event_seq, now(),
+  'http_500' FROM event_outbox WHERE event_type = 'collection_created' LIMIT 1;
 SELECT fn_iu_route_pause('again', 'ann', 't');
-SELECT is(fn_iu_route_arm('again', 'ann', 't') - ARRAY['held'], '{"status": "armed", "route_code": "again", "start_at": null, "owed": 0, "passed_over": 3}',
+SELECT is(fn_iu_route_arm('again', 'ann', 't') - ARRAY['held'],
+  '{"status": "armed", "route_code": "again", "start_at": null, "owed": 0, "passed_over": 3}',
   'arming from now on passes over the three of four events that wait');
-SELECT is((SELECT evidence ->> 'passed_over' FROM dot_iu_command_run WHERE command_name = 'dot_iu_route_arm' AND evidence ->> 'route_code' = 'again' AND evidence ->> 'passed_over' <> '0'), '3',
+SELECT is((SELECT evidence ->> 'passed_over' FROM dot_iu_command_run WHERE command_name = 'dot_iu_route_arm'
+  AND evidence ->> 'route_code' = 'again' AND evidence ->> 'passed_over' <> '0'), '3',
   'the number of events that arming passed over is in the log of runs');
 UPDATE iu_route_step SET seen = '3:3:' WHERE route_code = 'again';
 SELECT fn_iu_route_pause('again', 'ann', 't');
-SELECT is(fn_iu_route_arm('again', 'ann', 't', now() - interval '1 min') - ARRAY['held', 'start_at'], '{"status": "armed", "route_code": "again", "owed": 3, "passed_over": 0}',
+SELECT is(fn_iu_route_arm('again', 'ann', 't', now() - interval '1 min') - ARRAY['held', 'start_at'],
+  '{"status": "armed", "route_code": "again", "owed": 3, "passed_over": 0}',
   'arming with a start before the events passes over none');
 SELECT fn_iu_route_retire('again', 'ann', 't');
 DELETE FROM iu_route_retry WHERE route_code = 'again';
@@ -236,8 +285,10 @@ DELETE FROM event_outbox WHERE event_type = 'collection_created';
 
 -- ---- a route of few in flight: in quarters
 
-SELECT fn_iu_route_add('few', 'collection_validated', 'https://hooks.example/x', 'ann', 't'), fn_iu_route_allow('few', 'ann', 't'), fn_iu_route_arm('few', 'ann', 't') \g /dev/null
-CREATE FUNCTION pg_temp.claims(p_in_flight integer, p_claims integer, p_max integer DEFAULT 1000) RETURNS integer[] LANGUAGE plpgsql AS $$
+SELECT fn_iu_route_add('few', 'collection_validated', 'https://hooks.example/x', 'ann', 't'),
+  fn_iu_route_allow('few', 'ann', 't'), fn_iu_route_arm('few', 'ann', 't') \g /dev/null
+CREATE FUNCTION pg_temp.claims(p_in_flight integer, p_claims integer, p_max integer DEFAULT 1000) RETURNS integer[]
+  LANGUAGE plpgsql AS $$
 DECLARE
   v_claims integer[] := '{}';
 BEGIN
@@ -245,15 +296,18 @@ BEGIN
   DELETE FROM iu_route_retry;
   UPDATE iu_outbound_route SET max_in_flight = p_in_flight WHERE route_code = 'few';
   INSERT INTO iu_route_retry (route_code, event_id, event_seq, due_at, reason)
-    SELECT 'few', e.id, e.event_seq, clock_timestamp(), 'deliver' FROM event_outbox e WHERE e.event_type = 'collection_validated';
+    SELECT 'few', e.id, e.event_seq, clock_timestamp(),
+    'deliver' FROM event_outbox e WHERE e.event_type = 'collection_validated';
   FOR i IN 1 .. p_claims LOOP
     v_claims := v_claims || (SELECT count(*) FROM iu.fn_iu_delivery_claim('s', p_max))::integer;
   END LOOP;
   RETURN v_claims;
 END $$;
-SELECT fn_iu_emit_event('collection_validated', 'A/' || n, gen_random_uuid(), 't') FROM generate_series(1, 300) n \g /dev/null
+SELECT fn_iu_emit_event('collection_validated', 'A/' || n, gen_random_uuid(), 't') FROM generate_series(1,
+  300) n \g /dev/null
 SELECT is(pg_temp.claims(n, 5), c, format('a route of %s in flight gives the claims %s', n, c)) FROM (VALUES
-  (256, ARRAY[64, 64, 64, 64, 0]), (100, ARRAY[25, 25, 25, 25, 0]), (65, ARRAY[17, 17, 17, 14, 0]), (40, ARRAY[16, 16, 8, 0, 0]),
+  (256, ARRAY[64, 64, 64, 64, 0]), (100, ARRAY[25, 25, 25, 25, 0]), (65, ARRAY[17, 17, 17, 14, 0]),
+  (40, ARRAY[16, 16, 8, 0, 0]),
   (10, ARRAY[10, 0, 0, 0, 0]), (1, ARRAY[1, 0, 0, 0, 0]), (257, ARRAY[257, 0, 0, 0, 0])) AS v (n, c);
 SELECT is(pg_temp.claims(256, 2, 10), ARRAY[10, 10], 'a claim that asks for fewer gets fewer');
 SELECT is(pg_temp.claims(64, 1), ARRAY[16], 'the first claim of a route of 64 takes a quarter');
@@ -261,7 +315,8 @@ SELECT is(iu.fn_iu_delivery_next_due() <= clock_timestamp(), true, 'after the fi
 SELECT is(pg_temp.claims(64, 4), ARRAY[16, 16, 16, 16], 'four claims take the four quarters');
 SELECT is(iu.fn_iu_delivery_next_due() <= clock_timestamp(), false,
   'after the last quarter there is no more before one of them ends');
-SELECT is(iu.fn_iu_delivery_record(lease_id, generation, (SELECT jsonb_agg(jsonb_build_object('event_id', x, 'outcome', 'sent')) FROM unnest(event_ids) x)), 16,
+SELECT is(iu.fn_iu_delivery_record(lease_id, generation,
+  (SELECT jsonb_agg(jsonb_build_object('event_id', x, 'outcome', 'sent')) FROM unnest(event_ids) x)), 16,
   'a quarter can be recorded as sent')
   FROM iu_route_lease ORDER BY lease_id LIMIT 1;
 SELECT is((SELECT count(*) FROM iu.fn_iu_delivery_claim('t', 1000)), 16::bigint,
@@ -271,12 +326,16 @@ SELECT is((SELECT sum(item_count) FROM iu_route_lease WHERE route_code = 'few'),
 
 -- ---- looking
 
-SELECT row_eq('SELECT route_kind, route_code, status, attempts FROM v_iu_route_attempt_summary', ROW('outbound'::text, 'r'::text, 'sent'::text, 1::bigint),
+SELECT row_eq('SELECT route_kind, route_code, status, attempts FROM v_iu_route_attempt_summary',
+  ROW('outbound'::text, 'r'::text, 'sent'::text, 1::bigint),
   'attempts are summed up');
-SELECT is((SELECT string_agg(k.relname || '.' || a.attname, ', ') FROM pg_class k JOIN pg_attribute a ON a.attrelid = k.oid
-   WHERE k.relname IN ('iu_route_attempt', 'iu_route_dead_letter', 'iu_route_lease', 'iu_route_retry', 'dot_iu_command_run') AND a.attname LIKE '%secret%'), NULL,
+SELECT is((SELECT string_agg(k.relname || '.' || a.attname, ', ') FROM pg_class k
+  JOIN pg_attribute a ON a.attrelid = k.oid
+   WHERE k.relname IN ('iu_route_attempt', 'iu_route_dead_letter', 'iu_route_lease', 'iu_route_retry',
+   'dot_iu_command_run') AND a.attname LIKE '%secret%'), NULL,
   'no row that readers see has a column of secrets');
-SELECT is((SELECT string_agg(g.object_class || ' ' || g.object_name, ', ') FROM iu_governed_object g WHERE g.migration BETWEEN 4 AND 7 AND CASE g.object_class
+SELECT is((SELECT string_agg(g.object_class || ' ' || g.object_name, ', ') FROM iu_governed_object g
+  WHERE g.migration BETWEEN 4 AND 7 AND CASE g.object_class
     WHEN 'function' THEN obj_description(to_regprocedure(g.object_name), 'pg_proc')
     WHEN 'table' THEN obj_description(to_regclass(g.object_name), 'pg_class')
     WHEN 'view' THEN obj_description(to_regclass(g.object_name), 'pg_class') ELSE '' END IS NULL), NULL,

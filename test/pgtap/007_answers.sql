@@ -3,19 +3,22 @@
 \ir setup.psql
 SELECT no_plan();
 
-CREATE FUNCTION pg_temp.set_key(p_key text, p_value text) RETURNS void LANGUAGE sql AS $$UPDATE dot_config SET value = p_value WHERE key = p_key$$;
+CREATE FUNCTION pg_temp.set_key(p_key text, p_value text) RETURNS void LANGUAGE sql AS $$UPDATE dot_config
+  SET value = p_value WHERE key = p_key$$;
 CREATE FUNCTION pg_temp.code() RETURNS text LANGUAGE sql AS $$SELECT coalesce(iu.fn_iu_delivery_refusal('r'), 'none')$$;
 -- Runs the statement of the next action; of a gate with an approval's id in its place.
 CREATE FUNCTION pg_temp.paste() RETURNS text LANGUAGE plpgsql AS $$
 DECLARE
   v_before text := pg_temp.code();
 BEGIN
-  EXECUTE replace(coalesce(substring(iu.fn_iu_route_refusal('r') ->> 'next_action' FROM 'SELECT fn_.*\)'), 'SELECT 1'), 'id of the approval', gen_random_uuid()::text);
+  EXECUTE replace(coalesce(substring(iu.fn_iu_route_refusal('r') ->> 'next_action' FROM 'SELECT fn_.*\)'), 'SELECT 1'),
+  'id of the approval', gen_random_uuid()::text);
   RETURN v_before || ', then ' || pg_temp.code();
 END $$;
 
 UPDATE dot_config SET value = 'false' WHERE key IN ('iu_core.routes_master_enabled', 'iu_core.route_worker_enabled');
-SELECT fn_iu_route_add('r', 'version_applied', 'https://hooks.example/x', 'ann', 't', p_retry_policy => '{"circuit_failures": 1, "max_attempts": 2}');
+SELECT fn_iu_route_add('r', 'version_applied', 'https://hooks.example/x', 'ann', 't',
+  p_retry_policy => '{"circuit_failures": 1, "max_attempts": 2}');
 SELECT is(pg_temp.paste(), 'master_gate_closed, then worker_gate_closed',
   'the statement of the next action switches the master switch on');
 SELECT is(pg_temp.paste(), 'worker_gate_closed, then delivery_gate_closed',
@@ -36,7 +39,8 @@ SELECT is(pg_temp.paste(), 'position_foreign, then none',
   'the statement of the next action confirms the position in a copy');
 UPDATE iu_route_secret SET valid_until = clock_timestamp() WHERE secret_ref = 'r';
 SELECT is(pg_temp.paste(), 'secret_missing, then none', 'the statement of the next action gives the route a secret');
-INSERT INTO iu_route_circuit (route_code, state, failures, last_failure, open_s, next_at) VALUES ('r', 'open', 1, 'http_500', 30, now() + interval '30 s');
+INSERT INTO iu_route_circuit (route_code, state, failures, last_failure, open_s, next_at)
+  VALUES ('r', 'open', 1, 'http_500', 30, now() + interval '30 s');
 SELECT is(pg_temp.paste(), 'circuit_open, then none', 'the statement of the next action closes the circuit');
 SELECT is((SELECT count(DISTINCT actor) FROM dot_iu_command_run WHERE actor NOT IN ('ann', session_user)), 0::bigint,
   'what was pasted is logged in the name of whoever pasted');
@@ -49,7 +53,8 @@ UPDATE iu_route_step SET seen = format('%1$s:%1$s:', pg_current_xact_id()::text:
 SELECT fn_iu_route_deliver('r', :'event');
 CREATE FUNCTION pg_temp.fails(p_result jsonb) RETURNS void LANGUAGE sql AS $$
   SELECT iu.fn_iu_delivery_record(c.lease_id, c.lease_generation,
-    jsonb_build_array(p_result || jsonb_build_object('event_id', c.event_id, 'replay_number', c.replay_number, 'outcome', 'failed')))
+    jsonb_build_array(p_result || jsonb_build_object('event_id', c.event_id, 'replay_number', c.replay_number,
+    'outcome', 'failed')))
   FROM iu.fn_iu_delivery_claim('s', 1) c$$;
 SELECT pg_temp.fails('{"http_status": 410, "response_excerpt": "moved away"}');
 SELECT is(pg_temp.paste(), 'route_disabled, then none',
@@ -62,14 +67,16 @@ SELECT is(x ->> 'last_response', 'moved away',
 -- ---- what waits for another attempt is sent at once, on request
 
 UPDATE iu_route_retry SET due_at = clock_timestamp() + interval '1 h';
-SELECT x ->> 'code' AS code, coalesce(substring(x ->> 'next_action' FROM 'SELECT fn_.*\)'), 'SELECT 1') AS statement FROM fn_iu_route_explain('r', :'event') x \gset
+SELECT x ->> 'code' AS code, coalesce(substring(x ->> 'next_action' FROM 'SELECT fn_.*\)'), 'SELECT 1') AS statement
+  FROM fn_iu_route_explain('r', :'event') x \gset
 SELECT is(:'code'::text, 'waiting_retry', 'explain says that the delivery waits for another attempt');
 INSERT INTO iu_route_retry (route_code, event_id, replay_number, event_seq, due_at, reason)
   SELECT 'r', e.id, n, e.event_seq, CASE n WHEN 3 THEN 'infinity' ELSE clock_timestamp() + interval '1 h' END,
          CASE n WHEN 1 THEN 'replay' WHEN 2 THEN 'address_refused' ELSE 'subject' END
     FROM event_outbox e, generate_series(1, 3) n WHERE e.id = :'event';
 :statement;
-SELECT is((SELECT string_agg(replay_number::text, ',' ORDER BY replay_number) FROM iu_route_retry WHERE due_at <= clock_timestamp()), '0',
+SELECT is((SELECT string_agg(replay_number::text, ',' ORDER BY replay_number) FROM iu_route_retry
+  WHERE due_at <= clock_timestamp()), '0',
   'the statement of the next action makes retries due now; replays, what is held and what waits for its turn stay');
 SELECT is(fn_iu_route_retry_now('r', 'ann', 't') - 'held', '{"status": "unchanged", "route_code": "r", "retries": 0}',
   'retrying now a second time changes nothing');
@@ -86,7 +93,8 @@ SELECT fn_iu_route_circuit_close('r', 'ann', 't');
 SELECT is(x ->> 'code' || ': ' || (x ->> 'last_failure_detail'), 'dead_letter: Connection refused',
   'explain shows the detail of the failure') FROM fn_iu_route_explain('r', :'event') x;
 DO $$ BEGIN
-  EXECUTE coalesce(substring(fn_iu_route_explain('r', (SELECT event_ref FROM v_iu_route_dead_letter_open)) ->> 'next_action'
+  EXECUTE coalesce(substring(fn_iu_route_explain('r',
+  (SELECT event_ref FROM v_iu_route_dead_letter_open)) ->> 'next_action'
     FROM 'SELECT fn_iu_route_dead_letter_replay.*?\)'), 'SELECT 1');
 END $$;
 SELECT is((SELECT state FROM v_iu_route_dead_letter), 'replayed',
@@ -94,7 +102,8 @@ SELECT is((SELECT state FROM v_iu_route_dead_letter), 'replayed',
 
 -- ---- what was delivered long ago is not read to tell what waits
 
-SELECT fn_iu_emit_events(jsonb_agg(jsonb_build_object('event_type', t.event_type, 'subject_ref', gen_random_uuid(), 'actor_ref', n) ORDER BY n)) IS NOT NULL AS emitted
+SELECT fn_iu_emit_events(jsonb_agg(jsonb_build_object('event_type', t.event_type, 'subject_ref', gen_random_uuid(),
+  'actor_ref', n) ORDER BY n)) IS NOT NULL AS emitted
   FROM generate_series(1, 2000) n, event_type_registry t WHERE t.event_domain = 'iu' \gset
 ANALYZE event_outbox;
 CREATE FUNCTION pg_temp.pages_read(p_sql text) RETURNS bigint LANGUAGE plpgsql AS $$
@@ -112,11 +121,14 @@ SELECT cmp_ok(pg_temp.pages_read('SELECT * FROM v_iu_event_backlog'), '<', pg_re
 -- ---- in the lineage of many a dead letter is found by its key
 
 SELECT fn_iu_route_dead_letter_resolve_many('ann', 't', 'r');
-INSERT INTO iu_route_dead_letter (route_code, event_ref, replay_number, attempts, idempotency_key, failure_code, event_snapshot)
+INSERT INTO iu_route_dead_letter (route_code, event_ref, replay_number, attempts, idempotency_key, failure_code,
+  event_snapshot)
   SELECT 'r', gen_random_uuid(), 0, 1, 'x' || n, 'http_500', '{}' FROM generate_series(1, 2000) n;
 ANALYZE iu_route_dead_letter;
-CREATE FUNCTION pg_temp.plan(p_sql text) RETURNS SETOF text LANGUAGE plpgsql AS $$BEGIN RETURN QUERY EXECUTE 'EXPLAIN (COSTS off) ' || p_sql; END $$;
-SELECT is((SELECT count(*) FROM pg_temp.plan('SELECT * FROM v_iu_route_dead_letter') p WHERE p ~ 'Seq Scan on iu_route_dead_letter b'), 0::bigint,
+CREATE FUNCTION pg_temp.plan(p_sql text) RETURNS SETOF text LANGUAGE plpgsql
+  AS $$BEGIN RETURN QUERY EXECUTE 'EXPLAIN (COSTS off) ' || p_sql; END $$;
+SELECT is((SELECT count(*) FROM pg_temp.plan('SELECT * FROM v_iu_route_dead_letter') p
+  WHERE p ~ 'Seq Scan on iu_route_dead_letter b'), 0::bigint,
   'no row of the view of dead letters reads the whole table');
 
 SELECT * FROM finish();

@@ -17,21 +17,27 @@ GRANT SELECT ON test_numbers, test_keys TO iu_core_owner;
 -- A view made of a query, as an invariant of its name.
 CREATE FUNCTION pg_temp.invariant(p_name text, p_query text, p_more text DEFAULT '') RETURNS void LANGUAGE plpgsql AS $$
 BEGIN
-  EXECUTE format('CREATE VIEW public.test_%s AS %s; GRANT SELECT ON public.test_%1$s TO iu_core_owner', p_name, p_query);
-  EXECUTE format('SELECT fn_iu_invariant_register(%L, %L, ''m'', ''ann'', ''t'' %s)', p_name, 'public.test_' || p_name, p_more);
+  EXECUTE format('CREATE VIEW public.test_%s AS %s; GRANT SELECT ON public.test_%1$s TO iu_core_owner', p_name,
+  p_query);
+  EXECUTE format('SELECT fn_iu_invariant_register(%L, %L, ''m'', ''ann'', ''t'' %s)', p_name, 'public.test_' || p_name,
+  p_more);
 END $$;
 CREATE FUNCTION pg_temp.found(p_code text) RETURNS text LANGUAGE sql AS $$
-  SELECT concat_ws(' ', verdict, left_value, right_value, difference, keys, keys_total, '(' || detail || ')') FROM fn_iu_invariant_check(p_code) $$;
-CREATE FUNCTION pg_temp.verdict(p_code text) RETURNS text LANGUAGE sql AS $$SELECT verdict FROM fn_iu_invariant_check(p_code)$$;
+  SELECT concat_ws(' ', verdict, left_value, right_value, difference, keys, keys_total, '(' || detail || ')')
+  FROM fn_iu_invariant_check(p_code) $$;
+CREATE FUNCTION pg_temp.verdict(p_code text) RETURNS text LANGUAGE sql AS $$SELECT verdict
+  FROM fn_iu_invariant_check(p_code)$$;
 -- As if that much time had gone by since the last check.
 CREATE FUNCTION pg_temp.later(p_time interval) RETURNS void LANGUAGE sql AS $$
   UPDATE iu_invariant_key SET first_seen_at = first_seen_at - p_time;
-  UPDATE iu_invariant_state SET differs_since = differs_since - p_time, checked_at = checked_at - p_time, last_pass_at = last_pass_at - p_time,
+  UPDATE iu_invariant_state SET differs_since = differs_since - p_time, checked_at = checked_at - p_time,
+  last_pass_at = last_pass_at - p_time,
     logged_at = logged_at - p_time, next_at = next_at - p_time, verdict_since = verdict_since - p_time $$;
 
 -- ---- two numbers
 
-SELECT is(fn_iu_invariant_register('n', 'test_numbers', 'three are three', 'ann', 'change 1') - 'run_id', '{"status": "registered", "invariant_code": "n"}',
+SELECT is(fn_iu_invariant_register('n', 'test_numbers', 'three are three', 'ann', 'change 1') - 'run_id',
+  '{"status": "registered", "invariant_code": "n"}',
   'an invariant can be registered');
 SELECT is((SELECT verdict || ' ' || detail FROM v_iu_invariant WHERE invariant_code = 'n'), 'unknown not checked yet',
   'before its first check an invariant is unknown');
@@ -44,30 +50,42 @@ SELECT is(pg_temp.found('n'), 'fail 4 3.0 1.0 (left is 4, right is 3.0)',
 UPDATE test_number SET r = 6;
 SELECT is(pg_temp.found('n'), 'fail 4 6 -2 (left is 4, right is 6)',
   'more on the right is a fail with a negative difference');
-SELECT is(fn_iu_invariant_register('n', 'test_numbers', 'three are three', 'ann', 'change 1', p_tolerance => 2) ->> 'status', 'changed',
+SELECT is(fn_iu_invariant_register('n', 'test_numbers', 'three are three', 'ann', 'change 1',
+  p_tolerance => 2) ->> 'status', 'changed',
   'registering an invariant anew with another tolerance changes it');
-SELECT is((SELECT verdict || coalesce(last_pass_at::text, ' never') FROM v_iu_invariant WHERE invariant_code = 'n'), 'unknown never',
+SELECT is((SELECT verdict || coalesce(last_pass_at::text, ' never') FROM v_iu_invariant WHERE invariant_code = 'n'),
+  'unknown never',
   'changing an invariant forgets what it found before');
 SELECT is(pg_temp.found('n'), 'pass 4 6 -2 (left is 4, right is 6)', 'a difference within the tolerance is a pass');
 UPDATE test_number SET l = 3.9;
 SELECT is(pg_temp.verdict('n'), 'fail', 'a difference just beyond the tolerance is a fail');
-SELECT is(fn_iu_invariant_register('n', 'test_numbers', 'three are three', 'ben', 'again', p_tolerance => 2) ->> 'status', 'unchanged',
+SELECT is(fn_iu_invariant_register('n', 'test_numbers', 'three are three', 'ben', 'again',
+  p_tolerance => 2) ->> 'status', 'unchanged',
   'registering an invariant as it is leaves it unchanged');
 
 -- ---- nothing else is a pass
 
 SELECT pg_temp.invariant(v.name, v.query) FROM (VALUES
-  ('nulls', 'SELECT NULL::int AS left_value, NULL::int AS right_value'), ('lnull', 'SELECT NULL::int AS left_value, 1 AS right_value'), ('rnull', 'SELECT 1 AS left_value, NULL::int AS right_value'),
-  ('none', 'SELECT 1 AS left_value, 1 AS right_value WHERE false'), ('two', 'SELECT 1 AS left_value, 1 AS right_value FROM generate_series(1, 2)'),
-  ('nan', $$SELECT 'NaN'::float8 AS left_value, 'NaN'::float8 AS right_value$$), ('inf', $$SELECT 'Infinity'::float8 AS left_value, 'Infinity'::float8 AS right_value$$),
-  ('raises', 'SELECT 1 / (l - l) AS left_value, 1::numeric AS right_value FROM test_number'), ('slow', 'SELECT 1 AS left_value, 1 AS right_value FROM pg_sleep(60)'),
-  ('texts', $$SELECT '27/23/36' AS left_value, '27/23/36' AS right_value$$), ('other', $$SELECT '27/23/36' AS left_value, '27/24/36' AS right_value$$)) AS v (name, query);
+  ('nulls', 'SELECT NULL::int AS left_value, NULL::int AS right_value'),
+  ('lnull', 'SELECT NULL::int AS left_value, 1 AS right_value'),
+  ('rnull', 'SELECT 1 AS left_value, NULL::int AS right_value'),
+  ('none', 'SELECT 1 AS left_value, 1 AS right_value WHERE false'),
+  ('two', 'SELECT 1 AS left_value, 1 AS right_value FROM generate_series(1, 2)'),
+  ('nan', $$SELECT 'NaN'::float8 AS left_value, 'NaN'::float8 AS right_value$$),
+  ('inf', $$SELECT 'Infinity'::float8 AS left_value, 'Infinity'::float8 AS right_value$$),
+  ('raises', 'SELECT 1 / (l - l) AS left_value, 1::numeric AS right_value FROM test_number'),
+  ('slow', 'SELECT 1 AS left_value, 1 AS right_value FROM pg_sleep(60)'),
+  ('texts', $$SELECT '27/23/36' AS left_value, '27/23/36' AS right_value$$),
+  ('other', $$SELECT '27/23/36' AS left_value, '27/24/36' AS right_value$$)) AS v (name, query);
 SELECT is(pg_temp.found(v.name), v.found, 'invariant "' || v.name || '" is found to be: ' || v.found) FROM (VALUES
-  ('nulls', 'unknown (left and right are NULL)'), ('lnull', 'unknown 1 (left is NULL)'), ('rnull', 'unknown 1 (right is NULL)'),
+  ('nulls', 'unknown (left and right are NULL)'), ('lnull', 'unknown 1 (left is NULL)'),
+  ('rnull', 'unknown 1 (right is NULL)'),
   ('none', 'unknown (the view has no row)'), ('two', 'unknown (the view has more than one row)'),
-  ('nan', 'unknown NaN NaN (left or right is not a finite number)'), ('inf', 'unknown Infinity Infinity (left or right is not a finite number)'),
+  ('nan', 'unknown NaN NaN (left or right is not a finite number)'),
+  ('inf', 'unknown Infinity Infinity (left or right is not a finite number)'),
   ('raises', 'unknown (22012: division by zero)'),
-  ('texts', 'pass 27/23/36 27/23/36 (both are 27/23/36)'), ('other', 'fail 27/23/36 27/24/36 (left is 27/23/36, right is 27/24/36)')) AS v (name, found);
+  ('texts', 'pass 27/23/36 27/23/36 (both are 27/23/36)'),
+  ('other', 'fail 27/23/36 27/24/36 (left is 27/23/36, right is 27/24/36)')) AS v (name, found);
 SELECT is((SELECT error_code FROM iu_invariant_run WHERE invariant_code = 'raises'), '22012',
   'the log of a check that raised has the SQLSTATE');
 SELECT fn_iu_invariant_register('slow', 'public.test_slow', 'm', 'ann', 't', p_timeout_ms => 20);
@@ -95,19 +113,26 @@ CREATE FUNCTION test_definer() RETURNS int LANGUAGE sql SECURITY DEFINER AS 'SEL
 CREATE FUNCTION test_equal(int, int) RETURNS boolean LANGUAGE sql AS 'SELECT true';
 CREATE OPERATOR public.=== (LEFTARG = int, RIGHTARG = int, FUNCTION = test_equal);
 CREATE VIEW test_inner AS SELECT 1 AS one;
-SELECT pg_temp.invariant('calls', 'SELECT public.test_theirs() AS left_value, 1 AS right_value'), pg_temp.invariant('nested', 'SELECT one AS left_value, 1 AS right_value FROM public.test_inner'),
-  pg_temp.invariant('operator', 'SELECT (1 OPERATOR(public.===) one)::int AS left_value, 1 AS right_value FROM public.test_inner'), pg_temp.invariant('definer', 'SELECT public.test_definer() AS left_value, 1 AS right_value');
-SELECT is((SELECT array_agg(verdict) FROM unnest(ARRAY['calls', 'nested', 'operator', 'definer']) AS c (code), fn_iu_invariant_check(c.code)), array_fill('pass'::text, ARRAY[4]),
+SELECT pg_temp.invariant('calls', 'SELECT public.test_theirs() AS left_value, 1 AS right_value'),
+  pg_temp.invariant('nested', 'SELECT one AS left_value, 1 AS right_value FROM public.test_inner'),
+  pg_temp.invariant('operator',
+  'SELECT (1 OPERATOR(public.===) one)::int AS left_value, 1 AS right_value FROM public.test_inner'),
+  pg_temp.invariant('definer', 'SELECT public.test_definer() AS left_value, 1 AS right_value');
+SELECT is((SELECT array_agg(verdict) FROM unnest(ARRAY['calls', 'nested', 'operator', 'definer']) AS c (code),
+  fn_iu_invariant_check(c.code)), array_fill('pass'::text, ARRAY[4]),
   'views with a function, another view and an operator of the owner''s are read');
 ALTER FUNCTION test_theirs() OWNER TO iu_core_reader;
 ALTER FUNCTION test_definer() OWNER TO iu_core_reader;
 ALTER FUNCTION test_equal(int, int) OWNER TO iu_core_reader;
 ALTER VIEW test_inner OWNER TO iu_core_writer;
 SELECT alike(pg_temp.found(v.name), v.found,
-  'invariant "' || v.name || '" of which others own a part is found to be: ' || v.found) FROM (VALUES ('calls', 'unknown (function public.test_theirs() belongs to iu_core_reader, not to%'), ('nested', 'unknown (view public.test_inner belongs to iu_core_writer%'),
+  'invariant "' || v.name || '" of which others own a part is found to be: ' || v.found)
+  FROM (VALUES ('calls', 'unknown (function public.test_theirs() belongs to iu_core_reader, not to%'),
+  ('nested', 'unknown (view public.test_inner belongs to iu_core_writer%'),
   ('definer', 'pass%')) AS v (name, found);
 ALTER VIEW test_inner OWNER TO CURRENT_USER;
-SELECT alike(pg_temp.found('operator'), 'unknown (function public.test_equal(integer,integer) belongs to iu_core_reader%',
+SELECT alike(pg_temp.found('operator'),
+  'unknown (function public.test_equal(integer,integer) belongs to iu_core_reader%',
   'a view with an operator whose function belongs to somebody else is not read');
 
 -- A policy that leaves out rows makes no pass.
@@ -129,15 +154,19 @@ SELECT fn_iu_invariant_register('digits', 'public.test_digits', 'm', 'ann', 't',
 SELECT is(pg_temp.verdict('digits'), 'pass', 'a difference in the last digit passes within the tolerance');
 SELECT pg_temp.invariant('arrays', $$SELECT '{{1,2}}'::int[] AS left_value, '{{1,2}}'::int[] AS right_value$$);
 SELECT is(pg_temp.found('arrays'), 'pass {{1,2}} {{1,2}} (both are {{1,2}})', 'two equal arrays are a pass');
-SELECT pg_temp.invariant('long', 'SELECT key, 1 AS left_value, NULL::int AS right_value FROM (SELECT string_agg(md5(n::text), '''') AS key FROM generate_series(1, 300) n) x', ', p_settle_seconds => 60');
+SELECT pg_temp.invariant('long',
+  'SELECT key, 1 AS left_value, NULL::int AS right_value FROM (SELECT string_agg(md5(n::text), '''') AS key FROM '
+    'generate_series(1, 300) n) x', ', p_settle_seconds => 60');
 SELECT is(pg_temp.verdict('long'), 'unknown', 'an invariant whose key is too long to remember is unknown');
 SELECT is((SELECT detail FROM iu_invariant_run WHERE invariant_code = 'long'), '1 key(s) are longer than 1000 bytes',
   'the log says that a key was too long to remember');
 
 -- What a view does is undone.
-CREATE FUNCTION test_writes() RETURNS int LANGUAGE sql AS $$INSERT INTO public.test_number VALUES (1, 1); SELECT set_config('test.x', 'y', false); SELECT 1$$;
+CREATE FUNCTION test_writes() RETURNS int LANGUAGE sql AS $$INSERT INTO public.test_number VALUES (1, 1);
+  SELECT set_config('test.x', 'y', false); SELECT 1$$;
 GRANT INSERT ON test_number TO iu_core_owner;
-SELECT pg_temp.invariant('writes', 'SELECT test_writes() AS left_value, (SELECT count(*)::int FROM iu_route_dead_letter) + 1 AS right_value');
+SELECT pg_temp.invariant('writes',
+  'SELECT test_writes() AS left_value, (SELECT count(*)::int FROM iu_route_dead_letter) + 1 AS right_value');
 SELECT is(pg_temp.verdict('writes'), 'pass', 'a view that writes is read');
 SELECT is((SELECT count(*) FROM test_number) || coalesce(current_setting('test.x', true), ''), '1',
   'what a view wrote is undone');
@@ -145,7 +174,8 @@ SELECT is((SELECT count(*) FROM test_number) || coalesce(current_setting('test.x
 -- ---- keys
 
 SELECT fn_iu_invariant_register('k', 'test_keys', 'every row has its point', 'ann', 't');
-SELECT is(pg_temp.found('k'), 'fail 152 149 3 {150,151,152} 3 (3 key(s) differ: 3 on the left only, 0 on the right only, 0 with different values)',
+SELECT is(pg_temp.found('k'),
+  'fail 152 149 3 {150,151,152} 3 (3 key(s) differ: 3 on the left only, 0 on the right only, 0 with different values)',
   '152 keys against 149 are a fail that names the three');
 UPDATE test_left SET indexed = false WHERE id > 149;
 SELECT is(pg_temp.found('k'), 'pass 149 149 0 {} 0 (the same 149 key(s) on both sides)',
@@ -153,10 +183,13 @@ SELECT is(pg_temp.found('k'), 'pass 149 149 0 {} 0 (the same 149 key(s) on both 
 DELETE FROM test_left WHERE id = 7;
 UPDATE test_right SET digest = 'e' WHERE id = 9;
 UPDATE test_right SET digest = NULL WHERE id = 11;
-SELECT is(pg_temp.found('k'), 'fail 148 148 3 {11,7,9} 3 (3 key(s) differ: 1 on the left only, 1 on the right only, 1 with different values)',
+SELECT is(pg_temp.found('k'),
+  'fail 148 148 3 {11,7,9} 3 (3 key(s) differ: 1 on the left only, 1 on the right only, 1 with different values)',
   'as many keys on both sides with one on each side only and one changed are a fail');
 UPDATE test_left SET digest = NULL WHERE id = 11;
-SELECT is(pg_temp.found('k'), 'fail 147 148 3 {11,7,9} 3 (3 key(s) differ: 0 on the left only, 1 on the right only, 1 with different values, 1 with a value on neither side)',
+SELECT is(pg_temp.found('k'),
+  'fail 147 148 3 {11,7,9} 3 (3 key(s) differ: 0 on the left only, 1 on the right only, 1 with different values, 1 '
+    'with a value on neither side)',
   'NULL on both sides of a key counts as a difference');
 INSERT INTO test_right VALUES (9, 'd');
 SELECT alike(pg_temp.found('k'), $$unknown 148 149%(key '9' is there more than once, so that it has no one partner)$$,
@@ -165,7 +198,8 @@ DELETE FROM test_right WHERE id = 9;
 INSERT INTO test_right VALUES (NULL, 'd');
 SELECT alike(pg_temp.found('k'), 'unknown %(1 row(s) of the view have no key)', 'a row without a key is unknown');
 DELETE FROM test_right WHERE id IS NULL OR id > 50;
-SELECT row_eq($$SELECT verdict, cardinality(keys), keys_total, keys[1:3] FROM fn_iu_invariant_check('k')$$, ROW('fail'::text, 20, 102::bigint, ARRAY['100', '101', '102']),
+SELECT row_eq($$SELECT verdict, cardinality(keys), keys_total, keys[1:3] FROM fn_iu_invariant_check('k')$$,
+  ROW('fail'::text, 20, 102::bigint, ARRAY['100', '101', '102']),
   'of many keys that differ the first 20 are named, and how many there are');
 SELECT fn_iu_invariant_register('k', 'test_keys', 'every row has its point', 'ann', 't', p_tolerance => 102);
 SELECT is(pg_temp.verdict('k'), 'pass', 'as many keys that differ as the tolerance allows are a pass');
@@ -200,7 +234,8 @@ SELECT is(pg_temp.verdict('n'), 'fail', 'a check that could not be read does not
 
 INSERT INTO test_left SELECT generate_series(1, 5);
 INSERT INTO test_right SELECT generate_series(1, 3);
-SELECT fn_iu_invariant_register('k', 'test_keys', 'every row has its point', 'ann', 't', p_settle_seconds => 60, p_tolerance => 1);
+SELECT fn_iu_invariant_register('k', 'test_keys', 'every row has its point', 'ann', 't', p_settle_seconds => 60,
+  p_tolerance => 1);
 SELECT is(pg_temp.verdict('k'), 'unknown', 'two new keys that differ are unknown');
 SELECT pg_temp.later('35 s');
 INSERT INTO test_right VALUES (4), (5);
@@ -220,9 +255,11 @@ SELECT is(pg_temp.verdict('k'), 'unknown',
 SELECT is((SELECT array_agg(key ORDER BY key) FROM iu_invariant_key WHERE invariant_code = 'k'), ARRAY['6', '8'],
   'what is remembered are the keys that differ now');
 -- Nor does it begin again for a key in another notation, or for a check that began earlier and is recorded later.
-SELECT pg_temp.invariant('days', $$SELECT date '2026-11-21' AS key, 1 AS left_value, NULL::int AS right_value$$, ', p_settle_seconds => 60');
+SELECT pg_temp.invariant('days', $$SELECT date '2026-11-21' AS key, 1 AS left_value, NULL::int AS right_value$$,
+  ', p_settle_seconds => 60');
 SELECT is(pg_temp.verdict('days'), 'unknown', 'a new key of type date that differs is unknown');
-CREATE TEMP TABLE earlier AS SELECT i, iu.fn_iu_invariant_measure(i, 'hand') AS r FROM iu_invariant i WHERE invariant_code = 'days';
+CREATE TEMP TABLE earlier AS SELECT i, iu.fn_iu_invariant_measure(i, 'hand') AS r FROM iu_invariant i
+  WHERE invariant_code = 'days';
 UPDATE earlier SET r.verdict = 'pass', r.keys = '{}', r.keys_total = 0, r.checked_at = (r).checked_at - interval '1 s';
 SELECT pg_temp.later('61 s');
 SET LOCAL datestyle = 'SQL, DMY';
@@ -233,7 +270,8 @@ SELECT is((SELECT (iu.fn_iu_invariant_record(i, r)).verdict FROM earlier), 'pass
 SELECT is((SELECT verdict || ' ' || left_value FROM v_iu_invariant WHERE invariant_code = 'days'), 'fail 1',
   'a check that began before one that was recorded changes nothing');
 SELECT is(pg_temp.verdict('days'), 'fail', 'a check that began before one that was recorded makes no difference young');
-UPDATE iu_invariant_state SET checked_at = checked_at + interval '1 day', logged_at = logged_at + interval '1 day' WHERE invariant_code = 'days';
+UPDATE iu_invariant_state SET checked_at = checked_at + interval '1 day',
+  logged_at = logged_at + interval '1 day' WHERE invariant_code = 'days';
 UPDATE iu_invariant_key SET first_seen_at = first_seen_at + interval '1 day' WHERE invariant_code = 'days';
 CREATE OR REPLACE VIEW test_days AS SELECT date '2026-11-21' AS key, 1 AS left_value, 1 AS right_value;
 SELECT is(pg_temp.verdict('days'), 'pass', 'after the clock was set back a check finds a pass');
@@ -245,7 +283,8 @@ INSERT INTO iu_invariant_key VALUES ('days', '2026-11-21', clock_timestamp() + i
 SELECT is(pg_temp.verdict('days'), 'unknown', 'a key that was first seen tomorrow is young');
 SELECT cmp_ok((SELECT first_seen_at FROM iu_invariant_key WHERE invariant_code = 'days'), '<=', clock_timestamp(),
   'a key that was first seen tomorrow counts as first seen now');
-SELECT pg_temp.invariant('many', $$SELECT n AS key, 1 AS left_value, NULL::int AS right_value FROM generate_series(1, 10001) n$$, ', p_settle_seconds => 60');
+SELECT pg_temp.invariant('many', $$SELECT n AS key, 1 AS left_value,
+  NULL::int AS right_value FROM generate_series(1, 10001) n$$, ', p_settle_seconds => 60');
 SELECT is(pg_temp.verdict('many'), 'unknown', 'more keys than are remembered are unknown while they are young');
 SELECT is((SELECT count(*) FROM iu_invariant_key WHERE invariant_code = 'many'), 10000::bigint,
   'no more than 10000 keys are remembered');
@@ -255,20 +294,24 @@ SELECT is(pg_temp.verdict('many'), 'fail', 'keys beyond those that are remembere
 -- ---- the log, the state, the watermark
 
 SELECT pg_temp.refuses('DELETE FROM iu_invariant_run', '42501', 'append-only', 'the log of checks is append-only');
-SELECT is((SELECT asked_by || ' ' || session_role FROM iu_invariant_run ORDER BY run_seq DESC LIMIT 1), 'hand ' || session_user,
+SELECT is((SELECT asked_by || ' ' || session_role FROM iu_invariant_run ORDER BY run_seq DESC LIMIT 1),
+  'hand ' || session_user,
   'the log of checks says who asked and as which role');
-SELECT is((SELECT last_full_pass_at IS NULL AND NOT all_pass AND failing >= 1 AND unknown >= 1 FROM v_iu_invariant_watermark), true,
+SELECT is((SELECT last_full_pass_at IS NULL AND NOT all_pass AND failing >= 1 AND unknown >= 1
+  FROM v_iu_invariant_watermark), true,
   'the watermark tells that not all have passed');
 SELECT fn_iu_invariant_unregister(invariant_code, 'ann', 't') FROM iu_invariant WHERE invariant_code NOT IN ('n', 'k');
 UPDATE test_number SET l = 3;
 INSERT INTO test_right VALUES (6), (8);
 SELECT is((SELECT array_agg(code || ' ' || verdict) FROM fn_iu_invariant_check()), ARRAY['k pass', 'n pass'],
   'a check of all gives every verdict');
-SELECT is((SELECT row(last_full_pass_at = (SELECT min(last_pass_at) FROM iu_invariant_state), all_pass, invariants, passing) FROM v_iu_invariant_watermark), row(true, true, 2::bigint, 2::bigint),
+SELECT is((SELECT row(last_full_pass_at = (SELECT min(last_pass_at) FROM iu_invariant_state), all_pass, invariants,
+  passing) FROM v_iu_invariant_watermark), row(true, true, 2::bigint, 2::bigint),
   'the watermark is the time since when each has passed');
 UPDATE test_number SET l = 9;
 SELECT fn_iu_invariant_check('n');
-SELECT is((SELECT row(last_full_pass_at = (SELECT min(last_pass_at) FROM iu_invariant_state), all_pass) FROM v_iu_invariant_watermark), row(true, false),
+SELECT is((SELECT row(last_full_pass_at = (SELECT min(last_pass_at) FROM iu_invariant_state), all_pass)
+  FROM v_iu_invariant_watermark), row(true, false),
   'when one fails the watermark stays where it was');
 SELECT fn_iu_invariant_enable('n', false, 'ann', 't');
 SELECT is((SELECT array_agg(code) FROM fn_iu_invariant_check()), ARRAY['k'],
@@ -276,7 +319,8 @@ SELECT is((SELECT array_agg(code) FROM fn_iu_invariant_check()), ARRAY['k'],
 SELECT is(pg_temp.verdict('n'), 'unknown', 'a disabled invariant can be asked for and is checked');
 SELECT fn_iu_invariant_enable('n', true, 'ann', 't');
 UPDATE iu_invariant_state SET system_identifier = system_identifier + 1 WHERE invariant_code = 'k';
-SELECT is((SELECT verdict || ' ' || detail FROM v_iu_invariant WHERE invariant_code = 'k'), 'unknown not checked in this database, which is a copy',
+SELECT is((SELECT verdict || ' ' || detail FROM v_iu_invariant WHERE invariant_code = 'k'),
+  'unknown not checked in this database, which is a copy',
   'in a copy a verdict of the original is unknown');
 
 -- ---- on a schedule
@@ -286,17 +330,21 @@ SELECT is(iu.fn_iu_schedule_turn('test'), NULL, 'without a schedule a turn check
 SELECT fn_iu_invariant_register('n', 'test_numbers', 'm', 'ann', 't', p_every_seconds => 60);
 SELECT fn_iu_invariant_register('k', 'test_keys', 'm', 'ann', 't', p_every_seconds => 600);
 CREATE TEMP TABLE before AS SELECT count(*) AS runs FROM iu_invariant_run;
-CREATE FUNCTION pg_temp.logged() RETURNS bigint LANGUAGE sql AS $$SELECT count(*) - (SELECT runs FROM before) FROM iu_invariant_run$$;
+CREATE FUNCTION pg_temp.logged() RETURNS bigint LANGUAGE sql AS $$SELECT count(*) - (SELECT runs FROM before)
+  FROM iu_invariant_run$$;
 SELECT cmp_ok(iu.fn_iu_schedule_turn('test'), '<=', clock_timestamp(),
   'of two that are due a turn checks one and is due again at once');
 SELECT is(pg_temp.logged(), 1::bigint, 'one turn logs one check');
-SELECT is(iu.fn_iu_schedule_turn('test'), (SELECT min(checked_at) + interval '60 s' FROM iu_invariant_state WHERE invariant_code = 'n'),
+SELECT is(iu.fn_iu_schedule_turn('test'),
+  (SELECT min(checked_at) + interval '60 s' FROM iu_invariant_state WHERE invariant_code = 'n'),
   'the next turn checks the other and is due when the first is due again, in 60 s');
 SELECT iu.fn_iu_schedule_turn('test');
 SELECT is(pg_temp.logged(), 2::bigint, 'a turn while nothing is due logs no check');
 SELECT pg_temp.later('61 s');
 SELECT iu.fn_iu_schedule_turn('test'), iu.fn_iu_schedule_turn('test');
-SELECT is((SELECT array_agg(invariant_code || ' ' || checks ORDER BY invariant_code) FROM iu_invariant_state WHERE checked_at > clock_timestamp() - interval '30 s'), (SELECT ARRAY['n ' || checks] FROM iu_invariant_state WHERE invariant_code = 'n'),
+SELECT is((SELECT array_agg(invariant_code || ' ' || checks ORDER BY invariant_code) FROM iu_invariant_state
+  WHERE checked_at > clock_timestamp() - interval '30 s'),
+  (SELECT ARRAY['n ' || checks] FROM iu_invariant_state WHERE invariant_code = 'n'),
   'after 61 s the one that is due every 60 s is checked again');
 SELECT is(pg_temp.logged(), 2::bigint, 'a scheduled check that found what was found before is not logged again');
 UPDATE test_number SET l = 4;
@@ -307,12 +355,14 @@ SELECT is((SELECT asked_by || ' ' || verdict FROM iu_invariant_run ORDER BY run_
 SELECT pg_temp.later('61 minutes');
 SELECT iu.fn_iu_schedule_turn('test'), iu.fn_iu_schedule_turn('test');
 SELECT is(pg_temp.logged(), 5::bigint, 'a scheduled check that finds nothing new is logged once an hour');
-UPDATE iu_invariant_state SET next_at = clock_timestamp() + interval '1 day', checked_at = clock_timestamp() + interval '1 day' WHERE invariant_code = 'n';
+UPDATE iu_invariant_state SET next_at = clock_timestamp() + interval '1 day',
+  checked_at = clock_timestamp() + interval '1 day' WHERE invariant_code = 'n';
 SELECT is(iu.fn_iu_schedule_turn('test') > clock_timestamp(), true,
   'after the clock was set back the runner is not called at once for ever');
 SELECT cmp_ok((SELECT checked_at FROM iu_invariant_state WHERE invariant_code = 'n'), '<=', clock_timestamp(),
   'after the clock was set back a scheduled invariant is checked');
-SELECT cmp_ok((SELECT next_at FROM iu_invariant_state WHERE invariant_code = 'n'), '<=', clock_timestamp() + interval '60 s',
+SELECT cmp_ok((SELECT next_at FROM iu_invariant_state WHERE invariant_code = 'n'), '<=',
+  clock_timestamp() + interval '60 s',
   'after the clock was set back a scheduled invariant is due within its time');
 UPDATE iu_invariant_state SET next_at = clock_timestamp() - interval '3 minutes' WHERE invariant_code = 'n';
 SELECT is((SELECT array_agg(invariant_code) FROM v_iu_invariant WHERE overdue), ARRAY['n'],
@@ -346,9 +396,11 @@ SELECT is((SELECT asked_by || ' ' || verdict FROM iu_invariant_run ORDER BY run_
 UPDATE test_number SET l = 4;
 SELECT is(pg_temp.opens(), 'opened', 'a gate opens on a pass that is younger than the demand''s 60 s');
 SELECT pg_temp.later('61 s');
-SELECT is(pg_temp.opens(), 'IU111 gate "iu_core.composer_enabled" demands invariant "n", which fails; left is 4, right is 3' || E'\nIt means: m',
+SELECT is(pg_temp.opens(),
+  'IU111 gate "iu_core.composer_enabled" demands invariant "n", which fails; left is 4, right is 3' || E'\nIt means: m',
   'after those 60 s the invariant is checked again and the gate refuses to open');
-SELECT is((SELECT count(*) FROM iu_gate_transition WHERE gate_key = 'iu_core.composer_enabled' AND action = 'open' AND created_at > now()), 3::bigint,
+SELECT is((SELECT count(*) FROM iu_gate_transition WHERE gate_key = 'iu_core.composer_enabled' AND action = 'open'
+  AND created_at > now()), 3::bigint,
   'a refused opening leaves no opening in the ledger');
 UPDATE test_number SET l = 3;
 SELECT fn_iu_invariant_check('n');
@@ -356,7 +408,8 @@ UPDATE test_number SET l = 4;
 SELECT fn_iu_invariant_check('n');
 SELECT alike(pg_temp.opens(), 'IU111 %', 'a pass does not count for a gate if something else was found since');
 UPDATE test_number SET l = NULL;
-SELECT alike(pg_temp.opens(), 'IU112 gate "iu_core.composer_enabled" demands invariant "n", which is unknown; left is NULL%',
+SELECT alike(pg_temp.opens(),
+  'IU112 gate "iu_core.composer_enabled" demands invariant "n", which is unknown; left is NULL%',
   'unknown is no pass for a gate');
 UPDATE test_number SET l = 3;
 SELECT fn_iu_invariant_check('n');
@@ -373,12 +426,14 @@ CREATE TEMP TABLE state AS SELECT * FROM iu_invariant_state WHERE invariant_code
 DELETE FROM iu_invariant_state WHERE invariant_code = 'n';
 SELECT alike(pg_temp.opens(), '42704 %', 'a demanded invariant whose state is lost keeps the gate shut');
 INSERT INTO iu_invariant_state SELECT * FROM state;
-SELECT fn_iu_gate_demand_set('iu_core.composer_enabled', 'n', 0, 'ann', 't'), fn_iu_gate_demand_set('iu_core.composer_enabled', 'k', 0, 'ann', 't');
+SELECT fn_iu_gate_demand_set('iu_core.composer_enabled', 'n', 0, 'ann', 't'),
+  fn_iu_gate_demand_set('iu_core.composer_enabled', 'k', 0, 'ann', 't');
 SELECT is(pg_temp.opens(), 'opened', 'a gate with two demands that both hold opens');
 DELETE FROM test_right WHERE id = 1;
 SELECT alike(pg_temp.opens(), 'IU111 %"k", which fails; 1 key(s) differ%' || E'\nKeys: 1\n%',
   'a gate with two demands of which one fails names its keys');
-SELECT pg_temp.refuses($$SELECT fn_iu_gate_break_glass('iu_core.composer_enabled', 'ann', 'urgent', 60)$$, 'IU111', 'demands invariant "k"',
+SELECT pg_temp.refuses($$SELECT fn_iu_gate_break_glass('iu_core.composer_enabled', 'ann', 'urgent', 60)$$, 'IU111',
+  'demands invariant "k"',
   'break-glass is bound by the demands of the gate');
 SELECT is(fn_iu_gate_open('iu_core.structure_ops_enabled', gen_random_uuid(), 'ann', 't', 1) ->> 'status', 'opened',
   'another gate is not bound by the demands');
@@ -389,10 +444,14 @@ SELECT is(fn_iu_gate_demand_unset('iu_core.composer_enabled', 'k', 'ann', 't') -
   'a demand can be taken back');
 SELECT is(pg_temp.opens(), 'opened', 'after its failing demand was taken back the gate opens');
 SELECT pg_temp.refuses('SELECT fn_iu_gate_demand_' || a, e, m, 'fn_iu_gate_demand_' || a || ' is refused') FROM (VALUES
-  ($$set('iu_core.delivery_live_routes', 'n', 1, 'ann', 't')$$, '42501', 'not a governable'), ($$set('iu_core.vector_sync_enabled', 'n', 1, 'ann', 't')$$, '42501', 'iu_gate_never_flip'),
-  ($$set(NULL, 'n', 1, 'ann', 't')$$, '42501', 'NULL'), ($$set('iu_core.composer_enabled', 'x', 1, 'ann', 't')$$, '42704', 'not registered'),
-  ($$set('iu_core.composer_enabled', 'n', -1, 'ann', 't')$$, '23514', 'from 0'), ($$set('iu_core.composer_enabled', 'n', NULL, 'ann', 't')$$, '23514', 'from 0'),
-  ($$set('iu_core.composer_enabled', 'n', 1, ' ', 't')$$, '23514', 'iu_actor_and_reason'), ($$set('iu_core.composer_enabled', 'n', 1, 'ann', NULL)$$, '23514', 'iu_actor_and_reason'),
+  ($$set('iu_core.delivery_live_routes', 'n', 1, 'ann', 't')$$, '42501', 'not a governable'),
+  ($$set('iu_core.vector_sync_enabled', 'n', 1, 'ann', 't')$$, '42501', 'iu_gate_never_flip'),
+  ($$set(NULL, 'n', 1, 'ann', 't')$$, '42501', 'NULL'),
+  ($$set('iu_core.composer_enabled', 'x', 1, 'ann', 't')$$, '42704', 'not registered'),
+  ($$set('iu_core.composer_enabled', 'n', -1, 'ann', 't')$$, '23514', 'from 0'),
+  ($$set('iu_core.composer_enabled', 'n', NULL, 'ann', 't')$$, '23514', 'from 0'),
+  ($$set('iu_core.composer_enabled', 'n', 1, ' ', 't')$$, '23514', 'iu_actor_and_reason'),
+  ($$set('iu_core.composer_enabled', 'n', 1, 'ann', NULL)$$, '23514', 'iu_actor_and_reason'),
   ($$unset('iu_core.composer_enabled', 'k', 'ann', 't')$$, '42704', 'does not demand')) AS v (a, e, m);
 
 -- ---- who, and what may be registered
@@ -406,13 +465,22 @@ ALTER VIEW test_strange OWNER TO iu_core_admin;
 GRANT SELECT ON test_onesided, test_apart, test_json, test_strange TO iu_core_owner;
 SELECT pg_temp.refuses(format('SELECT fn_iu_invariant_register(%s)', a), '23514', m,
   'registering is refused with the arguments ' || a) FROM (VALUES
-  ($$'X', 'test_keys', 'm', 'a', 'r'$$, 'iu_invariant_code'), ($$NULL, 'test_keys', 'm', 'a', 'r'$$, 'iu_invariant_code'), ($$'x', 'test_keys', ' ', 'a', 'r'$$, 'iu_invariant_meaning'),
-  ($$'x', 'test_keys', 'm', '', 'r'$$, 'iu_actor_and_reason'), ($$'x', 'test_keys', 'm', 'a', NULL$$, 'iu_actor_and_reason'), ($$'x', 'test_keys', 'm', 'a', 'r', 'high'$$, 'severity'),
-  ($$'x', 'test_keys', 'm', 'a', 'r', p_tolerance => -1$$, 'tolerance'), ($$'x', 'test_keys', 'm', 'a', 'r', p_tolerance => 'NaN'$$, 'tolerance'),
-  ($$'x', 'test_keys', 'm', 'a', 'r', p_settle_seconds => -1$$, 'p_settle_seconds'), ($$'x', 'test_keys', 'm', 'a', 'r', p_every_seconds => 0$$, 'p_every_seconds'),
-  ($$'x', 'test_keys', 'm', 'a', 'r', p_timeout_ms => 60001$$, 'p_timeout_ms'), ($$'x', 'test_left', 'm', 'a', 'r'$$, 'is not a view'), ($$'x', NULL, 'm', 'a', 'r'$$, 'no view NULL'),
-  ($$'x', 'test_onesided', 'm', 'a', 'r'$$, 'has not both columns'), ($$'x', 'test_apart', 'm', 'a', 'r'$$, 'cannot be compared'),
-  ($$'x', 'test_json', 'm', 'a', 'r'$$, 'cannot be compared'), ($$'x', 'test_secret', 'm', 'a', 'r'$$, 'may not read'), ($$'x', 'test_strange', 'm', 'a', 'r'$$, 'belongs to iu_core_admin')) AS v (a, m);
+  ($$'X', 'test_keys', 'm', 'a', 'r'$$, 'iu_invariant_code'),
+  ($$NULL, 'test_keys', 'm', 'a', 'r'$$, 'iu_invariant_code'),
+  ($$'x', 'test_keys', ' ', 'a', 'r'$$, 'iu_invariant_meaning'),
+  ($$'x', 'test_keys', 'm', '', 'r'$$, 'iu_actor_and_reason'),
+  ($$'x', 'test_keys', 'm', 'a', NULL$$, 'iu_actor_and_reason'),
+  ($$'x', 'test_keys', 'm', 'a', 'r', 'high'$$, 'severity'),
+  ($$'x', 'test_keys', 'm', 'a', 'r', p_tolerance => -1$$, 'tolerance'),
+  ($$'x', 'test_keys', 'm', 'a', 'r', p_tolerance => 'NaN'$$, 'tolerance'),
+  ($$'x', 'test_keys', 'm', 'a', 'r', p_settle_seconds => -1$$, 'p_settle_seconds'),
+  ($$'x', 'test_keys', 'm', 'a', 'r', p_every_seconds => 0$$, 'p_every_seconds'),
+  ($$'x', 'test_keys', 'm', 'a', 'r', p_timeout_ms => 60001$$, 'p_timeout_ms'),
+  ($$'x', 'test_left', 'm', 'a', 'r'$$, 'is not a view'), ($$'x', NULL, 'm', 'a', 'r'$$, 'no view NULL'),
+  ($$'x', 'test_onesided', 'm', 'a', 'r'$$, 'has not both columns'),
+  ($$'x', 'test_apart', 'm', 'a', 'r'$$, 'cannot be compared'),
+  ($$'x', 'test_json', 'm', 'a', 'r'$$, 'cannot be compared'), ($$'x', 'test_secret', 'm', 'a', 'r'$$, 'may not read'),
+  ($$'x', 'test_strange', 'm', 'a', 'r'$$, 'belongs to iu_core_admin')) AS v (a, m);
 SELECT pg_temp.refuses($$SELECT fn_iu_invariant_check('x')$$, '42704', 'invariant "x" is not registered',
   'checking an invariant that is not registered is refused');
 SELECT pg_temp.refuses($$SELECT fn_iu_invariant_unregister('x', 'ann', 't')$$, '42704', 'not registered',
@@ -424,7 +492,8 @@ SELECT iu.fn_iu_invariant_define(99, 'm99', 'public.test_numbers', 'of a migrati
 RESET ROLE;
 SELECT pg_temp.refuses($$SELECT fn_iu_invariant_unregister('m99', 'ann', 't')$$, '55006', 'belongs to migration 99',
   'an invariant that a migration defined is not unregistered by hand');
-SELECT pg_temp.refuses($$SELECT fn_iu_invariant_register('m99', 'test_keys', 'm', 'ann', 't')$$, '42710', 'belongs to migration 99',
+SELECT pg_temp.refuses($$SELECT fn_iu_invariant_register('m99', 'test_keys', 'm', 'ann', 't')$$, '42710',
+  'belongs to migration 99',
   'an invariant that a migration defined is not registered by somebody else');
 SELECT fn_iu_gate_demand_set('iu_core.composer_enabled', 'm99', 0, 'ann', 't');
 SELECT pg_temp.refuses('SELECT iu.fn_iu_invariant_undefine(99)', '55006', 'a gate demands',
@@ -438,9 +507,13 @@ SELECT is_empty($$SELECT FROM iu_invariant WHERE migration IS NOT NULL$$,
 SAVEPOINT hooks;
 SET LOCAL ROLE iu_core_owner;
 CREATE TABLE iu.test_told (n serial, what text);
-CREATE FUNCTION iu.test_turned(p_code text, p_verdict text, p_previous text, p_detail text) RETURNS void LANGUAGE sql AS $$INSERT INTO iu.test_told (what) VALUES (concat_ws(' ', 'first', p_code, coalesce(p_previous, 'never'), p_verdict, p_detail))$$;
-CREATE FUNCTION iu.test_turned_too(p_code text, p_verdict text, p_previous text, p_detail text) RETURNS void LANGUAGE plpgsql AS $$BEGIN INSERT INTO iu.test_told (what) VALUES ('undone'); PERFORM 1 / 0; END$$;
-CREATE FUNCTION iu.test_turned_last(p_code text, p_verdict text, p_previous text, p_detail text) RETURNS void LANGUAGE sql AS $$INSERT INTO iu.test_told (what) VALUES ('last ' || p_code)$$;
+CREATE FUNCTION iu.test_turned(p_code text, p_verdict text, p_previous text, p_detail text) RETURNS void LANGUAGE sql
+  AS $$INSERT INTO iu.test_told (what)
+  VALUES (concat_ws(' ', 'first', p_code, coalesce(p_previous, 'never'), p_verdict, p_detail))$$;
+CREATE FUNCTION iu.test_turned_too(p_code text, p_verdict text, p_previous text, p_detail text) RETURNS void
+  LANGUAGE plpgsql AS $$BEGIN INSERT INTO iu.test_told (what) VALUES ('undone'); PERFORM 1 / 0; END$$;
+CREATE FUNCTION iu.test_turned_last(p_code text, p_verdict text, p_previous text, p_detail text) RETURNS void
+  LANGUAGE sql AS $$INSERT INTO iu.test_told (what) VALUES ('last ' || p_code)$$;
 SELECT iu.fn_iu_hook_add(9001, 'iu.fn_iu_invariant_turned(text,text,text,text)', 'iu.test_turned(text,text,text,text)'),
   iu.fn_iu_hook_add(9002, 'iu.fn_iu_invariant_turned(text,text,text,text)', 'iu.test_turned_too(text,text,text,text)'),
   iu.fn_iu_hook_add(9003, 'iu.fn_iu_invariant_turned(text,text,text,text)', 'iu.test_turned_last(text,text,text,text)');
@@ -448,61 +521,84 @@ RESET ROLE;
 SET LOCAL client_min_messages = error;
 UPDATE test_number SET l = 1, r = 1;
 SELECT pg_temp.invariant('turns', 'SELECT l AS left_value, r AS right_value FROM public.test_number');
-CREATE FUNCTION pg_temp.told() RETURNS text LANGUAGE sql AS $$SELECT string_agg(what, '; ' ORDER BY n) FROM iu.test_told$$;
+CREATE FUNCTION pg_temp.told() RETURNS text LANGUAGE sql AS $$SELECT string_agg(what, '; ' ORDER BY n)
+  FROM iu.test_told$$;
 SELECT pg_temp.verdict('turns');
-SELECT is(pg_temp.told(), 'first turns never pass both are 1; last turns', 'the first verdict is told, to all in order, and what one that fails did is undone');
+SELECT is(pg_temp.told(), 'first turns never pass both are 1; last turns',
+  'the first verdict is told, to all in order, and what one that fails did is undone');
 SELECT pg_temp.verdict('turns');
 SELECT is(pg_temp.told(), 'first turns never pass both are 1; last turns', 'the same verdict is not told again');
 UPDATE test_number SET r = 2;
 SELECT is(pg_temp.verdict('turns'), 'fail', 'a check is recorded whatever fails that is told of it');
-SELECT is(pg_temp.told(), 'first turns never pass both are 1; last turns; first turns pass fail left is 1, right is 2; last turns', 'another verdict is told, with the one before');
+SELECT is(pg_temp.told(),
+  'first turns never pass both are 1; last turns; first turns pass fail left is 1, right is 2; last turns',
+  'another verdict is told, with the one before');
 SELECT fn_iu_invariant_unregister('turns', 'ann', 't');
 
 UPDATE iu_invariant SET every_seconds = NULL;
-SELECT is(iu.fn_iu_schedule_turn('w'), NULL, 'with nothing on a schedule and no chores there is nothing to come back for');
+SELECT is(iu.fn_iu_schedule_turn('w'), NULL,
+  'with nothing on a schedule and no chores there is nothing to come back for');
 SET LOCAL ROLE iu_core_owner;
-CREATE FUNCTION iu.test_chore(p_worker text) RETURNS timestamptz LANGUAGE sql AS $$INSERT INTO iu.test_told (what) VALUES ('chore of ' || p_worker); SELECT '2100-01-01 00:00+00'::timestamptz$$;
+CREATE FUNCTION iu.test_chore(p_worker text) RETURNS timestamptz LANGUAGE sql AS $$INSERT INTO iu.test_told (what)
+  VALUES ('chore of ' || p_worker); SELECT '2100-01-01 00:00+00'::timestamptz$$;
 CREATE FUNCTION iu.test_no_chore(p_worker text) RETURNS timestamptz LANGUAGE sql AS 'SELECT NULL::timestamptz';
 CREATE FUNCTION iu.test_bad_chore(p_worker text) RETURNS timestamptz LANGUAGE plpgsql AS $$BEGIN PERFORM 1 / 0; END$$;
-SELECT iu.fn_iu_hook_add(9001, 'iu.fn_iu_schedule_chore(text)', 'iu.test_chore(text)'), iu.fn_iu_hook_add(9002, 'iu.fn_iu_schedule_chore(text)', 'iu.test_no_chore(text)');
+SELECT iu.fn_iu_hook_add(9001, 'iu.fn_iu_schedule_chore(text)', 'iu.test_chore(text)'),
+  iu.fn_iu_hook_add(9002, 'iu.fn_iu_schedule_chore(text)', 'iu.test_no_chore(text)');
 RESET ROLE;
 DELETE FROM iu.test_told;
 SELECT iu.fn_iu_hook_remove(9003);
 DELETE FROM iu.hook WHERE point LIKE '%turned%';
-SELECT is(iu.fn_iu_schedule_turn('w'), '2100-01-01 00:00+00', 'a chore is done where no invariant is due, and says when it wants to be called again');
+SELECT is(iu.fn_iu_schedule_turn('w'), '2100-01-01 00:00+00',
+  'a chore is done where no invariant is due, and says when it wants to be called again');
 SELECT is(pg_temp.told(), 'chore of w', 'it knows who calls');
 SELECT pg_temp.invariant('due', 'SELECT 1 AS left_value, 1 AS right_value', ', p_every_seconds => 60');
-SELECT cmp_ok(iu.fn_iu_schedule_turn('w'), '<=', clock_timestamp(), 'an invariant that is due comes first, and the runner is to come back at once');
+SELECT cmp_ok(iu.fn_iu_schedule_turn('w'), '<=', clock_timestamp(),
+  'an invariant that is due comes first, and the runner is to come back at once');
 SELECT is(pg_temp.told() || ' ' || pg_temp.verdict('due'), 'chore of w pass', 'so no chore was done in that turn');
-SELECT cmp_ok(iu.fn_iu_schedule_turn('w'), '<=', clock_timestamp() + interval '60 s', 'the next turn returns what comes first, invariant or chore');
+SELECT cmp_ok(iu.fn_iu_schedule_turn('w'), '<=', clock_timestamp() + interval '60 s',
+  'the next turn returns what comes first, invariant or chore');
 SELECT is(pg_temp.told(), 'chore of w; chore of w', 'and does the chore');
-SELECT iu.fn_iu_hook_remove(9001), iu.fn_iu_hook_add(9003, 'iu.fn_iu_schedule_chore(text)', 'iu.test_bad_chore(text)'), fn_iu_invariant_unregister('due', 'ann', 't');
-SELECT is(iu.fn_iu_schedule_turn('w') BETWEEN clock_timestamp() + interval '50 s' AND clock_timestamp() + interval '60 s', true, 'a chore that fails is called again in a minute');
+SELECT iu.fn_iu_hook_remove(9001), iu.fn_iu_hook_add(9003, 'iu.fn_iu_schedule_chore(text)', 'iu.test_bad_chore(text)'),
+  fn_iu_invariant_unregister('due', 'ann', 't');
+SELECT is(iu.fn_iu_schedule_turn('w') BETWEEN clock_timestamp() + interval '50 s'
+  AND clock_timestamp() + interval '60 s', true, 'a chore that fails is called again in a minute');
 ROLLBACK TO hooks;
 
 -- One that a migration brings disabled.
 SET LOCAL ROLE iu_core_owner;
-SELECT iu.fn_iu_invariant_define(98, 'm98', 'public.test_numbers', 'of a migration', p_every_seconds => 60, p_enabled => false);
+SELECT iu.fn_iu_invariant_define(98, 'm98', 'public.test_numbers', 'of a migration', p_every_seconds => 60,
+  p_enabled => false);
 RESET ROLE;
-SELECT is((SELECT concat_ws(' ', enabled, next_at) FROM v_iu_invariant WHERE invariant_code = 'm98'), 'f', 'an invariant may come disabled: it is not on the schedule');
+SELECT is((SELECT concat_ws(' ', enabled, next_at) FROM v_iu_invariant WHERE invariant_code = 'm98'), 'f',
+  'an invariant may come disabled: it is not on the schedule');
 SELECT is_empty($$SELECT FROM fn_iu_invariant_check() WHERE code = 'm98'$$, 'a check of all leaves it out');
 SELECT fn_iu_invariant_enable('m98', true, 'ann', 't');
 SET LOCAL ROLE iu_core_owner;
-SELECT iu.fn_iu_invariant_define(98, 'm98', 'public.test_numbers', 'of a migration, said otherwise', p_every_seconds => 60, p_enabled => false);
+SELECT iu.fn_iu_invariant_define(98, 'm98', 'public.test_numbers', 'of a migration, said otherwise',
+  p_every_seconds => 60, p_enabled => false);
 RESET ROLE;
-SELECT is((SELECT enabled AND next_at IS NOT NULL FROM v_iu_invariant WHERE invariant_code = 'm98'), true, 'what an administrator enabled stays enabled when its migration changes it');
+SELECT is((SELECT enabled AND next_at IS NOT NULL FROM v_iu_invariant WHERE invariant_code = 'm98'), true,
+  'what an administrator enabled stays enabled when its migration changes it');
 SELECT iu.fn_iu_invariant_undefine(98);
 
-SELECT is((SELECT array_agg(DISTINCT command_name ORDER BY command_name) FROM dot_iu_command_run WHERE command_name ~ 'invariant|demand' AND actor = 'ann' AND run_status = 'applied'),
-  ARRAY['dot_iu_gate_demand_set', 'dot_iu_gate_demand_unset', 'dot_iu_invariant_enable', 'dot_iu_invariant_register', 'dot_iu_invariant_unregister'],
+SELECT is((SELECT array_agg(DISTINCT command_name ORDER BY command_name) FROM dot_iu_command_run
+  WHERE command_name ~ 'invariant|demand' AND actor = 'ann' AND run_status = 'applied'),
+  ARRAY['dot_iu_gate_demand_set', 'dot_iu_gate_demand_unset', 'dot_iu_invariant_enable', 'dot_iu_invariant_register',
+  'dot_iu_invariant_unregister'],
   'the log of runs has each kind of command');
 SELECT is(left(pg_temp.as_role(r, q), 5), s, 'as ' || r || ', ' || q || ' gives ' || s) FROM (VALUES
-  ('iu_core_reader', 'SELECT ''seen'' FROM v_iu_invariant_watermark', 'seen'), ('iu_core_reader', 'SELECT fn_iu_invariant_check()', '42501'),
+  ('iu_core_reader', 'SELECT ''seen'' FROM v_iu_invariant_watermark', 'seen'),
+  ('iu_core_reader', 'SELECT fn_iu_invariant_check()', '42501'),
   ('iu_core_operator', 'SELECT ''ran'' || count(*) FROM fn_iu_invariant_check()', 'ran2'),
-  ('iu_core_operator', $$SELECT fn_iu_invariant_register('z', 'public.test_keys', 'm', 'a', 'r')$$, '42501'), ('iu_core_operator', $$SELECT fn_iu_gate_demand_unset('iu_core.composer_enabled', 'n', 'a', 'r')$$, '42501'),
-  ('iu_core_admin', $$SELECT fn_iu_gate_demand_unset('iu_core.composer_enabled', 'n', 'a', 'r') ->> 'status'$$, 'unset'), ('iu_core_admin', $$SELECT iu.fn_iu_invariant_define(8, 'z', 'public.test_keys', 'm')$$, '42501'),
-  ('iu_core_admin', 'UPDATE iu_invariant_state SET verdict = ''pass'' RETURNING 1', '42501'), ('iu_core_worker', 'SELECT coalesce(iu.fn_iu_schedule_turn(''w'')::text, ''none'') IS NOT NULL', 'true'),
-  ('iu_core_worker', 'SELECT fn_iu_invariant_check()', '42501'), ('iu_core_agent', 'SELECT fn_iu_invariant_check()', '42501')) AS v (r, q, s);
+  ('iu_core_operator', $$SELECT fn_iu_invariant_register('z', 'public.test_keys', 'm', 'a', 'r')$$, '42501'),
+  ('iu_core_operator', $$SELECT fn_iu_gate_demand_unset('iu_core.composer_enabled', 'n', 'a', 'r')$$, '42501'),
+  ('iu_core_admin', $$SELECT fn_iu_gate_demand_unset('iu_core.composer_enabled', 'n', 'a', 'r') ->> 'status'$$,
+  'unset'), ('iu_core_admin', $$SELECT iu.fn_iu_invariant_define(8, 'z', 'public.test_keys', 'm')$$, '42501'),
+  ('iu_core_admin', 'UPDATE iu_invariant_state SET verdict = ''pass'' RETURNING 1', '42501'),
+  ('iu_core_worker', 'SELECT coalesce(iu.fn_iu_schedule_turn(''w'')::text, ''none'') IS NOT NULL', 'true'),
+  ('iu_core_worker', 'SELECT fn_iu_invariant_check()', '42501'),
+  ('iu_core_agent', 'SELECT fn_iu_invariant_check()', '42501')) AS v (r, q, s);
 SELECT pg_temp.refuses('SELECT iu_core.rollback(7)', '55006', 'rollback refused',
   'rolling back the migration of invariants is refused while there are some');
 

@@ -28,23 +28,32 @@ BEGIN
 END
 $function$;
 -- Grants one as olga, unless told otherwise, and gives its id, or the refusal.
-CREATE FUNCTION pg_temp.approval(p_gate text DEFAULT 'iu_core.composer_enabled', p_action text DEFAULT 'open', p_ttl integer DEFAULT 600,
-    p_for text DEFAULT '1 hour', p_kind text DEFAULT 'single', p_to text DEFAULT NULL, p_by text DEFAULT 'olga') RETURNS text LANGUAGE sql AS $function$
-  SELECT pg_temp.login(p_by, format('SELECT fn_iu_gate_approval_grant(%L, %L, %L, clock_timestamp() + %L, %L, ''why'', %L, %L) ->> ''approval_id''',
+CREATE FUNCTION pg_temp.approval(p_gate text DEFAULT 'iu_core.composer_enabled', p_action text DEFAULT 'open',
+  p_ttl integer DEFAULT 600,
+    p_for text DEFAULT '1 hour', p_kind text DEFAULT 'single', p_to text DEFAULT NULL, p_by text DEFAULT 'olga')
+    RETURNS text LANGUAGE sql AS $function$
+  SELECT pg_temp.login(p_by,
+  format('SELECT fn_iu_gate_approval_grant(%L, %L, %L, clock_timestamp() + %L, %L, ''why'', %L, %L) '
+    '->> ''approval_id''',
     p_gate, p_action, p_ttl, p_for, p_by, p_kind, p_to))
 $function$;
-CREATE FUNCTION pg_temp.opens(p_by text, p_approval text, p_gate text DEFAULT 'iu_core.composer_enabled', p_ttl integer DEFAULT 60, p_actor text DEFAULT NULL)
+CREATE FUNCTION pg_temp.opens(p_by text, p_approval text, p_gate text DEFAULT 'iu_core.composer_enabled',
+  p_ttl integer DEFAULT 60, p_actor text DEFAULT NULL)
   RETURNS text LANGUAGE sql AS $function$
-  SELECT pg_temp.login(p_by, format('SELECT fn_iu_gate_open(%L, %L, %L, ''work'', %s) ->> ''status''', p_gate, p_approval, coalesce(p_actor, p_by), p_ttl))
+  SELECT pg_temp.login(p_by, format('SELECT fn_iu_gate_open(%L, %L, %L, ''work'', %s) ->> ''status''', p_gate,
+  p_approval, coalesce(p_actor, p_by), p_ttl))
 $function$;
-CREATE FUNCTION pg_temp.closes(p_by text, p_gate text DEFAULT 'iu_core.composer_enabled') RETURNS text LANGUAGE sql AS $function$
+CREATE FUNCTION pg_temp.closes(p_by text, p_gate text DEFAULT 'iu_core.composer_enabled') RETURNS text LANGUAGE sql
+  AS $function$
   SELECT pg_temp.login(p_by, format('SELECT fn_iu_gate_close(%L, %L, ''done'') ->> ''status''', p_gate, p_by))
 $function$;
 CREATE FUNCTION pg_temp.revokes(p_by text, p_approval text) RETURNS jsonb LANGUAGE sql AS $function$
-  SELECT pg_temp.login(p_by, format('SELECT fn_iu_gate_approval_revoke(%L, %L, ''no longer'')', p_approval, p_by))::jsonb
+  SELECT pg_temp.login(p_by, format('SELECT fn_iu_gate_approval_revoke(%L, %L, ''no longer'')', p_approval,
+  p_by))::jsonb
 $function$;
 CREATE FUNCTION pg_temp.mode(p_mode text) RETURNS text LANGUAGE sql AS $function$
-  SELECT pg_temp.login('ada', format('SELECT fn_iu_gate_approval_mode_set(%L, ''ada'', ''test'') ->> ''status''', p_mode))
+  SELECT pg_temp.login('ada', format('SELECT fn_iu_gate_approval_mode_set(%L, ''ada'', ''test'') ->> ''status''',
+  p_mode))
 $function$;
 
 -- Default mode: any id opens, and registered approvals keep their rules.
@@ -61,9 +70,11 @@ SELECT matches(pg_temp.opens('oscar', :'one'), '^IU102 ',
 -- Strict mode: one refusal after the other.
 SELECT is(pg_temp.mode('strict'), 'set', 'an administrator sets strict mode');
 SELECT is(pg_temp.mode('strict'), 'unchanged', 'setting strict mode twice changes nothing');
-SELECT matches(pg_temp.opens('oscar', '00000000-0000-0000-0000-00000000dead'), '^IU101 approval 00000000-0000-0000-0000-00000000dead is not registered$',
+SELECT matches(pg_temp.opens('oscar', '00000000-0000-0000-0000-00000000dead'),
+  '^IU101 approval 00000000-0000-0000-0000-00000000dead is not registered$',
   'in strict mode an id that is not registered is refused with IU101');
-SELECT matches(pg_temp.opens('oscar', :'one'), format('^IU102 approval %s was used at 20.* UTC by "iu_test_oscar"$', :'one'),
+SELECT matches(pg_temp.opens('oscar', :'one'),
+  format('^IU102 approval %s was used at 20.* UTC by "iu_test_oscar"$', :'one'),
   'an approval that was used is refused with IU102, which says when and by whom');
 SELECT pg_temp.approval(p_for => '2 s') AS short \gset
 SELECT pg_sleep_until((SELECT expires_at FROM iu_gate_approval WHERE approval_id = :'short')) \g /dev/null
@@ -71,25 +82,32 @@ SELECT matches(pg_temp.opens('oscar', :'short'), format('^IU103 approval %s expi
   'an approval that expired is refused with IU103');
 SELECT pg_temp.approval() AS withdrawn \gset
 SELECT is(pg_temp.revokes('oscar', :'withdrawn') ->> 'status', 'revoked', 'another operator may revoke an approval');
-SELECT matches(pg_temp.opens('oscar', :'withdrawn'), format('^IU104 approval %s was revoked at 20.* UTC by "iu_test_oscar"$', :'withdrawn'),
+SELECT matches(pg_temp.opens('oscar', :'withdrawn'),
+  format('^IU104 approval %s was revoked at 20.* UTC by "iu_test_oscar"$', :'withdrawn'),
   'an approval that was revoked is refused with IU104');
 SELECT pg_temp.approval('iu_core.delivery_enabled') AS elsewhere \gset
-SELECT is(pg_temp.opens('oscar', :'elsewhere'), format('IU105 approval %s is for gate "iu_core.delivery_enabled", not for gate "iu_core.composer_enabled"', :'elsewhere'),
+SELECT is(pg_temp.opens('oscar', :'elsewhere'),
+  format('IU105 approval %s is for gate "iu_core.delivery_enabled", not for gate "iu_core.composer_enabled"',
+  :'elsewhere'),
   'an approval for another gate is refused with IU105');
 SELECT pg_temp.approval(p_action => 'renew') AS renewal \gset
 SELECT is(pg_temp.opens('oscar', :'renewal'), format('IU105 approval %s is to renew, not to open', :'renewal'),
   'an approval for another action is refused with IU105');
 SELECT pg_temp.approval(p_to => 'iu_test_agent') AS agents \gset
-SELECT is(pg_temp.opens('oscar', :'agents'), format('IU105 approval %s is for role "iu_test_agent", not for "iu_test_oscar"', :'agents'),
+SELECT is(pg_temp.opens('oscar', :'agents'),
+  format('IU105 approval %s is for role "iu_test_agent", not for "iu_test_oscar"', :'agents'),
   'an approval for somebody else is refused with IU105');
 SELECT pg_temp.approval() AS own \gset
-SELECT is(pg_temp.opens('olga', :'own'), format('IU106 approval %s was granted by "iu_test_olga", who may not use it', :'own'),
+SELECT is(pg_temp.opens('olga', :'own'), format('IU106 approval %s was granted by "iu_test_olga", who may not use it',
+  :'own'),
   'an approval of one''s own is refused with IU106');
-SELECT is(pg_temp.opens('olga', :'own', p_actor => 'somebody'), format('IU106 approval %s was granted by "iu_test_olga", who may not use it', :'own'),
+SELECT is(pg_temp.opens('olga', :'own', p_actor => 'somebody'),
+  format('IU106 approval %s was granted by "iu_test_olga", who may not use it', :'own'),
   'an approval of one''s own is refused under another name as well');
 SELECT matches(pg_temp.opens('oscar', :'own', p_actor => 'olga'), '^IU106 ',
   'an approval is refused to another role that acts in its grantor''s name');
-SELECT is(pg_temp.opens('oscar', :'own', p_ttl => 601), format('IU108 approval %s allows at most 600 s, not 601', :'own'),
+SELECT is(pg_temp.opens('oscar', :'own', p_ttl => 601),
+  format('IU108 approval %s allows at most 600 s, not 601', :'own'),
   'an opening longer than its approval allows is refused with IU108');
 SELECT is((SELECT count(*) FROM iu_gate_approval WHERE used_at IS NOT NULL), 1::bigint, 'no refusal used an approval');
 SELECT is(fn_iu_gate_verify_closed() ->> 'all_safe', 'true', 'no refusal opened a gate');
@@ -120,21 +138,27 @@ SELECT pg_temp.closes('oscar') \g /dev/null
 -- Granting.
 SELECT matches(pg_temp.approval(p_gate => 'no.such_gate'), '^42501 "?no.such_gate"? is not a governable',
   'an approval for a gate that is not known is not granted');
-SELECT matches(pg_temp.approval(p_gate => 'iu_core.vector_sync_enabled'), '^42501 gate "iu_core.vector_sync_enabled" is NEVER-FLIP',
+SELECT matches(pg_temp.approval(p_gate => 'iu_core.vector_sync_enabled'),
+  '^42501 gate "iu_core.vector_sync_enabled" is NEVER-FLIP',
   'an approval for a never-flip gate is not granted');
 SELECT matches(pg_temp.approval(p_action => 'close'), '^23514 action must be open or renew, not ''close''',
   'an approval for an unknown action is not granted');
 SELECT matches(pg_temp.approval(p_kind => 'break_glass'), '^23514 kind must be single or standing',
   'an approval of kind break_glass is not granted');
-SELECT matches(pg_temp.approval(p_action => 'renew', p_kind => 'standing'), '^23514 action of a standing approval must be open',
+SELECT matches(pg_temp.approval(p_action => 'renew', p_kind => 'standing'),
+  '^23514 action of a standing approval must be open',
   'a standing approval to renew is not granted');
 SELECT matches(pg_temp.approval(p_ttl => t), '^23514 max_ttl_seconds must be from 1 to 3600',
   'an approval for ' || coalesce(t::text, 'NULL') || ' s is not granted') FROM unnest(ARRAY[0, 3601, NULL]) t;
 SELECT matches(pg_temp.approval(p_for => f), '^23514 expires_at must be',
-  'an approval until ' || coalesce(f, 'NULL') || ' from now is not granted') FROM unnest(ARRAY['0 s', '-1 s', '367 days', NULL]) f;
-SELECT matches(pg_temp.login('olga', $$SELECT fn_iu_gate_approval_grant('iu_core.composer_enabled', 'open', 60, 'infinity', 'olga', 'why')$$), '^23514 expires_at must be',
+  'an approval until ' || coalesce(f, 'NULL') || ' from now is not granted')
+  FROM unnest(ARRAY['0 s', '-1 s', '367 days', NULL]) f;
+SELECT matches(pg_temp.login('olga', $$SELECT fn_iu_gate_approval_grant('iu_core.composer_enabled', 'open', 60,
+  'infinity', 'olga', 'why')$$), '^23514 expires_at must be',
   'an approval for ever is not granted');
-SELECT matches(pg_temp.login('olga', format($$SELECT fn_iu_gate_approval_grant('iu_core.composer_enabled', 'open', 60, now() + interval '1 h', %s)$$, a)), '^23514 actor and reason are required',
+SELECT matches(pg_temp.login('olga',
+  format($$SELECT fn_iu_gate_approval_grant('iu_core.composer_enabled', 'open', 60, now() + interval '1 h', %s)$$, a)),
+  '^23514 actor and reason are required',
   'an approval with actor and reason ' || a || ' is not granted')
   FROM unnest(ARRAY['NULL, ''why''', ''' '', ''why''', '''olga'', NULL', '''olga'', ''''']) a;
 SELECT matches(pg_temp.approval(p_to => 'iu_test_no_one'), '^42704 role "iu_test_no_one" does not exist',
@@ -143,29 +167,41 @@ SELECT matches(pg_temp.approval(p_to => 'iu_test_olga'), '^IU106 ', 'an approval
 SELECT matches(pg_temp.approval(p_by => w), '^42501 permission denied',
   'an approval is not granted by ' || w) FROM unnest(ARRAY['agent', 'both']) w;
 
-SELECT is(pg_temp.login('olga', $$SELECT fn_iu_gate_approval_grant('iu_core.composer_enabled', 'open', 60, now() + interval '1 h', 'olga', 'why', p_approval_id => '00000000-0000-0000-0000-000000000010') ->> 'approval_id'$$),
+SELECT is(pg_temp.login('olga', $$SELECT fn_iu_gate_approval_grant('iu_core.composer_enabled', 'open', 60,
+  now() + interval '1 h', 'olga', 'why', p_approval_id => '00000000-0000-0000-0000-000000000010') ->> 'approval_id'$$),
   '00000000-0000-0000-0000-000000000010', 'an approval may be granted under an id of one''s own');
-SELECT is(pg_temp.login('olga', $$SELECT fn_iu_gate_approval_grant('iu_core.composer_enabled', 'open', 60, now() + interval '1 h', 'olga', 'why', p_approval_id => '00000000-0000-0000-0000-000000000010')$$),
+SELECT is(pg_temp.login('olga', $$SELECT fn_iu_gate_approval_grant('iu_core.composer_enabled', 'open', 60,
+  now() + interval '1 h', 'olga', 'why', p_approval_id => '00000000-0000-0000-0000-000000000010')$$),
   '42710 approval 00000000-0000-0000-0000-000000000010 is registered already',
   'an approval is not granted twice under the same id');
 
 -- Nothing of an approval changes but that it is used or revoked, once.
-SELECT pg_temp.refuses(format('UPDATE iu_gate_approval SET %s WHERE approval_id = %L', c, :'elsewhere'), '42501', 'append-only',
+SELECT pg_temp.refuses(format('UPDATE iu_gate_approval SET %s WHERE approval_id = %L', c, :'elsewhere'), '42501',
+  'append-only',
   'of a granted approval this is not changed: ' || c)
-  FROM unnest(ARRAY['max_ttl_seconds = 3600', 'expires_at = ''infinity''', 'granted_by = ''x''', 'gate_key = ''x''', 'kind = ''standing''']) c;
-SELECT pg_temp.refuses(format('UPDATE iu_gate_approval SET used_at = NULL, used_by = NULL WHERE approval_id = %L', :'own'), '42501', 'append-only',
+  FROM unnest(ARRAY['max_ttl_seconds = 3600', 'expires_at = ''infinity''', 'granted_by = ''x''', 'gate_key = ''x''',
+  'kind = ''standing''']) c;
+SELECT pg_temp.refuses(format('UPDATE iu_gate_approval SET used_at = NULL, used_by = NULL WHERE approval_id = %L',
+  :'own'), '42501', 'append-only',
   'an approval that was used stays used');
-SELECT pg_temp.refuses(format('UPDATE iu_gate_approval SET revoked_at = NULL, revoked_by = NULL, revoked_reason = NULL WHERE approval_id = %L', :'withdrawn'), '42501', 'append-only',
+SELECT pg_temp.refuses(format('UPDATE iu_gate_approval SET revoked_at = NULL, revoked_by = NULL, revoked_reason = '
+  'NULL WHERE approval_id = %L', :'withdrawn'), '42501', 'append-only',
   'an approval that was revoked stays revoked');
 SELECT pg_temp.refuses('DELETE FROM iu_gate_approval', '42501', 'append-only', 'approvals are not deleted');
 SELECT pg_temp.refuses('TRUNCATE iu_gate_approval', '42501', 'append-only', 'approvals are not truncated');
-SELECT pg_temp.refuses(format($$INSERT INTO iu_gate_approval (gate_key, kind, action, max_ttl_seconds, expires_at, grantor, reason, %s)
-  VALUES ('iu_core.composer_enabled', 'single', 'open', 60, now() + interval '1 h', 'x', 'x', %s)$$, c, v), '23514', 'not by hand',
+SELECT pg_temp.refuses(format($$INSERT INTO iu_gate_approval (gate_key, kind, action, max_ttl_seconds, expires_at,
+  grantor, reason, %s)
+  VALUES ('iu_core.composer_enabled', 'single', 'open', 60, now() + interval '1 h', 'x', 'x', %s)$$, c, v), '23514',
+  'not by hand',
   c || ' of an approval is not given by hand')
-  FROM (VALUES ('granted_at', 'now()'), ('granted_by', '''x'''), ('system_identifier', '1'), ('database_oid', '1')) AS v (c, v);
-SELECT is((SELECT string_agg(concat_ws(' ', r, t), ', ') FROM unnest(ARRAY['iu_core_reader', 'iu_core_writer', 'iu_core_operator', 'iu_core_admin', 'iu_core_agent', 'iu_core_worker']) r,
+  FROM (VALUES ('granted_at', 'now()'), ('granted_by', '''x'''), ('system_identifier', '1'), ('database_oid', '1'))
+  AS v (c, v);
+SELECT is((SELECT string_agg(concat_ws(' ', r, t), ', ')
+  FROM unnest(ARRAY['iu_core_reader', 'iu_core_writer', 'iu_core_operator', 'iu_core_admin', 'iu_core_agent',
+  'iu_core_worker']) r,
              unnest(ARRAY['iu_gate_approval', 'iu_gate_approver']) t
-            WHERE has_table_privilege(r, t, 'INSERT, DELETE, TRUNCATE, TRIGGER') OR has_any_column_privilege(r, t, 'UPDATE')), NULL,
+            WHERE has_table_privilege(r, t, 'INSERT, DELETE, TRUNCATE, TRIGGER') OR has_any_column_privilege(r, t,
+            'UPDATE')), NULL,
   'no role but the owner writes approvals and approval lists');
 
 -- One from another database is none here.
@@ -177,7 +213,8 @@ SELECT is(pg_temp.opens('oscar', :'moved'), format('IU101 approval %s was grante
   'an approval that was granted in another database is refused with IU101');
 
 -- Approval lists.
-SELECT is(pg_temp.login('ada', $$SELECT fn_iu_gate_approvers_set('iu_core.composer_enabled', ARRAY['iu_test_oscar'], 'ada', 'oscar decides') -> 'approvers'$$), '["iu_test_oscar"]',
+SELECT is(pg_temp.login('ada', $$SELECT fn_iu_gate_approvers_set('iu_core.composer_enabled', ARRAY['iu_test_oscar'],
+  'ada', 'oscar decides') -> 'approvers'$$), '["iu_test_oscar"]',
   'an administrator makes an approval list');
 SELECT is(pg_temp.approval(), 'IU107 "iu_test_olga" is not on the approval list of gate "iu_core.composer_enabled"',
   'who is not on the approval list cannot grant: IU107');
@@ -187,31 +224,40 @@ SELECT pg_temp.approval(p_by => 'oscar') AS listed \gset
 SELECT is(pg_temp.opens('olga', :'listed'), 'opened', 'what a member of the approval list granted opens');
 SELECT pg_temp.closes('olga') \g /dev/null
 SELECT pg_temp.approval(p_by => 'oscar') AS listed \gset
-SELECT pg_temp.login('ada', $$SELECT fn_iu_gate_approvers_set('iu_core.composer_enabled', ARRAY['iu_core_admin'], 'ada', 'a group')$$) \g /dev/null
-SELECT is(pg_temp.opens('olga', :'listed'), format('IU107 approval %s was granted by "iu_test_oscar", who is not on the approval list of gate "iu_core.composer_enabled"', :'listed'),
+SELECT pg_temp.login('ada', $$SELECT fn_iu_gate_approvers_set('iu_core.composer_enabled', ARRAY['iu_core_admin'], 'ada',
+  'a group')$$) \g /dev/null
+SELECT is(pg_temp.opens('olga', :'listed'),
+  format('IU107 approval %s was granted by "iu_test_oscar", who is not on the approval list of gate '
+    '"iu_core.composer_enabled"', :'listed'),
   'what a member of the approval list granted no longer opens when he is off the list: IU107');
 SELECT pg_temp.approval(p_by => 'ada') AS by_group \gset
 SELECT is(pg_temp.opens('olga', :'by_group'), 'opened', 'a member of a role on the approval list may grant');
 SELECT pg_temp.closes('olga') \g /dev/null
-SELECT is(pg_temp.login('ada', $$SELECT fn_iu_gate_approvers_set('iu_core.composer_enabled', '{}', 'ada', 'all again') -> 'approvers'$$), '[]',
+SELECT is(pg_temp.login('ada', $$SELECT fn_iu_gate_approvers_set('iu_core.composer_enabled', '{}', 'ada',
+  'all again') -> 'approvers'$$), '[]',
   'an administrator empties an approval list');
 SELECT is(pg_temp.opens('olga', :'listed'), 'opened', 'an empty approval list lets every operator approve');
 SELECT pg_temp.closes('olga') \g /dev/null
 SELECT matches(pg_temp.login('ada', format($$SELECT fn_iu_gate_approvers_set(%s, 'ada', 'x')$$, a)), p,
   'fn_iu_gate_approvers_set(' || a || ', ...) is refused') FROM (VALUES
-  ($$'no.such_gate', '{}'$$, '^42501 '), ($$'iu_core.composer_enabled', NULL$$, '^23514 '), ($$'iu_core.composer_enabled', ARRAY['iu_test_no_one']$$, '^42704 role "iu_test_no_one" does not exist')) AS v (a, p);
-SELECT matches(pg_temp.login('olga', $$SELECT fn_iu_gate_approvers_set('iu_core.composer_enabled', '{}', 'olga', 'x')$$), '^42501 permission denied',
+  ($$'no.such_gate', '{}'$$, '^42501 '), ($$'iu_core.composer_enabled', NULL$$, '^23514 '),
+  ($$'iu_core.composer_enabled', ARRAY['iu_test_no_one']$$, '^42704 role "iu_test_no_one" does not exist')) AS v (a, p);
+SELECT matches(pg_temp.login('olga', $$SELECT fn_iu_gate_approvers_set('iu_core.composer_enabled', '{}', 'olga',
+  'x')$$), '^42501 permission denied',
   'an operator does not change an approval list');
 SELECT pg_temp.approval() AS by_former \gset
 REVOKE iu_core_operator FROM iu_test_olga;
-SELECT matches(pg_temp.opens('oscar', :'by_former'), '^IU107 approval .* was granted by "iu_test_olga", who is no longer a member of iu_core_operator',
+SELECT matches(pg_temp.opens('oscar', :'by_former'),
+  '^IU107 approval .* was granted by "iu_test_olga", who is no longer a member of iu_core_operator',
   'what a former operator granted is void: IU107');
 GRANT iu_core_operator TO iu_test_olga;
 
 -- Mode.
-SELECT matches(pg_temp.login('olga', $$SELECT fn_iu_gate_approval_mode_set('default', 'olga', 'x')$$), '^42501 permission denied',
+SELECT matches(pg_temp.login('olga', $$SELECT fn_iu_gate_approval_mode_set('default', 'olga', 'x')$$),
+  '^42501 permission denied',
   'an operator does not set the mode');
-SELECT matches(pg_temp.login('ada', $$SELECT fn_iu_gate_approval_mode_set('lax', 'ada', 'x')$$), '^23514 p_mode must be default or strict, not ''lax''',
+SELECT matches(pg_temp.login('ada', $$SELECT fn_iu_gate_approval_mode_set('lax', 'ada', 'x')$$),
+  '^23514 p_mode must be default or strict, not ''lax''',
   'a mode that is neither default nor strict is refused');
 SELECT matches(pg_temp.login('ada', $$SELECT fn_iu_gate_approval_mode_set('default', 'ada', '')$$), '^23514 ',
   'setting the mode without a reason is refused');
@@ -228,7 +274,8 @@ ROLLBACK TO no_mode;
 SELECT is(pg_temp.mode('default'), 'set', 'an administrator sets default mode again');
 SELECT is(pg_temp.opens('oscar', gen_random_uuid()::text), 'opened', 'in default mode set again any id opens');
 SELECT pg_temp.closes('oscar') \g /dev/null
-SELECT set_has($$SELECT evidence ->> 'previous' AS previous, evidence ->> 'mode' AS mode FROM dot_iu_command_run WHERE command_name = 'dot_iu_gate_approval_mode_set'$$,
+SELECT set_has($$SELECT evidence ->> 'previous' AS previous, evidence ->> 'mode' AS mode FROM dot_iu_command_run
+  WHERE command_name = 'dot_iu_gate_approval_mode_set'$$,
   $$VALUES ('default', 'strict'), ('whatever', 'default')$$, 'changes of the mode are logged');
 
 -- Agents: with a registered approval, whatever the mode, and nothing else.
@@ -245,95 +292,129 @@ SELECT matches(pg_temp.closes('agent'), '^42501 gate "iu_core.composer_enabled" 
 SELECT is(pg_temp.login('agent', 'SELECT fn_iu_gate_verify_closed(''agent'') ->> ''all_safe'''), 'true',
   'an agent asks whether gates are closed');
 UPDATE dot_config SET value = 'true' WHERE key = 'iu_core.routes_master_enabled';
-SELECT matches(pg_temp.login('agent', 'SELECT fn_iu_emit_event(''version_applied'', ''a'', gen_random_uuid(), ''agent'')'), '^[0-9a-f-]{36}$',
+SELECT matches(pg_temp.login('agent',
+  'SELECT fn_iu_emit_event(''version_applied'', ''a'', gen_random_uuid(), ''agent'')'), '^[0-9a-f-]{36}$',
   'an agent emits events');
 SELECT set_eq($$SELECT p.oid::regprocedure::text FROM pg_proc p
-    WHERE p.proowner = 'iu_core_owner'::regrole AND pg_temp.called_as(p.oid) IS NOT NULL AND has_function_privilege('iu_core_agent', p.oid, 'EXECUTE')
+    WHERE p.proowner = 'iu_core_owner'::regrole AND pg_temp.called_as(p.oid) IS NOT NULL
+    AND has_function_privilege('iu_core_agent', p.oid, 'EXECUTE')
        OR p.pronamespace = 'iu_core'::regnamespace AND has_function_privilege('iu_core_agent', p.oid, 'EXECUTE')$$,
-  ARRAY['fn_iu_gate_open(text,uuid,text,text,integer)', 'fn_iu_gate_close(text,text,text)', 'fn_iu_gate_verify_closed(text)',
-        'fn_iu_emit_event(text,text,uuid,text,jsonb,text,text)', 'iu_core.gate_is_open(text)', 'iu_core.require_role(text[])'],
+  ARRAY['fn_iu_gate_open(text,uuid,text,text,integer)', 'fn_iu_gate_close(text,text,text)',
+  'fn_iu_gate_verify_closed(text)',
+        'fn_iu_emit_event(text,text,uuid,text,jsonb,text,text)', 'iu_core.gate_is_open(text)',
+        'iu_core.require_role(text[])'],
   'an agent may execute these functions and no others');
 SELECT is((SELECT string_agg(c.oid::regclass::text, ', ') FROM pg_class c
-            WHERE (c.relowner = 'iu_core_owner'::regrole OR c.relnamespace = 'iu_core'::regnamespace) AND c.relkind IN ('r', 'v', 'p', 'm')
+            WHERE (c.relowner = 'iu_core_owner'::regrole OR c.relnamespace = 'iu_core'::regnamespace)
+            AND c.relkind IN ('r', 'v', 'p', 'm')
               AND has_any_column_privilege('iu_core_agent', c.oid, 'SELECT, INSERT, UPDATE, REFERENCES')), NULL,
   'an agent reads and writes no table');
-SELECT matches(pg_temp.login('agent', $$SELECT fn_iu_gate_break_glass('iu_core.composer_enabled', 'agent', 'hot', 60)$$), '^42501 permission denied',
+SELECT matches(pg_temp.login('agent', $$SELECT fn_iu_gate_break_glass('iu_core.composer_enabled', 'agent', 'hot',
+  60)$$), '^42501 permission denied',
   'an agent breaks no glass');
 
 -- Break-glass: approved by the one who opens, and loud.
 SELECT pg_temp.mode('strict') \g /dev/null
-SELECT pg_temp.login('ada', $$SELECT fn_iu_gate_approvers_set('iu_core.composer_enabled', ARRAY['iu_core_admin'], 'ada', 'only admins')$$) \g /dev/null
-SELECT matches(pg_temp.login('olga', format($$SELECT fn_iu_gate_break_glass('iu_core.composer_enabled', 'olga', %L, 60)$$, r)), '^23514 .*reason',
+SELECT pg_temp.login('ada', $$SELECT fn_iu_gate_approvers_set('iu_core.composer_enabled', ARRAY['iu_core_admin'], 'ada',
+  'only admins')$$) \g /dev/null
+SELECT matches(pg_temp.login('olga',
+  format($$SELECT fn_iu_gate_break_glass('iu_core.composer_enabled', 'olga', %L, 60)$$, r)), '^23514 .*reason',
   'break-glass is refused with the reason ' || coalesce(quote_literal(r), 'NULL'))
   FROM unnest(ARRAY[NULL, '', '  ']) r;
-SELECT matches(pg_temp.login('olga', $$SELECT fn_iu_gate_break_glass('iu_core.vector_sync_enabled', 'olga', 'hot', 60)$$), '^42501 .*NEVER-FLIP',
+SELECT matches(pg_temp.login('olga', $$SELECT fn_iu_gate_break_glass('iu_core.vector_sync_enabled', 'olga', 'hot',
+  60)$$), '^42501 .*NEVER-FLIP',
   'break-glass does not open a never-flip gate');
-SELECT matches(pg_temp.login('olga', $$SELECT fn_iu_gate_break_glass('iu_core.composer_enabled', 'olga', 'hot', 3601)$$), '^23514 ttl_seconds',
+SELECT matches(pg_temp.login('olga', $$SELECT fn_iu_gate_break_glass('iu_core.composer_enabled', 'olga', 'hot',
+  3601)$$), '^23514 ttl_seconds',
   'break-glass opens for no longer than others open');
 SELECT is((SELECT count(*) FROM iu_gate_approval WHERE kind = 'break_glass'), 0::bigint,
   'a refused break-glass leaves no approval');
-SELECT pg_temp.login('olga', $$SELECT fn_iu_gate_break_glass('iu_core.composer_enabled', 'olga', 'the site is down', 60)$$)::jsonb AS broken \gset
+SELECT pg_temp.login('olga', $$SELECT fn_iu_gate_break_glass('iu_core.composer_enabled', 'olga', 'the site is down',
+  60)$$)::jsonb AS broken \gset
 SELECT is(:'broken'::jsonb ->> 'status', 'opened',
   'break-glass opens without a second person, in strict mode and beside the approval list');
-SELECT is((SELECT row(a.kind, a.granted_by, a.used_by, a.reason)::text FROM iu_gate_approval a WHERE a.approval_id::text = :'broken'::jsonb ->> 'approval_id'),
+SELECT is((SELECT row(a.kind, a.granted_by, a.used_by, a.reason)::text FROM iu_gate_approval a
+  WHERE a.approval_id::text = :'broken'::jsonb ->> 'approval_id'),
   '(break_glass,iu_test_olga,iu_test_olga,"the site is down")', 'the approval of break-glass says who opened and why');
-SELECT results_eq(format('SELECT event_domain, event_type, event_stream, event_severity, event_subject_ref, safe_payload ->> ''gate_key'' FROM event_outbox WHERE id = %L', :'broken'::jsonb ->> 'event_id'),
-  format($$VALUES ('governance', 'gate_break_glass', 'alert', 'critical', %L, 'iu_core.composer_enabled')$$, :'broken'::jsonb ->> 'transition_id'),
+SELECT results_eq(format('SELECT event_domain, event_type, event_stream, event_severity, event_subject_ref, '
+  'safe_payload ->> ''gate_key'' FROM event_outbox WHERE id = %L', :'broken'::jsonb ->> 'event_id'),
+  format($$VALUES ('governance', 'gate_break_glass', 'alert', 'critical', %L, 'iu_core.composer_enabled')$$,
+  :'broken'::jsonb ->> 'transition_id'),
   'break-glass emits a critical event');
-SELECT is(pg_temp.login('olga', $$SELECT fn_iu_gate_break_glass('iu_core.composer_enabled', 'olga', 'still down', 60) ->> 'status'$$), 'renewed',
+SELECT is(pg_temp.login('olga', $$SELECT fn_iu_gate_break_glass('iu_core.composer_enabled', 'olga', 'still down',
+  60) ->> 'status'$$), 'renewed',
   'the holder renews by break-glass');
-SELECT matches(pg_temp.login('oscar', $$SELECT fn_iu_gate_break_glass('iu_core.composer_enabled', 'oscar', 'me too', 60)$$), '^55006 ',
+SELECT matches(pg_temp.login('oscar', $$SELECT fn_iu_gate_break_glass('iu_core.composer_enabled', 'oscar', 'me too',
+  60)$$), '^55006 ',
   'break-glass does not break into a gate that somebody else holds open');
 SELECT pg_temp.closes('olga') \g /dev/null
 SELECT matches(pg_temp.opens('olga', :'broken'::jsonb ->> 'approval_id'), '^IU102 ',
   'the approval of break-glass is good for once');
 UPDATE dot_config SET value = 'false' WHERE key = 'iu_core.routes_master_enabled';
-SELECT is(pg_temp.login('olga', $$SELECT jsonb_typeof(fn_iu_gate_break_glass('iu_core.composer_enabled', 'olga', 'down again', 60) -> 'event_id')$$), 'null',
+SELECT is(pg_temp.login('olga',
+  $$SELECT jsonb_typeof(fn_iu_gate_break_glass('iu_core.composer_enabled', 'olga', 'down again', 60) -> 'event_id')$$),
+  'null',
   'break-glass opens without an event while the master switch is off');
 SELECT pg_temp.closes('olga') \g /dev/null
-SELECT pg_temp.login('ada', $$SELECT fn_iu_gate_approvers_set('iu_core.composer_enabled', '{}', 'ada', 'all')$$) \g /dev/null
+SELECT pg_temp.login('ada', $$SELECT fn_iu_gate_approvers_set('iu_core.composer_enabled', '{}', 'ada',
+  'all')$$) \g /dev/null
 
 -- Standing approvals. The watchdog's work by hand: this database has none.
-SELECT pg_temp.approval('iu_core.delivery_enabled', p_kind => 'standing', p_ttl => 12, p_for => '10 min') AS standing \gset
-SELECT is(pg_temp.opens('oscar', :'standing', 'iu_core.delivery_enabled', 13), format('IU108 approval %s allows at most 12 s, not 13', :'standing'),
+SELECT pg_temp.approval('iu_core.delivery_enabled', p_kind => 'standing', p_ttl => 12, p_for => '10 min')
+  AS standing \gset
+SELECT is(pg_temp.opens('oscar', :'standing', 'iu_core.delivery_enabled', 13),
+  format('IU108 approval %s allows at most 12 s, not 13', :'standing'),
   'a standing approval bounds the time of each opening');
 SELECT is(pg_temp.opens('oscar', :'standing', 'iu_core.delivery_enabled', 10), 'opened', 'a standing approval opens');
-SELECT is((SELECT renew_at FROM iu.fn_iu_gate_expiring() WHERE gate_key = 'iu_core.delivery_enabled'), (SELECT expires_at - interval '5 s' FROM v_iu_gate WHERE gate_key = 'iu_core.delivery_enabled'),
+SELECT is((SELECT renew_at FROM iu.fn_iu_gate_expiring() WHERE gate_key = 'iu_core.delivery_enabled'),
+  (SELECT expires_at - interval '5 s' FROM v_iu_gate WHERE gate_key = 'iu_core.delivery_enabled'),
   'an opening on a standing approval is to be renewed half its time before its end');
-SELECT is((SELECT due_at FROM iu.fn_iu_gate_expiring() WHERE gate_key = 'iu_core.delivery_enabled'), (SELECT expires_at FROM v_iu_gate WHERE gate_key = 'iu_core.delivery_enabled'),
+SELECT is((SELECT due_at FROM iu.fn_iu_gate_expiring() WHERE gate_key = 'iu_core.delivery_enabled'),
+  (SELECT expires_at FROM v_iu_gate WHERE gate_key = 'iu_core.delivery_enabled'),
   'an opening on a standing approval is due to be closed at its end');
 SELECT is((SELECT status FROM iu.fn_iu_gate_close_expired('iu_core.delivery_enabled', 'dog')), 'not_due',
   'an opening on a standing approval is not due before half its time');
 SELECT pg_sleep_until(renew_at) FROM iu.fn_iu_gate_expiring() WHERE gate_key = 'iu_core.delivery_enabled' \g /dev/null
-SELECT is(fn_iu_gate_watchdog('by hand') - 'closed' - 'locked' #- '{renewed,0,reason}', '{"closed_count": 0, "renewed": [{"gate_key": "iu_core.delivery_enabled"}]}',
+SELECT is(fn_iu_gate_watchdog('by hand') - 'closed' - 'locked' #- '{renewed,0,reason}',
+  '{"closed_count": 0, "renewed": [{"gate_key": "iu_core.delivery_enabled"}]}',
   'after half its time an opening on a standing approval is renewed');
-SELECT results_eq($$SELECT action, prev_value, approval_id::text, actor, ttl_seconds FROM iu_gate_transition WHERE gate_key = 'iu_core.delivery_enabled' ORDER BY transition_seq DESC LIMIT 1$$,
+SELECT results_eq($$SELECT action, prev_value, approval_id::text, actor,
+  ttl_seconds FROM iu_gate_transition WHERE gate_key = 'iu_core.delivery_enabled'
+  ORDER BY transition_seq DESC LIMIT 1$$,
   format($$VALUES ('open', 'true', %L, 'oscar', 10)$$, :'standing'),
   'the renewal of a standing approval is an opening of the holder on the same approval');
-SELECT matches((SELECT reason FROM iu_gate_transition WHERE gate_key = 'iu_core.delivery_enabled' ORDER BY transition_seq DESC LIMIT 1),
+SELECT matches((SELECT reason FROM iu_gate_transition WHERE gate_key = 'iu_core.delivery_enabled'
+  ORDER BY transition_seq DESC LIMIT 1),
   '^renewed by by hand on the standing approval of "iu_test_olga"',
   'the reason of a renewal says who renewed and on whose approval');
 SELECT is(iu.fn_iu_gate_held_by('iu_core.delivery_enabled'), 'iu_test_oscar',
   'after a renewal the gate is held by whoever opened it');
-SELECT is(pg_temp.revokes('olga', :'standing') - 'run_id', jsonb_build_object('status', 'revoked', 'approval_id', :'standing', 'gate_key', 'iu_core.delivery_enabled', 'closed', true, 'blocker', NULL),
+SELECT is(pg_temp.revokes('olga', :'standing') - 'run_id',
+  jsonb_build_object('status', 'revoked', 'approval_id', :'standing', 'gate_key', 'iu_core.delivery_enabled', 'closed',
+  true, 'blocker', NULL),
   'revoking a standing approval says that it closed the gate');
 SELECT is((SELECT value || ' ' || effective FROM v_iu_gate WHERE gate_key = 'iu_core.delivery_enabled'), 'false false',
   'revoking a standing approval closes the gate in the same transaction');
-SELECT matches((SELECT reason FROM iu_gate_transition WHERE gate_key = 'iu_core.delivery_enabled' ORDER BY transition_seq DESC LIMIT 1), '^approval revoked: no longer$',
+SELECT matches((SELECT reason FROM iu_gate_transition WHERE gate_key = 'iu_core.delivery_enabled'
+  ORDER BY transition_seq DESC LIMIT 1), '^approval revoked: no longer$',
   'the ledger says that the gate was closed because its approval was revoked');
 SELECT is(pg_temp.revokes('olga', :'standing') ->> 'status', 'unchanged',
   'revoking a revoked approval changes nothing');
 SELECT matches(pg_temp.opens('oscar', :'standing', 'iu_core.delivery_enabled', 2), '^IU104 ',
   'a standing approval that was revoked is refused with IU104');
-SELECT matches(pg_temp.login('olga', 'SELECT fn_iu_gate_approval_revoke(gen_random_uuid(), ''olga'', ''x'')'), '^IU101 ',
+SELECT matches(pg_temp.login('olga', 'SELECT fn_iu_gate_approval_revoke(gen_random_uuid(), ''olga'', ''x'')'),
+  '^IU101 ',
   'revoking an approval that is not registered is refused with IU101');
-SELECT matches(pg_temp.login('olga', format('SELECT fn_iu_gate_approval_revoke(%L, ''olga'', '''')', :'standing')), '^23514 ',
+SELECT matches(pg_temp.login('olga', format('SELECT fn_iu_gate_approval_revoke(%L, ''olga'', '''')', :'standing')),
+  '^23514 ',
   'revoking without a reason is refused');
-SELECT matches(pg_temp.login('agent', format('SELECT fn_iu_gate_approval_revoke(%L, ''a'', ''b'')', :'standing')), '^42501 permission denied',
+SELECT matches(pg_temp.login('agent', format('SELECT fn_iu_gate_approval_revoke(%L, ''a'', ''b'')', :'standing')),
+  '^42501 permission denied',
   'an agent revokes no approval');
 
 -- Who holds it after renewals, which the watchdog makes as iu_core_worker.
-SELECT pg_temp.approval('iu_core.delivery_enabled', p_kind => 'standing', p_ttl => 10, p_for => '10 min', p_to => 'iu_test_agent') AS agents \gset
+SELECT pg_temp.approval('iu_core.delivery_enabled', p_kind => 'standing', p_ttl => 10, p_for => '10 min',
+  p_to => 'iu_test_agent') AS agents \gset
 SELECT is(pg_temp.opens('agent', :'agents', 'iu_core.delivery_enabled', 10), 'opened',
   'an agent opens on a standing approval');
 SELECT pg_sleep_until(renew_at) FROM iu.fn_iu_gate_expiring() WHERE gate_key = 'iu_core.delivery_enabled' \g /dev/null
@@ -346,9 +427,11 @@ SELECT status AS second FROM iu.fn_iu_gate_close_expired('iu_core.delivery_enabl
 RESET SESSION AUTHORIZATION;
 SELECT is(:'first' || ' ' || :'second', 'renewed renewed',
   'the watchdog as iu_core_worker renews an agent''s opening twice');
-SELECT is((SELECT array_agg(t.session_role::text ORDER BY t.transition_seq) FROM iu_gate_transition t WHERE t.approval_id = :'agents'),
+SELECT is((SELECT array_agg(t.session_role::text ORDER BY t.transition_seq) FROM iu_gate_transition t
+  WHERE t.approval_id = :'agents'),
   ARRAY['iu_test_agent', 'iu_core_worker', 'iu_core_worker'], 'the ledger says which login opened and which renewed');
-SELECT is((SELECT (holder, held_by)::text FROM v_iu_gate_holder WHERE gate_key = 'iu_core.delivery_enabled'), '(agent,iu_test_agent)',
+SELECT is((SELECT (holder, held_by)::text FROM v_iu_gate_holder WHERE gate_key = 'iu_core.delivery_enabled'),
+  '(agent,iu_test_agent)',
   'after renewals by the watchdog the agent holds the gate');
 SELECT matches(pg_temp.closes('agent2', 'iu_core.delivery_enabled'), '^42501 ',
   'another agent cannot close a gate that was renewed for its holder');
@@ -363,18 +446,21 @@ SELECT is((SELECT renew_at FROM iu.fn_iu_gate_expiring() WHERE gate_key = 'iu_co
 SELECT is(pg_temp.revokes('olga', :'single') ->> 'closed', 'true', 'revoking a single approval closes the gate');
 
 SELECT pg_temp.approval('iu_core.delivery_enabled', p_kind => 'standing', p_ttl => 20, p_for => '18 s') AS ending \gset
-SELECT matches(pg_temp.opens('oscar', :'ending', 'iu_core.delivery_enabled', 20), '^IU108 approval .* ends at 20.* UTC, before an opening of 20 s would$',
+SELECT matches(pg_temp.opens('oscar', :'ending', 'iu_core.delivery_enabled', 20),
+  '^IU108 approval .* ends at 20.* UTC, before an opening of 20 s would$',
   'an opening that would outlast its standing approval is refused with IU108');
 SELECT is(pg_temp.opens('oscar', :'ending', 'iu_core.delivery_enabled', 8), 'opened',
   'an opening that ends before its standing approval is allowed');
 SELECT pg_sleep_until(renew_at) FROM iu.fn_iu_gate_expiring() WHERE gate_key = 'iu_core.delivery_enabled' \g /dev/null
 SELECT is(jsonb_array_length(fn_iu_gate_watchdog('dog') -> 'renewed'), 1,
   'an opening on a standing approval is renewed while there is time');
-SELECT cmp_ok((SELECT max(expires_at) FROM iu_gate_transition WHERE approval_id = :'ending'), '<=', (SELECT expires_at FROM iu_gate_approval WHERE approval_id = :'ending'),
+SELECT cmp_ok((SELECT max(expires_at) FROM iu_gate_transition WHERE approval_id = :'ending'), '<=',
+  (SELECT expires_at FROM iu_gate_approval WHERE approval_id = :'ending'),
   'the first renewal does not reach beyond the end of the standing approval');
 SELECT pg_sleep_until(renew_at) FROM iu.fn_iu_gate_expiring() WHERE gate_key = 'iu_core.delivery_enabled' \g /dev/null
 SELECT fn_iu_gate_watchdog('dog') \g /dev/null
-SELECT cmp_ok((SELECT max(expires_at) FROM iu_gate_transition WHERE approval_id = :'ending'), '<=', (SELECT expires_at FROM iu_gate_approval WHERE approval_id = :'ending'),
+SELECT cmp_ok((SELECT max(expires_at) FROM iu_gate_transition WHERE approval_id = :'ending'), '<=',
+  (SELECT expires_at FROM iu_gate_approval WHERE approval_id = :'ending'),
   'no renewal reaches beyond the end of the standing approval');
 SELECT pg_sleep_until(expires_at) FROM v_iu_gate WHERE gate_key = 'iu_core.delivery_enabled' \g /dev/null
 SELECT is(fn_iu_gate_watchdog('dog') ->> 'closed_count', '1', 'at the end of the standing approval the gate is closed');
@@ -387,7 +473,8 @@ SELECT is(fn_iu_gate_watchdog('dog') ->> 'closed_count', '1',
   'an opening on a standing approval that was not renewed in time is closed');
 SELECT is(pg_temp.opens('oscar', :'lost', 'iu_core.delivery_enabled', 60), 'opened',
   'the holder opens again on the standing approval');
-SELECT pg_temp.login('ada', $$SELECT fn_iu_gate_approvers_set('iu_core.delivery_enabled', ARRAY['iu_core_admin'], 'ada', 'only admins')$$) \g /dev/null
+SELECT pg_temp.login('ada', $$SELECT fn_iu_gate_approvers_set('iu_core.delivery_enabled', ARRAY['iu_core_admin'], 'ada',
+  'only admins')$$) \g /dev/null
 SELECT is((SELECT renew_at FROM iu.fn_iu_gate_expiring() WHERE gate_key = 'iu_core.delivery_enabled'), NULL,
   'an opening is no longer to be renewed when its grantor is off the approval list');
 SELECT is(pg_temp.closes('oscar', 'iu_core.delivery_enabled'), 'closed',
@@ -395,7 +482,8 @@ SELECT is(pg_temp.closes('oscar', 'iu_core.delivery_enabled'), 'closed',
 SELECT is((SELECT count(*) FROM iu.fn_iu_gate_expiring()), 0::bigint, 'after all were closed nothing is to be renewed');
 
 SELECT pg_temp.approval() AS fresh \gset
-SELECT results_eq(format($$SELECT state FROM v_iu_gate_approval WHERE approval_id IN (%L, %L, %L, %L, %L) ORDER BY state$$, :'own', :'short', :'withdrawn', :'fresh', :'lost'),
+SELECT results_eq(format($$SELECT state FROM v_iu_gate_approval WHERE approval_id IN (%L, %L, %L, %L, %L)
+  ORDER BY state$$, :'own', :'short', :'withdrawn', :'fresh', :'lost'),
   ARRAY['expired', 'grantor not allowed', 'revoked', 'used', 'valid'],
   'v_iu_gate_approval says what each approval is worth');
 SELECT is((SELECT openings FROM v_iu_gate_approval WHERE approval_id = :'lost'), 2::bigint,
@@ -403,7 +491,8 @@ SELECT is((SELECT openings FROM v_iu_gate_approval WHERE approval_id = :'lost'),
 SELECT is((SELECT bool_and(ok) FROM fn_iu_conformance()), true, 'the database conforms');
 
 -- Rollback.
-SELECT pg_temp.refuses('SELECT count(*) FROM iu_core.rollback(7, false, true)', '55006', '^rollback refused: approvals are strict$',
+SELECT pg_temp.refuses('SELECT count(*) FROM iu_core.rollback(7, false, true)', '55006',
+  '^rollback refused: approvals are strict$',
   'rolling back approvals is refused in strict mode');
 SELECT pg_temp.mode('default') \g /dev/null
 SELECT pg_temp.refuses('SELECT count(*) FROM iu_core.rollback(7)', '55006', 'holds \d+ row\(s\) that would be lost',
@@ -418,11 +507,13 @@ SELECT matches(pg_temp.opens('agent', gen_random_uuid()::text), '^42501 permissi
 CREATE TEMP TABLE without AS SELECT object_class, object_name, fingerprint FROM iu_core.object_inventory();
 SELECT lives_ok('SELECT count(*) FROM iu_core.migrate()',
   'the migration of approvals can come back after its rollback');
-SELECT is_empty('(TABLE before EXCEPT SELECT object_class, object_name, fingerprint FROM iu_core.object_inventory()) UNION ALL (SELECT object_class, object_name, fingerprint FROM iu_core.object_inventory() EXCEPT TABLE before)',
+SELECT is_empty('(TABLE before EXCEPT SELECT object_class, object_name, fingerprint FROM iu_core.object_inventory()) '
+  'UNION ALL (SELECT object_class, object_name, fingerprint FROM iu_core.object_inventory() EXCEPT TABLE before)',
   'the migration that came back has the same objects');
 SELECT lives_ok('SELECT count(*) FROM iu_core.rollback(0, false, true)', 'every migration can be rolled back');
 SELECT lives_ok('SELECT count(*) FROM iu_core.migrate(7)', 'the migrations before approvals can come back');
-SELECT is_empty('(TABLE without EXCEPT SELECT object_class, object_name, fingerprint FROM iu_core.object_inventory()) UNION ALL (SELECT object_class, object_name, fingerprint FROM iu_core.object_inventory() EXCEPT TABLE without)',
+SELECT is_empty('(TABLE without EXCEPT SELECT object_class, object_name, fingerprint FROM iu_core.object_inventory()) '
+  'UNION ALL (SELECT object_class, object_name, fingerprint FROM iu_core.object_inventory() EXCEPT TABLE without)',
   'the migrations before approvals are as the rollback of approvals left them');
 
 SELECT * FROM finish();

@@ -35,13 +35,15 @@ SELECT isnt(fn_dot_iu_runtime_lease_acquire('another', 'driver b', 60), NULL, 'l
 SELECT is((SELECT acquired_at < renewed_at FROM dot_iu_runtime_lease WHERE lease_name = 'another'), false,
   'renewing a lease that is not there acquires it');
 SELECT pg_temp.acquire('driver a');
-SELECT is((SELECT acquired_at < renewed_at AND expires_at = renewed_at + interval '60 s' FROM dot_iu_runtime_lease WHERE lease_name LIKE 'iu%'), true,
+SELECT is((SELECT acquired_at < renewed_at AND expires_at = renewed_at + interval '60 s' FROM dot_iu_runtime_lease
+  WHERE lease_name LIKE 'iu%'), true,
   'a renewal counts from its own time and keeps since when its holder has it');
 
 SELECT pg_temp.refuses(format('SELECT fn_dot_iu_runtime_lease_acquire(%L, %L, %L)', n, h, t), '23514', m,
   'acquiring a lease is refused: ' || m)
   FROM (VALUES (NULL, 'h', 1, 'iu_lease_name'), (' ', 'h', 1, 'iu_lease_name'), ('n', NULL, 1, 'iu_lease_holder'),
-               ('n', '', 1, 'iu_lease_holder'), ('n', 'h', 0, 'not 0'), ('n', 'h', 86401, 'not 86401'), ('n', 'h', NULL, 'not NULL')) v (n, h, t, m);
+               ('n', '', 1, 'iu_lease_holder'), ('n', 'h', 0, 'not 0'), ('n', 'h', 86401, 'not 86401'),
+               ('n', 'h', NULL, 'not NULL')) v (n, h, t, m);
 
 -- The same name under another login is another driver.
 CREATE ROLE iu_test_other;
@@ -53,18 +55,22 @@ SET LOCAL SESSION AUTHORIZATION DEFAULT;
 
 SELECT is(has_function_privilege(role, f, 'EXECUTE'), may,
   format('%s %s call %s', role, CASE WHEN may THEN 'may' ELSE 'may not' END, f))
-  FROM (VALUES ('iu_core_operator', true), ('iu_core_writer', true), ('iu_core_reader', false), ('iu_core_worker', false)) r (role, may),
-       unnest(ARRAY['fn_dot_iu_runtime_lease_acquire(text,text,integer)', 'fn_dot_iu_runtime_lease_release(text,text,uuid)']) f;
+  FROM (VALUES ('iu_core_operator', true), ('iu_core_writer', true), ('iu_core_reader', false),
+  ('iu_core_worker', false)) r (role, may),
+       unnest(ARRAY['fn_dot_iu_runtime_lease_acquire(text,text,integer)',
+       'fn_dot_iu_runtime_lease_release(text,text,uuid)']) f;
 SELECT is(pg_temp.as_role('iu_core_reader', 'SELECT count(*) FROM v_dot_iu_runtime_lease'), '2',
   'a reader sees the leases');
-SELECT is(pg_temp.as_role(role, 'SELECT count(lease_token) FROM dot_iu_runtime_lease'), '42501 permission denied for table dot_iu_runtime_lease',
+SELECT is(pg_temp.as_role(role, 'SELECT count(lease_token) FROM dot_iu_runtime_lease'),
+  '42501 permission denied for table dot_iu_runtime_lease',
   role || ' sees no token')
   FROM unnest(ARRAY['iu_core_reader', 'iu_core_writer', 'iu_core_operator', 'iu_core_admin']) role;
 
 -- Rolled back while a driver runs: refused; afterwards, or knowingly: done.
 SELECT pg_temp.refuses('SELECT iu_core.rollback(7)', '55006', 'table dot_iu_runtime_lease holds 2 row',
   'rolling back leases is refused while leases are held');
-UPDATE dot_iu_runtime_lease SET acquired_at = acquired_at - interval '1 h', renewed_at = renewed_at - interval '1 h', expires_at = expires_at - interval '1 h';
+UPDATE dot_iu_runtime_lease SET acquired_at = acquired_at - interval '1 h', renewed_at = renewed_at - interval '1 h',
+  expires_at = expires_at - interval '1 h';
 SELECT is((SELECT count(*)::int FROM iu_core.rollback(7, dry_run => true) WHERE change = 'removed' AND version = 19), 6,
   'leases that ended do not keep their rollback from being made');
 

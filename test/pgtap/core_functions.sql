@@ -4,21 +4,25 @@ SELECT no_plan();
 
 -- ---- uuid_v5: what other implementations of RFC 9562 make of the same names
 
-SELECT is(iu_core.uuid_v5(n::uuid, name), expected::uuid, format('the UUID of %L is what others make of it', name)) FROM (VALUES
+SELECT is(iu_core.uuid_v5(n::uuid, name), expected::uuid, format('the UUID of %L is what others make of it', name))
+  FROM (VALUES
   ('6ba7b810-9dad-11d1-80b4-00c04fd430c8', 'python.org', '886313e1-3b8a-5372-9b90-0c9aee199e5d'),
   ('6ba7b810-9dad-11d1-80b4-00c04fd430c8', 'www.example.com', '2ed6657d-e927-568b-95e1-2665a8aea6a2'),
   ('6ba7b811-9dad-11d1-80b4-00c04fd430c8', 'Điều 32', '484dd485-b1ee-5fe9-8819-9fc077485b63'),
   ('00000000-0000-0000-0000-000000000000', '', 'e129f27c-5103-5c5c-844b-cdf0a15e160d')) AS v (n, name, expected);
 SELECT is(iu_core.uuid_v5(NULL, 'a'), NULL, 'without a namespace there is no UUID');
 SELECT is(iu_core.uuid_v5(gen_random_uuid(), NULL), NULL, 'without a name there is no UUID');
-SELECT is((SELECT count(DISTINCT iu_core.uuid_v5('6ba7b810-9dad-11d1-80b4-00c04fd430c8', g::text)) FROM generate_series(1, 10000) g), 10000::bigint,
+SELECT is((SELECT count(DISTINCT iu_core.uuid_v5('6ba7b810-9dad-11d1-80b4-00c04fd430c8', g::text))
+  FROM generate_series(1, 10000) g), 10000::bigint,
   '10000 names have 10000 UUIDs');
-SELECT is((SELECT count(*) FROM generate_series(1, 1000) g WHERE iu_core.uuid_v5(gen_random_uuid(), g::text)::text !~ '^.{14}5.{4}[89ab]'), 0::bigint,
+SELECT is((SELECT count(*) FROM generate_series(1, 1000) g WHERE iu_core.uuid_v5(gen_random_uuid(),
+  g::text)::text !~ '^.{14}5.{4}[89ab]'), 0::bigint,
   'each UUID says that it is of version 5 and of the variant of RFC 9562');
 CREATE TABLE pg_temp.names (name text);
 SELECT lives_ok($$CREATE INDEX ON pg_temp.names (iu_core.uuid_v5('6ba7b810-9dad-11d1-80b4-00c04fd430c8', name))$$,
   'an index may be made of a UUID from a name');
-SELECT is((SELECT concat(p.provolatile, p.proisstrict, p.proparallel) FROM pg_proc p WHERE p.oid = 'iu_core.uuid_v5(uuid,text)'::regprocedure), 'its',
+SELECT is((SELECT concat(p.provolatile, p.proisstrict, p.proparallel) FROM pg_proc p
+  WHERE p.oid = 'iu_core.uuid_v5(uuid,text)'::regprocedure), 'its',
   'the function of UUIDs from names is immutable, strict and safe in parallel plans');
 
 -- ---- xid_is_mine: also from within savepoints and blocks that catch errors
@@ -45,15 +49,19 @@ INSERT INTO pg_temp.written VALUES ('gone');
 SELECT w.xmin AS gone FROM pg_temp.written w WHERE w.how = 'gone' \gset
 ROLLBACK TO c;
 SELECT is(iu_core.xid_is_mine(:'gone'::xid), false, 'what was rolled back with its savepoint is not mine');
-SELECT is(iu_core.xid_is_mine((SELECT c.xmin FROM pg_class c WHERE c.oid = 'public.dot_config'::regclass)), false, 'a row of another transaction is not mine');
-SELECT is(iu_core.xid_is_mine(x::xid), false, 'transaction number ' || x || ' is not mine') FROM unnest(ARRAY['0', '1', '2', '3']) AS x;
+SELECT is(iu_core.xid_is_mine((SELECT c.xmin FROM pg_class c WHERE c.oid = 'public.dot_config'::regclass)), false,
+  'a row of another transaction is not mine');
+SELECT is(iu_core.xid_is_mine(x::xid), false, 'transaction number ' || x || ' is not mine')
+  FROM unnest(ARRAY['0', '1', '2', '3']) AS x;
 SELECT is(iu_core.xid_is_mine(NULL), NULL, 'whether NULL is mine is NULL');
 
 -- ---- who
 
-SELECT is(array_agg(r.rolname ORDER BY r.rolname COLLATE "C") FILTER (WHERE has_function_privilege(r.oid, f, 'EXECUTE')), allowed::name[],
+SELECT is(array_agg(r.rolname ORDER BY r.rolname COLLATE "C") FILTER (WHERE has_function_privilege(r.oid, f,
+  'EXECUTE')), allowed::name[],
   f || ' may be called by the roles that need it and no others')
-  FROM (VALUES ('iu_core.uuid_v5(uuid,text)', '{iu_core_admin,iu_core_operator,iu_core_owner,iu_core_reader,iu_core_worker,iu_core_writer}'),
+  FROM (VALUES ('iu_core.uuid_v5(uuid,text)',
+  '{iu_core_admin,iu_core_operator,iu_core_owner,iu_core_reader,iu_core_worker,iu_core_writer}'),
                ('iu_core.xid_is_mine(xid)', '{iu_core_owner}')) AS v (f, allowed),
        pg_roles r WHERE r.rolname LIKE 'iu\_core\_%' GROUP BY f, allowed;
 

@@ -8,7 +8,8 @@ SELECT no_plan();
 -- ---- addresses
 
 SELECT is(iu_core.address_is_allowed(address), expected,
-  format('by default the address %s (%s) is %s', coalesce(host(address), 'NULL'), what, CASE WHEN expected THEN 'allowed' ELSE 'refused' END))
+  format('by default the address %s (%s) is %s', coalesce(host(address), 'NULL'), what,
+  CASE WHEN expected THEN 'allowed' ELSE 'refused' END))
   FROM (VALUES
     (inet '8.8.8.8', true, 'public'),
     ('1.0.0.0', true, 'right after 0.0.0.0/8'),
@@ -75,7 +76,8 @@ SELECT is(iu_core.address_is_allowed(address), expected,
 
 SELECT matches(iu_core.egress_refusal(url), expected, format('%L is refused', replace(url, E'\n', '\n')))
   FROM (VALUES
-    ('http://no.such.origin.invalid/x?token=secret', '^origin "http://no.such.origin.invalid" is not in iu_core.allowed_origins$'),
+    ('http://no.such.origin.invalid/x?token=secret',
+    '^origin "http://no.such.origin.invalid" is not in iu_core.allowed_origins$'),
     ('HTTPS://No.Such.Origin.Invalid:443', '^origin "https://no.such.origin.invalid" is not in'),
     ('https://no.such.origin.invalid:80/', '^origin "https://no.such.origin.invalid:80" is not in'),
     ('http://no.such.origin.invalid:00081/', '^origin "http://no.such.origin.invalid:81" is not in'),
@@ -119,10 +121,12 @@ SELECT matches(iu_core.egress_refusal(url), expected, format('%L is refused', re
 -- ---- signatures (Standard Webhooks, its own example first)
 
 SELECT is(
-  iu_core.webhook_signature('msg_p5jXN8AQM9LWM0D4loKWxJek', 1614265330, '{"test": 2432232314}', ARRAY['whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw']),
+  iu_core.webhook_signature('msg_p5jXN8AQM9LWM0D4loKWxJek', 1614265330, '{"test": 2432232314}',
+  ARRAY['whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw']),
   'v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE=', 'the example of Standard Webhooks has its signature');
 SELECT is(
-  iu_core.webhook_signature('m', 1, 'x', ARRAY['whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw', 'whsec_' || encode(repeat('k', 32)::bytea, 'base64')]),
+  iu_core.webhook_signature('m', 1, 'x',
+  ARRAY['whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw', 'whsec_' || encode(repeat('k', 32)::bytea, 'base64')]),
   iu_core.webhook_signature('m', 1, 'x', ARRAY['whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw']) || ' ' ||
   iu_core.webhook_signature('m', 1, 'x', ARRAY['whsec_' || encode(repeat('k', 32)::bytea, 'base64')]),
   'there is one signature per secret, separated by a space');
@@ -137,12 +141,14 @@ SELECT throws_ok(format('SELECT iu_core.webhook_signature(''m'', 1, ''x'', %L::t
     (ARRAY['whsec_'], 'webhook secret 1 is malformed'),
     (ARRAY['whsec_not base64 at all, whatever it is'], 'webhook secret 1 is malformed'),
     (ARRAY['whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw', 'whsec_c2hvcnQ='], 'webhook secret 2 is malformed'),
-    (ARRAY['whsec_' || translate(encode(repeat('k', 65)::bytea, 'base64'), E'\n', '')], 'webhook secret 1 is malformed'),
+    (ARRAY['whsec_' || translate(encode(repeat('k', 65)::bytea, 'base64'), E'\n', '')],
+    'webhook secret 1 is malformed'),
     (ARRAY[NULL], 'webhook secret 1 is malformed'),
     (ARRAY[]::text[], 'there is no webhook secret to sign with')) AS list (secrets, message);
 SELECT lives_ok(format('SELECT iu_core.webhook_signature(''m'', 1, ''x'', %L::text[])',
   ARRAY['whsec_' || translate(encode(repeat('k', 64)::bytea, 'base64'), E'\n', '')]), 'a secret of 64 bytes is taken');
-SELECT throws_ok(format('SELECT iu_core.webhook_signature(%L, 1, ''x'', ARRAY[''whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw''])', id),
+SELECT throws_ok(format('SELECT iu_core.webhook_signature(%L, 1, ''x'', '
+  'ARRAY[''whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw''])', id),
   '22023', 'webhook id must be letters, digits, "_" and "-"',
   format('signing for the webhook-id %L is refused', replace(id, E'\n', '\n')))
   FROM (VALUES (''), ('a.b'), ('a b'), (E'a\nb')) AS list (id);

@@ -14,7 +14,11 @@ const Ajv = require(`${process.argv[2]}/node_modules/ajv`);
 const { requests, answers } = require('./schemas.js');
 
 const ajv = new Ajv({ allErrors: true, strict: true, strictRequired: false, allowUnionTypes: true });
-const compiled = (schemas) => Object.entries(schemas).map(([route, schema]) => ({ route: new RegExp(`^${route}$`), validate: schema === null ? null : ajv.compile(schema) }));
+const compiled = (schemas) =>
+  Object.entries(schemas).map(([route, schema]) => ({
+    route: new RegExp(`^${route}$`),
+    validate: schema === null ? null : ajv.compile(schema),
+  }));
 const { error, routes } = answers(process.argv.includes('--closed'));
 const asked = compiled(requests);
 const told = compiled(routes);
@@ -40,11 +44,17 @@ function requestProblem({ method, path, query, headers, body }) {
 }
 
 /* Refused before any handler saw it: plain text, or nothing at all. */
-const PLAIN = { 401: /^(Must provide an API key or an Authorization bearer token|Invalid API key or JWT)$/, 403: /^(ExpiredSignature|InvalidSignature)$/, 404: /^$/, 405: /^$/ };
+const PLAIN = {
+  401: /^(Must provide an API key or an Authorization bearer token|Invalid API key or JWT)$/,
+  403: /^(ExpiredSignature|InvalidSignature)$/,
+  404: /^$/,
+  405: /^$/,
+};
 
 function answerProblem({ method, path, answer }) {
   if (PLAIN[answer.status] && PLAIN[answer.status].test(answer.body)) return null;
-  if (!/^application\/json/.test(answer.headers['content-type'])) return `has content-type ${answer.headers['content-type']}`;
+  if (!/^application\/json/.test(answer.headers['content-type']))
+    return `has content-type ${answer.headers['content-type']}`;
   const { value, problem } = json(answer.body);
   if (problem) return `is no JSON: ${problem}`;
   if (answer.status !== 200) return isError(value) ? null : why(isError);

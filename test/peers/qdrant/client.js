@@ -30,21 +30,49 @@ async function ask(client) {
   const said = {};
   said.created = await client.createCollection(name, { vectors: { size: 2, distance: 'Dot' } });
   said.exists = [(await client.collectionExists(name)).exists, (await client.collectionExists(`${name}_not`)).exists];
-  said.indexed = (await client.createPayloadIndex(name, { field_name: 'city', field_schema: 'keyword', wait: true })).status;
-  await client.createPayloadIndex(name, { field_name: 'n', field_schema: { type: 'integer', lookup: true, range: true }, wait: true });
-  said.upserted = (await client.upsert(name, { wait: true, points: [
-    { id: 1, vector: [0.5, 0.25], payload: { city: 'Berlin', n: 3, deep: { a: 1, b: 2 } } },
-    { id: uuid.replace(/-/g, ''), vector: [1, 0], payload: { city: ['London', 'Berlin'], n: 1 } },
-  ] })).status;
-  await client.upsert(name, { wait: true, batch: { ids: [2, 3], vectors: [[0, 1], [1, 1]], payloads: [{ city: 'Paris', n: 2 }, {}] } });
+  said.indexed = (
+    await client.createPayloadIndex(name, { field_name: 'city', field_schema: 'keyword', wait: true })
+  ).status;
+  await client.createPayloadIndex(name, {
+    field_name: 'n',
+    field_schema: { type: 'integer', lookup: true, range: true },
+    wait: true,
+  });
+  said.upserted = (
+    await client.upsert(name, {
+      wait: true,
+      points: [
+        { id: 1, vector: [0.5, 0.25], payload: { city: 'Berlin', n: 3, deep: { a: 1, b: 2 } } },
+        { id: uuid.replace(/-/g, ''), vector: [1, 0], payload: { city: ['London', 'Berlin'], n: 1 } },
+      ],
+    })
+  ).status;
+  await client.upsert(name, {
+    wait: true,
+    batch: {
+      ids: [2, 3],
+      vectors: [
+        [0, 1],
+        [1, 1],
+      ],
+      payloads: [{ city: 'Paris', n: 2 }, {}],
+    },
+  });
   said.count = (await client.count(name, { exact: true })).count;
   said.counted = (await client.count(name, { filter: berlin })).count;
   said.listed = (await client.getCollections()).collections.some((one) => one.name === name);
   const info = await client.getCollection(name);
-  said.info = { vectors: info.config.params.vectors, schema: Object.fromEntries(Object.entries(info.payload_schema).map(([key, { data_type: type, points }]) => [key, [type, points]])) };
+  said.info = {
+    vectors: info.config.params.vectors,
+    schema: Object.fromEntries(
+      Object.entries(info.payload_schema).map(([key, { data_type: type, points }]) => [key, [type, points]]),
+    ),
+  };
   said.first = await client.scroll(name, { limit: 3, with_payload: ['deep.a'], with_vector: true });
   said.second = await client.scroll(name, { limit: 3, offset: said.first.next_page_offset, with_payload: false });
-  said.ordered = (await client.scroll(name, { order_by: { key: 'n', direction: 'desc' }, with_payload: false })).points.map(({ id, order_value: value }) => [id, value]);
+  said.ordered = (
+    await client.scroll(name, { order_by: { key: 'n', direction: 'desc' }, with_payload: false })
+  ).points.map(({ id, order_value: value }) => [id, value]);
   said.retrieved = await client.retrieve(name, { ids: [2, 77], with_payload: true });
   await client.updateCollectionAliases({ actions: [{ create_alias: { collection_name: name, alias_name: alias } }] });
   said.aliases = (await client.getCollectionAliases(name)).aliases;

@@ -13,13 +13,14 @@ const { badBody, invalid, pointId } = require('./refusal.js');
 
 /* ---- paths into a payload: a.b, a[].b, a[0], "a.b" ---- */
 
-const STEP = /(?:^|\.)(?:"([^"\\]*)"|([\p{L}\p{N}_-]+))|\[(\d*)\]/yu;
+const STEP = /(?:^|\.)(?:"([^"\\]*)"|([\p{L}\p{N}_-]+))|\[(\d*)\]/uy;
 function parsePath(text) {
   const steps = [];
   STEP.lastIndex = 0;
   for (let at = 0; at < text.length; at = STEP.lastIndex) {
     const found = STEP.exec(text);
-    if (!found || (at === 0 && found[3] !== undefined) || (at === 0 && text[0] === '.')) throw badBody(`Invalid JSON path: '${text}'`);
+    if (!found || (at === 0 && found[3] !== undefined) || (at === 0 && text[0] === '.'))
+      throw badBody(`Invalid JSON path: '${text}'`);
     const [, quoted, plain, index] = found;
     if (index === undefined) steps.push({ key: quoted === undefined ? plain : quoted });
     else steps.push(index === '' ? { every: true } : { index: Number(index) });
@@ -43,25 +44,47 @@ function pick(value, paths) {
   if (paths.some((path) => path.length === 0)) return value;
   if (Array.isArray(value)) {
     const inner = paths.filter(([step]) => step.every).map((path) => path.slice(1));
-    return inner.length ? value.map((element) => pick(element, inner)).filter((element) => element !== undefined) : undefined;
+    return inner.length
+      ? value.map((element) => pick(element, inner)).filter((element) => element !== undefined)
+      : undefined;
   }
   if (!isObject(value)) return undefined;
-  return Object.fromEntries(Object.entries(value)
-    .map(([key, member]) => [key, pick(member, paths.filter(([step]) => step.key === key).map((path) => path.slice(1)))])
-    .filter(([key, member]) => member !== undefined && paths.some(([step]) => step.key === key)));
+  return Object.fromEntries(
+    Object.entries(value)
+      .map(([key, member]) => [
+        key,
+        pick(
+          member,
+          paths.filter(([step]) => step.key === key).map((path) => path.slice(1)),
+        ),
+      ])
+      .filter(([key, member]) => member !== undefined && paths.some(([step]) => step.key === key)),
+  );
 }
 function omit(value, paths) {
-  if (Array.isArray(value)) return value.map((element) => omit(element, paths.filter(([step]) => step.every).map((path) => path.slice(1))));
+  if (Array.isArray(value))
+    return value.map((element) =>
+      omit(
+        element,
+        paths.filter(([step]) => step.every).map((path) => path.slice(1)),
+      ),
+    );
   if (!isObject(value)) return value;
   const inner = (key) => paths.filter(([step]) => step && step.key === key).map((path) => path.slice(1));
-  return Object.fromEntries(Object.entries(value)
-    .filter(([key]) => !inner(key).some((path) => path.length === 0))
-    .map(([key, member]) => [key, omit(member, inner(key))]));
+  return Object.fromEntries(
+    Object.entries(value)
+      .filter(([key]) => !inner(key).some((path) => path.length === 0))
+      .map(([key, member]) => [key, omit(member, inner(key))]),
+  );
 }
 
 /* ---- conditions on a key ---- */
 
-const words = (text) => text.toLowerCase().split(/[^\p{L}\p{N}]+/u).filter((word) => word !== '');
+const words = (text) =>
+  text
+    .toLowerCase()
+    .split(/[^\p{L}\p{N}]+/u)
+    .filter((word) => word !== '');
 const scalarKinds = [(value) => typeof value === 'string', isInteger, (value) => typeof value === 'boolean'];
 const sameKind = (list, kinds) => Array.isArray(list) && kinds.some((kind) => list.every(kind));
 const equal = (a, b) => (isInteger(a) && isInteger(b) ? BigInt(a) === BigInt(b) : a === b);
@@ -80,9 +103,11 @@ const MATCHES = {
     if (!sameKind(wanted, scalarKinds.slice(0, 2))) throw badBody(UNTAGGED);
     return (value) => !wanted.some((one) => equal(value, one));
   },
-  text: (wanted, indexed) => (value) => typeof value === 'string' &&
+  text: (wanted, indexed) => (value) =>
+    typeof value === 'string' &&
     (indexed ? words(wanted).every((word) => words(value).includes(word)) : value.includes(wanted)),
-  text_any: (wanted) => (value) => typeof value === 'string' && words(wanted).some((word) => words(value).includes(word)),
+  text_any: (wanted) => (value) =>
+    typeof value === 'string' && words(wanted).some((word) => words(value).includes(word)),
   phrase: (wanted) => (value) => typeof value === 'string' && value.includes(wanted),
   prefix: (wanted) => (value) => typeof value === 'string' && value.startsWith(wanted),
 };
@@ -90,7 +115,8 @@ const MATCHES = {
 function compileMatch(match, isTextIndexed) {
   const [kind, ...more] = Object.keys(isObject(match) ? match : {});
   if (!MATCHES[kind] || more.length > 0) throw badBody(UNTAGGED);
-  if (['text', 'text_any', 'phrase', 'prefix'].includes(kind) && typeof match[kind] !== 'string') throw badBody(UNTAGGED);
+  if (['text', 'text_any', 'phrase', 'prefix'].includes(kind) && typeof match[kind] !== 'string')
+    throw badBody(UNTAGGED);
   return MATCHES[kind](match[kind], isTextIndexed);
 }
 
@@ -99,13 +125,15 @@ function compileRange(range, toComparable) {
   if (!isObject(range)) throw badBody('data did not match any variant of untagged enum RangeInterface');
   const bound = {};
   for (const [name, value] of Object.entries(range)) {
-    if (!BOUNDS.includes(name)) throw badBody(`unknown field \`${name}\`, expected one of \`lt\`, \`gt\`, \`gte\`, \`lte\``);
+    if (!BOUNDS.includes(name))
+      throw badBody(`unknown field \`${name}\`, expected one of \`lt\`, \`gt\`, \`gte\`, \`lte\``);
     if (value !== null) bound[name] = toComparable(value);
     if (Number.isNaN(bound[name])) throw badBody('data did not match any variant of untagged enum RangeInterface');
   }
   return (x) => !(x <= bound.gt || x < bound.gte || x >= bound.lt || x > bound.lte);
 }
-const isTime = (value) => typeof value === 'string' && /^\d{4}-\d\d-\d\d/.test(value) && !Number.isNaN(Date.parse(value));
+const isTime = (value) =>
+  typeof value === 'string' && /^\d{4}-\d\d-\d\d/.test(value) && !Number.isNaN(Date.parse(value));
 function range(given) {
   if (isObject(given) && Object.values(given).some((value) => typeof value === 'string')) {
     const within = compileRange(given, (value) => (isTime(value) ? Date.parse(value) : NaN));
@@ -120,8 +148,12 @@ const isPlace = (value) => isObject(value) && isNumber(value.lon) && isNumber(va
 const place = ({ lon, lat }) => ({ lon: toNumber(lon), lat: toNumber(lat) });
 function geoBoundingBox({ top_left: topLeft, bottom_right: bottomRight }) {
   const [from, to] = [place(topLeft), place(bottomRight)];
-  return (value) => isPlace(value) && from.lon < toNumber(value.lon) && toNumber(value.lon) < to.lon &&
-    to.lat < toNumber(value.lat) && toNumber(value.lat) < from.lat;
+  return (value) =>
+    isPlace(value) &&
+    from.lon < toNumber(value.lon) &&
+    toNumber(value.lon) < to.lon &&
+    to.lat < toNumber(value.lat) &&
+    toNumber(value.lat) < from.lat;
 }
 function geoRadius({ center, radius }) {
   const rad = (degrees) => (degrees * Math.PI) / 180;
@@ -129,13 +161,16 @@ function geoRadius({ center, radius }) {
   return (value) => {
     if (!isPlace(value)) return false;
     const at = place(value);
-    const h = Math.sin(rad(at.lat - from.lat) / 2) ** 2 + Math.cos(rad(from.lat)) * Math.cos(rad(at.lat)) * Math.sin(rad(at.lon - from.lon) / 2) ** 2;
+    const h =
+      Math.sin(rad(at.lat - from.lat) / 2) ** 2 +
+      Math.cos(rad(from.lat)) * Math.cos(rad(at.lat)) * Math.sin(rad(at.lon - from.lon) / 2) ** 2;
     return 2 * 6371008.8 * Math.asin(Math.sqrt(h)) < toNumber(radius);
   };
 }
 
 /* An array passes when one of its elements does; a key that is not there passes none of these but except. */
-const ofElements = (test) => (values) => values.some((value) => (Array.isArray(value) ? value.some(test) : test(value)));
+const ofElements = (test) => (values) =>
+  values.some((value) => (Array.isArray(value) ? value.some(test) : test(value)));
 const isNothing = (value) => value === null || (Array.isArray(value) && value.length === 0);
 const isEmpty = (values) => values.every(isNothing);
 const isNull = (values) => values.some((value) => value === null || (Array.isArray(value) && value.includes(null)));
@@ -158,12 +193,14 @@ const FIELD = {
 
 /* ---- conditions and filters ---- */
 
-const CONDITION = 'Expected some form of condition, which can be a field condition (like {"key": ..., "match": ... }), or some other mentioned in the documentation: https://qdrant.tech/documentation/concepts/filtering/#filtering-conditions';
+const CONDITION =
+  'Expected some form of condition, which can be a field condition (like {"key": ..., "match": ... }), or some other mentioned in the documentation: https://qdrant.tech/documentation/concepts/filtering/#filtering-conditions';
 const CLAUSES = ['should', 'min_should', 'must', 'must_not'];
 const LATER = ['geo_polygon', 'slice'];
 
 const typesFor = (kind, given) => {
-  if (kind === 'range') return Object.values(given).some((value) => typeof value === 'string') ? ['datetime'] : ['float', 'integer'];
+  if (kind === 'range')
+    return Object.values(given).some((value) => typeof value === 'string') ? ['datetime'] : ['float', 'integer'];
   if (kind.startsWith('geo')) return ['geo'];
   if (kind !== 'match') return ['bool', 'datetime', 'float', 'geo', 'integer', 'keyword', 'text', 'uuid'];
   const wanted = Object.values(given).flat()[0];
@@ -182,15 +219,24 @@ class Filter {
   }
 
   compile(filter) {
-    if (!isObject(filter)) throw badBody(`invalid type: ${Array.isArray(filter) ? 'sequence' : typeof filter}, expected struct Filter`);
+    if (!isObject(filter))
+      throw badBody(`invalid type: ${Array.isArray(filter) ? 'sequence' : typeof filter}, expected struct Filter`);
     for (const key of Object.keys(filter))
-      if (!CLAUSES.includes(key)) throw badBody(`unknown field \`${key}\`, expected one of \`should\`, \`min_should\`, \`must\`, \`must_not\``);
-    const list = (part) => (part === undefined || part === null ? null : (Array.isArray(part) ? part : [part]).map((one) => this.condition(one)));
+      if (!CLAUSES.includes(key))
+        throw badBody(`unknown field \`${key}\`, expected one of \`should\`, \`min_should\`, \`must\`, \`must_not\``);
+    const list = (part) =>
+      part === undefined || part === null
+        ? null
+        : (Array.isArray(part) ? part : [part]).map((one) => this.condition(one));
     const [must, mustNot, should] = [list(filter.must), list(filter.must_not), list(filter.should)];
-    const enough = filter.min_should ? { of: list(filter.min_should.conditions), count: filter.min_should.min_count } : null;
-    return (point) => (!should || should.some((test) => test(point))) &&
+    const enough = filter.min_should
+      ? { of: list(filter.min_should.conditions), count: filter.min_should.min_count }
+      : null;
+    return (point) =>
+      (!should || should.some((test) => test(point))) &&
       (!enough || enough.of.filter((test) => test(point)).length >= enough.count) &&
-      (!must || must.every((test) => test(point))) && (!mustNot || !mustNot.some((test) => test(point)));
+      (!must || must.every((test) => test(point))) &&
+      (!mustNot || !mustNot.some((test) => test(point)));
   }
 
   condition(given) {
@@ -203,24 +249,34 @@ class Filter {
     if ('key' in given) return this.field(given);
     if (kinds.length !== 1) throw badBody(CONDITION);
     switch (kinds[0]) {
-      case 'is_empty': case 'is_null': {
+      case 'is_empty':
+      case 'is_null': {
         const path = parsePath(String(given[kinds[0]].key));
         const test = kinds[0] === 'is_empty' ? isEmpty : isNull;
         return (point) => test(valuesAt(point.payload, path));
       }
       case 'has_id': {
-        const ids = new Set((Array.isArray(given.has_id) ? given.has_id : [given.has_id]).map((id) => String(pointId(id))));
+        const ids = new Set(
+          (Array.isArray(given.has_id) ? given.has_id : [given.has_id]).map((id) => String(pointId(id))),
+        );
         this.largest = Math.max(this.largest, ids.size);
         return (point) => ids.has(String(point.id));
       }
       case 'has_vector':
-        return (point) => (given.has_vector === '' ? Array.isArray(point.vector) : isObject(point.vector) && Object.hasOwn(point.vector, given.has_vector));
+        return (point) =>
+          given.has_vector === ''
+            ? Array.isArray(point.vector)
+            : isObject(point.vector) && Object.hasOwn(point.vector, given.has_vector);
       case 'nested': {
         const path = parsePath(given.nested.key.endsWith('[]') ? given.nested.key : `${given.nested.key}[]`);
         const inner = this.compile(given.nested.filter);
-        return (point) => valuesAt(point.payload, path).filter(isObject).some((payload) => inner({ payload }));
+        return (point) =>
+          valuesAt(point.payload, path)
+            .filter(isObject)
+            .some((payload) => inner({ payload }));
       }
-      default: throw badBody(CONDITION);
+      default:
+        throw badBody(CONDITION);
     }
   }
 

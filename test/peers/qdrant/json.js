@@ -32,18 +32,25 @@ function number(token) {
 }
 
 function parse(source) {
-  const marked = source.replace(TOKENS, (token) => (token[0] === '"' || /^-?\d{1,15}$/.test(token) ? token : `"\\u0000number:${token}"`));
-  return JSON.parse(marked, (_, value) => (typeof value === 'string' && value.startsWith(MARK) ? number(value.slice(MARK.length)) : value));
+  const marked = source.replace(TOKENS, (token) =>
+    token[0] === '"' || /^-?\d{1,15}$/.test(token) ? token : `"\\u0000number:${token}"`,
+  );
+  return JSON.parse(marked, (_, value) =>
+    typeof value === 'string' && value.startsWith(MARK) ? number(value.slice(MARK.length)) : value,
+  );
 }
 
 function print(value) {
-  const marked = JSON.stringify(value, (_, part) => (typeof part === 'bigint' || part instanceof Float ? `${MARK}${part}` : part));
+  const marked = JSON.stringify(value, (_, part) =>
+    typeof part === 'bigint' || part instanceof Float ? `${MARK}${part}` : part,
+  );
   return marked.replace(/"\\u0000number:([^"]*)"/g, '$1');
 }
 
 const isInteger = (value) => typeof value === 'number' || typeof value === 'bigint';
 const isNumber = (value) => isInteger(value) || value instanceof Float;
-const isObject = (value) => value !== null && typeof value === 'object' && !Array.isArray(value) && !(value instanceof Float);
+const isObject = (value) =>
+  value !== null && typeof value === 'object' && !Array.isArray(value) && !(value instanceof Float);
 const toNumber = (value) => Number(value instanceof Float ? value.value : value);
 
 module.exports = { Float, parse, print, isInteger, isNumber, isObject, toNumber };

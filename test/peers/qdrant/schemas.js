@@ -24,7 +24,10 @@ const pointId = { anyOf: [count, uuid] };
 /* ---- what the wrapper sends ---- */
 
 const exactly = (properties, optional = []) => ({
-  type: 'object', properties, additionalProperties: false, required: Object.keys(properties).filter((name) => !optional.includes(name)),
+  type: 'object',
+  properties,
+  additionalProperties: false,
+  required: Object.keys(properties).filter((name) => !optional.includes(name)),
 });
 /* The user's own filter is the user's; what the wrapper adds to it is not. */
 const filter = { type: 'object' };
@@ -37,61 +40,129 @@ const requests = {
   [`GET /aliases`]: null,
   [`GET ${NAME}`]: null,
   [`POST ${NAME}/points/count${CONSISTENCY}`]: exactly({ exact: { const: true }, filter }, ['filter']),
-  [`POST ${NAME}/points/scroll${CONSISTENCY}`]: exactly({
-    limit: { type: 'integer', minimum: 1, maximum: 10000 }, offset: pointId, with_payload: withPayload, with_vector: flag, filter,
-  }, ['offset', 'filter']),
+  [`POST ${NAME}/points/scroll${CONSISTENCY}`]: exactly(
+    {
+      limit: { type: 'integer', minimum: 1, maximum: 10000 },
+      offset: pointId,
+      with_payload: withPayload,
+      with_vector: flag,
+      filter,
+    },
+    ['offset', 'filter'],
+  ),
   [`POST ${NAME}/points${CONSISTENCY}`]: exactly({ ids, with_payload: withPayload, with_vector: flag }),
 };
 
 /* ---- what it is answered ---- */
 
 function answers(closed) {
-  const shape = (properties, required = Object.keys(properties)) => ({ type: 'object', properties, required, ...(closed ? { additionalProperties: false } : {}) });
+  const shape = (properties, required = Object.keys(properties)) => ({
+    type: 'object',
+    properties,
+    required,
+    ...(closed ? { additionalProperties: false } : {}),
+  });
 
   const hardware = map(count);
   const usage = maybe(shape({ hardware: maybe(hardware), inference: any }, []));
   const of = (result) => shape({ result, status: { const: 'ok' }, time: number, usage }, ['result', 'status', 'time']);
-  const error = shape({ status: shape({ error: { type: 'string', minLength: 1 } }), time: number, usage }, ['status', 'time']);
+  const error = shape({ status: shape({ error: { type: 'string', minLength: 1 } }), time: number, usage }, [
+    'status',
+    'time',
+  ]);
 
   const distance = words('Cosine', 'Euclid', 'Dot', 'Manhattan');
   const vectorParams = { type: 'object', properties: { size: count, distance }, required: ['size', 'distance'] };
   const indexType = words('keyword', 'integer', 'float', 'geo', 'text', 'bool', 'datetime', 'uuid');
-  const info = shape({
-    status: words('green', 'yellow', 'grey', 'red'),
-    optimizer_status: { anyOf: [{ const: 'ok' }, shape({ error: text })] },
-    warnings: list(shape({ message: text })),
-    indexed_vectors_count: maybe(count), points_count: maybe(count), segments_count: count,
-    config: shape({
-      params: shape({
-        vectors: { anyOf: [vectorParams, map(vectorParams)] }, sparse_vectors: maybe(map({ type: 'object' })), shard_number: count, sharding_method: any,
-        replication_factor: count, write_consistency_factor: count, read_fan_out_factor: maybe(count), read_fan_out_delay_ms: maybe(count),
-        on_disk_payload: maybe(flag), payload: any,
-      }, []),
-      hnsw_config: { type: 'object', required: ['m', 'ef_construct', 'full_scan_threshold'] },
-      optimizer_config: { type: 'object', required: ['deleted_threshold', 'vacuum_min_vector_number', 'default_segment_number', 'flush_interval_sec'] },
-      wal_config: maybe({ type: 'object', required: ['wal_capacity_mb', 'wal_segments_ahead'] }),
-      quantization_config: any,
-      strict_mode_config: maybe(shape(Object.fromEntries([
-        ...['enabled', 'unindexed_filtering_retrieve', 'unindexed_filtering_update', 'search_allow_exact'].map((name) => [name, maybe(flag)]),
-        ...['max_query_limit', 'max_timeout', 'search_max_hnsw_ef', 'upsert_max_batchsize', 'search_max_batchsize', 'max_collection_vector_size_bytes',
-          'read_rate_limit', 'write_rate_limit', 'max_collection_payload_size_bytes', 'max_points_count', 'filter_max_conditions', 'condition_max_size',
-          'max_payload_index_count', 'max_resident_memory_percent'].map((name) => [name, maybe(count)]),
-        ['search_max_oversampling', maybe(number)], ['multivector_config', any], ['sparse_config', any],
-      ]), [])),
-      metadata: maybe({ type: 'object' }),
-    }, ['params', 'hnsw_config', 'optimizer_config']),
-    payload_schema: map(shape({ data_type: indexType, params: maybe({ type: 'object' }), points: count }, ['data_type', 'points'])),
-    update_queue: maybe(shape({ length: count, deferred_points: maybe(count) }, ['length'])),
-  }, ['status', 'optimizer_status', 'segments_count', 'config', 'payload_schema']);
+  const info = shape(
+    {
+      status: words('green', 'yellow', 'grey', 'red'),
+      optimizer_status: { anyOf: [{ const: 'ok' }, shape({ error: text })] },
+      warnings: list(shape({ message: text })),
+      indexed_vectors_count: maybe(count),
+      points_count: maybe(count),
+      segments_count: count,
+      config: shape(
+        {
+          params: shape(
+            {
+              vectors: { anyOf: [vectorParams, map(vectorParams)] },
+              sparse_vectors: maybe(map({ type: 'object' })),
+              shard_number: count,
+              sharding_method: any,
+              replication_factor: count,
+              write_consistency_factor: count,
+              read_fan_out_factor: maybe(count),
+              read_fan_out_delay_ms: maybe(count),
+              on_disk_payload: maybe(flag),
+              payload: any,
+            },
+            [],
+          ),
+          hnsw_config: { type: 'object', required: ['m', 'ef_construct', 'full_scan_threshold'] },
+          optimizer_config: {
+            type: 'object',
+            required: ['deleted_threshold', 'vacuum_min_vector_number', 'default_segment_number', 'flush_interval_sec'],
+          },
+          wal_config: maybe({ type: 'object', required: ['wal_capacity_mb', 'wal_segments_ahead'] }),
+          quantization_config: any,
+          strict_mode_config: maybe(
+            shape(
+              Object.fromEntries([
+                ...['enabled', 'unindexed_filtering_retrieve', 'unindexed_filtering_update', 'search_allow_exact'].map(
+                  (name) => [name, maybe(flag)],
+                ),
+                ...[
+                  'max_query_limit',
+                  'max_timeout',
+                  'search_max_hnsw_ef',
+                  'upsert_max_batchsize',
+                  'search_max_batchsize',
+                  'max_collection_vector_size_bytes',
+                  'read_rate_limit',
+                  'write_rate_limit',
+                  'max_collection_payload_size_bytes',
+                  'max_points_count',
+                  'filter_max_conditions',
+                  'condition_max_size',
+                  'max_payload_index_count',
+                  'max_resident_memory_percent',
+                ].map((name) => [name, maybe(count)]),
+                ['search_max_oversampling', maybe(number)],
+                ['multivector_config', any],
+                ['sparse_config', any],
+              ]),
+              [],
+            ),
+          ),
+          metadata: maybe({ type: 'object' }),
+        },
+        ['params', 'hnsw_config', 'optimizer_config'],
+      ),
+      payload_schema: map(
+        shape({ data_type: indexType, params: maybe({ type: 'object' }), points: count }, ['data_type', 'points']),
+      ),
+      update_queue: maybe(shape({ length: count, deferred_points: maybe(count) }, ['length'])),
+    },
+    ['status', 'optimizer_status', 'segments_count', 'config', 'payload_schema'],
+  );
 
   const dense = list(number);
   const oneVector = { anyOf: [dense, list(dense), shape({ indices: list(count), values: dense })] };
-  const record = shape({
-    id: pointId, payload: maybe({ type: 'object' }), vector: maybe({ anyOf: [dense, list(dense), map(oneVector)] }),
-    shard_key: maybe({ anyOf: [text, count] }), order_value: maybe({ anyOf: [number, text] }),
-  }, ['id']);
+  const record = shape(
+    {
+      id: pointId,
+      payload: maybe({ type: 'object' }),
+      vector: maybe({ anyOf: [dense, list(dense), map(oneVector)] }),
+      shard_key: maybe({ anyOf: [text, count] }),
+      order_value: maybe({ anyOf: [number, text] }),
+    },
+    ['id'],
+  );
   const aliases = shape({ aliases: list(shape({ alias_name: text, collection_name: text })) });
-  const update = shape({ operation_id: maybe(count), status: words('acknowledged', 'completed', 'wait_timeout') }, ['status']);
+  const update = shape({ operation_id: maybe(count), status: words('acknowledged', 'completed', 'wait_timeout') }, [
+    'status',
+  ]);
 
   return {
     error,
