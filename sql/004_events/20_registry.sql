@@ -35,7 +35,8 @@ COMMENT ON COLUMN public.event_type_registry.created_at IS 'Start of the transac
 COMMENT ON COLUMN public.event_type_registry.delivery_lane IS
   'immediate or delayed. Both are delivered alike; neither limits how often a subject has an event.';
 
--- A trigger and not a CHECK: it reads the register, whose rows a restore may bring later than these.
+-- The domain is checked by a trigger and not by a CHECK, since that reads the register
+-- of governed objects, whose rows a restore may bring later than those of this table.
 CREATE FUNCTION iu.fn_event_type_registry_domain() RETURNS trigger
   LANGUAGE plpgsql
   SET search_path = pg_catalog, pg_temp

@@ -1,8 +1,8 @@
 -- The outbox: one row an event.
 
--- One constraint of one call: each CHECK is parsed anew for each INSERT, and eight
--- of them cost more than writing the row (measured: 18 us against 7). What is
--- wrong is put into words only where something is.
+-- The outbox has one CHECK, which is one call: each CHECK is parsed anew for each
+-- INSERT, and eight of them cost more than writing the row (measured: 18 us
+-- against 7). The message is made only where something is wrong.
 CREATE FUNCTION iu.fn_event_outbox_check(p_domain text, p_stream text, p_lane text, p_severity text,
     p_classification text, p_payload jsonb, p_idempotency_key text)
   RETURNS boolean
@@ -105,9 +105,10 @@ COMMENT ON INDEX public.event_outbox_idempotency_key IS 'At most one event of a 
 COMMENT ON INDEX public.event_outbox_type_seq IS 'What a route reads, in order.';
 COMMENT ON INDEX public.event_outbox_xid IS 'What was committed since a snapshot, late commits included.';
 
--- STABLE: it reads the registry by the snapshot of the INSERT, so that an
--- emitter that found the type active is not contradicted a moment later. Sizes
--- are checked here, since a CHECK is parsed anew for every INSERT.
+-- The trigger function is STABLE: it reads the registry by the snapshot of the
+-- INSERT, so that an emitter that found the type active is not contradicted a
+-- moment later. Sizes are checked here and not in a CHECK, since a CHECK is parsed
+-- anew for every INSERT.
 CREATE FUNCTION iu.fn_event_type_validate() RETURNS trigger
   LANGUAGE plpgsql STABLE SECURITY DEFINER
   SET search_path = pg_catalog, pg_temp

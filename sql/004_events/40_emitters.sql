@@ -103,7 +103,7 @@ BEGIN
   END IF;
   PERFORM iu.fn_event_put_many_check(p_events);
 
-  -- Ids are given here: what an INSERT returns has no place in the array.
+  -- The ids are made here, since what INSERT ... RETURNING gives has lost its place in the array.
   WITH event AS MATERIALIZED (
     SELECT a.n, gen_random_uuid() AS id, r.event_type, r.event_stream, r.delivery_lane, r.default_severity,
            x.event_type AS asked_for, x.subject_ref, x.canonical_address, x.actor_ref, x.correlation_id,

@@ -8,7 +8,8 @@ INSERT INTO public.dot_config (key, value, description) VALUES
 INSERT INTO public.iu_switch_registry (switch_key, meaning) VALUES
   ('iu_core.route_worker_enabled', 'off: no route is worked on; events are emitted and wait');
 
--- In plpgsql, which keeps the plan for the session: both are asked before each send.
+-- The switch and the allowlist are read in plpgsql, which keeps its plans for the
+-- session, because both are asked before each send.
 CREATE FUNCTION iu.fn_iu_route_worker_enabled() RETURNS boolean
   LANGUAGE plpgsql STABLE SECURITY DEFINER
   SET search_path = pg_catalog, pg_temp

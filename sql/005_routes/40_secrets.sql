@@ -20,7 +20,7 @@ COMMENT ON TABLE public.iu_route_secret IS
 COMMENT ON COLUMN public.iu_route_secret.id IS 'Order of adding';
 COMMENT ON COLUMN public.iu_route_secret.secret_ref IS 'What routes name in secret_ref';
 COMMENT ON COLUMN public.iu_route_secret.valid_from IS 'It signs from here on';
-COMMENT ON COLUMN public.iu_route_secret.valid_until IS 'up to here; infinity: until it is ended';
+COMMENT ON COLUMN public.iu_route_secret.valid_until IS 'It signs until here; infinity: until it is ended';
 COMMENT ON COLUMN public.iu_route_secret.created_by IS 'Who added it, as told by the caller';
 COMMENT ON COLUMN public.iu_route_secret.secret IS 'whsec_ and 24 to 64 bytes in base64.';
 
@@ -34,8 +34,9 @@ AS $function$
 DECLARE
   v_secret text;
 BEGIN
-  -- An error of the table's own would print the row, and the secret with it. One
-  -- that is made here is made in the INSERT: as a variable a logged plan has it.
+  -- The form is checked here, because an error of the table's own CHECK would print
+  -- the row, and the secret with it. A secret that is made here is made within the
+  -- INSERT, because a logged plan shows what is in variables.
   IF p_secret !~ '^whsec_([A-Za-z0-9+/]{4})*([A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?$'
      OR octet_length(decode(substr(p_secret, 7), 'base64')) NOT BETWEEN 24 AND 64 THEN
     RAISE check_violation USING
@@ -68,7 +69,7 @@ BEGIN
       MESSAGE = format('this secret is registered under "%s" already', p_secret_ref),
       CONSTRAINT = 'iu_secret_exists';
   END IF;
-  PERFORM iu_core.wake();  -- a route may have been held for want of it
+  PERFORM iu_core.wake();  -- a route may have been held because it had none
   RETURN jsonb_strip_nulls(jsonb_build_object('status', 'added', 'secret_ref', p_secret_ref,
     'secret', CASE WHEN p_secret IS NULL THEN v_secret END, 'valid_from', p_valid_from));
 END

@@ -132,10 +132,10 @@ CREATE TABLE public.iu_route_attempt (
 );
 CREATE INDEX iu_route_attempt_recorded ON public.iu_route_attempt USING brin (recorded_at);
 COMMENT ON INDEX public.iu_route_attempt_recorded IS
-  'The last hour, and what retention takes, without a large index.';
+  'For the attempts of the last hour and those that retention takes, without a large index.';
 COMMENT ON TABLE public.iu_route_attempt IS 'One row a send, inserted once with its outcome.';
 COMMENT ON COLUMN public.iu_route_attempt.id IS 'Order of recording';
-COMMENT ON COLUMN public.iu_route_attempt.route_kind IS 'outbound';
+COMMENT ON COLUMN public.iu_route_attempt.route_kind IS 'outbound; no other kind is recorded';
 COMMENT ON COLUMN public.iu_route_attempt.route_code IS 'The route; no foreign key, attempts outlive it';
 COMMENT ON COLUMN public.iu_route_attempt.event_ref IS 'The event';
 COMMENT ON COLUMN public.iu_route_attempt.replay_number IS '0: the delivery itself';
@@ -174,8 +174,9 @@ CREATE INDEX iu_route_retry_subject ON public.iu_route_retry (route_code, subjec
   WHERE subject IS NOT NULL;
 CREATE INDEX iu_route_retry_head ON public.iu_route_retry (route_code, subject)
   WHERE subject IS NOT NULL AND due_at < 'infinity';
-COMMENT ON INDEX public.iu_route_retry_head IS 'Whose turn it is, among many that wait.';
-COMMENT ON INDEX public.iu_route_retry_subject IS 'Who is next where a route keeps the order of a subject.';
+COMMENT ON INDEX public.iu_route_retry_head IS 'Of a subject with many deliveries that wait, the one whose turn it is.';
+COMMENT ON INDEX public.iu_route_retry_subject IS
+  'The next delivery of a subject, where a route keeps the order of a subject.';
 COMMENT ON COLUMN public.iu_route_retry.subject IS
   'fn_iu_order_subject of the event where the route keeps the order of a subject; NULL where it does not';
 CREATE INDEX iu_route_retry_due ON public.iu_route_retry (route_code, due_at, event_seq);
@@ -216,7 +217,7 @@ CREATE TABLE public.iu_route_dead_letter (
 );
 CREATE INDEX iu_route_dead_letter_open ON public.iu_route_dead_letter (route_code, created_at)
   WHERE resolved_at IS NULL;
-COMMENT ON INDEX public.iu_route_dead_letter_open IS 'Those that wait for a person.';
+COMMENT ON INDEX public.iu_route_dead_letter_open IS 'The dead letters that wait for a person.';
 COMMENT ON TABLE public.iu_route_dead_letter IS
   'Deliveries that were given up, each with the whole event. Resolved, never deleted.';
 COMMENT ON COLUMN public.iu_route_dead_letter.id IS 'What fn_iu_route_dead_letter_replay and _resolve ask for';
@@ -233,8 +234,8 @@ COMMENT ON COLUMN public.iu_route_dead_letter.http_status IS 'Of the last attemp
 COMMENT ON COLUMN public.iu_route_dead_letter.event_snapshot IS 'The row of event_outbox when it was given up';
 COMMENT ON COLUMN public.iu_route_dead_letter.created_at IS 'When it was given up';
 COMMENT ON COLUMN public.iu_route_dead_letter.resolved_at IS 'When a person dealt with it; NULL: open';
-COMMENT ON COLUMN public.iu_route_dead_letter.resolved_by IS 'Who';
-COMMENT ON COLUMN public.iu_route_dead_letter.resolution IS 'How';
+COMMENT ON COLUMN public.iu_route_dead_letter.resolved_by IS 'Who dealt with it';
+COMMENT ON COLUMN public.iu_route_dead_letter.resolution IS 'What was done, and why';
 COMMENT ON COLUMN public.iu_route_dead_letter.replayed_as IS
   'The replay number of the delivery that took its place.';
 

@@ -75,7 +75,7 @@ COMMENT ON FUNCTION iu.fn_iu_delivery_code_put IS
   'who minds it, what follows, circuit, sentence, next action). Errors: 23505 a code that is there already, 23514 a '
   'word that is not in its vocabulary.';
 
--- Inlined into the queries that call it, so it has no settings.
+-- This function is inlined into the queries that call it, so it has no settings.
 CREATE FUNCTION iu.fn_iu_delivery_code(p_code text) RETURNS SETOF public.iu_delivery_code
   LANGUAGE sql STABLE ROWS 1
 BEGIN ATOMIC

@@ -52,8 +52,8 @@ COMMENT ON FUNCTION public.fn_iu_delivery_body IS
   '{table, ref}, canonical_address, correlation_id, payload}}. It follows from the event alone and depends on no '
   'setting, so that every attempt sends the same bytes.';
 
--- Inlined where it is called. A lease outlives the answers that its requests wait
--- for: a minute, and ten times the timeout of one.
+-- This function is inlined where it is called. A lease lasts for a minute and ten
+-- times the timeout of a request, so that it outlives the requests of its deliveries.
 CREATE FUNCTION iu.fn_iu_lease_end(p_timeout_ms integer) RETURNS timestamptz
   LANGUAGE sql VOLATILE
 RETURN clock_timestamp() + make_interval(secs => 60 + p_timeout_ms / 100.0);

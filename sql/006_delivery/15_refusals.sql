@@ -92,7 +92,7 @@ BEGIN
     RETURN 'lease_lost';
   END IF;
   v_code := iu.fn_iu_delivery_refusal(v_route);
-  IF coalesce(v_code, 'circuit_open') = 'circuit_open' THEN  -- once it was open, only its probe goes
+  IF coalesce(v_code, 'circuit_open') = 'circuit_open' THEN  -- of a circuit that was open, only the probe goes out
     SELECT c.probe_lease INTO v_probe FROM public.iu_route_circuit c
      WHERE c.route_code = v_route AND c.state <> 'closed';
     v_code := CASE WHEN FOUND AND v_probe IS DISTINCT FROM p_lease_id THEN 'circuit_open' END;

@@ -92,7 +92,7 @@ BEGIN
   END IF;
   PERFORM iu.fn_iu_order_lock(NEW.route_code);
   SELECT iu.fn_iu_order_subject(e) INTO NEW.subject FROM public.event_outbox e WHERE e.id = NEW.event_id;
-  -- What comes from a lease is the head and stays it.
+  -- A delivery that comes back from a lease was the head of its subject, and stays the head.
   IF NOT EXISTS (SELECT FROM public.iu_route_lease l
                    CROSS JOIN LATERAL unnest(l.event_ids, l.replay_numbers) AS i (event_id, replay_number)
                   WHERE l.route_code = NEW.route_code AND NEW.event_id = ANY (l.event_ids)
@@ -100,7 +100,7 @@ BEGIN
      AND iu.fn_iu_order_head(NEW.route_code, NEW.subject) IS NOT NULL THEN
     NEW.due_at := 'infinity';
   ELSIF NEW.due_at = 'infinity' THEN
-    NEW.due_at := clock_timestamp();  -- nobody would wake it
+    NEW.due_at := clock_timestamp();  -- nothing would make it due later
   END IF;
   RETURN NEW;
 END

@@ -93,7 +93,8 @@ DECLARE
   v_at  public.v_iu_route_position := p_at;
   v_new record;
 BEGIN
-  -- The recent by range, what was under way at the last snapshot by list.
+  -- Transactions that began after the last snapshot are found by their range of numbers, those that were running
+  -- when it was taken by its list of them.
   WITH at AS MATERIALIZED (
     SELECT iu.fn_iu_snapshot_now() AS now
   ), fresh AS (

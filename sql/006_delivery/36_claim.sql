@@ -1,7 +1,7 @@
 -- The claim: which routes have something to do, what is leased of each, and what
 -- the sender needs to send it.
 
--- Found without writing or locking.
+-- The routes are found without writing or locking.
 CREATE FUNCTION iu.fn_iu_delivery_claim_routes() RETURNS text[]
   LANGUAGE plpgsql STABLE
   SET search_path = pg_catalog, pg_temp
@@ -100,8 +100,8 @@ COMMENT ON FUNCTION iu.fn_iu_delivery_claim_route IS
   'retries, then new events (with those at most p_share). Returns the leases and how many deliveries they have; none '
   'where something holds the route or another claim has it.';
 
--- Inlined into the query of the claim, so that its rows are made once: it is STABLE
--- and has no settings for that.
+-- This function is inlined into the query of the claim, so that its rows are made
+-- once; for that it is STABLE and has no settings.
 CREATE FUNCTION iu.fn_iu_delivery_hand_out(p_lease_ids bigint[])
   RETURNS TABLE (lease_id bigint, lease_generation integer, route_code text, event_id uuid, replay_number integer,
     attempt_no integer, webhook_id text, target_kind text, target_url text, body text, secrets text[],

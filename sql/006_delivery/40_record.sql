@@ -4,7 +4,8 @@
 -- called for every delivery: jsonb would be written, parsed and taken apart again.
 -- The settings of fn_iu_delivery_record_batch hold in what it calls.
 
--- Inlined into the query that calls it: it is STABLE and has no settings for that.
+-- This function is inlined into the query that calls it; for that it is STABLE and
+-- has no settings.
 CREATE FUNCTION iu.fn_iu_delivery_results(p_lease public.iu_route_lease, p_route public.iu_outbound_route,
     p_event_ids uuid[], p_replay_numbers integer[], p_attempt_nos integer[], p_outcomes text[],
     p_http_statuses integer[], p_failure_codes text[], p_failure_details text[], p_retry_afters float8[],
@@ -39,7 +40,6 @@ COMMENT ON FUNCTION iu.fn_iu_delivery_results IS
   'again (held), give_up, retry, obey, disable; on a retired route left (held) and retired (failed) instead of what '
   'would be tried again. Arguments: lease, route, and the arrays of fn_iu_delivery_record_batch.';
 
--- Called for what was not sent.
 CREATE FUNCTION iu.fn_iu_delivery_wait(
     p_policy jsonb, p_rule text, p_attempt_no integer, p_failure_code text, p_retry_after float8)
   RETURNS float8

@@ -1,8 +1,8 @@
 -- Arming: where a route starts, and what it is owed from before.
 
--- In one statement, so that all parts see the same: what is owed goes to the
--- retries, what commits from now on is found by the snapshot. An event that this
--- statement sees though its transaction is not finished came with a restore.
+-- The body is one statement, so that all its parts see the same: what is owed goes
+-- to the retries, what commits from now on is found by the snapshot. An event that
+-- the statement sees though its transaction is not finished came with a restore.
 CREATE FUNCTION iu.fn_iu_route_owed(p_route_code text, p_from timestamptz, p_seen pg_snapshot,
     OUT seen pg_snapshot, OUT floor_seq bigint, OUT owed bigint)
   LANGUAGE sql VOLATILE

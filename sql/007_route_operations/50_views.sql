@@ -1,7 +1,7 @@
 -- What waits, and what holds it.
 
--- One look at what is ahead of any route, however many routes there are and whatever
--- was delivered before: the settings keep the plan to that.
+-- What is ahead of any route is looked at once, however many routes there are and
+-- whatever was delivered before: the settings of the function keep its plan to that.
 CREATE FUNCTION iu.fn_iu_route_waiting() RETURNS TABLE (route_code text, waiting bigint, oldest timestamptz)
   LANGUAGE sql STABLE SECURITY DEFINER
   SET search_path = pg_catalog, pg_temp

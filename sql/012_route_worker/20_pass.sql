@@ -12,7 +12,7 @@ BEGIN
   END IF;
   RETURN CASE WHEN iu.fn_iu_delivery_dry_run(p_route, p_event, 0, 1) IS NULL THEN 'known' ELSE 'dry_run' END;
 EXCEPTION WHEN OTHERS THEN
-  IF SQLSTATE ~ '^(40|53|57|58|XX)' THEN  -- the server's trouble, not the event's
+  IF SQLSTATE ~ '^(40|53|57|58|XX)' THEN  -- errors of the server, not of the event
     RAISE;
   END IF;
   INSERT INTO public.iu_route_attempt
@@ -54,7 +54,8 @@ $function$;
 COMMENT ON FUNCTION iu.fn_iu_route_worker_check IS
   'For fn_iu_route_worker_run, with its arguments: SQLSTATE 23514 for a name, a limit or a domain that is none.';
 
--- The recent by range, what was under way at the last snapshot by list.
+-- Transactions that began after the last snapshot are found by their range of
+-- numbers, those that were running when it was taken by its list of them.
 CREATE FUNCTION iu.fn_iu_route_worker_batch(p_cursor public.iu_route_worker_cursor, p_batch_limit integer,
     OUT items bigint, OUT ids uuid[], OUT last_xid xid8, OUT last_seq bigint)
   LANGUAGE plpgsql STABLE
@@ -234,7 +235,8 @@ BEGIN
     END IF;
     RETURN (iu.fn_iu_route_worker_run(p_worker_name, p_batch_limit, NULL) -> 'more')::boolean;
   END IF;
-  -- Nobody waits for a dry run: the cursor keeps up, so that the first one begins with what comes then.
+  -- No route is a dry run: the cursor moves on, so that a route which becomes one begins with the events that come
+  -- then.
   PERFORM iu.fn_iu_route_worker_register(p_worker_name, NULL);
   UPDATE public.iu_route_worker_cursor c
      SET seen = iu.fn_iu_snapshot_now(), window_end = NULL, window_xid = NULL, window_seq = NULL,

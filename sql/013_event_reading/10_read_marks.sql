@@ -133,7 +133,7 @@ CREATE TABLE public.event_pending (
   CONSTRAINT event_pending_error_chk CHECK (error_count >= 0)
 );
 COMMENT ON TABLE public.event_pending IS
-  'The seam for a delayed lane that computes its events later. Nothing writes it yet: a type of lane delayed is '
+  'For events that will be computed later than what they tell of. Nothing writes it yet: a type of lane delayed is '
   'emitted into the outbox like any other.';
 COMMENT ON COLUMN public.event_pending.id IS 'Identifies the row';
 COMMENT ON COLUMN public.event_pending.event_domain IS 'With event_type: what would be emitted';
