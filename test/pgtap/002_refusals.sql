@@ -21,11 +21,12 @@ CREATE TEMP TABLE refusal AS
     FROM source s
     CROSS JOIN LATERAL regexp_matches(s.body,
     'RAISE\s+([a-z_]+|SQLSTATE ''\w+'')\s+USING((?:''(?:[^'']|'''')*''|[^'';])*);', 'g') AS r (m);
-SELECT cmp_ok((SELECT count(*) FROM refusal), '>', 100::bigint, 'the refusals are found');
+SELECT cmp_ok((SELECT count(*) FROM refusal), '>', 100::bigint,
+  'more than 100 refusals are found in functions and scripts');
 -- IU000 never leaves the function that raises it.
 SELECT is((SELECT string_agg(format('%s: %s%s', source, condition, left(words, 80)), E'\n') FROM refusal
             WHERE constraint_name IS NULL AND NOT is_computed AND condition <> 'SQLSTATE ''IU000'''), NULL,
-            'each names a constraint');
+            'every refusal names a constraint');
 
 -- What a condition is as SQLSTATE is known to plpgsql alone.
 CREATE FUNCTION pg_temp.sqlstate_of(p_condition text) RETURNS text LANGUAGE plpgsql AS $$
@@ -38,13 +39,13 @@ SELECT is((SELECT string_agg(DISTINCT format('%s is raised with %s, not %s', v.c
   pg_temp.sqlstate_of(r.condition), v.sqlstate), E'\n')
              FROM refusal r JOIN iu_refusal v USING (constraint_name)
              WHERE pg_temp.sqlstate_of(r.condition) <> v.sqlstate), NULL,
-  'each is raised with the SQLSTATE that the vocabulary says');
+  'every refusal is raised with the SQLSTATE that the vocabulary says');
 SELECT is((SELECT string_agg(v.constraint_name || ' of migration ' || v.migration, ', ') FROM iu_refusal v
             WHERE NOT EXISTS (SELECT FROM iu_core.migrations m WHERE m.version = v.migration)), NULL,
-            'each belongs to a migration');
+            'every name of the vocabulary belongs to a migration');
 
 SELECT is_empty($$SELECT constraint_name FROM iu_refusal WHERE sentence ~ '[0-9]{4}-|%' OR next_action ~ '%'$$,
-  'sentences have no places for figures');
+  'no sentence of the vocabulary has places for figures');
 
 -- ---- what a program gets
 
@@ -57,7 +58,7 @@ EXCEPTION WHEN OTHERS THEN
   GET STACKED DIAGNOSTICS v = CONSTRAINT_NAME;
   RETURN v;
 END $$;
-SELECT is(pg_temp.constraint_of('SELECT ' || s), c, 'a program is told: ' || c) FROM (VALUES
+SELECT is(pg_temp.constraint_of('SELECT ' || s), c, 'a refusal tells a program its constraint: ' || c) FROM (VALUES
   ($$fn_iu_switch_set('nothing', 'true', 'a', 'r')$$, 'iu_switch_unknown'),
   ($$fn_iu_switch_set('iu_core.routes_master_enabled', 'yes', 'a', 'r')$$, 'iu_switch_value'),
   ($$fn_iu_switch_set('iu_core.routes_master_enabled', 'true', '', 'r')$$, 'iu_actor_and_reason'),
@@ -68,7 +69,8 @@ SELECT is(pg_temp.constraint_of('SELECT ' || s), c, 'a program is told: ' || c) 
 
 -- ---- the table itself
 
-SELECT pg_temp.refuses(format($$SELECT iu.fn_iu_refusal_put(2, ARRAY[%s])$$, r), e, m, 'iu_refusal: ' || m) FROM (VALUES
+SELECT pg_temp.refuses(format($$SELECT iu.fn_iu_refusal_put(2, ARRAY[%s])$$, r), e, m,
+  'the vocabulary of refusals does not take ARRAY[' || r || ']') FROM (VALUES
   ($$['iu_actor_and_reason', '23514', 'A.', 'B.']$$, '23505', 'iu_refusal_pkey'),
   ($$['other', '23514', 'A.', 'B.']$$, '23514', 'iu_refusal_name'),
   ($$['iu_x', '2351', 'A.', 'B.']$$, '23514', 'iu_refusal_sqlstate'),

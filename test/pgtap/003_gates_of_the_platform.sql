@@ -9,23 +9,26 @@ CREATE FUNCTION pg_temp.conforms() RETURNS text LANGUAGE sql
 
 SELECT is(fn_iu_gate_define('shop.price_change_enabled', 'Changing prices in bulk', 'ada',
   'prices are guarded from now on') - 'run_id',
-  '{"status": "defined", "gate_key": "shop.price_change_enabled"}', 'an administrator defines a gate by one call');
+  '{"status": "defined", "gate_key": "shop.price_change_enabled"}',
+  'an administrator defines a gate of the platform by one call');
 SELECT results_eq($$SELECT gate_class, value, effective, is_safe,
   reason FROM v_iu_gate WHERE gate_key = 'shop.price_change_enabled'$$,
-  $$VALUES ('governable', 'false', false, true, 'closed')$$, 'it is governable and closed');
+  $$VALUES ('governable', 'false', false, true, 'closed')$$, 'a gate of the platform is governable and closed');
 SELECT is((SELECT migration FROM iu_gate_registry WHERE gate_key = 'shop.price_change_enabled'), NULL,
-  'the registry says that no migration brought it');
+  'the registry says of a gate of the platform that no migration brought it');
 SELECT is((SELECT theirs FROM iu_governed_object WHERE object_class = 'config'
-  AND object_name = 'shop.price_change_enabled'), true, 'the register says that it is the platform''s own');
-SELECT is(pg_temp.conforms(), NULL, 'conformance knows it');
+  AND object_name = 'shop.price_change_enabled'), true,
+  'the register says of a gate of the platform that it is the platform''s own');
+SELECT is(pg_temp.conforms(), NULL, 'with a gate of the platform the database conforms');
 SELECT is((SELECT concat_ws(' ', actor, evidence ->> 'gate_key', evidence ->> 'reason') FROM dot_iu_command_run
   WHERE command_name = 'dot_iu_gate_define'),
-  'ada shop.price_change_enabled prices are guarded from now on', 'its definition is logged');
+  'ada shop.price_change_enabled prices are guarded from now on', 'the definition of a gate of the platform is logged');
 SELECT is(jsonb_array_length(fn_iu_gate_verify_closed() -> 'gates')::bigint, (SELECT count(*) FROM iu_gate_registry),
-  'verification shows it among all');
+  'verification shows a gate of the platform among all');
 SELECT is((SELECT value FROM iu.fn_iu_surface_measure_all('x') WHERE surface_code = 'iu_gates_inert'),
-  (SELECT count(*) || '/' || count(*) FROM iu_gate_registry), 'change windows count it');
-SELECT pg_temp.refuses('SELECT fn_iu_gate_define(' || a || ')', e, c, 'define: ' || a || ' is refused as ' || c)
+  (SELECT count(*) || '/' || count(*) FROM iu_gate_registry), 'change windows count a gate of the platform');
+SELECT pg_temp.refuses('SELECT fn_iu_gate_define(' || a || ')', e, c,
+  'fn_iu_gate_define(' || a || ') is refused as ' || c)
   FROM (VALUES
   ($$'shop.price_change_enabled', 'd', 'ada', 'r'$$, '42710', 'iu_gate_registered'),
   ($$'iu_core.composer_enabled', 'd', 'ada', 'r'$$, '23514', 'iu_gate_key_reserved'),
@@ -44,9 +47,10 @@ DELETE FROM dot_config WHERE key = 'shop.other';
 -- ---- used like any other
 
 SELECT is(fn_iu_gate_open('shop.price_change_enabled', gen_random_uuid(), 'olga', 'sale', 60) ->> 'status', 'opened',
-  'it opens like any other');
-SELECT is(iu_core.gate_is_open('shop.price_change_enabled'), true, 'what it guards finds it open');
-SELECT pg_temp.refuses('SELECT fn_iu_gate_undefine(' || a || ')', e, c, 'undefine: ' || a || ' is refused as ' || c)
+  'a gate of the platform opens like any other');
+SELECT is(iu_core.gate_is_open('shop.price_change_enabled'), true, 'what a gate of the platform guards finds it open');
+SELECT pg_temp.refuses('SELECT fn_iu_gate_undefine(' || a || ')', e, c,
+  'fn_iu_gate_undefine(' || a || ') is refused as ' || c)
   FROM (VALUES
   ($$'shop.price_change_enabled', 'ada', 'r'$$, '55006', 'iu_gate_not_closed'),
   ($$'iu_core.composer_enabled', 'ada', 'r'$$, '55006', 'iu_gate_of_migration'),
@@ -55,19 +59,20 @@ SELECT pg_temp.refuses('SELECT fn_iu_gate_undefine(' || a || ')', e, c, 'undefin
 SELECT fn_iu_gate_close('shop.price_change_enabled', 'olga', 'done');
 UPDATE dot_config SET value = 'true' WHERE key = 'shop.price_change_enabled';
 SELECT pg_temp.refuses($$SELECT fn_iu_gate_undefine('shop.price_change_enabled', 'ada', 'r')$$, '55006',
-  'iu_gate_not_closed', 'one that was set beside the protocol is not undefined');
+  'iu_gate_not_closed', 'a gate of the platform that was set beside the protocol is not undefined');
 UPDATE dot_config SET value = 'false' WHERE key = 'shop.price_change_enabled';
 
 -- ---- in the way of a rollback, and kept by one of later migrations
 
 SAVEPOINT rollbacks;
-SELECT lives_ok('SELECT count(*) FROM iu_core.rollback(3, false, true)', 'what comes after 003 is rolled back');
+SELECT lives_ok('SELECT count(*) FROM iu_core.rollback(3, false, true)',
+  'with a gate of the platform the migrations after 003 can be rolled back');
 SELECT is((SELECT value FROM v_iu_gate WHERE gate_key = 'shop.price_change_enabled'), 'false',
-  'the platform''s gate is kept');
+  'a rollback to 003 keeps the gate of the platform');
 SELECT pg_temp.refuses('SELECT count(*) FROM iu_core.rollback(2, false, true)', '55006', 'iu_rollback_gates_left',
-  '003 is not rolled back while it is there');
-SELECT lives_ok('SELECT count(*) FROM iu_core.migrate()', 'migrating again meets it and goes on');
-SELECT is(pg_temp.conforms(), NULL, 'and conformance knows it still');
+  '003 is not rolled back while a gate of the platform is there');
+SELECT lives_ok('SELECT count(*) FROM iu_core.migrate()', 'migrating again with a gate of the platform succeeds');
+SELECT is(pg_temp.conforms(), NULL, 'after migrating again the database conforms with the gate of the platform');
 ROLLBACK TO rollbacks;
 
 -- ---- surfaces and invariants of the platform's own are in the way as well
@@ -77,30 +82,38 @@ CREATE VIEW test_agreement AS SELECT 1 AS left_value, 1 AS right_value;
 GRANT SELECT ON test_agreement TO iu_core_owner;
 SELECT fn_iu_surface_register('tests', 'Tests passing', 'external', 'any', 'ada', 'our own figure'), fn_iu_invariant_register('agreed', 'public.test_agreement', 'both agree', 'ada', 'our own');
 SELECT is(pg_temp.conforms(), NULL, 'a surface and an invariant of the platform''s own change nothing for conformance');
-SELECT pg_temp.refuses('SELECT count(*) FROM iu_core.rollback(8)', '55006', 'iu_regression_surface', 'a rollback of change windows says that a surface of the platform''s is in the way');
+SELECT pg_temp.refuses('SELECT count(*) FROM iu_core.rollback(8)', '55006', 'iu_regression_surface',
+  'a rollback of change windows says that a surface of the platform''s is in the way');
 SELECT fn_iu_surface_unregister('tests', 'ada', 'not ours any more');
-SELECT pg_temp.refuses('SELECT count(*) FROM iu_core.rollback(8)', '55006', 'dot_iu_command_run', 'the log of what was done about surfaces is in its way too');
-SELECT lives_ok('SELECT count(*) FROM iu_core.rollback(8, false, true)', 'with leave to lose that log it goes on');
-SELECT pg_temp.refuses('SELECT count(*) FROM iu_core.rollback(7)', '55006', 'iu_invariant', 'a rollback of invariants says that one of the platform''s is in the way');
-SELECT is((SELECT string_agg(invariant_code, ',') FROM iu_invariant), 'agreed', 'which is there still');
+SELECT pg_temp.refuses('SELECT count(*) FROM iu_core.rollback(8)', '55006', 'dot_iu_command_run',
+  'a rollback of change windows says that the log of what was done about surfaces is in the way');
+SELECT lives_ok('SELECT count(*) FROM iu_core.rollback(8, false, true)',
+  'with leave to lose the log a rollback of change windows succeeds');
+SELECT pg_temp.refuses('SELECT count(*) FROM iu_core.rollback(7)', '55006', 'iu_invariant',
+  'a rollback of invariants says that one of the platform''s is in the way');
+SELECT is((SELECT string_agg(invariant_code, ',') FROM iu_invariant), 'agreed',
+  'a refused rollback of invariants leaves the platform''s invariant');
 ROLLBACK TO figures;
 
 -- ---- undefined
 
 SELECT is(fn_iu_gate_undefine('shop.price_change_enabled', 'ada', 'prices are free') - 'run_id',
-  '{"status": "undefined", "gate_key": "shop.price_change_enabled"}', 'it is undefined by one call');
+  '{"status": "undefined", "gate_key": "shop.price_change_enabled"}',
+  'an administrator undefines a gate of the platform by one call');
 SELECT is((SELECT count(*) FROM dot_config WHERE key = 'shop.price_change_enabled') + (SELECT count(*)
   FROM iu_gate_registry WHERE gate_key = 'shop.price_change_enabled')
   + (SELECT count(*) FROM iu_governed_object WHERE object_name = 'shop.price_change_enabled'), 0::bigint,
-  'its rows are gone');
+  'a gate that was undefined leaves no rows');
 SELECT is((SELECT count(*) FROM iu_gate_transition WHERE gate_key = 'shop.price_change_enabled'), 2::bigint,
-  'its ledger stays');
-SELECT is(iu_core.gate_is_open('shop.price_change_enabled'), false, 'whoever asks for it reads closed');
-SELECT is(pg_temp.conforms(), NULL, 'conformance misses nothing');
+  'a gate that was undefined leaves its ledger');
+SELECT is(iu_core.gate_is_open('shop.price_change_enabled'), false,
+  'whoever asks for a gate that was undefined reads closed');
+SELECT is(pg_temp.conforms(), NULL, 'after a gate was undefined the database conforms');
 
 -- ---- who
 
-SELECT is(left(pg_temp.as_role(r, q), 7), CASE r WHEN 'iu_core_admin' THEN s ELSE '42501 p' END, r || ': ' || q) FROM
+SELECT is(left(pg_temp.as_role(r, q), 7), CASE r WHEN 'iu_core_admin' THEN s ELSE '42501 p' END,
+  'as ' || r || ', ' || q || ' gives ' || CASE r WHEN 'iu_core_admin' THEN s ELSE '42501' END) FROM
   unnest(ARRAY['iu_core_operator', 'iu_core_agent', 'iu_core_writer', 'iu_core_reader', 'iu_core_admin']) AS r,
   (VALUES (1, $$SELECT fn_iu_gate_define('shop.who', 'd', 'x', 'r') ->> 'status'$$, 'defined'),
   (2, $$SELECT fn_iu_gate_undefine('shop.who', 'x', 'r') ->> 'status'$$, 'undefin')) AS v (n, q, s);
@@ -108,12 +121,12 @@ SELECT is(left(pg_temp.as_role(r, q), 7), CASE r WHEN 'iu_core_admin' THEN s ELS
 -- ---- gates come with what they guard
 
 SELECT is((SELECT migration FROM iu_gate_registry WHERE gate_key = 'iu_core.delivery_enabled'), 6,
-  'the gate of delivery comes with delivery');
+  'the gate of delivery comes with the migration of delivery');
 SELECT set_eq($$SELECT gate_key FROM iu_gate_registry WHERE migration = 3$$,
   $$VALUES ('iu_enact.allow_no_review_decision'), ('iu_core.vector_sync_enabled'),
   ('iu_core.three_axis_auto_refresh_enabled'), ('iu_core.composer_enabled'), ('iu_core.structure_ops_enabled'),
   ('iu_core.operator_runtime_enabled'), ('queue.job_substrate.enabled'), ('queue.dlq.replay_enabled')$$,
-  'what no migration guards yet is registered by 003');
+  'the gates of what no migration guards yet come with 003');
 
 -- ---- one function writes a transition, the row of the ledger before the value
 
@@ -131,11 +144,11 @@ SELECT fn_iu_gate_open('iu_core.composer_enabled', gen_random_uuid(), 'olga', 't
   fn_iu_gate_close('iu_core.composer_enabled', 'olga', 't');
 SELECT is((SELECT string_agg(what, ' ' ORDER BY n) FROM pg_temp.written),
   'iu_gate_transition dot_config iu_gate_transition dot_config iu_gate_transition dot_config',
-  'opening, renewing and closing write the ledger first');
+  'opening, renewing and closing write the ledger before the value');
 SELECT results_eq($$SELECT action, prev_value,
   new_value FROM iu_gate_transition WHERE gate_key = 'iu_core.composer_enabled' ORDER BY transition_seq DESC LIMIT 3$$,
   $$VALUES ('close', 'true', 'false'), ('open', 'true', 'true'), ('open', 'false', 'true')$$,
-  'a close is recorded once');
+  'opening, renewing and closing leave one row of the ledger each');
 DROP TRIGGER zz_note ON iu_gate_transition; DROP TRIGGER zz_note ON dot_config;
 
 SELECT finish();

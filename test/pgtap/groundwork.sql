@@ -15,21 +15,27 @@ RESET ROLE;
 SELECT is((SELECT string_agg(object_class, ' ' ORDER BY object_class) FROM v_iu_conformance), 'config event_type function route table trigger view',
   'conformance has seven classes, whatever stands alone beside them');
 SELECT is((SELECT concat_ws(' ', expected, found, ok) FROM v_iu_conformance WHERE object_class = 'table'), format('%1$s %1$s t', (SELECT count(*)
-    FROM iu_governed_object WHERE object_class IN ('table', 'schema', 'type', 'sequence'))), 'a schema, a type and a sequence count as tables');
+    FROM iu_governed_object WHERE object_class IN ('table', 'schema', 'type', 'sequence'))),
+  'conformance counts a schema, a type and a sequence as tables');
 SELECT set_eq($$SELECT object_class, expected FROM fn_iu_conformance() WHERE check_code = 'D1' AND expected ~ '^test_schema' AND ok$$,
-  $$VALUES ('schema', 'test_schema'), ('type', 'test_schema.kind'), ('sequence', 'test_schema.numbers')$$, 'each of them is looked at by itself');
+  $$VALUES ('schema', 'test_schema'), ('type', 'test_schema.kind'), ('sequence', 'test_schema.numbers')$$,
+  'conformance looks at a schema, a type and a sequence each by itself');
 DROP SCHEMA test_schema CASCADE;
-SELECT is((SELECT string_agg(detail, '; ') FROM fn_iu_conformance() WHERE expected = 'test_schema'), 'made by migration 9000, now missing', 'a schema that is gone is missed');
+SELECT is((SELECT string_agg(detail, '; ') FROM fn_iu_conformance() WHERE expected = 'test_schema'), 'made by migration 9000, now missing',
+  'conformance misses a schema that is gone');
 DELETE FROM iu_governed_object WHERE migration = 9000;
 
 -- The marker of canonical writers, pinned in the definition of a function.
 SET LOCAL ROLE iu_core_owner;
 SELECT lives_ok($$CREATE FUNCTION public.test_writer() RETURNS text LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET app.canonical_writer = 'test_writer'
-  AS 'BEGIN RETURN current_setting(''app.canonical_writer''); END'$$, 'iu_core_owner may pin the marker of canonical writers');
+  AS 'BEGIN RETURN current_setting(''app.canonical_writer''); END'$$,
+  'iu_core_owner may pin the marker of canonical writers');
 GRANT EXECUTE ON FUNCTION public.test_writer() TO iu_core_writer;
 RESET ROLE;
-SELECT is(pg_temp.as_role('iu_core_writer', 'SELECT public.test_writer()'), 'test_writer', 'a writer calls such a function, in which the marker stands');
-SELECT is(nullif(current_setting('app.canonical_writer', true), ''), NULL, 'and when it returns the marker is gone');
+SELECT is(pg_temp.as_role('iu_core_writer', 'SELECT public.test_writer()'), 'test_writer',
+  'a writer calls a function in which the marker of canonical writers stands');
+SELECT is(nullif(current_setting('app.canonical_writer', true), ''), NULL,
+  'when a function with the marker of canonical writers returns, the marker is gone');
 
 SELECT finish();
 ROLLBACK;

@@ -104,9 +104,11 @@ SELECT (SELECT count(*) FROM target) > 0,
 ROLLBACK;
 SQL
 	local $Test::Builder::Level = $Test::Builder::Level + 1;
-	is("$any $silent", 't ', "$name: each is red and says so");
+	is("$any $silent", 't ', "$name: each object is red and says so");
 	is("$unrepaired$unexplained", '',
-		$left ? "$name: each is left to people, who are told why" : "$name: the repair makes all green");
+		$left
+		? "$name: the repair leaves each object to people, who are told why"
+		: "$name: the repair makes all green");
 }
 
 my $catalog  = "class IN ('function', 'table', 'view')";
@@ -301,7 +303,7 @@ foreach ([ qr/mine ON public\.iu_gate_transition\|calls function theirs\.f\(\) o
 {
 	alone($attached, $_->[0], "conformance tells of a stranger's $_->[1]");
 }
-is(wrong(), '0', 'all of it undone, the database conforms');
+is(wrong(), '0', 'with all of it undone the database conforms');
 
 # ---- restores
 
@@ -324,12 +326,12 @@ sub repaired
 sql('CREATE DATABASE no_acl TEMPLATE template0', 'template1');
 restore('no_acl', '--no-acl');
 cmp_ok(wrong('no_acl', "detail ~ '^grants PUBLIC: EXECUTE'"), '>', 100,
-	'restored without privileges, functions are for everybody, and conformance says so');
+	'conformance says that a restore without privileges has functions for everybody');
 is(repaired('no_acl'), '0 0', 'a restore without privileges conforms after the repair');
 
 sql('CREATE DATABASE no_owner TEMPLATE template0', 'template1');
 restore('no_owner', '--no-owner');
-is(sql(<<'SQL', 'no_owner'), '', 'restored without owners, every object is red and says whose it is');
+is(sql(<<'SQL', 'no_owner'), '', 'after a restore without owners every object is red and says whose it is');
 SELECT string_agg(object_name, ', ') FROM iu_governed_object g
  WHERE object_class IN ('table', 'view', 'function')
    AND NOT EXISTS (SELECT FROM fn_iu_conformance() c
@@ -362,8 +364,8 @@ sql('CREATE DATABASE fresh', 'template1');
 sql('CREATE EXTENSION iu_core; SELECT count(*) FROM iu_core.migrate()', 'fresh');
 restore('fresh', '--data-only', '--disable-triggers');
 cmp_ok(wrong('fresh', "detail = 'enabled instead of enabled always'"), '>', 5,
-	'data restored without triggers leaves them weaker, and conformance says so');
-is(repaired('fresh'), '0 0', 'data restored without triggers conforms after the repair');
+	'conformance says that a restore of data without triggers has weaker triggers');
+is(repaired('fresh'), '0 0', 'a restore of data without triggers conforms after the repair');
 
 # ---- migrations
 
@@ -373,7 +375,7 @@ foreach my $schema ('iu', 'iu_core')
 	sql("GRANT CREATE ON SCHEMA $schema TO wim", 'fresh');
 	like(error_of('SELECT count(*) FROM iu_core.migrate()', database => 'fresh'),
 		qr/55000: the migrated database does not conform\nDETAIL:  .*schema $schema "wim" may create in it/,
-			"migrations are refused while somebody may create in schema $schema, who");
+			"migrations are refused while somebody may create in schema $schema, and say who that is");
 	sql("REVOKE CREATE ON SCHEMA $schema FROM wim", 'fresh');
 }
 sql('SELECT count(*) FROM iu_core.migrate()', 'fresh');
@@ -400,7 +402,7 @@ sql('BEGIN; SET LOCAL iu_core.allow_removal = on; SET LOCAL client_min_messages 
 	  . ' DROP FUNCTION iu.fn_iu_conformance_problems; COMMIT');
 look();
 health_becomes('conformance finds 1 difference.*function iu.fn_iu_conformance_problems\(\) is gone',
-	'health says that nobody can look any more');
+	'health says that nobody can look when the function that looks is gone');
 
 $node->stop;
 done_testing();
