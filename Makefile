@@ -44,7 +44,8 @@ endif
 override CPPFLAGS := $(subst -I$(includedir_server),-isystem $(includedir_server),$(CPPFLAGS))
 else
 all install clean:
-	@echo 'The PostgreSQL of PG_CONFIG=$(PG_CONFIG) has no server headers: run tools/setup, or set PG_CONFIG.' >&2; exit 1
+	@echo 'The PostgreSQL of PG_CONFIG=$(PG_CONFIG) has no server headers: run tools/setup, or set PG_CONFIG.' >&2
+	@exit 1
 endif
 
 $(SOURCES:.c=.o): $(FLOOR_H)

@@ -162,7 +162,8 @@ use_pg_config() {
 # the own server's first: files of SQL or Perl, good for other majors as well.
 find_pgtap() {
 	local each
-	for each in ${PG_CONFIG:+"$("$PG_CONFIG" --sharedir)/extension"} $(compgen -G '/usr/share/postgresql/*/extension' | sort -Vr); do
+	for each in ${PG_CONFIG:+"$("$PG_CONFIG" --sharedir)/extension"} \
+		$(compgen -G '/usr/share/postgresql/*/extension' | sort -Vr); do
 		[ ! -e "$each/pgtap.control" ] || { echo "$each"; return; }
 	done
 	return 1
@@ -196,7 +197,8 @@ patiently() { # LOG WHAT COMMAND...
 # it; root's may be closed to it.
 copy_tree() {
 	mkdir -p "$1"
-	tar -C "$SRC" --exclude=./.git --exclude=./build --exclude='*.o' --exclude='*.so' -cf - . | tar -C "$1" --no-same-owner -xf -
+	tar -C "$SRC" --exclude=./.git --exclude=./build --exclude='*.o' --exclude='*.so' -cf - . |
+		tar -C "$1" --no-same-owner -xf -
 	chmod -R u+rwX,go+rX "$1"
 	[ "$(id -u)" != 0 ] || chown -R postgres:postgres "$1"
 }
@@ -212,13 +214,15 @@ use_stage() {
 # which it does on Windows only.
 test_environment() {
 	local modules
-	modules=$(find_test_modules) || die "PostgreSQL's modules for tests (PostgreSQL::Test) are not installed" "run tools/setup test"
+	modules=$(find_test_modules) ||
+		die "PostgreSQL's modules for tests (PostgreSQL::Test) are not installed" "run tools/setup test"
 	as_pg mkdir "$1/tmp" "$1/check" "$1/ports" "$1/perl"
 	cp -r "$modules/PostgreSQL" "$1/perl/"
 	chmod -R go+rX "$1/perl"
 	TEST_ENV=(IU_CACHE="$CACHE" IU_STAGE="$1/stage" PATH="$1/stage/bin:$PATH" TMPDIR="$1/tmp"
 		TESTDIR="$1/check" TESTDATADIR="$1/check" TESTLOGDIR="$1/check/log"
-		PGCTLTIMEOUT=300 PG_TEST_TIMEOUT_DEFAULT=300 PG_REGRESS=true PG_TEST_PORT_DIR="$1/ports" PERL5LIB="$1/src/test/tap/lib:$1/perl${PERL5LIB:+:$PERL5LIB}")
+		PGCTLTIMEOUT=300 PG_TEST_TIMEOUT_DEFAULT=300 PG_REGRESS=true PG_TEST_PORT_DIR="$1/ports"
+		PERL5LIB="$1/src/test/tap/lib:$1/perl${PERL5LIB:+:$PERL5LIB}")
 }
 
 # Runs a command in DIR/src/test with them, as the user that PostgreSQL runs as.
@@ -231,7 +235,8 @@ run_tests() { # DIR COMMAND...
 start_peer() {
 	local folder=$1 name=$2
 	shift 2
-	(cd / && exec "${AS_PG[@]}" setsid node "$folder/$name.js" "$@") >"$folder/$name.url" 2>"$folder/$name.log" </dev/null 3>&- 9>&- &
+	(cd / && exec "${AS_PG[@]}" setsid node "$folder/$name.js" "$@") \
+		>"$folder/$name.url" 2>"$folder/$name.log" </dev/null 3>&- 9>&- &
 	disown
 	for _ in $(seq 1200); do
 		[ ! -s "$folder/$name.url" ] || return 0
