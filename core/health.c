@@ -187,7 +187,6 @@ judge_launcher(const IuWorkerSlot *slot, TimestampTz now)
 	return SEVERITY_OK;
 }
 
-/* Adds what is wrong with a worker, if anything is. */
 /* What the runner of a database found of it. Databases that are not migrated are told of by their watchdogs. */
 static void
 judge_conformance(Findings *findings, const IuWorkerSlot *slot)
@@ -207,6 +206,7 @@ judge_conformance(Findings *findings, const IuWorkerSlot *slot)
 					iu_text_readable(NameStr(slot->database)), timestamptz_to_str(last));
 }
 
+/* Adds what is wrong with a worker, if anything is. */
 static void
 judge_slot(Findings *findings, const IuWorkerSlot *slot)
 {

@@ -27,6 +27,7 @@
 #include "miscadmin.h"
 #include "utils/acl.h"
 #include "utils/portal.h"
+#include "utils/regproc.h"
 #include "utils/syscache.h"
 
 PG_FUNCTION_INFO_V1(iu_call_as_owner);
@@ -52,7 +53,7 @@ owner_of_callable(Oid function)
 	if (!fits || superuser_arg(owner))
 		ereport(ERROR,
 				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
-				 errmsg("function %u is not called", function),
+				 errmsg("function %s is not called", format_procedure(function)),
 				 errdetail("It must take (uuid, jsonb), return one value and belong to a role that is not a superuser."),
 				 err_generic_string(PG_DIAG_CONSTRAINT_NAME, "iu_callable_function")));
 	return owner;

@@ -100,6 +100,8 @@ SELECT iu.fn_iu_refusal_put(1, ARRAY[
    'Roll the migrations back first.'],
   ['iu_gate_parallel', '25000', 'A gate was to be read during a parallel operation.',
    'Do not mark the calling function as PARALLEL SAFE.'],
+  ['iu_callable_function', '42501', 'A function to call with the rights of its owner does not fit.',
+   'Name a function (uuid, jsonb) that returns one value and belongs to a role that is not a superuser.'],
   ['iu_second_copy', '42710', 'Another copy of the library is loaded.',
    'Remove one of the two files, and restart the server.'],
   ['iu_sha1_available', '0A000', 'The server refuses SHA-1, of which a UUID of version 5 is made.',

@@ -63,6 +63,6 @@ BEGIN
 END
 $function$;
 COMMENT ON FUNCTION public.fn_iu_structure_consumer IS
-  'Target of routes, which call it as iu_core_owner: writes one row of iu_tree_change_log for a structure event; a second call for the event '
-  'writes none. Event, its payload. Returns whether a row was written. SQLSTATE P0002: unknown event; 23514: not '
-  'a structure event.';
+  'Target of routes, which call it as iu_core_owner: writes one row of iu_tree_change_log for a structure '
+  'event; a second call for the event writes none. Event, its payload. Returns whether a row was written. '
+  'SQLSTATE P0002: unknown event; 23514: not a structure event.';
