@@ -115,4 +115,11 @@
 #define pg_noreturn pg_attribute_noreturn()
 #endif
 
+/* Since PostgreSQL 17 a JSON lexer may stand in memory of the caller's. */
+#if PG_VERSION_NUM >= 170000
+#define iu_json_lexer(text, length) makeJsonLexContextCstringLen(NULL, text, length, PG_UTF8, false)
+#else
+#define iu_json_lexer(text, length) makeJsonLexContextCstringLen(text, length, PG_UTF8, false)
+#endif
+
 #endif							/* IU_COMPAT_H */

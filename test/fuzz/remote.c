@@ -16,6 +16,7 @@
 #include "postgres.h"
 
 #include "common/jsonapi.h"
+#include "core/compat.h"
 #include "http/client.h"
 #include "mb/pg_wchar.h"
 #include "nodes/pg_list.h"
@@ -128,7 +129,7 @@ check_request(const IuHttpRequest *request)
 		return;
 	iu_fuzz_require(strlen(request->body) == request->body_length, "a body has the length it is said to have");
 	iu_fuzz_require(pg_verify_mbstr(PG_UTF8, request->body, request->body_length, true), "a body is UTF-8");
-	lexer = makeJsonLexContextCstringLen(unconstify(char *, request->body), request->body_length, PG_UTF8, false);
+	lexer = iu_json_lexer(unconstify(char *, request->body), request->body_length);
 	iu_fuzz_require(pg_parse_json(lexer, &nullSemAction) == JSON_SUCCESS, "a body is JSON");
 }
 

@@ -19,7 +19,7 @@ my $stage = PostgreSQL::Test::Utils::tempdir;
 my $log = "$stage/log";
 run_log([ 'cp', '-r', "$ENV{IU_STAGE}/.", $stage ]) or die;
 system("'$fuzz/build' '$stage/build' >'$log' 2>&1") == 0
-	  or BAIL_OUT('the fuzz target does not build: ' . slurp_file($log));
+	  or die('the fuzz target does not build: ' . slurp_file($log));
 run_log([ 'cp', "$stage/build/iu_core.so", "$stage/lib/" ]) or die;
 $ENV{PATH} = "$stage/bin:$ENV{PATH}";
 
