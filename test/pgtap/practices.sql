@@ -150,7 +150,7 @@ BEGIN
 END $$;
 
 -- A change window is closed after the other practice was shown to work in it.
-SELECT is(pg_temp.together(a.name, b.name), 'both work', format('%s, with %s', a.name, b.name))
+SELECT is(pg_temp.together(a.name, b.name), 'both work', format('%s works together with %s', a.name, b.name))
   FROM pg_temp.practice a JOIN pg_temp.practice b
     ON (a.name = 'a change window', a.name COLLATE "C") < (b.name = 'a change window', b.name COLLATE "C")
  ORDER BY b.name COLLATE "C", a.name COLLATE "C";
@@ -165,42 +165,45 @@ SELECT matches(fn_iu_change_report('s1'),
   'the report of an open window tells of the standing approval');
 SELECT is(fn_iu_change_window_close('s1', 'olga') - 'run_id' - 'status',
   '{"window_label": "s1", "after_label": "s1:after", "verdict": "PASS",
-  "verdict_reason": "4 surfaces and 0 invariants as they should be; open on a standing approval: iu_core.delivery_enabled"}', 'delivery on a standing approval: the window passes, and says so');
+  "verdict_reason": "4 surfaces and 0 invariants as they should be; open on a standing approval: iu_core.delivery_enabled"}',
+  'a window closes with verdict PASS while a gate is open on a standing approval, and says so');
 SELECT matches(fn_iu_change_report('s1'),
   '- Gates at the end: all closed but those on a standing approval: iu_core.delivery_enabled \(open until',
-  'so does the report');
+  'the report of a closed window tells of the standing approval');
 SELECT matches(fn_iu_change_report('s1'), format('IU Core write gates inert \| %1$s/%1$s \| %1$s/%1$s \| 0 \| green ✓',
-  :gates), 'the surface counts it as inert');
+  :gates), 'a gate that is open on a standing approval counts as inert');
 
 SELECT fn_iu_change_window_open('s2', gen_random_uuid(), 'change', 'olga', '/nowhere/b', 1, repeat('0', 64));
 SELECT pg_temp.opens('olga', 'iu_core.composer_enabled', gen_random_uuid()::text);
 SELECT pg_temp.refuses($$SELECT fn_iu_change_window_close('s2', 'olga')$$, '55006', 'iu_change_window_gate_open',
-  'another gate that is open is in its way');
+  'a window is not closed while another gate is open than those on a standing approval');
 SELECT is(fn_iu_change_window_close('s2', 'olga', p_allow_open_gates => true) ->> 'verdict', 'FAIL',
-  'allowed, the window fails by the surface');
+  'a window that may close with open gates fails by the surface of inert gates');
 SELECT matches(fn_iu_change_report('s2'),
   '- Gates at the end: NOT all closed: iu_core.composer_enabled \(open until .*; on a standing approval: '
-    'iu_core.delivery_enabled \(open', 'its report tells both apart');
+    'iu_core.delivery_enabled \(open',
+  'the report tells a gate that is open from one that is open on a standing approval');
 
 SELECT fn_iu_change_window_open('s3', gen_random_uuid(), 'change', 'olga', '/nowhere/b', 1, repeat('0', 64));
 SELECT fn_iu_expect_delta('s3', 'iu_gates_inert', NULL, 'olga', 'the composer stays open for the night',
   :but_one || '/' || :gates);
 SELECT is(fn_iu_change_window_close('s3', 'olga', p_allow_open_gates => true) ->> 'verdict', 'PASS',
-  'what was declared of a surface that is to be green decides');
+  'what was declared of a surface that is to be green decides its verdict');
 SELECT matches(fn_iu_change_report('s3'),
   format('IU Core write gates inert \| %1$s/%2$s \| %1$s/%2$s \| 0 \| expected \(not green \(n/n\); the composer '
-    'stays open for the night\)', :but_one, :gates), 'and the matrix shows the reason');
+    'stays open for the night\)', :but_one, :gates),
+  'the report shows what was declared of a surface that is not green');
 SELECT fn_iu_change_window_open('s4', gen_random_uuid(), 'change', 'olga', '/nowhere/b', 1, repeat('0', 64));
 SELECT fn_iu_expect_delta('s4', 'iu_gates_inert', NULL, 'olga', 'wrongly', :but_two || '/' || :gates);
 SELECT is(fn_iu_change_window_close('s4', 'olga', p_allow_open_gates => true) ->> 'verdict', 'FAIL',
-  'a declaration that does not come true is violated');
+  'a declaration that does not come true fails the window');
 SELECT fn_iu_gate_close('iu_core.composer_enabled', 'olga', 'done');
 
 SELECT fn_iu_change_window_open('s5', gen_random_uuid(), 'change', 'olga', '/nowhere/b', 1, repeat('0', 64));
 UPDATE iu_gate_approval SET revoked_at = clock_timestamp(), revoked_by = session_user,
   revoked_reason = 't' WHERE kind = 'standing';
 SELECT pg_temp.refuses($$SELECT fn_iu_change_window_close('s5', 'olga')$$, '55006', 'iu_change_window_gate_open',
-  'a gate whose standing approval was revoked is open otherwise');
+  'a gate whose standing approval was revoked keeps a window open');
 
 SELECT finish();
 ROLLBACK;
