@@ -126,8 +126,8 @@ sql('SELECT count(*) FROM iu_core.migrate()', 'beside');
 my $sender = sql("SELECT pid FROM iu_core.worker_status WHERE role = 'sender'");
 sql('REVOKE EXECUTE ON FUNCTION iu.fn_iu_delivery_next_due FROM iu_core_worker');
 sql('SELECT iu_core.wake()');
-severity_becomes('1', 'a sender that fails has severity 1');
-health_becomes('^1 WARNING: sender 1 of database "postgres": failing', 'a sender that fails is a warning');
+# The runner may find meanwhile that the function has not the grants that it should have, which comes first.
+health_becomes('(^1 WARNING: |; )sender 1 of database "postgres": failing', 'a sender that fails is a warning');
 sql('GRANT EXECUTE ON FUNCTION iu.fn_iu_delivery_next_due TO iu_core_worker; SELECT iu_core.wake()');
 severity_becomes('0', 'when the sender does not fail any more health has no severity');
 
