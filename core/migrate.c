@@ -215,10 +215,16 @@ require_conformance(Run *run)
 	static const Oid types[1] = {BOOLOID};
 	bool		from_nothing = ((const IuStep *) linitial(run->plan))->version == iu_migrations[0].version;
 
-	if (OidIsValid(iu_policy_function("fn_iu_conformance_require", lengthof(types), types)))
-		iu_run_script("conformance",
-					  psprintf("SELECT iu.fn_iu_conformance_require(%s)", from_nothing ? "true" : "false"),
-					  NULL, run->script_role);
+	if (!OidIsValid(iu_policy_function("fn_iu_conformance_require", lengthof(types), types)))
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("function " IU_POLICY_SCHEMA ".fn_iu_conformance_require(boolean) is missing"),
+				 errdetail("Nothing would say whether what was made before is still as it was made."),
+				 errhint("Migration 001 made it. Restore it from a dump, or roll back to nothing and migrate anew."),
+				 err_generic_string(PG_DIAG_CONSTRAINT_NAME, "iu_conformance_missing")));
+	iu_run_script("conformance",
+				  psprintf("SELECT iu.fn_iu_conformance_require(%s)", from_nothing ? "true" : "false"),
+				  NULL, run->script_role);
 }
 
 static void

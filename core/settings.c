@@ -64,10 +64,30 @@ check_allow_removal(bool *newval, void **extra, GucSource source)
 	return false;
 }
 
+/*
+ * The marker by which a guard knows the function that may write a governed
+ * table. It decides nothing by itself, so that anybody may set it. Defined here
+ * because the server lets only a superuser pin a setting that nobody defined in
+ * the definition of a function; a grant of it to iu_core_owner could not be
+ * dropped again with what that role owns (PostgreSQL 18, DROP OWNED).
+ */
+static void
+define_canonical_writer(void)
+{
+	static char *canonical_writer = NULL;
+
+	DefineCustomStringVariable("app.canonical_writer",
+							   "The function that writes a governed table, for as long as it runs.",
+							   "Pinned in the definition of that function.",
+							   &canonical_writer, "", PGC_USERSET, GUC_DISALLOW_IN_FILE | GUC_NOT_IN_SAMPLE,
+							   NULL, NULL, NULL);
+}
+
 /* Called once in each process that loads the library, or in the postmaster for all. */
 void
 iu_settings_define(void)
 {
+	define_canonical_writer();
 	DefineCustomBoolVariable("iu_core.allow_removal",
 							 "Lets this session drop what gates rest on, though migrations are applied.",
 							 "Every gate must be closed. To uninstall at once, or to restore over a database.",

@@ -62,14 +62,12 @@ COMMENT ON SCHEMA iu IS
   'The inside of iu_core: functions that run with the rights of iu_core_owner, and what they call. Nothing in it is '
   'called by people; the workers call some. Nobody but iu_core_owner may create here.';
 
--- Migrations make schemas of their own, and pin the marker by which a guard knows
--- the functions that may write a governed table.
+-- Migrations make schemas of their own.
 DO $grants$
 BEGIN
   EXECUTE pg_catalog.format('GRANT CREATE ON DATABASE %I TO iu_core_owner', pg_catalog.current_database());
 END
 $grants$;
-GRANT SET ON PARAMETER app.canonical_writer TO iu_core_owner;
 
 -- Migrations create their objects in public, as iu_core_owner. Its default is
 -- that nothing is for PUBLIC.

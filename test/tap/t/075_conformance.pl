@@ -378,6 +378,12 @@ foreach my $schema ('iu', 'iu_core')
 			"migrations are refused while somebody may create in schema $schema, and say who that is");
 	sql("REVOKE CREATE ON SCHEMA $schema FROM wim", 'fresh');
 }
+like(error_of(<<'SQL', database => 'fresh'),
+BEGIN; SET LOCAL iu_core.allow_removal = on; DROP FUNCTION iu.fn_iu_conformance_require CASCADE;
+SELECT count(*) FROM iu_core.migrate();
+SQL
+	qr/55000: function iu\.fn_iu_conformance_require\(boolean\) is missing/,
+	'migrations are refused where the function that asks for conformance is gone');
 sql('SELECT count(*) FROM iu_core.migrate()', 'fresh');
 
 # ---- health
