@@ -291,7 +291,7 @@ record_failure(FunctionCall *call, const ErrorData *error)
 
 /* Calls and records. False if that is to be tried again. */
 static bool
-call_once(FunctionCall *call)
+call_function(FunctionCall *call)
 {
 	ErrorData  *error;
 
@@ -340,7 +340,7 @@ call_claimed(void *worker)
 	ListCell   *cell;
 
 	foreach(cell, runner->claimed)
-		if (!call_once(lfirst(cell)))
+		if (!call_function(lfirst(cell)))
 			put_aside(runner, lfirst(cell));
 	runner->claimed = NIL;
 	return NULL;
@@ -363,7 +363,7 @@ call_aside(void *worker)
 	{
 		FunctionCall *call = lfirst(cell);
 
-		if (!iu_is_past(call->backoff.not_before) || !call_once(call))
+		if (!iu_is_past(call->backoff.not_before) || !call_function(call))
 			continue;
 		runner->aside = foreach_delete_current(runner->aside, cell);
 		pfree(call);
