@@ -54,7 +54,8 @@ owner_of_callable(Oid function)
 		ereport(ERROR,
 				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
 				 errmsg("function %s is not called", format_procedure(function)),
-				 errdetail("It must take (uuid, jsonb), return one value and belong to a role that is not a superuser."),
+				 errdetail("It must take (uuid, jsonb), return one value "
+						   "and belong to a role that is not a superuser."),
 				 err_generic_string(PG_DIAG_CONSTRAINT_NAME, "iu_callable_function")));
 	return owner;
 }

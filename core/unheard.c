@@ -158,7 +158,7 @@ count(const Unheard *unheard)
 		one = find_place();
 		*one = *unheard;
 	}
-	strcpy(one->reason, unheard->reason);
+	strlcpy(one->reason, unheard->reason, sizeof(one->reason));
 	one->times++;
 	one->last_at = unheard->last_at;
 	LWLockRelease(state.shared->lock);

@@ -9,6 +9,8 @@ DECLARE
   v_disabled text;
   v_codes    text[];
   v_run      public.iu_invariant_run;
+  v_detail   text;
+  v_hint     text;
 BEGIN
   SELECT min(d.invariant_code) FILTER (WHERE NOT i.enabled),
          array_agg(d.invariant_code) FILTER (WHERE (
@@ -33,14 +35,17 @@ BEGIN
   SELECT r.* INTO v_run FROM iu.fn_iu_invariant_check_as(v_codes, 'gate') AS r
    WHERE r.verdict <> 'pass' ORDER BY r.verdict, r.invariant_code LIMIT 1;
   IF FOUND THEN
-    RAISE EXCEPTION USING
-      ERRCODE = CASE v_run.verdict WHEN 'fail' THEN 'IU111' ELSE 'IU112' END,
-      MESSAGE = format('gate "%s" demands invariant "%s", which %s', p_gate_key, v_run.invariant_code,
-                       CASE v_run.verdict WHEN 'fail' THEN 'fails' ELSE 'is unknown' END),
-      DETAIL = concat_ws(E'\n', v_run.detail, 'Keys: ' || nullif(array_to_string(v_run.keys, ', '), ''),
-        (SELECT 'It means: ' || i.meaning FROM public.iu_invariant i WHERE i.invariant_code = v_run.invariant_code)),
-      HINT = format('Check it again: SELECT * FROM fn_iu_invariant_check(%L);', v_run.invariant_code),
-      CONSTRAINT = CASE v_run.verdict WHEN 'fail' THEN 'iu_gate_demand_fails' ELSE 'iu_gate_demand_unknown' END;
+    v_detail := concat_ws(E'\n', v_run.detail, 'Keys: ' || nullif(array_to_string(v_run.keys, ', '), ''),
+      (SELECT 'It means: ' || i.meaning FROM public.iu_invariant i WHERE i.invariant_code = v_run.invariant_code));
+    v_hint := format('Check it again: SELECT * FROM fn_iu_invariant_check(%L);', v_run.invariant_code);
+    IF v_run.verdict = 'fail' THEN
+      RAISE SQLSTATE 'IU111' USING
+        MESSAGE = format('gate "%s" demands invariant "%s", which fails', p_gate_key, v_run.invariant_code),
+        DETAIL = v_detail, HINT = v_hint, CONSTRAINT = 'iu_gate_demand_fails';
+    END IF;
+    RAISE SQLSTATE 'IU112' USING
+      MESSAGE = format('gate "%s" demands invariant "%s", which is unknown', p_gate_key, v_run.invariant_code),
+      DETAIL = v_detail, HINT = v_hint, CONSTRAINT = 'iu_gate_demand_unknown';
   END IF;
 END
 $function$;
