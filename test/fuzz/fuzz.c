@@ -230,7 +230,8 @@ check_import(const char *command)
 		check_text(name, strlen(name), "a column's name is of the database's encoding");
 		iu_fuzz_require(strlen(name) < NAMEDATALEN, "a column's name is not too long");
 		foreach(other, create->base.tableElts)
-			iu_fuzz_require(cell == other || strcmp(name, lfirst_node(ColumnDef, other)->colname) != 0, "columns have different names");
+			iu_fuzz_require(cell == other || strcmp(name, lfirst_node(ColumnDef, other)->colname) != 0,
+							"columns have different names");
 	}
 	rows_seen++;
 }
@@ -343,7 +344,8 @@ read_queries(void)
 		FuzzQuery  *query = &queries[query_count++];
 
 		query->letter = SPI_getvalue(SPI_tuptable->vals[i], SPI_tuptable->tupdesc, 1)[0];
-		query->text = MemoryContextStrdup(TopMemoryContext, SPI_getvalue(SPI_tuptable->vals[i], SPI_tuptable->tupdesc, 2));
+		query->text = MemoryContextStrdup(TopMemoryContext,
+										  SPI_getvalue(SPI_tuptable->vals[i], SPI_tuptable->tupdesc, 2));
 	}
 	for (i = 0; i < query_count; i++)
 	{

@@ -121,10 +121,12 @@ check_request(const IuHttpRequest *request)
 
 	iu_fuzz_require(strcmp(request->method, "GET") == 0 || strcmp(request->method, "POST") == 0 ||
 					strcmp(request->method, "SEARCH") == 0, "a method that only reads");
-	iu_fuzz_require(strncmp(request->url, IU_FUZZ_URL "/", strlen(IU_FUZZ_URL) + 1) == 0, "a request goes to the server's url");
+	iu_fuzz_require(strncmp(request->url, IU_FUZZ_URL "/", strlen(IU_FUZZ_URL) + 1) == 0,
+					"a request goes to the server's url");
 	for (c = request->url; *c != '\0'; c++)
 		iu_fuzz_require(*c > ' ' && *c <= '~' && *c != '#' && *c != '"', "a URL holds only what a URL may hold");
-	iu_fuzz_require(strstr(request->url, "/../") == NULL && strstr(request->url, "/./") == NULL, "a URL stays below its path");
+	iu_fuzz_require(strstr(request->url, "/../") == NULL && strstr(request->url, "/./") == NULL,
+					"a URL stays below its path");
 	if (request->body == NULL)
 		return;
 	iu_fuzz_require(strlen(request->body) == request->body_length, "a body has the length it is said to have");

@@ -24,15 +24,15 @@ INSERT INTO iu_codes SELECT code,
   'means ' || code FROM unnest(ARRAY['A/1', 'B/2', '7', '007', 'a,b', '"q" & <b> ü%', ' x', '', '.', 'true', 'null',
   'NULL', 'NaN', '$NOW', '$CURRENT_USER', '{}', '1e3']) code;
 CREATE TABLE iu_types (id integer PRIMARY KEY, i2 smallint, i4 integer, i8 bigint, num numeric(30, 10), r4 real,
-  r8 double precision, flag boolean,
-	s varchar(40), t text, u uuid, ts timestamp, tz timestamptz, d date, tm time, j json, jb jsonb, ia integer[],
-   ta text[], filter text);
+	r8 double precision, flag boolean, s varchar(40), t text, u uuid, ts timestamp, tz timestamptz, d date, tm time,
+	j json, jb jsonb, ia integer[], ta text[], filter text);
 INSERT INTO iu_types VALUES
 	(1, 12, 2147483647, 9223372036854775807, 12345678901234567890.0123456789, 0.1, 0.1, true, 'sü', 'text',
-   '00000000-0000-4000-8000-00000000000a',
-		'2024-01-02 03:04:05', '2024-01-02 03:04:05.678+00', '2024-01-02', '03:04:05', '{"a": [1, 2]}', '{"a": {"b": null}}',
-    '{1,2,NULL}', '{a,"b c"}', 'f'),
-	(2, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL),
+		'00000000-0000-4000-8000-00000000000a',
+		'2024-01-02 03:04:05', '2024-01-02 03:04:05.678+00', '2024-01-02', '03:04:05',
+		'{"a": [1, 2]}', '{"a": {"b": null}}', '{1,2,NULL}', '{a,"b c"}', 'f'),
+	(2, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL,
+		NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL),
 	(3, -1, 0, -9223372036854775808, 0, 1e30, 1e300, false, '', '', '00000000-0000-4000-8000-00000000000b',
 		'2024-06-02 00:00:00', '2024-06-02 00:00:00+02', '0001-01-01', '00:00', '[]', '7', '{}', '{}', '');
 CREATE TABLE iu_one (id integer PRIMARY KEY, v text); -- a singleton
@@ -67,16 +67,17 @@ DECLARE
 BEGIN
 	FOR v_table IN
 		SELECT c.oid::regclass AS name, a.attname AS key,
-			   (SELECT jsonb_object_agg(t.attname, format_type(t.atttypid, NULL)) FROM pg_attribute t WHERE t.attrelid = c.oid
-        AND t.attnum > 0) AS types
-		  FROM pg_index i JOIN pg_class c ON c.oid = i.indrelid JOIN pg_attribute a ON a.attrelid = c.oid
-      AND a.attnum = i.indkey[0]
+			   (SELECT jsonb_object_agg(t.attname, format_type(t.atttypid, NULL))
+				  FROM pg_attribute t WHERE t.attrelid = c.oid AND t.attnum > 0) AS types
+		  FROM pg_index i
+		  JOIN pg_class c ON c.oid = i.indrelid
+		  JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum = i.indkey[0]
 		 WHERE i.indisprimary AND c.relname LIKE 'iu\_%'
 	LOOP
-		EXECUTE format('SELECT coalesce(jsonb_agg(iu_shown(the_row)), ''[]'') FROM %s the_row', v_table.name) INTO v_rows;
-		v_collections := v_collections || jsonb_build_object(v_table.name,
-			jsonb_build_object('key', v_table.key, 'types', v_table.types, 'singleton', v_table.name::text = 'iu_one', 'rows',
-     v_rows));
+		EXECUTE format('SELECT coalesce(jsonb_agg(iu_shown(the_row)), ''[]'') FROM %s the_row', v_table.name)
+		   INTO v_rows;
+		v_collections := v_collections || jsonb_build_object(v_table.name, jsonb_build_object(
+			'key', v_table.key, 'types', v_table.types, 'singleton', v_table.name::text = 'iu_one', 'rows', v_rows));
 	END LOOP;
 	RETURN jsonb_build_object('collections', v_collections, 'tokens', jsonb_build_object(
 		'iu-admin-token', '*',

@@ -204,7 +204,8 @@ function rate(collection, cost) {
   const wait = Math.ceil(((cost - left) * 60) / most);
   throw new Refusal(
     429,
-    `Rate limiting exceeded: Read rate limit exceeded: Operation requires ${cost} tokens but only ${left.toFixed(1)} were available. Retry after ${wait}s`,
+    `Rate limiting exceeded: Read rate limit exceeded: Operation requires ${cost} tokens ` +
+      `but only ${left.toFixed(1)} were available. Retry after ${wait}s`,
     { 'retry-after': String(wait) },
   );
 }
@@ -218,15 +219,18 @@ function strictly(collection, { filter, limit: asked, exact, timeout }) {
     const { conditions, largest, unindexed } = filter;
     if (strict.filter_max_conditions && conditions > strict.filter_max_conditions)
       throw badRequest(
-        `Filter condition limit reached (${conditions} > ${strict.filter_max_conditions}). Help: Reduce the amount of conditions of your filter.`,
+        `Filter condition limit reached (${conditions} > ${strict.filter_max_conditions}). ` +
+          'Help: Reduce the amount of conditions of your filter.',
       );
     if (strict.condition_max_size && largest > strict.condition_max_size)
       throw badRequest(
-        `Condition size limit reached (${largest} > ${strict.condition_max_size}). Help: Reduce the size of your condition.`,
+        `Condition size limit reached (${largest} > ${strict.condition_max_size}). ` +
+          'Help: Reduce the size of your condition.',
       );
     if (strict.unindexed_filtering_retrieve === false && unindexed)
       throw badRequest(
-        `Index required but not found for "${unindexed.key}" of one of the following types: [${unindexed.types.join(', ')}]. Help: Create an index for this key or use a different filter.`,
+        `Index required but not found for "${unindexed.key}" of one of the following types: ` +
+          `[${unindexed.types.join(', ')}]. Help: Create an index for this key or use a different filter.`,
       );
   }
   if (exact && strict.search_allow_exact === false) throw badRequest('Exact search disabled!. Help: Set exact=false.');
@@ -263,7 +267,8 @@ const withVector = (body) => body.with_vector || body.with_vectors || false;
 function orderedScroll(collection, body, filter, most) {
   if (body.offset !== undefined && body.offset !== null)
     throw badInput(
-      "Cannot use an `offset` when using `order_by`. The alternative for paging is to use `order_by.start_from` and a filter to exclude the IDs that you've already seen for the `order_by.start_from` value",
+      'Cannot use an `offset` when using `order_by`. The alternative for paging is to use `order_by.start_from` ' +
+        "and a filter to exclude the IDs that you've already seen for the `order_by.start_from` value",
     );
   const { key, direction = 'asc', start_from: from } = isText(body.order_by) ? { key: body.order_by } : body.order_by;
   const { data_type: type } = collection.indexes[key] || {};
@@ -392,13 +397,15 @@ function createCollection(name, body) {
   if (name.length > 255)
     throw new Refusal(
       422,
-      'Validation error in path parameters: [collection_name: value is invalid, the length must be smaller or equal to 255]',
+      'Validation error in path parameters: ' +
+        '[collection_name: value is invalid, the length must be smaller or equal to 255]',
     );
   const bad = /[<>:"/\\|?*\0\x1f]/.exec(name);
   if (bad)
     throw new Refusal(
       422,
-      `Validation error in path parameters: [collection_name: value "${name}" invalid, collection name cannot contain "${bad[0]}" char]`,
+      'Validation error in path parameters: ' +
+        `[collection_name: value "${name}" invalid, collection name cannot contain "${bad[0]}" char]`,
     );
   collections.set(name, new Collection(body));
   return true;

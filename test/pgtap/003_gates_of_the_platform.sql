@@ -80,7 +80,8 @@ ROLLBACK TO rollbacks;
 SAVEPOINT figures;
 CREATE VIEW test_agreement AS SELECT 1 AS left_value, 1 AS right_value;
 GRANT SELECT ON test_agreement TO iu_core_owner;
-SELECT fn_iu_surface_register('tests', 'Tests passing', 'external', 'any', 'ada', 'our own figure'), fn_iu_invariant_register('agreed', 'public.test_agreement', 'both agree', 'ada', 'our own');
+SELECT fn_iu_surface_register('tests', 'Tests passing', 'external', 'any', 'ada', 'our own figure'),
+  fn_iu_invariant_register('agreed', 'public.test_agreement', 'both agree', 'ada', 'our own');
 SELECT is(pg_temp.conforms(), NULL, 'a surface and an invariant of the platform''s own change nothing for conformance');
 SELECT pg_temp.refuses('SELECT count(*) FROM iu_core.rollback(8)', '55006', 'iu_regression_surface',
   'a rollback of change windows says that a surface of the platform''s is in the way');

@@ -160,7 +160,8 @@ SELECT pg_temp.refuses($$SELECT pg_temp.emit('version_applied', jsonb_build_obje
 SELECT pg_temp.refuses($$SELECT fn_iu_emit_event('version_applied', repeat('a', 16384), gen_random_uuid(), 't')$$,
   '23514', 'longer than 16 kB',
   'an address longer than 16 kB is refused');
-SELECT pg_temp.refuses(format('INSERT INTO event_outbox (event_domain, event_type, event_stream, delivery_lane, event_subject_table, event_subject_ref, source_system, occurred_at)
+SELECT pg_temp.refuses(format('INSERT INTO event_outbox (event_domain, event_type, event_stream, delivery_lane,
+    event_subject_table, event_subject_ref, source_system, occurred_at)
   VALUES (''iu'', ''version_applied'', ''update'', ''immediate'', ''t'', ''r'', ''s'', %L)', t), '23514',
   'years 1 to 9999',
   'a time that has no text is refused: ' || t) FROM unnest(ARRAY['infinity', '-infinity', '0044-03-15 BC']) t;

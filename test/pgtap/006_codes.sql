@@ -60,13 +60,15 @@ SELECT results_eq($$SELECT i.code,
     (NULL, 'unknown')$$,
   'a status without a row is one of its hundred, and a code that is not in the vocabulary is unknown');
 SELECT is(iu.fn_iu_delivery_rule(h, c), r,
-  format('what follows %s with %s is %s', coalesce('status ' || h, 'no status'), coalesce(c, 'no code'), r)) FROM (VALUES
+  format('what follows %s with %s is %s', coalesce('status ' || h, 'no status'), coalesce(c, 'no code'), r))
+  FROM (VALUES
   (500, 'timed_out', 'retry'), (410, 'timed_out', 'disable'), (503, 'connection_lost', 'obey'),
   (200, 'connection_lost', 'retry'), (429, 'request_too_large', 'give_up'),
   (410, 'contract', 'disable'), (200, 'response_too_large', 'give_up'), (404, 'response_too_large', 'retry'),
   (NULL, 'address_refused', 'retry'), (NULL, 'nonsense', 'retry')) AS t (h, c, r);
 SELECT is(iu.fn_iu_delivery_wait('{"base_s": 5, "max_s": 60, "jitter": 0}', r, a, c, x), w::float8,
-  format('the wait after %s, attempt %s, %s, Retry-After %s is %s s', r, a, c, coalesce(x::text, 'none'), w)) FROM (VALUES
+  format('the wait after %s, attempt %s, %s, Retry-After %s is %s s', r, a, c, coalesce(x::text, 'none'), w))
+  FROM (VALUES
   ('retry', 1, 'http_500', NULL, 5), ('retry', 3, 'http_500', NULL, 20), ('retry', 90, 'http_500', NULL, 60),
   ('retry', 1, 'http_500', 900, 5),
   ('obey', 1, 'http_503', NULL, 5), ('obey', 1, 'http_503', 2, 5), ('obey', 1, 'http_503', 900, 900),

@@ -164,7 +164,8 @@ SELECT pg_temp.replay(id) - 'dead_letter_id' AS dry, id AS dry_id FROM v_iu_rout
 SELECT is(:'dry'::jsonb,
   '{"status": "replayed", "decision": "dry_run", "resolved": true, "attempt_no": 2, "replay_number": 0}',
   'a replay on a route in dry run is recorded and resolves the dead letter');
-SELECT row_eq(format('SELECT a.status, a.attempt_no, a.idempotency_key, a.delivered FROM iu_route_attempt a JOIN iu_route_dead_letter d ON d.event_ref = a.event_ref
+SELECT row_eq(format('SELECT a.status, a.attempt_no, a.idempotency_key, a.delivered
+    FROM iu_route_attempt a JOIN iu_route_dead_letter d ON d.event_ref = a.event_ref
     WHERE d.id = %L AND a.status = ''dry_run''', :'dry_id'),
   ROW('dry_run'::text, 2, 'dry_' || (SELECT idempotency_key FROM iu_route_dead_letter WHERE id = :'dry_id'), false),
   'a replay on a route in dry run is an attempt that took no number of the delivery');

@@ -212,7 +212,8 @@ SELECT is(pg_temp.remote_of($$SELECT collection, points FROM fdw_test_q.collecti
   'of two clauses the one that leaves the fewest names is pushed');
 SELECT is(pg_temp.remote_of(format('SELECT collection, points FROM fdw_test_q.collections WHERE collection = ANY (%L)',
   (SELECT array_agg('c' || n) FROM generate_series(10, 25) n))),
-          E'Remote Request: POST /collections/{collection}/points/count {"exact":true}\nRemote Keys: c10, c11, c12, c13, c14, c15, c16, c17, c18, c19, and 6 more',
+  E'Remote Request: POST /collections/{collection}/points/count {"exact":true}\n'
+  'Remote Keys: c10, c11, c12, c13, c14, c15, c16, c17, c18, c19, and 6 more',
   'of many names the plan shows the first ten and how many more there are');
 SELECT is(pg_temp.remote_of('SELECT collection, points FROM fdw_test_q.collections'),
           'Remote Request: GET /collections, POST /collections/{collection}/points/count {"exact":true}',
@@ -232,7 +233,8 @@ SELECT is(pg_temp.remote_of($$SELECT collection,
   'a volatile value is not pushed');
 SELECT is(pg_temp.remote_of($$SELECT collection,
   points FROM fdw_test_q.collections WHERE collection = (SELECT max(x) FROM (VALUES ('a'), ('b')) v (x))$$),
-          E'Remote Request: POST /collections/{collection}/points/count {"exact":true}\nRemote Keys: (known at execution)',
+  E'Remote Request: POST /collections/{collection}/points/count {"exact":true}\n'
+  'Remote Keys: (known at execution)',
   'a subselect is pushed and its value known at execution');
 SELECT ok((SELECT bool_or(line ~ 'Filter: \(collection = ''x''::text\)') FROM pg_temp.plan_of($$SELECT collection,
   points FROM fdw_test_q.collections WHERE collection = 'x'$$) line),

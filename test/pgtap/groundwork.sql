@@ -10,24 +10,30 @@ CREATE TYPE test_schema.kind AS ENUM ('a');
 CREATE SEQUENCE test_schema.numbers;
 SELECT sum(found) AS found, sum(found) FILTER (WHERE object_class = 'table') AS tables FROM v_iu_conformance \gset
 INSERT INTO iu_governed_object (object_class, object_name, migration, grants, state, digest)
-  SELECT i.object_class, i.object_name, 9000, i.grants, i.state, i.digest FROM iu_core.object_inventory() i WHERE i.object_name ~ '^test_schema';
+  SELECT i.object_class, i.object_name, 9000, i.grants, i.state, i.digest
+    FROM iu_core.object_inventory() i WHERE i.object_name ~ '^test_schema';
 RESET ROLE;
-SELECT is((SELECT string_agg(object_class, ' ' ORDER BY object_class) FROM v_iu_conformance), 'config event_type function route table trigger view',
+SELECT is((SELECT string_agg(object_class, ' ' ORDER BY object_class) FROM v_iu_conformance),
+  'config event_type function route table trigger view',
   'conformance has seven classes, whatever stands alone beside them');
-SELECT is((SELECT concat_ws(' ', expected, found, ok) FROM v_iu_conformance WHERE object_class = 'table'), format('%1$s %1$s t', (SELECT count(*)
+SELECT is((SELECT concat_ws(' ', expected, found, ok) FROM v_iu_conformance WHERE object_class = 'table'),
+  format('%1$s %1$s t', (SELECT count(*)
     FROM iu_governed_object WHERE object_class IN ('table', 'schema', 'type', 'sequence'))),
   'conformance counts a schema, a type and a sequence as tables');
-SELECT set_eq($$SELECT object_class, expected FROM fn_iu_conformance() WHERE check_code = 'D1' AND expected ~ '^test_schema' AND ok$$,
+SELECT set_eq($$SELECT object_class, expected FROM fn_iu_conformance()
+    WHERE check_code = 'D1' AND expected ~ '^test_schema' AND ok$$,
   $$VALUES ('schema', 'test_schema'), ('type', 'test_schema.kind'), ('sequence', 'test_schema.numbers')$$,
   'conformance looks at a schema, a type and a sequence each by itself');
 DROP SCHEMA test_schema CASCADE;
-SELECT is((SELECT string_agg(detail, '; ') FROM fn_iu_conformance() WHERE expected = 'test_schema'), 'made by migration 9000, now missing',
+SELECT is((SELECT string_agg(detail, '; ') FROM fn_iu_conformance() WHERE expected = 'test_schema'),
+  'made by migration 9000, now missing',
   'conformance misses a schema that is gone');
 DELETE FROM iu_governed_object WHERE migration = 9000;
 
 -- The marker of canonical writers, pinned in the definition of a function.
 SET LOCAL ROLE iu_core_owner;
-SELECT lives_ok($$CREATE FUNCTION public.test_writer() RETURNS text LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET app.canonical_writer = 'test_writer'
+SELECT lives_ok($$CREATE FUNCTION public.test_writer() RETURNS text LANGUAGE plpgsql SECURITY DEFINER
+  SET search_path = pg_catalog, pg_temp SET app.canonical_writer = 'test_writer'
   AS 'BEGIN RETURN current_setting(''app.canonical_writer''); END'$$,
   'iu_core_owner may pin the marker of canonical writers');
 GRANT EXECUTE ON FUNCTION public.test_writer() TO iu_core_writer;

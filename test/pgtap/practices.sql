@@ -164,8 +164,8 @@ SELECT matches(fn_iu_change_report('s1'),
   '- Gates at the end: all closed but those on a standing approval: iu_core.delivery_enabled \(open until',
   'the report of an open window tells of the standing approval');
 SELECT is(fn_iu_change_window_close('s1', 'olga') - 'run_id' - 'status',
-  '{"window_label": "s1", "after_label": "s1:after", "verdict": "PASS",
-  "verdict_reason": "4 surfaces and 0 invariants as they should be; open on a standing approval: iu_core.delivery_enabled"}',
+  '{"window_label": "s1", "after_label": "s1:after", "verdict": "PASS", "verdict_reason":
+  "4 surfaces and 0 invariants as they should be; open on a standing approval: iu_core.delivery_enabled"}',
   'a window closes with verdict PASS while a gate is open on a standing approval, and says so');
 SELECT matches(fn_iu_change_report('s1'),
   '- Gates at the end: all closed but those on a standing approval: iu_core.delivery_enabled \(open until',

@@ -194,7 +194,9 @@ const FIELD = {
 /* ---- conditions and filters ---- */
 
 const CONDITION =
-  'Expected some form of condition, which can be a field condition (like {"key": ..., "match": ... }), or some other mentioned in the documentation: https://qdrant.tech/documentation/concepts/filtering/#filtering-conditions';
+  'Expected some form of condition, which can be a field condition (like {"key": ..., "match": ... }), ' +
+  'or some other mentioned in the documentation: ' +
+  'https://qdrant.tech/documentation/concepts/filtering/#filtering-conditions';
 const CLAUSES = ['should', 'min_should', 'must', 'must_not'];
 const LATER = ['geo_polygon', 'slice'];
 
