@@ -9,9 +9,6 @@
  * table, so that nobody but the runner needs a right on it. A dry run does all
  * of it in a subtransaction and undoes that.
  *
- * Two runs exclude each other by a lock on the extension itself: unlike an
- * advisory lock nobody can take it from SQL, and DROP EXTENSION waits for it.
- *
  *-------------------------------------------------------------------------
  */
 #include "postgres.h"
@@ -19,9 +16,8 @@
 #include "access/htup_details.h"
 #include "access/xact.h"
 #include "catalog/namespace.h"
-#include "catalog/pg_extension.h"
+#include "catalog/pg_class.h"
 #include "catalog/pg_type.h"
-#include "commands/extension.h"
 #include "core/compat.h"
 #include "core/gate.h"
 #include "core/history.h"
@@ -31,19 +27,17 @@
 #include "core/policy.h"
 #include "core/register.h"
 #include "core/rights.h"
+#include "core/run_lock.h"
 #include "core/script.h"
 #include "core/wake.h"
-#include "executor/spi.h"
 #include "fmgr.h"
 #include "funcapi.h"
 #include "mb/pg_wchar.h"
 #include "miscadmin.h"
-#include "storage/lock.h"
 #include "tcop/utility.h"
 #include "utils/acl.h"
 #include "utils/builtins.h"
 #include "utils/guc.h"
-#include "utils/inval.h"
 #include "utils/lsyscache.h"
 #include "utils/resowner.h"
 #include "utils/syscache.h"
@@ -286,59 +280,15 @@ run_steps_and_undo(Run *run)
 	CurrentResourceOwner = saved_owner;
 }
 
-/* Who holds the lock, as the owner of the record sees it: an admin role may not look. */
-static char *
-describe_other_run(Run *run, Oid extension)
-{
-	Oid			types[1] = {OIDOID};
-	Datum		values[1];
-	char	   *detail = NULL;
-	IuIdentity	caller = iu_become(run->record_role);
-
-	values[0] = ObjectIdGetDatum(extension);
-	SPI_connect();
-	if (SPI_execute_with_args(
-			"SELECT coalesce(format('Process %s of user \"%s\", application \"%s\", has run since %s.',"
-			"                       a.pid, a.usename, a.application_name, a.xact_start),"
-			"                'A prepared transaction holds it: see pg_prepared_xacts.')"
-			"  FROM pg_catalog.pg_locks l LEFT JOIN pg_catalog.pg_stat_activity a USING (pid)"
-			" WHERE l.locktype = 'object' AND l.granted AND l.mode IN ('ExclusiveLock', 'AccessExclusiveLock')"
-			"   AND l.database = (SELECT oid FROM pg_catalog.pg_database WHERE datname = current_database())"
-			"   AND l.classid = 'pg_catalog.pg_extension'::pg_catalog.regclass AND l.objid = $1",
-			1, types, values, NULL, false, 1) == SPI_OK_SELECT &&
-		SPI_processed == 1)
-	{
-		MemoryContext spi_memory = MemoryContextSwitchTo(run->memory);
-
-		detail = SPI_getvalue(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1);
-		MemoryContextSwitchTo(spi_memory);
-	}
-	SPI_finish();
-	iu_become_again(caller);
-	return detail ? detail : "It has just ended.";
-}
-
 static void
 exclude_other_runs(Run *run)
 {
-	Oid			extension = get_extension_oid("iu_core", false);
-	LOCKTAG		tag;
-
 	if (current_run != NULL)
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 				 errmsg("a migration run cannot start another"),
 				 err_generic_string(PG_DIAG_CONSTRAINT_NAME, "iu_migration_within")));
-
-	SET_LOCKTAG_OBJECT(tag, MyDatabaseId, ExtensionRelationId, extension, 0);
-	if (LockAcquire(&tag, ExclusiveLock, false, true) == LOCKACQUIRE_NOT_AVAIL)
-		ereport(ERROR,
-				(errcode(ERRCODE_LOCK_NOT_AVAILABLE),
-				 errmsg("another migration run is in progress"),
-				 errdetail("%s", describe_other_run(run, extension)),
-				 errhint("Wait until it has ended and look at iu_core.migrations."),
-				 err_generic_string(PG_DIAG_CONSTRAINT_NAME, "iu_migration_running")));
-	AcceptInvalidationMessages();
+	iu_exclude_other_runs(run->record_role);
 }
 
 static void

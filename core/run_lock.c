@@ -1,0 +1,71 @@
+/*-------------------------------------------------------------------------
+ *
+ * run_lock.c
+ *	  Two runs of migrations exclude each other by a lock on the extension
+ *	  itself: unlike an advisory lock nobody can take it from SQL, and DROP
+ *	  EXTENSION waits for it.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "catalog/pg_extension.h"
+#include "catalog/pg_type.h"
+#include "commands/extension.h"
+#include "core/rights.h"
+#include "core/run_lock.h"
+#include "executor/spi.h"
+#include "miscadmin.h"
+#include "storage/lock.h"
+#include "utils/builtins.h"
+#include "utils/inval.h"
+
+/* Who holds the lock, in the words of a sentence. */
+static char *
+describe_other_run(Oid reader, Oid extension)
+{
+	Oid			types[1] = {OIDOID};
+	Datum		values[1];
+	char	   *detail = NULL;
+	MemoryContext caller_memory = CurrentMemoryContext;
+	IuIdentity	caller = iu_become(reader);
+
+	values[0] = ObjectIdGetDatum(extension);
+	SPI_connect();
+	if (SPI_execute_with_args(
+			"SELECT coalesce(format('Process %s of user \"%s\", application \"%s\", has run since %s.',"
+			"                       a.pid, a.usename, a.application_name, a.xact_start),"
+			"                'A prepared transaction holds it: see pg_prepared_xacts.')"
+			"  FROM pg_catalog.pg_locks l LEFT JOIN pg_catalog.pg_stat_activity a USING (pid)"
+			" WHERE l.locktype = 'object' AND l.granted AND l.mode IN ('ExclusiveLock', 'AccessExclusiveLock')"
+			"   AND l.database = (SELECT oid FROM pg_catalog.pg_database WHERE datname = current_database())"
+			"   AND l.classid = 'pg_catalog.pg_extension'::pg_catalog.regclass AND l.objid = $1",
+			1, types, values, NULL, false, 1) == SPI_OK_SELECT &&
+		SPI_processed == 1)
+	{
+		MemoryContext spi_memory = MemoryContextSwitchTo(caller_memory);
+
+		detail = SPI_getvalue(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1);
+		MemoryContextSwitchTo(spi_memory);
+	}
+	SPI_finish();
+	iu_become_again(caller);
+	return detail ? detail : "It has just ended.";
+}
+
+void
+iu_exclude_other_runs(Oid reader)
+{
+	Oid			extension = get_extension_oid("iu_core", false);
+	LOCKTAG		tag;
+
+	SET_LOCKTAG_OBJECT(tag, MyDatabaseId, ExtensionRelationId, extension, 0);
+	if (LockAcquire(&tag, ExclusiveLock, false, true) == LOCKACQUIRE_NOT_AVAIL)
+		ereport(ERROR,
+				(errcode(ERRCODE_LOCK_NOT_AVAILABLE),
+				 errmsg("another migration run is in progress"),
+				 errdetail("%s", describe_other_run(reader, extension)),
+				 errhint("Wait until it has ended and look at iu_core.migrations."),
+				 err_generic_string(PG_DIAG_CONSTRAINT_NAME, "iu_migration_running")));
+	AcceptInvalidationMessages();
+}
