@@ -69,7 +69,8 @@ iu_outcome_by_name(const char *name)
 	ereport(ERROR,
 			(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 			 errmsg("unknown outcome \"%s\" of a delivery", name == NULL ? "NULL" : name),
-			 errdetail("It must be sent, failed or held.")));
+			 errdetail("It must be sent, failed or held."),
+			 err_generic_string(PG_DIAG_CONSTRAINT_NAME, "iu_worker_outcome")));
 }
 
 /* ---- The record ---- */

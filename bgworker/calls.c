@@ -175,7 +175,8 @@ iu_call(IuCall call, Datum *arguments)
 		ereport(ERROR,
 				(errcode(ERRCODE_UNDEFINED_FUNCTION),
 				 errmsg("function " IU_POLICY_SCHEMA ".%s() is gone", function->name),
-				 errhint("Apply the migrations: SELECT * FROM iu_core.migrate();")));
+				 errhint("Apply the migrations: SELECT * FROM iu_core.migrate();"),
+				 err_generic_string(PG_DIAG_CONSTRAINT_NAME, "iu_worker_function")));
 	if (known.functions[call].plan == NULL)
 		known.functions[call].plan = prepare(function);
 	result = SPI_execute_plan(known.functions[call].plan, arguments, NULL, false, 0);
@@ -195,7 +196,8 @@ iu_call_for_value(IuCall call, Datum *arguments, bool *null)
 		ereport(ERROR,
 				(errcode(ERRCODE_DATATYPE_MISMATCH),
 				 errmsg("function " IU_POLICY_SCHEMA ".%s() returned type %s instead of %s", function->name,
-						format_type_be(SPI_gettypeid(SPI_tuptable->tupdesc, 1)), format_type_be(function->value))));
+						format_type_be(SPI_gettypeid(SPI_tuptable->tupdesc, 1)), format_type_be(function->value)),
+				 err_generic_string(PG_DIAG_CONSTRAINT_NAME, "iu_worker_result")));
 	return SPI_processed == 0 ? (Datum) 0 : iu_row_value(0, 1, null);
 }
 
@@ -212,7 +214,8 @@ iu_row_columns(const IuColumn *columns, int count, int *numbers)
 			ereport(ERROR,
 					(errcode(ERRCODE_DATATYPE_MISMATCH),
 					 errmsg("the rows that a function returned have no column \"%s\" of type %s",
-							columns[i].name, format_type_be(columns[i].type))));
+							columns[i].name, format_type_be(columns[i].type)),
+					 err_generic_string(PG_DIAG_CONSTRAINT_NAME, "iu_worker_result")));
 	}
 }
 
@@ -234,7 +237,8 @@ iu_row_required(uint64 row, int number)
 		ereport(ERROR,
 				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
 				 errmsg("column \"%s\" is null in a row that a function returned",
-						NameStr(TupleDescAttr(SPI_tuptable->tupdesc, number - 1)->attname))));
+						NameStr(TupleDescAttr(SPI_tuptable->tupdesc, number - 1)->attname)),
+				 err_generic_string(PG_DIAG_CONSTRAINT_NAME, "iu_worker_result_null")));
 	return value;
 }
 

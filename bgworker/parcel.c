@@ -47,7 +47,8 @@ encode_body(void *argument)
 	if (body == NULL)
 		ereport(ERROR,
 				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
-				 errmsg("the delivery has no body")));
+				 errmsg("the delivery has no body"),
+				 err_generic_string(PG_DIAG_CONSTRAINT_NAME, "iu_worker_body")));
 	if (GetDatabaseEncoding() != PG_UTF8)
 	{
 		/* The conversion is looked up in a catalog. */

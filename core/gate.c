@@ -472,7 +472,8 @@ iu_gate_changed(PG_FUNCTION_ARGS)
 	if (!CALLED_AS_TRIGGER(fcinfo))
 		ereport(ERROR,
 				(errcode(ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED),
-				 errmsg("function \"%s\" must be called as a trigger", "iu_core.gate_changed")));
+				 errmsg("function \"%s\" must be called as a trigger", "iu_core.gate_changed"),
+				 err_generic_string(PG_DIAG_CONSTRAINT_NAME, "iu_trigger_only")));
 	CacheInvalidateRelcache(((TriggerData *) fcinfo->context)->tg_relation);
 	iu_wake_at_commit(IU_WAKE(IU_WATCHDOG) | IU_WAKE_DELIVERY);
 	PG_RETURN_POINTER(NULL);

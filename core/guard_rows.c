@@ -28,7 +28,8 @@ name_table(Oid table, bool qualified)
 	if (schema == NULL || name == NULL)
 		ereport(ERROR,
 				(errcode(ERRCODE_UNDEFINED_TABLE),
-				 errmsg("relation with OID %u does not exist", table)));
+				 errmsg("relation with OID %u does not exist", table),
+				 err_generic_string(PG_DIAG_CONSTRAINT_NAME, "iu_guard_rows_table")));
 	if (!qualified && strcmp(schema, "public") == 0)
 		schema = NULL;
 	return quote_qualified_identifier(schema, name);

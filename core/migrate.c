@@ -321,7 +321,8 @@ resolve_roles(Run *run)
 	if (!HeapTupleIsValid(tuple))
 		ereport(ERROR,
 				(errcode(ERRCODE_UNDEFINED_TABLE),
-				 errmsg("relation \"%s\" does not exist", "iu_core.applied_migration")));
+				 errmsg("relation \"%s\" does not exist", "iu_core.applied_migration"),
+				 err_generic_string(PG_DIAG_CONSTRAINT_NAME, "iu_extension_incomplete")));
 	run->record_role = ((Form_pg_class) GETSTRUCT(tuple))->relowner;
 	ReleaseSysCache(tuple);
 

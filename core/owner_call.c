@@ -44,7 +44,8 @@ owner_of_callable(Oid function)
 	if (!HeapTupleIsValid(row))
 		ereport(ERROR,
 				(errcode(ERRCODE_UNDEFINED_FUNCTION),
-				 errmsg("function with OID %u does not exist", function)));
+				 errmsg("function with OID %u does not exist", function),
+				 err_generic_string(PG_DIAG_CONSTRAINT_NAME, "iu_callable_missing")));
 	form = (Form_pg_proc) GETSTRUCT(row);
 	owner = form->proowner;
 	fits = form->prokind == PROKIND_FUNCTION && !form->proretset && form->pronargs == 2 &&
@@ -92,7 +93,8 @@ iu_call_as_owner(PG_FUNCTION_ARGS)
 	if (PG_ARGISNULL(0))
 		ereport(ERROR,
 				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
-				 errmsg("iu_core.call_as_owner() needs a function")));
+				 errmsg("iu_core.call_as_owner() needs a function"),
+				 err_generic_string(PG_DIAG_CONSTRAINT_NAME, "iu_callable_null")));
 	owner = owner_of_callable(PG_GETARG_OID(0));
 	caller = iu_become(owner);
 	call(PG_GETARG_OID(0), event, payload);

@@ -35,7 +35,8 @@ iu_settings_list(const char *value)
 	if (!SplitGUCList(pstrdup(value), ',', &elements))
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("invalid list syntax in setting value \"%s\"", value)));
+				 errmsg("invalid list syntax in setting value \"%s\"", value),
+				 err_generic_string(PG_DIAG_CONSTRAINT_NAME, "iu_setting_list")));
 	return elements;
 }
 

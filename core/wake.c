@@ -98,7 +98,8 @@ iu_wake_sender(PG_FUNCTION_ARGS)
 	if (!CALLED_AS_TRIGGER(fcinfo))
 		ereport(ERROR,
 				(errcode(ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED),
-				 errmsg("function \"%s\" must be called as a trigger", "iu_core.wake_sender")));
+				 errmsg("function \"%s\" must be called as a trigger", "iu_core.wake_sender"),
+				 err_generic_string(PG_DIAG_CONSTRAINT_NAME, "iu_trigger_only")));
 	iu_wake_at_commit(IU_WAKE_DELIVERY);
 	PG_RETURN_POINTER(NULL);
 }

@@ -1,11 +1,13 @@
 /*-------------------------------------------------------------------------
  *
  * failure.c
- *	  What went wrong with a request to a remote, in words and SQLSTATE.
+ *	  What went wrong with a request to a remote, in words, SQLSTATE and
+ *	  constraint name.
  *
  * All remotes share one mapping: a request that this server refused to send is
  * HV00L, one that got no answer HV00N, and an answer that is no success gets
- * the SQLSTATE that tells the reader whom to ask.
+ * the SQLSTATE that tells the reader whom to ask. The constraint name says more
+ * exactly what went wrong, to programs.
  *
  *-------------------------------------------------------------------------
  */
@@ -23,73 +25,76 @@ typedef struct Mapping
 {
 	int			number;			/* outcome or HTTP status; -1: any other */
 	int			sqlstate;
+	const char *constraint;
 	const char *reason;
 	const char *hint;
 } Mapping;
 
 static const Mapping outcomes[] = {
-	{IU_HTTP_ORIGIN_REFUSED, ERRCODE_FDW_UNABLE_TO_CREATE_EXECUTION,
+	{IU_HTTP_ORIGIN_REFUSED, ERRCODE_FDW_UNABLE_TO_CREATE_EXECUTION, "iu_remote_origin",
 		"its origin is not allowed",
 	"A superuser can add the scheme, host and port of the server's url to iu_core.allowed_origins."},
-	{IU_HTTP_ADDRESS_REFUSED, ERRCODE_FDW_UNABLE_TO_CREATE_EXECUTION,
+	{IU_HTTP_ADDRESS_REFUSED, ERRCODE_FDW_UNABLE_TO_CREATE_EXECUTION, "iu_remote_network",
 		"its address is not allowed",
 	"A superuser can add the network to iu_core.allowed_networks."},
-	{IU_HTTP_DNS, ERRCODE_FDW_UNABLE_TO_ESTABLISH_CONNECTION,
+	{IU_HTTP_DNS, ERRCODE_FDW_UNABLE_TO_ESTABLISH_CONNECTION, "iu_remote_dns",
 		"its host name did not resolve",
 	"Check the host in option \"url\" of the foreign server, and name resolution on the database's host."},
-	{IU_HTTP_CONNECT, ERRCODE_FDW_UNABLE_TO_ESTABLISH_CONNECTION,
+	{IU_HTTP_CONNECT, ERRCODE_FDW_UNABLE_TO_ESTABLISH_CONNECTION, "iu_remote_connect",
 		"no connection",
 	"Check that the remote runs, and host and port in option \"url\" of the foreign server."},
-	{IU_HTTP_TLS, ERRCODE_FDW_UNABLE_TO_ESTABLISH_CONNECTION,
+	{IU_HTTP_TLS, ERRCODE_FDW_UNABLE_TO_ESTABLISH_CONNECTION, "iu_remote_tls",
 		"TLS failed",
 		"The certificate must be valid for the host in option \"url\" and issued by an authority "
 	"that the database's host trusts."},
-	{IU_HTTP_TIMEOUT, ERRCODE_FDW_UNABLE_TO_ESTABLISH_CONNECTION,
+	{IU_HTTP_TIMEOUT, ERRCODE_FDW_UNABLE_TO_ESTABLISH_CONNECTION, "iu_remote_timeout",
 		"no complete answer in time",
 		"If the remote is only slow, raise option \"timeout_ms\" of the foreign server, "
 	"and iu_core.request_timeout, which is the most."},
-	{IU_HTTP_RESET, ERRCODE_FDW_UNABLE_TO_ESTABLISH_CONNECTION,
+	{IU_HTTP_RESET, ERRCODE_FDW_UNABLE_TO_ESTABLISH_CONNECTION, "iu_remote_connection_lost",
 		"the connection was lost before the answer was complete",
 	"Try again; if it stays, look into the remote's log and at proxies on the way."},
-	{IU_HTTP_TOO_LARGE, ERRCODE_PROGRAM_LIMIT_EXCEEDED,
+	{IU_HTTP_TOO_LARGE, ERRCODE_PROGRAM_LIMIT_EXCEEDED, "iu_remote_answer_too_large",
 		"the answer is too large",
 	"If an answer of that size is right, raise iu_core.max_response_size."},
-	{IU_HTTP_PROTOCOL, ERRCODE_FDW_ERROR,
+	{IU_HTTP_PROTOCOL, ERRCODE_FDW_ERROR, "iu_remote_protocol",
 		"the answer is not HTTP",
 	"Check scheme and port in option \"url\" of the foreign server."},
-	{IU_HTTP_REQUEST_TOO_LARGE, ERRCODE_PROGRAM_LIMIT_EXCEEDED,
+	{IU_HTTP_REQUEST_TOO_LARGE, ERRCODE_PROGRAM_LIMIT_EXCEEDED, "iu_remote_request_too_large",
 		"the request is too large",
 	"Ask for less at once, or raise iu_core.max_request_size."},
-	{-1, ERRCODE_FDW_ERROR, "the request failed", NULL}
+	{-1, ERRCODE_FDW_ERROR, "iu_remote_failed", "the request failed", NULL}
 };
 
 static const Mapping statuses[] = {
-	{401, ERRCODE_INVALID_AUTHORIZATION_SPECIFICATION,
+	{400, ERRCODE_FDW_ERROR, "iu_remote_query",
+		"the remote could not do it", NULL},
+	{401, ERRCODE_INVALID_AUTHORIZATION_SPECIFICATION, "iu_remote_credentials",
 		"the remote refused the credentials", NULL},
-	{403, ERRCODE_INSUFFICIENT_PRIVILEGE,
+	{403, ERRCODE_INSUFFICIENT_PRIVILEGE, "iu_remote_forbidden",
 	"forbidden", "Check what the secret of the user mapping allows."},
-	{404, ERRCODE_FDW_ERROR,
+	{404, ERRCODE_FDW_ERROR, "iu_remote_address",
 		"the remote does not know this address",
 	"Check that option \"url\" of the foreign server leads to the API itself."},
-	{408, ERRCODE_FDW_ERROR,
+	{408, ERRCODE_FDW_ERROR, "iu_remote_gave_up",
 		"the remote gave up for lack of time", "Try again when it is less busy."},
-	{413, ERRCODE_PROGRAM_LIMIT_EXCEEDED,
+	{413, ERRCODE_PROGRAM_LIMIT_EXCEEDED, "iu_remote_request_too_large",
 		"the request is too large for the remote",
 	"Ask for less at once; the limit may be a proxy's on the way."},
-	{429, ERRCODE_CONFIGURATION_LIMIT_EXCEEDED,
+	{429, ERRCODE_CONFIGURATION_LIMIT_EXCEEDED, "iu_remote_rate_limit",
 	"the remote's rate limit is reached", "Try again later."},
-	{431, ERRCODE_PROGRAM_LIMIT_EXCEEDED,
+	{431, ERRCODE_PROGRAM_LIMIT_EXCEEDED, "iu_remote_request_too_large",
 		"the request is too large for the remote",
 	"Ask for less at once; the limit may be a proxy's on the way."},
-	{500, ERRCODE_FDW_ERROR,
+	{500, ERRCODE_FDW_ERROR, "iu_remote_failed",
 		"the remote could not do it", "The remote's own log says why."},
-	{502, ERRCODE_FDW_UNABLE_TO_ESTABLISH_CONNECTION,
+	{502, ERRCODE_FDW_UNABLE_TO_ESTABLISH_CONNECTION, "iu_remote_unavailable",
 		"a proxy could not reach the remote", "Check that the remote runs."},
-	{503, ERRCODE_FDW_UNABLE_TO_ESTABLISH_CONNECTION,
+	{503, ERRCODE_FDW_UNABLE_TO_ESTABLISH_CONNECTION, "iu_remote_unavailable",
 		"the remote is not available now", "Try again later."},
-	{504, ERRCODE_FDW_UNABLE_TO_ESTABLISH_CONNECTION,
+	{504, ERRCODE_FDW_UNABLE_TO_ESTABLISH_CONNECTION, "iu_remote_unavailable",
 		"a proxy got no answer from the remote in time", "Check that the remote runs and is not overloaded."},
-	{-1, ERRCODE_FDW_ERROR, "the remote could not do it", NULL}
+	{-1, ERRCODE_FDW_ERROR, "iu_remote_failed", "the remote could not do it", NULL}
 };
 
 /* The mapping of this number, or the last one, which is for any other. */
@@ -163,6 +168,7 @@ failure_of_status(IuFailure *failure, const IuRemote *remote, const IuFetch *fet
 	const char *words = words_of_remote(remote, answer, document, secret);
 
 	failure->sqlstate = mapping->sqlstate;
+	failure->constraint = mapping->constraint;
 	failure->reason = mapping->reason;
 	failure->hint = mapping->hint;
 	failure->detail = words ? psprintf("HTTP %d: %s", answer->status, words)
@@ -173,11 +179,15 @@ failure_of_status(IuFailure *failure, const IuRemote *remote, const IuFetch *fet
 								 remote->secret_option, remote->secret_option);
 	else if (answer->status >= 300 && answer->status < 400)
 	{
+		failure->constraint = "iu_remote_redirect";
 		failure->reason = "the remote redirects, and redirects are not followed";
 		failure->hint = "Give the final address in option \"url\" of the foreign server.";
 	}
 	else if (answer->status >= 200 && answer->status < 300)
+	{
+		failure->constraint = "iu_remote_answer";
 		failure->reason = "the remote did not answer the question";
+	}
 
 	/* Directus rounds the seconds of Retry-After down, to 0 as well */
 	if ((answer->status == 429 || answer->status == 503) && answer->retry_after >= 0)
@@ -207,6 +217,7 @@ iu_failure_of_answer(IuFailure *failure, const IuRemote *remote, const IuFetch *
 		const Mapping *mapping = find_mapping(outcomes, answer->outcome);
 
 		failure->sqlstate = mapping->sqlstate;
+		failure->constraint = mapping->constraint;
 		failure->reason = mapping->reason;
 		failure->detail = answer->error;
 		failure->hint = mapping->hint;
@@ -216,6 +227,7 @@ iu_failure_of_answer(IuFailure *failure, const IuRemote *remote, const IuFetch *
 		const char *words = words_of_remote(remote, answer, NULL, secret);
 
 		failure->sqlstate = ERRCODE_FDW_ERROR;
+		failure->constraint = "iu_remote_answer";
 		failure->reason = "the answer is not usable JSON";
 		failure->detail = psprintf("HTTP 200: %s; it begins: %s",
 								   problem ? plain_text(problem) : "it is empty",
@@ -259,5 +271,6 @@ iu_failure_raise(const IuServer *server, const char *key, const IuFailure *failu
 			 : errmsg("could not list the collections of foreign server \"%s\": %s",
 					  server->name, failure->reason),
 			 detail ? errdetail("%s", detail) : 0,
-			 failure->hint ? errhint("%s", failure->hint) : 0));
+			 failure->hint ? errhint("%s", failure->hint) : 0,
+			 err_generic_string(PG_DIAG_CONSTRAINT_NAME, failure->constraint)));
 }

@@ -1,7 +1,8 @@
 /*-------------------------------------------------------------------------
  *
  * failure.h
- *	  What went wrong with a request to a remote, in words and SQLSTATE.
+ *	  What went wrong with a request to a remote, in words, SQLSTATE and
+ *	  constraint name.
  *
  *-------------------------------------------------------------------------
  */

@@ -77,7 +77,8 @@ does_not_fit(const IuField *field, const IuJson *value, const char *what)
 	ereport(ERROR,
 			(errcode(ERRCODE_FDW_INVALID_DATA_TYPE),
 			 errmsg("type %s cannot hold %s: %s",
-					format_type_be(field->domain ? field->domain : field->type), what, quoted_value(value))));
+					format_type_be(field->domain ? field->domain : field->type), what, quoted_value(value)),
+			 err_generic_string(PG_DIAG_CONSTRAINT_NAME, "iu_foreign_value")));
 }
 
 /* Whether the type's input function would cut the text instead of refusing it. */

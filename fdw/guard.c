@@ -163,14 +163,16 @@ guard_url(Oid server, bool is_new)
 				 errmsg("option \"url\" of foreign server \"%s\" names an origin that is not allowed", name),
 				 errdetail("%s", refusal),
 				 errhint("A superuser can add the scheme, host and port of the server's url "
-						 "to iu_core.allowed_origins.")));
+						 "to iu_core.allowed_origins."),
+				 err_generic_string(PG_DIAG_CONSTRAINT_NAME, "iu_remote_origin")));
 	if (!is_new && has_hidden_secrets(server))
 		ereport(ERROR,
 				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
 				 errmsg("permission denied to change option \"url\" of foreign server \"%s\"", name),
 				 errdetail("It has user mappings with secrets that the current user may not see, "
 						   "and they would be sent to the new address."),
-				 errhint("Have a superuser change it, or drop those user mappings first.")));
+				 errhint("Have a superuser change it, or drop those user mappings first."),
+				 err_generic_string(PG_DIAG_CONSTRAINT_NAME, "iu_server_url_owner")));
 }
 
 /* The object access hook. */

@@ -220,7 +220,8 @@ iu_import_schema(const IuRemote *remote, ImportForeignSchemaStmt *statement, Oid
 		ereport(ERROR,
 				(errcode(ERRCODE_FDW_INVALID_OPTION_NAME),
 				 errmsg("invalid option \"%s\"", linitial_node(DefElem, statement->options)->defname),
-				 errhint("There are no valid options in this context.")));
+				 errhint("There are no valid options in this context."),
+				 err_generic_string(PG_DIAG_CONSTRAINT_NAME, "iu_option_unknown")));
 	if (strcmp(statement->remote_schema, "api") == 0)
 		return import_api(remote, server);
 	if (strcmp(statement->remote_schema, "data") == 0 && remote->import_data != NULL)
@@ -228,6 +229,7 @@ iu_import_schema(const IuRemote *remote, ImportForeignSchemaStmt *statement, Oid
 	ereport(ERROR,
 			(errcode(ERRCODE_FDW_SCHEMA_NOT_FOUND),
 			 errmsg("%s has no schema \"%s\" to import", remote->name, statement->remote_schema),
-			 errhint("Schema \"api\" holds the tables of the API, schema \"data\" a table for each collection.")));
+			 errhint("Schema \"api\" holds the tables of the API, schema \"data\" a table for each collection."),
+			 err_generic_string(PG_DIAG_CONSTRAINT_NAME, "iu_import_schema")));
 	return NIL;					/* not reached */
 }

@@ -47,7 +47,8 @@ bad_value(const char *name, const char *detail, const char *hint)
 			(errcode(ERRCODE_FDW_INVALID_ATTRIBUTE_VALUE),
 			 errmsg("invalid value for option \"%s\"", name),
 			 errdetail("%s", detail),
-			 hint ? errhint("%s", hint) : 0));
+			 hint ? errhint("%s", hint) : 0,
+			 err_generic_string(PG_DIAG_CONSTRAINT_NAME, "iu_option_value")));
 }
 
 /*
@@ -237,7 +238,8 @@ check_secret_file(const IuRemote *remote, const char *name, const char *value)
 		ereport(ERROR,
 				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
 				 errmsg("permission denied to set option \"%s\"", name),
-				 errhint("Only superusers and members of pg_read_server_files may name a file on the server.")));
+				 errhint("Only superusers and members of pg_read_server_files may name a file on the server."),
+				 err_generic_string(PG_DIAG_CONSTRAINT_NAME, "iu_option_file")));
 	if (!is_absolute_path(value))
 		bad_value(name, "The file name is not an absolute path.", NULL);
 }
@@ -329,7 +331,8 @@ unknown_option(const IuRemote *remote, Oid catalog, const char *name)
 			(errcode(ERRCODE_FDW_INVALID_OPTION_NAME),
 			 errmsg("invalid option \"%s\"", name),
 			 known.len ? errhint("Valid options in this context: %s.", known.data)
-			 : errhint("There are no valid options in this context.")));
+			 : errhint("There are no valid options in this context."),
+			 err_generic_string(PG_DIAG_CONSTRAINT_NAME, "iu_option_unknown")));
 }
 
 /* The value of an option in a list of DefElem; NULL if it is not there. */
@@ -361,7 +364,8 @@ iu_option_required(List *options, const char *name, const char *object)
 	if (value == NULL)
 		ereport(ERROR,
 				(errcode(ERRCODE_FDW_DYNAMIC_PARAMETER_VALUE_NEEDED),
-				 errmsg("option \"%s\" of the %s is missing", name, object)));
+				 errmsg("option \"%s\" of the %s is missing", name, object),
+				 err_generic_string(PG_DIAG_CONSTRAINT_NAME, "iu_option_missing")));
 	return value;
 }
 
@@ -389,13 +393,15 @@ check_options_of_resource(const IuRemote *remote, List *options)
 		ereport(ERROR,
 				(errcode(ERRCODE_FDW_INVALID_OPTION_NAME),
 				 errmsg("option \"collection\" is not for resource \"%s\"", resource->name),
-				 errhint("Restrict column \"collection\" instead.")));
+				 errhint("Restrict column \"collection\" instead."),
+				 err_generic_string(PG_DIAG_CONSTRAINT_NAME, "iu_option_resource")));
 	if (resource->has_fields && iu_option_value(options, "on_error"))
 		ereport(ERROR,
 				(errcode(ERRCODE_FDW_INVALID_OPTION_NAME),
 				 errmsg("option \"on_error\" is not for resource \"%s\"", resource->name),
 				 errhint("Rows that could not be had are always an error; "
-						 "resource \"collections\" takes the option.")));
+						 "resource \"collections\" takes the option."),
+				 err_generic_string(PG_DIAG_CONSTRAINT_NAME, "iu_option_resource")));
 }
 
 /*
@@ -427,7 +433,8 @@ iu_options_validate(const IuRemote *remote, Datum options, Oid catalog)
 		ereport(ERROR,
 				(errcode(ERRCODE_FDW_INVALID_OPTION_NAME),
 				 errmsg("options \"%s\" and \"%s" FILE_SUFFIX "\" exclude each other",
-						remote->secret_option, remote->secret_option)));
+						remote->secret_option, remote->secret_option),
+				 err_generic_string(PG_DIAG_CONSTRAINT_NAME, "iu_option_secrets")));
 }
 
 /*

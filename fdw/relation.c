@@ -75,7 +75,8 @@ iu_relation_refuse_filter(const IuTable *table)
 			(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
 			 errmsg("column \"%s\" of foreign table \"%s\" can be compared with one value by = only",
 					table->resource->columns[table->resource->role_columns[IU_KEY_FILTER]].name, table->name),
-			 errhint("It passes the remote's own filter through. Put all conditions for the remote into one filter.")));
+			 errhint("It passes the remote's own filter through. Put all conditions for the remote into one filter."),
+			 err_generic_string(PG_DIAG_CONSTRAINT_NAME, "iu_foreign_filter")));
 }
 
 /*

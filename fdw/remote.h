@@ -94,6 +94,7 @@ typedef struct IuFetch
 typedef struct IuFailure
 {
 	int			sqlstate;
+	const char *constraint;		/* from the vocabulary iu_refusal */
 	const char *reason;
 	const char *detail;			/* NULL for none */
 	const char *hint;			/* NULL for none */

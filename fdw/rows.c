@@ -98,7 +98,8 @@ raise_for_column(const IuRows *rows, const char *column, const Datum *values, co
 			 errmsg("column \"%s\" of foreign table \"%s\" cannot hold what the remote has",
 					column, rows->table->name),
 			 errdetail("%s", iu_failure_hide(psprintf("%s: %s.", row, error->message), rows->secret)),
-			 errhint("Give the column a type that can hold it; jsonb holds everything.")));
+			 errhint("Give the column a type that can hold it; jsonb holds everything."),
+			 err_generic_string(PG_DIAG_CONSTRAINT_NAME, "iu_foreign_value")));
 }
 
 /* Makes the values of the typed columns of a row. */
@@ -222,7 +223,8 @@ iu_rows_count(IuRows *rows, const char *collection, int64 count)
 	if (pg_add_s64_overflow(sum->count, count, &sum->count))
 		ereport(ERROR,
 				(errcode(ERRCODE_NUMERIC_VALUE_OUT_OF_RANGE),
-				 errmsg("bigint out of range")));
+				 errmsg("bigint out of range"),
+				 err_generic_string(PG_DIAG_CONSTRAINT_NAME, "iu_foreign_count")));
 }
 
 /*

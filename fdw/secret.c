@@ -71,10 +71,11 @@ read_secret_file(const IuServer *server, const char *option, const char *path)
 	}
 	if (length < 0)
 		ereport(ERROR,
-				(errcode_for_file_access(),
+				(errcode(ERRCODE_UNDEFINED_FILE),
 				 errmsg("could not read the file that option \"%s\" of the user mapping names: %m", option),
 				 errdetail_log("File \"%s\", foreign server \"%s\".", path, server->name),
-				 errhint("The server process must be able to read it, and it must be a regular file.")));
+				 errhint("The server process must be able to read it, and it must be a regular file."),
+				 err_generic_string(PG_DIAG_CONSTRAINT_NAME, "iu_secret_file")));
 	CloseTransientFile(fd);
 
 	buffer[length] = '\0';
@@ -94,7 +95,8 @@ check_url_is_current(const IuServer *server)
 	ereport(ERROR,
 			(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 			 errmsg("option \"url\" of foreign server \"%s\" has changed since the query began", server->name),
-			 errhint("Run the query again.")));
+			 errhint("Run the query again."),
+			 err_generic_string(PG_DIAG_CONSTRAINT_NAME, "iu_server_url_changed")));
 }
 
 /*
@@ -126,6 +128,7 @@ iu_secret_of(const IuServer *server, Oid user)
 				(errcode(ERRCODE_FDW_INVALID_ATTRIBUTE_VALUE),
 				 errmsg("the user mapping for foreign server \"%s\" holds no usable secret", server->name),
 				 errdetail("%s", problem),
-				 hint ? errhint("%s", hint) : 0));
+				 hint ? errhint("%s", hint) : 0,
+				 err_generic_string(PG_DIAG_CONSTRAINT_NAME, "iu_secret_unusable")));
 	return secret;
 }

@@ -47,7 +47,8 @@ unknown_column(const IuTable *table, const char *name)
 					name, table->name, table->resource->name, table->server->remote->name),
 			 table->resource->has_fields
 			 ? errhint("Known columns: %s. For any other column give table option \"collection\".", known.data)
-			 : errhint("Known columns: %s.", known.data)));
+			 : errhint("Known columns: %s.", known.data),
+			 err_generic_string(PG_DIAG_CONSTRAINT_NAME, "iu_foreign_column")));
 }
 
 /*
@@ -70,7 +71,8 @@ find_column(const IuTable *table, Form_pg_attribute attribute)
 					(errcode(ERRCODE_FDW_INVALID_DATA_TYPE),
 					 errmsg("column \"%s\" of foreign table \"%s\" has type %s and must have type %s",
 							column->name, table->name, format_type_be(attribute->atttypid),
-							format_type_be(column->type))));
+							format_type_be(column->type)),
+					 err_generic_string(PG_DIAG_CONSTRAINT_NAME, "iu_foreign_column_type")));
 		return i;
 	}
 	return IU_NO_COLUMN;

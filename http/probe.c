@@ -50,7 +50,8 @@ header_list(ArrayType *array)
 		if (nulls[i])
 			ereport(ERROR,
 					(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
-					 errmsg("HTTP header %d is null", i + 1)));
+					 errmsg("HTTP header %d is null", i + 1),
+					 err_generic_string(PG_DIAG_CONSTRAINT_NAME, "iu_http_null")));
 		headers[i] = TextDatumGetCString(elements[i]);
 	}
 	return (const char *const *) headers;
@@ -109,7 +110,8 @@ iu_http_probe(PG_FUNCTION_ARGS)
 	if (PG_ARGISNULL(0))
 		ereport(ERROR,
 				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
-				 errmsg("HTTP method is null")));
+				 errmsg("HTTP method is null"),
+				 err_generic_string(PG_DIAG_CONSTRAINT_NAME, "iu_http_null")));
 	request.method = text_to_cstring(PG_GETARG_TEXT_PP(0));
 	if (!PG_ARGISNULL(1))
 		request.url = text_to_cstring(PG_GETARG_TEXT_PP(1));
@@ -126,7 +128,8 @@ iu_http_probe(PG_FUNCTION_ARGS)
 		if (request.timeout_ms < 1)
 			ereport(ERROR,
 					(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-					 errmsg("timeout of an HTTP request must be at least 1 ms")));
+					 errmsg("timeout of an HTTP request must be at least 1 ms"),
+					 err_generic_string(PG_DIAG_CONSTRAINT_NAME, "iu_http_timeout")));
 	}
 	return probe_row(fcinfo, perform_alone(&request));
 }

@@ -30,7 +30,8 @@ check_method(const char *method)
 	ereport(ERROR,
 			(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 			 errmsg("unsupported HTTP method"),
-			 errhint("Supported are GET, HEAD, POST, PUT, PATCH, DELETE and SEARCH.")));
+			 errhint("Supported are GET, HEAD, POST, PUT, PATCH, DELETE and SEARCH."),
+			 err_generic_string(PG_DIAG_CONSTRAINT_NAME, "iu_http_method")));
 }
 
 /*
@@ -50,19 +51,22 @@ check_header(const char *header, int number)
 	if (name == 0 || header[name] != ':')
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("HTTP header %d is not of the form \"Name: value\"", number)));
+				 errmsg("HTTP header %d is not of the form \"Name: value\"", number),
+				 err_generic_string(PG_DIAG_CONSTRAINT_NAME, "iu_http_header")));
 	for (p = header + name; *p != '\0'; p++)
 		if (((unsigned char) *p < ' ' && *p != '\t') || *p == 0x7f)
 			ereport(ERROR,
 					(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 					 errmsg("HTTP header %d holds a control character", number),
-					 errhint("A token read from a file may end in a line break.")));
+					 errhint("A token read from a file may end in a line break."),
+					 err_generic_string(PG_DIAG_CONSTRAINT_NAME, "iu_http_header")));
 	for (i = 0; i < lengthof(reserved_headers); i++)
 		if (strlen(reserved_headers[i]) == name &&
 			pg_strncasecmp(header, reserved_headers[i], name) == 0)
 			ereport(ERROR,
 					(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-					 errmsg("HTTP header \"%s\" cannot be set", reserved_headers[i])));
+					 errmsg("HTTP header \"%s\" cannot be set", reserved_headers[i]),
+					 err_generic_string(PG_DIAG_CONSTRAINT_NAME, "iu_http_header_reserved")));
 }
 
 /* Raises (22023) for an unknown method and for a malformed header. */

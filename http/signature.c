@@ -37,7 +37,8 @@ check_id(const char *id)
 	if (id[0] == '\0' || strspn(id, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-") != strlen(id))
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("webhook id must be letters, digits, \"_\" and \"-\"")));
+				 errmsg("webhook id must be letters, digits, \"_\" and \"-\""),
+				 err_generic_string(PG_DIAG_CONSTRAINT_NAME, "iu_webhook_id")));
 }
 
 /* Never quotes the secret. Returns the length of the key. */
@@ -56,7 +57,8 @@ decode_secret(const char *secret, int number, uint8 key[LONGEST_KEY])
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("webhook secret %d is malformed", number),
 				 errdetail("A secret is \"%s\" followed by the base64 of %d to %d bytes.",
-						   SECRET_PREFIX, SHORTEST_KEY, LONGEST_KEY)));
+						   SECRET_PREFIX, SHORTEST_KEY, LONGEST_KEY),
+				 err_generic_string(PG_DIAG_CONSTRAINT_NAME, "iu_webhook_secret")));
 	}
 	return length;
 }
@@ -141,7 +143,8 @@ iu_webhook_signature(const char *id, int64 timestamp, const char *body, size_t b
 	if (secret_count < 1)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("there is no webhook secret to sign with")));
+				 errmsg("there is no webhook secret to sign with"),
+				 err_generic_string(PG_DIAG_CONSTRAINT_NAME, "iu_webhook_secret_missing")));
 
 	head = psprintf("%s." INT64_FORMAT ".", id, timestamp);
 	initStringInfo(&signatures);

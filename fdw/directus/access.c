@@ -78,7 +78,7 @@ iu_directus_ask_access(IuScan *scan, const char *key, void *state)
 bool
 iu_directus_sees_all(IuScan *scan, const char *name, IuDirectusAccess access)
 {
-	IuFailure	failure = {ERRCODE_INSUFFICIENT_PRIVILEGE};
+	IuFailure	failure = {ERRCODE_INSUFFICIENT_PRIVILEGE, "iu_remote_partial"};
 
 	failure.reason = "the token may see only a part of it";
 	failure.detail = "A rule in the permissions of its policies narrows what it reads, and what it counts.";
@@ -88,6 +88,7 @@ iu_directus_sees_all(IuScan *scan, const char *name, IuDirectusAccess access)
 		return true;
 	if (access == IU_ACCESS_NONE)
 	{
+		failure.constraint = "iu_remote_forbidden";
 		failure.reason = IU_DIRECTUS_FORBIDDEN;
 		failure.detail = "GET /permissions/me does not name it.";
 		failure.hint = IU_DIRECTUS_FORBIDDEN_HINT;
@@ -104,7 +105,7 @@ iu_directus_sees_all(IuScan *scan, const char *name, IuDirectusAccess access)
 void
 iu_directus_access_unclear(IuScan *scan, const char *name, int status)
 {
-	IuFailure	failure = {ERRCODE_FDW_ERROR};
+	IuFailure	failure = {ERRCODE_FDW_ERROR, "iu_remote_access_unclear"};
 
 	failure.reason = "it could not be found out whether the token sees all of it";
 	failure.hint = "Try again, or accept what the token sees by option \"partial\" 'count' of the table or the server.";

@@ -116,7 +116,7 @@ add_collection(void *state, const char *name)
 
 	if (problem != NULL)
 	{
-		IuFailure	failure = {ERRCODE_INVALID_NAME, problem, NULL, NULL};
+		IuFailure	failure = {ERRCODE_INVALID_NAME, "iu_remote_collection_name", problem, NULL, NULL};
 
 		iu_scan_fail(listing->scan, name, &failure);
 		return;

@@ -155,6 +155,16 @@ is_wanted(IuImport *import, const IuJson *field, const char *collection)
 		iu_import_wants(import, collection);
 }
 
+static void
+fail_without_fields(IuImport *import)
+{
+	IuFailure	failure = {ERRCODE_FDW_ERROR, "iu_remote_answer"};
+
+	failure.reason = "the answer holds no list of fields";
+	failure.detail = "HTTP 200.";
+	iu_import_fail(import, NULL, &failure);
+}
+
 /* Adds a field to the table of its collection. */
 static List *
 add_to_tables(IuImport *import, List *tables, const IuJson *field)
@@ -165,9 +175,7 @@ add_to_tables(IuImport *import, List *tables, const IuJson *field)
 
 	if (collection == NULL || collection[0] == '\0' || name == NULL || name[0] == '\0')
 	{
-		IuFailure	failure = {ERRCODE_FDW_ERROR, "the answer holds no list of fields", "HTTP 200.", NULL};
-
-		iu_import_fail(import, NULL, &failure);
+		fail_without_fields(import);
 		return tables;
 	}
 	if (!is_wanted(import, field, collection))
@@ -196,11 +204,7 @@ iu_directus_import(IuImport *import)
 	int64		i;
 
 	if (count < 0)
-	{
-		IuFailure	failure = {ERRCODE_FDW_ERROR, "the answer holds no list of fields", "HTTP 200.", NULL};
-
-		iu_import_fail(import, NULL, &failure);
-	}
+		fail_without_fields(import);
 	for (i = 0; i < count; i++)
 		tables = add_to_tables(import, tables, iu_json_element(fields, i));
 	foreach(cell, tables)

@@ -81,20 +81,18 @@ iu_directus_items_describe(const IuQuery *query)
 static void
 read_collection(IuScan *scan, IuReading *reading, const char *name)
 {
-	const char *problem = iu_directus_name_problem(name);
-	int			sqlstate = ERRCODE_INVALID_NAME;
+	IuFailure	failure = {ERRCODE_INVALID_NAME, "iu_remote_collection_name", iu_directus_name_problem(name)};
 	int			count;
 	int			i;
 
-	if (problem == NULL && reading->filter_problem != NULL)
+	if (failure.reason == NULL && reading->filter_problem != NULL)
 	{
-		problem = reading->filter_problem;
-		sqlstate = ERRCODE_INVALID_PARAMETER_VALUE;
+		failure.sqlstate = ERRCODE_INVALID_PARAMETER_VALUE;
+		failure.constraint = "iu_remote_filter";
+		failure.reason = reading->filter_problem;
 	}
-	if (problem != NULL)
+	if (failure.reason != NULL)
 	{
-		IuFailure	failure = {sqlstate, problem, NULL, NULL};
-
 		iu_scan_fail(scan, name, &failure);
 		return;
 	}

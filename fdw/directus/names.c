@@ -112,7 +112,7 @@ iu_directus_read_list(const IuJson *document, void (*each) (void *state, const c
 void
 iu_directus_bad_answer(IuScan *scan, const char *key, const char *problem)
 {
-	IuFailure	failure = {ERRCODE_FDW_ERROR, problem, "HTTP 200.", NULL};
+	IuFailure	failure = {ERRCODE_FDW_ERROR, "iu_remote_answer", problem, "HTTP 200.", NULL};
 
 	iu_scan_fail(scan, key, &failure);
 }

@@ -94,8 +94,11 @@ iu_part_create(IuScan *scan, IuReading *reading, const char *collection, char **
 static void
 fail_as_changed(IuScan *scan, const IuPart *part, const char *detail)
 {
-	IuFailure	failure = {ERRCODE_FDW_ERROR, "it changed while it was read", detail, "Try again."};
+	IuFailure	failure = {ERRCODE_FDW_ERROR, "iu_remote_changed"};
 
+	failure.reason = "it changed while it was read";
+	failure.detail = detail;
+	failure.hint = "Try again.";
 	iu_scan_fail(scan, part->collection, &failure);
 }
 

@@ -91,10 +91,11 @@ columns_of(const IuJson *schema)
 	return columns;
 }
 
+/* Raises: an answer is not what was asked for. collection: NULL for the listing. */
 static void
-fail_import(IuImport *import, const char *collection, int sqlstate, const char *reason)
+unusable_answer(IuImport *import, const char *collection, const char *reason)
 {
-	IuFailure	failure = {sqlstate, reason, NULL, NULL};
+	IuFailure	failure = {ERRCODE_FDW_ERROR, "iu_remote_answer", reason, NULL, NULL};
 
 	iu_import_fail(import, collection, &failure);
 }
@@ -109,10 +110,14 @@ import_collection(IuImport *import, const char *name)
 	const IuJson *schema;
 
 	if (path == NULL)
-		fail_import(import, name, ERRCODE_INVALID_NAME, problem);
+	{
+		IuFailure	failure = {ERRCODE_INVALID_NAME, "iu_remote_collection_name", problem, NULL, NULL};
+
+		iu_import_fail(import, name, &failure);
+	}
 	schema = iu_json_member(iu_json_member(iu_import_ask(import, "GET", path, NULL, name), "result"), "payload_schema");
 	if (!iu_json_is_object(schema))
-		fail_import(import, name, ERRCODE_FDW_ERROR, "the answer holds no description of a collection");
+		unusable_answer(import, name, "the answer holds no description of a collection");
 	table->collection = name;
 	table->resource = "points";
 	table->columns = columns_of(schema);
@@ -130,7 +135,7 @@ iu_qdrant_import(IuImport *import)
 
 	if (names == NULL)
 	{
-		fail_import(import, NULL, ERRCODE_FDW_ERROR, "the answer holds no list of collections");
+		unusable_answer(import, NULL, "the answer holds no list of collections");
 		return NIL;
 	}
 	qsort(names, count, sizeof(char *), compare_strings);

@@ -81,7 +81,7 @@ iu_qdrant_names(const IuJson *document, int *count)
 void
 iu_qdrant_unusable(IuScan *scan, const char *key, const char *reason)
 {
-	IuFailure	failure = {ERRCODE_FDW_ERROR, reason, "HTTP 200.", NULL};
+	IuFailure	failure = {ERRCODE_FDW_ERROR, "iu_remote_answer", reason, "HTTP 200.", NULL};
 
 	iu_scan_fail(scan, key, &failure);
 }
@@ -90,7 +90,7 @@ iu_qdrant_unusable(IuScan *scan, const char *key, const char *reason)
 void
 iu_qdrant_unaddressable(IuScan *scan, const char *key, const char *problem)
 {
-	IuFailure	failure = {ERRCODE_INVALID_NAME, problem, NULL, NULL};
+	IuFailure	failure = {ERRCODE_INVALID_NAME, "iu_remote_collection_name", problem, NULL, NULL};
 
 	iu_scan_fail(scan, key, &failure);
 }

@@ -125,8 +125,9 @@ begin_collection(IuScan *scan, IuQdrantQuestion *question, const char *collectio
 	/* Qdrant takes null, and perhaps an array, as if there were no filter */
 	if (question->filter != NULL && question->filter[0] != '{')
 	{
-		IuFailure	failure = {ERRCODE_INVALID_PARAMETER_VALUE, "a filter of Qdrant is a JSON object", NULL, NULL};
+		IuFailure	failure = {ERRCODE_INVALID_PARAMETER_VALUE, "iu_remote_filter"};
 
+		failure.reason = "a filter of Qdrant is a JSON object";
 		iu_scan_fail(scan, collection, &failure);
 		return;
 	}

@@ -53,6 +53,7 @@ refine_qdrant_failure(IuFailure *failure, const IuFetch *fetch, int status, cons
 	if (status == 404 && text != NULL && fetch->key != NULL)
 	{
 		failure->sqlstate = ERRCODE_FDW_TABLE_NOT_FOUND;
+		failure->constraint = "iu_remote_collection_missing";
 		failure->reason = "Qdrant has no such collection";
 		failure->hint = NULL;
 	}

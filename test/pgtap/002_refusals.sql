@@ -31,7 +31,7 @@ SELECT is((SELECT string_agg(format('%s: %s%s', source, condition, left(words, 8
 -- What a condition is as SQLSTATE is known to plpgsql alone.
 CREATE FUNCTION pg_temp.sqlstate_of(p_condition text) RETURNS text LANGUAGE plpgsql AS $$
 BEGIN
-  EXECUTE format('DO $x$BEGIN RAISE %s; END$x$', p_condition);
+  EXECUTE format('DO $x$ BEGIN RAISE %s; END$x$', p_condition);
 EXCEPTION WHEN OTHERS OR assert_failure THEN
   RETURN SQLSTATE;
 END $$;
@@ -66,6 +66,20 @@ SELECT is(pg_temp.constraint_of('SELECT ' || s), c, 'a refusal tells a program i
   ($$fn_iu_route_add('r', 'version_applied', 'ftp://x', 'a', 'r')$$, 'iu_route_url'),
   ($$fn_iu_route_add('r', 'nothing', 'https://hooks.example/', 'a', 'r')$$, 'iu_route_event_type'),
   ($$fn_iu_route_deliver('r', gen_random_uuid())$$, 'iu_deliver_gate')) AS t (s, c);
+
+-- The library's own do not wait for a delivery: a foreign table, its options, what is to be sent.
+SELECT is(pg_temp.constraint_of(s), c, 'a refusal of the library tells a program its constraint: ' || c) FROM (VALUES
+  ($$SELECT iu_core.http_probe('TRACE', 'http://127.0.0.1:1/')$$, 'iu_http_method'),
+  ($$SELECT iu_core.http_probe('GET', 'http://127.0.0.1:1/', ARRAY['Host: x'])$$, 'iu_http_header_reserved'),
+  ($$SELECT iu_core.webhook_signature('a', 1, 'b', '{}')$$, 'iu_webhook_secret_missing'),
+  ($$CREATE SERVER x FOREIGN DATA WRAPPER qdrant_fdw OPTIONS (url 'http://h', host 'x')$$, 'iu_option_unknown'),
+  ($$CREATE SERVER x FOREIGN DATA WRAPPER qdrant_fdw OPTIONS (url 'h')$$, 'iu_option_value'),
+  ($$CREATE SERVER x FOREIGN DATA WRAPPER qdrant_fdw$$, 'iu_option_missing'),
+  ($$DO $x$ BEGIN
+       CREATE SERVER x FOREIGN DATA WRAPPER qdrant_fdw OPTIONS (url 'http://refused.example');
+       CREATE FOREIGN TABLE public.refused (collection text, points bigint) SERVER x OPTIONS (resource 'collections');
+       PERFORM * FROM public.refused;
+     END $x$ $$, 'iu_remote_origin')) AS t (s, c);
 
 -- ---- the table itself
 

@@ -179,7 +179,8 @@ asks(q(SELECT collection, count(*) FROM points WHERE collection = NULL GROUP BY 
 	'a count of a collection that is NULL makes no group');
 asks(q(SELECT count(*) FROM points WHERE collection = 'nope'),
 	[ qq(ERROR:  HV00R: could not read collection "nope" of foreign server "q": Qdrant has no such collection)
-		  . qq(\nDETAIL:  HTTP 404: Not found: Collection `nope` doesn't exist!\n),
+		  . qq(\nDETAIL:  HTTP 404: Not found: Collection `nope` doesn't exist!)
+		  . qq(\nCONSTRAINT NAME:  iu_remote_collection_missing\n),
 	'nope/points/count' ], 'a count that failed is an error');
 
 # where it would not be exact, rows are counted here
