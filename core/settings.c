@@ -65,6 +65,16 @@ check_allow_removal(bool *newval, void **extra, GucSource source)
 	return false;
 }
 
+/* A function sets it for as long as it runs, or a session for itself. Set for a database it would mark everybody. */
+static bool
+check_canonical_writer(char **newval, void **extra, GucSource source)
+{
+	if ((*newval)[0] == '\0' || source >= PGC_S_CLIENT || source == PGC_S_DEFAULT)
+		return true;
+	GUC_check_errdetail("app.canonical_writer is set by a function or a session for itself only.");
+	return false;
+}
+
 /*
  * The marker by which a guard knows the function that may write a governed
  * table. It decides nothing by itself, so that anybody may set it. Defined here
@@ -81,7 +91,7 @@ define_canonical_writer(void)
 							   "The function that writes a governed table, for as long as it runs.",
 							   "Pinned in the definition of that function.",
 							   &canonical_writer, "", PGC_USERSET, GUC_DISALLOW_IN_FILE | GUC_NOT_IN_SAMPLE,
-							   NULL, NULL, NULL);
+							   check_canonical_writer, NULL, NULL);
 }
 
 /* Called once in each process that loads the library, or in the postmaster for all. */

@@ -88,20 +88,17 @@ void
 iu_outcome_note(IuTransfer *transfer, CURLcode code)
 {
 	curl_off_t	microseconds = 0;
-	curl_off_t	sending_at = 0;
 	long		status = 0;
 	long		os_error = 0;
 
 	curl_easy_getinfo(transfer->easy, CURLINFO_RESPONSE_CODE, &status);
 	curl_easy_getinfo(transfer->easy, CURLINFO_TOTAL_TIME_T, &microseconds);
-	curl_easy_getinfo(transfer->easy, CURLINFO_PRETRANSFER_TIME_T, &sending_at);
 	curl_easy_getinfo(transfer->easy, CURLINFO_OS_ERRNO, &os_error);
 	transfer->outcome = classify(transfer, code);
 	if (transfer->outcome == IU_HTTP_TOO_LARGE && curl_gave_up_header(transfer))
 		transfer->header_bytes = Max(transfer->header_bytes, IU_HEADERS_LIMIT + 1);
 	transfer->status = (int) status;
 	transfer->microseconds = microseconds;
-	transfer->connected = sending_at != 0;
 
 	/* plain words where they are clearer than curl's */
 	if (transfer->sendings > IU_SENDINGS_MAX)
@@ -139,7 +136,7 @@ describe(const IuTransfer *transfer)
 		case IU_HTTP_TLS:
 			return psprintf("no trusted TLS connection to origin \"%s\": %s", origin, detail);
 		case IU_HTTP_TIMEOUT:
-			if (!transfer->connected)
+			if (transfer->sendings == 0)
 				return psprintf("no connection to origin \"%s\" within %d ms", origin, transfer->connect_ms);
 			return psprintf("no complete answer from origin \"%s\" within %d ms", origin, transfer->timeout_ms);
 		case IU_HTTP_RESET:

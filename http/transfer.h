@@ -64,7 +64,6 @@ typedef struct IuTransfer
 	/* The end of it. */
 	IuHttpOutcome outcome;
 	int			status;
-	bool		connected;		/* TLS included */
 	int64		microseconds;
 	char	   *refusal;		/* a reason known before curl was asked */
 } IuTransfer;

@@ -10,6 +10,9 @@
  */
 'use strict';
 const [folder, url, prefix] = process.argv.slice(2);
+// The client hands an agent of its own undici to fetch; the fetch of a newer Node.js takes none of an older undici.
+const ofClient = require.resolve('@qdrant/js-client-rest', { paths: [folder] });
+globalThis.fetch = require(require.resolve('undici', { paths: [ofClient] })).fetch;
 const { QdrantClient } = require(`${folder}/node_modules/@qdrant/js-client-rest`);
 
 const name = `${prefix}_client`;

@@ -183,7 +183,10 @@ sql('REVOKE USAGE ON TYPE public.dot_config FROM boss');
 # ---- settings, languages, event triggers, default privileges
 
 refused('boss', map { "ALTER DATABASE platform SET $_" } 'iu_core.allow_removal = on',
-	q(session_preload_libraries = 'x'), q(app.canonical_writer = 'boss'), 'session_replication_role = replica');
+	q(session_preload_libraries = 'x'), 'session_replication_role = replica');
+allowed('boss', q(ALTER DATABASE platform SET app.canonical_writer = 'boss'));
+is(sql('SHOW app.canonical_writer'), '', 'the marker of canonical writers set for a database marks nobody');
+sql('ALTER DATABASE platform RESET app.canonical_writer');
 refused('boss', 'ALTER ROLE iu_core_worker IN DATABASE platform SET search_path = evil',
 	'SET iu_core.allow_removal = on', 'SET session_replication_role = replica', 'SET ROLE iu_core_owner',
 	'CREATE EVENT TRIGGER mine ON sql_drop EXECUTE FUNCTION evil.note()',
