@@ -23,7 +23,7 @@ override with_llvm = no
 PG_CPPFLAGS = -I$(srcdir) -DIU_CORE_VERSION='"$(IU_VERSION)"'
 PG_CFLAGS   = -Wall -Wextra -Wno-unused-parameter -Wno-sign-compare \
               -Wno-missing-field-initializers -Wno-cast-function-type
-SHLIB_LINK  = -Wl,-Bsymbolic $(shell curl-config --libs)
+SHLIB_LINK  = -Wl,-Bsymbolic $(shell curl-config --libs) -lrt
 
 PG_CONFIG ?= pg_config
 PGXS := $(shell test -e "$$($(PG_CONFIG) --includedir-server 2>/dev/null)/postgres.h" && $(PG_CONFIG) --pgxs)

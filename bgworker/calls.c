@@ -35,6 +35,7 @@ typedef struct Function
 static const Function functions[IU_CALLS] = {
 	[IU_CALL_GATES_EXPIRING] = {"fn_iu_gate_expiring"},
 	[IU_CALL_GATE_CLOSE] = {"fn_iu_gate_close_expired", 2, {TEXTOID, TEXTOID}},
+	[IU_CALL_SETTLE] = {"fn_iu_delivery_settle", 0, {InvalidOid}, VOIDOID},
 	[IU_CALL_CLAIM] = {"fn_iu_delivery_claim", 3, {TEXTOID, INT4OID, INT4OID}},
 	[IU_CALL_CHECK] = {"fn_iu_delivery_check", 2, {INT8OID, INT4OID}, TEXTOID},
 	[IU_CALL_NEXT_DUE] = {"fn_iu_delivery_next_due", 1, {INT4OID}, TIMESTAMPTZOID},

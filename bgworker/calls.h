@@ -19,6 +19,7 @@ typedef enum IuCall
 	IU_CALL_GATE_CLOSE,
 
 	/* of a sender; the record is also the runner's */
+	IU_CALL_SETTLE,
 	IU_CALL_CLAIM,
 	IU_CALL_CHECK,
 	IU_CALL_NEXT_DUE,

@@ -12,8 +12,10 @@
 #include "postgres.h"
 
 #include "bgworker/calls.h"
+#include "bgworker/drain.h"
 #include "bgworker/sender.h"
 #include "catalog/pg_type.h"
+#include "core/clock.h"
 #include "core/compat.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
@@ -170,7 +172,9 @@ typedef struct Claim
 static IuWorkerState
 claim_readiness(void)
 {
-	static const IuCall calls[] = {IU_CALL_CLAIM, IU_CALL_CHECK, IU_CALL_NEXT_DUE, IU_CALL_RECORD, IU_CALL_KEEP};
+	static const IuCall calls[] = {
+		IU_CALL_SETTLE, IU_CALL_CLAIM, IU_CALL_CHECK, IU_CALL_NEXT_DUE, IU_CALL_RECORD, IU_CALL_KEEP
+	};
 
 	return iu_calls_readiness(calls, lengthof(calls));
 }
@@ -181,12 +185,15 @@ claim_deliveries(void *argument)
 {
 	Claim	   *task = argument;
 	Datum		arguments[3];
+	bool		null;
 
 	/* A claim that a crash undoes is made again; only what was sent must not be forgotten. */
 	iu_commit_without_flush();
 	task->readiness = claim_readiness();
 	if (task->readiness != IU_RUNNING)
 		return;
+	if (!task->sender->settled)
+		(void) iu_call_for_value(IU_CALL_SETTLE, NULL, &null);
 	arguments[0] = CStringGetTextDatum(task->sender->name);
 	arguments[1] = Int32GetDatum(task->max);
 	arguments[2] = Int32GetDatum(task->route_max);
@@ -228,7 +235,7 @@ iu_claim_due(void *worker)
 	bool		enough = sender->queues.waiting > 0 &&
 		sender->queues.in_flight > iu_http_pool_size(sender->pool) / 2;
 
-	if (sender->open_bytes >= OPEN_BYTES)
+	if (sender->open_bytes >= OPEN_BYTES || iu_drain_asked())
 		return DT_NOEND;
 	return enough ? Max(when, sender->paced_claim) : when;
 }
@@ -251,7 +258,7 @@ iu_claim_more(void *worker)
 {
 	IuSender   *sender = worker;
 	Claim		task = {sender};
-	TimestampTz began = GetCurrentTimestamp();
+	TimestampTz began = iu_now();
 	ErrorData  *error;
 
 	if (sender->claim_size == 0)
@@ -259,7 +266,7 @@ iu_claim_more(void *worker)
 	task.max = sender->claim_size;
 	task.route_max = Max(OPEN_MAX / (sender->queues.count + 1), CLAIM_FIRST);
 	error = iu_worker_transact("claiming deliveries", claim_deliveries, &task);
-	sender->paced_claim = GetCurrentTimestamp() + CLAIM_PACE * (GetCurrentTimestamp() - began);
+	sender->paced_claim = iu_now() + CLAIM_PACE * (iu_now() - began);
 	if (error != NULL)
 	{
 		/* The commit failed, after the batch had been taken out of the transaction's memory. */
@@ -268,11 +275,12 @@ iu_claim_more(void *worker)
 		return error;
 	}
 	iu_worker_ready(task.readiness);
+	sender->settled |= task.readiness == IU_RUNNING;
 	sender->came_up_empty = task.batch == NULL;
 	sender->look_ahead_to = task.claimed < task.max && task.readiness == IU_RUNNING ? task.route_max : 0;
 	sender->next_claim = sender->look_ahead_to > 0 || task.batch == NULL
 		? iu_from_now(IU_LONGEST_SLEEP_MS)
-		: GetCurrentTimestamp();
+		: iu_now();
 	if (task.batch == NULL)
 		return NULL;
 	adapt_claim_size(&task);

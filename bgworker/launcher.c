@@ -27,8 +27,10 @@
 #include "bgworker/loop.h"
 #include "catalog/pg_authid.h"
 #include "catalog/pg_database.h"
+#include "core/clock.h"
 #include "core/compat.h"
 #include "core/settings.h"
+#include "mb/pg_wchar.h"
 #include "miscadmin.h"
 #include "pgstat.h"
 #include "postmaster/bgworker.h"
@@ -210,7 +212,7 @@ start_worker(Launcher *launcher, int slot, const IuWorkerSlot *before, const Ver
 	if (start->handle != NULL)
 		pfree(start->handle);
 	start->handle = NULL;
-	start->at = GetCurrentTimestamp();
+	start->at = iu_now();
 	start->delay_ms = start->delay_ms == 0 ? FIRST_DELAY_MS : Min(start->delay_ms * 2, MAX_DELAY_MS);
 	caller = MemoryContextSwitchTo(TopMemoryContext);	/* the handle outlives the pass */
 	registered = RegisterDynamicBackgroundWorker(&worker, &start->handle);
@@ -267,7 +269,7 @@ tend_slot(Launcher *launcher, int slot, const Verdict *verdict)
 	TimestampTz due;
 
 	iu_slot_read(slot, &now);
-	if (now.held_until > GetCurrentTimestamp())
+	if (now.held_until > iu_now())
 	{
 		/* A command needs the database for itself (core/release.c): judge it afterwards. */
 		launcher->starts[slot].delay_ms = 0;
@@ -277,8 +279,7 @@ tend_slot(Launcher *launcher, int slot, const Verdict *verdict)
 	if (verdict->state != IU_RUNNING)
 	{
 		launcher->starts[slot].delay_ms = 0;
-		iu_slot_retire(slot);
-		if (now.pid == 0)
+		if (iu_slot_retire(slot))
 			iu_slot_state(slot, verdict->state, verdict->why);
 		iu_bring_forward(&launcher->next, iu_from_now(RETRY_MS));
 		return;
@@ -288,13 +289,13 @@ tend_slot(Launcher *launcher, int slot, const Verdict *verdict)
 		if (now.worker_role != verdict->role || now.database_oid != verdict->database)
 		{
 			launcher->starts[slot].delay_ms = 0;
-			iu_slot_retire(slot);
+			(void) iu_slot_retire(slot);
 		}
 		return;
 	}
 	if (is_on_its_way(launcher, slot, &now))
 		return;
-	due = not_before(launcher, slot, GetCurrentTimestamp());
+	due = not_before(launcher, slot, iu_now());
 	if (due != 0)
 		iu_bring_forward(&launcher->next, due);
 	else
@@ -348,6 +349,21 @@ serve_database(Launcher *launcher, const char *name, const Verdict *role_verdict
 		serve_slot(launcher, &verdict, IU_RUNNER, name, 0);
 }
 
+/*
+ * A name as CREATE DATABASE takes it: one that is too long is cut, between two
+ * characters. The launcher is in no database, whose encoding it could ask for;
+ * in others than UTF-8 it takes the bytes for single ones.
+ */
+static void
+copy_name(Name to, const char *name)
+{
+	size_t		length = strlen(name);
+	int			encoding = pg_verify_mbstr(PG_UTF8, name, length, true) ? PG_UTF8 : PG_SQL_ASCII;
+
+	memset(to, 0, sizeof(NameData));
+	memcpy(NameStr(*to), name, pg_encoding_mbcliplen(encoding, name, length, NAMEDATALEN - 1));
+}
+
 /* Retires the workers that are no longer wanted, and gives up the slots of those that have left. */
 static void
 drop_unwanted(Launcher *launcher)
@@ -359,8 +375,7 @@ drop_unwanted(Launcher *launcher)
 	{
 		if (launcher->keep[i] || !iu_slot_read(i, &slot))
 			continue;
-		iu_slot_retire(i);
-		if (slot.pid == 0)
+		if (iu_slot_retire(i))
 		{
 			if (launcher->starts[i].handle != NULL)
 				pfree(launcher->starts[i].handle);
@@ -389,7 +404,7 @@ reconcile(void *argument)
 	{
 		NameData	name;
 
-		namestrcpy(&name, lfirst(cell));
+		copy_name(&name, lfirst(cell));
 		serve_database(launcher, NameStr(name), &verdict);
 	}
 	drop_unwanted(launcher);

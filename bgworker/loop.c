@@ -13,6 +13,7 @@
 #include "postgres.h"
 
 #include "bgworker/loop.h"
+#include "core/clock.h"
 #include "core/compat.h"
 #include "miscadmin.h"
 #include "pgstat.h"
@@ -119,7 +120,7 @@ sleep_on_latch(TimestampTz until, uint32 wait_event)
 	if (until != DT_NOEND)
 	{
 		events |= WL_TIMEOUT;
-		ms = TimestampDifferenceMilliseconds(GetCurrentTimestamp(), until);
+		ms = TimestampDifferenceMilliseconds(iu_now(), until);
 	}
 	WaitLatch(MyLatch, events, ms, wait_event);
 	ResetLatch(MyLatch);
@@ -140,7 +141,7 @@ sleep_until_due(Loop *loop)
 	if (woken && kind->woken != NULL)
 		kind->woken(loop->worker);
 	due = next_due(loop);
-	until = woken && kind->woken == NULL ? GetCurrentTimestamp() : due;
+	until = woken && kind->woken == NULL ? iu_now() : due;
 	rested = Min(due, iu_from_now(kind->rest_ms));
 
 	iu_slot_tick(iu_worker_slot(), until == DT_NOEND ? 0 : until);

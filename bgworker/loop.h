@@ -27,7 +27,7 @@ typedef struct IuDuty
 {
 	IuDutyMode	mode;
 
-	/* When a pass is to begin for it at the latest; DT_NOEND: none is. */
+	/* When a pass is to begin for it at the latest, by the steady clock; DT_NOEND: none is. */
 	TimestampTz (*due) (void *worker);
 
 	/* Does it. Returns NULL, or the error that it failed with, which the loop reports. */

@@ -14,7 +14,9 @@
 #include "postgres.h"
 
 #include "bgworker/calls.h"
+#include "bgworker/drain.h"
 #include "bgworker/sender.h"
+#include "core/clock.h"
 #include "core/compat.h"
 #include "core/text.h"
 #include "utils/memutils.h"
@@ -50,7 +52,7 @@ hand_over(IuDelivery *delivery)
 	iu_queue_leave(delivery);
 	lease->unfinished--;
 	if (lease->finished == NIL)
-		lease->finished_since = GetCurrentTimestamp();
+		lease->finished_since = iu_now();
 	lease->finished = lappend(lease->finished, &delivery->attempt);
 	MemoryContextSwitchTo(caller);
 }
@@ -230,7 +232,7 @@ record_time(const IuLease *lease)
 
 	if (lease->finished == NIL)
 		return DT_NOEND;
-	if (lease->unfinished == 0)
+	if (lease->unfinished == 0 || iu_drain_asked())
 		return lease->backoff.not_before;
 	return Max(lease->backoff.not_before, TimestampTzPlusMilliseconds(lease->finished_since, delay));
 }

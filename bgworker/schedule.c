@@ -14,6 +14,7 @@
 
 #include "bgworker/calls.h"
 #include "bgworker/schedule.h"
+#include "core/clock.h"
 #include "core/compat.h"
 #include "utils/builtins.h"
 #include "utils/timestamp.h"
@@ -39,12 +40,13 @@ carry_out_scheduled(void *argument)
 	arguments[0] = CStringGetTextDatum("iu_core runner");
 	next = iu_call_for_value(IU_CALL_SCHEDULE_TURN, arguments, &null);
 	if (!null)
-		turn->next = DatumGetTimestampTz(next);
+		turn->next = iu_steady_of(DatumGetTimestampTz(next));
 }
 
 /*
  * Does one thing that is due, in a transaction of its own. *exists: whether the
- * policy has a schedule. *next: when to come again; DT_NOEND: when woken. Returns
+ * policy has a schedule. *next: when to come again, by the
+ * steady clock; DT_NOEND: when woken. Returns
  * the error of a turn that failed, or NULL.
  */
 ErrorData *

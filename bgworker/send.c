@@ -11,6 +11,7 @@
 #include "postgres.h"
 
 #include "bgworker/calls.h"
+#include "bgworker/drain.h"
 #include "bgworker/sender.h"
 #include "core/compat.h"
 #include "utils/builtins.h"
@@ -86,7 +87,8 @@ iu_send_more(void *worker)
 	IuSender   *sender = worker;
 	List	   *chosen;
 
-	while ((chosen = iu_queues_choose(&sender->queues, iu_http_pool_size(sender->pool))) != NIL)
+	while (!iu_drain_asked() &&
+		   (chosen = iu_queues_choose(&sender->queues, iu_http_pool_size(sender->pool))) != NIL)
 	{
 		ErrorData  *error = iu_worker_transact("checking whether deliveries may be sent", check_chosen, chosen);
 		ListCell   *cell;

@@ -14,8 +14,10 @@
  */
 #include "postgres.h"
 
+#include "bgworker/drain.h"
 #include "bgworker/loop.h"
 #include "bgworker/sender.h"
+#include "core/clock.h"
 #include "core/compat.h"
 #include "http/client.h"
 #include "miscadmin.h"
@@ -28,12 +30,18 @@
 
 PGDLLEXPORT void iu_sender_main(Datum main_arg);
 
+/*
+ * There may be something to claim, so the next claim comes at once. After one
+ * that found nothing it comes when a while has passed that is long beside what a
+ * claim takes: a storm of commits that concern no route must not be all that a
+ * sender is occupied with.
+ */
 static void
 sender_woken(void *worker)
 {
 	IuSender   *sender = worker;
 
-	sender->next_claim = 0;
+	iu_bring_forward(&sender->next_claim, sender->came_up_empty ? sender->paced_claim : 0);
 	iu_turn_woken(sender);
 }
 
@@ -56,7 +64,7 @@ take_answers(void *argument)
 	Wait	   *wait = argument;
 	IuSender   *sender = wait->sender;
 	uint32		wait_event = sender->queues.in_flight > 0 ? sender->http_event : sender->idle_event;
-	long		ms = wait->until == DT_NOEND ? -1 : TimestampDifferenceMilliseconds(GetCurrentTimestamp(), wait->until);
+	long		ms = wait->until == DT_NOEND ? -1 : TimestampDifferenceMilliseconds(iu_now(), wait->until);
 	IuHttpAnswer *answer;
 	IuHttpEvent event;
 
@@ -83,8 +91,36 @@ sender_sleep(void *worker, TimestampTz until)
 	proc_exit(1);
 }
 
+/* ---- The end ---- */
+
+static TimestampTz
+sender_drain_due(void *worker)
+{
+	return iu_drain_asked() ? 0 : DT_NOEND;
+}
+
+/* Where the process is to end: waits for the answers to what is under way, records them, and leaves. */
+static ErrorData *
+sender_drain(void *worker)
+{
+	IuSender   *sender = worker;
+	int64		end;
+
+	if (!iu_drain_asked())
+		return NULL;
+	end = iu_drain_end();
+	while (sender->queues.in_flight > 0 && iu_clock_ms() < end)
+	{
+		sender_sleep(sender, iu_from_now((int) Max(end - iu_clock_ms(), 0)));
+		(void) iu_record_finished(sender);
+	}
+	(void) iu_record_finished(sender);
+	iu_drain_leave();
+}
+
 /* In this order, so that what was claimed is sent before anything else is looked for or written. */
 static const IuDuty sender_duties[] = {
+	{IU_EACH_PASS_ALWAYS, sender_drain_due, sender_drain, IU_FIRST_RETRY_MS, IU_LAST_RETRY_MS},
 	{IU_WHEN_DUE, iu_claim_due, iu_claim_more, IU_FIRST_RETRY_MS, IU_LAST_RETRY_MS},
 	{IU_EACH_PASS, iu_send_due, iu_send_more, IU_FIRST_RETRY_MS, IU_LAST_RETRY_MS},
 	{IU_WHEN_DUE, iu_look_ahead_due, iu_look_ahead, IU_FIRST_RETRY_MS, IU_LAST_RETRY_MS},
@@ -123,5 +159,6 @@ void
 iu_sender_main(Datum main_arg)
 {
 	iu_worker_begin(main_arg, LOCK_WAIT);
+	iu_drain_prepare();
 	iu_worker_run(&sender_kind, create_sender());
 }

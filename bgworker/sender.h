@@ -108,6 +108,7 @@ typedef struct IuSender
 	IuBackoff	held_backoff;	/* not before, while what is claimed is held again at once */
 	int			claim_size;
 	int			look_ahead_to;	/* route_max of a claim that left nothing to claim; 0: there was none */
+	bool		settled;		/* waits that were written before this process began are bounded */
 	bool		came_up_empty;	/* that claim brought nothing either */
 
 	/* The next turn; see turn.c. */

@@ -14,6 +14,7 @@
 
 #include "bgworker/calls.h"
 #include "bgworker/sender.h"
+#include "core/clock.h"
 #include "core/compat.h"
 #include "utils/builtins.h"
 #include "utils/timestamp.h"
@@ -58,7 +59,7 @@ iu_turn(void *worker)
 
 	if (error != NULL)
 		return error;
-	sender->last_turn = GetCurrentTimestamp();
+	sender->last_turn = iu_now();
 	sender->next_turn = TimestampTzPlusMilliseconds(sender->last_turn, more ? NEXT_TURN_MS : IU_LONGEST_SLEEP_MS);
 	return NULL;
 }

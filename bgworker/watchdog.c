@@ -18,7 +18,9 @@
 #include "bgworker/calls.h"
 #include "bgworker/loop.h"
 #include "catalog/pg_type.h"
+#include "core/clock.h"
 #include "core/compat.h"
+#include "lib/stringinfo.h"
 #include "miscadmin.h"
 #include "postmaster/bgworker.h"
 #include "utils/builtins.h"
@@ -50,7 +52,7 @@ static const char *const status_names[] = {"", "closed", "renewed", "not_due", "
 typedef struct Gate
 {
 	char	   *key;
-	TimestampTz due_at;			/* infinite: it may not be open at all */
+	TimestampTz due_at;			/* time of day; infinite: it may not be open at all */
 	TimestampTz act_at;			/* the same, or sooner, to renew it */
 	CloseStatus status;
 	char	   *detail;			/* of the status, for people; NULL: none */
@@ -68,7 +70,9 @@ typedef struct Watchdog
 	int			count;
 	bool		locked;			/* some gate's row was held */
 	bool		failed;			/* some gate's close raised */
-	ErrorData  *trouble;		/* about every gate that stays overdue; NULL: there is none */
+	ErrorData  *trouble;		/* about the gates that stay overdue; NULL: there is none */
+	StringInfoData troubles;	/* its message, while it grows */
+	int			unnamed;		/* gates that are not in it any more */
 } Watchdog;
 
 /* ---------- looking ---------- */
@@ -172,14 +176,32 @@ overdue_message(const Gate *gate, const char *why)
 	return psprintf("gate %s is overdue since %s: %s", gate->key, timestamptz_to_str(gate->due_at), why);
 }
 
-/* All that is wrong becomes one message. */
+/* All that is wrong becomes one message, which names as many gates as a slot has room for. */
 static void
 add_trouble(Watchdog *watchdog, ErrorData *error)
 {
 	if (watchdog->trouble == NULL)
+	{
 		watchdog->trouble = error;
+		initStringInfo(&watchdog->troubles);
+		appendStringInfoString(&watchdog->troubles, error->message);
+	}
+	else if (watchdog->troubles.len < IU_ERROR_LENGTH)
+		appendStringInfo(&watchdog->troubles, "; %s", error->message);
 	else
-		watchdog->trouble->message = psprintf("%s; %s", watchdog->trouble->message, error->message);
+		watchdog->unnamed++;
+}
+
+/* The trouble of the pass, to be reported; NULL: there is none. */
+static ErrorData *
+whole_trouble(Watchdog *watchdog)
+{
+	if (watchdog->trouble == NULL)
+		return NULL;
+	if (watchdog->unnamed > 0)
+		appendStringInfo(&watchdog->troubles, "; and %d more", watchdog->unnamed);
+	watchdog->trouble->message = watchdog->troubles.data;
+	return watchdog->trouble;
 }
 
 static void
@@ -231,9 +253,9 @@ close_due_gates(Watchdog *watchdog)
 		Close		task = {&watchdog->gates[i], CurrentMemoryContext};
 		ErrorData  *error;
 
-		if (!iu_is_past(task.gate->act_at))
+		if (task.gate->act_at > GetCurrentTimestamp())
 		{
-			iu_bring_forward(&watchdog->next, task.gate->act_at);
+			iu_bring_forward(&watchdog->next, iu_steady_of(task.gate->act_at));
 			continue;
 		}
 		error = iu_worker_transact("closing an expired gate", close_gate, &task);
@@ -287,13 +309,13 @@ show_due(Watchdog *watchdog)
 			continue;
 		if (TIMESTAMP_NOT_FINITE(gate->due_at))
 			unlawful = true;
-		else if (due == 0 || gate->due_at < due)
-			due = gate->due_at;
+		else if (due == 0 || iu_steady_of(gate->due_at) < due)
+			due = iu_steady_of(gate->due_at);
 	}
 	if (!unlawful)
 		watchdog->unlawful_since = 0;
 	else if (watchdog->unlawful_since == 0)
-		watchdog->unlawful_since = GetCurrentTimestamp();
+		watchdog->unlawful_since = iu_now();
 	if (unlawful && (due == 0 || watchdog->unlawful_since < due))
 		due = watchdog->unlawful_since;
 	iu_slot_due(iu_worker_slot(), due);
@@ -306,6 +328,7 @@ forget_pass(Watchdog *watchdog)
 	watchdog->count = 0;
 	watchdog->locked = watchdog->failed = false;
 	watchdog->trouble = NULL;
+	watchdog->unnamed = 0;
 }
 
 /* The one duty of the watchdog: looks, and closes what is due. */
@@ -324,8 +347,9 @@ watch_gates(void *worker)
 	close_due_gates(watchdog);
 	show_due(watchdog);
 	plan_retry(watchdog);
-	if (watchdog->trouble != NULL)
-		iu_worker_report(watchdog->trouble);
+	error = whole_trouble(watchdog);
+	if (error != NULL)
+		iu_worker_report(error);
 	return NULL;
 }
 

@@ -16,6 +16,7 @@
 #include "access/xact.h"
 #include "bgworker/calls.h"
 #include "bgworker/worker.h"
+#include "core/clock.h"
 #include "core/compat.h"
 #include "executor/spi.h"
 #include "miscadmin.h"
@@ -250,7 +251,7 @@ iu_worker_ready(IuWorkerState state)
 void
 iu_worker_report(ErrorData *error)
 {
-	TimestampTz now = GetCurrentTimestamp();
+	TimestampTz now = iu_now();
 
 	iu_slot_state(self.slot, IU_FAILING, error->message);
 	self.shown = IU_FAILING;
@@ -314,14 +315,14 @@ iu_worker_show_ready(void)
 TimestampTz
 iu_from_now(int ms)
 {
-	return TimestampTzPlusMilliseconds(GetCurrentTimestamp(), ms);
+	return TimestampTzPlusMilliseconds(iu_now(), ms);
 }
 
 /* Whether that time has come. */
 bool
 iu_is_past(TimestampTz when)
 {
-	return when <= GetCurrentTimestamp();
+	return when <= iu_now();
 }
 
 /* Makes the next time be not later than another one. */

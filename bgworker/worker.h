@@ -54,7 +54,7 @@ extern void iu_worker_tick(void);
 extern bool iu_worker_shows_ready(void);
 extern void iu_worker_show_ready(void);
 
-/* ---- Time ---- */
+/* ---- Time, all of it by the steady clock (core/clock.h) ---- */
 
 extern TimestampTz iu_from_now(int ms);
 extern bool iu_is_past(TimestampTz when);

@@ -14,6 +14,7 @@
 
 #include "access/xlog.h"
 #include "commands/dbcommands.h"
+#include "core/clock.h"
 #include "core/compat.h"
 #include "core/health.h"
 #include "core/text.h"
@@ -56,6 +57,13 @@ typedef struct Findings
 	bool		served;			/* this database has a watchdog, running or not */
 } Findings;
 
+/* A time of a slot in words; they last until the next call. */
+static const char *
+told(TimestampTz steady)
+{
+	return timestamptz_to_str(iu_wall_of(steady));
+}
+
 /* Whether something that was to happen by that time (0: nothing was) is late by more than the grace. */
 static bool
 is_late(TimestampTz when, TimestampTz now, int grace_ms)
@@ -77,7 +85,7 @@ iu_overdue_since(const IuWorkerSlot *slot, TimestampTz now, char **why)
 		return 0;
 	if (is_late(slot->due_at, now, CLOSE_GRACE_MS))
 	{
-		*why = psprintf("a gate was to be closed by %s, and is not", timestamptz_to_str(slot->due_at));
+		*why = psprintf("a gate was to be closed by %s, and is not", told(slot->due_at));
 		return slot->due_at;
 	}
 	if (is_late(slot->woken_at, now, ANSWER_GRACE_MS))
@@ -89,7 +97,7 @@ iu_overdue_since(const IuWorkerSlot *slot, TimestampTz now, char **why)
 	else
 		return 0;
 	*why = psprintf("its process %d has not answered since %s: it is stopped, or stuck",
-					(int) slot->pid, timestamptz_to_str(since));
+					(int) slot->pid, told(since));
 	return since;
 }
 
@@ -203,7 +211,7 @@ judge_conformance(Findings *findings, const IuWorkerSlot *slot)
 					iu_text_readable(slot->first_difference));
 	else if (slot->state == IU_RUNNING && is_late(last, findings->now, JUDGE_GRACE_MS))
 		add_finding(findings, SEVERITY_WARNING, "database \"%s\": conformance has not been looked at since %s",
-					iu_text_readable(NameStr(slot->database)), timestamptz_to_str(last));
+					iu_text_readable(NameStr(slot->database)), told(last));
 }
 
 /* Adds what is wrong with a worker, if anything is. */
@@ -224,7 +232,7 @@ judge_slot(Findings *findings, const IuWorkerSlot *slot)
 	if (overdue != 0)
 	{
 		add_finding(findings, SEVERITY_CRITICAL, "%s: overdue since %s (%s)",
-					name_slot(slot), timestamptz_to_str(overdue), why);
+					name_slot(slot), told(overdue), why);
 		return;
 	}
 	if (slot->role == IU_WATCHDOG)
@@ -237,7 +245,7 @@ judge_slot(Findings *findings, const IuWorkerSlot *slot)
 		return;
 	if (slot->state == IU_RUNNING)
 		add_finding(findings, severity, "%s: has not looked around since %s", name_slot(slot),
-					timestamptz_to_str(slot->last_tick));
+					told(slot->last_tick));
 	else
 		add_finding(findings, severity, why == NULL ? "%s: %s" : "%s: %s (%s)", name_slot(slot),
 					iu_worker_state_names[slot->state], why);
@@ -275,7 +283,7 @@ iu_health(PG_FUNCTION_ARGS)
 
 	if (get_call_result_type(fcinfo, NULL, &desc) != TYPEFUNC_COMPOSITE)
 		elog(ERROR, "return type must be a row type");
-	findings.now = GetCurrentTimestamp();
+	findings.now = iu_now();
 	findings.database = get_database_name(MyDatabaseId);
 	initStringInfo(&findings.message);
 	if (iu_shared == NULL)

@@ -20,6 +20,7 @@
 #include "catalog/pg_database.h"
 #include "commands/dbcommands.h"
 #include "commands/defrem.h"
+#include "core/clock.h"
 #include "core/compat.h"
 #include "core/release.h"
 #include "core/slots.h"
@@ -64,11 +65,11 @@ any_present(const pid_t *pids, int count)
 static void
 wait_until_gone(const pid_t *pids, int count)
 {
-	TimestampTz began = GetCurrentTimestamp();
+	TimestampTz began = iu_now();
 	uint32		wait_event = iu_wait_event("IuCoreWorkerLeave");
 
 	while (any_present(pids, count) &&
-		   !TimestampDifferenceExceeds(began, GetCurrentTimestamp(), LEAVE_MS))
+		   !TimestampDifferenceExceeds(began, iu_now(), LEAVE_MS))
 	{
 		WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH, LOOK_MS, wait_event);
 		ResetLatch(MyLatch);
@@ -122,7 +123,7 @@ release_database(const char *name, bool as_template)
 	if (database == MyDatabaseId && !as_template)
 		return;
 
-	present = iu_slots_hold(name, TimestampTzPlusMilliseconds(GetCurrentTimestamp(), HOLD_MS), pids);
+	present = iu_slots_hold(name, TimestampTzPlusMilliseconds(iu_now(), HOLD_MS), pids);
 	if (present < 0)
 		return;
 	strlcpy(held_database, name, NAMEDATALEN);

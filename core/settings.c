@@ -18,6 +18,8 @@ bool		iu_allow_removal = false;
 int			iu_senders = 1;
 int			iu_connect_timeout = 5000;
 int			iu_request_timeout = 30000;
+int			iu_connection_max_age = 300;
+int			iu_drain_timeout = 3000;
 int			iu_max_response_kb = 16384;
 int			iu_max_request_kb = 4096;
 
@@ -127,6 +129,16 @@ iu_settings_define(void)
 							"Longest time for a whole HTTP request.",
 							"A route or a foreign server may ask for less.",
 							&iu_request_timeout, 30000, 1, 3600000,
+							PGC_SIGHUP, GUC_UNIT_MS, NULL, NULL, NULL);
+	DefineCustomIntVariable("iu_core.connection_max_age",
+							"Longest age of a connection that is used for another HTTP request.",
+							"So a host that has another address in DNS is found there.",
+							&iu_connection_max_age, 300, 1, 86400,
+							PGC_SIGHUP, GUC_UNIT_S, NULL, NULL, NULL);
+	DefineCustomIntVariable("iu_core.drain_timeout",
+							"Longest time that a sender which is to end waits for answers to what it has sent.",
+							"What is not answered by then is sent again after the next start.",
+							&iu_drain_timeout, 3000, 0, 30000,
 							PGC_SIGHUP, GUC_UNIT_MS, NULL, NULL, NULL);
 	DefineCustomIntVariable("iu_core.max_response_size",
 							"Largest HTTP answer that is read.",

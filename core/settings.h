@@ -19,6 +19,8 @@ extern bool iu_allow_removal;	/* for this session, what gates rest on may be dro
 extern int	iu_senders;			/* sender processes per database */
 extern int	iu_connect_timeout; /* ms, TCP and TLS together */
 extern int	iu_request_timeout; /* ms, the whole request */
+extern int	iu_connection_max_age;	/* s */
+extern int	iu_drain_timeout;	/* ms */
 extern int	iu_max_response_kb; /* kB of an answer's body, then it is cut */
 extern int	iu_max_request_kb;	/* kB of a request's body, then it is refused */
 

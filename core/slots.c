@@ -4,7 +4,8 @@
  *	  The worker slots in shared memory.
  *
  * A slot outlives its process. What the last process said, and why it ended,
- * stays readable until the launcher gives the slot up.
+ * stays readable until the launcher gives the slot up. Every time in a slot is
+ * of the steady clock (clock.c).
  *
  *-------------------------------------------------------------------------
  */
@@ -12,6 +13,7 @@
 
 #include <signal.h>
 
+#include "core/clock.h"
 #include "core/compat.h"
 #include "core/slots.h"
 #include "mb/pg_wchar.h"
@@ -87,6 +89,7 @@ start_shared_memory(void)
 		int			i;
 
 		memset(iu_shared, 0, sizeof(IuShared));
+		iu_shared->clock_base = iu_clock_base();
 		for (i = 0; i < IU_MAX_WORKERS; i++)
 			pg_atomic_init_u64(&iu_shared->woken_at[i], 0);
 		iu_shared->lock = &GetNamedLWLockTranche("iu_core")->lock;
@@ -117,7 +120,7 @@ give_out(IuWorkerSlot *slot, IuWorkerRole role, const char *database, int number
 	slot->number = number;
 	namestrcpy(&slot->database, database);
 	slot->state = IU_STARTING;
-	slot->since = GetCurrentTimestamp();
+	slot->since = iu_now();
 }
 
 /* Under the lock. The slot of this role, database and number; -1: none. */
@@ -189,7 +192,7 @@ uint64
 iu_slot_begin(int slot, Oid database, Oid worker_role)
 {
 	IuWorkerSlot *worker = &iu_shared->workers[slot];
-	TimestampTz now = GetCurrentTimestamp();
+	TimestampTz now = iu_now();
 	uint64		generation = 0;
 
 	LWLockAcquire(iu_shared->lock, LW_EXCLUSIVE);
@@ -220,13 +223,20 @@ retire_locked(IuWorkerSlot *worker)
 		worker->generation++;
 }
 
-/* Asks the process of a slot to leave. One that has not attached yet will not. */
-void
+/*
+ * Asks the process of a slot to leave. One that has not attached yet will not
+ * attach any more. Returns whether the slot has no process, and will have none.
+ */
+bool
 iu_slot_retire(int slot)
 {
+	bool		empty;
+
 	LWLockAcquire(iu_shared->lock, LW_EXCLUSIVE);
+	empty = iu_shared->workers[slot].pid == 0;
 	retire_locked(&iu_shared->workers[slot]);
 	LWLockRelease(iu_shared->lock);
+	return empty;
 }
 
 /*
@@ -268,7 +278,7 @@ note_wake(int slot)
 {
 	uint64		none = 0;
 
-	pg_atomic_compare_exchange_u64(&iu_shared->woken_at[slot], &none, (uint64) GetCurrentTimestamp());
+	pg_atomic_compare_exchange_u64(&iu_shared->woken_at[slot], &none, (uint64) iu_now());
 }
 
 /*
@@ -315,7 +325,7 @@ detach_slot(int code, Datum arg)
 		slot->latch = NULL;
 		slot->next_wakeup = 0;
 		slot->state = IU_STOPPED;
-		slot->since = GetCurrentTimestamp();
+		slot->since = iu_now();
 	}
 	LWLockRelease(iu_shared->lock);
 	iu_slots_wake(IU_WAKE(IU_LAUNCHER), InvalidOid);
@@ -353,7 +363,7 @@ void
 iu_slot_tick(int slot, TimestampTz next_wakeup)
 {
 	LWLockAcquire(iu_shared->lock, LW_EXCLUSIVE);
-	iu_shared->workers[slot].last_tick = GetCurrentTimestamp();
+	iu_shared->workers[slot].last_tick = iu_now();
 	iu_shared->workers[slot].next_wakeup = next_wakeup;
 	iu_shared->workers[slot].busy_since = 0;
 	iu_shared->workers[slot].counters[IU_COUNT_PASSES]++;
@@ -372,7 +382,7 @@ void
 iu_slot_begin_pass(int slot)
 {
 	LWLockAcquire(iu_shared->lock, LW_EXCLUSIVE);
-	iu_shared->workers[slot].busy_since = GetCurrentTimestamp();
+	iu_shared->workers[slot].busy_since = iu_now();
 	pg_atomic_write_u64(&iu_shared->woken_at[slot], 0);
 	LWLockRelease(iu_shared->lock);
 }
@@ -413,7 +423,7 @@ iu_slot_judged(int slot, int differences, const char *first)
 	IuWorkerSlot *worker = &iu_shared->workers[slot];
 
 	LWLockAcquire(iu_shared->lock, LW_EXCLUSIVE);
-	worker->judged_at = GetCurrentTimestamp();
+	worker->judged_at = iu_now();
 	worker->differences = differences;
 	copy_line(worker->first_difference, first != NULL ? first : "");
 	LWLockRelease(iu_shared->lock);
@@ -432,7 +442,7 @@ iu_slot_state(int slot, IuWorkerState state, const char *error)
 	if (worker->state != state)
 	{
 		worker->state = state;
-		worker->since = GetCurrentTimestamp();
+		worker->since = iu_now();
 	}
 	if (error != NULL)
 		copy_line(worker->last_error, error);

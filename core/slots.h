@@ -92,6 +92,7 @@ typedef struct IuWorkerSlot
 
 typedef struct IuShared
 {
+	int64		clock_base;		/* see clock.c; never changes */
 	LWLock	   *lock;			/* guards everything below */
 	IuWorkerSlot workers[IU_MAX_WORKERS];
 	pg_atomic_uint64 woken_at[IU_MAX_WORKERS];	/* set while the lock is shared */
@@ -116,7 +117,7 @@ extern void iu_slots_init(void);
 extern int	iu_slot_obtain(IuWorkerRole role, const char *database, int number);
 extern void iu_slot_release(int slot);
 extern uint64 iu_slot_begin(int slot, Oid database, Oid worker_role);
-extern void iu_slot_retire(int slot);
+extern bool iu_slot_retire(int slot);
 extern int	iu_slots_hold(const char *database, TimestampTz until, pid_t *pids);
 
 /* ---- The process's own side ---- */

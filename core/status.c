@@ -10,6 +10,7 @@
 #include "postgres.h"
 
 #include "access/xlog.h"
+#include "core/clock.h"
 #include "core/compat.h"
 #include "core/health.h"
 #include "core/slots.h"
@@ -77,7 +78,7 @@ put_slot(ReturnSetInfo *result, const IuWorkerSlot *slot)
 	Datum		values[10];
 	bool		nulls[10] = {false};
 	char	   *why = iu_text_readable(slot->last_error);
-	TimestampTz overdue = iu_overdue_since(slot, GetCurrentTimestamp(), &why);
+	TimestampTz overdue = iu_overdue_since(slot, iu_now(), &why);
 
 	/* What the process last said of itself says more than what others conclude from its silence. */
 	if (slot->last_error[0] != '\0')
@@ -90,10 +91,10 @@ put_slot(ReturnSetInfo *result, const IuWorkerSlot *slot)
 	values[3] = Int32GetDatum(slot->pid);
 	nulls[3] = slot->pid == 0;
 	values[4] = CStringGetTextDatum(overdue != 0 ? "overdue" : iu_worker_state_names[slot->state]);
-	values[5] = TimestampTzGetDatum(overdue != 0 ? overdue : slot->since);
-	values[6] = TimestampTzGetDatum(slot->last_tick);
+	values[5] = TimestampTzGetDatum(iu_wall_of(overdue != 0 ? overdue : slot->since));
+	values[6] = TimestampTzGetDatum(iu_wall_of(slot->last_tick));
 	nulls[6] = slot->last_tick == 0;
-	values[7] = TimestampTzGetDatum(slot->next_wakeup);
+	values[7] = TimestampTzGetDatum(iu_wall_of(slot->next_wakeup));
 	nulls[7] = slot->next_wakeup == 0;
 	values[8] = counters_as_jsonb(slot);
 	values[9] = CStringGetTextDatum(why);

@@ -15,11 +15,13 @@
  */
 #include "postgres.h"
 
+#include "core/clock.h"
 #include "core/compat.h"
 #include "http/client.h"
 #include "http/connections.h"
 #include "http/multi.h"
 #include "http/outcome.h"
+#include "http/patience.h"
 #include "http/wakeup.h"
 #include "miscadmin.h"
 #include "storage/fd.h"
@@ -36,6 +38,7 @@ struct IuHttpPool
 	int			reserved_fds;
 	WaitEventSet *wait_set;
 	IuWakeup	wakeup;			/* opened when asked for */
+	IuPatience	patience;
 	int64		held_until;		/* when one that waits for a connection starts without; PG_INT64_MAX: none waits */
 	int			max_in_flight;
 	int			running_count;
@@ -117,6 +120,7 @@ iu_http_pool_create(MemoryContext parent, int max_in_flight)
 	pool->multi.epoll_fd = -1;
 	pool->wakeup.epoll_fd = pool->wakeup.timer_fd = -1;
 	pool->held_until = PG_INT64_MAX;
+	iu_patience_init(&pool->patience);
 	dlist_init(&pool->queued);
 	dlist_init(&pool->running);
 	dlist_init(&pool->done);
@@ -188,10 +192,21 @@ start_transfer(IuHttpPool *pool, IuTransfer *transfer)
 				(errcode(ERRCODE_OUT_OF_MEMORY),
 				 errmsg("out of memory"),
 				 errdetail("libcurl could not take another request.")));
-	transfer->started_at = iu_multi_now();
+	transfer->started_at = iu_clock_ms();
+	iu_patience_begin(&pool->patience, transfer);
 	dlist_delete(&transfer->node);
 	dlist_push_tail(&pool->running, &transfer->node);
 	pool->running_count++;
+}
+
+/* Lets time pass. Before curl acts, which judges by the clock how long connecting took. */
+static void
+pass_time(IuHttpPool *pool)
+{
+	int64		lost = iu_patience_pass(&pool->patience, iu_clock_ms());
+
+	if (lost > 0)
+		iu_patience_prolong(&pool->running, lost);
 }
 
 /* Starts what is queued, as long as the pool can carry it and it need not wait for a connection. */
@@ -203,6 +218,7 @@ start_queued(IuHttpPool *pool)
 	pool->held_until = PG_INT64_MAX;
 	if (dlist_is_empty(&pool->queued))
 		return;
+	pass_time(pool);
 	dlist_foreach_modify(each, &pool->queued)
 	{
 		IuTransfer *transfer = dlist_container(IuTransfer, node, each.cur);
@@ -210,7 +226,7 @@ start_queued(IuHttpPool *pool)
 
 		if (pool->running_count >= pool->max_in_flight)
 			break;
-		until = iu_connection_wait(&pool->running, transfer, iu_multi_now());
+		until = iu_connection_wait(&pool->running, transfer, iu_clock_ms());
 		if (until == 0)
 			start_transfer(pool, transfer);
 		else
@@ -218,7 +234,34 @@ start_queued(IuHttpPool *pool)
 	}
 }
 
-/* Moves what curl is through with to the list of those that are done. Raises nothing. */
+/*
+ * Takes a transfer that has ended from curl: to those that are done, or back to
+ * those that are queued where it is to be asked once more. Raises nothing.
+ *
+ * code: how it ended, as curl says it.
+ */
+static void
+end_transfer(IuHttpPool *pool, IuTransfer *transfer, CURLcode code)
+{
+	iu_outcome_note(transfer, code);
+	iu_connection_ended(&pool->queued, transfer);
+	if (code == CURLE_OPERATION_TIMEDOUT && transfer->sendings > 0)
+		iu_connection_timed_out(&pool->running, transfer, pool->multi.highest_fd);
+	if (transfer->sendings > 0)
+		iu_connection_broken(transfer, pool->multi.highest_fd);
+	iu_multi_remove(&pool->multi, transfer);
+	pool->running_count--;
+	if (iu_transfer_deserves_another(transfer))
+	{
+		iu_transfer_rewind(transfer);
+		dlist_delete(&transfer->node);
+		dlist_push_head(&pool->queued, &transfer->node);
+	}
+	else
+		move_to_done(pool, transfer);
+}
+
+/* Ends what curl is through with. Raises nothing. */
 static void
 collect_done(IuHttpPool *pool)
 {
@@ -226,34 +269,68 @@ collect_done(IuHttpPool *pool)
 	IuTransfer *transfer;
 
 	while ((transfer = iu_multi_ended(&pool->multi, &code)) != NULL)
-	{
-		iu_outcome_note(transfer, code);
-		iu_connection_ended(&pool->queued, transfer);
-		if (code == CURLE_OPERATION_TIMEDOUT && transfer->sendings > 0)
-			iu_connection_timed_out(&pool->running, transfer, pool->multi.highest_fd);
-		if (transfer->sendings > 0)
-			iu_connection_broken(transfer, pool->multi.highest_fd);
-		iu_multi_remove(&pool->multi, transfer);
-		move_to_done(pool, transfer);
-		pool->running_count--;
-	}
+		end_transfer(pool, transfer, code);
 }
+
+/* Ends what the receivers had their time for. Raises nothing. */
+static void
+end_late(IuHttpPool *pool)
+{
+	dlist_mutable_iter each;
+
+	dlist_foreach_modify(each, &pool->running)
+	{
+		IuTransfer *transfer = dlist_container(IuTransfer, node, each.cur);
+
+		if (iu_patience_is_over(&pool->patience, transfer))
+			end_transfer(pool, transfer, CURLE_OPERATION_TIMEDOUT);
+	}
+	iu_patience_find_next(&pool->patience, &pool->running);
+}
+
+typedef CURLMcode (*CurlAct) (IuMulti *multi);
 
 /* Lets curl act: at the time that it asked for, or where something has happened on its sockets. */
 static void
-let_curl_act(IuHttpPool *pool, bool timer_is_due)
+let_curl_act(IuHttpPool *pool, CurlAct act)
 {
 	CURLMcode	code;
 	sigset_t	signals;
 
 	iu_multi_enter(&signals);
-	code = timer_is_due ? iu_multi_timer_is_due(&pool->multi) : iu_multi_sockets_are_ready(&pool->multi);
+	code = act(&pool->multi);
 	collect_done(pool);
 	iu_multi_leave(&signals);
 	if (code != CURLM_OK)
 		ereport(ERROR,
 				(errcode(ERRCODE_SYSTEM_ERROR),
 				 errmsg("HTTP requests failed: %s", curl_multi_strerror(code))));
+}
+
+/* Lets curl act on its sockets, and only then ends what is late: what was answered has been read. */
+static void
+attend(IuHttpPool *pool)
+{
+	sigset_t	signals;
+
+	pass_time(pool);
+	let_curl_act(pool, iu_multi_sockets_are_ready);
+	if (pool->patience.time < pool->patience.next_end)
+		return;
+	iu_multi_enter(&signals);
+	end_late(pool);
+	iu_multi_leave(&signals);
+}
+
+/* Lets curl act if the time has come at which it wants to; false if it has not. */
+static bool
+keep_curl_on_time(IuHttpPool *pool, int64 now)
+{
+	if (pool->multi.timer_at < 0 || pool->multi.timer_at > now)
+		return false;
+	pass_time(pool);
+	let_curl_act(pool, iu_multi_timer_is_due);
+	return true;
 }
 
 /* ---------- waiting ---------- */
@@ -287,10 +364,10 @@ take_done(IuHttpPool *pool, const IuTransfer *wanted)
 
 /*
  * How long a wait may be, in ms; -1: without end. It ends with the caller's
- * patience, when a request that waits for a connection starts without, and when
- * curl wants to be called.
+ * patience, when a request that waits for a connection starts without, when curl
+ * wants to be called, and soon while anything is under way.
  *
- * now: of iu_multi_now; end: of the caller's patience, PG_INT64_MAX: none.
+ * now: of iu_clock_ms; end: of the caller's patience, PG_INT64_MAX: none.
  */
 static long
 time_to_wait(const IuHttpPool *pool, int64 now, int64 end)
@@ -299,7 +376,34 @@ time_to_wait(const IuHttpPool *pool, int64 now, int64 end)
 
 	if (pool->multi.timer_at >= 0)
 		until = Min(until, pool->multi.timer_at);
+	if (pool->running_count > 0)
+		until = Min(until, now + IU_LOOK_MS);
 	return until == PG_INT64_MAX ? -1 : (long) Min(Max(until - now, 0), INT_MAX);
+}
+
+/*
+ * Waits for the sockets or the latch, and reads what came. A set latch ends a
+ * wait before the sockets are looked at, however often it is set, so they are
+ * looked at all the same. Returns whether the latch was set; where any answer
+ * will do (wanted is NULL) it stays set while there are some.
+ */
+static bool
+wait_once(IuHttpPool *pool, const IuTransfer *wanted, long ms, uint32 wait_event)
+{
+	WaitEvent	events[2];
+	int			count = WaitEventSetWait(pool->wait_set, ms, events, lengthof(events), wait_event);
+	bool		latch = false;
+	int			i;
+
+	for (i = 0; i < count; i++)
+		latch |= (events[i].events & WL_LATCH_SET) != 0;
+	if (pool->running_count > 0 || count > (latch ? 1 : 0))
+		attend(pool);
+	if (!latch || (wanted == NULL && !dlist_is_empty(&pool->done)))
+		return false;
+	ResetLatch(MyLatch);
+	CHECK_FOR_INTERRUPTS();
+	return true;
 }
 
 /*
@@ -315,11 +419,8 @@ wait_for(IuHttpPool *pool, const IuTransfer *wanted, long wait_ms, uint32 wait_e
 
 	for (;;)
 	{
-		WaitEvent	events[2];
 		int64		now;
 		long		ms;
-		int			count;
-		int			i;
 
 		start_queued(pool);
 		*answer = take_done(pool, wanted);
@@ -327,30 +428,13 @@ wait_for(IuHttpPool *pool, const IuTransfer *wanted, long wait_ms, uint32 wait_e
 			return IU_HTTP_EVENT_ANSWER;
 		CHECK_FOR_INTERRUPTS();
 
-		now = iu_multi_now();
+		now = iu_clock_ms();
 		if (end < 0)
 			end = now + wait_ms;
-		if (pool->multi.timer_at >= 0 && pool->multi.timer_at <= now)
-		{
-			let_curl_act(pool, true);
-			ms = 0;
-		}
-		else
-			ms = time_to_wait(pool, now, end);
-
-		count = WaitEventSetWait(pool->wait_set, ms, events, lengthof(events), wait_event);
-		for (i = 0; i < count; i++)
-		{
-			if (events[i].events & WL_LATCH_SET)
-			{
-				ResetLatch(MyLatch);
-				CHECK_FOR_INTERRUPTS();
-				return IU_HTTP_EVENT_LATCH;
-			}
-			if (events[i].events & WL_SOCKET_READABLE)
-				let_curl_act(pool, false);
-		}
-		if (count == 0 && wait_ms >= 0 && dlist_is_empty(&pool->done) && iu_multi_now() >= end)
+		ms = keep_curl_on_time(pool, now) ? 0 : time_to_wait(pool, now, end);
+		if (wait_once(pool, wanted, ms, wait_event))
+			return IU_HTTP_EVENT_LATCH;
+		if (wait_ms >= 0 && dlist_is_empty(&pool->done) && iu_clock_ms() >= end)
 			return IU_HTTP_EVENT_TIMEOUT;
 	}
 }
@@ -360,8 +444,7 @@ void
 iu_http_start(IuHttpPool *pool)
 {
 	start_queued(pool);
-	if (pool->multi.timer_at >= 0 && pool->multi.timer_at <= iu_multi_now())
-		let_curl_act(pool, true);
+	(void) keep_curl_on_time(pool, iu_clock_ms());
 }
 
 /*
@@ -386,7 +469,7 @@ iu_http_wait(IuHttpPool *pool, long wait_ms, uint32 wait_event, IuHttpAnswer **a
 int
 iu_http_descriptor(IuHttpPool *pool, int most_ms)
 {
-	int64		now = iu_multi_now();
+	int64		now = iu_clock_ms();
 
 	if (pool->wakeup.epoll_fd < 0)
 		iu_wakeup_open(&pool->wakeup, pool->multi.epoll_fd);

@@ -9,6 +9,11 @@
  * 7.88 lets those that wait miss their timeouts, and opens the connections to
  * an origin without HTTP/2 one after the other.)
  *
+ * A connection that is too old is not used again, so that a change of an
+ * address in DNS is followed. curl sees to that where a connection is free for a
+ * moment. One that many requests share may never be: then those that come later
+ * wait until it is, and if that takes long make a connection of their own.
+ *
  * A request over HTTP/1.1 that times out takes its connection with it. Over
  * HTTP/2 the connection stays, for the other requests on it; but if its peer is
  * gone, whatever is sent on it from then on times out as well. So a connection
@@ -24,17 +29,27 @@
 #include <netinet/tcp.h>
 #include <sys/socket.h>
 
+#include "core/clock.h"
 #include "core/compat.h"
 #include "core/settings.h"
 #include "http/connections.h"
 
 #define CONNECTING_MS 1000		/* for so long others wait for a connection that is being made */
+#define LEAVING_MS 1000			/* for so long others wait until a connection that is too old is free */
 #define STREAMS 100				/* curl's CURLMOPT_MAX_CONCURRENT_STREAMS, and what most peers allow */
 
 static bool
 same_origin(const IuTransfer *one, const IuTransfer *other)
 {
 	return strcmp(one->origin, other->origin) == 0;
+}
+
+/* Two connections may have the same ports, between other addresses. */
+static bool
+same_ends(const IuEnds *one, const IuEnds *other)
+{
+	return one->local_port == other->local_port && one->peer_port == other->peer_port &&
+		strcmp(one->local, other->local) == 0 && strcmp(one->peer, other->peer) == 0;
 }
 
 /* How many transfers go over the connection of this one, itself included. */
@@ -48,46 +63,90 @@ count_beside(const dlist_head *running, const IuTransfer *transfer)
 	{
 		const IuTransfer *other = dlist_container(IuTransfer, node, each.cur);
 
-		count += other->local_port == transfer->local_port && other->peer_port == transfer->peer_port;
+		count += same_ends(&other->ends, &transfer->ends);
 	}
 	return count;
 }
 
-/*
- * Whether a transfer may start: 0, or until when it must wait unless something
- * else happens before. It waits while another one is making a connection to its
- * origin and no connection is known to have room for it.
- *
- * running: the transfers that have started; now: of iu_multi_now.
- */
-int64
-iu_connection_wait(const dlist_head *running, const IuTransfer *transfer, int64 now)
+/* What the transfers under way have of an origin. */
+typedef struct Origin
 {
-	const IuTransfer *newest = NULL;	/* of those on a connection */
-	int			connecting = 0;
-	int			room = 0;
-	int64		until = 0;
+	const IuTransfer *newest;	/* of those on a connection; NULL: none is on one */
+	int			connecting;
+	int64		connected_by;	/* when none counts as connecting any more */
+	int64		in_use_since;	/* since when their connection has been in use; PG_INT64_MAX: it is not */
+} Origin;
+
+static Origin
+look_at_origin(const dlist_head *running, const IuTransfer *transfer, int64 now)
+{
+	Origin		origin = {NULL, 0, 0, PG_INT64_MAX};
 	dlist_iter	each;
 
-	if (transfer->waits_for_none || !iu_transfer_may_share(transfer))
-		return 0;
 	dlist_foreach(each, (dlist_head *) running)
 	{
 		const IuTransfer *other = dlist_container(IuTransfer, node, each.cur);
 
 		if (!same_origin(transfer, other))
 			continue;
+		origin.in_use_since = Min(origin.in_use_since, other->in_use_since);
 		if (other->sendings > 0)
-			newest = other;
+			origin.newest = other;
 		else if (other->started_at + CONNECTING_MS > now)
 		{
-			connecting++;
-			until = other->started_at + CONNECTING_MS;
+			origin.connecting++;
+			origin.connected_by = other->started_at + CONNECTING_MS;
 		}
 	}
-	if (newest != NULL)
-		room = STREAMS - count_beside(running, newest);
-	return connecting == 0 || connecting < room ? 0 : until;
+	return origin;
+}
+
+/*
+ * Whether the connection to an origin is too old for another transfer: 0, or
+ * until when that waits for those before it to leave it. Then it makes a
+ * connection of its own.
+ */
+static int64
+wait_for_end_of_age(const Origin *origin, IuTransfer *transfer, int64 now)
+{
+	int64		age = ((int64) iu_connection_max_age + 1) * 1000;	/* curl counts whole seconds */
+
+	if (origin->in_use_since == PG_INT64_MAX || now - origin->in_use_since <= age)
+		return 0;
+	if (transfer->waits_since == 0)
+		transfer->waits_since = now;
+	transfer->fresh = transfer->waits_since + LEAVING_MS <= now;
+	return transfer->fresh ? 0 : transfer->waits_since + LEAVING_MS;
+}
+
+/*
+ * Whether a transfer may start: 0, or until when it must wait unless something
+ * else happens before. It waits while another one is making a connection to its
+ * origin and no connection is known to have room for it, and while others are on
+ * a connection that is too old.
+ *
+ * running: the transfers that have started; now: of iu_clock_ms.
+ */
+int64
+iu_connection_wait(const dlist_head *running, IuTransfer *transfer, int64 now)
+{
+	Origin		origin;
+	int64		until;
+	int			room = 0;
+
+	transfer->in_use_since = now;
+	if (!iu_transfer_may_share(transfer))
+		return 0;
+	origin = look_at_origin(running, transfer, now);
+	until = wait_for_end_of_age(&origin, transfer, now);
+	if (until != 0 || transfer->fresh)
+		return until;
+	transfer->in_use_since = Min(now, origin.in_use_since);
+	if (transfer->waits_for_none)
+		return 0;
+	if (origin.newest != NULL)
+		room = STREAMS - count_beside(running, origin.newest);
+	return origin.connecting == 0 || origin.connecting < room ? 0 : origin.connected_by;
 }
 
 /*
@@ -112,18 +171,36 @@ iu_connection_ended(dlist_head *queued, const IuTransfer *ended)
 	}
 }
 
-/* Whether this is the socket of a connection between these ports. (The port is at the same place in either family.) */
+/* Writes an address as curl does, with its port; false if it is of no family that curl connects to. */
 static bool
-is_socket(int fd, int local_port, int peer_port)
+describe_end(const struct sockaddr_storage *address, char *text, int *port)
 {
-	struct sockaddr_in6 address = {0};
-	socklen_t	size = sizeof(address);
+	const struct sockaddr_in *ipv4 = (const struct sockaddr_in *) address;
+	const struct sockaddr_in6 *ipv6 = (const struct sockaddr_in6 *) address;
 
-	if (getsockname(fd, (struct sockaddr *) &address, &size) != 0 || ntohs(address.sin6_port) != local_port ||
-		(address.sin6_family != AF_INET && address.sin6_family != AF_INET6))
+	if (address->ss_family != AF_INET && address->ss_family != AF_INET6)
 		return false;
-	size = sizeof(address);
-	return getpeername(fd, (struct sockaddr *) &address, &size) == 0 && ntohs(address.sin6_port) == peer_port;
+	*port = ntohs(address->ss_family == AF_INET ? ipv4->sin_port : ipv6->sin6_port);
+	return inet_ntop(address->ss_family,
+					 address->ss_family == AF_INET ? (const void *) &ipv4->sin_addr : (const void *) &ipv6->sin6_addr,
+					 text, INET6_ADDRSTRLEN) != NULL;
+}
+
+/* Whether this is the socket of the connection between these ends. */
+static bool
+is_socket(int fd, const IuEnds *ends)
+{
+	struct sockaddr_storage local = {0};
+	struct sockaddr_storage peer = {0};
+	socklen_t	local_size = sizeof(local);
+	socklen_t	peer_size = sizeof(peer);
+	IuEnds		found;
+
+	return getsockname(fd, (struct sockaddr *) &local, &local_size) == 0 &&
+		getpeername(fd, (struct sockaddr *) &peer, &peer_size) == 0 &&
+		describe_end(&local, found.local, &found.local_port) &&
+		describe_end(&peer, found.peer, &found.peer_port) &&
+		same_ends(&found, ends);
 }
 
 /* For how long nothing has come on a socket, ms. */
@@ -146,20 +223,8 @@ shut_down(const IuTransfer *ended, int64 patience, int highest_fd)
 	int			fd;
 
 	for (fd = 0; fd <= highest_fd; fd++)
-		if (is_socket(fd, ended->local_port, ended->peer_port) && silence(fd) >= patience)
+		if (is_socket(fd, &ended->ends) && silence(fd) >= patience)
 			shutdown(fd, SHUT_RDWR);
-}
-
-/* For how long a request that has ended was under way once it was sent, ms. */
-static int64
-sent_for(CURL *easy)
-{
-	curl_off_t	total = 0;
-	curl_off_t	sending_at = 0;
-
-	curl_easy_getinfo(easy, CURLINFO_TOTAL_TIME_T, &total);
-	curl_easy_getinfo(easy, CURLINFO_PRETRANSFER_TIME_T, &sending_at);
-	return (total - sending_at) / 1000;
 }
 
 /*
@@ -173,7 +238,9 @@ sent_for(CURL *easy)
 void
 iu_connection_timed_out(const dlist_head *running, const IuTransfer *ended, int highest_fd)
 {
-	shut_down(ended, count_beside(running, ended) > 1 ? iu_request_timeout : sent_for(ended->easy) / 2, highest_fd);
+	int64		patience = count_beside(running, ended) > 1 ? iu_request_timeout : (iu_clock_ms() - ended->sent_at) / 2;
+
+	shut_down(ended, patience, highest_fd);
 }
 
 /*

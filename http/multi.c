@@ -16,24 +16,14 @@
 #include <sys/epoll.h>
 #include <unistd.h>
 
+#include "core/clock.h"
 #include "core/compat.h"
 #include "http/multi.h"
 #include "miscadmin.h"
-#include "portability/instr_time.h"
 #include "utils/memutils.h"
 
-#define SOCKET_EVENTS 128		/* looked at in one go; the rest come with the next */
+#define SOCKET_EVENTS 512		/* more than a pool has sockets: all are looked at in one go */
 #define LARGE_HEADER 8192		/* bytes; half of what curl hands over at a time */
-
-/* The time in ms, of a clock that nobody sets. */
-int64
-iu_multi_now(void)
-{
-	instr_time	now;
-
-	INSTR_TIME_SET_CURRENT(now);
-	return (int64) INSTR_TIME_GET_MILLISEC(now);
-}
 
 /* ---------- signals ---------- */
 
@@ -93,7 +83,7 @@ on_timer(CURLM *handle, long timeout_ms, void *arg)
 {
 	IuMulti    *multi = arg;
 
-	multi->timer_at = timeout_ms < 0 ? -1 : iu_multi_now() + timeout_ms + (timeout_ms > 0);
+	multi->timer_at = timeout_ms < 0 ? -1 : iu_clock_ms() + timeout_ms + (timeout_ms > 0);
 	return 0;
 }
 

@@ -17,14 +17,13 @@ typedef struct IuMulti
 {
 	CURLM	   *handle;
 	int			epoll_fd;		/* -1: not open */
-	int64		timer_at;		/* when curl wants to be called, of iu_multi_now; -1: not */
+	int64		timer_at;		/* when curl wants to be called, of iu_clock_ms; -1: not */
 	int			highest_fd;		/* of curl's sockets so far */
 	uint64		header_bytes;	/* in all transfers so far */
 	CURL	  **spare;			/* handles to be used again */
 	int			spare_count;
 } IuMulti;
 
-extern int64 iu_multi_now(void);
 extern void iu_multi_enter(sigset_t *previous);
 extern void iu_multi_leave(const sigset_t *previous);
 

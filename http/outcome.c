@@ -13,6 +13,7 @@
 
 #include <time.h>
 
+#include "core/clock.h"
 #include "core/compat.h"
 #include "core/text.h"
 #include "http/outcome.h"
@@ -98,7 +99,9 @@ iu_outcome_note(IuTransfer *transfer, CURLcode code)
 	if (transfer->outcome == IU_HTTP_TOO_LARGE && curl_gave_up_header(transfer))
 		transfer->header_bytes = Max(transfer->header_bytes, IU_HEADERS_LIMIT + 1);
 	transfer->status = (int) status;
-	transfer->microseconds = microseconds;
+	/* Of what curl was not through with it does not know how long it took. */
+	transfer->microseconds = code == CURLE_OPERATION_TIMEDOUT
+		? (iu_clock_ms() - transfer->started_at) * 1000 : microseconds;
 
 	/* plain words where they are clearer than curl's */
 	if (transfer->sendings > IU_SENDINGS_MAX)

@@ -15,6 +15,7 @@
 #include <arpa/inet.h>
 #include <sys/socket.h>
 
+#include "core/clock.h"
 #include "core/compat.h"
 #include "core/settings.h"
 #include "http/address.h"
@@ -26,6 +27,8 @@
 #error "iu_core needs libcurl 7.87 or later"
 #endif
 
+#define CONNECT_GRACE_MS 1000	/* curl gives up so much later than we do */
+#define LONG_LOST_MS 1000		/* a server may have given up a request that stood still for so long */
 #define FIRST_CAPACITY 8192		/* bytes of an answer's body that there is room for at first */
 
 /* ---------- the request ---------- */
@@ -254,8 +257,11 @@ on_connected(void *arg, char *peer_ip, char *local_ip, int peer_port, int local_
 
 	if (++transfer->sendings > IU_SENDINGS_MAX)
 		return CURL_PREREQFUNC_ABORT;
-	transfer->local_port = local_port;
-	transfer->peer_port = peer_port;
+	transfer->sent_at = iu_clock_ms();
+	strlcpy(transfer->ends.local, local_ip, INET6_ADDRSTRLEN);
+	strlcpy(transfer->ends.peer, peer_ip, INET6_ADDRSTRLEN);
+	transfer->ends.local_port = local_port;
+	transfer->ends.peer_port = peer_port;
 	if (inet_pton(AF_INET, peer_ip, &ipv4.sin_addr) == 1 &&
 		iu_address_allows((const struct sockaddr *) &ipv4))
 		return CURL_PREREQFUNC_OK;
@@ -341,10 +347,12 @@ set_request(IuTransfer *transfer, CURL *easy)
 		good &= curl_easy_setopt(easy, CURLOPT_NOBODY, 1L) == CURLE_OK;
 	else
 		good &= curl_easy_setopt(easy, CURLOPT_CUSTOMREQUEST, transfer->method) == CURLE_OK;
-	good &= curl_easy_setopt(easy, CURLOPT_TIMEOUT_MS, (long) transfer->timeout_ms) == CURLE_OK;
-	good &= curl_easy_setopt(easy, CURLOPT_CONNECTTIMEOUT_MS, (long) transfer->connect_ms) == CURLE_OK;
 	if (transfer->idle_s > 0)
 		good &= curl_easy_setopt(easy, CURLOPT_MAXAGE_CONN, (long) transfer->idle_s) == CURLE_OK;
+	good &= curl_easy_setopt(easy, CURLOPT_MAXLIFETIME_CONN, (long) iu_connection_max_age) == CURLE_OK;
+	good &= curl_easy_setopt(easy, CURLOPT_DNS_CACHE_TIMEOUT, (long) Min(iu_connection_max_age, 60)) == CURLE_OK;
+	if (transfer->fresh)
+		good &= curl_easy_setopt(easy, CURLOPT_FRESH_CONNECT, 1L) == CURLE_OK;
 	return good;
 }
 
@@ -405,8 +413,21 @@ iu_transfer_prepare(IuTransfer *transfer, CURL *easy, uint64 *all_header_bytes)
 {
 	transfer->easy = easy;
 	transfer->all_header_bytes = all_header_bytes;
+	iu_transfer_set_connect_limit(transfer);
 	return build_header_list(transfer) && set_request(transfer, easy) &&
 		set_rules(transfer, easy) && set_callbacks(transfer, easy);
+}
+
+/*
+ * Tells curl how long connecting may take, which is a little longer than
+ * patience.c allows. Raises nothing, and cannot fail.
+ */
+void
+iu_transfer_set_connect_limit(IuTransfer *transfer)
+{
+	int64		limit = (int64) transfer->connect_ms + CONNECT_GRACE_MS + transfer->lost_ms;
+
+	curl_easy_setopt(transfer->easy, CURLOPT_CONNECTTIMEOUT_MS, (long) Min(limit, INT_MAX));
 }
 
 /* ---------- the end ---------- */
@@ -419,6 +440,35 @@ iu_transfer_release(IuTransfer *transfer)
 	transfer->data = NULL;
 	curl_slist_free_all(transfer->header_list);
 	transfer->header_list = NULL;
+}
+
+/*
+ * Whether a transfer that has ended is to be asked once more. A server that
+ * waits for a request to become complete gives up after a while, with an empty
+ * 408 or without a word (RFC 9110, 15.5.9). Where that was because nobody sent
+ * the rest of it, the receiver has refused nothing.
+ */
+bool
+iu_transfer_deserves_another(const IuTransfer *transfer)
+{
+	if (transfer->repeated || transfer->lost_ms < LONG_LOST_MS || transfer->received > 0)
+		return false;
+	return (transfer->outcome == IU_HTTP_ANSWERED && transfer->status == 408) ||
+		(transfer->outcome == IU_HTTP_RESET && transfer->header_bytes == 0);
+}
+
+/* Makes a transfer that curl is through with be as it was before it started. Raises nothing. */
+void
+iu_transfer_rewind(IuTransfer *transfer)
+{
+	iu_transfer_release(transfer);
+	transfer->repeated = true;
+	transfer->received = transfer->length = transfer->capacity = transfer->header_bytes = 0;
+	transfer->too_large = transfer->no_memory = transfer->address_tried = false;
+	transfer->lost_ms = 0;
+	transfer->sendings = 0;
+	transfer->refused_address[0] = transfer->content_type[0] = transfer->retry_after[0] = '\0';
+	transfer->curl_error[0] = '\0';
 }
 
 /* Frees the transfer and all that belongs to it, after curl is through with it. */

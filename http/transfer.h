@@ -21,6 +21,15 @@
 /* How often a request is sent: curl itself would try a connection that breaks again and again. */
 #define IU_SENDINGS_MAX 2
 
+/* The two ends of a connection. */
+typedef struct IuEnds
+{
+	char		local[INET6_ADDRSTRLEN];
+	char		peer[INET6_ADDRSTRLEN];
+	int			local_port;
+	int			peer_port;
+} IuEnds;
+
 typedef struct IuTransfer
 {
 	dlist_node	node;			/* in one of the lists of client.c */
@@ -39,8 +48,16 @@ typedef struct IuTransfer
 	int			idle_s;
 	size_t		limit;			/* of the answer's body, bytes */
 	size_t		keep;			/* of these, so many are kept */
-	int64		started_at;		/* ms, of iu_multi_now */
-	bool		waits_for_none; /* starts without waiting for the connection of another: see connections.c */
+	int64		started_at;		/* ms, of iu_clock_ms */
+	int64		began;			/* the same by the time that receivers had: see patience.c */
+	int64		lost_ms;		/* since then, in which nobody looked at its socket */
+	bool		repeated;		/* it is asked for the second time: see iu_transfer_rewind */
+
+	/* See connections.c. */
+	bool		waits_for_none; /* starts without waiting for the connection of another */
+	bool		fresh;			/* makes a connection of its own */
+	int64		waits_since;	/* for others to leave a connection that is too old; 0: it does not */
+	int64		in_use_since;	/* when a request to its origin began to keep the connection in use */
 
 	/* What curl's callbacks noted; nothing here is palloc'd. */
 	struct curl_slist *header_list;
@@ -54,8 +71,8 @@ typedef struct IuTransfer
 	bool		no_memory;
 	bool		address_tried;	/* at least one was allowed */
 	int			sendings;		/* how often it went out, or was about to */
-	int			local_port;		/* of the connection that it last went out on */
-	int			peer_port;
+	int64		sent_at;		/* the last time, of iu_clock_ms */
+	IuEnds		ends;			/* of the connection that it last went out on */
 	char		refused_address[INET6_ADDRSTRLEN];	/* empty: none was refused */
 	char		content_type[256];
 	char		retry_after[64];
@@ -72,7 +89,10 @@ extern IuTransfer *iu_transfer_create(MemoryContext context, const IuHttpRequest
 extern bool iu_transfer_is_allowed(MemoryContext context, IuTransfer *transfer);
 extern bool iu_transfer_may_share(const IuTransfer *transfer);
 extern bool iu_transfer_prepare(IuTransfer *transfer, CURL *easy, uint64 *all_header_bytes);
+extern void iu_transfer_set_connect_limit(IuTransfer *transfer);
 extern void iu_transfer_release(IuTransfer *transfer);
+extern bool iu_transfer_deserves_another(const IuTransfer *transfer);
+extern void iu_transfer_rewind(IuTransfer *transfer);
 extern void iu_transfer_free(IuTransfer *transfer);
 
 #endif							/* IU_TRANSFER_H */

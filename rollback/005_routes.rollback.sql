@@ -45,6 +45,7 @@ DROP FUNCTION public.fn_iu_route_secret_end;
 DROP FUNCTION iu.fn_iu_route_secret_end;
 DROP FUNCTION public.fn_iu_route_secret_add;
 DROP FUNCTION iu.fn_iu_route_secret_add;
+DROP FUNCTION iu.fn_iu_route_secret_is_valid;
 DROP FUNCTION iu.fn_iu_route_check;
 DROP FUNCTION iu.fn_iu_route_not_there;
 DROP TABLE public.iu_route_secret;

@@ -30,6 +30,7 @@ DROP FUNCTION iu.fn_iu_delivery_record_batch;
 DROP FUNCTION iu.fn_iu_delivery_record_results;
 DROP FUNCTION iu.fn_iu_delivery_wait;
 DROP FUNCTION iu.fn_iu_delivery_results;
+DROP FUNCTION iu.fn_iu_delivery_settle;
 DROP FUNCTION iu.fn_iu_delivery_claim;
 DROP FUNCTION iu.fn_iu_delivery_hand_out;
 DROP FUNCTION iu.fn_iu_delivery_claim_route;

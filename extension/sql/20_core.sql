@@ -130,3 +130,15 @@ CREATE FUNCTION xid_is_mine(xid xid) RETURNS boolean
 COMMENT ON FUNCTION xid_is_mine(xid) IS
   'Whether a row whose xmin this is was written by the current transaction, its savepoints and blocks with EXCEPTION '
   'included. False for what was rolled back and for every other transaction; NULL for NULL. Raises nothing.';
+
+CREATE FUNCTION steady_clock() RETURNS timestamptz
+  LANGUAGE c VOLATILE PARALLEL SAFE AS 'MODULE_PATHNAME', 'iu_steady_clock';
+COMMENT ON FUNCTION steady_clock() IS
+  'The time by a clock that nobody sets: the time of day when the server started, and what has passed since. What is '
+  'waited for is told by it, so that a clock that is set back or forward makes nothing late or early. Raises nothing.';
+
+CREATE FUNCTION clock_moved() RETURNS interval
+  LANGUAGE c VOLATILE PARALLEL SAFE AS 'MODULE_PATHNAME', 'iu_clock_moved_sql';
+COMMENT ON FUNCTION clock_moved() IS
+  'By how much the time of day was set forward (negative: back) since the server started: a time of steady_clock() '
+  'and this give the time of day. Zero where the two differ by less than 50 ms. Raises nothing.';

@@ -37,6 +37,8 @@ GRANT SELECT ON worker_status TO iu_core_owner, iu_core_reader;
 GRANT EXECUTE ON FUNCTION count_unheard(text, text, text), forget_unheard(text, text) TO iu_core_owner;
 GRANT EXECUTE ON FUNCTION unheard_events() TO iu_core_owner, iu_core_reader;
 GRANT SELECT ON unheard_events TO iu_core_owner, iu_core_reader;
+GRANT EXECUTE ON FUNCTION steady_clock(), clock_moved()
+  TO iu_core_owner, iu_core_reader, iu_core_writer, iu_core_operator, iu_core_worker;
 GRANT EXECUTE ON FUNCTION wake() TO iu_core_owner, iu_core_operator, iu_core_worker;
 GRANT EXECUTE ON FUNCTION wake_sender(), gate_changed(), log_at_commit(text) TO iu_core_owner;
 GRANT EXECUTE ON FUNCTION uuid_v5(uuid, text) TO iu_core_owner, iu_core_reader, iu_core_writer, iu_core_worker;

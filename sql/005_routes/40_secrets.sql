@@ -7,6 +7,7 @@ CREATE TABLE public.iu_route_secret (
   valid_from  timestamptz NOT NULL DEFAULT now(),
   valid_until timestamptz NOT NULL DEFAULT 'infinity',
   created_by  text        NOT NULL,
+  created_at  timestamptz NOT NULL DEFAULT clock_timestamp(),
   UNIQUE (secret_ref, secret),
   CONSTRAINT iu_route_secret_ref_chk CHECK (secret_ref ~ '^[A-Za-z0-9][A-Za-z0-9_.:-]{0,119}$'),
   CONSTRAINT iu_route_secret_form_chk CHECK (
@@ -21,8 +22,17 @@ COMMENT ON COLUMN public.iu_route_secret.id IS 'Order of adding';
 COMMENT ON COLUMN public.iu_route_secret.secret_ref IS 'What routes name in secret_ref';
 COMMENT ON COLUMN public.iu_route_secret.valid_from IS 'It signs from here on';
 COMMENT ON COLUMN public.iu_route_secret.valid_until IS 'It signs until here; infinity: until it is ended';
+COMMENT ON COLUMN public.iu_route_secret.created_at IS 'When it was added';
 COMMENT ON COLUMN public.iu_route_secret.created_by IS 'Who added it, as told by the caller';
 COMMENT ON COLUMN public.iu_route_secret.secret IS 'whsec_ and 24 to 64 bytes in base64.';
+
+-- This function is inlined where it is called. A secret that was valid from the
+-- moment on at which it was added stays so where the clock is set back after that.
+CREATE FUNCTION iu.fn_iu_route_secret_is_valid(p_secret public.iu_route_secret) RETURNS boolean
+  LANGUAGE sql VOLATILE
+RETURN ((p_secret).valid_from <= clock_timestamp() OR (p_secret).valid_from <= (p_secret).created_at)
+  AND (p_secret).valid_until > clock_timestamp();
+COMMENT ON FUNCTION iu.fn_iu_route_secret_is_valid IS 'Whether a secret signs now.';
 
 CREATE FUNCTION iu.fn_iu_route_secret_add(
     p_secret_ref text, p_actor text, p_reason text, p_secret text,
@@ -103,15 +113,15 @@ BEGIN
       MESSAGE = 'p_secret_ref and p_older_than say which secrets are ended',
       DETAIL = 'One of the two is NULL.', CONSTRAINT = 'iu_secret_chosen';
   END IF;
-  UPDATE public.iu_route_secret SET valid_until = greatest(now(), valid_from + interval '1 microsecond')
+  UPDATE public.iu_route_secret
+     SET valid_from = least(valid_from, now() - interval '1 microsecond'), valid_until = now()
    WHERE secret_ref = p_secret_ref AND valid_from < p_older_than AND valid_until > now();
   GET DIAGNOSTICS v_ended = ROW_COUNT;
   SELECT string_agg(format('"%s"', r.route_code), ', ' ORDER BY r.route_code) INTO v_routes
     FROM public.iu_outbound_route r
    WHERE v_ended > 0 AND r.secret_ref = p_secret_ref AND r.enabled AND NOT r.dry_run
      AND NOT EXISTS (SELECT FROM public.iu_route_secret s
-                      WHERE s.secret_ref = p_secret_ref
-                        AND s.valid_from <= clock_timestamp() AND s.valid_until > clock_timestamp());
+                      WHERE s.secret_ref = p_secret_ref AND iu.fn_iu_route_secret_is_valid(s));
   IF v_routes IS NOT NULL THEN
     RAISE object_in_use USING
       MESSAGE = format('this would leave route %s without a valid signing secret', v_routes),

@@ -97,7 +97,8 @@ COMMENT ON COLUMN public.iu_route_lease.route_code IS 'The route';
 COMMENT ON COLUMN public.iu_route_lease.sender IS 'Who holds it, e.g. iu_core sender 1';
 COMMENT ON COLUMN public.iu_route_lease.generation IS 'Counts who held it: a record with an older one is refused';
 COMMENT ON COLUMN public.iu_route_lease.claimed_at IS 'Since when';
-COMMENT ON COLUMN public.iu_route_lease.expires_at IS 'Then another may take it over';
+COMMENT ON COLUMN public.iu_route_lease.expires_at IS
+  'Then another may take it over; a time of iu_core.steady_clock()';
 COMMENT ON COLUMN public.iu_route_lease.item_count IS 'Deliveries in it; the arrays have an element each';
 COMMENT ON COLUMN public.iu_route_lease.event_ids IS 'The events';
 COMMENT ON COLUMN public.iu_route_lease.event_seqs IS 'Their places in the outbox';
@@ -166,7 +167,7 @@ CREATE TABLE public.iu_route_retry (
   due_at        timestamptz NOT NULL,
   reason        text        NOT NULL,
   detail        text,
-  created_at    timestamptz NOT NULL DEFAULT clock_timestamp(),
+  created_at    timestamptz NOT NULL DEFAULT iu_core.steady_clock(),
   subject       uuid,
   PRIMARY KEY (route_code, event_id, replay_number)
 );
@@ -189,8 +190,9 @@ COMMENT ON COLUMN public.iu_route_retry.event_id IS 'The event';
 COMMENT ON COLUMN public.iu_route_retry.replay_number IS '0: the delivery itself';
 COMMENT ON COLUMN public.iu_route_retry.event_seq IS 'Its place in the outbox';
 COMMENT ON COLUMN public.iu_route_retry.due_at IS
-  'Not before this; infinity: not before its turn comes, see fn_iu_order_release';
-COMMENT ON COLUMN public.iu_route_retry.created_at IS 'When it was put here';
+  'Not before this time of iu_core.steady_clock(); infinity: not before its turn comes, see fn_iu_order_release';
+COMMENT ON COLUMN public.iu_route_retry.created_at IS
+  'When it was put here, by iu_core.steady_clock()';
 COMMENT ON COLUMN public.iu_route_retry.attempt_no IS 'The number that the next attempt will have.';
 COMMENT ON COLUMN public.iu_route_retry.detail IS
   'What held it, in words, where the sender found that out; else NULL';
@@ -270,6 +272,7 @@ COMMENT ON COLUMN public.iu_route_circuit.failures IS
 COMMENT ON COLUMN public.iu_route_circuit.last_failure IS 'Code of the last of them';
 COMMENT ON COLUMN public.iu_route_circuit.open_s IS 'Seconds that it is open this time';
 COMMENT ON COLUMN public.iu_route_circuit.next_at IS
-  'open: when one delivery may be tried; half_open: when another may, if nothing is heard of this one';
+  'open: when one delivery may be tried; half_open: when another may, if nothing is heard of this one; a time of '
+  'iu_core.steady_clock()';
 COMMENT ON COLUMN public.iu_route_circuit.probe_lease IS 'half_open: the lease of that delivery';
 COMMENT ON COLUMN public.iu_route_circuit.changed_at IS 'When state or failures changed last';

@@ -23,7 +23,7 @@ CREATE TABLE public.iu_delivery_code (
   CONSTRAINT iu_delivery_code_who CHECK (who_minds_it IN
     ('operator', 'administrator', 'receiver', 'developer', 'nobody')),
   CONSTRAINT iu_delivery_code_follows CHECK (what_follows IN
-    ('hold', 'retry', 'obey', 'give_up', 'disable', 'done', 'wait', 'none')),
+    ('hold', 'retry', 'obey', 'pace', 'give_up', 'disable', 'done', 'wait', 'none')),
   CONSTRAINT iu_delivery_code_after_success CHECK (after_success IN ('retry', 'give_up')),
   CONSTRAINT iu_delivery_code_hold CHECK (hold_seconds >= 0 AND (hold_seconds = 0 OR what_follows = 'hold')),
   CONSTRAINT iu_delivery_code_circuit CHECK (circuit IN ('answered', 'failed', 'none')),
@@ -44,7 +44,7 @@ COMMENT ON COLUMN public.iu_delivery_code.who_minds_it IS
   'Whose it is to mend: operator, administrator, receiver, developer (of what emits), nobody';
 COMMENT ON COLUMN public.iu_delivery_code.what_follows IS
   'For the delivery: hold (it waits and costs no attempt), retry (after the backoff), obey (after the answer''s '
-  'Retry-After, where that is later), give_up (a dead letter), disable (the route stops, the delivery stays), done, '
+  'Retry-After, where that is later), pace (it costs no attempt, and the whole route waits for that time), give_up (a dead letter), disable (the route stops, the delivery stays), done, '
   'wait (it goes on by itself), none';
 COMMENT ON COLUMN public.iu_delivery_code.after_success IS
   'What follows instead where the status was 2xx, so that the receiver took the event; NULL: the same';
@@ -136,13 +136,14 @@ BEGIN
             SELECT s.what_follows FROM iu.fn_iu_delivery_code('http_' || p_http_status) s
             UNION ALL
             SELECT 'retry') AS r
-      JOIN unnest(ARRAY['disable', 'give_up', 'obey', 'retry']) WITH ORDINALITY AS o (rule, n) ON o.rule = r.rule
+      JOIN unnest(ARRAY['disable', 'give_up', 'pace', 'obey', 'retry']) WITH ORDINALITY AS o (rule, n) ON o.rule = r.rule
      ORDER BY o.n LIMIT 1);
 END
 $function$;
 COMMENT ON FUNCTION iu.fn_iu_delivery_rule IS
   'What follows a failed attempt by iu_delivery_code, its status and its failure code both considered; where they '
-  'differ, the first of: disable the route and keep the delivery; give_up, where another attempt cannot differ; obey '
+  'differ, the first of: disable the route and keep the delivery; give_up, where another attempt cannot differ; pace, '
+  'where the receiver wants fewer requests: the route waits, and the delivery costs no attempt; obey '
   'the answer''s Retry-After where that is later than the backoff, a day at most; retry after the backoff. What has no '
   'row is tried again, 4xx as well: what the receiver refuses today, a wrong path, a missing right, it may take '
   'tomorrow, and the limit of attempts is the route''s.';

@@ -56,7 +56,7 @@ COMMENT ON FUNCTION public.fn_iu_delivery_body IS
 -- times the timeout of a request, so that it outlives the requests of its deliveries.
 CREATE FUNCTION iu.fn_iu_lease_end(p_timeout_ms integer) RETURNS timestamptz
   LANGUAGE sql VOLATILE
-RETURN clock_timestamp() + make_interval(secs => 60 + p_timeout_ms / 100.0);
+RETURN iu_core.steady_clock() + make_interval(secs => 60 + p_timeout_ms / 100.0);
 COMMENT ON FUNCTION iu.fn_iu_lease_end IS
   'When a lease that is taken or kept now ends, by the timeout of its route in milliseconds: after it, another sender '
   'may take it over.';

@@ -56,11 +56,10 @@ BEGIN
     RETURN 'position_foreign';
   ELSIF v_route.target_kind <> 'sql_function'
         AND NOT EXISTS (SELECT FROM public.iu_route_secret s
-                         WHERE s.secret_ref = v_route.secret_ref
-                           AND s.valid_from <= clock_timestamp() AND s.valid_until > clock_timestamp()) THEN
+                         WHERE s.secret_ref = v_route.secret_ref AND iu.fn_iu_route_secret_is_valid(s)) THEN
     RETURN 'secret_missing';
   ELSIF EXISTS (SELECT FROM public.iu_route_circuit c
-                 WHERE c.route_code = p_route_code AND c.next_at > clock_timestamp()) THEN
+                 WHERE c.route_code = p_route_code AND c.next_at > iu_core.steady_clock()) THEN
     RETURN 'circuit_open';
   END IF;
   RETURN NULL;
@@ -87,7 +86,7 @@ BEGIN
   SELECT l.route_code INTO v_route
     FROM public.iu_route_lease l JOIN public.iu_outbound_route r ON r.route_code = l.route_code
    WHERE l.lease_id = p_lease_id AND l.generation = p_lease_generation
-     AND l.expires_at > clock_timestamp() + make_interval(secs => r.timeout_ms / 1000.0);
+     AND l.expires_at > iu_core.steady_clock() + make_interval(secs => r.timeout_ms / 1000.0);
   IF NOT FOUND THEN
     RETURN 'lease_lost';
   END IF;

@@ -100,7 +100,7 @@ BEGIN
      AND iu.fn_iu_order_head(NEW.route_code, NEW.subject) IS NOT NULL THEN
     NEW.due_at := 'infinity';
   ELSIF NEW.due_at = 'infinity' THEN
-    NEW.due_at := clock_timestamp();  -- nothing would make it due later
+    NEW.due_at := iu_core.steady_clock();  -- nothing would make it due later
   END IF;
   RETURN NEW;
 END
@@ -174,7 +174,7 @@ BEGIN
              WHERE h.route_code = p_lease.route_code AND h.subject = e.subject AND h.due_at < 'infinity'
              LIMIT 1) IS NULL
   )
-  UPDATE public.iu_route_retry t SET due_at = clock_timestamp()
+  UPDATE public.iu_route_retry t SET due_at = iu_core.steady_clock()
    WHERE t.ctid = ANY (ARRAY(SELECT n.place FROM next n));
 END
 $function$;

@@ -18,7 +18,7 @@ BEGIN
     SELECT l.* FROM public.iu_route_lease l
      WHERE l.route_code = p_route_code
        AND l.lease_id >= (SELECT p.lease_low FROM public.v_iu_route_position p WHERE p.route_code = p_route_code)
-       AND (l.expires_at <= clock_timestamp()
+       AND (l.expires_at <= iu_core.steady_clock()
             OR (l.backend_pid <> pg_backend_pid()
                 AND NOT EXISTS (SELECT FROM pg_stat_get_activity(l.backend_pid))))
      ORDER BY l.lease_id FOR UPDATE SKIP LOCKED
@@ -26,7 +26,8 @@ BEGIN
     EXIT WHEN v_left <= 0;
     IF v_lease.item_count > v_left THEN
       INSERT INTO public.iu_route_retry (route_code, event_id, replay_number, event_seq, attempt_no, due_at, reason)
-        SELECT p_route_code, i.event_id, i.replay_number, i.event_seq, i.attempt_no, clock_timestamp(), 'lease_expired'
+        SELECT p_route_code, i.event_id, i.replay_number, i.event_seq, i.attempt_no, iu_core.steady_clock(),
+               'lease_expired'
           FROM unnest(v_lease.event_ids[v_left + 1:], v_lease.replay_numbers[v_left + 1:],
                       v_lease.event_seqs[v_left + 1:], v_lease.attempt_nos[v_left + 1:])
                AS i (event_id, replay_number, event_seq, attempt_no)
@@ -57,7 +58,7 @@ DECLARE
   v_due tid[];
 BEGIN
   v_due := ARRAY(SELECT t.ctid FROM public.iu_route_retry t
-                  WHERE t.route_code = p_route_code AND t.due_at <= (SELECT clock_timestamp())
+                  WHERE t.route_code = p_route_code AND t.due_at <= (SELECT iu_core.steady_clock())
                   ORDER BY t.due_at, t.event_seq LIMIT p_max FOR UPDATE SKIP LOCKED);
   IF v_due = '{}' THEN
     RETURN;

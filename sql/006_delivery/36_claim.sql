@@ -13,7 +13,7 @@ BEGIN
      WHERE r.enabled AND NOT r.dry_run AND r.target_kind <> 'sql_function'
        AND (p.window_end IS NOT NULL
             OR EXISTS (SELECT FROM public.iu_route_retry t
-                        WHERE t.route_code = p.route_code AND t.due_at <= (SELECT clock_timestamp()))
+                        WHERE t.route_code = p.route_code AND t.due_at <= (SELECT iu_core.steady_clock()))
             OR EXISTS (SELECT FROM public.iu_route_lease l
                         WHERE l.route_code = p.route_code AND l.lease_id >= p.lease_low)
             OR EXISTS (SELECT FROM public.event_outbox e
@@ -111,8 +111,7 @@ BEGIN ATOMIC
   WITH held AS MATERIALIZED (
     SELECT l.*, r.id AS route_id, r.event_domain, r.event_type, r.target_kind, r.target_ref, r.timeout_ms,
            ARRAY(SELECT s.secret FROM public.iu_route_secret s
-                  WHERE s.secret_ref = r.secret_ref
-                    AND s.valid_from <= clock_timestamp() AND s.valid_until > clock_timestamp()
+                  WHERE s.secret_ref = r.secret_ref AND iu.fn_iu_route_secret_is_valid(s)
                   ORDER BY s.valid_from DESC, s.id DESC) AS secrets,
            q.low_seq, q.high_seq, q.high_seq - q.low_seq < 2 * l.item_count AS dense
       FROM public.iu_route_lease l

@@ -23,6 +23,8 @@ BEGIN ATOMIC
          -- On a retired route nothing waits: what is not sent has ended, held (left) or failed (retired).
          CASE WHEN x.outcome = 'sent' THEN 'done'
               WHEN x.outcome = 'held' THEN CASE WHEN p_route.retired_at IS NULL THEN 'again' ELSE 'left' END
+              WHEN p_route.retired_at IS NULL AND iu.fn_iu_delivery_rule(x.http_status, x.failure_code) = 'pace'
+                THEN 'pace'
               WHEN i.attempt_no >= (p_route.retry_policy ->> 'max_attempts')::integer THEN 'give_up'
               WHEN p_route.retired_at IS NULL THEN iu.fn_iu_delivery_rule(x.http_status, x.failure_code)
               WHEN iu.fn_iu_delivery_rule(x.http_status, x.failure_code) = 'give_up' THEN 'give_up'
@@ -37,7 +39,7 @@ BEGIN ATOMIC
 END;
 COMMENT ON FUNCTION iu.fn_iu_delivery_results IS
   'For the record: the results that belong to a lease, each with its webhook-id and the rule that it goes by: done, '
-  'again (held), give_up, retry, obey, disable; on a retired route left (held) and retired (failed) instead of what '
+  'again (held), pace, give_up, retry, obey, disable; on a retired route left (held) and retired (failed) instead of what '
   'would be tried again. Arguments: lease, route, and the arrays of fn_iu_delivery_record_batch.';
 
 CREATE FUNCTION iu.fn_iu_delivery_wait(
@@ -49,11 +51,13 @@ AS $function$
 BEGIN
   IF p_rule = 'again' THEN
     RETURN coalesce((SELECT c.hold_seconds FROM public.iu_delivery_code c WHERE c.code = p_failure_code), 0);
+  ELSIF p_rule = 'pace' THEN
+    RETURN coalesce(least(greatest(p_retry_after, 0), 86400), 0);
   ELSIF p_rule = 'disable' THEN
     RETURN 0;
   END IF;
   RETURN greatest(
-    least((p_policy ->> 'base_s')::float8 * 2 ^ least(p_attempt_no - 1, 60), (p_policy ->> 'max_s')::float8)
+    least((p_policy ->> 'base_s')::float8 * 2 ^ least(coalesce(p_attempt_no, 1) - 1, 60), (p_policy ->> 'max_s')::float8)
       * (1 - (p_policy ->> 'jitter')::float8 * random()),
     CASE WHEN p_rule = 'obey' AND p_retry_after IS NOT NULL THEN least(p_retry_after, 86400) END);
 END
@@ -68,7 +72,7 @@ CREATE FUNCTION iu.fn_iu_delivery_record_results(p_lease public.iu_route_lease, 
     p_event_ids uuid[], p_replay_numbers integer[], p_attempt_nos integer[], p_outcomes text[],
     p_http_statuses integer[], p_failure_codes text[], p_failure_details text[], p_retry_afters float8[],
     p_durations_us bigint[], p_response_excerpts text[], p_started_ats timestamptz[],
-    OUT written integer, OUT gone boolean, OUT codes text[],
+    OUT written integer, OUT gone boolean, OUT codes text[], OUT pause_s float8,
     OUT items integer, OUT ids uuid[], OUT seqs bigint[], OUT replays integer[], OUT attempts integer[])
   LANGUAGE plpgsql VOLATILE
   SET search_path = pg_catalog, pg_temp
@@ -85,18 +89,18 @@ BEGIN
              CASE r.rule WHEN 'done' THEN 'sent' ELSE 'failed' END, p_lease.sender, r.started_at, r.duration_us,
              r.http_status, CASE WHEN r.rule <> 'done' THEN r.failure_code END,
              CASE WHEN r.rule <> 'done' THEN r.failure_detail END, r.response_excerpt
-        FROM result r WHERE r.rule NOT IN ('again', 'left') ORDER BY r.event_seq
+        FROM result r WHERE r.rule NOT IN ('again', 'pace', 'left') ORDER BY r.event_seq
       ON CONFLICT (idempotency_key, attempt_no) DO NOTHING
       RETURNING 1
   ), retry AS (
     INSERT INTO public.iu_route_retry
         (route_code, event_id, replay_number, event_seq, attempt_no, due_at, reason, detail)
       SELECT p_lease.route_code, r.event_id, r.replay_number, r.event_seq,
-             r.attempt_no + CASE r.rule WHEN 'again' THEN 0 ELSE 1 END,
-             clock_timestamp() + make_interval(secs => iu.fn_iu_delivery_wait(
+             r.attempt_no + CASE WHEN r.rule IN ('again', 'pace') THEN 0 ELSE 1 END,
+             iu_core.steady_clock() + make_interval(secs => iu.fn_iu_delivery_wait(
                p_route.retry_policy, r.rule, r.attempt_no, r.failure_code, r.retry_after)),
-             r.failure_code, CASE WHEN r.rule = 'again' THEN r.failure_detail END
-        FROM result r WHERE r.rule IN ('again', 'disable', 'obey', 'retry')
+             r.failure_code, CASE WHEN r.rule IN ('again', 'pace') THEN r.failure_detail END
+        FROM result r WHERE r.rule IN ('again', 'pace', 'disable', 'obey', 'retry')
       ON CONFLICT DO NOTHING
   ), dead AS (
     INSERT INTO public.iu_route_dead_letter (route_code, event_ref, replay_number, attempts, idempotency_key,
@@ -128,14 +132,16 @@ BEGIN
                    FROM result r WHERE r.rule NOT IN ('again', 'left')
                   ORDER BY r.started_at + make_interval(secs => coalesce(r.duration_us, 0) / 1e6), r.event_seq)
            WHEN EXISTS (SELECT FROM result r WHERE r.rule = 'done') THEN ARRAY[NULL::text] END,
+         (SELECT max(coalesce(iu.fn_iu_delivery_wait(p_route.retry_policy, r.rule, r.attempt_no, r.failure_code,
+                                                     r.retry_after), 0)) FROM result r WHERE r.rule = 'pace'),
          x.items, x.ids, x.seqs, x.replays, x.attempts
-    INTO written, gone, codes, items, ids, seqs, replays, attempts FROM rest x;
+    INTO written, gone, codes, pause_s, items, ids, seqs, replays, attempts FROM rest x;
 END
 $function$;
 COMMENT ON FUNCTION iu.fn_iu_delivery_record_results IS
   'For the record: writes attempts, retries and dead letters for the results of a lease. Returns the attempts written, '
-  'whether an answer was 410, the failure codes in the order in which they came (NULL: sent) for the circuit, and what '
-  'is left of the lease: how many, events, their places, replay numbers and attempt numbers. Arguments as '
+  'whether an answer was 410, for the circuit the failure codes in the order in which they came (NULL: sent) and for '
+  'how many seconds the receiver wants to be left alone (NULL: it does not; 0: it did not say), and what is left of the lease: how many, events, their places, replay numbers and attempt numbers. Arguments as '
   'fn_iu_delivery_results.';
 
 CREATE FUNCTION iu.fn_iu_delivery_record_batch(p_lease_id bigint, p_lease_generation integer, p_event_ids uuid[],
@@ -181,7 +187,7 @@ BEGIN
   IF v_route.ordering = 'subject' THEN
     PERFORM iu.fn_iu_order_release(v_lease);
   END IF;
-  PERFORM iu.fn_iu_circuit_record(v_route, p_lease_id, v_result.codes);
+  PERFORM iu.fn_iu_circuit_record(v_route, p_lease_id, v_result.codes, v_result.pause_s);
   RETURN v_result.written;
 END
 $function$;
@@ -189,7 +195,7 @@ COMMENT ON FUNCTION iu.fn_iu_delivery_record_batch IS
   'Writes the outcomes of a lease, all or some, and returns the attempts written. Arrays of one length, each '
   'delivery once: outcomes sent, failed or held; retry_afters in seconds, durations in us. failed becomes a retry '
   'by the route''s policy, or a dead letter at its limit; held writes no attempt and can be claimed again, at '
-  'once, or after 60 s where the address was refused; on a retired route what would be tried again is a dead '
+  'once, or after 60 s where the address was refused; a 429 writes none either, and the route waits; on a retired route what would be tried again is a dead '
   'letter, failure_code route_retired; a result that is not in the lease is ignored; 410 disables the route. A '
   'delivery that ends lets the next of its subject go on where the route keeps that order; the circuit of the '
   'route is counted. What is left stays leased and gets new time. SQLSTATE 55000: another generation, or no such '
@@ -266,7 +272,7 @@ BEGIN
   LOOP
     IF (v_route.unfinished OR v_route.due_at IS NOT NULL)
        AND iu.fn_iu_delivery_refusal(v_route.route_code) IS NULL THEN
-      v_next := least(v_next, CASE WHEN v_route.unfinished THEN clock_timestamp() ELSE v_route.due_at END);
+      v_next := least(v_next, CASE WHEN v_route.unfinished THEN iu_core.steady_clock() ELSE v_route.due_at END);
     END IF;
   END LOOP;
   RETURN nullif(least(v_next, iu.fn_iu_circuit_next_due()), 'infinity');

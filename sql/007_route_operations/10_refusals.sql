@@ -44,6 +44,7 @@ DECLARE
   v_at public.iu_route_circuit;
 BEGIN
   SELECT * INTO v_at FROM public.iu_route_circuit c WHERE c.route_code = p_route_code;
+  v_at.next_at := v_at.next_at + iu_core.clock_moved();
   RETURN jsonb_build_object('until', date_trunc('second', v_at.next_at)::text, 'failures', v_at.failures,
     'last_failure', v_at.last_failure)
     || CASE WHEN v_at.state = 'half_open' THEN jsonb_build_object('sentence',

@@ -17,7 +17,7 @@ BEGIN ATOMIC
        AND e.emitted_xid IS DISTINCT FROM at.own
   ), put AS (
     INSERT INTO public.iu_route_retry (route_code, event_id, event_seq, due_at, reason)
-      SELECT r.route_code, e.id, e.event_seq, clock_timestamp(),
+      SELECT r.route_code, e.id, e.event_seq, iu_core.steady_clock(),
              CASE WHEN p_seen IS NULL THEN 'armed' ELSE 'confirmed' END
         FROM at, restored, public.iu_outbound_route r, public.event_outbox e
        WHERE r.route_code = p_route_code AND e.event_domain = r.event_domain AND e.event_type = r.event_type

@@ -21,7 +21,7 @@ BEGIN
     DELETE FROM public.iu_route_lease l
      WHERE l.lease_id = ANY (ARRAY(SELECT x.lease_id FROM public.iu_route_lease x
                                     WHERE x.route_code = p_route_code
-                                      AND (x.expires_at <= clock_timestamp()
+                                      AND (x.expires_at <= iu_core.steady_clock()
                                            OR (x.backend_pid <> pg_backend_pid()
                                                AND NOT EXISTS (SELECT FROM pg_stat_get_activity(x.backend_pid))))
                                       FOR UPDATE SKIP LOCKED))

@@ -121,7 +121,7 @@ BEGIN
     ELSE 'handed_over' END;
   IF v_state = 'handed_over' THEN
     INSERT INTO public.iu_route_retry (route_code, event_id, event_seq, due_at, reason)
-      VALUES (p_route_code, p_event_ref, v_event.event_seq, clock_timestamp(), 'deliver')
+      VALUES (p_route_code, p_event_ref, v_event.event_seq, iu_core.steady_clock(), 'deliver')
       ON CONFLICT DO NOTHING;
     IF NOT FOUND THEN
       v_state := 'already_queued';  -- by another, a moment ago, where there is no position yet to lock
@@ -188,8 +188,8 @@ BEGIN
   IF NOT EXISTS (SELECT FROM public.iu_outbound_route WHERE route_code = p_route_code AND retired_at IS NULL) THEN
     PERFORM iu.fn_iu_route_not_there(p_route_code);
   END IF;
-  UPDATE public.iu_route_retry SET due_at = clock_timestamp()
-   WHERE route_code = p_route_code AND due_at > clock_timestamp() AND due_at < 'infinity'
+  UPDATE public.iu_route_retry SET due_at = iu_core.steady_clock()
+   WHERE route_code = p_route_code AND due_at > iu_core.steady_clock() AND due_at < 'infinity'
      AND reason NOT IN ('replay', 'address_refused');
   GET DIAGNOSTICS v_retries = ROW_COUNT;
   PERFORM iu.fn_dot_iu_command_note('dot_iu_route_retry_now', 'route_code', p_route_code, 'applied', p_actor, p_reason,

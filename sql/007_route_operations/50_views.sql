@@ -36,15 +36,16 @@ CREATE VIEW public.v_iu_event_backlog AS
     LEFT JOIN iu.fn_iu_route_waiting() AS w ON w.route_code = r.route_code
     LEFT JOIN LATERAL (
       SELECT count(*) AS retrying, min(x.event_seq) FILTER (WHERE x.replay_number = 0) AS first_seq,
-             min(x.created_at) FILTER (WHERE x.replay_number > 0) AS oldest_replay,
-             min(x.due_at) FILTER (WHERE x.due_at < 'infinity') AS next_due_at,
-             min(x.due_at) FILTER (WHERE x.due_at <= clock_timestamp()) AS oldest_due
+             min(x.created_at) FILTER (WHERE x.replay_number > 0) + iu_core.clock_moved() AS oldest_replay,
+             min(x.due_at) FILTER (WHERE x.due_at < 'infinity') + iu_core.clock_moved() AS next_due_at,
+             min(x.due_at) FILTER (WHERE x.due_at <= iu_core.steady_clock()) + iu_core.clock_moved() AS oldest_due
         FROM public.iu_route_retry x WHERE x.route_code = r.route_code) AS t ON true
     LEFT JOIN public.event_outbox f
       ON f.event_domain = r.event_domain AND f.event_type = r.event_type AND f.event_seq = t.first_seq
     LEFT JOIN LATERAL (
       SELECT sum(x.item_count) AS leased,
-             min(x.expires_at) FILTER (WHERE x.expires_at <= clock_timestamp()) AS oldest_end
+             min(x.expires_at) FILTER (WHERE x.expires_at <= iu_core.steady_clock()) + iu_core.clock_moved()
+               AS oldest_end
         FROM public.iu_route_lease x
        WHERE x.route_code = r.route_code AND x.lease_id >= p.lease_low) AS l ON true
    WHERE r.retired_at IS NULL;

@@ -15,7 +15,7 @@ RETURN jsonb_build_object('route', p_route.route_code, 'event_id', p_event.id,
   'delivered_at', p_attempt.recorded_at::text,
   'attempt', coalesce(p_retry.attempt_no, CASE WHEN p_attempt.status = 'sent' THEN p_attempt.attempt_no END,
                       p_letter.attempts, p_attempt.attempt_no),
-  'due_at', p_retry.due_at::text, 'reason', p_retry.reason,
+  'due_at', (p_retry.due_at + iu_core.clock_moved())::text, 'reason', p_retry.reason,
   'letter', p_letter.id, 'failure', coalesce(p_letter.failure_code, p_attempt.failure_code),
   'resolved_by', p_letter.resolved_by, 'resolution', p_letter.resolution);
 COMMENT ON FUNCTION iu.fn_iu_route_explain_facts IS
@@ -46,8 +46,8 @@ RETURN CASE
     THEN 'before_start'
   WHEN p_refusal IS NOT NULL THEN p_refusal
   WHEN p_retry.due_at = 'infinity' THEN 'waiting_subject'
-  WHEN p_retry.due_at > clock_timestamp() AND p_retry.reason = 'address_refused' THEN 'address_refused'
-  WHEN p_retry.due_at > clock_timestamp() THEN 'waiting_retry'
+  WHEN p_retry.due_at > iu_core.steady_clock() AND p_retry.reason = 'address_refused' THEN 'address_refused'
+  WHEN p_retry.due_at > iu_core.steady_clock() THEN 'waiting_retry'
   ELSE 'due' END;
 COMMENT ON FUNCTION iu.fn_iu_route_explain_code IS
   'For fn_iu_route_explain: the code of the first thing that keeps an event from going out on a route. Arguments: '
@@ -104,9 +104,10 @@ BEGIN
   END IF;
   RETURN jsonb_build_object('route_code', p_route_code, 'event_id', p_event_id) || v_answer
     || jsonb_strip_nulls(jsonb_build_object(
-         'lease_expires_at', CASE WHEN v_code = 'in_flight' THEN v_lease.expires_at END,
+         'lease_expires_at', CASE WHEN v_code = 'in_flight' THEN v_lease.expires_at + iu_core.clock_moved() END,
          'behind', CASE WHEN v_code = 'waiting_subject' THEN iu.fn_iu_order_head(p_route_code, v_retry.subject) END,
-         'due_at', CASE WHEN v_code IN ('address_refused', 'waiting_retry') THEN v_retry.due_at END,
+         'due_at', CASE WHEN v_code IN ('address_refused', 'waiting_retry')
+                        THEN v_retry.due_at + iu_core.clock_moved() END,
          'attempts', v_attempt.attempt_no, 'last_failure', v_attempt.failure_code,
          'last_failure_detail', v_attempt.failure_detail, 'last_http_status', v_attempt.http_status,
          'last_response', v_attempt.response_excerpt, 'webhook_id', v_attempt.idempotency_key));

@@ -26,7 +26,7 @@ BEGIN
     RETURN v_request;
   END IF;
   SELECT count(*) INTO v_secrets FROM public.iu_route_secret s
-   WHERE s.secret_ref = p_route.secret_ref AND s.valid_from <= clock_timestamp() AND s.valid_until > clock_timestamp();
+   WHERE s.secret_ref = p_route.secret_ref AND iu.fn_iu_route_secret_is_valid(s);
   RETURN v_request || jsonb_build_object('method', 'POST', 'url', p_route.target_ref, 'headers', jsonb_build_object(
     'content-type', 'application/json', 'user-agent', 'iu_core/' || iu_core.version(),
     'content-length', octet_length(v_bytes)::text, 'webhook-id', v_id,

@@ -90,7 +90,7 @@ BEGIN
          resolution = concat('replayed: ', p_reason), replayed_as = v_replay
    WHERE id = p_letter.id;
   RETURN jsonb_build_object('status', 'replayed', 'decision', 'handed_over', 'resolved', true, 'attempt_no', 1,
-    'replay_number', v_replay, 'webhook_id', v_id, 'due_at', p_due_at);
+    'replay_number', v_replay, 'webhook_id', v_id, 'due_at', p_due_at + iu_core.clock_moved());
 END
 $function$;
 COMMENT ON FUNCTION iu.fn_iu_route_dead_letter_hand_over IS
@@ -110,7 +110,7 @@ DECLARE
 BEGIN
   SELECT * INTO v_letter FROM public.iu_route_dead_letter WHERE id = p_dead_letter_id FOR UPDATE;
   IF iu.fn_iu_core_routes_enabled() THEN
-    v_result := iu.fn_iu_route_dead_letter_hand_over(v_letter, p_actor, p_reason, clock_timestamp());
+    v_result := iu.fn_iu_route_dead_letter_hand_over(v_letter, p_actor, p_reason, iu_core.steady_clock());
     IF v_result ->> 'decision' = 'handed_over' THEN
       v_result := v_result || jsonb_build_object('held', iu.fn_iu_route_refusal(v_letter.route_code));
       PERFORM iu_core.wake();
@@ -184,7 +184,7 @@ AS $function$
 DECLARE
   v_ids    uuid[] := ARRAY(SELECT c FROM iu.fn_iu_route_dead_letter_chosen(p_route_code, p_failure_code, p_from,
                                                                            p_until) c);
-  v_start  constant timestamptz := clock_timestamp();
+  v_start  constant timestamptz := iu_core.steady_clock();
   v_next   jsonb := '{}';  -- of each route, when its next replay may be due
   v_due    timestamptz;
   v_first  timestamptz;
@@ -228,7 +228,7 @@ BEGIN
     END IF;
     v_result := v_result || jsonb_build_object('status', 'ran',
       'replayed', coalesce((v_counts -> 'replayed')::integer, 0), 'refused', v_counts - 'replayed',
-      'first_due_at', v_first, 'last_due_at', v_last, 'remaining',
+      'first_due_at', v_first + iu_core.clock_moved(), 'last_due_at', v_last + iu_core.clock_moved(), 'remaining',
       (SELECT count(*) FROM iu.fn_iu_route_dead_letter_chosen(p_route_code, p_failure_code, p_from, p_until)));
   END IF;
   PERFORM iu.fn_dot_iu_command_note('dot_iu_route_dead_letter_replay', 'route_code', p_route_code,

@@ -42,7 +42,8 @@ CREATE VIEW public.v_iu_route_health AS
          coalesce(l.dead_letters, 0) AS dead_letters_open,
          f.refusal ->> 'code' AS held_code, f.refusal ->> 'sentence' AS held_why,
          f.refusal ->> 'next_action' AS next_action,
-         coalesce(c.state, 'closed') AS circuit, coalesce(c.failures, 0) AS circuit_failures, c.next_at AS circuit_until
+         coalesce(c.state, 'closed') AS circuit, coalesce(c.failures, 0) AS circuit_failures,
+         c.next_at + iu_core.clock_moved() AS circuit_until
     FROM public.v_iu_event_backlog b
     JOIN public.iu_outbound_route r ON r.route_code = b.route_code
     LEFT JOIN hour h ON h.route_code = b.route_code

@@ -78,7 +78,8 @@ BEGIN
       format('dry runs are due since %s and the worker has not run since %s', v_ahead.oldest,
              coalesce(v_cursor.last_run_at::text, 'ever')) END]
     || ARRAY(SELECT format('route %s: due since %s and nothing moves', s ->> 'route_code', s ->> 'oldest_due_at')
-               FROM jsonb_array_elements(v_stuck) s) || v_stopped, NULL);
+               FROM jsonb_array_elements(v_stuck) s)
+    || iu.fn_iu_route_delays(p_stale_seconds) || v_stopped, NULL);
   RETURN jsonb_build_object('worker_name', p_worker_name, 'master_gate_open', v_master, 'worker_gate_open', v_worker,
     'registered', v_cursor.worker_name IS NOT NULL,
     'cursor', CASE WHEN v_cursor.worker_name IS NOT NULL THEN
@@ -114,4 +115,6 @@ COMMENT ON FUNCTION public.fn_iu_route_worker_health IS
   'p_stale_seconds on a route that stopped by itself (an answer 410 disabled it, or it is held for a code that is '
   'by_itself in iu_delivery_code); and where work is due and nothing moves: a live route that nothing holds has had '
   'something due for p_stale_seconds without one attempt recorded, or dry runs are due that long and no pass was '
-  'made. SQLSTATE 23514: p_stale_seconds below 1.';
+  'made; where deliveries are due later than the backoff of their route explains; where nothing is due that would '
+  'try an open circuit; and where deliveries wait for others of their subject of which none is under way. '
+  'SQLSTATE 23514: p_stale_seconds below 1.';

@@ -45,7 +45,7 @@ DECLARE
 BEGIN
   SELECT * INTO v_at FROM public.iu_route_position p WHERE p.route_code = p_route.route_code;
   SELECT c.next_at INTO v_circuit FROM public.iu_route_circuit c
-   WHERE c.route_code = p_route.route_code AND c.next_at > clock_timestamp();
+   WHERE c.route_code = p_route.route_code AND c.next_at > iu_core.steady_clock();
   RETURN QUERY VALUES
     ('master_gate_closed', iu.fn_iu_core_routes_enabled(), NULL),
     ('worker_gate_closed', iu.fn_iu_route_worker_enabled(), NULL),

@@ -36,7 +36,7 @@ BEGIN
     CONTINUE WHEN NOT FOUND OR NOT iu.fn_iu_delivery_locks(v_route);
     v_most := least(v_share, (SELECT r.max_in_flight FROM public.iu_outbound_route r WHERE r.route_code = v_route)
       - (SELECT coalesce(sum(l.item_count), 0) FROM public.iu_route_lease l
-          WHERE l.route_code = v_route AND l.backend_pid = pg_backend_pid() AND l.expires_at > clock_timestamp()
+          WHERE l.route_code = v_route AND l.backend_pid = pg_backend_pid() AND l.expires_at > iu_core.steady_clock()
             AND l.lease_id >= (SELECT p.lease_low FROM public.v_iu_route_position p WHERE p.route_code = v_route)));
     CONTINUE WHEN v_most <= 0;
     v_taken := ARRAY(SELECT o FROM iu.fn_iu_delivery_lease_orphans(v_route, p_sender, v_most) o);
@@ -76,7 +76,7 @@ CREATE FUNCTION iu.fn_iu_function_next_due() RETURNS timestamptz
 AS $function$
 BEGIN
   RETURN (
-    SELECT min(CASE WHEN d.unfinished THEN clock_timestamp() ELSE d.due_at END)
+    SELECT min(CASE WHEN d.unfinished THEN iu_core.steady_clock() ELSE d.due_at END)
       FROM (SELECT p.route_code, p.window_end IS NOT NULL AS unfinished, least(
                      (SELECT min(l.expires_at) FROM public.iu_route_lease l
                        WHERE l.route_code = p.route_code AND l.lease_id >= p.lease_low),

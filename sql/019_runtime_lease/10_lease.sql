@@ -32,14 +32,19 @@ COMMENT ON COLUMN public.dot_iu_runtime_lease.lease_token IS
 COMMENT ON COLUMN public.dot_iu_runtime_lease.session_role IS 'The login role that took it, which the holder keeps';
 COMMENT ON COLUMN public.dot_iu_runtime_lease.ttl_seconds IS
   'How long it lasts from renewed_at, in seconds, 1 to 86400';
-COMMENT ON COLUMN public.dot_iu_runtime_lease.acquired_at IS 'Since when this holder has it, by the clock';
-COMMENT ON COLUMN public.dot_iu_runtime_lease.renewed_at IS 'When it was acquired or renewed last';
-COMMENT ON COLUMN public.dot_iu_runtime_lease.expires_at IS 'From then on anybody may take it';
+COMMENT ON COLUMN public.dot_iu_runtime_lease.acquired_at IS 'Since when this holder has it, by iu_core.steady_clock()';
+COMMENT ON COLUMN public.dot_iu_runtime_lease.renewed_at IS
+  'When it was acquired or renewed last, by iu_core.steady_clock()';
+COMMENT ON COLUMN public.dot_iu_runtime_lease.expires_at IS
+  'From then on, by iu_core.steady_clock(), anybody may take it';
 
 CREATE VIEW public.v_dot_iu_runtime_lease AS
-  SELECT l.lease_name, l.lease_holder, l.session_role, l.acquired_at, l.renewed_at, l.expires_at,
-         l.expires_at > clock_timestamp() AS held
-    FROM public.dot_iu_runtime_lease l;
+  SELECT l.lease_name, l.lease_holder, l.session_role, m.acquired_at, m.renewed_at, m.expires_at,
+         l.expires_at > iu_core.steady_clock() AS held
+    FROM public.dot_iu_runtime_lease l
+    CROSS JOIN LATERAL (SELECT l.acquired_at + c.moved AS acquired_at, l.renewed_at + c.moved AS renewed_at,
+                               l.expires_at + c.moved AS expires_at
+                          FROM iu_core.clock_moved() AS c (moved)) AS m;
 COMMENT ON VIEW public.v_dot_iu_runtime_lease IS
   'The runtime leases without their tokens: name, holder, its login role, since when, last renewal, end, and '
   'whether it is held now.';
@@ -60,6 +65,13 @@ BEGIN
   PERFORM iu.fn_iu_require_value(p_ttl_seconds BETWEEN 1 AND 86400, 'iu_lease_ttl', 'ttl_seconds', 'from 1 to 86400',
     p_ttl_seconds::text);
 
+  -- A clock that was set back before the server started lets no lease last longer from now than it was taken for.
+  UPDATE public.dot_iu_runtime_lease l
+     SET acquired_at = least(l.acquired_at, c.t), renewed_at = c.t,
+         expires_at = c.t + make_interval(secs => l.ttl_seconds)
+    FROM (SELECT iu_core.steady_clock() AS t OFFSET 0) c
+   WHERE l.lease_name = p_lease_name AND l.expires_at > c.t + make_interval(secs => l.ttl_seconds);
+
   -- Whether the lease of somebody else has ended is asked once its row is
   -- locked. Waiting for that may have taken longer than the new lease lasts: then
   -- it is taken once more.
@@ -68,20 +80,20 @@ BEGIN
         (lease_name, lease_holder, lease_token, session_role, ttl_seconds, acquired_at, renewed_at, expires_at)
       SELECT p_lease_name, p_lease_holder, gen_random_uuid(), session_user, p_ttl_seconds,
              c.t, c.t, c.t + make_interval(secs => p_ttl_seconds)
-        FROM (SELECT clock_timestamp() AS t OFFSET 0) c
+        FROM (SELECT iu_core.steady_clock() AS t OFFSET 0) c
     ON CONFLICT (lease_name) DO UPDATE
        SET lease_holder = excluded.lease_holder,
            lease_token = excluded.lease_token,
            session_role = excluded.session_role,
            ttl_seconds = excluded.ttl_seconds,
-           acquired_at = CASE WHEN l.expires_at > clock_timestamp() THEN least(l.acquired_at, excluded.renewed_at)
+           acquired_at = CASE WHEN l.expires_at > iu_core.steady_clock() THEN least(l.acquired_at, excluded.renewed_at)
                               ELSE excluded.renewed_at END,
            renewed_at = excluded.renewed_at,
            expires_at = excluded.expires_at
-     WHERE l.expires_at <= clock_timestamp()
+     WHERE l.expires_at <= iu_core.steady_clock()
         OR (l.lease_holder = excluded.lease_holder AND l.session_role = excluded.session_role)
     RETURNING l.lease_token, l.expires_at INTO v_token, v_expires_at;
-    EXIT WHEN v_token IS NULL OR v_expires_at > clock_timestamp();
+    EXIT WHEN v_token IS NULL OR v_expires_at > iu_core.steady_clock();
   END LOOP;
   RETURN v_token;
 END

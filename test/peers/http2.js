@@ -51,6 +51,7 @@ const headers = (stream, count) =>
 
 const behaviour = {
   '/wait': (stream) => waiting.push(stream),
+  '/slow': (stream) => setTimeout(() => fine(stream), 300),
   '/hang': () => {},
   '/large': (stream) => {
     stream.respond({ ':status': 200 });

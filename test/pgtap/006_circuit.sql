@@ -214,5 +214,40 @@ SELECT is(pg_temp.record('500', '500', '500', '500', '500', '500', '500', '500',
 SELECT is((SELECT count(*) FROM iu_route_circuit), 0::bigint,
   'the failures of a route without a circuit are not counted');
 
+-- ---- a receiver that wants fewer requests
+
+CREATE FUNCTION pg_temp.slowed() RETURNS text LANGUAGE sql AS $$
+  SELECT concat_ws(' ', c.state, c.last_failure, c.open_s,
+           (SELECT string_agg(DISTINCT concat_ws(' ', t.attempt_no, t.reason,
+                                                 round(extract(epoch FROM t.due_at - t.created_at))), ', ')
+              FROM iu_route_retry t WHERE t.route_code = 'never'))
+    FROM iu_route_circuit c WHERE c.route_code = 'never'$$;
+CREATE FUNCTION pg_temp.too_many(p_retry_after integer) RETURNS bigint LANGUAGE sql AS $$
+  SELECT sum(iu.fn_iu_delivery_record(m.lease_id, 1, jsonb_build_array(jsonb_build_object('event_id', m.event_id,
+           'outcome', 'failed', 'http_status', 429, 'retry_after', p_retry_after)))) FROM mine m$$;
+DELETE FROM iu_route_retry WHERE route_code = 'never';
+DELETE FROM iu_route_attempt WHERE route_code = 'never';
+DELETE FROM iu_route_lease WHERE route_code = 'never';
+TRUNCATE mine;
+SELECT count(fn_iu_route_deliver('never', id)) FROM event_outbox;
+SELECT is(pg_temp.claim(), 1::bigint, 'a delivery is claimed whose receiver will want fewer');
+SELECT is(pg_temp.too_many(77), 0::bigint, 'a 429 writes no attempt');
+SELECT is(pg_temp.slowed(), 'open http_429 77 1 deliver 0, 1 http_429 77',
+  'a 429 opens the circuit of the route at once for as long as Retry-After says, though failures open none, and the '
+  'delivery keeps the number of its attempt');
+SELECT is(iu.fn_iu_delivery_refusal('never'), 'circuit_open', 'after a 429 the whole route waits');
+UPDATE iu_route_circuit SET next_at = clock_timestamp() WHERE route_code = 'never';
+TRUNCATE mine;
+SELECT is(pg_temp.claim(10), 1::bigint, 'after a 429 one delivery finds out whether the receiver takes more');
+SELECT is(pg_temp.too_many(NULL), 0::bigint, 'a 429 without Retry-After writes no attempt either');
+SELECT is((SELECT concat_ws(' ', state, open_s) FROM iu_route_circuit WHERE route_code = 'never'), 'open 100',
+  'a 429 without Retry-After lets the route wait for twice as long, up to circuit_max_s');
+UPDATE iu_route_circuit SET next_at = clock_timestamp() WHERE route_code = 'never';
+TRUNCATE mine;
+SELECT is(pg_temp.claim(10), 1::bigint, 'one delivery finds it out again');
+SELECT is(pg_temp.record('200'), 1::bigint, 'the receiver takes a delivery');
+SELECT is((SELECT count(*) FROM iu_route_circuit WHERE route_code = 'never'), 0::bigint,
+  'when the receiver takes a delivery the route goes on');
+
 SELECT * FROM finish();
 ROLLBACK;

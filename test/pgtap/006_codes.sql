@@ -63,7 +63,8 @@ SELECT is(iu.fn_iu_delivery_rule(h, c), r,
   format('what follows %s with %s is %s', coalesce('status ' || h, 'no status'), coalesce(c, 'no code'), r))
   FROM (VALUES
   (500, 'timed_out', 'retry'), (410, 'timed_out', 'disable'), (503, 'connection_lost', 'obey'),
-  (200, 'connection_lost', 'retry'), (429, 'request_too_large', 'give_up'),
+  (200, 'connection_lost', 'retry'), (429, 'request_too_large', 'give_up'), (429, NULL, 'pace'),
+  (429, 'timed_out', 'pace'),
   (410, 'contract', 'disable'), (200, 'response_too_large', 'give_up'), (404, 'response_too_large', 'retry'),
   (NULL, 'address_refused', 'retry'), (NULL, 'nonsense', 'retry')) AS t (h, c, r);
 SELECT is(iu.fn_iu_delivery_wait('{"base_s": 5, "max_s": 60, "jitter": 0}', r, a, c, x), w::float8,
@@ -74,6 +75,8 @@ SELECT is(iu.fn_iu_delivery_wait('{"base_s": 5, "max_s": 60, "jitter": 0}', r, a
   ('obey', 1, 'http_503', NULL, 5), ('obey', 1, 'http_503', 2, 5), ('obey', 1, 'http_503', 900, 900),
   ('obey', 1, 'http_503', 1e9, 86400),
   ('again', 1, 'address_refused', NULL, 60), ('again', 1, 'secret_missing', NULL, 0), ('again', 1, 'nonsense', NULL, 0),
+  ('pace', 7, 'http_429', NULL, 0), ('pace', 7, 'http_429', 900, 900), ('pace', 1, 'http_429', 1e9, 86400),
+  ('pace', 1, 'http_429', -5, 0), ('obey', NULL, 'http_503', 900, 900),
   ('disable', 1, 'http_410', 900, 0)) AS t (r, a, c, x, w);
 SELECT is(iu.fn_iu_delivery_answer('route_not_armed', '{"route": "a''b"}') ->> 'next_action',
   'SELECT fn_iu_route_arm(''a''''b'', session_user, ''reason'')',

@@ -114,8 +114,8 @@ SELECT is(fn_iu_delivery_body(e)::jsonb -> 'data' ->> 'subject',
 SELECT is(iu.fn_iu_webhook_id(12, 3, 1, '00000000-0000-0000-0000-0123456789ab'), 'msg_12_3_1_0123456789ab',
   'the webhook-id names event_seq, replay, route and database');
 SELECT is(array_agg(iu.fn_iu_delivery_rule(s, c) ORDER BY n),
-  ARRAY['disable', 'obey', 'obey', 'retry', 'retry', 'retry', 'give_up', 'retry',
-    'give_up', 'give_up', 'retry', 'disable', 'obey', 'retry', 'retry'],
+  ARRAY['disable', 'pace', 'obey', 'retry', 'retry', 'retry', 'give_up', 'retry',
+    'give_up', 'give_up', 'retry', 'disable', 'pace', 'retry', 'retry'],
   'each status and each failure has the rule that follows it')
   FROM (VALUES (1, 410, NULL), (2, 429, NULL), (3, 503, NULL), (4, 500, NULL), (5, 302, NULL), (6, NULL, 'timed_out'),
   (7, NULL, 'request_too_large'), (8, NULL, NULL),
@@ -210,7 +210,8 @@ SELECT set_eq($$
   ('iu_core_writer', 'fn_iu_event_emit'), ('iu_core_writer', 'fn_iu_core_routes_enabled'),
   ('iu_core_worker', 'iu.fn_iu_delivery_claim'),
     ('iu_core_worker', 'iu.fn_iu_delivery_record_batch'), ('iu_core_worker', 'iu.fn_iu_delivery_check'),
-    ('iu_core_worker', 'iu.fn_iu_delivery_keep'), ('iu_core_worker', 'iu.fn_iu_delivery_next_due')$$,
+    ('iu_core_worker', 'iu.fn_iu_delivery_settle'), ('iu_core_worker', 'iu.fn_iu_delivery_keep'),
+    ('iu_core_worker', 'iu.fn_iu_delivery_next_due')$$,
   'writers emit, the worker claims and records, neither does more');
 SELECT is((SELECT string_agg(pg_temp.called_as(p.oid), ',' ORDER BY p.proname) FROM pg_proc p
    WHERE p.oid IN (SELECT to_regprocedure(g.object_name) FROM iu_governed_object g WHERE g.migration BETWEEN 4 AND 7

@@ -307,6 +307,31 @@ SELECT matches(pg_temp.health() -> 'problems' ->> 0,
 UPDATE iu_outbound_route SET disabled_reason = 'paused by ann: t' WHERE route_code = 'live';
 SELECT is(pg_temp.health() -> 'problems', '[]', 'a route that a person paused is no problem of health');
 UPDATE iu_outbound_route SET enabled = true, disabled_reason = NULL WHERE route_code = 'live';
+
+-- Whatever brought it about, what no rule explains is a problem.
+UPDATE iu_route_retry SET reason = 'http_503', due_at = clock_timestamp() + interval '1 day';
+SELECT matches(pg_temp.health() -> 'problems' ->> 0,
+  '^route live: 1 wait until .* or longer, which is more than its backoff explains \(max_s is 3600\); the first for '
+  'http_503$',
+  'a delivery that waits longer than the backoff of its route explains is a problem of health at once');
+UPDATE iu_route_retry SET reason = 'replay';
+SELECT is(pg_temp.health() -> 'problems', '[]', 'a replay that somebody spread over time is no problem of health');
+UPDATE iu_route_retry SET reason = 'http_503', due_at = clock_timestamp() + interval '50 min';
+SELECT is(pg_temp.health() -> 'problems', '[]', 'a delivery that waits for its backoff is no problem of health');
+INSERT INTO iu_route_circuit (route_code, state, failures, last_failure, open_s, next_at) VALUES ('live', 'open', 10,
+  'http_500', 30, clock_timestamp() - interval '1 s');
+SELECT matches(pg_temp.health() -> 'problems' ->> 0,
+  '^route live: its circuit is open, and nothing is due that would try it before ',
+  'an open circuit that nothing will try is a problem of health');
+UPDATE iu_route_retry SET due_at = clock_timestamp() + interval '10 s';
+SELECT is(pg_temp.health() -> 'problems', '[]', 'an open circuit that is tried soon is no problem of health');
+DELETE FROM iu_route_circuit;
+ALTER TABLE iu_route_retry DISABLE TRIGGER USER;
+UPDATE iu_route_retry SET due_at = 'infinity';
+SELECT is(pg_temp.health() -> 'problems' ->> 0,
+  'route live: deliveries wait for their turn, and none is under way that would bring it',
+  'deliveries that wait for others that do not come are a problem of health');
+ALTER TABLE iu_route_retry ENABLE TRIGGER USER;
 UPDATE iu_route_retry SET reason = 'address_refused', detail = 'address 10.0.0.1 is not public',
   due_at = clock_timestamp() + interval '50 s';
 SELECT matches(pg_temp.health() -> 'problems' ->> 0, '^route live: 1 held since .*: address 10.0.0.1 is not public',

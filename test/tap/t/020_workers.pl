@@ -97,6 +97,22 @@ sub names_can_be_read
 	return;
 }
 
+# A name that is too long is cut by CREATE DATABASE, and in the middle of a letter only by who counts bytes.
+sub a_long_name_is_cut_between_letters
+{
+	my ($node) = @_;
+	my $name = "a" . "\xc3\xa4" x 40;
+	my $cut = "a" . "\xc3\xa4" x 31;
+	sql(qq(CREATE DATABASE "$name"));
+	IU::Cluster->reload($node, 'iu_core.databases' => qq(one, "$name"));
+	becomes("SELECT count(*) = 1 FROM iu_core.worker_status WHERE role = 'watchdog' AND database = '$cut'"
+		  . " AND state = 'extension absent' AND pid IS NOT NULL",
+		'a database whose name is longer than 63 bytes is served by the name that it has');
+	IU::Cluster->reload($node, 'iu_core.databases' => 'one');
+	sql(qq(DROP DATABASE "$name"));
+	return;
+}
+
 sub gates_are_closed
 {
 	my ($node) = @_;
@@ -296,6 +312,7 @@ my $primary = one_that_watches('primary', { allows_streaming => 1 }, 'iu_core.da
 
 what_is_missing_is_shown($primary);
 names_can_be_read($primary);
+a_long_name_is_cut_between_letters($primary);
 gates_are_closed($primary);
 reload_changes_what_is_served($primary);
 databases_are_let_go($primary);

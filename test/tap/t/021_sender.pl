@@ -95,7 +95,7 @@ is(sql("SELECT (counters ->> 'claimed')::bigint - $claimed $status"), 1,
 
 note 'receivers that misbehave';
 my %fate = (
-	redirect => 'http_302', close => 'connection_lost', garbage => 'not_http', busy => 'http_429', gone => 'http_410',
+	redirect => 'http_302', close => 'connection_lost', garbage => 'not_http', gone => 'http_410',
 	hang => 'timed_out', flood => 'response_too_large', binary => '');
 IU::Cluster->reload($node, 'iu_core.max_response_size' => '64kB');
 add($_, "/$_", timeout_ms => $fate{$_} eq 'timed_out' ? 3000 : 60000) for sort keys %fate;
@@ -122,6 +122,15 @@ is(sql("SELECT iu.fn_iu_delivery_refusal('nobody')"), 'origin_not_allowed',
 is(sql("SELECT max(octet_length(response_excerpt)) <= 1024 FROM iu_route_attempt"), 't',
 	'no excerpt of an answer is longer than 1024 bytes');
 retire(sort keys %fate);
+
+note 'a receiver that wants fewer requests';
+add('busy', '/busy');
+happen(3);
+becomes("SELECT EXISTS (SELECT FROM iu_route_retry WHERE route_code = 'busy' AND reason = 'http_429'"
+	  . " AND attempt_no = 1) AND EXISTS (SELECT FROM iu_route_circuit WHERE route_code = 'busy' AND open_s = 17)",
+	'a 429 costs no attempt, and lets the whole route wait as long as Retry-After says');
+is(sql('SELECT ' . attempts('busy', 'failed')), '0', 'a 429 is no attempt that failed');
+retire('busy');
 
 note 'an address that is not allowed';
 add($_, '/ok') foreach 'inside', 'other';

@@ -86,7 +86,6 @@ my %fate = (
 	(map { ("s$_" => [ "$origin{raw}/status?$_", "http_$_", 'retry' ]) } 300, 301, 304, 307, 400, 401, 403, 404, 405,
 	408, 409, 413, 422, 425, 451, 500, 501, 502, 504, 599),
 	s410            => [ "$origin{raw}/status?410",     'http_410',           'disable' ],
-	s429            => [ "$origin{raw}/status?429",     'http_429',           'obey' ],
 	s503            => [ "$origin{raw}/status?503",     'http_503',           'obey' ],
 	# too much
 	flood           => [ "$origin{raw}/flood",          'response_too_large', 'give_up' ],	# 200 MB
@@ -123,7 +122,10 @@ my $follows = q{CASE
 		FROM iu_route_retry t WHERE t.route_code = a.route_code) END};
 
 add($_, @{ $fate{$_} }) foreach sort keys %fate;
+add('s429', "$origin{raw}/status?429");
 emit(1);
+becomes("SELECT EXISTS (SELECT FROM iu_route_retry WHERE route_code = 's429' AND reason = 'http_429')",
+	'a receiver that answers 429 gets the delivery later');
 foreach my $route (sort keys %fate)
 {
 	wait_until("SELECT EXISTS (SELECT FROM iu_route_attempt WHERE route_code = '$route')");
@@ -190,13 +192,14 @@ becomes("SELECT EXISTS (SELECT FROM iu_route_dead_letter WHERE route_code = 'wel
 note 'the handbook says the same';
 # A row is code, what it means, who minds it, what follows, what to do.
 my %told = slurp_file('../docs/handbook.md')
-  =~ /^\| `(\w+)` \|[^|]*\| \w+ \| (?:retry, after a 2xx )?(retry|obey|disable|give_up|hold)\b/mg;
+  =~ /^\| `(\w+)` \|[^|]*\| \w+ \| (?:retry, after a 2xx )?(retry|obey|pace|disable|give_up|hold)\b/mg;
 my %done;
 foreach my $route (grep { $_ ne 'interims' } keys %fate)
 {
 	my (undef, $code, $rule) = @{ $fate{$route} };
 	$done{$code} = $rule if $code ne '';
 }
+is($told{http_429}, 'pace', 'the handbook says that a 429 slows the route');
 foreach my $code (sort keys %done)
 {
 	my $hundred = $code =~ s/_(\d)\d\d$/_$1xx/r;

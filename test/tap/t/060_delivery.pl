@@ -285,10 +285,12 @@ is("$try[0]{attempt_no} $try[0]{webhook_id}",
 	'the second attempt has the webhook-id of the first');
 fail_and_wait(\@try, ',"http_status":429,"retry_after":120', '120 s', '120 s',
 	'after a 429 the retry waits as long as Retry-After says');
-is(sql('SELECT reason FROM iu_route_retry'), 'http_429', 'the retry says that it is for a 429');
-sql("UPDATE iu_route_retry SET attempt_no = 1");
-fail_and_wait([ due() ], ',"http_status":429,"retry_after":0', '4 s', '5 s',
-	'after a 429 the retry waits no less than the backoff');
+is(sql('SELECT attempt_no, reason FROM iu_route_retry'), '2|http_429',
+	'the retry says that it is for a 429, which costs no attempt');
+is(scalar due(), 0, 'after a 429 the whole route waits');
+sql("DELETE FROM iu_route_circuit; UPDATE iu_route_retry SET attempt_no = 1");
+fail_and_wait([ due() ], ',"http_status":503,"retry_after":0', '4 s', '5 s',
+	'after a 503 the retry waits no less than the backoff');
 sql("UPDATE iu_route_retry SET attempt_no = 3");
 record($one, [ due() ], 'failed', ',"http_status":503,"retry_after":999999999');
 is(sql("SELECT due_at - clock_timestamp() <= '1 day' FROM iu_route_retry"), 't',

@@ -102,9 +102,13 @@ sub _left
 }
 
 # Until as many deliveries are recorded as there are events; false: they never are.
+# With a mark, until each event since then is recorded as sent.
 sub settle
 {
-	my ($self, $route) = @_;
+	my ($self, $route, $mark) = @_;
+	return $self->becomes('SELECT NOT EXISTS (SELECT FROM ' . _events($route) . " AND e.event_seq > $mark->{seq}"
+		  . " AND NOT EXISTS (SELECT FROM iu_route_attempt a WHERE a.route_code = '$route' AND a.event_ref = e.id"
+		  . " AND a.status = 'sent')) AND " . _left($route) . ' = 0') if $mark;
 	return $self->becomes('SELECT ' . sent_count($route) . ' >= (SELECT count(*) FROM ' . _events($route) . ') AND '
 		  . _left($route) . ' = 0');
 }
