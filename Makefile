@@ -1,4 +1,4 @@
-# iu_core: build, install, demo, test, fuzz, losses, lint, bench.
+# iu_core: build, install, demo, test, fuzz, losses, nemesis, lint, bench.
 #
 # The four floors, arrows downwards only:
 #   extension -> (bgworker | fdw) -> http -> core
@@ -62,7 +62,7 @@ build/migration_scripts.c: tools/embed-migrations $(sort $(wildcard sql/*/*.sql 
 # work before there is a PostgreSQL. demo/ and test/ say what they do. Without
 # PG_CONFIG they look for one that can build. Warnings are errors in the tests
 # and in lint only, not for whoever builds with a compiler nobody here has seen.
-.PHONY: demo demo-stop test fuzz losses lint bench reference
+.PHONY: demo demo-stop test fuzz losses nemesis lint bench reference
 
 demo:
 	@tools/setup demo && demo/demo
@@ -80,6 +80,10 @@ fuzz:
 # What is lost when something ends in the middle of 10,000 events: a table.
 losses:
 	@tools/setup test && tools/losses
+
+# Half an hour of random load and random faults; "make test" has half a minute.
+nemesis:
+	@tools/setup test && tools/nemesis
 
 lint:
 	@tools/setup lint && tools/lint

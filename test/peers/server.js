@@ -19,7 +19,8 @@
  *	  DELETE /_control/fault      behaves again
  *	  GET    /_control/connections {"open"}, that of this question left out
  * With --log FILE what arrives is not kept: before it is answered a line is
- * appended, path, webhook-id and the SHA-256 of the body, with blanks between.
+ * appended, with blanks between: path, webhook-id, SHA-256 of the body, and the
+ * time, in seconds of the clock that nobody sets.
  * With --until-stdin-closes it ends when whoever started it does.
  */
 'use strict';
@@ -132,7 +133,8 @@ function serve(handle, control = () => undefined) {
   function keep(entry, body) {
     if (log === null) return seen.push(entry);
     const digest = crypto.createHash('sha256').update(body).digest('hex');
-    return fs.writeSync(log, `${entry.path} ${entry.headers['webhook-id']} ${digest}\n`);
+    const at = Number(process.hrtime.bigint()) / 1e9;
+    return fs.writeSync(log, `${entry.path} ${entry.headers['webhook-id']} ${digest} ${at}\n`);
   }
 
   /* The first fault that means this request, and counts it. */

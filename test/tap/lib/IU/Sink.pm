@@ -1,10 +1,10 @@
 # IU::Sink: a webhook receiver for many deliveries, which remembers of each its
-# id and a digest of its body.
+# id, a digest of its body, and when it came, by the clock that nobody sets.
 #
 #   my $sink = IU::Sink->start;
 #   $sink->hold('/hook', 400);               # what comes after 400 waits for heal
 #   $sink->wait_for('/hook', 400);
-#   my @arrived = $sink->arrived('/hook');   # [webhook-id, digest], in order
+#   my @arrived = $sink->arrived('/hook');   # [webhook-id, digest, seconds], in order
 #   my $open = $sink->connections;
 package IU::Sink;
 
@@ -36,8 +36,8 @@ sub _read
 	($text, $self->{rest}) = $text =~ /^(.*\n|)(.*)$/s;
 	foreach my $line (split /\n/, $text)
 	{
-		my ($path, $id, $digest) = split / /, $line;
-		push @{ $self->{arrived}{$path} }, [ $id, $digest ];
+		my ($path, @entry) = split / /, $line;
+		push @{ $self->{arrived}{$path} }, \@entry;
 	}
 	return;
 }
