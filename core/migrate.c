@@ -181,7 +181,10 @@ run_step(Run *run)
 	if (run->rolls_back)
 		iu_run_script(psprintf("rollback %s", run->step->script), carried->rollback, NULL, run->script_role);
 	else
+	{
 		iu_run_script(psprintf("migration %s", run->step->script), carried->script, carried->files, run->script_role);
+		iu_run_script("subscriptions", "SELECT iu.fn_iu_leave_out_subscriptions()", NULL, run->script_role);
+	}
 	iu_history_record(run->step, !run->rolls_back, run->record_role);
 }
 

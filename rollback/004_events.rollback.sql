@@ -50,6 +50,7 @@ DROP FUNCTION iu.fn_event_put_many;
 DROP FUNCTION iu.fn_event_put_many_check;
 DROP FUNCTION iu.fn_event_put;
 DROP FUNCTION iu.fn_event_unheard;
+DROP FUNCTION iu.fn_event_is_known;
 DROP TABLE public.event_outbox;
 DROP FUNCTION iu.fn_event_outbox_check;
 DROP FUNCTION iu.fn_event_type_validate;

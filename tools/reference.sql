@@ -58,7 +58,7 @@ CREATE FUNCTION pg_temp.trigger_text(p_table oid) RETURNS text LANGUAGE sql AS $
   SELECT string_agg(format('- trigger `%s` (%s): %s', t.tgname,
            regexp_replace(pg_get_triggerdef(t.oid), '^.*? (BEFORE|AFTER|INSTEAD OF) (.*?) ON .*$', '\1 \2'),
            pg_temp.said(obj_description(t.oid, 'pg_trigger'))), E'\n' ORDER BY t.tgname COLLATE "C")
-    FROM pg_trigger t WHERE t.tgrelid = p_table AND NOT t.tgisinternal $$;
+    FROM pg_trigger t WHERE t.tgrelid = p_table AND NOT t.tgisinternal AND t.tgname <> 'trg_0_subscription' $$;
 
 CREATE FUNCTION pg_temp.relation_text(p_oid oid) RETURNS text LANGUAGE sql AS $$
   SELECT concat_ws(E'\n\n', pg_temp.said(obj_description(c.oid, 'pg_class')),

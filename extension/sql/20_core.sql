@@ -53,6 +53,18 @@ CREATE FUNCTION wake_sender() RETURNS trigger
 COMMENT ON FUNCTION wake_sender() IS
   'Statement trigger: wakes this database''s senders and its runner at commit. SQLSTATE 39P01 if called otherwise.';
 
+CREATE FUNCTION is_replicated() RETURNS boolean
+  LANGUAGE c STABLE PARALLEL RESTRICTED AS 'MODULE_PATHNAME', 'iu_is_replicated';
+COMMENT ON FUNCTION is_replicated() IS
+  'Whether what this process writes comes from another database: a worker of a subscription, or a session in replica '
+  'role that has set a replication origin. Raises nothing.';
+
+CREATE FUNCTION leave_out_replicated() RETURNS trigger
+  LANGUAGE c AS 'MODULE_PATHNAME', 'iu_leave_out_replicated';
+COMMENT ON FUNCTION leave_out_replicated() IS
+  'Row trigger before INSERT, UPDATE and DELETE: leaves out what a subscription brings (is_replicated). SQLSTATE 39P01 '
+  'if called otherwise.';
+
 CREATE FUNCTION gate_changed() RETURNS trigger
   LANGUAGE c AS 'MODULE_PATHNAME', 'iu_gate_changed';
 COMMENT ON FUNCTION gate_changed() IS

@@ -16,6 +16,10 @@ CREATE TABLE applied_migration (
 COMMENT ON TABLE applied_migration IS
   'The migrations that were applied to this database; dumped with it. Written by the runner only. Read '
   'iu_core.migrations.';
+CREATE TRIGGER trg_0_subscription BEFORE INSERT OR UPDATE OR DELETE ON applied_migration
+  FOR EACH ROW EXECUTE FUNCTION leave_out_replicated();
+ALTER TABLE applied_migration ENABLE REPLICA TRIGGER trg_0_subscription;
+COMMENT ON TRIGGER trg_0_subscription ON applied_migration IS 'Leaves out what a subscription brings.';
 COMMENT ON COLUMN applied_migration.checksum IS 'SHA-256 in hex of the script as it was applied';
 COMMENT ON COLUMN applied_migration.applied_by IS 'the user that was logged in';
 SELECT pg_catalog.pg_extension_config_dump('applied_migration', '');

@@ -41,6 +41,7 @@ GRANT EXECUTE ON FUNCTION steady_clock(), clock_moved()
   TO iu_core_owner, iu_core_reader, iu_core_writer, iu_core_operator, iu_core_worker;
 GRANT EXECUTE ON FUNCTION wake() TO iu_core_owner, iu_core_operator, iu_core_worker;
 GRANT EXECUTE ON FUNCTION wake_sender(), gate_changed(), log_at_commit(text) TO iu_core_owner;
+GRANT EXECUTE ON FUNCTION is_replicated(), leave_out_replicated() TO iu_core_owner;
 GRANT EXECUTE ON FUNCTION uuid_v5(uuid, text) TO iu_core_owner, iu_core_reader, iu_core_writer, iu_core_worker;
 GRANT EXECUTE ON FUNCTION xid_is_mine(xid), call_as_owner(regprocedure, uuid, jsonb) TO iu_core_owner;
 GRANT EXECUTE ON FUNCTION cancel_by(timestamptz), cancel_at(timestamptz), file_digest(text) TO iu_core_owner;

@@ -61,12 +61,14 @@ CREATE TABLE public.event_outbox (
   safe_payload           jsonb       NOT NULL DEFAULT '{}',
   occurred_at            timestamptz NOT NULL DEFAULT now(),
   created_at             timestamptz NOT NULL DEFAULT now(),
-  event_seq              bigint      NOT NULL GENERATED ALWAYS AS IDENTITY,
-  emitted_xid            xid8        NOT NULL DEFAULT pg_current_xact_id(),
+  event_seq              bigint      NOT NULL,
+  emitted_xid            xid8        NOT NULL,
   idempotency_key        text,
   CONSTRAINT event_outbox_row_chk CHECK (iu.fn_event_outbox_check(event_domain, event_stream, delivery_lane,
     event_severity, payload_classification, safe_payload, idempotency_key))
 );
+CREATE SEQUENCE public.event_outbox_number OWNED BY public.event_outbox.event_seq;
+COMMENT ON SEQUENCE public.event_outbox_number IS 'Gives event_seq.';
 COMMENT ON TABLE public.event_outbox IS
   'What happened, one row an event, never changed. A subject may have the same event many times; whoever needs at '
   'most one gives an idempotency_key.';
@@ -88,10 +90,11 @@ COMMENT ON COLUMN public.event_outbox.created_at IS 'Start of the transaction th
 COMMENT ON COLUMN public.event_outbox.idempotency_key IS
   'At most one event of a key, 1 to 200 characters; NULL: no limit';
 COMMENT ON COLUMN public.event_outbox.event_seq IS
-  'Order of emission. Gaps are normal, and commits happen in another order.';
+  'Order of emission; set on insert, whatever is given. Gaps are normal, and commits happen in another order.';
 COMMENT ON COLUMN public.event_outbox.emitted_xid IS
-  'The transaction that emitted the event: deliveries follow commits by it. Means something only in the database '
-  'where it was written.';
+  'The transaction that wrote the event here: deliveries follow commits by it. Set on insert, whatever is given; 2, '
+  'which precedes every transaction, where a subscription brought the event, which is history here. Means something '
+  'only in the database where it was written.';
 COMMENT ON COLUMN public.event_outbox.safe_payload IS
   'Metadata only: an object without the top-level keys body, content, raw, vector, embedding, secret, token, '
   'password, ssn, personal_data, at most 256 kB as text: what is waiting must fit a sender''s memory.';
@@ -105,10 +108,25 @@ COMMENT ON INDEX public.event_outbox_idempotency_key IS 'At most one event of a 
 COMMENT ON INDEX public.event_outbox_type_seq IS 'What a route reads, in order.';
 COMMENT ON INDEX public.event_outbox_xid IS 'What was committed since a snapshot, late commits included.';
 
+-- Whatever way a row takes into the outbox, the server says where it stands in it:
+-- with a number or a transaction of another database it would never be found, or
+-- found for another. What a subscription brings was another database's to
+-- deliver, and is history here: no transaction is awaited for it, its type need
+-- not be known, and what is here already does not stop the subscription.
+--
 -- The trigger function is STABLE: it reads the registry by the snapshot of the
 -- INSERT, so that an emitter that found the type active is not contradicted a
 -- moment later. Sizes are checked here and not in a CHECK, since a CHECK is parsed
 -- anew for every INSERT.
+CREATE FUNCTION iu.fn_event_is_known(p_id uuid, p_idempotency_key text) RETURNS boolean
+  LANGUAGE sql STABLE
+  SET search_path = pg_catalog, pg_temp
+RETURN EXISTS (SELECT FROM public.event_outbox o WHERE o.id = p_id)
+  OR EXISTS (SELECT FROM public.event_outbox o WHERE o.idempotency_key = p_idempotency_key);
+COMMENT ON FUNCTION iu.fn_event_is_known IS
+  'For the trigger of event_outbox: whether an event of this id, or of this idempotency key (NULL: none), is in the '
+  'outbox.';
+
 CREATE FUNCTION iu.fn_event_type_validate() RETURNS trigger
   LANGUAGE plpgsql STABLE SECURITY DEFINER
   SET search_path = pg_catalog, pg_temp
@@ -125,6 +143,15 @@ DECLARE
     WHEN NEW.occurred_at < '0001-01-01 00:00:00+00' OR NEW.occurred_at >= '9999-12-31 00:00:00+00'
       THEN 'iu_event_time' END;
 BEGIN
+  NEW.event_seq := nextval('public.event_outbox_number');
+  IF iu_core.is_replicated() THEN
+    NEW.emitted_xid := '2';
+    IF iu.fn_event_is_known(NEW.id, NEW.idempotency_key) THEN
+      RETURN NULL;
+    END IF;
+    RETURN NEW;
+  END IF;
+  NEW.emitted_xid := pg_current_xact_id();
   SELECT r.event_stream, r.delivery_lane, r.active INTO v_type
     FROM public.event_type_registry r
    WHERE r.event_domain = NEW.event_domain AND r.event_type = NEW.event_type;
@@ -159,14 +186,22 @@ BEGIN
 END
 $function$;
 COMMENT ON FUNCTION iu.fn_event_type_validate IS
-  'Trigger of event_outbox: the type must be registered and active, the row''s stream and lane the registry''s, '
-  'the payload at most 256 kB, the other texts at most 16 kB together, occurred_at in the years 1 to 9999, so '
-  'that no event stops a sender. SQLSTATE 23514 otherwise.';
+  'Trigger of event_outbox: sets event_seq and emitted_xid, whatever is given. The type must be registered and '
+  'active, the row''s stream and lane the registry''s, the payload at most 256 kB, the other texts at most 16 kB '
+  'together, occurred_at in the years 1 to 9999, so that no event stops a sender. SQLSTATE 23514 otherwise. What a '
+  'subscription brings is taken as it is, as history, unless it is there already.';
 
 CREATE TRIGGER trg_event_outbox_type_validate BEFORE INSERT ON public.event_outbox
   FOR EACH ROW EXECUTE FUNCTION iu.fn_event_type_validate();
+ALTER TABLE public.event_outbox ENABLE ALWAYS TRIGGER trg_event_outbox_type_validate;
 COMMENT ON TRIGGER trg_event_outbox_type_validate ON public.event_outbox IS
-  'Refuses what the registry does not know and what no sender could carry.';
+  'Numbers and stamps; refuses what the registry does not know and what no sender could carry.';
+
+CREATE TRIGGER trg_0_subscription BEFORE UPDATE OR DELETE ON public.event_outbox
+  FOR EACH ROW EXECUTE FUNCTION iu_core.leave_out_replicated();
+ALTER TABLE public.event_outbox ENABLE REPLICA TRIGGER trg_0_subscription;
+COMMENT ON TRIGGER trg_0_subscription ON public.event_outbox IS
+  'Leaves out what a subscription changes: it brings events, and takes none away.';
 
 CREATE TRIGGER trg_event_outbox_wake AFTER INSERT ON public.event_outbox
   FOR EACH STATEMENT EXECUTE FUNCTION iu_core.wake_sender();

@@ -21,7 +21,7 @@ BEGIN ATOMIC
              CASE WHEN p_seen IS NULL THEN 'armed' ELSE 'confirmed' END
         FROM at, restored, public.iu_outbound_route r, public.event_outbox e
        WHERE r.route_code = p_route_code AND e.event_domain = r.event_domain AND e.event_type = r.event_type
-         AND e.payload_classification = 'safe_metadata'
+         AND e.payload_classification = 'safe_metadata' AND e.emitted_xid <> '2'
          AND (e.created_at >= p_from OR (p_seen IS NOT NULL AND NOT pg_visible_in_snapshot(e.emitted_xid, p_seen)))
          AND (e.event_seq <= restored.high OR pg_visible_in_snapshot(e.emitted_xid, at.now))
          AND NOT EXISTS (SELECT FROM public.iu_route_attempt a

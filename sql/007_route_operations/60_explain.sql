@@ -40,6 +40,11 @@ RETURN CASE
   WHEN NOT p_leased AND p_retry.event_id IS NULL AND (p_attempted OR p_letter.id IS NOT NULL) THEN 'dead_letter'
   WHEN p_event.payload_classification <> 'safe_metadata' THEN 'payload_restricted'
   WHEN p_broken THEN 'contract'
+  WHEN NOT p_leased AND p_retry.event_id IS NULL
+       AND (p_event.emitted_xid = '2' OR (p_event.emitted_xid >= pg_snapshot_xmax(iu.fn_iu_snapshot_now())
+              AND p_event.emitted_xid IS DISTINCT FROM pg_current_xact_id_if_assigned()))
+       AND p_refusal IS DISTINCT FROM 'position_foreign'
+    THEN 'from_elsewhere'
   WHEN NOT p_leased AND p_retry.event_id IS NULL AND p_at.route_code IS NOT NULL
        AND p_refusal IS DISTINCT FROM 'position_foreign'
        AND (p_event.event_seq <= p_at.floor_seq OR pg_visible_in_snapshot(p_event.emitted_xid, p_at.seen))
@@ -122,7 +127,7 @@ RETURN CASE WHEN iu_core.require_role('{iu_core_reader}') THEN
 COMMENT ON FUNCTION public.fn_iu_route_explain IS
   'Why did, or would, this event not go out on this route? {route_code, event_id, code, sentence, next_action, '
   '...}: the first refusal as in fn_iu_delivery_refusal, or event_unknown, event_not_on_route, in_flight, '
-  'delivered, dead_letter, resolved, payload_restricted, contract, before_start, address_refused, waiting_subject '
-  '(behind: the event whose end it waits for), waiting_retry, due. Of the last attempt, where there was one: '
+  'delivered, dead_letter, resolved, payload_restricted, contract, from_elsewhere, before_start, address_refused, '
+  'waiting_subject (behind: the event whose end it waits for), waiting_retry, due. Of the last attempt, where there was one: '
   'attempts, last_failure, last_failure_detail, last_http_status, last_response (the start of the answer), '
   'webhook_id. next_action as in fn_iu_route_refusal.';

@@ -1,0 +1,59 @@
+/*-------------------------------------------------------------------------
+ *
+ * subscription.c
+ *	  What a subscription brings into governed tables.
+ *
+ * A row of a governed table is a fact of the database that wrote it: who opened a
+ * gate there, how far a route came there. Another database that subscribes to all
+ * tables of it gets those rows as well, and whatever its own rows and triggers
+ * refuse would stop the subscription, with the application's tables in it. So they
+ * are left out before anything else looks at them. Events are the exception: they
+ * are taken as history, see fn_event_type_validate.
+ *
+ * What brings rows is told by the process, or by the replication origin that it
+ * has set, as other replication systems than PostgreSQL's own do.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "commands/trigger.h"
+#include "core/compat.h"
+#include "fmgr.h"
+#include "replication/logicalworker.h"
+#include "replication/origin.h"
+
+PG_FUNCTION_INFO_V1(iu_is_replicated);
+PG_FUNCTION_INFO_V1(iu_leave_out_replicated);
+
+/* Whether what this process writes comes from another database. */
+static bool
+is_replicated(void)
+{
+	return SessionReplicationRole == SESSION_REPLICATION_ROLE_REPLICA &&
+		(IsLogicalWorker() || replorigin_session_origin != InvalidRepOriginId);
+}
+
+/* iu_core.is_replicated() */
+Datum
+iu_is_replicated(PG_FUNCTION_ARGS)
+{
+	PG_RETURN_BOOL(is_replicated());
+}
+
+/* Row trigger iu_core.leave_out_replicated(), before INSERT, UPDATE and DELETE: nothing becomes of such a row. */
+Datum
+iu_leave_out_replicated(PG_FUNCTION_ARGS)
+{
+	TriggerData *data = (TriggerData *) fcinfo->context;
+
+	if (!CALLED_AS_TRIGGER(fcinfo) || !TRIGGER_FIRED_BEFORE(data->tg_event) || !TRIGGER_FIRED_FOR_ROW(data->tg_event))
+		ereport(ERROR,
+				(errcode(ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED),
+				 errmsg("function \"%s\" must be called as a trigger", "iu_core.leave_out_replicated"),
+				 errdetail("It is one for each row, before the event."),
+				 err_generic_string(PG_DIAG_CONSTRAINT_NAME, "iu_trigger_only")));
+	if (is_replicated())
+		return PointerGetDatum(NULL);
+	return PointerGetDatum(TRIGGER_FIRED_BY_UPDATE(data->tg_event) ? data->tg_newtuple : data->tg_trigtuple);
+}
