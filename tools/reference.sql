@@ -169,7 +169,10 @@ SELECT format('| `%s` | %s | %s | %s | %s |', name,
 SELECT text FROM entry WHERE migration = 0 ORDER BY rank, sort COLLATE "C";
 \qecho '## Schema public'
 \qecho
-\qecho 'What the migrations make for people and programs.'
+\qecho 'What the migrations make for people and programs. Every table has, beside those that are named with it:'
+\qecho
+\qecho '- trigger `trg_0_subscription` (BEFORE INSERT OR DELETE OR UPDATE, in replica role): Leaves out what a'
+\qecho '  subscription brings; of the outbox, changes only.'
 \qecho
 SELECT string_agg(line, E'\n' ORDER BY version, rank, sort COLLATE "C") FROM (
   SELECT m.version, 0 AS rank, '' AS sort,

@@ -94,19 +94,23 @@ CREATE FUNCTION iu.fn_iu_conformance_mend()
   SET search_path = pg_catalog, pg_temp
 AS $function$
 DECLARE
+  v_found  jsonb;
   v_object record;
 BEGIN
+  -- Read as a whole first: what is mended may be a trigger of the very table that is read.
+  SELECT jsonb_agg(to_jsonb(f) ORDER BY f.class, f.name) INTO v_found
+    FROM (SELECT g.object_class AS class, g.object_name AS name, i.object_id AS oid,
+                 i.grants IS DISTINCT FROM g.grants AND coalesce(g.grants, '') NOT LIKE '%;%' AS mends_grants,
+                 g.grants, i.state IS DISTINCT FROM g.state AND g.object_class = 'trigger' AS mends_trigger, g.state
+            FROM public.iu_governed_object g
+            JOIN iu.fn_iu_governed_states() i ON i.object_class = g.object_class AND i.object_name = g.object_name
+           WHERE i.object_id IS NOT NULL AND i.owner = 'iu_core_owner'
+             AND (i.digest = g.digest
+                  OR (i.digest LIKE '%:%' AND split_part(i.digest, ':', 1) <> split_part(g.digest, ':', 1)))
+             AND (i.grants IS DISTINCT FROM g.grants OR i.state IS DISTINCT FROM g.state)) AS f;
   FOR v_object IN
-    SELECT g.object_class AS class, g.object_name AS name, i.object_id AS oid,
-           i.grants IS DISTINCT FROM g.grants AND coalesce(g.grants, '') NOT LIKE '%;%' AS mends_grants, g.grants,
-           i.state IS DISTINCT FROM g.state AND g.object_class = 'trigger' AS mends_trigger, g.state
-      FROM public.iu_governed_object g
-      JOIN iu.fn_iu_governed_states() i ON i.object_class = g.object_class AND i.object_name = g.object_name
-     WHERE i.object_id IS NOT NULL AND i.owner = 'iu_core_owner'
-       AND (i.digest = g.digest
-            OR (i.digest LIKE '%:%' AND split_part(i.digest, ':', 1) <> split_part(g.digest, ':', 1)))
-       AND (i.grants IS DISTINCT FROM g.grants OR i.state IS DISTINCT FROM g.state)
-     ORDER BY g.object_class, g.object_name
+    SELECT f.* FROM jsonb_to_recordset(v_found) AS f (class text, name text, oid oid, mends_grants boolean,
+                                                     grants text, mends_trigger boolean, state text)
   LOOP
     object_class := v_object.class;
     object_name := v_object.name;

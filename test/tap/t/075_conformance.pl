@@ -150,7 +150,7 @@ every_object('a trigger disabled', $triggers, q(format('ALTER TABLE %s DISABLE T
 every_object('triggers disabled and enabled, as a restore does', "$triggers AND state = 'enabled always'",
 	q(format('ALTER TABLE %1$s DISABLE TRIGGER ALL; ALTER TABLE %1$s ENABLE TRIGGER ALL', of_table)),
 	red => '^enabled instead of enabled always');
-every_object('a trigger for replica role only', $triggers,
+every_object('a trigger for replica role only', "$triggers AND state <> 'enabled for replication only'",
 	q(format('ALTER TABLE %s ENABLE REPLICA TRIGGER %I', of_table, tgname)),
 	red => '^enabled for replication only instead of enabled');
 every_object('a trigger that calls another function', $triggers,
