@@ -49,7 +49,8 @@ is(there("SELECT string_agg(oid::regclass::text, ' ') FROM pg_class c WHERE relk
 	  . " AND NOT EXISTS (SELECT FROM pg_index WHERE indrelid = c.oid AND indisprimary)"), '',
 	'every governed table has a primary key, without which a publisher could not change its rows');
 there('CREATE PUBLICATION everything FOR ALL TABLES');
-sql('CREATE SUBSCRIPTION everything CONNECTION ' . literal($publisher->connstr('postgres')) . ' PUBLICATION everything');
+sql('CREATE SUBSCRIPTION everything CONNECTION ' . literal($publisher->connstr('postgres'))
+	  . ' PUBLICATION everything');
 
 # Until all that the publisher has done so far was applied.
 sub caught_up
@@ -73,10 +74,12 @@ there("SELECT fn_iu_gate_open('iu_core.composer_enabled', gen_random_uuid(), 'op
 there("SELECT fn_iu_gate_open('iu_core.structure_ops_enabled', gen_random_uuid(), 'operator', 'x', 1)");
 IU::Gate->wait_for_expiry($publisher, 'iu_core.structure_ops_enabled');
 there("SELECT fn_iu_gate_close('iu_core.composer_enabled', 'operator', 'x')");
-there("SELECT fn_iu_gate_approval_grant('iu_core.composer_enabled', 'open', 60, now() + interval '1 day', 'granter', 'x')");
+there("SELECT fn_iu_gate_approval_grant('iu_core.composer_enabled', 'open', 60, now() + interval '1 day', 'granter',"
+	  . " 'x')");
 there(add_route_sql('second', $sink->url . '/publisher-second', type => 'collection_created'));
 there(arm_sql('second'));
-there("SELECT fn_iu_switch_set('iu_core.route_worker_enabled', v, 'operator', 'x') FROM unnest(ARRAY['false', 'true']) v");
+there("SELECT fn_iu_switch_set('iu_core.route_worker_enabled', v, 'operator', 'x')"
+	  . " FROM unnest(ARRAY['false', 'true']) v");
 there(emit_sql(20));
 there(emit_sql(2, type => 'collection_created'));
 there("SELECT fn_iu_route_pause('hook', 'operator', 'x')");
@@ -86,18 +89,21 @@ ok($sink->wait_for('/publisher-second', 2), 'the publisher delivers on a new rou
 caught_up('after changes of gates, approvals, routes and events');
 
 is(IU::Gate->state($subscriber, $gate), 'false closed', 'the gate that is open at the publisher is closed here');
-is($session->query_safe('SELECT fn_iu_delivery_enabled()'), 'f', 'the gate that is open at the publisher is closed for a session here that asked before');
+is($session->query_safe('SELECT fn_iu_delivery_enabled()'), 'f',
+	'the gate that is open at the publisher is closed for a session here that asked before');
 $session->quit;
 is(sql("SELECT md5(string_agg(t::text, ' ' ORDER BY key)) FROM dot_config t"), $before,
 	'switches and gates of the subscriber are as they were');
-is(sql('SELECT count(*) FROM iu_gate_transition'), $ledger, 'the ledger of the subscriber has what happened there, and nothing else');
+is(sql('SELECT count(*) FROM iu_gate_transition'), $ledger,
+	'the ledger of the subscriber has what happened there, and nothing else');
 is(sql("SELECT fn_iu_gate_ledger_verify() ->> 'ok'"), 'true', 'the ledger of the subscriber verifies');
 is(sql('SELECT string_agg(route_code, \' \') FROM iu_outbound_route'), 'hook', 'no route comes from the publisher');
 is(sql('SELECT count(*) FROM iu_route_attempt'), 0, 'no attempt comes from the publisher');
 is(sql("SELECT count(*) FROM fn_iu_conformance() WHERE NOT ok"), 0, 'the subscriber conforms');
 is(sql('SELECT count(*) FROM event_outbox'), there('SELECT count(*) FROM event_outbox'),
 	'every event of the publisher comes to the subscriber');
-is(sql("SELECT count(*) FROM event_outbox WHERE emitted_xid <> '2'"), 0, 'no route waits for an event that came from the publisher');
+is(sql("SELECT count(*) FROM event_outbox WHERE emitted_xid <> '2'"), 0,
+	'no route waits for an event that came from the publisher');
 my $event = there("SELECT id FROM event_outbox WHERE event_type = 'version_applied' LIMIT 1");
 is(sql("SELECT fn_iu_route_explain('hook', '$event') ->> 'code'"), 'from_elsewhere',
 	'an event that came from the publisher is explained as history');
@@ -107,12 +113,16 @@ is(sql("SELECT fn_iu_route_explain('hook', '$event') ->> 'code'"), 'from_elsewhe
 IU::Gate->open($subscriber, $gate, 600);
 my ($own) = split /\n/, sql(emit_sql(1));
 ok($sink->wait_for('/subscriber', 1), 'the subscriber delivers an event of its own');
-like(($sink->arrived('/subscriber'))[0][0], qr/\Q@{[ substr($own, -12) ]}\E$/, 'what the subscriber delivers is its own event');
-becomes("SELECT count(*) = 1 FROM iu_route_attempt WHERE status = 'sent'", 'the delivery of the subscriber is recorded');
-is(sql("SELECT fn_iu_route_pause('hook', 'operator', 'x') ->> 'status'"), 'paused', 'the route of the subscriber is paused');
+like(($sink->arrived('/subscriber'))[0][0], qr/\Q@{[ substr($own, -12) ]}\E$/,
+	'what the subscriber delivers is its own event');
+becomes("SELECT count(*) = 1 FROM iu_route_attempt WHERE status = 'sent'",
+	'the delivery of the subscriber is recorded');
+is(sql("SELECT fn_iu_route_pause('hook', 'operator', 'x') ->> 'status'"), 'paused',
+	'the route of the subscriber is paused');
 is(sql("SELECT fn_iu_route_arm('hook', 'operator', 'x', now() - interval '1 hour') ->> 'owed'"), 0,
 	'arming from an earlier time owes no history');
-is(sql("SELECT fn_iu_route_deliver('hook', '$event') ->> 'status'"), 'handed_over', 'a person may hand over history');
+is(sql("SELECT fn_iu_route_deliver('hook', '$event') ->> 'status'"), 'handed_over',
+	'a person may hand over history');
 ok($sink->wait_for('/subscriber', 2), 'history that a person hands over is delivered');
 
 # ---- What the publisher takes away, changes and repeats
@@ -125,7 +135,8 @@ my $twin = sql("SELECT fn_iu_emit_event('version_applied', 'K', gen_random_uuid(
 there("SELECT fn_iu_emit_event('version_applied', 'K', gen_random_uuid(), 'x', '{}', 'the same key')");
 caught_up('after deletions, and an event whose key is taken here');
 is(sql("SELECT count(*) FROM event_outbox WHERE id = '$event'"), 1, 'a deletion elsewhere deletes nothing here');
-is(sql("SELECT count(*) FROM dot_config WHERE key = 'iu_core.composer_enabled'"), 1, 'a gate that is deleted elsewhere stays here');
+is(sql("SELECT count(*) FROM dot_config WHERE key = 'iu_core.composer_enabled'"), 1,
+	'a gate that is deleted elsewhere stays here');
 is(sql("SELECT max_age FROM iu_route_position"), '1 day', 'a position that changes elsewhere stays as it is here');
 is(sql("SELECT count(*) FROM pg_stat_subscription WHERE pid IS NOT NULL AND relid IS NULL"), 1,
 	'the worker of the subscription is at work');

@@ -22,7 +22,8 @@ sub arrived
 {
 	my ($n, $at, $route, $replay) = @_;
 	$replay //= 0;
-	return { at => $at, route => $route, tail => substr(id($n), -12), replay => $replay, id => "msg_${n}_${route}_$replay" };
+	return { at => $at, route => $route, tail => substr(id($n), -12), replay => $replay,
+		id => "msg_${n}_${route}_$replay" };
 }
 
 sub everywhere { my ($n, $at) = @_; return map { arrived($n, $at, $_) } sort keys %routes }

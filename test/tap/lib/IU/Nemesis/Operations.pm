@@ -40,7 +40,8 @@ my @SHARES = (
 sub new
 {
 	my ($class, %how) = @_;
-	return bless { %how, state => ($how{seed} * 1000 + $how{number}) * 2654435761 % 2147483648, count => 0, standing => undef }, $class;
+	my $state = ($how{seed} * 1000 + $how{number}) * 2654435761 % 2147483648;
+	return bless { %how, state => $state, count => 0, standing => undef }, $class;
 }
 
 # A number of 0 to $below - 1. Not rand(), which others would draw from as well.
