@@ -36,6 +36,8 @@ static const Function functions[IU_CALLS] = {
 	[IU_CALL_GATES_EXPIRING] = {"fn_iu_gate_expiring"},
 	[IU_CALL_GATE_CLOSE] = {"fn_iu_gate_close_expired", 2, {TEXTOID, TEXTOID}},
 	[IU_CALL_SETTLE] = {"fn_iu_delivery_settle", 0, {InvalidOid}, VOIDOID},
+	[IU_CALL_GATE_OVERSTAYED] = {"fn_iu_gate_close_overstayed", 3, {TEXTOID, TEXTOID, INT8OID}},
+	[IU_CALL_PLACE_BEGIN] = {"fn_iu_place_begin", 1, {TEXTOID}, TEXTOID},
 	[IU_CALL_CLAIM] = {"fn_iu_delivery_claim", 3, {TEXTOID, INT4OID, INT4OID}},
 	[IU_CALL_CHECK] = {"fn_iu_delivery_check", 2, {INT8OID, INT4OID}, TEXTOID},
 	[IU_CALL_NEXT_DUE] = {"fn_iu_delivery_next_due", 1, {INT4OID}, TIMESTAMPTZOID},
@@ -66,6 +68,7 @@ static const Function functions[IU_CALLS] = {
 	[IU_CALL_FUNCTION_NEXT_DUE] = {"fn_iu_function_next_due", 0, {InvalidOid}, TIMESTAMPTZOID},
 	[IU_CALL_SCHEDULE_TURN] = {"fn_iu_schedule_turn", 1, {TEXTOID}, TIMESTAMPTZOID},
 	[IU_CALL_CONFORMANCE] = {"fn_iu_conformance_problems"},
+	[IU_CALL_TROUBLES] = {"fn_iu_gate_troubles"},
 };
 
 /* What this process has found out. */

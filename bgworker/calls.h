@@ -17,6 +17,8 @@ typedef enum IuCall
 	/* of the watchdog */
 	IU_CALL_GATES_EXPIRING,
 	IU_CALL_GATE_CLOSE,
+	IU_CALL_GATE_OVERSTAYED,
+	IU_CALL_PLACE_BEGIN,
 
 	/* of a sender; the record is also the runner's */
 	IU_CALL_SETTLE,
@@ -32,10 +34,11 @@ typedef enum IuCall
 	IU_CALL_FUNCTION_RUN,
 	IU_CALL_FUNCTION_NEXT_DUE,
 	IU_CALL_SCHEDULE_TURN,
-	IU_CALL_CONFORMANCE
+	IU_CALL_CONFORMANCE,
+	IU_CALL_TROUBLES
 } IuCall;
 
-#define IU_CALLS (IU_CALL_CONFORMANCE + 1)
+#define IU_CALLS (IU_CALL_TROUBLES + 1)
 
 /* From the start of a worker that is connected to a database. */
 extern void iu_calls_init(void);

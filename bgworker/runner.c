@@ -6,7 +6,8 @@
  *	  what the function did and what is recorded of it stand or fall together.
  *
  * Between calls the runner takes its turn at what is scheduled (schedule.c), and
- * looks whether the database is as its migrations made it (conformance.c).
+ * looks whether the database is as its migrations made it (conformance.c), and
+ * whether the gates stand as people mean them to (troubles.c).
  *
  * It is a process beside the senders, one a database: a function may take as
  * long as its route allows, and may leave settings and locks behind. Neither
@@ -30,6 +31,7 @@
 #include "bgworker/conformance.h"
 #include "bgworker/loop.h"
 #include "bgworker/schedule.h"
+#include "bgworker/troubles.h"
 #include "catalog/namespace.h"
 #include "catalog/pg_type.h"
 #include "core/compat.h"
@@ -69,6 +71,7 @@ typedef struct Runner
 	TimestampTz next_claim;
 	TimestampTz next_turn;
 	IuConformanceWatch conformance;
+	TimestampTz next_troubles_look;
 	List	   *claimed;		/* of FunctionCall, in the memory of the pass */
 	MemoryContext aside_context;
 	List	   *aside;			/* of FunctionCall: neither done nor recorded as failed; each has a backoff */
@@ -424,6 +427,20 @@ conformance_look_due(void *worker)
 	return ((Runner *) worker)->conformance.next_look;
 }
 
+/* ---------- gates ---------- */
+
+static ErrorData *
+look_for_troubles(void *worker)
+{
+	return iu_troubles_look(&((Runner *) worker)->next_troubles_look);
+}
+
+static TimestampTz
+troubles_look_due(void *worker)
+{
+	return ((Runner *) worker)->next_troubles_look;
+}
+
 /* ---------- the runner ---------- */
 
 static bool
@@ -437,7 +454,8 @@ static const IuDuty runner_duties[] = {
 	{IU_EACH_PASS, claim_calls_due, claim_calls, IU_FIRST_RETRY_MS, IU_LAST_RETRY_MS},
 	{IU_WHEN_DUE, call_claimed_due, call_claimed, IU_FIRST_RETRY_MS, IU_LAST_RETRY_MS},
 	{IU_EACH_PASS, scheduled_turn_due, take_scheduled_turn, IU_FIRST_RETRY_MS, IU_LAST_RETRY_MS},
-	{IU_WHEN_DUE, conformance_look_due, look_at_conformance, IU_FIRST_RETRY_MS, IU_LAST_RETRY_MS}
+	{IU_WHEN_DUE, conformance_look_due, look_at_conformance, IU_FIRST_RETRY_MS, IU_LAST_RETRY_MS},
+	{IU_WHEN_DUE, troubles_look_due, look_for_troubles, IU_FIRST_RETRY_MS, IU_LAST_RETRY_MS}
 };
 
 static const IuWorkerKind runner_kind = {

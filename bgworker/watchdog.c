@@ -1,8 +1,9 @@
 /*-------------------------------------------------------------------------
  *
  * watchdog.c
- *	  Closes gates, and renews those opened on a standing approval; nothing
- *	  else, so that nothing slow can sit before a close.
+ *	  Closes gates, renews those opened on a standing approval or opens them
+ *	  again, and then notes where the database is; nothing else, so that nothing
+ *	  slow can sit before a close.
  *
  * A pass asks which gates are or will be due. It closes each gate that is due
  * (or renews it, if that is all that is due) in a transaction of its own, so
@@ -17,6 +18,7 @@
 
 #include "bgworker/calls.h"
 #include "bgworker/loop.h"
+#include "bgworker/overstay.h"
 #include "catalog/pg_type.h"
 #include "core/clock.h"
 #include "core/compat.h"
@@ -52,8 +54,10 @@ static const char *const status_names[] = {"", "closed", "renewed", "not_due", "
 typedef struct Gate
 {
 	char	   *key;
-	TimestampTz due_at;			/* time of day; infinite: it may not be open at all */
+	TimestampTz due_at;			/* time of day; DT_NOBEGIN: it may not be open; DT_NOEND: it is to be opened again */
 	TimestampTz act_at;			/* the same, or sooner, to renew it */
+	int64		opening;		/* its last change, an open that may last; 0: it is none */
+	int64		lasts_ms;		/* how long that may last, at most, from now on */
 	CloseStatus status;
 	char	   *detail;			/* of the status, for people; NULL: none */
 } Gate;
@@ -64,6 +68,7 @@ typedef struct Watchdog
 	IuBackoff	locked_backoff;
 	IuBackoff	failed_backoff;
 	TimestampTz unlawful_since; /* some gate is open that may not be; 0: none */
+	IuOverstay	overstay;
 
 	/* What the running pass has found, in its memory. */
 	Gate	   *gates;
@@ -77,11 +82,34 @@ typedef struct Watchdog
 
 /* ---------- looking ---------- */
 
+/* What is known of how long the gate's opening may last, by the wall clock, but no longer than it was made for. */
+static void
+read_opening(Gate *gate, uint64 row, int number, int ttl_number)
+{
+	bool		no_opening;
+	bool		no_ttl;
+	Datum		opening = iu_row_value(row, number, &no_opening);
+	Datum		ttl = iu_row_value(row, ttl_number, &no_ttl);
+	int64		left_ms;
+
+	if (no_opening || no_ttl || TIMESTAMP_NOT_FINITE(gate->due_at))
+		return;
+	left_ms = (gate->due_at - GetCurrentTimestamp()) / 1000;
+	gate->opening = DatumGetInt64(opening);
+	gate->lasts_ms = Max(Min(left_ms, DatumGetInt32(ttl) * INT64CONST(1000)), 0);
+}
+
 /* Copies what the look found into the context. */
 static void
 read_gates(Watchdog *watchdog, MemoryContext context)
 {
-	static const IuColumn columns[] = {{"gate_key", TEXTOID}, {"due_at", TIMESTAMPTZOID}, {"renew_at", TIMESTAMPTZOID}};
+	static const IuColumn columns[] = {
+		{"gate_key", TEXTOID},
+		{"due_at", TIMESTAMPTZOID},
+		{"renew_at", TIMESTAMPTZOID},
+		{"opening", INT8OID},
+		{"ttl_seconds", INT4OID}
+	};
 	int			numbers[lengthof(columns)];
 	MemoryContext caller;
 	uint64		i;
@@ -102,6 +130,7 @@ read_gates(Watchdog *watchdog, MemoryContext context)
 		gate->due_at = null ? DT_NOBEGIN : DatumGetTimestampTz(when);
 		when = iu_row_value(i, numbers[2], &null);
 		gate->act_at = null ? gate->due_at : Min(gate->due_at, DatumGetTimestampTz(when));
+		read_opening(gate, i, numbers[3], numbers[4]);
 	}
 	MemoryContextSwitchTo(caller);
 }
@@ -130,6 +159,7 @@ typedef struct Close
 {
 	Gate	   *gate;
 	MemoryContext context;		/* of the pass */
+	bool		overstayed;		/* its time has run out, whatever the wall clock says */
 } Close;
 
 /* A status that is not known here counts as locked: the gate is tried again soon, and shown as overdue. */
@@ -150,12 +180,13 @@ close_gate(void *argument)
 	static const IuColumn columns[] = {{"status", TEXTOID}, {"detail", TEXTOID}};
 	int			numbers[lengthof(columns)];
 	Close	   *task = argument;
-	Datum		arguments[2];
+	Datum		arguments[3];
 	MemoryContext caller;
 
 	arguments[0] = CStringGetTextDatum(task->gate->key);
 	arguments[1] = CStringGetTextDatum(MyBgworkerEntry->bgw_type);
-	iu_call(IU_CALL_GATE_CLOSE, arguments);
+	arguments[2] = Int64GetDatum(task->gate->opening);
+	iu_call(task->overstayed ? IU_CALL_GATE_OVERSTAYED : IU_CALL_GATE_CLOSE, arguments);
 	iu_row_columns(columns, lengthof(columns), numbers);
 	task->gate->status = LOCKED;
 	if (SPI_processed == 0)
@@ -169,6 +200,8 @@ close_gate(void *argument)
 static char *
 overdue_message(const Gate *gate, const char *why)
 {
+	if (gate->due_at == DT_NOEND)
+		return psprintf("gate %s is to be opened again on a standing approval: %s", gate->key, why);
 	if (TIMESTAMP_NOT_FINITE(gate->due_at))
 		return psprintf("gate %s may not be open and is not closed yet: %s", gate->key, why);
 	if (gate->due_at > GetCurrentTimestamp())
@@ -242,7 +275,28 @@ note_status(Watchdog *watchdog, const Gate *gate)
 	}
 }
 
-/* Each in a transaction of its own. What is not due yet says when to look again. */
+/*
+ * Whether there is something to do about a gate now. What is not due yet says
+ * when to look again.
+ */
+static bool
+is_gate_due(Watchdog *watchdog, const Gate *gate, bool *overstayed)
+{
+	*overstayed = false;
+	if (gate->opening != 0)
+	{
+		int64		left_ms = iu_overstay_left(&watchdog->overstay, gate->opening, gate->lasts_ms);
+
+		*overstayed = left_ms <= 0 && gate->due_at > GetCurrentTimestamp();
+		iu_bring_forward(&watchdog->next, iu_from_now(Max(left_ms, 0)));
+	}
+	if (*overstayed || gate->act_at <= GetCurrentTimestamp())
+		return true;
+	iu_bring_forward(&watchdog->next, iu_steady_of(gate->act_at));
+	return false;
+}
+
+/* Each in a transaction of its own. */
 static void
 close_due_gates(Watchdog *watchdog)
 {
@@ -253,11 +307,8 @@ close_due_gates(Watchdog *watchdog)
 		Close		task = {&watchdog->gates[i], CurrentMemoryContext};
 		ErrorData  *error;
 
-		if (task.gate->act_at > GetCurrentTimestamp())
-		{
-			iu_bring_forward(&watchdog->next, iu_steady_of(task.gate->act_at));
+		if (!is_gate_due(watchdog, task.gate, &task.overstayed))
 			continue;
-		}
 		error = iu_worker_transact("closing an expired gate", close_gate, &task);
 		if (error != NULL)
 			note_failure(watchdog, task.gate, error);
@@ -305,7 +356,7 @@ show_due(Watchdog *watchdog)
 	{
 		const Gate *gate = &watchdog->gates[i];
 
-		if (gate->status == CLOSED || gate->status == NOT_DUE)
+		if (gate->status == CLOSED || gate->status == NOT_DUE || gate->due_at == DT_NOEND)
 			continue;
 		if (TIMESTAMP_NOT_FINITE(gate->due_at))
 			unlawful = true;
@@ -344,13 +395,60 @@ watch_gates(void *worker)
 	error = iu_worker_transact("looking for expired gates", look, &task);
 	if (error != NULL)
 		return error;
+	iu_overstay_begin_look(&watchdog->overstay);
 	close_due_gates(watchdog);
+	iu_overstay_end_look(&watchdog->overstay);
 	show_due(watchdog);
 	plan_retry(watchdog);
 	error = whole_trouble(watchdog);
 	if (error != NULL)
 		iu_worker_report(error);
 	return NULL;
+}
+
+/* ---------- the place ---------- */
+
+typedef struct Place
+{
+	MemoryContext context;		/* of the pass */
+	char	   *trouble;		/* NULL: none */
+} Place;
+
+static void
+note_place(void *argument)
+{
+	static const IuCall call[] = {IU_CALL_PLACE_BEGIN};
+	Place	   *place = argument;
+	Datum		actor = CStringGetTextDatum(MyBgworkerEntry->bgw_type);
+	Datum		trouble;
+	bool		null;
+
+	if (iu_calls_readiness(call, lengthof(call)) != IU_RUNNING)
+		return;
+	trouble = iu_call_for_value(IU_CALL_PLACE_BEGIN, &actor, &null);
+	if (!null)
+		place->trouble = MemoryContextStrdup(place->context, TextDatumGetCString(trouble));
+}
+
+/*
+ * Asks whether the database is at home where it is: in each pass, since a dump may
+ * be restored at any time.
+ */
+static ErrorData *
+look_at_place(void *worker)
+{
+	Place		place = {CurrentMemoryContext};
+	ErrorData  *error = iu_worker_transact("looking where the database is", note_place, &place);
+
+	if (error == NULL)
+		iu_slot_place_trouble(iu_worker_slot(), place.trouble);
+	return error;
+}
+
+static TimestampTz
+place_due(void *worker)
+{
+	return DT_NOEND;
 }
 
 static TimestampTz
@@ -366,7 +464,8 @@ watchdog_is_troubled(void *worker)
 }
 
 static const IuDuty watchdog_duties[] = {
-	{IU_EACH_PASS_ALWAYS, watchdog_due, watch_gates, FAILED_FIRST_MS, FAILED_LIMIT_MS}
+	{IU_EACH_PASS_ALWAYS, watchdog_due, watch_gates, FAILED_FIRST_MS, FAILED_LIMIT_MS},
+	{IU_EACH_PASS, place_due, look_at_place, FAILED_FIRST_MS, FAILED_LIMIT_MS}
 };
 
 static const IuWorkerKind watchdog_kind = {

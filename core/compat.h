@@ -73,6 +73,13 @@
 #define iu_guc_free(pointer) free(pointer)
 #endif
 
+/* The settings that the server knows, in no order, and how many. Since PostgreSQL 16 one call gives both. */
+#if PG_VERSION_NUM >= 160000
+#define iu_all_settings(count) get_guc_variables(count)
+#else
+#define iu_all_settings(count) (*(count) = GetNumConfigOptions(), get_guc_variables())
+#endif
+
 /* Since PostgreSQL 17 a resource owner may own a wait event set; ours have no owner and are freed by hand. */
 #if PG_VERSION_NUM >= 170000
 #define iu_create_wait_event_set(context, size) CreateWaitEventSet(NULL, (size))

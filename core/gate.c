@@ -5,8 +5,9 @@
  *
  * A gate is effectively open only if its dot_config value is 'true' and either
  *
- *	  - its last ledger row is an open that has not expired and was made under
- *		this system identifier and database oid; or
+ *	  - its last ledger row is an open that has not expired, is not dated in the
+ *		future, and was made in this very place (place.c), by the transaction
+ *		that it names: a row that came with a dump was not; or
  *	  - the value went from 'false' to 'true' in this very transaction, which
  *		may open a gate for itself and closes it by its end.
  *
@@ -34,6 +35,7 @@
 #include "core/compat.h"
 #include "core/gate.h"
 #include "core/gate_table.h"
+#include "core/place.h"
 #include "core/wake.h"
 #include "fmgr.h"
 #include "miscadmin.h"
@@ -45,6 +47,7 @@
 #include "utils/inval.h"
 #include "utils/snapmgr.h"
 #include "utils/timestamp.h"
+#include "utils/uuid.h"
 
 PG_FUNCTION_INFO_V1(iu_gate_is_open);
 PG_FUNCTION_INFO_V1(iu_gate_changed);
@@ -67,14 +70,22 @@ enum
 	LEDGER_KEY,
 	LEDGER_ACTION,
 	LEDGER_EXPIRES,
-	LEDGER_SYSTEM,
-	LEDGER_DATABASE
+	LEDGER_PLACE,
+	LEDGER_CREATED,
+	LEDGER_WRITTEN
 };
+
+/* An opening has effect from the time at which it was made, which a clock that was set back may not have reached. */
+typedef struct Span
+{
+	TimestampTz from;
+	TimestampTz until;			/* 0: no opening */
+} Span;
 
 typedef struct KnownGate
 {
 	char		key[GATE_KEY_LENGTH];
-	TimestampTz open_until;		/* 0: closed */
+	Span		open;			/* until 0: closed */
 	IuGateVersion version;		/* of its row of dot_config, if open */
 } KnownGate;
 
@@ -98,8 +109,9 @@ static GateCache cache = {
 			{"gate_key", TEXTOID},
 			{"action", TEXTOID},
 			{"expires_at", TIMESTAMPTZOID},
-			{"system_identifier", INT8OID},
-			{"database_oid", OIDOID},
+			{"place", UUIDOID},
+			{"created_at", TIMESTAMPTZOID},
+			{"written_by", XIDOID},
 		},
 		"transition_seq",
 	},
@@ -175,7 +187,7 @@ lock_table(IuGateTable *table, IuGateTable *locked)
 typedef struct Finding
 {
 	bool		open;
-	TimestampTz open_until;		/* by the ledger; 0: not by it */
+	Span		opening;		/* by the ledger; until 0: not by it */
 	bool		lasting;		/* holds for other transactions and until something changes */
 	IuGateVersion version;
 } Finding;
@@ -224,33 +236,49 @@ is_governable(const IuGateTable *registry, Datum key, Snapshot now)
 	return governable;
 }
 
-/* The end of an opening, or 0 if it was made in another database or on another server. */
-static TimestampTz
-end_of_opening(const IuGateRow *row)
+static bool
+is_now(Span span)
 {
-	bool		null[3];
-	Datum		expires_at = iu_gate_row_value(row, LEDGER_EXPIRES, &null[0]);
-	Datum		system = iu_gate_row_value(row, LEDGER_SYSTEM, &null[1]);
-	Datum		database = iu_gate_row_value(row, LEDGER_DATABASE, &null[2]);
+	TimestampTz now = GetCurrentTimestamp();
 
-	if (null[0] || null[1] || null[2] || DatumGetInt64(system) != (int64) GetSystemIdentifier() ||
-		DatumGetObjectId(database) != MyDatabaseId)
-		return 0;
-	return DatumGetTimestampTz(expires_at);
+	return span.from <= now && now < span.until;
 }
 
-/* The end of the gate's last transition, if that is an opening, or 0; *own: this transaction made it. */
-static TimestampTz
+/* When an opening has effect; never if it was made in another place, or came with a dump. */
+static Span
+span_of_opening(const IuGateRow *row)
+{
+	const pg_uuid_t *here = iu_place_of_openings();
+	bool		null[4];
+	Datum		expires_at = iu_gate_row_value(row, LEDGER_EXPIRES, &null[0]);
+	Datum		place = iu_gate_row_value(row, LEDGER_PLACE, &null[1]);
+	Datum		created_at = iu_gate_row_value(row, LEDGER_CREATED, &null[2]);
+	Datum		written_by = iu_gate_row_value(row, LEDGER_WRITTEN, &null[3]);
+	Span		span = {0};
+
+	if (here == NULL || null[0] || null[1] || null[2] || null[3] ||
+		DatumGetTransactionId(written_by) != iu_gate_row_version(row).xmin ||
+		memcmp(DatumGetUUIDP(place)->data, here->data, UUID_LEN) != 0)
+		return span;
+	span.from = DatumGetTimestampTz(created_at);
+	span.until = DatumGetTimestampTz(expires_at);
+	return span;
+}
+
+/* Of the gate's last transition, if that is an opening: when it has effect; *own: this transaction made it. */
+static Span
 open_by_the_ledger(const IuGateTable *ledger, Datum key, Snapshot now, bool *own)
 {
 	IuGateRow	row;
 	bool		opening = iu_gate_row_find(&row, ledger, key, now) &&
 		iu_gate_row_says(&row, LEDGER_ACTION, "open");
-	TimestampTz end = opening ? end_of_opening(&row) : 0;
+	Span		span = {0};
 
+	if (opening)
+		span = span_of_opening(&row);
 	*own = opening && iu_gate_row_is_own(&row);
 	iu_gate_row_done(&row);
-	return end;
+	return span;
 }
 
 static void
@@ -263,9 +291,9 @@ read_rows(const IuGateTable *config, const IuGateTable *registry, const IuGateTa
 	if (!value_is_true(config, key, now, &own_value, &finding->version) ||
 		!is_governable(registry, key, now))
 		return;
-	finding->open_until = open_by_the_ledger(ledger, key, now, &own_opening);
+	finding->opening = open_by_the_ledger(ledger, key, now, &own_opening);
 	finding->lasting = !own_value && !own_opening;
-	finding->open = finding->open_until > GetCurrentTimestamp();
+	finding->open = is_now(finding->opening);
 	/* What this transaction opened by the protocol has an end, and is not open for the whole transaction. */
 	if (!finding->open && own_value && !own_opening)
 		finding->open = was_false_before_this_transaction(config, key, now);
@@ -336,12 +364,17 @@ remember(const char *key, const Finding *finding, uint64 generation)
 	if (strlen(key) >= GATE_KEY_LENGTH || generation != cache.generation || !all_tables_known() ||
 		(finding->open && !finding->lasting))
 		return;
+	/* Closed only until the clock comes to where the opening was made. */
+	if (!finding->open && finding->opening.until > GetCurrentTimestamp())
+		return;
 	if (cache.gates == NULL)
 		cache.gates = known_gate_table();
 	else if (hash_get_num_entries(cache.gates) >= CACHE_LIMIT)
 		return;
 	known = hash_search(cache.gates, key, HASH_ENTER, NULL);
-	known->open_until = finding->open ? finding->open_until : 0;
+	known->open = finding->opening;
+	if (!finding->open)
+		known->open.until = 0;
 	known->version = finding->version;
 }
 
@@ -360,7 +393,7 @@ is_still_open(KnownGate known)
 	now = RegisterSnapshot(GetLatestSnapshot());
 	visible = iu_gate_version_is_visible(&config, &known.version, now);
 	UnregisterSnapshot(now);
-	return visible && known.open_until > GetCurrentTimestamp();
+	return visible && is_now(known.open);
 }
 
 /*
@@ -375,13 +408,17 @@ iu_gate_is_effectively_open(const char *key)
 	Finding		finding;
 	Datum		name;
 
-	/* Without shared memory no watchdog runs that would close it, so nothing is open. */
-	if (iu_shared == NULL)
+	/*
+	 * Without shared memory no watchdog runs that would close it, so nothing is
+	 * open. While the server recovers this is no place of its own yet; nothing is
+	 * remembered from then.
+	 */
+	if (iu_shared == NULL || RecoveryInProgress())
 		return false;
 
 	AcceptInvalidationMessages();
 	known = recall(key);
-	if (known != NULL && known->open_until == 0)
+	if (known != NULL && known->open.until == 0)
 		return false;
 
 	if (IsInParallelMode())

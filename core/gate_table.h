@@ -15,7 +15,7 @@
 #include "utils/rel.h"
 #include "utils/snapshot.h"
 
-#define IU_GATE_COLUMNS 5
+#define IU_GATE_COLUMNS 6
 
 /*
  * A table as it should be, and where it is. Its index leads from a gate's key,

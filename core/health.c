@@ -17,6 +17,7 @@
 #include "core/clock.h"
 #include "core/compat.h"
 #include "core/health.h"
+#include "core/place.h"
 #include "core/text.h"
 #include "fmgr.h"
 #include "funcapi.h"
@@ -214,6 +215,23 @@ judge_conformance(Findings *findings, const IuWorkerSlot *slot)
 					iu_text_readable(NameStr(slot->database)), told(last));
 }
 
+static void
+add_troubles(Findings *findings, Severity severity, const IuWorkerSlot *slot, const char *text)
+{
+	if (text[0] != '\0')
+		add_finding(findings, severity, "database \"%s\": %s", iu_text_readable(NameStr(slot->database)),
+					iu_text_readable(text));
+}
+
+/* What watchdog and runner found of where a database is, and of its gates. */
+static void
+judge_gates(Findings *findings, const IuWorkerSlot *slot)
+{
+	add_troubles(findings, SEVERITY_CRITICAL, slot, slot->place_trouble);
+	add_troubles(findings, SEVERITY_CRITICAL, slot, slot->alarm);
+	add_troubles(findings, SEVERITY_WARNING, slot, slot->warning);
+}
+
 /* Adds what is wrong with a worker, if anything is. */
 static void
 judge_slot(Findings *findings, const IuWorkerSlot *slot)
@@ -227,6 +245,7 @@ judge_slot(Findings *findings, const IuWorkerSlot *slot)
 	if (slot->role == IU_WATCHDOG && strcmp(NameStr(slot->database), findings->database) == 0)
 		findings->served = true;
 	judge_conformance(findings, slot);
+	judge_gates(findings, slot);
 	if (slot->last_error[0] != '\0')
 		why = iu_text_readable(slot->last_error);
 	if (overdue != 0)
@@ -254,6 +273,7 @@ judge_slot(Findings *findings, const IuWorkerSlot *slot)
 static void
 judge_all(Findings *findings)
 {
+	char	   *instance;
 	int			i;
 
 	for (i = 0; i < IU_MAX_WORKERS; i++)
@@ -268,6 +288,9 @@ judge_all(Findings *findings)
 	else if (!findings->served)
 		add_finding(findings, SEVERITY_CRITICAL,
 					"no watchdog serves database \"%s\": name it in iu_core.databases", findings->database);
+	instance = iu_place_instance_trouble();
+	if (instance != NULL)
+		add_finding(findings, SEVERITY_WARNING, "%s", instance);
 	if (findings->severity == SEVERITY_OK)
 		appendStringInfo(&findings->message, "%d processes do their work", findings->processes);
 }

@@ -416,6 +416,25 @@ copy_line(char *to, const char *text)
 	to[length] = '\0';
 }
 
+/* Why the database is not at home where it is; NULL: it is. */
+void
+iu_slot_place_trouble(int slot, const char *trouble)
+{
+	LWLockAcquire(iu_shared->lock, LW_EXCLUSIVE);
+	copy_line(iu_shared->workers[slot].place_trouble, trouble != NULL ? trouble : "");
+	LWLockRelease(iu_shared->lock);
+}
+
+/* What is wrong with the gates of a database, and what will be; NULL: nothing. */
+void
+iu_slot_gate_troubles(int slot, const char *alarm, const char *warning)
+{
+	LWLockAcquire(iu_shared->lock, LW_EXCLUSIVE);
+	copy_line(iu_shared->workers[slot].alarm, alarm != NULL ? alarm : "");
+	copy_line(iu_shared->workers[slot].warning, warning != NULL ? warning : "");
+	LWLockRelease(iu_shared->lock);
+}
+
 /* What a runner found just now. first: NULL for no difference. */
 void
 iu_slot_judged(int slot, int differences, const char *first)

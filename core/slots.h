@@ -84,10 +84,15 @@ typedef struct IuWorkerSlot
 	int64		counters[IU_COUNTERS];
 	char		last_error[IU_ERROR_LENGTH];	/* empty: none */
 
+	/* What its watchdog found: why the database is not at home where it is; empty: it is. */
+	char		place_trouble[IU_ERROR_LENGTH];
+
 	/* What a runner found of its database. */
 	TimestampTz judged_at;		/* when it last compared what is governed with what is there; 0: never */
 	int			differences;	/* how many it found */
 	char		first_difference[IU_ERROR_LENGTH];
+	char		alarm[IU_ERROR_LENGTH]; /* what is wrong with its gates; empty: nothing */
+	char		warning[IU_ERROR_LENGTH];	/* what will be */
 } IuWorkerSlot;
 
 typedef struct IuShared
@@ -128,6 +133,8 @@ extern void iu_slot_tick(int slot, TimestampTz next_wakeup);
 extern void iu_slot_due(int slot, TimestampTz due_at);
 extern bool iu_slot_woken(int slot);
 extern void iu_slot_count(int slot, IuCounter counter, int64 n);
+extern void iu_slot_place_trouble(int slot, const char *trouble);
+extern void iu_slot_gate_troubles(int slot, const char *alarm, const char *warning);
 extern void iu_slot_judged(int slot, int differences, const char *first);
 
 /* ---- Either side, and readers ---- */

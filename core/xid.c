@@ -17,6 +17,7 @@
 #include "fmgr.h"
 
 PG_FUNCTION_INFO_V1(iu_xid_is_mine);
+PG_FUNCTION_INFO_V1(iu_current_xid);
 
 /*
  * iu_core.xid_is_mine(xid): whether it is the number of the current transaction
@@ -26,4 +27,11 @@ Datum
 iu_xid_is_mine(PG_FUNCTION_ARGS)
 {
 	PG_RETURN_BOOL(TransactionIdIsCurrentTransactionId(PG_GETARG_TRANSACTIONID(0)));
+}
+
+/* iu_core.current_xid(): the (sub)transaction by which what is written now is written. */
+Datum
+iu_current_xid(PG_FUNCTION_ARGS)
+{
+	PG_RETURN_TRANSACTIONID(GetCurrentTransactionId());
 }

@@ -12,6 +12,7 @@
 #include "core/commit_log.h"
 #include "core/compat.h"
 #include "core/gate.h"
+#include "core/place.h"
 #include "core/release.h"
 #include "core/removal.h"
 #include "core/settings.h"
@@ -59,6 +60,7 @@ _PG_init(void)
 	refuse_second_copy();
 	iu_settings_define();
 	iu_egress_define_settings();
+	iu_place_define_setting();
 	MarkGUCPrefixReserved("iu_core");
 
 	iu_gate_init();
@@ -73,6 +75,7 @@ _PG_init(void)
 	 */
 	if (!process_shared_preload_libraries_in_progress)
 		return;
+	iu_place_init();
 	iu_slots_init();
 	iu_unheard_init();
 	iu_launcher_register();

@@ -16,8 +16,10 @@ BEGIN
 END
 $guard$;
 SELECT iu_core.guard_rows('public.iu_gate_transition');
+SELECT iu_core.guard_rows('public.iu_place', $$began <> 'first'$$);
 SELECT iu.fn_dot_iu_command_forget(ARRAY['dot_iu_gate_open', 'dot_iu_gate_close',
-  'dot_iu_gate_watchdog', 'dot_iu_gate_verify_closed', 'dot_iu_gate_define', 'dot_iu_gate_undefine']);
+  'dot_iu_gate_watchdog', 'dot_iu_gate_verify_closed', 'dot_iu_gate_define', 'dot_iu_gate_undefine',
+  'dot_iu_place_confirm']);
 DELETE FROM public.iu_refusal WHERE migration = 3;
 
 SELECT iu.fn_iu_gate_unregister(3);
@@ -36,7 +38,9 @@ DROP FUNCTION iu.fn_iu_gate_unregister;
 DROP FUNCTION iu.fn_iu_gate_register;
 DROP FUNCTION public.fn_iu_gate_watchdog;
 DROP FUNCTION iu.fn_iu_gate_watchdog;
+DROP FUNCTION iu.fn_iu_gate_close_overstayed;
 DROP FUNCTION iu.fn_iu_gate_close_expired;
+DROP FUNCTION iu.fn_iu_gate_watchdog_close;
 DROP FUNCTION iu.fn_iu_gate_try_lock;
 DROP FUNCTION public.fn_iu_gate_blocker;
 DROP FUNCTION iu.fn_iu_gate_blocker;
@@ -57,6 +61,7 @@ DROP FUNCTION iu.fn_iu_markdown_row;
 DROP FUNCTION iu.fn_iu_markdown_text;
 DROP FUNCTION iu.fn_iu_gate_demands;
 DROP FUNCTION iu.fn_iu_gate_held_by;
+DROP FUNCTION iu.fn_iu_gate_is_to_reopen;
 DROP FUNCTION iu.fn_iu_gate_renew;
 DROP FUNCTION iu.fn_iu_gate_is_standing;
 DROP FUNCTION iu.fn_iu_gate_approval_due;
@@ -76,3 +81,16 @@ DROP FUNCTION iu.fn_iu_gate_transition_hash;
 DROP TABLE public.iu_gate_transition;
 DROP TABLE public.iu_gate_registry;
 DROP FUNCTION iu.fn_iu_gate_transition_stamp;
+DROP FUNCTION public.fn_iu_place_confirm;
+DROP FUNCTION iu.fn_iu_place_confirm;
+DROP FUNCTION iu.fn_iu_place_confirm_all;
+DROP FUNCTION iu.fn_iu_place_begin;
+DROP FUNCTION iu.fn_iu_place_trouble;
+DROP FUNCTION iu.fn_iu_place_kind;
+DROP FUNCTION iu.fn_iu_place_holds_foreign;
+DROP FUNCTION iu.fn_iu_place_carry;
+DROP FUNCTION iu.fn_iu_place_tables;
+DROP FUNCTION iu.fn_iu_place_is_noted;
+DROP FUNCTION iu.fn_iu_place_is_home;
+DROP FUNCTION iu.fn_iu_place_home;
+DROP TABLE public.iu_place;

@@ -22,6 +22,8 @@ DROP FUNCTION iu.fn_iu_route_deliver_route;
 DROP FUNCTION iu.fn_iu_route_abandon;
 
 DROP FUNCTION iu.fn_iu_route_settle;
+DROP FUNCTION iu.fn_iu_routes_confirm;
+DROP FUNCTION iu.fn_iu_route_leave;
 DROP FUNCTION public.fn_iu_route_confirm_position;
 DROP FUNCTION iu.fn_iu_route_confirm_position;
 DROP FUNCTION public.fn_iu_route_arm;

@@ -74,10 +74,10 @@ COMMENT ON FUNCTION gate_changed() IS
 CREATE FUNCTION gate_is_open(gate_key text) RETURNS boolean
   LANGUAGE c VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'iu_gate_is_open';
 COMMENT ON FUNCTION gate_is_open(text) IS
-  'Whether the gate is effectively open at this moment: its value is true and its last ledger row is an unexpired '
-  'open made in this very database, or the value went from false to true in this transaction. False for NULL, for an '
-  'unknown or never-flip gate, for a missing row or table, and without the preloaded library. SQLSTATE 25000 in a '
-  'parallel operation.';
+  'Whether the gate is effectively open at this moment: its value is true and its last ledger row is an open made in '
+  'this very place (opening_place()) that has not expired and is not dated in the future, or the value went from false '
+  'to true in this transaction. False for NULL, for an unknown or never-flip gate, for a missing row or table, while '
+  'the server recovers (on a standby), and without the preloaded library. SQLSTATE 25000 in a parallel operation.';
 
 CREATE FUNCTION system_identifier() RETURNS bigint
   LANGUAGE c STABLE PARALLEL SAFE AS 'MODULE_PATHNAME', 'iu_system_identifier';
@@ -88,6 +88,33 @@ CREATE FUNCTION database_oid() RETURNS oid
   LANGUAGE c STABLE PARALLEL SAFE AS 'MODULE_PATHNAME', 'iu_database_oid';
 COMMENT ON FUNCTION database_oid() IS
   'The oid of the current database. Raises nothing.';
+
+CREATE FUNCTION place() RETURNS uuid
+  LANGUAGE c STABLE PARALLEL SAFE AS 'MODULE_PATHNAME', 'iu_place';
+COMMENT ON FUNCTION place() IS
+  'Which server and database this is, and since when: a digest of system identifier, oid of the database, the instance '
+  '(iu_core.instance), the timeline, and the backup from which the files came. Approvals, positions and checks made in '
+  'another place mean nothing here. NULL while the server recovers, and where the library is not preloaded. Raises '
+  'nothing.';
+
+CREATE FUNCTION opening_place() RETURNS uuid
+  LANGUAGE c STABLE PARALLEL SAFE AS 'MODULE_PATHNAME', 'iu_opening_place';
+COMMENT ON FUNCTION opening_place() IS
+  'Where an opening of a gate is made that is effective here and now: place(), and where no instance is given, so that '
+  'a copy could not be told from its original, of this run of the server only. NULL where place() is. Raises nothing.';
+
+CREATE FUNCTION place_facts(
+    OUT place uuid, OUT instance text, OUT instance_given_by text, OUT instance_trouble text,
+    OUT system_identifier bigint, OUT database_oid oid, OUT timeline integer, OUT began text,
+    OUT parent_timeline integer, OUT began_at text, OUT reason text)
+  RETURNS record
+  LANGUAGE c STABLE PARALLEL SAFE AS 'MODULE_PATHNAME', 'iu_place_facts';
+COMMENT ON FUNCTION place_facts() IS
+  'What place() is made of: instance (SHA-256 of iu_core.instance in hex; NULL: none is given), who gives it, what is '
+  'to be done about it in words (NULL: nothing), system identifier, oid of the database, timeline. And how it may have '
+  'begun, as far as this run of the server tells: began (promotion: it was started as a standby, and no target ended '
+  'the recovery; restore: it was started from a backup; unknown), and of the timeline: after which one it came, where '
+  'in the WAL, and the reason in its history (NULL: the first one). Raises nothing.';
 
 CREATE FUNCTION log_at_commit(line text) RETURNS void
   LANGUAGE c VOLATILE STRICT PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'iu_log_at_commit';
@@ -154,3 +181,9 @@ CREATE FUNCTION clock_moved() RETURNS interval
 COMMENT ON FUNCTION clock_moved() IS
   'By how much the time of day was set forward (negative: back) since the server started: a time of steady_clock() '
   'and this give the time of day. Zero where the two differ by less than 50 ms. Raises nothing.';
+
+CREATE FUNCTION current_xid() RETURNS xid
+  LANGUAGE c VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'iu_current_xid';
+COMMENT ON FUNCTION current_xid() IS
+  'The id of the current transaction, or of its savepoint or block with EXCEPTION that is running: what a row that is '
+  'written now has as its xmin. SQLSTATE 25006 while the server recovers.';

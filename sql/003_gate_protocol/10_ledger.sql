@@ -15,6 +15,8 @@ CREATE TABLE public.iu_gate_transition (
   run_id            uuid,
   system_identifier bigint NOT NULL,
   database_oid      oid NOT NULL,
+  place             uuid NOT NULL,
+  written_by        xid NOT NULL,
   session_role      name NOT NULL,
   created_at        timestamptz NOT NULL,
   prev_hash         bytea,
@@ -55,8 +57,14 @@ COMMENT ON COLUMN public.iu_gate_transition.actor IS 'Who asked for the change, 
 COMMENT ON COLUMN public.iu_gate_transition.reason IS 'Why';
 COMMENT ON COLUMN public.iu_gate_transition.run_id IS 'Its run in dot_iu_command_run';
 COMMENT ON COLUMN public.iu_gate_transition.system_identifier IS
-  'Cluster in which it was made; an open made elsewhere opens nothing here. Set on insert, never given';
+  'Cluster in which it was made. Set on insert, never given';
 COMMENT ON COLUMN public.iu_gate_transition.database_oid IS 'Database in which it was made, as system_identifier';
+COMMENT ON COLUMN public.iu_gate_transition.place IS
+  'Where it was made, iu_core.opening_place(); an open made in another place opens nothing here. Set on insert, never '
+  'given';
+COMMENT ON COLUMN public.iu_gate_transition.written_by IS
+  'The transaction that wrote the row, which is its xmin; a row that a dump brought has another one, and opens '
+  'nothing. Set on insert, never given';
 COMMENT ON COLUMN public.iu_gate_transition.session_role IS
   'The role that logged in, whatever actor says; set on insert, never given';
 COMMENT ON COLUMN public.iu_gate_transition.prev_hash IS
@@ -76,7 +84,7 @@ CREATE FUNCTION iu.fn_iu_gate_transition_hash(p_row public.iu_gate_transition) R
   LANGUAGE sql STABLE
   SET search_path = pg_catalog, pg_temp
 AS $function$
-  SELECT sha256('\x01' || string_agg(int4send(coalesce(length(f.bytes), -1)) || coalesce(f.bytes, ''), ''
+  SELECT sha256('\x02' || string_agg(int4send(coalesce(length(f.bytes), -1)) || coalesce(f.bytes, ''), ''
                                       ORDER BY f.n))
     FROM (VALUES
       (1, uuid_send(p_row.transition_id)), (2, int8send(p_row.transition_seq)),
@@ -86,7 +94,8 @@ AS $function$
       (10, convert_to(p_row.actor, 'UTF8')), (11, convert_to(p_row.reason, 'UTF8')), (12, uuid_send(p_row.run_id)),
       (13, int8send(p_row.system_identifier)), (14, int8send(p_row.database_oid::bigint)),
       (15, convert_to(p_row.session_role::text, 'UTF8')), (16, timestamptz_send(p_row.created_at)),
-      (17, p_row.prev_hash)) AS f (n, bytes)
+      (17, p_row.prev_hash), (18, uuid_send(p_row.place)),
+      (19, convert_to(p_row.written_by::text, 'UTF8'))) AS f (n, bytes)
 $function$;
 COMMENT ON FUNCTION iu.fn_iu_gate_transition_hash IS
   'SHA-256 over a row of the gate ledger: a version byte, then each field but row_hash as its length in 4 bytes '
@@ -99,11 +108,11 @@ CREATE FUNCTION iu.fn_iu_gate_transition_stamp() RETURNS trigger
 AS $function$
 BEGIN
   IF num_nonnulls(NEW.transition_seq, NEW.created_at, NEW.expires_at, NEW.system_identifier, NEW.database_oid,
-                  NEW.session_role, NEW.prev_hash, NEW.row_hash) > 0 THEN
+                  NEW.place, NEW.written_by, NEW.session_role, NEW.prev_hash, NEW.row_hash) > 0 THEN
     RAISE check_violation USING
       MESSAGE = 'a gate transition is dated by the clock, numbered and chained by the server, not by hand',
-      DETAIL = 'Set on insert: transition_seq, created_at, expires_at, system_identifier, database_oid, session_role, '
-        'prev_hash, row_hash.',
+      DETAIL = 'Set on insert: transition_seq, created_at, expires_at, system_identifier, database_oid, place, '
+        'written_by, session_role, prev_hash, row_hash.',
       HINT = 'Leave these columns out.', CONSTRAINT = 'iu_gate_transition_by_hand';
   END IF;
 
@@ -116,6 +125,8 @@ BEGIN
   END IF;
   NEW.system_identifier := iu_core.system_identifier();
   NEW.database_oid := iu_core.database_oid();
+  NEW.place := iu_core.opening_place();
+  NEW.written_by := iu_core.current_xid();
   NEW.session_role := session_user;
   SELECT t.row_hash INTO NEW.prev_hash FROM public.iu_gate_transition t
    WHERE t.gate_key = NEW.gate_key ORDER BY t.transition_seq DESC LIMIT 1;

@@ -14,7 +14,10 @@ CREATE VIEW public.v_iu_gate AS
                     to_char(g.due_at AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI:SS.MS'), g.holder)
            WHEN g.due_at > '-infinity' THEN
              format('expired at %s UTC', to_char(g.due_at AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI:SS.MS'))
-           WHEN g.expires_at IS NOT NULL THEN 'opened in another database'
+           WHEN g.expires_at IS NOT NULL AND g.elsewhere THEN 'opened in another database'
+           WHEN g.expires_at IS NOT NULL AND g.too_early THEN 'opened at a time to come: the clock was set back'
+           WHEN g.expires_at IS NOT NULL THEN
+             'opened before a restore, a promotion, or a restart without iu_core.instance'
            WHEN g.effective THEN 'set beside the protocol, effective in this transaction only'
            ELSE 'set beside the protocol'
          END AS reason
@@ -23,13 +26,17 @@ CREATE VIEW public.v_iu_gate AS
              CASE l.action WHEN 'open' THEN l.actor END AS holder,
              l.approval_id, l.expires_at,
              CASE WHEN r.gate_class = 'governable' AND l.action = 'open'
-                       AND l.system_identifier = iu_core.system_identifier()
-                       AND l.database_oid = iu_core.database_oid()
-                  THEN l.expires_at ELSE '-infinity' END AS due_at
+                       AND l.place = iu_core.opening_place() AND l.written_here
+                       AND l.created_at <= clock_timestamp()
+                  THEN l.expires_at ELSE '-infinity' END AS due_at,
+             l.system_identifier <> iu_core.system_identifier() OR l.database_oid <> iu_core.database_oid()
+               AS elsewhere,
+             l.place = iu_core.opening_place() AND l.created_at > clock_timestamp() AS too_early
         FROM public.iu_gate_registry r
         LEFT JOIN public.dot_config c ON c.key = r.gate_key
         LEFT JOIN LATERAL (
-          SELECT t.action, t.actor, t.approval_id, t.expires_at, t.system_identifier, t.database_oid
+          SELECT t.action, t.actor, t.approval_id, t.expires_at, t.created_at, t.place, t.system_identifier,
+                 t.database_oid, t.xmin = t.written_by AS written_here
             FROM public.iu_gate_transition t
            WHERE t.gate_key = r.gate_key
            ORDER BY t.transition_seq DESC LIMIT 1) l ON true) g;

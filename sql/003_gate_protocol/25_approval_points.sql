@@ -70,9 +70,24 @@ BEGIN
 END
 $function$;
 COMMENT ON FUNCTION iu.fn_iu_gate_renew IS
-  'For fn_iu_gate_close_expired, under the lock of the gate: renews it if it is due to be, and says how in words; '
-  'NULL if not. Never until migration 010 brings fn_iu_gate_approval_renew, which is asked from then on. Errors: '
-  'those of fn_iu_gate_approval_renew.';
+  'For fn_iu_gate_close_expired, under the lock of the gate: renews it, or opens it again, if it is due to be, and '
+  'says how in words; NULL if not. Never until migration 010 brings fn_iu_gate_approval_renew, which is asked from '
+  'then on. Errors: those of fn_iu_gate_approval_renew.';
+
+CREATE FUNCTION iu.fn_iu_gate_is_to_reopen(p_gate_key text) RETURNS boolean
+  LANGUAGE plpgsql STABLE
+  SET search_path = pg_catalog, pg_temp
+AS $function$
+BEGIN
+  IF to_regprocedure('iu.fn_iu_gate_standing_on(text)') IS NOT NULL THEN
+    RETURN (SELECT s.approval_id IS NOT NULL FROM iu.fn_iu_gate_standing_on(p_gate_key) s);
+  END IF;
+  RETURN false;
+END
+$function$;
+COMMENT ON FUNCTION iu.fn_iu_gate_is_to_reopen IS
+  'Whether the watchdog is to open a closed gate again: it lapsed though a standing approval lasts. Never until '
+  'migration 010 brings fn_iu_gate_standing_on, which is asked from then on. Raises nothing.';
 
 -- What must hold before a gate opens. Migration 008 brings invariants that
 -- gates demand, and fn_iu_gate_demands_met; its table is asked for as well, as

@@ -6,7 +6,8 @@ INSERT INTO public.dot_iu_command_catalog (command_name, category, mutating, rev
   ('dot_iu_gate_watchdog', 'health', true, true, ARRAY['fn_iu_gate_watchdog']),
   ('dot_iu_gate_verify_closed', 'read', false, true, ARRAY['fn_iu_gate_verify_closed']),
   ('dot_iu_gate_define', 'health', true, true, ARRAY['fn_iu_gate_define']),
-  ('dot_iu_gate_undefine', 'health', true, true, ARRAY['fn_iu_gate_undefine']);
+  ('dot_iu_gate_undefine', 'health', true, true, ARRAY['fn_iu_gate_undefine']),
+  ('dot_iu_place_confirm', 'health', true, false, ARRAY['fn_iu_place_confirm']);
 
 SELECT iu.fn_iu_refusal_put(3, ARRAY[
   ['iu_gate_never_flip', '42501', 'The gate is never opened.',
@@ -46,4 +47,7 @@ SELECT iu.fn_iu_refusal_put(3, ARRAY[
    'Close every gate, then try again.'],
   ['iu_rollback_gates_left', '55006', 'Gates that 003 did not bring are registered.',
    'Roll their migrations back, and undefine those of the platform.'],
+  ['iu_place_deliveries', '23514', 'What becomes of the deliveries is not one of the words there are.',
+   'Give hold, send or leave.'],
+  ['iu_place_is_home', '55000', 'The database is at home where it is.', 'There is nothing to confirm.'],
   ['iu_migration_gate_open', '55000', 'A migration would leave a gate open.', 'Correct the script of the migration.']]);

@@ -8,21 +8,19 @@
 -- included.
 
 CREATE TABLE public.iu_route_position (
-  route_code        text        NOT NULL PRIMARY KEY REFERENCES public.iu_outbound_route (route_code),
-  system_identifier bigint      NOT NULL,
-  database_oid      oid         NOT NULL,
-  floor_seq         bigint      NOT NULL DEFAULT 0,
-  armed_at          timestamptz NOT NULL DEFAULT now(),
-  armed_by          text        NOT NULL,
-  start_at          timestamptz,
-  max_age           interval    NOT NULL
+  route_code text        NOT NULL PRIMARY KEY REFERENCES public.iu_outbound_route (route_code),
+  place      uuid        NOT NULL,
+  floor_seq  bigint      NOT NULL DEFAULT 0,
+  armed_at   timestamptz NOT NULL DEFAULT now(),
+  armed_by   text        NOT NULL,
+  start_at   timestamptz,
+  max_age    interval    NOT NULL
 );
 COMMENT ON TABLE public.iu_route_position IS
-  'Where each armed route began, in this very database: in a copy nothing is claimed until '
+  'Where each armed route began, in this very place: in a copy or after a restore nothing is claimed until '
   'fn_iu_route_confirm_position. A claim locks its row; how far it came is in iu_route_step.';
 COMMENT ON COLUMN public.iu_route_position.route_code IS 'The route';
-COMMENT ON COLUMN public.iu_route_position.system_identifier IS 'Cluster in which the position means something';
-COMMENT ON COLUMN public.iu_route_position.database_oid IS 'Database in which it does';
+COMMENT ON COLUMN public.iu_route_position.place IS 'Where the position means something, iu_core.place()';
 COMMENT ON COLUMN public.iu_route_position.armed_at IS 'Start of the transaction that armed it';
 COMMENT ON COLUMN public.iu_route_position.armed_by IS 'Who armed it, as told by the caller';
 COMMENT ON COLUMN public.iu_route_position.max_age IS 'How old an event could be at most when it was armed';
@@ -59,7 +57,7 @@ COMMENT ON COLUMN public.iu_route_step.window_end IS
 COMMENT ON COLUMN public.iu_route_step.lease_low IS 'The route has no lease with a lower lease_id.';
 
 CREATE VIEW public.v_iu_route_position AS
-  SELECT p.route_code, p.system_identifier, p.database_oid, p.floor_seq, p.armed_at, p.armed_by, p.start_at, p.max_age,
+  SELECT p.route_code, p.place, p.floor_seq, p.armed_at, p.armed_by, p.start_at, p.max_age,
          s.step, s.seen, s.window_end, s.window_seq, s.window_high, s.lease_low
     FROM public.iu_route_position p
     CROSS JOIN LATERAL (SELECT x.* FROM public.iu_route_step x

@@ -1,5 +1,9 @@
 -- Why a route is held, in the order in which fn_iu_delivery_refusal asks.
 SELECT iu.fn_iu_delivery_code_put(6, 'refusal', ARRAY[
+  ['place_not_confirmed', '0', 'operator', 'hold', 'none',
+   'the database is not at home where it is: this is a copy, or it was restored',
+   'iu_core.health() says what happened; if the platform is at home here and nowhere else: '
+   'SELECT fn_iu_place_confirm(session_user, ''reason'')'],
   ['master_gate_closed', '1', 'administrator', 'hold', 'none',
    'the master switch iu_core.routes_master_enabled is off',
    'SELECT fn_iu_switch_set(''iu_core.routes_master_enabled'', ''true'', session_user, ''reason'')'],
@@ -37,8 +41,8 @@ SELECT iu.fn_iu_delivery_code_put(6, 'refusal', ARRAY[
    'the route was never armed',
    'SELECT fn_iu_route_arm({route}, session_user, ''reason'')'],
   ['position_foreign', '13', 'operator', 'hold', 'none',
-   'the position of the route belongs to another database: this one is a copy',
-   'if this database shall deliver, and the original no longer does: '
+   'the route was armed in another place: this is a copy, or it was restored since',
+   'if this database shall deliver, and no other does; some may arrive a second time: '
    'SELECT fn_iu_route_confirm_position({route}, session_user, ''reason'')'],
   ['secret_missing', '14', 'operator', 'hold', 'none',
    'no signing secret of "{secret}" is valid now',
@@ -133,6 +137,9 @@ SELECT iu.fn_iu_delivery_code_put(6, 'outcome', ARRAY[
   ['contract', '19', 'developer', 'give_up', 'none',
    'the payload breaks the contract of the route: {problem}',
    'what emits it, or the contract; it is never sent'],
+  ['left_after_restore', NULL, 'operator', 'give_up', 'none',
+   'it was on its way when the server was restored or copied, and a person decided that it is not sent',
+   'if it never arrived: SELECT fn_iu_route_dead_letter_replay(...)'],
   ['unknown', NULL, 'administrator', 'retry', 'none',
    'an attempt failed, and nobody said how',
    'failure_detail, and the server log']]);

@@ -24,9 +24,11 @@ CREATE FUNCTION iu.fn_iu_delivery_refusal(p_route_code text) RETURNS text
 AS $function$
 DECLARE
   v_route public.iu_outbound_route;
-  v_at    record;
+  v_place uuid;
 BEGIN
-  IF NOT iu.fn_iu_core_routes_enabled() THEN
+  IF NOT iu.fn_iu_place_is_home() THEN
+    RETURN 'place_not_confirmed';
+  ELSIF NOT iu.fn_iu_core_routes_enabled() THEN
     RETURN 'master_gate_closed';
   ELSIF NOT iu.fn_iu_route_worker_enabled() THEN
     RETURN 'worker_gate_closed';
@@ -49,10 +51,10 @@ BEGIN
   ELSIF v_route.dry_run THEN
     RETURN 'route_dry_run';
   END IF;
-  SELECT system_identifier, database_oid INTO v_at FROM public.iu_route_position WHERE route_code = p_route_code;
+  SELECT p.place INTO v_place FROM public.iu_route_position p WHERE p. route_code = p_route_code;
   IF NOT FOUND THEN
     RETURN 'route_not_armed';
-  ELSIF v_at.system_identifier <> iu_core.system_identifier() OR v_at.database_oid <> iu_core.database_oid() THEN
+  ELSIF v_place IS DISTINCT FROM iu_core.place() THEN
     RETURN 'position_foreign';
   ELSIF v_route.target_kind <> 'sql_function'
         AND NOT EXISTS (SELECT FROM public.iu_route_secret s
@@ -67,7 +69,7 @@ END
 $function$;
 COMMENT ON FUNCTION iu.fn_iu_delivery_refusal IS
   'NULL if the route may deliver now, otherwise the code of the first closed switch, gate, list or rule: '
-  'master_gate_closed, worker_gate_closed, delivery_gate_closed, route_unknown, route_retired, '
+  'place_not_confirmed, master_gate_closed, worker_gate_closed, delivery_gate_closed, route_unknown, route_retired, '
   'route_not_allowlisted, target_kind_not_supported, function_refused, origin_not_allowed, route_disabled, '
   'route_dry_run, route_not_armed, position_foreign, secret_missing, circuit_open, in the order of '
   'iu_delivery_code.precedence. Asked at each claim and, through fn_iu_delivery_check, before each send. See '

@@ -125,12 +125,10 @@ BEGIN
    WHERE route_code = p_route_code;
   SELECT o.seen, o.floor_seq, o.owed INTO v_at FROM iu.fn_iu_route_owed(p_route_code, v_start, NULL) o;
   INSERT INTO public.iu_route_position AS p
-      (route_code, system_identifier, database_oid, floor_seq, armed_by, start_at, max_age)
-    VALUES (p_route_code, iu_core.system_identifier(), iu_core.database_oid(), v_at.floor_seq, p_actor, v_start,
-            p_max_age)
+      (route_code, place, floor_seq, armed_by, start_at, max_age)
+    VALUES (p_route_code, iu_core.place(), v_at.floor_seq, p_actor, v_start, p_max_age)
     ON CONFLICT (route_code) DO UPDATE
-      SET system_identifier = excluded.system_identifier, database_oid = excluded.database_oid,
-          floor_seq = greatest(p.floor_seq, excluded.floor_seq),
+      SET place = excluded.place, floor_seq = greatest(p.floor_seq, excluded.floor_seq),
           armed_at = now(), armed_by = excluded.armed_by, start_at = excluded.start_at, max_age = excluded.max_age;
   PERFORM iu.fn_iu_route_restep(p_route_code, v_at.seen);
   -- What was ahead of the former position and is neither ahead of the new one nor owed.
@@ -182,22 +180,19 @@ BEGIN
       HINT = 'Arm it with fn_iu_route_arm.', CONSTRAINT = 'iu_route_no_position';
   ELSIF EXISTS (SELECT FROM public.iu_outbound_route WHERE route_code = p_route_code AND retired_at IS NOT NULL) THEN
     PERFORM iu.fn_iu_route_not_there(p_route_code);
-  ELSIF v_position.system_identifier = iu_core.system_identifier()
-        AND v_position.database_oid = iu_core.database_oid() THEN
+  ELSIF v_position.place = iu_core.place() THEN
     RAISE object_not_in_prerequisite_state USING
-      MESSAGE = format('the position of route "%s" belongs to this database', p_route_code),
+      MESSAGE = format('the position of route "%s" belongs to this place', p_route_code),
       DETAIL = 'There is nothing to confirm.', CONSTRAINT = 'iu_route_position_is_here';
   END IF;
   PERFORM iu.fn_dot_iu_command_note('dot_iu_route_confirm_position', 'route_code', p_route_code, 'applied', p_actor,
-    p_reason, jsonb_build_object('system_identifier', v_position.system_identifier,
-                                 'database_oid', v_position.database_oid));
+    p_reason, jsonb_build_object('place', v_position.place));
   UPDATE public.iu_route_lease SET expires_at = '-infinity' WHERE route_code = p_route_code;
   GET DIAGNOSTICS v_leases = ROW_COUNT;
   SELECT o.seen, o.floor_seq, o.owed INTO v_at
     FROM iu.fn_iu_route_owed(p_route_code, coalesce(v_position.start_at, v_position.armed_at), v_position.seen) o;
   UPDATE public.iu_route_position
-     SET system_identifier = iu_core.system_identifier(), database_oid = iu_core.database_oid(),
-         floor_seq = v_at.floor_seq
+     SET place = iu_core.place(), floor_seq = v_at.floor_seq
    WHERE route_code = p_route_code;
   PERFORM iu.fn_iu_route_restep(p_route_code, v_at.seen);
   PERFORM iu_core.wake();
@@ -211,7 +206,74 @@ CREATE FUNCTION public.fn_iu_route_confirm_position(p_route_code text, p_actor t
 RETURN CASE WHEN iu_core.require_role('{iu_core_operator}') THEN
   iu.fn_iu_route_confirm_position(p_route_code, p_actor, p_reason) END;
 COMMENT ON FUNCTION public.fn_iu_route_confirm_position IS
-  'Lets a copy of a database deliver on a route: what the route was owed and never attempted is put among the '
-  'retries, leases of the original are taken over, and the position is bound to this database. Returns {status: '
-  'confirmed, route_code, owed, leases}. Confirm only where the original no longer delivers. SQLSTATE 42704: no '
-  'position, or retired; 55000: it belongs to this database; 23514: actor or reason missing.';
+  'Lets a copy of a database, or one that was restored, deliver on a route: what the route was owed and never '
+  'attempted, as far as this database knows, is put among the retries, leases from before are taken over, and the '
+  'position is bound to this place. Returns {status: confirmed, route_code, owed, leases}. Confirm only where the original no longer delivers. SQLSTATE 42704: no '
+  'position, or retired; 55000: it belongs to this place; 23514: actor or reason missing.';
+
+-- What a route has under way becomes dead letters, from which each can be replayed.
+CREATE FUNCTION iu.fn_iu_route_leave(p_route_code text, p_why text) RETURNS bigint
+  LANGUAGE plpgsql VOLATILE
+  SET search_path = pg_catalog, pg_temp
+AS $function$
+DECLARE
+  v_letters bigint;
+BEGIN
+  WITH waiting AS (
+    DELETE FROM public.iu_route_retry t WHERE t.route_code = p_route_code RETURNING t.*
+  ), held AS (
+    DELETE FROM public.iu_route_lease l WHERE l.route_code = p_route_code RETURNING l.*
+  ), left_behind AS (
+    SELECT w.event_id, w.event_seq, w.replay_number, w.attempt_no FROM waiting w
+    UNION ALL
+    SELECT i.event_id, i.event_seq, i.replay_number, i.attempt_no
+      FROM held l
+      CROSS JOIN LATERAL unnest(l.event_ids, l.event_seqs, l.replay_numbers, l.attempt_nos)
+        AS i (event_id, event_seq, replay_number, attempt_no)
+  ), letter AS (
+    INSERT INTO public.iu_route_dead_letter (route_code, event_ref, replay_number, attempts, idempotency_key,
+        failure_code, failure_detail, event_snapshot)
+      SELECT p_route_code, b.event_id, b.replay_number, b.attempt_no - 1,
+             iu.fn_iu_webhook_id(b.event_seq, r.id, b.replay_number, b.event_id), 'left_after_restore',
+             left(p_why, 1000), coalesce(to_jsonb(o), jsonb_build_object('id', b.event_id, 'event_seq', b.event_seq))
+        FROM left_behind b JOIN public.iu_outbound_route r ON r.route_code = p_route_code
+        LEFT JOIN public.event_outbox o ON o.id = b.event_id
+       ORDER BY b.event_seq, b.replay_number
+      ON CONFLICT (idempotency_key) DO NOTHING
+      RETURNING 1
+  )
+  SELECT count(*) INTO v_letters FROM letter;
+  RETURN v_letters;
+END
+$function$;
+COMMENT ON FUNCTION iu.fn_iu_route_leave IS
+  'For fn_iu_routes_confirm: what waits on a route, and what was with a sender, becomes dead letters with the whole '
+  'event, failure_code left_after_restore. Arguments: the route, why. Returns how many. Raises nothing.';
+
+CREATE FUNCTION iu.fn_iu_routes_confirm(p_deliveries text, p_actor text, p_reason text) RETURNS jsonb
+  LANGUAGE plpgsql VOLATILE
+  SET search_path = pg_catalog, pg_temp
+AS $function$
+DECLARE
+  v_route  text;
+  v_done   jsonb;
+  v_routes jsonb := '[]';
+BEGIN
+  FOR v_route IN
+    SELECT p.route_code FROM public.iu_route_position p JOIN public.iu_outbound_route r ON r.route_code = p.route_code
+     WHERE p.place <> iu_core.place() AND r.retired_at IS NULL ORDER BY p.route_code
+  LOOP
+    v_done := iu.fn_iu_route_confirm_position(v_route, p_actor, p_reason);
+    IF p_deliveries = 'leave' THEN
+      v_done := v_done
+        || jsonb_build_object('left', iu.fn_iu_route_leave(v_route, format('%s: %s', p_actor, p_reason)));
+    END IF;
+    v_routes := v_routes || v_done;
+  END LOOP;
+  RETURN v_routes;
+END
+$function$;
+COMMENT ON FUNCTION iu.fn_iu_routes_confirm IS
+  'For fn_iu_place_confirm: confirms the position of every route that was armed in another place: send, or leave (what '
+  'the route is owed becomes dead letters); who, why. Returns what fn_iu_route_confirm_position does of each, and with '
+  'leave left: how many dead letters. Errors: those of fn_iu_route_confirm_position.';

@@ -76,8 +76,7 @@ CREATE TABLE public.iu_invariant_state (
   run_seq           bigint,
   checks            bigint      NOT NULL DEFAULT 0,
   next_at           timestamptz,
-  system_identifier bigint,
-  database_oid      oid,
+  place             uuid,
   CONSTRAINT iu_invariant_state_verdict_chk CHECK (verdict IN ('pass', 'fail', 'unknown'))
 );
 COMMENT ON TABLE public.iu_invariant_state IS
@@ -96,9 +95,8 @@ COMMENT ON COLUMN public.iu_invariant_state.run_seq IS
 COMMENT ON COLUMN public.iu_invariant_state.checks IS
   'Checks since it was registered first, those included that were not logged';
 COMMENT ON COLUMN public.iu_invariant_state.next_at IS 'When the runner checks it next; NULL: not scheduled';
-COMMENT ON COLUMN public.iu_invariant_state.system_identifier IS
-  'Of the cluster in which the last check ran: a pass of the original is none of a copy';
-COMMENT ON COLUMN public.iu_invariant_state.database_oid IS 'Of the database in which the last check ran';
+COMMENT ON COLUMN public.iu_invariant_state.place IS
+  'Where the last check ran, iu_core.place(): a pass of the original is none of a copy, nor of what was restored';
 
 CREATE TABLE public.iu_invariant_key (
   invariant_code text        NOT NULL REFERENCES public.iu_invariant ON DELETE CASCADE,

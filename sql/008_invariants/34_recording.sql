@@ -169,7 +169,7 @@ BEGIN
          last_pass_at = CASE p_run.verdict WHEN 'pass' THEN p_run.checked_at ELSE s.last_pass_at END,
          next_at = (SELECT p_run.checked_at + make_interval(secs => i.every_seconds) FROM public.iu_invariant i
                      WHERE i.invariant_code = v_code AND i.enabled),
-         system_identifier = iu_core.system_identifier(), database_oid = iu_core.database_oid()
+         place = iu_core.place()
    WHERE s.invariant_code = v_code;
   IF v_state.verdict IS DISTINCT FROM p_run.verdict THEN
     PERFORM iu.fn_iu_invariant_turned(v_code, p_run.verdict, v_state.verdict, p_run.detail);

@@ -26,14 +26,13 @@ COMMENT ON COLUMN public.iu_gate_demand.set_at IS 'When, by the clock';
 
 CREATE VIEW public.v_iu_invariant AS
   SELECT i.invariant_code, i.meaning, i.severity, i.enabled,
-         CASE WHEN s.verdict IS NOT NULL AND s.system_identifier = iu_core.system_identifier()
-                   AND s.database_oid = iu_core.database_oid()
+         CASE WHEN s.verdict IS NOT NULL AND s.place = iu_core.place()
               THEN s.verdict ELSE 'unknown' END AS verdict,
          s.verdict_since, s.checked_at, s.last_pass_at, s.differs_since,
          r.left_value, r.right_value, r.difference, r.keys, r.keys_total,
          CASE WHEN s.verdict IS NULL THEN 'not checked yet'
-              WHEN s.system_identifier <> iu_core.system_identifier() OR s.database_oid <> iu_core.database_oid()
-                THEN 'not checked in this database, which is a copy'
+              WHEN s.place IS DISTINCT FROM iu_core.place()
+                THEN 'not checked in this place: it is a copy, or was restored since'
               ELSE r.detail END AS detail,
          i.every_seconds, s.next_at, coalesce(s.next_at < clock_timestamp() - interval '2 minutes', false) AS overdue,
          i.tolerance, i.settle_seconds, s.checks,

@@ -16,8 +16,7 @@ BEGIN
          array_agg(d.invariant_code) FILTER (WHERE (
            s.verdict = 'pass' AND s.checked_at <= clock_timestamp()
            AND s.checked_at > clock_timestamp() - make_interval(secs => d.max_age_seconds)
-           AND s.system_identifier = iu_core.system_identifier()
-           AND s.database_oid = iu_core.database_oid()) IS NOT TRUE)
+           AND s.place = iu_core.place()) IS NOT TRUE)
     INTO v_disabled, v_codes
     FROM public.iu_gate_demand d
     JOIN public.iu_invariant i ON i.invariant_code = d.invariant_code

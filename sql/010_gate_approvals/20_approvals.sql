@@ -17,8 +17,7 @@ CREATE TABLE public.iu_gate_approval (
   revoked_at        timestamptz,
   revoked_by        name,
   revoked_reason    text,
-  system_identifier bigint NOT NULL,
-  database_oid      oid NOT NULL,
+  place             uuid NOT NULL,
   CONSTRAINT iu_gate_approval_pkey PRIMARY KEY (approval_id),
   CONSTRAINT iu_gate_approval_kind CHECK (kind IN ('single', 'standing', 'break_glass')),
   CONSTRAINT iu_gate_approval_action CHECK (action IN ('open', 'renew') AND (action = 'open' OR kind = 'single')),
@@ -53,10 +52,9 @@ COMMENT ON COLUMN public.iu_gate_approval.used_by IS 'Login role that used it';
 COMMENT ON COLUMN public.iu_gate_approval.revoked_at IS 'When it was revoked';
 COMMENT ON COLUMN public.iu_gate_approval.revoked_by IS 'Login role that revoked it';
 COMMENT ON COLUMN public.iu_gate_approval.revoked_reason IS 'Why it was revoked';
-COMMENT ON COLUMN public.iu_gate_approval.system_identifier IS
-  'Cluster in which it was granted; it opens nothing elsewhere, or a copy could use it again. Set on insert, '
-  'never given';
-COMMENT ON COLUMN public.iu_gate_approval.database_oid IS 'Database in which it was granted, as system_identifier';
+COMMENT ON COLUMN public.iu_gate_approval.place IS
+  'Where it was granted, iu_core.place(), or the place in which it was confirmed since; it opens nothing elsewhere, or '
+  'a copy could use it again. Set on insert, never given';
 
 CREATE FUNCTION iu.fn_iu_gate_approval_guard() RETURNS trigger
   LANGUAGE plpgsql
@@ -67,21 +65,21 @@ DECLARE
   v_after  public.iu_gate_approval;
 BEGIN
   IF TG_OP = 'INSERT' THEN
-    IF num_nonnulls(NEW.granted_at, NEW.granted_by, NEW.system_identifier, NEW.database_oid) > 0 THEN
+    IF num_nonnulls(NEW.granted_at, NEW.granted_by, NEW.place) > 0 THEN
       RAISE check_violation USING
         MESSAGE = 'an approval is dated by the server, not by hand',
-        DETAIL = 'Set on insert: granted_at, granted_by, system_identifier, database_oid.',
+        DETAIL = 'Set on insert: granted_at, granted_by, place.',
         HINT = 'Leave these columns out.', CONSTRAINT = 'iu_approval_by_hand';
     END IF;
     NEW.granted_at := clock_timestamp();
     NEW.granted_by := session_user;
-    NEW.system_identifier := iu_core.system_identifier();
-    NEW.database_oid := iu_core.database_oid();
+    NEW.place := iu_core.place();
     RETURN NEW;
   END IF;
 
   v_before := OLD;
   v_after := NEW;
+  v_before.place := NEW.place;
   IF OLD.used_at IS NULL THEN
     v_before.used_at := NEW.used_at;
     v_before.used_by := NEW.used_by;
@@ -94,7 +92,7 @@ BEGIN
   IF v_before IS DISTINCT FROM v_after THEN
     RAISE insufficient_privilege USING
       MESSAGE = 'table "iu_gate_approval" is append-only',
-      DETAIL = 'An approval is used and revoked, once each; nothing else of it changes.',
+      DETAIL = 'An approval is used and revoked, once each; nothing else of it changes but where it holds.',
       CONSTRAINT = 'iu_append_only';
   END IF;
   RETURN NEW;
@@ -102,7 +100,7 @@ END
 $function$;
 COMMENT ON FUNCTION iu.fn_iu_gate_approval_guard IS
   'Row trigger of iu_gate_approval: sets time, login role and place of a grant (23514 where they are given), and '
-  'refuses any change but that it is used or revoked, once (42501).';
+  'refuses any change but that it is used or revoked, once, or carried to another place (42501).';
 
 CREATE TRIGGER trg_iu_gate_approval_guard
   BEFORE INSERT OR UPDATE ON public.iu_gate_approval
@@ -128,11 +126,11 @@ CREATE VIEW public.v_iu_gate_approval AS
   SELECT a.approval_id, a.gate_key, a.kind, a.action, a.max_ttl_seconds, a.granted_to,
          a.granted_by, a.grantor, a.reason, a.granted_at, a.expires_at,
          CASE
-           WHEN a.system_identifier <> iu_core.system_identifier() OR a.database_oid <> iu_core.database_oid()
-             THEN 'foreign'
+           WHEN a.place <> iu_core.place() OR NOT iu.fn_iu_place_is_home() THEN 'foreign'
            WHEN a.revoked_at IS NOT NULL THEN 'revoked'
            WHEN a.used_at IS NOT NULL THEN 'used'
            WHEN a.expires_at <= clock_timestamp() THEN 'expired'
+           WHEN a.granted_at > clock_timestamp() THEN 'not yet'
            WHEN a.kind <> 'break_glass' AND NOT iu.fn_iu_gate_approver_is(a.gate_key, a.granted_by)
              THEN 'grantor not allowed'
            ELSE 'valid'
@@ -148,5 +146,5 @@ CREATE VIEW public.v_iu_gate_approval AS
     LEFT JOIN public.v_iu_gate g ON g.gate_key = a.gate_key AND g.approval_id = a.approval_id;
 COMMENT ON VIEW public.v_iu_gate_approval IS
   'Every approval, with what it is worth now (state: valid, used, expired, revoked, foreign: granted in another '
-  'database, grantor not allowed: no longer on the approval list), how many openings and renewals rest on it, the '
-  'last of them, and whether its gate is open on it.';
+  'place and not confirmed here, not yet: dated in the future of the clock, grantor not allowed: no longer on the '
+  'approval list), how many openings and renewals rest on it, the last of them, and whether its gate is open on it.';

@@ -10,11 +10,10 @@ AS $function$
 DECLARE
   v_id CONSTANT uuid := p_approval.approval_id;
 BEGIN
-  IF p_approval.system_identifier <> iu_core.system_identifier()
-     OR p_approval.database_oid <> iu_core.database_oid() THEN
+  IF p_approval.place IS DISTINCT FROM iu_core.place() OR NOT iu.fn_iu_place_is_home() THEN
     RAISE SQLSTATE 'IU101' USING
-      MESSAGE = format('approval %s was granted in another database', v_id),
-      DETAIL = 'This one is a copy.',
+      MESSAGE = format('approval %s was granted in another place', v_id),
+      DETAIL = coalesce(iu.fn_iu_place_trouble(), 'It was not confirmed here.'),
       HINT = 'Ask for another one: fn_iu_gate_approval_grant.', CONSTRAINT = 'iu_approval_foreign';
   ELSIF p_approval.gate_key <> p_gate_key THEN
     RAISE SQLSTATE 'IU105' USING
@@ -35,7 +34,7 @@ BEGIN
 END
 $function$;
 COMMENT ON FUNCTION iu.fn_iu_gate_approval_require_fit IS
-  'Refuses an approval for something else: approval, gate, open or renew. Errors: IU101 granted in another database, '
+  'Refuses an approval for something else: approval, gate, open or renew. Errors: IU101 granted in another place, '
   'IU105 for another gate, action or role.';
 
 CREATE FUNCTION iu.fn_iu_gate_approval_require_good(p_approval public.iu_gate_approval) RETURNS void
@@ -63,11 +62,19 @@ BEGIN
       MESSAGE = format('approval %s expired at %s', v_id, v_at),
       DETAIL = format('Expired: %s.', v_at),
       HINT = 'Ask for another one: fn_iu_gate_approval_grant.', CONSTRAINT = 'iu_approval_expired';
+  ELSIF p_approval.granted_at > clock_timestamp() THEN
+    RAISE SQLSTATE 'IU103' USING
+      MESSAGE = format('approval %s is dated in the future', v_id),
+      DETAIL = format('Granted: %s UTC; now: %s UTC.', to_char(p_approval.granted_at AT TIME ZONE 'UTC', c_time),
+                      to_char(clock_timestamp() AT TIME ZONE 'UTC', c_time)),
+      HINT = 'The clock was set back. Ask for another one: fn_iu_gate_approval_grant.',
+      CONSTRAINT = 'iu_approval_future';
   END IF;
 END
 $function$;
 COMMENT ON FUNCTION iu.fn_iu_gate_approval_require_good IS
-  'Refuses an approval that is over: IU104 revoked, IU102 used, IU103 expired. Argument: the approval.';
+  'Refuses an approval that is over: IU104 revoked, IU102 used, IU103 expired, or dated in the future. Argument: the '
+  'approval.';
 
 CREATE FUNCTION iu.fn_iu_gate_approval_require_grantor(p_approval public.iu_gate_approval, p_actor text) RETURNS void
   LANGUAGE plpgsql
@@ -147,6 +154,6 @@ $function$;
 COMMENT ON FUNCTION iu.fn_iu_gate_approval_spend IS
   'For fn_iu_gate_open, under the lock of the gate: uses an approval: gate, open or renew, approval, who, '
   'seconds. One that is not registered passes only in default mode, for members of iu_core_operator (by login '
-  'role). Errors: IU101 not registered or granted in another database, IU105 for another gate, action or role, IU104 '
+  'role). Errors: IU101 not registered or granted in another place, IU105 for another gate, action or role, IU104 '
   'revoked, IU102 used, IU103 expired, IU106 granted by the one who opens, IU107 its grantor is not on the approval '
   'list, IU108 for a shorter time; 40001 in a transaction whose snapshot is too old.';

@@ -1,5 +1,19 @@
--- Standing approvals: what the watchdog renews. The functions of migration 003
--- call these, since they are here.
+-- Standing approvals: what the watchdog renews, and opens again where it lapsed.
+-- The functions of migration 003 call these, since they are here.
+
+-- Without an instance a copy could not be told from its original, so that nothing lasts.
+CREATE FUNCTION iu.fn_iu_gate_approval_lasts(p_approval public.iu_gate_approval) RETURNS boolean
+  LANGUAGE sql VOLATILE
+  SET search_path = pg_catalog, pg_temp
+AS $function$
+  SELECT coalesce(p_approval.kind = 'standing' AND p_approval.revoked_at IS NULL
+    AND p_approval.granted_at <= clock_timestamp() AND p_approval.expires_at > clock_timestamp()
+    AND p_approval.place = iu_core.place() AND p_approval.place = iu_core.opening_place()
+    AND iu.fn_iu_gate_approver_is(p_approval.gate_key, p_approval.granted_by) AND iu.fn_iu_place_is_home(), false)
+$function$;
+COMMENT ON FUNCTION iu.fn_iu_gate_approval_lasts IS
+  'Whether an approval is a standing one on which the watchdog keeps its gate open now: not revoked, neither ended nor '
+  'dated in the future, of this place, with an instance given, its grantor still allowed to approve. Raises nothing.';
 
 CREATE FUNCTION iu.fn_iu_gate_approval_state(
     p_gate_key text, OUT renew_at timestamptz, OUT withdrawn boolean, OUT standing boolean)
@@ -7,9 +21,7 @@ CREATE FUNCTION iu.fn_iu_gate_approval_state(
   SET search_path = pg_catalog, pg_temp
 AS $function$
 BEGIN
-  SELECT a.kind = 'standing' AND a.revoked_at IS NULL AND a.expires_at >= l.expires_at
-           AND a.system_identifier = iu_core.system_identifier() AND a.database_oid = iu_core.database_oid()
-           AND iu.fn_iu_gate_approver_is(p_gate_key, a.granted_by),
+  SELECT iu.fn_iu_gate_approval_lasts(a) AND a.expires_at >= l.expires_at,
          CASE WHEN a.expires_at >= l.expires_at + interval '1 second'
               THEN l.expires_at - make_interval(secs => least(l.ttl_seconds / 2.0, 30)) END,
          a.revoked_at IS NOT NULL
@@ -28,39 +40,100 @@ COMMENT ON FUNCTION iu.fn_iu_gate_approval_state IS
   'approval that is still good and lasts 1 s longer), and whether it was revoked, so that the gate is due at once. '
   'NULLs where no registered approval was used. Raises nothing.';
 
+-- What a person did last counts: where that is an opening on a standing approval
+-- that lasts, the gate is to be open, whatever the watchdog had to close since.
+CREATE FUNCTION iu.fn_iu_gate_standing_on(
+    p_gate_key text, OUT approval_id uuid, OUT ttl_seconds integer, OUT actor text, OUT held_by name,
+    OUT lapsed_at timestamptz)
+  LANGUAGE sql STABLE
+  SET search_path = pg_catalog, pg_temp
+AS $function$
+  SELECT a.approval_id, least(l.ttl_seconds, floor(extract(epoch FROM a.expires_at - clock_timestamp())))::integer,
+         l.actor, (r.evidence ->> 'session_user')::name, least(l.expires_at, n.created_at)
+    FROM (SELECT t.* FROM public.iu_gate_transition t
+           WHERE t.gate_key = p_gate_key AND t.action <> 'watchdog_close'
+           ORDER BY t.transition_seq DESC LIMIT 1) l
+    JOIN public.iu_gate_approval a ON a.approval_id = l.approval_id AND iu.fn_iu_gate_approval_lasts(a)
+    LEFT JOIN public.dot_iu_command_run r ON r.run_id = l.run_id
+    LEFT JOIN LATERAL (SELECT t.created_at FROM public.iu_gate_transition t
+                        WHERE t.gate_key = p_gate_key AND t.transition_seq > l.transition_seq
+                        ORDER BY t.transition_seq LIMIT 1) n ON true
+   WHERE l.action = 'open' AND a.expires_at > clock_timestamp() + interval '1 second'
+$function$;
+COMMENT ON FUNCTION iu.fn_iu_gate_standing_on IS
+  'The standing approval on which a gate is to be open: the last thing that a person did to the gate, or the watchdog '
+  'for one, was to open it on that, and it lasts. With the seconds of an opening on it, who holds the gate, by name and '
+  'login role, and when the last opening ended. NULLs where there is none. Raises nothing.';
+
 CREATE FUNCTION iu.fn_iu_gate_approval_renew(p_gate_key text, p_actor text) RETURNS text
   LANGUAGE plpgsql
   SET search_path = pg_catalog, pg_temp
 AS $function$
 DECLARE
   v_transition_id CONSTANT uuid := gen_random_uuid();
-  v_approval      public.iu_gate_approval;
-  v_last          record;
+  v_on            record;
+  v_grantor       name;
+  v_previous      text;
+  v_open          boolean;
   v_renew_at      timestamptz;
-  v_ttl           integer;
   v_reason        text;
   v_run_id        uuid;
 BEGIN
-  SELECT t.approval_id, t.ttl_seconds, t.actor INTO v_last FROM public.iu_gate_transition t
-   WHERE t.gate_key = p_gate_key ORDER BY t.transition_seq DESC LIMIT 1;
+  SELECT s.* INTO v_on FROM iu.fn_iu_gate_standing_on(p_gate_key) s;
   -- Whoever revokes the approval waits for this renewal, or this waits for him.
-  SELECT a.* INTO v_approval FROM public.iu_gate_approval a WHERE a.approval_id = v_last.approval_id FOR SHARE;
+  SELECT a.granted_by INTO v_grantor FROM public.iu_gate_approval a
+   WHERE a.approval_id = v_on.approval_id AND a.revoked_at IS NULL FOR SHARE;
+  SELECT g.value, g.due_at > clock_timestamp() INTO v_previous, v_open FROM public.v_iu_gate g
+   WHERE g.gate_key = p_gate_key AND g.gate_class = 'governable';
   SELECT d.renew_at INTO v_renew_at FROM iu.fn_iu_gate_approval_state(p_gate_key) d;
-  v_ttl := least(v_last.ttl_seconds, floor(extract(epoch FROM v_approval.expires_at - clock_timestamp())));
-  IF v_renew_at IS NULL OR v_renew_at > clock_timestamp() OR v_ttl < 1 THEN
+  IF v_grantor IS NULL OR v_previous IS NULL OR v_on.ttl_seconds < 1
+     OR (v_open AND (v_renew_at IS NULL OR v_renew_at > clock_timestamp())) THEN
     RETURN NULL;
   END IF;
 
-  v_reason := format('renewed by %s on the standing approval of "%s"', p_actor, v_approval.granted_by);
-  v_run_id := iu.fn_iu_gate_log('dot_iu_gate_watchdog', 'renewed', p_gate_key, v_transition_id,
-    jsonb_build_array(p_gate_key, v_last.approval_id, v_ttl, p_actor), p_actor,
-    jsonb_build_object('reason', v_reason, 'session_user', iu.fn_iu_gate_held_by(p_gate_key)));
-  PERFORM iu.fn_iu_gate_transit(v_transition_id, p_gate_key, 'open', 'true', v_last.approval_id, v_ttl, v_last.actor,
-                                v_reason, v_run_id, true);
+  v_reason := CASE WHEN v_open THEN format('renewed by %s on the standing approval of "%s"', p_actor, v_grantor)
+    ELSE format('opened again by %s on the standing approval of "%s": nobody closed it, it ended at %s UTC', p_actor,
+                v_grantor, to_char(v_on.lapsed_at AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI:SS')) END;
+  v_run_id := iu.fn_iu_gate_log('dot_iu_gate_watchdog', CASE WHEN v_open THEN 'renewed' ELSE 'opened' END,
+    p_gate_key, v_transition_id, jsonb_build_array(p_gate_key, v_on.approval_id, v_on.ttl_seconds, p_actor), p_actor,
+    jsonb_build_object('reason', v_reason, 'session_user', v_on.held_by));
+  PERFORM iu.fn_iu_gate_transit(v_transition_id, p_gate_key, 'open', v_previous, v_on.approval_id, v_on.ttl_seconds,
+                                v_on.actor, v_reason, v_run_id, true);
   RETURN v_reason;
 END
 $function$;
 COMMENT ON FUNCTION iu.fn_iu_gate_approval_renew IS
   'For fn_iu_gate_close_expired, under the lock of the gate: renews a gate opened on a standing approval for the '
-  'same time once more, for its holder, if it is due to be (fn_iu_gate_approval_state), never beyond the end of the '
-  'approval; says how in words, or NULL if not. Errors: 55P03 if the approval stays locked.';
+  'same time once more, for its holder, if it is due to be (fn_iu_gate_approval_state), or opens it again where it '
+  'lapsed (fn_iu_gate_standing_on), never beyond the end of the approval; says how in words, or NULL if not. Errors: '
+  '55P03 if the approval stays locked.';
+
+CREATE FUNCTION iu.fn_iu_gate_approvals_confirm(p_approvals uuid[], p_actor text) RETURNS bigint
+  LANGUAGE plpgsql
+  SET search_path = pg_catalog, pg_temp
+AS $function$
+DECLARE
+  v_id       uuid;
+  v_approval public.iu_gate_approval;
+BEGIN
+  FOREACH v_id IN ARRAY p_approvals LOOP
+    SELECT a.* INTO v_approval FROM public.iu_gate_approval a WHERE a.approval_id = v_id FOR NO KEY UPDATE;
+    IF NOT FOUND THEN
+      RAISE SQLSTATE 'IU101' USING
+        MESSAGE = format('approval %s is not registered', coalesce(v_id::text, 'NULL')),
+        HINT = 'v_iu_gate_approval lists the approvals.', CONSTRAINT = 'iu_approval_unknown';
+    ELSIF NOT iu.fn_iu_gate_approver_is(v_approval.gate_key, session_user) THEN
+      RAISE SQLSTATE 'IU107' USING
+        MESSAGE = format('"%s" is not on the approval list of gate "%s"', session_user, v_approval.gate_key),
+        HINT = 'iu_gate_approver has the lists.', CONSTRAINT = 'iu_approver_not_listed';
+    END IF;
+    PERFORM iu.fn_iu_gate_approval_require_good(v_approval);
+    UPDATE public.iu_gate_approval SET place = iu_core.place() WHERE approval_id = v_id;
+  END LOOP;
+  RETURN cardinality(p_approvals);
+END
+$function$;
+COMMENT ON FUNCTION iu.fn_iu_gate_approvals_confirm IS
+  'For fn_iu_place_confirm: lets approvals from another place go on in this one: which, who says so. Returns how many. '
+  'Errors: IU101 not registered, IU107 the login role may not approve for its gate, those of '
+  'fn_iu_gate_approval_require_good.';

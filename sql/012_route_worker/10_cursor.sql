@@ -18,8 +18,7 @@ CREATE TABLE public.iu_route_worker_cursor (
   dead_lettered     bigint      NOT NULL DEFAULT 0,
   last_run_summary  jsonb,
   registered_at     timestamptz NOT NULL DEFAULT now(),
-  system_identifier bigint      NOT NULL,
-  database_oid      oid         NOT NULL,
+  place             uuid        NOT NULL,
   floor_seq         bigint      NOT NULL,
   seen              pg_snapshot NOT NULL,
   window_end        pg_snapshot,
@@ -42,9 +41,8 @@ COMMENT ON COLUMN public.iu_route_worker_cursor.attempts_written IS 'Attempts it
 COMMENT ON COLUMN public.iu_route_worker_cursor.dead_lettered IS 'Events it set aside, in all';
 COMMENT ON COLUMN public.iu_route_worker_cursor.last_run_summary IS 'What its last run returned';
 COMMENT ON COLUMN public.iu_route_worker_cursor.registered_at IS 'Start of the transaction of its first run';
-COMMENT ON COLUMN public.iu_route_worker_cursor.system_identifier IS
-  'Cluster in which the cursor means something; in a copy it starts anew';
-COMMENT ON COLUMN public.iu_route_worker_cursor.database_oid IS 'Database in which it does';
+COMMENT ON COLUMN public.iu_route_worker_cursor.place IS
+  'Where the cursor means something, iu_core.place(); in a copy or after a restore it starts anew';
 COMMENT ON COLUMN public.iu_route_worker_cursor.floor_seq IS
   'Events up to here came with a restore and are left out';
 COMMENT ON COLUMN public.iu_route_worker_cursor.seen IS 'All that it sees has been passed';
@@ -62,22 +60,22 @@ CREATE FUNCTION iu.fn_iu_route_worker_register(p_worker_name text, p_event_domai
 AS $function$
 BEGIN
   IF EXISTS (SELECT FROM public.iu_route_worker_cursor c WHERE c.worker_name = p_worker_name
-               AND c.system_identifier = iu_core.system_identifier() AND c.database_oid = iu_core.database_oid()) THEN
+               AND c.place = iu_core.place()) THEN
     RETURN;
   END IF;
   INSERT INTO public.iu_route_worker_cursor AS c
-      (worker_name, event_domain, system_identifier, database_oid, floor_seq, seen)
-    SELECT p_worker_name, p_event_domain, iu_core.system_identifier(), iu_core.database_oid(),
+      (worker_name, event_domain, place, floor_seq, seen)
+    SELECT p_worker_name, p_event_domain, iu_core.place(),
            coalesce((SELECT max(e.event_seq) FROM public.event_outbox e
                       WHERE e.emitted_xid >= pg_snapshot_xmin(s.now)
                         AND NOT pg_visible_in_snapshot(e.emitted_xid, s.now)
                         AND e.emitted_xid IS DISTINCT FROM pg_current_xact_id_if_assigned()), 0), '1:1:'
       FROM (SELECT iu.fn_iu_snapshot_now() AS now) AS s
     ON CONFLICT (worker_name) DO UPDATE
-      SET system_identifier = excluded.system_identifier, database_oid = excluded.database_oid,
+      SET place = excluded.place,
           floor_seq = excluded.floor_seq,
           seen = iu.fn_iu_snapshot_now(), window_end = NULL, window_xid = NULL, window_seq = NULL
-      WHERE (c.system_identifier, c.database_oid) <> (excluded.system_identifier, excluded.database_oid);
+      WHERE c.place <> excluded.place;
 END
 $function$;
 COMMENT ON FUNCTION iu.fn_iu_route_worker_register IS

@@ -222,8 +222,7 @@ BEGIN
     RETURN false;
   ELSIF EXISTS (SELECT FROM public.iu_outbound_route r WHERE r.enabled AND r.dry_run) THEN
     IF EXISTS (SELECT FROM public.iu_route_worker_cursor c
-                WHERE c.worker_name = p_worker_name AND c.system_identifier = iu_core.system_identifier()
-                  AND c.database_oid = iu_core.database_oid() AND c.window_end IS NULL
+                WHERE c.worker_name = p_worker_name AND c.place = iu_core.place() AND c.window_end IS NULL
                   AND NOT EXISTS (SELECT FROM public.event_outbox e
                                    WHERE e.emitted_xid >= pg_snapshot_xmax(c.seen)
                                      AND e.emitted_xid < pg_snapshot_xmax(pg_current_snapshot())

@@ -47,6 +47,7 @@ BEGIN
   SELECT c.next_at INTO v_circuit FROM public.iu_route_circuit c
    WHERE c.route_code = p_route.route_code AND c.next_at > iu_core.steady_clock();
   RETURN QUERY VALUES
+    ('place_not_confirmed', iu.fn_iu_place_is_home(), iu.fn_iu_place_trouble()),
     ('master_gate_closed', iu.fn_iu_core_routes_enabled(), NULL),
     ('worker_gate_closed', iu.fn_iu_route_worker_enabled(), NULL),
     ('delivery_gate_closed', iu_core.gate_is_open('iu_core.delivery_enabled'), NULL),
@@ -62,8 +63,7 @@ BEGIN
     ('route_disabled', p_route.enabled, p_route.disabled_reason),
     ('route_dry_run', NOT p_route.dry_run, NULL),
     ('route_not_armed', CASE WHEN v_known THEN v_at.route_code IS NOT NULL END, NULL),
-    ('position_foreign', v_at.system_identifier = iu_core.system_identifier()
-      AND v_at.database_oid = iu_core.database_oid(), NULL),
+    ('position_foreign', v_at.place = iu_core.place(), NULL),
     ('secret_missing', v_signed <> 'missing', v_signed),
     ('circuit_open', CASE WHEN v_known THEN v_circuit IS NULL END, 'open until ' || v_circuit),
     ('event_unknown', p_event.id IS NOT NULL, NULL),

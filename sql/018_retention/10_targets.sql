@@ -51,14 +51,14 @@ INSERT INTO public.iu_core_retention_target (target_table, age_column, actor_col
     AND NOT EXISTS (
       SELECT FROM public.v_iu_route_position p JOIN public.iu_outbound_route o ON o.route_code = p.route_code
        WHERE o.event_domain = r.event_domain AND o.event_type = r.event_type AND o.retired_at IS NULL
-         AND (p.system_identifier <> iu_core.system_identifier() OR p.database_oid <> iu_core.database_oid()
+         AND (p.place <> iu_core.place()
               OR (r.event_seq > p.floor_seq AND NOT pg_visible_in_snapshot(r.emitted_xid, p.seen)
                   AND (p.window_end IS NULL OR r.event_seq > p.window_seq
                        OR NOT pg_visible_in_snapshot(r.emitted_xid, p.window_end)))))
     AND NOT EXISTS (
       SELECT FROM public.iu_outbound_route o JOIN public.iu_route_worker_cursor c
           ON coalesce(c.event_domain, o.event_domain) = o.event_domain
-         AND c.system_identifier = iu_core.system_identifier() AND c.database_oid = iu_core.database_oid()
+         AND c.place = iu_core.place()
        WHERE o.event_domain = r.event_domain AND o.event_type = r.event_type AND o.enabled AND o.dry_run
          AND r.event_seq > c.floor_seq AND NOT pg_visible_in_snapshot(r.emitted_xid, c.seen))
     AND NOT EXISTS (

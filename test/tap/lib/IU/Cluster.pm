@@ -27,6 +27,9 @@ use PostgreSQL::Test::Utils;
 # PostgreSQL::Test forgets what the caller had.
 $ENV{PGUSER} = 'postgres';
 
+# For the servers of a test, which are one installation, a promoted standby too.
+$ENV{IU_CORE_INSTANCE} = 'test';
+
 # A psql that cannot connect, as to a server that recovers from a crash, may end
 # before it was given its query. IPC::Run dies of that; it is one more "not yet".
 {

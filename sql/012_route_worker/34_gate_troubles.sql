@@ -1,0 +1,106 @@
+-- Whether the gates stand as people mean them to: what lapsed is never taken for
+-- meant.
+
+CREATE FUNCTION iu.fn_iu_gate_waiting(p_gate_key text) RETURNS text
+  LANGUAGE plpgsql STABLE
+  SET search_path = pg_catalog, pg_temp
+AS $function$
+DECLARE
+  c_most   CONSTANT integer := 1000;
+  v_routes text[];
+  v_count  bigint;
+BEGIN
+  IF p_gate_key <> 'iu_core.delivery_enabled' THEN
+    RETURN NULL;
+  END IF;
+  v_routes := ARRAY(SELECT p.route_code FROM public.iu_route_position p
+                      JOIN public.iu_outbound_route r ON r.route_code = p.route_code
+                     WHERE r.enabled AND NOT r.dry_run AND r.retired_at IS NULL);
+  SELECT count(*) INTO v_count FROM (
+    (SELECT FROM public.iu_route_retry t WHERE t.route_code = ANY (v_routes) LIMIT c_most)
+    UNION ALL
+    (SELECT FROM public.iu_route_lease l CROSS JOIN LATERAL unnest(l.event_ids) AS e
+      WHERE l.route_code = ANY (v_routes) LIMIT c_most)
+    UNION ALL
+    (SELECT FROM public.v_iu_route_position p
+       JOIN public.iu_outbound_route r ON r.route_code = p.route_code
+       JOIN public.event_outbox e ON e.event_domain = r.event_domain AND e.event_type = r.event_type
+      WHERE p.route_code = ANY (v_routes) AND e.emitted_xid >= pg_snapshot_xmin(p.seen)
+        AND NOT pg_visible_in_snapshot(e.emitted_xid, p.seen) AND e.event_seq > p.floor_seq
+        AND e.payload_classification = 'safe_metadata' LIMIT c_most)) AS w;
+  RETURN CASE WHEN v_count >= c_most THEN format('%s events or more wait', c_most)
+              WHEN v_count > 0 THEN format('%s event(s) wait', v_count) END;
+END
+$function$;
+COMMENT ON FUNCTION iu.fn_iu_gate_waiting IS
+  'How many deliveries of armed routes wait for a gate, in words, counted up to 1000; NULL: none, or the gate is not '
+  'that of delivery. Raises nothing.';
+
+CREATE FUNCTION iu.fn_iu_gate_lapsed() RETURNS SETOF text
+  LANGUAGE plpgsql STABLE
+  SET search_path = pg_catalog, pg_temp
+AS $function$
+DECLARE
+  v_gate record;
+BEGIN
+  FOR v_gate IN
+    SELECT r.gate_key, l.expires_at, s.approval_id, s.lapsed_at, a.expires_at AS ends_at
+      FROM public.iu_gate_registry r
+      CROSS JOIN LATERAL (
+        SELECT t.action, t.expires_at FROM public.iu_gate_transition t
+         WHERE t.gate_key = r.gate_key AND t.action <> 'watchdog_close'
+         ORDER BY t.transition_seq DESC LIMIT 1) l
+      LEFT JOIN LATERAL iu.fn_iu_gate_standing_on(r.gate_key) s ON true
+      LEFT JOIN public.iu_gate_approval a ON a.approval_id = s.approval_id
+     WHERE r.gate_class = 'governable' AND l.action = 'open' AND NOT iu_core.gate_is_open(r.gate_key)
+     ORDER BY r.gate_key
+  LOOP
+    IF v_gate.approval_id IS NOT NULL THEN
+      RETURN NEXT format('a valid standing approval exists for gate %s, until %s, and the gate lapsed at %s',
+        v_gate.gate_key, v_gate.ends_at, v_gate.lapsed_at)
+        || coalesce('; ' || iu.fn_iu_gate_waiting(v_gate.gate_key), '');
+    ELSIF iu.fn_iu_gate_waiting(v_gate.gate_key) IS NOT NULL THEN
+      RETURN NEXT format('gate %s lapsed at %s, nobody closed it, and %s: open it, or close it with fn_iu_gate_close',
+        v_gate.gate_key, v_gate.expires_at, iu.fn_iu_gate_waiting(v_gate.gate_key));
+    END IF;
+  END LOOP;
+END
+$function$;
+COMMENT ON FUNCTION iu.fn_iu_gate_lapsed IS
+  'Gates that are closed though the last thing that a person did was to open them, in words: where a standing approval '
+  'lasts, and where deliveries wait. What a person closed is meant. Raises nothing.';
+
+CREATE FUNCTION iu.fn_iu_gate_approvals_ending() RETURNS SETOF text
+  LANGUAGE sql STABLE
+  SET search_path = pg_catalog, pg_temp
+AS $function$
+  SELECT format('the standing approval of gate %s ends at %s, and no other follows: '
+                'fn_iu_gate_approval_grant', a.gate_key, a.expires_at)
+    FROM public.iu_gate_registry r
+    CROSS JOIN LATERAL iu.fn_iu_gate_standing_on(r.gate_key) s
+    JOIN public.iu_gate_approval a ON a.approval_id = s.approval_id
+   WHERE a.expires_at < clock_timestamp() + least(interval '7 days', (a.expires_at - a.granted_at) / 2)
+     AND NOT EXISTS (SELECT FROM public.iu_gate_approval n
+                      WHERE n.gate_key = a.gate_key AND n.expires_at > a.expires_at
+                        AND iu.fn_iu_gate_approval_lasts(n))
+   ORDER BY a.gate_key
+$function$;
+COMMENT ON FUNCTION iu.fn_iu_gate_approvals_ending IS
+  'Standing approvals on which a gate is to be open and that end within seven days (or, where they were granted for '
+  'less than a fortnight, in the second half of their time) with none that lasts longer, in words. Raises nothing.';
+
+CREATE FUNCTION iu.fn_iu_gate_troubles(OUT alarm text, OUT warning text)
+  LANGUAGE plpgsql STABLE SECURITY DEFINER
+  SET search_path = pg_catalog, pg_temp
+AS $function$
+BEGIN
+  -- Where the database is not at home its watchdog says so, and nothing else is expected of its gates.
+  IF iu.fn_iu_place_is_home() THEN
+    alarm := (SELECT string_agg(l, '; ') FROM iu.fn_iu_gate_lapsed() l);
+    warning := (SELECT string_agg(e, '; ') FROM iu.fn_iu_gate_approvals_ending() e);
+  END IF;
+END
+$function$;
+COMMENT ON FUNCTION iu.fn_iu_gate_troubles IS
+  'For the runner and for health: what is wrong with the gates (fn_iu_gate_lapsed), and what soon will be '
+  '(fn_iu_gate_approvals_ending); NULL: nothing. Raises nothing.';
