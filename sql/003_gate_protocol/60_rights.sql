@@ -7,7 +7,7 @@ GRANT EXECUTE ON FUNCTION
     public.fn_iu_gate_verify_closed, iu.fn_iu_gate_verify_closed, iu.fn_iu_gate_snapshot, public.fn_iu_gate_blocker,
     iu.fn_iu_gate_blocker,
     public.fn_iu_gate_ledger_verify, iu.fn_iu_gate_ledger_verify, public.fn_iu_gate_ledger_excerpt,
-    iu.fn_iu_gate_ledger_excerpt
+    iu.fn_iu_gate_ledger_excerpt, iu.fn_iu_place_is_home
   TO iu_core_reader;
 GRANT EXECUTE ON FUNCTION
     public.fn_iu_gate_open, iu.fn_iu_gate_open, public.fn_iu_gate_close, iu.fn_iu_gate_close,

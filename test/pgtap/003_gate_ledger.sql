@@ -81,7 +81,8 @@ SELECT is(pg_temp.after(format('UPDATE iu_gate_transition SET %s = %s WHERE tran
   ('ttl_seconds', '61'),
     ('expires_at', 'expires_at + interval ''1 us'''), ('created_at', 'created_at - interval ''1 us'''),
     ('prev_value', '''true'''), ('run_id', 'NULL'),
-    ('system_identifier', '1'), ('database_oid', '1'), ('session_role', '''nobody'''),
+    ('system_identifier', '1'), ('database_oid', '1'), ('place', 'gen_random_uuid()'), ('written_by', '''3'''),
+    ('session_role', '''nobody'''),
     ('transition_id', 'gen_random_uuid()')) t (c, v);
 SELECT is(pg_temp.after(format('UPDATE iu_gate_transition SET actor = ''another'' WHERE transition_seq = %s', n + 5)),
   '6 not ok 5 this change was altered', 'a ledger whose last row is altered does not verify') FROM first;

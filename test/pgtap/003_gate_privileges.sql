@@ -34,7 +34,7 @@ SELECT set_eq($$
      AND has_function_privilege(r.oid, p.oid, 'EXECUTE')
   EXCEPT SELECT 'iu_core_operator',
   f FROM unnest(ARRAY['fn_iu_conformance', 'fn_iu_login_problems', 'fn_iu_gate_verify_closed', 'iu.fn_iu_gate_snapshot',
-  'fn_iu_gate_blocker', 'fn_iu_gate_ledger_verify', 'fn_iu_gate_ledger_excerpt']) f
+  'fn_iu_gate_blocker', 'fn_iu_gate_ledger_verify', 'fn_iu_gate_ledger_excerpt', 'iu.fn_iu_place_is_home']) f
   EXCEPT SELECT w, f FROM unnest(ARRAY['iu_core_reader', 'iu_core_writer', 'iu_core_worker', 'iu_core_operator']) w,
     unnest(ARRAY['fn_iu_structure_ops_enabled', 'fn_iu_delivery_enabled', 'fn_iu_composer_enabled',
     'fn_dot_iu_operator_runtime_enabled', 'fn_iu_vector_sync_enabled']) f$$,
@@ -42,6 +42,8 @@ SELECT set_eq($$
   ('iu_core_reader', 'fn_iu_gate_verify_closed'),
            ('iu_core_reader', 'iu.fn_iu_gate_snapshot'), ('iu_core_reader', 'fn_iu_gate_blocker'),
            ('iu_core_reader', 'fn_iu_gate_ledger_verify'), ('iu_core_reader', 'fn_iu_gate_ledger_excerpt'),
+           ('iu_core_reader', 'iu.fn_iu_place_is_home'), ('iu_core_operator', 'fn_iu_place_confirm'),
+           ('iu_core_worker', 'iu.fn_iu_gate_close_overstayed'), ('iu_core_worker', 'iu.fn_iu_place_begin'),
            ('iu_core_writer', 'fn_dot_iu_command_log'), ('iu_core_operator', 'fn_dot_iu_command_log'),
            ('iu_core_operator', 'fn_iu_gate_open'), ('iu_core_operator', 'fn_iu_gate_close'),
            ('iu_core_operator', 'fn_iu_gate_watchdog'),

@@ -1,7 +1,7 @@
 -- 003: the self-test of the gate protocol, T0 to T9 by their names. T7 waits out an
 -- opening of 3 s instead of dating one back, and shows that this is refused.
 \ir setup.psql
-SELECT plan(29);
+SELECT plan(31);
 SELECT coalesce(max(transition_seq), 0) AS ledger_start FROM iu_gate_transition \gset
 SELECT count(*) AS runs_start FROM dot_iu_command_run \gset
 
@@ -64,9 +64,10 @@ SELECT pg_temp.refuses($$INSERT INTO iu_gate_transition (gate_key, action, new_v
   '23514', 'dated by the clock', 'T7 an opening cannot be prolonged by an INSERT of expires_at');
 SELECT pg_temp.refuses(format($$INSERT INTO iu_gate_transition (gate_key, action, new_value, approval_id, ttl_seconds,
   actor, %s)
-    VALUES ('iu_core.delivery_enabled', 'open', 'true', gen_random_uuid(), 60, 'selftest', 1)$$, c),
+    VALUES ('iu_core.delivery_enabled', 'open', 'true', gen_random_uuid(), 60, 'selftest', %s)$$, c, v),
   '23514', 'dated by the clock', 'T7 an INSERT into the ledger cannot give the place of an opening: ' || c)
-  FROM unnest(ARRAY['system_identifier', 'database_oid']) c;
+  FROM (VALUES ('system_identifier', '1'), ('database_oid', '1'), ('place', 'iu_core.place()'),
+               ('written_by', 'iu_core.current_xid()')) t (c, v);
 SELECT pg_sleep(3.05) \g /dev/null
 SELECT is(fn_iu_gate_watchdog('selftest') ->> 'closed_count', '1',
   'T7 after the expiry the watchdog''s function closes one gate');

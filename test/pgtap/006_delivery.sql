@@ -52,11 +52,14 @@ SELECT is(pg_temp.code('r'), 'route_not_armed', 'a route enabled beside the prot
 SELECT is(fn_iu_route_arm('r', 'ann', 't') -> 'held', 'null', 'the route can be armed');
 SELECT is(pg_temp.code('r'), NULL, 'nothing refuses an armed route');
 SELECT is(iu.fn_iu_route_refusal('r'), NULL, 'for an armed route there is no refusal to explain');
-UPDATE iu_route_position SET system_identifier = system_identifier + 1;
-SELECT is(pg_temp.code('r'), 'position_foreign', 'a position of another cluster refuses the route');
-UPDATE iu_route_position SET system_identifier = system_identifier - 1, database_oid = 1;
-SELECT is(pg_temp.code('r'), 'position_foreign', 'a position of another database refuses the route');
-UPDATE iu_route_position SET database_oid = iu_core.database_oid();
+UPDATE iu_route_position SET place = gen_random_uuid();
+SELECT is(pg_temp.code('r'), 'position_foreign', 'a position of another place refuses the route');
+UPDATE iu_route_position SET place = iu_core.place();
+INSERT INTO iu_place (place, began, detail, system_identifier, database_oid, timeline, written_in, confirmed_at,
+    confirmed_by, confirmed_reason, session_role)
+  VALUES (gen_random_uuid(), 'first', 'another place', 1, 1, 1, 'iu_place'::regclass::oid, now(), 'ann', 't', 'ann');
+SELECT is(pg_temp.code('r'), 'place_not_confirmed', 'a database that is not at home where it is refuses every route');
+DELETE FROM iu_place;
 UPDATE iu_route_secret SET valid_until = clock_timestamp() WHERE secret_ref = 'r';
 SELECT is(pg_temp.code('r'), 'secret_missing', 'a route without a valid secret is refused');
 INSERT INTO iu_route_secret (secret_ref, secret, valid_from, created_by)
@@ -84,7 +87,7 @@ SELECT pg_temp.refuses(format('SELECT fn_iu_route_arm(%L, ''a'', ''r''%s)', c, m
 SELECT fn_iu_route_disallow('far', 'ann', 't');
 SELECT pg_temp.refuses($$SELECT fn_iu_route_arm('far', 'a', 'r')$$, '42501', 'allowlist',
   'arming is refused for a route that is not on the allowlist');
-SELECT pg_temp.refuses($$SELECT fn_iu_route_confirm_position('r', 'a', 'r')$$, '55000', 'belongs to this database',
+SELECT pg_temp.refuses($$SELECT fn_iu_route_confirm_position('r', 'a', 'r')$$, '55000', 'belongs to this place',
   'confirming a position is refused in the database it belongs to');
 SELECT pg_temp.refuses($$SELECT fn_iu_route_confirm_position('far', 'a', 'r')$$, '42704', 'no position',
   'confirming a position is refused for a route that was never armed');

@@ -34,7 +34,7 @@ SELECT matches(fn_iu_route_arm('r', 'ann', 't') ->> 'status', 'armed',
   'a route that is paused anew can be armed') FROM fn_iu_route_pause('r', 'ann', 't');
 SELECT fn_iu_route_dry_run('r', 'ann', 't');
 SELECT is(pg_temp.paste(), 'route_dry_run, then none', 'the statement of the next action ends a dry run');
-UPDATE iu_route_position SET database_oid = 1;
+UPDATE iu_route_position SET place = gen_random_uuid();
 SELECT is(pg_temp.paste(), 'position_foreign, then none',
   'the statement of the next action confirms the position in a copy');
 UPDATE iu_route_secret SET valid_until = clock_timestamp() WHERE secret_ref = 'r';

@@ -288,9 +288,9 @@ SELECT is((SELECT array_agg(code) FROM fn_iu_invariant_check()), ARRAY['k'],
   'a disabled invariant is no part of a check of all');
 SELECT is(pg_temp.verdict('n'), 'unknown', 'a disabled invariant can be asked for and is checked');
 SELECT fn_iu_invariant_enable('n', true, 'ann', 't');
-UPDATE iu_invariant_state SET system_identifier = system_identifier + 1 WHERE invariant_code = 'k';
+UPDATE iu_invariant_state SET place = gen_random_uuid() WHERE invariant_code = 'k';
 SELECT is((SELECT verdict || ' ' || detail FROM v_iu_invariant WHERE invariant_code = 'k'),
-  'unknown not checked in this database, which is a copy',
+  'unknown not checked in this place: it is a copy, or was restored since',
   'in a copy a verdict of the original is unknown');
 
 SELECT * FROM finish();

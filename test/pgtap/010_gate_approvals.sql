@@ -142,7 +142,7 @@ SELECT pg_temp.refuses(format($$INSERT INTO iu_gate_approval (gate_key, kind, ac
   VALUES ('iu_core.composer_enabled', 'single', 'open', 60, now() + interval '1 h', 'x', 'x', %s)$$, c, v), '23514',
   'not by hand',
   c || ' of an approval is not given by hand')
-  FROM (VALUES ('granted_at', 'now()'), ('granted_by', '''x'''), ('system_identifier', '1'), ('database_oid', '1'))
+  FROM (VALUES ('granted_at', 'now()'), ('granted_by', '''x'''), ('place', 'gen_random_uuid()'))
   AS v (c, v);
 SELECT is((SELECT string_agg(concat_ws(' ', r, t), ', ')
   FROM unnest(ARRAY['iu_core_reader', 'iu_core_writer', 'iu_core_operator', 'iu_core_admin', 'iu_core_agent',
@@ -155,10 +155,10 @@ SELECT is((SELECT string_agg(concat_ws(' ', r, t), ', ')
 -- One from another database is none here.
 SELECT pg_temp.approval() AS moved \gset
 ALTER TABLE iu_gate_approval DISABLE TRIGGER trg_iu_gate_approval_guard;
-UPDATE iu_gate_approval SET system_identifier = 1 WHERE approval_id = :'moved';
+UPDATE iu_gate_approval SET place = gen_random_uuid() WHERE approval_id = :'moved';
 ALTER TABLE iu_gate_approval ENABLE ALWAYS TRIGGER trg_iu_gate_approval_guard;
-SELECT is(pg_temp.opens('oscar', :'moved'), format('IU101 approval %s was granted in another database', :'moved'),
-  'an approval that was granted in another database is refused with IU101');
+SELECT is(pg_temp.opens('oscar', :'moved'), format('IU101 approval %s was granted in another place', :'moved'),
+  'an approval that was granted in another place is refused with IU101');
 
 -- Approval lists.
 SELECT is(pg_temp.login('ada', $$SELECT fn_iu_gate_approvers_set('iu_core.composer_enabled', ARRAY['iu_test_oscar'],

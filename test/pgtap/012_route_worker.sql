@@ -208,8 +208,8 @@ SELECT fn_iu_route_secret_add('live', 'ann', 't');
 INSERT INTO iu_route_circuit (route_code, state, failures, last_failure, open_s, next_at) VALUES ('live', 'open', 10,
   'http_500', 30, clock_timestamp() + interval '1 h');
 SELECT is(pg_temp.verdict('live', :'event'), 'circuit_open', 'a test of a route tells that the circuit is open');
-SELECT is(jsonb_path_query_array(fn_iu_route_test('live', :'event'), '$.checks[*].check') -> 14, '"circuit_open"',
-  'the circuit is the 15th check of a test of a route');
+SELECT is(jsonb_path_query_array(fn_iu_route_test('live', :'event'), '$.checks[*].check') -> 15, '"circuit_open"',
+  'the circuit is the 16th check of a test of a route');
 SELECT row_eq($$SELECT held_code, circuit, circuit_failures, circuit_until > clock_timestamp() FROM v_iu_route_health
   WHERE route_code = 'live'$$,
   ROW('circuit_open'::text, 'open'::text, 10, true), 'the view of health shows the open circuit of a route');
@@ -373,7 +373,8 @@ SELECT set_eq($$SELECT r.rolname::text, pg_temp.called_as(p.oid) FROM pg_proc p 
    AND p.oid IN (SELECT to_regprocedure(g.object_name) FROM iu_governed_object g WHERE g.migration = 12
    AND g.object_class = 'function')
      AND r.rolname ~ '^iu_core_(reader|writer|worker|agent)$' AND has_function_privilege(r.oid, p.oid, 'EXECUTE')$$,
-  $$VALUES ('iu_core_worker', 'iu.fn_iu_route_worker_turn'), ('iu_core_reader', 'fn_iu_route_worker_health'),
+  $$VALUES ('iu_core_worker', 'iu.fn_iu_route_worker_turn'), ('iu_core_worker', 'iu.fn_iu_gate_troubles'),
+ ('iu_core_reader', 'fn_iu_route_worker_health'),
   ('iu_core_reader', 'iu.fn_iu_route_worker_ahead')$$,
   'the worker has its turn and readers ask');
 SELECT is(pg_temp.as_role('iu_core_reader', 'SELECT count(*) > 0 FROM v_iu_route_health'), 'true',

@@ -89,9 +89,9 @@ SELECT is(pg_temp.clean(), 'event_outbox 0 0', 'an event that one route has pass
 SELECT fn_iu_route_pause('second', 'ann', 't');
 SELECT is(pg_temp.clean(), 'event_outbox 0 0', 'an event ahead of the position of a paused route stays');
 SELECT pg_temp.passed('second');
-UPDATE iu_route_position SET system_identifier = system_identifier + 1 WHERE route_code = 'second';
+UPDATE iu_route_position SET place = gen_random_uuid() WHERE route_code = 'second';
 SELECT is(pg_temp.clean(), 'event_outbox 0 0', 'an event ahead of an unconfirmed position in a copy stays');
-UPDATE iu_route_position SET system_identifier = iu_core.system_identifier() WHERE route_code = 'second';
+UPDATE iu_route_position SET place = iu_core.place() WHERE route_code = 'second';
 UPDATE iu_route_step s SET seen = '1:1:', window_end = s.seen,
   window_seq = (SELECT min(event_seq) - 1 FROM event_outbox), window_high = (SELECT max(event_seq) FROM event_outbox)
  WHERE route_code = 'second';

@@ -63,7 +63,7 @@ my @ways = (
 	'DROP TRIGGER trg_dot_config_gate_ended ON dot_config',
 	'DROP TRIGGER trg_dot_config_gate_changed ON dot_config',
 	(map { "ALTER TABLE iu_gate_transition DROP COLUMN $_ CASCADE" }
-		qw(expires_at system_identifier database_oid action transition_seq)),
+		qw(expires_at system_identifier database_oid place written_by action transition_seq)),
 	'ALTER TABLE dot_config DROP COLUMN value CASCADE',
 	'ALTER TABLE dot_config DROP CONSTRAINT dot_config_pkey CASCADE',
 	'ALTER TABLE iu_gate_registry DROP CONSTRAINT iu_gate_registry_class',
