@@ -126,10 +126,10 @@ CREATE VIEW public.v_iu_gate_approval AS
   SELECT a.approval_id, a.gate_key, a.kind, a.action, a.max_ttl_seconds, a.granted_to,
          a.granted_by, a.grantor, a.reason, a.granted_at, a.expires_at,
          CASE
-           WHEN a.place <> iu_core.place() OR NOT iu.fn_iu_place_is_home() THEN 'foreign'
            WHEN a.revoked_at IS NOT NULL THEN 'revoked'
            WHEN a.used_at IS NOT NULL THEN 'used'
            WHEN a.expires_at <= clock_timestamp() THEN 'expired'
+           WHEN a.place <> iu_core.place() OR NOT iu.fn_iu_place_is_home() THEN 'foreign'
            WHEN a.granted_at > clock_timestamp() THEN 'not yet'
            WHEN a.kind <> 'break_glass' AND NOT iu.fn_iu_gate_approver_is(a.gate_key, a.granted_by)
              THEN 'grantor not allowed'

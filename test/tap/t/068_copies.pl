@@ -1,6 +1,6 @@
 # Copies of a database that is in the middle of a backlog: dumped and restored,
 # made as a template's copy, copied file by file. They send nothing until
-# somebody confirms the position. A standby that is promoted there is no copy:
+# somebody confirms the place, and then the position. A standby that is promoted there is no copy:
 # it carries on, and nothing is lost.
 use strict;
 use warnings;
@@ -73,6 +73,9 @@ sub check_copy
 		$copy->live;
 		$copy->add_route($fresh);
 		$copy->sql("SELECT fn_iu_emit_event('version_applied', 'fresh', gen_random_uuid(), 'tester')");
+		ok($copy->becomes("SELECT code = 'place_not_confirmed' FROM v_iu_route_held WHERE route_code = '$fresh'"),
+			'the copy says of every route that nobody has said that the platform is at home there');
+		$copy->sql("SELECT fn_iu_place_confirm('tester', 'test')");
 		ok($sink->wait_for("/$fresh", 1), "the copy's sender delivers on a route that was armed in the copy");
 		is($sink->count('/hook'), $before, 'the copy sends nothing on a route that was armed elsewhere');
 		is($copy->sql("SELECT code FROM v_iu_route_held WHERE route_code = 'hook'"), 'position_foreign',
