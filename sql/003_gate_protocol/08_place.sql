@@ -219,7 +219,10 @@ DECLARE
   v_ours boolean;
 BEGIN
   PERFORM iu.fn_iu_require_actor(p_actor, 'looks where the database is');
-  IF iu_core.place() IS NULL OR (iu.fn_iu_place_is_home() AND EXISTS (SELECT FROM public.iu_place)) THEN
+  -- While a dump is being restored, which makes the keys last, the table may not have its rows yet.
+  IF iu_core.place() IS NULL OR (iu.fn_iu_place_is_home() AND EXISTS (SELECT FROM public.iu_place))
+     OR NOT EXISTS (SELECT FROM pg_constraint c WHERE c.conrelid = to_regclass('public.iu_place') AND c.contype = 'p')
+  THEN
     RETURN NULL;
   END IF;
   LOCK TABLE public.iu_place IN SHARE ROW EXCLUSIVE MODE;

@@ -131,7 +131,7 @@ is($sink->count('/hook'), $before, 'in the copy a route that was armed in the or
 like(error_of("SELECT fn_iu_place_confirm('olga', 'again')"), qr/55000: the database is at home here/,
 	'there is nothing to confirm a second time');
 is(sql("SELECT string_agg(began || ' ' || (confirmed_at IS NOT NULL), ', ' ORDER BY place_seq) FROM iu_place"),
-	'first true, copy false, copy false, copy true', 'the places in which the database was are on record');
+	'first true, copy false, copy false, copy false, copy true', 'the places in which the database was are on record');
 $copy->stop;
 
 talk_to($original);
