@@ -17,7 +17,6 @@
 
 #include "core/clock.h"
 #include "core/compat.h"
-#include "core/slots.h"
 #include "fmgr.h"
 #include "portability/instr_time.h"
 #include "utils/timestamp.h"
@@ -45,12 +44,15 @@ iu_clock_ms(void)
 	return monotonic_us() / 1000;
 }
 
+/* By how much the time of day was ahead at the start; shared by all processes, NULL without shared memory. */
+static const int64 *shared_base = NULL;
+
 /*
  * By how many microseconds the time of day is ahead of the monotonic clock, at
  * this moment. Asked again where the process was interrupted between two looks.
  */
-int64
-iu_clock_base(void)
+static int64
+ahead_now(void)
 {
 	int64		base = 0;
 	int			tries;
@@ -68,16 +70,27 @@ iu_clock_base(void)
 	return base;
 }
 
+/*
+ * Gives the clock its place in shared memory. first: nobody has set it yet.
+ */
+void
+iu_clock_share(int64 *base, bool first)
+{
+	if (first)
+		*base = ahead_now();
+	shared_base = base;
+}
+
 /* The same when the server started; where the library was not preloaded, when this process first asked. */
 static int64
 base_at_start(void)
 {
 	static int64 own = 0;
 
-	if (iu_shared != NULL)
-		return iu_shared->clock_base;
+	if (shared_base != NULL)
+		return *shared_base;
 	if (own == 0)
-		own = iu_clock_base();
+		own = ahead_now();
 	return own;
 }
 
@@ -92,7 +105,7 @@ iu_now(void)
 int64
 iu_clock_moved(void)
 {
-	return iu_clock_base() - base_at_start();
+	return ahead_now() - base_at_start();
 }
 
 /* A time of day, by the steady clock. What is infinite, or 0 for no time, stays so. */

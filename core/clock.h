@@ -16,7 +16,7 @@ extern int64 iu_clock_moved(void);
 extern TimestampTz iu_steady_of(TimestampTz wall);
 extern TimestampTz iu_wall_of(TimestampTz steady);
 
-/* While the shared memory is set up: what the clocks differ by. */
-extern int64 iu_clock_base(void);
+/* While the shared memory is set up. */
+extern void iu_clock_share(int64 *base, bool first);
 
 #endif							/* IU_CLOCK_H */

@@ -33,6 +33,7 @@ PG_FUNCTION_INFO_V1(iu_health);
 #define FAILING_GRACE_MS 5000	/* what fails for longer does not mend itself */
 #define START_GRACE_MS 10000
 #define LAUNCHER_GRACE_MS 30000
+#define SENDER_ANSWER_MS 30000	/* a sender ends a pass, and looks around when woken or when it meant to */
 #define SENDER_TICK_MS 120000	/* a sender looks around every minute at least */
 #define JUDGE_GRACE_MS 300000	/* a runner judges conformance every minute, between other things */
 
@@ -168,6 +169,20 @@ judge_watchdog(const IuWorkerSlot *slot, TimestampTz now)
 	}
 }
 
+/*
+ * Whether a sender or runner that runs stands still. A pass of a sender is short;
+ * that of a runner lasts as long as the functions that it calls.
+ */
+static bool
+stands_still(const IuWorkerSlot *slot, TimestampTz now)
+{
+	if (is_late(slot->last_tick, now, SENDER_TICK_MS))
+		return true;
+	return slot->role == IU_SENDER &&
+		(is_late(slot->woken_at, now, SENDER_ANSWER_MS) || is_late(slot->busy_since, now, SENDER_ANSWER_MS) ||
+		 (slot->busy_since == 0 && is_late(slot->next_wakeup, now, SENDER_ANSWER_MS)));
+}
+
 /* What keeps all processes of a database from running is reported for its watchdog, not again for its senders. */
 static Severity
 judge_sender(const IuWorkerSlot *slot, TimestampTz now)
@@ -175,7 +190,7 @@ judge_sender(const IuWorkerSlot *slot, TimestampTz now)
 	switch (slot->state)
 	{
 		case IU_RUNNING:
-			return is_late(slot->last_tick, now, SENDER_TICK_MS) ? SEVERITY_WARNING : SEVERITY_OK;
+			return stands_still(slot, now) ? SEVERITY_WARNING : SEVERITY_OK;
 		case IU_STARTING:
 			return is_late(slot->since, now, START_GRACE_MS) ? SEVERITY_WARNING : SEVERITY_OK;
 		case IU_FAILING:

@@ -89,11 +89,11 @@ start_shared_memory(void)
 		int			i;
 
 		memset(iu_shared, 0, sizeof(IuShared));
-		iu_shared->clock_base = iu_clock_base();
 		for (i = 0; i < IU_MAX_WORKERS; i++)
 			pg_atomic_init_u64(&iu_shared->woken_at[i], 0);
 		iu_shared->lock = &GetNamedLWLockTranche("iu_core")->lock;
 	}
+	iu_clock_share(&iu_shared->clock_base, !found);
 	LWLockRelease(AddinShmemInitLock);
 }
 

@@ -101,7 +101,8 @@ iu_outcome_note(IuTransfer *transfer, CURLcode code)
 	transfer->status = (int) status;
 	/* Of what curl was not through with it does not know how long it took. */
 	transfer->microseconds = code == CURLE_OPERATION_TIMEDOUT
-		? (iu_clock_ms() - transfer->started_at) * 1000 : microseconds;
+		? (iu_clock_ms() - transfer->started_at) * 1000
+		: microseconds;
 
 	/* plain words where they are clearer than curl's */
 	if (transfer->sendings > IU_SENDINGS_MAX)
@@ -158,11 +159,17 @@ describe(const IuTransfer *transfer)
 	return psprintf("request to origin \"%s\" failed", origin);
 }
 
-/* The value of Retry-After in seconds: it is a number, or a date. -1 where it is neither. */
+/*
+ * The value of Retry-After in seconds: it is a number, or a date, which is later
+ * than the answer's own by so much, whatever the time is here. -1 where it is
+ * neither.
+ */
 static int
-parse_retry_after(const char *value)
+parse_retry_after(const IuTransfer *transfer)
 {
+	const char *value = transfer->retry_after;
 	time_t		until;
+	time_t		from;
 
 	if (value[0] == '\0')
 		return -1;
@@ -175,7 +182,10 @@ parse_retry_after(const char *value)
 	until = curl_getdate(value, NULL);
 	if (until == (time_t) -1)
 		return -1;
-	return (int) Min(Max((int64) until - (int64) time(NULL), 0), PG_INT32_MAX);
+	from = curl_getdate(transfer->date, NULL);
+	if (from == (time_t) -1)
+		from = time(NULL);
+	return (int) Min(Max((int64) until - (int64) from, 0), PG_INT32_MAX);
 }
 
 /* The answer to the caller, palloc'd in the current context. */
@@ -187,7 +197,7 @@ iu_outcome_answer(const IuTransfer *transfer)
 	answer->owner = transfer->owner;
 	answer->outcome = transfer->outcome;
 	answer->status = transfer->status;
-	answer->retry_after = parse_retry_after(transfer->retry_after);
+	answer->retry_after = parse_retry_after(transfer);
 	answer->microseconds = transfer->microseconds;
 	answer->body.data = palloc(transfer->length + 1);
 	answer->body.len = transfer->length;

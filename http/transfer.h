@@ -76,6 +76,7 @@ typedef struct IuTransfer
 	char		refused_address[INET6_ADDRSTRLEN];	/* empty: none was refused */
 	char		content_type[256];
 	char		retry_after[64];
+	char		date[64];
 	char		curl_error[CURL_ERROR_SIZE];
 
 	/* The end of it. */

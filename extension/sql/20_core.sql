@@ -39,9 +39,9 @@ COMMENT ON FUNCTION health() IS
   'the worst first. CRITICAL: a watchdog is overdue, has no process or has failed for 5 s; no watchdog serves this '
   'database; the launcher has ended; iu_core is not preloaded; a runner found that conformance finds a difference, '
   'which the message names. WARNING: a watchdog that fails or starts; a sender or runner that fails, has ended or has '
-  'not looked around for two minutes; a database without extension or migrations, or whose conformance has not been '
-  'looked at for five minutes. UNKNOWN: the launcher has not started yet. A standby is OK: it has no workers. Judged '
-  'from shared memory: it waits for no lock. Raises nothing.';
+  'not looked around for two minutes, a sender 30 s after it was woken or meant to; a database without extension or '
+  'migrations, or whose conformance has not been looked at for five minutes. UNKNOWN: the launcher has not started '
+  'yet. A standby is OK: it has no workers. Judged from shared memory: it waits for no lock. Raises nothing.';
 
 CREATE FUNCTION wake() RETURNS void
   LANGUAGE c VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'iu_wake';

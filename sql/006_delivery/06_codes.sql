@@ -44,8 +44,8 @@ COMMENT ON COLUMN public.iu_delivery_code.who_minds_it IS
   'Whose it is to mend: operator, administrator, receiver, developer (of what emits), nobody';
 COMMENT ON COLUMN public.iu_delivery_code.what_follows IS
   'For the delivery: hold (it waits and costs no attempt), retry (after the backoff), obey (after the answer''s '
-  'Retry-After, where that is later), pace (it costs no attempt, and the whole route waits for that time), give_up (a dead letter), disable (the route stops, the delivery stays), done, '
-  'wait (it goes on by itself), none';
+  'Retry-After, where that is later), pace (it costs no attempt, and the whole route waits for that time), give_up '
+  '(a dead letter), disable (the route stops, the delivery stays), done, wait (it goes on by itself), none';
 COMMENT ON COLUMN public.iu_delivery_code.after_success IS
   'What follows instead where the status was 2xx, so that the receiver took the event; NULL: the same';
 COMMENT ON COLUMN public.iu_delivery_code.hold_seconds IS
@@ -136,7 +136,8 @@ BEGIN
             SELECT s.what_follows FROM iu.fn_iu_delivery_code('http_' || p_http_status) s
             UNION ALL
             SELECT 'retry') AS r
-      JOIN unnest(ARRAY['disable', 'give_up', 'pace', 'obey', 'retry']) WITH ORDINALITY AS o (rule, n) ON o.rule = r.rule
+      JOIN unnest(ARRAY['disable', 'give_up', 'pace', 'obey', 'retry']) WITH ORDINALITY AS o (rule, n)
+        ON o.rule = r.rule
      ORDER BY o.n LIMIT 1);
 END
 $function$;

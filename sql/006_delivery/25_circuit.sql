@@ -126,8 +126,8 @@ END
 $function$;
 COMMENT ON FUNCTION iu.fn_iu_circuit_record IS
   'For the record of a lease: counts its outcomes, in the order in which they came (a failure code each, NULL if '
-  'sent; NULL or none: held), opens the circuit at the route''s circuit_failures, or where the receiver wants to be left '
-  'alone (p_pause_s: for so many seconds; 0: it did not say; NULL: it does not), and closes it or opens it for '
+  'sent; NULL or none: held), opens the circuit at the route''s circuit_failures, or where the receiver wants to be '
+  'left alone (p_pause_s: for so many seconds; 0: it did not say; NULL: it does not), and closes it or opens it for '
   'twice as long where the lease is its probe. Writes nothing where nothing changes.';
 
 CREATE FUNCTION iu.fn_iu_circuit_next_due() RETURNS timestamptz

@@ -39,8 +39,8 @@ BEGIN ATOMIC
 END;
 COMMENT ON FUNCTION iu.fn_iu_delivery_results IS
   'For the record: the results that belong to a lease, each with its webhook-id and the rule that it goes by: done, '
-  'again (held), pace, give_up, retry, obey, disable; on a retired route left (held) and retired (failed) instead of what '
-  'would be tried again. Arguments: lease, route, and the arrays of fn_iu_delivery_record_batch.';
+  'again (held), pace, give_up, retry, obey, disable; on a retired route left (held) and retired (failed) instead of '
+  'what would be tried again. Arguments: lease, route, and the arrays of fn_iu_delivery_record_batch.';
 
 CREATE FUNCTION iu.fn_iu_delivery_wait(
     p_policy jsonb, p_rule text, p_attempt_no integer, p_failure_code text, p_retry_after float8)
@@ -57,7 +57,8 @@ BEGIN
     RETURN 0;
   END IF;
   RETURN greatest(
-    least((p_policy ->> 'base_s')::float8 * 2 ^ least(coalesce(p_attempt_no, 1) - 1, 60), (p_policy ->> 'max_s')::float8)
+    least((p_policy ->> 'base_s')::float8 * 2 ^ least(coalesce(p_attempt_no, 1) - 1, 60),
+          (p_policy ->> 'max_s')::float8)
       * (1 - (p_policy ->> 'jitter')::float8 * random()),
     CASE WHEN p_rule = 'obey' AND p_retry_after IS NOT NULL THEN least(p_retry_after, 86400) END);
 END
@@ -139,9 +140,10 @@ BEGIN
 END
 $function$;
 COMMENT ON FUNCTION iu.fn_iu_delivery_record_results IS
-  'For the record: writes attempts, retries and dead letters for the results of a lease. Returns the attempts written, '
-  'whether an answer was 410, for the circuit the failure codes in the order in which they came (NULL: sent) and for '
-  'how many seconds the receiver wants to be left alone (NULL: it does not; 0: it did not say), and what is left of the lease: how many, events, their places, replay numbers and attempt numbers. Arguments as '
+  'For the record: writes attempts, retries and dead letters for the results of a lease. Returns the attempts '
+  'written, whether an answer was 410, for the circuit the failure codes in the order in which they came (NULL: '
+  'sent) and for how many seconds the receiver wants to be left alone (NULL: it does not; 0: it did not say), and '
+  'what is left of the lease: how many, events, their places, replay numbers and attempt numbers. Arguments as '
   'fn_iu_delivery_results.';
 
 CREATE FUNCTION iu.fn_iu_delivery_record_batch(p_lease_id bigint, p_lease_generation integer, p_event_ids uuid[],
@@ -193,13 +195,13 @@ END
 $function$;
 COMMENT ON FUNCTION iu.fn_iu_delivery_record_batch IS
   'Writes the outcomes of a lease, all or some, and returns the attempts written. Arrays of one length, each '
-  'delivery once: outcomes sent, failed or held; retry_afters in seconds, durations in us. failed becomes a retry '
-  'by the route''s policy, or a dead letter at its limit; held writes no attempt and can be claimed again, at '
-  'once, or after 60 s where the address was refused; a 429 writes none either, and the route waits; on a retired route what would be tried again is a dead '
-  'letter, failure_code route_retired; a result that is not in the lease is ignored; 410 disables the route. A '
-  'delivery that ends lets the next of its subject go on where the route keeps that order; the circuit of the '
-  'route is counted. What is left stays leased and gets new time. SQLSTATE 55000: another generation, or no such '
-  'lease.';
+  'delivery once: outcomes sent, failed or held; retry_afters in seconds, durations in us. failed becomes a retry by '
+  'the route''s policy, or a dead letter at its limit; held writes no attempt and can be claimed again, at once, or '
+  'after 60 s where the address was refused; a 429 writes none either, and the route waits; on a retired route what '
+  'would be tried again is a dead letter, failure_code route_retired; a result that is not in the lease is ignored; '
+  '410 disables the route. A delivery that ends lets the next of its subject go on where the route keeps that order; '
+  'the circuit of the route is counted. What is left stays leased and gets new time. SQLSTATE 55000: another '
+  'generation, or no such lease.';
 
 CREATE FUNCTION iu.fn_iu_delivery_record(p_lease_id bigint, p_lease_generation integer, p_results jsonb)
   RETURNS integer

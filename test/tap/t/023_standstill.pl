@@ -42,7 +42,8 @@ sub is_clean
 	}
 	is(sql("SELECT string_agg(DISTINCT route_code || ' ' || failure_code, ', ') FROM iu_route_attempt"
 		  . " WHERE status = 'failed' AND route_code <> 'hang'"), '', "$what: no attempt is taken for failed");
-	is(sql("SELECT count(*) FROM iu_route_circuit WHERE route_code <> 'hang'"), '0', "$what: no circuit counts anything");
+	is(sql("SELECT count(*) FROM iu_route_circuit WHERE route_code <> 'hang'"), '0',
+		"$what: no circuit counts anything");
 	return;
 }
 
@@ -88,7 +89,8 @@ subtest 'a storm of commits that concern no route' => sub {
 	my @storm = map { $node->background_psql('postgres') } 1, 2;
 	start_query($_, "DO \$\$ DECLARE v_end CONSTANT timestamptz := clock_timestamp() + interval '$longer s';"
 		  . " BEGIN WHILE clock_timestamp() < v_end LOOP"
-		  . " PERFORM fn_iu_emit_event('collection_created', 'A/1', gen_random_uuid(), 'storm'); COMMIT; END LOOP; END \$\$")
+		  . " PERFORM fn_iu_emit_event('collection_created', 'A/1', gen_random_uuid(), 'storm');"
+		  . ' COMMIT; END LOOP; END $$')
 	  foreach @storm;
 	foreach (1 .. 20)
 	{

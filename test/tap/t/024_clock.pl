@@ -30,7 +30,8 @@ $delivery->live;
 sql('CREATE TABLE called (); CREATE FUNCTION note(p_event uuid, p_payload jsonb) RETURNS void LANGUAGE plpgsql'
 	  . ' SECURITY DEFINER SET search_path = pg_catalog, pg_temp'
 	  . ' AS $$ BEGIN INSERT INTO public.called DEFAULT VALUES; END $$;'
-	  . ' REVOKE ALL ON FUNCTION note(uuid, jsonb) FROM PUBLIC; ALTER FUNCTION note(uuid, jsonb) OWNER TO iu_core_owner;'
+	  . ' REVOKE ALL ON FUNCTION note(uuid, jsonb) FROM PUBLIC;'
+	  . ' ALTER FUNCTION note(uuid, jsonb) OWNER TO iu_core_owner;'
 	  . ' ALTER TABLE called OWNER TO iu_core_owner');
 sql("SELECT fn_iu_route_function_register('note', 'tester', 'test')");
 add_route('function', 'note', kind => 'sql_function', type => 'collection_created');

@@ -61,7 +61,8 @@ $emitted += 10;
 foreach my $route (sort keys %target)
 {
 	becomes('SELECT ' . attempts($route, 'sent') . " = $emitted", "everything on route $route is sent");
-	is(sql('SELECT ' . attempts($route, 'failed')), '0', "nothing on route $route fails for a connection that is too old");
+	is(sql('SELECT ' . attempts($route, 'failed')), '0',
+		"nothing on route $route fails for a connection that is too old");
 	cmp_ok(scalar connected($route), '<', $emitted, "route $route: not every delivery has a connection of its own");
 }
 

@@ -181,6 +181,8 @@ my @retries = map { [ @{ probe('GET', "$origin$_") }{qw(status retry_after)} ] }
 is_deeply(\@retries, [ [ 429, 17 ], [ 503, 0 ], [ 503, undef ], [ 200, undef ] ],
 	'Retry-After is read in seconds, as a time that is past, as nonsense, and not of an interim answer');
 cmp_ok(probe('GET', "$origin/later")->{retry_after}, '>', 86400 * 365, 'Retry-After is read as a date');
+is(probe('GET', "$origin/dated")->{retry_after}, 40,
+	'a date in Retry-After is told by the date of the answer, whatever the time is here');
 is(probe('GET', "$origin/binary")->{body}, "a?b?\x{e9}", 'bytes that are no text are replaced');
 is(probe('GET', "$origin/typed")->{content_type}, 'a?/?b', 'a content type is made printable');
 is(probe('GET', "$closed/")->{outcome}, 'connect_failed', 'a closed port is told as connect_failed');

@@ -61,12 +61,13 @@ sub peer
 
 my @qdrants = map { IU::Canned->start(\&peer) } 1 .. 4;
 my $qdrant = $qdrants[0];
+my $impatient = IU::Canned->start(\&peer, impatient => 1);
 
 # ---- the database
 
 my $node = IU::Cluster->new_node('lifetimes',
 	'iu_core.databases' => '',
-	'iu_core.allowed_origins' => join(', ', (map { $_->url } @qdrants),
+	'iu_core.allowed_origins' => join(', ', (map { $_->url } @qdrants, $impatient),
 	map { "https://so-that-the-list-is-long-$_.example.org" } 1 .. 50),
 	'iu_core.allowed_networks' => '127.0.0.0/8',
 	log_statement => 'none',
@@ -90,6 +91,8 @@ ask('CREATE EXTENSION iu_core;'
 	  . " SERVER q$_ OPTIONS (resource 'points');" } 1 .. 4)
 	. table_of('many', 'id text, n integer') . table_of('few', 'id text, n integer, filter jsonb')
 	  . table_of('late_hasty', 'id text, n integer', 'hasty')
+	. "CREATE SERVER impatient FOREIGN DATA WRAPPER qdrant_fdw OPTIONS (url '" . $impatient->url . "');"
+	. table_of('late_impatient', 'id text, n integer', 'impatient')
 	. table_of('hang_hasty', 'id text, n integer', 'hasty')
 	. table_of('generous', 'id text, n integer'));
 
@@ -118,6 +121,11 @@ is(ask(q(BEGIN; DECLARE c CURSOR FOR SELECT n FROM late_hasty; FETCH 1 FROM c; S
 	"1\n\n2\n3\n4", 'a reader that pauses for longer than the time-out between fetches gets every row');
 is(ask(q(SELECT sum(n) FROM (SELECT n, pg_sleep(0.6) FROM late_hasty OFFSET 0) x)), 10,
 	'a reader that takes longer than the time-out within a statement gets every row');
+is(ask(q(BEGIN; DECLARE c CURSOR FOR SELECT n FROM late_impatient; FETCH 1 FROM c; SELECT pg_sleep(2.5);
+	  FETCH ALL FROM c)), "1\n\n2\n3\n4",
+	'a reader that pauses for longer than a server waits for a request to become complete gets every row');
+is(ask(q(SELECT sum(n) FROM (SELECT n, pg_sleep(1.2) FROM late_impatient OFFSET 0) x)), 10,
+	'a reader that takes longer than that within a statement gets every row');
 like(ask(q(SELECT n FROM hang_hasty)), qr/HV00N.*2000 ms/s, 'a remote that takes longer than the time-out is an error');
 like(ask(q(SELECT n FROM hang_hasty UNION ALL SELECT n FROM hang_hasty)), qr/HV00N.*2000 ms/s,
 	'a remote that takes longer than the time-out is an error while others wait for it');

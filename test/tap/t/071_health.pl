@@ -131,6 +131,14 @@ health_becomes('(^1 WARNING: |; )sender 1 of database "postgres": failing', 'a s
 sql('GRANT EXECUTE ON FUNCTION iu.fn_iu_delivery_next_due TO iu_core_worker; SELECT iu_core.wake()');
 severity_becomes('0', 'when the sender does not fail any more health has no severity');
 
+# One that stands still cannot say so.
+freeze($sender);
+sql('SELECT iu_core.wake()');
+health_becomes('(^1 WARNING: |; )sender 1 of database "postgres": has not looked around since',
+	'a sender that stands still is a warning soon after it was woken');
+thaw($sender);
+severity_becomes('0', 'when the sender goes on health has no severity');
+
 # ---- copies
 
 $node->backup('base');

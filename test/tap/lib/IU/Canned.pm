@@ -18,7 +18,8 @@
 #	  reset			no answer but a reset
 # Of a request it is also told the number on its connection: nth. One process
 # serves all connections, which stay open for a second, or as long as
-# keep => seconds says. IU::Answers has what Qdrant and Directus answer.
+# keep => seconds says; with impatient => 1 one on which no whole request came by
+# then is closed with an empty 408. IU::Answers has what Qdrant and Directus answer.
 #
 #-------------------------------------------------------------------------
 package IU::Canned;
@@ -56,7 +57,7 @@ sub start
 		$SIG{PIPE} = 'IGNORE';
 		open my $log, '>>', $self->{log}->filename or die;
 		$log->autoflush(1);
-		serve($socket, $log, $answer, $how{keep} // 1);
+		serve($socket, $log, $answer, $how{keep} // 1, $how{impatient});
 	}
 	close $socket;
 	return $self;
@@ -123,7 +124,7 @@ sub since
 
 sub serve
 {
-	my ($listener, $log, $answer, $keep) = @_;
+	my ($listener, $log, $answer, $keep, $impatient) = @_;
 	my $select = IO::Select->new($listener);
 	my %connection;		# by file number: socket, input, answer and when it is due, idle since
 
@@ -154,7 +155,17 @@ sub serve
 		}
 		foreach my $c (values %connection)
 		{
-			if (!defined $c->{due}) { $close->($c) if time >= $c->{idle} + $keep; next }
+			if (!defined $c->{due})
+			{
+				next if time < $c->{idle} + $keep;
+				if ($impatient && (!$c->{requests} || $c->{input} ne ''))
+				{
+					syswrite $c->{socket}, text_of({ status => 408, body => '', headers => ['Connection: close'] });
+					print $log "gave up\n";
+				}
+				$close->($c);
+				next;
+			}
 			next if $c->{due} > time;
 			my $reply = delete $c->{reply};
 			delete $c->{due};

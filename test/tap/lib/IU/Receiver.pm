@@ -31,6 +31,8 @@ my %behaviour = (
 	'/gone'      => sub { answer($_[0], '410 Gone', '') },
 	'/busy'      => sub { answer($_[0], '429 Too Many Requests', '', 'Retry-After: 17') },
 	'/later'     => sub { answer($_[0], '503 Unavailable', '', 'Retry-After: Fri, 31 Dec 2100 23:59:59 GMT') },
+	'/dated'     => sub { answer($_[0], '503 Unavailable', '', 'Retry-After: Fri, 31 Dec 1999 23:59:59 GMT',
+			'Date: Fri, 31 Dec 1999 23:59:19 GMT') },
 	'/past'      => sub { answer($_[0], '503 Unavailable', '', 'Retry-After: Fri, 31 Dec 1999 23:59:59 GMT') },
 	'/nonsense'  => sub { answer($_[0], '503 Unavailable', '', 'Retry-After: soon') },
 	'/redirect'  => sub { answer($_[0], '302 Found', '', 'Location: /echo') },
