@@ -109,13 +109,15 @@ sender_drain(void *worker)
 	if (!iu_drain_asked())
 		return NULL;
 	end = iu_drain_end();
-	while (sender->queues.in_flight > 0 && iu_clock_ms() < end)
+	for (;;)
 	{
-		sender_sleep(sender, iu_from_now((int) Max(end - iu_clock_ms(), 0)));
+		int64		left = end - iu_clock_ms();
+
 		(void) iu_record_finished(sender);
+		if (left <= 0 || (sender->queues.in_flight == 0 && iu_record_due(sender) == DT_NOEND))
+			iu_drain_leave();
+		sender_sleep(sender, Min(iu_from_now((int) left), iu_record_due(sender)));
 	}
-	(void) iu_record_finished(sender);
-	iu_drain_leave();
 }
 
 /* In this order, so that what was claimed is sent before anything else is looked for or written. */
