@@ -38,9 +38,10 @@ static const Function functions[IU_CALLS] = {
 	[IU_CALL_SETTLE] = {"fn_iu_delivery_settle", 0, {InvalidOid}, VOIDOID},
 	[IU_CALL_GATE_OVERSTAYED] = {"fn_iu_gate_close_overstayed", 3, {TEXTOID, TEXTOID, INT8OID}},
 	[IU_CALL_PLACE_BEGIN] = {"fn_iu_place_begin", 1, {TEXTOID}, TEXTOID},
-	[IU_CALL_CLAIM] = {"fn_iu_delivery_claim", 3, {TEXTOID, INT4OID, INT4OID}},
+	[IU_CALL_NEWS] = {"fn_iu_delivery_news", 1, {TEXTOID}},
+	[IU_CALL_CLAIM] = {"fn_iu_delivery_claim", 5, {TEXTOID, INT4OID, INT4OID, INT4OID, TEXTARRAYOID}},
 	[IU_CALL_CHECK] = {"fn_iu_delivery_check", 2, {INT8OID, INT4OID}, TEXTOID},
-	[IU_CALL_NEXT_DUE] = {"fn_iu_delivery_next_due", 1, {INT4OID}, TIMESTAMPTZOID},
+	[IU_CALL_NEXT_DUE] = {"fn_iu_delivery_next_due", 3, {INT4OID, INT4OID, TEXTARRAYOID}, TIMESTAMPTZOID},
 	[IU_CALL_RECORD] = {
 		"fn_iu_delivery_record_batch",
 		13,
@@ -168,9 +169,14 @@ prepare(const Function *function)
 	return plan;
 }
 
-/* SELECT * FROM the function: rows in SPI_tuptable, as many as SPI_processed. No argument is NULL. */
+/*
+ * SELECT * FROM the function: rows in SPI_tuptable, as many as SPI_processed.
+ *
+ * nulls: of the arguments, 'n' for one that is null, ' ' for the others; NULL:
+ * none is.
+ */
 void
-iu_call(IuCall call, Datum *arguments)
+iu_call_with_nulls(IuCall call, Datum *arguments, const char *nulls)
 {
 	const Function *function = &functions[call];
 	int			result;
@@ -183,18 +189,22 @@ iu_call(IuCall call, Datum *arguments)
 				 err_generic_string(PG_DIAG_CONSTRAINT_NAME, "iu_worker_function")));
 	if (known.functions[call].plan == NULL)
 		known.functions[call].plan = prepare(function);
-	result = SPI_execute_plan(known.functions[call].plan, arguments, NULL, false, 0);
+	result = SPI_execute_plan(known.functions[call].plan, arguments, nulls, false, 0);
 	if (result != SPI_OK_SELECT)
 		elog(ERROR, "could not call %s: %s", function->name, SPI_result_code_string(result));
 }
 
-/* The same for a function that returns a single value. A function that returns no row gives null. */
-Datum
-iu_call_for_value(IuCall call, Datum *arguments, bool *null)
+/* The same without arguments that are null. */
+void
+iu_call(IuCall call, Datum *arguments)
 {
-	const Function *function = &functions[call];
+	iu_call_with_nulls(call, arguments, NULL);
+}
 
-	iu_call(call, arguments);
+/* The single value that the last call returned, null where there was no row. Raises for another type. */
+static Datum
+single_value(const Function *function, bool *null)
+{
 	*null = true;
 	if (SPI_gettypeid(SPI_tuptable->tupdesc, 1) != function->value)
 		ereport(ERROR,
@@ -203,6 +213,21 @@ iu_call_for_value(IuCall call, Datum *arguments, bool *null)
 						format_type_be(SPI_gettypeid(SPI_tuptable->tupdesc, 1)), format_type_be(function->value)),
 				 err_generic_string(PG_DIAG_CONSTRAINT_NAME, "iu_worker_result")));
 	return SPI_processed == 0 ? (Datum) 0 : iu_row_value(0, 1, null);
+}
+
+/* Calls a function that returns a single value. A function that returns no row gives null. */
+Datum
+iu_call_for_value_with_nulls(IuCall call, Datum *arguments, const char *nulls, bool *null)
+{
+	iu_call_with_nulls(call, arguments, nulls);
+	return single_value(&functions[call], null);
+}
+
+/* The same without arguments that are null. */
+Datum
+iu_call_for_value(IuCall call, Datum *arguments, bool *null)
+{
+	return iu_call_for_value_with_nulls(call, arguments, NULL, null);
 }
 
 /* Which numbers these columns have in the rows of the last call. */

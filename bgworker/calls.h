@@ -22,6 +22,7 @@ typedef enum IuCall
 
 	/* of a sender; the record is also the runner's */
 	IU_CALL_SETTLE,
+	IU_CALL_NEWS,
 	IU_CALL_CLAIM,
 	IU_CALL_CHECK,
 	IU_CALL_NEXT_DUE,
@@ -46,7 +47,9 @@ extern void iu_calls_init(void);
 /* All of these are in a transaction. */
 extern IuWorkerState iu_calls_readiness(const IuCall *calls, int count);
 extern void iu_call(IuCall call, Datum *arguments);
+extern void iu_call_with_nulls(IuCall call, Datum *arguments, const char *nulls);
 extern Datum iu_call_for_value(IuCall call, Datum *arguments, bool *null);
+extern Datum iu_call_for_value_with_nulls(IuCall call, Datum *arguments, const char *nulls, bool *null);
 
 /* A column of the rows that a function returns. */
 typedef struct IuColumn

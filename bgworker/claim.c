@@ -4,8 +4,8 @@
  *	  A sender's claims: what it may send, and when it asks again.
  *
  * A claim that brings fewer deliveries than it asked for has left nothing that
- * could be claimed. Then a second call, after what was claimed has been sent,
- * tells when the clock brings something.
+ * could be claimed where it looked (look.c). Then a second call, after what was
+ * claimed has been sent, tells when the clock brings something.
  *
  *-------------------------------------------------------------------------
  */
@@ -17,6 +17,7 @@
 #include "catalog/pg_type.h"
 #include "core/clock.h"
 #include "core/compat.h"
+#include "core/settings.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/guc.h"
@@ -41,6 +42,7 @@ enum
 	TARGET_URL,
 	SECRETS,
 	TIMEOUT_MS,
+	REQUESTS,
 	EVENT_ID,
 	REPLAY_NUMBER,
 	ATTEMPT_NO,
@@ -56,6 +58,7 @@ static const IuColumn claim_columns[CLAIM_COLUMNS] = {
 	[TARGET_URL] = {"target_url", TEXTOID},
 	[SECRETS] = {"secrets", TEXTARRAYOID},
 	[TIMEOUT_MS] = {"timeout_ms", INT4OID},
+	[REQUESTS] = {"requests", INT4OID},
 	[EVENT_ID] = {"event_id", UUIDOID},
 	[REPLAY_NUMBER] = {"replay_number", INT4OID},
 	[ATTEMPT_NO] = {"attempt_no", INT4OID},
@@ -111,6 +114,7 @@ read_lease(IuBatch *batch, uint64 row, const int *columns)
 	lease->route_code = TextDatumGetCString(iu_row_required(row, columns[ROUTE_CODE]));
 	lease->target_url = iu_row_text(row, columns[TARGET_URL]);
 	lease->timeout_ms = DatumGetInt32(iu_row_required(row, columns[TIMEOUT_MS]));
+	lease->requests = DatumGetInt32(iu_row_required(row, columns[REQUESTS]));
 	secrets = iu_row_value(row, columns[SECRETS], &null);
 	if (!null)
 		read_secrets(lease, secrets);
@@ -164,6 +168,7 @@ typedef struct Claim
 	int			max;			/* deliveries */
 	int			route_max;		/* of a route, with what the sender has of it already */
 	IuWorkerState readiness;
+	bool		looked;			/* there was some route to look at */
 	int			claimed;
 	IuBatch    *batch;			/* NULL: there was nothing */
 } Claim;
@@ -173,7 +178,7 @@ static IuWorkerState
 claim_readiness(void)
 {
 	static const IuCall calls[] = {
-		IU_CALL_SETTLE, IU_CALL_CLAIM, IU_CALL_CHECK, IU_CALL_NEXT_DUE, IU_CALL_RECORD, IU_CALL_KEEP
+		IU_CALL_SETTLE, IU_CALL_NEWS, IU_CALL_CLAIM, IU_CALL_CHECK, IU_CALL_NEXT_DUE, IU_CALL_RECORD, IU_CALL_KEEP
 	};
 
 	return iu_calls_readiness(calls, lengthof(calls));
@@ -184,7 +189,8 @@ static void
 claim_deliveries(void *argument)
 {
 	Claim	   *task = argument;
-	Datum		arguments[3];
+	Datum		arguments[5];
+	char		nulls[] = "     ";
 	bool		null;
 
 	/* A claim that a crash undoes is made again; only what was sent must not be forgotten. */
@@ -194,10 +200,15 @@ claim_deliveries(void *argument)
 		return;
 	if (!task->sender->settled)
 		(void) iu_call_for_value(IU_CALL_SETTLE, NULL, &null);
+	task->looked = iu_look_find(&task->sender->look);
+	if (!task->looked)
+		return;
 	arguments[0] = CStringGetTextDatum(task->sender->name);
 	arguments[1] = Int32GetDatum(task->max);
 	arguments[2] = Int32GetDatum(task->route_max);
-	iu_call(IU_CALL_CLAIM, arguments);
+	arguments[3] = Int32GetDatum(iu_senders);
+	arguments[4] = iu_look_routes(&task->sender->look, &nulls[4]);
+	iu_call_with_nulls(IU_CALL_CLAIM, arguments, nulls);
 	task->claimed = SPI_processed;
 	if (SPI_processed == 0)
 		return;
@@ -231,7 +242,8 @@ TimestampTz
 iu_claim_due(void *worker)
 {
 	const IuSender *sender = worker;
-	TimestampTz when = Max(sender->next_claim, sender->held_backoff.not_before);
+	TimestampTz next = Min(sender->next_claim, iu_look_round_due(&sender->look));
+	TimestampTz when = Max(next, sender->held_backoff.not_before);
 	bool		enough = sender->queues.waiting > 0 &&
 		sender->queues.in_flight > iu_http_pool_size(sender->pool) / 2;
 
@@ -252,6 +264,31 @@ adapt_claim_size(const Claim *claim)
 		sender->claim_size = Min(sender->claim_size * 2, CLAIM_MAX);
 }
 
+/* There may be more where deliveries were claimed. */
+static void
+look_again_at_claimed(IuSender *sender)
+{
+	dlist_iter	each;
+
+	dlist_foreach(each, &sender->queues.queues)
+		iu_look_again(&sender->look, dlist_container(IuQueue, node, each.cur)->route_code);
+}
+
+/* After a claim: when the next one comes, and whether a look ahead tells more. */
+static void
+plan_next_claim(IuSender *sender, const Claim *claim)
+{
+	bool		full = claim->claimed >= claim->max;
+
+	sender->next_claim = full ? iu_now() : iu_from_now(IU_LONGEST_SLEEP_MS);
+	sender->came_up_empty = claim->batch == NULL;
+	sender->look_ahead_to = claim->looked && !full ? claim->route_max : 0;
+	if (claim->readiness == IU_RUNNING)
+		iu_look_done(&sender->look, full);
+	else
+		iu_look_put_off(&sender->look);
+}
+
 /* Claims, and queues what was claimed. */
 ErrorData *
 iu_claim_more(void *worker)
@@ -265,6 +302,7 @@ iu_claim_more(void *worker)
 		sender->claim_size = CLAIM_FIRST;
 	task.max = sender->claim_size;
 	task.route_max = Max(OPEN_MAX / (sender->queues.count + 1), CLAIM_FIRST);
+	iu_look_prepare(&sender->look);
 	error = iu_worker_transact("claiming deliveries", claim_deliveries, &task);
 	sender->paced_claim = iu_now() + CLAIM_PACE * (iu_now() - began);
 	if (error != NULL)
@@ -272,20 +310,19 @@ iu_claim_more(void *worker)
 		/* The commit failed, after the batch had been taken out of the transaction's memory. */
 		if (task.batch != NULL)
 			MemoryContextDelete(task.batch->context);
+		iu_look_failed(&sender->look);
 		return error;
 	}
 	iu_worker_ready(task.readiness);
 	sender->settled |= task.readiness == IU_RUNNING;
-	sender->came_up_empty = task.batch == NULL;
-	sender->look_ahead_to = task.claimed < task.max && task.readiness == IU_RUNNING ? task.route_max : 0;
-	sender->next_claim = sender->look_ahead_to > 0 || task.batch == NULL
-		? iu_from_now(IU_LONGEST_SLEEP_MS)
-		: iu_now();
+	plan_next_claim(sender, &task);
 	if (task.batch == NULL)
 		return NULL;
 	adapt_claim_size(&task);
 	iu_worker_count(IU_COUNT_CLAIMED, task.claimed);
 	take_batch(sender, task.batch);
+	if (task.claimed >= task.max)
+		look_again_at_claimed(sender);
 	return NULL;
 }
 
@@ -293,6 +330,7 @@ iu_claim_more(void *worker)
 
 typedef struct Ahead
 {
+	const IuLook *look;
 	int			route_max;
 	TimestampTz due;
 } Ahead;
@@ -301,12 +339,15 @@ static void
 find_next_due(void *argument)
 {
 	Ahead	   *task = argument;
-	Datum		arguments[1];
+	Datum		arguments[3];
+	char		nulls[] = "   ";
 	bool		null;
 	Datum		due;
 
 	arguments[0] = Int32GetDatum(task->route_max);
-	due = iu_call_for_value(IU_CALL_NEXT_DUE, arguments, &null);
+	arguments[1] = Int32GetDatum(iu_senders);
+	arguments[2] = iu_look_routes(task->look, &nulls[2]);
+	due = iu_call_for_value_with_nulls(IU_CALL_NEXT_DUE, arguments, nulls, &null);
 	task->due = null ? DT_NOEND : DatumGetTimestampTz(due);
 }
 
@@ -322,15 +363,21 @@ ErrorData *
 iu_look_ahead(void *worker)
 {
 	IuSender   *sender = worker;
-	Ahead		task = {sender->look_ahead_to};
+	Ahead		task = {&sender->look, sender->look_ahead_to};
 	ErrorData  *error = iu_worker_transact("looking for the next delivery that is due", find_next_due, &task);
 
 	if (error != NULL)
 		return error;
 	sender->look_ahead_to = 0;
+	if (iu_is_past(task.due))
+		look_again_at_claimed(sender);
 	/* What is due and could not be claimed may be in the hands of another sender. */
+	if (sender->came_up_empty && iu_senders > 1)
+		iu_bring_forward(&sender->next_claim, iu_look_repeat(&sender->look));
+	else if (!sender->came_up_empty)
+		sender->look.repeat_ms = 0;
 	if (sender->came_up_empty)
 		task.due = Max(task.due, iu_from_now(EMPTY_CLAIM_MS));
-	iu_bring_forward(&sender->next_claim, task.due);
+	iu_bring_forward(&sender->next_claim, iu_look_ahead_found(&sender->look, task.due));
 	return NULL;
 }

@@ -222,6 +222,7 @@ record_lease(IuSender *sender, IuLease *lease, bool more)
 	iu_backoff_clear(&lease->backoff);
 	lease->finished = NIL;
 	sender->next_claim = 0;
+	iu_look_again(&sender->look, lease->route_code);
 }
 
 /* When the finished attempts of a lease are to be recorded. */

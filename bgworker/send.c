@@ -99,6 +99,8 @@ iu_send_more(void *worker)
 			send_delivery(sender->pool, lfirst(cell));
 		iu_worker_absorb();
 	}
+	/* They leave before anything else is looked for or written. */
+	iu_http_start(sender->pool);
 	return NULL;
 }
 

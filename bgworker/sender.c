@@ -21,6 +21,7 @@
 #include "core/compat.h"
 #include "http/client.h"
 #include "miscadmin.h"
+#include "postmaster/interrupt.h"
 #include "storage/ipc.h"
 #include "utils/memutils.h"
 #include "utils/timestamp.h"
@@ -42,6 +43,8 @@ sender_woken(void *worker)
 	IuSender   *sender = worker;
 
 	iu_bring_forward(&sender->next_claim, sender->came_up_empty ? sender->paced_claim : 0);
+	if (ConfigReloadPending)
+		iu_look_round_by(&sender->look, 0);
 	iu_turn_woken(sender);
 }
 
@@ -153,6 +156,7 @@ create_sender(void)
 	sender->batches_context = AllocSetContextCreate(TopMemoryContext, "iu_core batches", ALLOCSET_DEFAULT_SIZES);
 	dlist_init(&sender->batches);
 	iu_queues_init(&sender->queues, sender->batches_context);
+	iu_look_init(&sender->look, TopMemoryContext);
 	return sender;
 }
 

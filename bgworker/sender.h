@@ -3,7 +3,7 @@
  * sender.h
  *	  A sender: what it has claimed, and the duties that carry it out.
  *
- * claim.c fills the batches, share.c queues their deliveries, send.c sends them
+ * look.c finds where to claim, claim.c fills the batches, share.c queues their deliveries, send.c sends them
  * by requests of parcel.c, record.c writes down what became of them. turn.c is
  * what a sender does beside that. sender.c puts the duties together.
  *
@@ -13,6 +13,7 @@
 #define IU_SENDER_H
 
 #include "bgworker/attempt.h"
+#include "bgworker/look.h"
 #include "bgworker/worker.h"
 #include "http/client.h"
 #include "lib/ilist.h"
@@ -48,6 +49,7 @@ typedef struct IuQueue
 	int			leases;			/* how many belong to it; it goes with the last */
 	dlist_head	waiting;		/* deliveries */
 	int			in_flight;
+	int			limit;			/* of requests under way, as the newest lease has it */
 
 	/* While the next are chosen. */
 	dlist_node *next;			/* of those waiting; NULL: no more */
@@ -67,6 +69,7 @@ typedef struct IuLease
 	const char **secrets;
 	int			secret_count;
 	int			timeout_ms;
+	int			requests;		/* how many this sender may have under way at a time */
 
 	List	   *deliveries;		/* all of them */
 	int			unfinished;		/* how many have no outcome yet */
@@ -103,7 +106,8 @@ typedef struct IuSender
 	IuQueues	queues;
 
 	/* The next claim; see claim.c. */
-	TimestampTz next_claim;
+	IuLook		look;
+	TimestampTz next_claim;		/* beside the looks at all routes */
 	TimestampTz paced_claim;	/* not before, while there is enough to send */
 	IuBackoff	held_backoff;	/* not before, while what is claimed is held again at once */
 	int			claim_size;

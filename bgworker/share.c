@@ -6,7 +6,8 @@
  * A route may have half of the connections that the others leave free, but not
  * more than twice its even part, and always one as long as any is free. So a busy
  * route gets many, and where the endpoints of several routes hang, the next route
- * still finds a connection.
+ * still finds a connection. No route has more than its own limit says: more of
+ * its deliveries are claimed, so that one goes out when another is answered.
  *
  *-------------------------------------------------------------------------
  */
@@ -61,6 +62,7 @@ iu_queue_join(IuQueues *queues, IuLease *lease)
 	if (lease->queue == NULL)
 		lease->queue = add_queue(queues, lease->route_code);
 	lease->queue->leases++;
+	lease->queue->limit = lease->requests;
 }
 
 /* A lease whose deliveries have all left the queue leaves it. */
@@ -181,7 +183,7 @@ iu_queues_choose(IuQueues *queues, int places)
 
 			if (taken >= places)
 				return chosen;
-			if (queue->next == NULL || own >= share_of(queues, places, taken, own))
+			if (queue->next == NULL || own >= Min(queue->limit, share_of(queues, places, taken, own)))
 				continue;
 			choose_from(queue, &chosen);
 			taken++;

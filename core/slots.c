@@ -90,7 +90,10 @@ start_shared_memory(void)
 
 		memset(iu_shared, 0, sizeof(IuShared));
 		for (i = 0; i < IU_MAX_WORKERS; i++)
+		{
 			pg_atomic_init_u64(&iu_shared->woken_at[i], 0);
+			pg_atomic_init_u32(&iu_shared->look_around[i], 0);
+		}
 		iu_shared->lock = &GetNamedLWLockTranche("iu_core")->lock;
 	}
 	iu_clock_share(&iu_shared->clock_base, !found);
@@ -281,6 +284,17 @@ note_wake(int slot)
 	pg_atomic_compare_exchange_u64(&iu_shared->woken_at[slot], &none, (uint64) iu_now());
 }
 
+/* The workers that a wake with these bits is for. */
+static bool
+is_meant(const IuWorkerSlot *slot, int roles, Oid database)
+{
+	bool		news = (roles & IU_WAKE_NEWS) != 0 && (slot->role == IU_SENDER || slot->role == IU_RUNNER);
+
+	if (!slot->in_use || slot->pid == 0 || (!news && (roles & IU_WAKE(slot->role)) == 0))
+		return false;
+	return !OidIsValid(database) || slot->role == IU_LAUNCHER || slot->database_oid == database;
+}
+
 /*
  * Sets the latches of the workers of these roles (bits of IU_WAKE), of one
  * database or, with InvalidOid, of all. Raises nothing.
@@ -298,11 +312,10 @@ iu_slots_wake(int roles, Oid database)
 	{
 		IuWorkerSlot *slot = &iu_shared->workers[i];
 
-		if (!slot->in_use || slot->pid == 0 || (roles & IU_WAKE(slot->role)) == 0)
+		if (!is_meant(slot, roles, database))
 			continue;
-		if (OidIsValid(database) && slot->role != IU_LAUNCHER &&
-			slot->database_oid != database)
-			continue;
+		if ((roles & IU_WAKE(slot->role)) != 0)
+			pg_atomic_write_u32(&iu_shared->look_around[i], 1);
 		note_wake(i);
 		SetLatch(slot->latch);
 	}
@@ -375,6 +388,16 @@ bool
 iu_slot_woken(int slot)
 {
 	return pg_atomic_exchange_u64(&iu_shared->woken_at[slot], 0) != 0;
+}
+
+/*
+ * Whether the process was woken, since this was asked last, by anything but
+ * events that were written: then all that it does may have changed.
+ */
+bool
+iu_slot_look_around(int slot)
+{
+	return pg_atomic_exchange_u32(&iu_shared->look_around[slot], 0) != 0;
 }
 
 /* The beginning of a pass, which looks at everything that a wake before it was about. */

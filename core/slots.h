@@ -101,6 +101,7 @@ typedef struct IuShared
 	LWLock	   *lock;			/* guards everything below */
 	IuWorkerSlot workers[IU_MAX_WORKERS];
 	pg_atomic_uint64 woken_at[IU_MAX_WORKERS];	/* set while the lock is shared */
+	pg_atomic_uint32 look_around[IU_MAX_WORKERS];	/* so is this; 1: woken for more than news */
 } IuShared;
 
 extern const char *const iu_counter_names[IU_COUNTERS];
@@ -132,6 +133,7 @@ extern void iu_slot_begin_pass(int slot);
 extern void iu_slot_tick(int slot, TimestampTz next_wakeup);
 extern void iu_slot_due(int slot, TimestampTz due_at);
 extern bool iu_slot_woken(int slot);
+extern bool iu_slot_look_around(int slot);
 extern void iu_slot_count(int slot, IuCounter counter, int64 n);
 extern void iu_slot_place_trouble(int slot, const char *trouble);
 extern void iu_slot_gate_troubles(int slot, const char *alarm, const char *warning);
@@ -145,6 +147,8 @@ extern bool iu_slot_read(int slot, IuWorkerSlot *copy);
 /* Roles of workers as bits, for those that are to be woken. */
 #define IU_WAKE(role) (1 << (role))
 #define IU_WAKE_DELIVERY (IU_WAKE(IU_SENDER) | IU_WAKE(IU_RUNNER))
+/* Senders and runners, for events that were written and nothing else: see iu_slot_look_around. */
+#define IU_WAKE_NEWS (1 << IU_WORKER_ROLES)
 #define IU_WAKE_ALL (IU_WAKE(IU_LAUNCHER) | IU_WAKE(IU_WATCHDOG) | IU_WAKE_DELIVERY)
 
 extern void iu_slots_wake(int roles, Oid database);

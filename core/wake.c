@@ -91,7 +91,7 @@ iu_wake(PG_FUNCTION_ARGS)
 	PG_RETURN_VOID();
 }
 
-/* Statement trigger on what the senders read: outbox, routes, retries. */
+/* Statement trigger on what the senders read: events that are inserted, routes that are updated. */
 Datum
 iu_wake_sender(PG_FUNCTION_ARGS)
 {
@@ -100,6 +100,7 @@ iu_wake_sender(PG_FUNCTION_ARGS)
 				(errcode(ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED),
 				 errmsg("function \"%s\" must be called as a trigger", "iu_core.wake_sender"),
 				 err_generic_string(PG_DIAG_CONSTRAINT_NAME, "iu_trigger_only")));
-	iu_wake_at_commit(IU_WAKE_DELIVERY);
+	iu_wake_at_commit(TRIGGER_FIRED_BY_INSERT(((TriggerData *) fcinfo->context)->tg_event)
+					  ? IU_WAKE_NEWS : IU_WAKE_DELIVERY);
 	PG_RETURN_POINTER(NULL);
 }

@@ -55,6 +55,7 @@ DROP FUNCTION iu.fn_iu_payload_problem;
 DROP FUNCTION iu.fn_iu_route_contract_problem;
 DROP FUNCTION iu.fn_iu_route_retry_problem;
 DROP FUNCTION iu.fn_iu_route_url_problem;
+DROP FUNCTION iu.fn_iu_delivery_is_live_route;
 DROP FUNCTION public.fn_iu_delivery_live_routes;
 DROP FUNCTION iu.fn_iu_delivery_live_routes;
 DROP FUNCTION public.fn_iu_route_worker_enabled;

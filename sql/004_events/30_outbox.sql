@@ -104,8 +104,11 @@ CREATE UNIQUE INDEX event_outbox_idempotency_key ON public.event_outbox (idempot
   WHERE idempotency_key IS NOT NULL;
 CREATE INDEX event_outbox_type_seq ON public.event_outbox (event_domain, event_type, event_seq);
 CREATE INDEX event_outbox_xid ON public.event_outbox (emitted_xid, event_seq);
+CREATE INDEX event_outbox_type_xid ON public.event_outbox (event_domain, event_type, emitted_xid, event_seq);
 COMMENT ON INDEX public.event_outbox_idempotency_key IS 'At most one event of a key.';
 COMMENT ON INDEX public.event_outbox_type_seq IS 'What a route reads, in order.';
+COMMENT ON INDEX public.event_outbox_type_xid IS
+  'Of what was committed since a snapshot, the events of one type: a route passes no others.';
 COMMENT ON INDEX public.event_outbox_xid IS 'What was committed since a snapshot, late commits included.';
 
 -- Whatever way a row takes into the outbox, the server says where it stands in it:

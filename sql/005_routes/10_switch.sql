@@ -45,3 +45,19 @@ RETURN CASE WHEN iu_core.require_role('{iu_core_reader}') THEN
   iu.fn_iu_delivery_live_routes() END;
 COMMENT ON FUNCTION public.fn_iu_delivery_live_routes IS
   'The route codes of the allowlist iu_core.delivery_live_routes; none where its row is missing.';
+
+-- The list may have the codes of many routes, and is asked for each of them: it is
+-- searched as it is, and taken apart only where the code is not found.
+CREATE FUNCTION iu.fn_iu_delivery_is_live_route(p_route_code text) RETURNS boolean
+  LANGUAGE plpgsql STABLE
+  SET search_path = pg_catalog, pg_temp
+AS $function$
+DECLARE
+  v_list constant text := (SELECT c.value FROM public.dot_config c WHERE c.key = 'iu_core.delivery_live_routes');
+BEGIN
+  RETURN coalesce(strpos(',' || v_list || ',', ',' || p_route_code || ',') > 0, false)
+         OR p_route_code = ANY (iu.fn_iu_delivery_live_routes());
+END
+$function$;
+COMMENT ON FUNCTION iu.fn_iu_delivery_is_live_route IS
+  'Whether the allowlist iu_core.delivery_live_routes has this code; false where its row is missing.';

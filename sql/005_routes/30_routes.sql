@@ -67,8 +67,9 @@ COMMENT ON COLUMN public.iu_outbound_route.payload_contract IS
   'What a payload must be, see fn_iu_route_contract_problem; {} asks for nothing. What breaks it is never sent.';
 COMMENT ON COLUMN public.iu_outbound_route.timeout_ms IS 'Milliseconds for one attempt, connecting included.';
 COMMENT ON COLUMN public.iu_outbound_route.max_in_flight IS
-  'Deliveries that all senders together may hold at a time, so never more requests than that; 256 or fewer are '
-  'claimed a quarter at a time, at least 16. A sender has some 100 connections for a route that is alone.';
+  'Requests that all senders together may have under way at a time, each sender its share; they hold half as many '
+  'deliveries more, so that requests leave while others are recorded. A sender has some 100 connections for a route '
+  'that is alone.';
 COMMENT ON COLUMN public.iu_outbound_route.ordering IS
   'none, or subject: the events of one subject one after another, each when the one before was sent or given up.';
 COMMENT ON COLUMN public.iu_outbound_route.secret_ref IS 'Names the signing secrets in iu_route_secret.';

@@ -40,7 +40,7 @@ BEGIN
     RETURN 'route_unknown';
   ELSIF v_route.retired_at IS NOT NULL THEN
     RETURN 'route_retired';
-  ELSIF p_route_code <> ALL (iu.fn_iu_delivery_live_routes()) THEN
+  ELSIF NOT iu.fn_iu_delivery_is_live_route(p_route_code) THEN
     RETURN 'route_not_allowlisted';
   ELSIF v_route.target_kind NOT IN ('external_endpoint', 'directus_flow', 'sql_function') THEN
     RETURN 'target_kind_not_supported';

@@ -99,32 +99,31 @@ BEGIN
   WITH at AS MATERIALIZED (
     SELECT iu.fn_iu_snapshot_now() AS now
   ), fresh AS (
-    SELECT e.event_seq, e.event_domain, e.event_type FROM at, public.event_outbox e
-     WHERE e.emitted_xid >= pg_snapshot_xmax(v_at.seen) AND e.emitted_xid < pg_snapshot_xmax(at.now)
+    SELECT e.event_seq FROM at, public.event_outbox e
+     WHERE e.event_domain = p_route.event_domain AND e.event_type = p_route.event_type
+       AND e.emitted_xid >= pg_snapshot_xmax(v_at.seen) AND e.emitted_xid < pg_snapshot_xmax(at.now)
        AND e.event_seq > v_at.floor_seq AND pg_visible_in_snapshot(e.emitted_xid, at.now)
     UNION ALL
-    SELECT e.event_seq, e.event_domain, e.event_type FROM at, public.event_outbox e
-     WHERE e.emitted_xid = ANY (ARRAY(SELECT pg_snapshot_xip(v_at.seen)))
-       AND e.event_seq > v_at.floor_seq AND pg_visible_in_snapshot(e.emitted_xid, at.now)
+    SELECT l.event_seq FROM at, pg_snapshot_xip(v_at.seen) AS i (xid)
+      CROSS JOIN LATERAL (SELECT e.event_seq FROM public.event_outbox e
+                           WHERE e.event_domain = p_route.event_domain AND e.event_type = p_route.event_type
+                             AND e.emitted_xid = i.xid AND e.event_seq > v_at.floor_seq OFFSET 0) AS l
+     WHERE pg_visible_in_snapshot(i.xid, at.now)
   )
-  SELECT at.now, f.seen_any, f.low, f.high INTO v_new FROM at, (
-    SELECT count(*) > 0 AS seen_any,
-           min(event_seq) FILTER (WHERE ours) AS low, max(event_seq) FILTER (WHERE ours) AS high
-      FROM (SELECT event_seq, event_domain = p_route.event_domain AND event_type = p_route.event_type AS ours
-              FROM fresh) AS o) AS f;
+  SELECT at.now, f.low, f.high INTO v_new
+    FROM at, (SELECT min(event_seq) AS low, max(event_seq) AS high FROM fresh) AS f;
   IF v_new.low IS NOT NULL THEN
     v_at.window_end := v_new.now;
     v_at.window_seq := v_new.low - 1;
     v_at.window_high := v_new.high;
-  ELSIF v_new.seen_any THEN
-    v_at.seen := v_new.now;
   END IF;
   RETURN v_at;
 END
 $function$;
 COMMENT ON FUNCTION iu.fn_iu_delivery_window_open IS
   'For fn_iu_delivery_lease_window: a route and its position, without a window. Returns the position with the window '
-  'of what became visible since, where that has events of the route''s type; otherwise it moves past them.';
+  'of what became visible since, where that has events of the route''s type; otherwise it stays where it is, since '
+  'the events of a type are found without passing those of others.';
 
 CREATE FUNCTION iu.fn_iu_delivery_position_put(
     p_was public.v_iu_route_position, p_is public.v_iu_route_position)

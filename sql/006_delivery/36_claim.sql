@@ -1,15 +1,64 @@
 -- The claim: which routes have something to do, what is leased of each, and what
 -- the sender needs to send it.
 
+-- What was committed since a sender looked last is asked for first, by the types of
+-- the events, so that a commit costs what it brings and not what routes there are.
+CREATE FUNCTION iu.fn_iu_delivery_news(p_since text, OUT now text, OUT routes text[])
+  LANGUAGE plpgsql VOLATILE SECURITY DEFINER
+  SET search_path = pg_catalog, pg_temp
+  SET enable_seqscan = off SET enable_bitmapscan = off SET jit = off SET plan_cache_mode = force_generic_plan
+AS $function$
+DECLARE
+  c_most  constant integer := 200;
+  v_since pg_snapshot;
+  v_now   constant pg_snapshot := iu.fn_iu_snapshot_now();
+  v_rows  bigint;
+BEGIN
+  now := v_now;
+  IF p_since = '' THEN
+    RETURN;
+  END IF;
+  v_since := p_since::pg_snapshot;
+  WITH fresh AS MATERIALIZED (
+    (SELECT e.event_domain, e.event_type FROM public.event_outbox e
+      WHERE e.emitted_xid >= pg_snapshot_xmax(v_since) AND e.emitted_xid < pg_snapshot_xmax(v_now) LIMIT c_most)
+    UNION ALL
+    (SELECT e.event_domain, e.event_type FROM public.event_outbox e
+      WHERE e.emitted_xid = ANY (ARRAY(SELECT pg_snapshot_xip(v_since))) LIMIT c_most)
+  ), carrier AS (
+    SELECT r.route_code FROM (SELECT DISTINCT f.event_domain, f.event_type FROM fresh f) AS t
+      JOIN public.iu_outbound_route r ON r.event_domain = t.event_domain AND r.event_type = t.event_type
+     WHERE r.enabled AND NOT r.dry_run AND r.target_kind <> 'sql_function'
+  )
+  SELECT (SELECT count(*) FROM fresh), ARRAY(SELECT c.route_code FROM carrier c) INTO v_rows, routes;
+  IF v_rows >= c_most THEN
+    routes := NULL;
+  END IF;
+END
+$function$;
+COMMENT ON FUNCTION iu.fn_iu_delivery_news IS
+  'For the senders, before a claim: the snapshot now, and the live routes that carry what was committed since a '
+  'snapshot that was returned before. NULL instead of the routes: p_since is empty, or so much is new that all of them '
+  'are to be looked at.';
+
 -- The routes are found without writing or locking.
-CREATE FUNCTION iu.fn_iu_delivery_claim_routes() RETURNS text[]
+CREATE FUNCTION iu.fn_iu_delivery_claim_routes(p_routes text[]) RETURNS text[]
   LANGUAGE plpgsql STABLE
   SET search_path = pg_catalog, pg_temp
 AS $function$
+DECLARE
+  v_routes constant text[] := coalesce(p_routes, ARRAY(
+    SELECT r.route_code FROM public.iu_outbound_route r
+     WHERE r.enabled AND NOT r.dry_run AND r.target_kind <> 'sql_function'
+       AND r.route_code IN (SELECT unnest(iu.fn_iu_delivery_live_routes()))));
 BEGIN
   RETURN ARRAY(
     SELECT p.route_code
-      FROM public.v_iu_route_position p JOIN public.iu_outbound_route r ON r.route_code = p.route_code
+      FROM (SELECT DISTINCT u FROM unnest(v_routes) u) AS x (route_code)
+      JOIN public.iu_outbound_route r ON r.route_code = x.route_code
+      JOIN public.iu_route_position b ON b.route_code = x.route_code
+      CROSS JOIN LATERAL (SELECT s.* FROM public.iu_route_step s
+                           WHERE s.route_code = b.route_code ORDER BY s.step DESC LIMIT 1) AS p
      WHERE r.enabled AND NOT r.dry_run AND r.target_kind <> 'sql_function'
        AND (p.window_end IS NOT NULL
             OR EXISTS (SELECT FROM public.iu_route_retry t
@@ -17,30 +66,53 @@ BEGIN
             OR EXISTS (SELECT FROM public.iu_route_lease l
                         WHERE l.route_code = p.route_code AND l.lease_id >= p.lease_low)
             OR EXISTS (SELECT FROM public.event_outbox e
-                        WHERE e.emitted_xid >= pg_snapshot_xmax(p.seen)
+                        WHERE e.event_domain = r.event_domain AND e.event_type = r.event_type
+                          AND e.emitted_xid >= pg_snapshot_xmax(p.seen)
                           AND e.emitted_xid < pg_snapshot_xmax(pg_current_snapshot())
-                          AND e.event_seq > p.floor_seq)
-            OR EXISTS (SELECT FROM public.event_outbox e
-                        WHERE e.emitted_xid = ANY (ARRAY(SELECT pg_snapshot_xip(p.seen)))
-                          AND e.event_seq > p.floor_seq))
+                          AND e.event_seq > b.floor_seq)
+            OR EXISTS (SELECT FROM pg_snapshot_xip(p.seen) AS i (xid)
+                        CROSS JOIN LATERAL (SELECT FROM public.event_outbox e
+                                             WHERE e.event_domain = r.event_domain AND e.event_type = r.event_type
+                                               AND e.emitted_xid = i.xid AND e.event_seq > b.floor_seq LIMIT 1) AS l))
      ORDER BY random());
 END
 $function$;
 COMMENT ON FUNCTION iu.fn_iu_delivery_claim_routes IS
-  'For the claim: the live routes of the senders that may have something to do, in no order.';
+  'For the claim: those of these routes (NULL: of the live routes of the senders) that may have something to do, in no '
+  'order.';
 
-CREATE FUNCTION iu.fn_iu_delivery_claim_room(
-    p_route public.iu_outbound_route, p_taken bigint[], p_route_max integer, OUT taken integer, OUT room integer)
+-- Both are inlined where they are called. A route of fewer than 16 is not divided:
+-- there may be as many senders.
+CREATE FUNCTION iu.fn_iu_delivery_share(p_max_in_flight integer, p_senders integer) RETURNS integer
+  LANGUAGE sql IMMUTABLE
+RETURN CASE WHEN p_max_in_flight >= 16 THEN p_max_in_flight / greatest(p_senders, 1) ELSE p_max_in_flight END;
+COMMENT ON FUNCTION iu.fn_iu_delivery_share IS
+  'How many requests one of so many senders may have under way at a time on a route, by the max_in_flight of the route.';
+
+CREATE FUNCTION iu.fn_iu_delivery_ahead(p_requests integer, p_max_in_flight integer, p_senders integer) RETURNS integer
+  LANGUAGE sql IMMUTABLE
+RETURN CASE WHEN p_max_in_flight >= 16 OR p_senders <= 1 THEN p_requests + (p_requests + 1) / 2 ELSE p_requests END;
+COMMENT ON FUNCTION iu.fn_iu_delivery_ahead IS
+  'How many deliveries may be with senders where so many requests of a route may be under way: half as many more, so '
+  'that requests leave while others are recorded. A route that is not divided among several senders has no more, since '
+  'nothing else would bound its requests.';
+
+CREATE FUNCTION iu.fn_iu_delivery_claim_room(p_route public.iu_outbound_route, p_taken bigint[], p_route_max integer,
+    p_senders integer, OUT taken integer, OUT room integer)
   LANGUAGE plpgsql STABLE
   SET search_path = pg_catalog, pg_temp
 AS $function$
+DECLARE
+  v_most  constant integer := p_route.max_in_flight;
+  v_share constant integer := iu.fn_iu_delivery_share(v_most, p_senders);
 BEGIN
   SELECT coalesce(sum(l.item_count) FILTER (WHERE l.lease_id = ANY (p_taken)), 0),
-         least(p_route.max_in_flight - coalesce(sum(l.item_count), 0),
+         least(iu.fn_iu_delivery_ahead(v_most, v_most, p_senders) - coalesce(sum(l.item_count), 0),
                -- One part is recorded while the others are under way: a route whose whole share came at once
                -- would then stand still.
-               CASE WHEN p_route.max_in_flight <= 256 THEN greatest(ceil(p_route.max_in_flight / 4.0), 16) END,
-               p_route_max - coalesce(sum(l.item_count) FILTER (WHERE l.backend_pid = pg_backend_pid()), 0))
+               CASE WHEN v_share <= 256 THEN greatest(ceil(v_share / 4.0), 16) ELSE ceil(v_share / 2.0) END,
+               least(iu.fn_iu_delivery_ahead(v_share, v_most, p_senders), p_route_max)
+                 - coalesce(sum(l.item_count) FILTER (WHERE l.backend_pid = pg_backend_pid()), 0))
     INTO taken, room FROM public.iu_route_lease l
    WHERE l.route_code = p_route.route_code
      AND l.lease_id >= (SELECT p.lease_low FROM public.v_iu_route_position p WHERE p.route_code = p_route.route_code);
@@ -48,10 +120,11 @@ END
 $function$;
 COMMENT ON FUNCTION iu.fn_iu_delivery_claim_room IS
   'For the claim: how many deliveries the leases just taken have, and how many more it may lease of the route: by its '
-  'max_in_flight, by the part that one claim takes, and by p_route_max for the session (NULL: no limit).';
+  'max_in_flight, by the share of one of so many senders, by the part that one claim takes, and by p_route_max for the '
+  'session (NULL: no limit).';
 
 CREATE FUNCTION iu.fn_iu_delivery_claim_route(
-    p_route_code text, p_sender text, p_left integer, p_share integer, p_route_max integer,
+    p_route_code text, p_sender text, p_left integer, p_share integer, p_route_max integer, p_senders integer,
     OUT lease_ids bigint[], OUT taken integer)
   LANGUAGE plpgsql VOLATILE
   SET search_path = pg_catalog, pg_temp
@@ -75,7 +148,7 @@ BEGIN
   v_probe := iu.fn_iu_circuit_is_probing(p_route_code);
   lease_ids := ARRAY(SELECT o FROM iu.fn_iu_delivery_lease_orphans(p_route_code, p_sender,
                                      CASE WHEN v_probe THEN 1 ELSE p_left END) o);
-  v_room := iu.fn_iu_delivery_claim_room(v_route, lease_ids, p_route_max);
+  v_room := iu.fn_iu_delivery_claim_room(v_route, lease_ids, p_route_max, p_senders);
   taken := v_room.taken;
   v_left := least(v_room.room, CASE WHEN v_probe THEN 1 ELSE p_share END - taken);
   IF v_left > 0 THEN
@@ -102,14 +175,15 @@ COMMENT ON FUNCTION iu.fn_iu_delivery_claim_route IS
 
 -- This function is inlined into the query of the claim, so that its rows are made
 -- once; for that it is STABLE and has no settings.
-CREATE FUNCTION iu.fn_iu_delivery_hand_out(p_lease_ids bigint[])
+CREATE FUNCTION iu.fn_iu_delivery_hand_out(p_lease_ids bigint[], p_senders integer)
   RETURNS TABLE (lease_id bigint, lease_generation integer, route_code text, event_id uuid, replay_number integer,
     attempt_no integer, webhook_id text, target_kind text, target_url text, body text, secrets text[],
-    timeout_ms integer)
+    timeout_ms integer, requests integer)
   LANGUAGE sql STABLE
 BEGIN ATOMIC
   WITH held AS MATERIALIZED (
     SELECT l.*, r.id AS route_id, r.event_domain, r.event_type, r.target_kind, r.target_ref, r.timeout_ms,
+           iu.fn_iu_delivery_share(r.max_in_flight, p_senders) AS requests,
            ARRAY(SELECT s.secret FROM public.iu_route_secret s
                   WHERE s.secret_ref = r.secret_ref AND iu.fn_iu_route_secret_is_valid(s)
                   ORDER BY s.valid_from DESC, s.id DESC) AS secrets,
@@ -121,7 +195,7 @@ BEGIN ATOMIC
   )
   SELECT h.lease_id, h.generation, h.route_code, e.id, i.replay_number, i.attempt_no,
          iu.fn_iu_webhook_id(i.event_seq, h.route_id, i.replay_number, e.id),
-         h.target_kind, h.target_ref, e.body, h.secrets, h.timeout_ms
+         h.target_kind, h.target_ref, e.body, h.secrets, h.timeout_ms, h.requests
     FROM held h
     CROSS JOIN LATERAL unnest(h.event_seqs, h.replay_numbers, h.attempt_nos) AS i (event_seq, replay_number, attempt_no)
     JOIN LATERAL (
@@ -141,10 +215,11 @@ END;
 COMMENT ON FUNCTION iu.fn_iu_delivery_hand_out IS
   'For the claim: all that a sender needs for the deliveries of these leases, in the order of their events.';
 
-CREATE FUNCTION iu.fn_iu_delivery_claim(p_sender text, p_max integer, p_route_max integer DEFAULT NULL)
+CREATE FUNCTION iu.fn_iu_delivery_claim(p_sender text, p_max integer, p_route_max integer DEFAULT NULL,
+    p_senders integer DEFAULT 1, p_routes text[] DEFAULT NULL)
   RETURNS TABLE (lease_id bigint, lease_generation integer, route_code text, event_id uuid, replay_number integer,
     attempt_no integer, webhook_id text, target_kind text, target_url text, body text, secrets text[],
-    timeout_ms integer)
+    timeout_ms integer, requests integer)
   LANGUAGE plpgsql VOLATILE SECURITY DEFINER
   SET search_path = pg_catalog, pg_temp
   SET enable_seqscan = off SET enable_bitmapscan = off SET jit = off SET plan_cache_mode = force_generic_plan
@@ -163,26 +238,28 @@ BEGIN
       DETAIL = format('p_sender is %s, p_max %s.', quote_nullable(p_sender), coalesce(p_max::text, 'NULL')),
       CONSTRAINT = 'iu_delivery_claim';
   END IF;
-  v_routes := iu.fn_iu_delivery_claim_routes();
+  v_routes := iu.fn_iu_delivery_claim_routes(p_routes);
   v_rest := cardinality(v_routes);
   FOREACH v_route IN ARRAY v_routes LOOP
     EXIT WHEN v_left <= 0;
     v_one := iu.fn_iu_delivery_claim_route(v_route, p_sender, v_left, ceil(v_left::numeric / v_rest)::integer,
-                                           p_route_max);
+                                           p_route_max, p_senders);
     v_leases := v_leases || v_one.lease_ids;
     v_left := v_left - v_one.taken;
     v_rest := v_rest - 1;
   END LOOP;
   IF v_leases <> '{}' THEN
-    RETURN QUERY SELECT h.* FROM iu.fn_iu_delivery_hand_out(v_leases) h;
+    RETURN QUERY SELECT h.* FROM iu.fn_iu_delivery_hand_out(v_leases, p_senders) h;
   END IF;
 END
 $function$;
 COMMENT ON FUNCTION iu.fn_iu_delivery_claim IS
-  'Leases at most p_max deliveries to a sender, of each route so many that its session holds at most p_route_max '
-  '(NULL: no such limit), and returns them with all that sending needs; of a route whose max_in_flight is 256 or '
-  'less a quarter of it in one claim, at least 16, so that it is sent while another part is recorded: abandoned '
-  'leases first, then due retries, then new events, shared among the routes that may deliver (those of kind '
-  'sql_function are not a sender''s). Fewer than p_max: there is no more, or what there is is held, locked by '
-  'another claim, over a route''s max_in_flight, or for the next claim, which fn_iu_delivery_next_due tells. A '
-  'held route is not touched. Writes nothing where there is nothing. SQLSTATE 23514: no sender, or p_max below 1.';
+  'Leases at most p_max deliveries to a sender, which is one of p_senders, and returns them with all that sending '
+  'needs: abandoned leases first, then due retries, then new events, shared among the routes that may deliver (those of '
+  'kind sql_function are not a sender''s; p_routes: only of these). The sender may have that many requests of a route '
+  'under way at a time as the column requests says, its share of max_in_flight; its session holds half as many '
+  'deliveries more, at most p_route_max (NULL: no such limit), and one claim takes a quarter of a share of 256 or less, '
+  'at least 16, and half of a larger one, so that one part is sent while another is recorded. Fewer than p_max: there is '
+  'no more, or what there is is held, locked by another claim, more than is allowed, or for the next claim, which '
+  'fn_iu_delivery_next_due tells. A held route is not touched. Writes nothing where there is nothing. SQLSTATE 23514: '
+  'no sender, or p_max below 1.';

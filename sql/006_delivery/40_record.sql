@@ -248,27 +248,34 @@ COMMENT ON FUNCTION iu.fn_iu_delivery_keep IS
   'Called where fn_iu_delivery_record_batch failed: gives the lease new time, so that nobody sends again what is '
   'known. False if it is another sender''s by now, or recorded: then the outcomes are worth nothing.';
 
-CREATE FUNCTION iu.fn_iu_delivery_next_due(p_route_max integer DEFAULT NULL) RETURNS timestamptz
+CREATE FUNCTION iu.fn_iu_delivery_next_due(p_route_max integer DEFAULT NULL, p_senders integer DEFAULT 1,
+    p_routes text[] DEFAULT NULL)
+  RETURNS timestamptz
   LANGUAGE plpgsql VOLATILE SECURITY DEFINER
   SET search_path = pg_catalog, pg_temp
   SET enable_seqscan = off SET jit = off SET plan_cache_mode = force_generic_plan
 AS $function$
 DECLARE
-  v_route record;
-  v_next  timestamptz;
+  v_routes constant text[] := coalesce(p_routes, iu.fn_iu_delivery_live_routes());
+  v_route  record;
+  v_next   timestamptz;
 BEGIN
   FOR v_route IN
     SELECT p.route_code, p.window_end IS NOT NULL AND l.has_room AS unfinished,
            least(l.expires_at, CASE WHEN l.has_room THEN
              (SELECT t.due_at FROM public.iu_route_retry t
                WHERE t.route_code = p.route_code ORDER BY t.due_at LIMIT 1) END) AS due_at
-      FROM public.v_iu_route_position p
-      JOIN public.iu_outbound_route r ON r.route_code = p.route_code
+      FROM (SELECT DISTINCT u FROM unnest(v_routes) u) AS n (route_code)
+      JOIN public.iu_outbound_route r ON r.route_code = n.route_code
+      CROSS JOIN LATERAL (SELECT s.* FROM public.iu_route_step s
+                           WHERE s.route_code = r.route_code ORDER BY s.step DESC LIMIT 1) AS p
       CROSS JOIN LATERAL (
         SELECT min(x.expires_at) AS expires_at,
-               coalesce(sum(x.item_count), 0) < r.max_in_flight
-                 AND coalesce(sum(x.item_count) FILTER (WHERE x.backend_pid = pg_backend_pid()) < p_route_max, true)
-                 AS has_room
+               coalesce(sum(x.item_count), 0)
+                   < iu.fn_iu_delivery_ahead(r.max_in_flight, r.max_in_flight, p_senders)
+                 AND coalesce(sum(x.item_count) FILTER (WHERE x.backend_pid = pg_backend_pid()), 0)
+                   < least(iu.fn_iu_delivery_ahead(iu.fn_iu_delivery_share(r.max_in_flight, p_senders),
+                             r.max_in_flight, p_senders), p_route_max) AS has_room
           FROM public.iu_route_lease x WHERE x.route_code = p.route_code AND x.lease_id >= p.lease_low) AS l
      WHERE r.enabled AND NOT r.dry_run AND r.target_kind <> 'sql_function'
   LOOP
@@ -281,6 +288,6 @@ BEGIN
 END
 $function$;
 COMMENT ON FUNCTION iu.fn_iu_delivery_next_due IS
-  'When a claim with this p_route_max finds something again without a commit that would wake the sender: the next '
-  'retry, the next end of a lease, the next probe of an open circuit, or now where a window is not finished. NULL '
-  'if nothing waits for the clock; what is held does not count.';
+  'When a claim with the same p_route_max, p_senders and p_routes finds something again without a commit that would '
+  'wake the sender: the next retry, the next end of a lease, the next probe of an open circuit, or now where a window is '
+  'not finished. NULL if nothing waits for the clock; what is held does not count.';

@@ -1,29 +1,49 @@
 -- What waits, and what holds it.
 
--- What is ahead of any route is looked at once, however many routes there are and
--- whatever was delivered before: the settings of the function keep its plan to that.
+-- A look costs the same whatever waits and whatever was delivered: of each route so
+-- many events are counted, from where it stands, and no more.
 CREATE FUNCTION iu.fn_iu_route_waiting() RETURNS TABLE (route_code text, waiting bigint, oldest timestamptz)
   LANGUAGE sql STABLE SECURITY DEFINER
   SET search_path = pg_catalog, pg_temp
-  SET enable_seqscan = off SET enable_nestloop = off SET jit = off
+  SET enable_seqscan = off SET enable_bitmapscan = off SET jit = off
 AS $function$
   WITH route AS MATERIALIZED (
-    SELECT p.*, r.event_domain, r.event_type
+    SELECT p.*, r.event_domain, r.event_type, coalesce(p.window_end, p.seen) AS handed_out
       FROM public.v_iu_route_position p
       JOIN public.iu_outbound_route r ON r.route_code = p.route_code WHERE r.retired_at IS NULL
+  ), most AS MATERIALIZED (
+    SELECT greatest(200, 20000 / greatest(count(*), 1)) AS rows FROM route
   )
-  SELECT p.route_code, count(*), min(e.created_at)
-    FROM public.event_outbox e JOIN route p ON p.event_domain = e.event_domain AND p.event_type = e.event_type
-   WHERE e.emitted_xid >= (SELECT pg_snapshot_xmin(x.seen) FROM route x ORDER BY 1 LIMIT 1)
-     AND e.emitted_xid >= pg_snapshot_xmin(p.seen) AND NOT pg_visible_in_snapshot(e.emitted_xid, p.seen)
-     AND e.event_seq > p.floor_seq AND e.payload_classification = 'safe_metadata'
-     AND (p.window_end IS NULL OR e.event_seq > p.window_seq
-          OR NOT pg_visible_in_snapshot(e.emitted_xid, p.window_end))
-   GROUP BY p.route_code
+  SELECT p.route_code, w.waiting, w.oldest
+    FROM route p
+    CROSS JOIN LATERAL (
+      SELECT count(*) AS waiting, min(x.created_at) AS oldest FROM (
+        (SELECT e.created_at FROM public.event_outbox e
+          WHERE p.window_end IS NOT NULL AND e.event_domain = p.event_domain AND e.event_type = p.event_type
+            AND e.event_seq > greatest(p.window_seq, p.floor_seq) AND e.event_seq <= p.window_high
+            AND NOT pg_visible_in_snapshot(e.emitted_xid, p.seen)
+            AND pg_visible_in_snapshot(e.emitted_xid, p.window_end) AND e.payload_classification = 'safe_metadata'
+          ORDER BY e.event_domain, e.event_type, e.event_seq LIMIT (SELECT m.rows FROM most m))
+        UNION ALL
+        (SELECT l.created_at FROM pg_snapshot_xip(p.handed_out) AS i (xid)
+          CROSS JOIN LATERAL (SELECT e.created_at FROM public.event_outbox e
+                               WHERE e.event_domain = p.event_domain AND e.event_type = p.event_type
+                                 AND e.emitted_xid = i.xid AND e.event_seq > p.floor_seq
+                                 AND e.payload_classification = 'safe_metadata' OFFSET 0) AS l
+          LIMIT (SELECT m.rows FROM most m))
+        UNION ALL
+        (SELECT e.created_at FROM public.event_outbox e
+          WHERE e.event_domain = p.event_domain AND e.event_type = p.event_type
+            AND e.emitted_xid >= pg_snapshot_xmax(p.handed_out)
+            AND e.event_seq > p.floor_seq AND e.payload_classification = 'safe_metadata'
+          ORDER BY e.event_domain, e.event_type, e.emitted_xid, e.event_seq LIMIT (SELECT m.rows FROM most m))) AS x)
+      AS w
+   WHERE w.waiting > 0
 $function$;
 COMMENT ON FUNCTION iu.fn_iu_route_waiting IS
   'Of each armed route that is not retired and has any: the events ahead of its position, and when the oldest was '
-  'created. Reads what is ahead, not what was delivered.';
+  'created. With many routes at least 200 of each are counted, at most some 20000 of all together; where more wait, so '
+  'many are told.';
 
 CREATE VIEW public.v_iu_event_backlog AS
   SELECT r.route_code, r.event_domain, r.event_type,
@@ -39,7 +59,8 @@ CREATE VIEW public.v_iu_event_backlog AS
              min(x.created_at) FILTER (WHERE x.replay_number > 0) + iu_core.clock_moved() AS oldest_replay,
              min(x.due_at) FILTER (WHERE x.due_at < 'infinity') + iu_core.clock_moved() AS next_due_at,
              min(x.due_at) FILTER (WHERE x.due_at <= iu_core.steady_clock()) + iu_core.clock_moved() AS oldest_due
-        FROM public.iu_route_retry x WHERE x.route_code = r.route_code) AS t ON true
+        FROM (SELECT y.* FROM public.iu_route_retry y
+               WHERE y.route_code = r.route_code ORDER BY y.due_at, y.event_seq LIMIT 10000) AS x) AS t ON true
     LEFT JOIN public.event_outbox f
       ON f.event_domain = r.event_domain AND f.event_type = r.event_type AND f.event_seq = t.first_seq
     LEFT JOIN LATERAL (
@@ -53,7 +74,7 @@ COMMENT ON VIEW public.v_iu_event_backlog IS
   'One row a route: events ahead of its position (none before it is armed), deliveries to be tried again or '
   'waiting for another of their subject, deliveries with a sender, since when the oldest waits (its event was '
   'created; a replay was asked for), when the next is due, the code of what holds it, and since when something '
-  'has been due.';
+  'has been due. Of very many so many are counted as fn_iu_route_waiting says, and 10000 to be tried again.';
 
 CREATE VIEW public.v_iu_route_held AS
   SELECT b.route_code, f.refusal ->> 'code' AS code, f.refusal ->> 'sentence' AS sentence,

@@ -211,7 +211,7 @@ SELECT set_eq($$
      AND r.rolname IN ('iu_core_writer', 'iu_core_worker') AND has_function_privilege(r.oid, p.oid, 'EXECUTE')$$,
   $$VALUES ('iu_core_writer', 'fn_iu_emit_event'), ('iu_core_writer', 'fn_iu_emit_events'),
   ('iu_core_writer', 'fn_iu_event_emit'), ('iu_core_writer', 'fn_iu_core_routes_enabled'),
-  ('iu_core_worker', 'iu.fn_iu_delivery_claim'),
+  ('iu_core_worker', 'iu.fn_iu_delivery_claim'), ('iu_core_worker', 'iu.fn_iu_delivery_news'),
     ('iu_core_worker', 'iu.fn_iu_delivery_record_batch'), ('iu_core_worker', 'iu.fn_iu_delivery_check'),
     ('iu_core_worker', 'iu.fn_iu_delivery_settle'), ('iu_core_worker', 'iu.fn_iu_delivery_keep'),
     ('iu_core_worker', 'iu.fn_iu_delivery_next_due')$$,
@@ -309,24 +309,58 @@ BEGIN
 END $$;
 SELECT fn_iu_emit_event('collection_validated', 'A/' || n, gen_random_uuid(), 't') FROM generate_series(1,
   300) n \g /dev/null
-SELECT is(pg_temp.claims(n, 5), c, format('a route of %s in flight gives the claims %s', n, c)) FROM (VALUES
-  (256, ARRAY[64, 64, 64, 64, 0]), (100, ARRAY[25, 25, 25, 25, 0]), (65, ARRAY[17, 17, 17, 14, 0]),
-  (40, ARRAY[16, 16, 8, 0, 0]),
-  (10, ARRAY[10, 0, 0, 0, 0]), (1, ARRAY[1, 0, 0, 0, 0]), (257, ARRAY[257, 0, 0, 0, 0])) AS v (n, c);
+SELECT is(pg_temp.claims(n, 7), c, format('a route of %s in flight gives the claims %s', n, c)) FROM (VALUES
+  (128, ARRAY[32, 32, 32, 32, 32, 32, 0]), (100, ARRAY[25, 25, 25, 25, 25, 25, 0]),
+  (65, ARRAY[17, 17, 17, 17, 17, 13, 0]), (40, ARRAY[16, 16, 16, 12, 0, 0, 0]), (10, ARRAY[15, 0, 0, 0, 0, 0, 0]),
+  (1, ARRAY[2, 0, 0, 0, 0, 0, 0]), (258, ARRAY[129, 129, 42, 0, 0, 0, 0])) AS v (n, c);
 SELECT is(pg_temp.claims(256, 2, 10), ARRAY[10, 10], 'a claim that asks for fewer gets fewer');
 SELECT is(pg_temp.claims(64, 1), ARRAY[16], 'the first claim of a route of 64 takes a quarter');
 SELECT is(iu.fn_iu_delivery_next_due() <= clock_timestamp(), true, 'after the first quarter there is more at once');
-SELECT is(pg_temp.claims(64, 4), ARRAY[16, 16, 16, 16], 'four claims take the four quarters');
+SELECT is(pg_temp.claims(64, 6), ARRAY[16, 16, 16, 16, 16, 16], 'six claims take half as many again as may be sent');
 SELECT is(iu.fn_iu_delivery_next_due() <= clock_timestamp(), false,
-  'after the last quarter there is no more before one of them ends');
+  'after the last part there is no more before one of them ends');
 SELECT is(iu.fn_iu_delivery_record(lease_id, generation,
   (SELECT jsonb_agg(jsonb_build_object('event_id', x, 'outcome', 'sent')) FROM unnest(event_ids) x)), 16,
-  'a quarter can be recorded as sent')
+  'a part can be recorded as sent')
   FROM iu_route_lease ORDER BY lease_id LIMIT 1;
 SELECT is((SELECT count(*) FROM iu.fn_iu_delivery_claim('t', 1000)), 16::bigint,
-  'after one quarter has ended another sender takes the next');
-SELECT is((SELECT sum(item_count) FROM iu_route_lease WHERE route_code = 'few'), 64::bigint,
-  'all senders together hold no more than the route allows');
+  'after one part has ended another sender takes the next');
+SELECT is((SELECT sum(item_count) FROM iu_route_lease WHERE route_code = 'few'), 96::bigint,
+  'all senders together hold no more than half as many again as the route allows');
+
+-- ---- several senders
+
+CREATE FUNCTION pg_temp.shares(p_in_flight integer, p_senders integer, OUT requests integer, OUT held bigint)
+  LANGUAGE plpgsql AS $$
+BEGIN
+  PERFORM pg_temp.claims(p_in_flight, 0);
+  FOR i IN 1 .. 10 LOOP
+    requests := coalesce((SELECT max(c.requests) FROM iu.fn_iu_delivery_claim('s', 1000, NULL, p_senders) c), requests);
+  END LOOP;
+  held := (SELECT sum(item_count) FROM iu_route_lease WHERE route_code = 'few');
+END $$;
+SELECT row_eq(format('SELECT * FROM pg_temp.shares(%s, %s)', n, senders), ROW(requests, held),
+  format('of a route of %s in flight one of %s senders sends %s at a time and holds %s', n, senders, requests, held))
+  FROM (VALUES (64, 1, 64, 96::bigint), (64, 2, 32, 48), (100, 3, 33, 50), (16, 16, 1, 2), (15, 2, 15, 15), (1, 2, 1, 1),
+    (1, 1, 1, 2)) AS v (n, senders, requests, held);
+UPDATE iu_route_lease SET backend_pid = (SELECT pid FROM pg_stat_activity WHERE backend_type = 'checkpointer')
+ WHERE route_code = 'few';
+SELECT is((SELECT count(*) FROM iu.fn_iu_delivery_claim('t', 1000, NULL, 2) WHERE route_code = 'few'), 0::bigint,
+  'a route that is not divided gives nothing while another sender has all of it');
+
+-- ---- where to look
+
+SELECT fn_iu_route_add('other', 'piece_reordered', 'https://hooks.example/x', 'ann', 't'),
+  fn_iu_route_allow('other', 'ann', 't'), fn_iu_route_arm('other', 'ann', 't') \g /dev/null
+SELECT n.now AS before FROM iu.fn_iu_delivery_news('') n \gset
+SELECT is((SELECT n.routes FROM iu.fn_iu_delivery_news('') n), NULL,
+  'a sender that has not looked before looks at all routes');
+SELECT is((SELECT n.routes FROM iu.fn_iu_delivery_news('1:1:') n), NULL,
+  'where very much is new a sender looks at all routes');
+SELECT is(iu.fn_iu_delivery_claim_routes(ARRAY['none', 'other']), '{}',
+  'a route of whose type nothing was committed has nothing to do, whatever else was');
+SELECT is((SELECT count(*) FROM iu.fn_iu_delivery_claim('s', 10, NULL, 1, ARRAY['other'])), 0::bigint,
+  'a claim looks at no other route than it is given');
 
 -- ---- looking
 

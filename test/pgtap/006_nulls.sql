@@ -23,9 +23,9 @@ SELECT is(iu.fn_iu_delivery_keep(NULL, NULL), false, 'a lease that is NULL is no
 SELECT is(iu.fn_iu_delivery_next_due(NULL), NULL, 'where nothing waits nothing is due');
 
 SELECT fn_iu_route_add('r', 'version_applied', 'https://hooks.example/x', 'ann', 't', p_max_in_flight => 40);
-SELECT is((SELECT room FROM iu.fn_iu_delivery_claim_room(r, '{}', NULL)), 16,
+SELECT is((SELECT room FROM iu.fn_iu_delivery_claim_room(r, '{}', NULL, NULL)), 16,
   'without a limit for the session a claim has that of the route') FROM iu_outbound_route r WHERE route_code = 'r';
-SELECT is((SELECT room FROM iu.fn_iu_delivery_claim_room(r, NULL, 5)), 5,
+SELECT is((SELECT room FROM iu.fn_iu_delivery_claim_room(r, NULL, 5, NULL)), 5,
   'a claim that has no leases yet has room for the limit of the session') FROM iu_outbound_route r
   WHERE route_code = 'r';
 SELECT pg_temp.refuses($$SELECT fn_iu_route_arm('r', 'ann', 't', NULL, NULL)$$, '23514', 'p_max_age',

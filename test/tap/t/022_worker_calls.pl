@@ -60,18 +60,18 @@ watchdog_becomes('running', 'a watchdog calls a function that has got its owner 
 is(sql($process), $watchdog, 'the process of the watchdog has lived through all of it');
 
 note 'a function that returns something else';
-sql('ALTER FUNCTION iu.fn_iu_delivery_next_due(integer) RENAME TO elsewhere');
-sql('CREATE FUNCTION iu.fn_iu_delivery_next_due(integer) RETURNS text LANGUAGE sql RETURN NULL');
-sql('GRANT EXECUTE ON FUNCTION iu.fn_iu_delivery_next_due(integer) TO iu_core_worker');
+sql('ALTER FUNCTION iu.fn_iu_delivery_next_due(integer, integer, text[]) RENAME TO elsewhere');
+sql('CREATE FUNCTION iu.fn_iu_delivery_next_due(integer, integer, text[]) RETURNS text LANGUAGE sql RETURN NULL');
+sql('GRANT EXECUTE ON FUNCTION iu.fn_iu_delivery_next_due(integer, integer, text[]) TO iu_core_worker');
 sender_says('function iu.fn_iu_delivery_next_due() returned type text instead of timestamp with time zone',
 	'a sender does not take a value for one of another type');
-sql('DROP FUNCTION iu.fn_iu_delivery_next_due(integer)');
-sql('ALTER FUNCTION iu.elsewhere(integer) RENAME TO fn_iu_delivery_next_due');
+sql('DROP FUNCTION iu.fn_iu_delivery_next_due(integer, integer, text[])');
+sql('ALTER FUNCTION iu.elsewhere(integer, integer, text[]) RENAME TO fn_iu_delivery_next_due');
 sender_says('running', 'a sender goes on with a function that returns the right type again');
-sql('ALTER FUNCTION iu.fn_iu_delivery_claim(text, integer, integer) RENAME TO elsewhere');
-sql('CREATE FUNCTION iu.fn_iu_delivery_claim(text, integer, integer) RETURNS TABLE (lease_id integer)'
+sql('ALTER FUNCTION iu.fn_iu_delivery_claim(text, integer, integer, integer, text[]) RENAME TO elsewhere');
+sql('CREATE FUNCTION iu.fn_iu_delivery_claim(text, integer, integer, integer, text[]) RETURNS TABLE (lease_id integer)'
 	  . ' LANGUAGE sql RETURN 1');
-sql('GRANT EXECUTE ON FUNCTION iu.fn_iu_delivery_claim(text, integer, integer) TO iu_core_worker');
+sql('GRANT EXECUTE ON FUNCTION iu.fn_iu_delivery_claim(text, integer, integer, integer, text[]) TO iu_core_worker');
 sender_says('the rows that a function returned have no column "lease_id" of type bigint',
 	'a sender does not take a column for one of another type');
 

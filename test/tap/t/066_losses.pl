@@ -29,7 +29,7 @@ sub a_sender
 {
 	return $delivery->sql("SELECT a.pid FROM pg_stat_activity a LEFT JOIN iu_route_lease l ON l.backend_pid = a.pid
 		WHERE a.backend_type LIKE 'iu_core sender%' GROUP BY a.pid, a.wait_event_type
-		ORDER BY a.wait_event_type = 'Lock' DESC NULLS LAST, coalesce(sum(l.item_count), 0) DESC LIMIT 1");
+		ORDER BY coalesce(a.wait_event_type = 'Lock', false) DESC, coalesce(sum(l.item_count), 0) DESC LIMIT 1");
 }
 
 my @faults = (

@@ -1,0 +1,90 @@
+# Several senders and many routes: two senders share one route, no route has
+# more requests under way than it may, and a commit is looked at by the routes that
+# carry it, not by all.
+use strict;
+use warnings;
+use FindBin;
+use lib "$FindBin::Bin/../lib";
+use IU::Cluster;
+use IU::Delivery;
+use IU::Process qw(freeze thaw);
+use IU::Routes qw(add_route_sql);
+use IU::Sink;
+use Test::More;
+
+my $sink = IU::Sink->start;
+my $node = IU::Cluster->new_node('senders', 'iu_core.senders' => 2, 'iu_core.allowed_origins' => $sink->url,
+	'iu_core.allowed_networks' => '127.0.0.0/8');
+my $delivery = IU::Delivery->new($node, $sink);
+IU::Cluster->install($node);
+$delivery->live;
+ok($delivery->becomes("SELECT count(*) = 2 FROM iu_core.worker_status WHERE role = 'sender' AND state = 'running'"),
+	'two senders run');
+
+note 'two senders, one route';
+my $mark = $delivery->mark('shared');
+$delivery->add_route('shared', max_in_flight => 64);
+$sink->hold('/shared');
+$delivery->emit(300);
+ok($delivery->becomes("SELECT count(DISTINCT backend_pid) = 2 FROM iu_route_lease WHERE route_code = 'shared'"),
+	'both senders hold deliveries of one route');
+ok($sink->wait_for('/shared', 64), 'both senders send as many requests as the route allows');
+is($delivery->sql("SELECT string_agg(held::text, ' ' ORDER BY held) FROM (SELECT sum(item_count) AS held"
+	  . " FROM iu_route_lease WHERE route_code = 'shared' GROUP BY backend_pid) AS h"), '48 48',
+	'each of two senders holds half as many deliveries again as its share of the requests');
+is($sink->count('/shared'), 64, 'no more requests are under way than the route allows');
+$sink->heal;
+ok($delivery->settle('shared'), 'two senders deliver a backlog of one route');
+my %found = $delivery->audit('shared', $mark);
+is(IU::Delivery::told(%found) . ", repeated $found{repeated}", IU::Delivery::perfect(300) . ', repeated 0',
+	'two senders deliver everything of one route once');
+is($delivery->sql('SELECT count(DISTINCT sender) FROM iu_route_attempt'), '2',
+	'each of two senders has sent something of one route');
+$delivery->route('retire', 'shared');
+
+note 'one of two senders stands still';
+$delivery->add_route('half', max_in_flight => 64, type => 'collection_rendered');
+my ($still) = $delivery->senders;
+freeze($still);
+$delivery->emit(200, 'collection_rendered');
+ok($delivery->settle('half'), 'one sender delivers all of a route while another stands still');
+thaw($still);
+$delivery->route('retire', 'half');
+
+note 'many routes';
+my $routes = 60;
+$delivery->sql(join ';', map {
+		add_route_sql("r$_", $sink->url . '/many', type => 'piece_reordered', timeout_ms => 60000),
+		"SELECT fn_iu_route_allow('r$_', 'tester', 'test')", "SELECT fn_iu_route_arm('r$_', 'tester', 'test')"
+} 1 .. $routes);
+$delivery->add_route('carried', type => 'collection_exported');
+$delivery->sql("SELECT fn_iu_emit_event('collection_exported', 'x', gen_random_uuid(), 'tester')");
+ok($delivery->settle('carried'), 'one route of many delivers');
+
+# How often a claim has read where a route stands.
+sub reads
+{
+	$delivery->sql('SELECT pg_stat_force_next_flush()');
+	return $delivery->sql("SELECT idx_scan FROM pg_stat_all_tables WHERE relid = 'iu_route_step'::regclass");
+}
+my $before = reads();
+my $steps = $delivery->sql('SELECT max(step) FROM iu_route_step');
+my $commits = 40;
+for my $n (1 .. $commits)
+{
+	$delivery->sql("SELECT fn_iu_emit_event('collection_created', 'x', gen_random_uuid(), 'tester')");
+}
+$delivery->sql("SELECT fn_iu_emit_event('collection_exported', 'x', gen_random_uuid(), 'tester')");
+ok($delivery->settle('carried'), 'a route delivers after commits that no route carries');
+ok($delivery->rest('carried'), 'what was delivered is recorded');
+cmp_ok(reads() - $before, '<', $routes * $commits / 2, 'commits that no route carries are not looked at by each route');
+is($delivery->sql("SELECT max(step) FROM iu_route_step WHERE route_code ~ '^r'"),
+	$delivery->sql("SELECT min(step) FROM iu_route_step WHERE route_code ~ '^r'"),
+	'commits that no route carries move no route');
+$delivery->sql("SELECT fn_iu_emit_event('piece_reordered', 'x', gen_random_uuid(), 'tester')");
+ok($sink->wait_for('/many', $routes), 'one event goes to each of the routes that carry it');
+ok($delivery->becomes("SELECT count(*) = $routes FROM iu_route_attempt WHERE route_code ~ '^r' AND status = 'sent'"),
+	'one event is recorded for each of the routes that carry it');
+
+$node->stop;
+done_testing();
