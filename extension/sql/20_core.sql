@@ -37,11 +37,13 @@ COMMENT ON FUNCTION health() IS
   'Whether the workers of this server do their work and its databases are as they should be, for monitoring: severity '
   'as a monitoring plugin exits, status its name (0 OK, 1 WARNING, 2 CRITICAL, 3 UNKNOWN), message with every finding, '
   'the worst first. CRITICAL: a watchdog is overdue, has no process or has failed for 5 s; no watchdog serves this '
-  'database; the launcher has ended; iu_core is not preloaded; a runner found that conformance finds a difference, '
-  'which the message names. WARNING: a watchdog that fails or starts; a sender or runner that fails, has ended or has '
-  'not looked around for two minutes, a sender 30 s after it was woken or meant to; a database without extension or '
-  'migrations, or whose conformance has not been looked at for five minutes. UNKNOWN: the launcher has not started '
-  'yet. A standby is OK: it has no workers. Judged from shared memory: it waits for no lock. Raises nothing.';
+  'database; the launcher has ended; iu_core is not preloaded; a watchdog found that its database is not at home where '
+  'it is (a copy, a restore: fn_iu_place_confirm); a runner found a gate that lapsed though a standing approval lasts, '
+  'or while events wait, or a difference that conformance finds, which the message names. WARNING: a watchdog that '
+  'fails or starts; a sender or runner that fails, has ended or has not looked around for two minutes, a sender 30 s '
+  'after it was woken or meant to; a database without extension or migrations, or whose conformance has not been looked '
+  'at for five minutes; iu_core.instance is not given; a standing approval ends soon. UNKNOWN: the launcher has not '
+  'started yet. A standby is OK: it has no workers. Judged from shared memory: it waits for no lock. Raises nothing.';
 
 CREATE FUNCTION wake() RETURNS void
   LANGUAGE c VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'iu_wake';

@@ -43,7 +43,7 @@ $delivery->settle('hook');
 
 # ---- Until the point, with deliveries under way
 
-$sink->hold('/hook', 2);
+$sink->hold('/hook');
 $delivery->emit(10);
 ok($delivery->becomes('SELECT sum(item_count) = 10 FROM iu_route_lease'), 'ten deliveries are under way');
 $node->backup('base');
