@@ -111,7 +111,10 @@ close $control;
 $files->command_ok([ $files->installed_command('pg_resetwal'), '-f', '-D', $files->data_dir ],
 	'a copy of the files gets a system identifier of its own');
 $files->append_conf('postgresql.conf', "iu_core.databases = 'postgres'\n");
-$files->start;
+{
+	local $ENV{IU_CORE_INSTANCE} = 'another';
+	$files->start;
+}
 is($files->safe_psql('postgres', 'SELECT system_identifier FROM pg_control_system()'), 4711,
 	'a copy of the files has the system identifier that it got');
 check_copy('the files, under another system identifier', $files, 'postgres');

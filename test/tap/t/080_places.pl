@@ -152,6 +152,32 @@ becomes(health(), '0 4 processes do their work', 'told its own instance again it
 becomes("SELECT iu_core.gate_is_open('$delivery_gate')", 't',
 	'back at home a standing approval opens its gate again');
 
+# ---- The same files under another system identifier, as pg_upgrade leaves them
+
+sql("SELECT fn_iu_route_pause('hook', 'tester', 'test')");
+$delivery->emit(4);
+$original->stop;
+open(my $control, '+<:raw', $original->data_dir . '/global/pg_control') or die $!;
+print $control pack('Q<', 4711);
+close $control;
+$original->command_ok([ $original->installed_command('pg_resetwal'), '-f', '-D', $original->data_dir ],
+	'the server gets another system identifier');
+$before = $sink->count('/hook');
+start_as($original, 'the platform');
+health_becomes('^database "postgres": the same files have another system identifier, as after pg_upgrade',
+	'under another system identifier health says what happened');
+sql("SELECT fn_iu_route_resume('hook', 'tester', 'test')");
+becomes("SELECT code || ' ' || held FROM v_iu_route_held WHERE route_code = 'hook'", 'place_not_confirmed 4',
+	'under another system identifier deliveries are held');
+is(state_of_approval($approval), 'foreign', 'under another system identifier approvals are worth nothing yet');
+is($sink->count('/hook'), $before, 'under another system identifier nothing is sent');
+is(sql("SELECT fn_iu_place_confirm('olga', 'upgraded') ->> 'began'"), 'upgrade', 'a person confirms, by one call');
+becomes("SELECT iu_core.gate_is_open('$delivery_gate')", 't', 'by that the standing approval goes on');
+ok($sink->wait_for('/hook', $before + 4), 'by that the deliveries go on where they were');
+is(state_of_approval($approval), 'valid', 'by that the approval is valid');
+is($sink->count('/hook'), $before + 4, 'nothing is sent twice');
+becomes(health(), '0 4 processes do their work', 'and health has nothing to say');
+
 # ---- Without an instance from the beginning
 
 my $plain = IU::Cluster->init_node('plain', {}, %settings);

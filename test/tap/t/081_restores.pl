@@ -76,8 +76,9 @@ sub restored
 	my ($name, %how) = @_;
 	my $server = PostgreSQL::Test::Cluster->new($name);
 	$server->init_from_backup($node, 'base', has_restoring => $how{signal} // 1, standby => 0);
-	$server->append_conf('postgresql.conf', IU::Cluster::settings_text(%{ $how{target} },
-			recovery_target_action => 'promote')) if $how{target};
+	# Its own WAL does not go into the archive, so that each begins the second timeline.
+	$server->append_conf('postgresql.conf', IU::Cluster::settings_text(archive_mode => 'off', %{ $how{target} // {} },
+			$how{target} ? (recovery_target_action => 'promote') : ()));
 	$server->start;
 	$server->poll_query_until('postgres', 'SELECT NOT pg_is_in_recovery()') or die 'the recovery does not end';
 	IU::Cluster->wait_for_worker($server, 'watchdog');

@@ -122,7 +122,7 @@ becomes('SELECT status FROM iu_core.health()', 'OK', 'and health is well');
 
 # ---- Its end
 
-$approval = standing($composer, 2, '20 s');
+$approval = standing($composer, 2, '40 s');
 open_on($composer, $approval, 2);
 becomes("SELECT status || ' ' || (message ~ 'the standing approval of gate $composer ends at .*, and no other follows')"
 	  . ' FROM iu_core.health()', 'WARNING true', 'before a standing approval ends health warns');
