@@ -15,6 +15,7 @@
 
 #include "access/xact.h"
 #include "bgworker/calls.h"
+#include "bgworker/session.h"
 #include "bgworker/worker.h"
 #include "core/clock.h"
 #include "core/compat.h"
@@ -106,19 +107,16 @@ iu_worker_begin(Datum main_arg, const char *lock_timeout)
 {
 	uint64		generation;
 	IuWorkerSlot slot;
+	IuSessionSettings *settings;
 
 	memcpy(&generation, MyBgworkerEntry->bgw_extra, sizeof(generation));
 	if (!iu_worker_attach(DatumGetInt32(main_arg), generation))
 		proc_exit(0);
 	iu_slot_read(self.slot, &slot);
+	settings = iu_session_note();
 	BackgroundWorkerInitializeConnectionByOid(slot.database_oid, slot.worker_role, 0);
-
-	/* What an administrator set for the role or the database does not hold for the workers. */
+	iu_session_settle(settings);
 	set_for_session("application_name", MyBgworkerEntry->bgw_type);
-	set_for_session("search_path", "pg_catalog, pg_temp");
-	set_for_session("default_transaction_isolation", "read committed");
-	set_for_session("default_transaction_deferrable", "off");
-	set_for_session("default_transaction_read_only", "off");
 	set_for_session("lock_timeout", lock_timeout);
 	iu_calls_init();
 	pgstat_report_activity(STATE_IDLE, NULL);

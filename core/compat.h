@@ -129,4 +129,23 @@
 #define iu_json_lexer(text, length) makeJsonLexContextCstringLen(text, length, PG_UTF8, false)
 #endif
 
+/* All settings of the process. PostgreSQL 16 made one call of two. */
+#if PG_VERSION_NUM >= 160000
+#define iu_guc_variables(count) get_guc_variables(count)
+#else
+#define iu_guc_variables(count) (*(count) = GetNumConfigOptions(), get_guc_variables())
+#endif
+
+/* Since PostgreSQL 18 the postmaster's list of background workers is doubly linked. */
+#include "lib/ilist.h"
+#if PG_VERSION_NUM >= 180000
+#define iu_foreach_background_worker(cursor, list) dlist_foreach(cursor, list)
+typedef dlist_iter IuBackgroundWorkerCursor;
+#define iu_background_worker(cursor) dlist_container(RegisteredBgWorker, rw_lnode, (cursor).cur)
+#else
+#define iu_foreach_background_worker(cursor, list) slist_foreach(cursor, list)
+typedef slist_iter IuBackgroundWorkerCursor;
+#define iu_background_worker(cursor) slist_container(RegisteredBgWorker, rw_lnode, (cursor).cur)
+#endif
+
 #endif							/* IU_COMPAT_H */

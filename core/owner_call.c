@@ -10,7 +10,8 @@
  * the end of the transaction, the reading of a cursor WITH HOLD) would run with
  * the rights of whoever ends the transaction. So the caller becomes the owner of
  * the function first, fires what was deferred while it still is, and closes all
- * cursors.
+ * cursors. A setting that it changed, for its session as well, would hold for
+ * the next function: all of them become again what they were.
  *
  *-------------------------------------------------------------------------
  */
@@ -26,6 +27,7 @@
 #include "fmgr.h"
 #include "miscadmin.h"
 #include "utils/acl.h"
+#include "utils/guc.h"
 #include "utils/portal.h"
 #include "utils/regproc.h"
 #include "utils/syscache.h"
@@ -88,6 +90,7 @@ iu_call_as_owner(PG_FUNCTION_ARGS)
 	NullableDatum payload = fcinfo->args[2];
 	Oid			owner;
 	IuIdentity	caller;
+	int			level;
 
 	iu_require_member(IU_OWNER_ROLE);
 	if (PG_ARGISNULL(0))
@@ -97,10 +100,12 @@ iu_call_as_owner(PG_FUNCTION_ARGS)
 				 err_generic_string(PG_DIAG_CONSTRAINT_NAME, "iu_callable_null")));
 	owner = owner_of_callable(PG_GETARG_OID(0));
 	caller = iu_become(owner);
+	level = NewGUCNestLevel();
 	call(PG_GETARG_OID(0), event, payload);
 	SetUserIdAndSecContext(owner, caller.security | SECURITY_LOCAL_USERID_CHANGE | SECURITY_RESTRICTED_OPERATION);
 	iu_check_constraints_now();
 	PortalHashTableDeleteAll();
+	AtEOXact_GUC(false, level);
 	iu_become_again(caller);
 	PG_RETURN_VOID();
 }

@@ -13,17 +13,11 @@
 #include "miscadmin.h"
 #include "utils/guc.h"
 
-typedef struct Setting
-{
-	const char *name;
-	const char *value;
-} Setting;
-
 /*
  * What a session may have set and what would change the meaning of a script,
  * or keep its triggers from firing. The caller's time limits stay in force.
  */
-static const Setting pinned[] = {
+static const IuSetting pinned[] = {
 	/*
 	 * Without public: where others may create there, a function or operator of
 	 * theirs that fits the arguments better would be called in place of
@@ -48,6 +42,11 @@ static const Setting pinned[] = {
 	{"extra_float_digits", "1"},
 	{"plpgsql.variable_conflict", "error"},
 	{"plpgsql.check_asserts", "on"},
+	{"plpgsql.extra_errors", "none"},
+	{"plpgsql.extra_warnings", "none"},
+	{"quote_all_identifiers", "off"},
+	{"jit", "off"},
+	{"restrict_nonsystem_relation_kind", ""},
 };
 
 /*
@@ -72,6 +71,13 @@ iu_become_again(IuIdentity caller)
 	SetUserIdAndSecContext(caller.user, caller.security);
 }
 
+/* Whether this server has such a setting. One of a language is known once that is loaded. */
+bool
+iu_setting_is_known(const char *name)
+{
+	return strchr(name, GUC_QUALIFIER_SEPARATOR) != NULL || GetConfigOption(name, true, false) != NULL;
+}
+
 /*
  * Sets everything in the table above, whatever the session had set. Returns
  * the nesting level with which AtEOXact_GUC(false, level) undoes it; an error
@@ -84,8 +90,9 @@ iu_pin_settings(void)
 	int			i;
 
 	for (i = 0; i < lengthof(pinned); i++)
-		(void) set_config_option(pinned[i].name, pinned[i].value, PGC_SUSET, PGC_S_SESSION,
-								 GUC_ACTION_SAVE, true, 0, false);
+		if (iu_setting_is_known(pinned[i].name))
+			(void) set_config_option(pinned[i].name, pinned[i].value, PGC_SUSET, PGC_S_SESSION,
+									 GUC_ACTION_SAVE, true, 0, false);
 	if (client_min_messages < WARNING)
 		(void) set_config_option("client_min_messages", "warning", PGC_USERSET, PGC_S_SESSION,
 								 GUC_ACTION_SAVE, true, 0, false);

@@ -19,8 +19,16 @@ typedef struct IuIdentity
 	int			security;
 } IuIdentity;
 
+/* A setting, and what it is to be. */
+typedef struct IuSetting
+{
+	const char *name;
+	const char *value;
+} IuSetting;
+
 extern IuIdentity iu_become(Oid role);
 extern void iu_become_again(IuIdentity caller);
+extern bool iu_setting_is_known(const char *name);
 extern int	iu_pin_settings(void);
 
 #endif							/* IU_RIGHTS_H */
