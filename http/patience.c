@@ -6,7 +6,7 @@
  * A process that is stopped, or waits for a commit, looks at no socket: what was
  * answered at once lies unread, and what was begun is not sent to its end. That
  * is not the receiver's fault. So the time by which a request times out counts
- * no more than IU_LOOK_MS between two looks at the sockets, and whoever judges
+ * no more than IU_COUNTED_MS between two looks at the sockets, and whoever judges
  * reads them first.
  *
  * curl judges by the clock, before it reads. It is told of no limit for the
@@ -39,7 +39,7 @@ int64
 iu_patience_pass(IuPatience *patience, int64 now)
 {
 	int64		passed = patience->looked_at == 0 ? 0 : Max(now - patience->looked_at, 0);
-	int64		counted = Min(passed, IU_LOOK_MS);
+	int64		counted = Min(passed, IU_COUNTED_MS);
 
 	patience->looked_at = now;
 	patience->time += counted;

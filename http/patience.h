@@ -14,6 +14,9 @@
 /* While requests are under way, somebody looks at their sockets at least so often, ms. */
 #define IU_LOOK_MS 100
 
+/* Between two looks receivers had no more time than this, ms: what a busy machine, or a long pass, may take. */
+#define IU_COUNTED_MS 200
+
 typedef struct IuPatience
 {
 	int64		looked_at;		/* when this was last asked, of iu_clock_ms; 0: never */
