@@ -11,40 +11,32 @@
  * a reload, iu_core.wake() and the commands that create or change databases and
  * roles set its latch.
  *
- * The launcher is connected to no database, so it sees only the shared catalogs,
- * and those only by scans that do without an index where the server has not
- * built its cache of shared relations yet, as after a crash.
- *
  *-------------------------------------------------------------------------
  */
 #include "postgres.h"
 
-#include "access/genam.h"
-#include "access/htup_details.h"
-#include "access/table.h"
 #include "access/xact.h"
 #include "bgworker/launcher.h"
 #include "bgworker/loop.h"
-#include "catalog/pg_authid.h"
-#include "catalog/pg_database.h"
+#include "bgworker/session.h"
+#include "bgworker/wanted.h"
 #include "core/clock.h"
 #include "core/compat.h"
 #include "core/settings.h"
-#include "mb/pg_wchar.h"
 #include "miscadmin.h"
 #include "pgstat.h"
 #include "postmaster/bgworker.h"
 #include "storage/ipc.h"
 #include "utils/builtins.h"
-#include "utils/fmgroids.h"
 #include "utils/guc.h"
 #include "utils/memutils.h"
-#include "utils/relcache.h"
 #include "utils/timestamp.h"
 
 #define RETRY_MS 10000			/* look again while something is not as wanted */
 #define FIRST_DELAY_MS 1000		/* between starts of a worker that fails quickly */
 #define MAX_DELAY_MS 60000
+#define ROOM_MS 5000			/* between two workers that leave to make room */
+#define ROOM_RETRY_MS 200
 #define LAUNCHER_RESTART_S 5
 #define LIVED_LONG_MS 10000		/* a worker that lived this long did not fail quickly */
 
@@ -59,23 +51,15 @@ typedef struct Start
 	int			delay_ms;		/* to the next start, if it fails quickly */
 } Start;
 
-/* Whether workers can run in a database, and as whom. */
-typedef struct Verdict
-{
-	IuWorkerState state;		/* IU_RUNNING: it can */
-	Oid			role;
-	Oid			database;
-	const char *why;			/* they cannot, for people */
-	const char *hint;
-} Verdict;
-
 typedef struct Launcher
 {
 	Start		starts[IU_MAX_WORKERS]; /* by slot */
 	TimestampTz next;			/* when to look again; DT_NOEND: when woken */
+	TimestampTz room_made;		/* when a worker was last ended to make room for a watchdog */
 
 	/* What the running pass has found. */
 	bool		keep[IU_MAX_WORKERS];	/* the slot's worker is wanted */
+	bool		unwatched;		/* the server has no room for some watchdog */
 	const char *trouble;		/* why something that is wanted does not run; NULL: there is no reason */
 } Launcher;
 
@@ -105,92 +89,9 @@ iu_launcher_register(void)
 	RegisterBackgroundWorker(&worker);
 }
 
-static void
-refuse(Verdict *verdict, IuWorkerState state, const char *why, const char *hint)
-{
-	verdict->state = state;
-	verdict->why = why;
-	verdict->hint = hint;
-}
-
-/* A copy of the row of that name in a shared catalog; NULL: none. */
-static HeapTuple
-find_by_name(Oid catalog, Oid index, AttrNumber column, const char *name)
-{
-	Relation	relation = table_open(catalog, AccessShareLock);
-	SysScanDesc scan;
-	ScanKeyData key;
-	HeapTuple	tuple;
-
-	ScanKeyInit(&key, column, BTEqualStrategyNumber, F_NAMEEQ, CStringGetDatum(name));
-	scan = systable_beginscan(relation, index, criticalSharedRelcachesBuilt, NULL, 1, &key);
-	tuple = systable_getnext(scan);
-	if (HeapTupleIsValid(tuple))
-		tuple = heap_copytuple(tuple);
-	systable_endscan(scan);
-	table_close(relation, AccessShareLock);
-	return tuple;
-}
-
-/* Sets the role of the workers, or why they cannot run as it. */
-static void
-judge_role(Verdict *verdict)
-{
-	HeapTuple	tuple = find_by_name(AuthIdRelationId, AuthIdRolnameIndexId,
-									 Anum_pg_authid_rolname, iu_worker_role);
-	Form_pg_authid role;
-
-	if (!HeapTupleIsValid(tuple))
-	{
-		refuse(verdict, IU_ROLE_MISSING,
-			   psprintf("role \"%s\" does not exist", iu_worker_role),
-			   "CREATE EXTENSION iu_core makes the role iu_core_worker; "
-			   "another one can be named in iu_core.worker_role.");
-		return;
-	}
-	role = (Form_pg_authid) GETSTRUCT(tuple);
-	verdict->role = role->oid;
-	if (role->rolsuper)
-		refuse(verdict, IU_ROLE_SUPERUSER,
-			   psprintf("role \"%s\" is a superuser, and workers do not run as one", iu_worker_role),
-			   psprintf("ALTER ROLE %s NOSUPERUSER; or name another role in iu_core.worker_role.",
-						quote_identifier(iu_worker_role)));
-	else if (!role->rolcanlogin)
-		refuse(verdict, IU_ROLE_NOLOGIN,
-			   psprintf("role \"%s\" is not permitted to log in", iu_worker_role),
-			   psprintf("ALTER ROLE %s LOGIN; it needs no password.", quote_identifier(iu_worker_role)));
-}
-
-/* Sets the database, or why workers cannot run in it. */
-static void
-judge_database(Verdict *verdict, const char *name)
-{
-	HeapTuple	tuple = find_by_name(DatabaseRelationId, DatabaseNameIndexId,
-									 Anum_pg_database_datname, name);
-	Form_pg_database database;
-
-	if (!HeapTupleIsValid(tuple))
-	{
-		refuse(verdict, IU_DATABASE_MISSING, psprintf("database \"%s\" does not exist", name),
-			   "Create it, or take it out of iu_core.databases.");
-		return;
-	}
-	database = (Form_pg_database) GETSTRUCT(tuple);
-	verdict->database = database->oid;
-	if (database_is_invalid_form(database))
-		refuse(verdict, IU_DATABASE_MISSING,
-			   psprintf("database \"%s\" is invalid: its removal was interrupted", name),
-			   psprintf("Finish it: DROP DATABASE %s;", quote_identifier(name)));
-	else if (!database->datallowconn)
-		refuse(verdict, IU_DATABASE_MISSING,
-			   psprintf("database \"%s\" does not accept connections", name),
-			   psprintf("ALTER DATABASE %s ALLOW_CONNECTIONS true; or take it out of iu_core.databases.",
-						quote_identifier(name)));
-}
-
 /* Has the server start a process in a slot that has none. before: the slot as it was looked at. */
 static void
-start_worker(Launcher *launcher, int slot, const IuWorkerSlot *before, const Verdict *verdict)
+start_worker(Launcher *launcher, int slot, const IuWorkerSlot *before, const IuVerdict *verdict)
 {
 	Start	   *start = &launcher->starts[slot];
 	BackgroundWorker worker;
@@ -224,7 +125,8 @@ start_worker(Launcher *launcher, int slot, const IuWorkerSlot *before, const Ver
 	}
 	start->delay_ms = 0;
 	launcher->trouble = "no background worker slot is free: raise max_worker_processes and restart the server";
-	iu_slot_state(slot, IU_FAILING, launcher->trouble);
+	launcher->unwatched = launcher->unwatched || before->role == IU_WATCHDOG;
+	iu_slot_state(slot, IU_NO_SLOT, launcher->trouble);
 	iu_bring_forward(&launcher->next, iu_from_now(RETRY_MS));
 }
 
@@ -263,7 +165,7 @@ not_before(Launcher *launcher, int slot, TimestampTz now)
  * database and the role of the workers wants it.
  */
 static void
-tend_slot(Launcher *launcher, int slot, const Verdict *verdict)
+tend_slot(Launcher *launcher, int slot, const IuVerdict *verdict)
 {
 	IuWorkerSlot now;
 	TimestampTz due;
@@ -304,7 +206,7 @@ tend_slot(Launcher *launcher, int slot, const Verdict *verdict)
 
 /* Writes a verdict to the server log when it becomes so; the slot shows it as long as it lasts. */
 static void
-log_refusal(const char *database, int watchdog_slot, const Verdict *verdict)
+log_refusal(const char *database, int watchdog_slot, const IuVerdict *verdict)
 {
 	IuWorkerSlot slot;
 
@@ -318,7 +220,7 @@ log_refusal(const char *database, int watchdog_slot, const Verdict *verdict)
 
 /* Tends the slot of one worker of a database. number: of a sender; 0 for the others. */
 static void
-serve_slot(Launcher *launcher, const Verdict *verdict, IuWorkerRole role, const char *database, int number)
+serve_slot(Launcher *launcher, const IuVerdict *verdict, IuWorkerRole role, const char *database, int number)
 {
 	int			slot = iu_slot_obtain(role, database, number);
 
@@ -333,35 +235,76 @@ serve_slot(Launcher *launcher, const Verdict *verdict, IuWorkerRole role, const 
 	tend_slot(launcher, slot, verdict);
 }
 
-/* Tends the slots of all workers that a database is to have. */
+/* Tends the slots of all workers of one role and number that the databases are to have. */
 static void
-serve_database(Launcher *launcher, const char *name, const Verdict *role_verdict)
+serve_role(Launcher *launcher, const List *databases, IuWorkerRole role, int number)
 {
-	Verdict		verdict = *role_verdict;
-	int			number;
+	ListCell   *cell;
 
-	if (verdict.state == IU_RUNNING)
-		judge_database(&verdict, name);
-	serve_slot(launcher, &verdict, IU_WATCHDOG, name, 0);
-	for (number = 1; number <= iu_senders; number++)
-		serve_slot(launcher, &verdict, IU_SENDER, name, number);
-	if (iu_senders > 0)
-		serve_slot(launcher, &verdict, IU_RUNNER, name, 0);
+	foreach(cell, databases)
+	{
+		const IuWanted *wanted = lfirst(cell);
+
+		serve_slot(launcher, &wanted->verdict, role, NameStr(wanted->name), number);
+	}
 }
 
 /*
- * A name as CREATE DATABASE takes it: one that is too long is cut, between two
- * characters. The launcher is in no database, whose encoding it could ask for;
- * in others than UTF-8 it takes the bytes for single ones.
+ * Where the server has not room for all, what closes gates comes first, then
+ * what sends, first one sender of each database.
  */
 static void
-copy_name(Name to, const char *name)
+serve_databases(Launcher *launcher, const List *databases)
 {
-	size_t		length = strlen(name);
-	int			encoding = pg_verify_mbstr(PG_UTF8, name, length, true) ? PG_UTF8 : PG_SQL_ASCII;
+	int			number;
 
-	memset(to, 0, sizeof(NameData));
-	memcpy(NameStr(*to), name, pg_encoding_mbcliplen(encoding, name, length, NAMEDATALEN - 1));
+	serve_role(launcher, databases, IU_WATCHDOG, 0);
+	for (number = 1; number <= iu_senders; number++)
+		serve_role(launcher, databases, IU_SENDER, number);
+	if (iu_senders > 0)
+		serve_role(launcher, databases, IU_RUNNER, 0);
+}
+
+/* The process of a sender or runner that would be served last: the slot, or -1 for none. */
+static int
+last_served(void)
+{
+	int			last = -1;
+	IuWorkerSlot chosen;
+	int			i;
+
+	for (i = 0; i < IU_MAX_WORKERS; i++)
+	{
+		IuWorkerSlot slot;
+
+		if (!iu_slot_read(i, &slot) || slot.pid == 0 || (slot.role != IU_SENDER && slot.role != IU_RUNNER))
+			continue;
+		if (last >= 0 && (chosen.role > slot.role || (chosen.role == slot.role && chosen.number > slot.number)))
+			continue;
+		last = i;
+		chosen = slot;
+	}
+	return last;
+}
+
+/*
+ * Some watchdog found no room: a worker that is served later makes some. The
+ * server frees its place a moment after its end, so the next one has to leave
+ * only where that has not helped for a while.
+ */
+static void
+make_room(Launcher *launcher)
+{
+	TimestampTz now = iu_now();
+	int			last = last_served();
+
+	if (last < 0)
+		return;
+	iu_bring_forward(&launcher->next, iu_from_now(ROOM_RETRY_MS));
+	if (launcher->room_made != 0 && !TimestampDifferenceExceeds(launcher->room_made, now, ROOM_MS))
+		return;
+	launcher->room_made = now;
+	(void) iu_slot_retire(last);
 }
 
 /* Retires the workers that are no longer wanted, and gives up the slots of those that have left. */
@@ -390,24 +333,17 @@ static void
 reconcile(void *argument)
 {
 	Launcher   *launcher = argument;
-	Verdict		verdict = {IU_RUNNING};
-	ListCell   *cell;
-
 	memset(launcher->keep, 0, sizeof(launcher->keep));
 	launcher->keep[iu_worker_slot()] = true;
 	launcher->trouble = NULL;
+	launcher->unwatched = false;
 	launcher->next = DT_NOEND;
 	SetCurrentStatementStartTimestamp();
 	StartTransactionCommand();
-	judge_role(&verdict);
-	foreach(cell, iu_settings_list(iu_databases))
-	{
-		NameData	name;
-
-		copy_name(&name, lfirst(cell));
-		serve_database(launcher, NameStr(name), &verdict);
-	}
+	serve_databases(launcher, iu_wanted_databases());
 	drop_unwanted(launcher);
+	if (launcher->unwatched)
+		make_room(launcher);
 	CommitTransactionCommand();
 }
 
@@ -458,6 +394,7 @@ iu_launcher_main(Datum main_arg)
 	if (slot < 0 || !iu_worker_attach(slot, iu_slot_begin(slot, InvalidOid, InvalidOid)))
 		proc_exit(1);
 	BackgroundWorkerInitializeConnection(NULL, NULL, 0);
+	iu_session_insist();
 	SetConfigOption("application_name", MyBgworkerEntry->bgw_type, PGC_USERSET, PGC_S_OVERRIDE);
 	pgstat_report_activity(STATE_IDLE, NULL);
 	iu_worker_run(&launcher_kind, MemoryContextAllocZero(TopMemoryContext, sizeof(Launcher)));

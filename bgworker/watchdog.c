@@ -35,6 +35,7 @@
 #define LOCKED_LIMIT_MS 200
 #define FAILED_FIRST_MS 100
 #define FAILED_LIMIT_MS 1000
+#define CLOSE_FAILED_LIMIT_MS 30000	/* what keeps failing is mended by a person, not by haste */
 #define NOT_DUE_MS 1000
 
 PGDLLEXPORT void iu_watchdog_main(Datum main_arg);
@@ -333,7 +334,7 @@ plan_retry(Watchdog *watchdog)
 		iu_backoff_clear(&watchdog->locked_backoff);
 	if (watchdog->failed)
 	{
-		iu_backoff_grow(&watchdog->failed_backoff, FAILED_FIRST_MS, FAILED_LIMIT_MS);
+		iu_backoff_grow(&watchdog->failed_backoff, FAILED_FIRST_MS, CLOSE_FAILED_LIMIT_MS);
 		iu_bring_forward(&watchdog->next, watchdog->failed_backoff.not_before);
 	}
 	else

@@ -409,11 +409,11 @@ iu_gate_is_effectively_open(const char *key)
 	Datum		name;
 
 	/*
-	 * Without shared memory no watchdog runs that would close it, so nothing is
+	 * Without shared memory and a launcher no watchdog runs that would close it, so nothing is
 	 * open. While the server recovers this is no place of its own yet; nothing is
 	 * remembered from then.
 	 */
-	if (iu_shared == NULL || RecoveryInProgress())
+	if (iu_shared == NULL || !iu_shared->launcher_registered || RecoveryInProgress())
 		return false;
 
 	AcceptInvalidationMessages();

@@ -14,10 +14,12 @@
 
 #include "access/xlog.h"
 #include "commands/dbcommands.h"
+#include "commands/extension.h"
 #include "core/clock.h"
 #include "core/compat.h"
 #include "core/health.h"
 #include "core/place.h"
+#include "core/roles.h"
 #include "core/text.h"
 #include "fmgr.h"
 #include "funcapi.h"
@@ -195,6 +197,7 @@ judge_sender(const IuWorkerSlot *slot, TimestampTz now)
 			return is_late(slot->since, now, START_GRACE_MS) ? SEVERITY_WARNING : SEVERITY_OK;
 		case IU_FAILING:
 		case IU_STOPPED:
+		case IU_NO_SLOT:
 			return SEVERITY_WARNING;
 		default:
 			return SEVERITY_OK;
@@ -285,6 +288,17 @@ judge_slot(Findings *findings, const IuWorkerSlot *slot)
 					iu_worker_state_names[slot->state], why);
 }
 
+/* Whoever had rights by a role that was renamed has lost them without a word. */
+static void
+judge_roles(Findings *findings)
+{
+	const char *missing = iu_missing_role();
+
+	if (missing != NULL && OidIsValid(get_extension_oid("iu_core", true)))
+		add_finding(findings, SEVERITY_CRITICAL,
+					"role \"%s\" does not exist: it was renamed or dropped; give it its name back", missing);
+}
+
 static void
 judge_all(Findings *findings)
 {
@@ -298,7 +312,13 @@ judge_all(Findings *findings)
 		if (iu_slot_read(i, &slot))
 			judge_slot(findings, &slot);
 	}
-	if (!findings->any)
+	judge_roles(findings);
+	if (!iu_shared->launcher_registered)
+		add_finding(findings, SEVERITY_CRITICAL,
+					"the launcher does not run: max_worker_processes is %d, which left no place for it, so that "
+					"no gate can be opened and nothing is sent; raise it and restart the server",
+					max_worker_processes);
+	else if (!findings->any)
 		add_finding(findings, SEVERITY_UNKNOWN, "the launcher has not started yet");
 	else if (!findings->served)
 		add_finding(findings, SEVERITY_CRITICAL,

@@ -70,17 +70,28 @@ copy_objects(IuInventory *inventory, MemoryContext memory)
 	MemoryContextSwitchTo(spi_memory);
 }
 
-/* Those of these oids and all rows; NULL: all. */
-static IuInventory *
-take(Oid role, ArrayType *objects)
+/*
+ * Raises anew what was raised while the catalog was read, without the text of the
+ * query that read it: that is longer than a screen, and says nothing of the cause.
+ */
+static void
+raise_without_query(MemoryContext memory)
 {
-	MemoryContext memory = CurrentMemoryContext;
-	IuInventory *inventory = palloc0_object(IuInventory);
+	ErrorData  *error;
+
+	MemoryContextSwitchTo(memory);
+	error = CopyErrorData();
+	FlushErrorState();
+	error->context = pstrdup("reading what exists in the database, by iu_core.object_states()");
+	ReThrowError(error);
+}
+
+static void
+query_states(ArrayType *objects)
+{
 	Oid			types[1] = {OIDARRAYOID};
 	Datum		values[1] = {PointerGetDatum(objects)};
-	IuIdentity	caller = iu_become(role);
 
-	SPI_connect();
 	if (SPI_execute_with_args("SELECT object_class, object_name, owner, grants, state, digest, fingerprint,"
 							  "       catalog_id, object_id"
 							  "  FROM iu_core.object_states($1)"
@@ -88,6 +99,26 @@ take(Oid role, ArrayType *objects)
 							  " object_name COLLATE pg_catalog.\"C\", fingerprint COLLATE pg_catalog.\"C\"",
 							  1, types, values, objects == NULL ? "n" : NULL, false, 0) != SPI_OK_SELECT)
 		elog(ERROR, "the inventory cannot be read");
+}
+
+/* Those of these oids and all rows; NULL: all. */
+static IuInventory *
+take(Oid role, ArrayType *objects)
+{
+	MemoryContext memory = CurrentMemoryContext;
+	IuInventory *inventory = palloc0_object(IuInventory);
+	IuIdentity	caller = iu_become(role);
+
+	SPI_connect();
+	PG_TRY();
+	{
+		query_states(objects);
+	}
+	PG_CATCH();
+	{
+		raise_without_query(memory);
+	}
+	PG_END_TRY();
 	copy_objects(inventory, memory);
 	SPI_finish();
 

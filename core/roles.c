@@ -42,6 +42,18 @@ iu_is_own_role(Oid role)
 	return role == get_role_oid(iu_worker_role, true);
 }
 
+/* The name of a role of the extension that does not exist, because it was renamed or dropped; NULL: none. */
+const char *
+iu_missing_role(void)
+{
+	int			i;
+
+	for (i = 0; i < lengthof(own_roles); i++)
+		if (!OidIsValid(get_role_oid(own_roles[i], true)))
+			return own_roles[i];
+	return NULL;
+}
+
 static void
 guard_role(const char *name)
 {

@@ -10,6 +10,7 @@
 
 #include "nodes/nodes.h"
 
+extern const char *iu_missing_role(void);
 extern bool iu_is_own_role(Oid role);
 extern void iu_guard_membership(Node *statement);
 

@@ -14,6 +14,7 @@
 #include <signal.h>
 
 #include "core/clock.h"
+#include "core/closers.h"
 #include "core/compat.h"
 #include "core/slots.h"
 #include "mb/pg_wchar.h"
@@ -54,6 +55,7 @@ const char *const iu_worker_state_names[] = {
 	"database missing",
 	"extension absent",
 	"nothing migrated",
+	"no worker slot",
 };
 
 typedef struct Hooks
@@ -94,6 +96,7 @@ start_shared_memory(void)
 			pg_atomic_init_u64(&iu_shared->woken_at[i], 0);
 			pg_atomic_init_u32(&iu_shared->look_around[i], 0);
 		}
+		iu_shared->launcher_registered = iu_launcher_is_registered();
 		iu_shared->lock = &GetNamedLWLockTranche("iu_core")->lock;
 	}
 	iu_clock_share(&iu_shared->clock_base, !found);

@@ -56,7 +56,8 @@ typedef enum IuWorkerState
 	IU_ROLE_NOLOGIN,
 	IU_DATABASE_MISSING,
 	IU_EXTENSION_ABSENT,
-	IU_NOTHING_MIGRATED
+	IU_NOTHING_MIGRATED,
+	IU_NO_SLOT					/* no process: the server has no place for one */
 } IuWorkerState;
 
 typedef struct IuWorkerSlot
@@ -98,6 +99,7 @@ typedef struct IuWorkerSlot
 typedef struct IuShared
 {
 	int64		clock_base;		/* see clock.c; never changes */
+	bool		launcher_registered;	/* set once: the server found a place for the launcher */
 	LWLock	   *lock;			/* guards everything below */
 	IuWorkerSlot workers[IU_MAX_WORKERS];
 	pg_atomic_uint64 woken_at[IU_MAX_WORKERS];	/* set while the lock is shared */

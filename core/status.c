@@ -133,6 +133,12 @@ iu_worker_status(PG_FUNCTION_ARGS)
 					"add it and restart the server");
 		return (Datum) 0;
 	}
+	if (!iu_shared->launcher_registered)
+	{
+		put_absence(result, iu_worker_state_names[IU_NO_SLOT],
+					"the server left no place for the launcher: raise max_worker_processes and restart the server");
+		return (Datum) 0;
+	}
 	for (i = 0; i < IU_MAX_WORKERS; i++)
 	{
 		if (!iu_slot_read(i, &slot))

@@ -9,6 +9,15 @@ CREATE FUNCTION is_preloaded() RETURNS boolean
 COMMENT ON FUNCTION is_preloaded() IS
   'Whether iu_core is in shared_preload_libraries. If not, no worker runs and every gate reads closed. Raises nothing.';
 
+CREATE FUNCTION closing_problem(OUT problem text, OUT hint text, OUT constraint_name text)
+  RETURNS record
+  LANGUAGE c STABLE PARALLEL RESTRICTED AS 'MODULE_PATHNAME', 'iu_closing_problem';
+COMMENT ON FUNCTION closing_problem() IS
+  'Why no process would close a gate of this database, what to do about it, and the name of the refusal to open one '
+  '(iu_not_preloaded, iu_no_watchdog): the library is not preloaded, the server runs in single-user mode, or '
+  'max_worker_processes left no place for the launcher or for this database''s watchdog. NULLs where one would, or '
+  'where one is about to be started again. Raises nothing.';
+
 CREATE FUNCTION worker_status(
     OUT database text, OUT role text, OUT number integer, OUT pid integer, OUT state text,
     OUT since timestamptz, OUT last_tick timestamptz, OUT next_wakeup timestamptz,
@@ -27,7 +36,8 @@ COMMENT ON VIEW worker_status IS
   'launcher began to serve the database (launcher: passes, started; watchdog: passes, errors, closed, renewed, '
   'blocked; sender and runner: passes, errors, claimed, sent, failed), last error. States: starting, running, failing '
   '(it goes on trying), stopped (its process ended; the launcher starts another), role missing, role is superuser, '
-  'role cannot log in, database missing, extension absent, nothing migrated, not preloaded, standby; overdue: a '
+  'role cannot log in, database missing, extension absent, nothing migrated, no worker slot (max_worker_processes), '
+  'not preloaded, standby; overdue: a '
   'watchdog that has not closed a gate 1 s after its end, or not answered for 2 s, whatever it says itself.';
 
 CREATE FUNCTION health(OUT severity integer, OUT status text, OUT message text)
@@ -37,7 +47,8 @@ COMMENT ON FUNCTION health() IS
   'Whether the workers of this server do their work and its databases are as they should be, for monitoring: severity '
   'as a monitoring plugin exits, status its name (0 OK, 1 WARNING, 2 CRITICAL, 3 UNKNOWN), message with every finding, '
   'the worst first. CRITICAL: a watchdog is overdue, has no process or has failed for 5 s; no watchdog serves this '
-  'database; the launcher has ended; iu_core is not preloaded; a watchdog found that its database is not at home where '
+  'database; the launcher has ended, or max_worker_processes left no place for it; a role of iu_core is missing; '
+  'iu_core is not preloaded; a watchdog found that its database is not at home where '
   'it is (a copy, a restore: fn_iu_place_confirm); a runner found a gate that lapsed though a standing approval lasts, '
   'or while events wait, or a difference that conformance finds, which the message names. WARNING: a watchdog that '
   'fails or starts; a sender or runner that fails, has ended or has not looked around for two minutes, a sender 30 s '

@@ -34,6 +34,8 @@ GRANT EXECUTE ON FUNCTION iu_core.version(), is_preloaded(), gate_is_open(text),
 GRANT EXECUTE ON FUNCTION gate_is_open(text) TO iu_core_agent;
 GRANT EXECUTE ON FUNCTION place(), opening_place(), place_facts()
   TO iu_core_owner, iu_core_reader, iu_core_writer, iu_core_worker;
+GRANT EXECUTE ON FUNCTION closing_problem(), text_problem(text, boolean), text_shown(text),
+  text_made_fit(text, boolean), markdown_text(text, boolean) TO iu_core_owner, iu_core_reader;
 GRANT EXECUTE ON FUNCTION worker_status(), health() TO iu_core_owner, iu_core_reader;
 GRANT SELECT ON worker_status TO iu_core_owner, iu_core_reader;
 GRANT EXECUTE ON FUNCTION count_unheard(text, text, text), forget_unheard(text, text) TO iu_core_owner;

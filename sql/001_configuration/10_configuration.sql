@@ -36,4 +36,5 @@ COMMENT ON FUNCTION iu.fn_dot_config_touch IS
 CREATE TRIGGER trg_dot_config_touch
   BEFORE INSERT OR UPDATE ON public.dot_config
   FOR EACH ROW EXECUTE FUNCTION iu.fn_dot_config_touch();
+ALTER TABLE public.dot_config ENABLE ALWAYS TRIGGER trg_dot_config_touch;
 COMMENT ON TRIGGER trg_dot_config_touch ON public.dot_config IS 'Keeps updated_at.';

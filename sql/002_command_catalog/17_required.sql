@@ -1,5 +1,9 @@
 -- What functions ask of their arguments, each question in one line.
 
+-- Every text that people give (who, why, what something is called, what it
+-- means) keeps the one rule of iu_core.text_problem(): something to see, nothing
+-- that misleads whoever reads it, and no more than anybody reads.
+
 CREATE FUNCTION iu.fn_iu_require_value(
     p_ok boolean, p_constraint text, p_field text, p_allowed text, p_value text)
   RETURNS void
@@ -7,7 +11,7 @@ CREATE FUNCTION iu.fn_iu_require_value(
   SET search_path = pg_catalog, pg_temp
 AS $function$
 DECLARE
-  v_value CONSTANT text := CASE WHEN p_value ~ '^-?[0-9.]+$' THEN p_value ELSE quote_nullable(p_value) END;
+  v_value CONSTANT text := CASE WHEN p_value ~ '^-?[0-9.]{1,40}$' THEN p_value ELSE iu_core.text_shown(p_value) END;
 BEGIN
   IF p_ok IS NOT TRUE THEN
     RAISE check_violation USING
@@ -20,33 +24,78 @@ COMMENT ON FUNCTION iu.fn_iu_require_value IS
   'Refuses a value of an argument: whether it is allowed (NULL: no), constraint name of the refusal, name of the '
   'field, what is allowed in words, the value as text. Error: 23514, naming all of them.';
 
+CREATE FUNCTION iu.fn_iu_require_form(p_field text, p_text text, p_is_long boolean) RETURNS void
+  LANGUAGE plpgsql
+  SET search_path = pg_catalog, pg_temp
+AS $function$
+DECLARE
+  v_problem CONSTANT text := iu_core.text_problem(nullif(p_text, ''), p_is_long);
+BEGIN
+  IF v_problem <> 'is missing' THEN
+    RAISE check_violation USING
+      MESSAGE = format('%s %s', p_field, v_problem),
+      DETAIL = format('Value: %s; its length in characters: %s.', iu_core.text_shown(p_text), length(p_text)),
+      HINT = 'Give a text in one line, without control characters, marks of direction and characters without width.',
+      CONSTRAINT = 'iu_text_form';
+  END IF;
+END
+$function$;
+COMMENT ON FUNCTION iu.fn_iu_require_form IS
+  'Refuses a text that breaks the rule for texts that people give, where there is one: name of the field, the text '
+  '(NULL or empty: not given), whether it may be long, as what says something may, or is what something is called by. '
+  'Error: 23514, iu_text_form.';
+
+CREATE FUNCTION iu.fn_iu_require_text(
+    p_constraint text, p_field text, p_allowed text, p_text text, p_is_long boolean)
+  RETURNS void
+  LANGUAGE plpgsql
+  SET search_path = pg_catalog, pg_temp
+AS $function$
+BEGIN
+  PERFORM iu.fn_iu_require_value(
+    coalesce(iu_core.text_problem(p_text, p_is_long), '') NOT IN ('is missing', 'shows nothing'),
+    p_constraint, p_field, p_allowed, p_text);
+  PERFORM iu.fn_iu_require_form(p_field, p_text, p_is_long);
+END
+$function$;
+COMMENT ON FUNCTION iu.fn_iu_require_text IS
+  'Refuses a text that was left out, shows nothing, or breaks the rule for texts that people give: constraint name of '
+  'the refusal of one that is left out, name of the field, what is allowed in words, the text, whether it may be long. '
+  'Errors: 23514 with that name, or as fn_iu_require_form.';
+
 CREATE FUNCTION iu.fn_iu_require_actor(p_actor text, p_act text) RETURNS void
   LANGUAGE plpgsql
   SET search_path = pg_catalog, pg_temp
 AS $function$
 BEGIN
-  IF coalesce(btrim(p_actor), '') = '' THEN
+  IF iu_core.text_problem(p_actor, false) IN ('is missing', 'shows nothing') THEN
     RAISE check_violation USING
       MESSAGE = format('actor required: say who %s', p_act),
-      DETAIL = format('Actor: %s.', quote_nullable(p_actor)), CONSTRAINT = 'iu_actor_required';
+      DETAIL = format('Actor: %s.', iu_core.text_shown(p_actor)), CONSTRAINT = 'iu_actor_required';
   END IF;
+  PERFORM iu.fn_iu_require_form('actor', p_actor, false);
 END
 $function$;
 COMMENT ON FUNCTION iu.fn_iu_require_actor IS
-  'Refuses an actor that is NULL or blank: actor, what he does ("opens the gate"). Error: 23514.';
+  'Refuses an actor that is NULL or blank, or breaks the rule for texts: actor, what he does ("opens the gate"). '
+  'Errors: 23514 iu_actor_required, or as fn_iu_require_form.';
 
 CREATE FUNCTION iu.fn_iu_require_reason(p_actor text, p_reason text) RETURNS void
   LANGUAGE plpgsql
   SET search_path = pg_catalog, pg_temp
 AS $function$
 BEGIN
-  IF coalesce(btrim(p_actor), '') = '' OR coalesce(btrim(p_reason), '') = '' THEN
+  IF iu_core.text_problem(p_actor, false) IN ('is missing', 'shows nothing')
+     OR iu_core.text_problem(p_reason, true) IN ('is missing', 'shows nothing') THEN
     RAISE check_violation USING
       MESSAGE = 'actor and reason are required',
-      DETAIL = format('Actor: %s; reason: %s.', quote_nullable(p_actor), quote_nullable(p_reason)),
+      DETAIL = format('Actor: %s; reason: %s.', iu_core.text_shown(p_actor), iu_core.text_shown(p_reason)),
       HINT = 'Say who does it, and why.', CONSTRAINT = 'iu_actor_and_reason';
   END IF;
+  PERFORM iu.fn_iu_require_form('actor', p_actor, false);
+  PERFORM iu.fn_iu_require_form('reason', p_reason, true);
 END
 $function$;
 COMMENT ON FUNCTION iu.fn_iu_require_reason IS
-  'Refuses an actor or a reason that is NULL or blank: actor, reason. Error: 23514.';
+  'Refuses an actor or a reason that is NULL or blank, or breaks the rule for texts: actor, reason. Errors: 23514 '
+  'iu_actor_and_reason, or as fn_iu_require_form.';

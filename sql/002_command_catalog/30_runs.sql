@@ -17,7 +17,7 @@ CREATE TABLE public.dot_iu_command_run (
   CONSTRAINT dot_iu_command_run_status
     CHECK (run_status IN ('planned', 'applied', 'verified', 'refused', 'failed')),
   CONSTRAINT dot_iu_command_run_params_digest CHECK (params_digest ~ '^([0-9a-f]{32}|[0-9a-f]{64})$'),
-  CONSTRAINT dot_iu_command_run_actor CHECK (btrim(actor) <> '')
+  CONSTRAINT dot_iu_command_run_actor CHECK (iu_core.text_problem(actor, false) IS NULL)
 );
 CREATE INDEX ix_dot_iu_command_run_command ON public.dot_iu_command_run (command_name, created_at DESC);
 CREATE INDEX ix_dot_iu_command_run_status ON public.dot_iu_command_run (run_status, created_at DESC);
@@ -60,7 +60,7 @@ BEGIN
   IF NOT EXISTS (SELECT FROM public.dot_iu_command_catalog c WHERE c.command_name = p_command)
      AND (coalesce(btrim(p_command), '') = '' OR EXISTS (SELECT FROM public.dot_iu_command_catalog)) THEN
     RAISE check_violation USING
-      MESSAGE = format('command %s is not in the catalogue', coalesce(quote_literal(p_command), 'NULL')),
+      MESSAGE = format('command %s is not in the catalogue', iu_core.text_shown(p_command)),
       HINT = 'v_dot_iu_command_registry lists the commands; a migration adds new ones.',
       CONSTRAINT = 'iu_command_unknown';
   END IF;
@@ -75,7 +75,10 @@ BEGIN
       (4, 'mutating', NULL, 'true, false', p_mutating IS NOT NULL),
       (5, 'params_digest', p_params_digest, 'an MD5 or SHA-256 in lower-case hex, or NULL',
        p_params_digest IS NULL OR p_params_digest ~ '^([0-9a-f]{32}|[0-9a-f]{64})$'),
-      (6, 'actor', p_actor, 'any text that is not empty', btrim(p_actor) <> '')
+      (6, 'actor', p_actor, 'a text in one line, of up to 200 characters',
+       iu_core.text_problem(p_actor, false) IS NULL),
+      (7, 'evidence', NULL, 'up to a megabyte',
+       coalesce(octet_length(p_evidence::text), 0) + coalesce(octet_length(p_gate_snapshot::text), 0) <= 1048576)
     ) AS r (number, field, value, allowed, ok)
    WHERE r.ok IS NOT TRUE
    ORDER BY r.number LIMIT 1;
@@ -83,7 +86,8 @@ BEGIN
     -- What is no digest may be the raw parameters, so the message does not repeat it.
     RAISE check_violation USING
       MESSAGE = CASE v_field WHEN 'params_digest' THEN 'params_digest is not a digest'
-                     ELSE format('%s %s is not allowed', v_field, coalesce(quote_literal(v_value), 'NULL')) END,
+                     WHEN 'evidence' THEN 'the evidence is too large'
+                     ELSE format('%s %s is not allowed', v_field, iu_core.text_shown(v_value)) END,
       DETAIL = format('Allowed: %s.', v_allowed), CONSTRAINT = 'iu_command_run_' || v_field;
   END IF;
 

@@ -20,7 +20,7 @@ BEGIN
   RETURN iu.fn_dot_iu_command_log(p_command, coalesce(v_command.category, 'health'),
     CASE p_run_status WHEN 'planned' THEN 'plan' WHEN 'verified' THEN 'verify' ELSE 'apply' END, p_run_status,
     coalesce(v_command.mutating, true), md5(coalesce(p_subject, '')), v_gates,
-    CASE WHEN p_kind IS NULL THEN '{}' ELSE jsonb_build_object(p_kind, p_subject) END
+    CASE WHEN p_kind IS NULL THEN '{}' ELSE jsonb_build_object(p_kind, iu_core.text_made_fit(p_subject, true)) END
       || jsonb_build_object('reason', p_reason) || coalesce(p_evidence, '{}'), p_actor);
 END
 $function$;

@@ -24,7 +24,9 @@ CREATE TABLE public.iu_gate_transition (
   CONSTRAINT iu_gate_transition_pkey PRIMARY KEY (transition_id),
   CONSTRAINT iu_gate_transition_seq UNIQUE (transition_seq),
   CONSTRAINT iu_gate_transition_action CHECK (action IN ('open', 'close', 'watchdog_close')),
-  CONSTRAINT iu_gate_transition_actor CHECK (btrim(actor) <> ''),
+  CONSTRAINT iu_gate_transition_actor CHECK (iu_core.text_problem(actor, false) IS NULL),
+  CONSTRAINT iu_gate_transition_reason CHECK (
+    coalesce(reason, '') = '' OR iu_core.text_problem(reason, true) IS NULL),
   CONSTRAINT iu_gate_transition_opening CHECK (
     CASE action
       WHEN 'open' THEN new_value IS NOT NULL AND new_value = 'true' AND approval_id IS NOT NULL

@@ -14,13 +14,33 @@ BEGIN
       CONSTRAINT = 'iu_gate_never_flip';
   ELSIF v_class IS DISTINCT FROM 'governable' THEN
     RAISE insufficient_privilege USING
-      MESSAGE = format('%s is not a governable runtime gate (fail-closed)', coalesce(quote_ident(p_gate_key), 'NULL')),
+      MESSAGE = format('%s is not a governable runtime gate (fail-closed)',
+                       coalesce(quote_ident(iu_core.text_made_fit(p_gate_key, false)), 'NULL')),
       HINT = 'v_iu_gate lists the gates.', CONSTRAINT = 'iu_gate_not_governable';
   END IF;
 END
 $function$;
 COMMENT ON FUNCTION iu.fn_iu_gate_require_governable IS
   'Refuses what is not a governable gate. Errors: 42501 NEVER-FLIP, 42501 not a governable gate.';
+
+CREATE FUNCTION iu.fn_iu_gate_require_closer() RETURNS void
+  LANGUAGE plpgsql
+  SET search_path = pg_catalog, pg_temp
+AS $function$
+DECLARE
+  v_nobody record;
+BEGIN
+  SELECT c.problem, c.hint, c.constraint_name INTO v_nobody FROM iu_core.closing_problem() c;
+  IF v_nobody.problem IS NOT NULL THEN
+    RAISE object_not_in_prerequisite_state USING
+      MESSAGE = format('no gate can be opened: %s, so nothing would close it', v_nobody.problem),
+      HINT = v_nobody.hint, CONSTRAINT = v_nobody.constraint_name;
+  END IF;
+END
+$function$;
+COMMENT ON FUNCTION iu.fn_iu_gate_require_closer IS
+  'Refuses where no process would close a gate: SQLSTATE 55000, iu_not_preloaded or iu_no_watchdog, as '
+  'iu_core.closing_problem() says.';
 
 CREATE FUNCTION iu.fn_iu_gate_lock(p_gate_key text) RETURNS text
   LANGUAGE plpgsql
@@ -94,11 +114,8 @@ BEGIN
   PERFORM iu.fn_iu_require_value(
     p_ttl_seconds BETWEEN 1 AND 3600, 'iu_gate_ttl', 'ttl_seconds', 'from 1 to 3600', p_ttl_seconds::text);
   PERFORM iu.fn_iu_require_actor(p_actor, 'opens the gate');
-  IF NOT iu_core.is_preloaded() THEN
-    RAISE object_not_in_prerequisite_state USING
-      MESSAGE = 'no gate can be opened: iu_core is not preloaded, so nothing would close it',
-      HINT = 'Add iu_core to shared_preload_libraries and restart the server.', CONSTRAINT = 'iu_not_preloaded';
-  END IF;
+  PERFORM iu.fn_iu_require_form('reason', p_reason, true);
+  PERFORM iu.fn_iu_gate_require_closer();
   -- A demand may ask a remote, so it comes before anything is locked.
   PERFORM iu.fn_iu_gate_demands(p_gate_key);
 
@@ -132,7 +149,8 @@ COMMENT ON FUNCTION public.fn_iu_gate_open IS
   'Returns {status: opened | renewed, gate_key, previous, value, approval_id, ttl_seconds, expires_at, '
   'transition_id, run_id}. Its holder, the same actor and login role, renews an open gate with another approval. '
   'Errors, in this order: 42501 NEVER-FLIP, 42501 not a governable gate, 23514 approval, time or actor missing or '
-  'out of range, 55000 iu_core not preloaded, those of fn_iu_gate_demands, 42704 no row in dot_config, 55006 open '
+  'out of range, 55000 nothing would close it (iu_core not preloaded, no place for its workers), those of '
+  'fn_iu_gate_demands, 42704 no row in dot_config, 55006 open '
   'already, naming holder and end, then those of fn_iu_gate_approval_use; 40001 in a transaction whose snapshot '
   'is too old to see the last change.';
 
@@ -144,13 +162,16 @@ DECLARE
   v_transition_id CONSTANT uuid := gen_random_uuid();
   v_previous      text;
   v_run_id        uuid;
+  v_problem       text;
 BEGIN
   IF NOT EXISTS (SELECT FROM public.iu_gate_registry r WHERE r.gate_key = p_gate_key) THEN
     RAISE insufficient_privilege USING
-      MESSAGE = format('%s is not a gate of this protocol (fail-closed)', coalesce(quote_ident(p_gate_key), 'NULL')),
+      MESSAGE = format('%s is not a gate of this protocol (fail-closed)',
+                       coalesce(quote_ident(iu_core.text_made_fit(p_gate_key, false)), 'NULL')),
       HINT = 'v_iu_gate lists the gates.', CONSTRAINT = 'iu_gate_unknown';
   END IF;
   PERFORM iu.fn_iu_require_actor(p_actor, 'closes the gate');
+  PERFORM iu.fn_iu_require_form('reason', p_reason, true);
 
   v_previous := iu.fn_iu_gate_lock(p_gate_key);
   IF NOT pg_has_role(session_user, 'iu_core_operator', 'MEMBER')
@@ -165,9 +186,16 @@ BEGIN
     jsonb_build_array(p_gate_key, p_actor, p_reason), p_actor, jsonb_build_object('session_user', session_user));
   PERFORM iu.fn_iu_gate_transit(v_transition_id, p_gate_key, 'close', v_previous, NULL, NULL, p_actor, p_reason,
                                 v_run_id, true);
-  RETURN jsonb_build_object(
-    'status', 'closed', 'gate_key', p_gate_key, 'previous', v_previous, 'value', 'false',
-    'transition_id', v_transition_id, 'run_id', v_run_id);
+  v_problem := iu.fn_iu_gate_value_problem(p_gate_key);
+  IF v_problem IS NOT NULL THEN
+    RAISE WARNING USING
+      ERRCODE = '55000', MESSAGE = v_problem, HINT = 'Have a superuser remove it: the watchdog tries again.',
+      CONSTRAINT = 'iu_change_without_effect';
+  END IF;
+  RETURN jsonb_strip_nulls(jsonb_build_object(
+    'status', CASE WHEN v_problem IS NULL THEN 'closed' ELSE 'ended' END, 'gate_key', p_gate_key,
+    'previous', v_previous, 'value', CASE WHEN v_problem IS NULL THEN 'false' ELSE 'true' END, 'problem', v_problem,
+    'transition_id', v_transition_id, 'run_id', v_run_id));
 END
 $function$;
 COMMENT ON FUNCTION iu.fn_iu_gate_close IS
@@ -178,7 +206,8 @@ CREATE FUNCTION public.fn_iu_gate_close(p_gate_key text, p_actor text, p_reason 
 RETURN CASE WHEN iu_core.require_role('{iu_core_agent,iu_core_operator}') THEN
   iu.fn_iu_gate_close(p_gate_key, p_actor, p_reason) END;
 COMMENT ON FUNCTION public.fn_iu_gate_close IS
-  'Sets a gate to false, governable or never-flip, whatever it was: gate, who, why (may be NULL). Returns '
-  '{status: closed, gate_key, previous, value, transition_id, run_id}. Errors: 42501 not a gate, 23514 no actor, '
-  '42704 no row in dot_config, 42501 neither held by the caller''s login role nor that one a member of '
-  'iu_core_operator.';
+  'Sets a gate to false, governable or never-flip, whatever it was: gate, who, why (may be NULL). Returns {status: '
+  'closed, gate_key, previous, value, transition_id, run_id}. Where a rule, a trigger or a policy kept the value from '
+  'being set, the opening has ended all the same: status ended, with problem, and a WARNING that names it; where '
+  'nothing was open, error 55000, iu_change_without_effect. Errors: 42501 not a gate, 23514 no actor, 42704 no row in '
+  'dot_config, 42501 neither held by the caller''s login role nor that one a member of iu_core_operator.';

@@ -63,7 +63,7 @@ BEGIN
     v_run_id := iu.fn_iu_gate_log('dot_iu_gate_watchdog', 'closed', p_gate_key, v_transition_id,
       jsonb_build_array(p_gate_key, p_actor), p_actor, jsonb_build_object('reason', v_why));
   EXCEPTION WHEN OTHERS THEN
-    v_why := format('%s (run not logged: %s)', v_why, SQLERRM);
+    v_why := iu_core.text_made_fit(format('%s (run not logged: %s)', v_why, left(SQLERRM, 500)), true);
   END;
   PERFORM iu.fn_iu_gate_transit(v_transition_id, p_gate_key, 'watchdog_close', p_previous, NULL, NULL, p_actor,
                                 v_why, v_run_id, true);
@@ -104,14 +104,16 @@ BEGIN
     END IF;
   END IF;
   detail := iu.fn_iu_gate_watchdog_close(p_gate_key, v_gate.value, p_actor, detail);
-  status := 'closed';
+  status := CASE WHEN iu.fn_iu_gate_value_problem(p_gate_key) IS NULL THEN 'closed' ELSE 'ended' END;
+  detail := coalesce(iu.fn_iu_gate_value_problem(p_gate_key), detail);
 END
 $function$;
 COMMENT ON FUNCTION iu.fn_iu_gate_close_expired IS
   'Closes one gate whose value is not false though its open ended, lost its approval or was never lawful here: '
   'gate, who. Returns status closed (detail: why; also the ledger''s reason), renewed (its standing approval '
-  'lasts, or opens it again), not_due (detail: how it stands), or locked (detail: the blocker); it never waits for the '
-  'row. Errors: 23514 no actor, 55P03 if another lock lasts longer than 200 ms.';
+  'lasts, or opens it again), not_due (detail: how it stands), locked (detail: the blocker), or ended (detail: what kept '
+  'the value from being set, though the opening is over by the ledger); it never waits for the row. Errors: 55000 where '
+  'nothing was open and the value cannot be set, 23514 no actor, 55P03 if another lock lasts longer than 200 ms.';
 
 CREATE FUNCTION iu.fn_iu_gate_close_overstayed(
     p_gate_key text, p_actor text, p_opening bigint, OUT status text, OUT detail text)
@@ -138,7 +140,8 @@ BEGIN
   END IF;
   detail := iu.fn_iu_gate_watchdog_close(p_gate_key, v_gate.value, p_actor,
     'its time has run out, though the clock does not say so: it was set back');
-  status := 'closed';
+  status := CASE WHEN iu.fn_iu_gate_value_problem(p_gate_key) IS NULL THEN 'closed' ELSE 'ended' END;
+  detail := coalesce(iu.fn_iu_gate_value_problem(p_gate_key), detail);
 END
 $function$;
 COMMENT ON FUNCTION iu.fn_iu_gate_close_overstayed IS

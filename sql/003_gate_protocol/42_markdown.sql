@@ -1,27 +1,21 @@
 -- Markdown, for the reports of this and later migrations.
 
-CREATE FUNCTION iu.fn_iu_markdown_text(p_text text) RETURNS text
-  LANGUAGE sql IMMUTABLE
-  SET search_path = pg_catalog, pg_temp
-RETURN replace(regexp_replace(translate(p_text, E'\r\n', '  '), '([\\|`])', '\\\1', 'g'), '<', '&lt;');
-COMMENT ON FUNCTION iu.fn_iu_markdown_text IS
-  'A text of somebody''s, as it is, in one line of Markdown: line ends become blanks, and nothing in it is markup. '
-  'NULL for NULL. Raises nothing.';
-
-CREATE FUNCTION iu.fn_iu_markdown_row(p_cells text[]) RETURNS text
+CREATE FUNCTION iu.fn_iu_markdown_row(p_cells text[], p_last text) RETURNS text
   LANGUAGE sql IMMUTABLE
   SET search_path = pg_catalog, pg_temp
 RETURN '| ' || array_to_string(ARRAY(
-    SELECT iu.fn_iu_markdown_text(coalesce(nullif(c.cell, ''), '-'))
-      FROM unnest(p_cells) WITH ORDINALITY AS c (cell, n) ORDER BY c.n), ' | ') || ' |';
+    SELECT iu_core.markdown_text(coalesce(nullif(c.cell, ''), '-'), false)
+      FROM unnest(p_cells) WITH ORDINALITY AS c (cell, n) ORDER BY c.n) || p_last, ' | ') || ' |';
 COMMENT ON FUNCTION iu.fn_iu_markdown_row IS
-  'A row of a Markdown table: its cells. A cell that is NULL or empty is shown as "-". Raises nothing.';
+  'A row of a Markdown table: its cells, and a last one that is Markdown already, with the texts of others in it as '
+  'iu_core.markdown_text() makes them (NULL: no such cell). A cell that is NULL or empty is shown as "-". Raises '
+  'nothing.';
 
 CREATE FUNCTION iu.fn_iu_markdown_table(p_columns text[], p_rows text, p_without_rows text) RETURNS text
   LANGUAGE sql IMMUTABLE
   SET search_path = pg_catalog, pg_temp
 RETURN concat_ws(E'\n',
-  iu.fn_iu_markdown_row(p_columns),
+  iu.fn_iu_markdown_row(p_columns, NULL),
   '|' || repeat(' --- |', cardinality(p_columns)),
   coalesce(p_rows, format('| %s |%s', p_without_rows, repeat(' |', cardinality(p_columns) - 1))));
 COMMENT ON FUNCTION iu.fn_iu_markdown_table IS

@@ -99,24 +99,26 @@ BEGIN
     SELECT string_agg(iu.fn_iu_markdown_row(ARRAY[
              t.transition_seq::text, to_char(t.created_at, c_milli), t.gate_key, t.action,
              format('%s -> %s', t.prev_value, t.new_value), t.actor, t.session_role::text, t.approval_id::text,
-             to_char(t.expires_at, c_milli), t.reason, left(encode(t.row_hash, 'hex'), 12)]), E'\n'
+             to_char(t.expires_at, c_milli), t.reason, left(encode(t.row_hash, 'hex'), 12)], NULL), E'\n'
              ORDER BY t.transition_seq)
       INTO v_rows
       FROM public.iu_gate_transition t
      WHERE t.created_at >= p_from AND t.created_at <= p_to AND (p_gate_key IS NULL OR t.gate_key = p_gate_key);
     SELECT 'BROKEN: '
-           || string_agg(format('%s at seq %s: %s', g ->> 'gate_key', g ->> 'transition_seq', g ->> 'problem'), '; ')
+           || string_agg(iu_core.markdown_text(format('%s at seq %s: %s', g ->> 'gate_key', g ->> 'transition_seq',
+                                                      g ->> 'problem'), false), '; ')
       INTO v_chain
       FROM jsonb_array_elements(v_verify -> 'gates') g WHERE NOT (g ->> 'ok')::boolean;
   END IF;
   RETURN concat_ws(E'\n',
     format('## Gate ledger, %s to %s UTC%s', to_char(p_from, c_second), to_char(p_to, c_second),
-           ', gate ' || p_gate_key),
+           ', gate ' || iu_core.markdown_text(p_gate_key, false)),
     '',
     iu.fn_iu_markdown_table(ARRAY['seq', 'at (UTC)', 'gate', 'action', 'value', 'actor', 'session role', 'approval',
       'until (UTC)', 'reason', 'hash'], v_rows, 'no change in this window'),
     '',
-    format('Chain: %s.', coalesce('UNKNOWN: ' || iu.fn_iu_markdown_text(v_verify ->> 'problem'), v_chain, 'verified')));
+    format('Chain: %s.', coalesce('UNKNOWN: ' || iu_core.markdown_text(v_verify ->> 'problem', false), v_chain,
+                                  'verified')));
 END
 $function$;
 COMMENT ON FUNCTION iu.fn_iu_gate_ledger_excerpt IS

@@ -7,15 +7,20 @@ AS $function$
 DECLARE
   v_run_id uuid;
 BEGIN
-  PERFORM iu.fn_iu_require_value(p_gate_key ~ '^[a-z0-9_]+(\.[a-z0-9_]+)*$', 'iu_gate_key', 'p_gate_key',
-    'words of small letters, digits and "_", with "." between them', p_gate_key);
+  PERFORM iu.fn_iu_require_value(
+    p_gate_key ~ '^[a-z0-9_]+([.][a-z0-9_]+)*$' AND length(p_gate_key) <= 120, 'iu_gate_key', 'p_gate_key',
+    'words of small letters, digits and "_", with "." between them, at most 120 characters', p_gate_key);
   PERFORM iu.fn_iu_require_value(p_gate_key !~ '^iu_', 'iu_gate_key_reserved', 'p_gate_key',
     'a name that does not begin with "iu_", as those of migrations do', p_gate_key);
-  PERFORM iu.fn_iu_require_value(btrim(p_description) <> '', 'iu_gate_description', 'p_description',
-    'a text that says what the gate stops while closed', p_description);
+  PERFORM iu.fn_iu_require_text('iu_gate_description', 'p_description',
+    'a text that says what the gate stops while closed', p_description, true);
   v_run_id := iu.fn_dot_iu_command_note('dot_iu_gate_define', 'gate_key', p_gate_key, 'applied', p_actor, p_reason,
     jsonb_build_object('description', p_description));
   PERFORM iu.fn_iu_gate_register(NULL, p_gate_key, 'governable', p_description);
+  PERFORM iu.fn_iu_require_effect(
+    EXISTS (SELECT FROM public.dot_config c JOIN public.iu_gate_registry r ON r.gate_key = c.key
+             WHERE c.key = p_gate_key AND c.value = 'false'),
+    'public.dot_config', 'defining the gate');
   RETURN jsonb_build_object('status', 'defined', 'gate_key', p_gate_key, 'run_id', v_run_id);
 END
 $function$;
@@ -67,6 +72,9 @@ BEGIN
   DELETE FROM public.dot_config c WHERE c.key = p_gate_key;
   PERFORM iu.fn_iu_ungovern_row('config', p_gate_key);
   DELETE FROM public.iu_gate_registry r WHERE r.gate_key = p_gate_key;
+  PERFORM iu.fn_iu_require_effect(
+    NOT EXISTS (SELECT FROM public.iu_gate_registry r WHERE r.gate_key = p_gate_key),
+    'public.iu_gate_registry', 'undefining the gate');
   RETURN jsonb_build_object('status', 'undefined', 'gate_key', p_gate_key, 'run_id', v_run_id);
 END
 $function$;

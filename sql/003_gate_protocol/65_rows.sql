@@ -19,6 +19,8 @@ SELECT iu.fn_iu_refusal_put(3, ARRAY[
   ['iu_gate_ttl', '23514', 'The time of an opening is out of range.', 'Give 1 to 3600 seconds.'],
   ['iu_not_preloaded', '55000', 'The library is not preloaded, so nothing would close a gate.',
    'Add iu_core to shared_preload_libraries and restart the server.'],
+  ['iu_no_watchdog', '55000', 'The server has no place for the workers that close gates.',
+   'Raise max_worker_processes and restart the server.'],
   ['iu_gate_row_missing', '42704', 'The gate has no row in dot_config.', 'Put its row back with the value false.'],
   ['iu_gate_is_open', '55006', 'The gate is open, and somebody holds it.',
    'Wait for its end or have it closed; its holder renews it with another approval.'],

@@ -54,6 +54,9 @@ BEGIN
   END IF;
   IF v_previous IS DISTINCT FROM p_value THEN
     UPDATE public.dot_config SET value = p_value WHERE key = p_key;
+    PERFORM iu.fn_iu_require_effect(
+      EXISTS (SELECT FROM public.dot_config WHERE key = p_key AND value = p_value),
+      'public.dot_config', format('setting switch "%s"', p_key));
   END IF;
   v_run := iu.fn_dot_iu_command_note('dot_iu_switch_set', 'switch', p_key, 'applied', p_actor, p_reason,
     jsonb_build_object('previous', v_previous, 'value', p_value));

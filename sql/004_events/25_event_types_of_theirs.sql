@@ -23,11 +23,11 @@ BEGIN
       (5, 'iu_event_type_severity', 'p_severity', p_severity, 'info, warning, critical',
        p_severity IN ('info', 'warning', 'critical')),
       (6, 'iu_event_type_description', 'p_description', p_description, 'what happened when it is emitted, in words',
-       btrim(p_description) <> '')) AS c (n, name, field, value, allowed, ok)
+       iu_core.text_problem(p_description, true) IS NULL)) AS c (n, name, field, value, allowed, ok)
    WHERE c.ok IS NOT TRUE ORDER BY c.n LIMIT 1;
   IF FOUND THEN
     RAISE check_violation USING
-      MESSAGE = format('%s %s is not allowed', v_wrong.field, coalesce(quote_literal(v_wrong.value), 'NULL')),
+      MESSAGE = format('%s %s is not allowed', v_wrong.field, iu_core.text_shown(v_wrong.value)),
       DETAIL = format('Allowed: %s.', v_wrong.allowed), CONSTRAINT = v_wrong.name;
   ELSIF p_event_domain IN ('iu', 'piece', 'staging', 'system', 'governance')
         OR EXISTS (SELECT FROM public.iu_governed_object g
@@ -84,6 +84,10 @@ BEGIN
        SET default_severity = p_severity, description = p_description, active = v_active
      WHERE r.event_domain = p_event_domain AND r.event_type = p_event_type;
   END IF;
+  PERFORM iu.fn_iu_require_effect(
+    EXISTS (SELECT FROM public.event_type_registry r
+             WHERE r.event_domain = p_event_domain AND r.event_type = p_event_type AND r.active = v_active),
+    'public.event_type_registry', 'registering the event type');
   v_run_id := iu.fn_dot_iu_command_note('dot_iu_event_type_register', 'event_type', v_name, 'applied', p_actor,
     p_reason, jsonb_build_object('status', v_status, 'stream', p_stream, 'lane', p_lane, 'severity', p_severity,
       'active', v_active));
@@ -167,6 +171,10 @@ BEGIN
       CONSTRAINT = 'iu_event_type_in_use';
   END IF;
   DELETE FROM public.event_type_registry r WHERE r.event_domain = p_event_domain AND r.event_type = p_event_type;
+  PERFORM iu.fn_iu_require_effect(
+    NOT EXISTS (SELECT FROM public.event_type_registry r
+                 WHERE r.event_domain = p_event_domain AND r.event_type = p_event_type),
+    'public.event_type_registry', 'unregistering the event type');
   PERFORM iu.fn_iu_ungovern_row('event_type', v_name);
   v_run_id := iu.fn_dot_iu_command_note('dot_iu_event_type_unregister', 'event_type', v_name, 'applied', p_actor,
     p_reason, NULL);

@@ -19,7 +19,8 @@ DECLARE
     WHEN jsonb_typeof(p_payload) <> 'object' THEN 'iu_event_payload_object'
     WHEN p_payload ?| ARRAY['body', 'content', 'raw', 'vector', 'embedding', 'secret', 'token', 'password', 'ssn',
                             'personal_data'] THEN 'iu_event_payload_key'
-    WHEN btrim(p_idempotency_key) = '' OR length(p_idempotency_key) > 200 THEN 'iu_event_idempotency_key' END;
+    WHEN p_idempotency_key IS NOT NULL AND iu_core.text_problem(p_idempotency_key, false) IS NOT NULL
+      THEN 'iu_event_idempotency_key' END;
 BEGIN
   IF v_refusal IS NOT NULL THEN
     RAISE check_violation USING
@@ -208,5 +209,6 @@ COMMENT ON TRIGGER trg_0_subscription ON public.event_outbox IS
 
 CREATE TRIGGER trg_event_outbox_wake AFTER INSERT ON public.event_outbox
   FOR EACH STATEMENT EXECUTE FUNCTION iu_core.wake_sender();
+ALTER TABLE public.event_outbox ENABLE ALWAYS TRIGGER trg_event_outbox_wake;
 COMMENT ON TRIGGER trg_event_outbox_wake ON public.event_outbox IS
   'Wakes this database''s senders when the transaction commits.';

@@ -113,5 +113,6 @@ COMMENT ON TRIGGER trg_iu_outbound_route_delivery_guard ON public.iu_outbound_ro
 
 CREATE TRIGGER trg_iu_outbound_route_wake AFTER UPDATE ON public.iu_outbound_route
   FOR EACH STATEMENT EXECUTE FUNCTION iu_core.wake_sender();
+ALTER TABLE public.iu_outbound_route ENABLE ALWAYS TRIGGER trg_iu_outbound_route_wake;
 COMMENT ON TRIGGER trg_iu_outbound_route_wake ON public.iu_outbound_route IS
   'A route that was armed, resumed or changed is looked at when the change commits.';

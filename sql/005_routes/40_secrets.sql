@@ -79,6 +79,11 @@ BEGIN
       MESSAGE = format('this secret is registered under "%s" already', p_secret_ref),
       CONSTRAINT = 'iu_secret_exists';
   END IF;
+  -- Not by its value, which a logged plan would show.
+  PERFORM iu.fn_iu_require_effect(
+    EXISTS (SELECT FROM public.iu_route_secret
+             WHERE secret_ref = p_secret_ref AND valid_from = p_valid_from AND valid_until = p_valid_until),
+    'public.iu_route_secret', 'adding the secret');
   PERFORM iu_core.wake();  -- a route may have been held because it had none
   RETURN jsonb_strip_nulls(jsonb_build_object('status', 'added', 'secret_ref', p_secret_ref,
     'secret', CASE WHEN p_secret IS NULL THEN v_secret END, 'valid_from', p_valid_from));
@@ -117,6 +122,11 @@ BEGIN
      SET valid_from = least(valid_from, now() - interval '1 microsecond'), valid_until = now()
    WHERE secret_ref = p_secret_ref AND valid_from < p_older_than AND valid_until > now();
   GET DIAGNOSTICS v_ended = ROW_COUNT;
+  PERFORM iu.fn_iu_require_effect(
+    NOT EXISTS (SELECT FROM public.iu_route_secret
+                 WHERE secret_ref = p_secret_ref AND valid_from < p_older_than
+                   AND valid_until > greatest(now(), valid_from + interval '1 microsecond')),
+    'public.iu_route_secret', 'ending the secrets');
   SELECT string_agg(format('"%s"', r.route_code), ', ' ORDER BY r.route_code) INTO v_routes
     FROM public.iu_outbound_route r
    WHERE v_ended > 0 AND r.secret_ref = p_secret_ref AND r.enabled AND NOT r.dry_run

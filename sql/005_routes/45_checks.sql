@@ -38,7 +38,9 @@ BEGIN
           ('sql_function', 'workflow', 'vector', 'report', 'directus_flow', 'external_endpoint')) IS NOT TRUE
         THEN 'the target kind is none of sql_function, workflow, vector, report, directus_flow, external_endpoint' END),
       (4, 'iu_route_url', CASE WHEN v_http THEN iu.fn_iu_route_url_problem(p_route.target_ref) END),
-      (5, 'iu_route_target', CASE WHEN coalesce(btrim(p_route.target_ref), '') = '' THEN 'there is no target' END),
+      (5, 'iu_route_target', CASE iu_core.text_problem(p_route.target_ref, true)
+        WHEN 'is missing' THEN 'there is no target' WHEN 'shows nothing' THEN 'there is no target'
+        ELSE 'the target ' || iu_core.text_problem(p_route.target_ref, true) END),
       (6, 'iu_route_retry_policy', iu.fn_iu_route_retry_problem(p_route.retry_policy)),
       (7, 'iu_route_payload_contract', iu.fn_iu_route_contract_problem(p_route.payload_contract)),
       (8, 'iu_route_ordering', CASE WHEN (p_route.ordering IN ('none', 'subject')) IS NOT TRUE
@@ -48,12 +50,15 @@ BEGIN
       (10, 'iu_route_max_in_flight', CASE WHEN (p_route.max_in_flight BETWEEN 1 AND 10000) IS NOT TRUE
         THEN 'p_max_in_flight is not from 1 to 10000' END),
       (11, 'iu_route_secret_ref', CASE WHEN p_route.secret_ref !~ '^[A-Za-z0-9][A-Za-z0-9_.:-]{0,119}$'
-        THEN 'the reference of its secret is not 1 to 120 letters, digits, "_", ".", ":" or "-"' END))
+        THEN 'the reference of its secret is not 1 to 120 letters, digits, "_", ".", ":" or "-"' END),
+      (12, 'iu_text_form', CASE WHEN p_route.description <> ''
+        THEN 'its description ' || iu_core.text_problem(p_route.description, true) END))
       AS c (n, name, problem)
    WHERE c.problem IS NOT NULL ORDER BY c.n LIMIT 1;
   IF FOUND THEN
     RAISE check_violation USING
-      MESSAGE = format('route "%s" cannot be %s: %s', coalesce(p_route.route_code, ''), p_done, v_wrong.problem),
+      MESSAGE = format('route "%s" cannot be %s: %s',
+                       coalesce(iu_core.text_made_fit(p_route.route_code, false), ''), p_done, v_wrong.problem),
       CONSTRAINT = v_wrong.name;
   END IF;
 END

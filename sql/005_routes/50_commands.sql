@@ -48,6 +48,9 @@ BEGIN
     VALUES (p_route_code, p_event_domain, p_event_type, v_route.event_stream, p_target_kind, p_target_ref,
       CASE WHEN v_http THEN coalesce(p_secret_ref, p_route_code) END, p_description, p_timeout_ms, p_max_in_flight,
       v_route.retry_policy, p_ordering, p_payload_contract, p_actor);
+  PERFORM iu.fn_iu_require_effect(
+    EXISTS (SELECT FROM public.iu_outbound_route WHERE route_code = p_route_code),
+    'public.iu_outbound_route', 'registering the route');
   PERFORM iu.fn_iu_govern_row(5, 'route', p_route_code, false);
   RETURN jsonb_build_object('status', 'registered', 'route_code', p_route_code, 'enabled', false, 'dry_run', true)
     || v_secret;
@@ -122,6 +125,12 @@ BEGIN
        SET target_ref = v_is.target_ref, timeout_ms = v_is.timeout_ms, max_in_flight = v_is.max_in_flight,
            retry_policy = v_is.retry_policy, payload_contract = v_is.payload_contract, description = v_is.description
      WHERE id = v_was.id;
+    PERFORM iu.fn_iu_require_effect(
+      EXISTS (SELECT FROM public.iu_outbound_route r WHERE r.id = v_was.id AND (r.target_ref, r.timeout_ms,
+                r.max_in_flight, r.retry_policy, r.payload_contract, r.description) IS NOT DISTINCT FROM
+                (v_is.target_ref, v_is.timeout_ms, v_is.max_in_flight, v_is.retry_policy, v_is.payload_contract,
+                 v_is.description)),
+      'public.iu_outbound_route', 'changing the route');
   END IF;
   RETURN jsonb_build_object('status', CASE WHEN v_changed <> '{}' THEN 'set' ELSE 'unchanged' END,
     'route_code', p_route_code, 'changed', v_changed, 'previous', v_previous);
@@ -170,6 +179,10 @@ BEGIN
   END IF;
   v_list := v_list || p_route_code;
   UPDATE public.dot_config SET value = array_to_string(v_list, ',') WHERE key = 'iu_core.delivery_live_routes';
+  PERFORM iu.fn_iu_require_effect(
+    EXISTS (SELECT FROM public.dot_config
+             WHERE key = 'iu_core.delivery_live_routes' AND value = array_to_string(v_list, ',')),
+    'public.dot_config', 'allowing the route');
   RETURN jsonb_build_object('status', 'allowed', 'route_code', p_route_code, 'allowlist', v_list);
 END
 $function$;
@@ -200,6 +213,10 @@ BEGIN
   END IF;
   v_list := array_remove(v_list, p_route_code);
   UPDATE public.dot_config SET value = array_to_string(v_list, ',') WHERE key = 'iu_core.delivery_live_routes';
+  PERFORM iu.fn_iu_require_effect(
+    EXISTS (SELECT FROM public.dot_config
+             WHERE key = 'iu_core.delivery_live_routes' AND value = array_to_string(v_list, ',')),
+    'public.dot_config', 'disallowing the route');
   RETURN jsonb_build_object('status', 'disallowed', 'route_code', p_route_code, 'allowlist', v_list);
 END
 $function$;
@@ -226,6 +243,9 @@ BEGIN
   IF NOT FOUND THEN
     PERFORM iu.fn_iu_route_not_there(p_route_code);
   END IF;
+  PERFORM iu.fn_iu_require_effect(
+    EXISTS (SELECT FROM public.iu_outbound_route WHERE route_code = p_route_code AND NOT enabled),
+    'public.iu_outbound_route', 'pausing the route');
   RETURN jsonb_build_object('status', 'paused', 'route_code', p_route_code);
 END
 $function$;
@@ -252,6 +272,9 @@ BEGIN
   IF NOT FOUND THEN
     PERFORM iu.fn_iu_route_not_there(p_route_code);
   END IF;
+  PERFORM iu.fn_iu_require_effect(
+    EXISTS (SELECT FROM public.iu_outbound_route WHERE route_code = p_route_code AND enabled),
+    'public.iu_outbound_route', 'resuming the route');
   RETURN jsonb_build_object('status', 'resumed', 'route_code', p_route_code);
 END
 $function$;
@@ -280,6 +303,10 @@ BEGIN
   IF NOT FOUND THEN
     PERFORM iu.fn_iu_route_not_there(p_route_code);
   END IF;
+  PERFORM iu.fn_iu_require_effect(
+    EXISTS (SELECT FROM public.iu_outbound_route
+             WHERE route_code = p_route_code AND NOT enabled AND retired_at IS NOT NULL),
+    'public.iu_outbound_route', 'retiring the route');
   -- Deliveries are made from migration 007 on.
   IF to_regprocedure('iu.fn_iu_route_settle(text)') IS NOT NULL THEN
     v_left := iu.fn_iu_route_settle(p_route_code);

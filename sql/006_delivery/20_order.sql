@@ -111,6 +111,7 @@ COMMENT ON FUNCTION iu.fn_iu_route_retry_order IS
 
 CREATE TRIGGER trg_iu_route_retry_order BEFORE INSERT ON public.iu_route_retry
   FOR EACH ROW WHEN (NEW.subject IS NULL) EXECUTE FUNCTION iu.fn_iu_route_retry_order();
+ALTER TABLE public.iu_route_retry ENABLE ALWAYS TRIGGER trg_iu_route_retry_order;
 COMMENT ON TRIGGER trg_iu_route_retry_order ON public.iu_route_retry IS 'Only the head of a subject is due.';
 
 CREATE FUNCTION iu.fn_iu_order_heads(p_route_code text, p_ids uuid[], p_seqs bigint[],

@@ -140,6 +140,10 @@ BEGIN
           OR NOT pg_visible_in_snapshot(e.emitted_xid, v_was.window_end))
      AND (e.event_seq <= v_at.floor_seq OR pg_visible_in_snapshot(e.emitted_xid, v_at.seen))
      AND NOT EXISTS (SELECT FROM public.iu_route_retry t WHERE t.route_code = p_route_code AND t.event_id = e.id);
+  PERFORM iu.fn_iu_require_effect(
+    EXISTS (SELECT FROM public.iu_outbound_route r JOIN public.iu_route_position p ON p.route_code = r.route_code
+             WHERE r.route_code = p_route_code AND r.enabled AND NOT r.dry_run),
+    'public.iu_outbound_route', 'arming the route');
   PERFORM iu.fn_dot_iu_command_note('dot_iu_route_arm', 'route_code', p_route_code, 'applied', p_actor, p_reason,
     jsonb_build_object('start_at', v_start, 'max_age', p_max_age, 'owed', v_at.owed, 'passed_over', v_over));
   RETURN jsonb_build_object('status', 'armed', 'route_code', p_route_code, 'start_at', v_start, 'owed', v_at.owed,

@@ -159,8 +159,8 @@ DECLARE
 BEGIN
   PERFORM iu.fn_iu_require_value(p_code ~ '^[a-z][a-z0-9_.:-]{0,119}$', 'iu_invariant_code', 'p_code',
     '1 to 120 small letters, digits, "_", ".", ":" or "-", with a letter first', p_code);
-  PERFORM iu.fn_iu_require_value(btrim(p_meaning) <> '', 'iu_invariant_meaning', 'p_meaning',
-    'a sentence that says what holds while the invariant passes', p_meaning);
+  PERFORM iu.fn_iu_require_text('iu_invariant_meaning', 'p_meaning',
+    'a sentence that says what holds while the invariant passes', p_meaning, true);
   PERFORM iu.fn_iu_require_value(p_severity IN ('critical', 'warning'), 'iu_invariant_severity', 'p_severity',
     'critical or warning', p_severity);
   PERFORM iu.fn_iu_require_value(p_tolerance >= 0 AND p_tolerance < 'Infinity', 'iu_invariant_tolerance',
@@ -218,6 +218,9 @@ BEGIN
       MESSAGE = format('invariant "%s" is not registered', coalesce(p_code, '')),
       HINT = 'v_iu_invariant lists them.', CONSTRAINT = 'iu_invariant_unknown';
   END IF;
+  PERFORM iu.fn_iu_require_effect(
+    EXISTS (SELECT FROM public.iu_invariant i WHERE i.invariant_code = p_code AND i.enabled = p_enabled),
+    'public.iu_invariant', 'enabling or disabling the invariant');
   UPDATE public.iu_invariant_state
      SET next_at = CASE WHEN p_enabled AND v_every IS NOT NULL THEN clock_timestamp() END
    WHERE invariant_code = p_code;
@@ -268,6 +271,9 @@ BEGIN
       HINT = 'An administrator takes the demand back with fn_iu_gate_demand_unset.';
   END IF;
   DELETE FROM public.iu_invariant WHERE invariant_code = p_code;
+  PERFORM iu.fn_iu_require_effect(
+    NOT EXISTS (SELECT FROM public.iu_invariant i WHERE i.invariant_code = p_code),
+    'public.iu_invariant', 'unregistering the invariant');
   RETURN jsonb_build_object('status', 'unregistered', 'invariant_code', p_code, 'run_id', v_run_id);
 END
 $function$;

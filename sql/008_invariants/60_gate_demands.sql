@@ -78,6 +78,10 @@ BEGIN
     ON CONFLICT (gate_key, invariant_code) DO UPDATE
       SET max_age_seconds = excluded.max_age_seconds, set_by = excluded.set_by, session_role = session_user,
           reason = excluded.reason, set_at = clock_timestamp();
+  PERFORM iu.fn_iu_require_effect(
+    EXISTS (SELECT FROM public.iu_gate_demand d WHERE d.gate_key = p_gate_key AND d.invariant_code = p_code
+              AND d.max_age_seconds = p_max_age_seconds),
+    'public.iu_gate_demand', 'setting the demand');
   RETURN jsonb_build_object('status', 'set', 'gate_key', p_gate_key, 'invariant_code', p_code,
                             'max_age_seconds', p_max_age_seconds, 'run_id', v_run_id);
 END
@@ -112,6 +116,9 @@ BEGIN
       MESSAGE = format('gate "%s" does not demand invariant "%s"', coalesce(p_gate_key, ''), coalesce(p_code, '')),
       HINT = 'iu_gate_demand has the demands.', CONSTRAINT = 'iu_gate_demand_missing';
   END IF;
+  PERFORM iu.fn_iu_require_effect(
+    NOT EXISTS (SELECT FROM public.iu_gate_demand d WHERE d.gate_key = p_gate_key AND d.invariant_code = p_code),
+    'public.iu_gate_demand', 'taking back the demand');
   RETURN jsonb_build_object('status', 'unset', 'gate_key', p_gate_key, 'invariant_code', p_code,
                             'run_id', v_run_id);
 END

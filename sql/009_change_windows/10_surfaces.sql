@@ -76,8 +76,8 @@ DECLARE
 BEGIN
   PERFORM iu.fn_iu_require_value(p_surface.surface_code ~ '^[a-z][a-z0-9_.:-]{0,119}$', 'iu_surface_code', 'p_code',
     '1 to 120 small letters, digits, "_", ".", ":" or "-", with a letter first', p_surface.surface_code);
-  PERFORM iu.fn_iu_require_value(btrim(p_surface.label) <> '', 'iu_surface_label', 'p_label', 'a text',
-    p_surface.label);
+  PERFORM iu.fn_iu_require_text('iu_surface_label', 'p_label', 'a text', p_surface.label, false);
+  PERFORM iu.fn_iu_require_form('p_green_rule', v_rule, true);
   PERFORM iu.fn_iu_require_value(p_surface.layer IN ('PG', 'Directus', 'Nuxt', 'AgentData', 'Qdrant'),
     'iu_surface_layer', 'p_layer', 'PG, Directus, Nuxt, AgentData or Qdrant', p_surface.layer);
   PERFORM iu.fn_iu_require_value(p_surface.expectation IN ('invariant', 'any', 'green'), 'iu_surface_expectation',
@@ -124,6 +124,11 @@ BEGIN
          timeout_ms = p_surface.timeout_ms, registered_by = p_surface.registered_by, session_role = session_user,
          reason = p_surface.reason
    WHERE surface_code = p_surface.surface_code;
+  PERFORM iu.fn_iu_require_effect(
+    EXISTS (SELECT FROM public.iu_regression_surface s WHERE s.surface_code = p_surface.surface_code
+              AND (s.kind, s.expectation, s.timeout_ms)
+                  = (p_surface.kind, p_surface.expectation, p_surface.timeout_ms)),
+    'public.iu_regression_surface', 'changing the surface');
   RETURN 'changed';
 END
 $function$;
@@ -233,6 +238,9 @@ BEGIN
       MESSAGE = format('surface "%s" is not registered, or belongs to a migration', coalesce(p_code, '')),
       HINT = 'iu_regression_surface has the surfaces.', CONSTRAINT = 'iu_surface_unknown';
   END IF;
+  PERFORM iu.fn_iu_require_effect(
+    NOT EXISTS (SELECT FROM public.iu_regression_surface s WHERE s.surface_code = p_code),
+    'public.iu_regression_surface', 'unregistering the surface');
   RETURN jsonb_build_object('status', 'unregistered', 'surface_code', p_code, 'run_id', v_run_id);
 END
 $function$;

@@ -127,8 +127,7 @@ BEGIN
       MESSAGE = format('surface "%s" is not one that is reported from outside', coalesce(p_code, '')),
       HINT = 'fn_iu_surface_register registers it, with kind external.', CONSTRAINT = 'iu_surface_not_external';
   END IF;
-  PERFORM iu.fn_iu_require_value(btrim(p_value) <> '' AND length(p_value) <= 200, 'iu_surface_value', 'p_value',
-    'a figure of 1 to 200 characters', left(p_value, 200));
+  PERFORM iu.fn_iu_require_text('iu_surface_value', 'p_value', 'a figure of 1 to 200 characters', p_value, false);
   PERFORM iu.fn_iu_require_actor(p_actor, 'reports the figure');
   SELECT w.* INTO v_window FROM public.iu_change_window w
    WHERE p_label IN (w.window_label || ':before', w.window_label || ':after') FOR KEY SHARE;
@@ -183,6 +182,7 @@ BEGIN
   PERFORM iu.fn_iu_require_value(
     num_nonnulls(p_delta, p_value) = 1 AND coalesce(p_delta, 0) NOT IN ('NaN', 'Infinity', '-Infinity'),
     'iu_expected_delta', 'p_delta', 'a finite number, or NULL where p_value is given instead', p_delta::text);
+  PERFORM iu.fn_iu_require_form('p_value', p_value, false);
   SELECT w.* INTO v_window FROM public.iu_change_window w
    WHERE p_label IN (w.window_label, w.window_label || ':before') FOR KEY SHARE;
   IF FOUND THEN

@@ -8,10 +8,11 @@ AS $function$
 DECLARE
   v_file record;
 BEGIN
-  IF coalesce(btrim(p_file), '') = '' THEN
+  IF iu_core.text_problem(p_file, true) IN ('is missing', 'shows nothing') THEN
     RAISE check_violation USING
       MESSAGE = 'a backup is a file: say which', CONSTRAINT = 'iu_backup_file';
   END IF;
+  PERFORM iu.fn_iu_require_form('p_backup_file', p_file, true);
   PERFORM iu.fn_iu_require_value(coalesce(p_bytes, 1) >= 1, 'iu_backup_bytes', 'p_backup_bytes', '1 or more',
     p_bytes::text);
   PERFORM iu.fn_iu_require_value(coalesce(p_sha256 ~ '^[0-9a-f]{64}$', true), 'iu_backup_sha256', 'p_backup_sha256',

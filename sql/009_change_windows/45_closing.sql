@@ -44,6 +44,8 @@ BEGIN
     (SELECT coalesce(bool_and(i.key = ANY (c_layers) AND jsonb_typeof(i.value) = 'string'), true)
        FROM jsonb_each(p_impact) AS i), 'iu_change_window_impact', 'p_impact',
     'an object with a sentence for each layer: PG, Directus, Nuxt, AgentData, Qdrant', p_impact::text);
+  PERFORM iu.fn_iu_require_form('p_impact', i.value, true) FROM jsonb_each_text(p_impact) AS i;
+  PERFORM iu.fn_iu_require_form('p_not_touched', t.what, true) FROM unnest(p_not_touched) AS t (what);
   RETURN v_window;
 END
 $function$;

@@ -12,7 +12,7 @@ AS $function$
       ELSE 'NOT all closed: ' || concat_ws('; on a standing approval: ',
         coalesce(string_agg(o.how, ', ' ORDER BY o.n) FILTER (WHERE NOT o.standing), 'none is registered'),
         string_agg(o.how, ', ' ORDER BY o.n) FILTER (WHERE o.standing)) END
-    FROM (SELECT e.n, iu.fn_iu_markdown_text(format('%s (%s)', e.g ->> 'gate_key', e.g ->> 'reason')) AS how,
+    FROM (SELECT e.n, iu_core.markdown_text(format('%s (%s)', e.g ->> 'gate_key', e.g ->> 'reason'), false) AS how,
                  coalesce(p_gates -> 'standing' ? (e.g ->> 'gate_key'), false) AS standing
             FROM jsonb_array_elements(p_gates -> 'gates') WITH ORDINALITY AS e (g, n)
            WHERE NOT (e.g ->> 'is_safe')::boolean) AS o
@@ -26,17 +26,18 @@ CREATE FUNCTION iu.fn_iu_report_head(p_window public.iu_change_window) RETURNS t
   SET search_path = pg_catalog, pg_temp
 AS $function$
   SELECT concat_ws(E'\n',
-    format('# Change window %s', p_window.window_label), '',
+    format('# Change window %s', iu_core.markdown_text(p_window.window_label, false)), '',
     format('**Verdict: %s.** %s.', coalesce(p_window.verdict, 'OPEN'),
-           coalesce(iu.fn_iu_markdown_text(p_window.verdict_reason),
+           coalesce(iu_core.markdown_text(p_window.verdict_reason, false),
                     'the window is open; figures after it are not taken yet')), '',
-    format('- Purpose: %s', iu.fn_iu_markdown_text(p_window.purpose)),
+    format('- Purpose: %s', iu_core.markdown_text(p_window.purpose, false)),
     format('- Approval: %s', p_window.approval_id),
     format('- Opened: %s UTC by %s (login role %s)', to_char(p_window.opened_at, 'YYYY-MM-DD HH24:MI:SS'),
-           iu.fn_iu_markdown_text(p_window.opened_by), iu.fn_iu_markdown_text(p_window.opened_role)),
+           iu_core.markdown_text(p_window.opened_by, false), iu_core.markdown_text(p_window.opened_role, false)),
     CASE WHEN p_window.closed_at IS NULL THEN '- Closed: not yet'
          ELSE format('- Closed: %s UTC by %s (login role %s)', to_char(p_window.closed_at, 'YYYY-MM-DD HH24:MI:SS'),
-                     iu.fn_iu_markdown_text(p_window.closed_by), iu.fn_iu_markdown_text(p_window.closed_role)) END,
+                     iu_core.markdown_text(p_window.closed_by, false),
+                     iu_core.markdown_text(p_window.closed_role, false)) END,
     format('- Gates at the end: %s', iu.fn_iu_report_gates(coalesce(p_window.gates,
       iu.fn_iu_gate_verify_closed(NULL)
         || jsonb_build_object('standing', (SELECT o.standing FROM iu.fn_iu_gates_open() AS o))))))
@@ -48,14 +49,15 @@ CREATE FUNCTION iu.fn_iu_report_matrix_after(p_rows jsonb) RETURNS text
   LANGUAGE sql STABLE
   SET search_path = pg_catalog, pg_temp
 AS $function$
-  SELECT string_agg(iu.fn_iu_markdown_row(ARRAY[m.surface, m.before, m.after, m.delta, CASE m.verdict
+  SELECT string_agg(iu.fn_iu_markdown_row(ARRAY[m.surface, m.before, m.after, m.delta], CASE m.verdict
            WHEN 'invariant kept' THEN 'invariant ✓'
            WHEN 'expected' THEN
              CASE WHEN m.remark ~ '^green'
-                  THEN 'green ✓' || coalesce(' (' || nullif(substr(m.remark, 8), '') || ')', '')
-                  ELSE 'expected' || coalesce(' (' || m.remark || ')', '') END
-           WHEN 'violated' THEN '**VIOLATED**' || coalesce(': ' || m.remark, '')
-           ELSE '**unknown**' || coalesce(': ' || m.remark, '') END]), E'\n' ORDER BY m.n)
+                  THEN 'green ✓'
+                    || coalesce(' (' || iu_core.markdown_text(nullif(substr(m.remark, 8), ''), false) || ')', '')
+                  ELSE 'expected' || coalesce(' (' || iu_core.markdown_text(m.remark, false) || ')', '') END
+           WHEN 'violated' THEN '**VIOLATED**' || coalesce(': ' || iu_core.markdown_text(m.remark, false), '')
+           ELSE '**unknown**' || coalesce(': ' || iu_core.markdown_text(m.remark, false), '') END), E'\n' ORDER BY m.n)
     FROM ROWS FROM (jsonb_to_recordset(p_rows)
                       AS (surface text, before text, after text, delta text, verdict text, remark text))
          WITH ORDINALITY AS m (surface, before, after, delta, verdict, remark, n)
@@ -70,7 +72,7 @@ CREATE FUNCTION iu.fn_iu_report_matrix_before(p_before text) RETURNS text
 AS $function$
   SELECT string_agg(iu.fn_iu_markdown_row(ARRAY[v.surface, coalesce(v.value, 'unknown: ' || v.error), NULL, NULL,
            coalesce(d.declared, CASE v.expectation WHEN 'invariant' THEN 'expected 0'
-                                                   WHEN 'green' THEN 'expected green' ELSE 'may change' END)]),
+                                                   WHEN 'green' THEN 'expected green' ELSE 'may change' END)], NULL),
            E'\n' ORDER BY v.sort_order, v.surface_code)
     FROM public.iu_regression_value v
     LEFT JOIN LATERAL (
@@ -101,7 +103,7 @@ AS $function$
              'migrations applied: ' || iu.fn_iu_report_versions(p_now, p_window.migrations_before) END,
            CASE l.layer WHEN 'PG' THEN
              'migrations rolled back: ' || iu.fn_iu_report_versions(p_window.migrations_before, p_now) END,
-           nullif(m.known, ''), coalesce('stated: ' || (p_window.impact ->> l.layer), 'not stated'))]),
+           nullif(m.known, ''), coalesce('stated: ' || (p_window.impact ->> l.layer), 'not stated'))], NULL),
            E'\n' ORDER BY l.n)
     FROM unnest(ARRAY['PG', 'Directus', 'Nuxt', 'AgentData', 'Qdrant']) WITH ORDINALITY AS l (layer, n)
     LEFT JOIN LATERAL (
@@ -124,7 +126,7 @@ CREATE FUNCTION iu.fn_iu_report_commands(p_from timestamptz, p_until timestamptz
   SET search_path = pg_catalog, pg_temp
 AS $function$
   SELECT string_agg(iu.fn_iu_markdown_row(ARRAY[c.command_name, c.run_mode, c.run_status, c.actor, c.runs::text,
-           to_char(c.first, 'YYYY-MM-DD HH24:MI:SS'), to_char(c.last, 'YYYY-MM-DD HH24:MI:SS')]),
+           to_char(c.first, 'YYYY-MM-DD HH24:MI:SS'), to_char(c.last, 'YYYY-MM-DD HH24:MI:SS')], NULL),
            E'\n' ORDER BY c.first, c.command_name)
     FROM (SELECT r.command_name, r.run_mode, r.run_status, r.actor, count(*) AS runs, min(r.created_at) AS first,
                  max(r.created_at) AS last
@@ -139,8 +141,8 @@ CREATE FUNCTION iu.fn_iu_report_invariants(p_invariants jsonb) RETURNS text
   SET search_path = pg_catalog, pg_temp
 AS $function$
   SELECT string_agg(iu.fn_iu_markdown_row(ARRAY[i ->> 'invariant_code', i ->> 'severity', i ->> 'left_value',
-           i ->> 'right_value', CASE i ->> 'verdict' WHEN 'pass' THEN 'pass ✓'
-                                     ELSE format('**%s**: %s', i ->> 'verdict', i ->> 'detail') END]),
+           i ->> 'right_value'], CASE i ->> 'verdict' WHEN 'pass' THEN 'pass ✓'
+             ELSE format('**%s**: %s', i ->> 'verdict', iu_core.markdown_text(i ->> 'detail', false)) END),
            E'\n' ORDER BY i ->> 'invariant_code')
     FROM jsonb_array_elements(p_invariants) AS i
 $function$;
@@ -168,8 +170,8 @@ CREATE FUNCTION iu.fn_iu_report_backup(p_name text, p_file text, p_bytes bigint,
   SET search_path = pg_catalog, pg_temp
 RETURN format('- Backup %s: %s', p_name,
   CASE WHEN p_file IS NULL THEN 'not stated'
-       ELSE format('%s, %s bytes, sha256 %s (%s)', iu.fn_iu_markdown_text(p_file), p_bytes, p_sha256,
-                   iu.fn_iu_markdown_text(p_check)) END);
+       ELSE format('%s, %s bytes, sha256 %s (%s)', iu_core.markdown_text(p_file, false), p_bytes, p_sha256,
+                   iu_core.markdown_text(p_check, false)) END);
 COMMENT ON FUNCTION iu.fn_iu_report_backup IS
   'For fn_iu_change_report: a line about a backup: before or after, its file (NULL: not stated), size, SHA-256, '
   'whether the server has checked it. Raises nothing.';
@@ -220,15 +222,16 @@ BEGIN
       iu.fn_iu_report_commands(v_window.opened_at, v_until), 'none'), '',
     '## Migrations', '', iu.fn_iu_report_migrations(v_window.migrations_before, v_now), '',
     '## Not touched', '',
-    coalesce((SELECT string_agg('- ' || iu.fn_iu_markdown_text(t.what), E'\n' ORDER BY t.n)
+    coalesce((SELECT string_agg('- ' || iu_core.markdown_text(t.what, true), E'\n' ORDER BY t.n)
                 FROM unnest(v_window.not_touched) WITH ORDINALITY AS t (what, n)), '- not stated'),
-    '- by the figures: ' || iu.fn_iu_markdown_text(v_kept), '',
+    '- by the figures: ' || iu_core.markdown_text(v_kept, false), '',
     '## Pointers', '',
     iu.fn_iu_report_backup('before', v_window.backup_file, v_window.backup_bytes, v_window.backup_sha256,
       v_window.backup_check),
     iu.fn_iu_report_backup('after', v_window.after_backup_file, v_window.after_backup_bytes,
       v_window.after_backup_sha256, v_window.after_backup_check),
-    format('- Snapshots: %s%s', v_before, CASE WHEN v_window.closed_at IS NOT NULL THEN ', ' || v_after END), '');
+    format('- Snapshots: %s%s', iu_core.markdown_text(v_before, false),
+           CASE WHEN v_window.closed_at IS NOT NULL THEN ', ' || iu_core.markdown_text(v_after, false) END), '');
 END
 $function$;
 COMMENT ON FUNCTION iu.fn_iu_change_report IS

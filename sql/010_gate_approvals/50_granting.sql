@@ -140,6 +140,9 @@ BEGIN
   IF FOUND THEN
     v_status := 'revoked';
   END IF;
+  PERFORM iu.fn_iu_require_effect(
+    EXISTS (SELECT FROM public.iu_gate_approval a WHERE a.approval_id = p_approval_id AND a.revoked_at IS NOT NULL),
+    'public.iu_gate_approval', 'revoking the approval');
 
   IF v_blocker IS NULL AND EXISTS (
        SELECT FROM public.v_iu_gate g

@@ -29,6 +29,10 @@ BEGIN
   DELETE FROM public.iu_gate_approver a WHERE a.gate_key = p_gate_key;
   INSERT INTO public.iu_gate_approver (gate_key, approver)
     SELECT DISTINCT p_gate_key, n.name FROM unnest(p_approvers) AS n (name);
+  PERFORM iu.fn_iu_require_effect(
+    (SELECT count(*) FROM public.iu_gate_approver a WHERE a.gate_key = p_gate_key)
+      = (SELECT count(DISTINCT n.name) FROM unnest(p_approvers) AS n (name)),
+    'public.iu_gate_approver', 'setting the approval list');
   v_run_id := iu.fn_dot_iu_command_note('dot_iu_gate_approvers_set', 'gate_key', p_gate_key, 'applied', p_actor,
     p_reason, jsonb_build_object('previous', v_previous, 'approvers', to_jsonb(p_approvers),
       'session_user', session_user));
@@ -72,6 +76,9 @@ BEGIN
   END IF;
   v_status := CASE WHEN v_previous = p_mode THEN 'unchanged' ELSE 'set' END;
   UPDATE public.dot_config SET value = p_mode WHERE key = 'iu_core.gate_approval_mode';
+  PERFORM iu.fn_iu_require_effect(
+    EXISTS (SELECT FROM public.dot_config c WHERE c.key = 'iu_core.gate_approval_mode' AND c.value = p_mode),
+    'public.dot_config', 'setting the mode of approval');
   v_run_id := iu.fn_dot_iu_command_note('dot_iu_gate_approval_mode_set', 'mode', p_mode, 'applied', p_actor, p_reason,
     jsonb_build_object('status', v_status, 'previous', v_previous, 'session_user', session_user));
   RETURN jsonb_build_object('status', v_status, 'previous', v_previous, 'mode', p_mode, 'run_id', v_run_id);

@@ -11,19 +11,21 @@ DECLARE
   v_event_id    uuid;
 BEGIN
   PERFORM iu.fn_iu_gate_require_governable(p_gate_key);
-  IF coalesce(btrim(p_reason), '') = '' THEN
+  IF iu_core.text_problem(p_reason, true) IN ('is missing', 'shows nothing') THEN
     RAISE check_violation USING
       MESSAGE = 'break-glass needs a reason: say why nobody else approves', CONSTRAINT = 'iu_break_glass_reason';
   END IF;
   PERFORM iu.fn_iu_require_value(
     p_ttl_seconds BETWEEN 1 AND 3600, 'iu_gate_ttl', 'ttl_seconds', 'from 1 to 3600', p_ttl_seconds::text);
   PERFORM iu.fn_iu_require_actor(p_actor, 'opens the gate');
+  PERFORM iu.fn_iu_require_form('reason', p_reason, true);
 
   INSERT INTO public.iu_gate_approval
       (approval_id, gate_key, kind, action, max_ttl_seconds, granted_to, expires_at, grantor, reason)
     VALUES (v_approval_id, p_gate_key, 'break_glass', 'open', p_ttl_seconds, session_user,
             clock_timestamp() + interval '1 hour', p_actor, p_reason);
-  v_opened := iu.fn_iu_gate_open(p_gate_key, v_approval_id, p_actor, 'break-glass: ' || p_reason, p_ttl_seconds);
+  v_opened := iu.fn_iu_gate_open(p_gate_key, v_approval_id, p_actor, left('break-glass: ' || p_reason, 2000),
+    p_ttl_seconds);
 
   INSERT INTO public.event_outbox
       (event_domain, event_type, event_stream, delivery_lane, event_severity, event_subject_table,

@@ -12,6 +12,9 @@ BEGIN
   IF NOT FOUND THEN
     PERFORM iu.fn_iu_route_not_there(p_route_code);
   END IF;
+  PERFORM iu.fn_iu_require_effect(
+    EXISTS (SELECT FROM public.iu_outbound_route WHERE route_code = p_route_code AND enabled AND dry_run),
+    'public.iu_outbound_route', 'making the route a dry run');
   RETURN jsonb_build_object('status', 'dry_run', 'route_code', p_route_code);
 END
 $function$;
@@ -123,7 +126,7 @@ BEGIN
     coalesce((SELECT x ->> 'check' FROM jsonb_array_elements(v_checks) WITH ORDINALITY AS e (x, n)
                WHERE x -> 'ok' = 'false' ORDER BY n LIMIT 1), 'would_send'));
   PERFORM iu.fn_dot_iu_command_note('dot_iu_route_test', 'route_code', p_route_code, 'verified', p_actor, p_reason,
-    v_result);
+    v_result - 'route_code');
   RETURN v_result || jsonb_build_object('next_action', iu.fn_iu_route_refusal(p_route_code) ->> 'next_action',
     'request', v_request);
 END

@@ -67,10 +67,10 @@ CREATE FUNCTION iu.fn_event_mark_read(p_event_id uuid, p_reader_ref text) RETURN
   SET search_path = pg_catalog, pg_temp
 AS $function$
 BEGIN
-  IF coalesce(btrim(p_reader_ref), '') = '' OR length(p_reader_ref) > 200 THEN
+  IF iu_core.text_problem(p_reader_ref, false) IS NOT NULL THEN
     RAISE check_violation USING
       MESSAGE = 'p_reader_ref does not have 1 to 200 characters',
-      DETAIL = format('It is %s.', left(quote_nullable(p_reader_ref), 200)),
+      DETAIL = format('It is %s.', iu_core.text_shown(p_reader_ref)),
       HINT = 'Say who read the event.', CONSTRAINT = 'iu_event_reader';
   ELSIF NOT EXISTS (SELECT FROM public.event_outbox WHERE id = p_event_id) THEN
     RAISE no_data_found USING

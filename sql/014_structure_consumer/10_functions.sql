@@ -82,6 +82,7 @@ AS $function$
 DECLARE
   v_problem constant text := iu.fn_iu_route_function_problem(p_function_name);
   v_digest  constant text := iu.fn_iu_route_function_digest(p_function_name);
+  v_is_new  boolean;
 BEGIN
   IF v_problem IS NOT NULL THEN
     RAISE check_violation USING
@@ -96,7 +97,11 @@ BEGIN
       SET digest = excluded.digest, registered_by = excluded.registered_by, session_role = excluded.session_role,
           reason = excluded.reason, registered_at = excluded.registered_at
     WHERE f.digest <> excluded.digest;
-  IF NOT FOUND THEN
+  v_is_new := FOUND;
+  PERFORM iu.fn_iu_require_effect(
+    EXISTS (SELECT FROM public.iu_route_function f WHERE f.function_name = p_function_name AND f.digest = v_digest),
+    'public.iu_route_function', 'registering the function');
+  IF NOT v_is_new THEN
     RETURN jsonb_build_object('status', 'unchanged', 'function_name', p_function_name, 'digest', v_digest);
   END IF;
   PERFORM iu_core.wake();
@@ -128,6 +133,9 @@ BEGIN
       MESSAGE = format('function "%s" is not registered', coalesce(p_function_name, '')),
       HINT = 'iu_route_function has the list.', CONSTRAINT = 'iu_route_function_unknown';
   END IF;
+  PERFORM iu.fn_iu_require_effect(
+    NOT EXISTS (SELECT FROM public.iu_route_function f WHERE f.function_name = p_function_name),
+    'public.iu_route_function', 'unregistering the function');
   RETURN jsonb_build_object('status', 'unregistered', 'function_name', p_function_name);
 END
 $function$;

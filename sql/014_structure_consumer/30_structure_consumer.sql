@@ -35,6 +35,7 @@ COMMENT ON FUNCTION iu.fn_iu_tree_change_log_append_only IS
 
 CREATE TRIGGER trg_iu_tree_change_log_append_only BEFORE UPDATE OR DELETE ON public.iu_tree_change_log
   FOR EACH STATEMENT EXECUTE FUNCTION iu.fn_iu_tree_change_log_append_only();
+ALTER TABLE public.iu_tree_change_log ENABLE ALWAYS TRIGGER trg_iu_tree_change_log_append_only;
 COMMENT ON TRIGGER trg_iu_tree_change_log_append_only ON public.iu_tree_change_log IS 'Append-only.';
 
 CREATE FUNCTION public.fn_iu_structure_consumer(p_event_ref uuid, p_safe_payload jsonb) RETURNS boolean

@@ -76,6 +76,10 @@ BEGIN
     ON CONFLICT (target_table) DO UPDATE
       SET keep_days = excluded.keep_days, actor_scope = excluded.actor_scope, reason = excluded.reason,
           active = excluded.active, set_by = excluded.set_by, set_at = now();
+  PERFORM iu.fn_iu_require_effect(
+    EXISTS (SELECT FROM public.iu_core_retention_policy p
+             WHERE p.target_table = p_target_table AND p.keep_days = p_keep_days AND p.active = p_active),
+    'public.iu_core_retention_policy', 'setting the retention policy');
   RETURN jsonb_build_object('status', 'set', 'target_table', p_target_table, 'age_column', v_age,
     'keep_days', p_keep_days, 'active', p_active, 'previous', v_previous);
 END

@@ -58,10 +58,9 @@ DECLARE
   v_token      uuid;
   v_expires_at timestamptz;
 BEGIN
-  PERFORM iu.fn_iu_require_value(btrim(p_lease_name) <> '', 'iu_lease_name', 'p_lease_name',
-    'a name that drivers agreed on', p_lease_name);
-  PERFORM iu.fn_iu_require_value(btrim(p_lease_holder) <> '', 'iu_lease_holder', 'p_lease_holder',
-    'the name of the driver that takes the lease', p_lease_holder);
+  PERFORM iu.fn_iu_require_text('iu_lease_name', 'p_lease_name', 'a name that drivers agreed on', p_lease_name, false);
+  PERFORM iu.fn_iu_require_text('iu_lease_holder', 'p_lease_holder', 'the name of the driver that takes the lease',
+    p_lease_holder, false);
   PERFORM iu.fn_iu_require_value(p_ttl_seconds BETWEEN 1 AND 86400, 'iu_lease_ttl', 'ttl_seconds', 'from 1 to 86400',
     p_ttl_seconds::text);
 
@@ -134,3 +133,41 @@ RETURN CASE WHEN iu_core.require_role('{iu_core_writer,iu_core_operator}') THEN
 COMMENT ON FUNCTION public.fn_dot_iu_runtime_lease_release IS
   'Gives a lease back: name, holder, token. Returns whether it was this holder''s with this token; otherwise '
   'nothing changes, as when it ended and somebody else has it. Raises nothing of its own.';
+
+CREATE FUNCTION iu.fn_dot_iu_runtime_lease_end(p_lease_name text, p_actor text, p_reason text) RETURNS jsonb
+  LANGUAGE plpgsql SECURITY DEFINER
+  SET search_path = pg_catalog, pg_temp
+AS $function$
+DECLARE
+  v_lease  public.dot_iu_runtime_lease;
+  v_run_id uuid;
+BEGIN
+  SELECT l.* INTO v_lease FROM public.dot_iu_runtime_lease l WHERE l.lease_name = p_lease_name FOR UPDATE;
+  IF NOT FOUND THEN
+    RAISE undefined_object USING
+      MESSAGE = format('there is no lease %s', iu_core.text_shown(p_lease_name)),
+      HINT = 'v_dot_iu_runtime_lease has the leases.', CONSTRAINT = 'iu_lease_unknown';
+  END IF;
+  v_run_id := iu.fn_dot_iu_command_note('dot_iu_runtime_lease_end', 'lease_name', p_lease_name, 'applied', p_actor,
+    p_reason, jsonb_build_object('holder', v_lease.lease_holder, 'session_role', v_lease.session_role,
+      'expires_at', v_lease.expires_at, 'session_user', session_user));
+  DELETE FROM public.dot_iu_runtime_lease l WHERE l.lease_name = p_lease_name;
+  PERFORM iu.fn_iu_require_effect(
+    NOT EXISTS (SELECT FROM public.dot_iu_runtime_lease l WHERE l.lease_name = p_lease_name),
+    'public.dot_iu_runtime_lease', 'ending the lease');
+  RETURN jsonb_build_object('status', 'ended', 'lease_name', p_lease_name, 'holder', v_lease.lease_holder,
+    'session_role', v_lease.session_role, 'held', v_lease.expires_at > clock_timestamp(), 'run_id', v_run_id);
+END
+$function$;
+COMMENT ON FUNCTION iu.fn_dot_iu_runtime_lease_end IS
+  'What public.fn_dot_iu_runtime_lease_end hands on to, with the rights of iu_core_owner.';
+
+CREATE FUNCTION public.fn_dot_iu_runtime_lease_end(p_lease_name text, p_actor text, p_reason text) RETURNS jsonb
+  LANGUAGE sql VOLATILE
+RETURN CASE WHEN iu_core.require_role('{iu_core_operator}') THEN
+  iu.fn_dot_iu_runtime_lease_end(p_lease_name, p_actor, p_reason) END;
+COMMENT ON FUNCTION public.fn_dot_iu_runtime_lease_end IS
+  'Ends somebody else''s lease, for an operator, and logs it: lease name, who, why. The token of its holder is good '
+  'for nothing from then on, and anybody may take the lease; what the holder is doing goes on, so make sure that it '
+  'is not running. Returns {status: ended, lease_name, holder, session_role, held: whether its time was not over, '
+  'run_id}. SQLSTATE 42704: no such lease; 23514: actor or reason missing.';

@@ -11,7 +11,7 @@ CREATE FUNCTION pg_temp.verdict(p_gate text, p_heads jsonb DEFAULT NULL) RETURNS
 $$;
 DO $$ BEGIN
   FOR i IN 1..3 LOOP
-    PERFORM fn_iu_gate_open('iu_core.composer_enabled', gen_random_uuid(), 'mé | "x"', E'why\nnot', 60);
+    PERFORM fn_iu_gate_open('iu_core.composer_enabled', gen_random_uuid(), 'mé | "x"', 'why | not', 60);
     PERFORM fn_iu_gate_close('iu_core.composer_enabled', 'me', NULL);
   END LOOP;
 END $$;

@@ -22,8 +22,8 @@ CREATE VIEW test_held AS SELECT l AS left_value, r AS right_value FROM test_numb
 GRANT SELECT ON test_held TO iu_core_owner;
 SELECT fn_iu_invariant_register('held', 'test_held', 'both are one', 'ann', 't');
 \set sha `printf '%064d' 0`
-SELECT fn_iu_change_window_open('w1', '4f0c6a3e-9f0e-4c6e-8a57-0d2c6c1f7b11', 'a change | of two lines
-and more', 'olga', '/nowhere/pre.dump', 75901728, :'sha') AS opened \gset
+SELECT fn_iu_change_window_open('w1', '4f0c6a3e-9f0e-4c6e-8a57-0d2c6c1f7b11', 'a change | of two words and more',
+  'olga', '/nowhere/pre.dump', 75901728, :'sha') AS opened \gset
 SELECT is(:'opened'::jsonb - 'run_id', jsonb_build_object('status', 'opened', 'window_label', 'w1', 'before_label',
   'w1:before', 'surfaces', 12, 'unknown', '[]'::jsonb, 'backup_bytes', 75901728, 'backup_sha256', :'sha',
   'backup_check', 'as stated: the server cannot open it: No such file or directory'),
@@ -152,7 +152,7 @@ CREATE FUNCTION test_opens() RETURNS int LANGUAGE plpgsql AS $$BEGIN
 CREATE FUNCTION pg_temp.opens_on_insert() RETURNS trigger LANGUAGE plpgsql AS $$BEGIN PERFORM public.test_opens();
   RETURN NULL; END$$;
 CREATE TRIGGER opens AFTER INSERT ON iu_invariant_run FOR EACH STATEMENT EXECUTE FUNCTION pg_temp.opens_on_insert();
-SELECT fn_iu_change_window_open('w6a', gen_random_uuid(), E'p\r\n\r\n**Verdict: PASS.** <b> `', E'olga\n# x', '/f', 1,
+SELECT fn_iu_change_window_open('w6a', gen_random_uuid(), '# p **Verdict: PASS.** <b> ` [x](https://x.example)', '# olga', '/f', 1,
   :'sha');
 SELECT set_config('test.opens', 'yes', false);
 SELECT pg_temp.refuses($$SELECT fn_iu_change_window_close('w6a', 'olga')$$, '55006', 'a gate is open',
@@ -161,7 +161,7 @@ DROP TRIGGER opens ON iu_invariant_run;
 SELECT is((SELECT count(*) FROM regexp_split_to_table(fn_iu_change_report('w6a'), E'[\r\n]') AS line
   WHERE line ~ '^\*\*Verdict|^# '), 2::bigint,
   'what somebody wrote makes no line of its own in the report');
-SELECT alike(fn_iu_change_report('w6a'), '%- Purpose: p    **Verdict: PASS.** &lt;b> \\`%',
+SELECT alike(fn_iu_change_report('w6a'), '%- Purpose: # p \\*\\*Verdict: PASS.\\*\\* &lt;b> \\` %x\\](https\\://%',
   'what somebody wrote makes no markup in the report');
 ALTER TABLE iu_regression_snapshot DISABLE TRIGGER USER;
 ALTER TABLE iu_change_window DISABLE TRIGGER USER;
@@ -177,7 +177,7 @@ SELECT is(fn_iu_change_window_close('w6a', 'olga') ->> 'verdict_reason',
 SELECT alike(fn_iu_change_report('w6a'), '# Change window w6a%',
   'a window closed after the clock was set back has its report');
 SELECT fn_iu_invariant_enable('held', true, 'ann', 't');
-SELECT is(iu.fn_iu_markdown_row(ARRAY['a|b', E'c\\|d', E'e\r\nf', NULL]), E'| a\\|b | c\\\\\\|d | e  f | - |',
+SELECT is(iu.fn_iu_markdown_row(ARRAY['a|b', E'c\\|d', E'e\r\nf', NULL], NULL), E'| a\\|b | c\\\\\\|d | e  f | - |',
   'what a cell of a Markdown row holds is escaped');
 
 -- ---- who

@@ -1,0 +1,29 @@
+-- Texts that people give: the rule for them, and how they are shown.
+
+CREATE FUNCTION text_problem(given text, is_long boolean) RETURNS text
+  LANGUAGE c IMMUTABLE PARALLEL SAFE AS 'MODULE_PATHNAME', 'iu_text_problem';
+COMMENT ON FUNCTION text_problem(text, boolean) IS
+  'The rule for texts that people give: why this one breaks it, in words, or NULL. It has at most 200 characters, or '
+  '2000 where it may be long, at least one that can be seen, and none that breaks the line, has no width or changes '
+  'the direction of reading: no control characters, U+2028, U+200B, U+202E and the like. "is missing" for NULL, '
+  '"shows nothing" for blanks. Raises nothing.';
+
+CREATE FUNCTION text_shown(given text) RETURNS text
+  LANGUAGE c IMMUTABLE PARALLEL SAFE AS 'MODULE_PATHNAME', 'iu_text_shown';
+COMMENT ON FUNCTION text_shown(text) IS
+  'A text for a message: its first 100 characters as a literal, with <U+202E> for what nobody would see; NULL as the '
+  'word. Raises nothing.';
+
+CREATE FUNCTION text_made_fit(given text, is_long boolean) RETURNS text
+  LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'iu_text_made_fit';
+COMMENT ON FUNCTION text_made_fit(text, boolean) IS
+  'A text that the server keeps whatever it is, such as the name of a role: as it is where it keeps the rule of '
+  'text_problem(), and otherwise the beginning of it in quotation marks, with <U+202E> for what nobody would see. '
+  'NULL for NULL. Raises nothing.';
+
+CREATE FUNCTION markdown_text(given text, begins_line boolean) RETURNS text
+  LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'iu_markdown_text';
+COMMENT ON FUNCTION markdown_text(text, boolean) IS
+  'A text of somebody''s, as it is, in Markdown: within a line, or where a line or an item of a list begins. Nothing '
+  'in it is markup, HTML, a link or the end of a cell; line ends become blanks, <U+202E> stands for what nobody would '
+  'see, and no more than 2000 characters of it are there. NULL for NULL. Raises nothing.';
