@@ -13,6 +13,7 @@ DROP FUNCTION iu.fn_iu_core_retention_candidates;
 DROP FUNCTION public.fn_iu_core_retention_policy_set;
 DROP FUNCTION iu.fn_iu_core_retention_policy_set;
 DROP FUNCTION iu.fn_iu_core_retention_where;
+DROP FUNCTION iu.fn_iu_core_retention_cutoff;
 DROP TABLE public.iu_core_retention_policy;
 DROP TABLE public.iu_core_retention_target;
 DROP FUNCTION public.fn_iu_core_retention_enabled;

@@ -242,7 +242,8 @@ BEGIN
          last_run_at = clock_timestamp()
    WHERE c.worker_name = (SELECT x.worker_name FROM public.iu_route_worker_cursor x
                            WHERE x.worker_name = p_worker_name
-                             AND (x.last_run_at IS NULL OR x.last_run_at < clock_timestamp() - interval '1 minute')
+                             AND (x.last_run_at IS NULL OR x.last_run_at NOT BETWEEN
+                                  clock_timestamp() - interval '1 minute' AND clock_timestamp())
                            FOR UPDATE SKIP LOCKED);
   RETURN false;
 END

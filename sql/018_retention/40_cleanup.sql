@@ -29,7 +29,7 @@ BEGIN
   -- Events come before their attempts, which may go once the event is gone.
   FOR v_policy IN SELECT p.* FROM public.iu_core_retention_policy p WHERE p.active ORDER BY p.target_table LOOP
     target_table := v_policy.target_table;
-    cutoff := now() - make_interval(days => v_policy.keep_days);
+    cutoff := iu.fn_iu_core_retention_cutoff(v_policy.keep_days);
     dry_run := p_dry_run;
     rows_deleted := 0;
     v_where := iu.fn_iu_core_retention_where(v_policy);

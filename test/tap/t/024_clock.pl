@@ -85,6 +85,8 @@ foreach my $step (-$hour, $hour)
 		sql('SELECT iu_core.wake()');
 		becomes($sound, 'health finds no worker that is late');
 		is(sql("SELECT DISTINCT generation FROM iu_route_lease"), '1', 'no lease was taken over');
+		is(sql("SELECT bool_and(cutoff < iu_core.steady_clock() - make_interval(days => keep_days) + interval '5 min')"
+			  . ' FROM v_iu_core_retention_candidates'), 't', 'retention lets nothing go that is too young');
 		my $called = sql('SELECT count(*) FROM called');
 		emit(1, type => 'collection_created');
 		becomes("SELECT count(*) = $called + 1 FROM called", 'the runner calls the function of a route');
