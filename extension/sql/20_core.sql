@@ -52,8 +52,8 @@ COMMENT ON FUNCTION health() IS
   'it is (a copy, a restore: fn_iu_place_confirm); a runner found a gate that lapsed though a standing approval lasts, '
   'or while events wait, or a difference that conformance finds, which the message names. WARNING: a watchdog that '
   'fails or starts; a sender or runner that fails, has ended or has not looked around for two minutes, a sender 30 s '
-  'after it was woken or meant to; a database without extension or migrations, or whose conformance has not been looked '
-  'at for five minutes; iu_core.instance is not given; a standing approval ends soon. UNKNOWN: the launcher has not '
+  'after it was woken or meant to; a database without extension or migrations, or whose conformance has not been '
+  'looked at for five minutes; iu_core.instance is not given; a standing approval ends soon. UNKNOWN: the launcher has not '
   'started yet. A standby is OK: it has no workers. Judged from shared memory: it waits for no lock. Raises nothing.';
 
 CREATE FUNCTION wake() RETURNS void
