@@ -195,8 +195,10 @@ sub _copy
 
 	$self->{node}->backup($name, backup_options => [ '--checkpoint=fast' ]);
 	$copy->init_from_backup($self->{node}, $name);
-	$copy->append_conf('postgresql.conf', IU::Cluster::settings_text(%{ $self->{copy_settings} // {} }));
-	$copy->start;
+	{
+		local $ENV{IU_CORE_INSTANCE} = $self->{draw} % 2 ? 'a staging system' : '';
+		$copy->start;
+	}
 	my $seconds = $self->_seconds(3, 6);
 	for (my $end = now() + $seconds; now() < $end; _wait(0.2))
 	{
