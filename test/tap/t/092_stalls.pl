@@ -128,7 +128,7 @@ foreach my $seconds (3600, -3600)
 subtest 'a retry that was made while the clock stood an hour ahead is not an hour late' => sub {
 	my $mark = $delivery->mark('late');
 	$delivery->add_route('late', max_in_flight => 64, timeout_ms => 2000, type => 'collection_rendered',
-		retry => { max_attempts => 5, base_s => 1, jitter => 0, circuit_failures => 0 });
+		retry => { max_attempts => 5, base_s => 20, jitter => 0, circuit_failures => 0 });
 	$clock->step(3600);
 	becomes("SELECT iu_core.gate_is_open('$gate')", 't',
 		'on a standing approval the gate is open again after the clock was set forward');

@@ -28,10 +28,10 @@ use Time::HiRes ();
 
 my %FAULTS = (
 	kill_worker   => { kills => 1, make => sub { $_[0]->_kill('KILL') } },
-	end_worker    => { kills => 1, make => sub { $_[0]->_kill('TERM') } },
+	end_worker    => { kills => 0, make => sub { $_[0]->_kill('TERM') } },
 	freeze_sender => { kills => 0, make => sub { $_[0]->_freeze('sender') } },
 	freeze_all    => { kills => 0, make => sub { $_[0]->_freeze('.*') } },
-	restart       => { kills => 1, make => sub { $_[0]->_stop_and_start('fast') } },
+	restart       => { kills => 0, make => sub { $_[0]->_stop_and_start('fast') } },
 	crash         => { kills => 1, make => sub { $_[0]->_stop_and_start('immediate') } },
 	clock_back    => { kills => 0, make => sub { $_[0]->_step_clock(-3600) } },
 	clock_forward => { kills => 0, make => sub { $_[0]->_step_clock(3600) } },
