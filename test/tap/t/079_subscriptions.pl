@@ -5,6 +5,7 @@ use strict;
 use warnings;
 
 use IU::Cluster;
+use IU::Delivery;
 use IU::Gate;
 use IU::Routes qw(add_route_sql arm_sql emit_sql switches_sql);
 use IU::SQL;
@@ -35,11 +36,11 @@ foreach my $node ($publisher, $subscriber)
 foreach my $node ($publisher, $subscriber)
 {
 	$node->safe_psql('postgres', $_) foreach switches_sql(),
-	  add_route_sql('hook', $sink->url . '/' . $node->name), arm_sql('hook');
+	  add_route_sql('hook', $sink->url . ($node == $publisher ? '/hook' : '/subscriber')), arm_sql('hook');
 }
 IU::Gate->open($publisher, $gate, 600);
 there(emit_sql(5));
-ok($sink->wait_for('/publisher', 5), 'the publisher delivers before anybody subscribes');
+ok($sink->wait_for('/hook', 5), 'the publisher delivers before anybody subscribes');
 there("INSERT INTO mine SELECT n, 'before' FROM generate_series(1, 10) n");
 my $before = sql("SELECT md5(string_agg(t::text, ' ' ORDER BY key)) FROM dot_config t");
 my $ledger = sql('SELECT count(*) FROM iu_gate_transition');
@@ -84,7 +85,7 @@ there(emit_sql(20));
 there(emit_sql(2, type => 'collection_created'));
 there("SELECT fn_iu_route_pause('hook', 'operator', 'x')");
 there("SELECT fn_iu_route_resume('hook', 'operator', 'x')");
-ok($sink->wait_for('/publisher', 25), 'the publisher delivers with a subscriber to all of its tables');
+ok($sink->wait_for('/hook', 25), 'the publisher delivers with a subscriber to all of its tables');
 ok($sink->wait_for('/publisher-second', 2), 'the publisher delivers on a new route');
 caught_up('after changes of gates, approvals, routes and events');
 
@@ -157,6 +158,12 @@ $subscriber->safe_psql('postgres', "SET session_replication_role = replica; INSE
 is(sql("SELECT count(*) FROM event_outbox WHERE source_system = 'loaded' AND emitted_xid < '9999999'"
 	  . " AND event_seq > 1"), 1, 'a row loaded in replica role is numbered and stamped here');
 ok($sink->wait_for('/subscriber', 4), 'a row loaded in replica role is delivered as new');
+
+my $published = IU::Delivery->new($publisher, $sink);
+ok($published->settle('hook'), 'the publisher delivers to the end');
+my %found = $published->audit('hook');
+is("lost $found{lost}, repeated $found{repeated}", 'lost 0, repeated 0', 'nothing of the publisher is lost or repeated');
+note(sprintf('| %-63s | %9s | %8s | %5s |', 'a subscriber to all tables', @found{qw(delivered repeated lost)}));
 
 sql('DROP SUBSCRIPTION everything');
 $_->stop foreach $publisher, $subscriber;
