@@ -79,7 +79,7 @@ fuzz:
 
 # What is lost when something ends in the middle of 10,000 events: a table.
 losses:
-	@tools/setup test && tools/losses
+	@tools/setup test && tools/setup losses && tools/losses
 
 # Half an hour of random load and random faults; "make test" has half a minute.
 nemesis:

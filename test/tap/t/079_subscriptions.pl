@@ -162,7 +162,8 @@ ok($sink->wait_for('/subscriber', 4), 'a row loaded in replica role is delivered
 my $published = IU::Delivery->new($publisher, $sink);
 ok($published->settle('hook'), 'the publisher delivers to the end');
 my %found = $published->audit('hook');
-is("lost $found{lost}, repeated $found{repeated}", 'lost 0, repeated 0', 'nothing of the publisher is lost or repeated');
+is("lost $found{lost}, repeated $found{repeated}", 'lost 0, repeated 0',
+	'nothing of the publisher is lost or repeated');
 note(sprintf('| %-63s | %9s | %8s | %5s |', 'a subscriber to all tables', @found{qw(delivered repeated lost)}));
 
 sql('DROP SUBSCRIPTION everything');
