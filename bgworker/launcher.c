@@ -197,6 +197,9 @@ tend_slot(Launcher *launcher, int slot, const IuVerdict *verdict)
 	}
 	if (is_on_its_way(launcher, slot, &now))
 		return;
+	/* It did not fail: it was ended because of what it called, and others wait for the next one. */
+	if (now.overran)
+		launcher->starts[slot].delay_ms = 0;
 	due = not_before(launcher, slot, iu_now());
 	if (due != 0)
 		iu_bring_forward(&launcher->next, due);

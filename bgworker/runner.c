@@ -1,9 +1,8 @@
 /*-------------------------------------------------------------------------
  *
  * runner.c
- *	  Carries deliveries of kind sql_function: calls the registered function,
- *	  each call in a transaction of its own together with its record, so that
- *	  what the function did and what is recorded of it stand or fall together.
+ *	  Carries deliveries of kind sql_function: calls the registered functions
+ *	  (function_call.c).
  *
  * Between calls the runner takes its turn at what is scheduled (schedule.c), and
  * looks whether the database is as its migrations made it (conformance.c), and
@@ -11,70 +10,46 @@
  *
  * It is a process beside the senders, one a database: a function may take as
  * long as its route allows, and may leave settings and locks behind. Neither
- * reaches a sender. Calls follow one another.
- *
- * fn_iu_function_call catches what a function raises, the end of its time
- * included, and names the outcome. A function may also do what lets the record
- * or the commit fail (take the lease away, make the transaction read-only). That
- * undoes the call, and is recorded as a failed attempt in a transaction of its
- * own, so that the route's limit ends it. What fails beside that (no lock, no
- * privilege) costs the delivery no attempt: the call is put aside and tried
- * again, while others go on.
+ * reaches a sender. Calls follow one another. One that does not end by its time
+ * ends the process; the launcher starts the next one at once, which calls the
+ * functions of other routes first.
  *
  *-------------------------------------------------------------------------
  */
 #include "postgres.h"
 
-#include "access/xact.h"
-#include "bgworker/attempt.h"
 #include "bgworker/calls.h"
 #include "bgworker/conformance.h"
+#include "bgworker/function_call.h"
+#include "bgworker/limit.h"
 #include "bgworker/loop.h"
 #include "bgworker/schedule.h"
 #include "bgworker/troubles.h"
-#include "catalog/namespace.h"
 #include "catalog/pg_type.h"
 #include "core/compat.h"
 #include "miscadmin.h"
-#include "portability/instr_time.h"
-#include "storage/ipc.h"
-#include "storage/lock.h"
 #include "utils/builtins.h"
-#include "utils/guc.h"
 #include "utils/memutils.h"
-#include "utils/timeout.h"
 #include "utils/timestamp.h"
 
 #define LOCK_WAIT "1s"			/* for what the policy does; a function waits as its timeout allows */
 #define CLAIM_MAX 64
-#define ASIDE_MAX CLAIM_MAX		/* with so many put aside nothing more is claimed */
 #define EMPTY_PASS_MS 20		/* between passes that find nothing, however often the runner is woken */
 
 PGDLLEXPORT void iu_runner_main(Datum main_arg);
 
-/* The call of a function for a delivery. The texts of its attempt last as long as the transaction. */
-typedef struct FunctionCall
-{
-	int64		lease_id;
-	int			generation;
-	int			timeout_ms;
-	instr_time	began;
-	bool		called;			/* fn_iu_function_call has returned: the lease was this process's */
-	IuAttempt	attempt;
-	IuBackoff	backoff;		/* while it is put aside */
-} FunctionCall;
-
 typedef struct Runner
 {
 	IuWorkerState readiness;	/* for calls of functions */
+	bool		overran;		/* the process before this one did, and its call has not been found yet */
 	bool		has_schedule;
 	TimestampTz next_claim;
 	TimestampTz next_turn;
 	IuConformanceWatch conformance;
 	TimestampTz next_troubles_look;
-	List	   *claimed;		/* of FunctionCall, in the memory of the pass */
+	List	   *claimed;		/* of IuFunctionCall, in the memory of the pass */
 	MemoryContext aside_context;
-	List	   *aside;			/* of FunctionCall: neither done nor recorded as failed; each has a backoff */
+	List	   *aside;			/* of IuFunctionCall: neither done nor recorded as failed; each has a backoff */
 } Runner;
 
 /* A runner that cannot call functions, but carry out what is scheduled, shows that it runs. */
@@ -108,10 +83,10 @@ static const IuColumn call_columns[CALL_COLUMNS] = {
 	[CALL_TIMEOUT_MS] = {"timeout_ms", INT4OID},
 };
 
-static FunctionCall *
+static IuFunctionCall *
 read_call(uint64 row, const int *columns)
 {
-	FunctionCall *call = palloc0(sizeof(FunctionCall));
+	IuFunctionCall *call = palloc0(sizeof(IuFunctionCall));
 
 	call->lease_id = DatumGetInt64(iu_row_required(row, columns[CALL_LEASE_ID]));
 	call->generation = DatumGetInt32(iu_row_required(row, columns[CALL_LEASE_GENERATION]));
@@ -157,7 +132,7 @@ static void
 claim_functions(void *argument)
 {
 	static const IuCall calls[] = {
-		IU_CALL_FUNCTION_CLAIM, IU_CALL_FUNCTION_RUN, IU_CALL_RECORD, IU_CALL_FUNCTION_NEXT_DUE
+		IU_CALL_FUNCTION_CLAIM, IU_CALL_FUNCTION_BEGIN, IU_CALL_FUNCTION_RUN, IU_CALL_RECORD, IU_CALL_FUNCTION_NEXT_DUE
 	};
 	FunctionClaim *task = argument;
 	Datum		arguments[2];
@@ -175,9 +150,7 @@ claim_functions(void *argument)
 static TimestampTz
 claim_calls_due(void *worker)
 {
-	const Runner *runner = worker;
-
-	return list_length(runner->aside) < ASIDE_MAX ? runner->next_claim : DT_NOEND;
+	return ((const Runner *) worker)->next_claim;
 }
 
 static ErrorData *
@@ -188,8 +161,6 @@ claim_calls(void *worker)
 	ErrorData  *error;
 
 	runner->claimed = NIL;
-	if (list_length(runner->aside) >= ASIDE_MAX)
-		return NULL;
 	error = iu_worker_transact("claiming deliveries to functions", claim_functions, &task);
 	if (error != NULL)
 		return error;
@@ -203,136 +174,41 @@ claim_calls(void *worker)
 
 /* ---------- call ---------- */
 
-/* Stops the clock, and forgets a cancel that came too late to end the call. */
 static void
-disarm(void)
-{
-	disable_timeout(STATEMENT_TIMEOUT, false);
-	QueryCancelPending = false;
-}
-
-static void
-record_call(FunctionCall *call)
-{
-	instr_time	took;
-
-	INSTR_TIME_SET_CURRENT(took);
-	INSTR_TIME_SUBTRACT(took, call->began);
-	call->attempt.microseconds = INSTR_TIME_GET_MICROSEC(took);
-	iu_attempts_record(call->lease_id, call->generation, list_make1(&call->attempt));
-}
-
-/* The function and its record, in one transaction. What the function raised is an outcome like others. */
-static void
-call_and_record(void *argument)
-{
-	static const IuColumn columns[] = {{"outcome", TEXTOID}, {"failure_code", TEXTOID}, {"failure_detail", TEXTOID}};
-	int			numbers[lengthof(columns)];
-	FunctionCall *call = argument;
-	Datum		arguments[4];
-
-	call->called = false;
-	call->attempt.started_at = GetCurrentTimestamp();
-	INSTR_TIME_SET_CURRENT(call->began);
-	arguments[0] = Int64GetDatum(call->lease_id);
-	arguments[1] = Int32GetDatum(call->generation);
-	arguments[2] = UUIDPGetDatum(&call->attempt.event_id);
-	arguments[3] = Int32GetDatum(call->attempt.replay_number);
-	enable_timeout_after(STATEMENT_TIMEOUT, call->timeout_ms);
-	iu_call(IU_CALL_FUNCTION_RUN, arguments);
-	call->called = true;
-	disarm();
-	iu_row_columns(columns, lengthof(columns), numbers);
-	call->attempt.outcome = iu_outcome_by_name(iu_row_text(0, numbers[0]));
-	call->attempt.failure_code = iu_row_text(0, numbers[1]);
-	call->attempt.failure_detail = iu_row_text(0, numbers[2]);
-	record_call(call);
-}
-
-/* Discards what a function may have left in the session, as DISCARD ALL would. */
-static void
-discard_session(void *argument)
-{
-	StartTransactionCommand();
-	ResetAllOptions();
-	LockReleaseAll(USER_LOCKMETHOD, true);
-	ResetTempTableNamespace();
-	CommitTransactionCommand();
-}
-
-/* After each call of a function that is not ours. If it fails, the process ends, and a new one starts clean. */
-static void
-tidy(void)
-{
-	ErrorData  *untidy;
-
-	disarm();
-	untidy = iu_worker_try(discard_session, NULL);
-	if (untidy != NULL)
-	{
-		iu_worker_report(untidy);
-		proc_exit(1);
-	}
-}
-
-static void
-record_undone_call(void *argument)
-{
-	record_call(argument);
-}
-
-/* What failed once the function had been called is a failed attempt, if that can be recorded. */
-static bool
-record_failure(FunctionCall *call, const ErrorData *error)
-{
-	call->attempt.outcome = IU_FAILED;
-	call->attempt.failure_code = "sql_function_failed";
-	call->attempt.failure_detail = psprintf("%s: %s\nafter the call, while its outcome was recorded",
-											unpack_sql_state(error->sqlerrcode), error->message);
-	return iu_worker_transact("recording a call that was undone", record_undone_call, call) == NULL;
-}
-
-/* Calls and records. False if that is to be tried again. */
-static bool
-call_function(FunctionCall *call)
-{
-	ErrorData  *error;
-
-	iu_worker_absorb();
-	iu_worker_tick();
-	error = iu_worker_transact("calling a registered function", call_and_record, call);
-	tidy();
-	/* Only fn_iu_function_call itself means by this code that the lease is another's. */
-	if (error != NULL && !call->called && error->sqlerrcode == ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE)
-	{
-		ereport(LOG,
-				(errmsg("a delivery to a function was taken over and is left alone: %s", error->message)));
-		return true;
-	}
-	if (error != NULL && call->called && record_failure(call, error))
-	{
-		iu_worker_count(IU_COUNT_FAILED, 1);
-		return true;
-	}
-	if (error != NULL)
-	{
-		iu_worker_failed(error, &call->backoff, IU_FIRST_RETRY_MS, IU_LAST_RETRY_MS);
-		return false;
-	}
-	iu_worker_count(IU_COUNT_SENT, call->attempt.outcome == IU_SENT ? 1 : 0);
-	iu_worker_count(IU_COUNT_FAILED, call->attempt.outcome == IU_FAILED ? 1 : 0);
-	return true;
-}
-
-static void
-put_aside(Runner *runner, const FunctionCall *call)
+put_aside(Runner *runner, const IuFunctionCall *call)
 {
 	MemoryContext caller = MemoryContextSwitchTo(runner->aside_context);
-	FunctionCall *copy = palloc(sizeof(FunctionCall));
+	IuFunctionCall *copy = palloc(sizeof(IuFunctionCall));
 
 	*copy = *call;
 	runner->aside = lappend(runner->aside, copy);
 	MemoryContextSwitchTo(caller);
+}
+
+/* Makes calls. Returns those whose turn comes after all others. */
+static List *
+make_calls(Runner *runner, const List *calls)
+{
+	List	   *last = NIL;
+	ListCell   *cell;
+
+	foreach(cell, calls)
+	{
+		IuFunctionCall *call = lfirst(cell);
+
+		switch (iu_function_call(call, &runner->overran))
+		{
+			case IU_CALL_DONE:
+				break;
+			case IU_CALL_AGAIN:
+				put_aside(runner, call);
+				break;
+			case IU_CALL_LAST:
+				last = lappend(last, call);
+				break;
+		}
+	}
+	return last;
 }
 
 /* Carries out what this pass has claimed. */
@@ -340,11 +216,8 @@ static ErrorData *
 call_claimed(void *worker)
 {
 	Runner	   *runner = worker;
-	ListCell   *cell;
 
-	foreach(cell, runner->claimed)
-		if (!call_function(lfirst(cell)))
-			put_aside(runner, lfirst(cell));
+	(void) make_calls(runner, make_calls(runner, runner->claimed));
 	runner->claimed = NIL;
 	return NULL;
 }
@@ -364,9 +237,9 @@ call_aside(void *worker)
 
 	foreach(cell, runner->aside)
 	{
-		FunctionCall *call = lfirst(cell);
+		IuFunctionCall *call = lfirst(cell);
 
-		if (!iu_is_past(call->backoff.not_before) || !call_function(call))
+		if (!iu_is_past(call->backoff.not_before) || iu_function_call(call, &runner->overran) != IU_CALL_DONE)
 			continue;
 		runner->aside = foreach_delete_current(runner->aside, cell);
 		pfree(call);
@@ -381,7 +254,7 @@ call_aside_due(void *worker)
 	ListCell   *cell;
 
 	foreach(cell, ((Runner *) worker)->aside)
-		iu_bring_forward(&when, ((FunctionCall *) lfirst(cell))->backoff.not_before);
+		iu_bring_forward(&when, ((IuFunctionCall *) lfirst(cell))->backoff.not_before);
 	return when;
 }
 
@@ -399,7 +272,7 @@ take_scheduled_turn(void *worker)
 	iu_worker_tick();
 	error = iu_schedule_turn(&runner->has_schedule, &next);
 	if (runner->has_schedule || error != NULL)
-		tidy();
+		iu_function_tidy();
 	if (error != NULL)
 		return error;
 	runner->next_turn = next;
@@ -473,6 +346,8 @@ iu_runner_main(Datum main_arg)
 	Runner	   *runner = MemoryContextAllocZero(TopMemoryContext, sizeof(Runner));
 
 	iu_worker_begin(main_arg, LOCK_WAIT);
+	iu_limit_init();
+	runner->overran = iu_slot_take_overrun(iu_worker_slot());
 	runner->readiness = IU_STARTING;
 	runner->aside_context = AllocSetContextCreate(TopMemoryContext, "iu_core calls put aside", ALLOCSET_SMALL_SIZES);
 	iu_worker_run(&runner_kind, runner);

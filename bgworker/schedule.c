@@ -6,13 +6,15 @@
  *
  * A turn is the runner's and not a sender's, so that a slow remote holds up no
  * delivery over the wire. It does one thing, between two calls of functions. How
- * long that may take is the policy's to say: it sets the clock of the statement.
+ * long that may take is the policy's to say: it sets the clock of the statement,
+ * and names the time after which even what catches its cancel is ended (limit.c).
  *
  *-------------------------------------------------------------------------
  */
 #include "postgres.h"
 
 #include "bgworker/calls.h"
+#include "bgworker/limit.h"
 #include "bgworker/schedule.h"
 #include "core/clock.h"
 #include "core/compat.h"
@@ -22,8 +24,25 @@
 typedef struct Turn
 {
 	bool		exists;
+	int			limit_ms;		/* of what is due; 0: it has none */
 	TimestampTz next;
 } Turn;
+
+/* Committed before the turn: a check in whose middle the process ends is known to the next one, and not made again. */
+static void
+begin_scheduled(void *argument)
+{
+	static const IuCall calls[] = {IU_CALL_SCHEDULE_BEGIN};
+	Turn	   *turn = argument;
+	bool		null;
+	Datum		limit;
+
+	if (iu_calls_readiness(calls, lengthof(calls)) != IU_RUNNING)
+		return;
+	limit = iu_call_for_value(IU_CALL_SCHEDULE_BEGIN, NULL, &null);
+	turn->limit_ms = null ? 0 : DatumGetInt32(limit);
+	iu_commit_without_flush();
+}
 
 static void
 carry_out_scheduled(void *argument)
@@ -37,6 +56,8 @@ carry_out_scheduled(void *argument)
 	turn->exists = iu_calls_readiness(calls, lengthof(calls)) == IU_RUNNING;
 	if (!turn->exists)
 		return;
+	if (turn->limit_ms > 0)
+		iu_limit_begin(turn->limit_ms);
 	arguments[0] = CStringGetTextDatum("iu_core runner");
 	next = iu_call_for_value(IU_CALL_SCHEDULE_TURN, arguments, &null);
 	if (!null)
@@ -52,9 +73,12 @@ carry_out_scheduled(void *argument)
 ErrorData *
 iu_schedule_turn(bool *exists, TimestampTz *next)
 {
-	Turn		turn = {false, DT_NOEND};
-	ErrorData  *error = iu_worker_transact("carrying out what is scheduled", carry_out_scheduled, &turn);
+	Turn		turn = {false, 0, DT_NOEND};
+	ErrorData  *error = iu_worker_transact("beginning what is scheduled", begin_scheduled, &turn);
 
+	if (error == NULL)
+		error = iu_worker_transact("carrying out what is scheduled", carry_out_scheduled, &turn);
+	iu_limit_end();
 	*exists = turn.exists;
 	*next = turn.next;
 	return error;

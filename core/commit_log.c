@@ -40,6 +40,13 @@ PG_FUNCTION_INFO_V1(iu_log_at_commit);
 /* With the longer prefix it fits into the 1024 bytes that a message begins with. */
 #define LINE_LENGTH 960
 
+/*
+ * The mark of these lines. Anybody may have a line of the same words logged by
+ * RAISE LOG, with a SQLSTATE of his choice, but those of procedural languages have
+ * digits and capital letters only.
+ */
+#define LINE_SQLSTATE MAKE_SQLSTATE('I', 'U', '_', 'L', 'G')
+
 typedef struct Line
 {
 	dlist_node	node;
@@ -77,7 +84,8 @@ write_line(const char *prefix, const char *text)
 	{
 		error_context_stack = NULL; /* put back at the end of the block */
 		ereport(LOG_SERVER_ONLY,
-				(errmsg_internal("%s%s", prefix, text), errhidestmt(true), errhidecontext(true)));
+				(errcode(LINE_SQLSTATE), errmsg_internal("%s%s", prefix, text), errhidestmt(true),
+				 errhidecontext(true)));
 	}
 	PG_CATCH();
 	{

@@ -44,6 +44,13 @@
 	PortalRun(portal, FETCH_ALL, false, true, None_Receiver, None_Receiver, NULL)
 #endif
 
+/* The same of an executor. */
+#if PG_VERSION_NUM >= 180000
+#define iu_executor_run(query) ExecutorRun(query, ForwardScanDirection, 0)
+#else
+#define iu_executor_run(query) ExecutorRun(query, ForwardScanDirection, 0, true)
+#endif
+
 /* PostgreSQL 17 added the restriction clauses of a join, of which there are none here; 18 counts disabled nodes. */
 #if PG_VERSION_NUM >= 180000
 #include "commands/explain_format.h"

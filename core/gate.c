@@ -15,7 +15,9 @@
  *
  * Triggers on the busiest tables ask this question, so what was found is
  * remembered. A change of the tables it rests on makes every session forget
- * that: the trigger iu_core.gate_changed sends relation invalidations. A gate
+ * that: the triggers iu_core.gate_changed, before and after each statement, send
+ * relation invalidations, and so does whoever renames or moves a table or an
+ * index; of a schema that is renamed the catalog tells. A gate
  * remembered as closed is closed without a look at any table. A gate remembered
  * as open is looked at each time: a fresh snapshot, under whatever isolation
  * level, must still see the very version of the dot_config row that was open,
@@ -31,12 +33,11 @@
 #include "access/xact.h"
 #include "access/xlog.h"
 #include "catalog/pg_type.h"
-#include "commands/trigger.h"
 #include "core/compat.h"
 #include "core/gate.h"
 #include "core/gate_table.h"
 #include "core/place.h"
-#include "core/wake.h"
+#include "core/slots.h"
 #include "fmgr.h"
 #include "miscadmin.h"
 #include "nodes/value.h"
@@ -46,11 +47,11 @@
 #include "utils/hsearch.h"
 #include "utils/inval.h"
 #include "utils/snapmgr.h"
+#include "utils/syscache.h"
 #include "utils/timestamp.h"
 #include "utils/uuid.h"
 
 PG_FUNCTION_INFO_V1(iu_gate_is_open);
-PG_FUNCTION_INFO_V1(iu_gate_changed);
 
 #define GATE_KEY_LENGTH 128		/* of a longer key nothing is remembered */
 #define CACHE_LIMIT 1024		/* keys; unknown ones could fill it without end */
@@ -124,13 +125,15 @@ all_tables_known(void)
 		OidIsValid(cache.ledger.relation);
 }
 
-/* Any table may be one that is being looked for, so until all are known every change counts. */
-static void
-on_relation_change(Datum arg, Oid relation)
+static bool
+is_part_of(const IuGateTable *table, Oid relation)
 {
-	if (OidIsValid(relation) && all_tables_known() && relation != cache.config.relation &&
-		relation != cache.registry.relation && relation != cache.ledger.relation)
-		return;
+	return relation == table->relation || relation == table->index;
+}
+
+static void
+forget_all(void)
+{
 	cache.generation++;
 	cache.config.relation = cache.registry.relation = cache.ledger.relation = InvalidOid;
 	if (cache.gates != NULL)
@@ -140,11 +143,28 @@ on_relation_change(Datum arg, Oid relation)
 	}
 }
 
+/* Any table may be one that is being looked for, so until all are known every change counts. */
+static void
+on_relation_change(Datum arg, Oid relation)
+{
+	if (!OidIsValid(relation) || !all_tables_known() || is_part_of(&cache.config, relation) ||
+		is_part_of(&cache.registry, relation) || is_part_of(&cache.ledger, relation))
+		forget_all();
+}
+
+/* The tables are found by name, and a schema that is renamed changes no table. */
+static void
+on_schema_change(Datum arg, int syscache, uint32 hash)
+{
+	forget_all();
+}
+
 /* Called once in each process that loads the library, or in the postmaster for all. */
 void
 iu_gate_init(void)
 {
 	CacheRegisterRelcacheCallback(on_relation_change, (Datum) 0);
+	CacheRegisterSyscacheCallback(NAMESPACEOID, on_schema_change, (Datum) 0);
 }
 
 /* Finds a table. If anything changes meanwhile it is looked for again. */
@@ -496,22 +516,4 @@ iu_gate_any_true(void)
 	found = first_true_gate(&config, &registry, now);
 	UnregisterSnapshot(now);
 	return found;
-}
-
-/*
- * iu_core.gate_changed(), statement trigger on the three tables: makes every
- * session forget what it remembers of gates, and wakes the workers that act on
- * gates.
- */
-Datum
-iu_gate_changed(PG_FUNCTION_ARGS)
-{
-	if (!CALLED_AS_TRIGGER(fcinfo))
-		ereport(ERROR,
-				(errcode(ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED),
-				 errmsg("function \"%s\" must be called as a trigger", "iu_core.gate_changed"),
-				 err_generic_string(PG_DIAG_CONSTRAINT_NAME, "iu_trigger_only")));
-	CacheInvalidateRelcache(((TriggerData *) fcinfo->context)->tg_relation);
-	iu_wake_at_commit(IU_WAKE(IU_WATCHDOG) | IU_WAKE_DELIVERY);
-	PG_RETURN_POINTER(NULL);
 }

@@ -2,7 +2,7 @@
  *
  * gate_table.c
  *	  Reads the tables that gates rest on, without SPI, since triggers on the
- *	  busiest tables ask for gates.
+ *	  busiest tables ask for gates, and tells of their changes.
  *
  * Locks stay to the end of the transaction, as a SELECT would leave them. To
  * take them again in the same transaction costs next to nothing.
@@ -25,11 +25,16 @@
 #include "commands/trigger.h"
 #include "core/compat.h"
 #include "core/gate_table.h"
+#include "core/wake.h"
+#include "fmgr.h"
 #include "storage/bufmgr.h"
 #include "utils/fmgroids.h"
+#include "utils/inval.h"
 #include "utils/lsyscache.h"
 #include "utils/reltrigger.h"
 #include "utils/syscache.h"
+
+PG_FUNCTION_INFO_V1(iu_gate_changed);
 
 static bool
 is_heap(Oid relation)
@@ -166,25 +171,34 @@ iu_gate_version_is_visible(const IuGateTable *table, const IuGateVersion *versio
 	return visible;
 }
 
-/* Whether every change of the table calls this trigger function, whatever session_replication_role says. */
+/*
+ * Whether every change of the table calls this trigger function, before and
+ * after, whatever session_replication_role says. Before: what a function within
+ * the statement finds is forgotten if the statement fails. After: what it found
+ * is forgotten as well where it saw half of the change.
+ */
 bool
 iu_gate_table_tells(const IuGateTable *table, Oid function)
 {
 	const int16 every_statement =
 		TRIGGER_TYPE_INSERT | TRIGGER_TYPE_UPDATE | TRIGGER_TYPE_DELETE | TRIGGER_TYPE_TRUNCATE;
 	Relation	relation = table_open(table->relation, NoLock);
-	bool		tells = false;
+	bool		before = false;
+	bool		after = false;
 	int			i;
 
 	for (i = 0; relation->trigdesc != NULL && i < relation->trigdesc->numtriggers; i++)
 	{
 		const Trigger *trigger = &relation->trigdesc->triggers[i];
 
-		tells |= trigger->tgfoid == function && trigger->tgenabled == TRIGGER_FIRES_ALWAYS &&
-			trigger->tgtype == every_statement && trigger->tgqual == NULL && trigger->tgnattr == 0;
+		if (trigger->tgfoid != function || trigger->tgenabled != TRIGGER_FIRES_ALWAYS ||
+			trigger->tgqual != NULL || trigger->tgnattr != 0)
+			continue;
+		before |= trigger->tgtype == (every_statement | TRIGGER_TYPE_BEFORE);
+		after |= trigger->tgtype == every_statement;
 	}
 	table_close(relation, NoLock);
-	return tells;
+	return before && after;
 }
 
 /* A column by its number in the table's description. */
@@ -209,4 +223,22 @@ bool
 iu_gate_row_is_own(const IuGateRow *row)
 {
 	return TransactionIdIsCurrentTransactionId(HeapTupleHeaderGetXmin(row->tuple->t_data));
+}
+
+/*
+ * iu_core.gate_changed(), the trigger that tells, before and after each statement:
+ * makes every session forget what it remembers of gates, and wakes the workers
+ * that act on gates.
+ */
+Datum
+iu_gate_changed(PG_FUNCTION_ARGS)
+{
+	if (!CALLED_AS_TRIGGER(fcinfo))
+		ereport(ERROR,
+				(errcode(ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED),
+				 errmsg("function \"%s\" must be called as a trigger", "iu_core.gate_changed"),
+				 err_generic_string(PG_DIAG_CONSTRAINT_NAME, "iu_trigger_only")));
+	CacheInvalidateRelcache(((TriggerData *) fcinfo->context)->tg_relation);
+	iu_wake_at_commit(IU_WAKE(IU_WATCHDOG) | IU_WAKE_DELIVERY);
+	PG_RETURN_POINTER(NULL);
 }

@@ -38,6 +38,7 @@ PG_FUNCTION_INFO_V1(iu_health);
 #define SENDER_ANSWER_MS 30000	/* a sender ends a pass, and looks around when woken or when it meant to */
 #define SENDER_TICK_MS 120000	/* a sender looks around every minute at least */
 #define JUDGE_GRACE_MS 300000	/* a runner judges conformance every minute, between other things */
+#define OVERRUN_SHOWN_MS 600000 /* since a call that did not end */
 
 /* The exit codes of monitoring plugins. */
 typedef enum Severity
@@ -250,6 +251,17 @@ judge_gates(Findings *findings, const IuWorkerSlot *slot)
 	add_troubles(findings, SEVERITY_WARNING, slot, slot->warning);
 }
 
+/* Whatever the process that came after it does: the next call may end it again. */
+static void
+judge_overrun(Findings *findings, const IuWorkerSlot *slot)
+{
+	if (slot->overran_at != 0 && !is_late(slot->overran_at, findings->now, OVERRUN_SHOWN_MS))
+		add_finding(findings, SEVERITY_CRITICAL,
+					"%s: a function or a check did not end by its time, and the process that called it was ended at %s "
+					"(SELECT * FROM iu_route_hung; SELECT * FROM v_iu_invariant WHERE verdict = 'unknown')",
+					name_slot(slot), timestamptz_to_str(iu_wall_of(slot->overran_at)));
+}
+
 /* Adds what is wrong with a worker, if anything is. */
 static void
 judge_slot(Findings *findings, const IuWorkerSlot *slot)
@@ -264,6 +276,7 @@ judge_slot(Findings *findings, const IuWorkerSlot *slot)
 		findings->served = true;
 	judge_conformance(findings, slot);
 	judge_gates(findings, slot);
+	judge_overrun(findings, slot);
 	if (slot->last_error[0] != '\0')
 		why = iu_text_readable(slot->last_error);
 	if (overdue != 0)

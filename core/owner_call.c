@@ -9,9 +9,9 @@
  * calls, were it not SECURITY DEFINER any more. What it defers (triggers until
  * the end of the transaction, the reading of a cursor WITH HOLD) would run with
  * the rights of whoever ends the transaction. So the caller becomes the owner of
- * the function first, fires what was deferred while it still is, and closes all
- * cursors. A setting that it changed, for its session as well, would hold for
- * the next function: all of them become again what they were.
+ * the function first, fires what was deferred while it still is, and puts away
+ * what a later statement of somebody else could use or suffer from: cursors,
+ * prepared statements, settings.
  *
  *-------------------------------------------------------------------------
  */
@@ -20,6 +20,7 @@
 #include "access/htup_details.h"
 #include "catalog/pg_proc.h"
 #include "catalog/pg_type.h"
+#include "commands/prepare.h"
 #include "core/compat.h"
 #include "core/policy.h"
 #include "core/rights.h"
@@ -78,6 +79,15 @@ call(Oid function, NullableDatum event, NullableDatum payload)
 	(void) FunctionCallInvoke(fcinfo);
 }
 
+/* After a call that ended well. What one that failed did is undone with its (sub)transaction, but for PREPARE. */
+static void
+put_away(int settings)
+{
+	PortalHashTableDeleteAll();
+	DropAllPreparedStatements();
+	AtEOXact_GUC(false, settings);
+}
+
 /*
  * iu_core.call_as_owner(function, event, payload). The restricted operation, in
  * which nothing may be deferred, keeps a deferred trigger from deferring another
@@ -90,7 +100,7 @@ iu_call_as_owner(PG_FUNCTION_ARGS)
 	NullableDatum payload = fcinfo->args[2];
 	Oid			owner;
 	IuIdentity	caller;
-	int			level;
+	int			settings;
 
 	iu_require_member(IU_OWNER_ROLE);
 	if (PG_ARGISNULL(0))
@@ -100,12 +110,11 @@ iu_call_as_owner(PG_FUNCTION_ARGS)
 				 err_generic_string(PG_DIAG_CONSTRAINT_NAME, "iu_callable_null")));
 	owner = owner_of_callable(PG_GETARG_OID(0));
 	caller = iu_become(owner);
-	level = NewGUCNestLevel();
+	settings = NewGUCNestLevel();
 	call(PG_GETARG_OID(0), event, payload);
 	SetUserIdAndSecContext(owner, caller.security | SECURITY_LOCAL_USERID_CHANGE | SECURITY_RESTRICTED_OPERATION);
 	iu_check_constraints_now();
-	PortalHashTableDeleteAll();
-	AtEOXact_GUC(false, level);
+	put_away(settings);
 	iu_become_again(caller);
 	PG_RETURN_VOID();
 }

@@ -12,6 +12,9 @@
 /* Owns what the migrations make; their scripts run as it. */
 #define IU_OWNER_ROLE "iu_core_owner"
 
+/* Holds nothing; views of other people are read as it. */
+#define IU_CHECK_ROLE "iu_core_check"
+
 /* Who acts, and under which restrictions. */
 typedef struct IuIdentity
 {

@@ -25,7 +25,7 @@
 
 static const char *const own_roles[] = {
 	IU_OWNER_ROLE, "iu_core_reader", "iu_core_writer", "iu_core_operator", "iu_core_admin", "iu_core_agent",
-	"iu_core_worker"
+	"iu_core_worker", IU_CHECK_ROLE
 };
 
 /* Whether it is one of the extension's roles, or the one that the workers use instead. */

@@ -431,6 +431,24 @@ iu_slot_count(int slot, IuCounter counter, int64 n)
 	LWLockRelease(iu_shared->lock);
 }
 
+/* What the process called does not end, and the process will. In a signal handler, so without the lock. */
+void
+iu_slot_overran(int slot)
+{
+	iu_shared->workers[slot].overran_at = iu_now();
+	iu_shared->workers[slot].overran = true;
+}
+
+/* Whether the process before this one ended so. It is told once, to the process whose slot it is. */
+bool
+iu_slot_take_overrun(int slot)
+{
+	bool		overran = iu_shared->workers[slot].overran;
+
+	iu_shared->workers[slot].overran = false;
+	return overran;
+}
+
 /* The first line, as much of it as there is room for. */
 static void
 copy_line(char *to, const char *text)

@@ -88,6 +88,10 @@ typedef struct IuWorkerSlot
 	/* What its watchdog found: why the database is not at home where it is; empty: it is. */
 	char		place_trouble[IU_ERROR_LENGTH];
 
+	/* Of a runner: something that it called did not end by its time, so that the process was ended. */
+	TimestampTz overran_at;		/* the last time; 0: never. Set in a signal handler, without the lock */
+	bool		overran;		/* the process that came after it has not seen to it yet */
+
 	/* What a runner found of its database. */
 	TimestampTz judged_at;		/* when it last compared what is governed with what is there; 0: never */
 	int			differences;	/* how many it found */
@@ -139,6 +143,8 @@ extern bool iu_slot_look_around(int slot);
 extern void iu_slot_count(int slot, IuCounter counter, int64 n);
 extern void iu_slot_place_trouble(int slot, const char *trouble);
 extern void iu_slot_gate_troubles(int slot, const char *alarm, const char *warning);
+extern void iu_slot_overran(int slot);
+extern bool iu_slot_take_overrun(int slot);
 extern void iu_slot_judged(int slot, int differences, const char *first);
 
 /* ---- Either side, and readers ---- */

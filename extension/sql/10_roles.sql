@@ -35,7 +35,8 @@ DECLARE
   v_role text;
 BEGIN
   FOREACH v_role IN ARRAY ARRAY['iu_core_owner', 'iu_core_reader', 'iu_core_writer',
-                                'iu_core_operator', 'iu_core_admin', 'iu_core_agent', 'iu_core_worker'] LOOP
+                                'iu_core_operator', 'iu_core_admin', 'iu_core_agent', 'iu_core_worker',
+                                'iu_core_check'] LOOP
     IF NOT EXISTS (SELECT FROM pg_catalog.pg_roles WHERE rolname = v_role) THEN
       EXECUTE pg_catalog.format('CREATE ROLE %I %s', v_role,
         CASE v_role WHEN 'iu_core_worker' THEN 'LOGIN' ELSE 'NOLOGIN' END);

@@ -25,7 +25,8 @@ CREATE FUNCTION worker_status(
   RETURNS SETOF record
   LANGUAGE c VOLATILE PARALLEL RESTRICTED AS 'MODULE_PATHNAME', 'iu_worker_status';
 COMMENT ON FUNCTION worker_status() IS
-  'One row per worker process, or one row that says why there is none. Read the view of the same name. Raises nothing.';
+  'One row per worker process, or one row that says why there is none. Read the view of the same name. Raises '
+  'nothing.';
 
 CREATE VIEW worker_status AS
   SELECT database, role, number, pid, state, since, last_tick, next_wakeup, counters, last_error
@@ -45,16 +46,18 @@ CREATE FUNCTION health(OUT severity integer, OUT status text, OUT message text)
   LANGUAGE c VOLATILE PARALLEL RESTRICTED AS 'MODULE_PATHNAME', 'iu_health';
 COMMENT ON FUNCTION health() IS
   'Whether the workers of this server do their work and its databases are as they should be, for monitoring: severity '
-  'as a monitoring plugin exits, status its name (0 OK, 1 WARNING, 2 CRITICAL, 3 UNKNOWN), message with every finding, '
-  'the worst first. CRITICAL: a watchdog is overdue, has no process or has failed for 5 s; no watchdog serves this '
-  'database; the launcher has ended, or max_worker_processes left no place for it; a role of iu_core is missing; '
-  'iu_core is not preloaded; a watchdog found that its database is not at home where '
-  'it is (a copy, a restore: fn_iu_place_confirm); a runner found a gate that lapsed though a standing approval lasts, '
-  'or while events wait, or a difference that conformance finds, which the message names. WARNING: a watchdog that '
+  'as a monitoring plugin exits, status its name (0 OK, 1 WARNING, 2 CRITICAL, 3 UNKNOWN), message with every '
+  'finding, the worst first. CRITICAL: a watchdog is overdue, has no process or has failed for 5 s; no watchdog '
+  'serves this database; the launcher has ended, or max_worker_processes left no place for it; a role of iu_core is '
+  'missing; iu_core is not preloaded; a watchdog found that its database is not at home where it is (a copy, a '
+  'restore: fn_iu_place_confirm); a runner found a gate that lapsed though a standing approval lasts, or while events '
+  'wait, or a difference that conformance finds, which the message names; within the last ten minutes a function of a '
+  'route or a check did not end by its time, so that the process that called it was ended. WARNING: a watchdog that '
   'fails or starts; a sender or runner that fails, has ended or has not looked around for two minutes, a sender 30 s '
   'after it was woken or meant to; a database without extension or migrations, or whose conformance has not been '
-  'looked at for five minutes; iu_core.instance is not given; a standing approval ends soon. UNKNOWN: the launcher has not '
-  'started yet. A standby is OK: it has no workers. Judged from shared memory: it waits for no lock. Raises nothing.';
+  'looked at for five minutes; iu_core.instance is not given; a standing approval ends soon. UNKNOWN: the launcher '
+  'has not started yet. A standby is OK: it has no workers. Judged from shared memory: it waits for no lock. Raises '
+  'nothing.';
 
 CREATE FUNCTION wake() RETURNS void
   LANGUAGE c VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'iu_wake';
@@ -75,22 +78,23 @@ COMMENT ON FUNCTION is_replicated() IS
 CREATE FUNCTION leave_out_replicated() RETURNS trigger
   LANGUAGE c AS 'MODULE_PATHNAME', 'iu_leave_out_replicated';
 COMMENT ON FUNCTION leave_out_replicated() IS
-  'Row trigger before INSERT, UPDATE and DELETE: leaves out what a subscription brings (is_replicated). SQLSTATE 39P01 '
-  'if called otherwise.';
+  'Row trigger before INSERT, UPDATE and DELETE: leaves out what a subscription brings (is_replicated). SQLSTATE '
+  '39P01 if called otherwise.';
 
 CREATE FUNCTION gate_changed() RETURNS trigger
   LANGUAGE c AS 'MODULE_PATHNAME', 'iu_gate_changed';
 COMMENT ON FUNCTION gate_changed() IS
-  'Statement trigger on the tables that gates rest on: at commit every session forgets what it remembered of gates, '
-  'and this database''s watchdog, senders and runner wake. SQLSTATE 39P01 if called otherwise.';
+  'Statement trigger, before and after, on the tables that gates rest on: at commit every session forgets what it '
+  'remembered of gates, and this database''s watchdog, senders and runner wake. SQLSTATE 39P01 if called otherwise.';
 
 CREATE FUNCTION gate_is_open(gate_key text) RETURNS boolean
   LANGUAGE c VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'iu_gate_is_open';
 COMMENT ON FUNCTION gate_is_open(text) IS
   'Whether the gate is effectively open at this moment: its value is true and its last ledger row is an open made in '
-  'this very place (opening_place()) that has not expired and is not dated in the future, or the value went from false '
-  'to true in this transaction. False for NULL, for an unknown or never-flip gate, for a missing row or table, while '
-  'the server recovers (on a standby), and without the preloaded library. SQLSTATE 25000 in a parallel operation.';
+  'this very place (opening_place()) that has not expired and is not dated in the future, or the value went from '
+  'false to true in this transaction. False for NULL, for an unknown or never-flip gate, for a missing row or table, '
+  'while the server recovers (on a standby), and without the preloaded library. SQLSTATE 25000 in a parallel '
+  'operation.';
 
 CREATE FUNCTION system_identifier() RETURNS bigint
   LANGUAGE c STABLE PARALLEL SAFE AS 'MODULE_PATHNAME', 'iu_system_identifier';
@@ -105,16 +109,17 @@ COMMENT ON FUNCTION database_oid() IS
 CREATE FUNCTION place() RETURNS uuid
   LANGUAGE c STABLE PARALLEL SAFE AS 'MODULE_PATHNAME', 'iu_place';
 COMMENT ON FUNCTION place() IS
-  'Which server and database this is, and since when: a digest of system identifier, oid of the database, the instance '
-  '(iu_core.instance), the timeline, and the backup from which the files came. Approvals, positions and checks made in '
-  'another place mean nothing here. NULL while the server recovers, and where the library is not preloaded. Raises '
-  'nothing.';
+  'Which server and database this is, and since when: a digest of system identifier, oid of the database, the '
+  'instance (iu_core.instance), the timeline, and the backup from which the files came. Approvals, positions and '
+  'checks made in another place mean nothing here. NULL while the server recovers, and where the library is not '
+  'preloaded. Raises nothing.';
 
 CREATE FUNCTION opening_place() RETURNS uuid
   LANGUAGE c STABLE PARALLEL SAFE AS 'MODULE_PATHNAME', 'iu_opening_place';
 COMMENT ON FUNCTION opening_place() IS
-  'Where an opening of a gate is made that is effective here and now: place(), and where no instance is given, so that '
-  'a copy could not be told from its original, of this run of the server only. NULL where place() is. Raises nothing.';
+  'Where an opening of a gate is made that is effective here and now: place(), and where no instance is given, so '
+  'that a copy could not be told from its original, of this run of the server only. NULL where place() is. Raises '
+  'nothing.';
 
 CREATE FUNCTION place_facts(
     OUT place uuid, OUT instance text, OUT instance_given_by text, OUT instance_trouble text,
@@ -124,16 +129,17 @@ CREATE FUNCTION place_facts(
   LANGUAGE c STABLE PARALLEL SAFE AS 'MODULE_PATHNAME', 'iu_place_facts';
 COMMENT ON FUNCTION place_facts() IS
   'What place() is made of: instance (SHA-256 of iu_core.instance in hex; NULL: none is given), who gives it, what is '
-  'to be done about it in words (NULL: nothing), system identifier, oid of the database, timeline. And how it may have '
-  'begun, as far as this run of the server tells: began (promotion: it was started as a standby, and no target ended '
-  'the recovery; restore: it was started from a backup; unknown), and of the timeline: after which one it came, where '
-  'in the WAL, and the reason in its history (NULL: the first one). Raises nothing.';
+  'to be done about it in words (NULL: nothing), system identifier, oid of the database, timeline. And how it may '
+  'have begun, as far as this run of the server tells: began (promotion: it was started as a standby, and no target '
+  'ended the recovery; restore: it was started from a backup; unknown), and of the timeline: after which one it came, '
+  'where in the WAL, and the reason in its history (NULL: the first one). Raises nothing.';
 
 CREATE FUNCTION log_at_commit(line text) RETURNS void
   LANGUAGE c VOLATILE STRICT PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'iu_log_at_commit';
 COMMENT ON FUNCTION log_at_commit(text) IS
-  'Writes a line into the server log when the current transaction commits; nothing if it, or the subtransaction that '
-  'asked, is rolled back. PREPARE TRANSACTION writes it as pending. Nothing for NULL. Raises nothing.';
+  'Writes a line into the server log, with SQLSTATE IU_LG, when the current transaction commits; nothing if it, or '
+  'the subtransaction that asked, is rolled back. PREPARE TRANSACTION writes it as pending. Nothing for NULL. Raises '
+  'nothing.';
 
 CREATE FUNCTION cancel_by(at timestamptz) RETURNS timestamptz
   LANGUAGE c VOLATILE STRICT PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'iu_cancel_by';
@@ -159,9 +165,19 @@ CREATE FUNCTION call_as_owner(function regprocedure, event uuid, payload jsonb) 
   LANGUAGE c VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'iu_call_as_owner';
 COMMENT ON FUNCTION call_as_owner(regprocedure, uuid, jsonb) IS
   'Calls a function of a route with the rights of its owner, whatever it is by then, fires as that owner what it '
-  'deferred, and closes every cursor. SQLSTATE 42501, constraint iu_callable_function: it does not take (uuid, jsonb), '
-  'returns a set, or belongs to a superuser; iu_role_required: the caller is not iu_core_owner; 22004: no function; '
-  'and whatever the function raises.';
+  'deferred, closes every cursor, and forgets what the function prepared and set. SQLSTATE 42501, constraint '
+  'iu_callable_function: it does not take (uuid, jsonb), returns a set, or belongs to a superuser; iu_role_required: '
+  'the caller is not iu_core_owner; 22004: no function; and whatever the function raises.';
+
+CREATE FUNCTION read_with_no_rights(query text) RETURNS jsonb
+  LANGUAGE c VOLATILE STRICT PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'iu_read_with_no_rights';
+COMMENT ON FUNCTION read_with_no_rights(text) IS
+  'The first row of a SELECT that returns one jsonb. Its relations are those that the caller may read; a view among '
+  'them reads with the rights of its owner; and everything that is evaluated (functions, casts, operators, CHECKs of '
+  'domains, generated columns, what the planner evaluates) runs as iu_core_check, which holds nothing. NULL for NULL '
+  'and for no row. SQLSTATE 55000, constraint iu_check_role: there is no such role, or it holds something; 0A000 and '
+  '42804, iu_check_query: another statement, or another result; 42501, iu_role_required: the caller is not '
+  'iu_core_owner; and whatever the query raises.';
 
 CREATE FUNCTION require_role(roles text[]) RETURNS boolean
   LANGUAGE c STABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'iu_require_role';

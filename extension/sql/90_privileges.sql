@@ -36,6 +36,10 @@ GRANT EXECUTE ON FUNCTION place(), opening_place(), place_facts()
   TO iu_core_owner, iu_core_reader, iu_core_writer, iu_core_worker;
 GRANT EXECUTE ON FUNCTION closing_problem(), text_problem(text, boolean), text_shown(text),
   text_made_fit(text, boolean), markdown_text(text, boolean) TO iu_core_owner, iu_core_reader;
+-- What views of ours call, views of invariants and surfaces may read through them.
+GRANT EXECUTE ON FUNCTION gate_is_open(text), system_identifier(), database_oid(), place(), opening_place(),
+  steady_clock(), clock_moved(), worker_status(), unheard_events(),
+  migration_scripts() TO iu_core_check;
 GRANT EXECUTE ON FUNCTION worker_status(), health() TO iu_core_owner, iu_core_reader;
 GRANT SELECT ON worker_status TO iu_core_owner, iu_core_reader;
 GRANT EXECUTE ON FUNCTION count_unheard(text, text, text), forget_unheard(text, text) TO iu_core_owner;
@@ -47,7 +51,8 @@ GRANT EXECUTE ON FUNCTION wake() TO iu_core_owner, iu_core_operator, iu_core_wor
 GRANT EXECUTE ON FUNCTION wake_sender(), gate_changed(), log_at_commit(text) TO iu_core_owner;
 GRANT EXECUTE ON FUNCTION is_replicated(), leave_out_replicated() TO iu_core_owner;
 GRANT EXECUTE ON FUNCTION uuid_v5(uuid, text) TO iu_core_owner, iu_core_reader, iu_core_writer, iu_core_worker;
-GRANT EXECUTE ON FUNCTION xid_is_mine(xid), current_xid(), call_as_owner(regprocedure, uuid, jsonb) TO iu_core_owner;
+GRANT EXECUTE ON FUNCTION xid_is_mine(xid), current_xid(), call_as_owner(regprocedure, uuid, jsonb),
+  read_with_no_rights(text) TO iu_core_owner;
 GRANT EXECUTE ON FUNCTION cancel_by(timestamptz), cancel_at(timestamptz), file_digest(text) TO iu_core_owner;
 GRANT EXECUTE ON FUNCTION row_sources(), grants_text(aclitem[], "char", oid), named_objects(oid[]), object_names(),
   sequence_states(oid[]), column_states(oid[]),

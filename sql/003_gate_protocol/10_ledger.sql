@@ -22,7 +22,7 @@ CREATE TABLE public.iu_gate_transition (
   prev_hash         bytea,
   row_hash          bytea NOT NULL,
   CONSTRAINT iu_gate_transition_pkey PRIMARY KEY (transition_id),
-  CONSTRAINT iu_gate_transition_seq UNIQUE (transition_seq),
+  CONSTRAINT iu_gate_transition_seq UNIQUE (gate_key, transition_seq),
   CONSTRAINT iu_gate_transition_action CHECK (action IN ('open', 'close', 'watchdog_close')),
   CONSTRAINT iu_gate_transition_actor CHECK (iu_core.text_problem(actor, false) IS NULL),
   CONSTRAINT iu_gate_transition_reason CHECK (
@@ -37,7 +37,9 @@ CREATE TABLE public.iu_gate_transition (
     END)
 );
 
-CREATE SEQUENCE public.iu_gate_transition_number OWNED BY public.iu_gate_transition.transition_seq;
+-- No rollback undoes what was done to a sequence. So it only proposes a number, and
+-- goes round rather than fail at its end.
+CREATE SEQUENCE public.iu_gate_transition_number CYCLE OWNED BY public.iu_gate_transition.transition_seq;
 CREATE INDEX ix_iu_gate_transition_gate ON public.iu_gate_transition (gate_key, created_at DESC);
 CREATE INDEX ix_iu_gate_transition_last ON public.iu_gate_transition (gate_key, transition_seq DESC);
 COMMENT ON TABLE public.iu_gate_transition IS
@@ -45,7 +47,7 @@ COMMENT ON TABLE public.iu_gate_transition IS
   'the lock of the gate''s dot_config row and dated by the clock.';
 COMMENT ON COLUMN public.iu_gate_transition.transition_id IS 'Identifies the change';
 COMMENT ON COLUMN public.iu_gate_transition.transition_seq IS
-  'Order of the changes of one gate; gaps are rolled-back changes';
+  'Order of the changes of one gate, higher with each; gaps are rolled-back changes and those of other gates';
 COMMENT ON COLUMN public.iu_gate_transition.gate_key IS
   'The gate; no foreign key, the ledger outlives the registry';
 COMMENT ON COLUMN public.iu_gate_transition.action IS 'open (renewals too), close, or watchdog_close';
@@ -73,7 +75,7 @@ COMMENT ON COLUMN public.iu_gate_transition.prev_hash IS
   'row_hash of the change of this gate before it; NULL for the first';
 COMMENT ON COLUMN public.iu_gate_transition.row_hash IS
   'SHA-256 of the row, prev_hash included: see fn_iu_gate_transition_hash. The newest of a gate is its head, and '
-  'goes to the server log too';
+  'goes to the server log too, with SQLSTATE IU_LG';
 COMMENT ON COLUMN public.iu_gate_transition.created_at IS 'When, by the clock; set on insert, never given';
 COMMENT ON INDEX public.ix_iu_gate_transition_gate IS 'History of a gate.';
 COMMENT ON INDEX public.ix_iu_gate_transition_last IS
@@ -104,10 +106,31 @@ COMMENT ON FUNCTION iu.fn_iu_gate_transition_hash IS
   '(-1 for NULL) and its binary form, texts in UTF-8. The same under every setting and after dump and restore. '
   'Raises nothing.';
 
+-- The number of a change must be higher than those of the gate's changes before it,
+-- or the change would not be the gate's last. A gate closes whatever became of the
+-- sequence: a number that is taken, or so far ahead that none would be left soon, is
+-- stepped over.
+CREATE FUNCTION iu.fn_iu_gate_transition_next(p_last bigint) RETURNS bigint
+  LANGUAGE plpgsql
+  SET search_path = pg_catalog, pg_temp
+AS $function$
+DECLARE
+  c_ahead    CONSTANT bigint := 1099511627776;
+  v_proposed CONSTANT bigint := nextval('public.iu_gate_transition_number');
+BEGIN
+  RETURN CASE WHEN v_proposed > p_last AND v_proposed - p_last <= c_ahead THEN v_proposed ELSE p_last + 1 END;
+END
+$function$;
+COMMENT ON FUNCTION iu.fn_iu_gate_transition_next IS
+  'For the ledger, under the lock of a gate: the number of its next change, given that of the one before (0: none). '
+  'From the sequence, unless that is not higher, or higher by more than 2^40; then the one after. Raises nothing.';
+
 CREATE FUNCTION iu.fn_iu_gate_transition_stamp() RETURNS trigger
   LANGUAGE plpgsql
   SET search_path = pg_catalog, pg_temp
 AS $function$
+DECLARE
+  v_last bigint;
 BEGIN
   IF num_nonnulls(NEW.transition_seq, NEW.created_at, NEW.expires_at, NEW.system_identifier, NEW.database_oid,
                   NEW.place, NEW.written_by, NEW.session_role, NEW.prev_hash, NEW.row_hash) > 0 THEN
@@ -120,7 +143,9 @@ BEGIN
 
   -- The gate's row is locked first, so that numbers and chain follow the order of commits.
   PERFORM FROM public.dot_config c WHERE c.key = NEW.gate_key FOR NO KEY UPDATE;
-  NEW.transition_seq := nextval('public.iu_gate_transition_number');
+  SELECT t.row_hash, t.transition_seq INTO NEW.prev_hash, v_last FROM public.iu_gate_transition t
+   WHERE t.gate_key = NEW.gate_key ORDER BY t.transition_seq DESC LIMIT 1;
+  NEW.transition_seq := iu.fn_iu_gate_transition_next(coalesce(v_last, 0));
   NEW.created_at := clock_timestamp();
   IF NEW.action = 'open' THEN
     NEW.expires_at := NEW.created_at + make_interval(secs => NEW.ttl_seconds);
@@ -130,8 +155,6 @@ BEGIN
   NEW.place := iu_core.opening_place();
   NEW.written_by := iu_core.current_xid();
   NEW.session_role := session_user;
-  SELECT t.row_hash INTO NEW.prev_hash FROM public.iu_gate_transition t
-   WHERE t.gate_key = NEW.gate_key ORDER BY t.transition_seq DESC LIMIT 1;
   NEW.row_hash := iu.fn_iu_gate_transition_hash(NEW);
   PERFORM iu_core.log_at_commit(format('iu_core ledger head: gate %s seq %s hash %s',
     NEW.gate_key, NEW.transition_seq, encode(NEW.row_hash, 'hex')));

@@ -45,6 +45,14 @@ COMMENT ON FUNCTION iu.fn_event_outbox_check IS
   'payload that is not an object or has a top-level key of the denylist, an idempotency key that does not have 1 to '
   '200 characters.';
 
+CREATE FUNCTION iu.fn_event_emitter() RETURNS name
+  LANGUAGE sql STABLE
+  SET search_path = pg_catalog, pg_temp
+RETURN CASE WHEN current_setting('role') = 'none' THEN session_user ELSE current_setting('role')::name END;
+COMMENT ON FUNCTION iu.fn_event_emitter IS
+  'Who emits: the role that the session has set with SET ROLE, otherwise the one that logged in; whichever function '
+  'with the rights of another one the call comes from. Raises nothing.';
+
 CREATE TABLE public.event_outbox (
   id                     uuid        NOT NULL DEFAULT gen_random_uuid() PRIMARY KEY,
   event_domain           text        NOT NULL,
@@ -65,6 +73,7 @@ CREATE TABLE public.event_outbox (
   event_seq              bigint      NOT NULL,
   emitted_xid            xid8        NOT NULL,
   idempotency_key        text,
+  emitter_role           name        NOT NULL DEFAULT iu.fn_event_emitter(),
   CONSTRAINT event_outbox_row_chk CHECK (iu.fn_event_outbox_check(event_domain, event_stream, delivery_lane,
     event_severity, payload_classification, safe_payload, idempotency_key))
 );
@@ -89,7 +98,9 @@ COMMENT ON COLUMN public.event_outbox.occurred_at IS
   'When it happened, years 1 to 9999; start of the transaction unless told otherwise';
 COMMENT ON COLUMN public.event_outbox.created_at IS 'Start of the transaction that emitted it';
 COMMENT ON COLUMN public.event_outbox.idempotency_key IS
-  'At most one event of a key, 1 to 200 characters; NULL: no limit';
+  'At most one event of a key of its emitter, 1 to 200 characters; NULL: no limit';
+COMMENT ON COLUMN public.event_outbox.emitter_role IS
+  'The role that emitted it, by its name then: an idempotency key is one of this role''s, and of no other''s';
 COMMENT ON COLUMN public.event_outbox.event_seq IS
   'Order of emission; set on insert, whatever is given. Gaps are normal, and commits happen in another order.';
 COMMENT ON COLUMN public.event_outbox.emitted_xid IS
@@ -101,12 +112,12 @@ COMMENT ON COLUMN public.event_outbox.safe_payload IS
   'password, ssn, personal_data, at most 256 kB as text: what is waiting must fit a sender''s memory.';
 COMMENT ON COLUMN public.event_outbox.payload_classification IS
   'safe_metadata or restricted. A restricted event never leaves the server by HTTP.';
-CREATE UNIQUE INDEX event_outbox_idempotency_key ON public.event_outbox (idempotency_key)
+CREATE UNIQUE INDEX event_outbox_idempotency_key ON public.event_outbox (idempotency_key, emitter_role)
   WHERE idempotency_key IS NOT NULL;
 CREATE INDEX event_outbox_type_seq ON public.event_outbox (event_domain, event_type, event_seq);
 CREATE INDEX event_outbox_xid ON public.event_outbox (emitted_xid, event_seq);
 CREATE INDEX event_outbox_type_xid ON public.event_outbox (event_domain, event_type, emitted_xid, event_seq);
-COMMENT ON INDEX public.event_outbox_idempotency_key IS 'At most one event of a key.';
+COMMENT ON INDEX public.event_outbox_idempotency_key IS 'At most one event of a key of an emitter.';
 COMMENT ON INDEX public.event_outbox_type_seq IS 'What a route reads, in order.';
 COMMENT ON INDEX public.event_outbox_type_xid IS
   'Of what was committed since a snapshot, the events of one type: a route passes no others.';
@@ -122,14 +133,15 @@ COMMENT ON INDEX public.event_outbox_xid IS 'What was committed since a snapshot
 -- INSERT, so that an emitter that found the type active is not contradicted a
 -- moment later. Sizes are checked here and not in a CHECK, since a CHECK is parsed
 -- anew for every INSERT.
-CREATE FUNCTION iu.fn_event_is_known(p_id uuid, p_idempotency_key text) RETURNS boolean
+CREATE FUNCTION iu.fn_event_is_known(p_id uuid, p_idempotency_key text, p_emitter_role name) RETURNS boolean
   LANGUAGE sql STABLE
   SET search_path = pg_catalog, pg_temp
 RETURN EXISTS (SELECT FROM public.event_outbox o WHERE o.id = p_id)
-  OR EXISTS (SELECT FROM public.event_outbox o WHERE o.idempotency_key = p_idempotency_key);
+  OR EXISTS (SELECT FROM public.event_outbox o WHERE o.idempotency_key = p_idempotency_key
+              AND o.emitter_role = p_emitter_role);
 COMMENT ON FUNCTION iu.fn_event_is_known IS
-  'For the trigger of event_outbox: whether an event of this id, or of this idempotency key (NULL: none), is in the '
-  'outbox.';
+  'For the trigger of event_outbox: whether an event of this id, or of this idempotency key (NULL: none) of this '
+  'emitter, is in the outbox.';
 
 CREATE FUNCTION iu.fn_event_type_validate() RETURNS trigger
   LANGUAGE plpgsql STABLE SECURITY DEFINER
@@ -150,7 +162,7 @@ BEGIN
   NEW.event_seq := nextval('public.event_outbox_number');
   IF iu_core.is_replicated() THEN
     NEW.emitted_xid := '2';
-    IF iu.fn_event_is_known(NEW.id, NEW.idempotency_key) THEN
+    IF iu.fn_event_is_known(NEW.id, NEW.idempotency_key, NEW.emitter_role) THEN
       RETURN NULL;
     END IF;
     RETURN NEW;

@@ -1,5 +1,52 @@
 -- The emitters: what applications call when something happened. None of them
 -- fails its caller over a switch or an event type: such an event is not written.
+-- A key that is used again for something else is an error all the same: with
+-- anything less an event would be lost in silence.
+
+CREATE FUNCTION iu.fn_event_of_key(
+    p_domain text, p_subject_table text, p_event_type text, p_canonical_address text, p_subject_ref text,
+    p_actor_ref text, p_safe_payload jsonb, p_idempotency_key text)
+  RETURNS uuid
+  LANGUAGE plpgsql VOLATILE
+AS $function$
+DECLARE
+  v_first  public.event_outbox;
+  v_differ text;
+BEGIN
+  SELECT o.* INTO v_first FROM public.event_outbox o
+   WHERE o.idempotency_key = p_idempotency_key AND o.emitter_role = iu.fn_event_emitter();
+  -- What a migration adds to the payload of a piece's event is not the caller's.
+  SELECT string_agg(c.name, ', ' ORDER BY c.n) INTO v_differ
+    FROM (VALUES
+      (1, 'event_domain', v_first.event_domain IS DISTINCT FROM p_domain),
+      (2, 'event_type', v_first.event_type IS DISTINCT FROM p_event_type),
+      (3, 'subject_table', v_first.event_subject_table IS DISTINCT FROM p_subject_table),
+      (4, 'subject_ref', v_first.event_subject_ref IS DISTINCT FROM p_subject_ref),
+      (5, 'canonical_address', v_first.canonical_address IS DISTINCT FROM p_canonical_address),
+      (6, 'actor_ref', v_first.actor_ref IS DISTINCT FROM p_actor_ref),
+      (7, 'safe_payload', CASE p_domain WHEN 'piece'
+         THEN v_first.safe_payload - 'emit_mode' IS DISTINCT FROM coalesce(p_safe_payload, '{}') - 'emit_mode'
+         ELSE v_first.safe_payload IS DISTINCT FROM coalesce(p_safe_payload, '{}') END)) AS c (n, name, differs)
+   WHERE c.differs;
+  IF v_differ IS NULL OR v_first.id IS NULL THEN
+    RETURN v_first.id;
+  ELSIF NOT EXISTS (SELECT FROM public.event_type_registry r
+                     WHERE r.event_domain = p_domain AND r.event_type = p_event_type AND r.active) THEN
+    RETURN NULL;
+  END IF;
+  RAISE unique_violation USING
+    MESSAGE = format('idempotency key "%s" was used for another event', p_idempotency_key),
+    DETAIL = format('Event %s of type "%s.%s" has it since %s. It differs in: %s.', v_first.id, v_first.event_domain,
+      v_first.event_type, v_first.created_at, v_differ),
+    HINT = 'A key stands for one event; the same event again gives the id of the first. Give another key.',
+    TABLE = 'event_outbox', CONSTRAINT = 'iu_event_key_used';
+END
+$function$;
+COMMENT ON FUNCTION iu.fn_event_of_key IS
+  'For the emitters, which pin its search_path: the id of the event that has an idempotency key of the emitter, if it '
+  'is the same as what is given; NULL: none has it, or the type given is unknown or inactive. What it belongs to '
+  '(correlation_id) and when it happened may differ: they are those of a call, not of the event. SQLSTATE 23505, '
+  'constraint iu_event_key_used: it is another event.';
 
 CREATE FUNCTION iu.fn_event_unheard(p_domain text, p_event_type text) RETURNS void
   LANGUAGE plpgsql VOLATILE
@@ -38,11 +85,11 @@ BEGIN
      WHERE r.event_domain = p_domain AND r.event_type = p_event_type AND r.active
        AND EXISTS (SELECT FROM public.dot_config c
                     WHERE c.key = 'iu_core.routes_master_enabled' AND c.value = 'true')
-    ON CONFLICT (idempotency_key) WHERE idempotency_key IS NOT NULL DO NOTHING
+    ON CONFLICT (idempotency_key, emitter_role) WHERE idempotency_key IS NOT NULL DO NOTHING
     RETURNING id INTO v_id;
   IF v_id IS NULL AND p_idempotency_key IS NOT NULL AND iu.fn_iu_core_routes_enabled() THEN
-    SELECT o.id INTO v_id FROM public.event_outbox o
-     WHERE o.idempotency_key = p_idempotency_key AND o.event_domain = p_domain AND o.event_type = p_event_type;
+    v_id := iu.fn_event_of_key(p_domain, p_subject_table, p_event_type, p_canonical_address, p_subject_ref,
+      p_actor_ref, p_safe_payload, p_idempotency_key);
   END IF;
   IF v_id IS NULL THEN
     PERFORM iu.fn_event_unheard(p_domain, p_event_type);
@@ -121,7 +168,7 @@ BEGIN
              e.subject_ref::text, e.canonical_address, e.actor_ref, 'iu_core', e.correlation_id,
              coalesce(e.safe_payload, '{}'), e.idempotency_key
         FROM event e WHERE e.event_type IS NOT NULL ORDER BY e.n
-      ON CONFLICT (idempotency_key) WHERE idempotency_key IS NOT NULL DO NOTHING
+      ON CONFLICT (idempotency_key, emitter_role) WHERE idempotency_key IS NOT NULL DO NOTHING
       RETURNING id
   )
   SELECT array_agg(p.id ORDER BY e.n),
@@ -129,11 +176,13 @@ BEGIN
          array_agg(DISTINCT e.asked_for) FILTER (WHERE e.event_type IS NULL)
     INTO v_ids, v_missed, v_unheard FROM event e LEFT JOIN put p ON p.id = e.id;
   IF v_missed THEN
-    SELECT array_agg(coalesce(i.id, o.id) ORDER BY a.n) INTO v_ids
+    SELECT array_agg(coalesce(i.id, CASE WHEN a.event ->> 'idempotency_key' IS NOT NULL THEN
+             iu.fn_event_of_key(p_domain, p_subject_table, x.event_type, x.canonical_address, x.subject_ref::text,
+               x.actor_ref, x.safe_payload, x.idempotency_key) END) ORDER BY a.n) INTO v_ids
       FROM jsonb_array_elements(p_events) WITH ORDINALITY AS a (event, n)
-      JOIN unnest(v_ids) WITH ORDINALITY AS i (id, n) ON i.n = a.n
-      LEFT JOIN public.event_outbox o ON i.id IS NULL AND o.idempotency_key = a.event ->> 'idempotency_key'
-       AND o.event_domain = p_domain AND o.event_type = a.event ->> 'event_type';
+      CROSS JOIN LATERAL jsonb_to_record(a.event) AS x (event_type text, canonical_address text, subject_ref uuid,
+        actor_ref text, safe_payload jsonb, idempotency_key text)
+      JOIN unnest(v_ids) WITH ORDINALITY AS i (id, n) ON i.n = a.n;
   END IF;
   PERFORM iu.fn_event_unheard(p_domain, u) FROM unnest(v_unheard) u;
   RETURN v_ids;
@@ -168,9 +217,10 @@ RETURN CASE WHEN iu_core.require_role('{iu_core_writer,iu_core_agent}') THEN
 COMMENT ON FUNCTION public.fn_iu_emit_event IS
   'Writes one event of domain iu about a unit, in the caller''s transaction, and returns its id. NULL, without an '
   'error, while the master switch is off and for an unknown or inactive type, which a NOTICE tells once a statement. '
-  'A second call with an idempotency key returns the id of the first (NULL if the key belongs to another type). '
-  'SQLSTATE 23502: no subject; 23514: a payload that is not an object, has a forbidden key or more than 256 kB, texts '
-  'of more than 16 kB together, an empty key.';
+  'The same event again with the same idempotency key returns the id of the first; a key belongs to the role that '
+  'emits (SET ROLE, otherwise the login). SQLSTATE 23505, constraint iu_event_key_used: the key was used for another '
+  'event, with another type, subject, address, actor or payload; 23502: no subject; 23514: a payload that is not an '
+  'object, has a forbidden key or more than 256 kB, texts of more than 16 kB together, an empty key.';
 
 CREATE FUNCTION iu.fn_iu_emit_events(p_events jsonb) RETURNS uuid[]
   LANGUAGE plpgsql VOLATILE SECURITY DEFINER

@@ -30,6 +30,8 @@ SELECT iu.fn_iu_refusal_put(4, ARRAY[
    'Leave it out: an event carries metadata.'],
   ['iu_event_idempotency_key', '23514', 'The idempotency key does not have 1 to 200 characters.',
    'Give another, or none.'],
+  ['iu_event_key_used', '23505', 'The idempotency key was used for another event.',
+   'Give another key; the same event again, with the same content, gives the id of the first.'],
   ['iu_event_payload_size', '23514', 'The payload is larger than 256 kB.',
    'Carry metadata; documents stay where they are, and the event names them.'],
   ['iu_event_text_size', '23514', 'The texts of the event are longer than 16 kB together.', 'Shorten them.'],

@@ -44,8 +44,8 @@ COMMENT ON COLUMN public.iu_invariant.invariant_code IS
   'Its name: 1 to 120 small letters, digits, "_", ".", ":", "-"';
 COMMENT ON COLUMN public.iu_invariant.meaning IS 'What holds while it passes, in a sentence';
 COMMENT ON COLUMN public.iu_invariant.view_name IS
-  'The view, qualified; it, the views that it reads and the functions that they call belong to iu_core_owner or a '
-  'superuser';
+  'The view, qualified; it, the views that it reads, the functions that they call and the types of what is compared '
+  'belong to iu_core_owner or a superuser. It is read as iu_core_check, which holds nothing';
 COMMENT ON COLUMN public.iu_invariant.severity IS
   'critical or warning: whether the verdict of a change window falls with it';
 COMMENT ON COLUMN public.iu_invariant.tolerance IS
@@ -76,6 +76,7 @@ CREATE TABLE public.iu_invariant_state (
   run_seq           bigint,
   checks            bigint      NOT NULL DEFAULT 0,
   next_at           timestamptz,
+  begun_at          timestamptz,
   place             uuid,
   CONSTRAINT iu_invariant_state_verdict_chk CHECK (verdict IN ('pass', 'fail', 'unknown'))
 );
@@ -95,6 +96,9 @@ COMMENT ON COLUMN public.iu_invariant_state.run_seq IS
 COMMENT ON COLUMN public.iu_invariant_state.checks IS
   'Checks since it was registered first, those included that were not logged';
 COMMENT ON COLUMN public.iu_invariant_state.next_at IS 'When the runner checks it next; NULL: not scheduled';
+COMMENT ON COLUMN public.iu_invariant_state.begun_at IS
+  'When the runner began the check that is under way, committed before it; NULL: none is. One that a runner finds is '
+  'one in whose middle the runner before it ended';
 COMMENT ON COLUMN public.iu_invariant_state.place IS
   'Where the last check ran, iu_core.place(): a pass of the original is none of a copy, nor of what was restored';
 

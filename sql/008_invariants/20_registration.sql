@@ -15,7 +15,8 @@ BEGIN
         'right_value in a row for each key.';
   END IF;
   BEGIN
-    EXECUTE format('SELECT v.left_value = v.right_value FROM %s AS v WHERE false', v_relation);
+    PERFORM iu_core.read_with_no_rights(
+      format('SELECT to_jsonb(v.left_value = v.right_value) FROM %s AS v WHERE false', v_relation));
   EXCEPTION WHEN undefined_function OR ambiguous_function OR indeterminate_collation OR collation_mismatch THEN
     RAISE check_violation USING
       MESSAGE = format('left_value and right_value of view %s cannot be compared', v_relation),

@@ -4,8 +4,8 @@
 -- times and numbers have one notation, so that a key is the same key again, and
 -- a policy that would leave rows out is an error.
 CREATE FUNCTION iu.fn_iu_read(
-    p_query text, p_timeout_ms integer, OUT began_at timestamptz, OUT ms numeric, OUT result jsonb,
-    OUT error_code text, OUT error text)
+    p_query text, p_timeout_ms integer, p_with_rights boolean, OUT began_at timestamptz, OUT ms numeric,
+    OUT result jsonb, OUT error_code text, OUT error text)
   LANGUAGE plpgsql VOLATILE
   SET search_path = pg_catalog, pg_temp
   SET row_security = off
@@ -24,7 +24,11 @@ BEGIN
   v_deadline := began_at + make_interval(secs => p_timeout_ms / 1000.0);
   v_before := iu_core.cancel_by(v_deadline);
   BEGIN
-    EXECUTE p_query INTO result;
+    IF p_with_rights THEN
+      EXECUTE p_query INTO result;
+    ELSE
+      result := iu_core.read_with_no_rights(p_query);
+    END IF;
     v_read := true;
     -- Ends the block, which undoes all that the query did: its locks, its settings, what it wrote.
     RAISE SQLSTATE 'IU000' USING
@@ -49,7 +53,8 @@ BEGIN
 END
 $function$;
 COMMENT ON FUNCTION iu.fn_iu_read IS
-  'For invariants and surfaces: runs a query that returns one jsonb, within so many ms, in time zone UTC with ISO '
-  'dates, and undoes what it did; a policy that would leave out rows is an error. Returns when it began, how many '
-  'ms it took, and what it found, or the SQLSTATE (error_code) and words (error) of why not. Raises nothing but a '
-  'cancel by somebody else (57014).';
+  'For invariants and surfaces: runs a query that returns one jsonb, within so many ms, with the rights of the caller '
+  '(true: a query of a migration, over what is iu_core_owner''s) or with none (false: a view of somebody''s), in time '
+  'zone UTC with ISO dates, and undoes what it did; a policy that would leave out rows is an error. Returns when it '
+  'began, how many ms it took, and what it found, or the SQLSTATE (error_code) and words (error) of why not. Raises '
+  'nothing but a cancel by somebody else (57014).';

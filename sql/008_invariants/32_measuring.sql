@@ -144,7 +144,7 @@ BEGIN
     FROM pg_attribute a JOIN pg_type t ON t.oid = a.atttypid
    WHERE a.attrelid = v_view AND a.attnum > 0 AND a.attname IN ('key', 'left_value', 'right_value');
   SELECT r.* INTO v_reading
-    FROM iu.fn_iu_read(iu.fn_iu_invariant_query(v_view, v_has_keys, v_numbers), p_invariant.timeout_ms) AS r;
+    FROM iu.fn_iu_read(iu.fn_iu_invariant_query(v_view, v_has_keys, v_numbers), p_invariant.timeout_ms, false) AS r;
   v_run.checked_at := v_reading.began_at;
   v_run.ms := v_reading.ms;
   IF v_reading.error_code IS NOT NULL THEN

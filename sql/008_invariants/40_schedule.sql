@@ -27,8 +27,8 @@ $function$;
 COMMENT ON FUNCTION iu.fn_iu_schedule_chore IS
   'A point: called by the runner when no invariant is due: who calls. Calls what later migrations added with '
   'fn_iu_hook_add, each in a block of its own, and returns the first time at which one of them wants to be called '
-  'again (in the past: at once; NULL: not by the clock). One that fails is undone, told in a WARNING, and called again '
-  'in a minute. Raises nothing but a cancel (57014).';
+  'again (in the past: at once; NULL: not by the clock). One that fails is undone, told in a WARNING, and called '
+  'again in a minute. Raises nothing but a cancel (57014).';
 
 CREATE FUNCTION iu.fn_iu_schedule_due() RETURNS public.iu_invariant
   LANGUAGE plpgsql
@@ -59,16 +59,63 @@ COMMENT ON FUNCTION iu.fn_iu_schedule_due IS
   'The invariant that is due first by its schedule and that nobody has locked, not locked; NULL: none. Raises '
   'nothing.';
 
+CREATE FUNCTION iu.fn_iu_schedule_begun() RETURNS public.iu_invariant
+  LANGUAGE sql STABLE
+  SET search_path = pg_catalog, pg_temp
+BEGIN ATOMIC
+  SELECT i.* FROM public.iu_invariant_state s JOIN public.iu_invariant i ON i.invariant_code = s.invariant_code
+   WHERE s.begun_at IS NOT NULL ORDER BY s.begun_at, i.invariant_code LIMIT 1;
+END;
+COMMENT ON FUNCTION iu.fn_iu_schedule_begun IS
+  'The invariant whose check was begun by the schedule and has not ended; NULL: none. Raises nothing.';
+
+CREATE FUNCTION iu.fn_iu_schedule_begin() RETURNS integer
+  LANGUAGE plpgsql VOLATILE SECURITY DEFINER
+  SET search_path = pg_catalog, pg_temp
+AS $function$
+DECLARE
+  v_invariant public.iu_invariant := iu.fn_iu_schedule_begun();
+  v_run       public.iu_invariant_run;
+BEGIN
+  IF v_invariant.invariant_code IS NOT NULL THEN
+    v_run.invariant_code := v_invariant.invariant_code;
+    v_run.asked_by := 'schedule';
+    v_run.session_role := session_user;
+    v_run.checked_at := clock_timestamp();
+    v_run.ms := 0;
+    v_run.verdict := 'unknown';
+    v_run.error_code := '57014';
+    v_run.detail := 'the check before did not end, and the process that made it did';
+    PERFORM iu.fn_iu_invariant_record(v_invariant, v_run);
+    UPDATE public.iu_invariant_state SET begun_at = NULL WHERE invariant_code = v_invariant.invariant_code;
+  END IF;
+  v_invariant := iu.fn_iu_schedule_due();
+  UPDATE public.iu_invariant_state SET begun_at = clock_timestamp()
+   WHERE invariant_code = v_invariant.invariant_code;
+  RETURN v_invariant.timeout_ms;
+END
+$function$;
+COMMENT ON FUNCTION iu.fn_iu_schedule_begin IS
+  'For the runner, committed before fn_iu_schedule_turn: notes that the check of what is due begins, and returns how '
+  'long it may take in ms; NULL: none is due. A check that was noted and did not end is recorded as unknown, SQLSTATE '
+  '57014, and comes again when its interval is over, so that it cannot end one runner after the other. Raises nothing '
+  'of its own.';
+
 CREATE FUNCTION iu.fn_iu_schedule_turn(p_worker text) RETURNS timestamptz
   LANGUAGE plpgsql SECURITY DEFINER
   SET search_path = pg_catalog, pg_temp
 AS $function$
 DECLARE
-  v_invariant CONSTANT public.iu_invariant := iu.fn_iu_schedule_due();
+  v_invariant public.iu_invariant := iu.fn_iu_schedule_begun();
   v_next      timestamptz;
 BEGIN
+  IF v_invariant.invariant_code IS NULL THEN
+    v_invariant := iu.fn_iu_schedule_due();
+  END IF;
   IF v_invariant.invariant_code IS NOT NULL THEN
     PERFORM iu.fn_iu_invariant_record(v_invariant, iu.fn_iu_invariant_measure(v_invariant, 'schedule'));
+    UPDATE public.iu_invariant_state SET begun_at = NULL
+     WHERE invariant_code = v_invariant.invariant_code AND begun_at IS NOT NULL;
     -- Chores are asked when no invariant is due: so the runner comes back at once.
     IF EXISTS (SELECT FROM iu.hook h WHERE h.point = 'iu.fn_iu_schedule_chore(text)') THEN
       RETURN clock_timestamp();
@@ -87,6 +134,7 @@ BEGIN
 END
 $function$;
 COMMENT ON FUNCTION iu.fn_iu_schedule_turn IS
-  'For the runner: carries out one thing that is due by its schedule, an invariant, or where none is due the chores of '
+  'For the runner: carries out one thing that is due by its schedule, an invariant (the one that fn_iu_schedule_begin '
+  'noted, if it did), or where none is due the chores of '
   'later migrations (fn_iu_schedule_chore), in the caller''s transaction, and returns when something is due next (in '
   'the past: at once; NULL: nothing is scheduled). Argument: who calls. Raises nothing of its own.';

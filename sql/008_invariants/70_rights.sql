@@ -12,4 +12,4 @@ GRANT EXECUTE ON FUNCTION
     public.fn_iu_gate_demand_set, iu.fn_iu_gate_demand_set, public.fn_iu_gate_demand_unset,
     iu.fn_iu_gate_demand_unset
   TO iu_core_admin;
-GRANT EXECUTE ON FUNCTION iu.fn_iu_schedule_turn TO iu_core_worker;
+GRANT EXECUTE ON FUNCTION iu.fn_iu_schedule_begin, iu.fn_iu_schedule_turn TO iu_core_worker;

@@ -29,7 +29,7 @@ BEGIN
       SELECT jsonb_build_object('rows', count(*), 'value', min(x.value))
         FROM (SELECT q.value::text FROM (%s) AS q (value) LIMIT 2) AS x$sql$,
     CASE p_surface.kind WHEN 'view' THEN format('SELECT v.value FROM %s AS v', p_surface.source)
-                        ELSE p_surface.source END), p_surface.timeout_ms) AS r;
+                        ELSE p_surface.source END), p_surface.timeout_ms, p_surface.kind = 'query') AS r;
   v_value.read_at := v_reading.began_at;
   v_value.ms := v_reading.ms;
   v_value.error_code := coalesce(v_reading.error_code,

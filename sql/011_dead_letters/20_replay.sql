@@ -203,11 +203,13 @@ BEGIN
     v_result := v_result || jsonb_build_object('status', 'master_gate_closed',
       'message', iu.fn_iu_delivery_answer('master_gate_closed', '{}') ->> 'sentence');
   ELSE
+    -- The limit counts what is replayed: letters that cannot be, however many and old, keep no other one back.
     FOR v_letter IN
       SELECT d.* FROM public.iu_route_dead_letter d
        WHERE d.id = ANY (v_ids) AND d.resolved_at IS NULL
-       ORDER BY d.created_at, d.id LIMIT p_limit FOR UPDATE SKIP LOCKED
+       ORDER BY d.created_at, d.id FOR UPDATE SKIP LOCKED
     LOOP
+      EXIT WHEN coalesce((v_counts -> 'replayed')::integer, 0) >= p_limit;
       -- After what an earlier call has spread out on the same route.
       v_due := coalesce((v_next ->> v_letter.route_code)::timestamptz,
         (SELECT max(t.due_at) + make_interval(secs => 1.0 / p_per_second) FROM public.iu_route_retry t
@@ -253,7 +255,8 @@ RETURN CASE WHEN iu_core.require_role('{iu_core_operator}') THEN
 COMMENT ON FUNCTION public.fn_iu_route_dead_letter_replay_many IS
   'Replays open dead letters: who, why, and which, by route, failure code, and when they were given up (from, '
   'until before); at least one of the four. p_per_second (0.001 to 10000) deliveries of each route fall due, '
-  'after those of an earlier call; at most p_limit (1 to 100000), the oldest first. Returns {status: ran | '
+  'after those of an earlier call; at most p_limit (1 to 100000) are replayed, the oldest first; those that cannot be '
+  'are passed over and do not count. Returns {status: ran | '
   'master_gate_closed, matched, replayed, refused (statuses of fn_iu_route_dead_letter_replay with their number), '
   'per_second, first_due_at, last_due_at, remaining (still open)}. A second call finds nothing left. Logged: '
   'refused where the switch is off or none of those chosen could be replayed, otherwise applied. SQLSTATE 23514: '

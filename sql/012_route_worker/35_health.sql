@@ -80,7 +80,8 @@ BEGIN
     || ARRAY(SELECT format('route %s: due since %s and nothing moves', s ->> 'route_code', s ->> 'oldest_due_at')
                FROM jsonb_array_elements(v_stuck) s)
     || iu.fn_iu_route_delays(p_stale_seconds) || v_stopped
-    || iu.fn_iu_place_trouble() || (SELECT t.alarm FROM iu.fn_iu_gate_troubles() t), NULL);
+    || iu.fn_iu_route_hung_problems() || iu.fn_iu_place_trouble()
+    || (SELECT t.alarm FROM iu.fn_iu_gate_troubles() t), NULL);
   RETURN jsonb_build_object('worker_name', p_worker_name, 'master_gate_open', v_master, 'worker_gate_open', v_worker,
     'registered', v_cursor.worker_name IS NOT NULL,
     'cursor', CASE WHEN v_cursor.worker_name IS NOT NULL THEN
@@ -118,5 +119,6 @@ COMMENT ON FUNCTION public.fn_iu_route_worker_health IS
   'something due for p_stale_seconds without one attempt recorded, or dry runs are due that long and no pass was '
   'made; where deliveries are due later than the backoff of their route explains; where nothing is due that would '
   'try an open circuit; where deliveries wait for others of their subject of which none is under way; where the '
-  'database is not at home (fn_iu_place_confirm); and where a gate lapsed that nobody closed (fn_iu_gate_lapsed). '
-  'SQLSTATE 23514: p_stale_seconds below 1.';
+  'database is not at home (fn_iu_place_confirm); where a gate lapsed that nobody closed (fn_iu_gate_lapsed); and '
+  'where the function of a route did not end when it was called last (iu_route_hung). SQLSTATE 23514: p_stale_seconds '
+  'below 1.';

@@ -2,6 +2,20 @@
 -- is here and not in 006, because only registered functions are claimed. It records
 -- with fn_iu_delivery_record_batch, as the senders do.
 
+CREATE FUNCTION iu.fn_iu_function_waits(p_route_code text) RETURNS boolean
+  LANGUAGE sql VOLATILE
+  SET search_path = pg_catalog, pg_temp
+RETURN EXISTS (SELECT FROM public.iu_route_hung h
+                WHERE h.route_code = p_route_code AND iu.fn_iu_route_hung_holds(h.hold_until))
+  OR EXISTS (SELECT FROM public.iu_route_lease l
+              WHERE l.route_code = p_route_code AND l.backend_pid = pg_backend_pid()
+                AND l.expires_at > iu_core.steady_clock()
+                AND l.lease_id >= (SELECT p.lease_low FROM public.v_iu_route_position p
+                                    WHERE p.route_code = p_route_code));
+COMMENT ON FUNCTION iu.fn_iu_function_waits IS
+  'For the runner: whether nothing more is to be claimed of a route now: its function did not end a short time ago, '
+  'or the session holds deliveries of it, which it has put aside. Raises nothing.';
+
 CREATE FUNCTION iu.fn_iu_function_claim(p_sender text, p_max integer)
   RETURNS TABLE (lease_id bigint, lease_generation integer, event_id uuid, replay_number integer, attempt_no integer,
     timeout_ms integer)
@@ -24,21 +38,20 @@ BEGIN
       DETAIL = format('p_sender is %s, p_max %s.', quote_nullable(p_sender), coalesce(p_max::text, 'NULL')),
       CONSTRAINT = 'iu_delivery_claim';
   END IF;
+  -- A route of which this session holds something, which it has put aside, gets nothing more until that is done.
   v_routes := ARRAY(SELECT r.route_code FROM public.iu_outbound_route r
-                     WHERE r.target_kind = 'sql_function' AND r.enabled AND NOT r.dry_run ORDER BY random());
+                     WHERE r.target_kind = 'sql_function' AND r.enabled AND NOT r.dry_run
+                       AND iu.fn_iu_delivery_refusal(r.route_code) IS NULL
+                       AND NOT iu.fn_iu_function_waits(r.route_code)
+                     ORDER BY random());
   IF v_routes = '{}' THEN
     RETURN;
   END IF;
   v_share := ceil(p_max::numeric / cardinality(v_routes));
   FOREACH v_route IN ARRAY v_routes LOOP
-    CONTINUE WHEN iu.fn_iu_delivery_refusal(v_route) IS NOT NULL;
     PERFORM FROM public.iu_route_position p WHERE p.route_code = v_route FOR NO KEY UPDATE SKIP LOCKED;
     CONTINUE WHEN NOT FOUND OR NOT iu.fn_iu_delivery_locks(v_route);
-    v_most := least(v_share, (SELECT r.max_in_flight FROM public.iu_outbound_route r WHERE r.route_code = v_route)
-      - (SELECT coalesce(sum(l.item_count), 0) FROM public.iu_route_lease l
-          WHERE l.route_code = v_route AND l.backend_pid = pg_backend_pid() AND l.expires_at > iu_core.steady_clock()
-            AND l.lease_id >= (SELECT p.lease_low FROM public.v_iu_route_position p WHERE p.route_code = v_route)));
-    CONTINUE WHEN v_most <= 0;
+    v_most := least(v_share, (SELECT r.max_in_flight FROM public.iu_outbound_route r WHERE r.route_code = v_route));
     v_taken := ARRAY(SELECT o FROM iu.fn_iu_delivery_lease_orphans(v_route, p_sender, v_most) o);
     IF v_taken = '{}' THEN
       v_taken := ARRAY(SELECT o FROM iu.fn_iu_delivery_lease_retries(v_route, p_sender, v_most) o);
@@ -59,15 +72,16 @@ BEGIN
       CROSS JOIN LATERAL unnest(l.event_ids, l.event_seqs, l.replay_numbers, l.attempt_nos)
         AS i (event_id, event_seq, replay_number, attempt_no)
      WHERE l.lease_id = ANY (v_leases)
-     ORDER BY i.event_seq, l.lease_id;
+     ORDER BY EXISTS (SELECT FROM public.iu_route_hung h WHERE h.route_code = l.route_code), i.event_seq, l.lease_id;
 END
 $function$;
 COMMENT ON FUNCTION iu.fn_iu_function_claim IS
-  'For the runner, as fn_iu_delivery_claim for the senders: leases deliveries of the routes of kind sql_function '
-  'that may deliver, p_max shared among the routes (at least one each, never more than max_in_flight with what '
-  'the session holds); of each route abandoned leases, or due retries, or new events. Payload contracts are kept; '
-  'no circuit opens, since a function that fails says nothing of the next event. Writes nothing where there is '
-  'nothing. SQLSTATE 23514: no sender, or p_max below 1.';
+  'For the runner, as fn_iu_delivery_claim for the senders: leases deliveries of the routes of kind sql_function that '
+  'may deliver, p_max shared among those (at least one each, never more than max_in_flight; none of a route of which '
+  'the session holds something, or whose function did not end a short time ago); of each route abandoned leases, or '
+  'due retries, or new events. Payload contracts are kept; no circuit opens, since a function that fails says nothing '
+  'of the next event. Returns those of routes whose function did not end last. Writes nothing where there is nothing. '
+  'SQLSTATE 23514: no sender, or p_max below 1.';
 
 CREATE FUNCTION iu.fn_iu_function_next_due() RETURNS timestamptz
   LANGUAGE plpgsql VOLATILE SECURITY DEFINER
@@ -76,8 +90,14 @@ CREATE FUNCTION iu.fn_iu_function_next_due() RETURNS timestamptz
 AS $function$
 BEGIN
   RETURN (
-    SELECT min(CASE WHEN d.unfinished THEN iu_core.steady_clock() ELSE d.due_at END)
-      FROM (SELECT p.route_code, p.window_end IS NOT NULL AS unfinished, least(
+    SELECT min(greatest(CASE WHEN d.unfinished THEN iu_core.steady_clock() ELSE d.due_at END, d.hold_until))
+      FROM (SELECT p.route_code, p.window_end IS NOT NULL AND NOT EXISTS (
+                     SELECT FROM public.iu_route_lease l
+                      WHERE l.route_code = p.route_code AND l.backend_pid = pg_backend_pid()
+                        AND l.expires_at > iu_core.steady_clock() AND l.lease_id >= p.lease_low) AS unfinished,
+                   (SELECT h.hold_until FROM public.iu_route_hung h
+                     WHERE h.route_code = p.route_code AND iu.fn_iu_route_hung_holds(h.hold_until)) AS hold_until,
+                   least(
                      (SELECT min(l.expires_at) FROM public.iu_route_lease l
                        WHERE l.route_code = p.route_code AND l.lease_id >= p.lease_low),
                      (SELECT t.due_at FROM public.iu_route_retry t
@@ -122,6 +142,8 @@ BEGIN
   IF failure_code IS NOT NULL THEN
     outcome := 'held';
   ELSE
+    DELETE FROM public.iu_route_call c
+     WHERE c.event_id = p_event_id AND c.route_code = v_route.route_code AND c.replay_number = p_replay_number;
     SELECT e.safe_payload INTO v_payload FROM public.event_outbox e WHERE e.id = p_event_id;
     BEGIN
       PERFORM set_config('lock_timeout', '0', true);
@@ -135,6 +157,7 @@ BEGIN
       failure_code := 'sql_function_failed';
       failure_detail := SQLSTATE || ': ' || SQLERRM || coalesce(E'\n' || nullif(v_context, ''), '');
     END;
+    DELETE FROM public.iu_route_hung h WHERE h.route_code = v_route.route_code;
   END IF;
 END
 $function$;

@@ -10,7 +10,7 @@ GRANT EXECUTE ON FUNCTION
     iu.fn_iu_route_function_unregister
   TO iu_core_admin;
 GRANT EXECUTE ON FUNCTION
-    iu.fn_iu_function_claim, iu.fn_iu_function_call, iu.fn_iu_function_next_due
+    iu.fn_iu_function_claim, iu.fn_iu_function_begin, iu.fn_iu_function_call, iu.fn_iu_function_next_due
   TO iu_core_worker;
 
 INSERT INTO public.iu_route_function (function_name, digest, registered_by, reason)

@@ -112,5 +112,28 @@ SELECT matches(fn_iu_gate_ledger_excerpt('-infinity', 'infinity'), 'Chain: verif
 SELECT matches(fn_iu_gate_ledger_excerpt('-infinity', 'infinity'), 'mé \\\| "x"',
   'a bar in a name does not break the table of the ledger''s excerpt');
 
+-- What becomes of the sequence is undone by no rollback: the numbers go on all the same.
+SELECT last_value AS numbered FROM iu_gate_transition_number \gset
+CREATE FUNCTION pg_temp.opens_and_closes() RETURNS text LANGUAGE plpgsql AS $$
+DECLARE
+  v_open boolean;
+BEGIN
+  PERFORM fn_iu_gate_open('iu_core.composer_enabled', gen_random_uuid(), 'me', NULL, 60);
+  v_open := iu_core.gate_is_open('iu_core.composer_enabled');
+  PERFORM fn_iu_gate_close('iu_core.composer_enabled', 'me', NULL);
+  RETURN format('%s %s, %s', v_open, iu_core.gate_is_open('iu_core.composer_enabled'),
+                pg_temp.verdict('iu_core.composer_enabled'));
+END $$;
+SELECT is(pg_temp.opens_and_closes(), v.found,
+  'a gate opens and closes after the sequence of the ledger was ' || v.what)
+  FROM (VALUES (1, 'set to its beginning', setval('iu_gate_transition_number', 1, false), 't f, 8 ok'),
+    (2, 'set to a number that is taken', setval('iu_gate_transition_number', :numbered), 't f, 10 ok'),
+    (3, 'set to its end', setval('iu_gate_transition_number', 9223372036854775807), 't f, 12 ok'),
+    (4, 'set far ahead', setval('iu_gate_transition_number', 9223372036854775000), 't f, 14 ok'))
+  AS v (n, what, set, found) WHERE v.set IS NOT NULL ORDER BY v.n;
+SELECT cmp_ok((SELECT max(transition_seq) FROM iu_gate_transition), '<', 1000000000::bigint,
+  'a sequence that was set far ahead uses up no numbers');
+SELECT setval('iu_gate_transition_number', :numbered);
+
 SELECT * FROM finish();
 ROLLBACK;

@@ -136,7 +136,35 @@ SELECT is((SELECT count(*) FROM event_outbox WHERE idempotency_key = 'k1'), 1::b
   'an idempotency key that is used twice makes one event');
 SELECT isnt(pg_temp.emit('version_applied', '{}', 'k2'), pg_temp.emit('version_applied', '{}', 'k1'),
   'another idempotency key makes another event');
-SELECT is(pg_temp.emit('collection_created', '{}', 'k1'), NULL, 'an idempotency key of another type gives no event');
+SELECT pg_temp.refuses(format('SELECT fn_iu_event_emit(%s, p_idempotency_key => ''k1'')', e), '23505',
+  'idempotency key "k1" was used for another event',
+  'an idempotency key that is used again for another event is an error: ' || e) FROM (VALUES
+  ($$'iu', 'collection_created', 'information_unit', '11111111-1111-1111-1111-111111111111', 'DOC/1', 'tester'$$),
+  ($$'iu', 'version_applied', 'units', '11111111-1111-1111-1111-111111111111', 'DOC/1', 'tester'$$),
+  ($$'iu', 'version_applied', 'information_unit', '17', 'DOC/1', 'tester'$$),
+  ($$'iu', 'version_applied', 'information_unit', '11111111-1111-1111-1111-111111111111', 'DOC/2', 'tester'$$),
+  ($$'iu', 'version_applied', 'information_unit', '11111111-1111-1111-1111-111111111111', NULL, 'tester'$$),
+  ($$'iu', 'version_applied', 'information_unit', '11111111-1111-1111-1111-111111111111', 'DOC/1', 'ben'$$),
+  ($$'iu', 'version_applied', 'information_unit', '11111111-1111-1111-1111-111111111111', 'DOC/1', 'tester',
+    '{"n": 1}'$$))
+  AS t (e);
+SELECT is(fn_iu_event_emit('iu', 'version_applied', 'information_unit', '11111111-1111-1111-1111-111111111111', 'DOC/1',
+  'tester', p_idempotency_key => 'k1', p_correlation_id => 'another call'), pg_temp.emit('version_applied', '{}', 'k1'),
+  'the same event with its idempotency key is the same, whatever call it comes from');
+SELECT is(pg_temp.emit('no_such_type', '{}', 'k1'), NULL,
+  'an unknown type gives NULL, without an error, also with an idempotency key that was used');
+SELECT is((SELECT count(*) FROM event_outbox WHERE idempotency_key = 'k1'), 1::bigint,
+  'an idempotency key that was used for something else made no event');
+SAVEPOINT another_role;
+CREATE ROLE iu_test_wanda IN ROLE iu_core_writer;
+SET LOCAL ROLE iu_test_wanda;
+SELECT pg_temp.emit('collection_created', '{}', 'k1') AS wandas \gset
+RESET ROLE;
+SELECT isnt(:'wandas', pg_temp.emit('version_applied', '{}', 'k1')::text,
+  'an idempotency key of one role is no matter to another role');
+SELECT is((SELECT emitter_role FROM event_outbox WHERE id = :'wandas'), 'iu_test_wanda',
+  'the outbox says which role emitted an event');
+ROLLBACK TO another_role;
 SELECT pg_temp.refuses($$SELECT pg_temp.emit('version_applied', '{}', ' ')$$, '23514', 'idempotency_key',
   'an empty idempotency key is refused');
 
@@ -179,10 +207,16 @@ CREATE TEMP TABLE emitted AS SELECT fn_iu_emit_events(jsonb_build_array(
   pg_temp.event('version_applied', '{"safe_payload": {"n": 1}, "correlation_id": "c"}'), pg_temp.event('no_such_type'),
   pg_temp.event('structure_op_applied'),
   pg_temp.event('collection_created', '{"idempotency_key": "s1"}'),
-  pg_temp.event('version_applied', '{"idempotency_key": "s1"}'),
+  pg_temp.event('no_such_type', '{"idempotency_key": "s1"}'),
   pg_temp.event('version_applied', '{"safe_payload": null}'), '{}'::jsonb,
   pg_temp.event('collection_created', '{"idempotency_key": "s1"}'),
-  pg_temp.event('version_applied', '{"idempotency_key": "k1"}'))) AS ids;
+  jsonb_build_object('event_type', 'version_applied', 'canonical_address', 'DOC/1', 'subject_ref',
+    '11111111-1111-1111-1111-111111111111', 'actor_ref', 'tester', 'idempotency_key', 'k1'))) AS ids;
+SELECT pg_temp.refuses(format('SELECT fn_iu_emit_events(%L)', e), '23505', 'was used for another event',
+  'a set with an idempotency key that was used for another event is refused: ' || n) FROM (VALUES
+  ('before', jsonb_build_array(pg_temp.event('version_applied', '{"idempotency_key": "k1"}'))),
+  ('in the set', jsonb_build_array(pg_temp.event('version_applied', '{"idempotency_key": "s2"}'),
+    pg_temp.event('version_applied', '{"idempotency_key": "s2", "safe_payload": {"n": 2}}')))) AS t (n, e);
 SELECT is((SELECT array_agg(i.id IS NULL ORDER BY i.n) FROM emitted, unnest(ids) WITH ORDINALITY i (id, n)),
   ARRAY[false, true, true, false, true, false, true, false, false],
   'a set gives an id for each event in its place, and NULL where the single call gives NULL');
@@ -287,7 +321,7 @@ SELECT row_eq($$SELECT event_stream, delivery_lane, event_severity, event_subjec
     ROW('update'::text, 'immediate'::text, 'info'::text, 'orders'::text, '17'::text, 'orders/17'::text, 'wim'::text,
     'c'::text, '{"total": 3}'::jsonb),
   'an event of a platform''s type has its subject, whatever key that has');
-SELECT is(fn_iu_event_emit('shop', 'order_placed', 'orders', '18', p_idempotency_key => 'order 17'),
+SELECT is(fn_iu_event_emit('shop', 'order_placed', 'orders', '17', 'orders/17', 'wim', '{"total": 3}', 'order 17'),
   (SELECT id FROM event_outbox WHERE event_domain = 'shop'),
   'an idempotency key of a platform''s event that was used gives the event of then');
 SELECT isnt(fn_iu_event_emit('iu', 'version_applied', 'units', 'u/1'), NULL,

@@ -134,12 +134,76 @@ SELECT is((SELECT detail FROM iu_invariant_run WHERE invariant_code = 'long'), '
 -- What a view does is undone.
 CREATE FUNCTION test_writes() RETURNS int LANGUAGE sql AS $$INSERT INTO public.test_number VALUES (1, 1);
   SELECT set_config('test.x', 'y', false); SELECT 1$$;
-GRANT INSERT ON test_number TO iu_core_owner;
+GRANT INSERT ON test_number TO iu_core_check;
 SELECT pg_temp.invariant('writes',
   'SELECT test_writes() AS left_value, (SELECT count(*)::int FROM iu_route_dead_letter) + 1 AS right_value');
 SELECT is(pg_temp.verdict('writes'), 'pass', 'a view that writes is read');
 SELECT is((SELECT count(*) FROM test_number) || coalesce(current_setting('test.x', true), ''), '1',
   'what a view wrote is undone');
+
+-- Nothing in a check has any rights: not what the view calls, and not what nobody sees in it.
+CREATE ROLE iu_test_mallory;
+GRANT CREATE ON SCHEMA public TO iu_test_mallory;
+CREATE FUNCTION test_who() RETURNS text LANGUAGE sql AS 'SELECT current_user::text';
+CREATE FUNCTION test_planned() RETURNS text LANGUAGE sql IMMUTABLE AS 'SELECT current_user::text';
+CREATE FUNCTION test_tries() RETURNS text LANGUAGE plpgsql AS $$
+DECLARE
+  v_statement text;
+  v_done      text[] := '{}';
+BEGIN
+  FOREACH v_statement IN ARRAY ARRAY['SELECT count(*) FROM public.iu_route_secret', 'SET ROLE iu_core_owner',
+    'SELECT set_config(''role'', ''iu_core_owner'', false)', 'RESET ROLE', 'CREATE TEMP TABLE x ()',
+    'SELECT setval(''public.iu_gate_transition_number'', 1)', 'UPDATE public.dot_config SET value = ''true''',
+    'SELECT iu.fn_iu_core_routes_enabled()', 'SELECT public.fn_iu_conformance()', 'PREPARE x AS SELECT 1'] LOOP
+    BEGIN
+      EXECUTE v_statement;
+      v_done := v_done || v_statement;
+    EXCEPTION WHEN OTHERS THEN NULL;
+    END;
+  END LOOP;
+  RETURN coalesce(nullif(array_to_string(v_done, '; '), ''), 'nothing');
+END $$;
+SELECT pg_temp.invariant('who', $$SELECT public.test_who() AS left_value, 'iu_core_check'::text AS right_value$$),
+  pg_temp.invariant('planned', $$SELECT public.test_planned() AS left_value, 'iu_core_check'::text AS right_value$$),
+  pg_temp.invariant('tries', $$SELECT public.test_tries() AS left_value, 'nothing'::text AS right_value$$);
+SELECT is(pg_temp.found(v.code), v.found, 'invariant "' || v.code || '" is found to be: ' || v.found) FROM (VALUES
+  ('who', 'pass iu_core_check iu_core_check (both are iu_core_check)'),
+  ('planned', 'pass iu_core_check iu_core_check (both are iu_core_check)'),
+  ('tries', 'pass nothing nothing (both are nothing)')) AS v (code, found);
+
+CREATE TYPE test_kind AS (n int);
+CREATE TYPE test_theirs_kind AS (n int);
+ALTER TYPE test_theirs_kind OWNER TO iu_test_mallory;
+SET LOCAL ROLE iu_test_mallory;
+CREATE FUNCTION test_spell(test_kind) RETURNS text LANGUAGE sql AS 'SELECT current_user::text';
+RESET ROLE;
+CREATE CAST (test_kind AS text) WITH FUNCTION test_spell(test_kind) AS IMPLICIT;
+CREATE VIEW test_cast AS SELECT ROW(1)::public.test_kind AS left_value, 'iu_core_check'::text AS right_value;
+CREATE VIEW test_typed AS SELECT ARRAY[ROW(1)]::public.test_theirs_kind[] AS left_value,
+  ARRAY[ROW(1)]::public.test_theirs_kind[] AS right_value;
+GRANT SELECT ON test_cast, test_typed TO iu_core_owner;
+SELECT fn_iu_invariant_register('cast', 'public.test_cast', 'm', 'ann', 't');
+SELECT is(pg_temp.found('cast'), 'pass iu_core_check iu_core_check (both are iu_core_check)',
+  'a cast that the check makes runs with no rights');
+SELECT pg_temp.refuses($$SELECT fn_iu_invariant_register('typed', 'public.test_typed', 'm', 'ann', 't')$$, '23514',
+  'type public.test_theirs_kind', 'what has a type of a stranger''s in it is not compared');
+CREATE VIEW test_gates AS SELECT count(*) FILTER (WHERE iu_core.gate_is_open(gate_key)) AS left_value,
+  0::bigint AS right_value FROM v_iu_gate;
+CREATE VIEW test_held AS SELECT count(*) AS left_value, 0::bigint AS right_value FROM v_iu_route_held;
+GRANT SELECT ON test_gates, test_held TO iu_core_owner;
+SELECT fn_iu_invariant_register(v, 'public.test_' || v, 'm', 'ann', 't') FROM unnest(ARRAY['gates', 'held']) v;
+SELECT is((SELECT array_agg(pg_temp.found(v) ORDER BY v) FROM unnest(ARRAY['gates', 'held']) v),
+  ARRAY['pass 0 0 0 (both are 0)', 'pass 0 0 0 (both are 0)'],
+  'views of iu_core can be read by views of invariants');
+SAVEPOINT rights;
+GRANT iu_core_reader TO iu_core_check;
+SELECT alike(pg_temp.found('who'), 'unknown (55000: role "iu_core_check" holds rights%',
+  'while the role of checks is a member of another one, nothing is read');
+ROLLBACK TO rights;
+ALTER ROLE iu_core_check LOGIN;
+SELECT alike(pg_temp.found('who'), 'unknown (55000: role "iu_core_check" holds rights%',
+  'while the role of checks may log in, nothing is read');
+ROLLBACK TO rights;
 
 -- ---- keys
 

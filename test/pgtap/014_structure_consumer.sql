@@ -195,6 +195,7 @@ SELECT set_eq($$
      AND r.rolname IN ('iu_core_writer', 'iu_core_reader', 'iu_core_worker') AND has_function_privilege(r.oid, p.oid,
      'EXECUTE')$$,
   $$VALUES ('iu_core_worker', 'iu.fn_iu_function_claim'), ('iu_core_worker', 'iu.fn_iu_function_call'),
+  ('iu_core_worker', 'iu.fn_iu_function_begin'),
   ('iu_core_worker', 'iu.fn_iu_function_next_due'),
     ('iu_core_reader', 'iu.fn_iu_route_function_problem'), ('iu_core_reader', 'iu.fn_iu_route_function_digest'),
     ('iu_core_reader', 'iu.fn_iu_route_function_refusal')$$,

@@ -36,10 +36,25 @@ sub rows
 
 IU::Cluster->install($node);
 
+note 'the mark of a head';
+IU::Cluster->reload($node, log_line_prefix => '%m [%p] %e ');
+my $marked = -s $node->logfile;
+sql("$open; $close");
+is_deeply([ heads($marked, 'IU_LG LOG:  ') ], [ rows() ], 'a head in the log has a SQLSTATE of its own');
+my ($real) = slurp_file($node->logfile, $marked) =~ /(iu_core ledger head: .*)$/m;
+$marked = -s $node->logfile;
+sql("CREATE ROLE stranger LOGIN");
+is(($node->psql('postgres', "DO \$\$ BEGIN RAISE LOG USING MESSAGE = '$real', ERRCODE = 'IUXLG'; END \$\$",
+	extra_params => [ '-U', 'stranger' ]))[0], 0, 'anybody can have the words of a head logged');
+is_deeply([ heads($marked, 'IU_LG LOG:  ') ], [], 'the words of a head that somebody had logged have not its SQLSTATE');
+is(scalar(my @forged = heads($marked, 'IUXLG LOG:  ')), 1, 'the words of a head that somebody had logged have another');
+like(error_of("DO \$\$ BEGIN RAISE LOG USING MESSAGE = '$real', ERRCODE = 'IU_LG'; END \$\$"),
+	qr/unrecognized exception condition/, 'the SQLSTATE of a head cannot be given to a line');
+
 note 'the log';
 my $from = -s $node->logfile;
 sql("$open; $close");
-is_deeply([ heads($from) ], [ rows() ], 'each committed change is logged with its hash');
+is_deeply([ heads($from) ], [ (rows())[ -2, -1 ] ], 'each committed change is logged with its hash');
 
 $from = -s $node->logfile;
 sql("BEGIN; $open; ROLLBACK");
