@@ -9,7 +9,8 @@
  *	 - the system identifier and the oid of the database;
  *	 - the instance: a name that an administrator gives outside of the data
  *	   directory, where no copy takes it along. A name that stands in a file
- *	   inside the data directory does not count;
+ *	   inside the data directory does not count, nor in one to which the
+ *	   configuration file there leads;
  *	 - the timeline: a recovery that ends begins another;
  *	 - the backup from which the files came: what backup_label said when they
  *	   were first started, since a server that is started from a backup without
@@ -84,7 +85,7 @@ iu_place_define_setting(void)
 	DefineCustomStringVariable(SETTING,
 							   "Name of this installation of the platform, given outside of the data directory.",
 							   "What is open, approved or armed under one name means nothing under another. "
-							   "A value in a file inside the data directory does not count. "
+							   "A value in a configuration file inside the data directory does not count. "
 							   "The environment variable " IU_INSTANCE_VARIABLE " gives it where this does not.",
 							   &instance_setting, "",
 							   process_shared_preload_libraries_in_progress ? PGC_POSTMASTER : PGC_SIGHUP,
@@ -119,6 +120,14 @@ find_setting(void)
 	return NULL;
 }
 
+/* A configuration inside leads a copy on the same machine to whatever file it includes. */
+static bool
+comes_with_copies(const struct config_generic *setting)
+{
+	return setting->source == PGC_S_FILE &&
+		(is_inside_data(setting->sourcefile) || is_inside_data(ConfigFileName));
+}
+
 /* Notes the value of the setting where it comes from outside, otherwise that of the environment. */
 static void
 find_instance(void)
@@ -128,7 +137,7 @@ find_instance(void)
 
 	if (setting != NULL && instance_setting != NULL && instance_setting[0] != '\0')
 	{
-		if (setting->source == PGC_S_FILE && is_inside_data(setting->sourcefile))
+		if (comes_with_copies(setting))
 			start.ignored = pstrdup(setting->sourcefile != NULL ? setting->sourcefile : "a file");
 		else if (setting->source == PGC_S_FILE || setting->source == PGC_S_ARGV)
 		{
@@ -151,12 +160,12 @@ iu_place_instance_trouble(void)
 	if (start.instance != NULL)
 		return NULL;
 	if (start.ignored != NULL)
-		return psprintf(SETTING " stands in \"%s\", inside the data directory, where every copy takes it along, so it "
-						"does not count: give it in the environment of the service (" IU_INSTANCE_VARIABLE ") or in a "
-						"file outside; until then gates close with every restart and no standing approval is renewed",
-						start.ignored);
+		return psprintf(SETTING " stands in \"%s\", inside the data directory or named by the configuration file there, "
+						"where every copy takes it along, so it does not count: give it in the environment of the service ("
+						IU_INSTANCE_VARIABLE "); until then gates close with every restart and no standing approval is "
+						"renewed", start.ignored);
 	return SETTING " is not given: gates close with every restart and no standing approval is renewed; give it in the "
-		"environment of the service (" IU_INSTANCE_VARIABLE ") or in a configuration file outside of the data directory";
+		"environment of the service (" IU_INSTANCE_VARIABLE ") or in a postgresql.conf outside of the data directory";
 }
 
 /* ---------- the start of the server ---------- */

@@ -215,4 +215,4 @@ CREATE FUNCTION current_xid() RETURNS xid
   LANGUAGE c VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'iu_current_xid';
 COMMENT ON FUNCTION current_xid() IS
   'The id of the current transaction, or of its savepoint or block with EXCEPTION that is running: what a row that is '
-  'written now has as its xmin. SQLSTATE 25006 while the server recovers.';
+  'written now has as its xmin. Nothing is written while the server recovers.';

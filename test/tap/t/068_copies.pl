@@ -1,7 +1,7 @@
 # Copies of a database that is in the middle of a backlog: dumped and restored,
 # made as a template's copy, copied file by file. They send nothing until
-# somebody confirms the place, and then the position. A standby that is promoted there is no copy:
-# it carries on, and nothing is lost.
+# somebody confirms the place, and then the position. A standby that is promoted
+# there is no copy: on the same standing approval it carries on, and nothing is lost.
 use strict;
 use warnings;
 
@@ -23,6 +23,10 @@ $node->start;
 my $delivery = IU::Delivery->new($node, $sink);
 IU::Cluster->install($node);
 $delivery->live;
+$delivery->sql('CREATE ROLE olga LOGIN IN ROLE iu_core_operator');
+my $standing = $delivery->sql("SET SESSION AUTHORIZATION olga; SELECT fn_iu_gate_approval_grant('iu_core.delivery_enabled',"
+	  . " 'open', 3600, clock_timestamp() + '90 days', 'olga', 'test', p_kind => 'standing') ->> 'approval_id'");
+$delivery->sql("SELECT fn_iu_gate_open('iu_core.delivery_enabled', '$standing', 'tester', 'test', 3600)");
 $delivery->prepare('early');
 $delivery->add_route('hook', max_in_flight => 256);
 

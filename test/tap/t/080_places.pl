@@ -204,11 +204,28 @@ ok(IU::Gate->wait_for_ledger($plain, $delivery_gate, 'open watchdog_close open w
 	'without an instance a gate is not renewed on a standing approval');
 $plain->stop;
 
-# A file outside of the data directory, as /etc/postgresql is on Debian.
+# A file outside of the data directory. One inside leads to it, as it would in a copy.
 my $outside = $plain->basedir . '/outside.conf';
 append_to_file($outside, "iu_core.instance = 'the platform'\n");
 $plain->append_conf('postgresql.conf', "include = '$outside'\n");
 start_as($plain, undef);
+health_becomes("iu_core.instance stands in \"$outside\", inside the data directory or named by the configuration file"
+	  . ' there.*so it does not count', 'an instance in a file to which the data directory leads does not count');
+$plain->stop;
+
+# The configuration outside, as in /etc/postgresql on Debian.
+$plain->adjust_conf('postgresql.conf', 'include', undef);
+my $all = slurp_file($plain->data_dir . '/postgresql.conf');
+append_to_file($outside, "data_directory = '" . $plain->data_dir . "'\n$all");
+{
+	local %ENV = %ENV;
+	delete $ENV{IU_CORE_INSTANCE};
+	my $log = $plain->logfile;
+	$plain->command_ok([ 'pg_ctl', '-w', '-D', $plain->data_dir, '-l', $log, '-o',
+			'--config-file=' . $outside . ' --cluster-name=plain', 'start' ],
+		'a server starts with its configuration outside of the data directory');
+}
+$plain->_update_pid(1);
 is(sql('SELECT instance_given_by FROM iu_core.place_facts()'), $outside,
 	'an instance in a file outside of the data directory counts');
 health_becomes('this is a copy: iu_core.instance is given now .* and was not before',
