@@ -143,6 +143,17 @@ $session->query_safe('COMMIT');
 like(sql("SELECT reason FROM iu_gate_transition WHERE gate_key = '$locked' ORDER BY transition_seq DESC LIMIT 1"),
 	qr/^expired at .* \(run not logged: /, 'with the run log locked the gate ledger says that the run was not logged');
 
+# Many gates at once: each pass names some, and counts the rest.
+my $from = -s $node->logfile;
+sql("SELECT fn_iu_gate_define('many.gate_' || n, 'one of many', 'tester', 'test') FROM generate_series(1, 60) n");
+$session->query_safe("SELECT fn_iu_gate_open('many.gate_' || n, gen_random_uuid(), 'operator', 'test', 5)"
+	  . " FROM generate_series(1, 60) n; BEGIN; SELECT FROM dot_config WHERE key LIKE 'many.gate%' FOR UPDATE");
+ok($node->wait_for_log(qr/gate many\.gate_\d+ is overdue since .*; and \d+ more$/m, $from),
+	'of many gates that are overdue at once some are named, and the rest counted');
+$session->query_safe('ROLLBACK');
+becomes("SELECT count(*) FROM iu_gate_transition WHERE gate_key LIKE 'many.gate%' AND action = 'watchdog_close'", '60',
+	'many gates that are overdue at once are all closed after the release');
+
 is(sql("SELECT fn_iu_gate_verify_closed() ->> 'all_safe'"), 'true',
 	'when no lock is left verify says that all is safe');
 $session->quit;
