@@ -36,7 +36,7 @@
 #include "core/compat.h"
 #include "core/gate.h"
 #include "core/gate_table.h"
-#include "core/place.h"
+#include "core/opening.h"
 #include "core/slots.h"
 #include "fmgr.h"
 #include "miscadmin.h"
@@ -49,7 +49,6 @@
 #include "utils/snapmgr.h"
 #include "utils/syscache.h"
 #include "utils/timestamp.h"
-#include "utils/uuid.h"
 
 PG_FUNCTION_INFO_V1(iu_gate_is_open);
 
@@ -66,27 +65,10 @@ enum
 	REGISTRY_KEY,
 	REGISTRY_CLASS
 };
-enum
-{
-	LEDGER_KEY,
-	LEDGER_ACTION,
-	LEDGER_EXPIRES,
-	LEDGER_PLACE,
-	LEDGER_CREATED,
-	LEDGER_WRITTEN
-};
-
-/* An opening has effect from the time at which it was made, which a clock that was set back may not have reached. */
-typedef struct Span
-{
-	TimestampTz from;
-	TimestampTz until;			/* 0: no opening */
-} Span;
-
 typedef struct KnownGate
 {
 	char		key[GATE_KEY_LENGTH];
-	Span		open;			/* until 0: closed */
+	IuSpan		open;			/* until 0: closed */
 	IuGateVersion version;		/* of its row of dot_config, if open */
 } KnownGate;
 
@@ -207,7 +189,7 @@ lock_table(IuGateTable *table, IuGateTable *locked)
 typedef struct Finding
 {
 	bool		open;
-	Span		opening;		/* by the ledger; until 0: not by it */
+	IuSpan		opening;		/* by the ledger; until 0: not by it */
 	bool		lasting;		/* holds for other transactions and until something changes */
 	IuGateVersion version;
 } Finding;
@@ -256,46 +238,17 @@ is_governable(const IuGateTable *registry, Datum key, Snapshot now)
 	return governable;
 }
 
-static bool
-is_now(Span span)
-{
-	TimestampTz now = GetCurrentTimestamp();
-
-	return span.from <= now && now < span.until;
-}
-
-/* When an opening has effect; never if it was made in another place, or came with a dump. */
-static Span
-span_of_opening(const IuGateRow *row)
-{
-	const pg_uuid_t *here = iu_place_of_openings();
-	bool		null[4];
-	Datum		expires_at = iu_gate_row_value(row, LEDGER_EXPIRES, &null[0]);
-	Datum		place = iu_gate_row_value(row, LEDGER_PLACE, &null[1]);
-	Datum		created_at = iu_gate_row_value(row, LEDGER_CREATED, &null[2]);
-	Datum		written_by = iu_gate_row_value(row, LEDGER_WRITTEN, &null[3]);
-	Span		span = {0};
-
-	if (here == NULL || null[0] || null[1] || null[2] || null[3] ||
-		DatumGetTransactionId(written_by) != iu_gate_row_version(row).xmin ||
-		memcmp(DatumGetUUIDP(place)->data, here->data, UUID_LEN) != 0)
-		return span;
-	span.from = DatumGetTimestampTz(created_at);
-	span.until = DatumGetTimestampTz(expires_at);
-	return span;
-}
-
 /* Of the gate's last transition, if that is an opening: when it has effect; *own: this transaction made it. */
-static Span
+static IuSpan
 open_by_the_ledger(const IuGateTable *ledger, Datum key, Snapshot now, bool *own)
 {
 	IuGateRow	row;
 	bool		opening = iu_gate_row_find(&row, ledger, key, now) &&
-		iu_gate_row_says(&row, LEDGER_ACTION, "open");
-	Span		span = {0};
+		iu_gate_row_says(&row, IU_LEDGER_ACTION, "open");
+	IuSpan		span = {0};
 
 	if (opening)
-		span = span_of_opening(&row);
+		span = iu_opening_span(&row);
 	*own = opening && iu_gate_row_is_own(&row);
 	iu_gate_row_done(&row);
 	return span;
@@ -313,7 +266,7 @@ read_rows(const IuGateTable *config, const IuGateTable *registry, const IuGateTa
 		return;
 	finding->opening = open_by_the_ledger(ledger, key, now, &own_opening);
 	finding->lasting = !own_value && !own_opening;
-	finding->open = is_now(finding->opening);
+	finding->open = iu_span_is_now(finding->opening);
 	/* What this transaction opened by the protocol has an end, and is not open for the whole transaction. */
 	if (!finding->open && own_value && !own_opening)
 		finding->open = was_false_before_this_transaction(config, key, now);
@@ -413,7 +366,7 @@ is_still_open(KnownGate known)
 	now = RegisterSnapshot(GetLatestSnapshot());
 	visible = iu_gate_version_is_visible(&config, &known.version, now);
 	UnregisterSnapshot(now);
-	return visible && is_now(known.open);
+	return visible && iu_span_is_now(known.open);
 }
 
 /*

@@ -17,7 +17,6 @@
 #include "core/closers.h"
 #include "core/compat.h"
 #include "core/slots.h"
-#include "mb/pg_wchar.h"
 #include "miscadmin.h"
 #include "storage/ipc.h"
 #include "storage/shmem.h"
@@ -449,49 +448,6 @@ iu_slot_take_overrun(int slot)
 	return overran;
 }
 
-/* The first line, as much of it as there is room for. */
-static void
-copy_line(char *to, const char *text)
-{
-	size_t		length = strcspn(text, "\n");
-
-	length = pg_mbcliplen(text, length, IU_ERROR_LENGTH - 1);
-	memcpy(to, text, length);
-	to[length] = '\0';
-}
-
-/* Why the database is not at home where it is; NULL: it is. */
-void
-iu_slot_place_trouble(int slot, const char *trouble)
-{
-	LWLockAcquire(iu_shared->lock, LW_EXCLUSIVE);
-	copy_line(iu_shared->workers[slot].place_trouble, trouble != NULL ? trouble : "");
-	LWLockRelease(iu_shared->lock);
-}
-
-/* What is wrong with the gates of a database, and what will be; NULL: nothing. */
-void
-iu_slot_gate_troubles(int slot, const char *alarm, const char *warning)
-{
-	LWLockAcquire(iu_shared->lock, LW_EXCLUSIVE);
-	copy_line(iu_shared->workers[slot].alarm, alarm != NULL ? alarm : "");
-	copy_line(iu_shared->workers[slot].warning, warning != NULL ? warning : "");
-	LWLockRelease(iu_shared->lock);
-}
-
-/* What a runner found just now. first: NULL for no difference. */
-void
-iu_slot_judged(int slot, int differences, const char *first)
-{
-	IuWorkerSlot *worker = &iu_shared->workers[slot];
-
-	LWLockAcquire(iu_shared->lock, LW_EXCLUSIVE);
-	worker->judged_at = iu_now();
-	worker->differences = differences;
-	copy_line(worker->first_difference, first != NULL ? first : "");
-	LWLockRelease(iu_shared->lock);
-}
-
 /*
  * Sets the state of a slot. error: its first line becomes last_error; "" clears
  * that, NULL leaves it.
@@ -508,7 +464,7 @@ iu_slot_state(int slot, IuWorkerState state, const char *error)
 		worker->since = iu_now();
 	}
 	if (error != NULL)
-		copy_line(worker->last_error, error);
+		iu_slot_copy_line(worker->last_error, error);
 	LWLockRelease(iu_shared->lock);
 }
 

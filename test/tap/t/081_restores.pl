@@ -188,11 +188,14 @@ talk_to($node);
 IU::Gate->close($node, $delivery_gate);
 is(sql("SELECT count(*) FROM dot_config WHERE value = 'true' AND key IN ('$delivery_gate', '$composer')"), 0,
 	'every gate is closed');
+IU::Cluster->reload($node, 'iu_core.databases' => '');
+wait_until("SELECT NOT EXISTS (SELECT FROM pg_stat_activity WHERE backend_type ~ '^iu_core (watchdog|sender|runner)')");
 {
 	local $ENV{PGOPTIONS} = '-c iu_core.allow_removal=on';
 	$node->command_ok([ 'pg_restore', '--clean', '--if-exists', '--single-transaction', '-d', 'postgres', $dump ],
 		'the dump is restored over its database');
 }
+IU::Cluster->reload($node, 'iu_core.databases' => 'postgres');
 like(IU::Gate->state($node, $composer), qr/closed$/, 'a gate that was open when the dump was made reads closed');
 becomes("SELECT message ~ '^database \"postgres\": this is a copy: it was restored from a dump' FROM iu_core.health()",
 	'health says that a dump was restored');
