@@ -45,9 +45,10 @@ sub open_on
 sub sleep_over
 {
 	my ($of) = @_;
-	my $end = sql("SELECT extract(epoch FROM max(expires_at)) FROM iu_gate_transition WHERE gate_key = '$of'");
+	my $end = sql("SELECT extract(epoch FROM expires_at) FROM iu_gate_transition WHERE gate_key = '$of'"
+		  . " AND action = 'open' ORDER BY transition_seq DESC LIMIT 1");
 	$node->stop;
-	wait_for { time > $end + 1 };
+	ok(wait_for { time > $end + 1 }, 'the server is down until the opening has run out');
 	$node->start;
 	IU::Cluster->wait_for_worker($node, 'watchdog');
 	return;
