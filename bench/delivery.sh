@@ -31,7 +31,7 @@ gcc -O2 "$parts/reference.c" -o "$web/reference" -lcurl
 
 # Durable, as in production.
 "$SRC/tools/cluster" start "$cluster" "$IU_STAGE" "iu_core.databases = 'bench'" "fsync = on" "max_wal_size = '8GB'" \
-	"track_commit_timestamp = on" "iu_core.allowed_networks = '127.0.0.0/8'" \
+	"track_commit_timestamp = on" "iu_core.allowed_networks = '127.0.0.0/8'" "iu_core.request_timeout = '300s'" \
 	"iu_core.allowed_origins = '$fast, $slow, $dead'"
 
 sql() {

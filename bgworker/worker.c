@@ -40,6 +40,9 @@ typedef struct Process
 	IuWorkerState ready;		/* what the worker says of itself, if nothing fails */
 	IuWorkerState shown;		/* what its slot says */
 	emit_log_hook_type previous_log_hook;
+	ErrorContextCallback context;
+	char		name[2 * NAMEDATALEN];	/* its kind and database, for people */
+	bool		is_named;		/* what is being reported has this name already */
 	char		last_logged[256];	/* message of the last report that went to the server log */
 	TimestampTz logged_at;
 } Process;
@@ -71,6 +74,28 @@ keep_last_words(ErrorData *error)
 		self.previous_log_hook(error);
 }
 
+/* The context of whatever the process reports: which of the workers said it, and of which database. */
+static void
+name_process(void *argument)
+{
+	if (!self.is_named)
+		errcontext("%s", self.name);
+}
+
+static void
+take_name(int slot)
+{
+	IuWorkerSlot copy;
+
+	if (iu_slot_read(slot, &copy) && copy.role != IU_LAUNCHER)
+		snprintf(self.name, sizeof(self.name), "%s, database %s", MyBgworkerEntry->bgw_type, NameStr(copy.database));
+	else
+		strlcpy(self.name, MyBgworkerEntry->bgw_type, sizeof(self.name));
+	self.context.callback = name_process;
+	self.context.previous = error_context_stack;
+	error_context_stack = &self.context;
+}
+
 static void
 set_for_session(const char *name, const char *value)
 {
@@ -92,6 +117,7 @@ iu_worker_attach(int slot, uint64 generation)
 	self.slot = slot;
 	self.previous_log_hook = emit_log_hook;
 	emit_log_hook = keep_last_words;
+	take_name(slot);
 	BackgroundWorkerUnblockSignals();
 	return true;
 }
@@ -259,7 +285,9 @@ iu_worker_report(ErrorData *error)
 	strlcpy(self.last_logged, error->message, sizeof(self.last_logged));
 	self.logged_at = now;
 	error->elevel = WARNING;
+	self.is_named = error->context != NULL && strstr(error->context, self.name) != NULL;
 	ThrowErrorData(error);
+	self.is_named = false;
 }
 
 /* Counts and reports an error; the backoff says when to try again. */

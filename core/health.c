@@ -58,6 +58,7 @@ typedef struct Findings
 	Severity	severity;
 	StringInfoData message;
 	int			processes;
+	int			unmigrated;		/* of these, senders and runners that no migration gives anything to do */
 	bool		any;			/* some worker is known */
 	bool		served;			/* this database has a watchdog, running or not */
 } Findings;
@@ -272,6 +273,8 @@ judge_slot(Findings *findings, const IuWorkerSlot *slot)
 
 	findings->any = true;
 	findings->processes += slot->pid != 0 ? 1 : 0;
+	if (slot->pid != 0 && (slot->state == IU_NOTHING_MIGRATED || slot->state == IU_EXTENSION_ABSENT))
+		findings->unmigrated++;
 	if (slot->role == IU_WATCHDOG && strcmp(NameStr(slot->database), findings->database) == 0)
 		findings->served = true;
 	judge_conformance(findings, slot);
@@ -340,7 +343,11 @@ judge_all(Findings *findings)
 	if (instance != NULL)
 		add_finding(findings, SEVERITY_WARNING, "%s", instance);
 	if (findings->severity == SEVERITY_OK)
-		appendStringInfo(&findings->message, "%d processes do their work", findings->processes);
+		appendStringInfo(&findings->message, "%d processes do their work",
+						 findings->processes - findings->unmigrated);
+	if (findings->severity == SEVERITY_OK && findings->unmigrated > 0)
+		appendStringInfo(&findings->message, ", %d more have nothing to do: the migrations that bring it are not applied",
+						 findings->unmigrated);
 }
 
 /* iu_core.health(): the severity as a number and as a word, and a message. */

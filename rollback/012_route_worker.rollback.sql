@@ -27,6 +27,7 @@ DROP FUNCTION iu.fn_iu_route_hung_holds;
 DROP TABLE public.iu_route_hung;
 DROP FUNCTION iu.fn_iu_route_stopped;
 DROP FUNCTION iu.fn_iu_route_stuck;
+DROP FUNCTION iu.fn_iu_route_worker_due;
 DROP VIEW public.v_iu_route_health;
 DROP FUNCTION iu.fn_iu_route_worker_ahead;
 DROP FUNCTION iu.fn_iu_route_worker_turn;

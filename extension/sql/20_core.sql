@@ -81,6 +81,13 @@ COMMENT ON FUNCTION leave_out_replicated() IS
   'Row trigger before INSERT, UPDATE and DELETE: leaves out what a subscription brings (is_replicated). SQLSTATE '
   '39P01 if called otherwise.';
 
+CREATE FUNCTION log_held(route text, code text) RETURNS void
+  LANGUAGE c VOLATILE PARALLEL RESTRICTED AS 'MODULE_PATHNAME', 'iu_log_held';
+COMMENT ON FUNCTION log_held(text, text) IS
+  'For the claim: what holds a route, a code of iu_delivery_code; NULL: nothing. Where that is not what this session '
+  'was told last, a line of the server log says so. Switches and gates, which hold every route, and circuits, which '
+  'have lines of their own, leave none. A NULL route is passed over. Raises nothing.';
+
 CREATE FUNCTION gate_changed() RETURNS trigger
   LANGUAGE c AS 'MODULE_PATHNAME', 'iu_gate_changed';
 COMMENT ON FUNCTION gate_changed() IS

@@ -40,6 +40,11 @@ GRANT EXECUTE ON FUNCTION closing_problem(), text_problem(text, boolean), text_s
 GRANT EXECUTE ON FUNCTION gate_is_open(text), system_identifier(), database_oid(), place(), opening_place(),
   steady_clock(), clock_moved(), worker_status(), unheard_events(),
   migration_scripts() TO iu_core_check;
+-- What a monitoring system asks, for the role that the server has for it.
+GRANT USAGE ON SCHEMA iu_core TO pg_monitor;
+GRANT EXECUTE ON FUNCTION iu_core.version(), is_preloaded(), worker_status(), health(), unheard_events(),
+  require_role(text[]) TO pg_monitor;
+GRANT SELECT ON worker_status, unheard_events TO pg_monitor;
 GRANT EXECUTE ON FUNCTION worker_status(), health() TO iu_core_owner, iu_core_reader;
 GRANT SELECT ON worker_status TO iu_core_owner, iu_core_reader;
 GRANT EXECUTE ON FUNCTION count_unheard(text, text, text), forget_unheard(text, text) TO iu_core_owner;
@@ -48,7 +53,7 @@ GRANT SELECT ON unheard_events TO iu_core_owner, iu_core_reader;
 GRANT EXECUTE ON FUNCTION steady_clock(), clock_moved()
   TO iu_core_owner, iu_core_reader, iu_core_writer, iu_core_operator, iu_core_worker;
 GRANT EXECUTE ON FUNCTION wake() TO iu_core_owner, iu_core_operator, iu_core_worker;
-GRANT EXECUTE ON FUNCTION wake_sender(), gate_changed(), log_at_commit(text) TO iu_core_owner;
+GRANT EXECUTE ON FUNCTION log_held(text, text), wake_sender(), gate_changed(), log_at_commit(text) TO iu_core_owner;
 GRANT EXECUTE ON FUNCTION is_replicated(), leave_out_replicated() TO iu_core_owner;
 GRANT EXECUTE ON FUNCTION uuid_v5(uuid, text) TO iu_core_owner, iu_core_reader, iu_core_writer, iu_core_worker;
 GRANT EXECUTE ON FUNCTION xid_is_mine(xid), current_xid(), call_as_owner(regprocedure, uuid, jsonb),

@@ -126,15 +126,25 @@ CREATE FUNCTION iu.fn_iu_conformance_problems(OUT problems integer, OUT first te
   LANGUAGE sql STABLE SECURITY DEFINER
   SET search_path = pg_catalog, pg_temp
 AS $function$
-  SELECT count(*)::integer,
-         (array_agg(concat_ws(' ', c.check_code, c.object_class, coalesce(c.expected, c.found) || ':', c.detail)
-                    ORDER BY c.check_code, c.object_class, c.expected, c.found))[1]
-    FROM iu.fn_iu_conformance() c
-   WHERE NOT c.ok AND c.check_code <> 'D9'
+  SELECT count(*)::integer, (array_agg(p.problem ORDER BY p.rank, p.n))[1] FROM (
+    SELECT 1 AS rank, 1 AS n,
+           format('the library is version %s and the extension %s: ALTER EXTENSION iu_core UPDATE', iu_core.version(),
+                  e.extversion) AS problem
+      FROM pg_extension e WHERE e.extname = 'iu_core' AND e.extversion <> iu_core.version()
+    UNION ALL
+    SELECT 2, m.version, format('migration %s %s has drifted: the library has another text for it (iu_core.migrations)',
+                                m.version, m.name)
+      FROM iu_core.migrations m WHERE m.state = 'drifted'
+    UNION ALL
+    SELECT 3, row_number() OVER (ORDER BY c.check_code, c.object_class, c.expected, c.found),
+           concat_ws(' ', c.check_code, c.object_class, coalesce(c.expected, c.found) || ':', c.detail)
+      FROM iu.fn_iu_conformance() c
+     WHERE NOT c.ok AND c.check_code <> 'D9') AS p
 $function$;
 COMMENT ON FUNCTION iu.fn_iu_conformance_problems IS
-  'For the runner, which asks once a minute and lets iu_core.health() tell: how many rows of fn_iu_conformance are not '
-  'ok, D9 apart, which only counts the others, and the first of them in words (NULL: none).';
+  'For the runner, which asks once a minute and lets iu_core.health() tell: an extension that is not as new as the '
+  'library, migrations that have drifted, and rows of fn_iu_conformance that are not ok, D9 apart, which only counts '
+  'the others: how many, and the first of them in words (NULL: none).';
 
 CREATE FUNCTION public.fn_iu_conformance()
   RETURNS TABLE (check_code text, object_class text, expected text, found text, ok boolean, detail text)

@@ -47,6 +47,10 @@ BEGIN
         THEN 'the ordering is neither none nor subject' END),
       (9, 'iu_route_timeout', CASE WHEN (p_route.timeout_ms BETWEEN 100 AND 300000) IS NOT TRUE
         THEN 'p_timeout_ms is not from 100 to 300000' END),
+      (9, 'iu_route_timeout_setting', CASE WHEN v_http AND p_route.timeout_ms >
+          (SELECT s.setting::integer FROM pg_settings s WHERE s.name = 'iu_core.request_timeout')
+        THEN format('p_timeout_ms is %s, and no request lasts longer than iu_core.request_timeout, which is %s',
+                    p_route.timeout_ms, current_setting('iu_core.request_timeout')) END),
       (10, 'iu_route_max_in_flight', CASE WHEN (p_route.max_in_flight BETWEEN 1 AND 10000) IS NOT TRUE
         THEN 'p_max_in_flight is not from 1 to 10000' END),
       (11, 'iu_route_secret_ref', CASE WHEN p_route.secret_ref !~ '^[A-Za-z0-9][A-Za-z0-9_.:-]{0,119}$'

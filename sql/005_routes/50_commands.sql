@@ -71,7 +71,8 @@ RETURN CASE WHEN iu_core.require_role('{iu_core_operator}') THEN
     p_secret_ref, p_description, p_timeout_ms, p_max_in_flight, p_retry_policy, p_ordering, p_payload_contract) END;
 COMMENT ON FUNCTION public.fn_iu_route_add IS
   'Registers a route, not enabled, dry run. An HTTP route (external_endpoint, directus_flow) is always signed: '
-  'without p_secret_ref a secret is made and returned, this once. p_timeout_ms: 100 to 300000, for one attempt; '
+  'without p_secret_ref a secret is made and returned, this once. p_timeout_ms: 100 to 300000 and no more than '
+  'iu_core.request_timeout, for one attempt; '
   'p_max_in_flight: 1 to 10000 requests under way at a time, of all senders together. Keys left '
   'out of p_retry_policy keep their defaults (8 attempts, 5 s doubling to 1 h, jitter 0.2; a circuit that 10 '
   'failed attempts in a row open for 30 s, doubling to 10 min; see fn_iu_route_retry_problem). p_ordering '

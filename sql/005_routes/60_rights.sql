@@ -29,6 +29,8 @@ SELECT iu.fn_iu_refusal_put(5, ARRAY[
    'See fn_iu_route_contract_problem.'],
   ['iu_route_ordering', '23514', 'The ordering is neither none nor subject.', 'Give one of these.'],
   ['iu_route_timeout', '23514', 'The timeout is not from 100 to 300000 milliseconds.', 'Give such a p_timeout_ms.'],
+  ['iu_route_timeout_setting', '23514', 'The timeout of an HTTP route is longer than iu_core.request_timeout.',
+   'Give a p_timeout_ms that is not longer, or raise the setting.'],
   ['iu_route_max_in_flight', '23514', 'The limit of deliveries under way is not from 1 to 10000.',
    'Give such a p_max_in_flight.'],
   ['iu_route_secret_ref', '23514', 'The reference of the secret is not 1 to 120 letters, digits, "_", ".", ":" or "-".',

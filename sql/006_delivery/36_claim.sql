@@ -87,7 +87,8 @@ CREATE FUNCTION iu.fn_iu_delivery_share(p_max_in_flight integer, p_senders integ
   LANGUAGE sql IMMUTABLE
 RETURN CASE WHEN p_max_in_flight >= 16 THEN p_max_in_flight / greatest(p_senders, 1) ELSE p_max_in_flight END;
 COMMENT ON FUNCTION iu.fn_iu_delivery_share IS
-  'How many requests one of so many senders may have under way at a time on a route, by the max_in_flight of the route.';
+  'How many requests one of so many senders may have under way at a time on a route, by the max_in_flight of the '
+  'route.';
 
 CREATE FUNCTION iu.fn_iu_delivery_ahead(p_requests integer, p_max_in_flight integer, p_senders integer) RETURNS integer
   LANGUAGE sql IMMUTABLE
@@ -130,6 +131,7 @@ CREATE FUNCTION iu.fn_iu_delivery_claim_route(
   SET search_path = pg_catalog, pg_temp
 AS $function$
 DECLARE
+  v_code  text;
   v_route public.iu_outbound_route;
   v_probe boolean;
   v_room  record;
@@ -137,7 +139,9 @@ DECLARE
 BEGIN
   lease_ids := '{}';
   taken := 0;
-  IF iu.fn_iu_delivery_refusal(p_route_code) IS NOT NULL THEN
+  v_code := iu.fn_iu_delivery_refusal(p_route_code);
+  PERFORM iu_core.log_held(p_route_code, v_code);
+  IF v_code IS NOT NULL THEN
     RETURN;
   END IF;
   PERFORM FROM public.iu_route_position p WHERE p.route_code = p_route_code FOR NO KEY UPDATE SKIP LOCKED;
@@ -255,11 +259,11 @@ END
 $function$;
 COMMENT ON FUNCTION iu.fn_iu_delivery_claim IS
   'Leases at most p_max deliveries to a sender, which is one of p_senders, and returns them with all that sending '
-  'needs: abandoned leases first, then due retries, then new events, shared among the routes that may deliver (those of '
-  'kind sql_function are not a sender''s; p_routes: only of these). The sender may have that many requests of a route '
-  'under way at a time as the column requests says, its share of max_in_flight; its session holds half as many '
-  'deliveries more, at most p_route_max (NULL: no such limit), and one claim takes a quarter of a share of 256 or less, '
-  'at least 16, and half of a larger one, so that one part is sent while another is recorded. Fewer than p_max: there is '
-  'no more, or what there is is held, locked by another claim, more than is allowed, or for the next claim, which '
-  'fn_iu_delivery_next_due tells. A held route is not touched. Writes nothing where there is nothing. SQLSTATE 23514: '
-  'no sender, or p_max below 1.';
+  'needs: abandoned leases first, then due retries, then new events, shared among the routes that may deliver (those '
+  'of kind sql_function are not a sender''s; p_routes: only of these). The sender may have that many requests of a '
+  'route under way at a time as the column requests says, its share of max_in_flight; its session holds half as many '
+  'deliveries more, at most p_route_max (NULL: no such limit), and one claim takes a quarter of a share of 256 or '
+  'less, at least 16, and half of a larger one, so that one part is sent while another is recorded. Fewer than '
+  'p_max: there is no more, or what there is is held, locked by another claim, more than is allowed, or for the next '
+  'claim, which fn_iu_delivery_next_due tells. A held route is not touched. Writes nothing where there is nothing. '
+  'SQLSTATE 23514: no sender, or p_max below 1.';

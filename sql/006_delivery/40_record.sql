@@ -73,7 +73,8 @@ CREATE FUNCTION iu.fn_iu_delivery_record_results(p_lease public.iu_route_lease, 
     p_event_ids uuid[], p_replay_numbers integer[], p_attempt_nos integer[], p_outcomes text[],
     p_http_statuses integer[], p_failure_codes text[], p_failure_details text[], p_retry_afters float8[],
     p_durations_us bigint[], p_response_excerpts text[], p_started_ats timestamptz[],
-    OUT written integer, OUT gone boolean, OUT codes text[], OUT pause_s float8,
+    OUT written integer, OUT gone boolean, OUT given_up bigint, OUT given_up_code text, OUT codes text[],
+    OUT pause_s float8,
     OUT items integer, OUT ids uuid[], OUT seqs bigint[], OUT replays integer[], OUT attempts integer[])
   LANGUAGE plpgsql VOLATILE
   SET search_path = pg_catalog, pg_temp
@@ -118,6 +119,7 @@ BEGIN
                               FROM public.event_outbox o WHERE o.id = r.event_id OFFSET 0) AS e
        WHERE r.rule IN ('give_up', 'retired', 'left')
       ON CONFLICT (idempotency_key) DO NOTHING
+      RETURNING failure_code
   ), rest AS (
     SELECT count(*)::integer AS items, array_agg(i.event_id ORDER BY i.event_seq, i.replay_number) AS ids,
            array_agg(i.event_seq ORDER BY i.event_seq, i.replay_number) AS seqs,
@@ -128,6 +130,7 @@ BEGIN
      WHERE NOT EXISTS (SELECT FROM result r WHERE r.event_id = i.event_id AND r.replay_number = i.replay_number)
   )
   SELECT (SELECT count(*) FROM attempt), EXISTS (SELECT FROM result r WHERE r.http_status = 410),
+         (SELECT count(*) FROM dead), (SELECT max(d.failure_code) FROM dead d),
          CASE WHEN EXISTS (SELECT FROM result r WHERE r.outcome = 'failed') THEN
            ARRAY(SELECT CASE WHEN r.rule <> 'done' THEN r.failure_code END
                    FROM result r WHERE r.rule NOT IN ('again', 'left')
@@ -136,15 +139,15 @@ BEGIN
          (SELECT max(coalesce(iu.fn_iu_delivery_wait(p_route.retry_policy, r.rule, r.attempt_no, r.failure_code,
                                                      r.retry_after), 0)) FROM result r WHERE r.rule = 'pace'),
          x.items, x.ids, x.seqs, x.replays, x.attempts
-    INTO written, gone, codes, pause_s, items, ids, seqs, replays, attempts FROM rest x;
+    INTO written, gone, given_up, given_up_code, codes, pause_s, items, ids, seqs, replays, attempts FROM rest x;
 END
 $function$;
 COMMENT ON FUNCTION iu.fn_iu_delivery_record_results IS
   'For the record: writes attempts, retries and dead letters for the results of a lease. Returns the attempts '
-  'written, whether an answer was 410, for the circuit the failure codes in the order in which they came (NULL: '
-  'sent) and for how many seconds the receiver wants to be left alone (NULL: it does not; 0: it did not say), and '
-  'what is left of the lease: how many, events, their places, replay numbers and attempt numbers. Arguments as '
-  'fn_iu_delivery_results.';
+  'written, whether an answer was 410, how many deliveries became dead letters and the code of one, for the circuit '
+  'the failure codes in the order in which they came (NULL: sent) and for how many seconds the receiver wants to be '
+  'left alone (NULL: it does not; 0: it did not say), and what is left of the lease: how many, events, their places, '
+  'replay numbers and attempt numbers. Arguments as fn_iu_delivery_results.';
 
 CREATE FUNCTION iu.fn_iu_delivery_record_batch(p_lease_id bigint, p_lease_generation integer, p_event_ids uuid[],
     p_replay_numbers integer[], p_attempt_nos integer[], p_outcomes text[], p_http_statuses integer[],
@@ -180,7 +183,12 @@ BEGIN
            expires_at = iu.fn_iu_lease_end(v_route.timeout_ms)
      WHERE lease_id = p_lease_id;
   END IF;
+  IF v_result.given_up > 0 THEN
+    RAISE LOG 'route "%": % deliveries were given up and are dead letters (%)', v_lease.route_code, v_result.given_up,
+      v_result.given_up_code;
+  END IF;
   IF v_result.gone AND v_route.enabled THEN
+    RAISE LOG 'route "%" is disabled: the receiver answered 410 (gone)', v_lease.route_code;
     UPDATE public.iu_outbound_route SET enabled = false, disabled_reason = 'the receiver answered 410 (gone)'
      WHERE route_code = v_lease.route_code AND enabled;
     PERFORM iu.fn_dot_iu_command_note('dot_iu_route_gone', 'route_code', v_lease.route_code, 'applied', v_lease.sender,
@@ -289,5 +297,5 @@ END
 $function$;
 COMMENT ON FUNCTION iu.fn_iu_delivery_next_due IS
   'When a claim with the same p_route_max, p_senders and p_routes finds something again without a commit that would '
-  'wake the sender: the next retry, the next end of a lease, the next probe of an open circuit, or now where a window is '
-  'not finished. NULL if nothing waits for the clock; what is held does not count.';
+  'wake the sender: the next retry, the next end of a lease, the next probe of an open circuit, or now where a '
+  'window is not finished. NULL if nothing waits for the clock; what is held does not count.';

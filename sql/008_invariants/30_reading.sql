@@ -19,6 +19,7 @@ DECLARE
   v_deadline timestamptz;
   v_before   timestamptz;
   v_read     boolean := false;
+  v_hint     text;
 BEGIN
   began_at := clock_timestamp();
   v_deadline := began_at + make_interval(secs => p_timeout_ms / 1000.0);
@@ -45,8 +46,9 @@ BEGIN
     WHEN OTHERS OR assert_failure THEN
       PERFORM iu_core.cancel_at(v_before);
       IF NOT v_read THEN
+        GET STACKED DIAGNOSTICS v_hint = PG_EXCEPTION_HINT;
         error_code := SQLSTATE;
-        error := format('%s: %s', SQLSTATE, SQLERRM);
+        error := format('%s: %s', SQLSTATE, SQLERRM) || coalesce(' Hint: ' || nullif(v_hint, ''), '');
       END IF;
   END;
   ms := round((extract(epoch FROM clock_timestamp() - began_at) * 1000)::numeric, 3);
@@ -56,5 +58,5 @@ COMMENT ON FUNCTION iu.fn_iu_read IS
   'For invariants and surfaces: runs a query that returns one jsonb, within so many ms, with the rights of the caller '
   '(true: a query of a migration, over what is iu_core_owner''s) or with none (false: a view of somebody''s), in time '
   'zone UTC with ISO dates, and undoes what it did; a policy that would leave out rows is an error. Returns when it '
-  'began, how many ms it took, and what it found, or the SQLSTATE (error_code) and words (error) of why not. Raises '
-  'nothing but a cancel by somebody else (57014).';
+  'began, how many ms it took, and what it found, or the SQLSTATE (error_code) and words (error, with the hint that came with it) of why '
+  'not. Raises nothing but a cancel by somebody else (57014).';

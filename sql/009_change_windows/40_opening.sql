@@ -94,6 +94,7 @@ DECLARE
   v_before CONSTANT text := p_label || ':before';
   v_backup record;
   v_values public.iu_regression_value[];
+  v_red    text[];
   v_run_id uuid;
 BEGIN
   PERFORM iu.fn_iu_change_window_require_new(p_label, p_approval_id, p_purpose, p_actor);
@@ -113,6 +114,13 @@ BEGIN
   END;
   INSERT INTO public.iu_regression_snapshot (snapshot_label, taken_at, taken_by) VALUES (v_before, v_start, p_actor);
   INSERT INTO public.iu_regression_value SELECT v.* FROM unnest(v_values) AS v;
+  v_red := ARRAY(SELECT v.surface_code FROM unnest(v_values) AS v
+                  WHERE v.value IS NOT NULL AND v.green_rule IS NOT NULL
+                    AND NOT iu.fn_iu_regression_green(v.green_rule, v.value, v.value) ORDER BY v.surface_code);
+  IF v_red <> '{}' THEN
+    RAISE WARNING 'change window "%" opens over figures that are red already: %', p_label,
+      array_to_string(v_red, ', ');
+  END IF;
   v_run_id := iu.fn_dot_iu_command_note('dot_iu_change_window_open', 'window_label', p_label, 'applied', p_actor,
     p_purpose, jsonb_build_object('approval_id', p_approval_id, 'backup_file', p_backup_file,
       'backup_sha256', v_backup.sha256, 'backup_check', v_backup.checked));
@@ -120,7 +128,8 @@ BEGIN
     'status', 'opened', 'window_label', p_label, 'before_label', v_before, 'surfaces', cardinality(v_values),
     'unknown', (SELECT coalesce(jsonb_agg(v.surface_code ORDER BY v.surface_code), '[]')
                   FROM unnest(v_values) AS v WHERE v.value IS NULL),
-    'backup_bytes', v_backup.bytes, 'backup_sha256', v_backup.sha256, 'backup_check', v_backup.checked,
+    'red', to_jsonb(v_red), 'backup_bytes', v_backup.bytes, 'backup_sha256', v_backup.sha256,
+    'backup_check', v_backup.checked,
     'run_id', v_run_id);
 END
 $function$;
@@ -139,6 +148,7 @@ COMMENT ON FUNCTION public.fn_iu_change_window_open IS
   'Opens a change window and takes the snapshot LABEL:before: label, approval, purpose, who, the backup''s file, '
   'its size in bytes and SHA-256 (may be left out where the login role may have the server read the file; then it '
   'is read in any case, and compared). It opens no gate. Returns {status: opened, window_label, before_label, '
-  'surfaces, unknown: [codes], backup_bytes, backup_sha256, backup_check, run_id}. SQLSTATE 23514: label, '
+  'surfaces, unknown: [codes], red: [codes] (figures that are not green before the change: a WARNING names them too), '
+  'backup_bytes, backup_sha256, backup_check, run_id}. SQLSTATE 23514: label, '
   'approval, purpose, actor or backup missing or wrong; 55006: another one is open; 42710: the label was used; '
   '25000 outside of READ COMMITTED.';

@@ -46,7 +46,7 @@ INSERT INTO public.iu_core_retention_target (target_table, age_column, actor_col
   -- that makes dry runs of it, or not read by a subscriber.
   ('event_outbox', 'created_at', 'actor_ref', $sql$
     NOT EXISTS (SELECT FROM public.iu_route_retry t WHERE t.event_id = r.id)
-    AND r.id <> ALL (ARRAY(SELECT unnest(l.event_ids) FROM public.iu_route_lease l))
+    AND NOT EXISTS (SELECT FROM (SELECT unnest(l.event_ids) AS id FROM public.iu_route_lease l) AS x WHERE x.id = r.id)
     AND NOT EXISTS (SELECT FROM public.iu_route_dead_letter d WHERE d.event_ref = r.id AND d.resolved_at IS NULL)
     AND NOT EXISTS (
       SELECT FROM public.v_iu_route_position p JOIN public.iu_outbound_route o ON o.route_code = p.route_code

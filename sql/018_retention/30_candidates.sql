@@ -1,10 +1,13 @@
--- What the policies would let go now.
+-- What the policies would let go now. After a mass change the statistics are of
+-- another table: a plan by them could ask for each event anew what a second look
+-- would tell of all. The settings leave it no choice but to look once.
 
 CREATE FUNCTION iu.fn_iu_core_retention_candidates()
   RETURNS TABLE (target_table text, age_column text, keep_days integer, active boolean, cutoff timestamptz,
                  rows_eligible bigint, sample_row jsonb)
   LANGUAGE plpgsql STABLE SECURITY DEFINER
   SET search_path = pg_catalog, pg_temp
+  SET enable_nestloop = off SET enable_mergejoin = off SET jit = off
 AS $function$
 DECLARE
   v_policy public.iu_core_retention_policy;

@@ -4,6 +4,7 @@ CREATE FUNCTION iu.fn_iu_core_retention_cleanup(p_actor text, p_dry_run boolean,
   RETURNS TABLE (target_table text, cutoff timestamptz, rows_eligible bigint, rows_deleted bigint, dry_run boolean)
   LANGUAGE plpgsql SECURITY DEFINER
   SET search_path = pg_catalog, pg_temp
+  SET enable_nestloop = off SET enable_mergejoin = off SET jit = off
 AS $function$
 DECLARE
   v_policy public.iu_core_retention_policy;

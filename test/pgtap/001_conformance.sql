@@ -1,7 +1,7 @@
 -- 001: dot_config, and D1 to D9: everything registered is there, and nothing
 -- is lost or comes in beside the migrations without being seen.
 \ir setup.psql
-SELECT plan(44);
+SELECT plan(47);
 
 SELECT columns_are('public', 'dot_config', ARRAY['key', 'value', 'description', 'updated_at'],
   'dot_config has the columns that its migration documents');
@@ -110,5 +110,15 @@ SELECT is((SELECT bool_and(ok) FROM fn_iu_conformance()), true,
   'after registering and forgetting the database conforms');
 SELECT pg_temp.refuses($$SELECT iu.fn_iu_rollback_is_complete(1)$$, '55006', 'rollback of migration 1 is incomplete',
   'a rollback that leaves something is refused');
+
+-- ---- what health is told beside conformance
+
+SELECT is((SELECT problems FROM iu.fn_iu_conformance_problems()), 0, 'a database as it should be has no problem');
+UPDATE iu_core.applied_migration SET checksum = repeat('0', 64) WHERE version = 2;
+SELECT matches(first, '^migration 2 .* has drifted', 'health is told of a migration that has drifted')
+  FROM iu.fn_iu_conformance_problems();
+UPDATE pg_extension SET extversion = '0.0.1' WHERE extname = 'iu_core';
+SELECT matches(first, '^the library is version .* and the extension 0.0.1: ALTER EXTENSION',
+  'health is told of a library that is newer than the extension') FROM iu.fn_iu_conformance_problems();
 SELECT * FROM finish();
 ROLLBACK;

@@ -65,6 +65,8 @@ SELECT pg_temp.refuses(pg_temp.add(c, u, m), e, p, 'a route is refused: ' || n) 
   'an empty secret reference'),
   ('r2', 'https://hooks.example/', ', p_timeout_ms => 99', '23514', 'p_timeout_ms is not from 100 to 300000',
   'a time-out below 0.1 s'),
+  ('r2', 'https://hooks.example/', ', p_timeout_ms => 30001', '23514', 'iu_core.request_timeout, which is 30s',
+  'a time-out that no request can last'),
   ('r2', 'https://hooks.example/', ', p_timeout_ms => NULL', '23514', 'p_timeout_ms', 'a time-out that is NULL'),
   ('r2', 'https://hooks.example/', ', p_max_in_flight => NULL', '23514', 'p_max_in_flight is not from 1 to 10000',
   'a max_in_flight that is NULL'),

@@ -341,8 +341,8 @@ BEGIN
 END $$;
 SELECT row_eq(format('SELECT * FROM pg_temp.shares(%s, %s)', n, senders), ROW(requests, held),
   format('of a route of %s in flight one of %s senders sends %s at a time and holds %s', n, senders, requests, held))
-  FROM (VALUES (64, 1, 64, 96::bigint), (64, 2, 32, 48), (100, 3, 33, 50), (16, 16, 1, 2), (15, 2, 15, 15), (1, 2, 1, 1),
-    (1, 1, 1, 2)) AS v (n, senders, requests, held);
+  FROM (VALUES (64, 1, 64, 96::bigint), (64, 2, 32, 48), (100, 3, 33, 50), (16, 16, 1, 2), (15, 2, 15, 15),
+    (1, 2, 1, 1), (1, 1, 1, 2)) AS v (n, senders, requests, held);
 UPDATE iu_route_lease SET backend_pid = (SELECT pid FROM pg_stat_activity WHERE backend_type = 'checkpointer')
  WHERE route_code = 'few';
 SELECT is((SELECT count(*) FROM iu.fn_iu_delivery_claim('t', 1000, NULL, 2) WHERE route_code = 'few'), 0::bigint,

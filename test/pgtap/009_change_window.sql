@@ -25,7 +25,8 @@ SELECT fn_iu_invariant_register('held', 'test_held', 'both are one', 'ann', 't')
 SELECT fn_iu_change_window_open('w1', '4f0c6a3e-9f0e-4c6e-8a57-0d2c6c1f7b11', 'a change | of two words and more',
   'olga', '/nowhere/pre.dump', 75901728, :'sha') AS opened \gset
 SELECT is(:'opened'::jsonb - 'run_id', jsonb_build_object('status', 'opened', 'window_label', 'w1', 'before_label',
-  'w1:before', 'surfaces', 12, 'unknown', '[]'::jsonb, 'backup_bytes', 75901728, 'backup_sha256', :'sha',
+  'w1:before', 'surfaces', 12, 'unknown', '[]'::jsonb, 'red', '[]'::jsonb, 'backup_bytes', 75901728,
+  'backup_sha256', :'sha',
   'backup_check', 'as stated: the server cannot open it: No such file or directory'),
   'opening a window says that the backup is as stated, and why it was not looked at');
 SELECT alike(fn_iu_change_report('w1'), '%**Verdict: OPEN.**%| Qdrant iu_core_iu_chunks | 149 | - | - | expected 0 |%',
@@ -232,6 +233,13 @@ SELECT is((SELECT array_agg(DISTINCT command_name ORDER BY command_name) FROM do
   ARRAY['dot_iu_change_window_close', 'dot_iu_change_window_open', 'dot_iu_expect_delta', 'dot_iu_surface_register',
   'dot_iu_surface_unregister'],
   'the log of runs has each kind of command');
+
+SELECT fn_iu_change_window_close(window_label, 'olga') FROM v_iu_change_window WHERE closed_at IS NULL \g /dev/null
+CREATE VIEW test_red AS SELECT '1/2'::text AS value;
+GRANT SELECT ON test_red TO iu_core_owner;
+SELECT fn_iu_surface_register('red', 'a figure that is red', 'view', 'green', 'olga', 'r', 'test_red', 'n/n') \g /dev/null
+SELECT is(fn_iu_change_window_open('red', gen_random_uuid(), 'p', 'olga', '/f', 1, :'sha') -> 'red' ? 'red', true,
+  'opening a window tells of a figure that is red already');
 
 SELECT * FROM finish();
 ROLLBACK;

@@ -69,7 +69,7 @@ sub reads
 }
 my $before = reads();
 my $steps = $delivery->sql('SELECT max(step) FROM iu_route_step');
-my $commits = 40;
+my $commits = 100;
 for my $n (1 .. $commits)
 {
 	$delivery->sql("SELECT fn_iu_emit_event('collection_created', 'x', gen_random_uuid(), 'tester')");

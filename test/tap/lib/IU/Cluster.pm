@@ -72,7 +72,7 @@ sub init_node
 			'iu_core.databases'       => 'postgres',
 			max_worker_processes      => 32,
 			'iu_core.connect_timeout' => $patience,
-			'iu_core.request_timeout' => $patience,
+			'iu_core.request_timeout' => '300s',
 			%settings));
 	return $node;
 }
