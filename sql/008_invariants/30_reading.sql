@@ -58,5 +58,5 @@ COMMENT ON FUNCTION iu.fn_iu_read IS
   'For invariants and surfaces: runs a query that returns one jsonb, within so many ms, with the rights of the caller '
   '(true: a query of a migration, over what is iu_core_owner''s) or with none (false: a view of somebody''s), in time '
   'zone UTC with ISO dates, and undoes what it did; a policy that would leave out rows is an error. Returns when it '
-  'began, how many ms it took, and what it found, or the SQLSTATE (error_code) and words (error, with the hint that came with it) of why '
-  'not. Raises nothing but a cancel by somebody else (57014).';
+  'began, how many ms it took, and what it found, or the SQLSTATE (error_code) and words (error, with the hint that '
+  'came with it) of why not. Raises nothing but a cancel by somebody else (57014).';
