@@ -73,7 +73,7 @@ CREATE TABLE public.event_outbox (
   event_seq              bigint      NOT NULL,
   emitted_xid            xid8        NOT NULL,
   idempotency_key        text,
-  emitter_role           name        NOT NULL DEFAULT iu.fn_event_emitter(),
+  emitter_role           name        NOT NULL,
   CONSTRAINT event_outbox_row_chk CHECK (iu.fn_event_outbox_check(event_domain, event_stream, delivery_lane,
     event_severity, payload_classification, safe_payload, idempotency_key))
 );
@@ -168,6 +168,8 @@ BEGIN
     RETURN NEW;
   END IF;
   NEW.emitted_xid := pg_current_xact_id();
+  NEW.emitter_role := iu.fn_event_emitter();
+  NEW.created_at := least(NEW.created_at, now());
   SELECT r.event_stream, r.delivery_lane, r.active INTO v_type
     FROM public.event_type_registry r
    WHERE r.event_domain = NEW.event_domain AND r.event_type = NEW.event_type;
@@ -202,7 +204,8 @@ BEGIN
 END
 $function$;
 COMMENT ON FUNCTION iu.fn_event_type_validate IS
-  'Trigger of event_outbox: sets event_seq and emitted_xid, whatever is given. The type must be registered and '
+  'Trigger of event_outbox: sets event_seq, emitted_xid and emitter_role, whatever is given, and lets created_at be no '
+  'later than now. The type must be registered and '
   'active, the row''s stream and lane the registry''s, the payload at most 256 kB, the other texts at most 16 kB '
   'together, occurred_at in the years 1 to 9999, so that no event stops a sender. SQLSTATE 23514 otherwise. What a '
   'subscription brings is taken as it is, as history, unless it is there already.';

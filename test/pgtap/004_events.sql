@@ -376,5 +376,26 @@ SELECT is(pg_temp.as_role('iu_core_operator',
 SELECT is(pg_temp.as_role('iu_core_reader', $$SELECT fn_iu_event_emit('shop', 'x', 't', 'r')$$) LIKE '42501%', true,
   'a reader may not emit an event of a platform''s type');
 
+-- ---- rows that come into the outbox beside the emitters
+
+CREATE FUNCTION pg_temp.loaded(p_source text) RETURNS SETOF text LANGUAGE plpgsql AS $$
+DECLARE v_last bigint := (SELECT max(event_seq) FROM event_outbox);
+BEGIN
+  INSERT INTO event_outbox (event_domain, event_type, event_stream, delivery_lane, event_subject_table,
+      event_subject_ref, source_system, created_at, event_seq, emitted_xid, emitter_role)
+    VALUES ('iu', 'version_applied', 'update', 'immediate', 't', 'r', p_source, 'infinity', 1, '99999999', 'mallory');
+  RETURN NEXT is(concat_ws(' ', emitted_xid = pg_current_xact_id(), event_seq > v_last, emitter_role,
+                           created_at = now()), 't t ' || current_user || ' t',
+                 'what is given by hand is replaced: ' || p_source)
+    FROM event_outbox WHERE source_system = p_source;
+  RETURN NEXT throws_like($i$INSERT INTO event_outbox (event_domain, event_type, event_stream, delivery_lane,
+      event_subject_table, event_subject_ref, source_system) VALUES ('iu', 'no_such_type', 'update', 'immediate', 't', 'r',
+      's')$i$, '%is not registered', 'an unknown type is refused: ' || p_source);
+END $$;
+SELECT pg_temp.loaded('by a superuser');
+SET LOCAL session_replication_role = replica;
+SELECT pg_temp.loaded('in replica role');
+SET LOCAL session_replication_role = origin;
+
 SELECT * FROM finish();
 ROLLBACK;
