@@ -44,20 +44,26 @@ DECLARE
   v_gate record;
 BEGIN
   FOR v_gate IN
-    SELECT r.gate_key, l.expires_at, s.approval_id, s.lapsed_at, a.expires_at AS ends_at
+    SELECT r.gate_key, l.expires_at, s.approval_id, s.lapsed_at, a.expires_at AS ends_at, w.state AS was
       FROM public.iu_gate_registry r
       CROSS JOIN LATERAL (
-        SELECT t.action, t.expires_at FROM public.iu_gate_transition t
+        SELECT t.action, t.expires_at, t.approval_id FROM public.iu_gate_transition t
          WHERE t.gate_key = r.gate_key AND t.action <> 'watchdog_close'
          ORDER BY t.transition_seq DESC LIMIT 1) l
       LEFT JOIN LATERAL iu.fn_iu_gate_standing_on(r.gate_key) s ON true
       LEFT JOIN public.iu_gate_approval a ON a.approval_id = s.approval_id
+      LEFT JOIN public.v_iu_gate_approval w
+        ON w.approval_id = l.approval_id AND w.kind = 'standing' AND w.state <> 'revoked'
      WHERE r.gate_class = 'governable' AND l.action = 'open' AND NOT iu_core.gate_is_open(r.gate_key)
      ORDER BY r.gate_key
   LOOP
     IF v_gate.approval_id IS NOT NULL THEN
       RETURN NEXT format('a valid standing approval exists for gate %s, until %s, and the gate lapsed at %s',
         v_gate.gate_key, v_gate.ends_at, v_gate.lapsed_at)
+        || coalesce('; ' || iu.fn_iu_gate_waiting(v_gate.gate_key), '');
+    ELSIF v_gate.was IS NOT NULL THEN
+      RETURN NEXT format('gate %s stood open on a standing approval that is %s, lapsed at %s, and nobody closed it: '
+        'open it on another, or close it with fn_iu_gate_close', v_gate.gate_key, v_gate.was, v_gate.expires_at)
         || coalesce('; ' || iu.fn_iu_gate_waiting(v_gate.gate_key), '');
     ELSIF iu.fn_iu_gate_waiting(v_gate.gate_key) IS NOT NULL THEN
       RETURN NEXT format('gate %s lapsed at %s, nobody closed it, and %s: open it, or close it with fn_iu_gate_close',
@@ -67,27 +73,25 @@ BEGIN
 END
 $function$;
 COMMENT ON FUNCTION iu.fn_iu_gate_lapsed IS
-  'Gates that are closed though the last thing that a person did was to open them, in words: where a standing approval '
-  'lasts, and where deliveries wait. What a person closed is meant. Raises nothing.';
+  'Gates that are closed though the last thing that a person did was to open them, in words: on a standing approval, '
+  'whether it lasts, ended or is void otherwise, unless somebody revoked it; and where deliveries wait. What a person '
+  'closed is meant. Raises nothing.';
 
 CREATE FUNCTION iu.fn_iu_gate_approvals_ending() RETURNS SETOF text
   LANGUAGE sql STABLE
   SET search_path = pg_catalog, pg_temp
 AS $function$
-  SELECT format('the standing approval of gate %s ends at %s, and no other follows: '
-                'fn_iu_gate_approval_grant', a.gate_key, a.expires_at)
+  SELECT format('the standing approval of gate %s ends at %s: have another one granted, and its holder renew the gate '
+                'on that', a.gate_key, a.expires_at)
     FROM public.iu_gate_registry r
     CROSS JOIN LATERAL iu.fn_iu_gate_standing_on(r.gate_key) s
     JOIN public.iu_gate_approval a ON a.approval_id = s.approval_id
    WHERE a.expires_at < clock_timestamp() + least(interval '7 days', (a.expires_at - a.granted_at) / 2)
-     AND NOT EXISTS (SELECT FROM public.iu_gate_approval n
-                      WHERE n.gate_key = a.gate_key AND n.expires_at > a.expires_at
-                        AND iu.fn_iu_gate_approval_lasts(n))
    ORDER BY a.gate_key
 $function$;
 COMMENT ON FUNCTION iu.fn_iu_gate_approvals_ending IS
   'Standing approvals on which a gate is to be open and that end within seven days (or, where they were granted for '
-  'less than a fortnight, in the second half of their time) with none that lasts longer, in words. Raises nothing.';
+  'less than a fortnight, in the second half of their time), in words. Raises nothing.';
 
 CREATE FUNCTION iu.fn_iu_gate_troubles(OUT alarm text, OUT warning text)
   LANGUAGE plpgsql STABLE SECURITY DEFINER

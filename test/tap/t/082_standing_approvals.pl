@@ -16,6 +16,7 @@ use Test::More;
 
 my $gate     = 'iu_core.delivery_enabled';
 my $composer = 'iu_core.composer_enabled';
+my $structure = 'iu_core.structure_ops_enabled';
 my $sink = IU::Sink->start;
 my $node = IU::Cluster->new_node('standing', 'iu_core.allowed_origins' => $sink->url,
 	'iu_core.allowed_networks' => '127.0.0.0/8');
@@ -125,12 +126,21 @@ becomes('SELECT status FROM iu_core.health()', 'OK', 'and health is well');
 
 $approval = standing($composer, 2, '40 s');
 open_on($composer, $approval, 2);
-becomes("SELECT status || ' ' || (message ~ 'the standing approval of gate $composer ends at .*, and no other follows')"
+becomes("SELECT status || ' ' || (message ~ 'the standing approval of gate $composer ends at .*: have another one granted')"
 	  . ' FROM iu_core.health()', 'WARNING true', 'before a standing approval ends health warns');
-standing($composer, 2, '1 hour');
-becomes('SELECT status FROM iu_core.health()', 'OK', 'another that lasts longer is an answer to that');
+my $next = standing($composer, 2, '1 hour');
+open_on($composer, $next, 2);
+becomes('SELECT status FROM iu_core.health()', 'OK', 'when its holder renews the gate on another one health is well');
+$approval = standing($structure, 2, '8 s');
+open_on($structure, $approval, 2);
 becomes("SELECT state FROM v_iu_gate_approval WHERE approval_id = '$approval'", 'expired', 'the approval ends');
-becomes("SELECT value FROM dot_config WHERE key = '$composer'", 'false', 'with it ends its gate');
+becomes("SELECT value FROM dot_config WHERE key = '$structure'", 'false', 'with it ends its gate');
+becomes("SELECT status || ' ' || (message ~ 'gate $structure stood open on a standing approval that is expired, lapsed at"
+	  . " .*, and nobody closed it') FROM iu_core.health()", 'CRITICAL true',
+	'a gate that lapsed with its standing approval is a problem of health');
+IU::Gate->close($node, $structure);
+becomes('SELECT status FROM iu_core.health()', 'OK', 'when a person closes it, it is none');
+like(IU::Gate->state($node, $composer), qr/true open/, 'the gate on the other approval is open all the while');
 
 $node->stop;
 done_testing();
