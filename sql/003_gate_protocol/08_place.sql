@@ -225,7 +225,9 @@ BEGIN
   THEN
     RETURN NULL;
   END IF;
-  LOCK TABLE public.iu_place IN SHARE ROW EXCLUSIVE MODE;
+  IF NOT iu.fn_iu_place_is_noted() THEN
+    LOCK TABLE public.iu_place IN SHARE ROW EXCLUSIVE MODE;
+  END IF;
   SELECT h.* INTO v_home FROM iu.fn_iu_place_home() h;
   IF NOT iu.fn_iu_place_is_noted() THEN
     SELECT k.* INTO v_kind FROM iu.fn_iu_place_kind() k;
