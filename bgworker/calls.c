@@ -70,7 +70,7 @@ static const Function functions[IU_CALLS] = {
 	},
 	[IU_CALL_FUNCTION_RUN] = {"fn_iu_function_call", 4, {INT8OID, INT4OID, UUIDOID, INT4OID}},
 	[IU_CALL_FUNCTION_NEXT_DUE] = {"fn_iu_function_next_due", 0, {InvalidOid}, TIMESTAMPTZOID},
-	[IU_CALL_SCHEDULE_BEGIN] = {"fn_iu_schedule_begin", 0, {InvalidOid}, INT4OID},
+	[IU_CALL_SCHEDULE_BEGIN] = {"fn_iu_schedule_begin", 1, {BOOLOID}, INT4OID},
 	[IU_CALL_SCHEDULE_TURN] = {"fn_iu_schedule_turn", 1, {TEXTOID}, TIMESTAMPTZOID},
 	[IU_CALL_CONFORMANCE] = {"fn_iu_conformance_problems"},
 	[IU_CALL_TROUBLES] = {"fn_iu_gate_troubles"},

@@ -43,6 +43,7 @@ typedef struct Runner
 	IuWorkerState readiness;	/* for calls of functions */
 	bool		overran;		/* the process before this one did, and its call has not been found yet */
 	bool		has_schedule;
+	bool		has_turned;		/* at it, since the process began */
 	TimestampTz next_claim;
 	TimestampTz next_turn;
 	IuConformanceWatch conformance;
@@ -270,7 +271,7 @@ take_scheduled_turn(void *worker)
 
 	iu_worker_absorb();
 	iu_worker_tick();
-	error = iu_schedule_turn(&runner->has_schedule, &next);
+	error = iu_schedule_turn(&runner->has_turned, &runner->has_schedule, &next);
 	if (runner->has_schedule || error != NULL)
 		iu_function_tidy();
 	if (error != NULL)

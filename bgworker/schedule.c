@@ -24,6 +24,7 @@
 typedef struct Turn
 {
 	bool		exists;
+	bool		first;			/* of this process */
 	int			limit_ms;		/* of what is due; 0: it has none */
 	TimestampTz next;
 } Turn;
@@ -34,12 +35,15 @@ begin_scheduled(void *argument)
 {
 	static const IuCall calls[] = {IU_CALL_SCHEDULE_BEGIN};
 	Turn	   *turn = argument;
+	Datum		arguments[1];
 	bool		null;
 	Datum		limit;
 
-	if (iu_calls_readiness(calls, lengthof(calls)) != IU_RUNNING)
+	turn->exists = iu_calls_readiness(calls, lengthof(calls)) == IU_RUNNING;
+	if (!turn->exists)
 		return;
-	limit = iu_call_for_value(IU_CALL_SCHEDULE_BEGIN, NULL, &null);
+	arguments[0] = BoolGetDatum(turn->first);
+	limit = iu_call_for_value(IU_CALL_SCHEDULE_BEGIN, arguments, &null);
 	turn->limit_ms = null ? 0 : DatumGetInt32(limit);
 	iu_commit_without_flush();
 }
@@ -65,19 +69,22 @@ carry_out_scheduled(void *argument)
 }
 
 /*
- * Does one thing that is due, in a transaction of its own. *exists: whether the
- * policy has a schedule. *next: when to come again, by the
- * steady clock; DT_NOEND: when woken. Returns
- * the error of a turn that failed, or NULL.
+ * Does one thing that is due, in a transaction of its own. *begun: whether this
+ * process has begun a turn before; true from then on. *exists: whether the policy
+ * has a schedule. *next: when to come again, by the steady clock; DT_NOEND: when
+ * woken. Returns the error of a turn that failed, or NULL.
  */
 ErrorData *
-iu_schedule_turn(bool *exists, TimestampTz *next)
+iu_schedule_turn(bool *begun, bool *exists, TimestampTz *next)
 {
-	Turn		turn = {false, 0, DT_NOEND};
+	Turn		turn = {false, !*begun, 0, DT_NOEND};
 	ErrorData  *error = iu_worker_transact("beginning what is scheduled", begin_scheduled, &turn);
 
 	if (error == NULL)
+	{
+		*begun |= turn.exists;
 		error = iu_worker_transact("carrying out what is scheduled", carry_out_scheduled, &turn);
+	}
 	iu_limit_end();
 	*exists = turn.exists;
 	*next = turn.next;

@@ -10,6 +10,6 @@
 
 #include "bgworker/worker.h"
 
-extern ErrorData *iu_schedule_turn(bool *exists, TimestampTz *next);
+extern ErrorData *iu_schedule_turn(bool *begun, bool *exists, TimestampTz *next);
 
 #endif							/* IU_SCHEDULE_H */

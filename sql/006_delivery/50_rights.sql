@@ -8,8 +8,6 @@ GRANT EXECUTE ON FUNCTION
     iu.fn_iu_delivery_refusal, iu.fn_iu_order_subject, iu.fn_iu_circuit_verdict, iu.fn_iu_delivery_code,
     iu.fn_iu_delivery_say, iu.fn_iu_delivery_answer
   TO iu_core_reader;
--- What views of iu_core call, views of invariants and surfaces may read through them.
-GRANT EXECUTE ON FUNCTION iu.fn_iu_delivery_refusal, iu.fn_iu_webhook_id TO iu_core_check;
 GRANT EXECUTE ON FUNCTION public.fn_iu_delivery_body, iu.fn_iu_delivery_body, iu.fn_iu_webhook_id TO iu_core_reader;
 GRANT EXECUTE ON FUNCTION
     iu.fn_iu_delivery_settle, iu.fn_iu_delivery_news, iu.fn_iu_delivery_claim, iu.fn_iu_delivery_check,

@@ -10,8 +10,6 @@ GRANT EXECUTE ON FUNCTION
     iu.fn_iu_route_refusal, iu.fn_iu_route_address_refusal, iu.fn_iu_route_waiting, public.fn_iu_route_explain,
     iu.fn_iu_route_explain
   TO iu_core_reader;
--- What views of iu_core call, views of invariants and surfaces may read through them.
-GRANT EXECUTE ON FUNCTION iu.fn_iu_route_refusal, iu.fn_iu_route_waiting TO iu_core_check;
 GRANT EXECUTE ON FUNCTION
     public.fn_iu_route_arm, iu.fn_iu_route_arm, public.fn_iu_route_confirm_position,
     iu.fn_iu_route_confirm_position, public.fn_iu_route_deliver, iu.fn_iu_route_deliver,

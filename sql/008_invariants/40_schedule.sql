@@ -69,7 +69,7 @@ END;
 COMMENT ON FUNCTION iu.fn_iu_schedule_begun IS
   'The invariant whose check was begun by the schedule and has not ended; NULL: none. Raises nothing.';
 
-CREATE FUNCTION iu.fn_iu_schedule_begin() RETURNS integer
+CREATE FUNCTION iu.fn_iu_schedule_begin(p_process_is_new boolean) RETURNS integer
   LANGUAGE plpgsql VOLATILE SECURITY DEFINER
   SET search_path = pg_catalog, pg_temp
 AS $function$
@@ -77,18 +77,19 @@ DECLARE
   v_invariant public.iu_invariant := iu.fn_iu_schedule_begun();
   v_run       public.iu_invariant_run;
 BEGIN
-  IF v_invariant.invariant_code IS NOT NULL THEN
+  -- What the same process began and did not finish was an error, or cancelled: it comes again.
+  IF v_invariant.invariant_code IS NOT NULL AND p_process_is_new THEN
     v_run.invariant_code := v_invariant.invariant_code;
     v_run.asked_by := 'schedule';
     v_run.session_role := session_user;
     v_run.checked_at := clock_timestamp();
     v_run.ms := 0;
     v_run.verdict := 'unknown';
-    v_run.error_code := '57014';
+    v_run.error_code := '57P01';
     v_run.detail := 'the check before did not end, and the process that made it did';
     PERFORM iu.fn_iu_invariant_record(v_invariant, v_run);
-    UPDATE public.iu_invariant_state SET begun_at = NULL WHERE invariant_code = v_invariant.invariant_code;
   END IF;
+  UPDATE public.iu_invariant_state SET begun_at = NULL WHERE invariant_code = v_invariant.invariant_code;
   v_invariant := iu.fn_iu_schedule_due();
   UPDATE public.iu_invariant_state SET begun_at = clock_timestamp()
    WHERE invariant_code = v_invariant.invariant_code;
@@ -97,9 +98,9 @@ END
 $function$;
 COMMENT ON FUNCTION iu.fn_iu_schedule_begin IS
   'For the runner, committed before fn_iu_schedule_turn: notes that the check of what is due begins, and returns how '
-  'long it may take in ms; NULL: none is due. A check that was noted and did not end is recorded as unknown, SQLSTATE '
-  '57014, and comes again when its interval is over, so that it cannot end one runner after the other. Raises nothing '
-  'of its own.';
+  'long it may take in ms; NULL: none is due. Argument: whether the process begins its first one. A check that a '
+  'process before it began and did not end is recorded as unknown, SQLSTATE 57P01, and comes again when its interval '
+  'is over, so that it cannot end one runner after the other. Raises nothing of its own.';
 
 CREATE FUNCTION iu.fn_iu_schedule_turn(p_worker text) RETURNS timestamptz
   LANGUAGE plpgsql SECURITY DEFINER
