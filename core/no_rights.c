@@ -140,7 +140,7 @@ read_query(Query *query, const char *text, bool *null)
 
 	if (desc->natts != 1 || TupleDescAttr(desc, 0)->atttypid != JSONBOID)
 		ereport(ERROR,
-				(errcode(ERRCODE_DATATYPE_MISMATCH),
+				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
 				 errmsg("iu_core.read_with_no_rights() takes a query that returns one jsonb"),
 				 err_generic_string(PG_DIAG_CONSTRAINT_NAME, "iu_check_query")));
 	PushCopiedSnapshot(GetActiveSnapshot());

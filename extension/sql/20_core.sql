@@ -182,9 +182,9 @@ COMMENT ON FUNCTION read_with_no_rights(text) IS
   'The first row of a SELECT that returns one jsonb. Its relations are those that the caller may read; a view among '
   'them reads with the rights of its owner; and everything that is evaluated (functions, casts, operators, CHECKs of '
   'domains, generated columns, what the planner evaluates) runs as iu_core_check, which holds nothing. NULL for NULL '
-  'and for no row. SQLSTATE 55000, constraint iu_check_role: there is no such role, or it holds something; 0A000 and '
-  '42804, iu_check_query: another statement, or another result; 42501, iu_role_required: the caller is not '
-  'iu_core_owner; and whatever the query raises.';
+  'and for no row. SQLSTATE 55000, constraint iu_check_role: there is no such role, or it holds something; 0A000, '
+  'iu_check_query: another statement, or another result; 42501, iu_role_required: the caller is not iu_core_owner; and '
+  'whatever the query raises.';
 
 CREATE FUNCTION require_role(roles text[]) RETURNS boolean
   LANGUAGE c STABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'iu_require_role';
