@@ -22,12 +22,16 @@
 #include "utils/memutils.h"
 #include "utils/timestamp.h"
 
+#define CLOCK_LOOK_MS 2000		/* between looks whether the time of day was set */
+#define CLOCK_STEP_US 100000	/* what is less is no step */
+
 typedef struct Loop
 {
 	const IuWorkerKind *kind;
 	void	   *worker;
 	IuBackoff	backoffs[IU_MAX_DUTIES];	/* of each duty */
 	uint32		wait_event;
+	int64		clock_moved;	/* by how much the time of day was set when it was looked at last */
 } Loop;
 
 /* Whether the duty of this number is to be performed in the pass that is under way. */
@@ -111,19 +115,52 @@ perform_duties(Loop *loop)
 	}
 }
 
-static void
+/* Returns whether the latch was set. */
+static bool
 sleep_on_latch(TimestampTz until, uint32 wait_event)
 {
 	int			events = WL_LATCH_SET | WL_EXIT_ON_PM_DEATH;
 	long		ms = -1;
+	bool		woken;
 
 	if (until != DT_NOEND)
 	{
 		events |= WL_TIMEOUT;
 		ms = TimestampDifferenceMilliseconds(iu_now(), until);
 	}
-	WaitLatch(MyLatch, events, ms, wait_event);
+	woken = (WaitLatch(MyLatch, events, ms, wait_event) & WL_LATCH_SET) != 0;
 	ResetLatch(MyLatch);
+	return woken;
+}
+
+/* Whether the time of day was set since this was last asked. */
+static bool
+clock_was_set(Loop *loop)
+{
+	int64		before = loop->clock_moved;
+
+	loop->clock_moved = iu_clock_moved();
+	return Max(before - loop->clock_moved, loop->clock_moved - before) > CLOCK_STEP_US;
+}
+
+/*
+ * Sleeps in pieces, so that it is noticed when somebody sets the clock: then
+ * every worker of the database looks at what goes by the time of day.
+ */
+static void
+sleep_minding_clock(Loop *loop, TimestampTz until)
+{
+	TimestampTz piece;
+
+	do
+	{
+		if (clock_was_set(loop))
+		{
+			iu_slots_wake(IU_WAKE_ALL, MyDatabaseId);
+			return;
+		}
+		piece = Min(until, iu_from_now(CLOCK_LOOK_MS));
+	} while (!sleep_on_latch(piece, loop->wait_event) && piece < until);
 }
 
 /* Between two passes. */
@@ -148,6 +185,8 @@ sleep_until_due(Loop *loop)
 	pgstat_report_stat(true);
 	if (kind->sleep != NULL)
 		kind->sleep(loop->worker, until);
+	else if (kind->minds_clock)
+		sleep_minding_clock(loop, until);
 	else
 		sleep_on_latch(until, loop->wait_event);
 	while (!iu_is_past(rested))
@@ -170,6 +209,7 @@ iu_worker_run(const IuWorkerKind *kind, void *worker)
 
 	Assert(kind->duty_count <= IU_MAX_DUTIES);
 	loop.wait_event = iu_wait_event(kind->wait_event);
+	loop.clock_moved = iu_clock_moved();
 	for (;;)
 	{
 		MemoryContextReset(pass);

@@ -47,6 +47,7 @@ typedef struct IuWorkerKind
 	const IuDuty *duties;		/* performed in this order */
 	int			duty_count;
 	int			rest_ms;		/* the shortest sleep where no duty is due at once, even if woken */
+	bool		minds_clock;	/* wakes all workers of its database when somebody sets the clock */
 
 	/* Called when somebody has woken the worker. NULL: the pass that follows is all that is needed. */
 	void		(*woken) (void *worker);

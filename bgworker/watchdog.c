@@ -473,6 +473,7 @@ static const IuWorkerKind watchdog_kind = {
 	.wait_event = "IuCoreWatchdogMain",
 	.duties = watchdog_duties,
 	.duty_count = lengthof(watchdog_duties),
+	.minds_clock = true,
 	.troubled = watchdog_is_troubled
 };
 

@@ -337,8 +337,8 @@ remember(const char *key, const Finding *finding, uint64 generation)
 	if (strlen(key) >= GATE_KEY_LENGTH || generation != cache.generation || !all_tables_known() ||
 		(finding->open && !finding->lasting))
 		return;
-	/* Closed only until the clock comes to where the opening was made. */
-	if (!finding->open && finding->opening.until > GetCurrentTimestamp())
+	/* Closed by the clock alone, which may be set: until the watchdog has closed it, it is looked at each time. */
+	if (!finding->open && finding->opening.until != 0)
 		return;
 	if (cache.gates == NULL)
 		cache.gates = known_gate_table();
