@@ -165,7 +165,7 @@ foreach my $many (16, 100, 500)
 		my $upto = $routes + 50 < $many ? $routes + 50 : $many;
 		sql(join '; ', map {
 				my $route = "other$_";
-				add_route_sql($route, $sink->url . '/other', type => 'structure_op_applied'), arm_sql($route)
+				add_route_sql($route, $sink->url . '/other', type => 'structure_op_applied', timeout_ms => 2000), arm_sql($route)
 			} $routes .. $upto - 1);
 		$routes = $upto;
 	}
