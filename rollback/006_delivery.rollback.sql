@@ -27,6 +27,7 @@ DROP FUNCTION iu.fn_iu_delivery_next_due;
 DROP FUNCTION iu.fn_iu_delivery_keep;
 DROP FUNCTION iu.fn_iu_delivery_record;
 DROP FUNCTION iu.fn_iu_delivery_record_batch;
+DROP FUNCTION iu.fn_iu_delivery_record_whole;
 DROP FUNCTION iu.fn_iu_delivery_record_results;
 DROP FUNCTION iu.fn_iu_delivery_wait;
 DROP FUNCTION iu.fn_iu_delivery_results;

@@ -81,6 +81,20 @@ COMMENT ON FUNCTION leave_out_replicated() IS
   'Row trigger before INSERT, UPDATE and DELETE: leaves out what a subscription brings (is_replicated). SQLSTATE '
   '39P01 if called otherwise.';
 
+CREATE FUNCTION delivery_body(event_domain text, event_type text, occurred_at timestamptz, event_id uuid, severity text,
+    subject_table text, subject_ref text, canonical_address text, correlation_id text, payload jsonb)
+  RETURNS text
+  LANGUAGE c IMMUTABLE PARALLEL SAFE AS 'MODULE_PATHNAME', 'iu_delivery_body';
+COMMENT ON FUNCTION delivery_body(text, text, timestamptz, uuid, text, text, text, text, text, jsonb) IS
+  'For fn_iu_delivery_body: the body of a delivery, from the columns of its event. NULL where one is NULL that no event '
+  'leaves out. SQLSTATE 22008: the time is not within the years 1 to 9999.';
+
+CREATE FUNCTION webhook_id(event_seq bigint, route_id bigint, replay_number integer, event_id uuid) RETURNS text
+  LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'iu_webhook_id';
+COMMENT ON FUNCTION webhook_id(bigint, bigint, integer, uuid) IS
+  'For fn_iu_webhook_id: the webhook-id of a delivery, msg_ with event_seq, id of the route, replay number and the last '
+  '12 digits of the id of the event. Raises nothing.';
+
 CREATE FUNCTION log_held(route text, code text) RETURNS void
   LANGUAGE c VOLATILE PARALLEL RESTRICTED AS 'MODULE_PATHNAME', 'iu_log_held';
 COMMENT ON FUNCTION log_held(text, text) IS

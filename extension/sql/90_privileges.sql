@@ -40,6 +40,9 @@ GRANT EXECUTE ON FUNCTION closing_problem(), text_problem(text, boolean), text_s
 GRANT EXECUTE ON FUNCTION gate_is_open(text), system_identifier(), database_oid(), place(), opening_place(),
   steady_clock(), clock_moved(), worker_status(), unheard_events(),
   migration_scripts() TO iu_core_check;
+GRANT EXECUTE ON FUNCTION webhook_id(bigint, bigint, integer, uuid),
+  delivery_body(text, text, timestamptz, uuid, text, text, text, text, text, jsonb)
+  TO iu_core_owner, iu_core_reader, iu_core_operator;
 -- What a monitoring system asks, for the role that the server has for it.
 GRANT USAGE ON SCHEMA iu_core TO pg_monitor;
 GRANT EXECUTE ON FUNCTION iu_core.version(), is_preloaded(), worker_status(), health(), unheard_events(),

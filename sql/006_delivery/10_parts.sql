@@ -25,23 +25,16 @@ COMMENT ON FUNCTION iu.fn_iu_snapshot_now IS
 
 CREATE FUNCTION iu.fn_iu_webhook_id(p_event_seq bigint, p_route_id bigint, p_replay_number integer, p_event_id uuid)
   RETURNS text LANGUAGE sql IMMUTABLE
-RETURN 'msg_' || p_event_seq::text || '_' || p_route_id::text || '_' || p_replay_number::text || '_'
-  || right(p_event_id::text, 12);
+RETURN iu_core.webhook_id(p_event_seq, p_route_id, p_replay_number, p_event_id);
 COMMENT ON FUNCTION iu.fn_iu_webhook_id IS
   'The webhook-id of a delivery: event_seq, route id, replay number and the end of the event''s id. Sorts with '
   'the outbox, so that the index of attempts grows at its end.';
 
 CREATE FUNCTION iu.fn_iu_delivery_body(p_event public.event_outbox) RETURNS text
   LANGUAGE sql STABLE
-RETURN '{"type":"' || p_event.event_domain || '.' || p_event.event_type
-  || '","timestamp":"' || to_char(p_event.occurred_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"')
-  || '","data":{"event_id":"' || p_event.id
-  || '","severity":"' || p_event.event_severity
-  || '","subject":{"table":' || to_json(p_event.event_subject_table)::text
-  || ',"ref":' || to_json(p_event.event_subject_ref)::text
-  || '},"canonical_address":' || coalesce(to_json(p_event.canonical_address)::text, 'null')
-  || ',"correlation_id":' || coalesce(to_json(p_event.correlation_id)::text, 'null')
-  || ',"payload":' || p_event.safe_payload::text || '}}';
+RETURN iu_core.delivery_body(p_event.event_domain, p_event.event_type, p_event.occurred_at, p_event.id,
+  p_event.event_severity, p_event.event_subject_table, p_event.event_subject_ref, p_event.canonical_address,
+  p_event.correlation_id, p_event.safe_payload);
 COMMENT ON FUNCTION iu.fn_iu_delivery_body IS
   'What public.fn_iu_delivery_body hands on to, with the rights of iu_core_owner.';
 CREATE FUNCTION public.fn_iu_delivery_body(p_event public.event_outbox) RETURNS text

@@ -149,6 +149,44 @@ COMMENT ON FUNCTION iu.fn_iu_delivery_record_results IS
   'left alone (NULL: it does not; 0: it did not say), and what is left of the lease: how many, events, their places, '
   'replay numbers and attempt numbers. Arguments as fn_iu_delivery_results.';
 
+-- Most leases are sent as a whole. Then no result has to be looked for, and no
+-- attempt of them is there: where one is, the insert fails, and they are recorded
+-- one by one.
+CREATE FUNCTION iu.fn_iu_delivery_record_whole(p_lease public.iu_route_lease, p_route_id bigint, p_event_ids uuid[],
+    p_replay_numbers integer[], p_attempt_nos integer[], p_outcomes text[], p_http_statuses integer[],
+    p_durations_us bigint[], p_response_excerpts text[], p_started_ats timestamptz[])
+  RETURNS integer
+  LANGUAGE plpgsql VOLATILE
+  SET search_path = pg_catalog, pg_temp
+AS $function$
+DECLARE
+  v_written integer;
+BEGIN
+  IF (p_event_ids = p_lease.event_ids AND p_replay_numbers = p_lease.replay_numbers
+      AND p_attempt_nos = p_lease.attempt_nos AND 'sent' = ALL (p_outcomes)) IS NOT TRUE THEN
+    RETURN NULL;
+  END IF;
+  INSERT INTO public.iu_route_attempt (route_code, event_ref, replay_number, attempt_no, idempotency_key, status,
+      sender, started_at, duration_us, http_status, response_excerpt)
+    SELECT p_lease.route_code, x.event_id, x.replay_number, x.attempt_no,
+           iu.fn_iu_webhook_id(x.event_seq, p_route_id, x.replay_number, x.event_id), 'sent', p_lease.sender,
+           coalesce(x.started_at, clock_timestamp()), x.duration_us, x.http_status, left(x.response_excerpt, 1024)
+      FROM unnest(p_event_ids, p_lease.event_seqs, p_replay_numbers, p_attempt_nos, p_http_statuses, p_durations_us,
+                  p_response_excerpts, p_started_ats)
+             AS x (event_id, event_seq, replay_number, attempt_no, http_status, duration_us, response_excerpt,
+                   started_at);
+  GET DIAGNOSTICS v_written = ROW_COUNT;
+  DELETE FROM public.iu_route_lease WHERE lease_id = p_lease.lease_id;
+  RETURN v_written;
+EXCEPTION WHEN unique_violation THEN
+  RETURN NULL;
+END
+$function$;
+COMMENT ON FUNCTION iu.fn_iu_delivery_record_whole IS
+  'For the record: writes the attempts of a lease all of whose deliveries were sent, given in its order, and ends it. '
+  'Returns the attempts written, or NULL where that is not so or one of them is recorded already; then nothing is '
+  'written. Arguments: lease, id of its route, arrays as fn_iu_delivery_record_batch.';
+
 CREATE FUNCTION iu.fn_iu_delivery_record_batch(p_lease_id bigint, p_lease_generation integer, p_event_ids uuid[],
     p_replay_numbers integer[], p_attempt_nos integer[], p_outcomes text[], p_http_statuses integer[],
     p_failure_codes text[], p_failure_details text[], p_retry_afters float8[], p_durations_us bigint[],
@@ -162,6 +200,7 @@ DECLARE
   v_lease  public.iu_route_lease;
   v_route  public.iu_outbound_route;
   v_result record;
+  v_whole  integer;
 BEGIN
   SELECT * INTO v_lease FROM public.iu_route_lease WHERE lease_id = p_lease_id FOR UPDATE;
   IF NOT FOUND OR v_lease.generation IS DISTINCT FROM p_lease_generation THEN
@@ -170,6 +209,15 @@ BEGIN
       DETAIL = 'It was recorded, or it expired and another sender took it over.', CONSTRAINT = 'iu_lease_lost';
   END IF;
   SELECT * INTO v_route FROM public.iu_outbound_route WHERE route_code = v_lease.route_code;
+  v_whole := iu.fn_iu_delivery_record_whole(v_lease, v_route.id, p_event_ids, p_replay_numbers, p_attempt_nos,
+    p_outcomes, p_http_statuses, p_durations_us, p_response_excerpts, p_started_ats);
+  IF v_whole IS NOT NULL THEN
+    IF v_route.ordering = 'subject' THEN
+      PERFORM iu.fn_iu_order_release(v_lease);
+    END IF;
+    PERFORM iu.fn_iu_circuit_record(v_route, p_lease_id, ARRAY[NULL::text], NULL);
+    RETURN v_whole;
+  END IF;
   v_result := iu.fn_iu_delivery_record_results(v_lease, v_route, p_event_ids, p_replay_numbers, p_attempt_nos,
     p_outcomes, p_http_statuses, p_failure_codes, p_failure_details, p_retry_afters, p_durations_us,
     p_response_excerpts, p_started_ats);
