@@ -67,8 +67,8 @@ close_gate() { sql -c "SELECT fn_iu_gate_close('iu_core.delivery_enabled', 'benc
 sent() { sql -c "SELECT count(*) FROM iu_route_attempt WHERE route_code ~ '$1' AND delivered"; }
 until_sent() { # ROUTES COUNT
 	for _ in $(seq 6000); do
-		[ "$(sql -c "SELECT counters ->> 'sent' FROM iu_core.worker_status WHERE role = 'sender'")" -lt "$2" ] ||
-			[ "$(sent "$1")" -lt "$2" ] || return 0
+		[ "$(sql -c "SELECT sum((counters ->> 'sent')::bigint) FROM iu_core.worker_status
+			WHERE role = 'sender'")" -lt "$2" ] || [ "$(sent "$1")" -lt "$2" ] || return 0
 		sleep 0.2
 	done
 	die "the deliveries do not end"
@@ -106,9 +106,30 @@ row "reference: the same requests by libcurl, one process" "$reference/s, $(rati
 ticks=$(cpu_ticks)
 backlog one 50000
 plain=$(rate '^one$')
-row "a backlog of 50,000 events to one route, one sender" "$plain/s, $(ratio "$plain" "$reference") of the reference"
-row "CPU of the sender" "$((($(cpu_ticks) - ticks) * 1000000 / $(getconf CLK_TCK) / 50000)) us a delivery"
+row "CPU of one sender" "$((($(cpu_ticks) - ticks) * 1000000 / $(getconf CLK_TCK) / 50000)) us a delivery"
 retire one
+senders() { # COUNT
+	sql -c "ALTER SYSTEM SET iu_core.senders = $1" -c 'SELECT pg_reload_conf()' >/dev/null
+	until [ "$(sql -c "SELECT count(*) FROM iu_core.worker_status
+		WHERE role = 'sender' AND state = 'running'")" = "$1" ]; do sleep 0.1; done
+}
+# The machine's speed moves: each is compared with a reference right before it.
+one=() two=()
+for n in 1 2 3 4 5; do
+	for number in 1 2; do
+		senders $number
+		now=$("$web/reference" "$fast/x" 100000 "$BODY_BYTES")
+		backlog "backlog$n$number" 30000
+		is=$(ratio "$(rate "^backlog$n$number\$")" "$now")
+		[ $number = 2 ] || one+=("$is")
+		[ $number = 1 ] || two+=("$is")
+		retire "backlog$n$number"
+	done
+done
+senders 1
+median() { printf '%s\n' "$@" | sort -n | sed -n "$((($# + 1) / 2))p"; }
+row "a backlog of 30,000 events to one route, one sender" "$(median "${one[@]}") of the reference (${one[*]})"
+row "the same with two senders" "$(median "${two[@]}") of the reference (${two[*]})"
 
 # ---- others in transaction
 
@@ -175,6 +196,28 @@ well=$(nine well "$fast")
 ill=$(nine ill "$dead")
 row "nine routes beside a tenth that is well" "$well/s"
 row "beside a tenth that never answers" "$ill/s, $(ratio "$ill" "$well") of it"
+
+# ---- many routes
+
+names() { sql -c "SELECT $1 FROM generate_series(1, 1000) n" >/dev/null; }
+names "fn_iu_route_add('r' || n, 'piece_reordered', '$fast/x', 'bench', 'bench', p_timeout_ms => 300000)"
+names "fn_iu_route_allow('r' || n, 'bench', 'bench')"
+names "fn_iu_route_arm('r' || n, 'bench', 'bench')"
+open_gate
+echo "SELECT fn_iu_emit_event('collection_created', 'x', gen_random_uuid(), 'bench');" >"$web/emit.sql"
+sleep 5
+sender=$(sql -c "SELECT pid FROM iu_core.worker_status WHERE role = 'sender' AND pid IS NOT NULL")
+ticks=$(cpu_ticks)
+pgbench -c 2 -T 20 -R 100
+row "1,000 routes, 100 commits/s that none of them carries" \
+	"$(awk "BEGIN { printf \"%.1f\", ($(cpu_ticks) - $ticks) * 100 / $(getconf CLK_TCK) / 20 }") % of one core"
+sql -c "SELECT fn_iu_emit_event('piece_reordered', 'x', gen_random_uuid(), 'bench')" >/dev/null
+until_sent '^r[0-9]*$' 1000
+row "one event to 1,000 routes: from commit to the last arrival" "$(sql -c "SELECT round(extract(epoch FROM
+	max(a.started_at + make_interval(secs => a.duration_us / 1e6)) - min(pg_xact_commit_timestamp(e.emitted_xid::xid)))
+	* 1000) FROM iu_route_attempt a JOIN event_outbox e ON e.id = a.event_ref WHERE a.route_code ~ '^r[0-9]*$'") ms"
+close_gate
+names "fn_iu_route_retire('r' || n, 'bench', 'bench')"
 
 # ---- a million, with a reader from before the first
 

@@ -42,7 +42,7 @@ COMMENT ON FUNCTION iu.fn_iu_delivery_news IS
   'are to be looked at.';
 
 -- The routes are found without writing or locking.
-CREATE FUNCTION iu.fn_iu_delivery_claim_routes(p_routes text[]) RETURNS text[]
+CREATE FUNCTION iu.fn_iu_delivery_claim_routes(p_routes text[], p_functions boolean) RETURNS text[]
   LANGUAGE plpgsql STABLE
   SET search_path = pg_catalog, pg_temp
 AS $function$
@@ -59,7 +59,7 @@ BEGIN
       JOIN public.iu_route_position b ON b.route_code = x.route_code
       CROSS JOIN LATERAL (SELECT s.* FROM public.iu_route_step s
                            WHERE s.route_code = b.route_code ORDER BY s.step DESC LIMIT 1) AS p
-     WHERE r.enabled AND NOT r.dry_run AND r.target_kind <> 'sql_function'
+     WHERE r.enabled AND NOT r.dry_run AND (r.target_kind = 'sql_function') = p_functions
        AND (p.window_end IS NOT NULL
             OR EXISTS (SELECT FROM public.iu_route_retry t
                         WHERE t.route_code = p.route_code AND t.due_at <= (SELECT iu_core.steady_clock()))
@@ -79,7 +79,7 @@ END
 $function$;
 COMMENT ON FUNCTION iu.fn_iu_delivery_claim_routes IS
   'For the claim: those of these routes (NULL: of the live routes of the senders) that may have something to do, in no '
-  'order.';
+  'order. p_functions: those of kind sql_function, which are the runner''s, instead of the others';
 
 -- Both are inlined where they are called. A route of fewer than 16 is not divided:
 -- there may be as many senders.
@@ -242,7 +242,7 @@ BEGIN
       DETAIL = format('p_sender is %s, p_max %s.', quote_nullable(p_sender), coalesce(p_max::text, 'NULL')),
       CONSTRAINT = 'iu_delivery_claim';
   END IF;
-  v_routes := iu.fn_iu_delivery_claim_routes(p_routes);
+  v_routes := iu.fn_iu_delivery_claim_routes(p_routes, false);
   v_rest := cardinality(v_routes);
   FOREACH v_route IN ARRAY v_routes LOOP
     EXIT WHEN v_left <= 0;

@@ -40,10 +40,11 @@ BEGIN
   END IF;
   -- A route of which this session holds something, which it has put aside, gets nothing more until that is done.
   v_routes := ARRAY(SELECT r.route_code FROM public.iu_outbound_route r
-                     WHERE r.target_kind = 'sql_function' AND r.enabled AND NOT r.dry_run
-                       AND iu.fn_iu_delivery_refusal(r.route_code) IS NULL
-                       AND NOT iu.fn_iu_function_waits(r.route_code)
-                     ORDER BY random());
+                     WHERE r.target_kind = 'sql_function' AND r.enabled AND NOT r.dry_run);
+  IF v_routes <> '{}' THEN
+    v_routes := ARRAY(SELECT u FROM unnest(iu.fn_iu_delivery_claim_routes(v_routes, true)) u
+                       WHERE iu.fn_iu_delivery_refusal(u) IS NULL AND NOT iu.fn_iu_function_waits(u));
+  END IF;
   IF v_routes = '{}' THEN
     RETURN;
   END IF;

@@ -207,6 +207,25 @@ SELECT set_eq($$SELECT r.rolname::text, pg_temp.called_as(p.oid) FROM pg_proc p 
   'readers look and operators clean up');
 SELECT is(pg_temp.as_role('iu_core_reader', 'SELECT count(*) FROM v_iu_core_retention_candidates'), '3',
   'a reader sees three candidates through the view');
+-- ---- plans do not hang on statistics that are of another table
+
+DELETE FROM iu_route_retry;
+ANALYZE iu_route_retry;
+ANALYZE event_outbox;
+SELECT count(pg_temp.old('many' || n)) AS made FROM generate_series(1, 4000) n \gset
+INSERT INTO iu_route_retry (route_code, event_id, event_seq, due_at, reason)
+  SELECT 'many', id, event_seq, 'infinity', 'deliver' FROM event_outbox WHERE event_subject_ref ~ '^many';
+CREATE FUNCTION pg_temp.pages_read(p_sql text) RETURNS bigint LANGUAGE plpgsql AS $$
+DECLARE
+  v_plan jsonb;
+BEGIN
+  EXECUTE 'EXPLAIN (ANALYZE, BUFFERS, FORMAT json) ' || p_sql INTO v_plan;
+  RETURN (v_plan #> '{0,Plan,Shared Hit Blocks}')::bigint + (v_plan #> '{0,Plan,Shared Read Blocks}')::bigint;
+END $$;
+SELECT cmp_ok(pg_temp.pages_read('SELECT * FROM v_iu_core_retention_candidates'), '<', 60000::bigint,
+  'after a mass change what may go is found by a few looks at each table');
+DELETE FROM iu_route_retry;
+
 SELECT pg_temp.refuses('SELECT count(*) FROM iu_core.rollback(12, false, true)', '55006', 'currently OPEN',
   'rolling back retention is refused while a gate is open');
 SELECT fn_iu_gate_close(g, 'ann', 't') FROM unnest(ARRAY['iu_core.retention_enabled', 'iu_core.delivery_enabled']) g;
