@@ -92,8 +92,8 @@ COMMENT ON FUNCTION delivery_body(text, text, timestamptz, uuid, text, text, tex
 CREATE FUNCTION webhook_id(event_seq bigint, route_id bigint, replay_number integer, event_id uuid) RETURNS text
   LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'iu_webhook_id';
 COMMENT ON FUNCTION webhook_id(bigint, bigint, integer, uuid) IS
-  'For fn_iu_webhook_id: the webhook-id of a delivery, msg_ with event_seq, id of the route, replay number and the last '
-  '12 digits of the id of the event. Raises nothing.';
+  'For fn_iu_webhook_id: the webhook-id of a delivery, msg_ with event_seq, id of the route, replay number and the '
+  'last 12 digits of the id of the event. Raises nothing.';
 
 CREATE FUNCTION log_held(route text, code text) RETURNS void
   LANGUAGE c VOLATILE PARALLEL RESTRICTED AS 'MODULE_PATHNAME', 'iu_log_held';

@@ -90,11 +90,13 @@ note 'what the log says';
 my $log = -s $node->logfile;
 IU::Cluster->reload($node, 'iu_core.allowed_origins' => 'https://elsewhere.example');
 $delivery->sql("SELECT fn_iu_emit_event('collection_exported', 'x', gen_random_uuid(), 'tester')");
-ok($node->wait_for_log(qr/LOG:  route "carried" is held: origin_not_allowed/, $log), 'a route that comes to be held leaves a line');
+ok($node->wait_for_log(qr/LOG:  route "carried" is held: origin_not_allowed/, $log),
+	'a route that comes to be held leaves a line');
 ok($node->wait_for_log(qr/CONTEXT:  (?:.*\n\t)*iu_core sender [12], database postgres/, $log),
 	'a line of a sender says which sender it is, and of which database');
 IU::Cluster->reload($node, 'iu_core.allowed_origins' => $sink->url);
-ok($node->wait_for_log(qr/LOG:  route "carried" is no longer held/, $log), 'a route that is held no more leaves a line');
+ok($node->wait_for_log(qr/LOG:  route "carried" is no longer held/, $log),
+	'a route that is held no more leaves a line');
 ok($delivery->settle('carried'), 'what was held is delivered');
 
 $node->stop;
