@@ -19,12 +19,16 @@ BEGIN
     RETURN;
   END IF;
   v_since := p_since::pg_snapshot;
+  -- The order is that of the index by transactions; another index would be read from end to end.
   WITH fresh AS MATERIALIZED (
     (SELECT e.event_domain, e.event_type FROM public.event_outbox e
-      WHERE e.emitted_xid >= pg_snapshot_xmax(v_since) AND e.emitted_xid < pg_snapshot_xmax(v_now) LIMIT c_most)
+      WHERE e.emitted_xid >= pg_snapshot_xmax(v_since) AND e.emitted_xid < pg_snapshot_xmax(v_now)
+      ORDER BY e.emitted_xid, e.event_seq LIMIT c_most)
     UNION ALL
-    (SELECT e.event_domain, e.event_type FROM public.event_outbox e
-      WHERE e.emitted_xid = ANY (ARRAY(SELECT pg_snapshot_xip(v_since))) LIMIT c_most)
+    (SELECT l.event_domain, l.event_type FROM pg_snapshot_xip(v_since) AS i (xid)
+      CROSS JOIN LATERAL (SELECT e.event_domain, e.event_type FROM public.event_outbox e
+                           WHERE e.emitted_xid = i.xid ORDER BY e.emitted_xid, e.event_seq LIMIT c_most) AS l
+      LIMIT c_most)
   ), carrier AS (
     SELECT r.route_code FROM (SELECT DISTINCT f.event_domain, f.event_type FROM fresh f) AS t
       JOIN public.iu_outbound_route r ON r.event_domain = t.event_domain AND r.event_type = t.event_type
