@@ -41,13 +41,16 @@ CREATE FUNCTION iu.fn_iu_gate_lapsed() RETURNS SETOF text
   SET search_path = pg_catalog, pg_temp
 AS $function$
 DECLARE
-  v_gate record;
+  -- Whoever said that the database is at home after a restore, or in a copy, decided on what was open before.
+  v_decided CONSTANT timestamptz := (SELECT max(p.confirmed_at) FROM public.iu_place p
+                                      WHERE p.began NOT IN ('first', 'promotion'));
+  v_gate    record;
 BEGIN
   FOR v_gate IN
     SELECT r.gate_key, l.expires_at, s.approval_id, s.lapsed_at, a.expires_at AS ends_at, w.state AS was
       FROM public.iu_gate_registry r
       CROSS JOIN LATERAL (
-        SELECT t.action, t.expires_at, t.approval_id FROM public.iu_gate_transition t
+        SELECT t.action, t.created_at, t.expires_at, t.approval_id FROM public.iu_gate_transition t
          WHERE t.gate_key = r.gate_key AND t.action <> 'watchdog_close'
          ORDER BY t.transition_seq DESC LIMIT 1) l
       LEFT JOIN LATERAL iu.fn_iu_gate_standing_on(r.gate_key) s ON true
@@ -55,6 +58,7 @@ BEGIN
       LEFT JOIN public.v_iu_gate_approval w
         ON w.approval_id = l.approval_id AND w.kind = 'standing' AND w.state <> 'revoked'
      WHERE r.gate_class = 'governable' AND l.action = 'open' AND NOT iu_core.gate_is_open(r.gate_key)
+       AND (s.approval_id IS NOT NULL OR NOT coalesce(l.created_at < v_decided, false))
      ORDER BY r.gate_key
   LOOP
     IF v_gate.approval_id IS NOT NULL THEN
@@ -75,7 +79,7 @@ $function$;
 COMMENT ON FUNCTION iu.fn_iu_gate_lapsed IS
   'Gates that are closed though the last thing that a person did was to open them, in words: on a standing approval, '
   'whether it lasts, ended or is void otherwise, unless somebody revoked it; and where deliveries wait. What a person '
-  'closed is meant. Raises nothing.';
+  'closed is meant, and what was open before a person confirmed the place (fn_iu_place_confirm). Raises nothing.';
 
 CREATE FUNCTION iu.fn_iu_gate_approvals_ending() RETURNS SETOF text
   LANGUAGE sql STABLE

@@ -113,6 +113,8 @@ like(error_of("SELECT fn_iu_gate_open('$delivery_gate', '$revoked', 'oscar', 'te
 is(sql("SELECT r ->> 'began' || ' ' || (r ->> 'approvals') FROM fn_iu_place_confirm('olga', 'restored, heads compared',"
 	  . " ARRAY['$kept'::uuid]) r"), 'restore 1', 'to a time: an operator confirms the place and one of the approvals');
 becomes('SELECT status FROM iu_core.health()', 'OK', 'to a time: health is well again');
+is(sql('SELECT alarm IS NULL FROM iu.fn_iu_gate_troubles()'), 't',
+	'to a time: what was open before the restore, and was not confirmed, is no problem of health');
 is(state_of($kept) . ' ' . state_of($revoked), 'valid foreign',
 	'to a time: the approval that was named is valid, and the other is not');
 like(IU::Gate->state($server, $delivery_gate), qr/closed$/,
