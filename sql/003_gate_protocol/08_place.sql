@@ -55,13 +55,16 @@ COMMENT ON FUNCTION iu.fn_iu_place_home IS
   'Where the database is at home: the place that was confirmed last. NULL where no watchdog has looked yet. Raises '
   'nothing.';
 
+-- Asked before each send: in plpgsql, which keeps its plan.
 CREATE FUNCTION iu.fn_iu_place_is_home() RETURNS boolean
-  LANGUAGE sql STABLE
+  LANGUAGE plpgsql STABLE
   SET search_path = pg_catalog, pg_temp
 AS $function$
-  SELECT coalesce((SELECT p.place = iu_core.place() AND p.tableoid = p.written_in FROM public.iu_place p
+BEGIN
+  RETURN coalesce((SELECT p.place = iu_core.place() AND p.tableoid = p.written_in FROM public.iu_place p
                     WHERE p.confirmed_at IS NOT NULL ORDER BY p.place_seq DESC LIMIT 1),
-                  iu_core.place() IS NOT NULL AND NOT EXISTS (SELECT FROM public.iu_place))
+                  iu_core.place() IS NOT NULL AND NOT EXISTS (SELECT FROM public.iu_place));
+END
 $function$;
 COMMENT ON FUNCTION iu.fn_iu_place_is_home IS
   'Whether the database is at home where it is now: in the place that was confirmed last, and not restored from a dump '

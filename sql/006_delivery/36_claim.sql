@@ -30,9 +30,10 @@ BEGIN
                            WHERE e.emitted_xid = i.xid ORDER BY e.emitted_xid, e.event_seq LIMIT c_most) AS l
       LIMIT c_most)
   ), carrier AS (
-    SELECT r.route_code FROM (SELECT DISTINCT f.event_domain, f.event_type FROM fresh f) AS t
-      JOIN public.iu_outbound_route r ON r.event_domain = t.event_domain AND r.event_type = t.event_type
-     WHERE r.enabled AND NOT r.dry_run AND r.target_kind <> 'sql_function'
+    SELECT l.route_code FROM (SELECT DISTINCT f.event_domain, f.event_type FROM fresh f) AS t
+      CROSS JOIN LATERAL (SELECT r.route_code FROM public.iu_outbound_route r
+                           WHERE r.event_domain = t.event_domain AND r.event_type = t.event_type
+                             AND r.enabled AND NOT r.dry_run AND r.target_kind <> 'sql_function' OFFSET 0) AS l
   )
   SELECT (SELECT count(*) FROM fresh), ARRAY(SELECT c.route_code FROM carrier c) INTO v_rows, routes;
   IF v_rows >= c_most THEN

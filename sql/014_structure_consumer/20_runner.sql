@@ -103,7 +103,9 @@ BEGIN
                        WHERE l.route_code = p.route_code AND l.lease_id >= p.lease_low),
                      (SELECT t.due_at FROM public.iu_route_retry t
                        WHERE t.route_code = p.route_code ORDER BY t.due_at LIMIT 1)) AS due_at
-              FROM public.v_iu_route_position p JOIN public.iu_outbound_route r ON r.route_code = p.route_code
+              FROM public.iu_outbound_route r
+              CROSS JOIN LATERAL (SELECT s.* FROM public.iu_route_step s
+                                   WHERE s.route_code = r.route_code ORDER BY s.step DESC LIMIT 1) AS p
              WHERE r.target_kind = 'sql_function' AND r.enabled AND NOT r.dry_run) AS d
      WHERE (d.unfinished OR d.due_at IS NOT NULL) AND iu.fn_iu_delivery_refusal(d.route_code) IS NULL);
 END
