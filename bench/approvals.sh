@@ -22,7 +22,7 @@ sql -c 'CREATE EXTENSION iu_core' -c 'SELECT count(*) FROM iu_core.migrate()' \
 granted() { # LONGEST OPENING IN S
 	user=grantor sql -c "
 		SELECT fn_iu_gate_approval_grant('iu_core.delivery_enabled', 'open', $1, now() + interval '1 hour', 'grantor',
-		 'bench', 'standing') ->> 'approval_id'"
+		 'bench', 'standing', 'holder') ->> 'approval_id'"
 }
 opened() { # APPROVAL SECONDS
 	user=holder sql -c "SELECT fn_iu_gate_open('iu_core.delivery_enabled', '$1', 'holder', 'bench', $2)" >/dev/null

@@ -19,6 +19,7 @@
 #include "catalog/pg_authid.h"
 #include "common/cryptohash.h"
 #include "common/sha2.h"
+#include "core/caller.h"
 #include "core/compat.h"
 #include "fmgr.h"
 #include "funcapi.h"
@@ -65,12 +66,15 @@ digest_open_file(int file, int64 *size, uint8 *digest)
 static char *
 digest_file(const char *path, int64 *size, uint8 *digest)
 {
+	Oid			caller = iu_caller();
 	struct stat status;
 	char	   *problem;
 	int			file;
 
-	if (!superuser_arg(GetSessionUserId()) && !has_privs_of_role(GetSessionUserId(), ROLE_PG_READ_SERVER_FILES))
-		return psprintf("role \"%s\" may not read the server's files", GetUserNameFromId(GetSessionUserId(), false));
+	if (!OidIsValid(caller))
+		return "nobody acts who may read the server's files";
+	if (!superuser_arg(caller) && !has_privs_of_role(caller, ROLE_PG_READ_SERVER_FILES))
+		return psprintf("role \"%s\" may not read the server's files", GetUserNameFromId(caller, true));
 	if (!is_absolute_path(path))
 		return "its path is not absolute";
 	/* Without O_NONBLOCK the opening of a pipe would wait for a writer. */

@@ -7,7 +7,8 @@
  *
  *	  - its last ledger row is an open that has not expired, is not dated in the
  *		future, and was made in this very place (place.c), by the transaction
- *		that it names: a row that came with a dump was not; or
+ *		that it names: a row that came with a dump was not; and the approval on
+ *		which it was made has not been revoked; or
  *	  - the value went from 'false' to 'true' in this very transaction, which
  *		may open a gate for itself and closes it by its end.
  *
@@ -22,7 +23,8 @@
  * as open is looked at each time: a fresh snapshot, under whatever isolation
  * level, must still see the very version of the dot_config row that was open,
  * and every change of a gate by the protocol makes a new version. So a close
- * that another session commits holds from the next question on.
+ * that another session commits holds from the next question on. A revocation is
+ * looked for each time too: it needs no row that somebody else could keep.
  *
  *-------------------------------------------------------------------------
  */
@@ -35,8 +37,7 @@
 #include "catalog/pg_type.h"
 #include "core/compat.h"
 #include "core/gate.h"
-#include "core/gate_table.h"
-#include "core/opening.h"
+#include "core/gate_reading.h"
 #include "core/slots.h"
 #include "fmgr.h"
 #include "miscadmin.h"
@@ -49,27 +50,19 @@
 #include "utils/snapmgr.h"
 #include "utils/syscache.h"
 #include "utils/timestamp.h"
+#include "utils/uuid.h"
 
 PG_FUNCTION_INFO_V1(iu_gate_is_open);
 
 #define GATE_KEY_LENGTH 128		/* of a longer key nothing is remembered */
 #define CACHE_LIMIT 1024		/* keys; unknown ones could fill it without end */
 
-enum
-{
-	CONFIG_KEY,
-	CONFIG_VALUE
-};
-enum
-{
-	REGISTRY_KEY,
-	REGISTRY_CLASS
-};
 typedef struct KnownGate
 {
 	char		key[GATE_KEY_LENGTH];
 	IuSpan		open;			/* until 0: closed */
 	IuGateVersion version;		/* of its row of dot_config, if open */
+	pg_uuid_t	approval;		/* on which it was opened, if open */
 } KnownGate;
 
 /* What this process has found out. */
@@ -79,6 +72,7 @@ typedef struct GateCache
 	IuGateTable config;
 	IuGateTable registry;
 	IuGateTable ledger;
+	IuGateTable revocations;
 	HTAB	   *gates;			/* of KnownGate; NULL: none */
 } GateCache;
 
@@ -95,16 +89,18 @@ static GateCache cache = {
 			{"place", UUIDOID},
 			{"created_at", TIMESTAMPTZOID},
 			{"written_by", XIDOID},
+			{"approval_id", UUIDOID},
 		},
 		"transition_seq",
 	},
+	.revocations = {"iu_gate_revocation", "ix_iu_gate_revocation_approval", {{"approval_id", UUIDOID}}},
 };
 
 static bool
 all_tables_known(void)
 {
 	return OidIsValid(cache.config.relation) && OidIsValid(cache.registry.relation) &&
-		OidIsValid(cache.ledger.relation);
+		OidIsValid(cache.ledger.relation) && OidIsValid(cache.revocations.relation);
 }
 
 static bool
@@ -118,6 +114,7 @@ forget_all(void)
 {
 	cache.generation++;
 	cache.config.relation = cache.registry.relation = cache.ledger.relation = InvalidOid;
+	cache.revocations.relation = InvalidOid;
 	if (cache.gates != NULL)
 	{
 		hash_destroy(cache.gates);
@@ -130,7 +127,8 @@ static void
 on_relation_change(Datum arg, Oid relation)
 {
 	if (!OidIsValid(relation) || !all_tables_known() || is_part_of(&cache.config, relation) ||
-		is_part_of(&cache.registry, relation) || is_part_of(&cache.ledger, relation))
+		is_part_of(&cache.registry, relation) || is_part_of(&cache.ledger, relation) ||
+		is_part_of(&cache.revocations, relation))
 		forget_all();
 }
 
@@ -186,120 +184,33 @@ lock_table(IuGateTable *table, IuGateTable *locked)
 	return false;
 }
 
-typedef struct Finding
-{
-	bool		open;
-	IuSpan		opening;		/* by the ledger; until 0: not by it */
-	bool		lasting;		/* holds for other transactions and until something changes */
-	IuGateVersion version;
-} Finding;
-
-/* For a gate whose value is true now: whether the value was false when this transaction began. */
-static bool
-was_false_before_this_transaction(const IuGateTable *config, Datum key, Snapshot now)
-{
-	SnapshotData before = *now;
-	IuGateRow	row;
-	bool		was_false;
-
-	/* At command 0 of this transaction nothing of its own has happened yet. */
-	before.curcid = FirstCommandId;
-	was_false = iu_gate_row_find(&row, config, key, &before) &&
-		iu_gate_row_says(&row, CONFIG_VALUE, "false");
-	iu_gate_row_done(&row);
-	return was_false;
-}
-
-/* Whether the value of a gate is true; *own: this transaction wrote it; *version: of its row. */
-static bool
-value_is_true(const IuGateTable *config, Datum key, Snapshot now, bool *own, IuGateVersion *version)
-{
-	IuGateRow	row;
-	bool		is_true = iu_gate_row_find(&row, config, key, now) &&
-		iu_gate_row_says(&row, CONFIG_VALUE, "true");
-
-	if (is_true)
-	{
-		*own = iu_gate_row_is_own(&row);
-		*version = iu_gate_row_version(&row);
-	}
-	iu_gate_row_done(&row);
-	return is_true;
-}
-
-static bool
-is_governable(const IuGateTable *registry, Datum key, Snapshot now)
-{
-	IuGateRow	row;
-	bool		governable = iu_gate_row_find(&row, registry, key, now) &&
-		iu_gate_row_says(&row, REGISTRY_CLASS, "governable");
-
-	iu_gate_row_done(&row);
-	return governable;
-}
-
-/* Of the gate's last transition, if that is an opening: when it has effect; *own: this transaction made it. */
-static IuSpan
-open_by_the_ledger(const IuGateTable *ledger, Datum key, Snapshot now, bool *own)
-{
-	IuGateRow	row;
-	bool		opening = iu_gate_row_find(&row, ledger, key, now) &&
-		iu_gate_row_says(&row, IU_LEDGER_ACTION, "open");
-	IuSpan		span = {0};
-
-	if (opening)
-		span = iu_opening_span(&row);
-	*own = opening && iu_gate_row_is_own(&row);
-	iu_gate_row_done(&row);
-	return span;
-}
-
-static void
-read_rows(const IuGateTable *config, const IuGateTable *registry, const IuGateTable *ledger,
-		  Datum key, Snapshot now, Finding *finding)
-{
-	bool		own_value;
-	bool		own_opening;
-
-	if (!value_is_true(config, key, now, &own_value, &finding->version) ||
-		!is_governable(registry, key, now))
-		return;
-	finding->opening = open_by_the_ledger(ledger, key, now, &own_opening);
-	finding->lasting = !own_value && !own_opening;
-	finding->open = iu_span_is_now(finding->opening);
-	/* What this transaction opened by the protocol has an end, and is not open for the whole transaction. */
-	if (!finding->open && own_value && !own_opening)
-		finding->open = was_false_before_this_transaction(config, key, now);
-}
-
 /* Whether every change of the tables invalidates what this process remembers. */
 static bool
-all_tables_tell(const IuGateTable *config, const IuGateTable *registry, const IuGateTable *ledger)
+all_tables_tell(const IuGateTables *tables)
 {
 	Oid			changed = LookupFuncName(list_make2(makeString("iu_core"), makeString("gate_changed")), 0, NULL, true);
 
-	return OidIsValid(changed) && iu_gate_table_tells(config, changed) &&
-		iu_gate_table_tells(registry, changed) && iu_gate_table_tells(ledger, changed);
+	return OidIsValid(changed) && iu_gate_table_tells(&tables->config, changed) &&
+		iu_gate_table_tells(&tables->registry, changed) && iu_gate_table_tells(&tables->ledger, changed) &&
+		iu_gate_table_tells(&tables->revocations, changed);
 }
 
 /* Reads whether a gate is open, with locks that last to the end of the transaction. */
-static Finding
+static IuGateFinding
 look_up(Datum key)
 {
-	Finding		finding = {0};
-	IuGateTable config;
-	IuGateTable registry;
-	IuGateTable ledger;
+	IuGateFinding 	finding = {0};
+	IuGateTables tables;
 	Snapshot	now;
 
-	if (!lock_table(&cache.config, &config) || !lock_table(&cache.registry, &registry) ||
-		!lock_table(&cache.ledger, &ledger))
+	if (!lock_table(&cache.config, &tables.config) || !lock_table(&cache.registry, &tables.registry) ||
+		!lock_table(&cache.ledger, &tables.ledger) || !lock_table(&cache.revocations, &tables.revocations))
 		return finding;
 	/* Only now: what committed while a lock was waited for must be seen. */
 	now = RegisterSnapshot(GetLatestSnapshot());
-	read_rows(&config, &registry, &ledger, key, now, &finding);
+	iu_gate_read(&tables, key, now, &finding);
 	UnregisterSnapshot(now);
-	finding.lasting = finding.lasting && finding.open && all_tables_tell(&config, &registry, &ledger);
+	finding.lasting = finding.lasting && finding.open && all_tables_tell(&tables);
 	return finding;
 }
 
@@ -330,7 +241,7 @@ recall(const char *key)
  * generation in which the question was asked.
  */
 static void
-remember(const char *key, const Finding *finding, uint64 generation)
+remember(const char *key, const IuGateFinding *finding, uint64 generation)
 {
 	KnownGate  *known;
 
@@ -349,6 +260,7 @@ remember(const char *key, const Finding *finding, uint64 generation)
 	if (!finding->open)
 		known->open.until = 0;
 	known->version = finding->version;
+	known->approval = finding->approval;
 }
 
 /* Whether a gate that is remembered as open still is: nothing has changed it, and its end has not come. */
@@ -357,16 +269,19 @@ is_still_open(KnownGate known)
 {
 	uint64		generation = cache.generation;
 	IuGateTable config;
+	IuGateTable revocations;
 	Snapshot	now;
-	bool		visible;
+	bool		stands;
 
-	/* A change that committed before the lock was granted has been told by now. */
-	if (!lock_table(&cache.config, &config) || generation != cache.generation)
+	/* A change that committed before the locks were granted has been told by now. */
+	if (!lock_table(&cache.config, &config) || !lock_table(&cache.revocations, &revocations) ||
+		generation != cache.generation)
 		return false;
 	now = RegisterSnapshot(GetLatestSnapshot());
-	visible = iu_gate_version_is_visible(&config, &known.version, now);
+	stands = iu_gate_version_is_visible(&config, &known.version, now) &&
+		!iu_gate_row_may_exist(&revocations, UUIDPGetDatum(&known.approval), now);
 	UnregisterSnapshot(now);
-	return visible && iu_span_is_now(known.open);
+	return stands && iu_span_is_now(known.open);
 }
 
 /*
@@ -378,7 +293,7 @@ iu_gate_is_effectively_open(const char *key)
 {
 	const KnownGate *known;
 	uint64		generation;
-	Finding		finding;
+	IuGateFinding 	finding;
 	Datum		name;
 
 	/*
@@ -439,9 +354,9 @@ first_true_gate(const IuGateTable *config, const IuGateTable *registry, Snapshot
 		bool		own;
 		IuGateVersion version;
 		bool		null;
-		Datum		key = slot_getattr(slot, registry->attributes[REGISTRY_KEY], &null);
+		Datum		key = slot_getattr(slot, registry->attributes[IU_REGISTRY_KEY], &null);
 
-		if (!null && value_is_true(config, key, now, &own, &version))
+		if (!null && iu_gate_value_is_true(config, key, now, &own, &version))
 			found = TextDatumGetCString(key);
 	}
 	table_endscan(scan);
@@ -463,7 +378,7 @@ iu_gate_any_true(void)
 	char	   *found;
 
 	if (!lock_table(&cache.config, &config) || !lock_table(&cache.registry, &registry) ||
-		!find_table(&cache.ledger))
+		!find_table(&cache.ledger) || !find_table(&cache.revocations))
 		return NULL;
 	now = RegisterSnapshot(GetLatestSnapshot());
 	found = first_true_gate(&config, &registry, now);

@@ -36,6 +36,8 @@
 
 PG_FUNCTION_INFO_V1(iu_gate_changed);
 
+#define UUID_BTREE_FAM_OID 2968	/* uuid_ops, to which the server's headers give no name */
+
 static bool
 is_heap(Oid relation)
 {
@@ -86,7 +88,7 @@ leads_to_the_row(const IuGateTable *table, Relation index)
 		index->rd_rel->relam == BTREE_AM_OID &&
 		heap_attisnull(index->rd_indextuple, Anum_pg_index_indpred, NULL) &&
 		form->indkey.values[0] == table->attributes[0] &&
-		index->rd_opfamily[0] == TEXT_BTREE_FAM_OID &&
+		index->rd_opfamily[0] == (table->columns[0].type == UUIDOID ? UUID_BTREE_FAM_OID : TEXT_BTREE_FAM_OID) &&
 		(table->newest_first == NULL ||
 		 (form->indnkeyatts > 1 && form->indkey.values[1] == table->order &&
 		  (index->rd_indoption[1] & INDOPTION_DESC) != 0));
@@ -103,8 +105,9 @@ is_plain_text(Datum value, const char *bytes, size_t length)
 }
 
 /*
- * Finds the first row of a gate in a table that the caller has locked. key: a
- * text. Whether it is found or not, iu_gate_row_done must follow.
+ * Finds the first row of a gate in a table that the caller has locked. key: of
+ * the type of the table's first column. Whether it is found or not,
+ * iu_gate_row_done must follow.
  */
 bool
 iu_gate_row_find(IuGateRow *row, const IuGateTable *table, Datum key, Snapshot snapshot)
@@ -120,7 +123,7 @@ iu_gate_row_find(IuGateRow *row, const IuGateTable *table, Datum key, Snapshot s
 	if (!leads_to_the_row(table, row->index))
 		return false;
 	row->scan = index_beginscan(row->relation, row->index, snapshot, NULL, 1, 0);
-	ScanKeyInit(&condition, 1, BTEqualStrategyNumber, F_TEXTEQ, key);
+	ScanKeyInit(&condition, 1, BTEqualStrategyNumber, table->columns[0].type == UUIDOID ? F_UUID_EQ : F_TEXTEQ, key);
 	condition.sk_collation = row->index->rd_indcollation[0];
 	index_rescan(row->scan, &condition, 1, NULL, 0);
 	if (index_getnext_slot(row->scan, ForwardScanDirection, row->slot))
@@ -137,6 +140,17 @@ iu_gate_row_done(IuGateRow *row)
 	ExecDropSingleTupleTableSlot(row->slot);
 	index_close(row->index, NoLock);
 	table_close(row->relation, NoLock);
+}
+
+/* Whether the table has a row of that key, or could not be asked, since its index is another than it should be. */
+bool
+iu_gate_row_may_exist(const IuGateTable *table, Datum key, Snapshot snapshot)
+{
+	IuGateRow	row;
+	bool		may = iu_gate_row_find(&row, table, key, snapshot) || row.scan == NULL;
+
+	iu_gate_row_done(&row);
+	return may;
 }
 
 /* The version of the row that was found, for iu_gate_version_is_visible. */

@@ -15,12 +15,12 @@
 #include "utils/rel.h"
 #include "utils/snapshot.h"
 
-#define IU_GATE_COLUMNS 6
+#define IU_GATE_COLUMNS 7
 
 /*
  * A table as it should be, and where it is. Its index leads from a gate's key,
- * the first column, to the gate's row; where a gate has several rows, to the
- * newest first.
+ * or the id of an approval (uuid), which is the first column, to the row; where
+ * a gate has several rows, to the newest first.
  */
 typedef struct IuGateTable
 {
@@ -55,6 +55,7 @@ extern bool iu_gate_table_tells(const IuGateTable *table, Oid function);
 /* Every row that was looked for is done in the end, whether it was found or not. */
 extern bool iu_gate_row_find(IuGateRow *row, const IuGateTable *table, Datum key, Snapshot snapshot);
 extern void iu_gate_row_done(IuGateRow *row);
+extern bool iu_gate_row_may_exist(const IuGateTable *table, Datum key, Snapshot snapshot);
 
 /* By this a version of a row is recognised later. */
 typedef struct IuGateVersion

@@ -19,7 +19,8 @@ enum
 	IU_LEDGER_EXPIRES,
 	IU_LEDGER_PLACE,
 	IU_LEDGER_CREATED,
-	IU_LEDGER_WRITTEN
+	IU_LEDGER_WRITTEN,
+	IU_LEDGER_APPROVAL
 };
 
 /* An opening has effect from the time at which it was made, which a clock that was set back may not have reached. */

@@ -21,6 +21,7 @@
 #include "catalog/pg_proc.h"
 #include "catalog/pg_type.h"
 #include "commands/prepare.h"
+#include "core/caller.h"
 #include "core/compat.h"
 #include "core/policy.h"
 #include "core/rights.h"
@@ -89,9 +90,31 @@ put_away(int settings)
 }
 
 /*
- * iu_core.call_as_owner(function, event, payload). The restricted operation, in
- * which nothing may be deferred, keeps a deferred trigger from deferring another
- * one. An error puts back who acts, with the (sub)transaction that it ends.
+ * Calls it as its owner, and then fires as that owner what it deferred. The
+ * restricted operation, in which nothing may be deferred, keeps a deferred
+ * trigger from deferring another one.
+ */
+static void
+call_and_settle(Oid function, Oid owner, int security, NullableDatum event, NullableDatum payload)
+{
+	Oid			before = iu_caller_becomes(owner);
+
+	PG_TRY();
+	{
+		call(function, event, payload);
+		SetUserIdAndSecContext(owner, security | SECURITY_LOCAL_USERID_CHANGE | SECURITY_RESTRICTED_OPERATION);
+		iu_check_constraints_now();
+	}
+	PG_FINALLY();
+	{
+		(void) iu_caller_becomes(before);
+	}
+	PG_END_TRY();
+}
+
+/*
+ * iu_core.call_as_owner(function, event, payload). An error puts back as whom
+ * the server acts, with the (sub)transaction that it ends.
  */
 Datum
 iu_call_as_owner(PG_FUNCTION_ARGS)
@@ -111,9 +134,7 @@ iu_call_as_owner(PG_FUNCTION_ARGS)
 	owner = owner_of_callable(PG_GETARG_OID(0));
 	caller = iu_become(owner);
 	settings = NewGUCNestLevel();
-	call(PG_GETARG_OID(0), event, payload);
-	SetUserIdAndSecContext(owner, caller.security | SECURITY_LOCAL_USERID_CHANGE | SECURITY_RESTRICTED_OPERATION);
-	iu_check_constraints_now();
+	call_and_settle(PG_GETARG_OID(0), owner, caller.security, event, payload);
 	put_away(settings);
 	iu_become_again(caller);
 	PG_RETURN_VOID();

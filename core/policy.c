@@ -13,6 +13,7 @@
 #include "catalog/namespace.h"
 #include "catalog/pg_proc.h"
 #include "catalog/pg_type.h"
+#include "core/caller.h"
 #include "core/compat.h"
 #include "core/policy.h"
 #include "core/rights.h"
@@ -25,6 +26,8 @@
 #include "utils/syscache.h"
 
 PG_FUNCTION_INFO_V1(iu_require_role);
+PG_FUNCTION_INFO_V1(iu_may);
+PG_FUNCTION_INFO_V1(iu_caller_may);
 
 /* Looked up without asking what the current role may see: the library calls it. */
 static Oid
@@ -109,19 +112,43 @@ iu_require_member(const char *role)
 }
 
 static char *
-name_roles(Datum *roles, int count)
+name_roles(ArrayType *array)
 {
 	StringInfoData names;
+	Datum	   *roles;
+	bool	   *nulls;
+	int			count;
 	int			i;
 
+	deconstruct_array(array, TEXTOID, -1, false, TYPALIGN_INT, &roles, &nulls, &count);
 	initStringInfo(&names);
 	for (i = 0; i < count; i++)
 	{
 		if (i > 0)
 			appendStringInfoString(&names, i < count - 1 ? ", " : " or ");
-		appendStringInfoString(&names, TextDatumGetCString(roles[i]));
+		appendStringInfoString(&names, nulls[i] ? "NULL" : TextDatumGetCString(roles[i]));
 	}
 	return names.data;
+}
+
+/* Whether that role has the rights of one of these, is iu_core_owner or a superuser. Nobody has none. */
+static bool
+may(Oid who, ArrayType *array)
+{
+	Datum	   *roles;
+	bool	   *nulls;
+	int			count;
+	int			i;
+
+	if (!OidIsValid(who))
+		return false;
+	if (may_call_anything(who))
+		return true;
+	deconstruct_array(array, TEXTOID, -1, false, TYPALIGN_INT, &roles, &nulls, &count);
+	for (i = 0; i < count; i++)
+		if (!nulls[i] && has_rights_of(who, TextDatumGetCString(roles[i])))
+			return true;
+	return false;
 }
 
 /*
@@ -133,17 +160,23 @@ Datum
 iu_require_role(PG_FUNCTION_ARGS)
 {
 	Oid			caller = GetUserId();
-	Datum	   *roles;
-	bool	   *nulls;
-	int			count;
-	int			i;
+	ArrayType  *roles = PG_GETARG_ARRAYTYPE_P(0);
 
-	if (may_call_anything(caller))
-		PG_RETURN_BOOL(true);
-	deconstruct_array(PG_GETARG_ARRAYTYPE_P(0), TEXTOID, -1, false, TYPALIGN_INT, &roles, &nulls, &count);
-	for (i = 0; i < count; i++)
-		if (!nulls[i] && has_rights_of(caller, TextDatumGetCString(roles[i])))
-			PG_RETURN_BOOL(true);
-	refuse_caller(caller, name_roles(roles, count));
-	PG_RETURN_BOOL(false);		/* not reached */
+	if (!may(caller, roles))
+		refuse_caller(caller, name_roles(roles));
+	PG_RETURN_BOOL(true);
+}
+
+/* iu_core.may(roles text[]): the same question about the current role, which raises nothing. */
+Datum
+iu_may(PG_FUNCTION_ARGS)
+{
+	PG_RETURN_BOOL(may(GetUserId(), PG_GETARG_ARRAYTYPE_P(0)));
+}
+
+/* iu_core.caller_may(roles text[]): the same question about who acts (caller.h). */
+Datum
+iu_caller_may(PG_FUNCTION_ARGS)
+{
+	PG_RETURN_BOOL(may(iu_caller(), PG_GETARG_ARRAYTYPE_P(0)));
 }

@@ -86,7 +86,7 @@ static bool
 is_table_of_check(const char *name)
 {
 	return strcmp(name, "dot_config") == 0 || strcmp(name, "iu_gate_registry") == 0 ||
-		strcmp(name, "iu_gate_transition") == 0;
+		strcmp(name, "iu_gate_transition") == 0 || strcmp(name, "iu_gate_revocation") == 0;
 }
 
 /*

@@ -35,6 +35,7 @@ DROP FUNCTION iu.fn_iu_require_form;
 DROP FUNCTION iu.fn_iu_require_value;
 DROP FUNCTION public.fn_dot_iu_command_log;
 DROP FUNCTION iu.fn_dot_iu_command_log;
+DROP FUNCTION iu.fn_dot_iu_command_write;
 DROP TABLE public.dot_iu_command_run;
 DROP TABLE public.dot_iu_command_catalog;
 DROP FUNCTION iu.fn_iu_refusal_put;

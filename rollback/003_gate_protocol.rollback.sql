@@ -16,10 +16,11 @@ BEGIN
 END
 $guard$;
 SELECT iu_core.guard_rows('public.iu_gate_transition');
+SELECT iu_core.guard_rows('public.iu_gate_revocation');
 SELECT iu_core.guard_rows('public.iu_place', $$began <> 'first'$$);
 SELECT iu.fn_dot_iu_command_forget(ARRAY['dot_iu_gate_open', 'dot_iu_gate_close',
   'dot_iu_gate_watchdog', 'dot_iu_gate_verify_closed', 'dot_iu_gate_define', 'dot_iu_gate_undefine',
-  'dot_iu_place_confirm']);
+  'dot_iu_gate_unblock', 'dot_iu_place_confirm']);
 DELETE FROM public.iu_refusal WHERE migration = 3;
 
 SELECT iu.fn_iu_gate_unregister(3);
@@ -44,6 +45,10 @@ DROP FUNCTION iu.fn_iu_gate_watchdog_close;
 DROP FUNCTION iu.fn_iu_gate_try_lock;
 DROP FUNCTION public.fn_iu_gate_blocker;
 DROP FUNCTION iu.fn_iu_gate_blocker;
+DROP FUNCTION public.fn_iu_gate_unblock;
+DROP FUNCTION iu.fn_iu_gate_unblock;
+DROP FUNCTION iu.fn_iu_gate_blockers;
+DROP FUNCTION iu.fn_iu_gate_row_holders;
 DROP FUNCTION iu.fn_iu_gate_expiring;
 DROP FUNCTION public.fn_iu_gate_close;
 DROP FUNCTION iu.fn_iu_gate_close;
@@ -60,6 +65,9 @@ DROP FUNCTION iu.fn_iu_gate_ledger_verify;
 DROP FUNCTION iu.fn_iu_markdown_table;
 DROP FUNCTION iu.fn_iu_markdown_row;
 DROP FUNCTION iu.fn_iu_gate_demands;
+DROP FUNCTION iu.fn_iu_same_person;
+DROP FUNCTION iu.fn_iu_require_caller;
+DROP FUNCTION iu.fn_iu_gate_is_mine;
 DROP FUNCTION iu.fn_iu_gate_held_by;
 DROP FUNCTION iu.fn_iu_gate_is_to_reopen;
 DROP FUNCTION iu.fn_iu_gate_renew;
@@ -81,6 +89,8 @@ DROP FUNCTION iu.fn_iu_gate_value_problem;
 DROP FUNCTION iu.fn_iu_gate_transit;
 DROP FUNCTION iu.fn_iu_gate_transition_hash;
 DROP TABLE public.iu_gate_transition;
+DROP TABLE public.iu_gate_revocation;
+DROP FUNCTION iu.fn_iu_gate_approval_mark;
 DROP TABLE public.iu_gate_registry;
 DROP FUNCTION iu.fn_iu_gate_transition_stamp;
 DROP FUNCTION public.fn_iu_place_confirm;

@@ -24,9 +24,10 @@ END
 $guard$;
 SELECT iu_core.guard_rows('public.iu_gate_approval');
 SELECT iu_core.guard_rows('public.iu_gate_approver');
+SELECT iu_core.guard_rows('public.iu_gate_confirmation');
 SELECT iu.fn_dot_iu_command_forget(ARRAY['dot_iu_gate_approval_grant',
-  'dot_iu_gate_approval_revoke', 'dot_iu_gate_approvers_set', 'dot_iu_gate_approval_mode_set',
-  'dot_iu_gate_break_glass']);
+  'dot_iu_gate_approval_revoke', 'dot_iu_gate_approval_confirm', 'dot_iu_gate_approvers_set',
+  'dot_iu_gate_approval_mode_set', 'dot_iu_gate_break_glass']);
 DELETE FROM public.iu_refusal WHERE migration = 10;
 
 -- Its events stay in the outbox, which is 004's.
@@ -45,6 +46,8 @@ DROP FUNCTION public.fn_iu_gate_approval_mode_set;
 DROP FUNCTION iu.fn_iu_gate_approval_mode_set;
 DROP FUNCTION public.fn_iu_gate_approvers_set;
 DROP FUNCTION iu.fn_iu_gate_approvers_set;
+DROP FUNCTION public.fn_iu_gate_approval_confirm;
+DROP FUNCTION iu.fn_iu_gate_approval_confirm;
 DROP FUNCTION public.fn_iu_gate_approval_revoke;
 DROP FUNCTION iu.fn_iu_gate_approval_revoke;
 DROP FUNCTION public.fn_iu_gate_approval_grant;
@@ -60,7 +63,9 @@ DROP FUNCTION iu.fn_iu_gate_approval_spend;
 DROP FUNCTION iu.fn_iu_gate_approval_require_grantor;
 DROP FUNCTION iu.fn_iu_gate_approval_require_good;
 DROP FUNCTION iu.fn_iu_gate_approval_require_fit;
+DROP FUNCTION iu.fn_iu_gate_approval_closed_by;
 DROP FUNCTION iu.fn_iu_gate_approver_is;
+DROP TABLE public.iu_gate_confirmation;
 DROP TABLE public.iu_gate_approval;
 DROP TABLE public.iu_gate_approver;
 DROP FUNCTION iu.fn_iu_gate_approval_guard;

@@ -20,6 +20,7 @@ DROP FUNCTION iu.fn_iu_route_unprobed_circuits;
 DROP FUNCTION iu.fn_iu_route_far_retries;
 DROP FUNCTION iu.fn_iu_gate_troubles;
 DROP FUNCTION iu.fn_iu_gate_approvals_ending;
+DROP FUNCTION iu.fn_iu_gate_approvals_void;
 DROP FUNCTION iu.fn_iu_gate_lapsed;
 DROP FUNCTION iu.fn_iu_gate_waiting;
 DROP FUNCTION iu.fn_iu_route_hung_problems;

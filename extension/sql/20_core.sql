@@ -178,7 +178,7 @@ COMMENT ON FUNCTION cancel_at(timestamptz) IS
 CREATE FUNCTION file_digest(path text, OUT bytes bigint, OUT sha256 text, OUT problem text)
   LANGUAGE c VOLATILE STRICT PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'iu_file_digest';
 COMMENT ON FUNCTION file_digest(text) IS
-  'Size in bytes and SHA-256 in hex of a file of the server, or problem: why not, in words: the login role is neither '
+  'Size in bytes and SHA-256 in hex of a file of the server, or problem: why not, in words: who acts is neither '
   'a superuser nor in pg_read_server_files, the path is not absolute, the server cannot open it, it is not a regular '
   'file. NULLs for NULL. Raises nothing.';
 
@@ -206,6 +206,43 @@ COMMENT ON FUNCTION require_role(text[]) IS
   'True if the current role has the rights of one of these roles, is iu_core_owner or a superuser. SQLSTATE 42501 '
   'otherwise, constraint iu_role_required. NULL for NULL. Functions of schema public ask it before they hand on to '
   'schema iu.';
+
+CREATE FUNCTION may(roles text[]) RETURNS boolean
+  LANGUAGE c STABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'iu_may';
+COMMENT ON FUNCTION may(text[]) IS
+  'Whether the current role has the rights of one of these roles, is iu_core_owner or a superuser. A role that does '
+  'not exist has none. NULL for NULL. Raises nothing.';
+
+CREATE FUNCTION caller() RETURNS oid
+  LANGUAGE c STABLE PARALLEL RESTRICTED AS 'MODULE_PATHNAME', 'iu_caller_oid';
+COMMENT ON FUNCTION caller() IS
+  'Who acts, as a role''s oid: the role of SET ROLE, or the one that logged in where none is set, inside SECURITY '
+  'DEFINER functions too; within a function that a route calls its owner. NULL where the server runs somebody''s '
+  'function for its own ends (ANALYZE, indexes, materialized views, replication): then nobody acts. Raises nothing.';
+
+CREATE FUNCTION login() RETURNS oid
+  LANGUAGE c STABLE PARALLEL RESTRICTED AS 'MODULE_PATHNAME', 'iu_login_oid';
+COMMENT ON FUNCTION login() IS
+  'The role that logged in, session_user, as its oid. Raises nothing.';
+
+CREATE FUNCTION caller_may(roles text[]) RETURNS boolean
+  LANGUAGE c STABLE STRICT PARALLEL RESTRICTED AS 'MODULE_PATHNAME', 'iu_caller_may';
+COMMENT ON FUNCTION caller_may(text[]) IS
+  'Whether who acts, as iu_core.caller() says, has the rights of one of these roles, is iu_core_owner or a superuser. '
+  'False where nobody acts. NULL for NULL. Raises nothing.';
+
+CREATE FUNCTION end_session(pid integer) RETURNS text
+  LANGUAGE c VOLATILE STRICT PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'iu_end_session';
+COMMENT ON FUNCTION end_session(integer) IS
+  'Ends the session of that process in this database and waits up to 5 s for that: NULL if it has ended or was not '
+  'there, otherwise what is to be done about it, in words. Sessions of superusers and of iu_core''s workers are left. '
+  'NULL for NULL. SQLSTATE 42501, constraint iu_role_required: the caller is not iu_core_owner.';
+
+CREATE FUNCTION top_transaction(xid xid) RETURNS xid
+  LANGUAGE c VOLATILE STRICT PARALLEL RESTRICTED AS 'MODULE_PATHNAME', 'iu_top_transaction';
+COMMENT ON FUNCTION top_transaction(xid) IS
+  'Of a savepoint''s transaction number the number of the transaction in progress that the savepoint is in; any other '
+  'number as it is. NULL for NULL. Raises nothing.';
 
 CREATE FUNCTION uuid_v5(namespace uuid, name text) RETURNS uuid
   LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'iu_uuid_v5';

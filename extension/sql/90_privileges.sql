@@ -70,6 +70,11 @@ GRANT EXECUTE ON FUNCTION guard_rows(regclass, text) TO iu_core_owner;
 -- It answers about the caller alone; who may not execute it could not be told why.
 GRANT EXECUTE ON FUNCTION require_role(text[])
   TO iu_core_owner, iu_core_reader, iu_core_writer, iu_core_operator, iu_core_admin, iu_core_agent, iu_core_worker;
+GRANT EXECUTE ON FUNCTION top_transaction(xid) TO iu_core_owner, iu_core_reader;
+GRANT EXECUTE ON FUNCTION end_session(integer) TO iu_core_owner;
+-- Views ask it of whoever reads them.
+GRANT EXECUTE ON FUNCTION may(text[]) TO iu_core_owner, iu_core_reader;
+GRANT EXECUTE ON FUNCTION caller(), login(), caller_may(text[]) TO iu_core_owner;
 GRANT EXECUTE ON FUNCTION migration_scripts() TO iu_core_owner, iu_core_reader;
 GRANT SELECT ON applied_migration, migrations TO iu_core_owner, iu_core_reader;
 GRANT EXECUTE ON FUNCTION migrate(integer, boolean), rollback(integer, boolean, boolean) TO iu_core_admin;

@@ -152,7 +152,7 @@ BEGIN
     RETURN QUERY SELECT m.object_class, m.object_name, m.done, NULL::text FROM iu.fn_iu_conformance_mend() m;
     -- The ledger of commands is there from migration 002 on.
     IF to_regclass('public.dot_iu_command_run') IS NOT NULL THEN
-      PERFORM iu.fn_dot_iu_command_log('dot_iu_conformance_repair', 'health', 'apply', 'applied', true, NULL, NULL,
+      PERFORM iu.fn_dot_iu_command_write('dot_iu_conformance_repair', 'health', 'apply', 'applied', true, NULL, NULL,
         jsonb_build_object('reason', p_reason), p_actor);
     END IF;
   END IF;

@@ -236,6 +236,8 @@ SELECT iu.fn_iu_refusal_put(2, ARRAY[
    'Remove the rule, trigger or policy that the error names, then try again.'],
   ['iu_command_unknown', '23514', 'The command is not in the catalogue.',
    'See v_dot_iu_command_registry for the commands there are.'],
+  ['iu_command_logs_itself', '42501', 'The command logs its own runs, and nobody else does.',
+   'Call its function; by hand only what dot_iu_command_catalog says is logged by its caller.'],
   ['iu_command_run_category', '23514', 'The category of the run is not in the vocabulary.',
    'Use one of those that the error lists.'],
   ['iu_command_run_run_mode', '23514', 'The mode of the run is not in the vocabulary.',

@@ -10,6 +10,10 @@ CREATE TABLE public.dot_iu_command_run (
   evidence      jsonb,
   actor         text NOT NULL,
   created_at    timestamptz NOT NULL DEFAULT clock_timestamp(),
+  session_role  name NOT NULL DEFAULT session_user,
+  session_oid   oid NOT NULL DEFAULT iu_core.login(),
+  acting_role   name DEFAULT pg_get_userbyid(iu_core.caller()),
+  acting_oid    oid DEFAULT iu_core.caller(),
   CONSTRAINT dot_iu_command_run_pkey PRIMARY KEY (run_id),
   CONSTRAINT dot_iu_command_run_category
     CHECK (category IN ('collection', 'piece', 'lifecycle', 'read', 'health')),
@@ -22,7 +26,8 @@ CREATE TABLE public.dot_iu_command_run (
 CREATE INDEX ix_dot_iu_command_run_command ON public.dot_iu_command_run (command_name, created_at DESC);
 CREATE INDEX ix_dot_iu_command_run_status ON public.dot_iu_command_run (run_status, created_at DESC);
 COMMENT ON TABLE public.dot_iu_command_run IS
-  'Append-only ledger of command runs, refused and failed ones included. Written by fn_dot_iu_command_log only.';
+  'Append-only ledger of command runs, refused and failed ones included. Written by the functions that carry commands '
+  'out, and by fn_dot_iu_command_log.';
 COMMENT ON COLUMN public.dot_iu_command_run.run_id IS 'Identifies the run';
 COMMENT ON COLUMN public.dot_iu_command_run.command_name IS
   'The command; no foreign key, the ledger outlives the catalogue';
@@ -36,6 +41,12 @@ COMMENT ON COLUMN public.dot_iu_command_run.gate_snapshot IS 'The gates as the r
 COMMENT ON COLUMN public.dot_iu_command_run.evidence IS 'What the run found, did or was refused for';
 COMMENT ON COLUMN public.dot_iu_command_run.actor IS 'Who ran it, as told by the caller';
 COMMENT ON COLUMN public.dot_iu_command_run.created_at IS 'When the run was logged, by the clock';
+COMMENT ON COLUMN public.dot_iu_command_run.session_role IS
+  'The role that logged in, whatever actor says; set by the server';
+COMMENT ON COLUMN public.dot_iu_command_run.session_oid IS 'Its oid: a later role of the same name is another';
+COMMENT ON COLUMN public.dot_iu_command_run.acting_role IS
+  'The role in whose name it ran: the one of SET ROLE, or session_role; set by the server. NULL: in nobody''s name';
+COMMENT ON COLUMN public.dot_iu_command_run.acting_oid IS 'Its oid';
 
 CREATE TRIGGER trg_dot_iu_command_run_append_only
   BEFORE UPDATE OR DELETE OR TRUNCATE ON public.dot_iu_command_run
@@ -44,11 +55,11 @@ ALTER TABLE public.dot_iu_command_run ENABLE ALWAYS TRIGGER trg_dot_iu_command_r
 COMMENT ON TRIGGER trg_dot_iu_command_run_append_only ON public.dot_iu_command_run IS
   'Keeps the ledger append-only.';
 
-CREATE FUNCTION iu.fn_dot_iu_command_log(
+CREATE FUNCTION iu.fn_dot_iu_command_write(
     p_command text, p_category text, p_run_mode text, p_run_status text, p_mutating boolean,
     p_params_digest text, p_gate_snapshot jsonb, p_evidence jsonb, p_actor text)
   RETURNS uuid
-  LANGUAGE plpgsql SECURITY DEFINER
+  LANGUAGE plpgsql
   SET search_path = pg_catalog, pg_temp
 AS $function$
 DECLARE
@@ -99,6 +110,32 @@ BEGIN
   RETURN v_run_id;
 END
 $function$;
+COMMENT ON FUNCTION iu.fn_dot_iu_command_write IS
+  'Writes one run to the ledger, for the function that carries the command out; returns its run_id. Arguments and '
+  'errors are those of public.fn_dot_iu_command_log, but that any command of the catalogue may be given.';
+
+-- Who may log what is asked here, and not where the functions log themselves.
+CREATE FUNCTION iu.fn_dot_iu_command_log(
+    p_command text, p_category text, p_run_mode text, p_run_status text, p_mutating boolean,
+    p_params_digest text, p_gate_snapshot jsonb, p_evidence jsonb, p_actor text)
+  RETURNS uuid
+  LANGUAGE plpgsql SECURITY DEFINER
+  SET search_path = pg_catalog, pg_temp
+AS $function$
+BEGIN
+  IF EXISTS (SELECT FROM public.dot_iu_command_catalog c
+              WHERE c.command_name = p_command AND c.logged_by <> 'caller') THEN
+    RAISE insufficient_privilege USING
+      MESSAGE = format('command %s logs its own runs, and nobody else does', quote_literal(p_command)),
+      DETAIL = format('Commands that are logged by hand: %s.', coalesce(
+        (SELECT string_agg(c.command_name, ', ' ORDER BY c.command_name) FROM public.dot_iu_command_catalog c
+          WHERE c.logged_by = 'caller'), 'none')),
+      HINT = 'Call its function, which logs what it did.', CONSTRAINT = 'iu_command_logs_itself';
+  END IF;
+  RETURN iu.fn_dot_iu_command_write(p_command, p_category, p_run_mode, p_run_status, p_mutating, p_params_digest,
+                                    p_gate_snapshot, p_evidence, p_actor);
+END
+$function$;
 COMMENT ON FUNCTION iu.fn_dot_iu_command_log IS
   'What public.fn_dot_iu_command_log hands on to, with the rights of iu_core_owner.';
 CREATE FUNCTION public.fn_dot_iu_command_log(
@@ -110,8 +147,9 @@ RETURN CASE WHEN iu_core.require_role('{iu_core_writer,iu_core_operator}') THEN
   iu.fn_dot_iu_command_log(p_command, p_category, p_run_mode, p_run_status, p_mutating, p_params_digest,
                            p_gate_snapshot, p_evidence, p_actor) END;
 COMMENT ON FUNCTION public.fn_dot_iu_command_log IS
-  'Writes one run of a command to the ledger and returns its run_id. Ungated, so that refusals can be logged. '
-  'Arguments: command, category, mode (plan, apply, verify), status (planned, applied, verified, refused, '
-  'failed), whether it could change anything, MD5 or SHA-256 of the parameters or NULL, the gates, what was '
-  'found, who. Error: 23514 for a command that is not in the catalogue (any passes while that is empty) and for a '
-  'word outside the vocabulary, naming field and allowed words.';
+  'Writes one run of a command that its caller logs (logged_by in dot_iu_command_catalog) to the ledger and returns '
+  'its run_id, with the roles that logged in and act as the server knows them. Ungated, so that refusals can be '
+  'logged. Arguments: command, category, mode (plan, apply, verify), status (planned, applied, verified, refused, '
+  'failed), whether it could change anything, MD5 or SHA-256 of the parameters or NULL, the gates, what was found, '
+  'who. Errors: 42501 for a command that logs itself, 23514 for a command that is not in the catalogue (any passes '
+  'while that is empty) and for a word outside the vocabulary, naming field and allowed words.';

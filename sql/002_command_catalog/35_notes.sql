@@ -17,7 +17,7 @@ BEGIN
     v_gates := iu.fn_iu_gate_snapshot();
   END IF;
   SELECT * INTO v_command FROM public.dot_iu_command_catalog c WHERE c.command_name = p_command;
-  RETURN iu.fn_dot_iu_command_log(p_command, coalesce(v_command.category, 'health'),
+  RETURN iu.fn_dot_iu_command_write(p_command, coalesce(v_command.category, 'health'),
     CASE p_run_status WHEN 'planned' THEN 'plan' WHEN 'verified' THEN 'verify' ELSE 'apply' END, p_run_status,
     coalesce(v_command.mutating, true), md5(coalesce(p_subject, '')), v_gates,
     CASE WHEN p_kind IS NULL THEN '{}' ELSE jsonb_build_object(p_kind, iu_core.text_made_fit(p_subject, true)) END
@@ -28,7 +28,7 @@ COMMENT ON FUNCTION iu.fn_dot_iu_command_note IS
   'How a function that changes something logs its own run, with the gates as they stand; returns the run_id. '
   'Arguments: its command; the kind of what it was done to, as a key of the evidence (route_code, gate_key), or NULL; '
   'which one, whose MD5 is the digest of the parameters; planned, applied, verified, refused or failed; who; why; '
-  'further evidence, or NULL. Errors: 23514 without actor or reason, and as fn_dot_iu_command_log has them.';
+  'further evidence, or NULL. Errors: 23514 without actor or reason, and as fn_dot_iu_command_write has them.';
 
 CREATE FUNCTION iu.fn_dot_iu_command_forget(p_commands text[]) RETURNS void
   LANGUAGE plpgsql

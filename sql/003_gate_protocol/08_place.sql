@@ -324,7 +324,9 @@ BEGIN
   RETURN jsonb_build_object('status', 'confirmed', 'began', v_last.began, 'detail', v_last.detail) || v_done
     || jsonb_build_object('run_id', iu.fn_dot_iu_command_note('dot_iu_place_confirm', 'place', v_last.place::text,
          'applied', p_actor, p_reason, v_done || jsonb_build_object('began', v_last.began, 'detail', v_last.detail,
-           'confirmed_approvals', to_jsonb(p_approvals), 'deliveries', p_deliveries, 'session_user', session_user)));
+           'confirmed_approvals',
+           (SELECT jsonb_agg(iu.fn_iu_gate_approval_mark(a.id)) FROM unnest(p_approvals) AS a (id)),
+           'deliveries', p_deliveries, 'session_user', session_user)));
 END
 $function$;
 COMMENT ON FUNCTION iu.fn_iu_place_confirm IS
@@ -337,13 +339,13 @@ CREATE FUNCTION public.fn_iu_place_confirm(
 RETURN CASE WHEN iu_core.require_role('{iu_core_operator}') THEN
   iu.fn_iu_place_confirm(p_actor, p_reason, p_approvals, p_deliveries) END;
 COMMENT ON FUNCTION public.fn_iu_place_confirm IS
-  'Says that the platform is at home in this place and nowhere else, where iu_core.health() says that it is not: after '
-  'a restore, in a copy, after pg_upgrade. Arguments: who, why; the approvals from before that go on, each after a '
-  'look whether it was revoked since (NULL: none; after pg_upgrade, where nothing is lost, everything goes on '
+  'Says that the platform is at home in this place and nowhere else, where iu_core.health() says that it is not: '
+  'after a restore, in a copy, after pg_upgrade. Arguments: who, why; the approvals from before that go on, each '
+  'after a look whether it was revoked since (NULL: none; after pg_upgrade, where nothing is lost, everything goes on '
   'anyhow); and what becomes of the deliveries of routes that were armed before: hold (until '
   'fn_iu_route_confirm_position of each), send (what is not known to have been attempted; some may arrive a second '
   'time, under the same webhook-id), leave (as dead letters, from which each can be replayed). A standing approval '
-  'that goes on opens its gate again, unless a person had closed that. Returns {status: confirmed, began, detail, carried, '
-  'approvals, routes, run_id}. Called again with approvals or deliveries it lets those go on. Errors: 23514 actor, '
-  'reason or deliveries, 55000 nothing to confirm, IU101 or IU107 an approval that is not there, or that the login '
-  'role may not approve; those of fn_iu_route_confirm_position.';
+  'that goes on opens its gate again, unless a person had closed that. Returns {status: confirmed, began, detail, '
+  'carried, approvals, routes, run_id}. Called again with approvals or deliveries it lets those go on. Errors: 23514 '
+  'actor, reason or deliveries, 55000 nothing to confirm, IU101 or IU107 an approval that is not there, or that the '
+  'login role may not approve; those of fn_iu_route_confirm_position.';

@@ -18,6 +18,12 @@ CREATE TABLE public.iu_gate_transition (
   place             uuid NOT NULL,
   written_by        xid NOT NULL,
   session_role      name NOT NULL,
+  session_oid       oid NOT NULL,
+  acting_role       name,
+  acting_oid        oid,
+  holder_oid        oid,
+  holder_login      oid,
+  approval_mark     text GENERATED ALWAYS AS (left(encode(sha256(uuid_send(approval_id)), 'hex'), 12)) STORED,
   created_at        timestamptz NOT NULL,
   prev_hash         bytea,
   row_hash          bytea NOT NULL,
@@ -53,7 +59,10 @@ COMMENT ON COLUMN public.iu_gate_transition.gate_key IS
 COMMENT ON COLUMN public.iu_gate_transition.action IS 'open (renewals too), close, or watchdog_close';
 COMMENT ON COLUMN public.iu_gate_transition.prev_value IS 'Value in dot_config that the change met';
 COMMENT ON COLUMN public.iu_gate_transition.new_value IS 'Value that it left';
-COMMENT ON COLUMN public.iu_gate_transition.approval_id IS 'The approval of an open (Điều 32)';
+COMMENT ON COLUMN public.iu_gate_transition.approval_id IS
+  'The approval of an open (Điều 32); shown to members of iu_core_operator, approval_mark to all readers';
+COMMENT ON COLUMN public.iu_gate_transition.approval_mark IS
+  'First 12 hex digits of the SHA-256 of approval_id: tells approvals apart without showing what opens a gate';
 COMMENT ON COLUMN public.iu_gate_transition.ttl_seconds IS 'How long an open lasts, in seconds, 1 to 3600';
 COMMENT ON COLUMN public.iu_gate_transition.expires_at IS
   'End of an open: created_at + ttl_seconds; set on insert, never given';
@@ -71,6 +80,17 @@ COMMENT ON COLUMN public.iu_gate_transition.written_by IS
   'nothing. Set on insert, never given';
 COMMENT ON COLUMN public.iu_gate_transition.session_role IS
   'The role that logged in, whatever actor says; set on insert, never given';
+COMMENT ON COLUMN public.iu_gate_transition.session_oid IS
+  'Its oid: a later role of the same name is another; set on insert, never given';
+COMMENT ON COLUMN public.iu_gate_transition.acting_role IS
+  'The role in whose name the change was made: the one of SET ROLE, or session_role (iu_core.caller()); NULL: in '
+  'nobody''s. Set on insert, never given';
+COMMENT ON COLUMN public.iu_gate_transition.acting_oid IS 'Its oid; set on insert, never given';
+COMMENT ON COLUMN public.iu_gate_transition.holder_oid IS
+  'Of an open: oid of the role that holds the gate, which is acting_oid, and of a renewal by the watchdog the one for '
+  'whom it renews. Set on insert, never given';
+COMMENT ON COLUMN public.iu_gate_transition.holder_login IS
+  'Of an open: oid of the role that had logged in when the gate was opened; set on insert, never given';
 COMMENT ON COLUMN public.iu_gate_transition.prev_hash IS
   'row_hash of the change of this gate before it; NULL for the first';
 COMMENT ON COLUMN public.iu_gate_transition.row_hash IS
@@ -99,10 +119,13 @@ AS $function$
       (13, int8send(p_row.system_identifier)), (14, int8send(p_row.database_oid::bigint)),
       (15, convert_to(p_row.session_role::text, 'UTF8')), (16, timestamptz_send(p_row.created_at)),
       (17, p_row.prev_hash), (18, uuid_send(p_row.place)),
-      (19, convert_to(p_row.written_by::text, 'UTF8'))) AS f (n, bytes)
+      (19, convert_to(p_row.written_by::text, 'UTF8')), (20, int8send(p_row.session_oid::bigint)),
+      (21, convert_to(p_row.acting_role::text, 'UTF8')), (22, int8send(p_row.acting_oid::bigint)),
+      (23, int8send(p_row.holder_oid::bigint)), (24, int8send(p_row.holder_login::bigint))) AS f (n, bytes)
 $function$;
 COMMENT ON FUNCTION iu.fn_iu_gate_transition_hash IS
-  'SHA-256 over a row of the gate ledger: a version byte, then each field but row_hash as its length in 4 bytes '
+  'SHA-256 over a row of the gate ledger: a version byte, then each field but row_hash and approval_mark as its length '
+  'in 4 bytes '
   '(-1 for NULL) and its binary form, texts in UTF-8. The same under every setting and after dump and restore. '
   'Raises nothing.';
 
@@ -133,11 +156,13 @@ DECLARE
   v_last bigint;
 BEGIN
   IF num_nonnulls(NEW.transition_seq, NEW.created_at, NEW.expires_at, NEW.system_identifier, NEW.database_oid,
-                  NEW.place, NEW.written_by, NEW.session_role, NEW.prev_hash, NEW.row_hash) > 0 THEN
+                  NEW.place, NEW.written_by, NEW.session_role, NEW.session_oid, NEW.acting_role, NEW.acting_oid,
+                  NEW.holder_oid, NEW.holder_login, NEW.prev_hash, NEW.row_hash) > 0 THEN
     RAISE check_violation USING
       MESSAGE = 'a gate transition is dated by the clock, numbered and chained by the server, not by hand',
       DETAIL = 'Set on insert: transition_seq, created_at, expires_at, system_identifier, database_oid, place, '
-        'written_by, session_role, prev_hash, row_hash.',
+        'written_by, session_role, session_oid, acting_role, acting_oid, holder_oid, holder_login, prev_hash, '
+        'row_hash.',
       HINT = 'Leave these columns out.', CONSTRAINT = 'iu_gate_transition_by_hand';
   END IF;
 
@@ -149,12 +174,26 @@ BEGIN
   NEW.created_at := clock_timestamp();
   IF NEW.action = 'open' THEN
     NEW.expires_at := NEW.created_at + make_interval(secs => NEW.ttl_seconds);
+    -- What the watchdog opens it opens for whoever opened on the same approval.
+    SELECT t.holder_oid, t.holder_login INTO NEW.holder_oid, NEW.holder_login
+      FROM public.iu_gate_transition t
+     WHERE t.gate_key = NEW.gate_key AND t.action = 'open' AND t.approval_id = NEW.approval_id
+       AND EXISTS (SELECT FROM public.dot_iu_command_run u
+                    WHERE u.run_id = NEW.run_id AND u.command_name = 'dot_iu_gate_watchdog')
+     ORDER BY t.transition_seq DESC LIMIT 1;
+    IF NOT FOUND THEN
+      NEW.holder_oid := iu_core.caller();
+      NEW.holder_login := iu_core.login();
+    END IF;
   END IF;
   NEW.system_identifier := iu_core.system_identifier();
   NEW.database_oid := iu_core.database_oid();
   NEW.place := iu_core.opening_place();
   NEW.written_by := iu_core.current_xid();
   NEW.session_role := session_user;
+  NEW.session_oid := iu_core.login();
+  NEW.acting_oid := iu_core.caller();
+  NEW.acting_role := pg_get_userbyid(NEW.acting_oid);
   NEW.row_hash := iu.fn_iu_gate_transition_hash(NEW);
   PERFORM iu_core.log_at_commit(format('iu_core ledger head: gate %s seq %s hash %s',
     NEW.gate_key, NEW.transition_seq, encode(NEW.row_hash, 'hex')));

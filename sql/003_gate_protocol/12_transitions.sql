@@ -66,7 +66,7 @@ CREATE FUNCTION iu.fn_iu_gate_log(
   SET search_path = pg_catalog, pg_temp
 AS $function$
 BEGIN
-  RETURN iu.fn_dot_iu_command_log(
+  RETURN iu.fn_dot_iu_command_write(
     p_command, 'health', 'apply', 'applied', true, md5(p_parameters::text), iu.fn_iu_gate_snapshot(),
     jsonb_build_object('status', p_status, 'gate_key', p_gate_key, 'transition_id', p_transition_id) || p_evidence,
     p_actor);
@@ -75,7 +75,7 @@ $function$;
 COMMENT ON FUNCTION iu.fn_iu_gate_log IS
   'Logs a change of a gate among the runs, with all gates as it met them, and returns the run''s id: command, what '
   'became of the gate, gate, id of the change, parameters (only their MD5 is kept), who, further evidence. Errors: as '
-  'fn_dot_iu_command_log.';
+  'fn_dot_iu_command_write.';
 
 -- Closing beside the protocol is a close: the opening must not come back to
 -- life when somebody sets the value to true again.

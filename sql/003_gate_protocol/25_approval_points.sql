@@ -115,5 +115,49 @@ AS $function$
   SELECT h.held_by FROM public.v_iu_gate_holder h WHERE h.gate_key = p_gate_key
 $function$;
 COMMENT ON FUNCTION iu.fn_iu_gate_held_by IS
-  'The login role that opened a gate, or for which the watchdog renewed it; NULL if its last change is not an '
-  'open. Raises nothing.';
+  'For messages: the role that opened a gate, or for which the watchdog renewed it; NULL if its last change is not an '
+  'open, or the role is gone. Raises nothing.';
+
+CREATE FUNCTION iu.fn_iu_gate_is_mine(p_gate_key text) RETURNS boolean
+  LANGUAGE sql VOLATILE
+  SET search_path = pg_catalog, pg_temp
+AS $function$
+  SELECT coalesce((SELECT h.held_by_oid = iu_core.caller() AND h.held_by_login = iu_core.login()
+                     FROM public.v_iu_gate_holder h WHERE h.gate_key = p_gate_key), false)
+$function$;
+COMMENT ON FUNCTION iu.fn_iu_gate_is_mine IS
+  'Whether who acts holds the gate: the same role, by its oid, under the same login. Behind a pooler, where many share '
+  'a login, the role tells them apart. False if nobody holds it, or nobody acts. Raises nothing.';
+
+CREATE FUNCTION iu.fn_iu_require_caller() RETURNS oid
+  LANGUAGE plpgsql STABLE
+  SET search_path = pg_catalog, pg_temp
+AS $function$
+DECLARE
+  v_caller CONSTANT oid := iu_core.caller();
+BEGIN
+  IF v_caller IS NULL THEN
+    RAISE insufficient_privilege USING
+      MESSAGE = 'nobody acts: the server runs this for its own ends',
+      DETAIL = 'In ANALYZE, in an index, in a materialized view and in replication nobody is there to have a right.',
+      HINT = 'Call it in a statement of its own.', CONSTRAINT = 'iu_caller_unknown';
+  END IF;
+  RETURN v_caller;
+END
+$function$;
+COMMENT ON FUNCTION iu.fn_iu_require_caller IS
+  'Who acts, as iu_core.caller() says, for functions that decide by it. Error: 42501 where nobody does.';
+
+CREATE FUNCTION iu.fn_iu_same_person(p_role oid, p_login oid, p_other_role oid, p_other_login oid) RETURNS boolean
+  LANGUAGE sql STABLE
+  SET search_path = pg_catalog, pg_temp
+AS $function$
+  SELECT coalesce(p_role = p_other_role OR p_role = p_other_login OR p_login = p_other_role
+    OR p_login = p_other_login
+       AND (pg_has_role(p_login, p_role, 'USAGE') OR pg_has_role(p_login, p_other_role, 'USAGE')), true)
+$function$;
+COMMENT ON FUNCTION iu.fn_iu_same_person IS
+  'Whether two acts may be those of one person: role and login of the one, role and login of the other. They are '
+  'where the roles are the same, where one acted as the other''s login, and where one login set both roles and has '
+  'the rights of one of them by itself. A login that has no rights but by SET ROLE is a pooler''s: behind it the '
+  'roles tell people apart. True where something is not known. Raises nothing.';

@@ -74,12 +74,13 @@ BEGIN
   SELECT g.* INTO v_gate FROM public.v_iu_gate g WHERE g.gate_key = p_gate_key;
   IF p_value <> 'true' OR v_gate.due_at <= clock_timestamp() THEN
     RETURN 'opened';
-  ELSIF v_gate.holder <> p_actor OR session_user IS DISTINCT FROM iu.fn_iu_gate_held_by(p_gate_key)
-        OR v_gate.approval_id = p_approval_id THEN
+  ELSIF v_gate.holder <> p_actor OR NOT iu.fn_iu_gate_is_mine(p_gate_key) OR v_gate.approval_id = p_approval_id THEN
     RAISE object_in_use USING
       MESSAGE = format('gate "%s" is %s', p_gate_key, v_gate.reason),
-      DETAIL = format('Holder: %s; login role: %s; approval: %s; end: %s UTC.', v_gate.holder,
-        iu.fn_iu_gate_held_by(p_gate_key), v_gate.approval_id,
+      DETAIL = format('Holder: %s; role: %s; approval: %s; end: %s UTC.', v_gate.holder,
+        iu.fn_iu_gate_held_by(p_gate_key),
+        CASE WHEN iu_core.caller_may('{iu_core_operator}') THEN v_gate.approval_id::text
+             ELSE 'not shown' END,
         to_char(v_gate.due_at AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI:SS.MS')),
       HINT = 'Wait for its end or have it closed; its holder renews it with another approval_id.',
       CONSTRAINT = 'iu_gate_is_open';
@@ -114,6 +115,7 @@ BEGIN
   PERFORM iu.fn_iu_require_value(
     p_ttl_seconds BETWEEN 1 AND 3600, 'iu_gate_ttl', 'ttl_seconds', 'from 1 to 3600', p_ttl_seconds::text);
   PERFORM iu.fn_iu_require_actor(p_actor, 'opens the gate');
+  PERFORM iu.fn_iu_require_caller();
   PERFORM iu.fn_iu_require_form('reason', p_reason, true);
   PERFORM iu.fn_iu_gate_require_closer();
   -- A demand may ask a remote, so it comes before anything is locked.
@@ -145,14 +147,13 @@ CREATE FUNCTION public.fn_iu_gate_open(
 RETURN CASE WHEN iu_core.require_role('{iu_core_agent,iu_core_operator}') THEN
   iu.fn_iu_gate_open(p_gate_key, p_approval_id, p_actor, p_reason, p_ttl_seconds) END;
 COMMENT ON FUNCTION public.fn_iu_gate_open IS
-  'Opens a governable gate for 1 to 3600 seconds from now: gate, approval, who, why (may be NULL), seconds. '
-  'Returns {status: opened | renewed, gate_key, previous, value, approval_id, ttl_seconds, expires_at, '
-  'transition_id, run_id}. Its holder, the same actor and login role, renews an open gate with another approval. '
-  'Errors, in this order: 42501 NEVER-FLIP, 42501 not a governable gate, 23514 approval, time or actor missing or '
-  'out of range, 55000 nothing would close it (iu_core not preloaded, no place for its workers), those of '
-  'fn_iu_gate_demands, 42704 no row in dot_config, 55006 open '
-  'already, naming holder and end, then those of fn_iu_gate_approval_use; 40001 in a transaction whose snapshot '
-  'is too old to see the last change.';
+  'Opens a governable gate for 1 to 3600 seconds from now: gate, approval, who, why (may be NULL), seconds. Returns '
+  '{status: opened | renewed, gate_key, previous, value, approval_id, ttl_seconds, expires_at, transition_id, '
+  'run_id}. Its holder, the same actor, role and login, renews an open gate with another approval. Errors, in this '
+  'order: 42501 NEVER-FLIP, 42501 not a governable gate, 23514 approval, time or actor missing or out of range, 42501 '
+  'nobody acts, 55000 nothing would close it (iu_core not preloaded, no place for its workers), those of '
+  'fn_iu_gate_demands, 42704 no row in dot_config, 55006 open already, naming holder and end, then those of '
+  'fn_iu_gate_approval_use; 40001 in a transaction whose snapshot is too old to see the last change.';
 
 CREATE FUNCTION iu.fn_iu_gate_close(p_gate_key text, p_actor text, p_reason text) RETURNS jsonb
   LANGUAGE plpgsql SECURITY DEFINER
@@ -172,13 +173,14 @@ BEGIN
   END IF;
   PERFORM iu.fn_iu_require_actor(p_actor, 'closes the gate');
   PERFORM iu.fn_iu_require_form('reason', p_reason, true);
+  PERFORM iu.fn_iu_require_caller();
 
   v_previous := iu.fn_iu_gate_lock(p_gate_key);
-  IF NOT pg_has_role(session_user, 'iu_core_operator', 'MEMBER')
-     AND session_user IS DISTINCT FROM iu.fn_iu_gate_held_by(p_gate_key) THEN
+  IF NOT iu_core.caller_may('{iu_core_operator}') AND NOT iu.fn_iu_gate_is_mine(p_gate_key) THEN
     RAISE insufficient_privilege USING
-      MESSAGE = format('gate "%s" is not held by "%s"', p_gate_key, session_user),
-      DETAIL = format('Held by: %s.', coalesce(quote_ident(iu.fn_iu_gate_held_by(p_gate_key)), 'nobody')),
+      MESSAGE = format('gate "%s" is not held by "%s"', p_gate_key, pg_get_userbyid(iu_core.caller())),
+      DETAIL = format('Held by: %s; login role: %s.',
+        coalesce(quote_ident(iu.fn_iu_gate_held_by(p_gate_key)), 'nobody'), session_user),
       HINT = 'Its holder closes it, or a member of iu_core_operator.', CONSTRAINT = 'iu_gate_not_held';
   END IF;
 
@@ -209,5 +211,6 @@ COMMENT ON FUNCTION public.fn_iu_gate_close IS
   'Sets a gate to false, governable or never-flip, whatever it was: gate, who, why (may be NULL). Returns {status: '
   'closed, gate_key, previous, value, transition_id, run_id}. Where a rule, a trigger or a policy kept the value from '
   'being set, the opening has ended all the same: status ended, with problem, and a WARNING that names it; where '
-  'nothing was open, error 55000, iu_change_without_effect. Errors: 42501 not a gate, 23514 no actor, 42704 no row in '
-  'dot_config, 42501 neither held by the caller''s login role nor that one a member of iu_core_operator.';
+  'nothing was open, error 55000, iu_change_without_effect. Errors: 42501 not a gate, 23514 no actor, 42501 nobody '
+  'acts, 42704 no row in dot_config, 42501 the role that acts neither holds the gate, under the login that opened it, '
+  'nor has the rights of iu_core_operator.';

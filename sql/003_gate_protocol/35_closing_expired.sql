@@ -115,10 +115,10 @@ BEGIN
 END
 $function$;
 COMMENT ON FUNCTION iu.fn_iu_gate_close_expired IS
-  'Closes one gate whose value is not false though its open ended, lost its approval or was never lawful here: '
-  'gate, who. Returns status closed (detail: why; also the ledger''s reason), renewed (its standing approval '
-  'lasts, or opens it again), not_due (detail: how it stands), locked (detail: the blocker), or ended (detail: what kept '
-  'the value from being set, though the opening is over by the ledger); it never waits for the row. Errors: 55000 where '
+  'Closes one gate whose value is not false though its open ended, lost its approval or was never lawful here: gate, '
+  'who. Returns status closed (detail: why; also the ledger''s reason), renewed (its standing approval lasts, or '
+  'opens it again), not_due (detail: how it stands), locked (detail: the blocker), or ended (detail: what kept the '
+  'value from being set, though the opening is over by the ledger); it never waits for the row. Errors: 55000 where '
   'nothing was open and the value cannot be set, 23514 no actor, 55P03 if another lock lasts longer than 200 ms.';
 
 CREATE FUNCTION iu.fn_iu_gate_close_overstayed(

@@ -1,6 +1,6 @@
 -- Who stands in the way of a change of a gate.
 
-CREATE FUNCTION iu.fn_iu_gate_blocker(p_gate_key text) RETURNS text
+CREATE FUNCTION iu.fn_iu_gate_row_holders(p_gate_key text) RETURNS xid[]
   LANGUAGE plpgsql VOLATILE
   SET search_path = pg_catalog, pg_temp
 AS $function$
@@ -10,27 +10,44 @@ DECLARE
   c_read     CONSTANT oid := 'public.iu_gate_registry'::regclass;
   v_holder   xid;
   v_holders  xid[] := '{}';
-  v_blocker  text;
 BEGIN
   -- While somebody holds such a lock on a table, or waits for it, the row cannot be read without waiting.
-  IF p_gate_key IS NOT NULL
-     AND NOT EXISTS (SELECT FROM pg_locks k
-                      WHERE k.locktype = 'relation' AND k.pid IS DISTINCT FROM pg_backend_pid()
-                        AND k.database = iu_core.database_oid()
-                        AND (k.relation = ANY (c_written) AND k.mode = ANY (c_blocking)
-                             OR k.relation = c_read AND k.mode = 'AccessExclusiveLock')) THEN
-    SELECT c.xmax INTO v_holder FROM public.dot_config c WHERE c.key = p_gate_key;
-    v_holders := ARRAY[v_holder];
-    IF NOT EXISTS (SELECT FROM pg_locks k WHERE k.locktype = 'transactionid' AND k.transactionid = v_holder) THEN
-      -- Several may hold the row: then its xmax names not a transaction but a set of them.
-      BEGIN
-        v_holders := v_holders || ARRAY(SELECT m.xid FROM pg_get_multixact_members(v_holder) m WHERE m.mode <> 'keysh');
-      EXCEPTION WHEN internal_error THEN
-        NULL;                   -- there is no such set: its transactions have just ended
-      END;
-    END IF;
+  IF EXISTS (SELECT FROM pg_locks k
+              WHERE k.locktype = 'relation' AND k.pid IS DISTINCT FROM pg_backend_pid()
+                AND k.database = iu_core.database_oid()
+                AND (k.relation = ANY (c_written) AND k.mode = ANY (c_blocking)
+                     OR k.relation = c_read AND k.mode = 'AccessExclusiveLock')) THEN
+    RETURN v_holders;
   END IF;
+  SELECT c.xmax INTO v_holder FROM public.dot_config c WHERE c.key = p_gate_key;
+  -- Several may hold the row: then its xmax names not a transaction but a set of them.
+  IF NOT EXISTS (SELECT FROM pg_locks k WHERE k.locktype = 'transactionid'
+                   AND k.transactionid = iu_core.top_transaction(v_holder)) THEN
+    BEGIN
+      v_holders := ARRAY(SELECT iu_core.top_transaction(m.xid)
+                           FROM pg_get_multixact_members(v_holder) m WHERE m.mode <> 'keysh');
+    EXCEPTION WHEN internal_error THEN
+      NULL;                     -- there is no such set: its transactions have just ended
+    END;
+  END IF;
+  RETURN iu_core.top_transaction(v_holder) || v_holders;
+END
+$function$;
+COMMENT ON FUNCTION iu.fn_iu_gate_row_holders IS
+  'The transactions that hold a gate''s row of dot_config, or held it last; of a savepoint the transaction that it is '
+  'in. None where a lock on a table keeps the row from being read. Argument: the gate. Raises nothing of its own.';
 
+CREATE FUNCTION iu.fn_iu_gate_blockers(p_holders xid[])
+  RETURNS TABLE (what text, pid integer, gid text, who text)
+  LANGUAGE plpgsql VOLATILE
+  SET search_path = pg_catalog, pg_temp
+AS $function$
+DECLARE
+  c_blocking CONSTANT text[] := ARRAY['ShareLock', 'ShareRowExclusiveLock', 'ExclusiveLock', 'AccessExclusiveLock'];
+  c_written  CONSTANT oid[] := ARRAY['public.dot_config'::regclass, 'public.iu_gate_transition'::regclass];
+  c_read     CONSTANT oid := 'public.iu_gate_registry'::regclass;
+BEGIN
+  RETURN QUERY
   WITH lock AS MATERIALIZED (
     SELECT k.* FROM pg_locks k WHERE k.pid IS DISTINCT FROM pg_backend_pid()
   ), candidate AS (
@@ -47,34 +64,43 @@ BEGIN
             OR k.relation = c_read AND k.mode = 'AccessExclusiveLock')
     UNION
     SELECT 3, k.pid, k.virtualtransaction, 'row locked by' FROM lock k
-     WHERE k.locktype = 'transactionid' AND k.granted AND k.transactionid = ANY (v_holders)
-    UNION
-    -- A row locked in a subtransaction that has ended bears the number of a transaction that nobody holds.
-    SELECT 4, k.pid, k.virtualtransaction, 'row locked by one of' FROM lock k
-     WHERE p_gate_key IS NOT NULL
-       AND k.locktype = 'relation' AND k.granted AND k.database = iu_core.database_oid() AND k.relation = c_written[1]
-       AND k.mode IN ('RowShareLock', 'RowExclusiveLock')
+     WHERE k.locktype = 'transactionid' AND k.granted AND k.transactionid = ANY (p_holders)
+  ), foremost AS (
+    SELECT c.* FROM candidate c WHERE c.rank = (SELECT min(x.rank) FROM candidate x)
   ), named AS (
-    SELECT c.rank, c.what,
+    SELECT c.what, nullif(c.pid, 0) AS pid, p.gid,
            coalesce(
              (SELECT format('pid %s (%s)', a.pid, concat_ws(', ',
                        'application "' || nullif(a.application_name, '') || '"', 'user ' || a.usename, a.state,
                        'in transaction since '
                          || to_char(a.xact_start AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI:SS') || ' UTC'))
                 FROM pg_stat_activity a WHERE a.pid = c.pid),
-             (SELECT format('prepared transaction "%s" (user %s, since %s UTC)', p.gid, p.owner,
-                            to_char(p.prepared AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI:SS'))
-                FROM lock k JOIN pg_prepared_xacts p ON p.transaction = k.transactionid
-               WHERE c.pid IS NULL AND k.pid IS NULL AND k.locktype = 'transactionid'
-                 AND k.virtualtransaction = c.virtualtransaction LIMIT 1),
+             format('prepared transaction "%s" (user %s, since %s UTC)', p.gid, p.owner,
+                    to_char(p.prepared AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI:SS')),
              'pid ' || nullif(c.pid, 0), 'a prepared transaction') AS who
-      FROM candidate c
+      FROM foremost c
+      LEFT JOIN LATERAL (
+        SELECT x.gid, x.owner, x.prepared
+          FROM lock k JOIN pg_prepared_xacts x ON x.transaction = k.transactionid
+         WHERE coalesce(c.pid, 0) = 0 AND k.pid IS NULL AND k.locktype = 'transactionid'
+           AND k.virtualtransaction = c.virtualtransaction LIMIT 1) p ON true
   )
-  SELECT n.what || ' ' || string_agg(n.who, ', ' ORDER BY n.who) INTO v_blocker
-    FROM named n GROUP BY n.rank, n.what ORDER BY n.rank LIMIT 1;
-  RETURN coalesce(v_blocker, 'locked by a transaction that has just ended');
+  SELECT DISTINCT n.what, n.pid, n.gid::text, n.who FROM named n ORDER BY n.who;
 END
 $function$;
+COMMENT ON FUNCTION iu.fn_iu_gate_blockers IS
+  'Who keeps the tables of gates locked, or a gate''s row, one row each: in which way, the process or the name of the '
+  'prepared transaction, and who that is in words. Only those whose lock has to go first. Argument: the transactions '
+  'that hold the row, as fn_iu_gate_row_holders gives them. Raises nothing of its own.';
+
+CREATE FUNCTION iu.fn_iu_gate_blocker(p_gate_key text) RETURNS text
+  LANGUAGE sql VOLATILE
+  SET search_path = pg_catalog, pg_temp
+BEGIN ATOMIC
+  SELECT coalesce(min(b.what) || ' ' || string_agg(b.who, ', ' ORDER BY b.who),
+                  'locked by a transaction that has just ended')
+    FROM iu.fn_iu_gate_blockers(iu.fn_iu_gate_row_holders(p_gate_key)) b;
+END;
 COMMENT ON FUNCTION iu.fn_iu_gate_blocker IS
   'What public.fn_iu_gate_blocker hands on to, with the rights of its caller.';
 

@@ -98,7 +98,7 @@ BEGIN
   IF v_verify ->> 'ok' IS NOT NULL THEN
     SELECT string_agg(iu.fn_iu_markdown_row(ARRAY[
              t.transition_seq::text, to_char(t.created_at, c_milli), t.gate_key, t.action,
-             format('%s -> %s', t.prev_value, t.new_value), t.actor, t.session_role::text, t.approval_id::text,
+             format('%s -> %s', t.prev_value, t.new_value), t.actor, t.session_role::text, t.approval_mark,
              to_char(t.expires_at, c_milli), t.reason, left(encode(t.row_hash, 'hex'), 12)], NULL), E'\n'
              ORDER BY t.transition_seq)
       INTO v_rows

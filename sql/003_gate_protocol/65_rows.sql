@@ -4,16 +4,20 @@ INSERT INTO public.dot_iu_command_catalog (command_name, category, mutating, rev
   ('dot_iu_gate_open', 'health', true, true, ARRAY['fn_iu_gate_open']),
   ('dot_iu_gate_close', 'health', true, true, ARRAY['fn_iu_gate_close']),
   ('dot_iu_gate_watchdog', 'health', true, true, ARRAY['fn_iu_gate_watchdog']),
-  ('dot_iu_gate_verify_closed', 'read', false, true, ARRAY['fn_iu_gate_verify_closed']),
   ('dot_iu_gate_define', 'health', true, true, ARRAY['fn_iu_gate_define']),
   ('dot_iu_gate_undefine', 'health', true, true, ARRAY['fn_iu_gate_undefine']),
-  ('dot_iu_place_confirm', 'health', true, false, ARRAY['fn_iu_place_confirm']);
+  ('dot_iu_place_confirm', 'health', true, false, ARRAY['fn_iu_place_confirm']),
+  ('dot_iu_gate_unblock', 'health', true, false, ARRAY['fn_iu_gate_unblock']);
+INSERT INTO public.dot_iu_command_catalog (command_name, category, mutating, reversible, target_functions, logged_by)
+  VALUES ('dot_iu_gate_verify_closed', 'read', false, true, ARRAY['fn_iu_gate_verify_closed'], 'caller');
 
 SELECT iu.fn_iu_refusal_put(3, ARRAY[
   ['iu_gate_never_flip', '42501', 'The gate is never opened.',
    'Do what it stands in the way of with a real review decision.'],
   ['iu_gate_not_governable', '42501', 'There is no gate of that key that can be opened.',
    'See v_iu_gate for the gates.'],
+  ['iu_caller_unknown', '42501', 'The server runs this for its own ends, and nobody acts.',
+   'Call it in a statement of its own.'],
   ['iu_gate_unknown', '42501', 'There is no gate of that key.', 'See v_iu_gate for the gates.'],
   ['iu_approval_id_required', '23514', 'The id of the approval was left out.', 'Give the approval''s id, a UUID.'],
   ['iu_gate_ttl', '23514', 'The time of an opening is out of range.', 'Give 1 to 3600 seconds.'],

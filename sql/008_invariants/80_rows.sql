@@ -4,9 +4,10 @@ INSERT INTO public.dot_iu_command_catalog (command_name, category, mutating, rev
   ('dot_iu_invariant_register',   'health', true,  true,  ARRAY['fn_iu_invariant_register']),
   ('dot_iu_invariant_enable',     'health', true,  true,  ARRAY['fn_iu_invariant_enable']),
   ('dot_iu_invariant_unregister', 'health', true,  true,  ARRAY['fn_iu_invariant_unregister']),
-  ('dot_iu_invariant_check',      'read',   false, true,  ARRAY['fn_iu_invariant_check']),
   ('dot_iu_gate_demand_set',      'health', true,  true,  ARRAY['fn_iu_gate_demand_set']),
   ('dot_iu_gate_demand_unset',    'health', true,  true,  ARRAY['fn_iu_gate_demand_unset']);
+INSERT INTO public.dot_iu_command_catalog (command_name, category, mutating, reversible, target_functions, logged_by)
+  VALUES ('dot_iu_invariant_check', 'read', false, true, ARRAY['fn_iu_invariant_check'], 'caller');
 
 SELECT iu.fn_iu_refusal_put(8, ARRAY[
   ['iu_invariant_view', '23514', 'The view cannot be an invariant.', 'Make a view of one of the two shapes.'],

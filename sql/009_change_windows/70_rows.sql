@@ -5,8 +5,9 @@ INSERT INTO public.dot_iu_command_catalog (command_name, category, mutating, rev
   ('dot_iu_surface_unregister',  'health', true,  true,  ARRAY['fn_iu_surface_unregister']),
   ('dot_iu_expect_delta',        'health', true,  false, ARRAY['fn_iu_expect_delta']),
   ('dot_iu_change_window_open',  'health', true,  true,  ARRAY['fn_iu_change_window_open']),
-  ('dot_iu_change_window_close', 'health', true,  false, ARRAY['fn_iu_change_window_close']),
-  ('dot_iu_change_report',       'read',   false, true,  ARRAY['fn_iu_change_report']);
+  ('dot_iu_change_window_close', 'health', true,  false, ARRAY['fn_iu_change_window_close']);
+INSERT INTO public.dot_iu_command_catalog (command_name, category, mutating, reversible, target_functions, logged_by)
+  VALUES ('dot_iu_change_report', 'read', false, true, ARRAY['fn_iu_change_report'], 'caller');
 
 SELECT iu.fn_iu_surface_define(9, 'event_outbox_iu', 'event_outbox (iu domain)', 'query',
   $$SELECT count(*) FROM public.event_outbox WHERE event_domain = 'iu'$$, 'any', p_sort_order => 500);

@@ -12,8 +12,10 @@
 -- Revoking closes in the same transaction what is open on it. Break-glass is an
 -- opening that nobody else approved; it is loud instead.
 --
--- Whether two people are the same is told by the login role, session_user; the
--- name of an actor is only what the caller says. Whatever an opening rests on is
+-- Whether two people are the same is told by the role that acts and the role that
+-- logged in (fn_iu_same_person); the name of an actor is only what the caller
+-- says. A role is its oid: its name stands beside it for people, and a role that
+-- takes the name later has no right of the first. Whatever an opening rests on is
 -- read under the lock of its gate's row in dot_config, as in 003.
 
 CREATE TABLE public.iu_gate_approver (
@@ -21,6 +23,8 @@ CREATE TABLE public.iu_gate_approver (
   approver name NOT NULL,
   added_by name NOT NULL DEFAULT session_user,
   added_at timestamptz NOT NULL DEFAULT clock_timestamp(),
+  approver_oid oid NOT NULL,
+  added_by_oid oid NOT NULL DEFAULT iu_core.login(),
   CONSTRAINT iu_gate_approver_pkey PRIMARY KEY (gate_key, approver)
 );
 COMMENT ON TABLE public.iu_gate_approver IS
@@ -29,11 +33,14 @@ COMMENT ON TABLE public.iu_gate_approver IS
 COMMENT ON COLUMN public.iu_gate_approver.gate_key IS
   'The gate; no foreign key, a list outlives a migration that is rolled back';
 COMMENT ON COLUMN public.iu_gate_approver.approver IS
-  'A role; its members count. A role that is gone approves nothing';
+  'A role, as it was called then; its members count. A role that is gone approves nothing';
+COMMENT ON COLUMN public.iu_gate_approver.approver_oid IS
+  'The role itself: one that was dropped and made anew under its name approves nothing';
+COMMENT ON COLUMN public.iu_gate_approver.added_by_oid IS 'Oid of added_by';
 COMMENT ON COLUMN public.iu_gate_approver.added_by IS 'Login role of who made the list';
 COMMENT ON COLUMN public.iu_gate_approver.added_at IS 'When, by the clock';
 
-CREATE FUNCTION iu.fn_iu_gate_approver_is(p_gate_key text, p_role name) RETURNS boolean
+CREATE FUNCTION iu.fn_iu_gate_approver_is(p_gate_key text, p_role oid) RETURNS boolean
   LANGUAGE sql STABLE
   SET search_path = pg_catalog, pg_temp
 AS $function$
@@ -41,10 +48,10 @@ AS $function$
     SELECT FROM pg_roles r
       JOIN pg_roles g ON CASE
         WHEN EXISTS (SELECT FROM public.iu_gate_approver a WHERE a.gate_key = p_gate_key)
-        THEN g.rolname IN (SELECT a.approver FROM public.iu_gate_approver a WHERE a.gate_key = p_gate_key)
+        THEN g.oid IN (SELECT a.approver_oid FROM public.iu_gate_approver a WHERE a.gate_key = p_gate_key)
         ELSE g.rolname = 'iu_core_operator' END
-     WHERE r.rolname = p_role AND pg_has_role(r.oid, g.oid, 'MEMBER'))
+     WHERE r.oid = p_role AND pg_has_role(r.oid, g.oid, 'USAGE'))
 $function$;
 COMMENT ON FUNCTION iu.fn_iu_gate_approver_is IS
-  'Whether a login role may approve openings of a gate: a member of a role on its list, or of iu_core_operator '
-  'where it has none. False for a role that does not exist. Raises nothing.';
+  'Whether a role, given by its oid, may approve openings of a gate: it has the rights of a role on its list, or of '
+  'iu_core_operator where it has none. False for a role that does not exist, and for NULL. Raises nothing.';

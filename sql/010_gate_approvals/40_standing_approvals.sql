@@ -6,14 +6,17 @@ CREATE FUNCTION iu.fn_iu_gate_approval_lasts(p_approval public.iu_gate_approval)
   LANGUAGE sql VOLATILE
   SET search_path = pg_catalog, pg_temp
 AS $function$
-  SELECT coalesce(p_approval.kind = 'standing' AND p_approval.revoked_at IS NULL
+  SELECT coalesce(p_approval.kind = 'standing'
+    AND NOT EXISTS (SELECT FROM public.iu_gate_revocation r WHERE r.approval_id = p_approval.approval_id)
+    AND (p_approval.granted_to_oid IS NULL OR p_approval.granted_to_oid IN (SELECT u.oid FROM pg_roles u))
     AND p_approval.granted_at <= clock_timestamp() AND p_approval.expires_at > clock_timestamp()
     AND p_approval.place = iu_core.place() AND p_approval.place = iu_core.opening_place()
-    AND iu.fn_iu_gate_approver_is(p_approval.gate_key, p_approval.granted_by) AND iu.fn_iu_place_is_home(), false)
+    AND iu.fn_iu_gate_approver_is(p_approval.gate_key, p_approval.granted_by_oid) AND iu.fn_iu_place_is_home(), false)
 $function$;
 COMMENT ON FUNCTION iu.fn_iu_gate_approval_lasts IS
   'Whether an approval is a standing one on which the watchdog keeps its gate open now: not revoked, neither ended nor '
-  'dated in the future, of this place, with an instance given, its grantor still allowed to approve. Raises nothing.';
+  'dated in the future, of this place, with an instance given, its grantor still there and allowed to approve, and '
+  'whom it names still there. Raises nothing.';
 
 CREATE FUNCTION iu.fn_iu_gate_approval_state(
     p_gate_key text, OUT renew_at timestamptz, OUT withdrawn boolean, OUT standing boolean)
@@ -24,11 +27,13 @@ BEGIN
   SELECT iu.fn_iu_gate_approval_lasts(a) AND a.expires_at >= l.expires_at,
          CASE WHEN a.expires_at >= l.expires_at + interval '1 second'
               THEN l.expires_at - make_interval(secs => least(l.ttl_seconds / 2.0, 30)) END,
-         a.revoked_at IS NOT NULL
+         r.approval_id IS NOT NULL
     INTO standing, renew_at, withdrawn
     FROM (SELECT t.action, t.approval_id, t.expires_at, t.ttl_seconds FROM public.iu_gate_transition t
            WHERE t.gate_key = p_gate_key ORDER BY t.transition_seq DESC LIMIT 1) l
-    JOIN public.iu_gate_approval a ON a.approval_id = l.approval_id AND l.action = 'open';
+    JOIN public.iu_gate_approval a ON a.approval_id = l.approval_id AND l.action = 'open'
+    LEFT JOIN LATERAL (SELECT x.approval_id FROM public.iu_gate_revocation x
+                        WHERE x.approval_id = a.approval_id LIMIT 1) r ON true;
   IF standing IS NOT TRUE THEN
     renew_at := NULL;
   END IF;
@@ -49,12 +54,12 @@ CREATE FUNCTION iu.fn_iu_gate_standing_on(
   SET search_path = pg_catalog, pg_temp
 AS $function$
   SELECT a.approval_id, least(l.ttl_seconds, floor(extract(epoch FROM a.expires_at - clock_timestamp())))::integer,
-         l.actor, (r.evidence ->> 'session_user')::name, least(l.expires_at, n.created_at)
+         l.actor, h.rolname, least(l.expires_at, n.created_at)
     FROM (SELECT t.* FROM public.iu_gate_transition t
            WHERE t.gate_key = p_gate_key AND t.action <> 'watchdog_close'
            ORDER BY t.transition_seq DESC LIMIT 1) l
     JOIN public.iu_gate_approval a ON a.approval_id = l.approval_id AND iu.fn_iu_gate_approval_lasts(a)
-    LEFT JOIN public.dot_iu_command_run r ON r.run_id = l.run_id
+    LEFT JOIN pg_roles h ON h.oid = l.holder_oid
     LEFT JOIN LATERAL (SELECT t.created_at FROM public.iu_gate_transition t
                         WHERE t.gate_key = p_gate_key AND t.transition_seq > l.transition_seq
                         ORDER BY t.transition_seq LIMIT 1) n ON true
@@ -62,8 +67,8 @@ AS $function$
 $function$;
 COMMENT ON FUNCTION iu.fn_iu_gate_standing_on IS
   'The standing approval on which a gate is to be open: the last thing that a person did to the gate, or the watchdog '
-  'for one, was to open it on that, and it lasts. With the seconds of an opening on it, who holds the gate, by name and '
-  'login role, and when the last opening ended. NULLs where there is none. Raises nothing.';
+  'for one, was to open it on that, and it lasts. With the seconds of an opening on it, who holds the gate, as told '
+  'and by its role, and when the last opening ended. NULLs where there is none. Raises nothing.';
 
 CREATE FUNCTION iu.fn_iu_gate_approval_renew(p_gate_key text, p_actor text) RETURNS text
   LANGUAGE plpgsql
@@ -80,9 +85,8 @@ DECLARE
   v_run_id        uuid;
 BEGIN
   SELECT s.* INTO v_on FROM iu.fn_iu_gate_standing_on(p_gate_key) s;
-  -- Whoever revokes the approval waits for this renewal, or this waits for him.
-  SELECT a.granted_by INTO v_grantor FROM public.iu_gate_approval a
-   WHERE a.approval_id = v_on.approval_id AND a.revoked_at IS NULL FOR SHARE;
+  -- A revocation waits for nobody: one that commits meanwhile ends this opening too, by every reading of the gate.
+  SELECT a.granted_by INTO v_grantor FROM public.iu_gate_approval a WHERE a.approval_id = v_on.approval_id;
   SELECT g.value, g.due_at > clock_timestamp() INTO v_previous, v_open FROM public.v_iu_gate g
    WHERE g.gate_key = p_gate_key AND g.gate_class = 'governable';
   SELECT d.renew_at INTO v_renew_at FROM iu.fn_iu_gate_approval_state(p_gate_key) d;
@@ -105,8 +109,8 @@ $function$;
 COMMENT ON FUNCTION iu.fn_iu_gate_approval_renew IS
   'For fn_iu_gate_close_expired, under the lock of the gate: renews a gate opened on a standing approval for the '
   'same time once more, for its holder, if it is due to be (fn_iu_gate_approval_state), or opens it again where it '
-  'lapsed (fn_iu_gate_standing_on), never beyond the end of the approval; says how in words, or NULL if not. Errors: '
-  '55P03 if the approval stays locked.';
+  'lapsed (fn_iu_gate_standing_on), never beyond the end of the approval; says how in words, or NULL if not. Raises '
+  'nothing of its own.';
 
 CREATE FUNCTION iu.fn_iu_gate_approvals_confirm(p_approvals uuid[], p_actor text) RETURNS bigint
   LANGUAGE plpgsql
@@ -122,9 +126,10 @@ BEGIN
       RAISE SQLSTATE 'IU101' USING
         MESSAGE = format('approval %s is not registered', coalesce(v_id::text, 'NULL')),
         HINT = 'v_iu_gate_approval lists the approvals.', CONSTRAINT = 'iu_approval_unknown';
-    ELSIF NOT iu.fn_iu_gate_approver_is(v_approval.gate_key, session_user) THEN
+    ELSIF NOT iu.fn_iu_gate_approver_is(v_approval.gate_key, iu.fn_iu_require_caller()) THEN
       RAISE SQLSTATE 'IU107' USING
-        MESSAGE = format('"%s" is not on the approval list of gate "%s"', session_user, v_approval.gate_key),
+        MESSAGE = format('"%s" is not on the approval list of gate "%s"', pg_get_userbyid(iu_core.caller()),
+                         v_approval.gate_key),
         HINT = 'iu_gate_approver has the lists.', CONSTRAINT = 'iu_approver_not_listed';
     END IF;
     PERFORM iu.fn_iu_gate_approval_require_good(v_approval);
@@ -135,5 +140,5 @@ END
 $function$;
 COMMENT ON FUNCTION iu.fn_iu_gate_approvals_confirm IS
   'For fn_iu_place_confirm: lets approvals from another place go on in this one: which, who says so. Returns how many. '
-  'Errors: IU101 not registered, IU107 the login role may not approve for its gate, those of '
+  'Errors: IU101 not registered, IU107 who acts may not approve for its gate, those of '
   'fn_iu_gate_approval_require_good.';

@@ -27,8 +27,9 @@ BEGIN
   SELECT coalesce(jsonb_agg(a.approver ORDER BY a.approver), '[]') INTO v_previous
     FROM public.iu_gate_approver a WHERE a.gate_key = p_gate_key;
   DELETE FROM public.iu_gate_approver a WHERE a.gate_key = p_gate_key;
-  INSERT INTO public.iu_gate_approver (gate_key, approver)
-    SELECT DISTINCT p_gate_key, n.name FROM unnest(p_approvers) AS n (name);
+  INSERT INTO public.iu_gate_approver (gate_key, approver, approver_oid)
+    SELECT DISTINCT p_gate_key, r.rolname, r.oid
+      FROM unnest(p_approvers) AS n (name) JOIN pg_roles r ON r.rolname = n.name;
   PERFORM iu.fn_iu_require_effect(
     (SELECT count(*) FROM public.iu_gate_approver a WHERE a.gate_key = p_gate_key)
       = (SELECT count(DISTINCT n.name) FROM unnest(p_approvers) AS n (name)),

@@ -7,6 +7,7 @@ CREATE FUNCTION iu.fn_iu_gate_break_glass(p_gate_key text, p_actor text, p_reaso
 AS $function$
 DECLARE
   v_approval_id CONSTANT uuid := gen_random_uuid();
+  v_caller      CONSTANT oid := iu.fn_iu_require_caller();
   v_opened      jsonb;
   v_event_id    uuid;
 BEGIN
@@ -21,8 +22,8 @@ BEGIN
   PERFORM iu.fn_iu_require_form('reason', p_reason, true);
 
   INSERT INTO public.iu_gate_approval
-      (approval_id, gate_key, kind, action, max_ttl_seconds, granted_to, expires_at, grantor, reason)
-    VALUES (v_approval_id, p_gate_key, 'break_glass', 'open', p_ttl_seconds, session_user,
+      (approval_id, gate_key, kind, action, max_ttl_seconds, granted_to, granted_to_oid, expires_at, grantor, reason)
+    VALUES (v_approval_id, p_gate_key, 'break_glass', 'open', p_ttl_seconds, pg_get_userbyid(v_caller), v_caller,
             clock_timestamp() + interval '1 hour', p_actor, p_reason);
   v_opened := iu.fn_iu_gate_open(p_gate_key, v_approval_id, p_actor, left('break-glass: ' || p_reason, 2000),
     p_ttl_seconds);
@@ -32,19 +33,20 @@ BEGIN
        event_subject_ref, actor_ref, source_system, safe_payload)
     SELECT r.event_domain, r.event_type, r.event_stream, r.delivery_lane, r.default_severity, 'iu_gate_transition',
            v_opened ->> 'transition_id', p_actor, 'iu_core',
-           jsonb_build_object('gate_key', p_gate_key, 'approval_id', v_approval_id, 'reason', p_reason,
+           jsonb_build_object('gate_key', p_gate_key, 'approval_mark',
+             iu.fn_iu_gate_approval_mark(v_approval_id), 'reason', p_reason,
              'status', v_opened ->> 'status', 'expires_at', v_opened ->> 'expires_at', 'session_user', session_user)
       FROM public.event_type_registry r
      WHERE r.event_domain = 'governance' AND r.event_type = 'gate_break_glass' AND r.active
        AND iu.fn_iu_core_routes_enabled()
     RETURNING id INTO v_event_id;
   PERFORM iu.fn_dot_iu_command_note('dot_iu_gate_break_glass', 'gate_key', p_gate_key, 'applied', p_actor, p_reason,
-    jsonb_build_object('status', v_opened ->> 'status', 'approval_id', v_approval_id,
+    jsonb_build_object('status', v_opened ->> 'status', 'approval_mark', iu.fn_iu_gate_approval_mark(v_approval_id),
       'transition_id', v_opened ->> 'transition_id', 'event_id', v_event_id, 'session_user', session_user));
   RAISE WARNING USING
     MESSAGE = format('break-glass: gate "%s" %s by "%s" without anybody''s approval, for %s s',
-                     p_gate_key, v_opened ->> 'status', session_user, p_ttl_seconds),
-    DETAIL = format('Actor: %s. Reason: %s. Approval: %s.', p_actor, p_reason, v_approval_id),
+                     p_gate_key, v_opened ->> 'status', pg_get_userbyid(v_caller), p_ttl_seconds),
+    DETAIL = format('Actor: %s. Reason: %s. Login role: %s.', p_actor, p_reason, session_user),
     CONSTRAINT = 'iu_break_glass';
   RETURN v_opened || jsonb_build_object('event_id', v_event_id);
 END

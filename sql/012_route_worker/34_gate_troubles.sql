@@ -81,6 +81,34 @@ COMMENT ON FUNCTION iu.fn_iu_gate_lapsed IS
   'whether it lasts, ended or is void otherwise, unless somebody revoked it; and where deliveries wait. What a person '
   'closed is meant, and what was open before a person confirmed the place (fn_iu_place_confirm). Raises nothing.';
 
+CREATE FUNCTION iu.fn_iu_gate_approvals_void() RETURNS SETOF text
+  LANGUAGE sql STABLE
+  SET search_path = pg_catalog, pg_temp
+AS $function$
+  SELECT format('the standing approval of gate %s is void, though nobody revoked it: %s; it is not renewed. Have '
+                'another one granted, and open the gate on that', a.gate_key, p.problem)
+    FROM public.iu_gate_registry r
+    CROSS JOIN LATERAL (
+      SELECT t.action, t.approval_id FROM public.iu_gate_transition t
+       WHERE t.gate_key = r.gate_key AND t.action <> 'watchdog_close'
+       ORDER BY t.transition_seq DESC LIMIT 1) l
+    JOIN public.iu_gate_approval a ON a.approval_id = l.approval_id AND l.action = 'open' AND a.kind = 'standing'
+    CROSS JOIN LATERAL (
+      SELECT CASE WHEN a.granted_by_oid NOT IN (SELECT u.oid FROM pg_roles u)
+                    THEN format('the role that granted it, "%s", is gone', a.granted_by)
+                  WHEN a.granted_to_oid NOT IN (SELECT u.oid FROM pg_roles u)
+                    THEN format('the role that it names, "%s", is gone', a.granted_to)
+                  WHEN NOT iu.fn_iu_gate_approver_is(a.gate_key, a.granted_by_oid)
+                    THEN format('"%s", who granted it, may no longer approve for the gate', a.granted_by)
+             END AS problem) p
+   WHERE p.problem IS NOT NULL AND a.expires_at > clock_timestamp()
+     AND NOT EXISTS (SELECT FROM public.iu_gate_revocation v WHERE v.approval_id = a.approval_id)
+   ORDER BY a.gate_key
+$function$;
+COMMENT ON FUNCTION iu.fn_iu_gate_approvals_void IS
+  'Standing approvals on which a person opened a gate last and that are not renewed because a role is gone or has lost '
+  'its right, in words. A role that took the name of another counts as another. Raises nothing.';
+
 CREATE FUNCTION iu.fn_iu_gate_approvals_ending() RETURNS SETOF text
   LANGUAGE sql STABLE
   SET search_path = pg_catalog, pg_temp
@@ -104,11 +132,13 @@ AS $function$
 BEGIN
   -- Where the database is not at home its watchdog says so, and nothing else is expected of its gates.
   IF iu.fn_iu_place_is_home() THEN
-    alarm := (SELECT string_agg(l, '; ') FROM iu.fn_iu_gate_lapsed() l);
+    alarm := (SELECT string_agg(l, '; ')
+                FROM (SELECT iu.fn_iu_gate_lapsed() UNION ALL SELECT iu.fn_iu_gate_approvals_void()) AS x (l));
     warning := (SELECT string_agg(e, '; ') FROM iu.fn_iu_gate_approvals_ending() e);
   END IF;
 END
 $function$;
 COMMENT ON FUNCTION iu.fn_iu_gate_troubles IS
-  'For the runner and for health: what is wrong with the gates (fn_iu_gate_lapsed), and what soon will be '
+  'For the runner and for health: what is wrong with the gates (fn_iu_gate_lapsed, '
+  'fn_iu_gate_approvals_void), and what soon will be '
   '(fn_iu_gate_approvals_ending); NULL: nothing. Raises nothing.';

@@ -48,7 +48,7 @@ BEGIN
                                            'rows_eligible', rows_eligible, 'rows_deleted', rows_deleted);
     RETURN NEXT;
   END LOOP;
-  PERFORM iu.fn_dot_iu_command_log(
+  PERFORM iu.fn_dot_iu_command_write(
     'dot_iu_retention_cleanup', 'health', CASE WHEN p_dry_run THEN 'plan' ELSE 'apply' END,
     CASE WHEN p_dry_run THEN 'planned' ELSE 'applied' END, NOT p_dry_run, md5(p_max_rows::text),
     iu.fn_iu_gate_snapshot(), jsonb_build_object('tables', v_done, 'max_rows', p_max_rows), p_actor);

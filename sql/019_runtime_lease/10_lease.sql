@@ -15,6 +15,9 @@ CREATE TABLE public.dot_iu_runtime_lease (
   acquired_at  timestamptz NOT NULL,
   renewed_at   timestamptz NOT NULL,
   expires_at   timestamptz NOT NULL,
+  session_oid  oid NOT NULL,
+  acting_role  name NOT NULL,
+  acting_oid   oid NOT NULL,
   CONSTRAINT dot_iu_runtime_lease_pkey PRIMARY KEY (lease_name),
   CONSTRAINT dot_iu_runtime_lease_name CHECK (btrim(lease_name) <> ''),
   CONSTRAINT dot_iu_runtime_lease_holder CHECK (btrim(lease_holder) <> ''),
@@ -30,6 +33,10 @@ COMMENT ON COLUMN public.dot_iu_runtime_lease.lease_holder IS
 COMMENT ON COLUMN public.dot_iu_runtime_lease.lease_token IS
   'Who knows it may release the lease; a new one with each renewal';
 COMMENT ON COLUMN public.dot_iu_runtime_lease.session_role IS 'The login role that took it, which the holder keeps';
+COMMENT ON COLUMN public.dot_iu_runtime_lease.session_oid IS 'Its oid: a later role of the same name is another';
+COMMENT ON COLUMN public.dot_iu_runtime_lease.acting_role IS
+  'The role in whose name it was taken (iu_core.caller()), which the holder keeps too';
+COMMENT ON COLUMN public.dot_iu_runtime_lease.acting_oid IS 'Its oid';
 COMMENT ON COLUMN public.dot_iu_runtime_lease.ttl_seconds IS
   'How long it lasts from renewed_at, in seconds, 1 to 86400';
 COMMENT ON COLUMN public.dot_iu_runtime_lease.acquired_at IS 'Since when this holder has it, by iu_core.steady_clock()';
@@ -55,6 +62,7 @@ CREATE FUNCTION iu.fn_dot_iu_runtime_lease_acquire(p_lease_name text, p_lease_ho
   SET search_path = pg_catalog, pg_temp
 AS $function$
 DECLARE
+  v_caller     CONSTANT oid := iu.fn_iu_require_caller();
   v_token      uuid;
   v_expires_at timestamptz;
 BEGIN
@@ -76,21 +84,27 @@ BEGIN
   -- it is taken once more.
   LOOP
     INSERT INTO public.dot_iu_runtime_lease AS l
-        (lease_name, lease_holder, lease_token, session_role, ttl_seconds, acquired_at, renewed_at, expires_at)
-      SELECT p_lease_name, p_lease_holder, gen_random_uuid(), session_user, p_ttl_seconds,
+        (lease_name, lease_holder, lease_token, session_role, session_oid, acting_role, acting_oid, ttl_seconds,
+         acquired_at, renewed_at, expires_at)
+      SELECT p_lease_name, p_lease_holder, gen_random_uuid(), session_user, iu_core.login(),
+             pg_get_userbyid(v_caller), v_caller, p_ttl_seconds,
              c.t, c.t, c.t + make_interval(secs => p_ttl_seconds)
         FROM (SELECT iu_core.steady_clock() AS t OFFSET 0) c
     ON CONFLICT (lease_name) DO UPDATE
        SET lease_holder = excluded.lease_holder,
            lease_token = excluded.lease_token,
            session_role = excluded.session_role,
+           session_oid = excluded.session_oid,
+           acting_role = excluded.acting_role,
+           acting_oid = excluded.acting_oid,
            ttl_seconds = excluded.ttl_seconds,
            acquired_at = CASE WHEN l.expires_at > iu_core.steady_clock() THEN least(l.acquired_at, excluded.renewed_at)
                               ELSE excluded.renewed_at END,
            renewed_at = excluded.renewed_at,
            expires_at = excluded.expires_at
      WHERE l.expires_at <= iu_core.steady_clock()
-        OR (l.lease_holder = excluded.lease_holder AND l.session_role = excluded.session_role)
+        OR (l.lease_holder = excluded.lease_holder AND l.session_oid = excluded.session_oid
+            AND l.acting_oid = excluded.acting_oid)
     RETURNING l.lease_token, l.expires_at INTO v_token, v_expires_at;
     EXIT WHEN v_token IS NULL OR v_expires_at > iu_core.steady_clock();
   END LOOP;
@@ -106,7 +120,7 @@ CREATE FUNCTION public.fn_dot_iu_runtime_lease_acquire(p_lease_name text, p_leas
 RETURN CASE WHEN iu_core.require_role('{iu_core_writer,iu_core_operator}') THEN
   iu.fn_dot_iu_runtime_lease_acquire(p_lease_name, p_lease_holder, p_ttl_seconds) END;
 COMMENT ON FUNCTION public.fn_dot_iu_runtime_lease_acquire IS
-  'Takes a lease, or renews it for its holder (the same name and login role): lease name, holder, seconds (1 to '
+  'Takes a lease, or renews it for its holder (the same name, role and login): lease name, holder, seconds (1 to '
   '86400). Returns the token, or NULL: somebody else holds it, do not run. A renewal gives a new token and ends '
   'the old one. Commit before the work begins: until then others wait for the answer. Errors: 23514 name, holder '
   'or seconds missing or out of range; 40001 in a transaction whose snapshot is too old.';

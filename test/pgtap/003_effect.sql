@@ -83,7 +83,7 @@ SELECT is(pg_temp.hindered(t::regclass, 'pg_temp.' || w, 'SELECT ' || s), 'iu_ch
   ('iu_invariant', 'keep', $$fn_iu_invariant_enable('effect', false, 'ann', 't')$$),
   ('iu_gate_demand', 'skip', $$fn_iu_gate_demand_set('iu_core.composer_enabled', 'effect', 60, 'ann', 't')$$),
   ('iu_gate_approver', 'skip', $$fn_iu_gate_approvers_set('iu_core.composer_enabled', '{postgres}', 'ann', 't')$$),
-  ('iu_gate_approval', 'skip', $$fn_iu_gate_approval_revoke('d1a6a3f4-0000-4000-8000-000000000001', 'ann', 't')$$),
+  ('iu_gate_revocation', 'skip', $$fn_iu_gate_approval_revoke('d1a6a3f4-0000-4000-8000-000000000001', 'ann', 't')$$),
   ('iu_core_retention_policy', 'keep', $$fn_iu_core_retention_policy_set('event_outbox', 99, 'ann', 't')$$))
   AS c (t, w, s);
 

@@ -1,6 +1,6 @@
 -- 001 to 003: who may do what. Nothing for PUBLIC.
 \ir setup.psql
-SELECT plan(21);
+SELECT plan(22);
 CREATE ROLE iu_test_nobody;
 
 SELECT is((SELECT string_agg(p.oid::regprocedure::text, ', ') FROM pg_proc p
@@ -34,19 +34,21 @@ SELECT set_eq($$
      AND has_function_privilege(r.oid, p.oid, 'EXECUTE')
   EXCEPT SELECT 'iu_core_operator',
   f FROM unnest(ARRAY['fn_iu_conformance', 'fn_iu_login_problems', 'fn_iu_gate_verify_closed', 'iu.fn_iu_gate_snapshot',
-  'fn_iu_gate_blocker', 'fn_iu_gate_ledger_verify', 'fn_iu_gate_ledger_excerpt', 'iu.fn_iu_place_is_home']) f
+  'fn_iu_gate_blocker', 'iu.fn_iu_gate_blockers', 'iu.fn_iu_gate_row_holders', 'fn_iu_gate_ledger_verify',
+  'fn_iu_gate_ledger_excerpt', 'iu.fn_iu_place_is_home']) f
   EXCEPT SELECT w, f FROM unnest(ARRAY['iu_core_reader', 'iu_core_writer', 'iu_core_worker', 'iu_core_operator']) w,
     unnest(ARRAY['fn_iu_structure_ops_enabled', 'fn_iu_delivery_enabled', 'fn_iu_composer_enabled',
     'fn_dot_iu_operator_runtime_enabled', 'fn_iu_vector_sync_enabled']) f$$,
   $$VALUES ('iu_core_reader', 'fn_iu_conformance'), ('iu_core_reader', 'fn_iu_login_problems'),
   ('iu_core_reader', 'fn_iu_gate_verify_closed'),
            ('iu_core_reader', 'iu.fn_iu_gate_snapshot'), ('iu_core_reader', 'fn_iu_gate_blocker'),
+           ('iu_core_reader', 'iu.fn_iu_gate_blockers'), ('iu_core_reader', 'iu.fn_iu_gate_row_holders'),
            ('iu_core_reader', 'fn_iu_gate_ledger_verify'), ('iu_core_reader', 'fn_iu_gate_ledger_excerpt'),
            ('iu_core_reader', 'iu.fn_iu_place_is_home'), ('iu_core_operator', 'fn_iu_place_confirm'),
            ('iu_core_worker', 'iu.fn_iu_gate_close_overstayed'), ('iu_core_worker', 'iu.fn_iu_place_begin'),
            ('iu_core_writer', 'fn_dot_iu_command_log'), ('iu_core_operator', 'fn_dot_iu_command_log'),
            ('iu_core_operator', 'fn_iu_gate_open'), ('iu_core_operator', 'fn_iu_gate_close'),
-           ('iu_core_operator', 'fn_iu_gate_watchdog'),
+           ('iu_core_operator', 'fn_iu_gate_watchdog'), ('iu_core_operator', 'fn_iu_gate_unblock'),
            ('iu_core_worker', 'iu.fn_iu_gate_expiring'), ('iu_core_worker', 'iu.fn_iu_gate_close_expired'),
            ('iu_core_worker', 'iu.fn_iu_conformance_problems')$$,
   'each role executes the functions that are meant for it, and no more');
@@ -70,8 +72,15 @@ SELECT is((SELECT string_agg(c.relname, ', ') FROM pg_class c
                                 'v_dot_iu_command_registry', 'v_dot_iu_command_run_health', 'iu_gate_registry',
                                 'iu_gate_transition', 'v_iu_gate',
                                 'v_iu_gate_holder')
-              AND NOT has_table_privilege('iu_core_reader', c.oid, 'SELECT')), NULL,
-              'a reader reads every table of the policy');
+              AND NOT has_table_privilege('iu_core_reader', c.oid, 'SELECT')), 'iu_gate_transition',
+              'a reader reads every table of the policy whole, but the ledger of gates');
+SELECT is((SELECT string_agg(concat_ws('.', c.relname, a.attname), ', ' ORDER BY c.relname, a.attname)
+             FROM pg_class c JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
+            WHERE c.relowner = 'iu_core_owner'::regrole AND c.relkind = 'r'
+              AND has_any_column_privilege('iu_core_reader', c.oid, 'SELECT')
+              AND NOT has_column_privilege('iu_core_reader', c.oid, a.attnum, 'SELECT')),
+  'iu_gate_approval.approval_id, iu_gate_confirmation.approval_id, iu_gate_revocation.approval_id, '
+    'iu_gate_transition.approval_id', 'of what a reader reads it reads all columns but the ids of approvals');
 
 -- As the roles themselves, through views and functions.
 SELECT is(pg_temp.as_role('iu_core_operator',

@@ -132,9 +132,9 @@ SELECT pg_temp.refuses(format('UPDATE iu_gate_approval SET %s WHERE approval_id 
 SELECT pg_temp.refuses(format('UPDATE iu_gate_approval SET used_at = NULL, used_by = NULL WHERE approval_id = %L',
   :'own'), '42501', 'append-only',
   'an approval that was used stays used');
-SELECT pg_temp.refuses(format('UPDATE iu_gate_approval SET revoked_at = NULL, revoked_by = NULL, revoked_reason = '
-  'NULL WHERE approval_id = %L', :'withdrawn'), '42501', 'append-only',
-  'an approval that was revoked stays revoked');
+SELECT pg_temp.refuses(q, '42501', 'append-only', 'an approval that was revoked stays revoked: ' || q)
+  FROM unnest(ARRAY['UPDATE iu_gate_revocation SET approval_id = gen_random_uuid()', 'DELETE FROM iu_gate_revocation',
+  'TRUNCATE iu_gate_revocation']) q;
 SELECT pg_temp.refuses('DELETE FROM iu_gate_approval', '42501', 'append-only', 'approvals are not deleted');
 SELECT pg_temp.refuses('TRUNCATE iu_gate_approval', '42501', 'append-only', 'approvals are not truncated');
 SELECT pg_temp.refuses(format($$INSERT INTO iu_gate_approval (gate_key, kind, action, max_ttl_seconds, expires_at,

@@ -200,8 +200,8 @@ SELECT is(fn_iu_change_window_close('s4', 'olga', p_allow_open_gates => true) ->
 SELECT fn_iu_gate_close('iu_core.composer_enabled', 'olga', 'done');
 
 SELECT fn_iu_change_window_open('s5', gen_random_uuid(), 'change', 'olga', '/nowhere/b', 1, repeat('0', 64));
-UPDATE iu_gate_approval SET revoked_at = clock_timestamp(), revoked_by = session_user,
-  revoked_reason = 't' WHERE kind = 'standing';
+INSERT INTO iu_gate_revocation (approval_id, actor, reason)
+  SELECT a.approval_id, 't', 't' FROM iu_gate_approval a WHERE a.kind = 'standing';
 SELECT pg_temp.refuses($$SELECT fn_iu_change_window_close('s5', 'olga')$$, '55006', 'iu_change_window_gate_open',
   'a gate whose standing approval was revoked keeps a window open');
 

@@ -36,8 +36,9 @@ sub approval
 {
 	my ($gate, %terms) = @_;
 	my $id = as_role('olga', sprintf(q{SELECT fn_iu_gate_approval_grant('%s', '%s', %s, clock_timestamp() + '%s',
-		  'olga', 'test', '%s') ->> 'approval_id'},
-			$gate, $terms{action} // 'open', $terms{ttl} // 60, $terms{for} // '1 hour', $terms{kind} // 'single'));
+		  'olga', 'test', '%s', %s) ->> 'approval_id'},
+			$gate, $terms{action} // 'open', $terms{ttl} // 60, $terms{for} // '1 hour', $terms{kind} // 'single',
+			$terms{to} ? "'$terms{to}'" : 'NULL'));
 	like($id, qr/^[0-9a-f-]{36}$/, "an approval for $gate is granted");
 	return $id;
 }
@@ -81,7 +82,7 @@ BEGIN
 END $$
 SQL
 my $ttl = 10;
-my $standing = approval($delivery, kind => 'standing', ttl => $ttl);
+my $standing = approval($delivery, kind => 'standing', ttl => $ttl, to => 'robot');
 is(as_role('robot', open_sql($delivery, $standing, 'robot', $ttl)), 'opened',
 	"an agent opens for $ttl s on a standing approval");
 my ($seen, $complaints) = ('', '');
@@ -152,7 +153,7 @@ $late->query_safe('ROLLBACK');
 
 like((as_role('robot', open_sql($runtime, '00000000-0000-0000-0000-000000000003', 'robot', 60)))[1],
 	qr/IU101: approval .* is not registered/, 'in default mode an agent needs a registered approval');
-my $lasting = approval($runtime);
+my $lasting = approval($runtime, to => 'robot');
 is(as_role('robot', open_sql($runtime, $lasting, 'robot', 60)), 'opened',
 	'in default mode an agent opens on a registered approval');
 is(as_role('robot', "SELECT fn_iu_gate_close('$runtime', 'robot', 'done') ->> 'status'"), 'closed',
