@@ -44,19 +44,22 @@ CREATE FUNCTION iu.fn_iu_route_dead_letter_resolve_many(
   SET search_path = pg_catalog, pg_temp
 AS $function$
 DECLARE
-  v_ids    uuid[] := ARRAY(SELECT c FROM iu.fn_iu_route_dead_letter_chosen(p_route_code, p_failure_code, p_from,
-                                                                           p_until) c);
-  v_count  integer;
-  v_result jsonb;
+  v_ids     uuid[] := ARRAY(SELECT c FROM iu.fn_iu_route_dead_letter_chosen(p_route_code, p_failure_code, p_from,
+                                                                            p_until) c);
+  v_matched CONSTANT integer := cardinality(v_ids);
+  v_count   integer;
+  v_result  jsonb;
 BEGIN
   PERFORM iu.fn_iu_require_value(p_limit BETWEEN 1 AND 100000, 'iu_dead_letters_limit', 'p_limit',
     'from 1 to 100000', p_limit::text);
+  -- Chosen beforehand: within the UPDATE the limit would hold for each time that the plan asks, not for all together.
+  v_ids := ARRAY(SELECT d.id FROM public.iu_route_dead_letter d WHERE d.id = ANY (v_ids) AND d.resolved_at IS NULL
+                  ORDER BY d.created_at, d.id LIMIT p_limit FOR UPDATE SKIP LOCKED);
   UPDATE public.iu_route_dead_letter
      SET resolved_at = clock_timestamp(), resolved_by = coalesce(p_actor, ''), resolution = coalesce(p_reason, '')
-   WHERE id IN (SELECT d.id FROM public.iu_route_dead_letter d WHERE d.id = ANY (v_ids) AND d.resolved_at IS NULL
-                 ORDER BY d.created_at, d.id LIMIT p_limit FOR UPDATE SKIP LOCKED);
+   WHERE id = ANY (v_ids);
   GET DIAGNOSTICS v_count = ROW_COUNT;
-  v_result := jsonb_build_object('status', 'ran', 'matched', cardinality(v_ids), 'resolved', v_count, 'remaining',
+  v_result := jsonb_build_object('status', 'ran', 'matched', v_matched, 'resolved', v_count, 'remaining',
     (SELECT count(*) FROM iu.fn_iu_route_dead_letter_chosen(p_route_code, p_failure_code, p_from, p_until)));
   PERFORM iu.fn_dot_iu_command_note('dot_iu_route_dead_letter_resolve', 'route_code', p_route_code, 'applied', p_actor,
     p_reason, v_result || jsonb_build_object('filter',

@@ -239,9 +239,13 @@ SELECT is(fn_iu_route_dead_letter_resolve_many('ann', 'noted', p_until => '-infi
   'resolving by filter until the beginning of time matches nothing');
 SELECT is(fn_iu_route_dead_letter_replay_many('ann', 't', p_from => 'infinity') ->> 'matched', '0',
   'a replay by filter from the end of time matches nothing');
+-- Under every plan: this one asks for the letters once for each of them.
+SET LOCAL enable_hashjoin = off; SET LOCAL enable_mergejoin = off; SET LOCAL enable_hashagg = off;
+  SET LOCAL enable_sort = off; SET LOCAL enable_material = off;
 SELECT is(fn_iu_route_dead_letter_resolve_many('ann', 'noted', p_from => '-infinity', p_limit => 2),
   '{"status": "ran", "matched": 3, "resolved": 2, "remaining": 1}',
   'resolving by filter with a limit of two resolves two of three');
+RESET enable_hashjoin; RESET enable_mergejoin; RESET enable_hashagg; RESET enable_sort; RESET enable_material;
 SELECT fn_iu_route_retire('other', 'ann', 't');
 UPDATE iu_route_dead_letter SET route_code = 'other' WHERE resolved_at IS NULL;
 SELECT is(fn_iu_route_dead_letter_replay_many('ann', 't', 'other') -> 'refused', '{"route_retired": 6}',
