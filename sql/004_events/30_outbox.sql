@@ -48,10 +48,11 @@ COMMENT ON FUNCTION iu.fn_event_outbox_check IS
 CREATE FUNCTION iu.fn_event_emitter() RETURNS name
   LANGUAGE sql STABLE
   SET search_path = pg_catalog, pg_temp
-RETURN CASE WHEN current_setting('role') = 'none' THEN session_user ELSE current_setting('role')::name END;
+RETURN coalesce(pg_get_userbyid(iu_core.caller()), session_user);
 COMMENT ON FUNCTION iu.fn_event_emitter IS
-  'Who emits: the role that the session has set with SET ROLE, otherwise the one that logged in; whichever function '
-  'with the rights of another one the call comes from. Raises nothing.';
+  'Who emits, as iu_core.caller() has it: the role of SET ROLE, otherwise the one that logged in, whichever function '
+  'with the rights of another one the call comes from; within a function that a route calls, its owner. Raises '
+  'nothing.';
 
 CREATE TABLE public.event_outbox (
   id                     uuid        NOT NULL DEFAULT gen_random_uuid() PRIMARY KEY,
