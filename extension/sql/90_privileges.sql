@@ -73,7 +73,8 @@ GRANT EXECUTE ON FUNCTION require_role(text[])
 GRANT EXECUTE ON FUNCTION top_transaction(xid) TO iu_core_owner, iu_core_reader;
 GRANT EXECUTE ON FUNCTION end_session(integer) TO iu_core_owner;
 -- Views ask it of whoever reads them.
-GRANT EXECUTE ON FUNCTION may(text[]) TO iu_core_owner, iu_core_reader;
+GRANT EXECUTE ON FUNCTION may(text[]) TO iu_core_owner, iu_core_reader, iu_core_check;
+GRANT EXECUTE ON FUNCTION is_preloaded() TO iu_core_check;
 GRANT EXECUTE ON FUNCTION caller(), login(), caller_may(text[]) TO iu_core_owner;
 GRANT EXECUTE ON FUNCTION migration_scripts() TO iu_core_owner, iu_core_reader;
 GRANT SELECT ON applied_migration, migrations TO iu_core_owner, iu_core_reader;

@@ -40,7 +40,7 @@ sub approval
 	return $id;
 }
 
-sub open_sql { return "SELECT fn_iu_gate_open('$_[0]', '$_[1]', 'robot', 'work', 3600) ->> 'status';" }
+sub open_sql { return "SELECT fn_iu_gate_open('$_[0]', '$_[1]', 'robot', 'work', 600) ->> 'status';" }
 
 sub revoke
 {
