@@ -4,10 +4,6 @@
  *	  Whether there is a process that would close a gate. What nobody could
  *	  close cannot be opened.
  *
- * A server has a fixed number of places for background workers. Libraries that
- * are loaded before this one may have taken them all: then the server leaves the
- * launcher out, with a line in its log, for as long as it runs.
- *
  *-------------------------------------------------------------------------
  */
 #include "postgres.h"
@@ -19,26 +15,9 @@
 #include "fmgr.h"
 #include "funcapi.h"
 #include "miscadmin.h"
-#include "postmaster/bgworker_internals.h"
 #include "utils/builtins.h"
 
 PG_FUNCTION_INFO_V1(iu_closing_problem);
-
-/* Whether the server found a place for the launcher. In the postmaster, once all libraries are loaded. */
-bool
-iu_launcher_is_registered(void)
-{
-	IuBackgroundWorkerCursor cursor;
-
-	iu_foreach_background_worker(cursor, &BackgroundWorkerList)
-	{
-		const RegisteredBgWorker *worker = iu_background_worker(cursor);
-
-		if (strcmp(worker->rw_worker.bgw_function_name, "iu_launcher_main") == 0)
-			return true;
-	}
-	return false;
-}
 
 /* Whether the server has no place for the watchdog of the session's database. */
 static bool

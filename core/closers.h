@@ -16,7 +16,6 @@ typedef struct IuNoCloser
 	const char *hint;
 } IuNoCloser;
 
-extern bool iu_launcher_is_registered(void);
 extern bool iu_nobody_closes(IuNoCloser *problem);
 
 #endif							/* IU_CLOSERS_H */

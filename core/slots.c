@@ -14,8 +14,8 @@
 #include <signal.h>
 
 #include "core/clock.h"
-#include "core/closers.h"
 #include "core/compat.h"
+#include "core/registration.h"
 #include "core/slots.h"
 #include "miscadmin.h"
 #include "storage/ipc.h"
