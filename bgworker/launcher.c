@@ -273,7 +273,7 @@ static int
 last_served(void)
 {
 	int			last = -1;
-	IuWorkerSlot chosen;
+	IuWorkerSlot chosen = {0};
 	int			i;
 
 	for (i = 0; i < IU_MAX_WORKERS; i++)

@@ -110,7 +110,7 @@ is_inside_data(const char *path)
 static const struct config_generic *
 find_setting(void)
 {
-	int			count;
+	int			count = 0;
 	struct config_generic **settings = iu_all_settings(&count);
 	int			i;
 
