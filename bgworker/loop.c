@@ -129,7 +129,9 @@ sleep_on_latch(TimestampTz until, uint32 wait_event)
 		ms = TimestampDifferenceMilliseconds(iu_now(), until);
 	}
 	woken = (WaitLatch(MyLatch, events, ms, wait_event) & WL_LATCH_SET) != 0;
-	ResetLatch(MyLatch);
+	/* One that is set only now ends the next sleep. */
+	if (woken)
+		ResetLatch(MyLatch);
 	return woken;
 }
 
