@@ -281,10 +281,15 @@ take_scheduled_turn(void *worker)
 	return NULL;
 }
 
+/* Events that are written bring nothing that is on a schedule; whatever else wakes the runner may. */
 static TimestampTz
 scheduled_turn_due(void *worker)
 {
-	return ((Runner *) worker)->next_turn;
+	Runner	   *runner = worker;
+
+	if (iu_slot_look_around(iu_worker_slot()))
+		runner->next_turn = 0;
+	return runner->next_turn;
 }
 
 /* ---------- conformance ---------- */
@@ -327,7 +332,7 @@ static const IuDuty runner_duties[] = {
 	{IU_WHEN_DUE, call_aside_due, call_aside, IU_FIRST_RETRY_MS, IU_LAST_RETRY_MS},
 	{IU_EACH_PASS, claim_calls_due, claim_calls, IU_FIRST_RETRY_MS, IU_LAST_RETRY_MS},
 	{IU_WHEN_DUE, call_claimed_due, call_claimed, IU_FIRST_RETRY_MS, IU_LAST_RETRY_MS},
-	{IU_EACH_PASS, scheduled_turn_due, take_scheduled_turn, IU_FIRST_RETRY_MS, IU_LAST_RETRY_MS},
+	{IU_WHEN_DUE, scheduled_turn_due, take_scheduled_turn, IU_FIRST_RETRY_MS, IU_LAST_RETRY_MS},
 	{IU_WHEN_DUE, conformance_look_due, look_at_conformance, IU_FIRST_RETRY_MS, IU_LAST_RETRY_MS},
 	{IU_WHEN_DUE, troubles_look_due, look_for_troubles, IU_FIRST_RETRY_MS, IU_LAST_RETRY_MS}
 };
