@@ -87,10 +87,13 @@ take_name(int slot)
 {
 	IuWorkerSlot copy;
 
-	if (iu_slot_read(slot, &copy) && copy.role != IU_LAUNCHER)
-		snprintf(self.name, sizeof(self.name), "%s, database %s", MyBgworkerEntry->bgw_type, NameStr(copy.database));
-	else
+	if (!iu_slot_read(slot, &copy) || copy.role == IU_LAUNCHER)
 		strlcpy(self.name, MyBgworkerEntry->bgw_type, sizeof(self.name));
+	else if (copy.role == IU_SENDER)
+		snprintf(self.name, sizeof(self.name), "%s %d, database %s", MyBgworkerEntry->bgw_type, copy.number,
+				 NameStr(copy.database));
+	else
+		snprintf(self.name, sizeof(self.name), "%s, database %s", MyBgworkerEntry->bgw_type, NameStr(copy.database));
 	self.context.callback = name_process;
 	self.context.previous = error_context_stack;
 	error_context_stack = &self.context;

@@ -385,19 +385,6 @@ SELECT is((SELECT n.routes FROM iu.fn_iu_delivery_news('') n), NULL,
   'a sender that has not looked before looks at all routes');
 SELECT is((SELECT n.routes FROM iu.fn_iu_delivery_news('1:1:') n), NULL,
   'where very much is new a sender looks at all routes');
-SELECT fn_iu_emit_events(jsonb_agg(jsonb_build_object('event_type', 'collection_created', 'subject_ref',
-  gen_random_uuid(), 'actor_ref', n))) IS NOT NULL AS emitted FROM generate_series(1, 8000) n \gset
-ANALYZE event_outbox;
-CREATE FUNCTION pg_temp.pages_read(p_sql text) RETURNS bigint LANGUAGE plpgsql AS $$
-DECLARE
-  v_plan jsonb;
-BEGIN
-  EXECUTE 'EXPLAIN (ANALYZE, BUFFERS, FORMAT json) ' || p_sql INTO v_plan;
-  RETURN (v_plan #> '{0,Plan,Shared Hit Blocks}')::bigint + (v_plan #> '{0,Plan,Shared Read Blocks}')::bigint;
-END $$;
-SELECT pg_temp.pages_read($$SELECT * FROM iu.fn_iu_delivery_news('100000000:100000000:')$$) IS NULL AS unknown \gset
-SELECT cmp_ok(pg_temp.pages_read($$SELECT * FROM iu.fn_iu_delivery_news('100000000:100000000:')$$), '<',
-  pg_relation_size('event_outbox_type_xid') / 8192 / 2, 'what is new is found without reading what is old');
 SELECT is(iu.fn_iu_delivery_claim_routes(ARRAY['none', 'other'], false), '{}',
   'a route of whose type nothing was committed has nothing to do, whatever else was');
 SELECT is((SELECT count(*) FROM iu.fn_iu_delivery_claim('s', 10, NULL, 1, ARRAY['other'])), 0::bigint,

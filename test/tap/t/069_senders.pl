@@ -67,7 +67,17 @@ sub reads
 	$delivery->sql('SELECT pg_stat_force_next_flush()');
 	return $delivery->sql("SELECT idx_scan FROM pg_stat_all_tables WHERE relid = 'iu_route_step'::regclass");
 }
-my $before = reads();
+# How many entries of the outbox's indexes have been read.
+sub entries
+{
+	$delivery->sql('SELECT pg_stat_force_next_flush()');
+	return $delivery->sql("SELECT sum(idx_tup_read) FROM pg_stat_all_indexes WHERE relid = 'event_outbox'::regclass");
+}
+my $old = 20000;
+$delivery->sql("SELECT fn_iu_emit_events(jsonb_agg(jsonb_build_object('event_type', 'collection_created',"
+	  . " 'subject_ref', gen_random_uuid(), 'actor_ref', 'x'))) IS NULL FROM generate_series(1, $old)");
+$delivery->sql('VACUUM (ANALYZE) event_outbox');
+my ($before, $entries) = (reads(), entries());
 my $steps = $delivery->sql('SELECT max(step) FROM iu_route_step');
 my $commits = 100;
 for my $n (1 .. $commits)
@@ -77,6 +87,7 @@ for my $n (1 .. $commits)
 $delivery->sql("SELECT fn_iu_emit_event('collection_exported', 'x', gen_random_uuid(), 'tester')");
 ok($delivery->settle('carried'), 'a route delivers after commits that no route carries');
 ok($delivery->rest('carried'), 'what was delivered is recorded');
+cmp_ok(entries() - $entries, '<', $old * $commits / 4, 'what is new is found without reading what is old');
 cmp_ok(reads() - $before, '<', $routes * $commits / 2, 'commits that no route carries are not looked at by each route');
 is($delivery->sql("SELECT max(step) FROM iu_route_step WHERE route_code ~ '^r'"),
 	$delivery->sql("SELECT min(step) FROM iu_route_step WHERE route_code ~ '^r'"),
