@@ -37,9 +37,9 @@ GRANT EXECUTE ON FUNCTION place(), opening_place(), place_facts()
 GRANT EXECUTE ON FUNCTION closing_problem(), text_problem(text, boolean), text_shown(text),
   text_made_fit(text, boolean), markdown_text(text, boolean) TO iu_core_owner, iu_core_reader;
 -- What views of ours call, views of invariants and surfaces may read through them.
-GRANT EXECUTE ON FUNCTION gate_is_open(text), system_identifier(), database_oid(), place(), opening_place(),
-  steady_clock(), clock_moved(), worker_status(), unheard_events(),
-  migration_scripts() TO iu_core_check;
+GRANT EXECUTE ON FUNCTION gate_is_open(text), is_preloaded(), system_identifier(), database_oid(), place(),
+  opening_place(), steady_clock(), clock_moved(), worker_status(), unheard_events(), migration_scripts()
+  TO iu_core_check;
 GRANT EXECUTE ON FUNCTION webhook_id(bigint, bigint, integer, uuid),
   delivery_body(text, text, timestamptz, uuid, text, text, text, text, text, jsonb)
   TO iu_core_owner, iu_core_reader, iu_core_operator;
