@@ -32,7 +32,7 @@ use List::Util qw(any first max min);
 use constant UNDER_WAY => 5;
 
 # What is due and does not move for so long must make health red.
-use constant PATIENCE => 30;
+use constant PATIENCE => 45;
 
 sub new
 {

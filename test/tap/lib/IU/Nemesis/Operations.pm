@@ -5,7 +5,7 @@
 #
 #	  my $client = IU::Nemesis::Operations->new(number => 1, seed => 4711, history => $history,
 #		connection => sub { ... }, routes => { ... });
-#	  $client->step;							# one operation, chosen at random
+#	  $client->step($quiet);					# one operation, chosen at random
 #	  $client->perform({ do => 'close' });		# this one
 #
 # What is chosen depends on the seed and the number alone, never on an answer, so
@@ -84,10 +84,12 @@ sub choose
 	return \%op;
 }
 
+# In a quiet time nobody closes and nobody holds, so that whatever stands still does so by itself.
 sub step
 {
-	my ($self) = @_;
+	my ($self, $quiet) = @_;
 	my $op = $self->choose;
+	$op->{do} = 'emit' if $quiet && $op->{do} =~ /^(close|revoke|hold|arm)$/;
 	$self->perform($op);
 	Time::HiRes::sleep($op->{pause} / 1000);
 	return;
