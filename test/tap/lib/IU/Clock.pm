@@ -6,7 +6,7 @@
 #
 #	  my $node = IU::Cluster->init_node('clock', {}, ...);
 #	  my $clock = IU::Clock->new;
-#	  $clock->start($node);		# starts the server with it; each start of the server goes this way
+#	  $clock->start($node);		# starts the server with it, as $node->start does; each start of the server goes this way
 #	  $clock->step(-3600);		# the clock is set back by an hour, for all of its processes at once
 #	  $clock->moved;			# seconds by which it differs from the machine's: -3600
 #
@@ -48,12 +48,11 @@ sub moved { return $_[0]{moved} }
 
 sub start
 {
-	my ($self, $node) = @_;
+	my ($self, $node, %how) = @_;
 	local $ENV{IU_CLOCK} = "$self->{folder}/moved";
 	local $ENV{LD_PRELOAD} = join ' ', grep { $_ } $ENV{LD_PRELOAD}, "$self->{folder}/clock.so";
 
-	$node->start;
-	return;
+	return $node->start(%how);
 }
 
 1;

@@ -18,6 +18,7 @@ package IU::Nemesis::Faults;
 use strict;
 use warnings;
 
+use File::Path ();
 use IPC::Run ();
 use IU::Cluster;
 use IU::Nemesis::History qw(now);
@@ -128,7 +129,13 @@ sub _freeze
 sub _start
 {
 	my ($self) = @_;
-	wait_for { eval { $self->{clock}->start($self->{node}); 1 } };
+	wait_for
+	{
+		return 1 if $self->{clock}->start($self->{node}, fail_ok => 1);
+		$self->{node}->stop('fast', fail_ok => 1);
+		return 0;
+	}
+	or die "the server does not start\n";
 	return;
 }
 
@@ -185,6 +192,23 @@ sub _storm
 	return 'a storm of commits';
 }
 
+# A server that recovers from the fault before is asked again.
+sub _back_up
+{
+	my ($self, $name) = @_;
+	my $node = $self->{node};
+	my $path = $node->backup_dir . "/$name";
+
+	wait_for
+	{
+		File::Path::remove_tree($path);
+		return system('pg_basebackup', '-D', $path, '-h', $node->host, '-p', $node->port, '--checkpoint=fast',
+			'--no-sync') == 0;
+	}
+	or die "no backup is made\n";
+	return;
+}
+
 # The files, started beside the original, as a staging system is made. What is
 # emitted there must never arrive.
 sub _copy
@@ -193,7 +217,7 @@ sub _copy
 	my $name = 'copy' . ++$self->{copies};
 	my $copy = PostgreSQL::Test::Cluster->new($name);
 
-	$self->{node}->backup($name, backup_options => [ '--checkpoint=fast' ]);
+	$self->_back_up($name);
 	$copy->init_from_backup($self->{node}, $name);
 	{
 		local $ENV{IU_CORE_INSTANCE} = $self->{draw} % 2 ? 'a staging system' : '';
@@ -219,7 +243,7 @@ sub _promote
 	my $standby = PostgreSQL::Test::Cluster->new($name);
 	my $old = $self->{node};
 
-	$old->backup($name, backup_options => [ '--checkpoint=fast' ]);
+	$self->_back_up($name);
 	$standby->init_from_backup($old, $name, has_streaming => 1);
 	$standby->append_conf('postgresql.conf', "synchronous_standby_names = ''\n");
 	$self->{clock}->start($standby);
