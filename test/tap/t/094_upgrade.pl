@@ -68,7 +68,7 @@ my @as_old = ('-d', $old->data_dir, '-b', $old_commands);
 END { system("$next_commands/pg_ctl", '-D', $new, '-m', 'immediate', 'stop') if defined $new && -e "$new/postmaster.pid" }
 
 # The clients of this test connect by port and socket, which are the same.
-cmp_ok(sql('SHOW server_version_num'), '>', $version + 10000 - $version % 10000 - 1, 'the server is of a later major');
+cmp_ok(int(sql('SHOW server_version_num') / 10000), '>', int($version / 10000), 'the server is of a later major');
 becomes("SELECT message ~ 'pg_upgrade' FROM iu_core.health()", 'health says that this was upgraded');
 is(sql("SELECT iu_core.gate_is_open('$gate')"), 'f', 'the gate is closed until the place is confirmed');
 is($sink->count('/hook'), $events, 'nothing is sent until the place is confirmed');
