@@ -65,7 +65,10 @@ my @as_old = ('-d', $old->data_dir, '-b', $old_commands);
 		'pg_upgrade succeeds');
 	system_or_bail("$next_commands/pg_ctl", '-D', $new, '-l', $old->logfile . '.next', '-w', 'start');
 }
-END { system("$next_commands/pg_ctl", '-D', $new, '-m', 'immediate', 'stop') if defined $new && -e "$new/postmaster.pid" }
+END
+{
+	system("$next_commands/pg_ctl", '-D', $new, '-m', 'immediate', 'stop') if $new && -e "$new/postmaster.pid";
+}
 
 # The clients of this test connect by port and socket, which are the same.
 cmp_ok(int(sql('SHOW server_version_num') / 10000), '>', int($version / 10000), 'the server is of a later major');
