@@ -69,7 +69,7 @@ append_time(StringInfo body, Timestamp time)
 	if (TIMESTAMP_NOT_FINITE(time) || timestamp2tm(time, NULL, &parts, &microseconds, NULL, NULL) != 0 ||
 		parts.tm_year < 1 || parts.tm_year > 9999)
 		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				(errcode(ERRCODE_CHECK_VIOLATION),
 				 errmsg("the time of an event is not within the years 1 to 9999"),
 				 err_generic_string(PG_DIAG_CONSTRAINT_NAME, "iu_event_time")));
 	appendStringInfo(body, "%04d-%02d-%02dT%02d:%02d:%02d.%06dZ", parts.tm_year, parts.tm_mon, parts.tm_mday,

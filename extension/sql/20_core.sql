@@ -87,7 +87,7 @@ CREATE FUNCTION delivery_body(event_domain text, event_type text, occurred_at ti
   LANGUAGE c IMMUTABLE PARALLEL SAFE AS 'MODULE_PATHNAME', 'iu_delivery_body';
 COMMENT ON FUNCTION delivery_body(text, text, timestamptz, uuid, text, text, text, text, text, jsonb) IS
   'For fn_iu_delivery_body: the body of a delivery, from the columns of its event. NULL where one is NULL that no '
-  'event leaves out. SQLSTATE 22023: the time is not within the years 1 to 9999.';
+  'event leaves out. SQLSTATE 23514: the time is not within the years 1 to 9999.';
 
 CREATE FUNCTION webhook_id(event_seq bigint, route_id bigint, replay_number integer, event_id uuid) RETURNS text
   LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'iu_webhook_id';
