@@ -184,6 +184,18 @@ becomes("SELECT EXISTS (SELECT FROM iu_route_retry WHERE route_code = 'kept')",
 	'a delivery to an address that was struck off the list is held');
 is(scalar arrived('kept'), 1, 'a kept connection to an address that was struck off the list is not used');
 
+note 'a sender that is stopped for longer than every time-out';
+add('still', 'collection_rendered', 'h2', 'slow', 3000);
+happen('collection_rendered', 40);
+ok(wait_for { arrived('slow') }, 'requests are under way over HTTP/2 before the sender is stopped');
+freeze($pid);
+sleep 9;
+thaw($pid);
+becomes('SELECT ' . attempts('still', 'sent') . ' = 40', 'every delivery to a receiver over HTTP/2 is sent');
+is(sql('SELECT ' . attempts('still', 'failed')), '0', 'none of them is taken for late');
+is(scalar arrived('slow'), 40, 'none of them is sent twice');
+retire('still');
+
 note 'the sender';
 happen('version_applied', 100);
 sent('well', 500, 'after every failure another hundred deliveries are sent');
