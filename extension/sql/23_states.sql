@@ -92,7 +92,7 @@ BEGIN
            -- pg_attver is no option: the minor releases of late 2026 keep a
            -- column's internal version under that reserved key.
            (SELECT 'options ' || string_agg(o, ',' ORDER BY o COLLATE "C")
-              FROM unnest(a.attoptions) o WHERE o NOT LIKE 'pg\_attver=%'),
+              FROM unnest(a.attoptions) o WHERE o NOT LIKE E'pg\\_attver=%'),
            'comment ' || c.description,
            'sequence ' || cs.definition),
            E'\n' ORDER BY a.attnum) AS detail,
@@ -291,7 +291,7 @@ CREATE FUNCTION object_states(
   SET search_path = pg_catalog, pg_temp
   SET datestyle = 'ISO, YMD' SET intervalstyle = 'postgres' SET timezone = 'UTC'
   SET extra_float_digits = 1 SET bytea_output = 'hex' SET xmloption = 'content'
-  SET quote_all_identifiers = off
+  SET quote_all_identifiers = off SET standard_conforming_strings = on
   -- A run of migrations asks once a script: planning costs more than a better plan saves.
   SET plan_cache_mode = force_generic_plan
 AS $function$

@@ -22,7 +22,7 @@ AS $function$
     UNION
     -- What was dropped is still called and read.
     SELECT CASE g.object_class WHEN 'view' THEN 'table' ELSE g.object_class END,
-           regexp_replace(split_part(g.object_name, '(', 1), '^iu\.', '')
+           regexp_replace(split_part(g.object_name, '(', 1), E'^iu\\.', '')
       FROM public.iu_governed_object g WHERE g.object_class IN ('function', 'table', 'view', 'type')
   ), planted AS (
     SELECT 'function' AS class, p.oid::regprocedure::text AS name, s.rolname AS owner

@@ -108,7 +108,7 @@ CREATE FUNCTION iu.fn_iu_gate_transition_hash(p_row public.iu_gate_transition) R
   LANGUAGE sql STABLE
   SET search_path = pg_catalog, pg_temp
 AS $function$
-  SELECT sha256('\x02' || string_agg(int4send(coalesce(length(f.bytes), -1)) || coalesce(f.bytes, ''), ''
+  SELECT sha256(E'\\x02' || string_agg(int4send(coalesce(length(f.bytes), -1)) || coalesce(f.bytes, ''), ''
                                       ORDER BY f.n))
     FROM (VALUES
       (1, uuid_send(p_row.transition_id)), (2, int8send(p_row.transition_seq)),

@@ -16,7 +16,7 @@ BEGIN
        '1 to 63 small letters, digits and "_", a letter first', p_event_domain ~ '^[a-z][a-z0-9_]{0,62}$'),
       (2, 'iu_event_type_name', 'p_event_type', p_event_type,
        'small letters, digits and "_", in parts with "." between, at most 120',
-       p_event_type ~ '^[a-z0-9_]+(\.[a-z0-9_]+)*$' AND length(p_event_type) <= 120),
+       p_event_type ~ E'^[a-z0-9_]+(\\.[a-z0-9_]+)*$' AND length(p_event_type) <= 120),
       (3, 'iu_event_type_stream', 'p_stream', p_stream, 'comment, review, update, birth, task, alert, health',
        p_stream IN ('comment', 'review', 'update', 'birth', 'task', 'alert', 'health')),
       (4, 'iu_event_type_lane', 'p_lane', p_lane, 'immediate, delayed', p_lane IN ('immediate', 'delayed')),

@@ -15,7 +15,7 @@ BEGIN
     RETURN 'there is no URL';
   ELSIF length(p_url) > 2048 THEN
     RETURN 'the URL is longer than 2048 characters';
-  ELSIF p_url !~ '^[\x21-\x7e]+$' OR p_url ~ '[\\"<>^`{|}]' THEN
+  ELSIF p_url !~ E'^[\\x21-\\x7e]+$' OR p_url ~ E'[\\\\"<>^`{|}]' THEN
     RETURN 'the URL has a character that a URL spells with %';
   ELSIF p_url !~ '^https?://' THEN
     RETURN 'the URL begins neither with http:// nor with https://';
@@ -26,7 +26,7 @@ BEGIN
   IF v_part[1] ~ '@' THEN
     RETURN 'the URL has a user part';
   END IF;
-  v_part := regexp_match(v_part[1], '^(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9_.-]+)?(:.*)?$');
+  v_part := regexp_match(v_part[1], E'^(\\[[0-9A-Fa-f:.]+\\]|[A-Za-z0-9_.-]+)?(:.*)?$');
   IF v_part IS NULL OR v_part[1] IS NULL THEN
     RETURN 'the URL has no valid host';
   ELSIF v_part[2] IS NOT NULL

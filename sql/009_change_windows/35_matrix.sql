@@ -13,12 +13,12 @@ AS $function$
   SELECT CASE
     WHEN p_before = p_after THEN '0'
     WHEN p_before !~ '[0-9]' OR length(p_before) > 200 OR length(p_after) > 200
-         OR regexp_replace(p_before, '(^-)?[0-9]+(\.[0-9]+)?', '#', 'g')
-            <> regexp_replace(p_after, '(^-)?[0-9]+(\.[0-9]+)?', '#', 'g') THEN 'changed'
+         OR regexp_replace(p_before, E'(^-)?[0-9]+(\\.[0-9]+)?', '#', 'g')
+            <> regexp_replace(p_after, E'(^-)?[0-9]+(\\.[0-9]+)?', '#', 'g') THEN 'changed'
     ELSE (SELECT string_agg(CASE WHEN d.delta > 0 THEN '+' ELSE '' END || d.delta, '/' ORDER BY d.n)
             FROM (SELECT b.n, trim_scale(a.m[1]::numeric - b.m[1]::numeric) AS delta
-                    FROM regexp_matches(p_before, '((?:^-)?[0-9]+(?:\.[0-9]+)?)', 'g') WITH ORDINALITY AS b (m, n)
-                    JOIN regexp_matches(p_after, '((?:^-)?[0-9]+(?:\.[0-9]+)?)', 'g') WITH ORDINALITY AS a (m, n)
+                    FROM regexp_matches(p_before, E'((?:^-)?[0-9]+(?:\\.[0-9]+)?)', 'g') WITH ORDINALITY AS b (m, n)
+                    JOIN regexp_matches(p_after, E'((?:^-)?[0-9]+(?:\\.[0-9]+)?)', 'g') WITH ORDINALITY AS a (m, n)
                       ON a.n = b.n) AS d) END
 $function$;
 COMMENT ON FUNCTION iu.fn_iu_regression_delta IS

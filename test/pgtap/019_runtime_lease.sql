@@ -71,8 +71,22 @@ SELECT pg_temp.refuses('SELECT iu_core.rollback(7)', '55006', 'table dot_iu_runt
   'rolling back leases is refused while leases are held');
 UPDATE dot_iu_runtime_lease SET acquired_at = acquired_at - interval '1 h', renewed_at = renewed_at - interval '1 h',
   expires_at = expires_at - interval '1 h';
-SELECT is((SELECT count(*)::int FROM iu_core.rollback(7, dry_run => true) WHERE change = 'removed' AND version = 19), 8,
+SELECT is((SELECT count(*)::int FROM iu_core.rollback(7, dry_run => true) WHERE change = 'removed' AND version = 19), 9,
   'leases that ended do not keep their rollback from being made');
+
+-- ---- ended by an operator
+
+SELECT ok(fn_dot_iu_runtime_lease_acquire('stuck', 'driver x', 86400) IS NOT NULL, 'a lease may be held for a day');
+SELECT is(fn_dot_iu_runtime_lease_end('stuck', 'olga', 'driver x does not run') - 'run_id', jsonb_build_object(
+  'status', 'ended', 'lease_name', 'stuck', 'holder', 'driver x', 'session_role', session_user, 'held', true),
+  'an operator ends a lease that somebody holds');
+SELECT ok(fn_dot_iu_runtime_lease_acquire('stuck', 'driver y', 60) IS NOT NULL, 'and another driver may take it at once');
+SELECT is((SELECT evidence ->> 'holder' FROM dot_iu_command_run WHERE command_name = 'dot_iu_runtime_lease_end'), 'driver x',
+  'the ending of a lease is logged, with its holder');
+SELECT pg_temp.refuses('SELECT fn_dot_iu_runtime_lease_end(''none'', ''olga'', ''t'')', '42704', 'iu_lease_unknown',
+  'a lease that is not there is not ended');
+SELECT ok(NOT has_function_privilege('iu_core_writer', 'fn_dot_iu_runtime_lease_end(text, text, text)', 'EXECUTE'),
+  'a writer does not end the lease of another');
 
 SELECT finish();
 ROLLBACK;

@@ -3,6 +3,13 @@
 \ir setup.psql
 SELECT no_plan();
 
+-- Rows that are written in replica role are acted on as others are. These two triggers only refuse, and refuse again
+-- when the row is used: in replica role they would stop a restore or a subscription.
+SELECT set_eq($$SELECT t.tgname::text FROM pg_trigger t JOIN pg_class c ON c.oid = t.tgrelid
+    WHERE c.relowner = 'iu_core_owner'::regrole AND NOT t.tgisinternal AND t.tgenabled NOT IN ('A', 'R')$$,
+  ARRAY['trg_event_type_registry_domain', 'trg_iu_outbound_route_delivery_guard'],
+  'every trigger acts on rows written in replica role, but for those that only refuse');
+
 -- A schema of a migration's own, and what is in it.
 SET LOCAL ROLE iu_core_owner;
 SELECT lives_ok('CREATE SCHEMA test_schema', 'iu_core_owner, as which migrations run, may create a schema');
