@@ -22,6 +22,8 @@ my %done;
 $done{"$_->{do} $_->{outcome}"}++ foreach @{ $seen->{op} };
 note("| $_: $done{$_} |") foreach sort keys %done;
 note('| ' . @{ $seen->{arrivals} } . ' requests arrived, ' . keys(%{ $seen->{explained} }) . ' are explained |');
+my @well = grep { $_->{well} } @{ $seen->{health} };
+note('| health was asked ' . @{ $seen->{health} } . ' times, and was well ' . @well . ' times |');
 cmp_ok($done{'emit ok'} // 0, '>', 10, 'the clients emitted events');
 cmp_ok(scalar @{ $seen->{arrivals} }, '>', 10, 'receivers got requests');
 ok(!(grep { $_->{told} =~ /^not made/ } @{ $seen->{fault} }), 'every fault was made')

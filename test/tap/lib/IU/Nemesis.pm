@@ -108,7 +108,7 @@ sub work
 		node => $self->{node}, clock => $self->{clock}, only => $self->{faults}, moved => sub { $self->_moved(@_) });
 	my $began = now();
 
-	foreach my $fault (@{ $faults->plan($self->{seconds}, $self->{gap} // 8) })
+	foreach my $fault (@{ $faults->plan($self->{seconds}, $self->{seconds} < 60 ? 4 : 8) })
 	{
 		my ($after, $what, $draw) = @$fault;
 		last if now() >= $end;
