@@ -17,10 +17,13 @@ IU::Cluster->install($node);
 talk_to($node);
 
 my @texts = (
-	'<!-- <script>alert(1)</script> -->', '<img src=x onerror=alert(1)>', '`code` ``x`` ```', '[a](https://evil.example)',
+	'<!-- <script>alert(1)</script> -->', '<img src=x onerror=alert(1)>',
+	'`code` ``x`` ```', '[a](https://evil.example)',
 	'![a](https://evil.example/x.png)', '<https://evil.example>', 'https://evil.example/x and www.evil.example',
-	'a@evil.example', '*a* **b** _c_ __d__ ~~e~~', 'a | b \\| c \\', '&lt;script&gt; &amp; &#60;', '# a', '- a', '1. a', '> a',
-	'[x]: https://evil.example', '[^1]', "a\x{1b}[31mb", "a\x{2028}b\x{202e}c\x{200b}d", "a\r\n\r\n## b", '$a$', '---', '===');
+	'a@evil.example', '*a* **b** _c_ __d__ ~~e~~',
+	'a | b \\| c \\', '&lt;script&gt; &amp; &#60;', '# a', '- a', '1. a', '> a',
+	'[x]: https://evil.example', '[^1]',
+	"a\x{1b}[31mb", "a\x{2028}b\x{202e}c\x{200b}d", "a\r\n\r\n## b", '$a$', '---', '===');
 
 sub render
 {
@@ -42,7 +45,8 @@ sub is_harmless
 
 sub quoted { my ($text) = @_; utf8::encode($text); return literal($text) =~ s/\\/\\/gr }
 
-my $rows = join ' || E\'\n\' || ', map { 'iu.fn_iu_markdown_row(ARRAY[\'first\', ' . quoted($_) . ', \'last\'], NULL)' } @texts;
+my $rows = join ' || E\'\n\' || ',
+  map { 'iu.fn_iu_markdown_row(ARRAY[\'first\', ' . quoted($_) . ', \'last\'], NULL)' } @texts;
 my $list = join ' || E\'\n\' || ', map { "'- ' || iu_core.markdown_text(" . quoted($_) . ', true)' } @texts;
 my $table = sql("SELECT iu.fn_iu_markdown_table(ARRAY['a', 'b', 'c'], $rows, '')");
 my $items = sql("SELECT $list");
