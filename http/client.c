@@ -237,12 +237,14 @@ start_queued(IuHttpPool *pool)
 /*
  * Takes a transfer that has ended from curl: to those that are done, or back to
  * those that are queued where it is to be asked once more. Raises nothing.
- *
- * code: how it ended, as curl says it.
  */
 static void
 end_transfer(IuHttpPool *pool, IuTransfer *transfer, CURLcode code)
 {
+	/* curl took connecting for late because the process stood still within curl itself: nothing was sent. */
+	bool		early = code == CURLE_OPERATION_TIMEDOUT && transfer->sendings == 0 && !transfer->repeated &&
+		!iu_patience_is_over(&pool->patience, transfer);
+
 	iu_outcome_note(transfer, code);
 	iu_connection_ended(&pool->queued, transfer);
 	if (code == CURLE_OPERATION_TIMEDOUT && transfer->sendings > 0)
@@ -251,7 +253,7 @@ end_transfer(IuHttpPool *pool, IuTransfer *transfer, CURLcode code)
 		iu_connection_broken(transfer, pool->multi.highest_fd);
 	iu_multi_remove(&pool->multi, transfer);
 	pool->running_count--;
-	if (iu_transfer_deserves_another(transfer))
+	if (early || iu_transfer_deserves_another(transfer))
 	{
 		iu_transfer_rewind(transfer);
 		dlist_delete(&transfer->node);
