@@ -131,7 +131,7 @@ every_object('a column granted to a login', "class IN ('table', 'view')",
 	q(format('GRANT SELECT (%s) ON %s TO wim', column_name, target)), red => 'wim: SELECT');
 every_object('taken from all roles', "grants <> ''",
 	q(format('REVOKE ALL ON %s FROM iu_core_reader, iu_core_writer, iu_core_operator, iu_core_admin, iu_core_agent, '
-	         'iu_core_worker', target)),
+	         'iu_core_worker, iu_core_check, pg_monitor', target)),
 	red => 'grants none instead of ');
 every_object('taken from the owner', $outer, q(format('REVOKE ALL ON %s FROM iu_core_owner', target)),
 	red => 'iu_core_owner lacks ');
