@@ -31,8 +31,15 @@ BEGIN
       CASE v_grant.grantee WHEN 0 THEN 'PUBLIC' ELSE quote_ident(pg_get_userbyid(v_grant.grantee)) END);
   END LOOP;
   FOR v_grant IN
-    SELECT split_part(g.entry, ': ', 1) AS grantee, replace(split_part(g.entry, ': ', 2), ' ', ', ') AS privileges
-      FROM regexp_split_to_table(coalesce(p_wanted, ''), ', ') AS g (entry) WHERE g.entry <> ''
+    SELECT split_part(g.entry, ': ', 1) AS grantee,
+           (SELECT string_agg(x.privilege || CASE WHEN p.of_column
+                              THEN format(' (%I)', split_part(p.part, ': ', 1)) ELSE '' END, ', ')
+              FROM regexp_split_to_table(split_part(g.entry, ': ', 2), ' ') AS x (privilege)) AS privileges
+      FROM (SELECT s.part, s.part ~ '^[^:,]+: [^:,]+: ' AS of_column
+              FROM regexp_split_to_table(coalesce(p_wanted, ''), '; ') AS s (part)) AS p
+      CROSS JOIN LATERAL regexp_split_to_table(
+        CASE WHEN p.of_column THEN regexp_replace(p.part, '^[^:,]+: ', '') ELSE p.part END, ', ') AS g (entry)
+     WHERE g.entry <> ''
   LOOP
     EXECUTE format('GRANT %s ON %s TO %s', v_grant.privileges, v_object,
       CASE v_grant.grantee WHEN 'PUBLIC' THEN 'PUBLIC' ELSE quote_ident(v_grant.grantee) END);
@@ -41,8 +48,7 @@ END
 $function$;
 COMMENT ON FUNCTION iu.fn_iu_grants_repair IS
   'For fn_iu_conformance_repair: takes away what grants an object and its columns have and gives those that it should '
-  'have. Arguments: class and oid of the object, and the grants in the words of iu_core.object_inventory(), which name '
-  'no column.';
+  'have. Arguments: class and oid of the object, and the grants in the words of iu_core.object_inventory().';
 
 CREATE FUNCTION iu.fn_iu_trigger_repair(p_oid oid, p_wanted text) RETURNS void
   LANGUAGE plpgsql
@@ -100,7 +106,7 @@ BEGIN
   -- Read as a whole first: what is mended may be a trigger of the very table that is read.
   SELECT jsonb_agg(to_jsonb(f) ORDER BY f.class, f.name) INTO v_found
     FROM (SELECT g.object_class AS class, g.object_name AS name, i.object_id AS oid,
-                 i.grants IS DISTINCT FROM g.grants AND coalesce(g.grants, '') NOT LIKE '%;%' AS mends_grants,
+                 i.grants IS DISTINCT FROM g.grants AS mends_grants,
                  g.grants, i.state IS DISTINCT FROM g.state AND g.object_class = 'trigger' AS mends_trigger, g.state
             FROM public.iu_governed_object g
             JOIN iu.fn_iu_governed_states() i ON i.object_class = g.object_class AND i.object_name = g.object_name
