@@ -135,7 +135,7 @@ sub sessions_behave
 			next;
 		}
 		my ($out, $err) = people_do();
-		sql("ALTER DATABASE people RESET $name");
+		sql("ALTER DATABASE people RESET ALL");
 		# A session that was ended halfway has not come to its close.
 		sql("SELECT fn_iu_gate_close('iu_core.composer_enabled', 'ann', 't')", 'people') if $out ne $usual;
 		my ($pattern, $reason) = @{ $refused{$what} // [] };
