@@ -32,6 +32,8 @@ typedef struct Function
 	Oid			value;			/* the type that it returns; none: it returns rows */
 } Function;
 
+#define FUNCTION_BEGIN_ARGUMENTS {INT8OID, INT4OID, UUIDOID, INT4OID, INT4OID, TEXTOID, BOOLOID}
+
 static const Function functions[IU_CALLS] = {
 	[IU_CALL_GATES_EXPIRING] = {"fn_iu_gate_expiring"},
 	[IU_CALL_GATE_CLOSE] = {"fn_iu_gate_close_expired", 2, {TEXTOID, TEXTOID}},
@@ -65,9 +67,7 @@ static const Function functions[IU_CALLS] = {
 	[IU_CALL_KEEP] = {"fn_iu_delivery_keep", 2, {INT8OID, INT4OID}, BOOLOID},
 	[IU_CALL_OUTBOX_TURN] = {"fn_iu_route_worker_turn", 2, {TEXTOID, INT4OID}, BOOLOID},
 	[IU_CALL_FUNCTION_CLAIM] = {"fn_iu_function_claim", 2, {TEXTOID, INT4OID}},
-	[IU_CALL_FUNCTION_BEGIN] = {
-		"fn_iu_function_begin", 7, {INT8OID, INT4OID, UUIDOID, INT4OID, INT4OID, TEXTOID, BOOLOID}, TEXTOID
-	},
+	[IU_CALL_FUNCTION_BEGIN] = {"fn_iu_function_begin", 7, FUNCTION_BEGIN_ARGUMENTS, TEXTOID},
 	[IU_CALL_FUNCTION_RUN] = {"fn_iu_function_call", 4, {INT8OID, INT4OID, UUIDOID, INT4OID}},
 	[IU_CALL_FUNCTION_NEXT_DUE] = {"fn_iu_function_next_due", 0, {InvalidOid}, TIMESTAMPTZOID},
 	[IU_CALL_SCHEDULE_BEGIN] = {"fn_iu_schedule_begin", 1, {BOOLOID}, INT4OID},

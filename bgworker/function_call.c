@@ -151,16 +151,19 @@ note_beginning(void *argument)
 {
 	Beginning  *beginning = argument;
 	const IuFunctionCall *call = beginning->call;
+	const char *turn = call->last ? "last" : "first";
 	Datum		arguments[7];
 	Datum		verdict;
 	bool		null;
 
+	if (call->returned)
+		turn = "returned";
 	arguments[0] = Int64GetDatum(call->lease_id);
 	arguments[1] = Int32GetDatum(call->generation);
 	arguments[2] = UUIDPGetDatum(&call->attempt.event_id);
 	arguments[3] = Int32GetDatum(call->attempt.replay_number);
 	arguments[4] = Int32GetDatum(call->attempt.attempt_no);
-	arguments[5] = CStringGetTextDatum(call->returned ? "returned" : call->last ? "last" : "first");
+	arguments[5] = CStringGetTextDatum(turn);
 	arguments[6] = BoolGetDatum(beginning->overran);
 	verdict = iu_call_for_value(IU_CALL_FUNCTION_BEGIN, arguments, &null);
 	strlcpy(beginning->verdict, null ? "" : TextDatumGetCString(verdict), sizeof(beginning->verdict));
@@ -178,7 +181,8 @@ record_lost_call(IuFunctionCall *call, const char *verdict)
 	if (strcmp(verdict, "overran") == 0)
 		call->attempt.failure_detail =
 			psprintf("57014: the function did not end within %d ms, nor when it was cancelled\n"
-					 "the process that called it was ended", call->timeout_ms);
+					 "the process that called it was ended",
+					 call->timeout_ms);
 	else
 		call->attempt.failure_detail = "57P01: twice the process that called the function ended before the function";
 	return iu_worker_transact("recording a call that did not end", record_undone_call, call);

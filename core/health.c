@@ -346,7 +346,8 @@ judge_all(Findings *findings)
 		appendStringInfo(&findings->message, "%d processes do their work",
 						 findings->processes - findings->unmigrated);
 	if (findings->severity == SEVERITY_OK && findings->unmigrated > 0)
-		appendStringInfo(&findings->message, ", %d more have nothing to do: the migrations that bring it are not applied",
+		appendStringInfo(&findings->message,
+						 ", %d more have nothing to do: the migrations that bring it are not applied",
 						 findings->unmigrated);
 }
 

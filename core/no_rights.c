@@ -73,7 +73,8 @@ role_without_rights(void)
 				 errdetail("Views of invariants and surfaces are read as this role, which cannot log in, is a member "
 						   "of no role and has no attribute, so that nothing in them runs with rights."),
 				 errhint("Make it so: ALTER ROLE %s NOSUPERUSER NOCREATEROLE NOCREATEDB NOREPLICATION NOBYPASSRLS "
-						 "NOLOGIN, and revoke what was granted to it; or CREATE ROLE %s.", IU_CHECK_ROLE,
+						 "NOLOGIN, and revoke what was granted to it; or CREATE ROLE %s.",
+						 IU_CHECK_ROLE,
 						 IU_CHECK_ROLE),
 				 err_generic_string(PG_DIAG_CONSTRAINT_NAME, "iu_check_role")));
 	return role;

@@ -160,10 +160,10 @@ iu_place_instance_trouble(void)
 	if (start.instance != NULL)
 		return NULL;
 	if (start.ignored != NULL)
-		return psprintf(SETTING " stands in \"%s\", inside the data directory or named by the configuration file there, "
-						"where every copy takes it along, so it does not count: give it in the environment of the "
-						"service (IU_CORE_INSTANCE); until then gates close with every restart and no standing approval "
-						"is renewed",
+		return psprintf(SETTING " stands in \"%s\", inside the data directory or named by the configuration file "
+						"there, where every copy takes it along, so it does not count: give it in the environment of "
+						"the service (IU_CORE_INSTANCE); until then gates close with every restart and no standing "
+						"approval is renewed",
 						start.ignored);
 	return SETTING " is not given: gates close with every restart and no standing approval is renewed; give it in the "
 		"environment of the service (IU_CORE_INSTANCE) or in a postgresql.conf outside of the data directory";

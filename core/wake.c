@@ -101,6 +101,7 @@ iu_wake_sender(PG_FUNCTION_ARGS)
 				 errmsg("function \"%s\" must be called as a trigger", "iu_core.wake_sender"),
 				 err_generic_string(PG_DIAG_CONSTRAINT_NAME, "iu_trigger_only")));
 	iu_wake_at_commit(TRIGGER_FIRED_BY_INSERT(((TriggerData *) fcinfo->context)->tg_event)
-					  ? IU_WAKE_NEWS : IU_WAKE_DELIVERY);
+						  ? IU_WAKE_NEWS
+						  : IU_WAKE_DELIVERY);
 	PG_RETURN_POINTER(NULL);
 }

@@ -77,7 +77,8 @@ COMMENT ON COLUMN public.iu_outbound_route.disabled_reason IS
   'Why it is not enabled, where somebody or an answer 410 switched it off.';
 CREATE INDEX iu_outbound_route_type ON public.iu_outbound_route (event_domain, event_type);
 CREATE INDEX iu_outbound_route_function ON public.iu_outbound_route (route_code) WHERE target_kind = 'sql_function';
-COMMENT ON INDEX public.iu_outbound_route_function IS 'The routes of the runner, beside which there may be many others.';
+COMMENT ON INDEX public.iu_outbound_route_function IS
+  'The routes of the runner, beside which there may be many others.';
 
 CREATE FUNCTION iu.fn_iu_outbound_route_delivery_guard() RETURNS trigger
   LANGUAGE plpgsql SECURITY DEFINER

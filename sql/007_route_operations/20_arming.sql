@@ -212,7 +212,8 @@ RETURN CASE WHEN iu_core.require_role('{iu_core_operator}') THEN
 COMMENT ON FUNCTION public.fn_iu_route_confirm_position IS
   'Lets a copy of a database, or one that was restored, deliver on a route: what the route was owed and never '
   'attempted, as far as this database knows, is put among the retries, leases from before are taken over, and the '
-  'position is bound to this place. Returns {status: confirmed, route_code, owed, leases}. Confirm only where the original no longer delivers. SQLSTATE 42704: no '
+  'position is bound to this place. Returns {status: confirmed, route_code, owed, leases}. Confirm only '
+  'where the original no longer delivers. SQLSTATE 42704: no '
   'position, or retired; 55000: it belongs to this place; 23514: actor or reason missing.';
 
 -- What a route has under way becomes dead letters, from which each can be replayed.

@@ -128,6 +128,7 @@ COMMENT ON FUNCTION public.fn_iu_route_explain IS
   'Why did, or would, this event not go out on this route? {route_code, event_id, code, sentence, next_action, '
   '...}: the first refusal as in fn_iu_delivery_refusal, or event_unknown, event_not_on_route, in_flight, '
   'delivered, dead_letter, resolved, payload_restricted, contract, from_elsewhere, before_start, address_refused, '
-  'waiting_subject (behind: the event whose end it waits for), waiting_retry, due. Of the last attempt, where there was one: '
+  'waiting_subject (behind: the event whose end it waits for), waiting_retry, due. Of the last '
+  'attempt, where there was one: '
   'attempts, last_failure, last_failure_detail, last_http_status, last_response (the start of the answer), '
   'webhook_id. next_action as in fn_iu_route_refusal.';

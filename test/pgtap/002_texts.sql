@@ -8,14 +8,17 @@ SELECT is(iu_core.text_problem(t, false), p, 'the rule for texts, ' || n) FROM (
   ('a name', 'olga', NULL), ('letters of every language', 'Điều 32, 東京, אבג, ß', NULL),
   ('marks and figures', 'a|b <c> `d` 100 %', NULL), ('a picture', U&'\+01F600', NULL),
   ('200 characters', repeat('é', 200), NULL), ('NULL', NULL, 'is missing'),
-  ('nothing', '', 'shows nothing'), ('a blank', '  ', 'shows nothing'), ('a blank of another width', U&'\00A0\3000', 'shows nothing'),
+  ('nothing', '', 'shows nothing'), ('a blank', '  ', 'shows nothing'),
+  ('a blank of another width', U&'\00A0\3000', 'shows nothing'),
   ('an accent alone', U&'\0301', 'shows nothing'), ('an empty Braille cell', U&'\2800', 'shows nothing'),
   ('201 characters', repeat('a', 201), 'is longer than 200 characters'),
   ('30 MB', repeat('a', 30000000), 'is longer than 200 characters'))
   AS t (n, t, p);
-SELECT matches(iu_core.text_problem(format('a%sb', chr(c)), false), '^holds U[+]0*' || upper(to_hex(c)) || ', at character 2',
+SELECT matches(iu_core.text_problem(format('a%sb', chr(c)), false),
+  '^holds U[+]0*' || upper(to_hex(c)) || ', at character 2',
   'the rule for texts refuses U+' || upper(to_hex(c))) FROM unnest(ARRAY[
-  1, 7, 8, 9, 10, 11, 13, 27, 127, 133, 155, 173, 847, 1564, 4447, 6158, 8203, 8204, 8205, 8206, 8207, 8232, 8233, 8234, 8238,
+  1, 7, 8, 9, 10, 11, 13, 27, 127, 133, 155, 173, 847, 1564, 4447, 6158, 8203, 8204, 8205, 8206, 8207, 8232, 8233,
+  8234, 8238,
   8288, 8294, 8297, 8303, 12644, 65279, 65440, 65529, 65535, 119155, 917505, 917536, 917760]) AS c;
 SELECT is(iu_core.text_problem(repeat('a ', 1000), true), NULL, 'a text that says something may have 2000 characters');
 SELECT is(iu_core.text_problem(repeat('a ', 1001), true), 'is longer than 2000 characters',
@@ -38,21 +41,28 @@ SELECT is((SELECT count(*) FROM unnest(ARRAY[repeat('x', 9000000), U&'\202E', E'
 
 CREATE TABLE pg_temp.given (argument text, value text);
 INSERT INTO given VALUES
-  ('p_gate_key', '''iu_core.composer_enabled'''), ('p_actor', '''ann'''), ('p_reason', '''why'''), ('p_purpose', '''why'''),
+  ('p_gate_key', '''iu_core.composer_enabled'''), ('p_actor', '''ann'''), ('p_reason', '''why'''),
+  ('p_purpose', '''why'''),
   ('p_ttl_seconds', '60'), ('p_approval_id', 'gen_random_uuid()'), ('p_command', '''dot_iu_gate_open'''),
   ('p_category', '''health'''), ('p_run_mode', '''plan'''), ('p_run_status', '''planned'''), ('p_mutating', 'false'),
-  ('p_params_digest', 'NULL'), ('p_gate_snapshot', '''{}'''), ('p_evidence', '''{}'''), ('p_key', '''iu_core.routes_master_enabled'''),
-  ('p_event_domain', '''platform_x'''), ('p_event_type', '''happened'''), ('p_stream', '''update'''), ('p_lane', '''immediate'''),
+  ('p_params_digest', 'NULL'), ('p_gate_snapshot', '''{}'''), ('p_evidence', '''{}'''),
+  ('p_key', '''iu_core.routes_master_enabled'''),
+  ('p_event_domain', '''platform_x'''), ('p_event_type', '''happened'''), ('p_stream', '''update'''),
+  ('p_lane', '''immediate'''),
   ('p_severity', '''info'''), ('p_description', '''what it is'''), ('p_active', 'true'), ('p_route_code', '''texts'''),
-  ('p_target_ref', '''https://hooks.example/x'''), ('p_target_kind', '''external_endpoint'''), ('p_secret_ref', '''texts'''),
+  ('p_target_ref', '''https://hooks.example/x'''), ('p_target_kind', '''external_endpoint'''),
+  ('p_secret_ref', '''texts'''),
   ('p_label', '''texts'''), ('p_layer', '''PG'''), ('p_code', '''texts_code'''), ('p_view', '''public.texts_view'''),
-  ('p_meaning', '''what holds'''), ('p_kind', '''external'''), ('p_expectation', '''any'''), ('p_backup_file', '''/x'''),
+  ('p_meaning', '''what holds'''), ('p_kind', '''external'''), ('p_expectation', '''any'''),
+  ('p_backup_file', '''/x'''),
   ('p_backup_bytes', '1'), ('p_backup_sha256', '''' || repeat('0', 64) || ''''), ('p_lease_name', '''texts'''),
-  ('p_lease_holder', '''driver'''), ('p_reader_ref', '''reader'''), ('p_event_id', '(SELECT id FROM event_outbox LIMIT 1)'),
+  ('p_lease_holder', '''driver'''), ('p_reader_ref', '''reader'''),
+  ('p_event_id', '(SELECT id FROM event_outbox LIMIT 1)'),
   ('p_value', '''true'''), ('p_mode', '''default'''), ('p_approvers', '''{}'''), ('p_enabled', 'true'),
   ('p_action', '''open'''), ('p_max_ttl_seconds', '60'), ('p_expires_at', 'now() + interval ''1 hour'''),
   ('p_max_age_seconds', '60'), ('p_keep_days', '100'), ('p_target_table', '''event_outbox'''), ('p_dry_run', 'true'),
-  ('p_function_name', '''fn_iu_structure_consumer'''), ('p_older_than', 'now()'), ('p_worker_name', '''w'''), ('p_delta', '1'),
+  ('p_function_name', '''fn_iu_structure_consumer'''), ('p_older_than', 'now()'), ('p_worker_name', '''w'''),
+  ('p_delta', '1'),
   ('p_sort_order', '1'), ('p_retry_policy', 'NULL'), ('p_ordering', '''none'''), ('p_payload_contract', '''{}''');
 
 SELECT fn_iu_switch_set('iu_core.routes_master_enabled', 'true', 'ann', 't') \g /dev/null

@@ -16,7 +16,8 @@ SELECT fn_iu_gate_approval_grant('iu_core.composer_enabled', 'open', 60, now() +
 CREATE RULE nope AS ON UPDATE TO dot_config DO INSTEAD NOTHING;
 SELECT is(iu.fn_iu_in_the_way('dot_config'), 'rule nope ON public.dot_config', 'a rule on a table is named');
 SELECT pg_temp.refuses($$SELECT fn_iu_gate_open('iu_core.composer_enabled', gen_random_uuid(), 'ann', 't', 60)$$,
-  '55000', 'rule nope ON public[.]dot_config', 'an opening that a rule turns into nothing is refused, with the rule''s name');
+  '55000', 'rule nope ON public[.]dot_config',
+    'an opening that a rule turns into nothing is refused, with the rule''s name');
 SELECT is((SELECT count(*) FROM iu_gate_transition WHERE gate_key = 'iu_core.composer_enabled'), 0::bigint,
   'an opening that had no effect is in no ledger');
 SELECT pg_temp.refuses($$SELECT fn_iu_gate_open('iu_core.composer_enabled', gen_random_uuid(), 'ann', 't', 60)$$,
@@ -25,14 +26,16 @@ DROP RULE nope ON dot_config;
 CREATE FUNCTION pg_temp.skip() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NULL; END';
 CREATE FUNCTION pg_temp.keep() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN NEW := OLD; RETURN NEW; END';
 CREATE TRIGGER skip BEFORE INSERT OR UPDATE OR DELETE ON dot_config FOR EACH ROW EXECUTE FUNCTION pg_temp.skip();
-SELECT is(iu.fn_iu_in_the_way('dot_config'), 'trigger skip ON public.dot_config', 'a trigger of somebody else''s is named');
+SELECT is(iu.fn_iu_in_the_way('dot_config'), 'trigger skip ON public.dot_config',
+  'a trigger of somebody else''s is named');
 DROP TRIGGER skip ON dot_config;
 ALTER TABLE dot_config ENABLE ROW LEVEL SECURITY;
 SELECT is(iu.fn_iu_in_the_way('dot_config'), 'something that the catalog does not show',
   'row security that does not hold for the owner of a table is in nobody''s way');
 ALTER TABLE dot_config FORCE ROW LEVEL SECURITY;
 CREATE POLICY none ON dot_config AS RESTRICTIVE USING (false);
-SELECT is(iu.fn_iu_in_the_way('dot_config'), 'row security of public.dot_config, forced for its owner, policy "none" ON public.dot_config',
+SELECT is(iu.fn_iu_in_the_way('dot_config'),
+  'row security of public.dot_config, forced for its owner, policy "none" ON public.dot_config',
   'row security and its policies are named');
 DROP POLICY none ON dot_config;
 ALTER TABLE dot_config NO FORCE ROW LEVEL SECURITY;

@@ -388,9 +388,8 @@ BEGIN
                            created_at = now()), 't t ' || current_user || ' t',
                  'what is given by hand is replaced: ' || p_source)
     FROM event_outbox WHERE source_system = p_source;
-  RETURN NEXT throws_like($i$INSERT INTO event_outbox (event_domain, event_type, event_stream, delivery_lane,
-      event_subject_table, event_subject_ref, source_system) VALUES ('iu', 'no_such_type', 'update', 'immediate', 't', 'r',
-      's')$i$, '%is not registered', 'an unknown type is refused: ' || p_source);
+  RETURN NEXT throws_like($i$SELECT pg_temp.put('iu', 'no_such_type', 'update', 'immediate')$i$, '%is not registered',
+    'an unknown type is refused: ' || p_source);
 END $$;
 SELECT pg_temp.loaded('by a superuser');
 SET LOCAL session_replication_role = replica;

@@ -143,7 +143,7 @@ SELECT is((SELECT count(*) FROM iu_route_dead_letter WHERE route_code = 'o'), 4:
   'what was handed over to a retired route meanwhile is a dead letter');
 SELECT is(iu.fn_iu_route_abandon('live'), 0::bigint, 'a route that is not retired is not abandoned');
 SELECT is(iu.fn_iu_route_abandon('nope'), 0::bigint, 'a route that is unknown is not abandoned');
-UPDATE iu_route_position SET database_oid = 1 WHERE route_code = 'o';
+UPDATE iu_route_position SET place = gen_random_uuid() WHERE route_code = 'o';
 SELECT pg_temp.refuses($$SELECT fn_iu_route_confirm_position('o', 'ann', 't')$$, '42704', 'is retired',
   'the position of a retired route is not confirmed in a copy');
 SELECT pg_temp.refuses($$SELECT fn_iu_route_retire('live', 'ann', ' ')$$, '23514', 'actor and reason are required',

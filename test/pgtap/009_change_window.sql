@@ -153,7 +153,8 @@ CREATE FUNCTION test_opens() RETURNS int LANGUAGE plpgsql AS $$BEGIN
 CREATE FUNCTION pg_temp.opens_on_insert() RETURNS trigger LANGUAGE plpgsql AS $$BEGIN PERFORM public.test_opens();
   RETURN NULL; END$$;
 CREATE TRIGGER opens AFTER INSERT ON iu_invariant_run FOR EACH STATEMENT EXECUTE FUNCTION pg_temp.opens_on_insert();
-SELECT fn_iu_change_window_open('w6a', gen_random_uuid(), '# p **Verdict: PASS.** <b> ` [x](https://x.example)', '# olga', '/f', 1,
+SELECT fn_iu_change_window_open('w6a', gen_random_uuid(), '# p **Verdict: PASS.** <b> ` [x](https://x.example)',
+  '# olga', '/f', 1,
   :'sha');
 SELECT set_config('test.opens', 'yes', false);
 SELECT pg_temp.refuses($$SELECT fn_iu_change_window_close('w6a', 'olga')$$, '55006', 'a gate is open',
@@ -237,7 +238,8 @@ SELECT is((SELECT array_agg(DISTINCT command_name ORDER BY command_name) FROM do
 SELECT fn_iu_change_window_close(window_label, 'olga') FROM v_iu_change_window WHERE closed_at IS NULL \g /dev/null
 CREATE VIEW test_red AS SELECT '1/2'::text AS value;
 GRANT SELECT ON test_red TO iu_core_owner;
-SELECT fn_iu_surface_register('red', 'a figure that is red', 'view', 'green', 'olga', 'r', 'test_red', 'n/n') \g /dev/null
+SELECT fn_iu_surface_register('red', 'a figure that is red', 'view', 'green', 'olga', 'r', 'test_red',
+  'n/n') \g /dev/null
 SELECT is(fn_iu_change_window_open('red', gen_random_uuid(), 'p', 'olga', '/f', 1, :'sha') -> 'red' ? 'red', true,
   'opening a window tells of a figure that is red already');
 

@@ -80,8 +80,10 @@ SELECT ok(fn_dot_iu_runtime_lease_acquire('stuck', 'driver x', 86400) IS NOT NUL
 SELECT is(fn_dot_iu_runtime_lease_end('stuck', 'olga', 'driver x does not run') - 'run_id', jsonb_build_object(
   'status', 'ended', 'lease_name', 'stuck', 'holder', 'driver x', 'session_role', session_user, 'held', true),
   'an operator ends a lease that somebody holds');
-SELECT ok(fn_dot_iu_runtime_lease_acquire('stuck', 'driver y', 60) IS NOT NULL, 'and another driver may take it at once');
-SELECT is((SELECT evidence ->> 'holder' FROM dot_iu_command_run WHERE command_name = 'dot_iu_runtime_lease_end'), 'driver x',
+SELECT ok(fn_dot_iu_runtime_lease_acquire('stuck', 'driver y', 60) IS NOT NULL,
+  'and another driver may take it at once');
+SELECT is((SELECT evidence ->> 'holder' FROM dot_iu_command_run WHERE command_name = 'dot_iu_runtime_lease_end'),
+  'driver x',
   'the ending of a lease is logged, with its holder');
 SELECT pg_temp.refuses('SELECT fn_dot_iu_runtime_lease_end(''none'', ''olga'', ''t'')', '42704', 'iu_lease_unknown',
   'a lease that is not there is not ended');

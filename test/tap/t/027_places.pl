@@ -30,7 +30,8 @@ sub no_place_for_the_launcher
 		'without a place for the launcher no gate is opened');
 	like(error_of($open), qr/iu_no_watchdog/, 'and the refusal has its constraint name');
 	sql("BEGIN; UPDATE dot_config SET value = 'true' WHERE key = 'iu_core.composer_enabled'; COMMIT");
-	is(sql("SELECT iu_core.gate_is_open('iu_core.composer_enabled')"), 'f', 'without a launcher every gate reads closed');
+	is(sql("SELECT iu_core.gate_is_open('iu_core.composer_enabled')"), 'f',
+		'without a launcher every gate reads closed');
 	$node->stop;
 	return;
 }
@@ -38,7 +39,8 @@ sub no_place_for_the_launcher
 # The server's own launcher of logical replication takes one place, that of iu_core another.
 sub watchdogs_come_first
 {
-	my $node = IU::Cluster->new_node('few', max_worker_processes => 5, 'iu_core.databases' => 'one', 'iu_core.senders' => 2);
+	my $node = IU::Cluster->new_node('few', max_worker_processes => 5, 'iu_core.databases' => 'one',
+		'iu_core.senders' => 2);
 	talk_to($node);
 	sql("CREATE DATABASE $_") foreach qw(one two three);
 	sql('CREATE EXTENSION iu_core');
@@ -66,9 +68,10 @@ sub no_place_for_a_watchdog
 	sql('CREATE DATABASE one');
 	sql('CREATE EXTENSION iu_core; SELECT count(*) FROM iu_core.migrate()');
 	becomes(roles_of('one'), 'watchdog', 'one of two databases has its watchdog');
-	like(error_of($open), qr/55000: no gate can be opened: max_worker_processes is 3, which left no place for the watchdog/,
+	like(error_of($open), qr/55000: no gate can be opened: max_worker_processes is 3, which left no place/,
 		'in the other one no gate is opened');
-	like(sql('SELECT status, message FROM iu_core.health()'), qr/^CRITICAL.*watchdog of database "postgres": no worker slot/,
+	like(sql('SELECT status, message FROM iu_core.health()'),
+		qr/^CRITICAL.*watchdog of database "postgres": no worker slot/,
 		'and health is red');
 	$node->stop;
 	return;

@@ -60,7 +60,8 @@ IU::Cluster->wait_for_worker($standby, 'watchdog');
 ok(IU::Gate->wait_for_ledger($standby, $short, 'open watchdog_close'),
 	'after the promotion the new watchdog closes a gate that was open before');
 ok(IU::Gate->wait_for_ledger($standby, $long, 'open watchdog_close'),
-	'after the promotion the new watchdog closes a gate with time left as well: its opening belongs to the old timeline');
+	'after the promotion the new watchdog closes a gate with time left as well:'
+	  . ' its opening belongs to the old timeline');
 is($session->query_safe(is_open($long)), 'f', 'after the promotion a session from before sees that gate closed');
 becomes(is_open($third), 't', 'after the promotion a standing approval goes on: its gate is open');
 is(IU::Gate->ledger($standby, $third), 'open watchdog_close open',

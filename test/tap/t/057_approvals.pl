@@ -265,7 +265,8 @@ is($end[1], 'open, then closed', 'a gate that nobody renews ends with its time')
 thaw($watchdog);
 becomes("SELECT iu_core.gate_is_open('$jobs')", 't',
 	'the watchdog opens a gate again that ended while it was stopped, since its standing approval lasts');
-like(IU::Gate->ledger($node, $jobs), qr/^open watchdog_close open/, 'the ledger has the end of the opening between them');
+like(IU::Gate->ledger($node, $jobs), qr/^open watchdog_close open/,
+	'the ledger has the end of the opening between them');
 
 $_->quit foreach $late, $holder;
 done_testing();

@@ -24,7 +24,8 @@ my $delivery = IU::Delivery->new($node, $sink);
 IU::Cluster->install($node);
 $delivery->live;
 $delivery->sql('CREATE ROLE olga LOGIN IN ROLE iu_core_operator');
-my $standing = $delivery->sql("SET SESSION AUTHORIZATION olga; SELECT fn_iu_gate_approval_grant('iu_core.delivery_enabled',"
+my $standing = $delivery->sql("SET SESSION AUTHORIZATION olga;"
+	  . "SELECT fn_iu_gate_approval_grant('iu_core.delivery_enabled',"
 	  . " 'open', 3600, clock_timestamp() + '90 days', 'olga', 'test', p_kind => 'standing') ->> 'approval_id'");
 $delivery->sql("SELECT fn_iu_gate_open('iu_core.delivery_enabled', '$standing', 'tester', 'test', 3600)");
 $delivery->prepare('early');

@@ -76,7 +76,8 @@ my $before = $sink->count('/hook');
 my $in_copy = IU::Delivery->new($copy, $sink);
 start_as($copy, undef);
 talk_to($copy);
-is(IU::Gate->state($copy, $composer) =~ /closed$/, 1, 'in a copy without an instance a gate that was open reads closed');
+is(IU::Gate->state($copy, $composer) =~ /closed$/, 1,
+	'in a copy without an instance a gate that was open reads closed');
 health_becomes('^database "postgres": this is a copy: iu_core.instance is not given',
 	'in a copy without an instance health says first what is missing');
 is(sql('SELECT severity FROM iu_core.health()'), 2, 'in a copy without an instance health is critical');
@@ -196,7 +197,8 @@ $in_plain->emit(1);
 ok($sink->wait_for('/plain', 1), 'without an instance events are delivered');
 $plain->stop;
 start_as($plain, undef);
-like(IU::Gate->state($plain, $delivery_gate), qr/closed$/, 'without an instance a gate that was open reads closed after a restart');
+like(IU::Gate->state($plain, $delivery_gate), qr/closed$/,
+	'without an instance a gate that was open reads closed after a restart');
 ok(IU::Gate->wait_for_ledger($plain, $delivery_gate, 'open watchdog_close'),
 	'without an instance the watchdog closes what was opened before a restart');
 open_standing(2);

@@ -14,7 +14,11 @@ talk_to($node);
 
 my $gate = 'iu_core.composer_enabled';
 
-sub ledger { return sql("SELECT string_agg(action, ' ' ORDER BY transition_seq) FROM iu_gate_transition WHERE gate_key = '$gate'") }
+sub ledger
+{
+	return sql("SELECT string_agg(action, ' ' ORDER BY transition_seq) FROM iu_gate_transition"
+	  . " WHERE gate_key = '$gate'");
+}
 
 sub hinder { sql('CREATE RULE nope AS ON UPDATE TO dot_config DO INSTEAD NOTHING'); return }
 
@@ -51,7 +55,8 @@ note 'an opening that ends by its time';
 IU::Gate->open($node, $gate, 1);
 my $rows = ledger();
 hinder();
-becomes("SELECT message LIKE '%$gate%rule nope%' FROM iu_core.health()", 'health names the gate and what keeps it from being closed');
+becomes("SELECT message LIKE '%$gate%rule nope%' FROM iu_core.health()",
+	'health names the gate and what keeps it from being closed');
 is(ledger(), $rows, 'a close without effect leaves no row in the ledger');
 sql('DROP RULE nope ON dot_config');
 sql('SELECT iu_core.wake()');

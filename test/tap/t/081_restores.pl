@@ -89,7 +89,8 @@ sub restored
 sub looks_restored
 {
 	my ($server, $what, $detail) = @_;
-	becomes("SELECT message ~ '^database \"postgres\": it was restored: $detail.*what was done after that point is lost'"
+	becomes("SELECT message ~ '^database \"postgres\": it was restored: $detail.*what was done"
+		  . " after that point is lost'"
 		  . ' FROM iu_core.health()', "$what: health says first to which point it was restored");
 	is(sql('SELECT severity FROM iu_core.health()'), 2, "$what: health is critical");
 	like(IU::Gate->state($server, $composer), qr/closed$/, "$what: a gate that a person closed afterwards is closed");
@@ -136,7 +137,8 @@ $arrived = $sink->count('/hook');
 
 $server = restored('to_an_lsn', target => { recovery_target_lsn => $lsn });
 looks_restored($server, 'to an LSN', 'timeline 2, after 1 at [0-9A-F/]+ .(before|after) LSN');
-my $left = sql("SELECT r #>> '{routes,0,left}' FROM fn_iu_place_confirm('olga', 'they arrived before', '{}', 'leave') r");
+my $left = sql("SELECT r #>> '{routes,0,left}'"
+	  . " FROM fn_iu_place_confirm('olga', 'they arrived before', '{}', 'leave') r");
 is($left, 10, 'to an LSN: what was under way can be left, as dead letters');
 sql("SELECT fn_iu_gate_open('$delivery_gate', gen_random_uuid(), 'olga', 'test', 600)");
 $in_server = IU::Delivery->new($server, $sink);

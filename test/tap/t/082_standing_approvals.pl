@@ -126,7 +126,8 @@ becomes('SELECT status FROM iu_core.health()', 'OK', 'and health is well');
 
 $approval = standing($composer, 2, '40 s');
 open_on($composer, $approval, 2);
-becomes("SELECT status || ' ' || (message ~ 'the standing approval of gate $composer ends at .*: have another one granted')"
+becomes("SELECT status || ' ' || (message ~ 'the standing approval of gate $composer ends at .*: have another"
+	  . " one granted')"
 	  . ' FROM iu_core.health()', 'WARNING true', 'before a standing approval ends health warns');
 my $next = standing($composer, 2, '1 hour');
 open_on($composer, $next, 2);
@@ -135,7 +136,8 @@ $approval = standing($structure, 2, '8 s');
 open_on($structure, $approval, 2);
 becomes("SELECT state FROM v_iu_gate_approval WHERE approval_id = '$approval'", 'expired', 'the approval ends');
 becomes("SELECT value FROM dot_config WHERE key = '$structure'", 'false', 'with it ends its gate');
-becomes("SELECT status || ' ' || (message ~ 'gate $structure stood open on a standing approval that is expired, lapsed at"
+becomes("SELECT status || ' ' || (message ~ 'gate $structure stood open on a standing approval that is"
+	  . " expired, lapsed at"
 	  . " .*, and nobody closed it') FROM iu_core.health()", 'CRITICAL true',
 	'a gate that lapsed with its standing approval is a problem of health');
 IU::Gate->close($node, $structure);

@@ -59,7 +59,8 @@ sub unblock
 my $single = approval($gate, 'single');
 is(as_role('robot', open_sql($gate, $single)), 'opened', 'the agent opens');
 my $asked = $node->background_psql('postgres');
-is($asked->query_safe("SELECT iu_core.gate_is_open('$gate')"), 't', 'a session finds the gate open, and remembers that');
+is($asked->query_safe("SELECT iu_core.gate_is_open('$gate')"), 't',
+	'a session finds the gate open, and remembers that');
 as_role('robot', "BEGIN; SELECT fn_iu_gate_close('$gate', 'robot', 'never'); PREPARE TRANSACTION 'kept';");
 is($asked->query_safe("SELECT iu_core.gate_is_open('$gate')"), 't', 'a close that is prepared only closes nothing');
 like(revoke($single), qr/^revoked\|false\|row locked by prepared transaction "kept" \(user robot/,
@@ -104,7 +105,8 @@ is($bystander->query_safe('SELECT 1'), '1', 'a session that keeps another gate i
 ok(IU::Gate->wait_for_ledger($node, $gate, 'open watchdog_close open watchdog_close open watchdog_close'),
 	'the watchdog closes once the session has ended');
 like(unblock($other), qr/^blocked\|\[\]\|.*pg_terminate_backend/, "a superuser's session is left, and said to be one");
-is(sql("SELECT string_agg(acting_role || ' ' || (evidence ->> 'reason'), ', ' ORDER BY created_at) FROM dot_iu_command_run"
+is(sql("SELECT string_agg(acting_role || ' ' || (evidence ->> 'reason'), ', ' ORDER BY created_at)"
+	  . " FROM dot_iu_command_run"
 	  . " WHERE command_name = 'dot_iu_gate_unblock'"), join(', ', ('olga it hangs') x 4),
 	'who ended what is in the log of runs');
 like((as_role('robot', "SELECT fn_iu_gate_unblock('$gate', 'robot', 'x')"))[1], qr/42501: permission denied/,

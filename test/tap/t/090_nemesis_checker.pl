@@ -64,7 +64,8 @@ sub caught
 {
 	my ($name, $pattern, %more) = @_;
 	my @violations = IU::Nemesis::Checker->new(good(%more))->violations;
-	ok(@violations && !grep({ !/$pattern/ } @violations), $name) or diag(@violations ? @violations : 'nothing is found');
+	ok(@violations && !grep({ !/$pattern/ } @violations), $name)
+	  or diag(@violations ? @violations : 'nothing is found');
 	return;
 }
 
@@ -120,7 +121,8 @@ passes('what was under way in a process that stood still may arrive when it goes
 caught('nothing arrives after the time of an opening', qr/^sent while closed: /,
 	op => [ op('open', 200, ttl => 10, approval => 'y'), emitted(3, 205) ], arrivals => [ everywhere(3, 230) ]);
 passes('a renewal goes on',
-	op => [ op('open', 200, ttl => 10, approval => 'y'), op('renew', 209, ttl => 30, approval => 'z'), emitted(3, 205) ],
+	op => [ op('open', 200, ttl => 10, approval => 'y'), op('renew', 209, ttl => 30, approval => 'z'),
+		emitted(3, 205) ],
 	arrivals => [ everywhere(3, 230) ]);
 passes('an opening on a standing approval goes on',
 	op => [ op('open', 200, ttl => 10, approval => 'y', standing => 1), emitted(3, 205) ],

@@ -165,7 +165,8 @@ foreach my $many (16, 100, 500)
 		my $upto = $routes + 50 < $many ? $routes + 50 : $many;
 		sql(join '; ', map {
 				my $route = "other$_";
-				add_route_sql($route, $sink->url . '/other', type => 'structure_op_applied', timeout_ms => 2000), arm_sql($route)
+				add_route_sql($route, $sink->url . '/other', type => 'structure_op_applied', timeout_ms => 2000),
+					arm_sql($route)
 			} $routes .. $upto - 1);
 		$routes = $upto;
 	}
@@ -203,7 +204,8 @@ subtest 'a function that swallows its cancel costs its own route only' => sub {
 	     REVOKE ALL ON FUNCTION public.$_->[0](uuid, jsonb) FROM PUBLIC;
 	     ALTER FUNCTION public.$_->[0](uuid, jsonb) OWNER TO iu_core_owner;
 	     SELECT fn_iu_route_function_register('$_->[0]', 'tester', 'test');")
-	  foreach [ stubborn => 'LOOP BEGIN PERFORM pg_sleep(600); EXCEPTION WHEN query_canceled THEN NULL; END; END LOOP;' ],
+	  foreach [ stubborn => 'LOOP BEGIN PERFORM pg_sleep(600);'
+	    . ' EXCEPTION WHEN query_canceled THEN NULL; END; END LOOP;' ],
 	[ willing => '' ];
 	foreach my $route ('stubborn', 'willing')
 	{

@@ -34,7 +34,8 @@ sub remembered { return run("SELECT iu_core.gate_is_open('$gate')") }
 sub told_anew { return sql("SELECT iu_core.gate_is_open('$gate')") }
 sub open_gate
 {
-	sql("UPDATE iu_gate_registry SET gate_class = 'governable' WHERE gate_key = '$gate' AND gate_class <> 'governable'");
+	sql("UPDATE iu_gate_registry SET gate_class = 'governable' WHERE gate_key = '$gate'"
+		  . " AND gate_class <> 'governable'");
 	sql("SELECT fn_iu_gate_close('$gate', 'test', '')");
 	IU::Gate->open($node, $gate, 3600);
 	return;

@@ -6,7 +6,8 @@
 #
 #	  my $node = IU::Cluster->init_node('clock', {}, ...);
 #	  my $clock = IU::Clock->new;
-#	  $clock->start($node);		# starts the server with it, as $node->start does; each start of the server goes this way
+#	  $clock->start($node);		# starts the server with it, as $node->start does;
+#								# each start of the server goes this way
 #	  $clock->step(-3600);		# the clock is set back by an hour, for all of its processes at once
 #	  $clock->moved;			# seconds by which it differs from the machine's: -3600
 #

@@ -119,7 +119,8 @@ sub never_committed
 	{
 		push @violations, "copied: event ...$arrival->{tail} of a copy arrived on route $arrival->{route}"
 		  if $copied{ $arrival->{tail} };
-		push @violations, "unheard of: event ...$arrival->{tail} arrived on route $arrival->{route}, and nobody emitted it"
+		push @violations, "unheard of: event ...$arrival->{tail} arrived on route $arrival->{route},"
+		  . " and nobody emitted it"
 		  if !$copied{ $arrival->{tail} } && !$known{ $arrival->{tail} } && !$unknown;
 	}
 	return @violations;

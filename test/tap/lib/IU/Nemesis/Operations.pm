@@ -143,7 +143,8 @@ sub _open
 sub _grant
 {
 	my ($op) = @_;
-	return "SELECT fn_iu_gate_approval_grant('" . GATE . "', 'open', 60, clock_timestamp() + interval '1 day', 'granter',"
+	return "SELECT fn_iu_gate_approval_grant('" . GATE
+		. "', 'open', 60, clock_timestamp() + interval '1 day', 'granter',"
 	  . " 'nemesis', 'standing', NULL, '$op->{approval}')";
 }
 
@@ -160,7 +161,8 @@ sub _foreign
 	my ($op) = @_;
 	my $columns = 'id, event_domain, event_type, event_stream, delivery_lane, event_subject_table, event_subject_ref,'
 	  . ' source_system, event_seq, emitted_xid';
-	my @values = ($op->{approval}, qw(iu version_applied update immediate information_unit), $op->{subject}, 'elsewhere',
+	my @values = ($op->{approval}, qw(iu version_applied update immediate information_unit), $op->{subject},
+		'elsewhere',
 		5, $op->{ttl});
 	my $insert = "INSERT INTO event_outbox ($columns) OVERRIDING SYSTEM VALUE VALUES ("
 	  . join(', ', map { "'$_'" } @values) . ') RETURNING id';
