@@ -37,7 +37,7 @@ pg1-socket-path=@{[ $node->host ]}
 pg1-user=postgres
 CONF
 
-sub pgbackrest { return system_or_bail(@pgbackrest, @_) }
+sub pgbackrest { return system(@pgbackrest, @_) == 0 || die "pgbackrest @_ fails" }
 
 # ---- The original, and what is no restore
 
@@ -119,6 +119,9 @@ SKIP:
 	$delivery->emit($events);
 	ok($delivery->becomes('SELECT count(*) > 0 FROM iu_route_lease'), 'deliveries are under way');
 	pgbackrest('backup', '--type=full', '--start-fast');
+	# pgBackRest tells when a backup ended by whole seconds, and restores to no time within the last of them.
+	my $later = sql("SELECT date_trunc('second', clock_timestamp()) + interval '2 s'");
+	$node->poll_query_until('postgres', "SELECT clock_timestamp() > '$later'") or die 'the time does not pass';
 	sql("SELECT pg_create_restore_point('the point')");
 	my $lsn = sql('SELECT pg_current_wal_insert_lsn()');
 	sql('SELECT pg_switch_wal()');
