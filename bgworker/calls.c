@@ -32,7 +32,10 @@ typedef struct Function
 	Oid			value;			/* the type that it returns; none: it returns rows */
 } Function;
 
-#define FUNCTION_BEGIN_ARGUMENTS {INT8OID, INT4OID, UUIDOID, INT4OID, INT4OID, TEXTOID, BOOLOID}
+#define FUNCTION_BEGIN_ARGUMENTS                                      \
+	{                                                                 \
+		INT8OID, INT4OID, UUIDOID, INT4OID, INT4OID, TEXTOID, BOOLOID \
+	}
 
 static const Function functions[IU_CALLS] = {
 	[IU_CALL_GATES_EXPIRING] = {"fn_iu_gate_expiring"},

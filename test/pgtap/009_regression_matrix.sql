@@ -154,8 +154,8 @@ ALTER VIEW test_given OWNER TO iu_core_reader;
 SELECT fn_iu_surface_snapshot('f', 'ann');
 SELECT is((SELECT array_agg(error ORDER BY surface_code) FROM iu_regression_value WHERE snapshot_label = 'f'
   AND surface_code IN ('odds', 'given')),
-  ARRAY['view public.test_given belongs to iu_core_reader, not to iu_core_owner or a superuser: what it calls would '
-    'run with the rights of iu_core_owner', 'IU000: odd'],
+  ARRAY['view public.test_given belongs to iu_core_reader, not to iu_core_owner or a superuser: whoever owns it '
+    'decides what the view says', 'IU000: odd'],
   'a figure of a view that was given away is unknown, and so is one that raises an SQLSTATE of iu_core''s own');
 SELECT fn_iu_surface_unregister('odds', 'ann', 't'), fn_iu_surface_unregister('given', 'ann', 't');
 
