@@ -28,6 +28,7 @@ append_to_file("$repository/pgbackrest.conf", <<"CONF");
 [global]
 repo1-path=$repository/repository
 lock-path=$repository
+spool-path=$repository
 log-path=$repository
 log-level-file=off
 [iu]
