@@ -97,7 +97,9 @@ add('length', 'collection_created', 'h2', 'length');
 add('large', 'collection_created', 'h2', 'large');
 happen('collection_created', 40, "jsonb_build_object('x', repeat('x', 200000))");
 becomes("SELECT count(*) = 80 FROM iu_route_attempt WHERE route_code IN ('length', 'large') AND status = 'sent'",
-	'deliveries of 200 kB, and deliveries with an answer of 900 kB, are sent');
+	'deliveries of 200 kB, and deliveries with an answer of 900 kB, are sent')
+  or diag(sql("SELECT string_agg(concat_ws(' ', route_code, status, failure_code, failure_detail, duration_us), E'\\n')"
+	  . " FROM iu_route_attempt WHERE route_code IN ('length', 'large') AND status <> 'sent'"));
 is(sql("SELECT string_agg(DISTINCT (response_excerpt::integer > 200000)::text, ' ') FROM iu_route_attempt"
 	  . " WHERE route_code = 'length'"), 'true', 'a body of 200 kB arrives whole');
 add('early', 'collection_created', 'h2', 'early');
