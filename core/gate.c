@@ -199,7 +199,7 @@ all_tables_tell(const IuGateTables *tables)
 static IuGateFinding
 look_up(Datum key)
 {
-	IuGateFinding 	finding = {0};
+	IuGateFinding finding = {0};
 	IuGateTables tables;
 	Snapshot	now;
 
@@ -293,13 +293,13 @@ iu_gate_is_effectively_open(const char *key)
 {
 	const KnownGate *known;
 	uint64		generation;
-	IuGateFinding 	finding;
+	IuGateFinding finding;
 	Datum		name;
 
 	/*
-	 * Without shared memory and a launcher no watchdog runs that would close it, so nothing is
-	 * open. While the server recovers this is no place of its own yet; nothing is
-	 * remembered from then.
+	 * Without shared memory and a launcher no watchdog runs that would close it,
+	 * so nothing is open. While the server recovers this is no place of its own
+	 * yet; nothing is remembered from then.
 	 */
 	if (iu_shared == NULL || !iu_shared->launcher_registered || RecoveryInProgress())
 		return false;

@@ -37,6 +37,7 @@ DROP FUNCTION public.fn_iu_route_disallow;
 DROP FUNCTION iu.fn_iu_route_disallow;
 DROP FUNCTION public.fn_iu_route_allow;
 DROP FUNCTION iu.fn_iu_route_allow;
+DROP FUNCTION iu.fn_iu_route_allowlist_set;
 DROP FUNCTION public.fn_iu_route_set;
 DROP FUNCTION iu.fn_iu_route_set;
 DROP FUNCTION public.fn_iu_route_add;

@@ -157,6 +157,23 @@ COMMENT ON FUNCTION public.fn_iu_route_set IS
   'it is changed (allow it or pause it first); 55006: another target for a live route; 23514: URL, limits, '
   'policy, contract, actor or reason.';
 
+CREATE FUNCTION iu.fn_iu_route_allowlist_set(p_list text[], p_doing text) RETURNS void
+  LANGUAGE plpgsql VOLATILE
+  SET search_path = pg_catalog, pg_temp
+AS $function$
+DECLARE
+  c_key   constant text := 'iu_core.delivery_live_routes';
+  v_value constant text := array_to_string(p_list, ',');
+BEGIN
+  UPDATE public.dot_config SET value = v_value WHERE key = c_key;
+  PERFORM iu.fn_iu_require_effect(
+    EXISTS (SELECT FROM public.dot_config WHERE key = c_key AND value = v_value), 'public.dot_config', p_doing);
+END
+$function$;
+COMMENT ON FUNCTION iu.fn_iu_route_allowlist_set IS
+  'Writes the allowlist of routes and looks whether it is there. p_doing: what was asked for, for the refusal. Errors: '
+  'as fn_iu_require_effect.';
+
 CREATE FUNCTION iu.fn_iu_route_allow(p_route_code text, p_actor text, p_reason text) RETURNS jsonb
   LANGUAGE plpgsql VOLATILE SECURITY DEFINER
   SET search_path = pg_catalog, pg_temp
@@ -179,11 +196,7 @@ BEGIN
     RETURN jsonb_build_object('status', 'unchanged', 'route_code', p_route_code, 'allowlist', v_list);
   END IF;
   v_list := v_list || p_route_code;
-  UPDATE public.dot_config SET value = array_to_string(v_list, ',') WHERE key = 'iu_core.delivery_live_routes';
-  PERFORM iu.fn_iu_require_effect(
-    EXISTS (SELECT FROM public.dot_config
-             WHERE key = 'iu_core.delivery_live_routes' AND value = array_to_string(v_list, ',')),
-    'public.dot_config', 'allowing the route');
+  PERFORM iu.fn_iu_route_allowlist_set(v_list, 'allowing the route');
   RETURN jsonb_build_object('status', 'allowed', 'route_code', p_route_code, 'allowlist', v_list);
 END
 $function$;
@@ -213,11 +226,7 @@ BEGIN
     RETURN jsonb_build_object('status', 'unchanged', 'route_code', p_route_code, 'allowlist', v_list);
   END IF;
   v_list := array_remove(v_list, p_route_code);
-  UPDATE public.dot_config SET value = array_to_string(v_list, ',') WHERE key = 'iu_core.delivery_live_routes';
-  PERFORM iu.fn_iu_require_effect(
-    EXISTS (SELECT FROM public.dot_config
-             WHERE key = 'iu_core.delivery_live_routes' AND value = array_to_string(v_list, ',')),
-    'public.dot_config', 'disallowing the route');
+  PERFORM iu.fn_iu_route_allowlist_set(v_list, 'disallowing the route');
   RETURN jsonb_build_object('status', 'disallowed', 'route_code', p_route_code, 'allowlist', v_list);
 END
 $function$;

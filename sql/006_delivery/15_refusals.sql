@@ -51,7 +51,7 @@ BEGIN
   ELSIF v_route.dry_run THEN
     RETURN 'route_dry_run';
   END IF;
-  SELECT p.place INTO v_place FROM public.iu_route_position p WHERE p. route_code = p_route_code;
+  SELECT p.place INTO v_place FROM public.iu_route_position p WHERE p.route_code = p_route_code;
   IF NOT FOUND THEN
     RETURN 'route_not_armed';
   ELSIF v_place IS DISTINCT FROM iu_core.place() THEN
