@@ -63,14 +63,12 @@ AS $function$
 BEGIN
   RETURN coalesce((SELECT p.place = iu_core.place() AND p.tableoid = p.written_in FROM public.iu_place p
                     WHERE p.confirmed_at IS NOT NULL ORDER BY p.place_seq DESC LIMIT 1),
-                  iu_core.place() IS NOT NULL AND NOT EXISTS (SELECT FROM public.iu_place)
-                    AND NOT iu.fn_iu_place_holds_foreign());
+                  iu_core.place() IS NOT NULL AND NOT EXISTS (SELECT FROM public.iu_place));
 END
 $function$;
 COMMENT ON FUNCTION iu.fn_iu_place_is_home IS
   'Whether the database is at home where it is now: in the place that was confirmed last, and not restored from a dump '
-  'since. True as well where no watchdog has looked yet and nothing was made in another place; false while the server '
-  'recovers. Raises nothing.';
+  'since. True as well where no watchdog has looked yet; false while the server recovers. Raises nothing.';
 
 CREATE FUNCTION iu.fn_iu_place_is_noted() RETURNS boolean
   LANGUAGE sql STABLE

@@ -64,12 +64,6 @@ SELECT is((SELECT count(*) FROM iu_place), 1::bigint, 'all that was tried and un
 SELECT pg_temp.approval('iu_core.structure_ops_enabled', p_kind => 'standing') AS standing \gset
 SELECT is(pg_temp.opens('oscar', :'standing', 'iu_core.structure_ops_enabled'), 'opened',
   'a gate is open on a standing approval');
-SAVEPOINT no_place;
-DELETE FROM iu_place;
-SELECT is(iu.fn_iu_place_is_home(), true, 'where no place is noted and nothing is from elsewhere the database is at home');
-UPDATE iu_gate_approval SET place = gen_random_uuid();
-SELECT is(iu.fn_iu_place_is_home(), false, 'where no place is noted, but an approval is from elsewhere, it is not');
-ROLLBACK TO no_place;
 UPDATE iu_place SET place = gen_random_uuid();
 UPDATE iu_gate_approval SET place = (SELECT place FROM iu_place);
 SELECT matches(iu.fn_iu_place_begin('dog'), 'it was restored', 'the database is somewhere else');
