@@ -29,7 +29,7 @@ note('| health was asked ' . @{ $seen->{health} } . ' times, and was well ' . @w
 cmp_ok($done{'emit ok'} // 0, '>', 10, 'the clients emitted events');
 cmp_ok(scalar @{ $seen->{arrivals} }, '>', 10, 'receivers got requests');
 ok(!(grep { $_->{told} =~ /^not made/ } @{ $seen->{fault} }), 'every fault was made')
-  or diag(map { "$_->{what}: $_->{told}" } @{ $seen->{fault} });
+  or diag(map { "$_->{what}: $_->{told}\n" } @{ $seen->{fault} });
 ok(!$run->{still}, 'when all is mended nothing stands still');
 my @violations = IU::Nemesis::Checker->new($seen)->violations;
 splice @violations, 30, @violations, 'and more' if @violations > 30;

@@ -74,9 +74,11 @@ sub plan
 	return \@plan;
 }
 
+# A server that recovers from the fault before is waited for.
 sub make
 {
 	my ($self, $what, $draw) = @_;
+	$self->{node}->poll_query_until('postgres', 'SELECT true');
 	my $invoked = now();
 	$self->{draw} = $draw;
 	my $told = eval { $FAULTS{$what}{make}->($self) } // "not made: $@";
@@ -96,8 +98,10 @@ sub _wait { Time::HiRes::sleep($_[0]); return }
 sub _workers
 {
 	my ($self, $role) = @_;
-	return split /\n/, $self->{node}->safe_psql('postgres',
-		"SELECT pid FROM iu_core.worker_status WHERE role ~ '^($role)\$' AND pid IS NOT NULL ORDER BY role, pid");
+	my $pids = "SELECT pid FROM iu_core.worker_status WHERE role ~ '^($role)\$' AND pid IS NOT NULL";
+
+	$self->{node}->poll_query_until('postgres', "SELECT EXISTS ($pids)");
+	return split /\n/, $self->{node}->safe_psql('postgres', "$pids ORDER BY role, pid");
 }
 
 sub _kill
