@@ -368,6 +368,9 @@ iu_health(PG_FUNCTION_ARGS)
 	if (iu_shared == NULL)
 		add_finding(&findings, SEVERITY_CRITICAL,
 					"iu_core is not in shared_preload_libraries: no worker runs and every gate reads closed");
+	else if (!IsUnderPostmaster)
+		add_finding(&findings, SEVERITY_CRITICAL,
+					"the server runs in single-user mode: no worker runs and every gate reads closed");
 	else if (RecoveryInProgress())
 		appendStringInfoString(&findings.message, "this server is a standby: the workers start when it is promoted");
 	else

@@ -95,7 +95,7 @@ start_shared_memory(void)
 			pg_atomic_init_u64(&iu_shared->woken_at[i], 0);
 			pg_atomic_init_u32(&iu_shared->look_around[i], 0);
 		}
-		iu_shared->launcher_registered = iu_launcher_is_registered();
+		iu_shared->launcher_registered = IsPostmasterEnvironment && iu_launcher_is_registered();
 		iu_shared->lock = &GetNamedLWLockTranche("iu_core")->lock;
 	}
 	iu_clock_share(&iu_shared->clock_base, !found);

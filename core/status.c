@@ -133,6 +133,12 @@ iu_worker_status(PG_FUNCTION_ARGS)
 					"add it and restart the server");
 		return (Datum) 0;
 	}
+	if (!IsUnderPostmaster)
+	{
+		put_absence(result, "single-user mode",
+					"the server runs in single-user mode: no worker runs and every gate reads closed");
+		return (Datum) 0;
+	}
 	if (!iu_shared->launcher_registered)
 	{
 		put_absence(result, iu_worker_state_names[IU_NO_SLOT],

@@ -77,11 +77,15 @@ iu_node_next(ForeignScanState *state)
 
 /* ---- asynchronously, below an Append ---- */
 
-/* IsForeignPathAsyncCapable: always, as scans that run at the same time share no connection. */
+/*
+ * IsForeignPathAsyncCapable: yes, as scans that run at the same time share no
+ * connection. Not in single-user mode, where an Append fails when it waits: it
+ * watches for the death of a postmaster that does not exist.
+ */
 bool
 iu_node_is_async(ForeignPath *path)
 {
-	return true;
+	return IsUnderPostmaster;
 }
 
 /* Answers an Append's request by the next row, by "not yet", or by the end. */

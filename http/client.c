@@ -111,10 +111,9 @@ reserve_descriptors(IuHttpPool *pool, int wanted)
 IuHttpPool *
 iu_http_pool_create(MemoryContext parent, int max_in_flight)
 {
-	MemoryContext context;
+	MemoryContext context = AllocSetContextCreate(parent, "iu_core HTTP", ALLOCSET_DEFAULT_SIZES);
 	IuHttpPool *pool;
 
-	context = AllocSetContextCreate(parent, "iu_core HTTP", ALLOCSET_DEFAULT_SIZES);
 	pool = MemoryContextAllocZero(context, sizeof(IuHttpPool));
 	pool->context = context;
 	pool->multi.epoll_fd = -1;
@@ -134,7 +133,8 @@ iu_http_pool_create(MemoryContext parent, int max_in_flight)
 	iu_multi_open(&pool->multi, context, pool->max_in_flight);
 	pool->wait_set = iu_create_wait_event_set(context, 3);
 	AddWaitEventToSet(pool->wait_set, WL_LATCH_SET, PGINVALID_SOCKET, MyLatch, NULL);
-	AddWaitEventToSet(pool->wait_set, WL_EXIT_ON_PM_DEATH, PGINVALID_SOCKET, NULL, NULL);
+	if (IsUnderPostmaster)		/* in single-user mode there is none whose death could be watched */
+		AddWaitEventToSet(pool->wait_set, WL_EXIT_ON_PM_DEATH, PGINVALID_SOCKET, NULL, NULL);
 	AddWaitEventToSet(pool->wait_set, WL_SOCKET_READABLE, pool->multi.epoll_fd, NULL, NULL);
 	return pool;
 }

@@ -38,8 +38,8 @@ COMMENT ON VIEW worker_status IS
   'blocked; sender and runner: passes, errors, claimed, sent, failed), last error. States: starting, running, failing '
   '(it goes on trying), stopped (its process ended; the launcher starts another), role missing, role is superuser, '
   'role cannot log in, database missing, extension absent, nothing migrated, no worker slot (max_worker_processes), '
-  'not preloaded, standby; overdue: a '
-  'watchdog that has not closed a gate 1 s after its end, or not answered for 2 s, whatever it says itself.';
+  'not preloaded, single-user mode, standby; overdue: a watchdog that has not closed a gate 1 s after its end, or not '
+  'answered for 2 s, whatever it says itself.';
 
 CREATE FUNCTION health(OUT severity integer, OUT status text, OUT message text)
   RETURNS record
@@ -49,15 +49,15 @@ COMMENT ON FUNCTION health() IS
   'as a monitoring plugin exits, status its name (0 OK, 1 WARNING, 2 CRITICAL, 3 UNKNOWN), message with every '
   'finding, the worst first. CRITICAL: a watchdog is overdue, has no process or has failed for 5 s; no watchdog '
   'serves this database; the launcher has ended, or max_worker_processes left no place for it; a role of iu_core is '
-  'missing; iu_core is not preloaded; a watchdog found that its database is not at home where it is (a copy, a '
-  'restore: fn_iu_place_confirm); a runner found a gate that lapsed though a standing approval lasts, or while events '
-  'wait, or a difference that conformance finds, which the message names; within the last ten minutes a function of a '
-  'route or a check did not end by its time, so that the process that called it was ended. WARNING: a watchdog that '
-  'fails or starts; a sender or runner that fails, has ended or has not looked around for two minutes, a sender 30 s '
-  'after it was woken or meant to; a database without extension or migrations, or whose conformance has not been '
-  'looked at for five minutes; iu_core.instance is not given; a standing approval ends soon. UNKNOWN: the launcher '
-  'has not started yet. A standby is OK: it has no workers. Judged from shared memory: it waits for no lock. Raises '
-  'nothing.';
+  'missing; iu_core is not preloaded, or the server runs in single-user mode; a watchdog found that its database is '
+  'not at home where it is (a copy, a restore: fn_iu_place_confirm); a runner found a gate that lapsed though a '
+  'standing approval lasts, or while events wait, or a difference that conformance finds, which the message names; '
+  'within the last ten minutes a function of a route or a check did not end by its time, so that the process that '
+  'called it was ended. WARNING: a watchdog that fails or starts; a sender or runner that fails, has ended or has not '
+  'looked around for two minutes, a sender 30 s after it was woken or meant to; a database without extension or '
+  'migrations, or whose conformance has not been looked at for five minutes; iu_core.instance is not given; a '
+  'standing approval ends soon. UNKNOWN: the launcher has not started yet. A standby is OK: it has no workers. Judged '
+  'from shared memory: it waits for no lock. Raises nothing.';
 
 CREATE FUNCTION wake() RETURNS void
   LANGUAGE c VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'iu_wake';
