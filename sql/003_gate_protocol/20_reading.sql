@@ -15,7 +15,7 @@ CREATE VIEW public.v_iu_gate AS
            WHEN g.due_at > clock_timestamp() THEN
              format('open until %s UTC, held by %s',
                     to_char(g.due_at AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI:SS.MS'), g.holder)
-           WHEN g.due_at > '-infinity' THEN
+           WHEN g.due_at IS NOT NULL THEN
              format('expired at %s UTC', to_char(g.due_at AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI:SS.MS'))
            WHEN g.expires_at IS NOT NULL AND g.elsewhere THEN 'opened in another database'
            WHEN g.expires_at IS NOT NULL AND g.too_early THEN 'opened at a time to come: the clock was set back'
@@ -32,7 +32,7 @@ CREATE VIEW public.v_iu_gate AS
              CASE WHEN r.gate_class = 'governable' AND l.action = 'open'
                        AND l.place = iu_core.opening_place() AND l.written_here
                        AND l.created_at <= clock_timestamp()
-                  THEN l.expires_at ELSE '-infinity' END AS due_at,
+                  THEN l.expires_at END AS due_at,
              l.system_identifier <> iu_core.system_identifier() OR l.database_oid <> iu_core.database_oid()
                AS elsewhere,
              l.place = iu_core.opening_place() AND l.created_at > clock_timestamp() AS too_early
@@ -46,7 +46,7 @@ CREATE VIEW public.v_iu_gate AS
            ORDER BY t.transition_seq DESC LIMIT 1) l ON true) g;
 COMMENT ON VIEW public.v_iu_gate IS
   'Every registered gate: value (NULL: row missing), effective (iu_core.gate_is_open), holder, approval and end '
-  'of its last change if that was an open, due_at (when the value must be false again; -infinity: it may not be '
+  'of its last change if that was an open, due_at (when the value must be false again; NULL: it may not be '
   'true at all), is_safe (false for sure), and the reason in words. The id of the approval is shown to members of '
   'iu_core_operator, its mark to all.';
 

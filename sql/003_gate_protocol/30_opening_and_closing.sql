@@ -72,7 +72,7 @@ DECLARE
   v_gate public.v_iu_gate;
 BEGIN
   SELECT g.* INTO v_gate FROM public.v_iu_gate g WHERE g.gate_key = p_gate_key;
-  IF p_value <> 'true' OR v_gate.due_at <= clock_timestamp() THEN
+  IF p_value <> 'true' OR v_gate.due_at IS NULL OR v_gate.due_at <= clock_timestamp() THEN
     RETURN 'opened';
   ELSIF v_gate.holder <> p_actor OR NOT iu.fn_iu_gate_is_mine(p_gate_key) OR v_gate.approval_id = p_approval_id THEN
     RAISE object_in_use USING

@@ -8,8 +8,8 @@ CREATE FUNCTION iu.fn_iu_gate_expiring()
 AS $function$
 BEGIN
   RETURN QUERY
-    SELECT g.gate_key, CASE WHEN a.withdrawn THEN '-infinity' ELSE g.due_at END, a.renew_at, l.transition_seq,
-           l.ttl_seconds
+    SELECT g.gate_key, CASE WHEN a.withdrawn THEN '-infinity' ELSE coalesce(g.due_at, '-infinity') END, a.renew_at,
+           l.transition_seq, l.ttl_seconds
       FROM public.v_iu_gate g CROSS JOIN LATERAL iu.fn_iu_gate_approval_due(g.gate_key) a
       LEFT JOIN LATERAL (SELECT t.transition_seq, t.ttl_seconds FROM public.iu_gate_transition t
                           WHERE t.gate_key = g.gate_key ORDER BY t.transition_seq DESC LIMIT 1) l ON true

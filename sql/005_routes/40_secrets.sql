@@ -5,7 +5,7 @@ CREATE TABLE public.iu_route_secret (
   secret_ref  text        NOT NULL,
   secret      text        NOT NULL,
   valid_from  timestamptz NOT NULL DEFAULT now(),
-  valid_until timestamptz NOT NULL DEFAULT 'infinity',
+  valid_until timestamptz,
   created_by  text        NOT NULL,
   created_at  timestamptz NOT NULL DEFAULT clock_timestamp(),
   UNIQUE (secret_ref, secret),
@@ -13,7 +13,8 @@ CREATE TABLE public.iu_route_secret (
   CONSTRAINT iu_route_secret_form_chk CHECK (
     secret ~ '^whsec_([A-Za-z0-9+/]{4})*([A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?$'
     AND octet_length(decode(substr(secret, 7), 'base64')) BETWEEN 24 AND 64),
-  CONSTRAINT iu_route_secret_validity_chk CHECK (valid_from < valid_until)
+  CONSTRAINT iu_route_secret_validity_chk CHECK (
+    valid_from < valid_until AND isfinite(valid_from) AND isfinite(valid_until))
 );
 COMMENT ON TABLE public.iu_route_secret IS
   'Signing secrets of routes (Standard Webhooks). Several are valid at a time while one replaces another. No role '
@@ -21,7 +22,7 @@ COMMENT ON TABLE public.iu_route_secret IS
 COMMENT ON COLUMN public.iu_route_secret.id IS 'Order of adding';
 COMMENT ON COLUMN public.iu_route_secret.secret_ref IS 'What routes name in secret_ref';
 COMMENT ON COLUMN public.iu_route_secret.valid_from IS 'It signs from here on';
-COMMENT ON COLUMN public.iu_route_secret.valid_until IS 'It signs until here; infinity: until it is ended';
+COMMENT ON COLUMN public.iu_route_secret.valid_until IS 'It signs until here; NULL: until it is ended';
 COMMENT ON COLUMN public.iu_route_secret.created_at IS 'When it was added';
 COMMENT ON COLUMN public.iu_route_secret.created_by IS 'Who added it, as told by the caller';
 COMMENT ON COLUMN public.iu_route_secret.secret IS 'whsec_ and 24 to 64 bytes in base64.';
@@ -31,7 +32,7 @@ COMMENT ON COLUMN public.iu_route_secret.secret IS 'whsec_ and 24 to 64 bytes in
 CREATE FUNCTION iu.fn_iu_route_secret_is_valid(p_secret public.iu_route_secret) RETURNS boolean
   LANGUAGE sql VOLATILE
 RETURN ((p_secret).valid_from <= clock_timestamp() OR (p_secret).valid_from <= (p_secret).created_at)
-  AND (p_secret).valid_until > clock_timestamp();
+  AND ((p_secret).valid_until > clock_timestamp()) IS NOT FALSE;
 COMMENT ON FUNCTION iu.fn_iu_route_secret_is_valid IS 'Whether a secret signs now.';
 
 CREATE FUNCTION iu.fn_iu_route_secret_add(
@@ -43,6 +44,7 @@ CREATE FUNCTION iu.fn_iu_route_secret_add(
 AS $function$
 DECLARE
   v_secret text;
+  v_until  constant timestamptz := nullif(p_valid_until, 'infinity');
 BEGIN
   -- The form is checked here, because an error of the table's own CHECK would print
   -- the row, and the secret with it. A secret that is made here is made within the
@@ -57,21 +59,21 @@ BEGIN
       MESSAGE = 'the reference of a secret is 1 to 120 letters, digits, "_", ".", ":" or "-"',
       DETAIL = format('p_secret_ref is %s.', coalesce(quote_literal(p_secret_ref), 'NULL')),
       CONSTRAINT = 'iu_secret_ref';
-  ELSIF p_valid_from IS NULL OR p_valid_until IS NULL OR p_valid_from >= p_valid_until THEN
+  ELSIF p_valid_from IS NULL OR NOT isfinite(p_valid_from) OR p_valid_from >= p_valid_until THEN
     RAISE check_violation USING
       MESSAGE = 'a secret is valid from a time until a later one',
       DETAIL = format('From %s until %s.', coalesce(p_valid_from::text, 'NULL'),
-                      coalesce(p_valid_until::text, 'NULL')),
+                      coalesce(p_valid_until::text, 'it is ended')),
       CONSTRAINT = 'iu_secret_validity';
   END IF;
   PERFORM iu.fn_dot_iu_command_note('dot_iu_route_secret_add', 'secret_ref', p_secret_ref, 'applied', p_actor,
-    p_reason, jsonb_build_object('valid_from', p_valid_from, 'valid_until', p_valid_until,
+    p_reason, jsonb_build_object('valid_from', p_valid_from, 'valid_until', v_until,
       'made_here', p_secret IS NULL));
   INSERT INTO public.iu_route_secret (secret_ref, secret, valid_from, valid_until, created_by)
     VALUES (p_secret_ref,
       coalesce(p_secret,
                'whsec_' || encode(uuid_send(gen_random_uuid()) || uuid_send(gen_random_uuid()), 'base64')),
-      p_valid_from, p_valid_until, p_actor)
+      p_valid_from, v_until, p_actor)
     ON CONFLICT (secret_ref, secret) DO NOTHING
     RETURNING secret INTO v_secret;
   IF NOT FOUND THEN
@@ -82,7 +84,8 @@ BEGIN
   -- Not by its value, which a logged plan would show.
   PERFORM iu.fn_iu_require_effect(
     EXISTS (SELECT FROM public.iu_route_secret
-             WHERE secret_ref = p_secret_ref AND valid_from = p_valid_from AND valid_until = p_valid_until),
+             WHERE secret_ref = p_secret_ref AND valid_from = p_valid_from
+               AND valid_until IS NOT DISTINCT FROM v_until),
     'public.iu_route_secret', 'adding the secret');
   PERFORM iu_core.wake();  -- a route may have been held because it had none
   RETURN jsonb_strip_nulls(jsonb_build_object('status', 'added', 'secret_ref', p_secret_ref,
@@ -93,7 +96,7 @@ COMMENT ON FUNCTION iu.fn_iu_route_secret_add IS
   'What public.fn_iu_route_secret_add hands on to, with the rights of iu_core_owner.';
 CREATE FUNCTION public.fn_iu_route_secret_add(
     p_secret_ref text, p_actor text, p_reason text, p_secret text DEFAULT NULL,
-    p_valid_from timestamptz DEFAULT now(), p_valid_until timestamptz DEFAULT 'infinity')
+    p_valid_from timestamptz DEFAULT now(), p_valid_until timestamptz DEFAULT NULL)
   RETURNS jsonb
   LANGUAGE sql VOLATILE
 RETURN CASE WHEN iu_core.require_role('{iu_core_operator}') THEN
@@ -120,12 +123,13 @@ BEGIN
   END IF;
   UPDATE public.iu_route_secret
      SET valid_from = least(valid_from, now() - interval '1 microsecond'), valid_until = now()
-   WHERE secret_ref = p_secret_ref AND valid_from < p_older_than AND valid_until > now();
+   WHERE secret_ref = p_secret_ref AND valid_from < p_older_than
+     AND (valid_until > now()) IS NOT FALSE;
   GET DIAGNOSTICS v_ended = ROW_COUNT;
   PERFORM iu.fn_iu_require_effect(
     NOT EXISTS (SELECT FROM public.iu_route_secret
                  WHERE secret_ref = p_secret_ref AND valid_from < p_older_than
-                   AND valid_until > greatest(now(), valid_from + interval '1 microsecond')),
+                   AND (valid_until > greatest(now(), valid_from + interval '1 microsecond')) IS NOT FALSE),
     'public.iu_route_secret', 'ending the secrets');
   SELECT string_agg(format('"%s"', r.route_code), ', ' ORDER BY r.route_code) INTO v_routes
     FROM public.iu_outbound_route r

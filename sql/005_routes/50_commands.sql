@@ -40,7 +40,7 @@ BEGIN
   PERFORM iu.fn_dot_iu_command_note('dot_iu_route_add', 'route_code', p_route_code, 'applied', p_actor, p_reason,
     jsonb_build_object('target_kind', p_target_kind, 'event', p_event_domain || '.' || p_event_type));
   IF v_http AND p_secret_ref IS NULL THEN
-    v_secret := iu.fn_iu_route_secret_add(p_route_code, p_actor, p_reason, NULL, now(), 'infinity')
+    v_secret := iu.fn_iu_route_secret_add(p_route_code, p_actor, p_reason, NULL, now(), NULL)
       - ARRAY['status', 'valid_from'];
   END IF;
   INSERT INTO public.iu_outbound_route (route_code, event_domain, event_type, event_stream, target_kind, target_ref,

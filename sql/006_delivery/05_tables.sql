@@ -162,17 +162,18 @@ CREATE TABLE public.iu_route_retry (
   replay_number integer     NOT NULL DEFAULT 0,
   event_seq     bigint      NOT NULL,
   attempt_no    integer     NOT NULL DEFAULT 1,
-  due_at        timestamptz NOT NULL,
+  due_at        timestamptz,
   reason        text        NOT NULL,
   detail        text,
   created_at    timestamptz NOT NULL DEFAULT iu_core.steady_clock(),
   subject       uuid,
-  PRIMARY KEY (route_code, event_id, replay_number)
+  PRIMARY KEY (route_code, event_id, replay_number),
+  CONSTRAINT iu_route_retry_due_chk CHECK (isfinite(due_at))
 );
 CREATE INDEX iu_route_retry_subject ON public.iu_route_retry (route_code, subject, event_seq, replay_number)
   WHERE subject IS NOT NULL;
 CREATE INDEX iu_route_retry_head ON public.iu_route_retry (route_code, subject)
-  WHERE subject IS NOT NULL AND due_at < 'infinity';
+  WHERE subject IS NOT NULL AND due_at IS NOT NULL;
 COMMENT ON INDEX public.iu_route_retry_head IS 'Of a subject with many deliveries that wait, the one whose turn it is.';
 COMMENT ON INDEX public.iu_route_retry_subject IS
   'The next delivery of a subject, where a route keeps the order of a subject.';
@@ -188,7 +189,7 @@ COMMENT ON COLUMN public.iu_route_retry.event_id IS 'The event';
 COMMENT ON COLUMN public.iu_route_retry.replay_number IS '0: the delivery itself';
 COMMENT ON COLUMN public.iu_route_retry.event_seq IS 'Its place in the outbox';
 COMMENT ON COLUMN public.iu_route_retry.due_at IS
-  'Not before this time of iu_core.steady_clock(); infinity: not before its turn comes, see fn_iu_order_release';
+  'Not before this time of iu_core.steady_clock(); NULL: not before its turn comes, see fn_iu_order_release';
 COMMENT ON COLUMN public.iu_route_retry.created_at IS
   'When it was put here, by iu_core.steady_clock()';
 COMMENT ON COLUMN public.iu_route_retry.attempt_no IS 'The number that the next attempt will have.';

@@ -1,8 +1,8 @@
 -- The order of a subject: whose turn it is.
 --
 -- Of the unfinished deliveries of a subject one is the head: it is in a lease,
--- or in iu_route_retry with a finite due_at. All others are in iu_route_retry
--- with due_at infinity, so that nothing else has to know of them. Whoever adds
+-- or in iu_route_retry with a due_at. All others are in iu_route_retry
+-- with due_at NULL, so that nothing else has to know of them. Whoever adds
 -- a delivery, or ends one, holds the lock of the route's order meanwhile.
 CREATE FUNCTION iu.fn_iu_order_subject(p_event public.event_outbox) RETURNS uuid
   LANGUAGE sql IMMUTABLE
@@ -74,7 +74,7 @@ CREATE FUNCTION iu.fn_iu_order_head(p_route_code text, p_subject uuid) RETURNS u
 BEGIN ATOMIC
   SELECT coalesce(
     (SELECT t.event_id FROM public.iu_route_retry t
-      WHERE t.route_code = p_route_code AND t.subject = p_subject AND t.due_at < 'infinity' LIMIT 1),
+      WHERE t.route_code = p_route_code AND t.subject = p_subject AND t.due_at IS NOT NULL LIMIT 1),
     (SELECT l.event_id FROM iu.fn_iu_order_leased(p_route_code) l WHERE l.subject = p_subject LIMIT 1));
 END;
 COMMENT ON FUNCTION iu.fn_iu_order_head IS
@@ -98,8 +98,8 @@ BEGIN
                   WHERE l.route_code = NEW.route_code AND NEW.event_id = ANY (l.event_ids)
                     AND i.event_id = NEW.event_id AND i.replay_number = NEW.replay_number)
      AND iu.fn_iu_order_head(NEW.route_code, NEW.subject) IS NOT NULL THEN
-    NEW.due_at := 'infinity';
-  ELSIF NEW.due_at = 'infinity' THEN
+    NEW.due_at := NULL;
+  ELSIF NEW.due_at IS NULL THEN
     NEW.due_at := iu_core.steady_clock();  -- nothing would make it due later
   END IF;
   RETURN NEW;
@@ -136,7 +136,7 @@ BEGIN
       FROM fresh f
   ), behind AS (
     INSERT INTO public.iu_route_retry (route_code, event_id, event_seq, due_at, reason, subject)
-      SELECT p_route_code, s.event_id, s.event_seq, 'infinity', 'subject', s.subject
+      SELECT p_route_code, s.event_id, s.event_seq, NULL, 'subject', s.subject
         FROM split s WHERE NOT s.is_head
       ON CONFLICT DO NOTHING
   )
@@ -172,7 +172,7 @@ BEGIN
                            WHERE x.route_code = p_lease.route_code AND x.subject = e.subject
                            ORDER BY x.event_seq, x.replay_number LIMIT 1) AS n
      WHERE (SELECT true FROM public.iu_route_retry h
-             WHERE h.route_code = p_lease.route_code AND h.subject = e.subject AND h.due_at < 'infinity'
+             WHERE h.route_code = p_lease.route_code AND h.subject = e.subject AND h.due_at IS NOT NULL
              LIMIT 1) IS NULL
   )
   UPDATE public.iu_route_retry t SET due_at = iu_core.steady_clock()

@@ -13,7 +13,7 @@ BEGIN
    WHERE r.route_code = l.route_code AND l.expires_at > iu.fn_iu_lease_end(r.timeout_ms);
   UPDATE public.iu_route_retry t
      SET due_at = iu_core.steady_clock() + (t.due_at - t.created_at), created_at = iu_core.steady_clock()
-   WHERE t.created_at > iu_core.steady_clock() AND t.due_at < 'infinity';
+   WHERE t.created_at > iu_core.steady_clock() AND t.due_at IS NOT NULL;
   UPDATE public.iu_route_circuit c SET next_at = iu_core.steady_clock() + make_interval(secs => b.longest_s)
     FROM (SELECT r.route_code, 10 + r.timeout_ms / 1000.0 AS probe_s FROM public.iu_outbound_route r) AS r
     CROSS JOIN LATERAL (SELECT x.route_code, CASE x.state WHEN 'open' THEN x.open_s ELSE r.probe_s END AS longest_s

@@ -340,7 +340,7 @@ BEGIN
       v_next := least(v_next, CASE WHEN v_route.unfinished THEN iu_core.steady_clock() ELSE v_route.due_at END);
     END IF;
   END LOOP;
-  RETURN nullif(least(v_next, iu.fn_iu_circuit_next_due()), 'infinity');
+  RETURN least(v_next, iu.fn_iu_circuit_next_due());
 END
 $function$;
 COMMENT ON FUNCTION iu.fn_iu_delivery_next_due IS

@@ -79,7 +79,7 @@ BEGIN
       DETAIL = 'Arming anew moves its start; what waits before it is not sent.',
       HINT = format('Pause it first: SELECT fn_iu_route_pause(%L, session_user, ''reason'');', p_route.route_code),
       CONSTRAINT = 'iu_route_armed';
-  ELSIF p_max_age IS NULL OR p_max_age <= interval '0' THEN
+  ELSIF p_max_age IS NULL OR p_max_age <= interval '0' OR NOT isfinite(p_max_age) THEN
     RAISE check_violation USING
       MESSAGE = 'p_max_age is a positive interval: how old an event may be at most',
       DETAIL = format('It is %s.', coalesce(p_max_age::text, 'NULL')), CONSTRAINT = 'iu_route_max_age';
@@ -191,7 +191,7 @@ BEGIN
   END IF;
   PERFORM iu.fn_dot_iu_command_note('dot_iu_route_confirm_position', 'route_code', p_route_code, 'applied', p_actor,
     p_reason, jsonb_build_object('place', v_position.place));
-  UPDATE public.iu_route_lease SET expires_at = '-infinity' WHERE route_code = p_route_code;
+  UPDATE public.iu_route_lease SET expires_at = iu_core.steady_clock() WHERE route_code = p_route_code;
   GET DIAGNOSTICS v_leases = ROW_COUNT;
   SELECT o.seen, o.floor_seq, o.owed INTO v_at
     FROM iu.fn_iu_route_owed(p_route_code, coalesce(v_position.start_at, v_position.armed_at), v_position.seen) o;

@@ -189,7 +189,7 @@ BEGIN
     PERFORM iu.fn_iu_route_not_there(p_route_code);
   END IF;
   UPDATE public.iu_route_retry SET due_at = iu_core.steady_clock()
-   WHERE route_code = p_route_code AND due_at > iu_core.steady_clock() AND due_at < 'infinity'
+   WHERE route_code = p_route_code AND due_at > iu_core.steady_clock()
      AND reason NOT IN ('replay', 'address_refused');
   GET DIAGNOSTICS v_retries = ROW_COUNT;
   PERFORM iu.fn_dot_iu_command_note('dot_iu_route_retry_now', 'route_code', p_route_code, 'applied', p_actor, p_reason,

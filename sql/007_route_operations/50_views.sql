@@ -57,7 +57,7 @@ CREATE VIEW public.v_iu_event_backlog AS
     LEFT JOIN LATERAL (
       SELECT count(*) AS retrying, min(x.event_seq) FILTER (WHERE x.replay_number = 0) AS first_seq,
              min(x.created_at) FILTER (WHERE x.replay_number > 0) + iu_core.clock_moved() AS oldest_replay,
-             min(x.due_at) FILTER (WHERE x.due_at < 'infinity') + iu_core.clock_moved() AS next_due_at,
+             min(x.due_at) + iu_core.clock_moved() AS next_due_at,
              min(x.due_at) FILTER (WHERE x.due_at <= iu_core.steady_clock()) + iu_core.clock_moved() AS oldest_due
         FROM (SELECT y.* FROM public.iu_route_retry y
                WHERE y.route_code = r.route_code ORDER BY y.due_at, y.event_seq LIMIT 10000) AS x) AS t ON true

@@ -50,7 +50,7 @@ RETURN CASE
        AND (p_event.event_seq <= p_at.floor_seq OR pg_visible_in_snapshot(p_event.emitted_xid, p_at.seen))
     THEN 'before_start'
   WHEN p_refusal IS NOT NULL THEN p_refusal
-  WHEN p_retry.due_at = 'infinity' THEN 'waiting_subject'
+  WHEN p_retry.event_id IS NOT NULL AND p_retry.due_at IS NULL THEN 'waiting_subject'
   WHEN p_retry.due_at > iu_core.steady_clock() AND p_retry.reason = 'address_refused' THEN 'address_refused'
   WHEN p_retry.due_at > iu_core.steady_clock() THEN 'waiting_retry'
   ELSE 'due' END;

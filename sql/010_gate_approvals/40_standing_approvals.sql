@@ -87,7 +87,7 @@ BEGIN
   SELECT s.* INTO v_on FROM iu.fn_iu_gate_standing_on(p_gate_key) s;
   -- A revocation waits for nobody: one that commits meanwhile ends this opening too, by every reading of the gate.
   SELECT a.granted_by INTO v_grantor FROM public.iu_gate_approval a WHERE a.approval_id = v_on.approval_id;
-  SELECT g.value, g.due_at > clock_timestamp() INTO v_previous, v_open FROM public.v_iu_gate g
+  SELECT g.value, coalesce(g.due_at > clock_timestamp(), false) INTO v_previous, v_open FROM public.v_iu_gate g
    WHERE g.gate_key = p_gate_key AND g.gate_class = 'governable';
   SELECT d.renew_at INTO v_renew_at FROM iu.fn_iu_gate_approval_state(p_gate_key) d;
   IF v_grantor IS NULL OR v_previous IS NULL OR v_on.ttl_seconds < 1

@@ -213,8 +213,8 @@ BEGIN
       -- After what an earlier call has spread out on the same route.
       v_due := coalesce((v_next ->> v_letter.route_code)::timestamptz,
         (SELECT max(t.due_at) + make_interval(secs => 1.0 / p_per_second) FROM public.iu_route_retry t
-          WHERE t.route_code = v_letter.route_code AND t.reason = 'replay' AND t.due_at > v_start
-            AND t.due_at < 'infinity'), v_start);
+          WHERE t.route_code = v_letter.route_code AND t.reason = 'replay' AND t.due_at > v_start),
+        v_start);
       v_one := iu.fn_iu_route_dead_letter_hand_over(v_letter, p_actor, p_reason, v_due);
       v_counts := v_counts || jsonb_build_object(v_one ->> 'status',
         coalesce((v_counts ->> (v_one ->> 'status'))::integer, 0) + 1);

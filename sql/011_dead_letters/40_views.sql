@@ -14,7 +14,7 @@ CREATE VIEW public.v_iu_route_dead_letter AS
                             WHERE a.idempotency_key = r.webhook_id AND a.status = 'sent') THEN 'delivered'
               WHEN EXISTS (SELECT FROM public.iu_route_dead_letter n
                             WHERE n.idempotency_key = r.webhook_id) THEN 'dead_letter'
-              WHEN t.due_at > iu_core.steady_clock() THEN 'waiting' WHEN t.due_at IS NOT NULL THEN 'due'
+              WHEN t.due_at <= iu_core.steady_clock() THEN 'due' WHEN t.event_id IS NOT NULL THEN 'waiting'
               WHEN EXISTS (SELECT FROM public.iu_route_lease l
                             WHERE l.route_code = d.route_code AND d.event_ref = ANY (l.event_ids)) THEN 'in_flight'
               ELSE 'unknown' END AS replay_state,

@@ -13,8 +13,7 @@ BEGIN ATOMIC
     CROSS JOIN LATERAL (
       SELECT count(*) AS count, min(x.due_at) AS due_at, (array_agg(x.reason ORDER BY x.due_at))[1] AS reason
         FROM public.iu_route_retry x
-       WHERE x.route_code = r.route_code AND x.due_at < 'infinity'
-         AND x.due_at > (SELECT iu_core.steady_clock())
+       WHERE x.route_code = r.route_code AND x.due_at > (SELECT iu_core.steady_clock())
                          + make_interval(secs => (r.retry_policy ->> 'max_s')::float8 + 60)
          AND x.reason <> 'replay') AS t
    WHERE r.retired_at IS NULL AND t.count > 0
@@ -35,7 +34,7 @@ BEGIN ATOMIC
     JOIN public.iu_outbound_route r ON r.route_code = c.route_code
     CROSS JOIN LATERAL (SELECT min(x.due_at) AS due_at FROM public.iu_route_retry x
                          WHERE x.route_code = c.route_code) AS t
-   WHERE c.state <> 'closed' AND r.retired_at IS NULL AND r.enabled AND p.window_end IS NULL AND t.due_at < 'infinity'
+   WHERE c.state <> 'closed' AND r.retired_at IS NULL AND r.enabled AND p.window_end IS NULL
      AND t.due_at > greatest(c.next_at, iu_core.steady_clock()) + make_interval(secs => p_stale_seconds)
      AND NOT EXISTS (SELECT FROM public.iu_route_lease l
                       WHERE l.route_code = c.route_code AND l.lease_id >= p.lease_low)
@@ -52,8 +51,8 @@ BEGIN ATOMIC
   SELECT format('route %s: deliveries wait for their turn, and none is under way that would bring it', r.route_code)
     FROM public.iu_outbound_route r
    WHERE r.retired_at IS NULL
-     AND EXISTS (SELECT FROM public.iu_route_retry t WHERE t.route_code = r.route_code AND t.due_at = 'infinity')
-     AND NOT EXISTS (SELECT FROM public.iu_route_retry t WHERE t.route_code = r.route_code AND t.due_at < 'infinity')
+     AND EXISTS (SELECT FROM public.iu_route_retry t WHERE t.route_code = r.route_code AND t.due_at IS NULL)
+     AND NOT EXISTS (SELECT FROM public.iu_route_retry t WHERE t.route_code = r.route_code AND t.due_at IS NOT NULL)
      AND NOT EXISTS (SELECT FROM public.iu_route_lease l WHERE l.route_code = r.route_code)
    ORDER BY r.route_code;
 END;

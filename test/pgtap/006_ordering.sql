@@ -35,7 +35,7 @@ CREATE FUNCTION pg_temp.record(p_name text, p_outcome text, p_status integer DEF
       FROM iu_route_lease l JOIN ev ON ev.name = p_name AND ev.id = ANY (l.event_ids)$$;
 -- What waits for its turn, and what is due.
 CREATE FUNCTION pg_temp.waiting() RETURNS text LANGUAGE sql AS
-  $$SELECT string_agg(ev.name || CASE WHEN t.due_at = 'infinity' THEN '' WHEN t.due_at <= clock_timestamp() THEN '!'
+  $$SELECT string_agg(ev.name || CASE WHEN t.due_at IS NULL THEN '' WHEN t.due_at <= clock_timestamp() THEN '!'
   ELSE '?' END, ' ' ORDER BY ev.name)
       FROM iu_route_retry t JOIN ev ON ev.id = t.event_id WHERE t.route_code = 'r'$$;
 
@@ -74,7 +74,7 @@ INSERT INTO iu_route_retry (route_code, event_id, replay_number, event_seq, due_
   SELECT 'r', o.id, 1, o.event_seq, clock_timestamp(), 'replay' FROM event_outbox o JOIN ev ON ev.name = 'a2'
   AND ev.id = o.id;
 SELECT is(pg_temp.waiting(), 'a1? a2 a3 b2 b3', 'a replay waits for its turn as well');
-UPDATE iu_route_retry SET due_at = clock_timestamp() WHERE due_at < 'infinity';
+UPDATE iu_route_retry SET due_at = clock_timestamp() WHERE due_at IS NOT NULL;
 SELECT is(pg_temp.claim(), 'a1', 'a head that failed is claimed for its second attempt');
 SELECT is(pg_temp.record('a1', 'held'), 0, 'a head can be recorded as held');
 SELECT is(pg_temp.waiting(), 'a1! a2 a3 b2 b3', 'a head that was held stays the head');
@@ -131,13 +131,13 @@ DELETE FROM iu_route_retry;
 SELECT is(pg_temp.heads('a2'), '1 a2', 'an event of a subject that is through is leased by the window');
 INSERT INTO iu_route_lease (route_code, sender, backend_pid, expires_at, item_count, event_ids, event_seqs,
   replay_numbers, attempt_nos)
-  SELECT 'r', 's', pg_backend_pid(), 'infinity', 1, ARRAY[o.id], ARRAY[o.event_seq], '{0}',
+  SELECT 'r', 's', pg_backend_pid(), iu_core.steady_clock() + interval '1 h', 1, ARRAY[o.id], ARRAY[o.event_seq], '{0}',
   '{1}' FROM event_outbox o JOIN ev USING (id) WHERE ev.name = 'a2';
 SELECT is(pg_temp.heads('a1', 'b1'), '1 b1', 'an event of a subject that a sender has is not leased by the window');
 
 DELETE FROM iu_route_lease WHERE route_code = 'r';
 INSERT INTO iu_route_retry (route_code, event_id, event_seq, due_at, reason)
-  SELECT 'r', o.id, o.event_seq, 'infinity', 'replay' FROM event_outbox o JOIN ev USING (id) WHERE ev.name = 'b3';
+  SELECT 'r', o.id, o.event_seq, NULL, 'replay' FROM event_outbox o JOIN ev USING (id) WHERE ev.name = 'b3';
 SELECT is(pg_temp.waiting(), 'a1 b3!', 'what nothing goes before does not wait for ever, whoever says so');
 DELETE FROM iu_route_retry;
 
@@ -156,7 +156,7 @@ SELECT fn_iu_route_add('back', 'version_applied', 'https://hooks.example/', 'ann
 INSERT INTO iu_route_retry (route_code, event_id, event_seq, due_at, reason)
   SELECT 'back', o.id, o.event_seq, clock_timestamp(), 'armed' FROM event_outbox o ORDER BY o.event_seq;
 SELECT is((SELECT string_agg(ev.name, ' ' ORDER BY ev.name) FROM iu_route_retry t JOIN ev ON ev.id = t.event_id
-  WHERE t.route_code = 'back' AND t.due_at < 'infinity'),
+  WHERE t.route_code = 'back' AND t.due_at IS NOT NULL),
   'a1 b1', 'what is owed in one statement is put in order');
 
 SELECT * FROM finish();

@@ -71,7 +71,7 @@ SELECT x ->> 'code' AS code, coalesce(substring(x ->> 'next_action' FROM 'SELECT
   FROM fn_iu_route_explain('r', :'event') x \gset
 SELECT is(:'code'::text, 'waiting_retry', 'explain says that the delivery waits for another attempt');
 INSERT INTO iu_route_retry (route_code, event_id, replay_number, event_seq, due_at, reason)
-  SELECT 'r', e.id, n, e.event_seq, CASE n WHEN 3 THEN 'infinity' ELSE clock_timestamp() + interval '1 h' END,
+  SELECT 'r', e.id, n, e.event_seq, CASE WHEN n < 3 THEN clock_timestamp() + interval '1 h' END,
          CASE n WHEN 1 THEN 'replay' WHEN 2 THEN 'address_refused' ELSE 'subject' END
     FROM event_outbox e, generate_series(1, 3) n WHERE e.id = :'event';
 :statement;

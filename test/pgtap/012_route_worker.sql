@@ -327,7 +327,7 @@ UPDATE iu_route_retry SET due_at = clock_timestamp() + interval '10 s';
 SELECT is(pg_temp.health() -> 'problems', '[]', 'an open circuit that is tried soon is no problem of health');
 DELETE FROM iu_route_circuit;
 ALTER TABLE iu_route_retry DISABLE TRIGGER USER;
-UPDATE iu_route_retry SET due_at = 'infinity';
+UPDATE iu_route_retry SET due_at = NULL;
 SELECT is(pg_temp.health() -> 'problems' ->> 0,
   'route live: deliveries wait for their turn, and none is under way that would bring it',
   'deliveries that wait for others that do not come are a problem of health');

@@ -128,7 +128,7 @@ DO $$BEGIN	-- 013's, or what stands for it
   END IF;
 END$$;
 INSERT INTO event_subscription (subscriber_ref, event_domain, event_type, event_stream, created_at)
-  VALUES ('role:reader', 'iu', NULL, 'update', '-infinity');
+  VALUES ('role:reader', 'iu', NULL, 'update', '2000-01-01');
 SELECT is(pg_temp.clean(), 'event_outbox 0 0', 'an event that a subscriber has not read stays');
 INSERT INTO event_read (event_id, reader_ref) SELECT id, 'role:reader' FROM event_outbox;
 SELECT is((SELECT rows_eligible FROM fn_iu_core_retention_cleanup('ann', true)), 1::bigint,
@@ -214,7 +214,7 @@ ANALYZE iu_route_retry;
 ANALYZE event_outbox;
 SELECT count(pg_temp.old('many' || n)) AS made FROM generate_series(1, 4000) n \gset
 INSERT INTO iu_route_retry (route_code, event_id, event_seq, due_at, reason)
-  SELECT 'many', id, event_seq, 'infinity', 'deliver' FROM event_outbox WHERE event_subject_ref ~ '^many';
+  SELECT 'many', id, event_seq, NULL, 'deliver' FROM event_outbox WHERE event_subject_ref ~ '^many';
 CREATE FUNCTION pg_temp.pages_read(p_sql text) RETURNS bigint LANGUAGE plpgsql AS $$
 DECLARE
   v_plan jsonb;
