@@ -20,6 +20,7 @@ package IU::Cluster;
 use strict;
 use warnings;
 
+use IU::Query;
 use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
 
@@ -29,24 +30,6 @@ $ENV{PGUSER} = 'postgres';
 
 # For the servers of a test, which are one installation, a promoted standby too.
 $ENV{IU_CORE_INSTANCE} = 'test';
-
-# A psql that cannot connect, as to a server that recovers from a crash, may end
-# before it was given its query. IPC::Run dies of that; it is one more "not yet".
-{
-	no warnings 'redefine';
-	my $poll = \&PostgreSQL::Test::Cluster::poll_query_until;
-
-	*PostgreSQL::Test::Cluster::poll_query_until = sub {
-		my @arguments = @_;
-		for (my $deadline = time + $PostgreSQL::Test::Utils::timeout_default; ; )
-		{
-			my $met = eval { $poll->(@arguments) };
-			return $met if defined $met;
-			die $@ if $@ !~ /ack Broken pipe/;
-			return 0 if time > $deadline;
-		}
-	};
-}
 
 sub new_node
 {
@@ -71,6 +54,7 @@ sub init_node
 			shared_preload_libraries  => 'iu_core',
 			'iu_core.databases'       => 'postgres',
 			max_worker_processes      => 32,
+			jit                       => 'off',
 			'iu_core.connect_timeout' => $patience,
 			'iu_core.request_timeout' => '300s',
 			%settings));
