@@ -1,6 +1,6 @@
 /*
  * qdrant.js
- *	  A stand-in for Qdrant 1.19, for where none is at hand (QDRANT_URL names a
+ *	  A stand-in for Qdrant 1.18.3, for where none is at hand (QDRANT_URL names a
  *	  real one): collections, aliases, payload indexes, points, exact counts and
  *	  estimates, scrolling, by-id reads, strict mode, keys, with its envelope and
  *	  its texts of refusal. It takes the same writes, so that what loads a real
@@ -8,174 +8,37 @@
  *
  *	  node qdrant.js [--api-key K] [--read-only-api-key K] [--port N] [--until-stdin-closes]
  *
- * As if its optimizers never ran, points_count goes on counting what an upsert
- * replaced.
+ * It does what Qdrant 1.18.3 does, not what its documentation says: 902_qdrant_as_is.pl
+ * has what a running server answered, and holds for both.
  */
 'use strict';
 const crypto = require('crypto');
-const { options, serve, text } = require('./server.js');
-const { Float, parse, print, isInteger, isNumber, isObject, toNumber } = require('./qdrant/json.js');
+const zlib = require('zlib');
+const { options, serve } = require('./server.js');
+const { Float, parse, print, isInteger, isObject, toNumber } = require('./qdrant/json.js');
 const {
   Refusal,
   badInput,
   badRequest,
   badBody,
+  untagged,
   invalid,
   notFound,
   pointId,
+  isUuid,
   compareIds,
 } = require('./qdrant/refusal.js');
-const { Filter, parsePath, valuesAt, pick, omit, isTime, isPlace } = require('./qdrant/filter.js');
+const { Collection } = require('./qdrant/collection.js');
+const { parsePath, printPath, valuesAt, pick, omit } = require('./qdrant/path.js');
+const { PayloadIndex, isIndexType } = require('./qdrant/payload_index.js');
+const { strictly } = require('./qdrant/strict.js');
+const { parseTime } = require('./qdrant/time.js');
 
 const { 'api-key': API_KEY, 'read-only-api-key': READ_KEY } = options();
 const MOST_BYTES = 32 * 1024 * 1024;
 const collections = new Map(); /* name -> Collection */
 const aliases = new Map(); /* alias -> name */
-
-/* ---- a collection ---- */
-
-/* A 32-bit floating point number in as few digits as tell it from the next. */
-function single(x) {
-  const rounded = Math.fround(x);
-  const digits = [6, 7, 8, 9].find((n) => Math.fround(Number(rounded.toPrecision(n))) === rounded);
-  return new Float(Number(rounded.toPrecision(digits)));
-}
-
-class Collection {
-  constructor(body) {
-    this.params = {
-      vectors: body.vectors || {},
-      ...(body.sparse_vectors ? { sparse_vectors: body.sparse_vectors } : {}),
-      shard_number: 1,
-      replication_factor: 1,
-      write_consistency_factor: 1,
-      on_disk_payload: true,
-    };
-    this.strict = body.strict_mode_config || null;
-    this.metadata = body.metadata;
-    this.indexes = {}; /* payload key -> {data_type, params} */
-    this.points = new Map(); /* id as text -> {id, payload, vector} */
-    this.replaced = 0;
-    this.operations = 0;
-    this.order = null; /* points by id, until one comes or goes */
-  }
-
-  inOrder() {
-    if (!this.order) this.order = [...this.points.values()].sort((a, b) => compareIds(a.id, b.id));
-    return this.order;
-  }
-
-  put(id, payload, vector) {
-    const stored = this.vectors(vector);
-    if (payload !== undefined && payload !== null && !isObject(payload)) throw badBody('invalid type: expected a map');
-    if (this.points.has(String(id))) this.replaced++;
-    else this.order = null;
-    const old = this.points.get(String(id));
-    const point = { id, payload: payload || {}, vector: stored };
-    if (old) Object.assign(old, point);
-    else this.points.set(String(id), point);
-  }
-
-  remove(id) {
-    if (this.points.delete(String(id))) this.order = null;
-  }
-
-  /* As it will be given back: 32-bit numbers, of length 1 where the distance is Cosine. */
-  vectors(given) {
-    const { vectors } = this.params;
-    if ('size' in vectors) return this.dense(given, vectors);
-    if (!isObject(given)) throw badInput('Not existing vector name error: ');
-    return Object.fromEntries(
-      Object.entries(given).map(([name, vector]) => {
-        if (vectors[name]) return [name, this.dense(vector, vectors[name])];
-        if ((this.params.sparse_vectors || {})[name])
-          return [name, { indices: vector.indices, values: vector.values.map((x) => single(toNumber(x))) }];
-        throw badInput(`Not existing vector name error: ${name}`);
-      }),
-    );
-  }
-
-  dense(vector, { size, distance, multivector_config: multi }) {
-    if (multi && Array.isArray(vector) && Array.isArray(vector[0]))
-      return vector.map((one) => this.dense(one, { size, distance }));
-    if (!Array.isArray(vector) || !vector.every(isNumber))
-      throw badBody('data did not match any variant of untagged enum VectorStruct');
-    if (vector.length !== size) throw badInput(`Vector dimension error: expected dim: ${size}, got ${vector.length}`);
-    const length = distance === 'Cosine' ? Math.hypot(...vector.map(toNumber)) || 1 : 1;
-    return vector.map((x) => single(toNumber(x) / length));
-  }
-
-  filter(given) {
-    return given === undefined || given === null
-      ? null
-      : new Filter(
-          given,
-          Object.fromEntries(Object.entries(this.indexes).map(([key, { data_type: type }]) => [key, type])),
-        );
-  }
-
-  filtered(filter) {
-    return filter ? this.inOrder().filter(filter.passes) : this.inOrder();
-  }
-
-  approximateCount() {
-    return this.points.size + this.replaced;
-  }
-
-  info() {
-    return {
-      status: 'green',
-      optimizer_status: 'ok',
-      indexed_vectors_count: 0,
-      points_count: this.approximateCount(),
-      segments_count: 2,
-      config: {
-        params: this.params,
-        hnsw_config: { m: 16, ef_construct: 100, full_scan_threshold: 10000, max_indexing_threads: 0, on_disk: false },
-        optimizer_config: {
-          deleted_threshold: new Float(0.2),
-          vacuum_min_vector_number: 1000,
-          default_segment_number: 0,
-          max_segment_size: null,
-          memmap_threshold: null,
-          indexing_threshold: 10000,
-          flush_interval_sec: 5,
-          max_optimization_threads: null,
-        },
-        wal_config: { wal_capacity_mb: 32, wal_segments_ahead: 0 },
-        quantization_config: null,
-        ...(this.strict ? { strict_mode_config: this.strict } : {}),
-        ...(this.metadata ? { metadata: this.metadata } : {}),
-      },
-      payload_schema: Object.fromEntries(
-        Object.entries(this.indexes).map(([key, index]) => [
-          key,
-          { ...index, points: this.indexed(key, index.data_type) },
-        ]),
-      ),
-      update_queue: { length: 0 },
-    };
-  }
-
-  /* how many points have something under the key that an index of the type holds */
-  indexed(key, type) {
-    const path = parsePath(key);
-    return this.inOrder().filter(({ payload }) => valuesAt(payload, path).flat().some(INDEXES[type])).length;
-  }
-}
-
-const UUID = /^(urn:uuid:)?[0-9a-f]{8}-?[0-9a-f]{4}-?[0-9a-f]{4}-?[0-9a-f]{4}-?[0-9a-f]{12}$/i;
 const isText = (value) => typeof value === 'string';
-const INDEXES = {
-  keyword: isText,
-  text: isText,
-  integer: isInteger,
-  float: isNumber,
-  geo: isPlace,
-  bool: (value) => typeof value === 'boolean',
-  datetime: isTime,
-  uuid: (value) => isText(value) && UUID.test(value),
-};
 
 function named(name) {
   const collection = collections.get(aliases.get(name) || name);
@@ -183,63 +46,8 @@ function named(name) {
   return collection;
 }
 
-/* ---- strict mode ---- */
-
-function limit(value, most, what) {
-  if (most !== undefined && most !== null && value > most)
-    throw badRequest(
-      `Limit exceeded ${value} > ${most} for "${what}". Help: Reduce the "${what}" parameter to or below ${most}.`,
-    );
-}
-
-/* A bucket of so many tokens, filled again in a minute. */
-function rate(collection, cost) {
-  const most = collection.strict.read_rate_limit;
-  if (!most) return;
-  const now = Date.now();
-  const { tokens, at } = collection.bucket || { tokens: most, at: now };
-  const left = Math.min(most, tokens + ((now - at) * most) / 60000);
-  collection.bucket = { tokens: left >= cost ? left - cost : left, at: now };
-  if (left >= cost) return;
-  const wait = Math.ceil(((cost - left) * 60) / most);
-  throw new Refusal(
-    429,
-    `Rate limiting exceeded: Read rate limit exceeded: Operation requires ${cost} tokens ` +
-      `but only ${left.toFixed(1)} were available. Retry after ${wait}s`,
-    { 'retry-after': String(wait) },
-  );
-}
-
-function strictly(collection, { filter, limit: asked, exact, timeout }) {
-  const { strict } = collection;
-  if (!strict || !strict.enabled) return;
-  limit(timeout, strict.max_timeout, 'timeout');
-  limit(asked, strict.max_query_limit, 'limit');
-  if (filter) {
-    const { conditions, largest, unindexed } = filter;
-    if (strict.filter_max_conditions && conditions > strict.filter_max_conditions)
-      throw badRequest(
-        `Filter condition limit reached (${conditions} > ${strict.filter_max_conditions}). ` +
-          'Help: Reduce the amount of conditions of your filter.',
-      );
-    if (strict.condition_max_size && largest > strict.condition_max_size)
-      throw badRequest(
-        `Condition size limit reached (${largest} > ${strict.condition_max_size}). ` +
-          'Help: Reduce the size of your condition.',
-      );
-    if (strict.unindexed_filtering_retrieve === false && unindexed)
-      throw badRequest(
-        `Index required but not found for "${unindexed.key}" of one of the following types: ` +
-          `[${unindexed.types.join(', ')}]. Help: Create an index for this key or use a different filter.`,
-      );
-  }
-  if (exact && strict.search_allow_exact === false) throw badRequest('Exact search disabled!. Help: Set exact=false.');
-  rate(collection, 1 + (filter ? filter.conditions : 0));
-}
-
 /* ---- what is asked of points ---- */
 
-const untagged = (name) => badBody(`data did not match any variant of untagged enum ${name}`);
 const isNames = (value) => Array.isArray(value) && value.every(isText);
 function payloadOf(point, wanted) {
   if (wanted === true) return point.payload;
@@ -248,21 +56,28 @@ function payloadOf(point, wanted) {
   if (isObject(wanted) && isNames(wanted.exclude)) return omit(point.payload, wanted.exclude.map(parsePath));
   throw untagged('WithPayloadInterface');
 }
-function vectorOf(point, wanted) {
-  if (wanted === true) return point.vector;
-  if (!isNames(wanted)) throw untagged('WithVector');
-  return isObject(point.vector)
-    ? Object.fromEntries(Object.entries(point.vector).filter(([name]) => wanted.includes(name)))
-    : {};
+/* The only one without a name by itself, any others by their names. */
+function vectorOf({ vector }, wanted) {
+  if (wanted !== true && !isNames(wanted)) throw untagged('WithVector');
+  const shown = Object.entries(vector).filter(([name]) => wanted === true || wanted.includes(name));
+  return shown.length === 1 && shown[0][0] === '' ? shown[0][1] : Object.fromEntries(shown);
 }
 function record(point, withPayload, withVector) {
   return {
     id: point.id,
-    ...(withPayload ? { payload: payloadOf(point, withPayload) } : { payload: null }),
+    ...(withPayload ? { payload: payloadOf(point, withPayload) } : {}),
     ...(withVector ? { vector: vectorOf(point, withVector) } : {}),
   };
 }
+const withPayload = ({ with_payload: wanted }) => (wanted === undefined || wanted === null ? true : wanted);
 const withVector = (body) => body.with_vector || body.with_vectors || false;
+
+/* Nothing is sharded by keys here, so there is none. */
+function checkShards({ shard_key: wanted }) {
+  if (wanted === undefined || wanted === null) return;
+  const [first] = [isObject(wanted) ? wanted.target : wanted].flat();
+  if (first !== undefined) throw badRequest(`Shard key ${isText(first) ? `"${first}"` : first} not found`);
+}
 
 function orderedScroll(collection, body, filter, most) {
   if (body.offset !== undefined && body.offset !== null)
@@ -271,15 +86,21 @@ function orderedScroll(collection, body, filter, most) {
         "and a filter to exclude the IDs that you've already seen for the `order_by.start_from` value",
     );
   const { key, direction = 'asc', start_from: from } = isText(body.order_by) ? { key: body.order_by } : body.order_by;
-  const { data_type: type } = collection.indexes[key] || {};
-  if (!['integer', 'float', 'datetime', 'uuid'].includes(type))
-    throw badRequest(`No range index for \`order_by\` key: \`${key}\`. Please create one to use \`order_by\`.`);
-  const comparable = (value) => (type === 'datetime' ? Date.parse(value) : type === 'uuid' ? value : toNumber(value));
+  const path = parsePath(key);
+  const index = collection.indexes[printPath(path)];
+  if (!index || !['integer range', 'float', 'datetime'].some((one) => index.has(one)))
+    throw badInput(
+      `No range index for \`order_by\` key: \`${printPath(path)}\`. Please create one to use \`order_by\`. Check ` +
+        'https://qdrant.tech/documentation/concepts/indexing/#payload-index to see which payload schemas support ' +
+        'Range conditions',
+    );
+  const isTime = index.type === 'datetime';
+  const comparable = (value) => (isTime ? parseTime(value) / 1000n : toNumber(value));
   const sign = direction === 'desc' ? -1 : 1;
   const rows = collection.filtered(filter).flatMap((point) =>
-    valuesAt(point.payload, parsePath(key))
+    valuesAt(point.payload, path)
       .flat()
-      .filter(INDEXES[type])
+      .filter((value) => index.kept([value]).length > 0)
       .map((value) => ({ point, at: comparable(value), value })),
   );
   return {
@@ -293,7 +114,7 @@ function orderedScroll(collection, body, filter, most) {
       .sort((a, b) => sign * (a.at < b.at ? -1 : Number(a.at > b.at)) || compareIds(a.point.id, b.point.id))
       .slice(0, most)
       .map(({ point, value }) => ({
-        ...record(point, body.with_payload === undefined ? true : body.with_payload, withVector(body)),
+        ...record(point, withPayload(body), withVector(body)),
         order_value: value,
       })),
     next_page_offset: null,
@@ -312,6 +133,7 @@ function placeOf(points, id) {
 }
 
 function scroll(collection, body, { timeout }) {
+  checkShards(body);
   const most = body.limit === undefined || body.limit === null ? 10 : body.limit;
   if (!isInteger(most) || most < 0) throw badBody(`invalid value: ${print(most)}, expected usize`);
   if (most < 1) throw invalid(`limit: value ${most} invalid, must be 1 or larger`);
@@ -325,13 +147,14 @@ function scroll(collection, body, { timeout }) {
   for (let i = from === null ? 0 : placeOf(points, from); i < points.length && next === null; i++) {
     if (filter && !filter.passes(points[i])) continue;
     if (shown.length < most)
-      shown.push(record(points[i], body.with_payload === undefined ? true : body.with_payload, withVector(body)));
+      shown.push(record(points[i], withPayload(body), withVector(body)));
     else next = points[i].id;
   }
   return { points: shown, next_page_offset: next };
 }
 
 function count(collection, body, { timeout }) {
+  checkShards(body);
   const filter = collection.filter(body.filter);
   const exact = body.exact === undefined ? true : body.exact;
   if (typeof exact !== 'boolean') throw badBody(`invalid type: ${typeof exact}, expected a boolean`);
@@ -346,10 +169,13 @@ function count(collection, body, { timeout }) {
   };
 }
 
+/* Each id costs a token, and none of them nothing. */
 function retrieve(collection, body, { timeout }) {
   if (!Array.isArray(body.ids)) throw badBody('missing field `ids`');
+  checkShards(body);
   const ids = [...new Set(body.ids.map((id) => String(pointId(id))))];
-  strictly(collection, { timeout });
+  if (ids.length === 0) return [];
+  strictly(collection, { timeout, cost: body.ids.length });
   return ids
     .map((id) => collection.points.get(id))
     .filter(Boolean)
@@ -382,11 +208,10 @@ const changes = (change) => (collection, body, query) => {
 };
 
 function createIndex(collection, { field_name: key, field_schema: schema }) {
-  const type = isObject(schema) ? schema.type : schema;
+  const [type, params] = isObject(schema) ? [schema.type, schema] : [schema];
   if (!isText(key)) throw badBody('missing field `field_name`');
-  if (!INDEXES[type]) throw untagged('PayloadFieldSchema');
-  parsePath(key);
-  collection.indexes[key] = { data_type: type, ...(isObject(schema) ? { params: schema } : {}) };
+  if (!isIndexType(type)) throw untagged('PayloadFieldSchema');
+  collection.indexes[printPath(parsePath(key))] = new PayloadIndex(type, params);
 }
 
 /* ---- routes ---- */
@@ -445,7 +270,7 @@ function changeAliases({ actions }) {
 }
 
 function onePoint(collection, id) {
-  const wanted = /^\d+$/.test(id) ? BigInt(id) : UUID.test(id) ? pointId(id) : null;
+  const wanted = /^\d+$/.test(id) ? BigInt(id) : isUuid(id) ? pointId(id) : null;
   if (wanted === null) throw badInput(`Can not recognize "${id}" as point id`);
   const point = collection.points.get(String(wanted));
   if (!point) throw notFound(`Point with id ${id} does not exists!`);
@@ -472,7 +297,7 @@ const ROUTES = {
   '/collections/{}/aliases': { GET: ({ name }) => aliasList((_, of) => of === name) },
   '/collections/{}/index': { PUT: ({ name, body, query }) => changes(createIndex)(named(name), body, query) },
   '/collections/{}/index/{}': {
-    DELETE: ({ name, last, query }) => changes((collection) => delete collection.indexes[last])(named(name), {}, query),
+    DELETE: ({ name, last, query }) => changes((collection) => delete collection.indexes[printPath(parsePath(last))])(named(name), {}, query),
   },
   '/collections/{}/points': {
     POST: ({ name, body, query }) => retrieve(named(name), body, query),
@@ -521,13 +346,8 @@ function queryOf(url) {
   for (const name of ['timeout', 'consistency']) {
     const given = query[name];
     if (given === undefined || (name === 'consistency' && ['majority', 'quorum', 'all'].includes(given))) continue;
-    if (!/^\d+$/.test(given))
-      throw new Refusal(400, `Deserialize error in query parameters: invalid value for ${name}`);
-    if (Number(given) < 1)
-      throw new Refusal(
-        422,
-        `Validation error in query parameters: [${name}: value ${given} invalid, must be 1 or larger]`,
-      );
+    if (!/^\d*[1-9]\d*$/.test(given))
+      throw new Refusal(400, `Deserialize error in query parameters: invalid value for ${name}: \`${given}\``);
     query[name] = Number(given);
   }
   return query;
@@ -591,43 +411,64 @@ const mayOf = (access) =>
 
 /* ---- the server ---- */
 
-function envelope(response, status, value, started, headers = {}) {
-  const time = new Float(Number(process.hrtime.bigint() - started) / 1e9);
-  const body = print({ ...value, time });
+const PACK = { br: zlib.brotliCompressSync, gzip: zlib.gzipSync, deflate: zlib.deflateSync };
+
+/* What of Accept-Encoding is known here: what weighs most, and of that what is first in PACK. */
+function packing(accepted = '') {
+  const weights = accepted.split(',').map((one) => {
+    const [name, ...parameters] = one.split(';').map((part) => part.trim());
+    const weight = parameters.map((part) => /^q=([\d.]+)$/.exec(part)).find(Boolean);
+    return [name.toLowerCase(), weight ? Number(weight[1]) : 1];
+  });
+  const weightOf = Object.fromEntries(weights);
+  const known = Object.keys(PACK).filter((name) => weightOf[name] > 0);
+  return known.sort((a, b) => weightOf[b] - weightOf[a])[0];
+}
+
+function send(request, response, status, type, body, headers = {}) {
+  const encoding = body === '' ? undefined : packing(request.headers['accept-encoding']);
+  const packed = encoding ? PACK[encoding](body) : Buffer.from(body);
   response.writeHead(status, {
-    'content-type': 'application/json',
-    'content-length': Buffer.byteLength(body),
+    ...(body === '' ? {} : { 'content-type': type }),
+    ...(encoding ? { 'content-encoding': encoding, vary: 'accept-encoding' } : {}),
+    'content-length': packed.length,
     ...headers,
   });
-  response.end(body);
+  response.end(packed);
+}
+const JSON_TYPE = 'application/json';
+const TEXT_TYPE = 'text/plain; charset=utf-8';
+
+function envelope(request, response, status, value, started, headers = {}) {
+  const time = new Float(Number(process.hrtime.bigint() - started) / 1e9);
+  send(request, response, status, JSON_TYPE, print({ ...value, time }), headers);
 }
 
 function handle(request, response, { url, path, body }) {
   const started = process.hrtime.bigint();
   const { method } = request;
-  if (path === '/')
-    return text(
-      response,
-      200,
-      JSON.stringify({ title: 'qdrant - vector search engine', version: '1.19.0', commit: '0'.repeat(40) }),
-      { 'content-type': 'application/json' },
-    );
-  if (path === '/healthz' || path === '/livez') return text(response, 200, 'healthz check passed');
-  if (path === '/readyz') return text(response, 200, 'all shards are ready');
+  const say = (body, status = 200) => send(request, response, status, TEXT_TYPE, body);
+  if (path === '/') {
+    const about = { title: 'qdrant - vector search engine', version: '1.18.3', commit: '0'.repeat(40) };
+    return send(request, response, 200, JSON_TYPE, JSON.stringify(about));
+  }
+  if (path === '/healthz' || path === '/livez') return say('healthz check passed');
+  if (path === '/readyz') return say('all shards are ready');
   const { access, refused } = accessOf(request);
-  if (refused) return text(response, ...refused);
+  if (refused) return say(refused[1], refused[0]);
   try {
     const found = routeOf(path, method);
-    if (!found) return response.writeHead(404, { 'content-length': 0 }).end();
+    if (!found) return say('', 404);
     const answer = ROUTES[found.route][method];
-    if (!answer) return response.writeHead(405, { 'content-length': 0 }).end();
+    if (!answer) return say('', 405);
     check(access, found, method);
     const result = answer({ ...found, query: queryOf(url), body: bodyOf(method, body), may: mayOf(access) });
-    return envelope(response, 200, { result, status: 'ok' }, started);
+    return envelope(request, response, 200, { result, status: 'ok' }, started);
   } catch (error) {
     if (!(error instanceof Refusal)) throw error;
-    return envelope(response, error.status, { status: { error: error.message } }, started, error.headers);
+    return envelope(request, response, error.status, { status: { error: error.message } }, started, error.headers);
   }
 }
 
-serve(handle);
+/* Whoever opens a connection has 5 s for each whole request. */
+serve(handle, undefined, 5000);

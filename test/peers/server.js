@@ -21,6 +21,9 @@
  * With --log FILE what arrives is not kept: before it is answered a line is
  * appended, with blanks between: path, webhook-id, SHA-256 of the body, and the
  * time, in seconds of the clock that nobody sets.
+ * With --request-timeout-ms N a connection on which no request has arrived whole
+ * after that time is answered 408 without a body, and closed, also one that
+ * nothing came on; an idle one that has been used is closed after 5 s in any case.
  * With --until-stdin-closes it ends when whoever started it does.
  */
 'use strict';
@@ -122,9 +125,10 @@ const matches = (rule, method, path) =>
  * handle(request, response, {url, path, body, entry}) answers; entry is what
  * /_control/requests will show of this request. control(name, body), if given,
  * carries out further POST /_control/name and returns what to answer, or a promise
- * of it; the server is its third argument.
+ * of it; the server is its third argument. timeout is what holds without
+ * --request-timeout-ms; 0: for ever.
  */
-function serve(handle, control = () => undefined) {
+function serve(handle, control = () => undefined, timeout = 0) {
   const seen = [];
   const log = options().log === undefined ? null : fs.openSync(options().log, 'a');
   let faults = [];
@@ -169,7 +173,9 @@ function serve(handle, control = () => undefined) {
     return json(response, 200, { ok: true });
   }
 
-  const server = http.createServer(async (request, response) => {
+  const allowed = Number(options()['request-timeout-ms'] || timeout);
+  const impatient = { headersTimeout: allowed, requestTimeout: allowed, connectionsCheckingInterval: 100 };
+  const server = http.createServer(allowed ? impatient : {}, async (request, response) => {
     const url = new URL(request.url, 'http://127.0.0.1');
     let body;
     try {

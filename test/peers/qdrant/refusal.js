@@ -16,6 +16,7 @@ class Refusal extends Error {
 const badInput = (message) => new Refusal(400, `Wrong input: ${message}`);
 const badRequest = (message) => new Refusal(400, `Bad request: ${message}`);
 const badBody = (message) => new Refusal(400, `Format error in JSON body: ${message}`);
+const untagged = (name) => badBody(`data did not match any variant of untagged enum ${name}`);
 const invalid = (message) => new Refusal(422, `Validation error in JSON body: [${message}]`);
 const notFound = (message) => new Refusal(404, `Not found: ${message}`);
 
@@ -27,6 +28,8 @@ function pointId(value) {
   throw badBody(`value ${print(value)} is not a valid point ID, valid values are either an unsigned integer or a UUID`);
 }
 
+const isUuid = (text) => UUID.test(text);
+
 /* All integers first, then the UUIDs by their bytes. */
 function compareIds(a, b) {
   const textual = Number(typeof a === 'string') - Number(typeof b === 'string');
@@ -34,4 +37,4 @@ function compareIds(a, b) {
   return a < b ? -1 : Number(a > b);
 }
 
-module.exports = { Refusal, badInput, badRequest, badBody, invalid, notFound, pointId, compareIds };
+module.exports = { Refusal, badInput, badRequest, badBody, untagged, invalid, notFound, pointId, isUuid, compareIds };

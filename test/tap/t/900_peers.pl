@@ -2,6 +2,7 @@
 use strict;
 use warnings;
 use Digest::SHA qw(hmac_sha256 sha256_hex);
+use IO::Socket::INET;
 use IU::Directus;
 use IU::Peer;
 use IU::Sink;
@@ -81,6 +82,22 @@ like($@, qr/404 .*Not found: Collection `nope` doesn't exist!/,
 	'the stand-in for Qdrant answers 404 for an unknown collection');
 eval { $qdrant->call('GET', '/collections') };
 like($@, qr/401 Must provide an API key/, 'the stand-in for Qdrant answers 401 for a missing key, in plain text');
+
+my $recorder = IU::Peer->start('recorder', '--to', $qdrant->url);
+foreach my $encoding (qw(gzip br deflate identity))
+{
+	my $passed = HTTP::Tiny->new->get($recorder->url . '/collections',
+		{ headers => { %$key, 'accept-encoding' => $encoding } });
+	my ($kept) = $recorder->requests('/collections');
+	$recorder->forget;
+	is_deeply([ $passed->{headers}{'content-encoding'} // 'identity', $kept->{answer}{body} =~ /^\{"result":\{/ ],
+		[ $encoding, 1 ], "the recorder passes an answer on as it came, and keeps what it says: $encoding");
+	isnt($passed->{content}, $kept->{answer}{body}, "what the recorder passed on was packed: $encoding")
+	  if $encoding ne 'identity';
+}
+my $impatient = IU::Peer->start('receiver', '--request-timeout-ms', 300);
+my $socket = IO::Socket::INET->new($impatient->address) or die "no connection: $@";
+like(<$socket>, qr{^HTTP/1\.1 408 }, 'a peer that is told to be impatient answers 408 where nothing is asked in time');
 
 # the same questions to Directus, the real one or the stand-in, whichever this run has
 SKIP:
