@@ -188,6 +188,8 @@ function ofPayload(parts) {
 }
 
 module.exports = {
+  LEAST,
+  MOST,
   isText,
   isLong,
   isPlace,

@@ -5,15 +5,28 @@
  */
 'use strict';
 const { isNumber, toNumber } = require('./json.js');
-const { isText, isLong, isPlace, isNothing, holdsNull, parseUuid, equal, longRange, floatRange } =
-  require('./condition.js');
+const {
+  LEAST,
+  MOST,
+  isText,
+  isLong,
+  isPlace,
+  isNothing,
+  holdsNull,
+  parseUuid,
+  equal,
+  longRange,
+  floatRange,
+} = require('./condition.js');
 const { parseTime } = require('./time.js');
 
-/* 9.0 is 9, and 9.5 is none. */
+/* 9.0 is 9, and 9.5 is none; 2^63 is the greatest there is, as they are one as floating point numbers. */
 function toLong(value) {
   if (isLong(value)) return BigInt(value);
   const number = isNumber(value) ? toNumber(value) : NaN;
-  return Number.isInteger(number) && isLong(BigInt(number)) ? BigInt(number) : undefined;
+  if (!Number.isInteger(number)) return undefined;
+  const whole = number >= Number(MOST) ? MOST : number <= Number(LEAST) ? LEAST : BigInt(number);
+  return Number(whole) === number ? whole : undefined;
 }
 function toTime(value) {
   const time = parseTime(value);
@@ -128,9 +141,17 @@ class PayloadIndex {
     return (kept) => kept.some(passes);
   }
 
+  servesPlaces({ geo_radius: circle, geo_bounding_box: box }) {
+    const passes = circle || box;
+    return this.type === 'geo' && passes ? (kept) => kept.some(passes) : undefined;
+  }
+
   /* What it says of a condition, as a test of the values at its key; undefined: nothing. */
   serves(parts) {
-    const test = (parts.match && this.servesMatch(parts.match)) || (parts.range && this.servesRange(parts.range));
+    const test =
+      (parts.match && this.servesMatch(parts.match)) ||
+      (parts.range && this.servesRange(parts.range)) ||
+      this.servesPlaces(parts);
     if (test) return (values) => test(this.kept(values));
     if (parts.is_empty !== undefined) return (values) => values.every(isNothing) === parts.is_empty;
     if (parts.is_null !== undefined) return (values) => values.some(holdsNull) === parts.is_null;
