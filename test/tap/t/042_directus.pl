@@ -108,8 +108,11 @@ sub server
 		  . "CREATE SCHEMA $name; IMPORT FOREIGN SCHEMA api FROM SERVER $name INTO $name");
 	return;
 }
-server($_, $url, $token{$_}) foreach qw(reader admin limited fields nobody);
-server('partly', $url, $token{limited}, q(partial 'count'));
+# Without a licence Directus 12 has no permissions with rules, or for some fields: there the stand-in has them.
+my $narrow = IU::Directus::is_since(12) ? $odd->url : $url;
+server($_, $url, $token{$_}) foreach qw(reader admin nobody);
+server($_, $narrow, $token{$_}) foreach qw(limited fields);
+server('partly', $narrow, $token{limited}, q(partial 'count'));
 server('anonymous', $url);
 server('wrong', $url, 'no-such-token');
 server($_, $other{$_}, $token{reader}) foreach grep { $_ ne 'limiter' } keys %other;
@@ -209,7 +212,7 @@ SKIP:
 		'a token that has expired is an error of credentials');
 }
 
-like(raw('GET', '/items/iu_documents?limit=0&meta=total_count', $token{limited}), qr/"total_count":40/,
+like(raw('GET', '/items/iu_documents?limit=0&meta=total_count', $token{limited}, undef, $narrow), qr/"total_count":40/,
 	'Directus lowers even the total count where a rule narrows what the token sees');
 my $part = pattern(qr/^ERROR:  42501: could not read collection "iu_documents" of foreign server "limited":/s,
 		qr/ the token may see only a part of it\n.*HINT:  Use a token .*option "partial" 'count'/s);
@@ -242,6 +245,17 @@ ask(q(CREATE FOREIGN TABLE hidden_field (id text, category text) SERVER fields O
 	  'iu_documents')));
 like(ask('SELECT category FROM hidden_field'), qr/42501: .*a field is forbidden/,
 	'a column of a forbidden field is an error, and not NULL');
+SKIP:
+{
+	skip 'needs a real Directus 12', 3 unless IU::Directus::is_since(12);
+	my $rule = { collection => 'iu_empty', action => 'read', permissions => { id => { _gt => 1 } }, fields => ['*'],
+		policy => decode_json((raw('GET', '/policies?limit=1', $token{admin}))[1]{content})->{data}[0]{id} };
+	like(raw('POST', '/permissions', $token{admin}, $rule), qr/^403 .*"code":"RESOURCE_RESTRICTED"/,
+		'Directus 12 without a licence makes no permission with a rule');
+	like(raw('GET', '/items/iu_documents?limit=1', $token{$_}), qr/^403 .*"code":"FORBIDDEN"/,
+		"Directus 12 without a licence gives nothing for a permission from before that narrows: $_")
+	  foreach qw(limited fields);
+}
 $odd->fault({ path => '/permissions/me', status => 503, headers => { 'retry-after' => 9 } });
 like(items('odd', 'iu_documents'),
 	pattern(qr/^ERROR:  HV000: .*could not be found out whether the token sees all of it/,
@@ -527,8 +541,9 @@ SKIP:
 {
 	skip 'needs a real Directus', 2 unless $real;
 	my $related = '{"children":{"id":{"_gt":0}}}';
-	like(raw('GET', "/items/iu_parent?aggregate[count]=*&filter=$related", $token{reader}), qr/"count":"150"/,
-		'Directus counts an item once for each related one in an aggregate');
+	my ($aggregate, $how) = IU::Directus::is_since(12) ? (1, 'once') : (150, 'once for each related one');
+	like(raw('GET', "/items/iu_parent?aggregate[count]=*&filter=$related", $token{reader}), qr/"count":"$aggregate"/,
+		"Directus counts an item $how in an aggregate");
 	is_deeply([ filtered('reader', 'iu_parent', $related),
 		ask("SELECT count(*) FROM (SELECT id FROM reader.items WHERE collection = 'iu_parent'"
 		  . " AND filter = '$related') x") ], [ 1, 1 ], 'a filter on related items counts each item once');

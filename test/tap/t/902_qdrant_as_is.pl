@@ -1,6 +1,6 @@
-# What a running Qdrant 1.18.3 answers where one would think otherwise, or where
-# its documentation says otherwise. Every line was seen on a real server, and the
-# stand-in answers alike: the same tests for both (QDRANT_URL).
+# What Qdrant 1.18.3 answers where one would think otherwise, or where its
+# documentation says otherwise; the stand-in answers alike: the same tests for both
+# (QDRANT_URL).
 use strict;
 use warnings;
 
