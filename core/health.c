@@ -1,7 +1,8 @@
 /*-------------------------------------------------------------------------
  *
  * health.c
- *	  iu_core.health(), for monitoring, and what makes a watchdog overdue.
+ *	  iu_core.health() and iu_core.findings(), for monitoring and for people, and
+ *	  what makes a watchdog overdue.
  *
  * A process that is stopped or stuck cannot say so. So the reader judges by
  * what it finds in shared memory: what the watchdog meant to do by when, and
@@ -29,6 +30,7 @@
 #include "utils/timestamp.h"
 
 PG_FUNCTION_INFO_V1(iu_health);
+PG_FUNCTION_INFO_V1(iu_findings);
 
 #define CLOSE_GRACE_MS 1000		/* a close takes milliseconds */
 #define ANSWER_GRACE_MS 2000	/* to look around when woken, and to finish a pass */
@@ -49,14 +51,41 @@ typedef enum Severity
 	SEVERITY_UNKNOWN
 } Severity;
 
+#define GATE_ACTION "open the gate on an approval that is valid, or close it with fn_iu_gate_close if it is meant"
+
+/* What to do about a worker in a state; in the order of IuWorkerState. */
+static const char *const state_actions[] = {
+	"wait a minute",
+	"nothing",
+	"mend what its last error says; it goes on trying",
+	"mend what its last error says; another is started within a minute",
+	"run CREATE EXTENSION iu_core in some database, which makes the role, or name another in iu_core.worker_role",
+	"ALTER ROLE ... NOSUPERUSER: workers do not run as a superuser",
+	"ALTER ROLE ... LOGIN: the role of the workers needs no password",
+	"create the database, or take it out of iu_core.databases",
+	"CREATE EXTENSION iu_core",
+	"SELECT * FROM iu_core.migrate()",
+	"raise max_worker_processes and restart the server"
+};
+
 static const char *const severity_names[] = {"OK", "WARNING", "CRITICAL", "UNKNOWN"};
+
+/* One thing that is wrong: with what, and what to do about it. */
+typedef struct Finding
+{
+	Severity	severity;
+	const char *about;			/* server, worker, place, gate or conformance */
+	const char *database;		/* whose; NULL: the server's */
+	char	   *text;
+	const char *next_action;
+} Finding;
 
 typedef struct Findings
 {
 	TimestampTz now;
 	const char *database;		/* the session's */
-	Severity	severity;
-	StringInfoData message;
+	Severity	severity;		/* of the worst */
+	List	   *all;			/* of Finding *, the worst first */
 	int			processes;
 	int			unmigrated;		/* of these, senders and runners that no migration gives anything to do */
 	bool		any;			/* some worker is known */
@@ -110,12 +139,13 @@ iu_overdue_since(const IuWorkerSlot *slot, TimestampTz now, char **why)
 /* ---- iu_core.health() ---- */
 
 static void
-add_finding(Findings *findings, Severity severity, const char *format,...) pg_attribute_printf(3, 4);
+add_finding(Findings *findings, Finding finding, const char *format,...) pg_attribute_printf(3, 4);
 
-/* Adds a sentence to the message. The worst comes first. */
+/* Adds what the format says. The worst comes first. */
 static void
-add_finding(Findings *findings, Severity severity, const char *format,...)
+add_finding(Findings *findings, Finding finding, const char *format,...)
 {
+	Finding    *added = palloc(sizeof(Finding));
 	StringInfoData text;
 	va_list		arguments;
 	int			needed;
@@ -130,16 +160,30 @@ add_finding(Findings *findings, Severity severity, const char *format,...)
 			break;
 		enlargeStringInfo(&text, needed);
 	}
-	if (findings->message.len == 0)
-		appendStringInfoString(&findings->message, text.data);
-	else if (severity > findings->severity)
-	{
-		appendStringInfo(&text, "; %s", findings->message.data);
-		findings->message = text;
-	}
-	else
-		appendStringInfo(&findings->message, "; %s", text.data);
-	findings->severity = Max(findings->severity, severity);
+	*added = finding;
+	added->text = text.data;
+	findings->all = finding.severity > findings->severity ? lcons(added, findings->all) :
+		lappend(findings->all, added);
+	findings->severity = Max(findings->severity, finding.severity);
+}
+
+/* What is wrong with a worker, or what it found of its database. */
+static Finding
+of_slot(Severity severity, const char *about, const IuWorkerSlot *slot, const char *next_action)
+{
+	Finding		finding = {severity, about, NULL, NULL, next_action};
+
+	if (NameStr(slot->database)[0] != '\0')
+		finding.database = pstrdup(iu_text_readable(NameStr(slot->database)));	/* the slot is a copy */
+	return finding;
+}
+
+static Finding
+of_server(Severity severity, const char *next_action)
+{
+	Finding		finding = {severity, "server", NULL, NULL, next_action};
+
+	return finding;
 }
 
 static char *
@@ -225,31 +269,35 @@ judge_conformance(Findings *findings, const IuWorkerSlot *slot)
 	if (slot->role != IU_RUNNER)
 		return;
 	if (slot->differences > 0)
-		add_finding(findings, SEVERITY_CRITICAL,
+		add_finding(findings, of_slot(SEVERITY_CRITICAL, "conformance", slot,
+									  "SELECT * FROM fn_iu_conformance() WHERE NOT ok"),
 					"database \"%s\": conformance finds %d difference(s) "
 					"(SELECT * FROM fn_iu_conformance() WHERE NOT ok), the first: %s",
 					iu_text_readable(NameStr(slot->database)), slot->differences,
 					iu_text_readable(slot->first_difference));
 	else if (slot->state == IU_RUNNING && is_late(last, findings->now, JUDGE_GRACE_MS))
-		add_finding(findings, SEVERITY_WARNING, "database \"%s\": conformance has not been looked at since %s",
+		add_finding(findings, of_slot(SEVERITY_WARNING, "conformance", slot,
+									  "look in iu_core.worker_status what its runner does"),
+					"database \"%s\": conformance has not been looked at since %s",
 					iu_text_readable(NameStr(slot->database)), told(last));
 }
 
 static void
-add_troubles(Findings *findings, Severity severity, const IuWorkerSlot *slot, const char *text)
+add_troubles(Findings *findings, Finding finding, const char *text)
 {
 	if (text[0] != '\0')
-		add_finding(findings, severity, "database \"%s\": %s", iu_text_readable(NameStr(slot->database)),
-					iu_text_readable(text));
+		add_finding(findings, finding, "database \"%s\": %s", finding.database, iu_text_readable(text));
 }
 
 /* What watchdog and runner found of where a database is, and of its gates. */
 static void
 judge_gates(Findings *findings, const IuWorkerSlot *slot)
 {
-	add_troubles(findings, SEVERITY_CRITICAL, slot, slot->place_trouble);
-	add_troubles(findings, SEVERITY_CRITICAL, slot, slot->alarm);
-	add_troubles(findings, SEVERITY_WARNING, slot, slot->warning);
+	add_troubles(findings, of_slot(SEVERITY_CRITICAL, "place", slot,
+								   "SELECT fn_iu_place_confirm(session_user, 'reason'), if the platform is at home here"),
+				 slot->place_trouble);
+	add_troubles(findings, of_slot(SEVERITY_CRITICAL, "gate", slot, GATE_ACTION), slot->alarm);
+	add_troubles(findings, of_slot(SEVERITY_WARNING, "gate", slot, GATE_ACTION), slot->warning);
 }
 
 /* Whatever the process that came after it does: the next call may end it again. */
@@ -257,7 +305,8 @@ static void
 judge_overrun(Findings *findings, const IuWorkerSlot *slot)
 {
 	if (slot->overran_at != 0 && !is_late(slot->overran_at, findings->now, OVERRUN_SHOWN_MS))
-		add_finding(findings, SEVERITY_CRITICAL,
+		add_finding(findings, of_slot(SEVERITY_CRITICAL, "worker", slot,
+									  "mend the function or the check that iu_route_hung or v_iu_invariant names"),
 					"%s: a function or a check did not end by its time, and the process that called it was ended at %s "
 					"(SELECT * FROM iu_route_hung; SELECT * FROM v_iu_invariant WHERE verdict = 'unknown')",
 					name_slot(slot), timestamptz_to_str(iu_wall_of(slot->overran_at)));
@@ -284,8 +333,9 @@ judge_slot(Findings *findings, const IuWorkerSlot *slot)
 		why = iu_text_readable(slot->last_error);
 	if (overdue != 0)
 	{
-		add_finding(findings, SEVERITY_CRITICAL, "%s: overdue since %s (%s)",
-					name_slot(slot), told(overdue), why);
+		add_finding(findings, of_slot(SEVERITY_CRITICAL, "worker", slot,
+									  "end the session or the process that it names: pg_terminate_backend(pid)"),
+					"%s: overdue since %s (%s)", name_slot(slot), told(overdue), why);
 		return;
 	}
 	if (slot->role == IU_WATCHDOG)
@@ -297,10 +347,12 @@ judge_slot(Findings *findings, const IuWorkerSlot *slot)
 	if (severity == SEVERITY_OK)
 		return;
 	if (slot->state == IU_RUNNING)
-		add_finding(findings, severity, "%s: has not looked around since %s", name_slot(slot),
-					told(slot->last_tick));
+		add_finding(findings, of_slot(severity, "worker", slot,
+									  "end its process with pg_terminate_backend(pid): another is started"),
+					"%s: has not looked around since %s", name_slot(slot), told(slot->last_tick));
 	else
-		add_finding(findings, severity, why == NULL ? "%s: %s" : "%s: %s (%s)", name_slot(slot),
+		add_finding(findings, of_slot(severity, "worker", slot, state_actions[slot->state]),
+					why == NULL ? "%s: %s" : "%s: %s (%s)", name_slot(slot),
 					iu_worker_state_names[slot->state], why);
 }
 
@@ -311,7 +363,7 @@ judge_roles(Findings *findings)
 	const char *missing = iu_missing_role();
 
 	if (missing != NULL && OidIsValid(get_extension_oid("iu_core", true)))
-		add_finding(findings, SEVERITY_CRITICAL,
+		add_finding(findings, of_server(SEVERITY_CRITICAL, "give the role its name back"),
 					"role \"%s\" does not exist: it was renamed or dropped; give it its name back", missing);
 }
 
@@ -330,54 +382,100 @@ judge_all(Findings *findings)
 	}
 	judge_roles(findings);
 	if (!iu_shared->launcher_registered)
-		add_finding(findings, SEVERITY_CRITICAL,
+		add_finding(findings, of_server(SEVERITY_CRITICAL, "raise max_worker_processes and restart the server"),
 					"the launcher does not run: max_worker_processes is %d, which left no place for it, so that "
 					"no gate can be opened and nothing is sent; raise it and restart the server",
 					max_worker_processes);
 	else if (!findings->any)
-		add_finding(findings, SEVERITY_UNKNOWN, "the launcher has not started yet");
+		add_finding(findings, of_server(SEVERITY_UNKNOWN, "wait a minute"), "the launcher has not started yet");
 	else if (!findings->served)
-		add_finding(findings, SEVERITY_CRITICAL,
+		add_finding(findings, of_server(SEVERITY_CRITICAL,
+										"add the database to iu_core.databases and reload the server"),
 					"no watchdog serves database \"%s\": name it in iu_core.databases", findings->database);
 	instance = iu_place_instance_trouble();
 	if (instance != NULL)
-		add_finding(findings, SEVERITY_WARNING, "%s", instance);
-	if (findings->severity == SEVERITY_OK)
-		appendStringInfo(&findings->message, "%d processes do their work",
-						 findings->processes - findings->unmigrated);
-	if (findings->severity == SEVERITY_OK && findings->unmigrated > 0)
-		appendStringInfo(&findings->message,
-						 ", %d more have nothing to do: the migrations that bring it are not applied",
-						 findings->unmigrated);
+		add_finding(findings, of_server(SEVERITY_WARNING,
+										"give iu_core.instance outside of the data directory"), "%s", instance);
+}
+
+/* What health says where all is well. */
+static char *
+all_is_well(const Findings *findings)
+{
+	char	   *work = psprintf("%d processes do their work", findings->processes - findings->unmigrated);
+
+	if (RecoveryInProgress())
+		return "this server is a standby: the workers start when it is promoted";
+	return findings->unmigrated == 0 ? work :
+		psprintf("%s, %d more have nothing to do: the migrations that bring it are not applied",
+				 work, findings->unmigrated);
+}
+
+static Findings
+look_around(void)
+{
+	Findings	findings = {0};
+
+	findings.now = iu_now();
+	findings.database = get_database_name(MyDatabaseId);
+	if (iu_shared == NULL)
+		add_finding(&findings, of_server(SEVERITY_CRITICAL, "add iu_core to it and restart the server"),
+					"iu_core is not in shared_preload_libraries: no worker runs and every gate reads closed");
+	else if (!RecoveryInProgress())
+		judge_all(&findings);
+	return findings;
 }
 
 /* iu_core.health(): the severity as a number and as a word, and a message. */
 Datum
 iu_health(PG_FUNCTION_ARGS)
 {
-	Findings	findings = {0};
+	Findings	findings = look_around();
+	StringInfoData message;
 	TupleDesc	desc;
 	Datum		values[3];
 	bool		nulls[3] = {false};
+	ListCell   *cell;
 
 	if (get_call_result_type(fcinfo, NULL, &desc) != TYPEFUNC_COMPOSITE)
 		elog(ERROR, "return type must be a row type");
-	findings.now = iu_now();
-	findings.database = get_database_name(MyDatabaseId);
-	initStringInfo(&findings.message);
-	if (iu_shared == NULL)
-		add_finding(&findings, SEVERITY_CRITICAL,
-					"iu_core is not in shared_preload_libraries: no worker runs and every gate reads closed");
-	else if (!IsUnderPostmaster)
-		add_finding(&findings, SEVERITY_CRITICAL,
-					"the server runs in single-user mode: no worker runs and every gate reads closed");
-	else if (RecoveryInProgress())
-		appendStringInfoString(&findings.message, "this server is a standby: the workers start when it is promoted");
-	else
-		judge_all(&findings);
+	initStringInfo(&message);
+	foreach(cell, findings.all)
+		appendStringInfo(&message, "%s%s", message.len > 0 ? "; " : "", ((Finding *) lfirst(cell))->text);
+	if (findings.all == NIL)
+		appendStringInfoString(&message, all_is_well(&findings));
 
 	values[0] = Int32GetDatum(findings.severity);
 	values[1] = CStringGetTextDatum(severity_names[findings.severity]);
-	values[2] = CStringGetTextDatum(findings.message.data);
+	values[2] = CStringGetTextDatum(message.data);
 	PG_RETURN_DATUM(HeapTupleGetDatum(heap_form_tuple(BlessTupleDesc(desc), values, nulls)));
+}
+
+/* iu_core.findings(): the same as rows, each with what to do. */
+Datum
+iu_findings(PG_FUNCTION_ARGS)
+{
+	ReturnSetInfo *result = (ReturnSetInfo *) fcinfo->resultinfo;
+	Findings	findings;
+	ListCell   *cell;
+
+	InitMaterializedSRF(fcinfo, 0);
+	findings = look_around();
+	foreach(cell, findings.all)
+	{
+		Finding    *finding = lfirst(cell);
+		Datum		values[6] = {0};
+		bool		nulls[6] = {false};
+
+		values[0] = Int32GetDatum(finding->severity);
+		values[1] = CStringGetTextDatum(severity_names[finding->severity]);
+		values[2] = CStringGetTextDatum(finding->about);
+		nulls[3] = finding->database == NULL;
+		if (finding->database != NULL)
+			values[3] = CStringGetTextDatum(finding->database);
+		values[4] = CStringGetTextDatum(finding->text);
+		values[5] = CStringGetTextDatum(finding->next_action);
+		tuplestore_putvalues(result->setResult, result->setDesc, values, nulls);
+	}
+	return (Datum) 0;
 }

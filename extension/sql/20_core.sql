@@ -59,6 +59,14 @@ COMMENT ON FUNCTION health() IS
   'standing approval ends soon. UNKNOWN: the launcher has not started yet. A standby is OK: it has no workers. Judged '
   'from shared memory: it waits for no lock. Raises nothing.';
 
+CREATE FUNCTION findings()
+  RETURNS TABLE (severity integer, status text, about text, database text, finding text, next_action text)
+  LANGUAGE c VOLATILE PARALLEL RESTRICTED AS 'MODULE_PATHNAME', 'iu_findings';
+COMMENT ON FUNCTION findings() IS
+  'What health() finds, one row each, the worst first: severity and status as there, what it is about (server, worker, '
+  'place, gate, conformance), the database that it is about (NULL: the server), the finding in words, and what to do. '
+  'No row: all is well. v_iu_trouble has these and the others. Raises nothing.';
+
 CREATE FUNCTION wake() RETURNS void
   LANGUAGE c VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'iu_wake';
 COMMENT ON FUNCTION wake() IS

@@ -45,10 +45,10 @@ GRANT EXECUTE ON FUNCTION webhook_id(bigint, bigint, integer, uuid),
   TO iu_core_owner, iu_core_reader, iu_core_operator;
 -- What a monitoring system asks, for the role that the server has for it.
 GRANT USAGE ON SCHEMA iu_core TO pg_monitor;
-GRANT EXECUTE ON FUNCTION iu_core.version(), is_preloaded(), worker_status(), health(), unheard_events(),
+GRANT EXECUTE ON FUNCTION iu_core.version(), is_preloaded(), worker_status(), health(), findings(), unheard_events(),
   require_role(text[]) TO pg_monitor;
 GRANT SELECT ON worker_status, unheard_events TO pg_monitor;
-GRANT EXECUTE ON FUNCTION worker_status(), health() TO iu_core_owner, iu_core_reader;
+GRANT EXECUTE ON FUNCTION worker_status(), health(), findings() TO iu_core_owner, iu_core_reader;
 GRANT SELECT ON worker_status TO iu_core_owner, iu_core_reader;
 GRANT EXECUTE ON FUNCTION count_unheard(text, text, text), forget_unheard(text, text) TO iu_core_owner;
 GRANT EXECUTE ON FUNCTION unheard_events() TO iu_core_owner, iu_core_reader;
@@ -73,7 +73,8 @@ GRANT EXECUTE ON FUNCTION require_role(text[])
 GRANT EXECUTE ON FUNCTION top_transaction(xid) TO iu_core_owner, iu_core_reader;
 GRANT EXECUTE ON FUNCTION end_session(integer) TO iu_core_owner;
 -- Views ask it of whoever reads them.
-GRANT EXECUTE ON FUNCTION may(text[]) TO iu_core_owner, iu_core_reader, iu_core_check;
+GRANT EXECUTE ON FUNCTION may(text[])
+  TO iu_core_owner, iu_core_reader, iu_core_writer, iu_core_operator, iu_core_admin, iu_core_agent, iu_core_check;
 GRANT EXECUTE ON FUNCTION is_preloaded() TO iu_core_check;
 GRANT EXECUTE ON FUNCTION caller(), login(), caller_may(text[]) TO iu_core_owner;
 GRANT EXECUTE ON FUNCTION migration_scripts() TO iu_core_owner, iu_core_reader;
