@@ -67,17 +67,11 @@ function record(point, withPayload, withVector) {
     id: point.id,
     ...(withPayload ? { payload: payloadOf(point, withPayload) } : {}),
     ...(withVector ? { vector: vectorOf(point, withVector) } : {}),
+    ...(point.shard === undefined ? {} : { shard_key: point.shard }),
   };
 }
 const withPayload = ({ with_payload: wanted }) => (wanted === undefined || wanted === null ? true : wanted);
 const withVector = (body) => body.with_vector || body.with_vectors || false;
-
-/* Nothing is sharded by keys here, so there is none. */
-function checkShards({ shard_key: wanted }) {
-  if (wanted === undefined || wanted === null) return;
-  const [first] = [isObject(wanted) ? wanted.target : wanted].flat();
-  if (first !== undefined) throw badRequest(`Shard key ${isText(first) ? `"${first}"` : first} not found`);
-}
 
 function orderedScroll(collection, body, filter, most) {
   if (body.offset !== undefined && body.offset !== null)
@@ -97,7 +91,7 @@ function orderedScroll(collection, body, filter, most) {
   const isTime = index.type === 'datetime';
   const comparable = (value) => (isTime ? parseTime(value) / 1000n : toNumber(value));
   const sign = direction === 'desc' ? -1 : 1;
-  const rows = collection.filtered(filter).flatMap((point) =>
+  const rows = collection.filtered(filter, collection.selected(body)).flatMap((point) =>
     valuesAt(point.payload, path)
       .flat()
       .filter((value) => index.kept([value]).length > 0)
@@ -133,7 +127,7 @@ function placeOf(points, id) {
 }
 
 function scroll(collection, body, { timeout }) {
-  checkShards(body);
+  const shards = collection.selected(body);
   const most = body.limit === undefined || body.limit === null ? 10 : body.limit;
   if (!isInteger(most) || most < 0) throw badBody(`invalid value: ${print(most)}, expected usize`);
   if (most < 1) throw invalid(`limit: value ${most} invalid, must be 1 or larger`);
@@ -141,25 +135,25 @@ function scroll(collection, body, { timeout }) {
   const from = body.offset === undefined || body.offset === null ? null : pointId(body.offset);
   strictly(collection, { filter, limit: most, timeout });
   if (body.order_by) return orderedScroll(collection, body, filter, most);
-  const points = collection.inOrder();
+  const points = collection.inOrder(shards);
   const shown = [];
   let next = null;
   for (let i = from === null ? 0 : placeOf(points, from); i < points.length && next === null; i++) {
     if (filter && !filter.passes(points[i])) continue;
-    if (shown.length < most)
-      shown.push(record(points[i], withPayload(body), withVector(body)));
+    if (shown.length > 0 && compareIds(shown[shown.length - 1].id, points[i].id) === 0) continue; /* of another shard */
+    if (shown.length < most) shown.push(record(points[i], withPayload(body), withVector(body)));
     else next = points[i].id;
   }
   return { points: shown, next_page_offset: next };
 }
 
 function count(collection, body, { timeout }) {
-  checkShards(body);
+  const shards = collection.selected(body);
   const filter = collection.filter(body.filter);
   const exact = body.exact === undefined ? true : body.exact;
   if (typeof exact !== 'boolean') throw badBody(`invalid type: ${typeof exact}, expected a boolean`);
   strictly(collection, { filter, exact, timeout });
-  const found = filter && exact ? collection.filtered(filter).length : collection.points.size;
+  const found = collection.filtered(exact ? filter : null, shards).length;
   if (exact) return { count: found };
   /* an estimate: between nothing and all, and no more is promised */
   return {
@@ -172,12 +166,12 @@ function count(collection, body, { timeout }) {
 /* Each id costs a token, and none of them nothing. */
 function retrieve(collection, body, { timeout }) {
   if (!Array.isArray(body.ids)) throw badBody('missing field `ids`');
-  checkShards(body);
+  const shards = collection.selected(body);
   const ids = [...new Set(body.ids.map((id) => String(pointId(id))))];
   if (ids.length === 0) return [];
   strictly(collection, { timeout, cost: body.ids.length });
   return ids
-    .map((id) => collection.points.get(id))
+    .map((id) => collection.find(id, shards))
     .filter(Boolean)
     .map((point) => record(point, body.with_payload || false, withVector(body)));
 }
@@ -185,22 +179,22 @@ function retrieve(collection, body, { timeout }) {
 /* {"points": [...]} or {"batch": {ids, vectors, payloads}} */
 function upsert(collection, body) {
   const { batch } = body;
-  if (batch) {
-    const vector = (i) =>
-      Array.isArray(batch.vectors)
-        ? batch.vectors[i]
-        : Object.fromEntries(Object.entries(batch.vectors).map(([name, list]) => [name, list[i]]));
-    batch.ids.forEach((id, i) => collection.put(pointId(id), (batch.payloads || [])[i], vector(i)));
-  } else {
-    if (!Array.isArray(body.points)) throw untagged('PointInsertOperations');
-    for (const { id, payload, vector } of body.points) collection.put(pointId(id), payload, vector);
-  }
+  const vectorOfBatch = (i) =>
+    Array.isArray(batch.vectors)
+      ? batch.vectors[i]
+      : Object.fromEntries(Object.entries(batch.vectors).map(([name, list]) => [name, list[i]]));
+  const points = batch
+    ? batch.ids.map((id, i) => ({ id, payload: (batch.payloads || [])[i], vector: vectorOfBatch(i) }))
+    : body.points;
+  if (!Array.isArray(points)) throw untagged('PointInsertOperations');
+  for (const shard of collection.written(body))
+    for (const { id, payload, vector } of points) collection.put(pointId(id), payload, vector, shard);
 }
 function remove(collection, body) {
   const doomed = body.points
-    ? body.points.map(pointId)
-    : collection.filtered(collection.filter(body.filter)).map(({ id }) => id);
-  doomed.forEach((id) => collection.remove(id));
+    ? collection.written(body).flatMap((shard) => body.points.map((id) => ({ id: pointId(id), shard })))
+    : collection.filtered(collection.filter(body.filter), collection.selected(body));
+  [...doomed].forEach(({ id, shard }) => collection.remove(id, shard));
 }
 const changes = (change) => (collection, body, query) => {
   change(collection, body);
@@ -213,6 +207,8 @@ function createIndex(collection, { field_name: key, field_schema: schema }) {
   if (!isIndexType(type)) throw untagged('PayloadFieldSchema');
   collection.indexes[printPath(parsePath(key))] = new PayloadIndex(type, params);
 }
+
+const dropIndex = (key) => (collection) => delete collection.indexes[printPath(parsePath(key))];
 
 /* ---- routes ---- */
 
@@ -246,6 +242,14 @@ function configure(name, body) {
   return true;
 }
 
+function createShard(collection, { shard_key: key }) {
+  if (!isText(key) && !isInteger(key)) throw untagged('ShardKey');
+  collection.addShard(key);
+  return true;
+}
+const shardKeys = ({ params, shards }) =>
+  params.sharding_method === 'custom' ? { shard_keys: shards.map((key) => ({ key })) } : {};
+
 const aliasList = (keep) => ({
   aliases: [...aliases]
     .filter(([alias, name]) => keep(alias, name))
@@ -272,7 +276,7 @@ function changeAliases({ actions }) {
 function onePoint(collection, id) {
   const wanted = /^\d+$/.test(id) ? BigInt(id) : isUuid(id) ? pointId(id) : null;
   if (wanted === null) throw badInput(`Can not recognize "${id}" as point id`);
-  const point = collection.points.get(String(wanted));
+  const point = collection.find(wanted);
   if (!point) throw notFound(`Point with id ${id} does not exists!`);
   return record(point, true, true);
 }
@@ -297,7 +301,11 @@ const ROUTES = {
   '/collections/{}/aliases': { GET: ({ name }) => aliasList((_, of) => of === name) },
   '/collections/{}/index': { PUT: ({ name, body, query }) => changes(createIndex)(named(name), body, query) },
   '/collections/{}/index/{}': {
-    DELETE: ({ name, last, query }) => changes((collection) => delete collection.indexes[printPath(parsePath(last))])(named(name), {}, query),
+    DELETE: ({ name, last, query }) => changes(dropIndex(last))(named(name), {}, query),
+  },
+  '/collections/{}/shards': {
+    GET: ({ name }) => shardKeys(named(name)),
+    PUT: ({ name, body }) => createShard(named(name), body),
   },
   '/collections/{}/points': {
     POST: ({ name, body, query }) => retrieve(named(name), body, query),

@@ -1,14 +1,14 @@
 /*
  * collection.js
- *	  A collection: its points in the order of their ids, its vectors, its indexes,
- *	  and how it describes itself.
+ *	  A collection: its shards, its points in the order of their ids, its vectors,
+ *	  its indexes, and how it describes itself.
  *
  * As if its optimizers never ran, points_count goes on counting what an upsert
  * replaced.
  */
 'use strict';
-const { Float, isInteger, isNumber, isObject, toNumber } = require('./json.js');
-const { badInput, badBody, invalid, untagged, compareIds } = require('./refusal.js');
+const { Float, print, isInteger, isNumber, isObject, toNumber } = require('./json.js');
+const { badInput, badRequest, badBody, invalid, untagged, compareIds } = require('./refusal.js');
 const { Filter } = require('./filter.js');
 const { parsePath, valuesAt } = require('./path.js');
 
@@ -34,6 +34,7 @@ class Collection {
       vectors: body.vectors || {},
       ...(body.sparse_vectors ? { sparse_vectors: body.sparse_vectors } : {}),
       shard_number: 1,
+      ...(body.sharding_method === 'custom' ? { sharding_method: 'custom' } : {}),
       replication_factor: 1,
       write_consistency_factor: 1,
       on_disk_payload: true,
@@ -41,30 +42,69 @@ class Collection {
     this.strict = body.strict_mode_config || null;
     this.metadata = body.metadata;
     this.indexes = {}; /* printed path -> PayloadIndex */
-    this.points = new Map(); /* id as text -> {id, payload, vector} */
+    this.shards = []; /* keys, if there are any */
+    this.points = new Map(); /* place -> {id, shard, payload, vector} */
     this.replaced = 0;
     this.operations = 0;
     this.order = null; /* points by id, until one comes or goes */
   }
 
-  inOrder() {
-    if (!this.order) this.order = [...this.points.values()].sort((a, b) => compareIds(a.id, b.id));
-    return this.order;
+  /* ---- shards: an id is of one point in each that has a key ---- */
+
+  /* What a request selects; null: all. */
+  selected({ shard_key: wanted }) {
+    if (wanted === undefined || wanted === null) return null;
+    const keys = [isObject(wanted) ? wanted.target : wanted].flat();
+    const unknown = keys.find((key) => !this.shards.includes(key));
+    if (unknown !== undefined) throw badRequest(`Shard key ${print(unknown)} not found`);
+    return keys;
   }
 
-  put(id, payload, vector) {
+  /* Where a request writes. */
+  written(body) {
+    const keys = this.selected(body);
+    if (this.params.sharding_method === 'custom' && !keys) throw badInput('Shard key not specified');
+    return keys || [undefined];
+  }
+
+  addShard(key) {
+    if (this.params.sharding_method !== 'custom')
+      throw badRequest('Shard Key cannot be created with Auto sharding method');
+    if (this.shards.includes(key)) throw badRequest(`Shard key ${print(key)} already exists`);
+    this.shards.push(key);
+  }
+
+  /* ---- points ---- */
+
+  placeOf(id, shard) {
+    return shard === undefined ? String(id) : `${print(shard)} ${id}`;
+  }
+
+  inOrder(shards = null) {
+    if (!this.order) this.order = [...this.points.values()].sort((a, b) => compareIds(a.id, b.id));
+    return shards ? this.order.filter(({ shard }) => shards.includes(shard)) : this.order;
+  }
+
+  /* Of an id that is in several shards the last that answers. */
+  find(id, shards = null) {
+    const keys = this.shards.length === 0 ? [undefined] : shards || this.shards;
+    return keys.map((shard) => this.points.get(this.placeOf(id, shard))).findLast(Boolean);
+  }
+
+  put(id, payload, vector, shard) {
     const stored = this.vectors(vector);
     if (payload !== undefined && payload !== null && !isObject(payload)) throw badBody('invalid type: expected a map');
-    if (this.points.has(String(id))) this.replaced++;
+    const place = this.placeOf(id, shard);
+    const old = this.points.get(place);
+    if (old) this.replaced++;
     else this.order = null;
-    const old = this.points.get(String(id));
-    const point = { id, payload: payload || {}, vector: stored };
+    const point = { id, shard, payload: payload || {}, vector: stored };
     if (old) Object.assign(old, point);
-    else this.points.set(String(id), point);
+    else this.points.set(place, point);
   }
 
-  remove(id) {
-    if (this.points.delete(String(id))) this.order = null;
+  remove(id, shard) {
+    if (this.points.delete(this.placeOf(id, shard))) this.order = null;
   }
 
   /*
@@ -92,8 +132,7 @@ class Collection {
   dense(vector, { size, distance, multivector_config: multi }) {
     if (multi && Array.isArray(vector) && Array.isArray(vector[0]))
       return vector.map((one) => this.dense(one, { size, distance }));
-    if (!Array.isArray(vector) || !vector.every(isNumber))
-      throw untagged('VectorStruct');
+    if (!Array.isArray(vector) || !vector.every(isNumber)) throw untagged('VectorStruct');
     if (vector.length !== size) throw badInput(`Vector dimension error: expected dim: ${size}, got ${vector.length}`);
     const length = distance === 'Cosine' ? Math.hypot(...vector.map(toNumber)) || 1 : 1;
     return vector.map((x) => single(toNumber(x) / length));
@@ -103,8 +142,8 @@ class Collection {
     return given === undefined || given === null ? null : new Filter(given, this.indexes);
   }
 
-  filtered(filter) {
-    return filter ? this.inOrder().filter(filter.passes) : this.inOrder();
+  filtered(filter, shards = null) {
+    return filter ? this.inOrder(shards).filter(filter.passes) : this.inOrder(shards);
   }
 
   approximateCount() {
@@ -137,7 +176,10 @@ class Collection {
         ...(this.metadata ? { metadata: this.metadata } : {}),
       },
       payload_schema: Object.fromEntries(
-        Object.entries(this.indexes).map(([key, index]) => [key, { ...index.schema, points: this.indexed(key, index) }]),
+        Object.entries(this.indexes).map(([key, index]) => [
+          key,
+          { ...index.schema, points: this.indexed(key, index) },
+        ]),
       ),
       update_queue: { length: 0 },
     };

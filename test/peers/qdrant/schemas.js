@@ -39,6 +39,7 @@ const requests = {
   [`GET /collections`]: null,
   [`GET /aliases`]: null,
   [`GET ${NAME}`]: null,
+  [`GET ${NAME}/shards`]: null,
   [`POST ${NAME}/points/count${CONSISTENCY}`]: exactly({ exact: { const: true }, filter }, ['filter']),
   [`POST ${NAME}/points/scroll${CONSISTENCY}`]: exactly(
     {
@@ -174,6 +175,8 @@ function answers(closed) {
       '(?:PUT|PATCH|DELETE) /collections/[^/]+': of(flag),
       'GET /collections/[^/]+/exists': of(shape({ exists: flag })),
       'GET /collections/[^/]+/aliases': of(aliases),
+      'GET /collections/[^/]+/shards': of(shape({ shard_keys: list(shape({ key: { anyOf: [text, count] } })) }, [])),
+      'PUT /collections/[^/]+/shards': of(flag),
       'PUT /collections/[^/]+/index': of(update),
       'DELETE /collections/[^/]+/index/[^/]+': of(update),
       'PUT /collections/[^/]+/points': of(update),

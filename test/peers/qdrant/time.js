@@ -6,7 +6,10 @@
  */
 'use strict';
 
-const TIME = /^(\d{4})-(\d\d)-(\d\d)(?:[T ](\d\d):(\d\d)(?::(\d\d)(?:\.(\d{1,9})\d*)?)? ?(Z|UTC|[+-]\d\d(?::?\d\d)?)?)?$/i;
+const DATE = '(\\d{4})-(\\d\\d)-(\\d\\d)';
+const CLOCK = '(\\d\\d):(\\d\\d)(?::(\\d\\d)(?:\\.(\\d{1,9})\\d*)?)?';
+const ZONE = '(Z|UTC|[+-]\\d\\d(?::?\\d\\d)?)';
+const TIME = new RegExp(`^${DATE}(?:[T ]${CLOCK} ?${ZONE}?)?$`, 'i');
 
 /* Nanoseconds since 1970, as a BigInt; undefined for what is no time. */
 function parseTime(text) {

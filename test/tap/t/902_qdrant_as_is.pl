@@ -211,6 +211,32 @@ like(says('POST', "/collections/$cities/points", '{"ids":[1],"shard_key":7}'),
 like(says('POST', "/collections/$cities/points/scroll", '{"order_by":"city"}'),
 	qr/^400 .*"Wrong input: No range index for `order_by` key: `city`/, 'an order without an index of ranges is refused');
 
+note 'shard keys';
+my $sharded = $qdrant->create('sharded', { vectors => $dot, sharding_method => 'custom' });
+SKIP:
+{
+	my $made = $qdrant->request('PUT', "/collections/$sharded/shards", { shard_key => 'a' });
+	skip "a server that is alone has no shard keys: $made->{content}", 7 unless $made->{success};
+	$qdrant->call('PUT', "/collections/$sharded/shards", { shard_key => 7 });
+	is_deeply([ sort map { $_->{key} } @{ $qdrant->call('GET', "/collections/$sharded/shards")->{shard_keys} } ],
+		[ 7, 'a' ], 'a collection lists its shard keys');
+	like(says('PUT', "/collections/$sharded/points?wait=true", '{"points":[{"id":1,"vector":[1]}]}'),
+		qr/^400 .*Wrong input: Shard key not specified/, 'a point without a shard key is refused');
+	foreach my $shard ('"a"', 7)
+	{
+		says('PUT', "/collections/$sharded/points?wait=true", qq({"shard_key":$shard,"points":[)
+			  . join(',', map { qq({"id":$_,"vector":[1],"payload":{"s":$shard}}) } 1, 2) . ']}');
+	}
+	is($qdrant->call('POST', "/collections/$sharded/points/count", {})->{count}, 4,
+		'a count adds up the shards, in which an id may be twice');
+	is(passing($sharded, '{}'), '1 2', 'a page has one point of an id');
+	is($qdrant->call('POST', "/collections/$sharded/points/count", { shard_key => 7 })->{count}, 2,
+		'a count of one shard counts its points');
+	is_deeply([ map { $_->{payload}{s} } @{ $qdrant->call('POST', "/collections/$sharded/points",
+				{ ids => [1], with_payload => JSON::PP::true, shard_key => $_ }) } ], [$_],
+		"a point of a shard is asked for by its key: $_") foreach 'a', 7;
+}
+
 note 'strict mode';
 my $unindexed = sub { return qr/^400 .*Index required but not found for \\"\Q$_[0]\E\\" of one of .*types: \[\Q$_[1]\E\]/ };
 $qdrant->index($nested, 'l[].b', 'text');
