@@ -6,6 +6,13 @@
  * curl hands its sockets to on_socket, which keeps them in the epoll
  * descriptor, and says to on_timer when it wants to be called at the latest.
  *
+ * Over HTTP/2 that is not enough. What curl reads from a socket for several
+ * requests at once it may keep for the most part, and wait for the socket to be
+ * readable once more (cf_h2_data_pending of curl 7.88 never says that there is
+ * something); where that was the last that the peer had to send, those requests
+ * would wait until they time out. So curl is told now and then that there is
+ * something to be read.
+ *
  * Signals are blocked while curl runs, because it starts resolver threads, and
  * a thread inherits the mask: PostgreSQL's handlers must never run there.
  *
@@ -24,6 +31,7 @@
 
 #define SOCKET_EVENTS 512		/* more than a pool has sockets: all are looked at in one go */
 #define LARGE_HEADER 8192		/* bytes; half of what curl hands over at a time */
+#define WAKE_MS 100				/* so often curl looks at what it may have kept to itself */
 
 /* ---------- signals ---------- */
 
@@ -55,6 +63,34 @@ iu_multi_leave(const sigset_t *previous)
 
 /* ---------- curl's callbacks: no palloc, no ereport ---------- */
 
+/* Makes room to note whether a descriptor is shared. False if there is no memory. */
+static bool
+make_room(IuMulti *multi, int fd)
+{
+	int			size = Max(fd + 1, multi->shared_size * 2);
+	bool	   *grown;
+
+	if (fd < multi->shared_size)
+		return true;
+	grown = realloc(multi->shared, size * sizeof(bool));
+	if (grown == NULL)
+		return false;
+	memset(grown + multi->shared_size, 0, (size - multi->shared_size) * sizeof(bool));
+	multi->shared = grown;
+	multi->shared_size = size;
+	return true;
+}
+
+/* Whether requests may share the connection that a handle has. */
+static bool
+may_share(CURL *easy)
+{
+	char	   *private = NULL;
+
+	curl_easy_getinfo(easy, CURLINFO_PRIVATE, &private);
+	return private != NULL && iu_transfer_may_share((IuTransfer *) private);
+}
+
 /* Keeps a socket in the epoll descriptor as long as curl wants to hear of it. */
 static int
 on_socket(CURL *easy, curl_socket_t fd, int what, void *arg, void *known)
@@ -62,6 +98,9 @@ on_socket(CURL *easy, curl_socket_t fd, int what, void *arg, void *known)
 	IuMulti    *multi = arg;
 	struct epoll_event event = {0};
 
+	if (!make_room(multi, fd))
+		return -1;
+	multi->shared[fd] = what != CURL_POLL_REMOVE && may_share(easy);
 	if (what == CURL_POLL_REMOVE)
 	{
 		epoll_ctl(multi->epoll_fd, EPOLL_CTL_DEL, fd, &event);
@@ -162,6 +201,7 @@ iu_multi_close(IuMulti *multi)
 	if (multi->handle != NULL)
 		curl_multi_cleanup(multi->handle);
 	iu_multi_leave(&signals);
+	free(multi->shared);
 	if (multi->epoll_fd >= 0)
 		close(multi->epoll_fd);
 }
@@ -261,6 +301,28 @@ iu_multi_timer_is_due(IuMulti *multi)
 	return curl_multi_socket_action(multi->handle, CURL_SOCKET_TIMEOUT, 0, &running);
 }
 
+/*
+ * Lets curl look at the sockets on which nothing has happened, where it may have
+ * kept to itself what it read from them before. Where it has not, it reads
+ * nothing.
+ */
+static CURLMcode
+wake(IuMulti *multi)
+{
+	CURLMcode	code = CURLM_OK;
+	int64		now = iu_clock_ms();
+	int			running;
+	int			fd;
+
+	if (now < multi->woken_at + WAKE_MS)
+		return CURLM_OK;
+	multi->woken_at = now;
+	for (fd = 0; fd < multi->shared_size && code == CURLM_OK; fd++)
+		if (multi->shared[fd])
+			code = curl_multi_socket_action(multi->handle, fd, CURL_CSELECT_IN, &running);
+	return code;
+}
+
 /* Lets curl act on the sockets on which something has happened. Raises nothing. */
 CURLMcode
 iu_multi_sockets_are_ready(IuMulti *multi)
@@ -283,5 +345,5 @@ iu_multi_sockets_are_ready(IuMulti *multi)
 											curl_events(events[i].events), &running);
 		} while (code == CURLM_OK && multi->header_bytes - seen >= LARGE_HEADER);
 	}
-	return code;
+	return code == CURLM_OK ? wake(multi) : code;
 }

@@ -19,6 +19,9 @@ typedef struct IuMulti
 	int			epoll_fd;		/* -1: not open */
 	int64		timer_at;		/* when curl wants to be called, of iu_clock_ms; -1: not */
 	int			highest_fd;		/* of curl's sockets so far */
+	bool	   *shared;			/* by descriptor: curl's, and of a connection that requests may share; malloc'd */
+	int			shared_size;
+	int64		woken_at;		/* when curl was last told to look at these, of iu_clock_ms */
 	uint64		header_bytes;	/* in all transfers so far */
 	CURL	  **spare;			/* handles to be used again */
 	int			spare_count;
