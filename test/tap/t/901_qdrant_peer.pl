@@ -55,6 +55,7 @@ SKIP:
 
 # ---------- the stand-in, where its client does not go ----------
 
+$ENV{TZ} = 'Asia/Tokyo';
 my $peer = IU::Peer->start('qdrant', '--api-key', 'k', '--read-only-api-key', 'r');
 
 # Status and text.
@@ -112,7 +113,7 @@ like(says('PUT', '/collections/c/points', '{"points":[{"id":1,"vector":[' . '1,'
 says('PUT', '/collections/c/points',
 	'{"points":[{"id":18446744073709551615,"vector":[1],"payload":{"i":9,"f":9.0,"big":18446744073709551615,'
 	  . '"list":[{"a":1,"b":1},{"a":2,"b":2}],"none":null}},'
-	  . '{"id":2,"vector":[0.1],"payload":{"i":[1,9]}},{"id":3,"vector":[1]}]}');
+	  . '{"id":2,"vector":[0.1],"payload":{"i":[1,9],"t":"2024-01-01T00:00:00"}},{"id":3,"vector":[1]}]}');
 my $scrolled = says('POST', '/collections/c/points/scroll', '{"limit":5,"with_vector":true}');
 like($scrolled, qr/"id":2,.*"id":3,.*"id":18446744073709551615,/, 'points are given in the order of their ids');
 like($scrolled, qr/"f":9\.0,"big":18446744073709551615,/, 'numbers in a payload are given as they came');
@@ -120,6 +121,8 @@ like($scrolled, qr/"vector":\[0\.1\]/, 'vectors are given as numbers of 32 bits'
 is(counts('{"must":[{"key":"i","match":{"value":9}}]}'), 2, 'a match is true of an array with such an element');
 is(counts('{"must":[{"key":"f","match":{"value":9}}]}'), 0, 'a match of 9 is not true of 9.0');
 is(counts('{"must":[{"key":"f","range":{"gte":9,"lte":9}}]}'), 1, 'a range around 9 is true of 9.0');
+is(counts('{"must":[{"key":"t","range":{"gte":"2024-01-01T00:00:00Z","lte":"2024-01-01T00:00:00Z"}}]}'), 1,
+	'a time without a zone is UTC, in whatever zone the stand-in runs');
 is(counts('{"must_not":[{"key":"i","match":{"value":9}}]}'), 1, 'must_not is true of a point without the key');
 is(counts('{"must":[{"key":"i","match":{"except":[9]}}]}'), 1, 'except is true of an array with something else');
 is(counts('{"must":[{"is_empty":{"key":"none"}}]}'), 3, 'is_empty is true of null');
