@@ -46,6 +46,7 @@ DROP FUNCTION iu.fn_iu_delivery_window_open;
 DROP FUNCTION iu.fn_iu_delivery_lease_retries;
 DROP FUNCTION iu.fn_iu_delivery_lease_orphans;
 DROP FUNCTION iu.fn_iu_delivery_contract;
+DROP FUNCTION iu.fn_iu_payload_verdict;
 DROP FUNCTION iu.fn_iu_circuit_next_due;
 DROP FUNCTION iu.fn_iu_circuit_record;
 DROP FUNCTION iu.fn_iu_circuit_count;

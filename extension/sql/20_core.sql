@@ -103,6 +103,12 @@ COMMENT ON FUNCTION webhook_id(bigint, bigint, integer, uuid) IS
   'For fn_iu_webhook_id: the webhook-id of a delivery, msg_ with event_seq, id of the route, replay number and the '
   'last 12 digits of the id of the event. Raises nothing.';
 
+CREATE FUNCTION payload_passes(filter jsonpath, payload jsonb, ms integer) RETURNS boolean
+  LANGUAGE c STABLE STRICT AS 'MODULE_PATHNAME', 'iu_payload_passes';
+COMMENT ON FUNCTION payload_passes(jsonpath, jsonb, integer) IS
+  'Whether a payload passes a filter, as jsonb_path_match has it, within so many milliseconds; NULL: it is unknown. '
+  'SQLSTATE 54000: it took longer; 22038 and others: it raised, or gave no boolean.';
+
 CREATE FUNCTION log_held(route text, code text) RETURNS void
   LANGUAGE c VOLATILE PARALLEL RESTRICTED AS 'MODULE_PATHNAME', 'iu_log_held';
 COMMENT ON FUNCTION log_held(text, text) IS

@@ -137,6 +137,8 @@ SELECT iu.fn_iu_refusal_put(1, ARRAY[
   ['iu_webhook_secret', '22023', 'A secret to sign with is malformed.',
    'Give it as whsec_ and the base64 of 24 to 64 bytes.'],
   ['iu_webhook_secret_missing', '22023', 'There is no secret to sign with.', 'Give at least one.'],
+  ['iu_filter_time', '54000', 'The filter of a route takes too long over a payload.',
+   'Give the route a filter that looks at fewer values.'],
   -- What it refuses of foreign servers, user mappings and foreign tables.
   ['iu_option_unknown', 'HV00D', 'There is no such option here.', 'Use those that the error lists.'],
   ['iu_option_value', 'HV024', 'The value of an option is not allowed.', 'Give one of the form that the error names.'],

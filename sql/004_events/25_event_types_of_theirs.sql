@@ -124,9 +124,9 @@ DECLARE
                                  WHERE e.event_domain = p_event_domain AND e.event_type = p_event_type);
 BEGIN
   -- Routes come with migration 005, event_pending with 013.
-  IF to_regclass('public.iu_outbound_route') IS NOT NULL THEN
-    SELECT string_agg(r.route_code, ', ' ORDER BY r.route_code) INTO v_routes FROM public.iu_outbound_route r
-     WHERE r.event_domain = p_event_domain AND r.event_type = p_event_type;
+  IF to_regclass('public.iu_route_type') IS NOT NULL THEN
+    SELECT string_agg(r.route_code, ', ' ORDER BY r.route_code) INTO v_routes FROM public.iu_route_type r
+     WHERE r.event_domain = p_event_domain AND r.event_type = p_event_type AND r.named;
   END IF;
   IF to_regclass('public.event_pending') IS NOT NULL THEN
     SELECT count(*) INTO v_waiting FROM public.event_pending x
@@ -137,7 +137,8 @@ BEGIN
 END
 $function$;
 COMMENT ON FUNCTION iu.fn_iu_event_type_used IS
-  'What uses an event type, in words: events, rows of event_pending, routes, retired ones included; NULL: nothing.';
+  'What uses an event type, in words: events, rows of event_pending, routes that name it, retired ones included; NULL: '
+  'nothing.';
 
 CREATE FUNCTION iu.fn_iu_event_type_unregister(p_event_domain text, p_event_type text, p_actor text, p_reason text)
   RETURNS jsonb

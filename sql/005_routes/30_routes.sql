@@ -15,6 +15,7 @@ CREATE TABLE public.iu_outbound_route (
     '{"max_attempts": 8, "base_s": 5, "max_s": 3600, "jitter": 0.2, '
     '"circuit_failures": 10, "circuit_open_s": 30, "circuit_max_s": 600}',
   payload_contract jsonb       NOT NULL DEFAULT '{}',
+  payload_filter   text,
   timeout_ms       integer     NOT NULL DEFAULT 10000,
   max_in_flight    integer     NOT NULL DEFAULT 2048,
   ordering         text        NOT NULL DEFAULT 'none',
@@ -25,7 +26,6 @@ CREATE TABLE public.iu_outbound_route (
   created_by       text        NOT NULL,
   updated_at       timestamptz NOT NULL DEFAULT now(),
   retired_at       timestamptz,
-  FOREIGN KEY (event_domain, event_type) REFERENCES public.event_type_registry (event_domain, event_type),
   CONSTRAINT iu_outbound_route_code_chk CHECK (route_code ~ '^[A-Za-z0-9][A-Za-z0-9_.:-]{0,119}$'),
   CONSTRAINT iu_outbound_route_kind_chk CHECK (target_kind IN
     ('sql_function', 'workflow', 'vector', 'report', 'directus_flow', 'external_endpoint')),
@@ -34,6 +34,7 @@ CREATE TABLE public.iu_outbound_route (
   CONSTRAINT iu_outbound_route_fail_closed_chk CHECK (fail_closed),
   CONSTRAINT iu_outbound_route_retry_chk CHECK (iu.fn_iu_route_retry_problem(retry_policy) IS NULL),
   CONSTRAINT iu_outbound_route_contract_chk CHECK (iu.fn_iu_route_contract_problem(payload_contract) IS NULL),
+  CONSTRAINT iu_outbound_route_filter_chk CHECK (payload_filter::jsonpath IS NOT NULL OR payload_filter IS NULL),
   CONSTRAINT iu_outbound_route_timeout_chk CHECK (timeout_ms BETWEEN 100 AND 300000),
   CONSTRAINT iu_outbound_route_in_flight_chk CHECK (max_in_flight BETWEEN 1 AND 10000),
   CONSTRAINT iu_outbound_route_ordering_chk CHECK (ordering IN ('none', 'subject')),
@@ -41,12 +42,15 @@ CREATE TABLE public.iu_outbound_route (
   CONSTRAINT iu_outbound_route_created_by_chk CHECK (btrim(created_by) <> '')
 );
 COMMENT ON TABLE public.iu_outbound_route IS
-  'Where events of one type are carried. enabled and not dry_run: live, only for codes on the allowlist. Changed '
+  'Where events of one or several types are carried. enabled and not dry_run: live, only for codes on the allowlist. '
+  'Changed '
   'by the fn_iu_route_ functions.';
 COMMENT ON COLUMN public.iu_outbound_route.route_code IS 'Its name: 1 to 120 letters, digits, _ . : -';
-COMMENT ON COLUMN public.iu_outbound_route.event_domain IS 'With event_type: what it carries';
-COMMENT ON COLUMN public.iu_outbound_route.event_type IS 'With event_domain: what it carries';
-COMMENT ON COLUMN public.iu_outbound_route.event_stream IS 'That of the type';
+COMMENT ON COLUMN public.iu_outbound_route.event_domain IS 'With event_type: what it carries; * is every domain';
+COMMENT ON COLUMN public.iu_outbound_route.event_type IS
+  'Names of event types, and patterns in which * stands for any characters, separated by commas; iu_route_type has '
+  'what they come to';
+COMMENT ON COLUMN public.iu_outbound_route.event_stream IS 'That of the types; several where they differ';
 COMMENT ON COLUMN public.iu_outbound_route.target_kind IS
   'external_endpoint and directus_flow: a webhook; sql_function: a registered function; no other kind is carried '
   'yet';
@@ -65,6 +69,9 @@ COMMENT ON COLUMN public.iu_outbound_route.fail_closed IS 'Always true: what can
 COMMENT ON COLUMN public.iu_outbound_route.retry_policy IS 'See fn_iu_route_retry_problem.';
 COMMENT ON COLUMN public.iu_outbound_route.payload_contract IS
   'What a payload must be, see fn_iu_route_contract_problem; {} asks for nothing. What breaks it is never sent.';
+COMMENT ON COLUMN public.iu_outbound_route.payload_filter IS
+  'Which events of its types it carries: a jsonpath that is true of their payload, see fn_iu_route_filter_problem; '
+  'NULL: all. What does not pass is passed over, and stays in the outbox.';
 COMMENT ON COLUMN public.iu_outbound_route.timeout_ms IS 'Milliseconds for one attempt, connecting included.';
 COMMENT ON COLUMN public.iu_outbound_route.max_in_flight IS
   'Requests that all senders together may have under way at a time, each sender its share; they hold half as many '
@@ -75,7 +82,6 @@ COMMENT ON COLUMN public.iu_outbound_route.ordering IS
 COMMENT ON COLUMN public.iu_outbound_route.secret_ref IS 'Names the signing secrets in iu_route_secret.';
 COMMENT ON COLUMN public.iu_outbound_route.disabled_reason IS
   'Why it is not enabled, where somebody or an answer 410 switched it off.';
-CREATE INDEX iu_outbound_route_type ON public.iu_outbound_route (event_domain, event_type);
 CREATE INDEX iu_outbound_route_function ON public.iu_outbound_route (route_code) WHERE target_kind = 'sql_function';
 COMMENT ON INDEX public.iu_outbound_route_function IS
   'The routes of the runner, beside which there may be many others.';

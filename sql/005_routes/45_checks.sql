@@ -33,7 +33,7 @@ BEGIN
       (1, 'iu_route_code', CASE WHEN (p_route.route_code ~ '^[A-Za-z0-9][A-Za-z0-9_.:-]{0,119}$') IS NOT TRUE
         THEN 'a route code is 1 to 120 letters, digits, "_", ".", ":" or "-"' END),
       (2, 'iu_route_event_type', CASE WHEN p_route.event_stream IS NULL
-        THEN format('event type "%s.%s" is not registered', p_route.event_domain, p_route.event_type) END),
+        THEN iu.fn_iu_route_type_problem(p_route.event_domain, p_route.event_type) END),
       (3, 'iu_route_target_kind', CASE WHEN (p_route.target_kind IN
           ('sql_function', 'workflow', 'vector', 'report', 'directus_flow', 'external_endpoint')) IS NOT TRUE
         THEN 'the target kind is none of sql_function, workflow, vector, report, directus_flow, external_endpoint' END),
@@ -43,6 +43,7 @@ BEGIN
         ELSE 'the target ' || iu_core.text_problem(p_route.target_ref, true) END),
       (6, 'iu_route_retry_policy', iu.fn_iu_route_retry_problem(p_route.retry_policy)),
       (7, 'iu_route_payload_contract', iu.fn_iu_route_contract_problem(p_route.payload_contract)),
+      (7, 'iu_route_payload_filter', iu.fn_iu_route_filter_problem(p_route.payload_filter)),
       (8, 'iu_route_ordering', CASE WHEN (p_route.ordering IN ('none', 'subject')) IS NOT TRUE
         THEN 'the ordering is neither none nor subject' END),
       (9, 'iu_route_timeout', CASE WHEN (p_route.timeout_ms BETWEEN 100 AND 300000) IS NOT TRUE
@@ -70,4 +71,32 @@ $function$;
 COMMENT ON FUNCTION iu.fn_iu_route_check IS
   'For fn_iu_route_add and fn_iu_route_set: a route as it would be, and registered or changed, for the message. '
   'SQLSTATE 23514 for the first thing that is wrong with it: its code, event type (no event_stream), target kind, URL, '
-  'target, retry policy, payload contract, ordering, limits, secret reference.';
+  'target, retry policy, payload contract, payload filter, ordering, limits, secret reference.';
+
+CREATE FUNCTION iu.fn_iu_route_filter_try(p_route_code text, p_filter text) RETURNS void
+  LANGUAGE plpgsql STABLE
+  SET search_path = pg_catalog, pg_temp
+AS $function$
+DECLARE
+  c_most  constant integer := 100;
+  v_wrong record;
+BEGIN
+  SELECT e.id, v.problem INTO v_wrong
+    FROM (SELECT l.id, l.safe_payload FROM public.iu_route_type t
+            CROSS JOIN LATERAL (SELECT o.id, o.event_seq, o.safe_payload FROM public.event_outbox o
+                                 WHERE o.event_domain = t.event_domain AND o.event_type = t.event_type
+                                 ORDER BY o.event_domain DESC, o.event_type DESC, o.event_seq DESC LIMIT c_most) AS l
+           WHERE t.route_code = p_route_code ORDER BY l.event_seq DESC LIMIT c_most) AS e
+    CROSS JOIN LATERAL iu.fn_iu_filter_verdict(p_filter::jsonpath, e.safe_payload) AS v
+   WHERE v.passes IS NULL LIMIT 1;
+  IF FOUND THEN
+    RAISE check_violation USING
+      MESSAGE = format('the filter of route "%s" cannot decide on an event that it would carry', p_route_code),
+      DETAIL = format('Event %s: %s.', v_wrong.id, v_wrong.problem), CONSTRAINT = 'iu_route_filter_undecided';
+  END IF;
+END
+$function$;
+COMMENT ON FUNCTION iu.fn_iu_route_filter_try IS
+  'For fn_iu_route_set: tries a filter on the newest 100 events of the types of a route. SQLSTATE 23514 where it '
+  'raises '
+  'or takes too long over one of them.';

@@ -20,9 +20,8 @@ DECLARE
 BEGIN
   v_route.route_code := p_route_code;
   v_route.event_domain := p_event_domain;
-  v_route.event_type := p_event_type;
-  v_route.event_stream := (SELECT r.event_stream FROM public.event_type_registry r
-                            WHERE r.event_domain = p_event_domain AND r.event_type = p_event_type);
+  v_route.event_type := array_to_string(iu.fn_iu_route_type_words(p_event_type), ', ');
+  v_route.event_stream := iu.fn_iu_route_stream(p_event_domain, p_event_type);
   v_route.target_kind := p_target_kind;
   v_route.target_ref := p_target_ref;
   v_route.retry_policy := c_retry || coalesce(p_retry_policy, '{}');
@@ -45,11 +44,15 @@ BEGIN
   END IF;
   INSERT INTO public.iu_outbound_route (route_code, event_domain, event_type, event_stream, target_kind, target_ref,
       secret_ref, description, timeout_ms, max_in_flight, retry_policy, ordering, payload_contract, created_by)
-    VALUES (p_route_code, p_event_domain, p_event_type, v_route.event_stream, p_target_kind, p_target_ref,
+    VALUES (p_route_code, p_event_domain, v_route.event_type, v_route.event_stream, p_target_kind, p_target_ref,
       CASE WHEN v_http THEN coalesce(p_secret_ref, p_route_code) END, p_description, p_timeout_ms, p_max_in_flight,
       v_route.retry_policy, p_ordering, p_payload_contract, p_actor);
+  INSERT INTO public.iu_route_type (route_code, event_domain, event_type, named)
+    SELECT p_route_code, t.event_domain, t.event_type, t.named
+      FROM iu.fn_iu_route_types(p_event_domain, v_route.event_type) t;
   PERFORM iu.fn_iu_require_effect(
-    EXISTS (SELECT FROM public.iu_outbound_route WHERE route_code = p_route_code),
+    EXISTS (SELECT FROM public.iu_outbound_route r JOIN public.iu_route_type t ON t.route_code = r.route_code
+             WHERE r.route_code = p_route_code),
     'public.iu_outbound_route', 'registering the route');
   PERFORM iu.fn_iu_govern_row(5, 'route', p_route_code, false);
   RETURN jsonb_build_object('status', 'registered', 'route_code', p_route_code, 'enabled', false, 'dry_run', true)
@@ -70,7 +73,10 @@ RETURN CASE WHEN iu_core.require_role('{iu_core_operator}') THEN
   iu.fn_iu_route_add(p_route_code, p_event_type, p_target_ref, p_actor, p_reason, p_target_kind, p_event_domain,
     p_secret_ref, p_description, p_timeout_ms, p_max_in_flight, p_retry_policy, p_ordering, p_payload_contract) END;
 COMMENT ON FUNCTION public.fn_iu_route_add IS
-  'Registers a route, not enabled, dry run. An HTTP route (external_endpoint, directus_flow) is always signed: '
+  'Registers a route, not enabled, dry run. p_event_type: an event type, or several, separated by commas, or patterns '
+  'in which * stands for any characters; what is registered later and matches is carried too. p_event_domain * is '
+  'every '
+  'domain. An HTTP route (external_endpoint, directus_flow) is always signed: '
   'without p_secret_ref a secret is made and returned, this once. p_timeout_ms: 100 to 300000 and no more than '
   'iu_core.request_timeout, for one attempt; '
   'p_max_in_flight: 1 to 10000 requests under way at a time, of all senders together. Keys left '
@@ -84,7 +90,8 @@ COMMENT ON FUNCTION public.fn_iu_route_add IS
 -- was allowed. A route that was stopped first is changed for all to see.
 CREATE FUNCTION iu.fn_iu_route_set(
     p_route_code text, p_actor text, p_reason text, p_target_ref text, p_timeout_ms integer,
-    p_max_in_flight integer, p_retry_policy jsonb, p_payload_contract jsonb, p_description text)
+    p_max_in_flight integer, p_retry_policy jsonb, p_payload_contract jsonb, p_description text,
+    p_payload_filter text)
   RETURNS jsonb
   LANGUAGE plpgsql VOLATILE SECURITY DEFINER
   SET search_path = pg_catalog, pg_temp
@@ -105,8 +112,12 @@ BEGIN
   v_is.max_in_flight := coalesce(p_max_in_flight, v_was.max_in_flight);
   v_is.retry_policy := v_was.retry_policy || coalesce(p_retry_policy, '{}');
   v_is.payload_contract := coalesce(p_payload_contract, v_was.payload_contract);
+  v_is.payload_filter := nullif(coalesce(p_payload_filter, v_was.payload_filter), '');
   v_is.description := coalesce(p_description, v_was.description);
   PERFORM iu.fn_iu_route_check(v_is, 'changed');
+  IF v_is.payload_filter <> coalesce(v_was.payload_filter, '') THEN
+    PERFORM iu.fn_iu_route_filter_try(p_route_code, v_is.payload_filter);
+  END IF;
   IF v_is.target_ref <> v_was.target_ref AND v_was.enabled AND NOT v_was.dry_run THEN
     RAISE object_in_use USING
       MESSAGE = format('route "%s" is live: its target cannot be changed', p_route_code),
@@ -124,13 +135,12 @@ BEGIN
   IF v_changed <> '{}' THEN
     UPDATE public.iu_outbound_route
        SET target_ref = v_is.target_ref, timeout_ms = v_is.timeout_ms, max_in_flight = v_is.max_in_flight,
-           retry_policy = v_is.retry_policy, payload_contract = v_is.payload_contract, description = v_is.description
+           retry_policy = v_is.retry_policy, payload_contract = v_is.payload_contract,
+           payload_filter = v_is.payload_filter, description = v_is.description
      WHERE id = v_was.id;
     PERFORM iu.fn_iu_require_effect(
-      EXISTS (SELECT FROM public.iu_outbound_route r WHERE r.id = v_was.id AND (r.target_ref, r.timeout_ms,
-                r.max_in_flight, r.retry_policy, r.payload_contract, r.description) IS NOT DISTINCT FROM
-                (v_is.target_ref, v_is.timeout_ms, v_is.max_in_flight, v_is.retry_policy, v_is.payload_contract,
-                 v_is.description)),
+      EXISTS (SELECT FROM public.iu_outbound_route r
+               WHERE r.id = v_was.id AND to_jsonb(r) - 'updated_at' = to_jsonb(v_is) - 'updated_at'),
       'public.iu_outbound_route', 'changing the route');
   END IF;
   RETURN jsonb_build_object('status', CASE WHEN v_changed <> '{}' THEN 'set' ELSE 'unchanged' END,
@@ -142,12 +152,12 @@ COMMENT ON FUNCTION iu.fn_iu_route_set IS
 CREATE FUNCTION public.fn_iu_route_set(
     p_route_code text, p_actor text, p_reason text, p_target_ref text DEFAULT NULL, p_timeout_ms integer DEFAULT NULL,
     p_max_in_flight integer DEFAULT NULL, p_retry_policy jsonb DEFAULT NULL, p_payload_contract jsonb DEFAULT NULL,
-    p_description text DEFAULT NULL)
+    p_description text DEFAULT NULL, p_payload_filter text DEFAULT NULL)
   RETURNS jsonb
   LANGUAGE sql VOLATILE
 RETURN CASE WHEN iu_core.require_role('{iu_core_operator}') THEN
   iu.fn_iu_route_set(p_route_code, p_actor, p_reason, p_target_ref, p_timeout_ms, p_max_in_flight, p_retry_policy,
-    p_payload_contract, p_description) END;
+    p_payload_contract, p_description, p_payload_filter) END;
 COMMENT ON FUNCTION public.fn_iu_route_set IS
   'Changes settings of a route and logs what they were; what is left out stays. p_target_ref only while the route '
   'is not live; p_timeout_ms: 100 to 300000; p_max_in_flight: 1 to 10000; p_retry_policy: the keys to change; '

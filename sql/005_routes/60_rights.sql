@@ -1,8 +1,8 @@
-GRANT SELECT ON public.iu_outbound_route TO iu_core_reader;
+GRANT SELECT ON public.iu_outbound_route, public.iu_route_type TO iu_core_reader;
 GRANT EXECUTE ON FUNCTION
     public.fn_iu_route_worker_enabled, iu.fn_iu_route_worker_enabled, public.fn_iu_delivery_live_routes,
     iu.fn_iu_delivery_live_routes, iu.fn_iu_route_url_problem, iu.fn_iu_route_retry_problem,
-    iu.fn_iu_route_contract_problem, iu.fn_iu_payload_problem
+    iu.fn_iu_route_contract_problem, iu.fn_iu_payload_problem, iu.fn_iu_route_filter_problem
   TO iu_core_reader;
 GRANT EXECUTE ON FUNCTION
     public.fn_iu_route_add, iu.fn_iu_route_add, public.fn_iu_route_set, iu.fn_iu_route_set,
@@ -18,7 +18,7 @@ SELECT iu.fn_iu_refusal_put(5, ARRAY[
   ['iu_route_retired', '42704', 'The route is retired.', 'Register another with fn_iu_route_add.'],
   ['iu_route_exists', '23505', 'A route of this code is registered already.', 'Take another code.'],
   ['iu_route_code', '23514', 'A route code is 1 to 120 letters, digits, "_", ".", ":" or "-".', 'Give such a code.'],
-  ['iu_route_event_type', '23514', 'The event type that the route would carry is not registered.',
+  ['iu_route_event_type', '23514', 'An event type that the route would carry is not registered.',
    'See event_type_registry.'],
   ['iu_route_target_kind', '23514', 'The target kind is none of the six.',
    'Give external_endpoint, directus_flow or sql_function.'],
@@ -27,6 +27,10 @@ SELECT iu.fn_iu_refusal_put(5, ARRAY[
   ['iu_route_retry_policy', '23514', 'The retry policy has a wrong key or value.', 'See fn_iu_route_retry_problem.'],
   ['iu_route_payload_contract', '23514', 'The payload contract has a word or a form that is not known.',
    'See fn_iu_route_contract_problem.'],
+  ['iu_route_payload_filter', '23514', 'The filter is no jsonpath that decides on a payload.',
+   'See fn_iu_route_filter_problem.'],
+  ['iu_route_filter_undecided', '23514', 'The filter raises, or takes too long, over an event that is there.',
+   'DETAIL has the event and what was wrong.'],
   ['iu_route_ordering', '23514', 'The ordering is neither none nor subject.', 'Give one of these.'],
   ['iu_route_timeout', '23514', 'The timeout is not from 100 to 300000 milliseconds.', 'Give such a p_timeout_ms.'],
   ['iu_route_timeout_setting', '23514', 'The timeout of an HTTP route is longer than iu_core.request_timeout.',

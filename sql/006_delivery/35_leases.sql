@@ -99,16 +99,21 @@ BEGIN
   WITH at AS MATERIALIZED (
     SELECT iu.fn_iu_snapshot_now() AS now
   ), fresh AS (
-    SELECT e.event_seq FROM at, public.event_outbox e
-     WHERE e.event_domain = p_route.event_domain AND e.event_type = p_route.event_type
-       AND e.emitted_xid >= pg_snapshot_xmax(v_at.seen) AND e.emitted_xid < pg_snapshot_xmax(at.now)
-       AND e.event_seq > v_at.floor_seq AND pg_visible_in_snapshot(e.emitted_xid, at.now)
+    SELECT l.event_seq FROM at, public.iu_route_type t
+      CROSS JOIN LATERAL (SELECT e.event_seq FROM public.event_outbox e
+                           WHERE e.event_domain = t.event_domain AND e.event_type = t.event_type
+                             AND e.emitted_xid >= pg_snapshot_xmax(v_at.seen)
+                             AND e.emitted_xid < pg_snapshot_xmax(at.now)
+                             AND e.event_seq > v_at.floor_seq AND pg_visible_in_snapshot(e.emitted_xid, at.now)
+                          OFFSET 0) AS l
+     WHERE t.route_code = p_route.route_code
     UNION ALL
     SELECT l.event_seq FROM at, pg_snapshot_xip(v_at.seen) AS i (xid)
+      CROSS JOIN public.iu_route_type t
       CROSS JOIN LATERAL (SELECT e.event_seq FROM public.event_outbox e
-                           WHERE e.event_domain = p_route.event_domain AND e.event_type = p_route.event_type
+                           WHERE e.event_domain = t.event_domain AND e.event_type = t.event_type
                              AND e.emitted_xid = i.xid AND e.event_seq > v_at.floor_seq OFFSET 0) AS l
-     WHERE pg_visible_in_snapshot(i.xid, at.now)
+     WHERE pg_visible_in_snapshot(i.xid, at.now) AND t.route_code = p_route.route_code
   )
   SELECT at.now, f.low, f.high INTO v_new
     FROM at, (SELECT min(event_seq) AS low, max(event_seq) AS high FROM fresh) AS f;
@@ -122,7 +127,7 @@ END
 $function$;
 COMMENT ON FUNCTION iu.fn_iu_delivery_window_open IS
   'For fn_iu_delivery_lease_window: a route and its position, without a window. Returns the position with the window '
-  'of what became visible since, where that has events of the route''s type; otherwise it stays where it is, since '
+  'of what became visible since, where that has events of the route''s types; otherwise it stays where it is, since '
   'the events of a type are found without passing those of others.';
 
 CREATE FUNCTION iu.fn_iu_delivery_position_put(
@@ -153,36 +158,52 @@ CREATE FUNCTION iu.fn_iu_delivery_lease_window(p_route_code text, p_sender text,
   SET search_path = pg_catalog, pg_temp
 AS $function$
 DECLARE
-  c_span  constant bigint := 50000;  -- rows looked at in one step
-  v_route public.iu_outbound_route;
-  v_was   public.v_iu_route_position;
-  v_at    public.v_iu_route_position;
-  v_left  integer := p_max;
-  v_to    bigint;
-  v_batch record;
-  v_lease bigint;
+  c_span   constant bigint := 50000;  -- rows looked at in one step
+  v_until  constant timestamptz := iu_core.steady_clock() + interval '0.5 s';  -- for filtering
+  v_route  public.iu_outbound_route;
+  v_was    public.v_iu_route_position;
+  v_at     public.v_iu_route_position;
+  v_left   integer := p_max;
+  v_most   integer;
+  v_last   bigint;
+  v_filter jsonpath;
+  v_to     bigint;
+  v_batch  record;
+  v_lease  bigint;
 BEGIN
   SELECT * INTO v_route FROM public.iu_outbound_route WHERE route_code = p_route_code;
   SELECT * INTO v_was FROM public.v_iu_route_position WHERE route_code = p_route_code;
   v_at := v_was;
+  v_filter := v_route.payload_filter::jsonpath;
   FOR v_step IN 1..20 LOOP
-    EXIT WHEN v_left <= 0;
+    EXIT WHEN v_left <= 0 OR (v_filter IS NOT NULL AND iu_core.steady_clock() > v_until);
     IF v_at.window_end IS NULL THEN
       v_at := iu.fn_iu_delivery_window_open(v_route, v_at);
       EXIT WHEN v_at.window_end IS NULL;
     END IF;
 
     v_to := least(v_at.window_high, v_at.window_seq + c_span);
+    v_most := CASE WHEN v_filter IS NULL THEN v_left ELSE greatest(v_left, 500) END;
     SELECT count(*) AS items, max(b.event_seq) AS last, array_agg(b.id ORDER BY b.event_seq) AS ids,
            array_agg(b.event_seq ORDER BY b.event_seq) AS seqs INTO v_batch
-      FROM (SELECT e.id, e.event_seq FROM public.event_outbox e
-             WHERE e.event_domain = v_route.event_domain AND e.event_type = v_route.event_type
-               AND e.event_seq > greatest(v_at.window_seq, v_at.floor_seq) AND e.event_seq <= v_to
-               AND NOT pg_visible_in_snapshot(e.emitted_xid, v_at.seen)
-               AND pg_visible_in_snapshot(e.emitted_xid, v_at.window_end)
-               AND e.payload_classification = 'safe_metadata'
-             ORDER BY e.event_domain, e.event_type, e.event_seq LIMIT v_left) AS b;
-    v_at.window_seq := CASE WHEN v_batch.items = v_left THEN v_batch.last ELSE v_to END;
+      FROM (SELECT x.id, x.event_seq FROM public.iu_route_type t
+              CROSS JOIN LATERAL (
+                SELECT e.id, e.event_seq FROM public.event_outbox e
+                 WHERE e.event_domain = t.event_domain AND e.event_type = t.event_type
+                   AND e.event_seq > greatest(v_at.window_seq, v_at.floor_seq) AND e.event_seq <= v_to
+                   AND NOT pg_visible_in_snapshot(e.emitted_xid, v_at.seen)
+                   AND pg_visible_in_snapshot(e.emitted_xid, v_at.window_end)
+                   AND e.payload_classification = 'safe_metadata'
+                 ORDER BY e.event_domain, e.event_type, e.event_seq LIMIT v_most) AS x
+             WHERE t.route_code = p_route_code ORDER BY x.event_seq LIMIT v_most) AS b;
+    v_last := CASE WHEN v_batch.items < v_most THEN v_to ELSE v_batch.last END;
+    IF v_batch.items > 0 AND v_filter IS NOT NULL THEN
+      v_to := v_batch.last;
+      SELECT f.items, f.last, f.ids, f.seqs INTO v_batch
+        FROM iu.fn_iu_filter_batch(v_filter, v_batch.ids, v_left, v_until) f;
+      v_last := CASE WHEN v_batch.last = v_to THEN v_last ELSE v_batch.last END;
+    END IF;
+    v_at.window_seq := v_last;
     IF v_at.window_seq >= v_at.window_high THEN
       v_at.seen := v_at.window_end;
       v_at.window_end := NULL;

@@ -31,8 +31,9 @@ BEGIN
       LIMIT c_most)
   ), carrier AS (
     SELECT l.route_code FROM (SELECT DISTINCT f.event_domain, f.event_type FROM fresh f) AS t
-      CROSS JOIN LATERAL (SELECT r.route_code FROM public.iu_outbound_route r
-                           WHERE r.event_domain = t.event_domain AND r.event_type = t.event_type
+      CROSS JOIN LATERAL (SELECT y.route_code FROM public.iu_route_type y
+                            JOIN public.iu_outbound_route r ON r.route_code = y.route_code
+                           WHERE y.event_domain = t.event_domain AND y.event_type = t.event_type
                              AND r.enabled AND NOT r.dry_run AND r.target_kind <> 'sql_function' OFFSET 0) AS l
   )
   SELECT (SELECT count(*) FROM fresh), ARRAY(SELECT c.route_code FROM carrier c) INTO v_rows, routes;
@@ -70,15 +71,19 @@ BEGIN
                         WHERE t.route_code = p.route_code AND t.due_at <= (SELECT iu_core.steady_clock()))
             OR EXISTS (SELECT FROM public.iu_route_lease l
                         WHERE l.route_code = p.route_code AND l.lease_id >= p.lease_low)
-            OR EXISTS (SELECT FROM public.event_outbox e
-                        WHERE e.event_domain = r.event_domain AND e.event_type = r.event_type
-                          AND e.emitted_xid >= pg_snapshot_xmax(p.seen)
-                          AND e.emitted_xid < pg_snapshot_xmax(pg_current_snapshot())
-                          AND e.event_seq > b.floor_seq)
-            OR EXISTS (SELECT FROM pg_snapshot_xip(p.seen) AS i (xid)
+            OR EXISTS (SELECT FROM public.iu_route_type t
                         CROSS JOIN LATERAL (SELECT FROM public.event_outbox e
-                                             WHERE e.event_domain = r.event_domain AND e.event_type = r.event_type
-                                               AND e.emitted_xid = i.xid AND e.event_seq > b.floor_seq LIMIT 1) AS l))
+                                             WHERE e.event_domain = t.event_domain AND e.event_type = t.event_type
+                                               AND e.emitted_xid >= pg_snapshot_xmax(p.seen)
+                                               AND e.emitted_xid < pg_snapshot_xmax(pg_current_snapshot())
+                                               AND e.event_seq > b.floor_seq LIMIT 1) AS l
+                        WHERE t.route_code = p.route_code)
+            OR EXISTS (SELECT FROM pg_snapshot_xip(p.seen) AS i (xid)
+                        CROSS JOIN public.iu_route_type t
+                        CROSS JOIN LATERAL (SELECT FROM public.event_outbox e
+                                             WHERE e.event_domain = t.event_domain AND e.event_type = t.event_type
+                                               AND e.emitted_xid = i.xid AND e.event_seq > b.floor_seq LIMIT 1) AS l
+                        WHERE t.route_code = p.route_code))
      ORDER BY random());
 END
 $function$;
@@ -191,7 +196,7 @@ CREATE FUNCTION iu.fn_iu_delivery_hand_out(p_lease_ids bigint[], p_senders integ
   LANGUAGE sql STABLE
 BEGIN ATOMIC
   WITH held AS MATERIALIZED (
-    SELECT l.*, r.id AS route_id, r.event_domain, r.event_type, r.target_kind, r.target_ref, r.timeout_ms,
+    SELECT l.*, r.id AS route_id, r.target_kind, r.target_ref, r.timeout_ms,
            iu.fn_iu_delivery_share(r.max_in_flight, p_senders) AS requests,
            ARRAY(SELECT s.secret FROM public.iu_route_secret s
                   WHERE s.secret_ref = r.secret_ref AND iu.fn_iu_route_secret_is_valid(s)
@@ -209,14 +214,16 @@ BEGIN ATOMIC
     CROSS JOIN LATERAL unnest(h.event_seqs, h.replay_numbers, h.attempt_nos) AS i (event_seq, replay_number, attempt_no)
     JOIN LATERAL (
       -- What lies close together is read in one go, the rest by one look-up each, whatever the statistics say.
-      SELECT o.event_seq, o.id, iu.fn_iu_delivery_body(o) AS body FROM public.event_outbox o
-       WHERE h.dense AND o.event_domain = h.event_domain AND o.event_type = h.event_type
-         AND o.event_seq BETWEEN h.low_seq AND h.high_seq
+      SELECT l.event_seq, l.id, l.body FROM public.iu_route_type t
+        CROSS JOIN LATERAL (SELECT o.event_seq, o.id, iu.fn_iu_delivery_body(o) AS body FROM public.event_outbox o
+                             WHERE o.event_domain = t.event_domain AND o.event_type = t.event_type
+                               AND o.event_seq BETWEEN h.low_seq AND h.high_seq
+                            OFFSET 0) AS l
+       WHERE h.dense AND t.route_code = h.route_code
       UNION ALL
-      SELECT s.event_seq, l.id, l.body FROM (SELECT DISTINCT x FROM unnest(h.event_seqs) x) AS s (event_seq)
-        CROSS JOIN LATERAL (SELECT o.id, iu.fn_iu_delivery_body(o) AS body FROM public.event_outbox o
-                             WHERE o.event_domain = h.event_domain AND o.event_type = h.event_type
-                               AND o.event_seq = s.event_seq
+      SELECT l.event_seq, l.id, l.body FROM (SELECT DISTINCT x FROM unnest(h.event_ids) x) AS s (id)
+        CROSS JOIN LATERAL (SELECT o.event_seq, o.id, iu.fn_iu_delivery_body(o) AS body FROM public.event_outbox o
+                             WHERE o.id = s.id
                             OFFSET 0) AS l
        WHERE NOT h.dense) AS e ON e.event_seq = i.event_seq
    ORDER BY i.event_seq;

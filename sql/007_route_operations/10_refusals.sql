@@ -7,13 +7,15 @@ SELECT iu.fn_iu_delivery_code_put(7, 'reason', ARRAY[
   ['confirmed', NULL, 'nobody', 'wait', 'none', 'it was owed when the position of the route was confirmed', NULL]]);
 
 SELECT iu.fn_iu_delivery_code_put(7, 'answer', ARRAY[
-  ['event_unknown', '16', 'developer', 'none', 'none',
+  ['event_unknown', '17', 'developer', 'none', 'none',
    'the event is not in the outbox',
    'an emitter returns NULL while the master switch is off and for an unknown or inactive type'],
-  ['event_not_on_route', '17', 'operator', 'none', 'none',
+  ['event_not_on_route', '18', 'operator', 'none', 'none',
    'the route carries {carries}, the event is {event}', NULL],
-  ['payload_restricted', '18', 'developer', 'none', 'none',
+  ['payload_restricted', '19', 'developer', 'none', 'none',
    'a restricted event does not leave the server', NULL],
+  ['filtered', '20', 'nobody', 'none', 'none',
+   'the payload does not pass the filter of the route: {problem}', NULL],
   ['before_start', NULL, 'operator', 'none', 'none',
    'it was committed before the route was armed',
    'SELECT fn_iu_route_deliver({route}, {event_id})'],

@@ -19,9 +19,11 @@ BEGIN ATOMIC
     INSERT INTO public.iu_route_retry (route_code, event_id, event_seq, due_at, reason)
       SELECT r.route_code, e.id, e.event_seq, iu_core.steady_clock(),
              CASE WHEN p_seen IS NULL THEN 'armed' ELSE 'confirmed' END
-        FROM at, restored, public.iu_outbound_route r, public.event_outbox e
-       WHERE r.route_code = p_route_code AND e.event_domain = r.event_domain AND e.event_type = r.event_type
+        FROM at, restored, public.iu_outbound_route r JOIN public.iu_route_type t ON t.route_code = r.route_code
+        JOIN public.event_outbox e ON e.event_domain = t.event_domain AND e.event_type = t.event_type
+       WHERE r.route_code = p_route_code
          AND e.payload_classification = 'safe_metadata' AND e.emitted_xid <> '2'
+         AND (r.payload_filter IS NULL OR iu.fn_iu_filter_keeps(r.payload_filter, e.safe_payload))
          AND (e.created_at >= p_from OR (p_seen IS NOT NULL AND NOT pg_visible_in_snapshot(e.emitted_xid, p_seen)))
          AND (e.event_seq <= restored.high OR pg_visible_in_snapshot(e.emitted_xid, at.now))
          AND NOT EXISTS (SELECT FROM public.iu_route_attempt a
@@ -134,7 +136,7 @@ BEGIN
   -- What was ahead of the former position and is neither ahead of the new one nor owed.
   SELECT count(*) INTO v_over FROM public.event_outbox e
    WHERE e.emitted_xid >= pg_snapshot_xmin(v_was.seen) AND NOT pg_visible_in_snapshot(e.emitted_xid, v_was.seen)
-     AND e.event_domain = v_route.event_domain AND e.event_type = v_route.event_type AND e.event_seq > v_was.floor_seq
+     AND iu.fn_iu_route_carries(p_route_code, e.event_domain, e.event_type) AND e.event_seq > v_was.floor_seq
      AND e.payload_classification = 'safe_metadata'
      AND (v_was.window_end IS NULL OR e.event_seq > v_was.window_seq
           OR NOT pg_visible_in_snapshot(e.emitted_xid, v_was.window_end))

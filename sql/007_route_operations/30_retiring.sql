@@ -74,8 +74,8 @@ BEGIN
                      WHERE l.route_code = p_route_code),
     'passed_over', (SELECT count(*)
                       FROM public.event_outbox e
-                      JOIN public.iu_outbound_route r ON r.route_code = p_route_code
-                       AND e.event_domain = r.event_domain AND e.event_type = r.event_type
+                      JOIN public.iu_route_type t ON t.route_code = p_route_code
+                       AND e.event_domain = t.event_domain AND e.event_type = t.event_type
                      WHERE e.emitted_xid >= pg_snapshot_xmin(v_at.seen)
                        AND NOT pg_visible_in_snapshot(e.emitted_xid, v_at.seen)
                        AND e.event_seq > v_at.floor_seq AND e.payload_classification = 'safe_metadata'

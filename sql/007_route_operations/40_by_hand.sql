@@ -54,14 +54,14 @@ CREATE FUNCTION iu.fn_iu_route_deliver_event(p_route public.iu_outbound_route, p
 AS $function$
 DECLARE
   v_event  public.event_outbox;
-  v_broken text;
+  v_broken record;
 BEGIN
   SELECT * INTO v_event FROM public.event_outbox WHERE id = p_event_ref;
   IF NOT FOUND THEN
     RAISE no_data_found USING
       MESSAGE = format('event %s is not in the outbox', coalesce(p_event_ref::text, 'NULL')),
       CONSTRAINT = 'iu_event_unknown';
-  ELSIF (v_event.event_domain, v_event.event_type) <> (p_route.event_domain, p_route.event_type) THEN
+  ELSIF NOT iu.fn_iu_route_carries(p_route.route_code, v_event.event_domain, v_event.event_type) THEN
     RAISE check_violation USING
       MESSAGE = format('event %s is not of the type that route "%s" carries', p_event_ref, p_route.route_code),
       DETAIL = format('It is %s.%s; the route carries %s.%s.', v_event.event_domain, v_event.event_type,
@@ -76,18 +76,22 @@ BEGIN
       MESSAGE = format('the payload given is not that of event %s', p_event_ref),
       HINT = 'Leave it out: what is sent follows from the event.', CONSTRAINT = 'iu_deliver_payload';
   END IF;
-  v_broken := iu.fn_iu_payload_problem(p_route.payload_contract, v_event.safe_payload);
-  IF v_broken IS NOT NULL THEN
+  v_broken := iu.fn_iu_payload_verdict(p_route, v_event.safe_payload);
+  IF v_broken.code = 'contract' THEN
     RAISE check_violation USING
       MESSAGE = format('event %s breaks the payload contract of route "%s"', p_event_ref, p_route.route_code),
-      DETAIL = v_broken, CONSTRAINT = 'iu_deliver_contract';
+      DETAIL = v_broken.problem, CONSTRAINT = 'iu_deliver_contract';
+  ELSIF v_broken.code IS NOT NULL THEN
+    RAISE check_violation USING
+      MESSAGE = format('event %s does not pass the filter of route "%s"', p_event_ref, p_route.route_code),
+      DETAIL = v_broken.problem, CONSTRAINT = 'iu_deliver_filter';
   END IF;
   RETURN v_event;
 END
 $function$;
 COMMENT ON FUNCTION iu.fn_iu_route_deliver_event IS
   'For fn_iu_route_deliver: the event, if the route may carry it. SQLSTATE P0002: unknown; 23514: of another type, '
-  'another payload than was given, or one that breaks the contract; 42501: restricted.';
+  'another payload than was given, or one that breaks the contract or does not pass the filter; 42501: restricted.';
 
 CREATE FUNCTION iu.fn_iu_route_deliver(p_route_code text, p_event_ref uuid, p_safe_payload jsonb)
   RETURNS jsonb
@@ -145,7 +149,8 @@ COMMENT ON FUNCTION public.fn_iu_route_deliver IS
   'Hands one event to the sender for one route. Refuses, in this order: SQLSTATE 42501: delivery gate closed, '
   'route not registered, route not on the allowlist; 0A000: a target that is not carried, whose function is not '
   'registered or whose origin is not allowed; then P0002 unknown event, 23514 another type or payload, or one '
-  'that breaks the contract, 42501 restricted payload, 25000 another isolation level than READ COMMITTED. Returns '
+  'that breaks the contract or does not pass the filter, 42501 restricted payload, 25000 another isolation level '
+  'than READ COMMITTED. Returns '
   '{status: handed_over | already_queued | already_attempted, route_code, event_ref, webhook_id, held}. Logged, with '
   'the login role as actor.';
 

@@ -8,13 +8,14 @@ CREATE FUNCTION iu.fn_iu_route_waiting() RETURNS TABLE (route_code text, waiting
   SET enable_seqscan = off SET enable_bitmapscan = off SET jit = off
 AS $function$
   WITH route AS MATERIALIZED (
-    SELECT p.*, r.event_domain, r.event_type, coalesce(p.window_end, p.seen) AS handed_out
+    SELECT p.*, t.event_domain, t.event_type, coalesce(p.window_end, p.seen) AS handed_out
       FROM public.v_iu_route_position p
-      JOIN public.iu_outbound_route r ON r.route_code = p.route_code WHERE r.retired_at IS NULL
+      JOIN public.iu_outbound_route r ON r.route_code = p.route_code
+      JOIN public.iu_route_type t ON t.route_code = p.route_code WHERE r.retired_at IS NULL
   ), most AS MATERIALIZED (
     SELECT greatest(200, 20000 / greatest(count(*), 1)) AS rows FROM route
   )
-  SELECT p.route_code, w.waiting, w.oldest
+  SELECT p.route_code, sum(w.waiting)::bigint, min(w.oldest)
     FROM route p
     CROSS JOIN LATERAL (
       SELECT count(*) AS waiting, min(x.created_at) AS oldest FROM (
@@ -39,10 +40,12 @@ AS $function$
           ORDER BY e.event_domain, e.event_type, e.emitted_xid, e.event_seq LIMIT (SELECT m.rows FROM most m))) AS x)
       AS w
    WHERE w.waiting > 0
+   GROUP BY p.route_code
 $function$;
 COMMENT ON FUNCTION iu.fn_iu_route_waiting IS
   'Of each armed route that is not retired and has any: the events ahead of its position, and when the oldest was '
-  'created. With many routes at least 200 of each are counted, at most some 20000 of all together; where more wait, so '
+  'created. With many routes or event types at least 200 of each are counted, at most some 20000 of all together; '
+  'where more wait, so '
   'many are told.';
 
 CREATE VIEW public.v_iu_event_backlog AS
@@ -61,8 +64,10 @@ CREATE VIEW public.v_iu_event_backlog AS
              min(x.due_at) FILTER (WHERE x.due_at <= iu_core.steady_clock()) + iu_core.clock_moved() AS oldest_due
         FROM (SELECT y.* FROM public.iu_route_retry y
                WHERE y.route_code = r.route_code ORDER BY y.due_at, y.event_seq LIMIT 10000) AS x) AS t ON true
-    LEFT JOIN public.event_outbox f
-      ON f.event_domain = r.event_domain AND f.event_type = r.event_type AND f.event_seq = t.first_seq
+    LEFT JOIN LATERAL (
+      SELECT o.created_at FROM public.iu_route_type y JOIN public.event_outbox o
+          ON o.event_domain = y.event_domain AND o.event_type = y.event_type AND o.event_seq = t.first_seq
+       WHERE y.route_code = r.route_code OFFSET 0) AS f ON true
     LEFT JOIN LATERAL (
       SELECT sum(x.item_count) AS leased,
              min(x.expires_at) FILTER (WHERE x.expires_at <= iu_core.steady_clock()) + iu_core.clock_moved()
@@ -87,8 +92,10 @@ CREATE VIEW public.v_iu_route_held AS
     FROM (SELECT x.route_code, count(*) AS held, min(x.event_seq) AS first_seq, max(x.detail) AS detail
             FROM public.iu_route_retry x WHERE x.reason = 'address_refused' GROUP BY x.route_code) AS t
     JOIN public.iu_outbound_route r ON r.route_code = t.route_code
-    JOIN public.event_outbox e
-      ON e.event_domain = r.event_domain AND e.event_type = r.event_type AND e.event_seq = t.first_seq
+    CROSS JOIN LATERAL (
+      SELECT o.created_at FROM public.iu_route_type y JOIN public.event_outbox o
+          ON o.event_domain = y.event_domain AND o.event_type = y.event_type AND o.event_seq = t.first_seq
+       WHERE y.route_code = r.route_code OFFSET 0) AS e
     CROSS JOIN LATERAL (SELECT iu.fn_iu_route_address_refusal(t.detail) AS refusal) AS f
    WHERE iu.fn_iu_delivery_refusal(t.route_code) IS NULL;
 COMMENT ON VIEW public.v_iu_route_held IS

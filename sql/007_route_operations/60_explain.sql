@@ -7,17 +7,18 @@ CREATE FUNCTION iu.fn_iu_route_explain_facts(
   RETURNS jsonb
   LANGUAGE sql STABLE
   SET search_path = pg_catalog, pg_temp
-RETURN jsonb_build_object('route', p_route.route_code, 'event_id', p_event.id,
+RETURN (SELECT jsonb_build_object('route', p_route.route_code, 'event_id', p_event.id,
   'carries', p_route.event_domain || '.' || p_route.event_type,
   'event', p_event.event_domain || '.' || p_event.event_type,
-  'problem', iu.fn_iu_payload_problem(p_route.payload_contract, p_event.safe_payload),
+  'problem', (v).problem, 'broken', (v).code,
   'sender', p_lease.sender, 'since', p_lease.claimed_at::text,
   'delivered_at', p_attempt.recorded_at::text,
   'attempt', coalesce(p_retry.attempt_no, CASE WHEN p_attempt.status = 'sent' THEN p_attempt.attempt_no END,
                       p_letter.attempts, p_attempt.attempt_no),
   'due_at', (p_retry.due_at + iu_core.clock_moved())::text, 'reason', p_retry.reason,
   'letter', p_letter.id, 'failure', coalesce(p_letter.failure_code, p_attempt.failure_code),
-  'resolved_by', p_letter.resolved_by, 'resolution', p_letter.resolution);
+  'resolved_by', p_letter.resolved_by, 'resolution', p_letter.resolution)
+  FROM iu.fn_iu_payload_verdict(p_route, p_event.safe_payload) v);
 COMMENT ON FUNCTION iu.fn_iu_route_explain_facts IS
   'For fn_iu_route_explain: what its sentences name, of a route, an event, and the lease, the retry, the last attempt '
   'and the dead letter of the two, each NULL where there is none.';
@@ -25,21 +26,21 @@ COMMENT ON FUNCTION iu.fn_iu_route_explain_facts IS
 CREATE FUNCTION iu.fn_iu_route_explain_code(
     p_route public.iu_outbound_route, p_event public.event_outbox, p_at public.v_iu_route_position, p_leased boolean,
     p_retry public.iu_route_retry, p_sent boolean, p_letter public.iu_route_dead_letter, p_attempted boolean,
-    p_refusal text, p_broken boolean)
+    p_refusal text, p_broken text)
   RETURNS text
   LANGUAGE sql VOLATILE
   SET search_path = pg_catalog, pg_temp
 RETURN CASE
   WHEN p_event.id IS NULL THEN 'event_unknown'
   WHEN p_route.id IS NULL THEN 'route_unknown'
-  WHEN (p_event.event_domain, p_event.event_type) <> (p_route.event_domain, p_route.event_type)
+  WHEN NOT iu.fn_iu_route_carries(p_route.route_code, p_event.event_domain, p_event.event_type)
     THEN 'event_not_on_route'
   WHEN p_leased AND p_refusal IS NULL THEN 'in_flight'
   WHEN NOT p_leased AND p_retry.event_id IS NULL AND p_sent THEN 'delivered'
   WHEN NOT p_leased AND p_retry.event_id IS NULL AND p_letter.resolved_at IS NOT NULL THEN 'resolved'
   WHEN NOT p_leased AND p_retry.event_id IS NULL AND (p_attempted OR p_letter.id IS NOT NULL) THEN 'dead_letter'
   WHEN p_event.payload_classification <> 'safe_metadata' THEN 'payload_restricted'
-  WHEN p_broken THEN 'contract'
+  WHEN p_broken IS NOT NULL THEN p_broken
   WHEN NOT p_leased AND p_retry.event_id IS NULL
        AND (p_event.emitted_xid = '2' OR (p_event.emitted_xid >= pg_snapshot_xmax(iu.fn_iu_snapshot_now())
               AND p_event.emitted_xid IS DISTINCT FROM pg_current_xact_id_if_assigned()))
@@ -57,7 +58,8 @@ RETURN CASE
 COMMENT ON FUNCTION iu.fn_iu_route_explain_code IS
   'For fn_iu_route_explain: the code of the first thing that keeps an event from going out on a route. Arguments: '
   'route, event, position, whether a sender has it, its retry, whether it was sent, its dead letter, whether it was '
-  'attempted, what holds the route (code or NULL), whether the payload breaks the contract.';
+  'attempted, what holds the route (code or NULL), why it does not carry the payload (contract, filtered, '
+  'filter_failed, or NULL).';
 
 CREATE FUNCTION iu.fn_iu_route_explain(p_route_code text, p_event_id uuid) RETURNS jsonb
   LANGUAGE plpgsql VOLATILE SECURITY DEFINER
@@ -96,7 +98,7 @@ BEGIN
   v_facts := iu.fn_iu_route_explain_facts(v_route, v_event, v_lease, v_retry, v_attempt, v_letter);
   v_code := iu.fn_iu_route_explain_code(v_route, v_event, v_at, v_lease.lease_id IS NOT NULL, v_retry,
     v_attempt.status IS NOT DISTINCT FROM 'sent', v_letter, v_attempt.id IS NOT NULL, v_refusal ->> 'code',
-    v_facts ->> 'problem' IS NOT NULL);
+    v_facts ->> 'broken');
   v_answer := CASE
     WHEN v_code = v_refusal ->> 'code' AND v_code <> 'route_unknown' THEN v_refusal
     WHEN v_code = 'address_refused' THEN iu.fn_iu_route_address_refusal(v_retry.detail)
@@ -127,7 +129,8 @@ RETURN CASE WHEN iu_core.require_role('{iu_core_reader}') THEN
 COMMENT ON FUNCTION public.fn_iu_route_explain IS
   'Why did, or would, this event not go out on this route? {route_code, event_id, code, sentence, next_action, '
   '...}: the first refusal as in fn_iu_delivery_refusal, or event_unknown, event_not_on_route, in_flight, '
-  'delivered, dead_letter, resolved, payload_restricted, contract, from_elsewhere, before_start, address_refused, '
+  'delivered, dead_letter, resolved, payload_restricted, filtered, filter_failed, contract, from_elsewhere, '
+  'before_start, address_refused, '
   'waiting_subject (behind: the event whose end it waits for), waiting_retry, due. Of the last '
   'attempt, where there was one: '
   'attempts, last_failure, last_failure_detail, last_http_status, last_response (the start of the answer), '

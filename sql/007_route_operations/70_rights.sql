@@ -41,6 +41,8 @@ SELECT iu.fn_iu_refusal_put(7, ARRAY[
    'Take a route of its type.'],
   ['iu_deliver_restricted', '42501', 'A restricted event does not leave the server.', 'Nothing.'],
   ['iu_deliver_payload', '23514', 'The payload given is not that of the event.', 'Leave it out.'],
+  ['iu_deliver_filter', '23514', 'The payload of the event does not pass the filter of the route.',
+   'See payload_filter in iu_outbound_route.'],
   ['iu_deliver_contract', '23514', 'The payload of the event breaks the contract of the route.',
    'Mend what emits it, or change the contract with fn_iu_route_set.'],
   ['iu_deliver_isolation', '25000', 'Handing an event over needs isolation level READ COMMITTED.',

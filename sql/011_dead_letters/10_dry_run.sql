@@ -49,17 +49,15 @@ AS $function$
 DECLARE
   v_started timestamptz := clock_timestamp();
   v_request jsonb := iu.fn_iu_delivery_request(p_route, p_event, p_replay_number);
-  v_problem text;
+  v_broken  record;
   v_id      bigint;
 BEGIN
-  IF p_route.payload_contract <> '{}' THEN
-    v_problem := iu.fn_iu_payload_problem(p_route.payload_contract, p_event.safe_payload);
-  END IF;
+  v_broken := iu.fn_iu_payload_verdict(p_route, p_event.safe_payload);
   INSERT INTO public.iu_route_attempt (route_code, event_ref, replay_number, attempt_no, idempotency_key, status,
       sender, started_at, duration_us, failure_code, failure_detail, payload_snapshot)
     VALUES (p_route.route_code, p_event.id, p_replay_number, p_attempt_no, 'dry_' || (v_request ->> 'webhook_id'),
       'dry_run', 'dry run', v_started, 1000000 * extract(epoch FROM clock_timestamp() - v_started),
-      CASE WHEN v_problem IS NOT NULL THEN 'contract' END, left(v_problem, 1000), v_request)
+      v_broken.code, left(v_broken.problem, 1000), v_request)
     ON CONFLICT (idempotency_key, attempt_no) DO NOTHING
     RETURNING id INTO v_id;
   RETURN v_id;
@@ -68,5 +66,7 @@ $function$;
 COMMENT ON FUNCTION iu.fn_iu_delivery_dry_run IS
   'Records a dry run of a delivery: an attempt with status dry_run, fn_iu_delivery_request in payload_snapshot, '
   'and dry_ before the webhook-id as its key, so that the delivery itself still has all its numbers; failure_code '
-  'contract where the payload breaks the route''s contract, so that nothing would be sent. Returns its id, NULL '
+  'contract where the payload breaks the route''s contract, filtered or filter_failed where it does not pass the '
+  'filter, '
+  'so that nothing would be sent. Returns its id, NULL '
   'where it was recorded before.';

@@ -7,7 +7,8 @@ AS $function$
 DECLARE
   v_key text := 'dry_' || iu.fn_iu_webhook_id(p_event.event_seq, p_route.id, 0, p_event.id);
 BEGIN
-  IF p_event.payload_classification <> 'safe_metadata' THEN
+  IF p_event.payload_classification <> 'safe_metadata'
+     OR NOT iu.fn_iu_filter_keeps(p_route.payload_filter, p_event.safe_payload) THEN
     RETURN 'skipped';
   END IF;
   RETURN CASE WHEN iu.fn_iu_delivery_dry_run(p_route, p_event, 0, 1) IS NULL THEN 'known' ELSE 'dry_run' END;
@@ -30,7 +31,7 @@ END
 $function$;
 COMMENT ON FUNCTION iu.fn_iu_route_worker_event IS
   'For the pass: one event on one route that is a dry run: dry_run, known (it was made before), skipped '
-  '(restricted), or dead_lettered: an error of the event becomes a skipped attempt and a dead letter with '
+  '(restricted, or filtered), or dead_lettered: an error of the event becomes a skipped attempt and a dead letter with '
   'failure_code worker_process_error; an error of the server is raised.';
 
 CREATE FUNCTION iu.fn_iu_route_worker_check(p_worker_name text, p_batch_limit integer, p_event_domain text)
@@ -102,8 +103,9 @@ BEGIN
     SELECT e AS event, r AS route, r.id AS route_id, r.dry_run
       FROM unnest(p_ids) WITH ORDINALITY AS b (id, n)
       JOIN public.event_outbox e ON e.id = b.id
-      LEFT JOIN public.iu_outbound_route r
-        ON r.event_domain = e.event_domain AND r.event_type = e.event_type AND r.enabled AND r.retired_at IS NULL
+      LEFT JOIN (public.iu_route_type t
+                 JOIN public.iu_outbound_route r ON r.route_code = t.route_code AND r.enabled AND r.retired_at IS NULL)
+        ON t.event_domain = e.event_domain AND t.event_type = e.event_type
      ORDER BY b.n, r.id
   LOOP
     v_what := CASE WHEN v_pair.route_id IS NULL THEN 'skipped' WHEN NOT v_pair.dry_run THEN 'handed_over'
@@ -204,7 +206,8 @@ COMMENT ON FUNCTION public.fn_iu_route_worker_run IS
   'would be sent in payload_snapshot; one that is live is only counted, since its position hands the event to the '
   'senders. Returns {status: ran | master_gate_closed | worker_gate_closed | busy (the same worker runs '
   'elsewhere), seen, attempts_written, dry_run, handed_over (event and live route), skipped (no enabled route, '
-  'restricted, or an error of its own), dead_lettered (the last of these), more}. A second call sees nothing. '
+  'restricted, filtered, or an error of its own), dead_lettered (the last of these), more}. A second call sees '
+  'nothing. '
   'SQLSTATE 23514: name, limit, unknown domain, or another than at the first run.';
 
 CREATE FUNCTION iu.fn_iu_route_worker_turn(p_worker_name text, p_batch_limit integer) RETURNS boolean

@@ -23,7 +23,7 @@ BEGIN
       WHERE l.route_code = ANY (v_routes) LIMIT c_most)
     UNION ALL
     (SELECT FROM public.v_iu_route_position p
-       JOIN public.iu_outbound_route r ON r.route_code = p.route_code
+       JOIN public.iu_route_type r ON r.route_code = p.route_code
        JOIN public.event_outbox e ON e.event_domain = r.event_domain AND e.event_type = r.event_type
       WHERE p.route_code = ANY (v_routes) AND e.emitted_xid >= pg_snapshot_xmin(p.seen)
         AND NOT pg_visible_in_snapshot(e.emitted_xid, p.seen) AND e.event_seq > p.floor_seq

@@ -34,7 +34,8 @@ BEGIN
   SELECT count(*), min(x.created_at) INTO due, oldest
     FROM (SELECT e.created_at
             FROM public.iu_route_worker_cursor c
-            CROSS JOIN (SELECT DISTINCT r.event_domain, r.event_type FROM public.iu_outbound_route r
+            CROSS JOIN (SELECT DISTINCT y.event_domain, y.event_type FROM public.iu_outbound_route r
+                          JOIN public.iu_route_type y ON y.route_code = r.route_code
                          WHERE r.enabled AND r.dry_run) AS t
             CROSS JOIN LATERAL (
               SELECT o.created_at FROM public.event_outbox o

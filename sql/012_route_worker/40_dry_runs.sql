@@ -43,12 +43,14 @@ DECLARE
   v_target  constant text := CASE WHEN v_http OR p_route.target_kind = 'sql_function'
                                   THEN iu.fn_iu_route_target_refusal(p_route.target_kind, p_route.target_ref) END;
   v_signed  constant text := p_request #>> '{headers,webhook-signature}';
+  v_filter  record;
   v_at      public.iu_route_position;
   v_circuit timestamptz;
 BEGIN
   SELECT * INTO v_at FROM public.iu_route_position p WHERE p.route_code = p_route.route_code;
   SELECT c.next_at INTO v_circuit FROM public.iu_route_circuit c
    WHERE c.route_code = p_route.route_code AND c.next_at > iu_core.steady_clock();
+  v_filter := iu.fn_iu_filter_verdict(p_route.payload_filter::jsonpath, p_event.safe_payload);
   RETURN QUERY VALUES
     ('place_not_confirmed', iu.fn_iu_place_is_home(), iu.fn_iu_place_trouble()),
     ('master_gate_closed', iu.fn_iu_core_routes_enabled(), NULL),
@@ -71,9 +73,12 @@ BEGIN
     ('circuit_open', CASE WHEN v_known THEN v_circuit IS NULL END, 'open until ' || v_circuit),
     ('event_unknown', p_event.id IS NOT NULL, NULL),
     ('event_not_on_route',
-      (p_event.event_domain, p_event.event_type) = (p_route.event_domain, p_route.event_type),
+      CASE WHEN v_known AND p_event.id IS NOT NULL
+           THEN iu.fn_iu_route_carries(p_route.route_code, p_event.event_domain, p_event.event_type) END,
       p_event.event_domain || '.' || p_event.event_type),
     ('payload_restricted', p_event.payload_classification = 'safe_metadata', p_event.payload_classification),
+    ('filtered', CASE WHEN p_request IS NOT NULL THEN coalesce(v_filter.passes, false) END,
+      coalesce(v_filter.problem, p_route.payload_filter)),
     ('contract', CASE WHEN p_request IS NOT NULL THEN p_broken IS NULL END, p_broken),
     ('request', CASE WHEN p_error IS NOT NULL THEN false WHEN p_request IS NOT NULL THEN true END, p_error),
     ('address_refused', NULL, 'found out by connecting');
@@ -143,7 +148,7 @@ COMMENT ON FUNCTION public.fn_iu_route_test IS
   'A dry run of one event on one route, by hand, logged, that writes no attempt: {route_code, event_id, verdict: '
   'would_send or the first check that failed, checks: [{check, ok, detail}], next_action, request as in '
   'fn_iu_delivery_request}. The checks are all made, in the order of fn_iu_delivery_refusal, then event_unknown, '
-  'event_not_on_route, payload_restricted, contract, request, address_refused; ok is null where it cannot be '
+  'event_not_on_route, payload_restricted, filtered, contract, request, address_refused; ok is null where it cannot be '
   'told. Whether the event went out already is told by fn_iu_route_explain. SQLSTATE 23514: actor or reason empty.';
 
 INSERT INTO public.dot_iu_command_catalog (command_name, category, mutating, reversible, target_functions) VALUES

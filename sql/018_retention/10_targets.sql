@@ -50,16 +50,17 @@ INSERT INTO public.iu_core_retention_target (target_table, age_column, actor_col
     AND NOT EXISTS (SELECT FROM public.iu_route_dead_letter d WHERE d.event_ref = r.id AND d.resolved_at IS NULL)
     AND NOT EXISTS (
       SELECT FROM public.v_iu_route_position p JOIN public.iu_outbound_route o ON o.route_code = p.route_code
-       WHERE o.event_domain = r.event_domain AND o.event_type = r.event_type AND o.retired_at IS NULL
+        JOIN public.iu_route_type y ON y.route_code = p.route_code
+       WHERE y.event_domain = r.event_domain AND y.event_type = r.event_type AND o.retired_at IS NULL
          AND (p.place <> iu_core.place()
               OR (r.event_seq > p.floor_seq AND NOT pg_visible_in_snapshot(r.emitted_xid, p.seen)
                   AND (p.window_end IS NULL OR r.event_seq > p.window_seq
                        OR NOT pg_visible_in_snapshot(r.emitted_xid, p.window_end)))))
     AND NOT EXISTS (
-      SELECT FROM public.iu_outbound_route o JOIN public.iu_route_worker_cursor c
-          ON coalesce(c.event_domain, o.event_domain) = o.event_domain
+      SELECT FROM public.iu_outbound_route o JOIN public.iu_route_type y ON y.route_code = o.route_code
+        JOIN public.iu_route_worker_cursor c ON coalesce(c.event_domain, y.event_domain) = y.event_domain
          AND c.place = iu_core.place()
-       WHERE o.event_domain = r.event_domain AND o.event_type = r.event_type AND o.enabled AND o.dry_run
+       WHERE y.event_domain = r.event_domain AND y.event_type = r.event_type AND o.enabled AND o.dry_run
          AND r.event_seq > c.floor_seq AND NOT pg_visible_in_snapshot(r.emitted_xid, c.seen))
     AND NOT EXISTS (
       SELECT FROM public.event_subscription s
