@@ -250,13 +250,13 @@ SELECT set_eq($$SELECT p.oid::regprocedure::text FROM pg_proc p
   ARRAY['fn_iu_gate_open(text,uuid,text,text,integer)', 'fn_iu_gate_close(text,text,text)',
   'fn_iu_gate_verify_closed(text)',
         'fn_iu_emit_event(text,text,uuid,text,jsonb,text,text)', 'iu_core.gate_is_open(text)',
-        'iu_core.require_role(text[])'],
+        'iu_core.require_role(text[])', 'iu_core.may(text[])'],
   'an agent may execute these functions and no others');
 SELECT is((SELECT string_agg(c.oid::regclass::text, ', ') FROM pg_class c
             WHERE (c.relowner = 'iu_core_owner'::regrole OR c.relnamespace = 'iu_core'::regnamespace)
             AND c.relkind IN ('r', 'v', 'p', 'm')
-              AND has_any_column_privilege('iu_core_agent', c.oid, 'SELECT, INSERT, UPDATE, REFERENCES')), NULL,
-  'an agent reads and writes no table');
+              AND has_any_column_privilege('iu_core_agent', c.oid, 'SELECT, INSERT, UPDATE, REFERENCES')),
+  'v_iu_my_command', 'an agent reads what it may call, and writes no table');
 SELECT matches(pg_temp.login('agent', $$SELECT fn_iu_gate_break_glass('iu_core.composer_enabled', 'agent', 'hot',
   60)$$), '^42501 permission denied',
   'an agent breaks no glass');
