@@ -25,7 +25,7 @@ keys_are_constant(const ForeignScan *plan, const IuNode *node, IuRole role)
 	ListCell   *expression;
 	ListCell   *its_role;
 
-	forboth(expression, plan->fdw_exprs, its_role, node->roles)
+	forboth(expression, plan->fdw_exprs, its_role, node->keys.roles)
 		if (lfirst_int(its_role) == (int) role && !IsA(lfirst(expression), Const))
 			return false;
 	return true;
@@ -57,7 +57,7 @@ explain_keys(const ForeignScan *plan, const IuNode *node, IuRole role, ExplainSt
 	if (only)
 		shown = list_make1(unconstify(char *, scan->table->collection));
 	else if (keys_are_constant(plan, node, role))
-		shown = shown_keys(iu_keys_evaluate(role, node->states, node->roles, node->arrays, node->expressions));
+		shown = shown_keys(iu_keys_evaluate(role, &node->keys, node->states, node->expressions));
 	ExplainPropertyList(role_labels[role], shown, es);
 }
 

@@ -12,7 +12,6 @@
  */
 #include "postgres.h"
 
-#include "access/sysattr.h"
 #include "catalog/pg_operator_d.h"
 #include "catalog/pg_type.h"
 #include "core/compat.h"
@@ -46,6 +45,17 @@ is_known_before(PlannerInfo *root, const RelOptInfo *rel, Node *node)
 {
 	return !bms_is_member(rel->relid, pull_varnos(root, node)) &&
 		!contain_volatile_functions(node) && !contain_subplans(node);
+}
+
+/* Whether the expression takes its value from rows: from other relations, or from a subquery or the query around it. */
+static bool
+comes_from_rows(Node *node, void *context)
+{
+	if (node == NULL)
+		return false;
+	if (IsA(node, Var) || (IsA(node, Param) && ((Param *) node)->paramkind != PARAM_EXTERN))
+		return true;
+	return expression_tree_walker(node, comes_from_rows, context);
 }
 
 /* About how many elements the array has that this expression gives. */
@@ -99,6 +109,7 @@ add_comparison(PlannerInfo *root, const RelOptInfo *rel, const IuTable *table, I
 	keys->expressions = lappend(keys->expressions, right);
 	keys->arrays = lappend_int(keys->arrays, is_array);
 	keys->count += is_array ? estimate_elements(right) : 1;
+	keys->by_rows |= comes_from_rows(right, NULL);
 	return true;
 }
 
@@ -149,18 +160,6 @@ iu_keys_of_clause(PlannerInfo *root, const RelOptInfo *rel, const IuTable *table
 	return add_keys(root, rel, table, role, clause, keys) ? keys : NULL;
 }
 
-/* Whether the column of this role stands anywhere in the clause. */
-bool
-iu_keys_mention(PlannerInfo *root, const RelOptInfo *rel, const IuTable *table, IuRole role, Node *clause)
-{
-	Bitmapset  *used = NULL;
-
-	if (table->key_attributes[role] == 0)
-		return false;
-	pull_varattnos(clause, rel->relid, &used);
-	return bms_is_member(table->key_attributes[role] - FirstLowInvalidHeapAttributeNumber, used);
-}
-
 /* ---- values ---- */
 
 static int
@@ -198,41 +197,81 @@ add_array_keys(List *keys, ArrayType *array)
 	return keys;
 }
 
-/*
- * The keys of this role for a run of the scan: distinct C strings in the
- * current memory context. NULL equals nothing, so it is no key.
- *
- * states: ExprState of each expression that gives keys; roles, arrays: int
- * lists beside it, of its role and whether it gives an array.
- */
-List *
-iu_keys_evaluate(IuRole role, List *states, List *roles, List *arrays, ExprContext *expressions)
+/* The keys that the expressions of one clause give, in order and without repetition. */
+static List *
+keys_of_clause(IuRole role, const IuKeySource *source, List *states, ExprContext *expressions, int clause)
 {
 	List	   *keys = NIL;
 	List	   *distinct = NIL;
-	ListCell   *state;
-	ListCell   *its_role;
-	ListCell   *is_array;
+	ListCell   *cell;
+	int			i;
 
-	forthree(state, states, its_role, roles, is_array, arrays)
+	for (i = 0; i < list_length(states); i++)
 	{
 		bool		is_null;
 		Datum		value;
 
-		if (lfirst_int(its_role) != (int) role)
+		if (list_nth_int(source->clauses, i) != clause)
 			continue;
-		value = ExecEvalExprSwitchContext(lfirst(state), expressions, &is_null);
+		value = ExecEvalExprSwitchContext(list_nth(states, i), expressions, &is_null);
 		if (is_null)
 			continue;
-		if (lfirst_int(is_array))
+		if (list_nth_int(source->arrays, i))
 			keys = add_array_keys(keys, DatumGetArrayTypeP(value));
 		else
 			keys = lappend(keys, text_of_key(role, value));
 	}
-
 	list_sort(keys, compare_keys);
-	foreach(state, keys)
-		if (distinct == NIL || strcmp(llast(distinct), lfirst(state)) != 0)
-			distinct = lappend(distinct, lfirst(state));
+	foreach(cell, keys)
+		if (distinct == NIL || strcmp(llast(distinct), lfirst(cell)) != 0)
+			distinct = lappend(distinct, lfirst(cell));
 	return distinct;
+}
+
+/* Those keys of one list that are in the other one, too. Both are in order. */
+static List *
+keys_in_both(List *keys, List *others)
+{
+	List	   *both = NIL;
+	ListCell   *cell;
+	int			i = 0;
+
+	foreach(cell, keys)
+	{
+		while (i < list_length(others) && strcmp(list_nth(others, i), lfirst(cell)) < 0)
+			i++;
+		if (i < list_length(others) && strcmp(list_nth(others, i), lfirst(cell)) == 0)
+			both = lappend(both, lfirst(cell));
+	}
+	return both;
+}
+
+/*
+ * The keys of this role for a run of the scan: distinct C strings in the
+ * current memory context. NULL equals nothing, so it is no key. Where several
+ * clauses restrict the role, they are those that all of them give; but of a
+ * filter those of the first, as different texts may be equal as jsonb, and the
+ * database compares the others with it.
+ *
+ * states: ExprState of each expression.
+ */
+List *
+iu_keys_evaluate(IuRole role, const IuKeySource *source, List *states, ExprContext *expressions)
+{
+	List	   *keys = NIL;
+	int			latest = -1;
+	int			i;
+
+	for (i = 0; i < list_length(states); i++)
+	{
+		int			clause = list_nth_int(source->clauses, i);
+		List	   *found;
+
+		if (list_nth_int(source->roles, i) != (int) role || clause == latest || (role == IU_KEY_FILTER && latest >= 0))
+			continue;
+		found = keys_of_clause(role, source, states, expressions, clause);
+		keys = latest < 0 ? found : keys_in_both(keys, found);
+		latest = clause;
+	}
+	return keys;
 }

@@ -18,12 +18,20 @@ typedef struct IuKeySet
 	List	   *expressions;
 	List	   *arrays;			/* int list: whether the expression beside it is an array */
 	double		count;			/* estimate */
+	bool		by_rows;		/* a value comes from rows of the query, not from its text and parameters alone */
 } IuKeySet;
 
 extern IuKeySet *iu_keys_of_clause(PlannerInfo *root, const RelOptInfo *rel, const IuTable *table,
 								   IuRole role, Node *clause);
-extern bool iu_keys_mention(PlannerInfo *root, const RelOptInfo *rel, const IuTable *table, IuRole role,
-							Node *clause);
-extern List *iu_keys_evaluate(IuRole role, List *states, List *roles, List *arrays, ExprContext *expressions);
+
+/* The expressions that give the keys of a scan, as its plan has them. */
+typedef struct IuKeySource
+{
+	List	   *roles;			/* int list: per expression */
+	List	   *arrays;			/* int list: per expression, whether it gives an array */
+	List	   *clauses;		/* int list: per expression, the number of the clause that it is of */
+} IuKeySource;
+
+extern List *iu_keys_evaluate(IuRole role, const IuKeySource *source, List *states, ExprContext *expressions);
 
 #endif							/* IU_KEYS_H */

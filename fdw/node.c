@@ -10,7 +10,6 @@
 #include "core/compat.h"
 #include "executor/execAsync.h"
 #include "executor/executor.h"
-#include "fdw/keys.h"
 #include "fdw/node.h"
 #include "fdw/plan.h"
 #include "fdw/scan.h"
@@ -40,8 +39,7 @@ iu_node_begin(const IuRemote *remote, ForeignScanState *state)
 							  plan.limit, state->ss.ss_ScanTupleSlot->tts_tupleDescriptor, plan.attributes);
 	if (plan.output != NIL)
 		iu_rows_for_counts(&node->scan->rows, node->scan->run_context, plan.output, plan.grouped);
-	node->roles = plan.roles;
-	node->arrays = plan.arrays;
+	node->keys = plan.keys;
 	node->expressions = state->ss.ps.ps_ExprContext;
 	node->states = ExecInitExprList(scan->fdw_exprs, (PlanState *) state);
 	state->fdw_state = node;
@@ -56,7 +54,7 @@ start_scan(IuNode *node)
 	int			role;
 
 	for (role = 0; role < IU_ROLES; role++)
-		keys[role] = iu_keys_evaluate(role, node->states, node->roles, node->arrays, node->expressions);
+		keys[role] = iu_keys_evaluate(role, &node->keys, node->states, node->expressions);
 	iu_scan_start(node->scan, keys);
 	MemoryContextSwitchTo(old);
 }

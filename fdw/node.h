@@ -8,6 +8,7 @@
 #ifndef IU_NODE_H
 #define IU_NODE_H
 
+#include "fdw/keys.h"
 #include "fdw/scan_state.h"
 #include "nodes/execnodes.h"
 #include "nodes/pathnodes.h"
@@ -17,8 +18,7 @@ typedef struct IuNode
 {
 	IuScan	   *scan;
 	List	   *states;			/* ExprState of each expression that gives keys */
-	List	   *roles;			/* int list beside it: the role */
-	List	   *arrays;			/* int list beside it: whether it gives an array */
+	IuKeySource keys;			/* beside it */
 	ExprContext *expressions;
 	bool		unfinished;		/* asynchronous: the last call found no row, but there may be more */
 } IuNode;

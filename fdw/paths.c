@@ -19,7 +19,7 @@
 #include "optimizer/paths.h"
 #include "optimizer/restrictinfo.h"
 
-/* Costs of a way that must not be taken: more than a setting such as enable_nestloop = off adds. */
+/* Costs of a way that is an error if it is taken: more than a setting such as enable_nestloop = off adds. */
 #define NEVER 1.0e12
 #define NEVER_DISABLED 1000
 
@@ -103,11 +103,10 @@ join_clauses(PlannerInfo *root, RelOptInfo *rel, const IuTable *table, IuRole ro
 /*
  * Adds the way that reads anew for each row of other relations.
  *
- * outer: those relations; none: reads once. filtered: a join gives a filter,
- * which a way must not leave out.
+ * outer: those relations; none: reads once.
  */
 static void
-add_scan_path(PlannerInfo *root, RelOptInfo *rel, Relids outer, bool filtered)
+add_scan_path(PlannerInfo *root, RelOptInfo *rel, Relids outer)
 {
 	const IuRelation *relation = rel->fdw_private;
 	IuAsk	   *ask = palloc0(sizeof(IuAsk));
@@ -115,6 +114,7 @@ add_scan_path(PlannerInfo *root, RelOptInfo *rel, Relids outer, bool filtered)
 	double		startup;
 	double		total;
 	bool		never;
+	int			role;
 	ForeignPath *path;
 
 	ask->relation = relation;
@@ -127,11 +127,13 @@ add_scan_path(PlannerInfo *root, RelOptInfo *rel, Relids outer, bool filtered)
 	{
 		ParamPathInfo *parameters = get_baserel_parampathinfo(root, rel, outer);
 
+		for (role = 0; role < IU_ROLES; role++)
+			ask->restriction.keys[role] = list_copy(relation->restriction.keys[role]);
 		(void) iu_relation_restrict(root, rel, relation->table, parameters->ppi_clauses, &ask->restriction);
 		rows = Min(parameters->ppi_rows, iu_relation_transfer(relation, &ask->restriction));
 	}
 	iu_relation_cost(ask, rows, &startup, &total);
-	never = filtered && ask->restriction.keys[IU_KEY_FILTER] == NULL;
+	never = relation->filter_decides && ask->restriction.keys[IU_KEY_FILTER] == NIL;
 	if (never)
 		total += NEVER;
 	ask->never = never;
@@ -154,11 +156,10 @@ add_set(List *sets, Relids set)
 
 /*
  * The sets of other relations that give keys by joins: each of them, and all
- * of them together. *filtered is set if one gives a filter: that must come
- * from there, or no row would match.
+ * of them together.
  */
 static List *
-outer_relations(PlannerInfo *root, RelOptInfo *rel, const IuTable *table, bool *filtered)
+outer_relations(PlannerInfo *root, RelOptInfo *rel, const IuTable *table)
 {
 	Relids		together = NULL;
 	List	   *sets = NIL;
@@ -177,8 +178,6 @@ outer_relations(PlannerInfo *root, RelOptInfo *rel, const IuTable *table, bool *
 			outer = bms_del_member(outer, rel->relid);
 			if (bms_is_empty(outer))
 				continue;
-			if (role == IU_KEY_FILTER)
-				*filtered = true;
 			sets = add_set(sets, outer);
 			together = bms_union(together, outer);
 		}
@@ -191,11 +190,10 @@ void
 iu_paths_add(PlannerInfo *root, RelOptInfo *rel, Oid relid)
 {
 	const IuRelation *relation = rel->fdw_private;
-	bool		filtered = false;
-	List	   *sets = outer_relations(root, rel, relation->table, &filtered);
+	List	   *sets = outer_relations(root, rel, relation->table);
 	ListCell   *cell;
 
-	add_scan_path(root, rel, rel->lateral_relids, filtered);
+	add_scan_path(root, rel, rel->lateral_relids);
 	foreach(cell, sets)
-		add_scan_path(root, rel, lfirst(cell), filtered);
+		add_scan_path(root, rel, lfirst(cell));
 }

@@ -8,6 +8,7 @@
 #include "postgres.h"
 
 #include "core/compat.h"
+#include "fdw/filter.h"
 #include "fdw/plan.h"
 #include "fdw/relation.h"
 #include "nodes/makefuncs.h"
@@ -20,9 +21,10 @@ enum
 	PLAN_TABLE,					/* from iu_table_pack */
 	PLAN_USER,					/* oid list of one */
 	PLAN_LIMIT,					/* Float */
-	PLAN_NUMBERS,				/* int list: page size, grouped */
+	PLAN_NUMBERS,				/* int list: page size, grouped, listed */
 	PLAN_ROLES,
 	PLAN_ARRAYS,
+	PLAN_CLAUSES,
 	PLAN_ATTRIBUTES,
 	PLAN_OUTPUT
 };
@@ -33,10 +35,11 @@ pack_plan(const IuPlan *plan)
 	List	   *private = list_make5(iu_table_pack(plan->table),
 									list_make1_oid(plan->user),
 									makeFloat(psprintf("%.0f", plan->limit)),
-									list_make2_int(plan->page_size, plan->grouped),
-									plan->roles);
+									list_make3_int(plan->page_size, plan->grouped, plan->listed),
+									plan->keys.roles);
 
-	private = lappend(private, plan->arrays);
+	private = lappend(private, plan->keys.arrays);
+	private = lappend(private, plan->keys.clauses);
 	private = lappend(private, plan->attributes);
 	return lappend(private, plan->output);
 }
@@ -56,8 +59,10 @@ iu_plan_unpack(IuPlan *plan, const IuRemote *remote, List *private)
 	plan->limit = floatVal(list_nth(private, PLAN_LIMIT));
 	plan->page_size = linitial_int(numbers);
 	plan->grouped = lsecond_int(numbers);
-	plan->roles = list_nth(private, PLAN_ROLES);
-	plan->arrays = list_nth(private, PLAN_ARRAYS);
+	plan->listed = lthird_int(numbers);
+	plan->keys.roles = list_nth(private, PLAN_ROLES);
+	plan->keys.arrays = list_nth(private, PLAN_ARRAYS);
+	plan->keys.clauses = list_nth(private, PLAN_CLAUSES);
 	plan->attributes = list_nth(private, PLAN_ATTRIBUTES);
 	plan->output = list_nth(private, PLAN_OUTPUT);
 }
@@ -84,7 +89,8 @@ iu_plan_query(const IuPlan *plan, IuQuery *query)
 	query->table = table;
 	query->page_size = plan->page_size > 0 ? Min(plan->page_size, table->page_size) : table->page_size;
 	query->counts = plan->output != NIL;
-	foreach(cell, plan->roles)
+	query->listed = plan->listed;
+	foreach(cell, plan->keys.roles)
 		query->restricted[lfirst_int(cell)] = true;
 	foreach(cell, plan->attributes)
 	{
@@ -97,6 +103,51 @@ iu_plan_query(const IuPlan *plan, IuQuery *query)
 	}
 }
 
+/*
+ * Adds the expressions that give keys of this role.
+ *
+ * clauses: how many clauses have been numbered, counted on. Returns the
+ * expressions, with those before them.
+ */
+static List *
+add_expressions(const IuRestriction *restriction, IuRole role, IuKeySource *source, List *expressions, int *clauses)
+{
+	ListCell   *cell;
+
+	foreach(cell, restriction->keys[role])
+	{
+		const IuKeySet *keys = lfirst(cell);
+		int			i;
+
+		expressions = list_concat(expressions, keys->expressions);
+		source->arrays = list_concat(source->arrays, keys->arrays);
+		for (i = 0; i < list_length(keys->expressions); i++)
+		{
+			source->roles = lappend_int(source->roles, role);
+			source->clauses = lappend_int(source->clauses, *clauses);
+		}
+		(*clauses)++;
+	}
+	return expressions;
+}
+
+/*
+ * Whether the names of collections come from rows: then the query asks for those
+ * of the list of collections that have these names, as it would if it were
+ * planned to read the list and compare. A name in the text of the query, or a
+ * parameter of it, is looked up as it is, under every plan.
+ */
+static bool
+names_come_from_rows(const IuRestriction *restriction)
+{
+	ListCell   *cell;
+
+	foreach(cell, restriction->keys[IU_KEY_COLLECTION])
+		if (!((const IuKeySet *) lfirst(cell))->by_rows)
+			return false;
+	return restriction->keys[IU_KEY_COLLECTION] != NIL;
+}
+
 /* GetForeignPlan: the plan of the chosen path, whose fdw_private is an IuAsk. */
 ForeignScan *
 iu_plan_scan(PlannerInfo *root, RelOptInfo *rel, Oid relid, ForeignPath *path,
@@ -105,29 +156,21 @@ iu_plan_scan(PlannerInfo *root, RelOptInfo *rel, Oid relid, ForeignPath *path,
 	const IuAsk *ask = linitial(path->fdw_private);
 	List	   *expressions = NIL;
 	IuPlan		plan = {0};
+	int			numbered = 0;
 	int			role;
 
 	if (ask->never)
-		iu_relation_refuse_filter(ask->relation->table);
+		iu_filter_refuse(ask->relation->table);
 	plan.table = ask->relation->table;
 	plan.user = ask->user;
 	plan.limit = ask->limit;
 	plan.page_size = ask->page_size;
 	plan.output = ask->output;
 	plan.grouped = ask->grouped;
+	plan.listed = plan.table->collection == NULL && names_come_from_rows(&ask->restriction);
 	plan.attributes = ask->output ? NIL : ask->relation->attributes;
 	for (role = 0; role < IU_ROLES; role++)
-	{
-		const IuKeySet *keys = ask->restriction.keys[role];
-		int			i;
-
-		if (keys == NULL)
-			continue;
-		expressions = list_concat(expressions, keys->expressions);
-		plan.arrays = list_concat(plan.arrays, keys->arrays);
-		for (i = 0; i < list_length(keys->expressions); i++)
-			plan.roles = lappend_int(plan.roles, role);
-	}
+		expressions = add_expressions(&ask->restriction, role, &plan.keys, expressions, &numbered);
 	return make_foreignscan(tlist, extract_actual_clauses(clauses, false), rel->relid,
 							expressions, pack_plan(&plan), ask->columns, NIL, outer_plan);
 }

@@ -8,13 +8,13 @@
 #ifndef IU_PLAN_H
 #define IU_PLAN_H
 
-#include "fdw/table.h"
+#include "fdw/keys.h"
 #include "nodes/pathnodes.h"
 #include "nodes/plannodes.h"
 
 /*
- * What fdw_private holds. fdw_exprs holds the expressions that give the keys,
- * with roles and arrays beside it; a role without any is not restricted.
+ * What fdw_private holds. fdw_exprs holds the expressions that give the keys; a
+ * role without any is not restricted.
  */
 typedef struct IuPlan
 {
@@ -22,8 +22,8 @@ typedef struct IuPlan
 	Oid			user;			/* whose rights and secret count; InvalidOid: the current user's */
 	double		limit;			/* rows that are enough; -1: all */
 	int			page_size;		/* 0: as the options say */
-	List	   *roles;			/* int list: per expression */
-	List	   *arrays;			/* int list: per expression, whether it gives an array */
+	IuKeySource keys;			/* beside fdw_exprs */
+	bool		listed;			/* as in IuQuery */
 	List	   *attributes;		/* int list: attribute numbers that the query looks at */
 	List	   *output;			/* int list: IU_OUTPUT_... where count(*) is one request, else NIL */
 	bool		grouped;

@@ -12,6 +12,7 @@
 
 #include "access/sysattr.h"
 #include "core/compat.h"
+#include "fdw/filter.h"
 #include "fdw/relation.h"
 #include "optimizer/cost.h"
 #include "optimizer/optimizer.h"
@@ -30,9 +31,8 @@
 /* ---- restrictions ---- */
 
 /*
- * Adds what clauses say about keys: of each role, the clause that leaves the
- * fewest keys decides. Returns those that say nothing about keys, which are
- * checked here after the rows have come.
+ * Adds what clauses say about keys. Returns those that say nothing about keys,
+ * which are checked here after the rows have come.
  *
  * clauses: RestrictInfos of the relation, or of its joins.
  */
@@ -58,8 +58,7 @@ iu_relation_restrict(PlannerInfo *root, RelOptInfo *rel, const IuTable *table, L
 			if (role == IU_KEY_COLLECTION)
 				restriction->selectivity *= clauselist_selectivity(root, list_make1(lfirst(cell)), rel->relid,
 																   JOIN_INNER, NULL);
-			if (restriction->keys[role] == NULL || keys->count < restriction->keys[role]->count)
-				restriction->keys[role] = keys;
+			restriction->keys[role] = lappend(restriction->keys[role], keys);
 		}
 		if (keys == NULL)
 			others = lappend(others, lfirst(cell));
@@ -67,40 +66,20 @@ iu_relation_restrict(PlannerInfo *root, RelOptInfo *rel, const IuTable *table, L
 	return others;
 }
 
-/* Raises: a condition on the filter column is of a kind that the remote cannot be asked by. */
-void
-iu_relation_refuse_filter(const IuTable *table)
+/* How many keys of this role there are at most, as an estimate; -1: they are not restricted. */
+double
+iu_relation_keys(const IuRestriction *restriction, IuRole role)
 {
-	ereport(ERROR,
-			(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-			 errmsg("column \"%s\" of foreign table \"%s\" can be compared with one value by = only",
-					table->resource->columns[table->resource->role_columns[IU_KEY_FILTER]].name, table->name),
-			 errhint("It passes the remote's own filter through. Put all conditions for the remote into one filter."),
-			 err_generic_string(PG_DIAG_CONSTRAINT_NAME, "iu_foreign_filter")));
-}
-
-/*
- * Raises where a clause on the filter column would not be passed on. The
- * column shows the filter that was passed on and nothing else, so that any
- * other comparison with it would silently be false for every row.
- */
-static void
-check_filters(PlannerInfo *root, RelOptInfo *rel, const IuTable *table)
-{
+	double		count = -1;
 	ListCell   *cell;
-	int			passed_on = 0;
 
-	if (table->key_attributes[IU_KEY_FILTER] == 0)
-		return;
-	foreach(cell, rel->baserestrictinfo)
+	foreach(cell, restriction->keys[role])
 	{
-		Node	   *clause = (Node *) lfirst_node(RestrictInfo, cell)->clause;
+		const IuKeySet *keys = lfirst(cell);
 
-		if (!iu_keys_mention(root, rel, table, IU_KEY_FILTER, clause))
-			continue;
-		if (!iu_keys_of_clause(root, rel, table, IU_KEY_FILTER, clause) || ++passed_on > 1)
-			iu_relation_refuse_filter(table);
+		count = count < 0 ? keys->count : Min(count, keys->count);
 	}
+	return count;
 }
 
 /* Attribute numbers that the query looks at; all of them for a whole row. */
@@ -133,8 +112,8 @@ iu_relation_collections(const IuTable *table, const IuRestriction *restriction)
 {
 	if (table->collection != NULL)
 		return 1;
-	if (restriction->keys[IU_KEY_COLLECTION] != NULL)
-		return Max(restriction->keys[IU_KEY_COLLECTION]->count, 1);
+	if (restriction->keys[IU_KEY_COLLECTION] != NIL)
+		return Max(iu_relation_keys(restriction, IU_KEY_COLLECTION), 1);
 	return DEFAULT_COLLECTIONS;
 }
 
@@ -155,7 +134,7 @@ iu_relation_transfer(const IuRelation *relation, const IuRestriction *restrictio
 	if (restriction->keys[IU_KEY_FILTER])
 		rows *= FILTER_LEAVES;
 	if (restriction->keys[IU_KEY_ID])
-		rows = Min(rows, restriction->keys[IU_KEY_ID]->count * collections);
+		rows = Min(rows, iu_relation_keys(restriction, IU_KEY_ID) * collections);
 	return Max(rows, 1);
 }
 
@@ -169,7 +148,7 @@ iu_relation_cost(const IuAsk *ask, double rows, double *startup, double *total)
 {
 	const IuTable *table = ask->relation->table;
 	const IuRestriction *restriction = &ask->restriction;
-	bool		lists = table->collection == NULL && restriction->keys[IU_KEY_COLLECTION] == NULL;
+	bool		lists = table->collection == NULL && restriction->keys[IU_KEY_COLLECTION] == NIL;
 	double		collections = iu_relation_collections(table, restriction);
 	double		transfer = iu_relation_transfer(ask->relation, restriction);
 	double		page = ask->page_size > 0 ? ask->page_size : table->page_size;
@@ -205,7 +184,8 @@ iu_relation_open(const IuRemote *remote, PlannerInfo *root, RelOptInfo *rel, Oid
 	relation->table = iu_table_open(remote, relid);
 	relation->tuples = rel->tuples;
 	relation->restriction.selectivity = 1;
-	check_filters(root, rel, relation->table);
+	iu_filter_check(root, rel, relation->table);
+	relation->filter_decides = iu_filter_decides(root, rel, relation->table);
 	others = iu_relation_restrict(root, rel, relation->table, rel->baserestrictinfo, &relation->restriction);
 	relation->attributes = wanted_attributes(rel, relation->table);
 	rel->fdw_private = relation;

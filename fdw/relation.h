@@ -15,7 +15,7 @@
 /* What clauses say about the keys that decide the requests. */
 typedef struct IuRestriction
 {
-	IuKeySet   *keys[IU_ROLES]; /* NULL: none */
+	List	   *keys[IU_ROLES]; /* IuKeySet, one for each clause: what is read has keys that are in all of them */
 	int			clauses;		/* how many say something about keys */
 	double		selectivity;	/* of those on the collection */
 } IuRestriction;
@@ -27,6 +27,7 @@ typedef struct IuRelation
 	double		tuples;			/* by ANALYZE; -1: unknown */
 	IuRestriction restriction;	/* by the table's own clauses */
 	List	   *attributes;		/* int list: attribute numbers that the query looks at */
+	bool		filter_decides; /* a way that passes no filter on must not be chosen */
 } IuRelation;
 
 /* What one way to read the table asks for. In fdw_private of a ForeignPath, as its only member. */
@@ -40,13 +41,13 @@ typedef struct IuAsk
 	List	   *columns;		/* fdw_scan_tlist where count(*) is one request */
 	List	   *output;			/* int list beside it: IU_OUTPUT_... */
 	bool		grouped;
-	bool		never;			/* leaves out the filter that a join gives: must not be chosen */
+	bool		never;			/* passes no filter on where the query needs one: must not be chosen */
 } IuAsk;
 
 extern void iu_relation_open(const IuRemote *remote, PlannerInfo *root, RelOptInfo *rel, Oid relid);
 extern List *iu_relation_restrict(PlannerInfo *root, RelOptInfo *rel, const IuTable *table, List *clauses,
 								  IuRestriction *restriction);
-extern void iu_relation_refuse_filter(const IuTable *table);
+extern double iu_relation_keys(const IuRestriction *restriction, IuRole role);
 
 extern double iu_relation_collections(const IuTable *table, const IuRestriction *restriction);
 extern double iu_relation_transfer(const IuRelation *relation, const IuRestriction *restriction);

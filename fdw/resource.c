@@ -43,6 +43,59 @@ iu_scan_keys(IuScan *scan, IuRole role)
 	return scan->query.restricted[role] ? scan->keys[role] : NIL;
 }
 
+/*
+ * Whether the list of all collections must be asked for: the query names none,
+ * or the names that it has come from rows. Those are looked for in the list, so
+ * that a join finds the same collections under every plan: it may as well read
+ * all and compare. What the remote knows by a name that is not in the list, as
+ * an alias, is found only where the text of the query names it. The list is
+ * asked for once in a scan.
+ */
+bool
+iu_scan_lists(IuScan *scan)
+{
+	return !scan->query.restricted[IU_KEY_COLLECTION] || (scan->query.listed && !scan->list_known);
+}
+
+/* Whether the query asks for this collection, which is in the list of all. */
+bool
+iu_scan_takes(IuScan *scan, const char *collection)
+{
+	MemoryContext old;
+	ListCell   *cell;
+
+	if (!scan->query.listed)
+		return true;
+	old = MemoryContextSwitchTo(scan->context);
+	scan->listed = lappend(scan->listed, pstrdup(collection));
+	MemoryContextSwitchTo(old);
+	foreach(cell, scan->keys[IU_KEY_COLLECTION])
+		if (strcmp(lfirst(cell), collection) == 0)
+			return true;
+	return false;
+}
+
+/* The list has been read: iu_scan_takes was asked about each collection in it. */
+void
+iu_scan_has_list(IuScan *scan)
+{
+	scan->list_known = true;
+}
+
+/*
+ * The remote refuses the list. True if the query can do without, by looking the
+ * names up one by one: the resource is to start again. (A plan that reads the
+ * list and compares is refused then: there is none that gives other rows.)
+ */
+bool
+iu_scan_forgoes_list(IuScan *scan)
+{
+	if (!scan->query.listed)
+		return false;
+	scan->query.listed = false;
+	return true;
+}
+
 /* Whether the query looks at this column of the resource. */
 bool
 iu_scan_wants(IuScan *scan, int column)

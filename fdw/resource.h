@@ -15,6 +15,10 @@
 extern const IuQuery *iu_scan_query(IuScan *scan);
 extern bool iu_scan_restricts(IuScan *scan, IuRole role);
 extern List *iu_scan_keys(IuScan *scan, IuRole role);
+extern bool iu_scan_lists(IuScan *scan);
+extern bool iu_scan_takes(IuScan *scan, const char *collection);
+extern void iu_scan_has_list(IuScan *scan);
+extern bool iu_scan_forgoes_list(IuScan *scan);
 extern bool iu_scan_wants(IuScan *scan, int column);
 extern bool iu_scan_wants_fields(IuScan *scan, List **names);
 extern bool iu_scan_counts(IuScan *scan);

@@ -65,6 +65,24 @@ only_collection(IuScan *scan, List *keys, bool restricted)
 	return NIL;
 }
 
+/* Those of the collections named that are in the list of all. */
+static List *
+listed_collections(const IuScan *scan, List *keys)
+{
+	List	   *listed = NIL;
+	ListCell   *key;
+	ListCell   *cell;
+
+	foreach(key, keys)
+		foreach(cell, scan->listed)
+			if (strcmp(lfirst(cell), lfirst(key)) == 0)
+			{
+				listed = lappend(listed, lfirst(key));
+				break;
+			}
+	return listed;
+}
+
 /* False if a role is restricted, and there is no key of it: no row can match then. */
 static bool
 can_match(const IuScan *scan)
@@ -94,6 +112,8 @@ iu_scan_start(IuScan *scan, List **keys)
 	memcpy(scan->keys, keys, sizeof(scan->keys));
 	if (table->collection != NULL)
 		scan->keys[IU_KEY_COLLECTION] = only_collection(scan, keys[IU_KEY_COLLECTION], scan->keyed_collection);
+	else if (scan->query.listed && scan->list_known)
+		scan->keys[IU_KEY_COLLECTION] = listed_collections(scan, keys[IU_KEY_COLLECTION]);
 	MemoryContextSwitchTo(scan->answer_context);
 	if (scan->query.restricted[IU_KEY_COLLECTION])
 		iu_session_expect(&scan->session,
@@ -238,6 +258,8 @@ iu_scan_reset(IuScan *scan)
 	iu_session_close(&scan->session);
 	scan->started = false;
 	scan->counted = false;
+	if (!scan->list_known)
+		scan->listed = NIL;
 	scan->in_answer = false;
 	scan->held = NIL;
 	iu_rows_reset(&scan->rows);

@@ -29,6 +29,8 @@ struct IuScan
 	bool		counted;		/* the counts became rows */
 	bool		keyed_collection;	/* the query restricts the collection, beside the table's option */
 	List	   *keys[IU_ROLES]; /* distinct C strings */
+	List	   *listed;			/* C strings: the collections in the list of all, where the query needs to know */
+	bool		list_known;		/* it has been read, in this run or one before */
 	int			page_size;		/* of this run */
 	bool		in_answer;		/* an answer is being read */
 	List	   *held;			/* IuPending: not sent while the rows at hand may be enough */

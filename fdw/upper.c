@@ -52,8 +52,8 @@ is_count_of_rows(const Node *node)
 static bool
 conditions_are_exact(const RelOptInfo *rel, const IuRelation *relation)
 {
-	int			exact = (relation->restriction.keys[IU_KEY_COLLECTION] != NULL) +
-		(relation->restriction.keys[IU_KEY_FILTER] != NULL);
+	int			exact = (relation->restriction.keys[IU_KEY_COLLECTION] != NIL) +
+		(relation->restriction.keys[IU_KEY_FILTER] != NIL);
 
 	return relation->restriction.clauses == exact && list_length(rel->baserestrictinfo) == exact;
 }

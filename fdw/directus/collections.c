@@ -59,7 +59,7 @@ iu_directus_collections_describe(const IuQuery *query)
 	bool		items = bms_is_member(IU_COLLECTIONS_ITEMS, query->wants);
 	const char *count = iu_directus_accepts_part(query) ? "limit=0&meta=filter_count" : "aggregate[count]=*";
 
-	if (!query->restricted[IU_KEY_COLLECTION])
+	if (!query->restricted[IU_KEY_COLLECTION] || query->listed)
 		requests = lappend(requests, "GET /collections");
 	if (items)
 		requests = lappend(requests, psprintf("GET /items/{collection}?%s", count));
@@ -146,7 +146,7 @@ iu_directus_collections_start(IuScan *scan)
 		(listing->wants_items && !iu_directus_accepts_part(iu_scan_query(scan)));
 	if (iu_scan_restricts(scan, IU_KEY_COLLECTION) && keys == NIL)
 		return;
-	if (!iu_scan_restricts(scan, IU_KEY_COLLECTION))
+	if (iu_scan_lists(scan))
 	{
 		iu_directus_ask_list(scan, listing);
 		return;
@@ -157,13 +157,25 @@ iu_directus_collections_start(IuScan *scan)
 		iu_directus_ask_access(scan, NULL, listing);
 }
 
+/* Asks for what the query looks at of a collection in the list, if it asks for the collection. state: the Listing. */
+static void
+add_listed_collection(void *state, const char *name)
+{
+	if (iu_scan_takes(((Listing *) state)->scan, name))
+		add_collection(state, name);
+}
+
 /* Reads the list of collections. */
 static void
 add_listed_collections(Listing *listing, const IuJson *document)
 {
-	if (!iu_directus_read_list(document, add_collection, listing))
+	if (!iu_directus_read_list(document, add_listed_collection, listing))
+	{
 		iu_directus_bad_answer(listing->scan, NULL, "the answer holds no list of collections");
-	else if (listing->needs_access && listing->entries)
+		return;
+	}
+	iu_scan_has_list(listing->scan);
+	if (listing->needs_access && listing->entries)
 		iu_directus_ask_access(listing->scan, NULL, listing);
 }
 
@@ -226,6 +238,11 @@ iu_directus_collections_refused(IuScan *scan, const IuFetch *fetch, int status, 
 {
 	Listing    *listing = fetch->state;
 
+	if (fetch->purpose == IU_DIRECTUS_LIST && status == 403 && iu_scan_forgoes_list(scan))
+	{
+		iu_directus_collections_start(scan);
+		return true;
+	}
 	if (fetch->purpose != IU_DIRECTUS_ACCESS)
 		return false;
 	if (!listing->wants_items && status != 403 && status != 404)

@@ -60,7 +60,7 @@ iu_directus_items_describe(const IuQuery *query)
 {
 	List	   *requests = NIL;
 
-	if (!query->restricted[IU_KEY_COLLECTION])
+	if (!query->restricted[IU_KEY_COLLECTION] || query->listed)
 		requests = lappend(requests, "GET /collections");
 	if (!query->counts)
 		requests = lappend(requests, page_template(query));
@@ -202,7 +202,7 @@ iu_directus_items_start(IuScan *scan)
 	if (!take_filter(scan, reading) || !take_ids(scan, reading))
 		return;
 	take_fields(scan, reading);
-	if (!iu_scan_restricts(scan, IU_KEY_COLLECTION))
+	if (iu_scan_lists(scan))
 	{
 		iu_directus_ask_list(scan, reading);
 		return;
@@ -226,7 +226,8 @@ read_found(void *state, const char *name)
 {
 	Found	   *found = state;
 
-	read_collection(found->scan, found->reading, name);
+	if (iu_scan_takes(found->scan, name))
+		read_collection(found->scan, found->reading, name);
 }
 
 /* Reads the list of collections. */
@@ -238,7 +239,10 @@ read_listed_collections(IuScan *scan, IuReading *reading, const IuJson *document
 	if (!iu_directus_read_list(document, read_found, &found))
 		iu_directus_bad_answer(scan, NULL, "the answer holds no list of collections");
 	else
+	{
+		iu_scan_has_list(scan);
 		ask_access(scan, reading);
+	}
 }
 
 /* Fails for each collection of which the token sees only a part. */
@@ -299,6 +303,11 @@ iu_directus_items_refused(IuScan *scan, const IuFetch *fetch, int status, const 
 {
 	if (fetch->purpose == IU_DIRECTUS_PAGE)
 		return iu_part_refused(scan, fetch->state, status, document);
+	if (fetch->purpose == IU_DIRECTUS_LIST && status == 403 && iu_scan_forgoes_list(scan))
+	{
+		iu_directus_items_start(scan);
+		return true;
+	}
 	if (fetch->purpose != IU_DIRECTUS_ACCESS || (status != 403 && status != 404))
 		return false;
 	settle_access(scan, fetch->key);

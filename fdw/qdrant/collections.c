@@ -93,7 +93,7 @@ iu_qdrant_collections_describe(const IuQuery *query)
 	const char *count = psprintf("/points/count%s {\"exact\":true}", iu_qdrant_consistency(query));
 	List	   *requests = NIL;
 
-	if (!query->restricted[IU_KEY_COLLECTION])
+	if (!query->restricted[IU_KEY_COLLECTION] || query->listed)
 		requests = lappend(requests, "GET /collections");
 	if (bms_is_member(COLLECTIONS_POINTS, query->wants))
 		requests = lappend(requests, psprintf("POST /collections/{collection}%s", count));
@@ -233,7 +233,7 @@ iu_qdrant_collections_start(IuScan *scan)
 	IuFetch		collections = {"GET", "/collections", NULL, NULL, IU_QDRANT_LIST};
 	IuFetch		aliases = {"GET", "/aliases", NULL, NULL, IU_QDRANT_LIST_ALIASES};
 
-	if (iu_scan_restricts(scan, IU_KEY_COLLECTION))
+	if (!iu_scan_lists(scan))
 	{
 		foreach(cell, iu_scan_keys(scan, IU_KEY_COLLECTION))
 			begin_row(scan, lfirst(cell), NULL);
@@ -312,9 +312,12 @@ take_list(IuScan *scan, const IuFetch *fetch, const IuJson *document)
 		lists->aliases = keep_texts(scan, lists->aliases, lists->alias_count);
 		lists->aliased = keep_texts(scan, lists->aliased, lists->alias_count);
 	}
-	if (--lists->waiting == 0)
-		for (i = 0; i < lists->count; i++)
+	if (--lists->waiting > 0)
+		return;
+	for (i = 0; i < lists->count; i++)
+		if (iu_scan_takes(scan, lists->names[i]))
 			begin_row(scan, lists->names[i], lists);
+	iu_scan_has_list(scan);
 }
 
 /* The parameters of the only vector; NULL if there are several, or none. */

@@ -61,7 +61,7 @@ iu_qdrant_points_describe(const IuQuery *query)
 	const char *request = iu_qdrant_template(query, bms_is_member(POINTS_PAYLOAD, query->wants),
 											 bms_is_member(POINTS_VECTOR, query->wants));
 
-	if (!query->restricted[IU_KEY_COLLECTION])
+	if (!query->restricted[IU_KEY_COLLECTION] || query->listed)
 		requests = lappend(requests, "GET /collections");
 	return lappend(requests, psprintf("POST /collections/{collection}%s", request));
 }
@@ -186,10 +186,11 @@ iu_qdrant_points_start(IuScan *scan)
 	if ((question->by_id && question->id_count == 0) ||
 		(iu_scan_restricts(scan, IU_KEY_FILTER) && question->filter == NULL))
 		return;					/* nothing can be equal to that */
-	if (!iu_scan_restricts(scan, IU_KEY_COLLECTION))
+	if (iu_scan_lists(scan))
 		iu_scan_fetch(scan, &list);
-	foreach(cell, iu_scan_keys(scan, IU_KEY_COLLECTION))
-		begin_collection(scan, question, lfirst(cell));
+	else
+		foreach(cell, iu_scan_keys(scan, IU_KEY_COLLECTION))
+			begin_collection(scan, question, lfirst(cell));
 }
 
 /* ---- answers ---- */
@@ -208,7 +209,9 @@ take_names(IuScan *scan, IuQdrantQuestion *question, const IuJson *document)
 		return;
 	}
 	for (i = 0; i < count; i++)
-		begin_collection(scan, question, names[i]);
+		if (iu_scan_takes(scan, names[i]))
+			begin_collection(scan, question, names[i]);
+	iu_scan_has_list(scan);
 }
 
 /* Reads the count of a collection. */

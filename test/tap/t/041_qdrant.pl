@@ -342,8 +342,10 @@ is_asked("SELECT id, filter = '$berlin' FROM q.points WHERE @{[of $traps]} AND f
 	'a filter goes through to Qdrant, and the column shows it');
 is_asked("SELECT count(*) FROM q.points WHERE @{[of $traps]} AND filter = '$berlin'", 2,
 	[ count_request($traps, $berlin) ], 'a count with a filter is one request');
-is(ask("SELECT DISTINCT filter IS NULL FROM q.points WHERE @{[of $traps]}"), 't',
+is(ask("SELECT filter FROM q.points WHERE @{[of $traps]} LIMIT 1"), '',
 	'the column filter is NULL where none was given');
+like(ask("SELECT DISTINCT filter IS NULL FROM q.points WHERE @{[of $traps]}"), qr/^ERROR:  0A000: .*iu_foreign_filter/s,
+	'the column filter is compared with nothing where none was given');
 is_asked("SELECT id FROM q.points WHERE @{[of $traps]} AND filter = '$berlin' AND id IN ('2', '3')", 2,
 	[ scroll_request($traps, filter => qq({"must":[$berlin,{"has_id":[2,3]}]})) ],
 	'a filter and ids are asked for together');

@@ -333,9 +333,10 @@ like(ask(q(BEGIN; DECLARE c CURSOR FOR SELECT id FROM ahead; FETCH 1 FROM c; CRE
 # ---- joins
 
 asks(q(SELECT wanted, p.id FROM names LEFT JOIN points p ON p.collection = name AND p.id = wanted ORDER BY 1),
-	[ "1|\n2|\n5|5", 'empty/points', 'pieces/points' ], 'a join on collection and id asks by key');
+	[ "1|\n2|\n5|5", '', 'empty/points', 'pieces/points' ],
+	'a join on collection and id asks by key, after the list of collections');
 like(plan_of(q(SELECT * FROM names JOIN points p ON p.collection = name AND p.id = wanted)),
-	pattern(qr/Nested Loop.*Remote Request: POST .*"ids".*\n *Remote Keys: \(known at execution\)/s,
+	pattern(qr/Nested Loop.*Remote Request: GET .collections, POST .*"ids".*\n *Remote Keys: \(known at execution\)/s,
 		qr/\n *Remote Ids: \(known at execution\)/s), 'EXPLAIN shows a join that asks by key');
 like(plan_of(q(SELECT * FROM generate_series(1, 100000) g JOIN pieces p ON p.id = g::text)),
 	qr/(Hash|Merge) Join.*scroll/s, 'a join with many keys is made here');
