@@ -150,12 +150,14 @@ sub _is_quiet
 	return ($self->{seconds} - ($end - now())) / 60 % 3 > 0;
 }
 
-# What health says.
+# What health says. Somebody reads it, and does what it asks for where the database
+# is not at home: nobody else may say that it is.
 sub _watch
 {
 	my ($self, $end) = @_;
 	my $history = $self->_history('health');
-	my $asker = IU::Nemesis::Operations->new(number => 0, seed => 0, connection => sub { $self->_connection });
+	my $asker = IU::Nemesis::Operations->new(number => 0, seed => 0, history => $history,
+		connection => sub { $self->_connection });
 	my $question = "SELECT status || ' ' || message FROM iu_core.health()";
 
 	return $self->_child(sub {
@@ -164,6 +166,7 @@ sub _watch
 				my ($outcome, $told) = $asker->_ask($question);
 				$history->write('health', at => now(), says => $told,
 					well => $outcome eq 'ok' && $told =~ /^OK / ? 1 : 0);
+				$asker->perform({ do => 'confirm' }) if $told =~ /fn_iu_place_confirm/;
 				Time::HiRes::sleep(1);
 			}
 		});
@@ -177,7 +180,8 @@ sub settle
 	my $last = IU::Nemesis::Operations->new(number => 9, seed => $self->{seed}, history => $self->_history('end'),
 		routes => \%ROUTES, rearmed => 'rearmed', connection => sub { $self->_connection });
 
-	$last->perform({ do => 'close' });
+	$self->{node}->poll_query_until('postgres', 'SELECT iu.fn_iu_place_is_noted() OR iu.fn_iu_place_is_home()');
+	$last->perform({ do => $_ }) foreach qw(confirm close);
 	$last->perform({ do => 'open', ttl => 3600, approval => $last->_uuid });
 	$last->perform({ do => 'go_on', route => $_ }) foreach sort keys %ROUTES;
 	$self->{still} = !$self->{node}->poll_query_until('postgres', 'SELECT coalesce(sum(waiting + retrying + leased), 0)'

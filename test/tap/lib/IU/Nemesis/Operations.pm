@@ -123,6 +123,11 @@ my %DO = (
 			  . "SELECT fn_iu_route_arm('$rearmed', 'client', 'nemesis') \\g /dev/null\nCOMMIT", undef)
 		  if $op->{route} = $rearmed;
 	},
+	# a promotion of which the server died before its watchdog had noted it is taken for a restore
+	confirm => sub {
+		return ([], "SELECT fn_iu_place_confirm('client', 'nemesis', NULL, 'send') ->> 'status'"
+			  . ' WHERE iu.fn_iu_place_is_noted() AND NOT iu.fn_iu_place_is_home()', undef);
+	},
 	# the webhook-id of the replay says whether it arrived
 	replay => sub {
 		return ([], <<'SQL', 'id');
