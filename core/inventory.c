@@ -83,6 +83,8 @@ raise_without_query(MemoryContext memory)
 	error = CopyErrorData();
 	FlushErrorState();
 	error->context = pstrdup("reading what exists in the database, by iu_core.object_states()");
+	error->internalquery = NULL;
+	error->internalpos = 0;
 	ReThrowError(error);
 }
 

@@ -34,16 +34,9 @@ COMMENT ON FUNCTION row_sources() IS
   'definition (the value of a dot_config row, since gates flip, and what differs from one making of the row to the '
   'next). Raises nothing.';
 
-CREATE FUNCTION named_objects(
-    objects oid[],
-    OUT object_class text, OUT object_name text, OUT owner name, OUT catalog_id regclass, OUT object_id oid)
-  RETURNS SETOF record
-  LANGUAGE plpgsql STABLE ROWS 1000
-  SET search_path = pg_catalog, pg_temp
-  SET plan_cache_mode = force_generic_plan
-AS $function$
-BEGIN
-  RETURN QUERY
+-- A view, since whatever goes wrong within a function shows the query that it was at,
+-- and this one is longer than a screen.
+CREATE VIEW catalog_objects AS
   WITH member AS MATERIALIZED (
     SELECT d.classid, d.objid FROM pg_depend d WHERE d.deptype = 'e'
   ), space AS MATERIALIZED (
@@ -88,8 +81,25 @@ BEGIN
       FROM space s
      WHERE NOT EXISTS (SELECT FROM member m WHERE m.classid = 'pg_namespace'::regclass AND m.objid = s.oid)
   )
-  SELECT n.class, n.name, pg_get_userbyid(n.owner_id), n.catalog, n.oid
-    FROM named n WHERE objects IS NULL OR n.oid = ANY (objects);
+  SELECT n.class AS object_class, n.name AS object_name, pg_get_userbyid(n.owner_id) AS owner, n.catalog AS catalog_id,
+         n.oid AS object_id
+    FROM named n;
+COMMENT ON VIEW catalog_objects IS
+  'What named_objects() asks: every object of this database that no extension brings, with its class, its name, its '
+  'owner, and where the catalog has it.';
+
+CREATE FUNCTION named_objects(
+    objects oid[],
+    OUT object_class text, OUT object_name text, OUT owner name, OUT catalog_id regclass, OUT object_id oid)
+  RETURNS SETOF record
+  LANGUAGE plpgsql STABLE ROWS 1000
+  SET search_path = pg_catalog, pg_temp
+  SET plan_cache_mode = force_generic_plan
+AS $function$
+BEGIN
+  RETURN QUERY
+  SELECT n.object_class, n.object_name, n.owner, n.catalog_id, n.object_id
+    FROM iu_core.catalog_objects n WHERE objects IS NULL OR n.object_id = ANY (objects);
 END
 $function$;
 COMMENT ON FUNCTION named_objects(oid[]) IS

@@ -98,6 +98,8 @@ CREATE FUNCTION iu.fn_iu_conformance()
   RETURNS TABLE (check_code text, object_class text, expected text, found text, ok boolean, detail text)
   LANGUAGE plpgsql STABLE SECURITY DEFINER
   SET search_path = pg_catalog, pg_temp
+  SET jit = off SET max_parallel_workers_per_gather = 0 SET plan_cache_mode = auto
+  SET enable_nestloop = on SET enable_indexscan = on
 AS $function$
 DECLARE
   v_problem text;
@@ -125,6 +127,8 @@ COMMENT ON FUNCTION iu.fn_iu_conformance IS
 CREATE FUNCTION iu.fn_iu_conformance_problems(OUT problems integer, OUT first text)
   LANGUAGE sql STABLE SECURITY DEFINER
   SET search_path = pg_catalog, pg_temp
+  SET jit = off SET max_parallel_workers_per_gather = 0 SET plan_cache_mode = auto
+  SET enable_nestloop = on SET enable_indexscan = on
 AS $function$
   SELECT count(*)::integer, (array_agg(p.problem ORDER BY p.rank, p.n))[1] FROM (
     SELECT 1 AS rank, 1 AS n,
@@ -167,6 +171,8 @@ COMMENT ON FUNCTION public.fn_iu_conformance IS
 CREATE FUNCTION iu.fn_iu_conformance_require(p_made_now boolean) RETURNS void
   LANGUAGE plpgsql STABLE
   SET search_path = pg_catalog, pg_temp
+  SET jit = off SET max_parallel_workers_per_gather = 0 SET plan_cache_mode = auto
+  SET enable_nestloop = on SET enable_indexscan = on
 AS $function$
 DECLARE
   v_wrong text;

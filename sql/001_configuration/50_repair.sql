@@ -141,6 +141,8 @@ CREATE FUNCTION iu.fn_iu_conformance_repair(p_actor text, p_reason text)
   RETURNS TABLE (object_class text, object_name text, done text, left_over text)
   LANGUAGE plpgsql SECURITY DEFINER
   SET search_path = pg_catalog, pg_temp
+  SET jit = off SET max_parallel_workers_per_gather = 0 SET plan_cache_mode = auto
+  SET enable_nestloop = on SET enable_indexscan = on
 AS $function$
 DECLARE
   v_wrong boolean := coalesce(btrim(p_actor), '') = '' OR coalesce(btrim(p_reason), '') = '';

@@ -215,6 +215,8 @@ COMMENT ON FUNCTION iu.fn_iu_place_trouble IS
 CREATE FUNCTION iu.fn_iu_place_begin(p_actor text) RETURNS text
   LANGUAGE plpgsql SECURITY DEFINER
   SET search_path = pg_catalog, pg_temp
+  SET jit = off SET max_parallel_workers_per_gather = 0 SET plan_cache_mode = auto
+  SET enable_nestloop = on SET enable_indexscan = on
 AS $function$
 DECLARE
   v_home public.iu_place;
@@ -291,6 +293,8 @@ CREATE FUNCTION iu.fn_iu_place_confirm(p_actor text, p_reason text, p_approvals 
   RETURNS jsonb
   LANGUAGE plpgsql SECURITY DEFINER
   SET search_path = pg_catalog, pg_temp
+  SET jit = off SET max_parallel_workers_per_gather = 0 SET plan_cache_mode = auto
+  SET enable_nestloop = on SET enable_indexscan = on
 AS $function$
 DECLARE
   v_home public.iu_place;

@@ -85,6 +85,8 @@ COMMENT ON FUNCTION iu.fn_iu_gate_snapshot IS
 CREATE FUNCTION iu.fn_iu_gate_verify_closed(p_actor text) RETURNS jsonb
   LANGUAGE sql STABLE SECURITY DEFINER
   SET search_path = pg_catalog, pg_temp
+  SET jit = off SET max_parallel_workers_per_gather = 0 SET plan_cache_mode = auto
+  SET enable_nestloop = on SET enable_indexscan = on
 AS $function$
   SELECT jsonb_build_object(
            'gates', coalesce(jsonb_agg(jsonb_build_object(

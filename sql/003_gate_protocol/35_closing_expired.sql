@@ -4,6 +4,8 @@ CREATE FUNCTION iu.fn_iu_gate_expiring()
   RETURNS TABLE (gate_key text, due_at timestamptz, renew_at timestamptz, opening bigint, ttl_seconds integer)
   LANGUAGE plpgsql STABLE SECURITY DEFINER
   SET search_path = pg_catalog, pg_temp
+  SET jit = off SET max_parallel_workers_per_gather = 0 SET plan_cache_mode = auto
+  SET enable_nestloop = on SET enable_indexscan = on
   SET lock_timeout = '200ms'
 AS $function$
 BEGIN
@@ -83,6 +85,8 @@ COMMENT ON FUNCTION iu.fn_iu_gate_watchdog_close IS
 CREATE FUNCTION iu.fn_iu_gate_close_expired(p_gate_key text, p_actor text, OUT status text, OUT detail text)
   LANGUAGE plpgsql SECURITY DEFINER
   SET search_path = pg_catalog, pg_temp
+  SET jit = off SET max_parallel_workers_per_gather = 0 SET plan_cache_mode = auto
+  SET enable_nestloop = on SET enable_indexscan = on
   SET lock_timeout = '200ms'
 AS $function$
 DECLARE
@@ -125,6 +129,8 @@ CREATE FUNCTION iu.fn_iu_gate_close_overstayed(
     p_gate_key text, p_actor text, p_opening bigint, OUT status text, OUT detail text)
   LANGUAGE plpgsql SECURITY DEFINER
   SET search_path = pg_catalog, pg_temp
+  SET jit = off SET max_parallel_workers_per_gather = 0 SET plan_cache_mode = auto
+  SET enable_nestloop = on SET enable_indexscan = on
   SET lock_timeout = '200ms'
 AS $function$
 DECLARE
@@ -158,6 +164,8 @@ COMMENT ON FUNCTION iu.fn_iu_gate_close_overstayed IS
 CREATE FUNCTION iu.fn_iu_gate_watchdog(p_actor text) RETURNS jsonb
   LANGUAGE plpgsql SECURITY DEFINER
   SET search_path = pg_catalog, pg_temp
+  SET jit = off SET max_parallel_workers_per_gather = 0 SET plan_cache_mode = auto
+  SET enable_nestloop = on SET enable_indexscan = on
 AS $function$
 DECLARE
   v_gate_key text;

@@ -96,6 +96,8 @@ COMMENT ON FUNCTION iu.fn_iu_gate_blockers IS
 CREATE FUNCTION iu.fn_iu_gate_blocker(p_gate_key text) RETURNS text
   LANGUAGE sql VOLATILE
   SET search_path = pg_catalog, pg_temp
+  SET jit = off SET max_parallel_workers_per_gather = 0 SET plan_cache_mode = auto
+  SET enable_nestloop = on SET enable_indexscan = on
 BEGIN ATOMIC
   SELECT coalesce(min(b.what) || ' ' || string_agg(b.who, ', ' ORDER BY b.who),
                   'locked by a transaction that has just ended')

@@ -4,6 +4,8 @@ CREATE FUNCTION iu.fn_iu_gate_ledger_verify(p_gate_key text, p_expected_heads js
   RETURNS jsonb
   LANGUAGE plpgsql STABLE SECURITY DEFINER
   SET search_path = pg_catalog, pg_temp
+  SET jit = off SET max_parallel_workers_per_gather = 0 SET plan_cache_mode = auto
+  SET enable_nestloop = on SET enable_indexscan = on
   SET row_security = off
 AS $function$
 DECLARE
@@ -80,6 +82,8 @@ CREATE FUNCTION iu.fn_iu_gate_ledger_excerpt(p_from timestamptz, p_to timestampt
   RETURNS text
   LANGUAGE plpgsql STABLE SECURITY DEFINER
   SET search_path = pg_catalog, pg_temp
+  SET jit = off SET max_parallel_workers_per_gather = 0 SET plan_cache_mode = auto
+  SET enable_nestloop = on SET enable_indexscan = on
   SET timezone = 'UTC'
 AS $function$
 DECLARE

@@ -59,6 +59,8 @@ CREATE FUNCTION iu.fn_iu_gate_approval_grant(
   RETURNS jsonb
   LANGUAGE plpgsql SECURITY DEFINER
   SET search_path = pg_catalog, pg_temp
+  SET jit = off SET max_parallel_workers_per_gather = 0 SET plan_cache_mode = auto
+  SET enable_nestloop = on SET enable_indexscan = on
 AS $function$
 DECLARE
   v_approval_id uuid := coalesce(p_approval_id, gen_random_uuid());

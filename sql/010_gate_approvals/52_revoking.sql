@@ -3,6 +3,8 @@
 CREATE FUNCTION iu.fn_iu_gate_approval_revoke(p_approval_id uuid, p_actor text, p_reason text) RETURNS jsonb
   LANGUAGE plpgsql SECURITY DEFINER
   SET search_path = pg_catalog, pg_temp
+  SET jit = off SET max_parallel_workers_per_gather = 0 SET plan_cache_mode = auto
+  SET enable_nestloop = on SET enable_indexscan = on
   SET lock_timeout = '2s'
 AS $function$
 DECLARE
@@ -70,6 +72,8 @@ COMMENT ON FUNCTION public.fn_iu_gate_approval_revoke IS
 CREATE FUNCTION iu.fn_iu_gate_approval_confirm(p_approval_id uuid, p_actor text, p_reason text) RETURNS jsonb
   LANGUAGE plpgsql SECURITY DEFINER
   SET search_path = pg_catalog, pg_temp
+  SET jit = off SET max_parallel_workers_per_gather = 0 SET plan_cache_mode = auto
+  SET enable_nestloop = on SET enable_indexscan = on
 AS $function$
 DECLARE
   v_approval public.iu_gate_approval;

@@ -4,6 +4,8 @@ CREATE FUNCTION iu.fn_iu_gate_approvers_set(p_gate_key text, p_approvers text[],
   RETURNS jsonb
   LANGUAGE plpgsql SECURITY DEFINER
   SET search_path = pg_catalog, pg_temp
+  SET jit = off SET max_parallel_workers_per_gather = 0 SET plan_cache_mode = auto
+  SET enable_nestloop = on SET enable_indexscan = on
 AS $function$
 DECLARE
   v_unknown  text;
@@ -58,6 +60,8 @@ COMMENT ON FUNCTION public.fn_iu_gate_approvers_set IS
 CREATE FUNCTION iu.fn_iu_gate_approval_mode_set(p_mode text, p_actor text, p_reason text) RETURNS jsonb
   LANGUAGE plpgsql SECURITY DEFINER
   SET search_path = pg_catalog, pg_temp
+  SET jit = off SET max_parallel_workers_per_gather = 0 SET plan_cache_mode = auto
+  SET enable_nestloop = on SET enable_indexscan = on
 AS $function$
 DECLARE
   v_previous text;

@@ -4,6 +4,8 @@ CREATE FUNCTION iu.fn_iu_gate_break_glass(p_gate_key text, p_actor text, p_reaso
   RETURNS jsonb
   LANGUAGE plpgsql SECURITY DEFINER
   SET search_path = pg_catalog, pg_temp
+  SET jit = off SET max_parallel_workers_per_gather = 0 SET plan_cache_mode = auto
+  SET enable_nestloop = on SET enable_indexscan = on
 AS $function$
 DECLARE
   v_approval_id CONSTANT uuid := gen_random_uuid();

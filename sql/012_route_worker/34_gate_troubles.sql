@@ -128,6 +128,8 @@ COMMENT ON FUNCTION iu.fn_iu_gate_approvals_ending IS
 CREATE FUNCTION iu.fn_iu_gate_troubles(OUT alarm text, OUT warning text)
   LANGUAGE plpgsql STABLE SECURITY DEFINER
   SET search_path = pg_catalog, pg_temp
+  SET jit = off SET max_parallel_workers_per_gather = 0 SET plan_cache_mode = auto
+  SET enable_nestloop = on SET enable_indexscan = on
 AS $function$
 BEGIN
   -- Where the database is not at home its watchdog says so, and nothing else is expected of its gates.

@@ -128,6 +128,7 @@ DECLARE
   v_route   public.iu_outbound_route;
   v_payload jsonb;
   v_context text;
+  v_hint    text;
   v_wait    constant text := current_setting('lock_timeout');
 BEGIN
   SELECT r.* INTO v_route FROM public.iu_route_lease l JOIN public.iu_outbound_route r ON r.route_code = l.route_code
@@ -155,10 +156,11 @@ BEGIN
       PERFORM set_config('lock_timeout', v_wait, true);
       outcome := 'sent';
     EXCEPTION WHEN OTHERS OR query_canceled OR assert_failure THEN
-      GET STACKED DIAGNOSTICS v_context = PG_EXCEPTION_CONTEXT;
+      GET STACKED DIAGNOSTICS v_context = PG_EXCEPTION_CONTEXT, v_hint = PG_EXCEPTION_HINT;
       outcome := 'failed';
       failure_code := 'sql_function_failed';
-      failure_detail := SQLSTATE || ': ' || SQLERRM || coalesce(E'\n' || nullif(v_context, ''), '');
+      failure_detail := SQLSTATE || ': ' || SQLERRM || coalesce(' Hint: ' || nullif(v_hint, ''), '')
+                        || coalesce(E'\n' || nullif(v_context, ''), '');
     END;
     DELETE FROM public.iu_route_hung h WHERE h.route_code = v_route.route_code;
   END IF;
@@ -168,6 +170,5 @@ COMMENT ON FUNCTION iu.fn_iu_function_call IS
   'For the runner: asks once more whether the route of a lease may deliver, and calls its function with the event '
   'and its payload. Returns outcome (sent, failed, held), failure_code and failure_detail, which the runner gives '
   'to fn_iu_delivery_record_batch in the same transaction. What the function raises, the end of its time included, '
-  'undoes what it did and is the '
-  'outcome failed, code sql_function_failed, with SQLSTATE, message and context. SQLSTATE 55000: the lease is '
-  'another''s, or does not hold the event.';
+  'undoes what it did and is the outcome failed, code sql_function_failed, with SQLSTATE, message, hint and context. '
+  'SQLSTATE 55000: the lease is another''s, or does not hold the event.';

@@ -76,6 +76,11 @@ SELECT is(pg_temp.found('other'), 'unknown (iu_core_owner may not read view publ
 CREATE FUNCTION test_odd() RETURNS int LANGUAGE plpgsql AS $$BEGIN RAISE EXCEPTION 'odd' USING ERRCODE = 'IU000'; END$$;
 SELECT pg_temp.invariant('odd', 'SELECT public.test_odd() AS left_value, 1 AS right_value');
 SELECT is(pg_temp.found('odd'), 'unknown (IU000: odd)', 'a view that raises an SQLSTATE of iu_core''s own is unknown');
+CREATE FUNCTION test_hint() RETURNS int LANGUAGE plpgsql AS $$BEGIN
+  RAISE EXCEPTION 'the door is shut' USING HINT = 'Open it.'; END$$;
+SELECT pg_temp.invariant('hint', 'SELECT public.test_hint() AS left_value, 1 AS right_value');
+SELECT is(pg_temp.found('hint'), 'unknown (P0001: the door is shut Hint: Open it.)',
+  'what is found of a view that raises keeps the hint, which says what to do');
 
 -- What it reads of others, and what they call, is nobody else's to change either.
 CREATE FUNCTION test_theirs() RETURNS int LANGUAGE sql AS 'SELECT 1';

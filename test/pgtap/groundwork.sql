@@ -10,6 +10,19 @@ SELECT set_eq($$SELECT t.tgname::text FROM pg_trigger t JOIN pg_class c ON c.oid
   ARRAY['trg_event_type_registry_domain', 'trg_iu_outbound_route_delivery_guard'],
   'every trigger acts on rows written in replica role, but for those that only refuse');
 
+-- A role is its oid. What docs/inside.md lists only records who it was, and nothing is decided by it.
+SELECT set_eq($$SELECT c.relname || '.' || a.attname FROM pg_attribute a JOIN pg_class c ON c.oid = a.attrelid
+    WHERE c.relowner = 'iu_core_owner'::regrole AND c.relkind IN ('r', 'p') AND a.attnum > 0 AND NOT a.attisdropped
+      AND a.atttypid = 'name'::regtype
+      AND NOT EXISTS (SELECT FROM pg_attribute o
+                       WHERE o.attrelid = a.attrelid AND o.atttypid = 'oid'::regtype AND NOT o.attisdropped
+                         AND o.attname IN (a.attname || '_oid', replace(a.attname, '_role', '_oid')))$$,
+  ARRAY['event_outbox.emitter_role', 'iu_change_window.closed_role', 'iu_change_window.opened_role',
+    'iu_gate_demand.session_role', 'iu_invariant.session_role', 'iu_invariant_run.session_role',
+    'iu_place.session_role', 'iu_regression_expectation.session_role', 'iu_regression_snapshot.session_role',
+    'iu_regression_surface.session_role', 'iu_regression_value.session_role', 'iu_route_function.session_role'],
+  'every stored name of a role has its oid beside it, but for those that nothing is decided by');
+
 -- A schema of a migration's own, and what is in it.
 SET LOCAL ROLE iu_core_owner;
 SELECT lives_ok('CREATE SCHEMA test_schema', 'iu_core_owner, as which migrations run, may create a schema');

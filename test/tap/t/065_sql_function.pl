@@ -148,8 +148,8 @@ sql("TRUNCATE called; CREATE TABLE parent (id int PRIMARY KEY); CREATE TABLE chi
 	ALTER TABLE parent OWNER TO iu_core_owner; ALTER TABLE child OWNER TO iu_core_owner");
 my $note = 'INSERT INTO public.called VALUES (p_event, 0);';
 my %wrong = (
-	fn_raises   => [ "$note RAISE EXCEPTION 'no luck' USING ERRCODE = 'IU001';",
-	qr/^IU001: no luck\nPL\/pgSQL function public\.fn_raises/ ],
+	fn_raises   => [ "$note RAISE EXCEPTION 'no luck' USING ERRCODE = 'IU001', HINT = 'Try again.';",
+	qr/^IU001: no luck Hint: Try again\.\nPL\/pgSQL function public\.fn_raises/ ],
 	fn_asserts  => [ "$note ASSERT false, 'not so';", qr/^P0004: not so/ ],
 	fn_is_slow  => [ "$note PERFORM pg_sleep(600);", qr/^57014: canceling statement due to statement timeout/ ],
 	fn_deferred => [ "$note INSERT INTO public.child VALUES (1);", qr/^23503: .*violates foreign key/ ],

@@ -37,8 +37,11 @@ becomes("SELECT state FROM iu_core.worker_status WHERE role = 'watchdog'", 'noth
 	'the watchdog of a database without migrations says so');
 health_becomes('^1 WARNING: .*watchdog of database "postgres": nothing migrated',
 	'a database without migrations is a warning');
-sql('SELECT count(*) FROM iu_core.migrate()');
+sql('SELECT count(*) FROM iu_core.migrate(4)');
 $watchdog = IU::Cluster->wait_for_worker($node, 'watchdog');
+health_becomes('^0 OK: 2 processes do their work, 2 more have nothing to do: the migrations that bring it are not',
+	'processes that no migration gives anything to do are not counted among those that do their work');
+sql('SELECT count(*) FROM iu_core.migrate()');
 severity_becomes('0', 'with every process at work health has no severity');
 health_becomes('^0 OK: 4 processes', 'with every process at work health counts four processes');
 is(sql('SET ROLE iu_core_reader; SELECT severity FROM iu_core.health()'), '0', 'a reader may ask for health');
@@ -132,6 +135,27 @@ sql('SELECT iu_core.wake()');
 health_becomes('(^1 WARNING: |; )sender 1 of database "postgres": failing', 'a sender that fails is a warning');
 sql('GRANT EXECUTE ON FUNCTION iu.fn_iu_delivery_next_due TO iu_core_worker; SELECT iu_core.wake()');
 severity_becomes('0', 'when the sender does not fail any more health has no severity');
+
+# A role that has another name gives nobody the rights that are asked for by its name.
+foreach my $role (qw(iu_core_owner iu_core_reader iu_core_writer iu_core_operator iu_core_admin iu_core_agent
+	iu_core_check))
+{
+	sql("ALTER ROLE $role RENAME TO elsewhere");
+	like(health(), qr/^2 CRITICAL: .*role "$role" does not exist: it was renamed or dropped/,
+		"a renamed $role is critical, by its name");
+	sql("ALTER ROLE elsewhere RENAME TO $role");
+}
+severity_becomes('0', 'when every role has its name again health has no severity');
+
+# The runner looks once a minute; one that has just started looks at once.
+my $checksum = sql('SELECT checksum FROM iu_core.applied_migration WHERE version = 5');
+sub look { sql("SELECT pg_terminate_backend(pid) FROM iu_core.worker_status WHERE role = 'runner'") }
+sql("UPDATE iu_core.applied_migration SET checksum = repeat('0', 64) WHERE version = 5");
+look();
+health_becomes('^2 CRITICAL: .*migration 5 .*has drifted', 'a migration that has drifted is critical, by its number');
+sql("UPDATE iu_core.applied_migration SET checksum = '$checksum' WHERE version = 5");
+look();
+severity_becomes('0', 'when the migration is what was applied health has no severity');
 
 # One that stands still cannot say so.
 freeze($sender);
