@@ -129,6 +129,28 @@ plain_text(const char *text)
 }
 
 /*
+ * Whether bytes of the remote quote the secret: as it is, or as JSON may write
+ * it. Looked for in all of them, before anything is cut, or read by somebody who
+ * shows only a part of it: half of a secret would be left standing.
+ */
+static bool
+quotes_secret(const char *bytes, size_t length, const char *secret)
+{
+	char	   *plain;
+	size_t		i;
+	size_t		n = 0;
+
+	if (secret == NULL)
+		return false;
+	plain = palloc(length + 1);
+	for (i = 0; i < length; i++)
+		if (bytes[i] != '\\' && bytes[i] != '\0')
+			plain[n++] = bytes[i];
+	plain[n] = '\0';
+	return strstr(plain, secret) != NULL || strstr(pnstrdup(bytes, length), secret) != NULL;
+}
+
+/*
  * What the remote said, in one short line: its own words if the document holds
  * some, else the start of the body; NULL if the body is empty. What quotes the
  * secret is left out.
@@ -146,6 +168,8 @@ words_of_remote(const IuRemote *remote, const IuHttpAnswer *answer, const IuJson
 
 	if (words == NULL && answer->body.len > 0)
 	{
+		if (answer->encoding != NULL)
+			return psprintf("(Content-Encoding: %s)", answer->encoding);
 		if (answer->content_type && pg_strncasecmp(answer->content_type, "text/html", 9) == 0)
 			return "(an HTML page)";
 		words = answer->body.data;
@@ -153,8 +177,7 @@ words_of_remote(const IuRemote *remote, const IuHttpAnswer *answer, const IuJson
 	}
 	if (words == NULL)
 		return NULL;
-	/* the secret is looked for before anything is cut, which could leave half of it standing */
-	if (secret != NULL && strstr(pnstrdup(words, length), secret) != NULL)
+	if (quotes_secret(words, length, secret))
 		return LEFT_OUT;
 	return is_text ? plain_text(words) : plain_bytes(words, length);
 }
@@ -194,10 +217,35 @@ failure_of_status(IuFailure *failure, const IuRemote *remote, const IuFetch *fet
 		failure->hint = psprintf("Try again in %d s.", Max(answer->retry_after, 1));
 	if (remote->refine_failure)
 		remote->refine_failure(failure, fetch, answer->status, document);
-	if ((answer->status == 401 || answer->status == 403) && secret == NULL)
+	if ((answer->status == 401 || answer->status == 403) && secret == NULL &&
+		strcmp(failure->constraint, "iu_remote_licence") != 0)
 		failure->hint = psprintf("Nothing was sent to identify the user: "
 								 "no user mapping gives option \"%s\" or \"%s_file\".",
 								 remote->secret_option, remote->secret_option);
+}
+
+/* What it means that the body of an answer of status 200 is no JSON; arguments as for iu_failure_of_answer. */
+static void
+failure_of_body(IuFailure *failure, const IuRemote *remote, const IuHttpAnswer *answer, const char *problem,
+				const char *secret)
+{
+	const char *words = words_of_remote(remote, answer, NULL, secret);
+
+	failure->sqlstate = ERRCODE_FDW_ERROR;
+	failure->constraint = "iu_remote_answer";
+	if (answer->encoding != NULL)
+	{
+		failure->reason = "the answer is compressed, which nobody asked for";
+		failure->detail = psprintf("HTTP 200, Content-Encoding: %s.", answer->encoding);
+		failure->hint = "Requests say nothing of compression. Look into proxies on the way to the remote.";
+		return;
+	}
+	failure->reason = "the answer is not usable JSON";
+	failure->detail = quotes_secret(answer->body.data, answer->body.len, secret) ? "HTTP 200."
+		: psprintf("HTTP 200: %s; it begins: %s", problem ? plain_text(problem) : "it is empty",
+				   words ? words : "(nothing)");
+	failure->hint = "Check that option \"url\" of the foreign server leads to the API itself, "
+		"not to a page or a proxy.";
 }
 
 /*
@@ -223,22 +271,16 @@ iu_failure_of_answer(IuFailure *failure, const IuRemote *remote, const IuFetch *
 		failure->hint = mapping->hint;
 	}
 	else if (answer->status == 200)
-	{
-		const char *words = words_of_remote(remote, answer, NULL, secret);
-
-		failure->sqlstate = ERRCODE_FDW_ERROR;
-		failure->constraint = "iu_remote_answer";
-		failure->reason = "the answer is not usable JSON";
-		failure->detail = psprintf("HTTP 200: %s; it begins: %s",
-								   problem ? plain_text(problem) : "it is empty",
-								   words ? words : "(nothing)");
-		if (secret != NULL && strstr(failure->detail, secret) != NULL)
-			failure->detail = "HTTP 200.";
-		failure->hint = "Check that option \"url\" of the foreign server leads to the API itself, "
-			"not to a page or a proxy.";
-	}
+		failure_of_body(failure, remote, answer, problem, secret);
 	else
 		failure_of_status(failure, remote, fetch, answer, document, secret);
+}
+
+/* Whether text quotes the secret. Both may be NULL. */
+bool
+iu_failure_hides(const char *text, const char *secret)
+{
+	return text != NULL && secret != NULL && strstr(text, secret) != NULL;
 }
 
 /*
@@ -248,7 +290,7 @@ iu_failure_of_answer(IuFailure *failure, const IuRemote *remote, const IuFetch *
 const char *
 iu_failure_hide(const char *text, const char *secret)
 {
-	return text != NULL && secret != NULL && strstr(text, secret) != NULL ? LEFT_OUT : text;
+	return iu_failure_hides(text, secret) ? LEFT_OUT : text;
 }
 
 /*

@@ -17,6 +17,7 @@ extern void iu_failure_of_answer(IuFailure *failure, const IuRemote *remote, con
 								 const char *problem, const char *secret);
 extern void iu_failure_raise(const IuServer *server, const char *key, const IuFailure *failure,
 							 const char *secret);
+extern bool iu_failure_hides(const char *text, const char *secret);
 extern const char *iu_failure_hide(const char *text, const char *secret);
 
 #endif							/* IU_FAILURE_H */

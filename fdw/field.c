@@ -17,6 +17,7 @@
 #include "mb/pg_wchar.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
+#include "utils/guc.h"
 #include "utils/jsonb.h"
 #include "utils/lsyscache.h"
 
@@ -55,16 +56,9 @@ iu_field_open(MemoryContext context, const char *name, Form_pg_attribute attribu
 static char *
 quoted_value(const IuJson *value)
 {
-	char	   *text = iu_json_scalar(value);
-	int			length;
+	char	   *text = iu_json_whole_text(value);
+	int			length = strlen(text);
 
-	if (text == NULL)
-	{
-		Jsonb	   *json = DatumGetJsonbP(iu_json_to_jsonb(value));
-
-		text = JsonbToCString(NULL, &json->root, VARSIZE(json));
-	}
-	length = strlen(text);
 	if (length <= FOUND_SHOWN)
 		return text;
 	return psprintf("%s...", pnstrdup(text, pg_mbcliplen(text, length, FOUND_SHOWN)));
@@ -157,4 +151,66 @@ iu_field_read(IuField *field, const IuJson *value, bool *is_null)
 	if (OidIsValid(field->domain))
 		domain_check(result, *is_null, field->domain, &field->domain_state, field->context);
 	return result;
+}
+
+/* ---- settings ---- */
+
+/* Types that read text in one way only, whatever the settings of the session are. */
+static bool
+is_of_one_reading(Oid type)
+{
+	static const Oid types[] = {
+		TEXTOID, VARCHAROID, BPCHAROID, NAMEOID, CHAROID, BOOLOID, INT2OID, INT4OID, INT8OID, NUMERICOID,
+		FLOAT4OID, FLOAT8OID, UUIDOID, JSONOID, JSONBOID
+	};
+	int			i;
+
+	for (i = 0; i < lengthof(types); i++)
+		if (types[i] == type)
+			return true;
+	return false;
+}
+
+/* Whether what a column of this type makes of a text may depend on the settings of the session. */
+bool
+iu_field_follows_settings(Oid type)
+{
+	Oid			element = get_element_type(type);
+
+	return !is_of_one_reading(OidIsValid(element) ? element : type);
+}
+
+/*
+ * Sets what types ask when they read text, so that a value of a remote is the
+ * same in every session: a time without a zone is one of UTC. Returns what
+ * iu_field_free_settings needs; an error puts them back by itself.
+ */
+int
+iu_field_fix_settings(void)
+{
+	static const char *const settings[][2] = {
+		{"TimeZone", "UTC"},
+		{"DateStyle", "ISO, MDY"},
+		{"IntervalStyle", "postgres"},
+		{"timezone_abbreviations", "Default"},
+		{"lc_monetary", "C"},
+		{"extra_float_digits", "1"},
+		{"bytea_output", "hex"},
+		{"xmloption", "content"},
+		{"array_nulls", "on"}
+	};
+	int			level = NewGUCNestLevel();
+	int			i;
+
+	for (i = 0; i < lengthof(settings); i++)
+		(void) set_config_option(settings[i][0], settings[i][1], PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE,
+								 true, 0, false);
+	return level;
+}
+
+/* Puts the settings back. level: of iu_field_fix_settings. */
+void
+iu_field_free_settings(int level)
+{
+	AtEOXact_GUC(true, level);
 }

@@ -34,4 +34,8 @@ extern IuField *iu_field_open(MemoryContext context, const char *name, Form_pg_a
 
 extern Datum iu_field_read(IuField *field, const IuJson *value, bool *is_null);
 
+extern bool iu_field_follows_settings(Oid type);
+extern int	iu_field_fix_settings(void);
+extern void iu_field_free_settings(int level);
+
 #endif							/* IU_FIELD_H */

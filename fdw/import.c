@@ -18,33 +18,90 @@
 #include "foreign/foreign.h"
 #include "mb/pg_wchar.h"
 #include "miscadmin.h"
-#include "parser/scansup.h"
 #include "utils/builtins.h"
+
+#define MOST_COLUMNS 1500		/* of a table: the server allows 1600 */
+
+/* The table of a collection. */
+typedef struct TableName
+{
+	char	   *collection;
+	char	   *table;
+} TableName;
 
 struct IuImport
 {
 	const ImportForeignSchemaStmt *statement;
 	IuSession	session;
+	bool		typed;			/* columns have the types of the remote's indexes */
+	List	   *names;			/* TableName */
 };
 
 /* ---- what import_data calls ---- */
 
-/* The name of the table of a collection, cut as the database cuts names. */
+/*
+ * A name that is free: the wanted one, cut as the database cuts names, or that
+ * with a number.
+ *
+ * is_taken, state: says which are not free.
+ */
 static char *
-table_name(const char *collection)
+free_name(const char *wanted, bool (*is_taken) (void *state, const char *name), void *state)
 {
-	char	   *name = pstrdup(collection);
+	int			length = strlen(wanted);
+	char	   *name = pnstrdup(wanted, pg_mbcliplen(wanted, length, NAMEDATALEN - 1));
+	int			n;
 
-	truncate_identifier(name, strlen(name), false);
+	for (n = 2; is_taken(state, name); n++)
+		name = psprintf("%.*s_%d", pg_mbcliplen(wanted, length, NAMEDATALEN - 8), wanted, n);
 	return name;
+}
+
+/* Whether another collection has a table of this name. state: the import. */
+static bool
+is_table_taken(void *state, const char *name)
+{
+	ListCell   *cell;
+
+	foreach(cell, ((IuImport *) state)->names)
+		if (strcmp(((TableName *) lfirst(cell))->table, name) == 0)
+			return true;
+	return false;
+}
+
+/* The name of the table of a collection, which is the same at each call. */
+static char *
+table_name(IuImport *import, const char *collection)
+{
+	TableName  *name;
+	ListCell   *cell;
+
+	foreach(cell, import->names)
+	{
+		name = lfirst(cell);
+		if (strcmp(name->collection, collection) == 0)
+			return name->table;
+	}
+	name = palloc(sizeof(TableName));
+	name->collection = pstrdup(collection);
+	name->table = free_name(collection, is_table_taken, import);
+	import->names = lappend(import->names, name);
+	return name->table;
 }
 
 /* Whether LIMIT TO and EXCEPT leave the table of this collection. */
 bool
 iu_import_wants(IuImport *import, const char *collection)
 {
-	return IsImportableForeignTable(table_name(collection),
+	return IsImportableForeignTable(table_name(import, collection),
 									unconstify(ImportForeignSchemaStmt *, import->statement));
+}
+
+/* Whether columns are to have the types of the remote's indexes, which their values need not have. */
+bool
+iu_import_is_typed(IuImport *import)
+{
+	return import->typed;
 }
 
 /* Raises. key: the collection it is about; NULL: the listing. */
@@ -56,7 +113,8 @@ iu_import_fail(IuImport *import, const char *key, const IuFailure *failure)
 
 /*
  * Sends one request and waits for its answer; raises unless that has status 200
- * and is JSON.
+ * and is JSON. NULL if a collection that the remote has listed is gone
+ * meanwhile, which one notice says.
  *
  * method, path, body, key: as in IuFetch.
  */
@@ -64,24 +122,27 @@ const IuJson *
 iu_import_ask(IuImport *import, const char *method, const char *path, const char *body, const char *key)
 {
 	IuFetch		fetch = {method, path, body, key, 0, NULL};
+	IuFailure	failure = {0};
 	IuHttpAnswer *answer;
 	const IuJson *document;
 	char	   *problem;
+	bool		marked;
 
 	iu_session_send(&import->session, &fetch, NULL);
 	do
 		answer = iu_session_wait(&import->session, true);
 	while (answer == NULL);
-	document = iu_session_document(answer, &problem);
-	if (document == NULL || answer->status != 200)
-	{
-		IuFailure	failure = {0};
-
-		iu_failure_of_answer(&failure, import->session.server->remote, &fetch, answer, document, problem,
-							 import->session.secret);
+	document = iu_session_document(answer, IU_NULLS_REPLACE, &marked, &problem);
+	if (document != NULL && answer->status == 200)
+		return document;
+	iu_failure_of_answer(&failure, import->session.server->remote, &fetch, answer, document, problem,
+						 import->session.secret);
+	if (key == NULL || failure.sqlstate != ERRCODE_FDW_TABLE_NOT_FOUND)
 		iu_failure_raise(import->session.server, key, &failure, import->session.secret);
-	}
-	return document;
+	ereport(NOTICE,
+			(errmsg("collection \"%s\" of foreign server \"%s\" is gone, and is not imported",
+					iu_failure_hide(key, import->session.secret), import->session.server->name)));
+	return NULL;
 }
 
 /*
@@ -119,61 +180,74 @@ import_api(const IuRemote *remote, const IuServer *server)
 	return commands;
 }
 
-/* Whether a column of the table, or of its resource, has this name already. */
-static bool
-is_taken(const IuResource *resource, List *names, const char *name)
+/* The names that columns of a table cannot have, or have already. */
+typedef struct ColumnNames
 {
+	const IuResource *resource;
+	List	   *used;			/* C strings */
+} ColumnNames;
+
+/*
+ * Whether a column of the table, of its resource or of every table has this name
+ * already. state: the ColumnNames.
+ */
+static bool
+is_column_taken(void *state, const char *name)
+{
+	static const char *const system_columns[] = {"tableoid", "ctid", "xmin", "cmin", "xmax", "cmax"};
+	const ColumnNames *names = state;
 	ListCell   *cell;
 	int			i;
 
-	for (i = 0; i < resource->column_count; i++)
-		if (strcmp(resource->columns[i].name, name) == 0)
+	for (i = 0; i < lengthof(system_columns); i++)
+		if (strcmp(system_columns[i], name) == 0)
 			return true;
-	foreach(cell, names)
+	for (i = 0; i < names->resource->column_count; i++)
+		if (strcmp(names->resource->columns[i].name, name) == 0)
+			return true;
+	foreach(cell, names->used)
 		if (strcmp(lfirst(cell), name) == 0)
 			return true;
 	return false;
 }
 
-/*
- * The name of a column that shows a field: cut to what the database can hold,
- * and with a number where it is taken.
- *
- * names: those of the table's columns so far.
- */
-static char *
-free_name(const IuResource *resource, List *names, const char *wanted)
+/* Appends the columns of a table to the command that makes it. */
+static void
+append_columns(StringInfo command, const IuImportedTable *table, const IuResource *resource)
 {
-	const char *base = wanted[0] != '\0' ? wanted : "field";
-	char	   *name = pnstrdup(base, pg_mbcliplen(base, strlen(base), NAMEDATALEN - 1));
-	int			n;
+	ColumnNames names = {resource};
+	ListCell   *cell;
 
-	for (n = 2; is_taken(resource, names, name); n++)
-		name = psprintf("%.*s_%d", pg_mbcliplen(base, strlen(base), NAMEDATALEN - 8), base, n);
-	return name;
+	foreach(cell, table->columns)
+	{
+		const IuImportedColumn *column = lfirst(cell);
+		char	   *name = pstrdup(column->name);
+
+		if (list_length(names.used) >= MOST_COLUMNS && column->field != NULL)
+			continue;
+		if (column->field != NULL)
+			name = free_name(name[0] != '\0' ? name : "field", is_column_taken, &names);
+		appendStringInfo(command, "%s%s %s", names.used != NIL ? ", " : "", quote_identifier(name), column->type);
+		if (column->field != NULL)
+			appendStringInfo(command, " OPTIONS (field %s)", quote_literal_cstr(column->field));
+		names.used = lappend(names.used, name);
+	}
+	if (list_length(table->columns) > list_length(names.used))
+		ereport(NOTICE,
+				(errmsg("collection \"%s\" has more fields than a table can have columns", table->collection),
+				 errdetail("%d of them have none.", list_length(table->columns) - list_length(names.used))));
 }
 
 /* The command that makes the table of a collection. */
 static char *
-create_table(const IuImportedTable *table, const IuServer *server)
+create_table(IuImport *import, const IuImportedTable *table, const IuServer *server)
 {
-	const IuResource *resource = iu_option_resource(server->remote, table->resource);
 	StringInfoData command;
-	List	   *names = NIL;
 	ListCell   *cell;
 
 	initStringInfo(&command);
-	appendStringInfo(&command, "CREATE FOREIGN TABLE %s (", quote_identifier(table_name(table->collection)));
-	foreach(cell, table->columns)
-	{
-		const IuImportedColumn *column = lfirst(cell);
-
-		names = lappend(names, column->field ? free_name(resource, names, column->name) : pstrdup(column->name));
-		appendStringInfo(&command, "%s%s %s", foreach_current_index(cell) ? ", " : "",
-						 quote_identifier(llast(names)), column->type);
-		if (column->field != NULL)
-			appendStringInfo(&command, " OPTIONS (field %s)", quote_literal_cstr(column->field));
-	}
+	appendStringInfo(&command, "CREATE FOREIGN TABLE %s (", quote_identifier(table_name(import, table->collection)));
+	append_columns(&command, table, iu_option_resource(server->remote, table->resource));
 	appendStringInfo(&command, ") SERVER %s OPTIONS (resource %s, collection %s",
 					 quote_identifier(server->name), quote_literal_cstr(table->resource),
 					 quote_literal_cstr(table->collection));
@@ -188,11 +262,40 @@ create_table(const IuImportedTable *table, const IuServer *server)
 	return command.data;
 }
 
+/* Whether option "types" of the statement asks for the types of the remote's indexes. Raises for other options. */
+static bool
+types_are_wanted(List *options)
+{
+	bool		typed = false;
+	ListCell   *cell;
+
+	foreach(cell, options)
+	{
+		DefElem    *option = lfirst_node(DefElem, cell);
+
+		if (strcmp(option->defname, "types") != 0)
+			ereport(ERROR,
+					(errcode(ERRCODE_FDW_INVALID_OPTION_NAME),
+					 errmsg("invalid option \"%s\"", option->defname),
+					 errhint("Valid options in this context: types."),
+					 err_generic_string(PG_DIAG_CONSTRAINT_NAME, "iu_option_unknown")));
+		typed = strcmp(defGetString(option), "index") == 0;
+		if (!typed && strcmp(defGetString(option), "json") != 0)
+			ereport(ERROR,
+					(errcode(ERRCODE_FDW_INVALID_ATTRIBUTE_VALUE),
+					 errmsg("invalid value for option \"types\""),
+					 errdetail("\"%s\" is not allowed here.", defGetString(option)),
+					 errhint("Allowed values: json, index."),
+					 err_generic_string(PG_DIAG_CONSTRAINT_NAME, "iu_option_value")));
+	}
+	return typed;
+}
+
 /* The commands that make a table of each collection. */
 static List *
 import_data(const IuRemote *remote, IuServer *server, const ImportForeignSchemaStmt *statement)
 {
-	IuImport	import = {statement};
+	IuImport	import = {statement, .typed = types_are_wanted(statement->options)};
 	List	   *commands = NIL;
 	List	   *tables;
 	ListCell   *cell;
@@ -202,7 +305,7 @@ import_data(const IuRemote *remote, IuServer *server, const ImportForeignSchemaS
 	tables = remote->import_data(&import);
 	iu_session_close(&import.session);
 	foreach(cell, tables)
-		commands = lappend(commands, create_table(lfirst(cell), server));
+		commands = lappend(commands, create_table(&import, lfirst(cell), server));
 	return commands;
 }
 
@@ -216,7 +319,9 @@ iu_import_schema(const IuRemote *remote, ImportForeignSchemaStmt *statement, Oid
 {
 	IuServer   *server = iu_server_open(remote, server_id);
 
-	if (statement->options != NIL)
+	bool		is_data = strcmp(statement->remote_schema, "data") == 0 && remote->import_data != NULL;
+
+	if (statement->options != NIL && !is_data)
 		ereport(ERROR,
 				(errcode(ERRCODE_FDW_INVALID_OPTION_NAME),
 				 errmsg("invalid option \"%s\"", linitial_node(DefElem, statement->options)->defname),
@@ -224,7 +329,7 @@ iu_import_schema(const IuRemote *remote, ImportForeignSchemaStmt *statement, Oid
 				 err_generic_string(PG_DIAG_CONSTRAINT_NAME, "iu_option_unknown")));
 	if (strcmp(statement->remote_schema, "api") == 0)
 		return import_api(remote, server);
-	if (strcmp(statement->remote_schema, "data") == 0 && remote->import_data != NULL)
+	if (is_data)
 		return import_data(remote, server, statement);
 	ereport(ERROR,
 			(errcode(ERRCODE_FDW_SCHEMA_NOT_FOUND),

@@ -36,6 +36,7 @@ extern List *iu_import_schema(const IuRemote *remote, ImportForeignSchemaStmt *s
 /* ---- what a remote's import_data may call ---- */
 
 extern bool iu_import_wants(IuImport *import, const char *collection);
+extern bool iu_import_is_typed(IuImport *import);
 extern const IuJson *iu_import_ask(IuImport *import, const char *method, const char *path,
 								   const char *body, const char *key);
 extern void iu_import_fail(IuImport *import, const char *key, const IuFailure *failure);

@@ -234,6 +234,19 @@ iu_json_to_jsonb(const IuJson *value)
 	return JsonbPGetDatum(JsonbValueToJsonb(unconstify(JsonbValue *, &value->value)));
 }
 
+/* A value as text, whatever it is: a string as it is, anything else as JSON. Palloc'd. */
+char *
+iu_json_whole_text(const IuJson *value)
+{
+	char	   *text = iu_json_scalar(value);
+	Jsonb	   *json;
+
+	if (text != NULL)
+		return text;
+	json = DatumGetJsonbP(iu_json_to_jsonb(value));
+	return JsonbToCString(NULL, &json->root, VARSIZE(json));
+}
+
 /* ---- counts ---- */
 
 /*

@@ -23,6 +23,7 @@ extern bool iu_json_is_null(const IuJson *value);
 extern bool iu_json_is_object(const IuJson *value);
 extern const char *iu_json_text(const IuJson *value);
 extern char *iu_json_scalar(const IuJson *value);
+extern char *iu_json_whole_text(const IuJson *value);
 extern Datum iu_json_to_jsonb(const IuJson *value);
 extern const char *iu_json_count(const IuJson *value, int64 *count);
 

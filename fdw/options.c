@@ -20,6 +20,7 @@
 #include "catalog/pg_user_mapping.h"
 #include "commands/defrem.h"
 #include "core/compat.h"
+#include "fdw/nulls.h"
 #include "fdw/options.h"
 #include "miscadmin.h"
 #include "utils/acl.h"
@@ -163,12 +164,27 @@ check_not_empty(const IuRemote *remote, const char *name, const char *value)
 		bad_value(name, "The value is empty.", NULL);
 }
 
+/* A field's name may be empty: a payload may have such a key. */
+static void
+check_anything(const IuRemote *remote, const char *name, const char *value)
+{
+}
+
 static void
 check_on_error(const IuRemote *remote, const char *name, const char *value)
 {
 	if (strcmp(value, "error") != 0 && strcmp(value, "null") != 0)
 		bad_value(name, psprintf("\"%s\" is not allowed here.", value),
 				  "Allowed values: error, null.");
+}
+
+static void
+check_null_character(const IuRemote *remote, const char *name, const char *value)
+{
+	const char *problem = iu_nulls_problem(value);
+
+	if (problem != NULL)
+		bad_value(name, problem, "Allowed values: error, replace, remove.");
 }
 
 /* The resource of this name; NULL if the remote has none. */
@@ -250,11 +266,13 @@ static const OptionRule common_rules[] = {
 	{"connections", ForeignServerRelationId, check_connections},
 	{"page_size", ForeignServerRelationId, check_page_size},
 	{"on_error", ForeignServerRelationId, check_on_error},
+	{"null_character", ForeignServerRelationId, check_null_character},
 	{"resource", ForeignTableRelationId, check_resource},
 	{"collection", ForeignTableRelationId, check_not_empty},
 	{"page_size", ForeignTableRelationId, check_page_size},
 	{"on_error", ForeignTableRelationId, check_on_error},
-	{"field", AttributeRelationId, check_not_empty}
+	{"null_character", ForeignTableRelationId, check_null_character},
+	{"field", AttributeRelationId, check_anything}
 };
 
 /* Whether an option of the remote's own may stand on objects of this catalog. */

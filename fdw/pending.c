@@ -36,14 +36,17 @@ iu_pending_send(IuPending *pending, IuSession *session)
 /*
  * Whether the request failed only because nobody attended to the network: while
  * the rows of another answer are worked on, or a cursor rests, no answer is
- * read, but time runs. Such a request is to be sent again. That comes to an
- * end, as whoever waits for the answer attends to it.
+ * read and no request is sent to its end, but time runs; a server that waited
+ * for one may have said so, by an empty 408. Such a request is to be sent again.
+ * That comes to an end, as whoever waits for the answer attends to it.
  */
 bool
 iu_pending_was_neglected(const IuPending *pending, const IuSession *session, const IuHttpAnswer *answer)
 {
-	return (answer->outcome == IU_HTTP_TIMEOUT || answer->outcome == IU_HTTP_RESET) &&
-		session->attended_us - pending->attended_us < answer->microseconds / 2;
+	bool		gave_up = answer->outcome == IU_HTTP_TIMEOUT || answer->outcome == IU_HTTP_RESET ||
+		(answer->outcome == IU_HTTP_ANSWERED && answer->status == 408 && answer->body.len == 0);
+
+	return gave_up && session->attended_us - pending->attended_us < answer->microseconds / 2;
 }
 
 /* Frees it: a scan may have a million of them. */

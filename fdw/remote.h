@@ -126,6 +126,13 @@ typedef struct IuResource
 	 * failure. May be NULL. document is NULL where the body is not JSON.
 	 */
 	bool		(*refused) (IuScan *scan, const IuFetch *fetch, int status, const IuJson *document);
+
+	/*
+	 * The answer was larger than this server reads, or if request, what was
+	 * asked was larger than may be sent. True if it asked again for less; false
+	 * if this is a failure. May be NULL.
+	 */
+	bool		(*too_large) (IuScan *scan, const IuFetch *fetch, bool request);
 } IuResource;
 
 typedef struct IuRemote

@@ -9,12 +9,15 @@
 #include "postgres.h"
 
 #include "core/compat.h"
+#include "core/settings.h"
 #include "fdw/failure.h"
 #include "fdw/pending.h"
 #include "fdw/resource.h"
 #include "fdw/scan_state.h"
 #include "utils/builtins.h"
 #include "utils/memutils.h"
+
+#define LIGHTER 4				/* so many times fewer rows, where a page weighed too much */
 
 /* ---- what the query is ---- */
 
@@ -142,10 +145,46 @@ iu_scan_page_size(IuScan *scan)
 bool
 iu_scan_shrink_page(IuScan *scan, int most)
 {
-	if (most < 1 || most >= scan->page_size)
+	if (most < 1 || most >= scan->page_most)
 		return false;
-	scan->page_size = most;
+	scan->page_most = most;
+	scan->page_size = Min(scan->page_size, most);
 	return true;
+}
+
+/*
+ * Asks for fewer rows at once from here on, after so many weighed more than
+ * iu_core.max_response_size. False for one row, which cannot be less.
+ */
+bool
+iu_scan_lighten_page(IuScan *scan, int rows)
+{
+	if (rows <= 1)
+		return false;
+	scan->page_size = Min(scan->page_size, Max(rows / LIGHTER, 1));
+	return true;
+}
+
+/*
+ * How many rows to ask for at once after a page came, which is being read: more
+ * again where it weighed little.
+ *
+ * rows, most: what it was asked for, and what may be asked for at all.
+ */
+int
+iu_scan_next_size(IuScan *scan, int rows, int most)
+{
+	if (scan->answer_bytes < (size_t) iu_max_response_kb * 1024 / (2 * LIGHTER))
+		return rows > most / 2 ? most : rows * 2;
+	return Min(rows, most);
+}
+
+/* A page of so many rows came, and is being read: the next one may be larger if it weighed little. */
+void
+iu_scan_page_came(IuScan *scan, int rows)
+{
+	if (rows >= scan->page_size)
+		scan->page_size = iu_scan_next_size(scan, scan->page_size, scan->page_most);
 }
 
 /*
@@ -244,6 +283,23 @@ iu_scan_fail(IuScan *scan, const char *key, const IuFailure *failure)
 	if (key != NULL && scan->table->null_on_error && add_failure_row(scan, key, failure))
 		return;
 	iu_failure_raise(scan->table->server, key, failure, scan->session.secret);
+}
+
+/*
+ * Fails: one row alone is larger than an answer may be.
+ *
+ * id: of the row; NULL where it could not be found out.
+ */
+void
+iu_scan_fail_for_weight(IuScan *scan, const char *key, const char *id)
+{
+	IuFailure	failure = {ERRCODE_PROGRAM_LIMIT_EXCEEDED, "iu_remote_answer_too_large"};
+
+	failure.reason = "one row alone is larger than an answer may be";
+	failure.detail = psprintf("The row has the id \"%s\". An answer may be as large as iu_core.max_response_size, %d kB.",
+							  id ? id : "?", iu_max_response_kb);
+	failure.hint = "Leave out the columns that are large, or raise iu_core.max_response_size.";
+	iu_scan_fail(scan, key, &failure);
 }
 
 /* ---- memory ---- */

@@ -28,6 +28,9 @@ extern const char *iu_scan_option(IuScan *scan, const char *name);
 
 extern int	iu_scan_page_size(IuScan *scan);
 extern bool iu_scan_shrink_page(IuScan *scan, int most);
+extern bool iu_scan_lighten_page(IuScan *scan, int rows);
+extern int	iu_scan_next_size(IuScan *scan, int rows, int most);
+extern void iu_scan_page_came(IuScan *scan, int rows);
 extern void iu_scan_fetch(IuScan *scan, const IuFetch *fetch);
 
 /* ---- handing over ---- */
@@ -35,6 +38,7 @@ extern void iu_scan_fetch(IuScan *scan, const IuFetch *fetch);
 extern void iu_scan_row(IuScan *scan, const Datum *values, const bool *nulls, const IuJson *fields);
 extern void iu_scan_count(IuScan *scan, const char *collection, int64 count);
 extern void iu_scan_fail(IuScan *scan, const char *key, const IuFailure *failure);
+extern void iu_scan_fail_for_weight(IuScan *scan, const char *key, const char *id);
 
 /* ---- memory ---- */
 

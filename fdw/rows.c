@@ -11,13 +11,16 @@
 #include "postgres.h"
 
 #include "access/htup_details.h"
+#include "catalog/pg_type.h"
 #include "common/int.h"
 #include "core/compat.h"
 #include "core/errors.h"
 #include "fdw/failure.h"
+#include "fdw/nulls.h"
 #include "fdw/rows.h"
 #include "miscadmin.h"
 #include "utils/builtins.h"
+#include "utils/jsonb.h"
 #include "utils/memutils.h"
 
 #define FIRST_ROWS 64
@@ -56,6 +59,7 @@ iu_rows_open(IuRows *rows, MemoryContext parent, const IuTable *table, TupleDesc
 			continue;
 		rows->fields[i] = iu_field_open(parent, table->field_of[i], TupleDescAttr(descriptor, i));
 		rows->has_fields = true;
+		rows->follow_settings |= iu_field_follows_settings(TupleDescAttr(descriptor, i)->atttypid);
 	}
 }
 
@@ -78,14 +82,16 @@ name_of_row(const IuRows *rows, const Datum *values, const bool *nulls)
  * Raises an error that was caught while a value was made: if it is one of the
  * data, as one that names row and column; otherwise as it was.
  *
- * context: for what the message needs, as the error's own is reset with it.
+ * value: that does not fit; context: for what the message needs, as the error's
+ * own is reset with it.
  */
 static void
 raise_for_column(const IuRows *rows, const char *column, const Datum *values, const bool *nulls,
-			  MemoryContext context)
+				 const IuJson *value, MemoryContext context)
 {
 	ErrorData  *error;
 	const char *row;
+	const char *words;
 
 	MemoryContextSwitchTo(context);
 	row = name_of_row(rows, values, nulls);
@@ -93,13 +99,55 @@ raise_for_column(const IuRows *rows, const char *column, const Datum *values, co
 	if (!iu_error_is_of_data(error->sqlerrcode))
 		PG_RE_THROW();
 	FlushErrorState();
+	/* the words may quote the beginning of the value, and with it half of a secret */
+	words = value != NULL && iu_failure_hides(iu_json_whole_text(value), rows->secret)
+		? "what it has is left out, as it quotes the secret" : error->message;
 	ereport(ERROR,
 			(errcode(ERRCODE_FDW_INVALID_DATA_TYPE),
 			 errmsg("column \"%s\" of foreign table \"%s\" cannot hold what the remote has",
 					column, rows->table->name),
-			 errdetail("%s", iu_failure_hide(psprintf("%s: %s.", row, error->message), rows->secret)),
+			 errdetail("%s", iu_failure_hide(psprintf("%s: %s.", row, words), rows->secret)),
 			 errhint("Give the column a type that can hold it; jsonb holds everything."),
 			 err_generic_string(PG_DIAG_CONSTRAINT_NAME, "iu_foreign_value")));
+}
+
+/* Raises: the row holds a null character. */
+static void
+raise_for_null_character(const IuRows *rows, const Datum *values, const bool *nulls)
+{
+	char	   *row = iu_nulls_show(name_of_row(rows, values, nulls));
+
+	ereport(ERROR,
+			(errcode(ERRCODE_FDW_INVALID_DATA_TYPE),
+			 errmsg("foreign table \"%s\" cannot hold what the remote has", rows->table->name),
+			 errdetail("%s: a text holds the null character (\\u0000), which no type of PostgreSQL can hold.",
+					   iu_failure_hide(row, rows->secret)),
+			 errhint("Mend it in the remote, or say by option \"null_character\" of the table or the server "
+					 "what becomes of it: replace, remove."),
+			 err_generic_string(PG_DIAG_CONSTRAINT_NAME, "iu_foreign_null_character")));
+}
+
+/* Raises if a row holds a null character in what the query looks at. Arguments as for iu_rows_add. */
+static void
+check_null_characters(const IuRows *rows, const Datum *values, const bool *nulls, const IuJson *fields)
+{
+	const IuResource *resource = rows->table->resource;
+	bool		found = false;
+	int			i;
+
+	for (i = 0; i < resource->column_count && !found; i++)
+	{
+		if (nulls[i])
+			continue;
+		if (resource->columns[i].type == TEXTOID)
+			found = iu_nulls_mark_is_in(TextDatumGetCString(values[i]));
+		else if (resource->columns[i].type == JSONBOID)
+			found = iu_nulls_mark_is_in(JsonbToCString(NULL, &DatumGetJsonbP(values[i])->root, 0));
+	}
+	if (!found && rows->has_fields && fields != NULL)
+		found = iu_nulls_mark_is_in(iu_json_whole_text(fields));
+	if (found)
+		raise_for_null_character(rows, values, nulls);
 }
 
 /* Makes the values of the typed columns of a row. */
@@ -118,7 +166,8 @@ read_fields(IuRows *rows, const Datum *values, const bool *nulls, const IuJson *
 	}
 	PG_CATCH();
 	{
-		raise_for_column(rows, NameStr(TupleDescAttr(rows->descriptor, i)->attname), values, nulls, context);
+		raise_for_column(rows, NameStr(TupleDescAttr(rows->descriptor, i)->attname), values, nulls,
+						 iu_json_member(fields, rows->fields[i]->name), context);
 	}
 	PG_END_TRY();
 }
@@ -163,6 +212,8 @@ iu_rows_add(IuRows *rows, const Datum *values, const bool *nulls, const IuJson *
 	int			i;
 
 	CHECK_FOR_INTERRUPTS();
+	if (rows->marked)
+		check_null_characters(rows, values, nulls, fields);
 	for (i = 0; i < rows->descriptor->natts; i++)
 	{
 		int			column = rows->table->column_of[i];

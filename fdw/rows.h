@@ -20,6 +20,8 @@ typedef struct IuRows
 	TupleDesc	descriptor;
 	IuField   **fields;			/* by attribute number - 1; NULL: not a field, or not looked at */
 	bool		has_fields;
+	bool		follow_settings;	/* some fields' types read text as settings say */
+	bool		marked;			/* null characters in the document that is being read are marked */
 	const char *secret;			/* what no message may quote; NULL for none */
 	Datum	   *values;			/* of the row that is being made */
 	bool	   *nulls;

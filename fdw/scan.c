@@ -47,6 +47,7 @@ iu_scan_open(MemoryContext parent, Oid user, const IuQuery *query, double limit,
 	if (scan->table->collection != NULL)
 		scan->query.restricted[IU_KEY_COLLECTION] = true;
 	iu_session_open(&scan->session, context, scan->table->server, user);
+	scan->nulls = iu_nulls_of_option(iu_query_option(query, "null_character"));
 	iu_rows_open(&scan->rows, context, scan->table, descriptor, attributes);
 	return scan;
 }
@@ -108,7 +109,7 @@ iu_scan_start(IuScan *scan, List **keys)
 	const IuTable *table = scan->table;
 
 	scan->started = true;
-	scan->page_size = scan->query.page_size;
+	scan->page_size = scan->page_most = scan->query.page_size;
 	memcpy(scan->keys, keys, sizeof(scan->keys));
 	if (table->collection != NULL)
 		scan->keys[IU_KEY_COLLECTION] = only_collection(scan, keys[IU_KEY_COLLECTION], scan->keyed_collection);
@@ -133,20 +134,50 @@ status_of_refusal(const IuHttpAnswer *answer)
 	return answer->outcome == IU_HTTP_ANSWERED && answer->status != 200 ? answer->status : 0;
 }
 
+/* Whether the resource asked again for less, where this answer or its request was too large. */
+static bool
+asked_for_less(IuScan *scan, const IuFetch *fetch, const IuHttpAnswer *answer)
+{
+	const IuResource *resource = scan->table->resource;
+	bool		is_request = answer->outcome == IU_HTTP_REQUEST_TOO_LARGE ||
+		(answer->outcome == IU_HTTP_ANSWERED && (answer->status == 413 || answer->status == 431));
+
+	if (resource->too_large == NULL || (!is_request && answer->outcome != IU_HTTP_TOO_LARGE))
+		return false;
+	return resource->too_large(scan, fetch, is_request);
+}
+
+/* Has the resource read a document, whatever the session's settings are. */
+static void
+read_document(IuScan *scan, const IuFetch *fetch, const IuJson *document)
+{
+	int			settings = scan->rows.follow_settings ? iu_field_fix_settings() : 0;
+
+	scan->table->resource->answered(scan, fetch, document);
+	if (settings != 0)
+		iu_field_free_settings(settings);
+}
+
 /* Has the resource read an answer, or tells what went wrong. */
 static void
 handle_answer(IuScan *scan, const IuFetch *fetch, const IuHttpAnswer *answer)
 {
 	const IuResource *resource = scan->table->resource;
 	char	   *problem;
-	const IuJson *document = iu_session_document(answer, &problem);
+	const IuJson *document = iu_session_document(answer, scan->nulls, &scan->rows.marked, &problem);
 	IuFailure	failure = {0};
 
 	if (fetch->failed != NULL && *fetch->failed)
 		return;
 	if (document != NULL && answer->status == 200)
 	{
-		resource->answered(scan, fetch, document);
+		scan->answer_bytes = answer->body.len;
+		read_document(scan, fetch, document);
+		return;
+	}
+	if (asked_for_less(scan, fetch, answer))
+	{
+		scan->retries++;
 		return;
 	}
 	if (resource->refused != NULL &&

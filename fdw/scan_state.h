@@ -22,6 +22,7 @@ struct IuScan
 	const IuTable *table;
 	IuQuery		query;
 	double		limit;			/* rows that are enough, as far as the plan knows; -1: all */
+	IuNulls		nulls;			/* what becomes of null characters */
 	IuSession	session;
 	IuRows		rows;
 
@@ -31,7 +32,9 @@ struct IuScan
 	List	   *keys[IU_ROLES]; /* distinct C strings */
 	List	   *listed;			/* C strings: the collections in the list of all, where the query needs to know */
 	bool		list_known;		/* it has been read, in this run or one before */
-	int			page_size;		/* of this run */
+	int			page_size;		/* of the next page */
+	int			page_most;		/* of any: as the options say, or the remote */
+	size_t		answer_bytes;	/* of the body that is being read */
 	bool		in_answer;		/* an answer is being read */
 	List	   *held;			/* IuPending: not sent while the rows at hand may be enough */
 	int64		retries;

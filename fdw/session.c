@@ -183,14 +183,24 @@ iu_session_descriptor(IuSession *session)
 /*
  * The body of an answer as JSON, whatever its status. NULL if it is none, and
  * then *problem says why, or is NULL where there is no body.
+ *
+ * nulls: what becomes of null characters; *marked: whether some were marked.
  */
 const IuJson *
-iu_session_document(const IuHttpAnswer *answer, char **problem)
+iu_session_document(const IuHttpAnswer *answer, IuNulls nulls, bool *marked, char **problem)
 {
+	StringInfo	body = unconstify(StringInfoData *, &answer->body);
+
 	*problem = NULL;
+	*marked = false;
 	if (answer->outcome != IU_HTTP_ANSWERED || answer->body.len == 0)
 		return NULL;
-	return iu_json_parse(answer->body.data, answer->body.len, problem);
+	if (iu_nulls_are_in(body))
+	{
+		body = iu_nulls_substitute(body, nulls);
+		*marked = nulls == IU_NULLS_ERROR;
+	}
+	return iu_json_parse(body->data, body->len, problem);
 }
 
 /* Gives the connections back, which are kept for another session if nothing is outstanding. */

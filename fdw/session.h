@@ -9,6 +9,7 @@
 #ifndef IU_SESSION_H
 #define IU_SESSION_H
 
+#include "fdw/nulls.h"
 #include "fdw/pool.h"
 #include "fdw/table.h"
 #include "portability/instr_time.h"
@@ -42,7 +43,7 @@ extern void iu_session_start(IuSession *session);
 extern int	iu_session_pending(const IuSession *session);
 extern IuHttpAnswer *iu_session_wait(IuSession *session, bool patient);
 extern int	iu_session_descriptor(IuSession *session);
-extern const IuJson *iu_session_document(const IuHttpAnswer *answer, char **problem);
+extern const IuJson *iu_session_document(const IuHttpAnswer *answer, IuNulls nulls, bool *marked, char **problem);
 extern void iu_session_close(IuSession *session);
 
 #endif							/* IU_SESSION_H */

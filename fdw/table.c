@@ -15,6 +15,7 @@
 #include "postgres.h"
 
 #include "access/table.h"
+#include "catalog/pg_attribute.h"
 #include "catalog/pg_foreign_server.h"
 #include "catalog/pg_foreign_table.h"
 #include "core/compat.h"
@@ -89,6 +90,18 @@ note_key_attribute(IuTable *table, AttrNumber attribute)
 			table->key_attributes[role] = attribute;
 }
 
+/* Raises: the table has a column that is generated when a row is written, and nobody writes its rows. */
+static void
+generated_column(const IuTable *table, const char *name)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_FDW_INVALID_COLUMN_NAME),
+			 errmsg("column \"%s\" of foreign table \"%s\" is generated", name, table->name),
+			 errdetail("A generated column is computed when a row is written, and no row of the remote is written here."),
+			 errhint("Compute it in a view of the foreign table."),
+			 err_generic_string(PG_DIAG_CONSTRAINT_NAME, "iu_foreign_column")));
+}
+
 /*
  * Finds out what a column of the table shows. In a table of one collection, a
  * column with option "field" shows that field, whatever the column's name is.
@@ -99,6 +112,10 @@ map_column(IuTable *table, Form_pg_attribute attribute)
 	int			i = attribute->attnum - 1;
 	const char *field = NULL;
 
+	if (attribute->attgenerated == ATTRIBUTE_GENERATED_STORED)
+		generated_column(table, NameStr(attribute->attname));
+	if (attribute->attgenerated != '\0')
+		return;					/* virtual: the server computes it */
 	if (table->collection != NULL)
 		field = iu_option_value(GetForeignColumnOptions(table->relid, attribute->attnum), "field");
 	if (field == NULL)

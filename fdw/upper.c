@@ -37,13 +37,25 @@ is_collection(const RelOptInfo *rel, const IuTable *table, const Node *node)
 		var->varattno == table->key_attributes[IU_KEY_COLLECTION];
 }
 
-/* Whether the node is count(*) and nothing more. */
+/* Whether an aggregate counts a constant that is not NULL, as count(1) does: as many as there are rows. */
+static bool
+counts_a_constant(const Aggref *aggregate)
+{
+	const Const *argument;
+
+	if (aggregate->aggfnoid != F_COUNT_ANY || aggregate->aggdistinct != NIL || list_length(aggregate->args) != 1)
+		return false;
+	argument = (const Const *) linitial_node(TargetEntry, aggregate->args)->expr;
+	return IsA(argument, Const) && !argument->constisnull;
+}
+
+/* Whether the node is count(*), or count(1), and nothing more. */
 static bool
 is_count_of_rows(const Node *node)
 {
 	const Aggref *aggregate = (const Aggref *) node;
 
-	return IsA(node, Aggref) && aggregate->aggfnoid == F_COUNT_ &&
+	return IsA(node, Aggref) && (aggregate->aggfnoid == F_COUNT_ || counts_a_constant(aggregate)) &&
 		aggregate->aggfilter == NULL && aggregate->agglevelsup == 0 &&
 		aggregate->aggsplit == AGGSPLIT_SIMPLE;
 }

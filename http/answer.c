@@ -33,6 +33,8 @@ iu_http_answer_free(IuHttpAnswer *answer)
 	pfree(answer->body.data);
 	if (answer->content_type != NULL)
 		pfree(answer->content_type);
+	if (answer->encoding != NULL)
+		pfree(answer->encoding);
 	if (answer->error != NULL)
 		pfree(answer->error);
 	pfree(answer);

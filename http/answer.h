@@ -35,6 +35,7 @@ typedef struct IuHttpAnswer
 	int64		microseconds;	/* from start to end, waiting to be started excluded */
 	StringInfoData body;		/* as far as it came, within the limit and what is wanted of it */
 	char	   *content_type;	/* printable ASCII; NULL where absent */
+	char	   *encoding;		/* Content-Encoding, e.g. gzip, which nobody asked for; NULL where absent */
 	char	   *error;			/* a sentence for people: no path, no query, no header; NULL if answered */
 } IuHttpAnswer;
 

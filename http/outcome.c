@@ -207,6 +207,8 @@ iu_outcome_answer(const IuTransfer *transfer)
 	answer->body.data[transfer->length] = '\0';
 	if (transfer->content_type[0] != '\0')
 		answer->content_type = iu_text_ascii(transfer->content_type);
+	if (transfer->encoding[0] != '\0' && pg_strcasecmp(transfer->encoding, "identity") != 0)
+		answer->encoding = iu_text_ascii(transfer->encoding);
 	answer->error = describe(transfer);
 	return answer;
 }

@@ -216,10 +216,11 @@ on_header(char *bytes, size_t size, size_t count, void *arg)
 	if (length > 5 && memcmp(bytes, "HTTP/", 5) == 0)
 	{
 		/* what an interim answer said, which came before this one, does not count */
-		transfer->content_type[0] = '\0';
+		transfer->content_type[0] = transfer->encoding[0] = '\0';
 		transfer->retry_after[0] = transfer->date[0] = '\0';
 	}
 	note_header(bytes, length, "content-type:", transfer->content_type, sizeof(transfer->content_type));
+	note_header(bytes, length, "content-encoding:", transfer->encoding, sizeof(transfer->encoding));
 	note_header(bytes, length, "retry-after:", transfer->retry_after, sizeof(transfer->retry_after));
 	note_header(bytes, length, "date:", transfer->date, sizeof(transfer->date));
 	return length;
@@ -469,7 +470,7 @@ iu_transfer_rewind(IuTransfer *transfer)
 	transfer->lost_ms = 0;
 	transfer->sendings = 0;
 	transfer->refused_address[0] = transfer->content_type[0] = transfer->retry_after[0] = '\0';
-	transfer->date[0] = transfer->curl_error[0] = '\0';
+	transfer->date[0] = transfer->curl_error[0] = transfer->encoding[0] = '\0';
 }
 
 /* Frees the transfer and all that belongs to it, after curl is through with it. */

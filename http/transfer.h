@@ -75,6 +75,7 @@ typedef struct IuTransfer
 	IuEnds		ends;			/* of the connection that it last went out on */
 	char		refused_address[INET6_ADDRSTRLEN];	/* empty: none was refused */
 	char		content_type[256];
+	char		encoding[64];
 	char		retry_after[64];
 	char		date[64];
 	char		curl_error[CURL_ERROR_SIZE];

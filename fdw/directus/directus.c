@@ -31,7 +31,13 @@ directus_error_text(const IuJson *document)
 static void
 refine_forbidden(IuFailure *failure, const IuFetch *fetch, const char *words)
 {
-	if (fetch->key == NULL)
+	if (fetch->key == NULL && strcmp(fetch->path, "/fields") == 0)
+	{
+		failure->reason = "the token may not read which fields they have";
+		failure->hint = "Give the user mapping a token that may read directus_fields and directus_collections, "
+			"or write CREATE FOREIGN TABLE instead of importing.";
+	}
+	else if (fetch->key == NULL)
 	{
 		failure->reason = "the token may not list collections";
 		failure->hint = "Restrict column \"collection\" with =, IN or = ANY, "
@@ -50,10 +56,47 @@ refine_forbidden(IuFailure *failure, const IuFetch *fetch, const char *words)
 	}
 }
 
+/* Codes by which Directus 12 says that its licence, and no permission, forbids something. */
+static const struct
+{
+	const char *code;
+	const char *reason;
+	const char *hint;
+} licences[] = {
+	{"RESOURCE_RESTRICTED", "Directus's licence does not allow it",
+		"Without a licence Directus 12 ignores every permission but \"all fields, no rule, no preset, no validation\": "
+	"give the token's policy such a one, or Directus a licence. Permissions and secret may be right."},
+	{"LIMIT_EXCEEDED", "a limit of Directus's licence is exceeded",
+		"Directus 12 counts people, registered collections and flows, and beyond its licence refuses everything: "
+	"remove some, or give it a licence. Permissions and secret may be right."}
+};
+
+/* Whether the answer says so; then this is what it means. */
+static bool
+refine_licence(IuFailure *failure, const IuJson *document)
+{
+	const IuJson *error = iu_json_element(iu_json_member(document, "errors"), 0);
+	const char *code = iu_json_text(iu_json_member(iu_json_member(error, "extensions"), "code"));
+	int			i;
+
+	for (i = 0; code != NULL && i < lengthof(licences); i++)
+		if (strcmp(code, licences[i].code) == 0)
+		{
+			failure->sqlstate = ERRCODE_CONFIGURATION_LIMIT_EXCEEDED;
+			failure->constraint = "iu_remote_licence";
+			failure->reason = licences[i].reason;
+			failure->hint = licences[i].hint;
+			return true;
+		}
+	return false;
+}
+
 /* What is known of Directus's failures beyond the HTTP status. */
 static void
 refine_directus_failure(IuFailure *failure, const IuFetch *fetch, int status, const IuJson *document)
 {
+	if (refine_licence(failure, document))
+		return;
 	if (status == 403)
 		refine_forbidden(failure, fetch, document ? directus_error_text(document) : NULL);
 	else if (status == 500)
@@ -109,6 +152,7 @@ static const IuResource resources[] = {
 		.start = iu_directus_items_start,
 		.answered = iu_directus_items_answered,
 		.refused = iu_directus_items_refused,
+		.too_large = iu_directus_items_too_large,
 	},
 };
 

@@ -41,6 +41,18 @@ static const TypeRule field_types[] = {
 	{"hash", "text"}
 };
 
+/* Types of columns that Directus takes for narrower ones: type of the field, schema.data_type, and the column's. */
+static const char *const narrowed_types[][3] = {
+	{"float", "real", "real"},
+	{"integer", "numeric", "numeric"},
+	{"integer", "decimal", "numeric"},
+	{"integer", "bigint", "bigint"},
+	{"decimal", "money", "jsonb"},
+	{"time", "time with time zone", "timetz"},
+	{"dateTime", "timestamp with time zone", "timestamptz"},
+	{"timestamp", "timestamp without time zone", "timestamp"}
+};
+
 /* Directus knows no array types, and gives their values as JSON; schema.data_type of the field names them. */
 static const TypeRule array_types[] = {
 	{"smallint[]", "smallint[]"},
@@ -73,9 +85,11 @@ column_type(const IuJson *field)
 	const char *type = iu_json_text(iu_json_member(field, "type"));
 	const char *data_type = iu_json_text(iu_json_member(iu_json_member(field, "schema"), "data_type"));
 	const char *column = NULL;
+	int			i;
 
-	if (type != NULL && data_type != NULL && strcmp(type, "float") == 0 && strcmp(data_type, "real") == 0)
-		return "real";
+	for (i = 0; type != NULL && data_type != NULL && i < lengthof(narrowed_types); i++)
+		if (strcmp(narrowed_types[i][0], type) == 0 && strcmp(narrowed_types[i][1], data_type) == 0)
+			return narrowed_types[i][2];
 	if (type != NULL)
 		column = find_type(field_types, lengthof(field_types), type);
 	if (column == NULL && data_type != NULL)

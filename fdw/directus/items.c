@@ -283,6 +283,9 @@ iu_directus_items_answered(IuScan *scan, const IuFetch *fetch, const IuJson *doc
 		case IU_DIRECTUS_PROBE:
 			iu_part_probed(scan, fetch->state, document);
 			break;
+		case IU_DIRECTUS_NAME:
+			iu_part_named(scan, fetch->state, document);
+			break;
 		default:
 			problem = iu_directus_count_of(document, &count);
 			if (problem != NULL)
@@ -312,4 +315,11 @@ iu_directus_items_refused(IuScan *scan, const IuFetch *fetch, int status, const 
 		return false;
 	settle_access(scan, fetch->key);
 	return true;
+}
+
+/* Asks for less where a page, or the request for it, was too large. False if this is a failure. */
+bool
+iu_directus_items_too_large(IuScan *scan, const IuFetch *fetch, bool request)
+{
+	return fetch->purpose == IU_DIRECTUS_PAGE && iu_part_too_large(scan, fetch->state, request);
 }

@@ -15,5 +15,6 @@ extern List *iu_directus_items_describe(const IuQuery *query);
 extern void iu_directus_items_start(IuScan *scan);
 extern void iu_directus_items_answered(IuScan *scan, const IuFetch *fetch, const IuJson *document);
 extern bool iu_directus_items_refused(IuScan *scan, const IuFetch *fetch, int status, const IuJson *document);
+extern bool iu_directus_items_too_large(IuScan *scan, const IuFetch *fetch, bool request);
 
 #endif							/* IU_DIRECTUS_ITEMS_H */

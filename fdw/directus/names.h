@@ -23,7 +23,8 @@ typedef enum IuDirectusPurpose
 	IU_DIRECTUS_ACCESS,			/* GET /permissions/me */
 	IU_DIRECTUS_COUNT,
 	IU_DIRECTUS_PAGE,
-	IU_DIRECTUS_PROBE			/* one key, to learn what keys look like */
+	IU_DIRECTUS_PROBE,			/* one key, to learn what keys look like */
+	IU_DIRECTUS_NAME			/* the key of an item that is too large to be read */
 } IuDirectusPurpose;
 
 extern bool iu_directus_is_system(const char *name);

@@ -233,6 +233,7 @@ iu_part_answered(IuScan *scan, IuPart *part, const IuJson *document)
 		iu_directus_bad_answer(scan, part->collection, "the answer holds no list of items");
 		return;
 	}
+	iu_scan_page_came(scan, part->limit);
 	i = seen_before(scan, part, items);
 	part->received += count - i;
 	if (goes_on(scan, part, count))
@@ -287,6 +288,70 @@ iu_part_probed(IuScan *scan, IuPart *part, const IuJson *document)
 	like = iu_directus_part_ids(part->ids, part->id_count, key);
 	ask_apart(scan, part, part->ids, like, false);
 	ask_apart(scan, part, part->ids + like, part->id_count - like, true);
+}
+
+/* ---- smaller ---- */
+
+/* Asks again for the ids of a part, in two requests. */
+static void
+ask_in_halves(IuScan *scan, const IuPart *part)
+{
+	int			half = part->id_count / 2;
+	int			i;
+
+	for (i = 0; i < 2; i++)
+	{
+		IuPart	   *new = iu_part_create(scan, part->reading, part->collection, part->ids + i * half,
+										 i == 0 ? half : part->id_count - half);
+
+		new->parted = part->parted;
+		new->unlikely = part->unlikely;
+		new->confirmed = part->confirmed;
+		iu_part_ask(scan, new);
+	}
+}
+
+/* Asks for the key of the item that is too large: the only one of the page. */
+static void
+ask_for_name(IuScan *scan, IuPart *part)
+{
+	IuDirectusQuery query = {part->collection, 1};
+
+	query.offset = part->received;
+	query.sort = part->reading->id_field;
+	query.fields = list_make1(unconstify(char *, part->reading->id_field));
+	query.filter = part->filter;
+	iu_directus_fetch(scan, &query, IU_DIRECTUS_NAME, part);
+}
+
+/* Fails: the item that ask_for_name asked for is too large. */
+void
+iu_part_named(IuScan *scan, const IuPart *part, const IuJson *document)
+{
+	const IuJson *data = iu_json_member(document, "data");
+	const IuJson *item = iu_json_is_object(data) ? data : iu_json_element(data, 0);
+
+	iu_scan_fail_for_weight(scan, part->collection, iu_json_scalar(iu_json_member(item, part->reading->id_field)));
+}
+
+/*
+ * Asks for less where a page, or the request for it, was too large. False if it
+ * cannot be less.
+ */
+bool
+iu_part_too_large(IuScan *scan, IuPart *part, bool request)
+{
+	if (request)
+	{
+		if (part->id_count < 2 || part->received > 0)
+			return false;
+		ask_in_halves(scan, part);
+	}
+	else if (iu_scan_lighten_page(scan, part->limit))
+		iu_part_ask(scan, part);
+	else
+		ask_for_name(scan, part);
+	return true;
 }
 
 /*

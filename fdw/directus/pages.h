@@ -58,6 +58,8 @@ extern IuPart *iu_part_create(IuScan *scan, IuReading *reading, const char *coll
 extern void iu_part_ask(IuScan *scan, IuPart *part);
 extern void iu_part_answered(IuScan *scan, IuPart *part, const IuJson *document);
 extern void iu_part_probed(IuScan *scan, IuPart *part, const IuJson *document);
+extern void iu_part_named(IuScan *scan, const IuPart *part, const IuJson *document);
+extern bool iu_part_too_large(IuScan *scan, IuPart *part, bool request);
 extern bool iu_part_refused(IuScan *scan, IuPart *part, int status, const IuJson *document);
 
 #endif							/* IU_DIRECTUS_PAGES_H */

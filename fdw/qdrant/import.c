@@ -2,8 +2,8 @@
  *
  * import.c
  *	  IMPORT FOREIGN SCHEMA data from Qdrant: a table for each collection, with
- *	  a column for each payload key that has an index, as Qdrant knows the type
- *	  of no other key.
+ *	  a column for each payload key that has an index, as Qdrant knows no other
+ *	  key.
  *
  *-------------------------------------------------------------------------
  */
@@ -50,7 +50,7 @@ top_level_key(const char *path)
 
 	if (length >= 2 && path[0] == '"' && strchr(path + 1, '"') == path + length - 1)
 		return pnstrdup(path + 1, length - 2);
-	return length > 0 && strpbrk(path, ".[\"") == NULL ? pstrdup(path) : NULL;
+	return strpbrk(path, ".[\"") == NULL ? pstrdup(path) : NULL;
 }
 
 static int
@@ -63,10 +63,12 @@ compare_strings(const void *a, const void *b)
  * The columns of a collection's table: those of the resource, then one for each
  * key, in order.
  *
- * schema: an object with a member for each index.
+ * schema: an object with a member for each index; typed: the columns have the
+ * types of the indexes. An index takes what is of its type, alone or in an array,
+ * and leaves out everything else; only jsonb holds whatever a key may have.
  */
 static List *
-columns_of(const IuJson *schema)
+columns_of(const IuJson *schema, bool typed)
 {
 	int			count = (int) Max(iu_json_members(schema), 0);
 	const char **paths = palloc(sizeof(char *) * (count + 1));
@@ -85,8 +87,8 @@ columns_of(const IuJson *schema)
 		const char *index = iu_json_text(iu_json_member(iu_json_member(schema, paths[i]), "data_type"));
 		char	   *key = top_level_key(paths[i]);
 
-		if (key != NULL && key[0] != '\0')
-			columns = iu_import_column(columns, key, type_of_index(index), key);
+		if (key != NULL)
+			columns = iu_import_column(columns, key, typed ? type_of_index(index) : "jsonb", key);
 	}
 	return columns;
 }
@@ -100,13 +102,14 @@ unusable_answer(IuImport *import, const char *collection, const char *reason)
 	iu_import_fail(import, collection, &failure);
 }
 
-/* The table of a collection. */
+/* The table of a collection; NULL if the collection is gone. */
 static IuImportedTable *
 import_collection(IuImport *import, const char *name)
 {
 	IuImportedTable *table = palloc0(sizeof(IuImportedTable));
 	const char *problem;
 	char	   *path = iu_qdrant_path(name, "", &problem);
+	const IuJson *document;
 	const IuJson *schema;
 
 	if (path == NULL)
@@ -115,12 +118,15 @@ import_collection(IuImport *import, const char *name)
 
 		iu_import_fail(import, name, &failure);
 	}
-	schema = iu_json_member(iu_json_member(iu_import_ask(import, "GET", path, NULL, name), "result"), "payload_schema");
+	document = iu_import_ask(import, "GET", path, NULL, name);
+	if (document == NULL)
+		return NULL;
+	schema = iu_json_member(iu_json_member(document, "result"), "payload_schema");
 	if (!iu_json_is_object(schema))
 		unusable_answer(import, name, "the answer holds no description of a collection");
 	table->collection = name;
 	table->resource = "points";
-	table->columns = columns_of(schema);
+	table->columns = columns_of(schema, iu_import_is_typed(import));
 	return table;
 }
 
@@ -140,7 +146,11 @@ iu_qdrant_import(IuImport *import)
 	}
 	qsort(names, count, sizeof(char *), compare_strings);
 	for (i = 0; i < count; i++)
-		if (iu_import_wants(import, names[i]))
-			tables = lappend(tables, import_collection(import, names[i]));
+	{
+		IuImportedTable *table = iu_import_wants(import, names[i]) ? import_collection(import, names[i]) : NULL;
+
+		if (table != NULL)
+			tables = lappend(tables, table);
+	}
 	return tables;
 }

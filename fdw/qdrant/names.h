@@ -19,7 +19,8 @@ typedef enum IuQdrantPurpose
 	IU_QDRANT_DESCRIBE,			/* GET /collections/{collection} */
 	IU_QDRANT_COUNT,
 	IU_QDRANT_SCROLL,			/* a page of points */
-	IU_QDRANT_FETCH				/* points by their ids */
+	IU_QDRANT_FETCH,			/* points by their ids */
+	IU_QDRANT_NAME				/* the id of a point that is too large to be read */
 } IuQdrantPurpose;
 
 extern char *iu_qdrant_path(const char *name, const char *rest, const char **problem);

@@ -14,9 +14,9 @@
 #include "postgres.h"
 
 #include "catalog/pg_type.h"
+#include "fdw/qdrant/chain.h"
 #include "fdw/qdrant/names.h"
 #include "fdw/qdrant/points.h"
-#include "fdw/qdrant/query.h"
 #include "fdw/resource.h"
 #include "utils/builtins.h"
 #include "utils/fmgrprotos.h"
@@ -41,16 +41,6 @@ const IuRemoteColumn iu_qdrant_points_columns[IU_QDRANT_POINTS_COLUMNS] = {
 
 StaticAssertDecl(POINTS_COLUMNS == IU_QDRANT_POINTS_COLUMNS, "columns of points");
 
-/* The requests for one collection, one after the other. */
-typedef struct Chain
-{
-	const char *collection;
-	IuQdrantQuestion *question;
-	IuQdrantSlice slice;		/* the ids of the request under way */
-	const char *offset;			/* JSON; NULL: at the first page */
-	int			limit;			/* of the page under way */
-} Chain;
-
 /* ---- asking ---- */
 
 /* For EXPLAIN. */
@@ -66,61 +56,11 @@ iu_qdrant_points_describe(const IuQuery *query)
 	return lappend(requests, psprintf("POST /collections/{collection}%s", request));
 }
 
-/*
- * Sends a request of the chain.
- *
- * rest: of the address, after the collection.
- */
-static void
-submit_request(IuScan *scan, Chain *chain, int purpose, const char *rest, const char *body)
-{
-	const char *problem;
-	IuFetch		fetch = {"POST", NULL, body, chain->collection, purpose, chain};
-
-	fetch.path = iu_qdrant_path(chain->collection,
-								psprintf("%s%s", rest, iu_qdrant_consistency(iu_scan_query(scan))), &problem);
-	if (fetch.path == NULL)
-		iu_qdrant_unaddressable(scan, chain->collection, problem);
-	else
-		iu_scan_fetch(scan, &fetch);
-}
-
-/* Asks for what comes next in the chain. */
-static void
-ask_for_points(IuScan *scan, Chain *chain)
-{
-	const IuQdrantQuestion *question = chain->question;
-
-	if (question->by_id && chain->offset == NULL)
-		chain->slice.count = Min(question->id_count - chain->slice.first, question->ids_at_once);
-	if (iu_scan_counts(scan))
-		submit_request(scan, chain, IU_QDRANT_COUNT, "/points/count", iu_qdrant_count_body(question));
-	else if (question->by_id && question->filter == NULL)
-		submit_request(scan, chain, IU_QDRANT_FETCH, "/points", iu_qdrant_fetch_body(question, &chain->slice));
-	else
-	{
-		chain->limit = iu_scan_page_size(scan);
-		submit_request(scan, chain, IU_QDRANT_SCROLL, "/points/scroll",
-					   iu_qdrant_scroll_body(question, &chain->slice, chain->offset, chain->limit));
-	}
-}
-
-/* After the last page of these ids: asks for the next ones, if there are more. */
-static void
-ask_for_more_ids(IuScan *scan, Chain *chain)
-{
-	if (!chain->question->by_id || chain->slice.first + chain->slice.count >= chain->question->id_count)
-		return;
-	chain->slice.first += chain->slice.count;
-	chain->offset = NULL;
-	ask_for_points(scan, chain);
-}
-
 /* Begins to read a collection. */
 static void
 begin_collection(IuScan *scan, IuQdrantQuestion *question, const char *collection)
 {
-	Chain	   *chain = iu_scan_alloc(scan, sizeof(Chain));
+	IuQdrantChain *chain = iu_scan_alloc(scan, sizeof(IuQdrantChain));
 
 	/* Qdrant takes null, and perhaps an array, as if there were no filter */
 	if (question->filter != NULL && question->filter[0] != '{')
@@ -133,12 +73,21 @@ begin_collection(IuScan *scan, IuQdrantQuestion *question, const char *collectio
 	}
 	chain->collection = iu_scan_strdup(scan, collection);
 	chain->question = question;
-	ask_for_points(scan, chain);
+	iu_qdrant_chain_ask(scan, chain);
 }
 
 /* ---- the start ---- */
 
-/* Takes the ids of the query that a point can have. */
+static int
+compare_ids(const void *a, const void *b)
+{
+	const char *id = *(const char *const *) a;
+	const char *other = *(const char *const *) b;
+
+	return iu_qdrant_id_follows(id, other) - iu_qdrant_id_follows(other, id);
+}
+
+/* Takes the ids of the query that a point can have, in Qdrant's order. */
 static void
 read_ids(IuScan *scan, IuQdrantQuestion *question)
 {
@@ -153,6 +102,7 @@ read_ids(IuScan *scan, IuQdrantQuestion *question)
 		if (json != NULL)
 			question->ids[question->id_count++] = iu_scan_strdup(scan, json);
 	}
+	qsort(question->ids, question->id_count, sizeof(char *), compare_ids);
 }
 
 /* What the query asks of every collection. */
@@ -166,7 +116,7 @@ read_question(IuScan *scan)
 	iu_scan_wants_fields(scan, &fields);
 	question->with_payload = iu_scan_strdup(scan, iu_qdrant_with_payload(iu_scan_wants(scan, POINTS_PAYLOAD), fields));
 	question->with_vector = iu_scan_wants(scan, POINTS_VECTOR);
-	question->ids_at_once = IU_IDS_PER_REQUEST;
+	question->ids_at_once = question->ids_most = IU_IDS_PER_REQUEST;
 	question->by_id = iu_scan_restricts(scan, IU_KEY_ID);
 	if (question->by_id)
 		read_ids(scan, question);
@@ -236,9 +186,18 @@ set_column(Datum *values, bool *nulls, int column, const IuJson *value)
 		values[column] = iu_json_to_jsonb(value);
 }
 
+/* Whether the query names this id. */
+static bool
+is_asked_for(const IuQdrantQuestion *question, const char *id)
+{
+	const char *json = iu_qdrant_id_as_json(id);
+
+	return bsearch(&json, question->ids, question->id_count, sizeof(char *), compare_ids) != NULL;
+}
+
 /* Hands over the points of a page. */
 static void
-add_points(IuScan *scan, const Chain *chain, const IuJson *points, int64 count)
+add_points(IuScan *scan, const IuQdrantChain *chain, const IuJson *points, int64 count)
 {
 	Datum		values[POINTS_COLUMNS] = {0};
 	bool		nulls[POINTS_COLUMNS] = {false, false, true, true, true};
@@ -261,6 +220,8 @@ add_points(IuScan *scan, const Chain *chain, const IuJson *points, int64 count)
 			iu_qdrant_unusable(scan, chain->collection, "the answer holds a point without an id");
 			return;
 		}
+		if (chain->without_ids && !is_asked_for(chain->question, id))
+			continue;
 		values[POINTS_ID] = CStringGetTextDatum(id);
 		if (iu_scan_wants(scan, POINTS_PAYLOAD))
 			set_column(values, nulls, POINTS_PAYLOAD, payload);
@@ -272,19 +233,24 @@ add_points(IuScan *scan, const Chain *chain, const IuJson *points, int64 count)
 
 /*
  * Asks for the page after this one. Fails if that does not begin behind this
- * one: a remote that goes back would be read for ever.
+ * one, or if this one is empty: such a remote could be read for ever.
  *
- * next: the id that the next page begins with.
+ * count: of the points on this page; next: the id that the next page begins with.
  */
 static void
-ask_for_next_page(IuScan *scan, Chain *chain, const IuJson *next)
+ask_for_next_page(IuScan *scan, IuQdrantChain *chain, int64 count, const IuJson *next)
 {
 	const char *id;
 	const char *offset;
 
 	if (next == NULL || iu_json_is_null(next))
 	{
-		ask_for_more_ids(scan, chain);
+		iu_qdrant_chain_ask_more_ids(scan, chain);
+		return;
+	}
+	if (count == 0)
+	{
+		iu_qdrant_unusable(scan, chain->collection, "the answer holds no points, and says that there are more");
 		return;
 	}
 	id = iu_qdrant_id_as_text(next);
@@ -295,7 +261,7 @@ ask_for_next_page(IuScan *scan, Chain *chain, const IuJson *next)
 		return;
 	}
 	chain->offset = iu_scan_strdup(scan, offset);
-	ask_for_points(scan, chain);
+	iu_qdrant_chain_ask(scan, chain);
 }
 
 /* Reads an answer. */
@@ -303,8 +269,8 @@ void
 iu_qdrant_points_answered(IuScan *scan, const IuFetch *fetch, const IuJson *document)
 {
 	const IuJson *result = iu_json_member(document, "result");
-	const IuJson *points = fetch->purpose == IU_QDRANT_SCROLL ? iu_json_member(result, "points") : result;
-	Chain	   *chain = fetch->state;
+	const IuJson *points = fetch->purpose == IU_QDRANT_FETCH ? result : iu_json_member(result, "points");
+	IuQdrantChain *chain = fetch->state;
 	int64		count;
 
 	if (fetch->purpose == IU_QDRANT_LIST)
@@ -315,6 +281,12 @@ iu_qdrant_points_answered(IuScan *scan, const IuFetch *fetch, const IuJson *docu
 	if (fetch->purpose == IU_QDRANT_COUNT)
 	{
 		take_points_count(scan, fetch->key, result);
+		return;
+	}
+	if (fetch->purpose == IU_QDRANT_NAME)
+	{
+		iu_scan_fail_for_weight(scan, fetch->key,
+								iu_qdrant_id_as_text(iu_json_member(iu_json_element(points, 0), "id")));
 		return;
 	}
 	count = iu_json_length(points);
@@ -328,58 +300,10 @@ iu_qdrant_points_answered(IuScan *scan, const IuFetch *fetch, const IuJson *docu
 		iu_qdrant_unusable(scan, fetch->key, "the answer holds more points than were asked for");
 		return;
 	}
+	iu_qdrant_chain_came(scan, chain, fetch->purpose == IU_QDRANT_SCROLL);
 	if (fetch->purpose == IU_QDRANT_SCROLL)
-		ask_for_next_page(scan, chain, iu_json_member(result, "next_page_offset"));
+		ask_for_next_page(scan, chain, count, iu_json_member(result, "next_page_offset"));
 	else
-		ask_for_more_ids(scan, chain);
+		iu_qdrant_chain_ask_more_ids(scan, chain);
 	add_points(scan, chain, points, count);
-}
-
-/* ---- limits that a collection's strict mode sets ---- */
-
-/*
- * The limit that Qdrant's words of refusal name: of "1000 > 100" after these
- * words it is 100. 0 if they name none.
- */
-static int
-limit_after(const char *text, const char *words)
-{
-	const char *found = text ? strstr(text, words) : NULL;
-	int			asked;
-	int			most;
-
-	if (found == NULL || sscanf(found + strlen(words), "%d > %d", &asked, &most) != 2 || most < 1)
-		return 0;
-	return most;
-}
-
-/*
- * Asks again, for less, where a page was refused because the strict mode of the
- * collection allows less at once.
- */
-bool
-iu_qdrant_points_refused(IuScan *scan, const IuFetch *fetch, int status, const IuJson *document)
-{
-	const char *text = iu_json_text(iu_json_member(iu_json_member(document, "status"), "error"));
-	Chain	   *chain = fetch->state;
-	int			most;
-
-	if (status != 400 || fetch->purpose != IU_QDRANT_SCROLL)
-		return false;
-	most = limit_after(text, "Limit exceeded ");
-	if (most > 0 && most < chain->limit && strstr(text, "for \"limit\"") != NULL)
-	{
-		/* false where the chain of another collection has shrunk it already: all the same */
-		(void) iu_scan_shrink_page(scan, most);
-		ask_for_points(scan, chain);
-		return true;
-	}
-	most = limit_after(text, "Condition size limit reached (");
-	if (most > 0 && most < chain->slice.count)
-	{
-		chain->question->ids_at_once = Min(most, chain->question->ids_at_once);
-		ask_for_points(scan, chain);
-		return true;
-	}
-	return false;
 }

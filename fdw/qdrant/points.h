@@ -16,6 +16,5 @@ extern const IuRemoteColumn iu_qdrant_points_columns[IU_QDRANT_POINTS_COLUMNS];
 extern List *iu_qdrant_points_describe(const IuQuery *query);
 extern void iu_qdrant_points_start(IuScan *scan);
 extern void iu_qdrant_points_answered(IuScan *scan, const IuFetch *fetch, const IuJson *document);
-extern bool iu_qdrant_points_refused(IuScan *scan, const IuFetch *fetch, int status, const IuJson *document);
 
 #endif							/* IU_QDRANT_POINTS_H */

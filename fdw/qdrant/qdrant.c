@@ -8,6 +8,7 @@
  */
 #include "postgres.h"
 
+#include "fdw/qdrant/chain.h"
 #include "fdw/qdrant/collections.h"
 #include "fdw/qdrant/import.h"
 #include "fdw/qdrant/points.h"
@@ -56,6 +57,21 @@ refine_qdrant_failure(IuFailure *failure, const IuFetch *fetch, int status, cons
 		failure->constraint = "iu_remote_collection_missing";
 		failure->reason = "Qdrant has no such collection";
 		failure->hint = NULL;
+	}
+	else if (status == 403 && document == NULL && failure->detail != NULL && strstr(failure->detail, "Signature") != NULL)
+	{
+		/* the words of a token that has expired or that another key has signed; JSON is of a right that is missing */
+		failure->sqlstate = ERRCODE_INVALID_AUTHORIZATION_SPECIFICATION;
+		failure->constraint = "iu_remote_credentials";
+		failure->reason = "the remote refused the credentials";
+		failure->hint = "The token in the user mapping has expired, or was signed with another key.";
+	}
+	else if (status == 500 && text != NULL && strstr(text, "timed out") != NULL)
+	{
+		failure->constraint = "iu_remote_gave_up";
+		failure->reason = "the remote gave up for lack of time";
+		failure->hint = "It takes as much time as option \"timeout_ms\" of the foreign server says, "
+			"and iu_core.request_timeout, which is the most.";
 	}
 	else if (status == 403)
 		failure->hint = "Check option \"api_key\" or \"api_key_file\" of the user mapping, and what that key may read.";
@@ -112,7 +128,8 @@ static const IuResource resources[] = {
 		.describe = iu_qdrant_points_describe,
 		.start = iu_qdrant_points_start,
 		.answered = iu_qdrant_points_answered,
-		.refused = iu_qdrant_points_refused,
+		.refused = iu_qdrant_chain_refused,
+		.too_large = iu_qdrant_chain_too_large,
 	},
 };
 

@@ -54,6 +54,13 @@ iu_qdrant_id_as_text(const IuJson *value)
 	return (iu_json_text(value) ? iu_is_uuid(text, false) : is_numeric_id(text)) ? text : NULL;
 }
 
+/* An id as column "id" shows it, of the id as JSON. Palloc'd. */
+char *
+iu_qdrant_id_of_json(const char *json)
+{
+	return json[0] == '"' ? pnstrdup(json + 1, strlen(json) - 2) : pstrdup(json);
+}
+
 /*
  * Whether an id comes after another one in Qdrant's order: first numbers, then
  * UUIDs. Both as JSON.
@@ -181,8 +188,9 @@ iu_qdrant_fetch_body(const IuQdrantQuestion *question, const IuQdrantSlice *slic
 /*
  * The body of a request for a page of points.
  *
- * slice: the ids, if points are named by id; offset: the first id of the page
- * as JSON, NULL for the first page; limit: how many points at most.
+ * slice: the ids, which need a filter beside them, NULL for none; offset: the
+ * first id of the page as JSON, NULL for the first page; limit: how many points
+ * at most.
  */
 char *
 iu_qdrant_scroll_body(const IuQdrantQuestion *question, const IuQdrantSlice *slice, const char *offset, int limit)
@@ -194,7 +202,7 @@ iu_qdrant_scroll_body(const IuQdrantQuestion *question, const IuQdrantSlice *sli
 					 record_options(question->with_payload, question->with_vector));
 	if (offset != NULL)
 		appendStringInfo(&json, ",\"offset\":%s", offset);
-	if (question->by_id)
+	if (slice != NULL)
 	{
 		appendStringInfo(&json, ",\"filter\":{\"must\":[%s,{\"has_id\":", question->filter);
 		append_ids(&json, question, slice);

@@ -16,9 +16,10 @@ typedef struct IuQdrantQuestion
 {
 	const char *filter;			/* NULL for none */
 	bool		by_id;			/* points are named by id */
-	const char **ids;			/* if so */
+	const char **ids;			/* if so, in Qdrant's order */
 	int			id_count;
-	int			ids_at_once;	/* in one request */
+	int			ids_at_once;	/* in the next request */
+	int			ids_most;		/* in any */
 	const char *with_payload;
 	bool		with_vector;
 } IuQdrantQuestion;
@@ -32,6 +33,7 @@ typedef struct IuQdrantSlice
 
 extern char *iu_qdrant_id_as_json(const char *text);
 extern const char *iu_qdrant_id_as_text(const IuJson *value);
+extern char *iu_qdrant_id_of_json(const char *json);
 extern bool iu_qdrant_id_follows(const char *id, const char *other);
 
 extern char *iu_qdrant_with_payload(bool whole, List *fields);

@@ -166,6 +166,8 @@ SELECT iu.fn_iu_refusal_put(1, ARRAY[
    'Compare it with one value by =.'],
   ['iu_foreign_value', 'HV004', 'A column cannot hold what the remote has.',
    'Give it a type that can; jsonb holds everything.'],
+  ['iu_foreign_null_character', 'HV004', 'A row of the remote holds the null character, which no type can hold.',
+   'Mend it in the remote, or say by option null_character what becomes of it.'],
   ['iu_foreign_count', '22003', 'A count is beyond bigint.', 'Count fewer collections at a time.'],
   -- Why a remote could not be asked, or did not do what it was asked.
   ['iu_remote_origin', 'HV00L', 'The origin of the url is not allowed.',
@@ -197,6 +199,8 @@ SELECT iu.fn_iu_refusal_put(1, ARRAY[
   ['iu_remote_credentials', '28000', 'The remote refused the credentials.', 'Check the secret of the user mapping.'],
   ['iu_remote_forbidden', '42501', 'The remote does not let the secret of the user mapping read it.',
    'Use a secret that may, or check the name.'],
+  ['iu_remote_licence', '53400', 'The licence of the remote does not allow it.',
+   'Do what the error says of it; permissions and secret may be right.'],
   ['iu_remote_partial', '42501', 'The token sees only a part of the collection.',
    'Use a token that sees all of it, or accept the part by option partial.'],
   ['iu_remote_access_unclear', 'HV000', 'It could not be found out whether the token sees all of the collection.',

@@ -468,14 +468,15 @@ $qdrant->load($typed,
 	  . q("odd key":"o","free":"not indexed"}}),
 	'{"id":2,"vector":[0,1],"payload":{"word":null,"whole":-3,"real":7,"yes":false}}', '{"id":3,"vector":[0,1]}');
 my ($imported, @import) = asked(
-	"CREATE SCHEMA data; IMPORT FOREIGN SCHEMA data LIMIT TO (\"$typed\", \"$pieces\") FROM SERVER qdrant INTO data");
+	"CREATE SCHEMA data; IMPORT FOREIGN SCHEMA data LIMIT TO (\"$typed\", \"$pieces\") FROM SERVER qdrant INTO data"
+	  . " OPTIONS (types 'index')");
 is_deeply([ $imported, sort @import ], [ '', 'GET /collections', map { "GET /collections/$_" } sort $pieces, $typed ],
 	'IMPORT asks for what it imports');
 is(ask("SELECT string_agg(attname || ' ' || format_type(atttypid, atttypmod), ', ' ORDER BY attname COLLATE \"C\")"
 	  . " FROM pg_attribute WHERE attrelid = 'data.\"$typed\"'::regclass AND attnum > 0"),
 	'filter jsonb, id text, id_2 text, ident uuid, moment timestamp with time zone, odd key text, payload jsonb, place'
 	  . ' jsonb, prose text, real double precision, vector jsonb, whole bigint, word text, yes boolean',
-	'IMPORT gives indexed keys their type, and paths into them no column');
+	'IMPORT with types of indexes gives indexed keys their type, and paths into them no column');
 is(ask("SET timezone = 'UTC'; SELECT id, id_2, word, prose, whole, \"real\", yes, moment, ident, place, \"odd key\""
 	  . " FROM data.\"$typed\" ORDER BY id"),
 	qq(1|own|w|some prose|9007199254740993|0.1|t|2024-02-29 12:00:00+00|$uuids[0]|{"lat": 2.5, "lon": 1.5}|o\n)
@@ -489,7 +490,7 @@ $qdrant->load($long,
 	sprintf '{"id":1,"vector":[0,1],"payload":{"%sa":"first","%sb":"second","%s":"third","Upper":"fourth",'
 	  . '"select":"fifth"}}',
 	'k' x 70, 'k' x 70, 'ü' x 40);
-ask("IMPORT FOREIGN SCHEMA data LIMIT TO (\"$long\") FROM SERVER qdrant INTO data");
+ask("IMPORT FOREIGN SCHEMA data LIMIT TO (\"$long\") FROM SERVER qdrant INTO data OPTIONS (types 'index')");
 is(ask(qq(SELECT "@{['k' x 63]}", "@{['k' x 56]}_2", "@{['ü' x 31]}", "Upper", "select" FROM data."$long")),
 	'first|second|third|fourth|fifth', 'keys that are longer than a name, and odd ones, are imported and read');
 ask("CREATE FOREIGN TABLE misfit (id text, city text, n bigint) SERVER qdrant OPTIONS (resource 'points', collection"

@@ -241,7 +241,7 @@ sub bad { return table_of($_[0], 'id text, n integer') . "SELECT * FROM $_[0]" }
 like(ask(bad('bytes')), qr/^ERROR:  HV000: .*not usable JSON\n.*\?\?/, 'bytes that are no text are an error');
 like(ask(bad('deep')), qr/^ERROR:  HV000: .*not usable JSON/, 'an answer that is nested without end is an error');
 like(ask(bad('shapes')), qr/^ERROR:  HV000: .*a point without an id/, 'points that are no objects are an error');
-like(ask(bad('loop')), qr/^ERROR:  HV000: .*where the next page begins/,
+like(ask(bad('loop')), qr/^ERROR:  HV000: .*holds no points, and says that there are more/,
 	'empty pages that always name a next one are an error');
 like(ask(q(SELECT id FROM points_1 WHERE collection = E'a\\x1b[1mb\\nc')),
 	qr/^ERROR:  HV000: could not read collection "a \[1mb c"/,

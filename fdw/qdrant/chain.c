@@ -1,0 +1,226 @@
+/*-------------------------------------------------------------------------
+ *
+ * chain.c
+ *	  The requests for the points of one collection, one after the other, each
+ *	  as large as this server and Qdrant allow.
+ *
+ * Where a request is refused because it is too large in some way, it is asked
+ * again, smaller: each such refusal leaves fewer rows or fewer ids to a
+ * request than the one before it, so that they come to an end.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "fdw/qdrant/chain.h"
+#include "fdw/qdrant/names.h"
+#include "fdw/resource.h"
+
+/* ---- asking ---- */
+
+/*
+ * Sends a request of the chain.
+ *
+ * rest: of the address, after the collection.
+ */
+static void
+submit_request(IuScan *scan, IuQdrantChain *chain, int purpose, const char *rest, const char *body)
+{
+	const char *problem;
+	IuFetch		fetch = {"POST", NULL, body, chain->collection, purpose, chain};
+
+	fetch.path = iu_qdrant_path(chain->collection,
+								psprintf("%s%s", rest, iu_qdrant_consistency(iu_scan_query(scan))), &problem);
+	if (fetch.path == NULL)
+		iu_qdrant_unaddressable(scan, chain->collection, problem);
+	else
+		iu_scan_fetch(scan, &fetch);
+}
+
+/* Asks for what comes next in the chain. */
+void
+iu_qdrant_chain_ask(IuScan *scan, IuQdrantChain *chain)
+{
+	const IuQdrantQuestion *question = chain->question;
+	bool		by_id = question->by_id && !chain->without_ids;
+
+	if (by_id && chain->offset == NULL)
+		chain->slice.count = Min(question->id_count - chain->slice.first, question->ids_at_once);
+	if (iu_scan_counts(scan))
+		submit_request(scan, chain, IU_QDRANT_COUNT, "/points/count", iu_qdrant_count_body(question));
+	else if (by_id && question->filter == NULL)
+		submit_request(scan, chain, IU_QDRANT_FETCH, "/points", iu_qdrant_fetch_body(question, &chain->slice));
+	else
+	{
+		chain->limit = iu_scan_page_size(scan);
+		submit_request(scan, chain, IU_QDRANT_SCROLL, "/points/scroll",
+					   iu_qdrant_scroll_body(question, by_id ? &chain->slice : NULL, chain->offset, chain->limit));
+	}
+}
+
+/* After the last page of these ids: asks for the next ones, if there are more. */
+void
+iu_qdrant_chain_ask_more_ids(IuScan *scan, IuQdrantChain *chain)
+{
+	if (!chain->question->by_id || chain->without_ids ||
+		chain->slice.first + chain->slice.count >= chain->question->id_count)
+		return;
+	chain->slice.first += chain->slice.count;
+	chain->offset = NULL;
+	iu_qdrant_chain_ask(scan, chain);
+}
+
+/* An answer came, and is being read: the next request may be larger if it weighed little. */
+void
+iu_qdrant_chain_came(IuScan *scan, IuQdrantChain *chain, bool is_page)
+{
+	IuQdrantQuestion *question = chain->question;
+
+	if (is_page)
+		iu_scan_page_came(scan, chain->limit);
+	else if (chain->slice.count >= question->ids_at_once)
+		question->ids_at_once = iu_scan_next_size(scan, question->ids_at_once, question->ids_most);
+}
+
+/* ---- smaller ---- */
+
+/*
+ * Asks again for fewer ids at once. Of a slice that has been read in part, what
+ * has been read is left out. False if there is only one id.
+ */
+static bool
+ask_for_fewer_ids(IuScan *scan, IuQdrantChain *chain, int most)
+{
+	IuQdrantQuestion *question = chain->question;
+
+	if (!question->by_id || chain->without_ids || most < 1 || most >= chain->slice.count)
+		return false;
+	question->ids_at_once = Min(most, question->ids_at_once);
+	if (chain->offset != NULL)
+	{
+		/* points come in the order of their ids, and the page would have begun with this one */
+		while (chain->slice.count > 0 && iu_qdrant_id_follows(chain->offset, question->ids[chain->slice.first]))
+		{
+			chain->slice.first++;
+			chain->slice.count--;
+		}
+		chain->slice.count = 0;
+		iu_qdrant_chain_ask_more_ids(scan, chain);
+	}
+	else
+		iu_qdrant_chain_ask(scan, chain);
+	return true;
+}
+
+/*
+ * Fails for the row that is too large: the only one of the request. Where its
+ * id is not known, asks for it first.
+ */
+static void
+fail_for_row(IuScan *scan, IuQdrantChain *chain, bool is_page)
+{
+	const IuQdrantQuestion *question = chain->question;
+	IuQdrantQuestion name = *question;
+	const char *id = is_page ? chain->offset : question->ids[chain->slice.first];
+
+	if (id != NULL)
+	{
+		iu_scan_fail_for_weight(scan, chain->collection, iu_qdrant_id_of_json(id));
+		return;
+	}
+	name.with_payload = "false";
+	name.with_vector = false;
+	submit_request(scan, chain, IU_QDRANT_NAME, "/points/scroll",
+				   iu_qdrant_scroll_body(&name, question->by_id && !chain->without_ids ? &chain->slice : NULL, NULL, 1));
+}
+
+/*
+ * Asks for less where an answer, or a request, was too large. False if it
+ * cannot be less.
+ */
+bool
+iu_qdrant_chain_too_large(IuScan *scan, const IuFetch *fetch, bool request)
+{
+	IuQdrantChain *chain = fetch->state;
+	bool		is_page = fetch->purpose == IU_QDRANT_SCROLL;
+
+	if (!is_page && fetch->purpose != IU_QDRANT_FETCH)
+		return false;
+	if (request)
+	{
+		chain->question->ids_most = Max(chain->slice.count / 2, 1);
+		return ask_for_fewer_ids(scan, chain, chain->slice.count / 2);
+	}
+	if (is_page && iu_scan_lighten_page(scan, chain->limit))
+		iu_qdrant_chain_ask(scan, chain);
+	else if (is_page || !ask_for_fewer_ids(scan, chain, chain->slice.count / 2))
+		fail_for_row(scan, chain, is_page);
+	return true;
+}
+
+/* ---- limits that Qdrant sets ---- */
+
+/*
+ * The limit that Qdrant's words of refusal name: of "1000 > 100" after these
+ * words it is 100. 0 if they name none.
+ */
+static int
+limit_after(const char *text, const char *words)
+{
+	const char *found = strstr(text, words);
+	int			asked;
+	int			most;
+
+	if (found == NULL || sscanf(found + strlen(words), "%d > %d", &asked, &most) != 2 || most < 1)
+		return 0;
+	return most;
+}
+
+/* Reads all that pass the filter, where it and the ids are more conditions than are allowed together. */
+static bool
+ask_without_ids(IuScan *scan, IuQdrantChain *chain)
+{
+	if (!chain->question->by_id || chain->without_ids || chain->slice.first > 0 || chain->offset != NULL)
+		return false;
+	chain->without_ids = true;
+	iu_qdrant_chain_ask(scan, chain);
+	return true;
+}
+
+/*
+ * Asks again, for less, where a request was refused because the collection
+ * allows less at once: by its strict mode, or by a rate limit that counts ids
+ * and is smaller than the request.
+ */
+bool
+iu_qdrant_chain_refused(IuScan *scan, const IuFetch *fetch, int status, const IuJson *document)
+{
+	const char *text = iu_json_text(iu_json_member(iu_json_member(document, "status"), "error"));
+	IuQdrantChain *chain = fetch->state;
+	int			most;
+
+	if (text == NULL || (fetch->purpose != IU_QDRANT_SCROLL && fetch->purpose != IU_QDRANT_FETCH))
+		return false;
+	if (status == 429 && strstr(text, "larger than rate limiter capacity") != NULL)
+	{
+		chain->question->ids_most = Max(chain->slice.count / 2, 1);
+		return ask_for_fewer_ids(scan, chain, chain->slice.count / 2);
+	}
+	if (status != 400)
+		return false;
+	most = limit_after(text, "Limit exceeded ");
+	if (most > 0 && most < chain->limit && strstr(text, "for \"limit\"") != NULL)
+	{
+		/* false where the chain of another collection has shrunk it already: all the same */
+		(void) iu_scan_shrink_page(scan, most);
+		iu_qdrant_chain_ask(scan, chain);
+		return true;
+	}
+	most = limit_after(text, "Condition size limit reached (");
+	if (most > 0)
+	{
+		chain->question->ids_most = Min(most, chain->question->ids_most);
+		return ask_for_fewer_ids(scan, chain, most);
+	}
+	return strstr(text, "Filter condition limit reached") != NULL && ask_without_ids(scan, chain);
+}

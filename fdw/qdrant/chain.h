@@ -1,0 +1,29 @@
+/*-------------------------------------------------------------------------
+ *
+ * chain.h
+ *	  The requests for the points of one collection, one after the other.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef IU_QDRANT_CHAIN_H
+#define IU_QDRANT_CHAIN_H
+
+#include "fdw/qdrant/query.h"
+
+typedef struct IuQdrantChain
+{
+	const char *collection;
+	IuQdrantQuestion *question;
+	IuQdrantSlice slice;		/* the ids of the request under way */
+	const char *offset;			/* JSON; NULL: at the first page */
+	int			limit;			/* of the page under way */
+	bool		without_ids;	/* reads all that pass the filter, and picks the ids here */
+} IuQdrantChain;
+
+extern void iu_qdrant_chain_ask(IuScan *scan, IuQdrantChain *chain);
+extern void iu_qdrant_chain_ask_more_ids(IuScan *scan, IuQdrantChain *chain);
+extern void iu_qdrant_chain_came(IuScan *scan, IuQdrantChain *chain, bool is_page);
+extern bool iu_qdrant_chain_refused(IuScan *scan, const IuFetch *fetch, int status, const IuJson *document);
+extern bool iu_qdrant_chain_too_large(IuScan *scan, const IuFetch *fetch, bool request);
+
+#endif							/* IU_QDRANT_CHAIN_H */
