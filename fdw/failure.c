@@ -45,8 +45,8 @@ static const Mapping outcomes[] = {
 	"Check that the remote runs, and host and port in option \"url\" of the foreign server."},
 	{IU_HTTP_TLS, ERRCODE_FDW_UNABLE_TO_ESTABLISH_CONNECTION, "iu_remote_tls",
 		"TLS failed",
-		"The certificate must be valid for the host in option \"url\" and issued by an authority "
-	"that the database's host trusts."},
+		"The certificate must be valid for the host in option \"url\" and issued by an authority that the "
+	"database's host trusts, or that option \"ca_certificates\" of the foreign server holds."},
 	{IU_HTTP_TIMEOUT, ERRCODE_FDW_UNABLE_TO_ESTABLISH_CONNECTION, "iu_remote_timeout",
 		"no complete answer in time",
 		"If the remote is only slow, raise option \"timeout_ms\" of the foreign server, "

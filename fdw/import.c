@@ -137,7 +137,7 @@ iu_import_ask(IuImport *import, const char *method, const char *path, const char
 		return document;
 	iu_failure_of_answer(&failure, import->session.server->remote, &fetch, answer, document, problem,
 						 import->session.secret);
-	if (key == NULL || failure.sqlstate != ERRCODE_FDW_TABLE_NOT_FOUND)
+	if (key == NULL || strcmp(failure.constraint, "iu_remote_collection_missing") != 0)
 		iu_failure_raise(import->session.server, key, &failure, import->session.secret);
 	ereport(NOTICE,
 			(errmsg("collection \"%s\" of foreign server \"%s\" is gone, and is not imported",

@@ -27,6 +27,7 @@
 #include "utils/builtins.h"
 
 #define MAX_URL 2000
+#define MAX_CERTIFICATES 65536	/* bytes */
 #define MAX_TIMEOUT_MS 3600000
 #define MAX_CONNECTIONS 128
 #define MAX_PAGE 10000
@@ -178,6 +179,20 @@ check_on_error(const IuRemote *remote, const char *name, const char *value)
 				  "Allowed values: error, null.");
 }
 
+/* Certificates in PEM. What they hold is for TLS to judge. */
+static void
+check_certificates(const IuRemote *remote, const char *name, const char *value)
+{
+	const char *hint = "Give what stands in a file of certificates: -----BEGIN CERTIFICATE----- and so on.";
+
+	if (strstr(value, "-----BEGIN CERTIFICATE-----") == NULL || strstr(value, "-----END CERTIFICATE-----") == NULL)
+		bad_value(name, "The value holds no certificate in PEM.", hint);
+	if (strstr(value, "PRIVATE KEY-----") != NULL)
+		bad_value(name, "The value holds a private key.", hint);
+	if (strlen(value) > MAX_CERTIFICATES)
+		bad_value(name, "The value is too long.", hint);
+}
+
 static void
 check_null_character(const IuRemote *remote, const char *name, const char *value)
 {
@@ -262,6 +277,7 @@ check_secret_file(const IuRemote *remote, const char *name, const char *value)
 
 static const OptionRule common_rules[] = {
 	{"url", ForeignServerRelationId, check_url},
+	{"ca_certificates", ForeignServerRelationId, check_certificates},
 	{"timeout_ms", ForeignServerRelationId, check_timeout},
 	{"connections", ForeignServerRelationId, check_connections},
 	{"page_size", ForeignServerRelationId, check_page_size},

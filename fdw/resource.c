@@ -8,6 +8,7 @@
  */
 #include "postgres.h"
 
+#include "core/clock.h"
 #include "core/compat.h"
 #include "core/settings.h"
 #include "fdw/failure.h"
@@ -187,6 +188,28 @@ iu_scan_page_came(IuScan *scan, int rows)
 		scan->page_size = iu_scan_next_size(scan, scan->page_size, scan->page_most);
 }
 
+/* How many seconds the remote may take for a request that is made now. */
+int
+iu_scan_seconds(IuScan *scan)
+{
+	int			seconds = iu_session_seconds(&scan->session);
+
+	return scan->seconds_most > 0 ? Min(seconds, scan->seconds_most) : seconds;
+}
+
+/*
+ * Allows the remote fewer seconds from here on, after it has said how many it
+ * takes at most. False if there were no more than that already.
+ */
+bool
+iu_scan_limit_seconds(IuScan *scan, int most)
+{
+	if (most < 1 || (scan->seconds_most > 0 && most >= scan->seconds_most))
+		return false;
+	scan->seconds_most = most;
+	return true;
+}
+
 /*
  * Asks for something; the answer comes to the resource's answered() or
  * refused(). What an answer leads to goes out at once, to be under way while
@@ -207,6 +230,17 @@ iu_scan_fetch(IuScan *scan, const IuFetch *fetch)
 	}
 	old = MemoryContextSwitchTo(scan->run_context);
 	scan->held = lappend(scan->held, pending);
+	MemoryContextSwitchTo(old);
+}
+
+/* The same, after so many seconds and after all that is under way has been answered. */
+void
+iu_scan_fetch_later(IuScan *scan, const IuFetch *fetch, int seconds)
+{
+	MemoryContext old = MemoryContextSwitchTo(scan->run_context);
+
+	scan->later = lappend(scan->later, iu_pending_create(scan->run_context, fetch));
+	scan->later_at = Max(scan->later_at, iu_clock_ms() + seconds * INT64CONST(1000));
 	MemoryContextSwitchTo(old);
 }
 

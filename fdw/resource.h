@@ -31,7 +31,10 @@ extern bool iu_scan_shrink_page(IuScan *scan, int most);
 extern bool iu_scan_lighten_page(IuScan *scan, int rows);
 extern int	iu_scan_next_size(IuScan *scan, int rows, int most);
 extern void iu_scan_page_came(IuScan *scan, int rows);
+extern int	iu_scan_seconds(IuScan *scan);
+extern bool iu_scan_limit_seconds(IuScan *scan, int most);
 extern void iu_scan_fetch(IuScan *scan, const IuFetch *fetch);
+extern void iu_scan_fetch_later(IuScan *scan, const IuFetch *fetch, int seconds);
 
 /* ---- handing over ---- */
 

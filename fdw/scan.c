@@ -11,11 +11,14 @@
  */
 #include "postgres.h"
 
+#include "core/clock.h"
 #include "core/compat.h"
 #include "fdw/failure.h"
 #include "fdw/pending.h"
 #include "fdw/resource.h"
 #include "fdw/scan.h"
+#include "miscadmin.h"
+#include "storage/latch.h"
 #include "utils/memutils.h"
 
 #define REQUESTS_EACH 3			/* at once, about one collection */
@@ -221,22 +224,44 @@ read_answer(IuScan *scan, bool patient)
 	return true;
 }
 
-/* Sends what was held back, as the rows at hand were not enough. */
+/* Sends requests of a list, which is empty then. */
 static void
-send_held(IuScan *scan)
+send_all(IuScan *scan, List **list)
 {
 	MemoryContext old;
 	ListCell   *cell;
 
-	if (scan->held == NIL)
+	if (*list == NIL)
 		return;
 	old = MemoryContextSwitchTo(scan->answer_context);
-	foreach(cell, scan->held)
+	foreach(cell, *list)
 		iu_pending_send(lfirst(cell), &scan->session);
-	list_free(scan->held);
-	scan->held = NIL;
+	list_free(*list);
+	*list = NIL;
 	MemoryContextSwitchTo(old);
 	MemoryContextReset(scan->answer_context);
+}
+
+/* Sends what is to be sent later, if it is time; waits for that if patient. False if it is not yet time. */
+static bool
+send_later(IuScan *scan, bool patient)
+{
+	static uint32 wait_event = 0;
+	int64		now;
+
+	if (wait_event == 0)
+		wait_event = iu_wait_event("IuCoreRemotePause");
+	while ((now = iu_clock_ms()) < scan->later_at)
+	{
+		if (!patient)
+			return false;
+		(void) WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH, scan->later_at - now, wait_event);
+		ResetLatch(MyLatch);
+		CHECK_FOR_INTERRUPTS();
+	}
+	scan->later_at = 0;
+	send_all(scan, &scan->later);
+	return true;
 }
 
 /*
@@ -258,10 +283,19 @@ iu_scan_next(IuScan *scan, bool patient, bool *unfinished)
 
 		if (row != NULL)
 			return row;
-		send_held(scan);
+		/* the rows at hand were not enough */
+		send_all(scan, &scan->held);
 		if (iu_session_pending(&scan->session) > 0)
 		{
 			if (!read_answer(scan, patient) && !patient)
+			{
+				*unfinished = true;
+				return NULL;
+			}
+		}
+		else if (scan->later != NIL)
+		{
+			if (!send_later(scan, patient))
 			{
 				*unfinished = true;
 				return NULL;
@@ -292,7 +326,8 @@ iu_scan_reset(IuScan *scan)
 	if (!scan->list_known)
 		scan->listed = NIL;
 	scan->in_answer = false;
-	scan->held = NIL;
+	scan->held = scan->later = NIL;
+	scan->later_at = 0;
 	iu_rows_reset(&scan->rows);
 	MemoryContextReset(scan->answer_context);
 	MemoryContextReset(scan->run_context);

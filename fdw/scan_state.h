@@ -34,9 +34,12 @@ struct IuScan
 	bool		list_known;		/* it has been read, in this run or one before */
 	int			page_size;		/* of the next page */
 	int			page_most;		/* of any: as the options say, or the remote */
+	int			seconds_most;	/* that the remote takes for a request; 0: not known */
 	size_t		answer_bytes;	/* of the body that is being read */
 	bool		in_answer;		/* an answer is being read */
 	List	   *held;			/* IuPending: not sent while the rows at hand may be enough */
+	List	   *later;			/* IuPending: not sent before this time, ms of iu_clock_ms */
+	int64		later_at;
 	int64		retries;
 	void	   *kept;			/* the resource's own, see iu_scan_keep */
 };

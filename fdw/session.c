@@ -12,10 +12,13 @@
 #include "postgres.h"
 
 #include "core/compat.h"
+#include "core/settings.h"
 #include "fdw/secret.h"
 #include "fdw/session.h"
 #include "mb/pg_wchar.h"
 #include "miscadmin.h"
+#include "utils/timeout.h"
+#include "utils/timestamp.h"
 
 #define FEWEST_OF_SESSION 4
 
@@ -104,9 +107,26 @@ iu_session_send(IuSession *session, const IuFetch *fetch, void *owner)
 	}
 	request.timeout_ms = session->server->timeout_ms;
 	request.idle_s = IDLE_SECONDS;
+	request.authorities = session->server->authorities;
 	request.owner = owner;
 	session->requests++;
 	iu_http_submit(session->pool->http, &request);
+}
+
+/*
+ * How many seconds a request may take, rounded up: as option "timeout_ms" and
+ * iu_core.request_timeout say, and no longer than the statement may run.
+ */
+int
+iu_session_seconds(const IuSession *session)
+{
+	int64		ms = iu_request_timeout;
+
+	if (session->server->timeout_ms > 0)
+		ms = Min(ms, session->server->timeout_ms);
+	if (get_timeout_active(STATEMENT_TIMEOUT))
+		ms = Min(ms, TimestampDifferenceMilliseconds(GetCurrentTimestamp(), get_timeout_finish_time(STATEMENT_TIMEOUT)));
+	return (int) ((Max(ms, 1) + 999) / 1000);
 }
 
 /* Sends what has been handed over, without waiting for anything. */

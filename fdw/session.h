@@ -39,6 +39,7 @@ typedef struct IuSession
 extern void iu_session_open(IuSession *session, MemoryContext context, const IuServer *server, Oid user);
 extern void iu_session_expect(IuSession *session, int requests);
 extern void iu_session_send(IuSession *session, const IuFetch *fetch, void *owner);
+extern int	iu_session_seconds(const IuSession *session);
 extern void iu_session_start(IuSession *session);
 extern int	iu_session_pending(const IuSession *session);
 extern IuHttpAnswer *iu_session_wait(IuSession *session, bool patient);

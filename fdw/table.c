@@ -182,6 +182,7 @@ iu_server_open(const IuRemote *remote, Oid oid)
 	server->remote = remote;
 	server->options = foreign->options;
 	server->url = iu_server_url(foreign->options);
+	server->authorities = iu_option_value(foreign->options, "ca_certificates");
 	server->timeout_ms = iu_option_number(foreign->options, "timeout_ms", 0);
 	server->connections = iu_option_number(foreign->options, "connections", DEFAULT_CONNECTIONS);
 	return server;
@@ -308,6 +309,7 @@ iu_table_unpack(const IuRemote *remote, List *packed)
 	server->remote = remote;
 	server->options = list_nth(packed, PACKED_SERVER_OPTIONS);
 	server->url = nth_text(packed, PACKED_NAMES, 2);
+	server->authorities = iu_option_value(server->options, "ca_certificates");
 	server->timeout_ms = lthird_int(numbers);
 	server->connections = lfourth_int(numbers);
 

@@ -23,6 +23,7 @@ typedef struct IuServer
 	const IuRemote *remote;
 	List	   *options;		/* DefElem */
 	const char *url;			/* without a slash at its end */
+	const char *authorities;	/* PEM: trusted instead of those of the host; NULL for those */
 	int			timeout_ms;		/* 0: iu_core.request_timeout */
 	int			connections;	/* most requests at once */
 } IuServer;

@@ -21,6 +21,7 @@
 #include "http/address.h"
 #include "http/egress.h"
 #include "http/transfer.h"
+#include "http/trust.h"
 #include "utils/memutils.h"
 
 #if LIBCURL_VERSION_NUM < 0x075700
@@ -105,6 +106,7 @@ iu_transfer_create(MemoryContext context, const IuHttpRequest *request)
 		transfer->timeout_ms = Min(request->timeout_ms, iu_request_timeout);
 	transfer->connect_ms = Min(iu_connect_timeout, transfer->timeout_ms);
 	transfer->idle_s = request->idle_s;
+	transfer->authorities = request->authorities ? pstrdup(request->authorities) : NULL;
 
 	/* An answer is handed over as a StringInfo, which ends a byte below 1 GB. */
 	transfer->limit = Min((size_t) iu_max_response_kb * 1024, MaxAllocSize - 1024);
@@ -370,9 +372,6 @@ set_rules(IuTransfer *transfer, CURL *easy)
 	good &= curl_easy_setopt(easy, CURLOPT_PROXY, "") == CURLE_OK;
 	good &= curl_easy_setopt(easy, CURLOPT_NOPROXY, "*") == CURLE_OK;
 	good &= curl_easy_setopt(easy, CURLOPT_NETRC, (long) CURL_NETRC_IGNORED) == CURLE_OK;
-	good &= curl_easy_setopt(easy, CURLOPT_SSL_VERIFYPEER, 1L) == CURLE_OK;
-	good &= curl_easy_setopt(easy, CURLOPT_SSL_VERIFYHOST, 2L) == CURLE_OK;
-	good &= curl_easy_setopt(easy, CURLOPT_SSLVERSION, (long) CURL_SSLVERSION_TLSv1_2) == CURLE_OK;
 	good &= curl_easy_setopt(easy, CURLOPT_HTTP_VERSION, version) == CURLE_OK;
 	good &= curl_easy_setopt(easy, CURLOPT_HTTP_CONTENT_DECODING, 0L) == CURLE_OK;
 	good &= curl_easy_setopt(easy, CURLOPT_MAXFILESIZE_LARGE, (curl_off_t) transfer->limit) == CURLE_OK;
@@ -417,7 +416,7 @@ iu_transfer_prepare(IuTransfer *transfer, CURL *easy, uint64 *all_header_bytes)
 	transfer->all_header_bytes = all_header_bytes;
 	iu_transfer_set_connect_limit(transfer);
 	return build_header_list(transfer) && set_request(transfer, easy) &&
-		set_rules(transfer, easy) && set_callbacks(transfer, easy);
+		set_rules(transfer, easy) && iu_trust_prepare(transfer, easy) && set_callbacks(transfer, easy);
 }
 
 /*
@@ -491,5 +490,7 @@ iu_transfer_free(IuTransfer *transfer)
 		pfree(transfer->body);
 	if (transfer->refusal != NULL)
 		pfree(transfer->refusal);
+	if (transfer->authorities != NULL)
+		pfree(transfer->authorities);
 	pfree(transfer);
 }

@@ -46,6 +46,7 @@ typedef struct IuTransfer
 	int			timeout_ms;
 	int			connect_ms;
 	int			idle_s;
+	char	   *authorities;	/* as in the request */
 	size_t		limit;			/* of the answer's body, bytes */
 	size_t		keep;			/* of these, so many are kept */
 	int64		started_at;		/* ms, of iu_clock_ms */

@@ -73,9 +73,9 @@ page_of(long first, long last_of_all)
 static const Answer *
 find_answer(const char *head, const char *body)
 {
-	if (strstr(head, "/points/count "))
+	if (strstr(head, "/points/count ") || strstr(head, "/points/count?"))
 		return &counted;
-	if (strstr(head, "/points/scroll ") && page_count > 0)
+	if ((strstr(head, "/points/scroll ") || strstr(head, "/points/scroll?")) && page_count > 0)
 	{
 		const char *offset = strstr(body, "\"offset\":");
 		long		from = offset ? atol(offset + 9) : 1;

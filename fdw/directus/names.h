@@ -14,7 +14,8 @@
 #define IU_DIRECTUS_FORBIDDEN "forbidden, or no such collection"
 #define IU_DIRECTUS_FORBIDDEN_HINT \
 	"Directus does not tell the two apart: check the name, and that the policy of the user mapping's token " \
-	"may read it; a table made by SQL is known only after Directus cleared its system cache."
+	"may read it; a table made by SQL is known only after Directus cleared its system cache, and without a " \
+	"licence Directus 12 regards no permission with a rule or for some fields."
 
 /* fetch->purpose, in every resource */
 typedef enum IuDirectusPurpose

@@ -16,6 +16,9 @@
 #include "fdw/qdrant/names.h"
 #include "fdw/resource.h"
 
+#define MOST_PAUSES 3			/* for one request, each as long as the remote says */
+#define LONGEST_PAUSE_S 120
+
 /* ---- asking ---- */
 
 /*
@@ -30,11 +33,14 @@ submit_request(IuScan *scan, IuQdrantChain *chain, int purpose, const char *rest
 	IuFetch		fetch = {"POST", NULL, body, chain->collection, purpose, chain};
 
 	fetch.path = iu_qdrant_path(chain->collection,
-								psprintf("%s%s", rest, iu_qdrant_consistency(iu_scan_query(scan))), &problem);
+								psprintf("%s%s", rest, iu_qdrant_parameters(scan)), &problem);
 	if (fetch.path == NULL)
 		iu_qdrant_unaddressable(scan, chain->collection, problem);
+	else if (chain->pause_s > 0)
+		iu_scan_fetch_later(scan, &fetch, chain->pause_s);
 	else
 		iu_scan_fetch(scan, &fetch);
+	chain->pause_s = 0;
 }
 
 /* Asks for what comes next in the chain. */
@@ -76,6 +82,7 @@ iu_qdrant_chain_came(IuScan *scan, IuQdrantChain *chain, bool is_page)
 {
 	IuQdrantQuestion *question = chain->question;
 
+	chain->pauses = 0;
 	if (is_page)
 		iu_scan_page_came(scan, chain->limit);
 	else if (chain->slice.count >= question->ids_at_once)
@@ -160,22 +167,6 @@ iu_qdrant_chain_too_large(IuScan *scan, const IuFetch *fetch, bool request)
 
 /* ---- limits that Qdrant sets ---- */
 
-/*
- * The limit that Qdrant's words of refusal name: of "1000 > 100" after these
- * words it is 100. 0 if they name none.
- */
-static int
-limit_after(const char *text, const char *words)
-{
-	const char *found = strstr(text, words);
-	int			asked;
-	int			most;
-
-	if (found == NULL || sscanf(found + strlen(words), "%d > %d", &asked, &most) != 2 || most < 1)
-		return 0;
-	return most;
-}
-
 /* Reads all that pass the filter, where it and the ids are more conditions than are allowed together. */
 static bool
 ask_without_ids(IuScan *scan, IuQdrantChain *chain)
@@ -188,27 +179,37 @@ ask_without_ids(IuScan *scan, IuQdrantChain *chain)
 }
 
 /*
- * Asks again, for less, where a request was refused because the collection
- * allows less at once: by its strict mode, or by a rate limit that counts ids
- * and is smaller than the request.
+ * Asks again after a rate limit that counts ids: for fewer, where the request is
+ * more than it ever allows; and once they are so few, after the time that Qdrant
+ * names, as together they take longer than it allows at once.
  */
-bool
-iu_qdrant_chain_refused(IuScan *scan, const IuFetch *fetch, int status, const IuJson *document)
+static bool
+ask_within_rate(IuScan *scan, IuQdrantChain *chain, const char *text)
 {
-	const char *text = iu_json_text(iu_json_member(iu_json_member(document, "status"), "error"));
-	IuQdrantChain *chain = fetch->state;
-	int			most;
+	const char *after = strstr(text, "Retry after ");
+	int			seconds;
 
-	if (text == NULL || (fetch->purpose != IU_QDRANT_SCROLL && fetch->purpose != IU_QDRANT_FETCH))
-		return false;
-	if (status == 429 && strstr(text, "larger than rate limiter capacity") != NULL)
+	if (strstr(text, "larger than rate limiter capacity") != NULL)
 	{
+		chain->is_rated = true;
 		chain->question->ids_most = Max(chain->slice.count / 2, 1);
 		return ask_for_fewer_ids(scan, chain, chain->slice.count / 2);
 	}
-	if (status != 400)
+	if (!chain->is_rated || chain->pauses >= MOST_PAUSES || after == NULL ||
+		sscanf(after, "Retry after %d", &seconds) != 1)
 		return false;
-	most = limit_after(text, "Limit exceeded ");
+	chain->pauses++;
+	chain->pause_s = Min(Max(seconds, 1), LONGEST_PAUSE_S);
+	iu_qdrant_chain_ask(scan, chain);
+	return true;
+}
+
+/* Asks again for less where a limit of the collection's strict mode says so. text: Qdrant's words. */
+static bool
+ask_within_limits(IuScan *scan, IuQdrantChain *chain, const char *text)
+{
+	int			most = iu_qdrant_limit_after(text, "Limit exceeded ");
+
 	if (most > 0 && most < chain->limit && strstr(text, "for \"limit\"") != NULL)
 	{
 		/* false where the chain of another collection has shrunk it already: all the same */
@@ -216,11 +217,40 @@ iu_qdrant_chain_refused(IuScan *scan, const IuFetch *fetch, int status, const Iu
 		iu_qdrant_chain_ask(scan, chain);
 		return true;
 	}
-	most = limit_after(text, "Condition size limit reached (");
+	most = iu_qdrant_limit_after(text, "Condition size limit reached (");
 	if (most > 0)
 	{
 		chain->question->ids_most = Min(most, chain->question->ids_most);
 		return ask_for_fewer_ids(scan, chain, most);
 	}
 	return strstr(text, "Filter condition limit reached") != NULL && ask_without_ids(scan, chain);
+}
+
+/*
+ * Deals with a refusal that is none of what the query asks: asks again, for
+ * less, where the collection allows less at once, and leaves a collection out
+ * that is gone since it was listed. False for a failure.
+ */
+bool
+iu_qdrant_chain_refused(IuScan *scan, const IuFetch *fetch, int status, const IuJson *document)
+{
+	const char *text = iu_json_text(iu_json_member(iu_json_member(document, "status"), "error"));
+	IuQdrantChain *chain = fetch->state;
+
+	if (fetch->purpose == IU_QDRANT_LIST || text == NULL)
+		return false;
+	/* of what has been read in part, the first pages are not the whole */
+	if (iu_qdrant_is_gone(scan, status, text))
+		return chain->offset == NULL && chain->slice.first == 0;
+	if (fetch->purpose == IU_QDRANT_NAME)
+		return false;
+	if (iu_qdrant_fewer_seconds(scan, status, text))
+	{
+		iu_qdrant_chain_ask(scan, chain);
+		return true;
+	}
+	if (fetch->purpose == IU_QDRANT_COUNT)
+		return false;
+	return (status == 429 && ask_within_rate(scan, chain, text)) ||
+		(status == 400 && ask_within_limits(scan, chain, text));
 }

@@ -17,6 +17,9 @@ typedef struct IuQdrantChain
 	IuQdrantSlice slice;		/* the ids of the request under way */
 	const char *offset;			/* JSON; NULL: at the first page */
 	int			limit;			/* of the page under way */
+	bool		is_rated;		/* a rate limit has split its ids */
+	int			pauses;			/* that the request under way has made for it */
+	int			pause_s;		/* before the next request */
 	bool		without_ids;	/* reads all that pass the filter, and picks the ids here */
 } IuQdrantChain;
 

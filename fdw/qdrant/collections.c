@@ -208,7 +208,7 @@ begin_row(IuScan *scan, const char *name, const Lists *lists)
 		iu_qdrant_unaddressable(scan, name, problem);
 		return;
 	}
-	count = iu_qdrant_path(name, psprintf("/points/count%s", iu_qdrant_consistency(query)), &problem);
+	count = iu_qdrant_path(name, psprintf("/points/count%s", iu_qdrant_parameters(scan)), &problem);
 	memset(row->nulls, true, sizeof(row->nulls));
 	set_text_value(scan, row, COLLECTIONS_COLLECTION, name);
 	if (lists != NULL && iu_scan_wants(scan, COLLECTIONS_ALIASES))
@@ -412,4 +412,31 @@ iu_qdrant_collections_answered(IuScan *scan, const IuFetch *fetch, const IuJson 
 	}
 	row->waiting--;
 	add_row_if_whole(scan, row);
+}
+
+/*
+ * Deals with a refusal that is none of what the query asks: of more seconds than
+ * the collection allows, and of a collection that is gone since it was listed.
+ */
+bool
+iu_qdrant_collections_refused(IuScan *scan, const IuFetch *fetch, int status, const IuJson *document)
+{
+	const char *text = iu_json_text(iu_json_member(iu_json_member(document, "status"), "error"));
+	Row		   *row = fetch->state;
+	const char *problem;
+
+	if (fetch->purpose != IU_QDRANT_COUNT && fetch->purpose != IU_QDRANT_DESCRIBE)
+		return false;
+	if (iu_qdrant_is_gone(scan, status, text))
+	{
+		row->failed = true;
+		return true;
+	}
+	if (fetch->purpose != IU_QDRANT_COUNT || !iu_qdrant_fewer_seconds(scan, status, text))
+		return false;
+	row->waiting--;
+	ask_for_row(scan, row, fetch->key, IU_QDRANT_COUNT, "POST",
+				iu_qdrant_path(fetch->key, psprintf("/points/count%s", iu_qdrant_parameters(scan)), &problem),
+				"{\"exact\":true}");
+	return true;
 }

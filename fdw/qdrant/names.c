@@ -49,6 +49,61 @@ iu_qdrant_consistency(const IuQuery *query)
 }
 
 /*
+ * What is added to the address of a request that is sent now: the option
+ * "consistency", and the seconds that Qdrant may take for it. Without them Qdrant
+ * takes 60, however long we would wait.
+ */
+const char *
+iu_qdrant_parameters(IuScan *scan)
+{
+	const char *consistency = iu_qdrant_consistency(iu_scan_query(scan));
+
+	return psprintf("%s%ctimeout=%d", consistency, consistency[0] ? '&' : '?', iu_scan_seconds(scan));
+}
+
+/*
+ * The limit that Qdrant's words of refusal name: of "1000 > 100" after these
+ * words it is 100. 0 if they name none.
+ */
+int
+iu_qdrant_limit_after(const char *text, const char *words)
+{
+	const char *found = strstr(text, words);
+	int			asked;
+	int			most;
+
+	if (found == NULL || sscanf(found + strlen(words), "%d > %d", &asked, &most) != 2 || most < 1)
+		return 0;
+	return most;
+}
+
+/*
+ * Whether a request was refused because it allows Qdrant more seconds than the
+ * collection's strict mode does; then fewer are allowed from here on.
+ *
+ * text: Qdrant's words; NULL for none.
+ */
+bool
+iu_qdrant_fewer_seconds(IuScan *scan, int status, const char *text)
+{
+	return status == 400 && text != NULL && strstr(text, "for \"timeout\"") != NULL &&
+		iu_scan_limit_seconds(scan, iu_qdrant_limit_after(text, "Limit exceeded "));
+}
+
+/*
+ * Whether a collection that comes from the list of all, and not from the text of
+ * the query, is gone since it was listed: then it has no rows.
+ *
+ * text: Qdrant's words; NULL for none.
+ */
+bool
+iu_qdrant_is_gone(IuScan *scan, int status, const char *text)
+{
+	return status == 404 && text != NULL &&
+		(!iu_scan_restricts(scan, IU_KEY_COLLECTION) || iu_scan_query(scan)->listed);
+}
+
+/*
  * The names in the answer to GET /collections; NULL if the answer holds no list
  * of collections. *count: how many there are.
  */

@@ -25,6 +25,10 @@ typedef enum IuQdrantPurpose
 
 extern char *iu_qdrant_path(const char *name, const char *rest, const char **problem);
 extern const char *iu_qdrant_consistency(const IuQuery *query);
+extern const char *iu_qdrant_parameters(IuScan *scan);
+extern int	iu_qdrant_limit_after(const char *text, const char *words);
+extern bool iu_qdrant_fewer_seconds(IuScan *scan, int status, const char *text);
+extern bool iu_qdrant_is_gone(IuScan *scan, int status, const char *text);
 extern const char **iu_qdrant_names(const IuJson *document, int *count);
 extern void iu_qdrant_unusable(IuScan *scan, const char *key, const char *reason);
 extern void iu_qdrant_unaddressable(IuScan *scan, const char *key, const char *problem);

@@ -116,6 +116,7 @@ static const IuResource resources[] = {
 		.describe = iu_qdrant_collections_describe,
 		.start = iu_qdrant_collections_start,
 		.answered = iu_qdrant_collections_answered,
+		.refused = iu_qdrant_collections_refused,
 	},
 	{
 		.name = "points",

@@ -34,14 +34,15 @@ const filter = { type: 'object' };
 const ids = list(pointId, { minItems: 1, maxItems: 1000, uniqueItems: true });
 const withPayload = { anyOf: [flag, list(text, { minItems: 1, uniqueItems: true })] };
 const NAME = '/collections/(?:[A-Za-z0-9._~-]|%[0-9A-F]{2})+';
-const CONSISTENCY = '(?:\\?consistency=(?:[1-9][0-9]*|majority|quorum|all))?';
+const CONSISTENCY = 'consistency=(?:[1-9][0-9]*|majority|quorum|all)';
+const PARAMETERS = `\\?(?:${CONSISTENCY}&)?timeout=[1-9][0-9]*`;
 const requests = {
   [`GET /collections`]: null,
   [`GET /aliases`]: null,
   [`GET ${NAME}`]: null,
   [`GET ${NAME}/shards`]: null,
-  [`POST ${NAME}/points/count${CONSISTENCY}`]: exactly({ exact: { const: true }, filter }, ['filter']),
-  [`POST ${NAME}/points/scroll${CONSISTENCY}`]: exactly(
+  [`POST ${NAME}/points/count${PARAMETERS}`]: exactly({ exact: { const: true }, filter }, ['filter']),
+  [`POST ${NAME}/points/scroll${PARAMETERS}`]: exactly(
     {
       limit: { type: 'integer', minimum: 1, maximum: 10000 },
       offset: pointId,
@@ -51,7 +52,7 @@ const requests = {
     },
     ['offset', 'filter'],
   ),
-  [`POST ${NAME}/points${CONSISTENCY}`]: exactly({ ids, with_payload: withPayload, with_vector: flag }),
+  [`POST ${NAME}/points${PARAMETERS}`]: exactly({ ids, with_payload: withPayload, with_vector: flag }),
 };
 
 /* ---- what it is answered ---- */

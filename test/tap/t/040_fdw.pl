@@ -296,7 +296,7 @@ failure('directus.collections', $_->[0], 'HV000', $_->[1], $_->[2] // 'HTTP 200'
   [ html => 'the answer is not usable JSON', 'an HTML page.*HINT:  Check that option "url"' ],
 [ nothing => 'the answer is not usable JSON', 'empty' ],
   [ scalar => 'the answer is not usable JSON', 'neither an object nor an array' ],
-[ zero => 'the answer is not usable JSON', 'u0000 cannot be converted' ],
+[ zero => 'the count is not a whole number' ],
   [ zero_byte => 'the answer is not usable JSON', 'a zero byte' ],
 [ deep => 'the answer is not usable JSON', 'stack depth' ];
 is(ask(q(SELECT items FROM directus.collections WHERE collection = 'twice')), 2,

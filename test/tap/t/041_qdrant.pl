@@ -198,10 +198,9 @@ my $vanishes = JSON::PP::encode_json(
 	time => 0.1 });
 $qdrant->recorder->fault({ path => '/collections', status => 200, body => $vanishes,
 	headers => { 'content-type' => 'application/json' }, times => 2 });
-like(ask('SELECT count(*) FROM q.points'), qr/^ERROR:  HV00R: could not read collection "${prefix}_gone"/,
-	'a collection that vanished since it was listed makes a count an error');
-like(ask('SELECT sum(points) FROM q.collections'), qr/^ERROR:  HV00R: could not read collection "${prefix}_gone"/,
-	'a collection that vanished since it was listed makes a sum an error');
+is(ask('SELECT count(*) FROM q.points'), 149, 'a collection that vanished since it was listed has no points to count');
+is(ask('SELECT sum(points) FROM q.collections'), 149,
+	'a collection that vanished since it was listed is none of a listing');
 
 # ---------- points ----------
 
@@ -303,7 +302,7 @@ foreach my $id (@strange, @uuids)
 }
 is_asked("SELECT id FROM q.points WHERE @{[of $ids]} AND id IN ('0', '12345', '$uuids[1]',"
 	  . " '00000000-0000-0000-0000-000000000000') ORDER BY 1", "0\n$uuids[1]",
-	[qq(POST /collections/$ids/points {"ids":[0,"00000000-0000-0000-0000-000000000000",12345,"$uuids[1]"],)
+	[qq(POST /collections/$ids/points {"ids":[0,12345,"00000000-0000-0000-0000-000000000000","$uuids[1]"],)
 		  . q("with_payload":false,"with_vector":false})],
 	'a look-up of several ids gives those that are there');
 is_asked("SELECT count(*) FROM q.points WHERE @{[of $ids]} AND (id = '0' OR id = ANY ('{9007199254740993,0}')"

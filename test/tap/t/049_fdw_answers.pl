@@ -56,14 +56,22 @@ my %odd = (
 	times => '{"points":[{"id":1,"payload":{"at":"2024-07-01T12:00:00","day":"02/03/2024","span":"-1 2:03",'
 	  . '"price":"1.50","ranges":["[2024-07-01 12:00,2024-07-01 13:00)"]}}],"next_page_offset":null}');
 
+my $limited = 0;
+
 sub qdrant
 {
 	my ($request) = @_;
+	return qdrant_result('{"collections":[{"name":"plain"},{"name":"vanished"}]}') if $request->{path} eq '/collections';
+	return qdrant_result('{"aliases":[]}') if $request->{path} eq '/aliases';
 	my ($name, $rest) = $request->{path} =~ m{^/collections/([^/?]+)(/[^?]*)?} or return { status => 404, body => '{}' };
 	my $body = $request->{body} eq '' ? {} : $json->decode($request->{body});
 	my $ids = @{ $body->{ids} // [] };
 
 	return qdrant_result($odd{$name}) if $odd{$name};
+	return qdrant_error(404, "Not found: Collection `vanished` doesn't exist!") if $name eq 'vanished';
+	return qdrant_result('{"status":"green","config":{"params":{}}}') unless $rest;
+	return qdrant_error(400, "Bad request: Limit exceeded $request->{timeout} > 2 for \\\"timeout\\\". Help: None")
+		  if $name eq 'brief' && ($request->{timeout} || 0) > 2;
 	return { status => 200, body => "\x1f\x8b\x08\0\0\0\0\0", headers => ['Content-Encoding: gzip'] } if $name eq 'gzip';
 	return qdrant_error(500, q(Service internal error: 1 of 1 read operations failed: Timeout error: )
 		  . q(Operation 'count' timed out after 1s)) if $name eq 'busy';
@@ -76,6 +84,8 @@ sub qdrant
 	return qdrant_result('{"count":300}') if $rest eq '/points/count';
 	return qdrant_error(429, 'Rate limiting exceeded: Read rate limit exceeded: request larger than rate limiter capacity')
 		  if $name eq 'rated' && $ids > 300;
+	return qdrant_error(429, 'Rate limiting exceeded: Read rate limit exceeded: Operation requires 400 tokens but only '
+		  . '200.0 were available. Retry after 1s') if $name eq 'rated' && $body->{ids}[0] == 601 && !$limited++;
 	return { status => 413, body => '' } if $name eq 'narrow' && $ids > 100;
 	my $strict = $name =~ s/^(conditions|size)_// ? $1 : '';
 	my $data = $rows{$name} ? $name : 'plain';
@@ -178,6 +188,27 @@ is(ask("SELECT count(*), sum(n) FROM qdrant.conditions_plain WHERE $twelve"), '1
 	'where a filter and ids are more conditions than are allowed, the ids are picked here');
 is(ask('SELECT count(*), sum(n) FROM qdrant.rated WHERE id = ANY (ARRAY(SELECT generate_series(1, 800)::text))'),
 	'800|320400', 'ids that are more than a rate limit ever allows are asked for fewer at a time');
+
+($got, @requests) = asked('qdrant', 'SELECT count(*) FROM qdrant.plain');
+is($requests[0]{timeout}, sql("SELECT extract(epoch FROM current_setting('iu_core.request_timeout')::interval)::int"),
+	'Qdrant is told how long it may take: as long as a request may');
+($got, @requests) = asked('qdrant', "ALTER SERVER qdrant OPTIONS (ADD timeout_ms '1500'); SELECT count(*) FROM"
+	  . " qdrant.plain; SELECT count(n) FROM qdrant.plain; SELECT n FROM qdrant.plain WHERE id = '1'");
+is_deeply([ map { $_->{timeout} } @requests ], [ 2, 2, 2 ], 'as long as timeout_ms says, in whole seconds');
+($got, @requests) = asked('qdrant', "ALTER SERVER qdrant OPTIONS (DROP timeout_ms); SET statement_timeout = '20s';"
+	  . ' SELECT count(*) FROM qdrant.plain');
+ok($requests[0]{timeout} >= 1 && $requests[0]{timeout} <= 20, 'and no longer than the statement may run');
+sql(table('qdrant', 'brief', 'id text, n integer') . "CREATE FOREIGN TABLE qdrant.all (collection text, points bigint)"
+	  . " SERVER qdrant OPTIONS (resource 'collections')");
+is(ask("SELECT count(*) FROM qdrant.brief; SELECT count(n) FROM qdrant.brief; SELECT points FROM qdrant.all WHERE"
+	  . " collection = 'brief'"), "300\n900\n300", 'where the collection allows less time, as long as it allows');
+
+is(ask('SELECT collection, points FROM qdrant.all'), 'plain|300',
+	'a collection that is gone since it was listed does not fail the listing');
+is(ask("CREATE FOREIGN TABLE qdrant.every (collection text, id text) SERVER qdrant OPTIONS (resource 'points');"
+	  . ' SELECT collection, count(id) FROM qdrant.every GROUP BY 1'), 'plain|900', 'nor a reading of all of them');
+like(ask("SELECT points FROM qdrant.all WHERE collection = 'vanished'"), qr/^ERROR:  HV00R/,
+	'one that the query names is an error');
 
 # ---- loops end
 

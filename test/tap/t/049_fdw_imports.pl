@@ -96,7 +96,7 @@ is($node->psql('postgres', 'IMPORT FOREIGN SCHEMA data FROM SERVER qdrant INTO q
 	'everything is imported') or diag $said;
 like($said, qr/NOTICE:  collection "gone" of foreign server "qdrant" is gone, and is not imported/,
 	'but for a collection that is gone meanwhile, which a notice says');
-like($said, qr/NOTICE:  collection "many" has more fields than a table can have columns\nDETAIL:  500 of them have none/,
+like($said, qr/NOTICE:  collection "many" has more fields than a table can have columns\nDETAIL:  504 of them/,
 	'and for fields beyond the columns that a table can have');
 my %table = map { split /\t/, $_, 2 }
   split /\n/, sql(q(SELECT (SELECT option_value FROM pg_options_to_table(ftoptions) WHERE option_name = 'collection')
@@ -119,7 +119,7 @@ foreach my $name (sort keys %table)
 	$wrong++;
 }
 is($wrong, 0, 'every table is read with SELECT *, and each column shows what the payload has');
-is(ask('SELECT "xmin_2" IS NULL OR true, field IS NULL OR true FROM q.plain LIMIT 1'), 't|t',
+is(ask('SELECT count("xmin_2") > 0, count(field_2) > 0 FROM q.plain'), 't|t',
 	'a key that is named like a column of the system has another name, and the empty key has one');
 is(ask("CREATE SCHEMA l; IMPORT FOREIGN SCHEMA data LIMIT TO (plain) FROM SERVER qdrant INTO l; SELECT count(*)"
 	  . " FROM pg_foreign_table WHERE ftrelid::regclass::text ~ '^l\\.'"), 1, 'LIMIT TO imports what it names');

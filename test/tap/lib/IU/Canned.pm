@@ -5,7 +5,7 @@
 #	  down what it was asked.
 #
 #	  my $peer = IU::Canned->start(sub { my ($request) = @_; ... });	# keep => 60
-#	  my @seen = $peer->requests;		# hashes: method, path, body, authorization, api-key
+#	  my @seen = $peer->requests;		# hashes: method, path, body, authorization, api-key, timeout
 #	  my ($result, @asked) = $peer->asked(sub { ... });	# what it gives, and the requests meanwhile
 #
 # The function gives a hash: status, body, type (application/json), headers, and
@@ -16,7 +16,8 @@
 #	  cut			closed within the body
 #	  stall			stopped within the body, and kept
 #	  reset			no answer but a reset
-# Of a request it is also told the number on its connection: nth. One process
+# Of a request it is also told the number on its connection: nth, and the seconds
+# that "timeout" at the end of its path gave: timeout. The path is without them. One process
 # serves all connections, which stay open for a second, or as long as
 # keep => seconds says; with impatient => 1 one on which no whole request came by
 # then is closed with an empty 408. IU::Answers has what Qdrant and Directus answer.
@@ -84,8 +85,8 @@ sub lines
 sub requests
 {
 	my ($self) = @_;
-	my @names = qw(method path body authorization api-key open);
-	return map { my %h; @h{@names} = @$_[ 1 .. 6 ]; \%h } lines($self, 'request');
+	my @names = qw(method path body authorization api-key open timeout);
+	return map { my %h; @h{@names} = @$_[ 1 .. 7 ]; \%h } lines($self, 'request');
 }
 
 sub connections { return scalar(my @all = lines($_[0], 'connection')) }
@@ -198,6 +199,7 @@ sub take_request
 	my %request = (body => substr($c->{input}, $from, $length // 0), nth => ++$c->{requests});
 	substr($c->{input}, 0, $from + ($length // 0)) = '';
 	@request{qw(method path)} = $head =~ /^(\S+) (\S+) HTTP/;
+	($request{timeout}) = $request{path} =~ s/\?timeout=(\d+)$// ? $1 : $request{path} =~ s/&timeout=(\d+)$// ? $1 : '';
 	foreach my $name ('authorization', 'api-key')
 	{
 		($request{$name}) = $head =~ /^\Q$name\E: *([^\r\n]*)/mi;
@@ -214,7 +216,8 @@ sub take_request
 		$_->{due} = time + ($_->{reply}{delay} // 0) foreach @waiting;
 	}
 	my $open = grep { defined $_->{due} } values %$connections;
-	print $log join("\t", 'request', @request{qw(method path body authorization api-key)}, $open), "\n";
+	print $log join("\t", 'request', @request{qw(method path body authorization api-key)}, $open,
+		$request{timeout}), "\n";
 }
 
 sub text_of

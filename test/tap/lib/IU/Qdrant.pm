@@ -5,7 +5,7 @@
 #   my $qdrant = IU::Qdrant->start;             # url, key, prefix
 #   my $name = $qdrant->create('pieces', { vectors => { size => 2, distance => 'Dot' } });
 #   $qdrant->load($name, '{"id":1,"vector":[0,1],"payload":{}}', ...);   # points as JSON
-#   my ($result, @requests) = $qdrant->asked(sub { ... });   # "POST /path {body}"
+#   my ($result, @requests) = $qdrant->asked(sub { ... });   # "POST /path {body}", without its timeout
 #   my @problems = $qdrant->wire_problems;      # of all that went through; undef: no npm
 # What it made is dropped when the test ends.
 package IU::Qdrant;
@@ -126,7 +126,8 @@ sub asked
 	$self->collect('loader');
 	my $result = $code->();
 	return ($result, map {
-			join ' ', $_->{method}, "$_->{path}$_->{query}", $_->{body} eq '' ? () : $_->{body}
+			my $query = $_->{query} =~ s/[?&]timeout=\d+$//r;
+			join ' ', $_->{method}, "$_->{path}$query", $_->{body} eq '' ? () : $_->{body}
 		} $self->collect('wrapper'));
 }
 
