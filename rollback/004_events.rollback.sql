@@ -15,6 +15,7 @@ BEGIN
   IF v_on IS NOT NULL THEN
     RAISE object_in_use USING
       MESSAGE = format('rollback refused: switch %s is on', v_on),
+      DETAIL = format('Switch: %s.', v_on),
       HINT = 'Switch it off with fn_iu_switch_set.', CONSTRAINT = 'iu_rollback_switch_on';
   END IF;
 END

@@ -69,6 +69,7 @@ BEGIN
     RAISE duplicate_object USING
       MESSAGE = format('migration %s changes %s "%s", which no migration made',
                        p_migration, v_wrong.class, v_wrong.name),
+      DETAIL = format('Migration: %s; class: %s; name: %s.', p_migration, v_wrong.class, v_wrong.name),
       HINT = 'Rename or remove it if nothing needs it, then migrate again.', CONSTRAINT = 'iu_migration_foreign_object';
   END IF;
 
@@ -151,6 +152,7 @@ BEGIN
   IF NOT FOUND THEN
     RAISE undefined_object USING
       MESSAGE = format('%s "%s" is not registered', coalesce(p_object_class, 'NULL'), coalesce(p_object_name, 'NULL')),
+      DETAIL = format('Class: %s; name: %s.', coalesce(p_object_class, 'NULL'), coalesce(p_object_name, 'NULL')),
       CONSTRAINT = 'iu_governed_row_missing';
   END IF;
 END

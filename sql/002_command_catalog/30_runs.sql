@@ -72,6 +72,7 @@ BEGIN
      AND (coalesce(btrim(p_command), '') = '' OR EXISTS (SELECT FROM public.dot_iu_command_catalog)) THEN
     RAISE check_violation USING
       MESSAGE = format('command %s is not in the catalogue', iu_core.text_shown(p_command)),
+      DETAIL = format('Command: %s.', iu_core.text_shown(p_command)),
       HINT = 'v_dot_iu_command_registry lists the commands; a migration adds new ones.',
       CONSTRAINT = 'iu_command_unknown';
   END IF;

@@ -11,11 +11,13 @@ BEGIN
   IF v_class = 'never_flip' THEN
     RAISE insufficient_privilege USING
       MESSAGE = format('gate "%s" is NEVER-FLIP and is not opened: supply a real review_decision_id', p_gate_key),
+      DETAIL = format('Gate: %s.', p_gate_key),
       CONSTRAINT = 'iu_gate_never_flip';
   ELSIF v_class IS DISTINCT FROM 'governable' THEN
     RAISE insufficient_privilege USING
       MESSAGE = format('%s is not a governable runtime gate (fail-closed)',
                        coalesce(quote_ident(iu_core.text_made_fit(p_gate_key, false)), 'NULL')),
+      DETAIL = format('Gate: %s.', coalesce(quote_ident(iu_core.text_made_fit(p_gate_key, false)), 'NULL')),
       HINT = 'v_iu_gate lists the gates.', CONSTRAINT = 'iu_gate_not_governable';
   END IF;
 END
@@ -34,6 +36,7 @@ BEGIN
   IF v_nobody.problem IS NOT NULL THEN
     RAISE object_not_in_prerequisite_state USING
       MESSAGE = format('no gate can be opened: %s, so nothing would close it', v_nobody.problem),
+      DETAIL = format('Problem: %s.', v_nobody.problem),
       HINT = v_nobody.hint, CONSTRAINT = v_nobody.constraint_name;
   END IF;
 END
@@ -53,6 +56,7 @@ BEGIN
   IF NOT FOUND THEN
     RAISE undefined_object USING
       MESSAGE = format('gate "%s" has no row in dot_config, which reads as closed', p_gate_key),
+      DETAIL = format('Gate: %s.', p_gate_key),
       HINT = format('Put it back closed: INSERT INTO dot_config (key, value) VALUES (%L, ''false'');', p_gate_key),
       CONSTRAINT = 'iu_gate_row_missing';
   END IF;
@@ -173,6 +177,7 @@ BEGIN
     RAISE insufficient_privilege USING
       MESSAGE = format('%s is not a gate of this protocol (fail-closed)',
                        coalesce(quote_ident(iu_core.text_made_fit(p_gate_key, false)), 'NULL')),
+      DETAIL = format('Gate: %s.', coalesce(quote_ident(iu_core.text_made_fit(p_gate_key, false)), 'NULL')),
       HINT = 'v_iu_gate lists the gates.', CONSTRAINT = 'iu_gate_unknown';
   END IF;
   PERFORM iu.fn_iu_require_actor(p_actor, 'closes the gate');

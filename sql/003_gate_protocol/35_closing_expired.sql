@@ -28,7 +28,8 @@ BEGIN
   END;
 EXCEPTION WHEN lock_not_available THEN
   RAISE lock_not_available USING
-    MESSAGE = 'gates cannot be read: ' || iu.fn_iu_gate_blocker(NULL), CONSTRAINT = 'iu_gate_tables_locked',
+    MESSAGE = 'gates cannot be read: ' || iu.fn_iu_gate_blocker(NULL),
+    DETAIL = format('Blocker: %s.', iu.fn_iu_gate_blocker(NULL)), CONSTRAINT = 'iu_gate_tables_locked',
     HINT = 'End that session, or decide that prepared transaction.';
 END
 $function$;

@@ -16,6 +16,7 @@ BEGIN
   IF NOT EXISTS (SELECT FROM public.iu_gate_registry r WHERE r.gate_key = p_gate_key) THEN
     RAISE insufficient_privilege USING
       MESSAGE = format('%s is not a gate of this protocol (fail-closed)', coalesce(quote_ident(p_gate_key), 'NULL')),
+      DETAIL = format('Gate: %s.', coalesce(quote_ident(p_gate_key), 'NULL')),
       HINT = 'v_iu_gate lists the gates.', CONSTRAINT = 'iu_gate_unknown';
   END IF;
   PERFORM iu.fn_iu_require_reason(p_actor, p_reason);

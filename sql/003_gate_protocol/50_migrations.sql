@@ -9,11 +9,13 @@ BEGIN
   IF EXISTS (SELECT FROM public.iu_gate_registry r WHERE r.gate_key = p_gate_key) THEN
     RAISE duplicate_object USING
       MESSAGE = format('gate "%s" is registered already', p_gate_key),
+      DETAIL = format('Gate: %s.', p_gate_key),
       HINT = 'v_iu_gate lists the gates.', CONSTRAINT = 'iu_gate_registered';
   END IF;
   IF EXISTS (SELECT FROM public.dot_config c WHERE c.key = p_gate_key) THEN
     RAISE duplicate_object USING
       MESSAGE = format('configuration "%s" is there already and is no gate', p_gate_key),
+      DETAIL = format('Gate: %s.', p_gate_key),
       HINT = 'Rename or remove it if nothing needs it, then try again.', CONSTRAINT = 'iu_gate_key_taken';
   END IF;
   INSERT INTO public.iu_gate_registry (gate_key, gate_class, description, migration)

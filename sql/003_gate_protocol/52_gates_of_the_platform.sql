@@ -57,10 +57,12 @@ BEGIN
   IF NOT FOUND THEN
     RAISE undefined_object USING
       MESSAGE = format('%s is not a gate of this protocol', coalesce(quote_ident(p_gate_key), 'NULL')),
+      DETAIL = format('Gate: %s.', coalesce(quote_ident(p_gate_key), 'NULL')),
       HINT = 'v_iu_gate lists the gates.', CONSTRAINT = 'iu_gate_undefined';
   ELSIF v_gate.migration IS NOT NULL THEN
     RAISE object_in_use USING
       MESSAGE = format('gate "%s" belongs to migration %s', p_gate_key, v_gate.migration),
+      DETAIL = format('Gate: %s; migration: %s.', p_gate_key, v_gate.migration),
       HINT = 'It goes when that migration is rolled back.', CONSTRAINT = 'iu_gate_of_migration';
   END IF;
 

@@ -41,6 +41,7 @@ BEGIN
   IF p_value IS NULL OR p_value NOT IN ('true', 'false') THEN
     RAISE check_violation USING
       MESSAGE = format('a switch is true or false, not %s', coalesce(quote_literal(p_value), 'NULL')),
+      DETAIL = format('Value: %s.', coalesce(quote_literal(p_value), 'NULL')),
       CONSTRAINT = 'iu_switch_value';
   END IF;
 

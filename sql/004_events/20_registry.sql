@@ -50,6 +50,7 @@ BEGIN
     RAISE check_violation USING
       MESSAGE = format('event domain "%s" is not one of the product, and not registered as the platform''s',
                        NEW.event_domain),
+      DETAIL = format('Domain: %s.', NEW.event_domain),
       HINT = 'An administrator registers an event type with fn_iu_event_type_register.',
       CONSTRAINT = 'iu_event_domain_unknown', TABLE = 'event_type_registry';
   END IF;

@@ -77,6 +77,7 @@ BEGIN
     RAISE unique_violation USING
       MESSAGE = format('event type "%s" is registered already, with stream %s and lane %s',
                        v_name, v_was.event_stream, v_was.delivery_lane),
+      DETAIL = format('Event type: %s; stream: %s; lane: %s.', v_name, v_was.event_stream, v_was.delivery_lane),
       HINT = 'Events and routes have them as well: register another type.', CONSTRAINT = 'iu_event_type_exists';
   ELSIF (v_was.default_severity, v_was.description, v_was.active) <> (p_severity, p_description, v_active) THEN
     v_status := CASE v_status WHEN 'registered' THEN v_status ELSE 'changed' END;
@@ -156,7 +157,8 @@ BEGIN
   IF v_theirs IS NULL AND NOT EXISTS (SELECT FROM public.event_type_registry r
                                        WHERE r.event_domain = p_event_domain AND r.event_type = p_event_type) THEN
     RAISE undefined_object USING
-      MESSAGE = format('event type "%s" is not registered', v_name), CONSTRAINT = 'iu_event_type_undefined';
+      MESSAGE = format('event type "%s" is not registered', v_name),
+      DETAIL = format('Event type: %s.', v_name), CONSTRAINT = 'iu_event_type_undefined';
   ELSIF v_theirs IS NOT TRUE THEN
     RAISE insufficient_privilege USING
       MESSAGE = format('event type "%s" is the product''s own', v_name),

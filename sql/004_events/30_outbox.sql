@@ -34,6 +34,8 @@ BEGIN
         WHEN 'iu_event_payload_key' THEN 'safe_payload has a forbidden key: one of body, content, raw, vector, '
           'embedding, secret, token, password, ssn, personal_data'
         ELSE 'idempotency_key does not have 1 to 200 characters' END),
+      DETAIL = format('Domain: %s; stream: %s; lane: %s; severity: %s; classification: %s.',
+                      p_domain, p_stream, p_lane, p_severity, p_classification),
       TABLE = 'event_outbox', CONSTRAINT = v_refusal;
   END IF;
   RETURN true;
@@ -186,16 +188,19 @@ BEGIN
         WHEN 'iu_event_payload_size' THEN 'its payload is larger than 256 kB'
         WHEN 'iu_event_text_size' THEN 'its texts are longer than 16 kB together'
         ELSE 'its occurred_at is not in the years 1 to 9999' END),
+      DETAIL = format('Event type: %s.', v_name),
       HINT = 'An event carries metadata; documents stay where they are, and the event names them.',
       CONSTRAINT = v_refusal;
   ELSIF v_type IS NULL THEN
     RAISE check_violation USING
       MESSAGE = format('event type "%s" is not registered', v_name),
+      DETAIL = format('Event type: %s.', v_name),
       HINT = 'A migration registers it, or an administrator with fn_iu_event_type_register.',
       CONSTRAINT = 'iu_event_type_unknown';
   ELSIF NOT v_type.active THEN
     RAISE check_violation USING
-      MESSAGE = format('event type "%s" is not active', v_name), CONSTRAINT = 'iu_event_type_inactive';
+      MESSAGE = format('event type "%s" is not active', v_name),
+      DETAIL = format('Event type: %s.', v_name), CONSTRAINT = 'iu_event_type_inactive';
   END IF;
   RAISE check_violation USING
     MESSAGE = format('event type "%s" belongs to stream %s, lane %s',

@@ -142,6 +142,7 @@ BEGIN
   ELSIF jsonb_typeof(p_events) <> 'array' THEN
     RAISE check_violation USING
       MESSAGE = format('events are given as an array, not as %s', jsonb_typeof(p_events)),
+      DETAIL = format('Type: %s.', jsonb_typeof(p_events)),
       CONSTRAINT = 'iu_events_array';
   END IF;
   v_count := jsonb_array_length(p_events);

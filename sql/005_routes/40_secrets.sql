@@ -79,6 +79,7 @@ BEGIN
   IF NOT FOUND THEN
     RAISE unique_violation USING
       MESSAGE = format('this secret is registered under "%s" already', p_secret_ref),
+      DETAIL = format('Reference: %s.', p_secret_ref),
       CONSTRAINT = 'iu_secret_exists';
   END IF;
   -- Not by its value, which a logged plan would show.

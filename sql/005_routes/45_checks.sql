@@ -9,10 +9,12 @@ BEGIN
               WHERE r.route_code = p_route_code AND r.retired_at IS NOT NULL) THEN
     RAISE undefined_object USING
       MESSAGE = format('route "%s" is retired', p_route_code),
+      DETAIL = format('Route: %s.', p_route_code),
       HINT = 'Register another with fn_iu_route_add.', CONSTRAINT = 'iu_route_retired';
   END IF;
   RAISE undefined_object USING
     MESSAGE = format('route "%s" is not registered', coalesce(p_route_code, '')),
+    DETAIL = format('Route: %s.', coalesce(p_route_code, '')),
     HINT = 'iu_outbound_route has the routes; fn_iu_route_add registers one.', CONSTRAINT = 'iu_route_unknown';
 END
 $function$;
@@ -64,6 +66,8 @@ BEGIN
     RAISE check_violation USING
       MESSAGE = format('route "%s" cannot be %s: %s',
                        coalesce(iu_core.text_made_fit(p_route.route_code, false), ''), p_done, v_wrong.problem),
+      DETAIL = format('Route: %s; problem: %s.',
+                      coalesce(iu_core.text_made_fit(p_route.route_code, false), ''), v_wrong.problem),
       CONSTRAINT = v_wrong.name;
   END IF;
 END

@@ -33,7 +33,8 @@ BEGIN
   PERFORM iu.fn_iu_route_check(v_route, 'registered');
   IF EXISTS (SELECT FROM public.iu_outbound_route WHERE route_code = p_route_code) THEN
     RAISE unique_violation USING
-      MESSAGE = format('route "%s" is registered already', p_route_code), CONSTRAINT = 'iu_route_exists';
+      MESSAGE = format('route "%s" is registered already', p_route_code),
+      DETAIL = format('Route: %s.', p_route_code), CONSTRAINT = 'iu_route_exists';
   END IF;
 
   PERFORM iu.fn_dot_iu_command_note('dot_iu_route_add', 'route_code', p_route_code, 'applied', p_actor, p_reason,
@@ -121,6 +122,7 @@ BEGIN
   IF v_is.target_ref <> v_was.target_ref AND v_was.enabled AND NOT v_was.dry_run THEN
     RAISE object_in_use USING
       MESSAGE = format('route "%s" is live: its target cannot be changed', p_route_code),
+      DETAIL = format('Route: %s.', p_route_code),
       HINT = format('Pause it first: SELECT fn_iu_route_pause(%L, session_user, ''reason''); and resume it '
                     'afterwards.', p_route_code),
       CONSTRAINT = 'iu_route_is_live';

@@ -69,10 +69,12 @@ BEGIN
   IF p_route.target_kind NOT IN ('external_endpoint', 'directus_flow', 'sql_function') THEN
     RAISE feature_not_supported USING
       MESSAGE = format('routes of kind %s cannot be armed', p_route.target_kind),
+      DETAIL = format('Kind: %s.', p_route.target_kind),
       HINT = 'Carried are external_endpoint, directus_flow and sql_function.', CONSTRAINT = 'iu_route_kind_not_carried';
   ELSIF v_function IS NOT NULL THEN
     RAISE feature_not_supported USING
       MESSAGE = format('route "%s" cannot be armed: %s', p_route.route_code, v_function),
+      DETAIL = format('Route: %s; problem: %s.', p_route.route_code, v_function),
       HINT = 'Register the function with fn_iu_route_function_register.', CONSTRAINT = 'iu_route_function_refused';
   ELSIF p_route.enabled AND NOT p_route.dry_run
         AND EXISTS (SELECT FROM public.iu_route_position p WHERE p.route_code = p_route.route_code) THEN
@@ -183,6 +185,7 @@ BEGIN
   IF NOT FOUND THEN
     RAISE undefined_object USING
       MESSAGE = format('route "%s" has no position', coalesce(p_route_code, '')),
+      DETAIL = format('Route: %s.', coalesce(p_route_code, '')),
       HINT = 'Arm it with fn_iu_route_arm.', CONSTRAINT = 'iu_route_no_position';
   ELSIF EXISTS (SELECT FROM public.iu_outbound_route WHERE route_code = p_route_code AND retired_at IS NOT NULL) THEN
     PERFORM iu.fn_iu_route_not_there(p_route_code);

@@ -18,15 +18,18 @@ BEGIN
   IF NOT FOUND THEN
     RAISE insufficient_privilege USING
       MESSAGE = format('route "%s" is not registered', coalesce(p_route_code, '')),
+      DETAIL = format('Route: %s.', coalesce(p_route_code, '')),
       HINT = 'Register it with fn_iu_route_add.', CONSTRAINT = 'iu_deliver_route_unknown';
   ELSIF p_route_code <> ALL (iu.fn_iu_delivery_live_routes()) THEN
     RAISE insufficient_privilege USING
       MESSAGE = format('route "%s" is not on the allowlist of live routes', p_route_code),
+      DETAIL = format('Route: %s.', p_route_code),
       HINT = format('Put it there: SELECT fn_iu_route_allow(%L, session_user, ''reason'');', p_route_code),
       CONSTRAINT = 'iu_route_not_on_allowlist';
   ELSIF v_route.target_kind NOT IN ('external_endpoint', 'directus_flow', 'sql_function') THEN
     RAISE feature_not_supported USING
       MESSAGE = format('delivery to target kind %s is not supported', v_route.target_kind),
+      DETAIL = format('Kind: %s.', v_route.target_kind),
       CONSTRAINT = 'iu_route_kind_not_carried';
   END IF;
   v_refusal := iu.fn_iu_route_target_refusal(v_route.target_kind, v_route.target_ref);
@@ -60,6 +63,7 @@ BEGIN
   IF NOT FOUND THEN
     RAISE no_data_found USING
       MESSAGE = format('event %s is not in the outbox', coalesce(p_event_ref::text, 'NULL')),
+      DETAIL = format('Event: %s.', coalesce(p_event_ref::text, 'NULL')),
       CONSTRAINT = 'iu_event_unknown';
   ELSIF NOT iu.fn_iu_route_carries(p_route.route_code, v_event.event_domain, v_event.event_type) THEN
     RAISE check_violation USING
@@ -70,10 +74,12 @@ BEGIN
   ELSIF v_event.payload_classification <> 'safe_metadata' THEN
     RAISE insufficient_privilege USING
       MESSAGE = format('event %s is %s: it does not leave the server', p_event_ref, v_event.payload_classification),
+      DETAIL = format('Event: %s; classification: %s.', p_event_ref, v_event.payload_classification),
       CONSTRAINT = 'iu_deliver_restricted';
   ELSIF p_safe_payload <> v_event.safe_payload THEN
     RAISE check_violation USING
       MESSAGE = format('the payload given is not that of event %s', p_event_ref),
+      DETAIL = format('Event: %s.', p_event_ref),
       HINT = 'Leave it out: what is sent follows from the event.', CONSTRAINT = 'iu_deliver_payload';
   END IF;
   v_broken := iu.fn_iu_payload_verdict(p_route, v_event.safe_payload);

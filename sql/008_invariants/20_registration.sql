@@ -86,6 +86,8 @@ BEGIN
     RAISE duplicate_object USING
       MESSAGE = format('invariant "%s" belongs to %s', v_before.invariant_code,
                        coalesce('migration ' || v_before.migration, v_before.registered_by)),
+      DETAIL = format('Invariant: %s; owner: %s.',
+                      v_before.invariant_code, coalesce('migration ' || v_before.migration, v_before.registered_by)),
       HINT = 'Give another code.', CONSTRAINT = 'iu_invariant_owner';
   ELSIF (v_before.meaning, v_before.view_name, v_before.severity, v_before.tolerance, v_before.settle_seconds,
          v_before.every_seconds, v_before.timeout_ms)
@@ -217,6 +219,7 @@ BEGIN
   IF NOT FOUND THEN
     RAISE undefined_object USING
       MESSAGE = format('invariant "%s" is not registered', coalesce(p_code, '')),
+      DETAIL = format('Invariant: %s.', coalesce(p_code, '')),
       HINT = 'v_iu_invariant lists them.', CONSTRAINT = 'iu_invariant_unknown';
   END IF;
   PERFORM iu.fn_iu_require_effect(
@@ -260,10 +263,12 @@ BEGIN
   IF v_invariant.invariant_code IS NULL THEN
     RAISE undefined_object USING
       MESSAGE = format('invariant "%s" is not registered', coalesce(p_code, '')),
+      DETAIL = format('Invariant: %s.', coalesce(p_code, '')),
       HINT = 'v_iu_invariant lists them.', CONSTRAINT = 'iu_invariant_unknown';
   ELSIF v_invariant.migration IS NOT NULL THEN
     RAISE object_in_use USING
       MESSAGE = format('invariant "%s" belongs to migration %s', p_code, v_invariant.migration),
+      DETAIL = format('Invariant: %s; migration: %s.', p_code, v_invariant.migration),
       HINT = 'fn_iu_invariant_enable disables it.', CONSTRAINT = 'iu_invariant_of_migration';
   ELSIF v_gates IS NOT NULL THEN
     RAISE object_in_use USING

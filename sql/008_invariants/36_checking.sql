@@ -20,6 +20,7 @@ BEGIN
   IF p_codes IS NOT NULL AND v_invariants = '{}' THEN
     RAISE undefined_object USING
       MESSAGE = format('invariant "%s" is not registered', p_codes[1]),
+      DETAIL = format('Invariant: %s.', p_codes[1]),
       HINT = 'v_iu_invariant lists them.', CONSTRAINT = 'iu_invariant_unknown';
   END IF;
   FOREACH v_invariant IN ARRAY v_invariants LOOP

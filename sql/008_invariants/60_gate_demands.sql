@@ -25,6 +25,7 @@ BEGIN
   IF v_disabled IS NOT NULL THEN
     RAISE SQLSTATE 'IU112' USING
       MESSAGE = format('gate "%s" demands invariant "%s", which is disabled', p_gate_key, v_disabled),
+      DETAIL = format('Gate: %s; invariant: %s.', p_gate_key, v_disabled),
       HINT = 'An administrator enables it with fn_iu_invariant_enable, or takes the demand back with '
         'fn_iu_gate_demand_unset.', CONSTRAINT = 'iu_gate_demand_disabled';
   ELSIF v_codes IS NULL THEN
@@ -69,6 +70,7 @@ BEGIN
   IF NOT EXISTS (SELECT FROM public.iu_invariant i WHERE i.invariant_code = p_code) THEN
     RAISE undefined_object USING
       MESSAGE = format('invariant "%s" is not registered', coalesce(p_code, '')),
+      DETAIL = format('Invariant: %s.', coalesce(p_code, '')),
       HINT = 'v_iu_invariant lists them.', CONSTRAINT = 'iu_invariant_unknown';
   END IF;
   PERFORM iu.fn_iu_require_value(p_max_age_seconds BETWEEN 0 AND 86400, 'iu_gate_demand_max_age',
@@ -118,6 +120,7 @@ BEGIN
   IF NOT FOUND THEN
     RAISE undefined_object USING
       MESSAGE = format('gate "%s" does not demand invariant "%s"', coalesce(p_gate_key, ''), coalesce(p_code, '')),
+      DETAIL = format('Gate: %s; invariant: %s.', coalesce(p_gate_key, ''), coalesce(p_code, '')),
       HINT = 'iu_gate_demand has the demands.', CONSTRAINT = 'iu_gate_demand_missing';
   END IF;
   PERFORM iu.fn_iu_require_effect(

@@ -116,6 +116,8 @@ BEGIN
     RAISE duplicate_object USING
       MESSAGE = format('surface "%s" belongs to %s', v_before.surface_code,
                        coalesce('migration ' || v_before.migration, v_before.registered_by)),
+      DETAIL = format('Surface: %s; owner: %s.',
+                      v_before.surface_code, coalesce('migration ' || v_before.migration, v_before.registered_by)),
       HINT = 'Give another code.', CONSTRAINT = 'iu_surface_owner';
   END IF;
   UPDATE public.iu_regression_surface
@@ -236,6 +238,7 @@ BEGIN
   IF NOT FOUND THEN
     RAISE undefined_object USING
       MESSAGE = format('surface "%s" is not registered, or belongs to a migration', coalesce(p_code, '')),
+      DETAIL = format('Surface: %s.', coalesce(p_code, '')),
       HINT = 'iu_regression_surface has the surfaces.', CONSTRAINT = 'iu_surface_unknown';
   END IF;
   PERFORM iu.fn_iu_require_effect(

@@ -89,6 +89,7 @@ BEGIN
   IF EXISTS (SELECT FROM public.iu_regression_snapshot s WHERE s.snapshot_label = p_label) THEN
     RAISE duplicate_object USING
       MESSAGE = format('snapshot "%s" was taken already', p_label),
+      DETAIL = format('Label: %s.', p_label),
       HINT = 'Give another label.', CONSTRAINT = 'iu_snapshot_taken';
   END IF;
   v_values := ARRAY(SELECT v FROM iu.fn_iu_surface_measure_all(p_label) AS v);
@@ -125,6 +126,7 @@ BEGIN
   IF NOT FOUND THEN
     RAISE undefined_object USING
       MESSAGE = format('surface "%s" is not one that is reported from outside', coalesce(p_code, '')),
+      DETAIL = format('Surface: %s.', coalesce(p_code, '')),
       HINT = 'fn_iu_surface_register registers it, with kind external.', CONSTRAINT = 'iu_surface_not_external';
   END IF;
   PERFORM iu.fn_iu_require_text('iu_surface_value', 'p_value', 'a figure of 1 to 200 characters', p_value, false);
@@ -138,12 +140,14 @@ BEGIN
   ELSIF NOT FOUND AND NOT EXISTS (SELECT FROM public.iu_regression_snapshot s WHERE s.snapshot_label = p_label) THEN
     RAISE undefined_object USING
       MESSAGE = format('there is no snapshot "%s"', coalesce(p_label, '')),
+      DETAIL = format('Label: %s.', coalesce(p_label, '')),
       HINT = 'Take it with fn_iu_surface_snapshot, or open a change window: then LABEL:before and LABEL:after can be '
         'reported.', CONSTRAINT = 'iu_snapshot_unknown';
   ELSIF EXISTS (SELECT FROM public.iu_regression_value v
                  WHERE v.snapshot_label = p_label AND v.surface_code = p_code) THEN
     RAISE duplicate_object USING
       MESSAGE = format('surface "%s" of snapshot "%s" was reported already', p_code, p_label),
+      DETAIL = format('Surface: %s; label: %s.', p_code, p_label),
       HINT = 'A figure is reported once.', CONSTRAINT = 'iu_surface_reported';
   END IF;
   INSERT INTO public.iu_regression_value
@@ -195,6 +199,7 @@ BEGIN
   ELSIF NOT EXISTS (SELECT FROM public.iu_regression_snapshot s WHERE s.snapshot_label = p_label) THEN
     RAISE undefined_object USING
       MESSAGE = format('there is no change window and no snapshot "%s"', coalesce(p_label, '')),
+      DETAIL = format('Label: %s.', coalesce(p_label, '')),
       HINT = 'v_iu_change_window lists the windows.', CONSTRAINT = 'iu_snapshot_unknown';
   END IF;
   v_run_id := iu.fn_dot_iu_command_note('dot_iu_expect_delta', 'before_label', v_before, 'applied', p_actor, p_reason,

@@ -100,10 +100,12 @@ BEGIN
     RAISE undefined_object USING
       MESSAGE = format('there is no snapshot "%s"',
                        coalesce(CASE WHEN v_before IS NULL THEN p_before ELSE p_after END, '')),
+      DETAIL = format('Before: %s; after: %s.', p_before, p_after),
       HINT = 'iu_regression_snapshot has the snapshots.', CONSTRAINT = 'iu_snapshot_unknown';
   ELSIF v_before > v_after THEN
     RAISE check_violation USING
       MESSAGE = format('snapshot "%s" was taken after "%s"', p_before, p_after),
+      DETAIL = format('Before: %s; after: %s.', p_before, p_after),
       HINT = 'Give the earlier one first.', CONSTRAINT = 'iu_snapshot_order';
   END IF;
   RETURN QUERY

@@ -22,6 +22,7 @@ BEGIN
     IF v_file.bytes = 0 THEN
       RAISE check_violation USING
         MESSAGE = format('backup "%s" is empty', p_file),
+        DETAIL = format('File: %s.', p_file),
         HINT = 'Make the backup again.', CONSTRAINT = 'iu_backup_empty';
     ELSIF v_file.bytes <> p_bytes OR v_file.sha256 <> p_sha256 THEN
       RAISE check_violation USING
@@ -74,6 +75,7 @@ BEGIN
   ELSIF EXISTS (SELECT FROM public.iu_change_window w WHERE w.window_label = p_label) THEN
     RAISE duplicate_object USING
       MESSAGE = format('there was a change window "%s" before', p_label),
+      DETAIL = format('Label: %s.', p_label),
       HINT = 'Give another label.', CONSTRAINT = 'iu_change_window_used';
   END IF;
 END

@@ -27,6 +27,7 @@ BEGIN
   IF NOT FOUND THEN
     RAISE undefined_object USING
       MESSAGE = format('there is no change window "%s"', coalesce(p_label, '')),
+      DETAIL = format('Label: %s.', coalesce(p_label, '')),
       HINT = 'v_iu_change_window lists them.', CONSTRAINT = 'iu_change_window_unknown';
   ELSIF v_window.closed_at IS NOT NULL THEN
     RAISE object_not_in_prerequisite_state USING

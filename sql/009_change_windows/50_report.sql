@@ -194,6 +194,7 @@ BEGIN
   IF NOT FOUND THEN
     RAISE undefined_object USING
       MESSAGE = format('there is no change window "%s"', coalesce(p_label, '')),
+      DETAIL = format('Label: %s.', coalesce(p_label, '')),
       HINT = 'v_iu_change_window lists them.', CONSTRAINT = 'iu_change_window_unknown';
   END IF;
   v_until := coalesce(v_window.closed_at, clock_timestamp());

@@ -125,11 +125,13 @@ BEGIN
     IF NOT FOUND THEN
       RAISE SQLSTATE 'IU101' USING
         MESSAGE = format('approval %s is not registered', coalesce(v_id::text, 'NULL')),
+        DETAIL = format('Approval: %s.', coalesce(v_id::text, 'NULL')),
         HINT = 'v_iu_gate_approval lists the approvals.', CONSTRAINT = 'iu_approval_unknown';
     ELSIF NOT iu.fn_iu_gate_approver_is(v_approval.gate_key, iu.fn_iu_require_caller()) THEN
       RAISE SQLSTATE 'IU107' USING
         MESSAGE = format('"%s" is not on the approval list of gate "%s"', pg_get_userbyid(iu_core.caller()),
                          v_approval.gate_key),
+        DETAIL = format('Role: %s; gate: %s.', pg_get_userbyid(iu_core.caller()), v_approval.gate_key),
         HINT = 'iu_gate_approver has the lists.', CONSTRAINT = 'iu_approver_not_listed';
     END IF;
     PERFORM iu.fn_iu_gate_approval_require_good(v_approval);

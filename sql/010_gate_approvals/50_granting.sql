@@ -34,7 +34,8 @@ DECLARE
 BEGIN
   IF p_granted_to IS NOT NULL AND v_to IS NULL THEN
     RAISE undefined_object USING
-      MESSAGE = format('role "%s" does not exist', p_granted_to), CONSTRAINT = 'iu_role_unknown';
+      MESSAGE = format('role "%s" does not exist', p_granted_to),
+      DETAIL = format('Role: %s.', p_granted_to), CONSTRAINT = 'iu_role_unknown';
   ELSIF v_to IS NOT NULL AND iu.fn_iu_same_person(v_to, v_to, v_caller, iu_core.login()) THEN
     RAISE SQLSTATE 'IU106' USING
       MESSAGE = format('"%s" may not approve what "%s" opens', pg_get_userbyid(v_caller), p_granted_to),
@@ -78,7 +79,8 @@ BEGIN
     ON CONFLICT (approval_id) DO NOTHING;
   IF NOT FOUND THEN
     RAISE duplicate_object USING
-      MESSAGE = format('approval %s is registered already', v_approval_id), CONSTRAINT = 'iu_approval_registered',
+      MESSAGE = format('approval %s is registered already', v_approval_id),
+      DETAIL = format('Approval: %s.', v_approval_id), CONSTRAINT = 'iu_approval_registered',
       HINT = 'Give another id, or none to have one made.';
   END IF;
   v_run_id := iu.fn_dot_iu_command_note('dot_iu_gate_approval_grant', 'gate_key', p_gate_key, 'applied', p_actor,

@@ -18,6 +18,7 @@ BEGIN
   IF NOT FOUND THEN
     RAISE SQLSTATE 'IU101' USING
       MESSAGE = format('approval %s is not registered', coalesce(p_approval_id::text, 'NULL')),
+      DETAIL = format('Approval: %s.', coalesce(p_approval_id::text, 'NULL')),
       HINT = 'v_iu_gate_approval lists the approvals.', CONSTRAINT = 'iu_approval_unknown';
   END IF;
   PERFORM iu.fn_iu_require_reason(p_actor, p_reason);
@@ -84,6 +85,7 @@ BEGIN
   IF NOT FOUND THEN
     RAISE SQLSTATE 'IU101' USING
       MESSAGE = format('approval %s is not registered', coalesce(p_approval_id::text, 'NULL')),
+      DETAIL = format('Approval: %s.', coalesce(p_approval_id::text, 'NULL')),
       HINT = 'v_iu_gate_approval lists the approvals.', CONSTRAINT = 'iu_approval_unknown';
   END IF;
   PERFORM iu.fn_iu_require_reason(p_actor, p_reason);

@@ -21,7 +21,8 @@ BEGIN
    WHERE NOT EXISTS (SELECT FROM pg_roles r WHERE r.rolname = n.name) LIMIT 1;
   IF FOUND THEN
     RAISE undefined_object USING
-      MESSAGE = format('role "%s" does not exist', v_unknown), CONSTRAINT = 'iu_role_unknown';
+      MESSAGE = format('role "%s" does not exist', v_unknown),
+      DETAIL = format('Role: %s.', v_unknown), CONSTRAINT = 'iu_role_unknown';
   END IF;
 
   -- The gate's row is locked, so that no opening decides on the old list later.

@@ -48,6 +48,7 @@ BEGIN
      AND NOT EXISTS (SELECT FROM public.event_type_registry t WHERE t.event_domain = p_event_domain) THEN
     RAISE check_violation USING
       MESSAGE = format('no event type of domain "%s" is registered', p_event_domain),
+      DETAIL = format('Domain: %s.', p_event_domain),
       HINT = 'event_type_registry has the domains.', CONSTRAINT = 'iu_worker_domain_unknown';
   END IF;
 END
@@ -153,6 +154,8 @@ BEGIN
     RAISE check_violation USING
       MESSAGE = format('worker "%s" reads the events of %s', p_worker_name,
                        coalesce('domain ' || v_cursor.event_domain, 'every domain')),
+      DETAIL = format('Worker: %s; reads: %s.',
+                      p_worker_name, coalesce('domain ' || v_cursor.event_domain, 'every domain')),
       HINT = 'Give a worker for another domain another name.', CONSTRAINT = 'iu_worker_other_domain';
   END IF;
 

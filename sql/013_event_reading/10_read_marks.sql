@@ -75,6 +75,7 @@ BEGIN
   ELSIF NOT EXISTS (SELECT FROM public.event_outbox WHERE id = p_event_id) THEN
     RAISE no_data_found USING
       MESSAGE = format('event %s is not in the outbox', coalesce(p_event_id::text, 'NULL')),
+      DETAIL = format('Event: %s.', coalesce(p_event_id::text, 'NULL')),
       CONSTRAINT = 'iu_event_unknown';
   END IF;
   INSERT INTO public.event_read (event_id, reader_ref) VALUES (p_event_id, p_reader_ref) ON CONFLICT DO NOTHING;

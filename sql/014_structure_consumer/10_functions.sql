@@ -87,6 +87,7 @@ BEGIN
   IF v_problem IS NOT NULL THEN
     RAISE check_violation USING
       MESSAGE = format('function "%s" cannot be registered: %s', coalesce(p_function_name, ''), v_problem),
+      DETAIL = format('Function: %s; problem: %s.', coalesce(p_function_name, ''), v_problem),
       CONSTRAINT = 'iu_route_function_problem';
   END IF;
   PERFORM iu.fn_dot_iu_command_note('dot_iu_route_function_register', 'function', p_function_name, 'applied', p_actor,
@@ -131,6 +132,7 @@ BEGIN
   IF NOT FOUND THEN
     RAISE undefined_object USING
       MESSAGE = format('function "%s" is not registered', coalesce(p_function_name, '')),
+      DETAIL = format('Function: %s.', coalesce(p_function_name, '')),
       HINT = 'iu_route_function has the list.', CONSTRAINT = 'iu_route_function_unknown';
   END IF;
   PERFORM iu.fn_iu_require_effect(

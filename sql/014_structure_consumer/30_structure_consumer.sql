@@ -49,11 +49,13 @@ BEGIN
   IF NOT FOUND THEN
     RAISE no_data_found USING
       MESSAGE = format('event %s is not in the outbox', coalesce(p_event_ref::text, 'NULL')),
+      DETAIL = format('Event: %s.', coalesce(p_event_ref::text, 'NULL')),
       CONSTRAINT = 'iu_event_unknown';
   ELSIF v_event.event_domain <> 'iu' OR NOT starts_with(v_event.event_type, 'structure_') THEN
     RAISE check_violation USING
       MESSAGE = format('event %s is of type %s.%s, not of the structure',
                        p_event_ref, v_event.event_domain, v_event.event_type),
+      DETAIL = format('Event: %s; domain: %s; type: %s.', p_event_ref, v_event.event_domain, v_event.event_type),
       HINT = 'Routes to fn_iu_structure_consumer carry the types iu.structure_...',
       CONSTRAINT = 'iu_structure_event_type';
   END IF;

@@ -22,7 +22,9 @@ DO $check$
 BEGIN
   IF iu.fn_iu_route_function_refusal('fn_iu_structure_consumer') IS NOT NULL THEN
     RAISE object_not_in_prerequisite_state USING
-      MESSAGE = iu.fn_iu_route_function_refusal('fn_iu_structure_consumer'), CONSTRAINT = 'iu_migration_check';
+      MESSAGE = iu.fn_iu_route_function_refusal('fn_iu_structure_consumer'),
+      DETAIL = format('Problem: %s.', iu.fn_iu_route_function_refusal('fn_iu_structure_consumer')),
+      CONSTRAINT = 'iu_migration_check';
   END IF;
 END
 $check$;

@@ -160,6 +160,7 @@ BEGIN
   IF NOT FOUND THEN
     RAISE undefined_object USING
       MESSAGE = format('there is no lease %s', iu_core.text_shown(p_lease_name)),
+      DETAIL = format('Lease: %s.', iu_core.text_shown(p_lease_name)),
       HINT = 'v_dot_iu_runtime_lease has the leases.', CONSTRAINT = 'iu_lease_unknown';
   END IF;
   v_run_id := iu.fn_dot_iu_command_note('dot_iu_runtime_lease_end', 'lease_name', p_lease_name, 'applied', p_actor,

@@ -32,19 +32,29 @@ my %sqlstate = (
 	fdw_schema_not_found => 'HV00Q', fdw_table_not_found => 'HV00R');
 
 # What each statement raises: constraint name, SQLSTATE, where. A name that is
-# put together from a word and a variable is known by its beginning.
-my (@raised, @beginnings, @unnamed);
+# put together from a word and a variable is known by its beginning. What is put
+# into the message is in the detail as well, where programs look for it. IU000 is
+# raised to be caught in the same function, and RAISE alone raises what was caught.
+my (@raised, @beginnings, @unnamed, @without_figures);
 for my $file (grep { /\.sql$/ } sort keys %text)
 {
 	my $text = $text{$file} =~ s/--.*//gr;
-	while ($text =~ /\bRAISE (?:SQLSTATE '(\w{5})'|(\w+)) USING((?:[^;']|'(?:[^']|'')*')*);/g)
+	while ($text =~ /\bRAISE\b(?! (?:WARNING|NOTICE|LOG|INFO|DEBUG)\b)((?:[^;']|'(?:[^']|'')*')*);/g)
 	{
-		my ($state, $condition, $what) = ($1, $2, $3);
-		next if defined $condition && $condition =~ /^(?:WARNING|NOTICE|LOG|INFO|DEBUG)$/;
-		$state //= $sqlstate{$condition} // $condition;
-		if ($what =~ /CONSTRAINT = '(\w+)'( \|\|)?/) { $2 ? push @beginnings, $1 : push @raised, [ $1, $state, $file ] }
+		my $statement = $1;
+		next if $statement eq '' || $statement =~ /^ SQLSTATE 'IU000'/;
+		my ($state, $condition, $what) = $statement =~ /^ (?:SQLSTATE '(\w{5})'|(\w+)) USING(.*)$/s;
+		if (($what // '') !~ /CONSTRAINT = (?:'(\w+)'( \|\|)?|\w+)/) { push @unnamed, "$file: RAISE" . ($what // $statement) }
+		elsif (defined $1)
+		{
+			$2 ? push @beginnings, $1 : push @raised, [ $1, $state // $sqlstate{$condition} // $condition, $file ];
+		}
+		my ($message) = ($what // '') =~ /MESSAGE = (.*?)(?:,\s*(?:DETAIL|HINT|CONSTRAINT|TABLE) =|$)/s;
+		push @without_figures, "$file: $message"
+		  if defined $message && $message =~ /%[sLI]|\|\||^\w+\.\w+\(/ && $what !~ /\bDETAIL = /;
 	}
 }
+is(join("\n", @without_figures), '', 'what a refusal of a function names is in its detail');
 
 # In C a refusal is every ereport(ERROR) but one whose SQLSTATE says that the
 # system failed, whatever was asked. elog(ERROR) is always such a one, XX000.
@@ -84,7 +94,7 @@ for my $file (grep { /\.c$/ } sort keys %text)
 		else { push @unnamed, "$file: ERRCODE_$code without a constraint name beside it" }
 	}
 }
-is(join("\n", @unnamed), '', 'every refusal of the library names a constraint');
+is(join("\n", @unnamed), '', 'every refusal of a function and of the library names a constraint');
 cmp_ok(scalar @raised, '>', 150, 'more than 150 refusals are found in the sources');
 
 my $node = IU::Cluster->new_node('refusals');
