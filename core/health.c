@@ -51,6 +51,15 @@ typedef enum Severity
 	SEVERITY_UNKNOWN
 } Severity;
 
+/* What to do about what is found. */
+#define CONFORMANCE_ACTION "SELECT * FROM fn_iu_conformance() WHERE NOT ok"
+#define UNJUDGED_ACTION "look in iu_core.worker_status what its runner does"
+#define PLACE_ACTION "SELECT fn_iu_place_confirm(session_user, 'reason'), if the platform is at home here"
+#define OVERRUN_ACTION "mend the function or the check that iu_route_hung or v_iu_invariant names"
+#define OVERDUE_ACTION "end the session or the process that it names: pg_terminate_backend(pid)"
+#define STILL_ACTION "end its process with pg_terminate_backend(pid): another is started"
+#define UNSERVED_ACTION "add the database to iu_core.databases and reload the server"
+#define INSTANCE_ACTION "give iu_core.instance outside of the data directory"
 #define GATE_ACTION "open the gate on an approval that is valid, or close it with fn_iu_gate_close if it is meant"
 
 /* What to do about a worker in a state; in the order of IuWorkerState. */
@@ -162,8 +171,10 @@ add_finding(Findings *findings, Finding finding, const char *format,...)
 	}
 	*added = finding;
 	added->text = text.data;
-	findings->all = finding.severity > findings->severity ? lcons(added, findings->all) :
-		lappend(findings->all, added);
+	if (finding.severity > findings->severity)
+		findings->all = lcons(added, findings->all);
+	else
+		findings->all = lappend(findings->all, added);
 	findings->severity = Max(findings->severity, finding.severity);
 }
 
@@ -269,15 +280,13 @@ judge_conformance(Findings *findings, const IuWorkerSlot *slot)
 	if (slot->role != IU_RUNNER)
 		return;
 	if (slot->differences > 0)
-		add_finding(findings, of_slot(SEVERITY_CRITICAL, "conformance", slot,
-									  "SELECT * FROM fn_iu_conformance() WHERE NOT ok"),
+		add_finding(findings, of_slot(SEVERITY_CRITICAL, "conformance", slot, CONFORMANCE_ACTION),
 					"database \"%s\": conformance finds %d difference(s) "
 					"(SELECT * FROM fn_iu_conformance() WHERE NOT ok), the first: %s",
 					iu_text_readable(NameStr(slot->database)), slot->differences,
 					iu_text_readable(slot->first_difference));
 	else if (slot->state == IU_RUNNING && is_late(last, findings->now, JUDGE_GRACE_MS))
-		add_finding(findings, of_slot(SEVERITY_WARNING, "conformance", slot,
-									  "look in iu_core.worker_status what its runner does"),
+		add_finding(findings, of_slot(SEVERITY_WARNING, "conformance", slot, UNJUDGED_ACTION),
 					"database \"%s\": conformance has not been looked at since %s",
 					iu_text_readable(NameStr(slot->database)), told(last));
 }
@@ -293,9 +302,7 @@ add_troubles(Findings *findings, Finding finding, const char *text)
 static void
 judge_gates(Findings *findings, const IuWorkerSlot *slot)
 {
-	add_troubles(findings, of_slot(SEVERITY_CRITICAL, "place", slot,
-								   "SELECT fn_iu_place_confirm(session_user, 'reason'), if the platform is at home here"),
-				 slot->place_trouble);
+	add_troubles(findings, of_slot(SEVERITY_CRITICAL, "place", slot, PLACE_ACTION), slot->place_trouble);
 	add_troubles(findings, of_slot(SEVERITY_CRITICAL, "gate", slot, GATE_ACTION), slot->alarm);
 	add_troubles(findings, of_slot(SEVERITY_WARNING, "gate", slot, GATE_ACTION), slot->warning);
 }
@@ -305,8 +312,7 @@ static void
 judge_overrun(Findings *findings, const IuWorkerSlot *slot)
 {
 	if (slot->overran_at != 0 && !is_late(slot->overran_at, findings->now, OVERRUN_SHOWN_MS))
-		add_finding(findings, of_slot(SEVERITY_CRITICAL, "worker", slot,
-									  "mend the function or the check that iu_route_hung or v_iu_invariant names"),
+		add_finding(findings, of_slot(SEVERITY_CRITICAL, "worker", slot, OVERRUN_ACTION),
 					"%s: a function or a check did not end by its time, and the process that called it was ended at %s "
 					"(SELECT * FROM iu_route_hung; SELECT * FROM v_iu_invariant WHERE verdict = 'unknown')",
 					name_slot(slot), timestamptz_to_str(iu_wall_of(slot->overran_at)));
@@ -333,8 +339,7 @@ judge_slot(Findings *findings, const IuWorkerSlot *slot)
 		why = iu_text_readable(slot->last_error);
 	if (overdue != 0)
 	{
-		add_finding(findings, of_slot(SEVERITY_CRITICAL, "worker", slot,
-									  "end the session or the process that it names: pg_terminate_backend(pid)"),
+		add_finding(findings, of_slot(SEVERITY_CRITICAL, "worker", slot, OVERDUE_ACTION),
 					"%s: overdue since %s (%s)", name_slot(slot), told(overdue), why);
 		return;
 	}
@@ -347,8 +352,7 @@ judge_slot(Findings *findings, const IuWorkerSlot *slot)
 	if (severity == SEVERITY_OK)
 		return;
 	if (slot->state == IU_RUNNING)
-		add_finding(findings, of_slot(severity, "worker", slot,
-									  "end its process with pg_terminate_backend(pid): another is started"),
+		add_finding(findings, of_slot(severity, "worker", slot, STILL_ACTION),
 					"%s: has not looked around since %s", name_slot(slot), told(slot->last_tick));
 	else
 		add_finding(findings, of_slot(severity, "worker", slot, state_actions[slot->state]),
@@ -389,13 +393,11 @@ judge_all(Findings *findings)
 	else if (!findings->any)
 		add_finding(findings, of_server(SEVERITY_UNKNOWN, "wait a minute"), "the launcher has not started yet");
 	else if (!findings->served)
-		add_finding(findings, of_server(SEVERITY_CRITICAL,
-										"add the database to iu_core.databases and reload the server"),
+		add_finding(findings, of_server(SEVERITY_CRITICAL, UNSERVED_ACTION),
 					"no watchdog serves database \"%s\": name it in iu_core.databases", findings->database);
 	instance = iu_place_instance_trouble();
 	if (instance != NULL)
-		add_finding(findings, of_server(SEVERITY_WARNING,
-										"give iu_core.instance outside of the data directory"), "%s", instance);
+		add_finding(findings, of_server(SEVERITY_WARNING, INSTANCE_ACTION), "%s", instance);
 }
 
 /* What health says where all is well. */
@@ -406,9 +408,10 @@ all_is_well(const Findings *findings)
 
 	if (RecoveryInProgress())
 		return "this server is a standby: the workers start when it is promoted";
-	return findings->unmigrated == 0 ? work :
-		psprintf("%s, %d more have nothing to do: the migrations that bring it are not applied",
-				 work, findings->unmigrated);
+	if (findings->unmigrated == 0)
+		return work;
+	return psprintf("%s, %d more have nothing to do: the migrations that bring it are not applied",
+					work, findings->unmigrated);
 }
 
 static Findings

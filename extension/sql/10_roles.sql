@@ -23,7 +23,8 @@ BEGIN
     RAISE insufficient_privilege USING
       MESSAGE = pg_catalog.format('schema "%s" is there already and "%s" may create in it, or has',
                                   v_schema, v_stranger),
-      HINT = 'Drop the schema, then create the extension again.';
+      DETAIL = pg_catalog.format('Schema: %s; role: %s.', v_schema, v_stranger),
+      HINT = 'Drop the schema, then create the extension again.', CONSTRAINT = 'iu_schema_taken';
   END IF;
 END
 $schema$;

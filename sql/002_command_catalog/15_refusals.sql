@@ -90,6 +90,8 @@ SELECT iu.fn_iu_refusal_put(1, ARRAY[
   ['iu_rollback_rows', '55006', 'Rows of people would be lost.',
    'Take a backup, then call iu_core.rollback() with allow_data_loss => true.'],
   ['iu_database_utf8', '0A000', 'The database has another encoding than UTF8.', 'Use a database with encoding UTF8.'],
+  ['iu_schema_taken', '42501', 'A schema of iu_core is there already, and others may create in it.',
+   'Drop the schema, then create the extension again.'],
   ['iu_owner_superuser', '55000', 'Role iu_core_owner is a superuser.', 'ALTER ROLE iu_core_owner NOSUPERUSER.'],
   ['iu_script_transaction', '0A000', 'A migration script would control the transaction.',
    'Take BEGIN, COMMIT and the like out of the script.'],
