@@ -212,6 +212,7 @@ SELECT format('| `%s` | %s | %s | %s | %s | %s |', c.code, c.kind, pg_temp.cell(
 \qecho '| --- | --- | --- |'
 WITH condition (state, name) AS (VALUES
   ('0A000', 'feature_not_supported'), ('22004', 'null_value_not_allowed'), ('22023', 'invalid_parameter_value'),
+  ('22038', 'singleton_sql_json_item_required'),
   ('2201B', 'invalid_regular_expression'), ('57014', 'query_canceled'),
   ('22P02', 'invalid_text_representation'), ('23502', 'not_null_violation'), ('23505', 'unique_violation'),
   ('23514', 'check_violation'),

@@ -1,4 +1,4 @@
--- Who may read what 020 brings.
+-- Who may read what 060 brings.
 
 GRANT SELECT ON public.v_iu_now, public.v_iu_trouble, public.v_iu_event_story TO iu_core_reader;
 GRANT EXECUTE ON FUNCTION iu.fn_iu_troubles, iu.fn_iu_event_story TO iu_core_reader;

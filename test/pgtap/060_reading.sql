@@ -1,4 +1,4 @@
--- 020: the views that people read first: what is now, what is wrong and what to
+-- 060: the views that people read first: what is now, what is wrong and what to
 -- do about it, what became of an event, and which commands one may call.
 \ir setup.psql
 SELECT no_plan();

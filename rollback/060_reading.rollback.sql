@@ -1,4 +1,4 @@
--- Undoes 020. There is nothing to lose: views have no rows of their own.
+-- Undoes 060. There is nothing to lose: views have no rows of their own.
 DROP VIEW public.v_iu_my_command;
 DROP VIEW public.v_iu_event_story;
 DROP FUNCTION iu.fn_iu_event_story;

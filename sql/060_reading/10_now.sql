@@ -1,4 +1,4 @@
--- 020 reading: the answers that people look for first, each a view of few and
+-- 060 reading: the answers that people look for first, each a view of few and
 -- narrow columns: what is now, what is wrong and what to do about it, what became
 -- of an event, which commands one may call. The views that they rest on have
 -- everything else.
