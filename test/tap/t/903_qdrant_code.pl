@@ -1,0 +1,32 @@
+# Random filters and selections of payloads, without indexes and with random ones:
+# the stand-in for Qdrant finds the points that Qdrant's own code finds. That is
+# the Python module which Qdrant builds of its code for segments, here of 1.18.3.
+# IU_SEED repeats a run, and beginning with it IU_STEPS seeds are tried (6).
+use strict;
+use warnings;
+
+use Cwd qw(abs_path);
+use File::Temp qw(tempdir);
+use IPC::Run qw(run);
+use JSON::PP qw(decode_json);
+use Test::More;
+
+my $peers = abs_path('peers');    # tests run in test/
+my ($python, $why) = ('', '');
+run([ 'node', '--version' ], '>', \my $version, '2>', \my $ignored) or plan skip_all => 'no Node.js';
+run([ "$peers/qdrant_edge/install" ], '>', \$python, '2>', \$why) or plan skip_all => "no code of Qdrant's: $why";
+chomp $python;
+
+my $first = $ENV{IU_SEED} // int rand 1_000_000;
+note "IU_SEED=$first";
+foreach my $seed ($first .. $first + ($ENV{IU_STEPS} // 6) - 1)
+{
+	my ($told, $differences, $problem);
+	run([ $python, "$peers/qdrant_edge/ask.py", $seed, tempdir(CLEANUP => 1) ], '>', \$told, '2>', \$problem)
+	  or die "ask.py $seed: $problem";
+	run([ 'node', "$peers/qdrant_edge/compare.js" ], '<', \$told, '>', \$differences, '2>', \$problem)
+	  or die "compare.js $seed: $problem";
+	is_deeply(decode_json($differences), [],
+		"400 filters and 30 selections are understood as Qdrant's own code does: IU_SEED=$seed");
+}
+done_testing();
