@@ -88,6 +88,7 @@ iu_guard_rows(PG_FUNCTION_ARGS)
 				(errcode(ERRCODE_OBJECT_IN_USE),
 				 errmsg("rollback refused: table %s holds " INT64_FORMAT " row(s) that would be lost",
 						name_table(table, false), count),
+				 errdetail("Table: %s; rows: " INT64_FORMAT ".", name_table(table, false), count),
 				 errhint("Take a backup, then: SELECT * FROM iu_core.rollback(%d, allow_data_loss => true);",
 						 rollback.target),
 				 err_generic_string(PG_DIAG_CONSTRAINT_NAME, "iu_rollback_rows")));

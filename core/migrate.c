@@ -89,6 +89,7 @@ ask_rollback_guard(Run *run)
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_IN_USE),
 				 errmsg("rollback refused: gate \"%s\" is true", gate),
+				 errdetail("Gate: %s.", gate),
 				 errhint("Close it: SELECT fn_iu_gate_close(%s, session_user, 'reason');", quote_literal_cstr(gate)),
 				 err_generic_string(PG_DIAG_CONSTRAINT_NAME, "iu_rollback_gate_open")));
 }
