@@ -39,6 +39,12 @@ IU::Gate->open($node, 'iu_core.delivery_enabled', 3600);
 add_route($_, "$target{$_}/slow", timeout_ms => 120000) foreach sort keys %target;
 $sink->slow('/slow', 300);
 
+# A request that is not answered yet keeps the connection that requests share in use.
+add_route('kept', "$target{shared}/wait", type => 'collection_created', timeout_ms => 250000);
+emit(1, type => 'collection_created');
+wait_for { grep { $_->{headers}{':path'} eq '/wait' } @{ $peer->control('streams', {}) } }
+  or die "the request that is to wait does not arrive\n";
+
 # To which addresses of a name the server has connected.
 sub connected
 {
@@ -46,7 +52,6 @@ sub connected
 	return map { /^(\S+) $to$/ ? $1 : () } $wire->connects;
 }
 
-# More arrive before the last are answered, so that a connection that is shared is never free.
 my $emitted = 0;
 ok(
 	wait_for
@@ -58,6 +63,10 @@ ok(
 	}, 'the address that a name has later is connected to, though the connection before is in use');
 emit(10);
 $emitted += 10;
+is(sql("SELECT count(*) FROM iu_route_attempt WHERE route_code = 'kept'"), '0',
+	'the connection before has been in use all the time');
+$peer->control('go', {});
+becomes('SELECT ' . attempts('kept', 'sent') . ' = 1', 'the request that kept it in use is answered');
 foreach my $route (sort keys %target)
 {
 	becomes('SELECT ' . attempts($route, 'sent') . " = $emitted", "everything on route $route is sent");

@@ -10,6 +10,7 @@ use IU::Clock;
 use IU::Cluster;
 use IU::Delivery;
 use IU::Process;
+use IU::Query;
 use IU::Routes qw(add_route_sql arm_sql);
 use IU::SQL;
 use IU::Sink;
@@ -182,17 +183,27 @@ foreach my $many (16, 100, 500)
 
 # ---- Nobody can connect, no worker can start
 
+# Connections, until the server has none left.
+sub take_connections
+{
+	my @taken;
+
+	while (my $one = IU::Query::connection($node, 'postgres')) { push @taken, $one }
+	return @taken;
+}
+
+# The senders stand still until there is none, which takes as long as it takes.
 trial('every connection is taken', sub {
-		return under_way($_[0], sub {
+		my ($mark) = @_;
+		return under_way($mark, sub {
 				my ($answer) = @_;
-				my $left = sql("SELECT current_setting('max_connections')::int - count(*) FROM pg_stat_activity"
-					  . " WHERE backend_type = 'client backend'");
-				my @taken = map {
-					IPC::Run::start([ 'psql', '-XqAt', '-d', $node->connstr('postgres'), '-c', 'SELECT pg_sleep(5)' ],
-						'>', \my $out, '2>', \my $err)
-				} 1 .. $left;
+				my @senders = $delivery->senders;
+				freeze(@senders);
+				my @taken = take_connections();
 				$answer->();
-				eval { IPC::Run::finish($_) } foreach @taken;
+				thaw(@senders);
+				ok($sink->wait_for('/hook', $mark->{arrived} + $events), 'the senders go on while nobody can connect');
+				$_->disconnect foreach @taken;
 			});
 	});
 
