@@ -43,6 +43,8 @@ enum
 	SECRETS,
 	TIMEOUT_MS,
 	REQUESTS,
+	HEADERS,
+	HIDDEN,
 	EVENT_ID,
 	REPLAY_NUMBER,
 	ATTEMPT_NO,
@@ -59,6 +61,8 @@ static const IuColumn claim_columns[CLAIM_COLUMNS] = {
 	[SECRETS] = {"secrets", TEXTARRAYOID},
 	[TIMEOUT_MS] = {"timeout_ms", INT4OID},
 	[REQUESTS] = {"requests", INT4OID},
+	[HEADERS] = {"headers", TEXTARRAYOID},
+	[HIDDEN] = {"hidden", TEXTARRAYOID},
 	[EVENT_ID] = {"event_id", UUIDOID},
 	[REPLAY_NUMBER] = {"replay_number", INT4OID},
 	[ATTEMPT_NO] = {"attempt_no", INT4OID},
@@ -66,19 +70,24 @@ static const IuColumn claim_columns[CLAIM_COLUMNS] = {
 	[BODY] = {"body", TEXTOID},
 };
 
-static void
-read_secrets(IuLease *lease, Datum array)
+/* The texts of an array, NULL for one that is; none where the array is. In the current memory context. */
+static IuTexts
+read_texts(uint64 row, int column)
 {
+	IuTexts		texts = {NULL, 0};
+	bool		null;
+	Datum		array = iu_row_value(row, column, &null);
 	Datum	   *elements;
 	bool	   *nulls;
-	int			count;
 	int			i;
 
-	deconstruct_array(DatumGetArrayTypeP(array), TEXTOID, -1, false, TYPALIGN_INT, &elements, &nulls, &count);
-	lease->secrets = palloc(sizeof(char *) * Max(count, 1));
-	for (i = 0; i < count; i++)
-		if (!nulls[i])
-			lease->secrets[lease->secret_count++] = TextDatumGetCString(elements[i]);
+	if (null)
+		return texts;
+	deconstruct_array(DatumGetArrayTypeP(array), TEXTOID, -1, false, TYPALIGN_INT, &elements, &nulls, &texts.count);
+	texts.texts = palloc(sizeof(char *) * Max(texts.count, 1));
+	for (i = 0; i < texts.count; i++)
+		texts.texts[i] = nulls[i] ? NULL : TextDatumGetCString(elements[i]);
+	return texts;
 }
 
 static IuLease *
@@ -103,8 +112,6 @@ read_lease(IuBatch *batch, uint64 row, const int *columns)
 	int64		id = DatumGetInt64(iu_row_required(row, columns[LEASE_ID]));
 	int			generation = DatumGetInt32(iu_row_required(row, columns[LEASE_GENERATION]));
 	IuLease    *lease = find_lease(batch, id, generation);
-	bool		null;
-	Datum		secrets;
 
 	if (lease != NULL)
 		return lease;
@@ -115,9 +122,9 @@ read_lease(IuBatch *batch, uint64 row, const int *columns)
 	lease->target_url = iu_row_text(row, columns[TARGET_URL]);
 	lease->timeout_ms = DatumGetInt32(iu_row_required(row, columns[TIMEOUT_MS]));
 	lease->requests = DatumGetInt32(iu_row_required(row, columns[REQUESTS]));
-	secrets = iu_row_value(row, columns[SECRETS], &null);
-	if (!null)
-		read_secrets(lease, secrets);
+	lease->secrets = read_texts(row, columns[SECRETS]);
+	lease->headers = read_texts(row, columns[HEADERS]);
+	lease->hidden = read_texts(row, columns[HIDDEN]);
 	dlist_push_tail(&batch->leases, &lease->node);
 	return lease;
 }

@@ -20,13 +20,15 @@
 #include "mb/pg_wchar.h"
 #include "utils/memutils.h"
 
+#define SENDERS_HEADERS 5		/* that sign_body adds; the route's come after them */
+
 typedef struct Parcel
 {
 	IuHttpPool *pool;
 	IuDelivery *delivery;
 	char	   *body;			/* UTF-8 */
 	size_t		body_length;
-	const char *headers[6];
+	const char **headers;		/* NULL-terminated */
 	int			header_count;
 } Parcel;
 
@@ -66,16 +68,22 @@ sign_body(void *argument)
 {
 	Parcel	   *parcel = argument;
 	IuDelivery *delivery = parcel->delivery;
+	const IuTexts *secrets = &delivery->lease->secrets;
+	const IuTexts *more = &delivery->lease->headers;
 	int64		now = time(NULL);
 	char	   *signature;
+	int			i;
 
 	signature = iu_webhook_signature(delivery->webhook_id, now, parcel->body, parcel->body_length,
-									 delivery->lease->secrets, delivery->lease->secret_count);
+									 secrets->texts, secrets->count);
+	parcel->headers = palloc0(sizeof(char *) * (SENDERS_HEADERS + more->count + 1));
 	add_header(parcel, "Content-Type", "application/json");
 	add_header(parcel, "User-Agent", "iu_core/" IU_CORE_VERSION);
 	add_header(parcel, "webhook-id", delivery->webhook_id);
 	add_header(parcel, "webhook-timestamp", psprintf(INT64_FORMAT, now));
 	add_header(parcel, "webhook-signature", signature);
+	for (i = 0; i < more->count; i++)
+		parcel->headers[parcel->header_count++] = more->texts[i];
 }
 
 static void
@@ -121,7 +129,15 @@ iu_parcel_submit(IuHttpPool *pool, IuDelivery *delivery, const char **detail)
 		*detail = "what was claimed has no URL";
 		return "target_kind_not_supported";
 	}
-	if (delivery->lease->secret_count == 0)
+	for (i = 0; i < delivery->lease->headers.count; i++)
+	{
+		if (delivery->lease->headers.texts[i] == NULL)
+		{
+			*detail = "a credential was gone when the delivery was claimed";
+			return "credential_missing";
+		}
+	}
+	if (delivery->lease->secrets.count == 0)
 	{
 		*detail = "no signing secret was valid when the delivery was claimed";
 		return "secret_missing";

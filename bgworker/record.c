@@ -30,14 +30,23 @@
 /*
  * The beginning of what a receiver or an error said, in the memory of the
  * delivery, as text that can be stored: what could not be stored could not be
- * recorded, and would be sent again.
+ * recorded, and would be sent again. A receiver may show what it was sent.
  */
 char *
 iu_delivery_excerpt(const IuDelivery *delivery, const char *bytes, size_t length)
 {
+	const IuTexts *hidden = &delivery->lease->hidden;
 	MemoryContext caller = MemoryContextSwitchTo(delivery->context);
-	char	   *text = iu_text_of_bytes(bytes, length, IU_EXCERPT_BYTES);
+	char	   *copy = NULL;
+	char	   *text;
+	int			i;
 
+	if (hidden->count > 0)
+		bytes = copy = memcpy(palloc(length + 1), bytes, length);
+	for (i = 0; i < hidden->count; i++)
+		if (hidden->texts[i] != NULL)
+			iu_text_hide(copy, length, hidden->texts[i]);
+	text = iu_text_of_bytes(bytes, length, IU_EXCERPT_BYTES);
 	MemoryContextSwitchTo(caller);
 	return text;
 }

@@ -56,6 +56,12 @@ typedef struct IuQueue
 	int			chosen;
 } IuQueue;
 
+typedef struct IuTexts
+{
+	const char **texts;
+	int			count;
+} IuTexts;
+
 typedef struct IuLease
 {
 	dlist_node	node;
@@ -66,8 +72,9 @@ typedef struct IuLease
 	/* Of its route, when it was claimed. */
 	char	   *route_code;
 	char	   *target_url;
-	const char **secrets;
-	int			secret_count;
+	IuTexts		secrets;		/* to sign with */
+	IuTexts		headers;		/* "Name: value" each; NULL: its credential is not there */
+	IuTexts		hidden;			/* texts in them that must not be in what is recorded */
 	int			timeout_ms;
 	int			requests;		/* how many this sender may have under way at a time */
 

@@ -18,6 +18,21 @@
 
 #define IS_CONTROL(c) ((unsigned char) (c) < ' ' || (unsigned char) (c) == 0x7f)
 
+/* Puts "*" in the place of a secret wherever it is within these bytes, which need not end with a NUL. */
+void
+iu_text_hide(char *bytes, size_t length, const char *secret)
+{
+	size_t		size = strlen(secret);
+	char	   *found;
+
+	while (size > 0 && (found = memmem(bytes, length, secret, size)) != NULL)
+	{
+		memset(found, '*', size);
+		length -= found + size - bytes;
+		bytes = found + size;
+	}
+}
+
 /*
  * The beginning of bytes from outside as text that this database can hold: at
  * most "most" bytes of it, cut between characters, with "?" for each byte that

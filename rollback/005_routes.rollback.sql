@@ -21,9 +21,11 @@ $guard$;
 
 SELECT iu_core.guard_rows('public.iu_outbound_route');
 SELECT iu_core.guard_rows('public.iu_route_secret');
+SELECT iu_core.guard_rows('public.iu_route_credential');
 SELECT iu.fn_dot_iu_command_forget(ARRAY['dot_iu_route_add', 'dot_iu_route_allow',
   'dot_iu_route_disallow', 'dot_iu_route_pause', 'dot_iu_route_resume', 'dot_iu_route_retire',
-  'dot_iu_route_secret_add', 'dot_iu_route_secret_end', 'dot_iu_route_set']);
+  'dot_iu_route_credential_put', 'dot_iu_route_credential_end', 'dot_iu_route_secret_add',
+  'dot_iu_route_secret_end', 'dot_iu_route_set']);
 
 DELETE FROM public.iu_refusal WHERE migration = 5;
 
@@ -48,9 +50,18 @@ DROP FUNCTION public.fn_iu_route_secret_add;
 DROP FUNCTION iu.fn_iu_route_secret_add;
 DROP FUNCTION iu.fn_iu_route_secret_is_valid;
 DROP FUNCTION iu.fn_iu_route_filter_try;
+DROP FUNCTION iu.fn_iu_route_credentials_check;
+DROP FUNCTION public.fn_iu_route_credential_end;
+DROP FUNCTION iu.fn_iu_route_credential_end;
+DROP FUNCTION public.fn_iu_route_credential_put;
+DROP FUNCTION iu.fn_iu_route_credential_put;
+DROP FUNCTION iu.fn_iu_route_header_lines;
+DROP FUNCTION iu.fn_iu_route_credential_problem;
+DROP FUNCTION iu.fn_iu_route_header_credentials;
 DROP FUNCTION iu.fn_iu_route_check;
 DROP FUNCTION iu.fn_iu_route_not_there;
 DROP TABLE public.iu_route_secret;
+DROP TABLE public.iu_route_credential;
 DROP TRIGGER trg_iu_route_type_join ON public.event_type_registry;
 DROP TRIGGER trg_iu_route_type_leave ON public.event_type_registry;
 DROP FUNCTION iu.fn_iu_route_type_follow;
@@ -63,6 +74,8 @@ DROP FUNCTION iu.fn_iu_route_types;
 DROP FUNCTION iu.fn_iu_route_type_matches;
 DROP FUNCTION iu.fn_iu_route_type_words;
 DROP FUNCTION iu.fn_iu_outbound_route_delivery_guard;
+DROP FUNCTION iu.fn_iu_route_headers_problem;
+DROP FUNCTION iu.fn_iu_route_header_problem;
 DROP FUNCTION iu.fn_iu_filter_batch;
 DROP FUNCTION iu.fn_iu_filter_keeps;
 DROP FUNCTION iu.fn_iu_filter_verdict;

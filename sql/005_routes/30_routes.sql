@@ -16,6 +16,7 @@ CREATE TABLE public.iu_outbound_route (
     '"circuit_failures": 10, "circuit_open_s": 30, "circuit_max_s": 600}',
   payload_contract jsonb       NOT NULL DEFAULT '{}',
   payload_filter   text,
+  request_headers  jsonb       NOT NULL DEFAULT '{}',
   timeout_ms       integer     NOT NULL DEFAULT 10000,
   max_in_flight    integer     NOT NULL DEFAULT 2048,
   ordering         text        NOT NULL DEFAULT 'none',
@@ -35,6 +36,7 @@ CREATE TABLE public.iu_outbound_route (
   CONSTRAINT iu_outbound_route_retry_chk CHECK (iu.fn_iu_route_retry_problem(retry_policy) IS NULL),
   CONSTRAINT iu_outbound_route_contract_chk CHECK (iu.fn_iu_route_contract_problem(payload_contract) IS NULL),
   CONSTRAINT iu_outbound_route_filter_chk CHECK (payload_filter::jsonpath IS NOT NULL OR payload_filter IS NULL),
+  CONSTRAINT iu_outbound_route_headers_chk CHECK (iu.fn_iu_route_headers_problem(request_headers) IS NULL),
   CONSTRAINT iu_outbound_route_timeout_chk CHECK (timeout_ms BETWEEN 100 AND 300000),
   CONSTRAINT iu_outbound_route_in_flight_chk CHECK (max_in_flight BETWEEN 1 AND 10000),
   CONSTRAINT iu_outbound_route_ordering_chk CHECK (ordering IN ('none', 'subject')),
@@ -72,6 +74,9 @@ COMMENT ON COLUMN public.iu_outbound_route.payload_contract IS
 COMMENT ON COLUMN public.iu_outbound_route.payload_filter IS
   'Which events of its types it carries: a jsonpath that is true of their payload, see fn_iu_route_filter_problem; '
   'NULL: all. What does not pass is passed over, and stays in the outbox.';
+COMMENT ON COLUMN public.iu_outbound_route.request_headers IS
+  'Headers that its requests have beside the sender''s, see fn_iu_route_headers_problem; a secret is there by '
+  'reference.';
 COMMENT ON COLUMN public.iu_outbound_route.timeout_ms IS 'Milliseconds for one attempt, connecting included.';
 COMMENT ON COLUMN public.iu_outbound_route.max_in_flight IS
   'Requests that all senders together may have under way at a time, each sender its share; they hold half as many '

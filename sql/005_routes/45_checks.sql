@@ -46,6 +46,9 @@ BEGIN
       (6, 'iu_route_retry_policy', iu.fn_iu_route_retry_problem(p_route.retry_policy)),
       (7, 'iu_route_payload_contract', iu.fn_iu_route_contract_problem(p_route.payload_contract)),
       (7, 'iu_route_payload_filter', iu.fn_iu_route_filter_problem(p_route.payload_filter)),
+      (7, 'iu_route_headers', CASE WHEN p_route.request_headers <> '{}' AND NOT v_http
+        THEN 'only a route to a URL has headers'
+        ELSE iu.fn_iu_route_headers_problem(coalesce(p_route.request_headers, '{}')) END),
       (8, 'iu_route_ordering', CASE WHEN (p_route.ordering IN ('none', 'subject')) IS NOT TRUE
         THEN 'the ordering is neither none nor subject' END),
       (9, 'iu_route_timeout', CASE WHEN (p_route.timeout_ms BETWEEN 100 AND 300000) IS NOT TRUE
@@ -75,7 +78,25 @@ $function$;
 COMMENT ON FUNCTION iu.fn_iu_route_check IS
   'For fn_iu_route_add and fn_iu_route_set: a route as it would be, and registered or changed, for the message. '
   'SQLSTATE 23514 for the first thing that is wrong with it: its code, event type (no event_stream), target kind, URL, '
-  'target, retry policy, payload contract, payload filter, ordering, limits, secret reference.';
+  'target, retry policy, payload contract, payload filter, headers, ordering, limits, secret reference.';
+
+CREATE FUNCTION iu.fn_iu_route_credentials_check(p_route public.iu_outbound_route) RETURNS void
+  LANGUAGE plpgsql STABLE
+  SET search_path = pg_catalog, pg_temp
+AS $function$
+DECLARE
+  v_problem constant text := iu.fn_iu_route_credential_problem(p_route.request_headers);
+BEGIN
+  IF v_problem IS NOT NULL THEN
+    RAISE check_violation USING
+      MESSAGE = format('route "%s" cannot be changed: %s', p_route.route_code, v_problem),
+      HINT = 'Register the credential with fn_iu_route_credential_put.', CONSTRAINT = 'iu_route_credential';
+  END IF;
+END
+$function$;
+COMMENT ON FUNCTION iu.fn_iu_route_credentials_check IS
+  'For fn_iu_route_set: a route as it would be. SQLSTATE 23514 where its headers name a credential that is not '
+  'registered, or is not user:password where it has to be.';
 
 CREATE FUNCTION iu.fn_iu_route_filter_try(p_route_code text, p_filter text) RETURNS void
   LANGUAGE plpgsql STABLE

@@ -2,14 +2,17 @@ GRANT SELECT ON public.iu_outbound_route, public.iu_route_type TO iu_core_reader
 GRANT EXECUTE ON FUNCTION
     public.fn_iu_route_worker_enabled, iu.fn_iu_route_worker_enabled, public.fn_iu_delivery_live_routes,
     iu.fn_iu_delivery_live_routes, iu.fn_iu_route_url_problem, iu.fn_iu_route_retry_problem,
-    iu.fn_iu_route_contract_problem, iu.fn_iu_payload_problem, iu.fn_iu_route_filter_problem
+    iu.fn_iu_route_contract_problem, iu.fn_iu_payload_problem, iu.fn_iu_route_filter_problem,
+    iu.fn_iu_route_headers_problem
   TO iu_core_reader;
 GRANT EXECUTE ON FUNCTION
     public.fn_iu_route_add, iu.fn_iu_route_add, public.fn_iu_route_set, iu.fn_iu_route_set,
     public.fn_iu_route_allow, iu.fn_iu_route_allow, public.fn_iu_route_disallow, iu.fn_iu_route_disallow,
     public.fn_iu_route_pause, iu.fn_iu_route_pause, public.fn_iu_route_resume, iu.fn_iu_route_resume,
     public.fn_iu_route_retire, iu.fn_iu_route_retire, public.fn_iu_route_secret_add, iu.fn_iu_route_secret_add,
-    public.fn_iu_route_secret_end, iu.fn_iu_route_secret_end
+    public.fn_iu_route_secret_end, iu.fn_iu_route_secret_end,
+    public.fn_iu_route_credential_put, iu.fn_iu_route_credential_put,
+    public.fn_iu_route_credential_end, iu.fn_iu_route_credential_end
   TO iu_core_operator;
 
 SELECT iu.fn_iu_refusal_put(5, ARRAY[
@@ -29,6 +32,16 @@ SELECT iu.fn_iu_refusal_put(5, ARRAY[
    'See fn_iu_route_contract_problem.'],
   ['iu_route_payload_filter', '23514', 'The filter is no jsonpath that decides on a payload.',
    'See fn_iu_route_filter_problem.'],
+  ['iu_route_headers', '23514', 'A header that the route would have has a name or a value that it may not have.',
+   'See fn_iu_route_headers_problem.'],
+  ['iu_route_credential', '23514', 'A credential that a header names is not registered, or is not user:password.',
+   'Register it with fn_iu_route_credential_put.'],
+  ['iu_credential_ref', '23514', 'The reference of a credential is 1 to 120 letters, digits, "_", ".", ":" or "-".',
+   'Give such a p_credential_ref.'],
+  ['iu_credential_form', '23514', 'A credential is 8 to 2000 printable characters of ASCII.', 'Give such a p_value.'],
+  ['iu_credential_basic', '23514', 'A route needs user:password of the credential.', 'Give such a p_value.'],
+  ['iu_credential_in_use', '55006', 'A route names the credential.', 'Change the headers of the route first.'],
+  ['iu_credential_unknown', '42704', 'The credential is not registered.', 'Look at the reference.'],
   ['iu_route_filter_undecided', '23514', 'The filter raises, or takes too long, over an event that is there.',
    'DETAIL has the event and what was wrong.'],
   ['iu_route_ordering', '23514', 'The ordering is neither none nor subject.', 'Give one of these.'],

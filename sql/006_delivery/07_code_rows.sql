@@ -47,6 +47,9 @@ SELECT iu.fn_iu_delivery_code_put(6, 'refusal', ARRAY[
   ['secret_missing', '14', 'operator', 'hold', 'none',
    'no signing secret of "{secret}" is valid now',
    'SELECT fn_iu_route_secret_add({secret}, session_user, ''reason'')'],
+  ['credential_missing', '15', 'operator', 'hold', 'none',
+   'a header of the route cannot be made: {credential}',
+   'register it with fn_iu_route_credential_put'],
   ['circuit_open', '16', 'receiver', 'hold', 'none',
    'the circuit of the route is open until {until}, after {failures} failed attempts in a row, the last {last_failure}',
    'one delivery is tried then, and a success closes it; at once: '

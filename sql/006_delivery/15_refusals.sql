@@ -60,6 +60,8 @@ BEGIN
         AND NOT EXISTS (SELECT FROM public.iu_route_secret s
                          WHERE s.secret_ref = v_route.secret_ref AND iu.fn_iu_route_secret_is_valid(s)) THEN
     RETURN 'secret_missing';
+  ELSIF v_route.request_headers <> '{}' AND iu.fn_iu_route_credential_problem(v_route.request_headers) IS NOT NULL THEN
+    RETURN 'credential_missing';
   ELSIF EXISTS (SELECT FROM public.iu_route_circuit c
                  WHERE c.route_code = p_route_code AND c.next_at > iu_core.steady_clock()) THEN
     RETURN 'circuit_open';
@@ -71,7 +73,7 @@ COMMENT ON FUNCTION iu.fn_iu_delivery_refusal IS
   'NULL if the route may deliver now, otherwise the code of the first closed switch, gate, list or rule: '
   'place_not_confirmed, master_gate_closed, worker_gate_closed, delivery_gate_closed, route_unknown, route_retired, '
   'route_not_allowlisted, target_kind_not_supported, function_refused, origin_not_allowed, route_disabled, '
-  'route_dry_run, route_not_armed, position_foreign, secret_missing, circuit_open, in the order of '
+  'route_dry_run, route_not_armed, position_foreign, secret_missing, credential_missing, circuit_open, in the order of '
   'iu_delivery_code.precedence. Asked at each claim and, through fn_iu_delivery_check, before each send. See '
   'fn_iu_route_refusal for what to do.';
 

@@ -192,7 +192,7 @@ COMMENT ON FUNCTION iu.fn_iu_delivery_claim_route IS
 CREATE FUNCTION iu.fn_iu_delivery_hand_out(p_lease_ids bigint[], p_senders integer)
   RETURNS TABLE (lease_id bigint, lease_generation integer, route_code text, event_id uuid, replay_number integer,
     attempt_no integer, webhook_id text, target_kind text, target_url text, body text, secrets text[],
-    timeout_ms integer, requests integer)
+    timeout_ms integer, requests integer, headers text[], hidden text[])
   LANGUAGE sql STABLE
 BEGIN ATOMIC
   WITH held AS MATERIALIZED (
@@ -201,15 +201,19 @@ BEGIN ATOMIC
            ARRAY(SELECT s.secret FROM public.iu_route_secret s
                   WHERE s.secret_ref = r.secret_ref AND iu.fn_iu_route_secret_is_valid(s)
                   ORDER BY s.valid_from DESC, s.id DESC) AS secrets,
+           head.lines, head.hidden,
            q.low_seq, q.high_seq, q.high_seq - q.low_seq < 2 * l.item_count AS dense
       FROM public.iu_route_lease l
       CROSS JOIN LATERAL (SELECT min(x) AS low_seq, max(x) AS high_seq FROM unnest(l.event_seqs) x) AS q
       JOIN public.iu_outbound_route r ON r.route_code = l.route_code
+      LEFT JOIN LATERAL (SELECT x.lines, x.hidden FROM iu.fn_iu_route_header_lines(r.request_headers) x
+                          WHERE r.request_headers <> '{}') AS head ON true
      WHERE l.lease_id = ANY (p_lease_ids)
   )
   SELECT h.lease_id, h.generation, h.route_code, e.id, i.replay_number, i.attempt_no,
          iu.fn_iu_webhook_id(i.event_seq, h.route_id, i.replay_number, e.id),
-         h.target_kind, h.target_ref, e.body, h.secrets, h.timeout_ms, h.requests
+         h.target_kind, h.target_ref, e.body, h.secrets, h.timeout_ms, h.requests,
+         h.lines, h.hidden
     FROM held h
     CROSS JOIN LATERAL unnest(h.event_seqs, h.replay_numbers, h.attempt_nos) AS i (event_seq, replay_number, attempt_no)
     JOIN LATERAL (
@@ -235,7 +239,7 @@ CREATE FUNCTION iu.fn_iu_delivery_claim(p_sender text, p_max integer, p_route_ma
     p_senders integer DEFAULT 1, p_routes text[] DEFAULT NULL)
   RETURNS TABLE (lease_id bigint, lease_generation integer, route_code text, event_id uuid, replay_number integer,
     attempt_no integer, webhook_id text, target_kind text, target_url text, body text, secrets text[],
-    timeout_ms integer, requests integer)
+    timeout_ms integer, requests integer, headers text[], hidden text[])
   LANGUAGE plpgsql VOLATILE SECURITY DEFINER
   SET search_path = pg_catalog, pg_temp
   SET enable_seqscan = off SET enable_bitmapscan = off SET jit = off SET plan_cache_mode = force_generic_plan

@@ -76,7 +76,7 @@ BEGIN
   END IF;
   SELECT * INTO v_route FROM public.iu_outbound_route WHERE route_code = p_route_code;
   v_facts := jsonb_build_object('route', p_route_code, 'kind', v_route.target_kind, 'target', v_route.target_ref,
-    'secret', v_route.secret_ref)
+    'secret', v_route.secret_ref, 'credential', iu.fn_iu_route_credential_problem(v_route.request_headers))
     || CASE v_code
          WHEN 'circuit_open' THEN iu.fn_iu_route_circuit_facts(p_route_code)
          WHEN 'function_refused' THEN

@@ -31,13 +31,17 @@ BEGIN
     'content-type', 'application/json', 'user-agent', 'iu_core/' || iu_core.version(),
     'content-length', octet_length(v_bytes)::text, 'webhook-id', v_id,
     'webhook-timestamp', floor(extract(epoch FROM clock_timestamp()))::bigint::text,
-    'webhook-signature', CASE WHEN v_secrets > 0 THEN format('present: %s', v_secrets) ELSE 'missing' END));
+    'webhook-signature', CASE WHEN v_secrets > 0 THEN format('present: %s', v_secrets) ELSE 'missing' END)
+    || (SELECT coalesce(jsonb_object_agg(lower(h.key), CASE WHEN jsonb_typeof(h.value) = 'string' THEN h.value
+                                                          ELSE '"present"' END), '{}')
+          FROM jsonb_each(p_route.request_headers) h));
 END
 $function$;
 COMMENT ON FUNCTION iu.fn_iu_delivery_request IS
   'What a delivery would send, to the byte: {target_kind, target_ref, webhook_id, body, body_bytes, body_sha256} '
   'and, to a URL, {method, url, headers}. Of the headers, webhook-timestamp is that of the call, '
-  'webhook-signature only says how many secrets would sign, and host and accept, which follow from the URL, are '
+  'webhook-signature only says how many secrets would sign, a header that is made of a credential that it is present, '
+  'and host and accept, which follow from the URL, are '
   'left out.';
 
 CREATE FUNCTION iu.fn_iu_delivery_dry_run(
