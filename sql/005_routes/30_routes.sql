@@ -19,6 +19,7 @@ CREATE TABLE public.iu_outbound_route (
   request_headers  jsonb       NOT NULL DEFAULT '{}',
   timeout_ms       integer     NOT NULL DEFAULT 10000,
   max_in_flight    integer     NOT NULL DEFAULT 2048,
+  per_second       numeric,
   ordering         text        NOT NULL DEFAULT 'none',
   secret_ref       text,
   description      text,
@@ -39,6 +40,7 @@ CREATE TABLE public.iu_outbound_route (
   CONSTRAINT iu_outbound_route_headers_chk CHECK (iu.fn_iu_route_headers_problem(request_headers) IS NULL),
   CONSTRAINT iu_outbound_route_timeout_chk CHECK (timeout_ms BETWEEN 100 AND 300000),
   CONSTRAINT iu_outbound_route_in_flight_chk CHECK (max_in_flight BETWEEN 1 AND 10000),
+  CONSTRAINT iu_outbound_route_rate_chk CHECK (per_second BETWEEN 0.001 AND 100000),
   CONSTRAINT iu_outbound_route_ordering_chk CHECK (ordering IN ('none', 'subject')),
   CONSTRAINT iu_outbound_route_retired_chk CHECK (retired_at IS NULL OR NOT enabled),
   CONSTRAINT iu_outbound_route_created_by_chk CHECK (btrim(created_by) <> '')
@@ -82,6 +84,9 @@ COMMENT ON COLUMN public.iu_outbound_route.max_in_flight IS
   'Requests that all senders together may have under way at a time, each sender its share; they hold half as many '
   'deliveries more, so that requests leave while others are recorded. A sender has some 100 connections for a route '
   'that is alone.';
+COMMENT ON COLUMN public.iu_outbound_route.per_second IS
+  'Deliveries that may begin within a second, of all senders together, after a pause a fifth of them at once; NULL: no '
+  'limit.';
 COMMENT ON COLUMN public.iu_outbound_route.ordering IS
   'none, or subject: the events of one subject one after another, each when the one before was sent or given up.';
 COMMENT ON COLUMN public.iu_outbound_route.secret_ref IS 'Names the signing secrets in iu_route_secret.';

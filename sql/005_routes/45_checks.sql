@@ -59,6 +59,10 @@ BEGIN
                     p_route.timeout_ms, current_setting('iu_core.request_timeout')) END),
       (10, 'iu_route_max_in_flight', CASE WHEN (p_route.max_in_flight BETWEEN 1 AND 10000) IS NOT TRUE
         THEN 'p_max_in_flight is not from 1 to 10000' END),
+      (10, 'iu_route_rate', CASE WHEN p_route.per_second NOT BETWEEN 0.001 AND 100000
+        THEN 'p_per_second is neither 0, for no limit, nor from 0.001 to 100000' END),
+      (10, 'iu_route_rate', CASE WHEN p_route.per_second IS NOT NULL AND NOT v_http
+        THEN 'only a route to a URL has a limit of deliveries a second' END),
       (11, 'iu_route_secret_ref', CASE WHEN p_route.secret_ref !~ '^[A-Za-z0-9][A-Za-z0-9_.:-]{0,119}$'
         THEN 'the reference of its secret is not 1 to 120 letters, digits, "_", ".", ":" or "-"' END),
       (12, 'iu_text_form', CASE WHEN p_route.description <> ''

@@ -92,7 +92,7 @@ COMMENT ON FUNCTION public.fn_iu_route_add IS
 CREATE FUNCTION iu.fn_iu_route_set(
     p_route_code text, p_actor text, p_reason text, p_target_ref text, p_timeout_ms integer,
     p_max_in_flight integer, p_retry_policy jsonb, p_payload_contract jsonb, p_description text,
-    p_payload_filter text, p_headers jsonb)
+    p_payload_filter text, p_headers jsonb, p_per_second numeric)
   RETURNS jsonb
   LANGUAGE plpgsql VOLATILE SECURITY DEFINER
   SET search_path = pg_catalog, pg_temp
@@ -115,6 +115,7 @@ BEGIN
   v_is.payload_contract := coalesce(p_payload_contract, v_was.payload_contract);
   v_is.payload_filter := nullif(coalesce(p_payload_filter, v_was.payload_filter), '');
   v_is.request_headers := coalesce(p_headers, v_was.request_headers);
+  v_is.per_second := nullif(coalesce(p_per_second, v_was.per_second), 0);
   v_is.description := coalesce(p_description, v_was.description);
   PERFORM iu.fn_iu_route_check(v_is, 'changed');
   PERFORM iu.fn_iu_route_credentials_check(v_is);
@@ -141,7 +142,7 @@ BEGIN
        SET target_ref = v_is.target_ref, timeout_ms = v_is.timeout_ms, max_in_flight = v_is.max_in_flight,
            retry_policy = v_is.retry_policy, payload_contract = v_is.payload_contract,
            payload_filter = v_is.payload_filter, request_headers = v_is.request_headers,
-           description = v_is.description
+           per_second = v_is.per_second, description = v_is.description
      WHERE id = v_was.id;
     PERFORM iu.fn_iu_require_effect(
       EXISTS (SELECT FROM public.iu_outbound_route r
@@ -157,12 +158,13 @@ COMMENT ON FUNCTION iu.fn_iu_route_set IS
 CREATE FUNCTION public.fn_iu_route_set(
     p_route_code text, p_actor text, p_reason text, p_target_ref text DEFAULT NULL, p_timeout_ms integer DEFAULT NULL,
     p_max_in_flight integer DEFAULT NULL, p_retry_policy jsonb DEFAULT NULL, p_payload_contract jsonb DEFAULT NULL,
-    p_description text DEFAULT NULL, p_payload_filter text DEFAULT NULL, p_headers jsonb DEFAULT NULL)
+    p_description text DEFAULT NULL, p_payload_filter text DEFAULT NULL, p_headers jsonb DEFAULT NULL,
+    p_per_second numeric DEFAULT NULL)
   RETURNS jsonb
   LANGUAGE sql VOLATILE
 RETURN CASE WHEN iu_core.require_role('{iu_core_operator}') THEN
   iu.fn_iu_route_set(p_route_code, p_actor, p_reason, p_target_ref, p_timeout_ms, p_max_in_flight, p_retry_policy,
-    p_payload_contract, p_description, p_payload_filter, p_headers) END;
+    p_payload_contract, p_description, p_payload_filter, p_headers, p_per_second) END;
 COMMENT ON FUNCTION public.fn_iu_route_set IS
   'Changes settings of a route and logs what they were; what is left out stays. p_target_ref only while the route '
   'is not live; p_timeout_ms: 100 to 300000; p_max_in_flight: 1 to 10000; p_retry_policy: the keys to change; '

@@ -32,6 +32,8 @@ SELECT iu.fn_iu_refusal_put(5, ARRAY[
    'See fn_iu_route_contract_problem.'],
   ['iu_route_payload_filter', '23514', 'The filter is no jsonpath that decides on a payload.',
    'See fn_iu_route_filter_problem.'],
+  ['iu_route_rate', '23514', 'The limit of deliveries a second is not from 0.001 to 100000, or the route has no URL.',
+   'Give such a p_per_second, or 0 for no limit.'],
   ['iu_route_headers', '23514', 'A header that the route would have has a name or a value that it may not have.',
    'See fn_iu_route_headers_problem.'],
   ['iu_route_credential', '23514', 'A credential that a header names is not registered, or is not user:password.',

@@ -275,3 +275,18 @@ COMMENT ON COLUMN public.iu_route_circuit.next_at IS
   'iu_core.steady_clock()';
 COMMENT ON COLUMN public.iu_route_circuit.probe_lease IS 'half_open: the lease of that delivery';
 COMMENT ON COLUMN public.iu_route_circuit.changed_at IS 'When state or failures changed last';
+
+CREATE TABLE public.iu_route_pace (
+  route_code text             NOT NULL PRIMARY KEY,
+  left_over  double precision NOT NULL,
+  counted_at timestamptz      NOT NULL,
+  CONSTRAINT iu_route_pace_left_chk CHECK (left_over BETWEEN -100000 AND 100000)
+) WITH (fillfactor = 50);
+COMMENT ON TABLE public.iu_route_pace IS
+  'What routes with a limit of deliveries a second may still claim: one row each, written by the claim that holds the '
+  'position.';
+COMMENT ON COLUMN public.iu_route_pace.route_code IS 'The route';
+COMMENT ON COLUMN public.iu_route_pace.left_over IS
+  'Deliveries that it could still claim at counted_at; it grows by per_second in a second, up to a fifth of that, at '
+  'least 1';
+COMMENT ON COLUMN public.iu_route_pace.counted_at IS 'A time of iu_core.steady_clock()';

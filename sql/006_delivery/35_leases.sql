@@ -231,3 +231,22 @@ $function$;
 COMMENT ON FUNCTION iu.fn_iu_delivery_lease_window IS
   'For the claim, which holds the position: leases at most p_max events that became visible since the position, '
   'opening the next window where none is open, and moves the position past them.';
+
+CREATE FUNCTION iu.fn_iu_delivery_window_note(p_route public.iu_outbound_route) RETURNS void
+  LANGUAGE plpgsql VOLATILE
+  SET search_path = pg_catalog, pg_temp
+AS $function$
+DECLARE
+  v_was public.v_iu_route_position;
+  v_is  public.v_iu_route_position;
+BEGIN
+  SELECT * INTO v_was FROM public.v_iu_route_position WHERE route_code = p_route.route_code;
+  IF v_was.window_end IS NULL THEN
+    v_is := iu.fn_iu_delivery_window_open(p_route, v_was);
+    PERFORM iu.fn_iu_delivery_position_put(v_was, v_is);
+  END IF;
+END
+$function$;
+COMMENT ON FUNCTION iu.fn_iu_delivery_window_note IS
+  'For the claim, which holds the position, where a limit a second lets it take nothing more: opens the next window if '
+  'there is one, so that fn_iu_delivery_next_due knows that there is more.';

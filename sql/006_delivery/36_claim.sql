@@ -146,6 +146,7 @@ DECLARE
   v_probe boolean;
   v_room  record;
   v_left  integer;
+  v_pace  integer;
 BEGIN
   lease_ids := '{}';
   taken := 0;
@@ -160,11 +161,12 @@ BEGIN
   END IF;
   SELECT * INTO v_route FROM public.iu_outbound_route r WHERE r.route_code = p_route_code;
   v_probe := iu.fn_iu_circuit_is_probing(p_route_code);
+  v_pace := iu.fn_iu_pace_room(v_route);
   lease_ids := ARRAY(SELECT o FROM iu.fn_iu_delivery_lease_orphans(p_route_code, p_sender,
-                                     CASE WHEN v_probe THEN 1 ELSE p_left END) o);
+                                     least(CASE WHEN v_probe THEN 1 ELSE p_left END, v_pace)) o);
   v_room := iu.fn_iu_delivery_claim_room(v_route, lease_ids, p_route_max, p_senders);
   taken := v_room.taken;
-  v_left := least(v_room.room, CASE WHEN v_probe THEN 1 ELSE p_share END - taken);
+  v_left := least(v_room.room, CASE WHEN v_probe THEN 1 ELSE p_share END - taken, v_pace - taken);
   IF v_left > 0 THEN
     lease_ids := lease_ids || ARRAY(SELECT o FROM iu.fn_iu_delivery_lease_retries(p_route_code, p_sender, v_left) o);
     SELECT coalesce(sum(l.item_count), 0), v_left - coalesce(sum(l.item_count), 0) + taken
@@ -174,7 +176,11 @@ BEGIN
     lease_ids := lease_ids || ARRAY(SELECT o FROM iu.fn_iu_delivery_lease_window(p_route_code, p_sender, v_left) o);
     SELECT coalesce(sum(l.item_count), 0) INTO taken FROM public.iu_route_lease l WHERE l.lease_id = ANY (lease_ids);
   END IF;
+  IF taken >= v_pace THEN
+    PERFORM iu.fn_iu_delivery_window_note(v_route);
+  END IF;
   IF lease_ids <> '{}' THEN
+    PERFORM iu.fn_iu_pace_take(v_route, taken);
     PERFORM iu.fn_iu_delivery_contract(p_route_code, lease_ids);
   END IF;
   IF v_probe THEN

@@ -314,10 +314,11 @@ AS $function$
 DECLARE
   v_routes constant text[] := coalesce(p_routes, iu.fn_iu_delivery_live_routes());
   v_route  record;
+  v_ready  timestamptz;
   v_next   timestamptz;
 BEGIN
   FOR v_route IN
-    SELECT p.route_code, p.window_end IS NOT NULL AND l.has_room AS unfinished,
+    SELECT p.route_code, p.window_end IS NOT NULL AND l.has_room AS unfinished, r.per_second IS NOT NULL AS paced,
            least(l.expires_at, CASE WHEN l.has_room THEN
              (SELECT t.due_at FROM public.iu_route_retry t
                WHERE t.route_code = p.route_code ORDER BY t.due_at LIMIT 1) END) AS due_at
@@ -335,9 +336,11 @@ BEGIN
           FROM public.iu_route_lease x WHERE x.route_code = p.route_code AND x.lease_id >= p.lease_low) AS l
      WHERE r.enabled AND NOT r.dry_run AND r.target_kind <> 'sql_function'
   LOOP
+    v_ready := CASE WHEN v_route.paced THEN iu.fn_iu_pace_ready(v_route.route_code) END;
     IF (v_route.unfinished OR v_route.due_at IS NOT NULL)
        AND iu.fn_iu_delivery_refusal(v_route.route_code) IS NULL THEN
-      v_next := least(v_next, CASE WHEN v_route.unfinished THEN iu_core.steady_clock() ELSE v_route.due_at END);
+      v_next := least(v_next, greatest(v_ready, CASE WHEN v_route.unfinished THEN iu_core.steady_clock()
+                                                     ELSE v_route.due_at END));
     END IF;
   END LOOP;
   RETURN least(v_next, iu.fn_iu_circuit_next_due());
@@ -345,5 +348,6 @@ END
 $function$;
 COMMENT ON FUNCTION iu.fn_iu_delivery_next_due IS
   'When a claim with the same p_route_max, p_senders and p_routes finds something again without a commit that would '
-  'wake the sender: the next retry, the next end of a lease, the next probe of an open circuit, or now where a '
-  'window is not finished. NULL if nothing waits for the clock; what is held does not count.';
+  'wake the sender: the next retry, the next end of a lease, the next probe of an open circuit, when a limit of '
+  'deliveries a second allows the next, or now where a window is not finished. NULL if nothing waits for the clock; '
+  'what is held does not count.';

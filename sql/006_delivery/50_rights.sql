@@ -1,7 +1,7 @@
 GRANT SELECT ON
     public.iu_route_position, public.iu_route_step, public.iu_route_lease, public.iu_route_attempt,
     public.iu_route_retry, public.iu_route_dead_letter, public.iu_route_order, public.iu_route_circuit,
-    public.iu_delivery_code, public.v_iu_route_position, public.v_iu_route_attempt_summary,
+    public.iu_route_pace, public.iu_delivery_code, public.v_iu_route_position, public.v_iu_route_attempt_summary,
     public.v_iu_route_dead_letter_open
   TO iu_core_reader;
 GRANT EXECUTE ON FUNCTION

@@ -222,7 +222,8 @@ SELECT is((SELECT string_agg(pg_temp.called_as(p.oid), ',' ORDER BY p.proname) F
      AND has_function_privilege('iu_core_operator', p.oid, 'EXECUTE') AND NOT has_function_privilege('iu_core_reader',
      p.oid, 'EXECUTE')),
   'fn_iu_route_add,fn_iu_route_allow,fn_iu_route_arm,fn_iu_route_circuit_close,fn_iu_route_confirm_position,'
-    'fn_iu_route_deliver,fn_iu_route_disallow,fn_iu_route_pause,fn_iu_route_resume,fn_iu_route_retire,'
+    'fn_iu_route_credential_end,fn_iu_route_credential_put,'
+      'fn_iu_route_deliver,fn_iu_route_disallow,fn_iu_route_pause,fn_iu_route_resume,fn_iu_route_retire,'
       'fn_iu_route_retry_now,fn_iu_route_secret_add,fn_iu_route_secret_end,fn_iu_route_set',
   'operators work the routes');
 SELECT is((SELECT string_agg(pg_temp.called_as(p.oid), ',' ORDER BY p.proname) FROM pg_proc p
@@ -244,10 +245,10 @@ SELECT is((SELECT string_agg(r.rolname || ' ' || g.object_name, ', ') FROM pg_ro
      AND has_table_privilege(r.oid, to_regclass(g.object_name),
      'INSERT, UPDATE, DELETE, TRUNCATE, TRIGGER, REFERENCES')), NULL,
   'no role writes a table of delivery past the functions');
-SELECT is((SELECT string_agg(g.object_name, ', ') FROM iu_governed_object g
+SELECT is((SELECT string_agg(g.object_name, ', ' ORDER BY g.object_name) FROM iu_governed_object g
    WHERE g.migration BETWEEN 4 AND 7 AND g.object_class IN ('table', 'view')
    AND NOT has_table_privilege('iu_core_reader', to_regclass(g.object_name), 'SELECT')),
-  'iu_route_secret', 'readers read every table and view of delivery but the secrets');
+  'iu_route_credential, iu_route_secret', 'readers read every table and view of delivery but the secrets');
 SELECT alike(pg_temp.as_role('iu_core_writer', 'SELECT secret FROM iu_route_secret'), '42501%',
   'a writer asking for a secret is refused');
 SELECT alike(pg_temp.as_role('iu_core_worker', 'SELECT id FROM event_outbox'), '42501%',
