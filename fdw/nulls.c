@@ -2,7 +2,8 @@
  *
  * nulls.c
  *	  The null character (\u0000), which JSON may hold and no type of
- *	  PostgreSQL can.
+ *	  PostgreSQL can; and with it halves of surrogate pairs (\ud800), which are
+ *	  no characters.
  *
  * The server's parser refuses a document that has one anywhere. So it is
  * substituted before the document is parsed: where a row with it is an error, by
@@ -15,7 +16,10 @@
 #include "fdw/nulls.h"
 #include "mb/pg_wchar.h"
 
-#define NULL_CHARACTER "\\u0000"
+#define ESCAPE_LENGTH 6			/* of \u0000 */
+#define HIGH_SURROGATES 0xD800
+#define LOW_SURROGATES 0xDC00
+#define SHOWN "\\u0000"
 #define MARK "<iu_core: a null character stood here>"
 
 static const char *const words[] = {"error", "replace", "remove"};	/* as in IuNulls */
@@ -44,11 +48,53 @@ iu_nulls_of_option(const char *value)
 	return IU_NULLS_ERROR;
 }
 
+/* The character that an escape as \u0041 stands for; -1 where there is none. */
+static int
+character_of(const char *c, const char *end)
+{
+	int			value = 0;
+	int			i;
+
+	if (end - c < ESCAPE_LENGTH || c[0] != '\\' || c[1] != 'u')
+		return -1;
+	for (i = 2; i < ESCAPE_LENGTH; i++)
+	{
+		if (!isxdigit((unsigned char) c[i]))
+			return -1;
+		value = value * 16 + (isdigit((unsigned char) c[i]) ? c[i] - '0' : (c[i] | 0x20) - 'a' + 10);
+	}
+	return value;
+}
+
+static bool
+is_surrogate(int character, int first)
+{
+	return character >= first && character < first + 0x400;
+}
+
 /*
- * Calls for each part of JSON: an escaped null character, or another escape, or
- * what stands between them. (A backslash stands in strings only.) Appends the
- * others, and instead of the null characters the text; returns how many there
- * were. to: NULL to count only.
+ * How long the escape is that the JSON has here, at a backslash. *unholdable:
+ * whether it stands for what PostgreSQL cannot hold: the null character, or one
+ * half of a surrogate pair without the other, which is no character.
+ */
+static int
+read_escape(const char *c, const char *end, bool *unholdable)
+{
+	int			character = character_of(c, end);
+
+	*unholdable = character == 0;
+	if (is_surrogate(character, HIGH_SURROGATES) &&
+		is_surrogate(character_of(c + ESCAPE_LENGTH, end), LOW_SURROGATES))
+		return 2 * ESCAPE_LENGTH;
+	if (is_surrogate(character, HIGH_SURROGATES) || is_surrogate(character, LOW_SURROGATES))
+		*unholdable = true;
+	return character >= 0 ? ESCAPE_LENGTH : Min(2, end - c);
+}
+
+/*
+ * Appends JSON, and instead of each escape that cannot be held the text. Returns
+ * how many there were. (A backslash stands in strings only.) to: NULL to count
+ * only.
  */
 static int
 substitute(const StringInfo json, const char *instead, StringInfo to)
@@ -60,35 +106,25 @@ substitute(const StringInfo json, const char *instead, StringInfo to)
 	while (c < end)
 	{
 		const char *backslash = memchr(c, '\\', end - c);
-		const char *stop = backslash ? Min(backslash + 2, end) : end;
-		bool		is_null = backslash != NULL && end - backslash >= strlen(NULL_CHARACTER) &&
-			memcmp(backslash, NULL_CHARACTER, strlen(NULL_CHARACTER)) == 0;
+		bool		unholdable = false;
+		int			length = backslash ? read_escape(backslash, end, &unholdable) : 0;
+		const char *stop = backslash ? backslash + (unholdable ? 0 : length) : end;
 
 		if (to != NULL)
-			appendBinaryStringInfo(to, c, (is_null ? backslash : stop) - c);
-		if (is_null && to != NULL)
+			appendBinaryStringInfo(to, c, stop - c);
+		if (unholdable && to != NULL)
 			appendStringInfoString(to, instead);
-		found += is_null;
-		c = is_null ? backslash + strlen(NULL_CHARACTER) : stop;
+		found += unholdable;
+		c = unholdable ? backslash + length : stop;
 	}
 	return found;
 }
 
-/* Whether JSON holds null characters. Most has none, and is only looked through. */
+/* Whether JSON holds such characters. Most has no escape at all, and is only looked through. */
 bool
 iu_nulls_are_in(const StringInfo json)
 {
-	const char *last = json->data + json->len;
-	const char *c = json->data;
-
-	/* few documents hold this much of it, in whatever sense */
-	while ((c = memchr(c, '\\', last - c)) != NULL)
-	{
-		if (last - c >= strlen(NULL_CHARACTER) && memcmp(c, NULL_CHARACTER, strlen(NULL_CHARACTER)) == 0)
-			return substitute(json, "", NULL) > 0;
-		c++;
-	}
-	return false;
+	return memchr(json->data, '\\', json->len) != NULL && substitute(json, "", NULL) > 0;
 }
 
 /* The JSON with something else instead of its null characters; palloc'd. */
@@ -120,7 +156,7 @@ iu_nulls_show(const char *text)
 	while ((mark = strstr(text, MARK)) != NULL)
 	{
 		appendBinaryStringInfo(&shown, text, mark - text);
-		appendStringInfoString(&shown, NULL_CHARACTER);
+		appendStringInfoString(&shown, SHOWN);
 		text = mark + strlen(MARK);
 	}
 	appendStringInfoString(&shown, text);

@@ -20,7 +20,7 @@
 
 /* Estimates where nothing is known. */
 #define DEFAULT_COLLECTIONS 100
-#define DEFAULT_ROWS 1000		/* of one collection */
+#define DEFAULT_ROWS 10000		/* of one collection: a look-up of some keys is the better guess */
 #define FILTER_LEAVES 0.1
 
 /* In the planner's units; one round trip is worth some ten thousand local rows. */

@@ -120,7 +120,8 @@ raise_for_null_character(const IuRows *rows, const Datum *values, const bool *nu
 	ereport(ERROR,
 			(errcode(ERRCODE_FDW_INVALID_DATA_TYPE),
 			 errmsg("foreign table \"%s\" cannot hold what the remote has", rows->table->name),
-			 errdetail("%s: a text holds the null character (\\u0000), which no type of PostgreSQL can hold.",
+			 errdetail("%s: a text holds the null character (\\u0000), or half of a surrogate pair, "
+					   "which no type of PostgreSQL can hold.",
 					   iu_failure_hide(row, rows->secret)),
 			 errhint("Mend it in the remote, or say by option \"null_character\" of the table or the server "
 					 "what becomes of it: replace, remove."),

@@ -20,6 +20,31 @@
 #include "fdw/resource.h"
 #include "fdw/table.h"
 
+/*
+ * What the answer says of Directus's licence, where that, and no permission,
+ * forbids what was asked; NULL where it says nothing of it.
+ */
+const IuDirectusLicence *
+iu_directus_licence(const IuJson *document)
+{
+	static const IuDirectusLicence licences[] = {
+		{"RESOURCE_RESTRICTED", "Directus's licence does not allow it",
+			"Without a licence Directus 12 regards no permission with a rule or for some fields: let the token's "
+		"policy read all fields without a rule, or give Directus a licence. Permissions and secret may be right."},
+		{"LIMIT_EXCEEDED", "a limit of Directus's licence is exceeded",
+			"Directus 12 counts people, registered collections and flows, and beyond its licence refuses everything: "
+		"remove some, or give it a licence. Permissions and secret may be right."}
+	};
+	const IuJson *error = iu_json_element(iu_json_member(document, "errors"), 0);
+	const char *code = iu_json_text(iu_json_member(iu_json_member(error, "extensions"), "code"));
+	int			i;
+
+	for (i = 0; code != NULL && i < lengthof(licences); i++)
+		if (strcmp(code, licences[i].code) == 0)
+			return &licences[i];
+	return NULL;
+}
+
 /* The word that column "access" shows; NULL: unknown. */
 const char *
 iu_directus_access_word(IuDirectusAccess access)

@@ -19,6 +19,15 @@ typedef enum IuDirectusAccess
 	IU_ACCESS_FULL
 } IuDirectusAccess;
 
+/* A code by which Directus 12 says that its licence forbids something. */
+typedef struct IuDirectusLicence
+{
+	const char *code;
+	const char *reason;			/* as in IuFailure */
+	const char *hint;
+} IuDirectusLicence;
+
+extern const IuDirectusLicence *iu_directus_licence(const IuJson *document);
 extern const char *iu_directus_access_word(IuDirectusAccess access);
 extern bool iu_directus_access_of(const IuJson *document, const char *name, IuDirectusAccess *access);
 extern bool iu_directus_accepts_part(const IuQuery *query);

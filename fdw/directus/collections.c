@@ -243,7 +243,7 @@ iu_directus_collections_refused(IuScan *scan, const IuFetch *fetch, int status, 
 		iu_directus_collections_start(scan);
 		return true;
 	}
-	if (fetch->purpose != IU_DIRECTUS_ACCESS)
+	if (fetch->purpose != IU_DIRECTUS_ACCESS || iu_directus_licence(document) != NULL)
 		return false;
 	if (!listing->wants_items && status != 403 && status != 404)
 		return false;

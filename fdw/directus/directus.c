@@ -8,6 +8,7 @@
  */
 #include "postgres.h"
 
+#include "fdw/directus/access.h"
 #include "fdw/directus/collections.h"
 #include "fdw/directus/directus.h"
 #include "fdw/directus/import.h"
@@ -56,39 +57,19 @@ refine_forbidden(IuFailure *failure, const IuFetch *fetch, const char *words)
 	}
 }
 
-/* Codes by which Directus 12 says that its licence, and no permission, forbids something. */
-static const struct
-{
-	const char *code;
-	const char *reason;
-	const char *hint;
-} licences[] = {
-	{"RESOURCE_RESTRICTED", "Directus's licence does not allow it",
-		"Without a licence Directus 12 ignores every permission but \"all fields, no rule, no preset, no validation\": "
-	"give the token's policy such a one, or Directus a licence. Permissions and secret may be right."},
-	{"LIMIT_EXCEEDED", "a limit of Directus's licence is exceeded",
-		"Directus 12 counts people, registered collections and flows, and beyond its licence refuses everything: "
-	"remove some, or give it a licence. Permissions and secret may be right."}
-};
-
-/* Whether the answer says so; then this is what it means. */
+/* Whether the answer says that Directus's licence forbids it; then this is what it means. */
 static bool
 refine_licence(IuFailure *failure, const IuJson *document)
 {
-	const IuJson *error = iu_json_element(iu_json_member(document, "errors"), 0);
-	const char *code = iu_json_text(iu_json_member(iu_json_member(error, "extensions"), "code"));
-	int			i;
+	const IuDirectusLicence *licence = iu_directus_licence(document);
 
-	for (i = 0; code != NULL && i < lengthof(licences); i++)
-		if (strcmp(code, licences[i].code) == 0)
-		{
-			failure->sqlstate = ERRCODE_CONFIGURATION_LIMIT_EXCEEDED;
-			failure->constraint = "iu_remote_licence";
-			failure->reason = licences[i].reason;
-			failure->hint = licences[i].hint;
-			return true;
-		}
-	return false;
+	if (licence == NULL)
+		return false;
+	failure->sqlstate = ERRCODE_CONFIGURATION_LIMIT_EXCEEDED;
+	failure->constraint = "iu_remote_licence";
+	failure->reason = licence->reason;
+	failure->hint = licence->hint;
+	return true;
 }
 
 /* What is known of Directus's failures beyond the HTTP status. */

@@ -311,7 +311,8 @@ iu_directus_items_refused(IuScan *scan, const IuFetch *fetch, int status, const 
 		iu_directus_items_start(scan);
 		return true;
 	}
-	if (fetch->purpose != IU_DIRECTUS_ACCESS || (status != 403 && status != 404))
+	if (fetch->purpose != IU_DIRECTUS_ACCESS || (status != 403 && status != 404) ||
+		iu_directus_licence(document) != NULL)
 		return false;
 	settle_access(scan, fetch->key);
 	return true;

@@ -53,6 +53,8 @@ sub scroll
 my %odd = (
 	nul => '{"points":[{"id":6,"payload":{"t":"as \\\\u0000 text"}},{"id":7,"payload":{"t":"a\u0000b","u":1}}],'
 	  . '"next_page_offset":null}',
+	half => '{"points":[{"id":6,"payload":{"t":"\\ud83d\\ude00 \\\\ud800"}},'
+	  . '{"id":7,"payload":{"t":"a\\ud800b"}}],"next_page_offset":null}',
 	times => '{"points":[{"id":1,"payload":{"at":"2024-07-01T12:00:00","day":"02/03/2024","span":"-1 2:03",'
 	  . '"price":"1.50","ranges":["[2024-07-01 12:00,2024-07-01 13:00)"]}}],"next_page_offset":null}');
 
@@ -102,6 +104,8 @@ sub directus
 	my %of = map { s/%([0-9A-F]{2})/chr hex $1/ger } map { split /=/, $_, 2 } split /&/, $query // '';
 	my $search = $request->{body} eq '' ? {} : $json->decode($request->{body})->{query};
 
+	return coded('RESOURCE_RESTRICTED') if $path eq '/restricted/permissions/me';
+	$path =~ s{^/restricted}{};
 	return directus_data('{"' . join('":{"read":{"access":"full","fields":["*"]}},"', sort keys %rows, 'narrow')
 		  . '":{"read":{"access":"full","fields":["*"]}}}') if $path eq '/permissions/me';
 	return coded('RESOURCE_RESTRICTED') if $path eq '/items/restricted';
@@ -180,7 +184,8 @@ foreach my $api (sort keys %peer)
 sql(table('qdrant', "${_}_plain", 'id text, n integer, filter jsonb')) foreach qw(size conditions);
 sql(table('qdrant', 'rated', 'id text, n integer'));
 my $twelve = q(id = ANY (ARRAY(SELECT generate_series(1, 12)::text)) AND filter = '{"must": []}');
-my ($got, @requests) = asked('qdrant', "ALTER FOREIGN TABLE qdrant.size_plain OPTIONS (ADD page_size '3');"
+my ($got, @requests) = asked('qdrant',
+	"SET statement_timeout = '60s'; ALTER FOREIGN TABLE qdrant.size_plain OPTIONS (ADD page_size '3');"
 	  . "SELECT count(*), sum(n), count(DISTINCT n) FROM qdrant.size_plain WHERE $twelve");
 is($got, '12|78|12', 'ids whose number is refused on the second page are asked for fewer at a time, each of them once');
 cmp_ok(scalar @requests, '<', 12, 'and that comes to an end');
@@ -213,7 +218,7 @@ like(ask("SELECT points FROM qdrant.all WHERE collection = 'vanished'"), qr/^ERR
 # ---- loops end
 
 sql(table('qdrant', $_, 'id text, payload jsonb')) foreach qw(endless gzip busy expired nul);
-($got, @requests) = asked('qdrant', 'SELECT * FROM qdrant.endless');
+($got, @requests) = asked('qdrant', "SET statement_timeout = '60s'; SELECT * FROM qdrant.endless");
 like($got, qr/^ERROR:  HV000: .*the answer holds no points, and says that there are more/,
 	'an empty page that names a next one is an error');
 is(scalar @requests, 1, 'and is not followed');
@@ -235,6 +240,12 @@ foreach ([ restricted => "Directus's licence does not allow it" ],
 	like(ask("SELECT * FROM directus.$name"), qr/^ERROR:  53400: could not read collection "$name" .*: $reason\n.*HINT:/s,
 		"a refusal by Directus's licence is called so: $name");
 }
+
+like(ask("CREATE SERVER restricted FOREIGN DATA WRAPPER directus_fdw"
+	  . " OPTIONS (url '@{[$peer{directus}->url]}/restricted');"
+	  . "CREATE FOREIGN TABLE whole (id text, n integer) SERVER restricted OPTIONS (resource 'items', collection 'plain');"
+	  . 'SELECT count(n) FROM whole'), qr/^ERROR:  53400: .*licence does not allow it/,
+	'nor is it overlooked where it is asked how much the token sees');
 
 # ---- secrets that a remote quotes
 
@@ -262,6 +273,12 @@ is(ask('SELECT id, t FROM qdrant.nul_replaced ORDER BY 1'), "6|as \\u0000 text\n
 	'it is replaced where an option says so');
 is(ask('SELECT payload FROM qdrant.nul_removed ORDER BY id'), qq({"t": "as \\\\u0000 text"}\n{"t": "ab", "u": 1}),
 	'it is removed where an option says so');
+sql(table('qdrant', 'half', 'id text, t text') . table('qdrant', 'half_replaced', 'id text, t text', of => 'half',
+	more => q(, null_character 'replace')));
+like(ask('SELECT * FROM qdrant.half'), qr/^ERROR:  HV004: .*id "7": a text holds .*half of a surrogate pair/s,
+	'half of a surrogate pair is such an error, too');
+is(ask('SELECT t FROM qdrant.half_replaced ORDER BY id'),
+	"\x{f0}\x{9f}\x{98}\x{80} \\ud800\na\x{ef}\x{bf}\x{bd}b", 'and is replaced by the same option');
 like(ask(q(ALTER FOREIGN TABLE qdrant.nul OPTIONS (ADD null_character 'keep'))), qr/HV024.*error, replace, remove/s,
 	'another value of the option is refused');
 
@@ -286,6 +303,10 @@ is(ask(q(SET TimeZone = 'Asia/Tokyo'; SELECT at FROM qdrant.times; SHOW TimeZone
 ($got, @requests) = asked('qdrant', 'SELECT count(1) FROM qdrant.plain');
 is_deeply([ $got, map { $_->{path} =~ s/\?.*//r } @requests ], [ 300, '/collections/plain/points/count' ],
 	'count(1) is one request, as count(*) is');
+($got, @requests) = asked('qdrant', q(SELECT count(p.n) FROM (VALUES ('1'), ('2'), ('3'), ('4'), ('5')) v (id)
+	  JOIN qdrant.plain p USING (id)));
+is_deeply([ $got, map { $_->{path} } @requests ], [ 5, ('/collections/plain/points') x 5 ],
+	'a join of a few rows looks them up, though ANALYZE has not read the table');
 like(ask(q(CREATE FOREIGN TABLE made (id text, g text GENERATED ALWAYS AS (id || '!') STORED) SERVER qdrant
 	  OPTIONS (resource 'points', collection 'plain'); SELECT * FROM made)),
 	qr/^ERROR:  HV007: column "g" of foreign table "made" is generated/, 'a generated column is an error, and not NULL');
