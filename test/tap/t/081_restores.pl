@@ -62,8 +62,7 @@ ok($delivery->settle('hook'), 'they arrive');
 is(sql("SELECT fn_iu_gate_approval_revoke('$revoked', 'olga', 'enough') ->> 'closed'"), 'true',
 	'the standing approval is revoked and its gate closed');
 is(IU::Gate->close($node, $composer), 'closed', 'another gate is closed by a person');
-sql('SELECT pg_switch_wal()');
-my $walfile = sql("SELECT pg_walfile_name(pg_current_wal_lsn() - 1)");
+my $walfile = sql('SELECT pg_walfile_name(pg_switch_wal() - 1)');
 $node->poll_query_until('postgres', "SELECT last_archived_wal >= '$walfile' FROM pg_stat_archiver")
   or die 'the WAL is not archived';
 $node->stop;

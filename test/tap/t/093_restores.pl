@@ -132,9 +132,9 @@ SKIP:
 	$delivery->emit($events);
 	ok($delivery->settle('hook'), 'what was under way at the point arrives after it');
 	sql("SET SESSION AUTHORIZATION olga; SELECT fn_iu_gate_approval_revoke('$approval', 'olga', 'enough')");
-	sql('SELECT pg_switch_wal()');
-	$node->poll_query_until('postgres', 'SELECT last_archived_wal >= pg_walfile_name(pg_current_wal_lsn() - 1)'
-		  . ' FROM pg_stat_archiver') or die 'the WAL is not archived';
+	my $last = sql('SELECT pg_walfile_name(pg_switch_wal() - 1)');
+	$node->poll_query_until('postgres', "SELECT last_archived_wal >= '$last' FROM pg_stat_archiver")
+	  or die 'the WAL is not archived';
 	$node->stop;
 
 	my $repeated = 0;
