@@ -24,6 +24,12 @@ my $handbook = IU::Handbook->new('handbook');
 $handbook->node->start;
 $handbook->node->safe_psql('postgres', 'CREATE DATABASE platform');
 
+# What is a sentence, or a list of things, is broken where it is too long; nothing else is.
+my $sentences = qr/^(?:trouble|next_action|what|sentence|detail|reason|finding|problem|message|meaning|remark|why|value
+	|last_error|failure_detail|response_excerpt|verdict_reason|backup_check|purpose|task|error|done|left_over
+	|findings|problems|keys|counters|object_name|body|jsonb_pretty|explained|previous|verified|QUERY\ PLAN
+	|\w+_(?:report|excerpt))$/x;
+my @misfits;
 my $shown = '';
 for my $listing ($handbook->listings('sql'))
 {
@@ -34,9 +40,11 @@ for my $listing ($handbook->listings('sql'))
 	  or diag($complaints);
 	note("$listing->{text}$rows$complaints");
 	$shown .= $rows;
+	push @misfits, map { "$listing->{where}: $_" } $handbook->misfits($rows, $sentences);
 }
+is(join("\n", @misfits), '', 'every answer fits into 120 columns, and only sentences are broken');
 
-like($shown, qr/^ delivered$/m, 'the event of the handbook was delivered when it says so');
+like($shown, qr/\| now +\| +1 \| delivered *$/m, 'the event of the handbook was delivered when it says so');
 is(scalar(grep { $_->{path} eq '/iu' && $_->{method} eq 'POST' } $handbook->receiver->requests), 1,
 	'the event of the handbook arrived, once');
 $handbook->node->stop;

@@ -24,6 +24,7 @@ package IU::Handbook;
 use strict;
 use warnings;
 
+use Encode qw(decode);
 use IPC::Run;
 use IU::Cluster;
 use IU::Peer;
@@ -101,6 +102,9 @@ sub listings
 	return grep { $_->{language} eq $language } @{ $self->{listings} };
 }
 
+# How wide an answer may be, by the psqlrc that the handbook recommends.
+our $COLUMNS = 120;
+
 # Rows and complaints, with SQLSTATE. More settings of the session may follow: "-c statement_timeout=20s".
 sub run
 {
@@ -108,10 +112,35 @@ sub run
 	my ($rows, $complaints) = ('', '');
 	local $ENV{PGOPTIONS} = join ' ', '-c client_min_messages=warning', $settings // ();
 
-	IPC::Run::run([ 'psql', '-X', '-q', '-v', 'ON_ERROR_STOP=1', '-v', 'VERBOSITY=verbose', '-h', $self->{node}->host,
+	IPC::Run::run([ 'psql', '-X', '-q', '-P', 'format=wrapped', '-P', "columns=$COLUMNS", '-v', 'ON_ERROR_STOP=1', '-v',
+			'VERBOSITY=verbose', '-h', $self->{node}->host,
 			'-p', $self->{node}->port, '-U', $listing->{user} // 'postgres', '-f', '-', 'platform' ],
 		'<', \$listing->{text}, '>', \$rows, '2>', \$complaints);
 	return ($rows, $complaints);
+}
+
+# What does not fit in what psql showed: lines that are too long, and columns that
+# it had to break though no sentence is expected in them. A broken cell ends with
+# "." where others end with a blank.
+sub misfits
+{
+	my ($self, $rows, $sentences) = @_;
+	my (@misfits, @names, @ends, $above);
+
+	for my $line (split /\n/, decode('UTF-8', $rows))
+	{
+		push @misfits, length($line) . " columns: $line" if length $line > $COLUMNS;
+		if ($line =~ /^-+(?:\+-+)*$/)
+		{
+			@ends  = map { $_ - 1 } (grep { substr($line, $_, 1) eq '+' } 0 .. length($line) - 1), length $line;
+			@names = map { s/^\s+|\s+$//gr } split /\|/, $above // '';
+		}
+		elsif ($line =~ /^\(\d+ rows?\)$/) { @ends = () }
+		push @misfits, map { "column $names[$_] is broken: $line" }
+		  grep { length $line > $ends[$_] && substr($line, $ends[$_], 1) eq '.' && $names[$_] !~ $sentences } 0 .. $#ends;
+		$above = $line;
+	}
+	return @misfits;
 }
 
 1;
