@@ -83,17 +83,22 @@ CREATE FUNCTION iu.fn_iu_troubles_of_the_database()
   LANGUAGE sql VOLATILE
   SET search_path = pg_catalog, pg_temp
 AS $function$
-  -- Of the gates of this database its own tables say more.
+  -- Of the gates of this database, and of where it is, its own tables say more, and also while no worker runs.
   SELECT lower(f.status), f.about, f.database, NULL::timestamptz, f.finding, f.next_action
     FROM iu_core.findings() f
-   WHERE f.about <> 'gate' OR f.database IS DISTINCT FROM current_database()::text
+   WHERE f.about NOT IN ('gate', 'place') OR f.database IS DISTINCT FROM current_database()::text
+  UNION ALL
+  SELECT 'critical', 'place', current_database()::text, NULL, p.trouble,
+         'SELECT fn_iu_place_confirm(session_user, ''reason''), if the platform is at home here'
+    FROM iu.fn_iu_place_trouble() AS p (trouble) WHERE p.trouble IS NOT NULL
   UNION ALL
   SELECT 'critical', 'switch', 'iu_core.routes_master_enabled', NULL, 'the master switch is off: no event is emitted',
          'SELECT fn_iu_switch_set(''iu_core.routes_master_enabled'', ''true'', session_user, ''reason'')'
    WHERE NOT iu.fn_iu_core_routes_enabled()
   UNION ALL
   SELECT CASE m.state WHEN 'pending' THEN 'warning' ELSE 'critical' END, 'migration',
-         format('%s %s', m.version, m.name), NULL, m.state, CASE m.state WHEN 'pending' THEN 'SELECT * FROM iu_core.migrate()'
+         format('%s %s', m.version, m.name), NULL, m.state,
+         CASE m.state WHEN 'pending' THEN 'SELECT * FROM iu_core.migrate()'
            ELSE 'load the library that applied it, or roll back below it and migrate again' END
     FROM iu_core.migrations m WHERE m.state <> 'applied'
   UNION ALL

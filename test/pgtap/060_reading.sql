@@ -125,6 +125,14 @@ SELECT is(pg_temp.trouble('invariant', 'test.pair'), 'critical: SELECT * FROM fn
 UPDATE test_pair SET l = 2;
 SELECT count(*) FROM fn_iu_invariant_check('test.pair') \gset checked_
 SELECT is(pg_temp.trouble('invariant', 'test.pair'), NULL, 'an invariant that passes is no trouble');
+SELECT iu.fn_iu_place_begin('dog') \g /dev/null
+SAVEPOINT at_home;
+SELECT is(pg_temp.trouble('place', current_database()::text), NULL, 'a database that is at home is no trouble');
+UPDATE iu_place SET place = gen_random_uuid(), system_identifier = system_identifier + 1;
+SELECT iu.fn_iu_place_begin('dog') \g /dev/null
+SELECT matches(pg_temp.trouble('place', current_database()::text), '^critical: SELECT fn_iu_place_confirm',
+  'a database that is not at home is a trouble, and the next action confirms the place');
+ROLLBACK TO at_home;
 -- The figures of health and its rows are the same.
 SELECT is((SELECT string_agg(finding, '; ') FROM iu_core.findings()), (SELECT message FROM iu_core.health()),
   'what health says in one line findings() has in rows');
