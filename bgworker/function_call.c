@@ -45,6 +45,7 @@ static void
 disarm(void)
 {
 	iu_limit_end();
+	/* A function may have set this clock, which would cancel what comes after it. */
 	disable_timeout(STATEMENT_TIMEOUT, false);
 	QueryCancelPending = false;
 }
@@ -75,8 +76,7 @@ call_and_record(void *argument)
 	arguments[1] = Int32GetDatum(call->generation);
 	arguments[2] = UUIDPGetDatum(&call->attempt.event_id);
 	arguments[3] = Int32GetDatum(call->attempt.replay_number);
-	enable_timeout_after(STATEMENT_TIMEOUT, call->timeout_ms);
-	iu_limit_begin(call->timeout_ms);
+	iu_limit_begin(call->timeout_ms, true);
 	iu_call(IU_CALL_FUNCTION_RUN, arguments);
 	call->called = true;
 	disarm();

@@ -9,7 +9,7 @@
 #define IU_LIMIT_H
 
 extern void iu_limit_init(void);
-extern void iu_limit_begin(int ms);
+extern void iu_limit_begin(int ms, bool cancels);
 extern void iu_limit_end(void);
 
 #endif							/* IU_LIMIT_H */

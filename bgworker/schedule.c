@@ -61,7 +61,7 @@ carry_out_scheduled(void *argument)
 	if (!turn->exists)
 		return;
 	if (turn->limit_ms > 0)
-		iu_limit_begin(turn->limit_ms);
+		iu_limit_begin(turn->limit_ms, false);
 	arguments[0] = CStringGetTextDatum("iu_core runner");
 	next = iu_call_for_value(IU_CALL_SCHEDULE_TURN, arguments, &null);
 	if (!null)

@@ -151,7 +151,7 @@ my %wrong = (
 	fn_raises   => [ "$note RAISE EXCEPTION 'no luck' USING ERRCODE = 'IU001', HINT = 'Try again.';",
 	qr/^IU001: no luck Hint: Try again\.\nPL\/pgSQL function public\.fn_raises/ ],
 	fn_asserts  => [ "$note ASSERT false, 'not so';", qr/^P0004: not so/ ],
-	fn_is_slow  => [ "$note PERFORM pg_sleep(600);", qr/^57014: canceling statement due to statement timeout/ ],
+	fn_is_slow  => [ "$note PERFORM pg_sleep(600);", qr/^57014: it did not end within 100 ms\n/ ],
 	fn_deferred => [ "$note INSERT INTO public.child VALUES (1);", qr/^23503: .*violates foreign key/ ],
 	fn_refused  => [ "$note PERFORM 1 FROM pg_authid;", qr/^42501: permission denied for table pg_authid/ ],
 	fn_older    => [ "$note RAISE object_not_in_prerequisite_state USING MESSAGE = 'too old';", qr/^55000: too old/ ]);

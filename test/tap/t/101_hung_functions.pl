@@ -6,10 +6,12 @@ use warnings;
 
 use IU::Cluster;
 use IU::Gate;
+use IU::Process;
 use IU::Routes;
 use IU::SQL;
 use PostgreSQL::Test::Utils;
 use Test::More;
+use Time::HiRes qw(sleep);
 
 my $node = IU::Cluster->new_node('hung');
 IU::Cluster->install($node);
@@ -111,6 +113,25 @@ becomes('SELECT ' . attempts('fn_hangs', 'sent') . ' >= 1', 'a function that was
 becomes("SELECT fn_iu_route_worker_health() ->> 'problems' LIKE '%fn_hangs%'", 'f',
 	'a function that ended again is no problem any more');
 retire('fn_hangs', 'fn_well');
+
+# ---- a runner that stands still while a function has something to do
+
+my $key = $node->background_psql('postgres');
+$key->query_safe('SELECT pg_advisory_lock(82)');
+add('fn_stands', 'structure_piece_split', "BEGIN PERFORM pg_advisory_xact_lock(82); $note ('stands', NULL); END",
+	timeout_ms => 6000);
+emit(1, type => 'structure_piece_split');
+my $stands = runner();
+wait_until("SELECT EXISTS (SELECT FROM pg_locks WHERE locktype = 'advisory' AND pid = $stands AND NOT granted)");
+freeze($stands);
+sleep 7;    # longer than the function may take
+$key->query_safe('SELECT pg_advisory_unlock(82)');
+$key->quit;
+thaw($stands);
+becomes('SELECT ' . attempts('fn_stands', 'sent') . ' = 1',
+	'a function is not out of time because the process that called it stood still for longer');
+is(sql("SELECT count(*) FROM called WHERE function = 'stands'"), '1', 'and was called once');
+retire('fn_stands');
 
 # ---- what ends the process
 
