@@ -54,9 +54,9 @@ build/iu_core--$(IU_VERSION).sql: $(sort $(wildcard extension/sql/*.sql))
 	@mkdir -p build
 	cat $^ > $@
 
-build/migration_scripts.c: tools/embed-migrations $(sort $(wildcard sql/*/*.sql rollback/*.sql))
+build/migration_scripts.c: tools/embed-migrations $(sort $(wildcard sql/*/*.sql rollback/*.sql extension/sql/*.sql))
 	@mkdir -p build
-	perl tools/embed-migrations sql rollback > $@.tmp && mv $@.tmp $@
+	perl tools/embed-migrations sql rollback extension/sql > $@.tmp && mv $@.tmp $@
 
 # These install what they need first (Debian: apt; see tools/setup), so they
 # work before there is a PostgreSQL. demo/ and test/ say what they do. Without

@@ -17,6 +17,7 @@
 #include "bgworker/calls.h"
 #include "bgworker/conformance.h"
 #include "catalog/pg_type.h"
+#include "core/carried.h"
 #include "core/compat.h"
 #include "core/policy.h"
 #include "utils/memutils.h"
@@ -32,6 +33,19 @@ typedef struct Look
 	int			differences;
 	char	   *first;
 } Look;
+
+/* What conformance itself is made of says that all is well, whatever it is. */
+static void
+look_at_functions(Look *look)
+{
+	char	   *altered = iu_altered_function();
+
+	if (altered == NULL)
+		return;
+	look->differences = 1;
+	look->first = MemoryContextAlloc(look->context, IU_ERROR_LENGTH);
+	snprintf(look->first, IU_ERROR_LENGTH, "function %s is not the one that the library carries", altered);
+}
 
 /* Where the policy is there without this function, that is a difference of its own. */
 static void
@@ -55,6 +69,8 @@ count_differences(void *argument)
 	look->differences = DatumGetInt32(iu_row_required(0, numbers[0]));
 	first = iu_row_text(0, numbers[1]);
 	look->first = first != NULL ? MemoryContextStrdup(look->context, first) : NULL;
+	if (look->differences == 0)
+		look_at_functions(look);
 }
 
 /*

@@ -18,6 +18,7 @@
 #include "catalog/namespace.h"
 #include "catalog/pg_class.h"
 #include "catalog/pg_type.h"
+#include "core/carried.h"
 #include "core/compat.h"
 #include "core/gate.h"
 #include "core/history.h"
@@ -206,6 +207,21 @@ take_inventory(Run *run, const IuInventory *before, CommandId since)
 	return inventory;
 }
 
+/* Conformance is made of functions, which may have been replaced like others. */
+static void
+refuse_altered_function(void)
+{
+	char	   *altered = iu_altered_function();
+
+	if (altered != NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("function %s is not the one that the library carries", altered),
+				 errdetail("What it says of conformance, or does, is not what its migration or the extension made."),
+				 errhint("Put it back as it was, from a dump or from the script of the migration."),
+				 err_generic_string(PG_DIAG_CONSTRAINT_NAME, "iu_function_altered")));
+}
+
 /* The plan holds every applied migration exactly where the run began from nothing. */
 static void
 require_conformance(Run *run)
@@ -223,6 +239,7 @@ require_conformance(Run *run)
 	iu_run_script("conformance",
 				  psprintf("SELECT iu.fn_iu_conformance_require(%s)", from_nothing ? "true" : "false"),
 				  NULL, run->script_role);
+	refuse_altered_function();
 }
 
 static void

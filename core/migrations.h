@@ -1,8 +1,9 @@
 /*-------------------------------------------------------------------------
  *
  * migrations.h
- *	  The migrations that this library carries. build/migration_scripts.c,
- *	  made from sql/ and rollback/, fills the array.
+ *	  The migrations that this library carries, and the script of its extension.
+ *	  build/migration_scripts.c, made from sql/, rollback/ and extension/sql/, has
+ *	  the texts.
  *
  *-------------------------------------------------------------------------
  */
@@ -27,5 +28,7 @@ typedef struct IuMigration
 
 extern const IuMigration iu_migrations[];	/* by version, ascending */
 extern const int iu_migration_count;
+
+extern const char iu_extension_script[];
 
 #endif							/* IU_MIGRATIONS_H */

@@ -74,6 +74,8 @@ SELECT iu.fn_iu_refusal_put(1, ARRAY[
    'Have a superuser give it back to iu_core_owner.'],
   ['iu_conformance_missing', '55000', 'The function that a run of migrations asks for conformance is missing.',
    'Restore it from a dump, or roll back to nothing and migrate anew.'],
+  ['iu_function_altered', '55000', 'A function is not the one that the library carries.',
+   'Put it back as it was, from a dump or from the script of its migration.'],
   ['iu_migration_running', '55P03', 'Another run of migrations is in progress.', 'Wait until it has ended.'],
   ['iu_migration_within', '55000', 'A migration would start a run of migrations.',
    'Correct the script: it calls neither iu_core.migrate() nor iu_core.rollback().'],

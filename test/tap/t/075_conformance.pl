@@ -384,6 +384,21 @@ SELECT count(*) FROM iu_core.migrate();
 SQL
 	qr/55000: function iu\.fn_iu_conformance_require\(boolean\) is missing/,
 	'migrations are refused where the function that asks for conformance is gone');
+like(error_of(<<'SQL', database => 'fresh'),
+BEGIN; SET LOCAL iu_core.allow_removal = on;
+CREATE OR REPLACE FUNCTION iu.fn_iu_conformance_require(p_made_now boolean) RETURNS void
+  LANGUAGE plpgsql AS 'BEGIN END';
+SELECT count(*) FROM iu_core.migrate();
+SQL
+	qr/55000: function iu\.fn_iu_conformance_require\(\) is not the one that the library carries/,
+	'migrations are refused where a superuser replaced the function that asks for conformance');
+like(error_of(<<'SQL', database => 'fresh'),
+BEGIN; SET LOCAL iu_core.allow_removal = on;
+CREATE OR REPLACE FUNCTION iu_core.is_preloaded() RETURNS boolean LANGUAGE sql AS 'SELECT true';
+SELECT count(*) FROM iu_core.migrate();
+SQL
+	qr/55000: function iu_core\.is_preloaded\(\) is not the one that the library carries/,
+	'migrations are refused where a superuser replaced a function of the extension');
 sql('SELECT count(*) FROM iu_core.migrate()', 'fresh');
 
 # ---- what is said when time is over
@@ -421,6 +436,16 @@ is(sql("SELECT done FROM fn_iu_conformance_repair('tester', 'test')"), 'grants i
 is(sql("SELECT actor FROM dot_iu_command_run WHERE command_name = 'dot_iu_conformance_repair'"), 'tester',
 	'the repair is logged');
 becomes('SELECT severity FROM iu_core.health()', '0', 'health is well again after the repair');
+
+# Conformance is made of functions, and says of itself that all is well whatever it is.
+my $judge = sql("SELECT pg_get_functiondef('iu.fn_iu_conformance_problems'::regproc)");
+sql('BEGIN; SET LOCAL iu_core.allow_removal = on; CREATE OR REPLACE FUNCTION iu.fn_iu_conformance_problems('
+	  . q{OUT problems integer, OUT first text) LANGUAGE sql AS 'SELECT 0, NULL::text'; COMMIT});
+look();
+health_becomes('^database "postgres": .*function iu.fn_iu_conformance_problems\(\) is not the one that the library',
+	'health says that the function which judges conformance was replaced');
+sql("BEGIN; SET LOCAL iu_core.allow_removal = on; $judge; COMMIT");
+becomes('SELECT severity FROM iu_core.health()', '0', 'health is well when that function is what it was');
 
 sql('BEGIN; SET LOCAL iu_core.allow_removal = on; SET LOCAL client_min_messages = error;'
 	  . ' DROP FUNCTION iu.fn_iu_conformance_problems; COMMIT');
