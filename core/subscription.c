@@ -8,7 +8,8 @@
  * tables of it gets those rows as well, and whatever its own rows and triggers
  * refuse would stop the subscription, with the application's tables in it. So they
  * are left out before anything else looks at them. Events are the exception: they
- * are taken as history, see fn_event_type_validate.
+ * are taken as history, see fn_event_type_validate. No table is emptied because it
+ * was emptied there.
  *
  * What brings rows is told by the process, or by the replication origin that it
  * has set, as other replication systems than PostgreSQL's own do.
@@ -20,11 +21,14 @@
 #include "commands/trigger.h"
 #include "core/compat.h"
 #include "fmgr.h"
+#include "postmaster/bgworker.h"
 #include "replication/logicalworker.h"
 #include "replication/origin.h"
+#include "utils/rel.h"
 
 PG_FUNCTION_INFO_V1(iu_is_replicated);
 PG_FUNCTION_INFO_V1(iu_leave_out_replicated);
+PG_FUNCTION_INFO_V1(iu_keep_from_truncation);
 
 /* Whether what this process writes comes from another database. */
 static bool
@@ -56,4 +60,41 @@ iu_leave_out_replicated(PG_FUNCTION_ARGS)
 	if (is_replicated())
 		return PointerGetDatum(NULL);
 	return PointerGetDatum(TRIGGER_FIRED_BY_UPDATE(data->tg_event) ? data->tg_newtuple : data->tg_trigtuple);
+}
+
+/*
+ * Statement trigger iu_core.keep_from_truncation(), the last one before TRUNCATE
+ * and the first one after it: a table that another database empties keeps its
+ * rows here.
+ *
+ * A trigger cannot skip a TRUNCATE, and an error would stop the subscription for
+ * good. What the server skips is a partitioned table, which has no rows of its
+ * own. So, between the two, this process alone takes the table for one. An error
+ * in between ends a process that applies changes, and with it what it took the
+ * table for; a session, which has set an origin by itself, is refused instead.
+ */
+Datum
+iu_keep_from_truncation(PG_FUNCTION_ARGS)
+{
+	TriggerData *data = (TriggerData *) fcinfo->context;
+
+	if (!CALLED_AS_TRIGGER(fcinfo) || !TRIGGER_FIRED_FOR_STATEMENT(data->tg_event) ||
+		!TRIGGER_FIRED_BY_TRUNCATE(data->tg_event))
+		ereport(ERROR,
+				(errcode(ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED),
+				 errmsg("function \"%s\" must be called as a trigger", "iu_core.keep_from_truncation"),
+				 errdetail("It is one for each statement, before and after TRUNCATE."),
+				 err_generic_string(PG_DIAG_CONSTRAINT_NAME, "iu_trigger_only")));
+	if (!is_replicated())
+		return PointerGetDatum(NULL);
+	if (MyBgworkerEntry == NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+				 errmsg("table \"%s\" is not emptied by what comes from another database",
+						RelationGetRelationName(data->tg_relation)),
+				 errdetail("What it holds are facts of this one."),
+				 err_generic_string(PG_DIAG_CONSTRAINT_NAME, "iu_append_only")));
+	data->tg_relation->rd_rel->relkind = TRIGGER_FIRED_BEFORE(data->tg_event) ? RELKIND_PARTITIONED_TABLE
+		: RELKIND_RELATION;
+	return PointerGetDatum(NULL);
 }

@@ -19,7 +19,9 @@
 #include "core/visible.h"
 #include "fmgr.h"
 #include "utils/builtins.h"
+#include "utils/jsonb.h"
 
+PG_FUNCTION_INFO_V1(iu_key_problem);
 PG_FUNCTION_INFO_V1(iu_text_problem);
 PG_FUNCTION_INFO_V1(iu_text_shown);
 PG_FUNCTION_INFO_V1(iu_text_made_fit);
@@ -188,6 +190,27 @@ iu_text_problem(PG_FUNCTION_ARGS)
 	if (problem == NULL)
 		PG_RETURN_NULL();
 	PG_RETURN_TEXT_P(cstring_to_text(problem));
+}
+
+/* iu_core.key_problem(jsonb): of the first key, at whatever depth, that breaks the rule for texts that name something. */
+Datum
+iu_key_problem(PG_FUNCTION_ARGS)
+{
+	JsonbIterator *iterator = JsonbIteratorInit(&PG_GETARG_JSONB_P(0)->root);
+	JsonbIteratorToken token;
+	JsonbValue	value;
+	char	   *problem = NULL;
+	StringInfoData told;
+
+	while (problem == NULL && (token = JsonbIteratorNext(&iterator, &value, false)) != WJB_DONE)
+		if (token == WJB_KEY)
+			problem = find_problem(value.val.string.val, value.val.string.len, SHORT_TEXT);
+	if (problem == NULL)
+		PG_RETURN_NULL();
+	initStringInfo(&told);
+	iu_append_shown(&told, value.val.string.val, value.val.string.len, SHOWN_TEXT);
+	appendStringInfo(&told, " %s", problem);
+	PG_RETURN_TEXT_P(cstring_to_text(told.data));
 }
 
 /* iu_core.text_shown(text): the beginning of a text in quotation marks, for messages; NULL for NULL. */

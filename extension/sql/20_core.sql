@@ -56,8 +56,8 @@ COMMENT ON FUNCTION health() IS
   'called it was ended. WARNING: a watchdog that fails or starts; a sender or runner that fails, has ended or has not '
   'looked around for two minutes, a sender 30 s after it was woken or meant to; a database without extension or '
   'migrations, or whose conformance has not been looked at for five minutes; iu_core.instance is not given; a '
-  'standing approval ends soon. UNKNOWN: the launcher has not started yet. A standby is OK: it has no workers. Judged '
-  'from shared memory: it waits for no lock. Raises nothing.';
+  'standing approval ends soon; a publication for all tables carries those of iu_core. UNKNOWN: the launcher has not '
+  'started yet. A standby is OK: it has no workers. Judged from shared memory: it waits for no lock. Raises nothing.';
 
 CREATE FUNCTION findings()
   RETURNS TABLE (severity integer, status text, about text, database text, finding text, next_action text)
@@ -88,6 +88,13 @@ CREATE FUNCTION leave_out_replicated() RETURNS trigger
 COMMENT ON FUNCTION leave_out_replicated() IS
   'Row trigger before INSERT, UPDATE and DELETE: leaves out what a subscription brings (is_replicated). SQLSTATE '
   '39P01 if called otherwise.';
+
+CREATE FUNCTION keep_from_truncation() RETURNS trigger
+  LANGUAGE c AS 'MODULE_PATHNAME', 'iu_keep_from_truncation';
+COMMENT ON FUNCTION keep_from_truncation() IS
+  'Statement trigger, the last one before TRUNCATE and the first one after it: where a subscription brings the '
+  'TRUNCATE (is_replicated) the table keeps its rows. SQLSTATE 39P01 if called otherwise; 42501, constraint '
+  'iu_append_only, in a session that set a replication origin by itself.';
 
 CREATE FUNCTION delivery_body(event_domain text, event_type text, occurred_at timestamptz, event_id uuid, severity text,
     subject_table text, subject_ref text, canonical_address text, correlation_id text, payload jsonb)

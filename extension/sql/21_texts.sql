@@ -8,6 +8,13 @@ COMMENT ON FUNCTION text_problem(text, boolean) IS
   'the direction of reading: no control characters, U+2028, U+200B, U+202E and the like. "is missing" for NULL, '
   '"shows nothing" for blanks. Raises nothing.';
 
+CREATE FUNCTION key_problem(given jsonb) RETURNS text
+  LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'iu_key_problem';
+COMMENT ON FUNCTION key_problem(jsonb) IS
+  'Of the first key, at whatever depth, that breaks the rule of text_problem(): the key, as text_shown() has it, and '
+  'why; NULL: every key keeps it. A key that looks like another one misleads whoever reads it, and what looks for '
+  'that other one does not find it. Raises nothing.';
+
 CREATE FUNCTION text_shown(given text) RETURNS text
   LANGUAGE c IMMUTABLE PARALLEL SAFE AS 'MODULE_PATHNAME', 'iu_text_shown';
 COMMENT ON FUNCTION text_shown(text) IS

@@ -20,6 +20,16 @@ CREATE TRIGGER trg_0_subscription BEFORE INSERT OR UPDATE OR DELETE ON applied_m
   FOR EACH ROW EXECUTE FUNCTION leave_out_replicated();
 ALTER TABLE applied_migration ENABLE REPLICA TRIGGER trg_0_subscription;
 COMMENT ON TRIGGER trg_0_subscription ON applied_migration IS 'Leaves out what a subscription brings.';
+CREATE TRIGGER trg_zz_subscription_truncate BEFORE TRUNCATE ON applied_migration
+  FOR EACH STATEMENT EXECUTE FUNCTION keep_from_truncation();
+CREATE TRIGGER trg_0_subscription_truncated AFTER TRUNCATE ON applied_migration
+  FOR EACH STATEMENT EXECUTE FUNCTION keep_from_truncation();
+ALTER TABLE applied_migration ENABLE REPLICA TRIGGER trg_zz_subscription_truncate,
+  ENABLE REPLICA TRIGGER trg_0_subscription_truncated;
+COMMENT ON TRIGGER trg_zz_subscription_truncate ON applied_migration IS
+  'Keeps the rows where a subscription would empty the table.';
+COMMENT ON TRIGGER trg_0_subscription_truncated ON applied_migration IS
+  'Keeps the rows where a subscription would empty the table.';
 COMMENT ON COLUMN applied_migration.checksum IS 'SHA-256 in hex of the script as it was applied';
 COMMENT ON COLUMN applied_migration.applied_by IS 'the user that was logged in';
 SELECT pg_catalog.pg_extension_config_dump('applied_migration', '');

@@ -34,7 +34,7 @@ GRANT EXECUTE ON FUNCTION iu_core.version(), is_preloaded(), gate_is_open(text),
 GRANT EXECUTE ON FUNCTION gate_is_open(text) TO iu_core_agent;
 GRANT EXECUTE ON FUNCTION place(), opening_place(), place_facts()
   TO iu_core_owner, iu_core_reader, iu_core_writer, iu_core_worker;
-GRANT EXECUTE ON FUNCTION closing_problem(), text_problem(text, boolean), text_shown(text),
+GRANT EXECUTE ON FUNCTION closing_problem(), text_problem(text, boolean), key_problem(jsonb), text_shown(text),
   text_made_fit(text, boolean), markdown_text(text, boolean) TO iu_core_owner, iu_core_reader;
 -- What views of ours call, views of invariants and surfaces may read through them.
 GRANT EXECUTE ON FUNCTION gate_is_open(text), is_preloaded(), system_identifier(), database_oid(), place(),
@@ -58,7 +58,7 @@ GRANT EXECUTE ON FUNCTION steady_clock(), clock_moved()
   TO iu_core_owner, iu_core_reader, iu_core_writer, iu_core_operator, iu_core_worker;
 GRANT EXECUTE ON FUNCTION wake() TO iu_core_owner, iu_core_operator, iu_core_worker;
 GRANT EXECUTE ON FUNCTION log_held(text, text), wake_sender(), gate_changed(), log_at_commit(text) TO iu_core_owner;
-GRANT EXECUTE ON FUNCTION is_replicated(), leave_out_replicated() TO iu_core_owner;
+GRANT EXECUTE ON FUNCTION is_replicated(), leave_out_replicated(), keep_from_truncation() TO iu_core_owner;
 GRANT EXECUTE ON FUNCTION uuid_v5(uuid, text) TO iu_core_owner, iu_core_reader, iu_core_writer, iu_core_worker;
 GRANT EXECUTE ON FUNCTION xid_is_mine(xid), current_xid(), call_as_owner(regprocedure, uuid, jsonb),
   read_with_no_rights(text) TO iu_core_owner;

@@ -3,6 +3,49 @@
 -- that they open nothing and deliver nothing, and so that nothing that they
 -- would collide with stops the subscription. Events are taken as history.
 
+CREATE FUNCTION iu.fn_iu_published_whole() RETURNS SETOF text
+  LANGUAGE sql STABLE
+  SET search_path = pg_catalog, pg_temp
+AS $function$
+  SELECT format('publication %I carries the tables of iu_core to whoever subscribes, since it is for %s: make one that '
+                'names the tables that are meant', p.pubname,
+                CASE WHEN p.puballtables THEN 'all tables' ELSE 'all tables in schema ' || n.pnnspid::regnamespace END)
+    FROM pg_publication p
+    LEFT JOIN pg_publication_namespace n ON n.pnpubid = p.oid AND n.pnnspid = 'public'::regnamespace
+   WHERE p.puballtables OR n.oid IS NOT NULL
+   ORDER BY p.pubname
+$function$;
+COMMENT ON FUNCTION iu.fn_iu_published_whole IS
+  'Publications with which the tables of iu_core travel though nobody named them, in words. A subscriber that has '
+  'iu_core takes events as history and leaves out the rest; what another one makes of gates, routes and secrets nobody '
+  'here knows. Raises nothing.';
+
+CREATE FUNCTION iu.fn_iu_numbers_kept() RETURNS trigger
+  LANGUAGE plpgsql SECURITY DEFINER
+  SET search_path = pg_catalog, pg_temp
+AS $function$
+DECLARE
+  v_column record;
+BEGIN
+  IF iu_core.is_replicated() THEN
+    FOR v_column IN
+      SELECT a.attname, d.objid::regclass AS numbers
+        FROM pg_depend d JOIN pg_attribute a ON a.attrelid = d.refobjid AND a.attnum = d.refobjsubid
+       WHERE d.classid = 'pg_class'::regclass AND d.refclassid = 'pg_class'::regclass AND d.refobjid = TG_RELID
+         AND d.deptype IN ('a', 'i') AND EXISTS (SELECT FROM pg_sequence s WHERE s.seqrelid = d.objid)
+    LOOP
+      EXECUTE format('SELECT setval(%L, greatest(s.last_value + s.is_called::integer, '
+                     '(SELECT max(t.%I) + 1 FROM %s t)), false) FROM %s s',
+                     v_column.numbers, v_column.attname, TG_RELID::regclass, v_column.numbers);
+    END LOOP;
+  END IF;
+  RETURN NULL;
+END
+$function$;
+COMMENT ON FUNCTION iu.fn_iu_numbers_kept IS
+  'Trigger after TRUNCATE: where another database emptied the table and began its numbers anew, which leaves the rows '
+  'here as they are, the numbers go on behind those that are taken. Raises nothing of its own.';
+
 CREATE FUNCTION iu.fn_iu_leave_out_subscriptions() RETURNS void
   LANGUAGE plpgsql
   SET search_path = pg_catalog, pg_temp
@@ -23,10 +66,26 @@ BEGIN
     EXECUTE format('ALTER TABLE %s ENABLE REPLICA TRIGGER trg_0_subscription', v_table);
     EXECUTE format('COMMENT ON TRIGGER trg_0_subscription ON %s IS %L', v_table,
                    'Leaves out what a subscription brings.');
+    -- The last one before, and the first two after it.
+    EXECUTE format('CREATE TRIGGER trg_zz_subscription_truncate BEFORE TRUNCATE ON %1$s '
+                   'FOR EACH STATEMENT EXECUTE FUNCTION iu_core.keep_from_truncation(); '
+                   'CREATE TRIGGER trg_0_subscription_truncated AFTER TRUNCATE ON %1$s '
+                   'FOR EACH STATEMENT EXECUTE FUNCTION iu_core.keep_from_truncation(); '
+                   'CREATE TRIGGER trg_1_subscription_numbers AFTER TRUNCATE ON %1$s '
+                   'FOR EACH STATEMENT EXECUTE FUNCTION iu.fn_iu_numbers_kept(); '
+                   'ALTER TABLE %1$s ENABLE REPLICA TRIGGER trg_zz_subscription_truncate, '
+                   'ENABLE REPLICA TRIGGER trg_0_subscription_truncated, '
+                   'ENABLE REPLICA TRIGGER trg_1_subscription_numbers', v_table);
+    EXECUTE format('COMMENT ON TRIGGER trg_zz_subscription_truncate ON %1$s IS %2$L; '
+                   'COMMENT ON TRIGGER trg_0_subscription_truncated ON %1$s IS %2$L; '
+                   'COMMENT ON TRIGGER trg_1_subscription_numbers ON %1$s IS %3$L', v_table,
+                   'Keeps the rows where a subscription would empty the table.',
+                   'Keeps the numbers where a subscription would begin them anew.');
   END LOOP;
 END
 $function$;
 COMMENT ON FUNCTION iu.fn_iu_leave_out_subscriptions IS
   'Called by the migration runner after each script: every table of iu_core_owner that has no trigger '
-  'trg_0_subscription of its own gets one, which leaves out what a subscription brings (iu_core.is_replicated). It '
-  'fires in replica role only, so that nobody else pays for it. Raises nothing of its own.';
+  'trg_0_subscription of its own gets one, which leaves out what a subscription brings (iu_core.is_replicated), and '
+  'three that keep its rows and numbers where the table is emptied elsewhere. They fire in replica role only, so that '
+  'nobody else pays for them. Raises nothing of its own.';

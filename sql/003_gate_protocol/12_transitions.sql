@@ -88,7 +88,7 @@ BEGIN
                                 iu_core.text_made_fit(session_user::text, false),
                                 format('%s beside the protocol', lower(TG_OP)), NULL, false)
     FROM public.iu_gate_registry r
-   WHERE (TG_OP = 'TRUNCATE' OR r.gate_key = OLD.key)
+   WHERE NOT iu_core.is_replicated() AND (TG_OP = 'TRUNCATE' OR r.gate_key = OLD.key)
      AND (TG_OP <> 'UPDATE' OR NEW.value <> 'true' OR NEW.key <> OLD.key)
      AND (SELECT t.action FROM public.iu_gate_transition t
            WHERE t.gate_key = r.gate_key ORDER BY t.transition_seq DESC LIMIT 1) = 'open';

@@ -19,6 +19,7 @@ DECLARE
     WHEN jsonb_typeof(p_payload) <> 'object' THEN 'iu_event_payload_object'
     WHEN p_payload ?| ARRAY['body', 'content', 'raw', 'vector', 'embedding', 'secret', 'token', 'password', 'ssn',
                             'personal_data'] THEN 'iu_event_payload_key'
+    WHEN iu_core.key_problem(p_payload) IS NOT NULL THEN 'iu_event_payload_key_form'
     WHEN p_idempotency_key IS NOT NULL AND iu_core.text_problem(p_idempotency_key, false) IS NOT NULL
       THEN 'iu_event_idempotency_key' END;
 BEGIN
@@ -33,6 +34,8 @@ BEGIN
         WHEN 'iu_event_payload_object' THEN 'safe_payload is not an object'
         WHEN 'iu_event_payload_key' THEN 'safe_payload has a forbidden key: one of body, content, raw, vector, '
           'embedding, secret, token, password, ssn, personal_data'
+        WHEN 'iu_event_payload_key_form' THEN format('a key of safe_payload cannot be read: %s',
+          iu_core.key_problem(p_payload))
         ELSE 'idempotency_key does not have 1 to 200 characters' END),
       DETAIL = format('Domain: %s; stream: %s; lane: %s; severity: %s; classification: %s.',
                       p_domain, p_stream, p_lane, p_severity, p_classification),
@@ -44,8 +47,8 @@ $function$;
 COMMENT ON FUNCTION iu.fn_event_outbox_check IS
   'The CHECK of event_outbox: true, or SQLSTATE 23514 saying what is wrong: a domain that is not 1 to 63 small '
   'letters, digits and "_", another word that is not in its vocabulary (stream, lane, severity, classification), a '
-  'payload that is not an object or has a top-level key of the denylist, an idempotency key that does not have 1 to '
-  '200 characters.';
+  'payload that is not an object, has a top-level key of the denylist or, at whatever depth, a key that breaks the '
+  'rule for texts (iu_core.key_problem), an idempotency key that does not have 1 to 200 characters.';
 
 CREATE FUNCTION iu.fn_event_emitter() RETURNS name
   LANGUAGE sql STABLE

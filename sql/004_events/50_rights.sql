@@ -28,6 +28,8 @@ SELECT iu.fn_iu_refusal_put(4, ARRAY[
   ['iu_event_payload_object', '23514', 'The payload is not an object.', 'Give a jsonb object.'],
   ['iu_event_payload_key', '23514', 'The payload has a top-level key that only documents or secrets have.',
    'Leave it out: an event carries metadata.'],
+  ['iu_event_payload_key_form', '23514', 'A key of the payload has characters that nobody sees, or too many.',
+   'Give it keys of 1 to 200 characters in one line, without characters without width.'],
   ['iu_event_idempotency_key', '23514', 'The idempotency key does not have 1 to 200 characters.',
    'Give another, or none.'],
   ['iu_event_key_used', '23505', 'The idempotency key was used for another event.',

@@ -136,11 +136,12 @@ BEGIN
   IF iu.fn_iu_place_is_home() THEN
     alarm := (SELECT string_agg(l, '; ')
                 FROM (SELECT iu.fn_iu_gate_lapsed() UNION ALL SELECT iu.fn_iu_gate_approvals_void()) AS x (l));
-    warning := (SELECT string_agg(e, '; ') FROM iu.fn_iu_gate_approvals_ending() e);
+    warning := (SELECT string_agg(w, '; ')
+                  FROM (SELECT iu.fn_iu_gate_approvals_ending() UNION ALL SELECT iu.fn_iu_published_whole()) AS x (w));
   END IF;
 END
 $function$;
 COMMENT ON FUNCTION iu.fn_iu_gate_troubles IS
-  'For the runner and for health: what is wrong with the gates (fn_iu_gate_lapsed, '
-  'fn_iu_gate_approvals_void), and what soon will be '
-  '(fn_iu_gate_approvals_ending); NULL: nothing. Raises nothing.';
+  'For the runner and for health: what is wrong with the gates (fn_iu_gate_lapsed, fn_iu_gate_approvals_void), and '
+  'what soon will be (fn_iu_gate_approvals_ending) or may be elsewhere (fn_iu_published_whole); NULL: nothing. Raises '
+  'nothing.';

@@ -166,6 +166,31 @@ is("lost $found{lost}, repeated $found{repeated}", 'lost 0, repeated 0',
 	'nothing of the publisher is lost or repeated');
 note(sprintf('| %-63s | %9s | %8s | %5s |', 'a subscriber to all tables', @found{qw(delivered repeated lost)}));
 
+# ---- The publisher empties tables
+
+is(there("SELECT status FROM iu_core.health()"), 'WARNING', 'a publisher of all tables is a warning');
+like(there('SELECT message FROM iu_core.health()'),
+	qr/publication everything carries the tables of iu_core to whoever subscribes, since it is for all tables/,
+	'health says which publication carries the tables of iu_core');
+my $counts = join ' UNION ALL ', map { "SELECT '$_', count(*) FROM $_" } split / /,
+  sql("SELECT string_agg(oid::regclass::text, ' ' ORDER BY relname) FROM pg_class
+	WHERE relkind = 'r' AND relowner = 'iu_core_owner'::regrole");
+my $kept = sql($counts);
+my @emptied = split / /, there("SELECT string_agg(oid::regclass::text, ' ') FROM pg_class WHERE relkind = 'r'
+	AND relowner = 'iu_core_owner'::regrole OR relname = 'applied_migration'");
+there(join ';', 'SET iu_core.allow_removal = on', (map { "ALTER TABLE $_ DISABLE TRIGGER USER" } @emptied),
+	'TRUNCATE ' . join(', ', @emptied) . ' RESTART IDENTITY');
+caught_up('after every table of iu_core was emptied');
+is(sql($counts), $kept, 'no table of iu_core is emptied because it was emptied elsewhere');
+is(sql('SELECT count(*) > 0 FROM iu_core.applied_migration'), 't', 'the record of migrations is as it was');
+is(sql("SELECT fn_iu_gate_ledger_verify() ->> 'ok'"), 'true', 'the ledger of the subscriber verifies after that');
+is(sql('SELECT count(*) FROM fn_iu_conformance() WHERE NOT ok'), 0, 'the subscriber conforms after that');
+sql(emit_sql(1));
+ok($sink->wait_for('/subscriber', 5), 'the subscriber numbers and delivers events of its own after that');
+is(sql("SELECT fn_iu_gate_close('$gate', 'operator', 'x') ->> 'status'"), 'closed', 'and closes its gate');
+there('TRUNCATE mine');
+becomes('SELECT count(*) = 0 FROM mine', "a table of the application's is emptied as before");
+
 sql('DROP SUBSCRIPTION everything');
 $_->stop foreach $publisher, $subscriber;
 done_testing();
