@@ -25,6 +25,7 @@
 #include "commands/trigger.h"
 #include "core/compat.h"
 #include "core/gate_table.h"
+#include "core/subscription.h"
 #include "core/wake.h"
 #include "fmgr.h"
 #include "storage/bufmgr.h"
@@ -252,6 +253,9 @@ iu_gate_changed(PG_FUNCTION_ARGS)
 				(errcode(ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED),
 				 errmsg("function \"%s\" must be called as a trigger", "iu_core.gate_changed"),
 				 err_generic_string(PG_DIAG_CONSTRAINT_NAME, "iu_trigger_only")));
+	/* Nothing of that changes a table; a TRUNCATE is left out by what an invalidation would undo. */
+	if (iu_comes_from_elsewhere())
+		PG_RETURN_POINTER(NULL);
 	CacheInvalidateRelcache(((TriggerData *) fcinfo->context)->tg_relation);
 	iu_wake_at_commit(IU_WAKE(IU_WATCHDOG) | IU_WAKE_DELIVERY);
 	PG_RETURN_POINTER(NULL);

@@ -20,6 +20,7 @@
 
 #include "commands/trigger.h"
 #include "core/compat.h"
+#include "core/subscription.h"
 #include "fmgr.h"
 #include "postmaster/bgworker.h"
 #include "replication/logicalworker.h"
@@ -31,8 +32,8 @@ PG_FUNCTION_INFO_V1(iu_leave_out_replicated);
 PG_FUNCTION_INFO_V1(iu_keep_from_truncation);
 
 /* Whether what this process writes comes from another database. */
-static bool
-is_replicated(void)
+bool
+iu_comes_from_elsewhere(void)
 {
 	return SessionReplicationRole == SESSION_REPLICATION_ROLE_REPLICA &&
 		(IsLogicalWorker() || replorigin_session_origin != InvalidRepOriginId);
@@ -42,7 +43,7 @@ is_replicated(void)
 Datum
 iu_is_replicated(PG_FUNCTION_ARGS)
 {
-	PG_RETURN_BOOL(is_replicated());
+	PG_RETURN_BOOL(iu_comes_from_elsewhere());
 }
 
 /* Row trigger iu_core.leave_out_replicated(), before INSERT, UPDATE and DELETE: nothing becomes of such a row. */
@@ -57,7 +58,7 @@ iu_leave_out_replicated(PG_FUNCTION_ARGS)
 				 errmsg("function \"%s\" must be called as a trigger", "iu_core.leave_out_replicated"),
 				 errdetail("It is one for each row, before the event."),
 				 err_generic_string(PG_DIAG_CONSTRAINT_NAME, "iu_trigger_only")));
-	if (is_replicated())
+	if (iu_comes_from_elsewhere())
 		return PointerGetDatum(NULL);
 	return PointerGetDatum(TRIGGER_FIRED_BY_UPDATE(data->tg_event) ? data->tg_newtuple : data->tg_trigtuple);
 }
@@ -85,7 +86,7 @@ iu_keep_from_truncation(PG_FUNCTION_ARGS)
 				 errmsg("function \"%s\" must be called as a trigger", "iu_core.keep_from_truncation"),
 				 errdetail("It is one for each statement, before and after TRUNCATE."),
 				 err_generic_string(PG_DIAG_CONSTRAINT_NAME, "iu_trigger_only")));
-	if (!is_replicated())
+	if (!iu_comes_from_elsewhere())
 		return PointerGetDatum(NULL);
 	if (MyBgworkerEntry == NULL)
 		ereport(ERROR,

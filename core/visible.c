@@ -192,7 +192,7 @@ iu_text_problem(PG_FUNCTION_ARGS)
 	PG_RETURN_TEXT_P(cstring_to_text(problem));
 }
 
-/* iu_core.key_problem(jsonb): of the first key, at whatever depth, that breaks the rule for texts that name something. */
+/* iu_core.key_problem(jsonb): of the first key, at whatever depth, that breaks the rule for what is called by it. */
 Datum
 iu_key_problem(PG_FUNCTION_ARGS)
 {

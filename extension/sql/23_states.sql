@@ -298,6 +298,8 @@ AS $function$
 DECLARE
   v_objects oid[] := ARRAY(SELECT n.object_id FROM iu_core.named_objects(object_states.objects) n);
   v_source  record;
+  v_state   text;
+  v_message text;
 BEGIN
   RETURN QUERY
   SELECT n.object_class, n.object_name, n.owner, d.grants, d.state, hashed.digest,
@@ -323,6 +325,10 @@ BEGIN
       v_source.object_class, v_source.name_expression, v_source.owner, v_source.skipped_columns, v_source.relation,
       v_source.name_expression);
   END LOOP;
+EXCEPTION WHEN OTHERS OR query_canceled THEN
+  -- Raised anew, since the context of the first has the queries that it came from, which are longer than a screen.
+  GET STACKED DIAGNOSTICS v_state = RETURNED_SQLSTATE, v_message = MESSAGE_TEXT;
+  RAISE EXCEPTION USING ERRCODE = v_state, MESSAGE = v_message;
 END
 $function$;
 COMMENT ON FUNCTION object_states(oid[]) IS

@@ -51,36 +51,40 @@ CREATE FUNCTION iu.fn_iu_leave_out_subscriptions() RETURNS void
   SET search_path = pg_catalog, pg_temp
 AS $function$
 DECLARE
-  v_table regclass;
+  v_table record;
 BEGIN
   FOR v_table IN
-    SELECT c.oid FROM pg_class c
-     WHERE c.relkind IN ('r', 'p') AND c.relowner = 'iu_core_owner'::regrole
+    SELECT c.oid::regclass AS name, ARRAY(SELECT t.tgname::text FROM pg_trigger t WHERE t.tgrelid = c.oid) AS triggers
+      FROM pg_class c
+     WHERE c.relkind = 'r' AND c.relowner = 'iu_core_owner'::regrole
        AND c.relnamespace IN ('public'::regnamespace, 'iu'::regnamespace) AND NOT c.relispartition
-       AND NOT EXISTS (SELECT FROM pg_trigger t WHERE t.tgrelid = c.oid AND t.tgname = 'trg_0_subscription')
      ORDER BY c.oid
   LOOP
     -- Triggers fire in the order of their names: nothing refuses the row before it is left out.
-    EXECUTE format('CREATE TRIGGER trg_0_subscription BEFORE INSERT OR UPDATE OR DELETE ON %s '
-                   'FOR EACH ROW EXECUTE FUNCTION iu_core.leave_out_replicated()', v_table);
-    EXECUTE format('ALTER TABLE %s ENABLE REPLICA TRIGGER trg_0_subscription', v_table);
-    EXECUTE format('COMMENT ON TRIGGER trg_0_subscription ON %s IS %L', v_table,
-                   'Leaves out what a subscription brings.');
+    IF 'trg_0_subscription' <> ALL (v_table.triggers) THEN
+      EXECUTE format('CREATE TRIGGER trg_0_subscription BEFORE INSERT OR UPDATE OR DELETE ON %s '
+                     'FOR EACH ROW EXECUTE FUNCTION iu_core.leave_out_replicated()', v_table.name);
+      EXECUTE format('ALTER TABLE %s ENABLE REPLICA TRIGGER trg_0_subscription', v_table.name);
+      EXECUTE format('COMMENT ON TRIGGER trg_0_subscription ON %s IS %L', v_table.name,
+                     'Leaves out what a subscription brings.');
+    END IF;
     -- The last one before, and the first two after it.
-    EXECUTE format('CREATE TRIGGER trg_zz_subscription_truncate BEFORE TRUNCATE ON %1$s '
-                   'FOR EACH STATEMENT EXECUTE FUNCTION iu_core.keep_from_truncation(); '
-                   'CREATE TRIGGER trg_0_subscription_truncated AFTER TRUNCATE ON %1$s '
-                   'FOR EACH STATEMENT EXECUTE FUNCTION iu_core.keep_from_truncation(); '
-                   'CREATE TRIGGER trg_1_subscription_numbers AFTER TRUNCATE ON %1$s '
-                   'FOR EACH STATEMENT EXECUTE FUNCTION iu.fn_iu_numbers_kept(); '
-                   'ALTER TABLE %1$s ENABLE REPLICA TRIGGER trg_zz_subscription_truncate, '
-                   'ENABLE REPLICA TRIGGER trg_0_subscription_truncated, '
-                   'ENABLE REPLICA TRIGGER trg_1_subscription_numbers', v_table);
-    EXECUTE format('COMMENT ON TRIGGER trg_zz_subscription_truncate ON %1$s IS %2$L; '
-                   'COMMENT ON TRIGGER trg_0_subscription_truncated ON %1$s IS %2$L; '
-                   'COMMENT ON TRIGGER trg_1_subscription_numbers ON %1$s IS %3$L', v_table,
-                   'Keeps the rows where a subscription would empty the table.',
-                   'Keeps the numbers where a subscription would begin them anew.');
+    IF 'trg_zz_subscription_truncate' <> ALL (v_table.triggers) THEN
+      EXECUTE format('CREATE TRIGGER trg_zz_subscription_truncate BEFORE TRUNCATE ON %1$s '
+                     'FOR EACH STATEMENT EXECUTE FUNCTION iu_core.keep_from_truncation(); '
+                     'CREATE TRIGGER trg_0_subscription_truncated AFTER TRUNCATE ON %1$s '
+                     'FOR EACH STATEMENT EXECUTE FUNCTION iu_core.keep_from_truncation(); '
+                     'CREATE TRIGGER trg_1_subscription_numbers AFTER TRUNCATE ON %1$s '
+                     'FOR EACH STATEMENT EXECUTE FUNCTION iu.fn_iu_numbers_kept()', v_table.name);
+      EXECUTE format('ALTER TABLE %s ENABLE REPLICA TRIGGER trg_zz_subscription_truncate, '
+                     'ENABLE REPLICA TRIGGER trg_0_subscription_truncated, '
+                     'ENABLE REPLICA TRIGGER trg_1_subscription_numbers', v_table.name);
+      EXECUTE format('COMMENT ON TRIGGER trg_zz_subscription_truncate ON %1$s IS %2$L; '
+                     'COMMENT ON TRIGGER trg_0_subscription_truncated ON %1$s IS %2$L; '
+                     'COMMENT ON TRIGGER trg_1_subscription_numbers ON %1$s IS %3$L', v_table.name,
+                     'Keeps the rows where a subscription would empty the table.',
+                     'Keeps the numbers where a subscription would begin them anew.');
+    END IF;
   END LOOP;
 END
 $function$;

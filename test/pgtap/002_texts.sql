@@ -1,6 +1,6 @@
 -- The one rule for texts that people give, and that every function keeps it.
 \ir setup.psql
-SELECT plan(65);
+SELECT plan(73);
 
 -- ---- the rule
 
@@ -124,6 +124,22 @@ BEGIN
 END
 $function$;
 SELECT is_empty('SELECT * FROM pg_temp.tables_with_bad_texts()', 'no table holds a text that nobody may give');
+
+-- The keys of payloads keep the rule as well: one that only looks like a forbidden one is none that is looked for.
+SELECT fn_iu_switch_set('iu_core.routes_master_enabled', 'true', 'ann', 't') IS NOT NULL AS switched \gset
+SELECT pg_temp.refuses(
+  format('SELECT fn_iu_emit_event(''version_applied'', ''a'', gen_random_uuid(), ''t'', %L)', p), '23514',
+  'iu_event_payload_key_form',
+  'a key that nobody can read is refused: ' || n)
+  FROM (VALUES (jsonb_build_object(U&'secret\200B', 1), 'a space without width behind a forbidden key'),
+               (jsonb_build_object(U&'\00ADtoken', 1), 'a soft hyphen before a forbidden key'),
+               (jsonb_build_object(U&'a\202Eb', 1), 'a mark of direction'), (jsonb_build_object(E'a\tb', 1), 'a tab'),
+               ('{" ": 1}', 'a blank'), (jsonb_build_object(repeat('k', 201), 1), '201 characters'),
+               (jsonb_build_object('a', jsonb_build_array(jsonb_build_object(U&'b\2060', 1))), 'within an array'))
+    AS v (p, n);
+SELECT isnt(fn_iu_emit_event('version_applied', 'a', gen_random_uuid(), 't',
+  jsonb_build_object('größe', 1, '鍵', U&'a\200B')), NULL,
+  'keys of any script are taken, and values are as they are given');
 
 SELECT * FROM finish();
 ROLLBACK;

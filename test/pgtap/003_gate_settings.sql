@@ -36,7 +36,8 @@ SELECT CASE WHEN pg_temp.compiles() OR (pg_stat_file(c.setting || '/llvmjit.so',
     AS can_tell FROM pg_config c WHERE c.name = 'PKGLIBDIR' \gset
 SELECT lives_ok('SELECT pg_temp.eagerly()', 'a gate is opened and closed where the server compiles whatever it runs');
 \if :can_tell
-SELECT is(pg_temp.compiles(), false, 'opening, closing and looking at gates compile nothing, whatever the session sets');
+SELECT is(pg_temp.compiles(), false,
+  'opening, closing and looking at gates compile nothing, whatever the session sets');
 \else
 SELECT pass('opening and closing compile nothing # SKIP this server cannot compile, or this session has done so');
 \endif
