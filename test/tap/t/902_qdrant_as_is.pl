@@ -205,11 +205,13 @@ like(says('POST', "/collections/$cities/points/count?timeout=0", '{}'),
 like(says('POST', "/collections/$cities/points/count?consistency=0", '{}'),
 	qr/^400 .*Deserialize error in query parameters/, 'a consistency of 0 is refused');
 like(says('POST', "/collections/$cities/points/$_", '{"ids":[1],"shard_key":"x"}'),
-	qr/^400 .*Bad request: Shard key \\"x\\" not found/, "an unknown shard key is refused: $_") foreach qw(count scroll);
+	qr/^400 .*Bad request: Shard key \\"x\\" not found/, "an unknown shard key is refused: $_")
+  foreach qw(count scroll);
 like(says('POST', "/collections/$cities/points", '{"ids":[1],"shard_key":7}'),
 	qr/^400 .*Bad request: Shard key 7 not found/, 'an unknown shard key is refused where ids are asked for');
 like(says('POST', "/collections/$cities/points/scroll", '{"order_by":"city"}'),
-	qr/^400 .*"Wrong input: No range index for `order_by` key: `city`/, 'an order without an index of ranges is refused');
+	qr/^400 .*"Wrong input: No range index for `order_by` key: `city`/,
+	'an order without an index of ranges is refused');
 
 note 'shard keys';
 my $sharded = $qdrant->create('sharded', { vectors => $dot, sharding_method => 'custom' });
@@ -238,7 +240,10 @@ SKIP:
 }
 
 note 'strict mode';
-my $unindexed = sub { return qr/^400 .*Index required but not found for \\"\Q$_[0]\E\\" of one of .*types: \[\Q$_[1]\E\]/ };
+my $unindexed = sub {
+	my ($key, $types) = @_;
+	return qr/^400 .*Index required but not found for \\"\Q$key\E\\" of one of .*types: \[\Q$types\E\]/;
+};
 $qdrant->index($nested, 'l[].b', 'text');
 $qdrant->index($nested, 'l[].a', 'integer');
 strict($_, unindexed_filtering_retrieve => JSON::PP::false) foreach $cities, $nested;
