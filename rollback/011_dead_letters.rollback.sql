@@ -10,7 +10,8 @@ BEGIN
 END
 $guard$;
 SELECT iu.fn_dot_iu_command_forget(ARRAY['dot_iu_route_dead_letter_replay',
-  'dot_iu_route_dead_letter_resolve']);
+  'dot_iu_route_dead_letter_resolve', 'dot_iu_route_send_again']);
+SELECT iu_core.guard_rows('public.iu_route_repeat');
 
 DELETE FROM public.iu_refusal WHERE migration = 11;
 DELETE FROM public.iu_delivery_code WHERE migration = 11;
@@ -28,5 +29,13 @@ DROP FUNCTION public.fn_iu_route_dead_letter_replay;
 DROP FUNCTION iu.fn_iu_route_dead_letter_replay;
 DROP FUNCTION iu.fn_iu_route_dead_letter_hand_over;
 DROP FUNCTION iu.fn_iu_route_dead_letter_log;
+DROP FUNCTION public.fn_iu_route_send_again;
+DROP FUNCTION iu.fn_iu_route_send_again;
+DROP FUNCTION iu.fn_iu_route_again_chosen;
+DROP FUNCTION iu.fn_iu_route_again_check;
+DROP FUNCTION iu.fn_iu_route_repeat_note;
+DROP FUNCTION iu.fn_iu_route_replay_next;
+DROP VIEW public.v_iu_route_attempt_repeat;
+DROP TABLE public.iu_route_repeat;
 DROP FUNCTION iu.fn_iu_delivery_dry_run;
 DROP FUNCTION iu.fn_iu_delivery_request;

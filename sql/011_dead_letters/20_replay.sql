@@ -28,8 +28,7 @@ AS $function$
 DECLARE
   v_route  public.iu_outbound_route;
   v_event  public.event_outbox := jsonb_populate_record(NULL::public.event_outbox, p_letter.event_snapshot);
-  v_replay integer := p_letter.replay_number + 1;
-  v_id     text;
+  v_next   record;
 BEGIN
   SELECT * INTO v_route FROM public.iu_outbound_route WHERE route_code = p_letter.route_code;
   IF p_letter.id IS NULL THEN
@@ -68,29 +67,17 @@ BEGIN
       'message', 'the event is not in the outbox any more; what it was is in event_snapshot');
   END IF;
 
-  -- A delivery may have two dead letters, one of a dry run that could not be made: each is replayed by a number of
-  -- its own.
-  LOOP
-    v_id := iu.fn_iu_webhook_id(v_event.event_seq, v_route.id, v_replay, v_event.id);
-    EXIT WHEN NOT EXISTS (SELECT FROM public.iu_route_retry t
-                           WHERE t.route_code = p_letter.route_code AND t.event_id = p_letter.event_ref
-                             AND t.replay_number = v_replay)
-      AND NOT EXISTS (SELECT FROM public.iu_route_attempt a WHERE a.idempotency_key = v_id)
-      AND NOT EXISTS (SELECT FROM public.iu_route_dead_letter d WHERE d.idempotency_key = v_id)
-      AND NOT EXISTS (SELECT FROM public.iu_route_lease l
-                       CROSS JOIN LATERAL unnest(l.event_ids, l.replay_numbers) AS i (event_id, replay_number)
-                       WHERE l.route_code = p_letter.route_code AND p_letter.event_ref = ANY (l.event_ids)
-                         AND i.event_id = p_letter.event_ref AND i.replay_number = v_replay);
-    v_replay := v_replay + 1;
-  END LOOP;
+  v_next := iu.fn_iu_route_replay_next(v_route, p_letter.event_ref, v_event.event_seq, p_letter.replay_number + 1);
   INSERT INTO public.iu_route_retry (route_code, event_id, replay_number, event_seq, due_at, reason)
-    VALUES (p_letter.route_code, p_letter.event_ref, v_replay, v_event.event_seq, p_due_at, 'replay');
+    VALUES (p_letter.route_code, p_letter.event_ref, v_next.p_replay, v_event.event_seq, p_due_at, 'replay');
+  PERFORM iu.fn_iu_route_repeat_note(v_next.webhook_id, p_letter.route_code, p_letter.event_ref,
+    p_letter.idempotency_key, p_actor, p_reason);
   UPDATE public.iu_route_dead_letter
      SET resolved_at = clock_timestamp(), resolved_by = coalesce(p_actor, ''),
-         resolution = concat('replayed: ', p_reason), replayed_as = v_replay
+         resolution = concat('replayed: ', p_reason), replayed_as = v_next.p_replay
    WHERE id = p_letter.id;
   RETURN jsonb_build_object('status', 'replayed', 'decision', 'handed_over', 'resolved', true, 'attempt_no', 1,
-    'replay_number', v_replay, 'webhook_id', v_id, 'due_at', p_due_at + iu_core.clock_moved());
+    'replay_number', v_next.p_replay, 'webhook_id', v_next.webhook_id, 'due_at', p_due_at + iu_core.clock_moved());
 END
 $function$;
 COMMENT ON FUNCTION iu.fn_iu_route_dead_letter_hand_over IS

@@ -336,7 +336,7 @@ SELECT set_eq($$SELECT r.rolname::text, pg_temp.called_as(p.oid) FROM pg_proc p 
   $$VALUES ('iu_core_operator', 'fn_iu_route_dead_letter_replay'),
   ('iu_core_operator', 'fn_iu_route_dead_letter_replay_many'),
     ('iu_core_operator', 'fn_iu_route_dead_letter_resolve'),
-    ('iu_core_operator', 'fn_iu_route_dead_letter_resolve_many')$$,
+    ('iu_core_operator', 'fn_iu_route_dead_letter_resolve_many'), ('iu_core_operator', 'fn_iu_route_send_again')$$,
   'operators replay and resolve, and nobody else does');
 SELECT is(pg_temp.as_role('iu_core_reader', 'SELECT count(*) > 0 FROM v_iu_route_dead_letter'), 'true',
   'readers look at dead letters');
