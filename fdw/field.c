@@ -183,7 +183,8 @@ iu_field_follows_settings(Oid type)
 /*
  * Sets what types ask when they read text, so that a value of a remote is the
  * same in every session: a time without a zone is one of UTC. Returns what
- * iu_field_free_settings needs; an error puts them back by itself.
+ * iu_field_free_settings needs, 0 if nothing was to be set; an error puts them
+ * back by itself.
  */
 int
 iu_field_fix_settings(void)
@@ -199,12 +200,19 @@ iu_field_fix_settings(void)
 		{"xmloption", "content"},
 		{"array_nulls", "on"}
 	};
-	int			level = NewGUCNestLevel();
+	int			level = 0;
 	int			i;
 
 	for (i = 0; i < lengthof(settings); i++)
+	{
+		/* setting one costs more than looking at it: the abbreviations of time zones are read from a file */
+		if (strcmp(GetConfigOption(settings[i][0], false, false), settings[i][1]) == 0)
+			continue;
+		if (level == 0)
+			level = NewGUCNestLevel();
 		(void) set_config_option(settings[i][0], settings[i][1], PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE,
 								 true, 0, false);
+	}
 	return level;
 }
 

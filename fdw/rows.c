@@ -17,6 +17,7 @@
 #include "core/errors.h"
 #include "fdw/failure.h"
 #include "fdw/nulls.h"
+#include "fdw/room.h"
 #include "fdw/rows.h"
 #include "miscadmin.h"
 #include "utils/builtins.h"
@@ -24,6 +25,7 @@
 #include "utils/memutils.h"
 
 #define FIRST_ROWS 64
+#define ROWS_MEMORY "iu_core rows"
 
 typedef struct CollectionCount
 {
@@ -47,7 +49,7 @@ iu_rows_open(IuRows *rows, MemoryContext parent, const IuTable *table, TupleDesc
 	memset(rows, 0, sizeof(IuRows));
 	rows->table = table;
 	rows->descriptor = descriptor;
-	rows->context = AllocSetContextCreate(parent, "iu_core rows", ALLOCSET_DEFAULT_SIZES);
+	rows->context = AllocSetContextCreate(parent, ROWS_MEMORY, ALLOCSET_DEFAULT_SIZES);
 	rows->fields = MemoryContextAllocZero(parent, sizeof(IuField *) * Max(descriptor->natts, 1));
 	rows->values = MemoryContextAllocZero(parent, sizeof(Datum) * Max(descriptor->natts, 1));
 	rows->nulls = MemoryContextAllocZero(parent, sizeof(bool) * Max(descriptor->natts, 1));
@@ -321,7 +323,7 @@ iu_rows_take(IuRows *rows)
 	if (rows->taken < rows->count)
 		return rows->made[rows->taken++];
 	if (rows->made != NULL)
-		MemoryContextReset(rows->context);
+		rows->context = iu_room_empty(rows->context, ROWS_MEMORY, &rows->kept);
 	rows->made = NULL;
 	rows->count = rows->taken = 0;
 	return NULL;

@@ -15,7 +15,8 @@
 
 typedef struct IuRows
 {
-	MemoryContext context;		/* of the rows that are made; reset when all are taken */
+	MemoryContext context;		/* of the rows that are made; emptied when all are taken */
+	Size		kept;			/* bytes that it keeps then */
 	const IuTable *table;
 	TupleDesc	descriptor;
 	IuField   **fields;			/* by attribute number - 1; NULL: not a field, or not looked at */

@@ -16,12 +16,14 @@
 #include "fdw/failure.h"
 #include "fdw/pending.h"
 #include "fdw/resource.h"
+#include "fdw/room.h"
 #include "fdw/scan.h"
 #include "miscadmin.h"
 #include "storage/latch.h"
 #include "utils/memutils.h"
 
 #define REQUESTS_EACH 3			/* at once, about one collection */
+#define ANSWER_MEMORY "iu_core answer"
 
 /* ---- the start ---- */
 
@@ -42,7 +44,7 @@ iu_scan_open(MemoryContext parent, Oid user, const IuQuery *query, double limit,
 
 	scan->context = context;
 	scan->run_context = AllocSetContextCreate(context, "iu_core requests", ALLOCSET_DEFAULT_SIZES);
-	scan->answer_context = AllocSetContextCreate(context, "iu_core answer", ALLOCSET_DEFAULT_SIZES);
+	scan->answer_context = AllocSetContextCreate(context, ANSWER_MEMORY, ALLOCSET_DEFAULT_SIZES);
 	scan->table = query->table;
 	scan->query = *query;
 	scan->limit = limit;
@@ -220,7 +222,7 @@ read_answer(IuScan *scan, bool patient)
 	MemoryContextSwitchTo(old);
 	if (answer == NULL)
 		return false;
-	MemoryContextReset(scan->answer_context);
+	scan->answer_context = iu_room_empty(scan->answer_context, ANSWER_MEMORY, &scan->answer_kept);
 	return true;
 }
 

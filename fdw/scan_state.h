@@ -18,6 +18,7 @@ struct IuScan
 	MemoryContext context;		/* the whole scan */
 	MemoryContext run_context;	/* from one start to the next rescan */
 	MemoryContext answer_context;	/* while one answer is read */
+	Size		answer_kept;	/* bytes that it keeps when it is emptied */
 
 	const IuTable *table;
 	IuQuery		query;
