@@ -16,7 +16,7 @@
 
 #define KEYS_SHOWN 10
 
-static const char *const role_labels[IU_ROLES] = {"Remote Keys", "Remote Ids", "Remote Filter"};
+static const char *const role_labels[IU_ROLES] = {"Remote Keys", "Remote Ids", "Remote Filter", "Remote Shards"};
 
 /* Whether the keys of this role are constants, which are known without running the plan. */
 static bool

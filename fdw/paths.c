@@ -39,7 +39,8 @@ apply_limit(const PlannerInfo *root, const RelOptInfo *rel, IuAsk *ask)
 		rel->reloptkind != RELOPT_BASEREL || bms_membership(root->all_baserels) != BMS_SINGLETON)
 		return;
 	ask->limit = root->limit_tuples;
-	if (ask->restriction.clauses == list_length(rel->baserestrictinfo))
+	/* a shard key says nothing to a collection that has none */
+	if (ask->restriction.clauses == list_length(rel->baserestrictinfo) && ask->restriction.keys[IU_KEY_SHARD] == NIL)
 		ask->page_size = (int) ask->limit;
 }
 

@@ -36,14 +36,15 @@ typedef struct IuRemoteColumn
 } IuRemoteColumn;
 
 /*
- * What the condition of a query may decide the requests by. Keys of collection
- * and id are text, a filter is jsonb.
+ * What the condition of a query may decide the requests by. Keys are text, a
+ * filter is jsonb.
  */
 typedef enum IuRole
 {
 	IU_KEY_COLLECTION,
 	IU_KEY_ID,
 	IU_KEY_FILTER,
+	IU_KEY_SHARD,				/* a part of the collection in which ids are unique */
 	IU_ROLES
 } IuRole;
 
@@ -109,6 +110,9 @@ typedef struct IuResource
 	int			role_columns[IU_ROLES]; /* the column of each role; -1: none */
 	bool		has_fields;		/* takes table option "collection", and then typed columns */
 	bool		can_count;		/* count(*) may be one request */
+
+	/* Whether the remote counts the rows that it gives, with these options. NULL: always. */
+	bool		(*counts_rows) (const IuQuery *query);
 	const char *import_columns; /* column definitions for IMPORT FOREIGN SCHEMA api */
 
 	/* Templates of the requests, for EXPLAIN: list of C strings. */

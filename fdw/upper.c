@@ -124,8 +124,11 @@ find_output(const RelOptInfo *rel, const IuTable *table, const PathTarget *targe
 static bool
 can_be_counted(PlannerInfo *root, const RelOptInfo *input, const IuRelation *relation)
 {
-	return relation->table->resource->can_count && conditions_are_exact(input, relation) &&
-		groups_are_collections(root, input, relation->table);
+	const IuResource *resource = relation->table->resource;
+	IuQuery		query = {.table = relation->table};
+
+	return resource->can_count && (resource->counts_rows == NULL || resource->counts_rows(&query)) &&
+		conditions_are_exact(input, relation) && groups_are_collections(root, input, relation->table);
 }
 
 /*

@@ -14,6 +14,7 @@
 
 #include "fdw/qdrant/chain.h"
 #include "fdw/qdrant/names.h"
+#include "fdw/qdrant/shards.h"
 #include "fdw/resource.h"
 
 #define MOST_PAUSES 3			/* for one request, each as long as the remote says */
@@ -32,7 +33,9 @@ submit_request(IuScan *scan, IuQdrantChain *chain, int purpose, const char *rest
 	const char *problem;
 	IuFetch		fetch = {"POST", NULL, body, chain->collection, purpose, chain};
 
-	fetch.path = iu_qdrant_path(chain->collection,
+	if (chain->shard != NULL)
+		fetch.body = psprintf("%.*s,\"shard_key\":%s}", (int) strlen(body) - 1, body, chain->shard);
+	fetch.path = iu_qdrant_path(chain->address ? chain->address : chain->collection,
 								psprintf("%s%s", rest, iu_qdrant_parameters(scan)), &problem);
 	if (fetch.path == NULL)
 		iu_qdrant_unaddressable(scan, chain->collection, problem);
@@ -49,7 +52,14 @@ iu_qdrant_chain_ask(IuScan *scan, IuQdrantChain *chain)
 {
 	const IuQdrantQuestion *question = chain->question;
 	bool		by_id = question->by_id && !chain->without_ids;
+	bool		goes_on = chain->offset != NULL || chain->slice.first > 0;
 
+	if (goes_on && chain->address == NULL && iu_scan_restricts(scan, IU_KEY_COLLECTION) &&
+		!iu_scan_query(scan)->listed)
+	{
+		iu_qdrant_alias_ask(scan, chain);
+		return;
+	}
 	if (by_id && chain->offset == NULL)
 		chain->slice.count = Min(question->id_count - chain->slice.first, question->ids_at_once);
 	if (iu_scan_counts(scan))
@@ -237,12 +247,17 @@ iu_qdrant_chain_refused(IuScan *scan, const IuFetch *fetch, int status, const Iu
 	const char *text = iu_json_text(iu_json_member(iu_json_member(document, "status"), "error"));
 	IuQdrantChain *chain = fetch->state;
 
-	if (fetch->purpose == IU_QDRANT_LIST || text == NULL)
+	if (fetch->purpose == IU_QDRANT_RESOLVE && (status == 403 || status == 404))
+	{
+		iu_qdrant_alias_answered(scan, chain, NULL);
+		return true;
+	}
+	if (fetch->purpose == IU_QDRANT_LIST || fetch->purpose == IU_QDRANT_RESOLVE || text == NULL)
 		return false;
 	/* of what has been read in part, the first pages are not the whole */
 	if (iu_qdrant_is_gone(scan, status, text))
 		return chain->offset == NULL && chain->slice.first == 0;
-	if (fetch->purpose == IU_QDRANT_NAME)
+	if (fetch->purpose == IU_QDRANT_NAME || fetch->purpose == IU_QDRANT_SHARDS)
 		return false;
 	if (iu_qdrant_fewer_seconds(scan, status, text))
 	{

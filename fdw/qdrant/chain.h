@@ -12,7 +12,9 @@
 
 typedef struct IuQdrantChain
 {
-	const char *collection;
+	const char *collection;		/* as the query names it */
+	const char *address;		/* the name that it is asked for by; NULL: the same, which may be an alias */
+	const char *shard;			/* the shard key as JSON; NULL: none is asked for */
 	IuQdrantQuestion *question;
 	IuQdrantSlice slice;		/* the ids of the request under way */
 	const char *offset;			/* JSON; NULL: at the first page */

@@ -5,24 +5,24 @@
  *	  of it.
  *
  * points_count of GET /collections/{c} is an approximation that can count a
- * point twice; only the count call with "exact" is right. So a row may take up
- * to three requests: they are sent at the same time, and only those whose
+ * point twice; only the count call with "exact" is right. So a row may take
+ * several requests: they are sent at the same time, and only those whose
  * answers the query looks at. The row is handed over when the last of them is
  * answered.
- *
- * Aliases are taken from the list of all aliases: asked for the aliases of a
- * collection under a name that is an alias itself, Qdrant names none.
  *
  *-------------------------------------------------------------------------
  */
 #include "postgres.h"
 
 #include "catalog/pg_type.h"
+#include "core/compat.h"
+#include "fdw/qdrant/aliases.h"
 #include "fdw/qdrant/collections.h"
 #include "fdw/qdrant/names.h"
+#include "fdw/qdrant/whole.h"
 #include "fdw/resource.h"
-#include "utils/array.h"
 #include "utils/builtins.h"
+#include "utils/fmgrprotos.h"
 
 enum
 {
@@ -35,6 +35,11 @@ enum
 	COLLECTIONS_DISTANCE,
 	COLLECTIONS_ALIASES,
 	COLLECTIONS_CONFIGURATION,
+	COLLECTIONS_DEFERRED,
+	COLLECTIONS_QUEUED,
+	COLLECTIONS_REPLICAS,
+	COLLECTIONS_SURE,
+	COLLECTIONS_DOUBT,
 	COLLECTIONS_ERROR,
 	COLLECTIONS_COLUMNS
 };
@@ -49,6 +54,11 @@ const IuRemoteColumn iu_qdrant_collections_columns[IU_QDRANT_COLLECTIONS_COLUMNS
 	{"distance", TEXTOID},
 	{"aliases", TEXTARRAYOID},
 	{"configuration", JSONBOID},
+	{"deferred_points", INT8OID},
+	{"queued_updates", INT8OID},
+	{"replicas", JSONBOID},
+	{"points_sure", INT8OID},
+	{"doubt", TEXTOID},
 	{"error", TEXTOID}
 };
 
@@ -59,6 +69,8 @@ typedef struct Row
 {
 	int			waiting;		/* requests that are not answered */
 	bool		failed;			/* one of them has failed */
+	int64		counted;
+	IuQdrantWhole whole;
 	Datum		values[COLLECTIONS_COLUMNS];
 	bool		nulls[COLLECTIONS_COLUMNS];
 } Row;
@@ -69,9 +81,7 @@ typedef struct Lists
 	int			waiting;		/* for so many of them */
 	int			count;
 	const char **names;
-	int			alias_count;
-	const char **aliases;
-	const char **aliased;		/* the collection beside each */
+	IuQdrantAliases aliases;
 } Lists;
 
 /* Whether the query looks at what the description of a collection says. */
@@ -80,10 +90,17 @@ wants_description(const Bitmapset *wants)
 {
 	int			column;
 
-	for (column = COLLECTIONS_POINTS_APPROX; column <= COLLECTIONS_CONFIGURATION; column++)
+	for (column = COLLECTIONS_POINTS_APPROX; column <= COLLECTIONS_DOUBT; column++)
 		if (column != COLLECTIONS_ALIASES && bms_is_member(column, wants))
 			return true;
 	return false;
+}
+
+/* Whether the query asks whether the count is everything. */
+static bool
+wants_certainty(const Bitmapset *wants)
+{
+	return bms_is_member(COLLECTIONS_SURE, wants) || bms_is_member(COLLECTIONS_DOUBT, wants);
 }
 
 /* For EXPLAIN. */
@@ -95,12 +112,14 @@ iu_qdrant_collections_describe(const IuQuery *query)
 
 	if (!query->restricted[IU_KEY_COLLECTION] || query->listed)
 		requests = lappend(requests, "GET /collections");
-	if (bms_is_member(COLLECTIONS_POINTS, query->wants))
+	if (bms_is_member(COLLECTIONS_POINTS, query->wants) || wants_certainty(query->wants))
 		requests = lappend(requests, psprintf("POST /collections/{collection}%s", count));
 	if (wants_description(query->wants) || requests == NIL)
 		requests = lappend(requests, "GET /collections/{collection}");
 	if (bms_is_member(COLLECTIONS_ALIASES, query->wants))
 		requests = lappend(requests, "GET /aliases");
+	if (bms_is_member(COLLECTIONS_REPLICAS, query->wants) || wants_certainty(query->wants))
+		requests = lappend(requests, "GET /collections/{collection}/cluster");
 	return requests;
 }
 
@@ -152,40 +171,18 @@ ask_for_row(IuScan *scan, Row *row, const char *name, int purpose, const char *m
 static void
 add_row_if_whole(IuScan *scan, Row *row)
 {
-	if (row->waiting == 0)
-		iu_scan_row(scan, row->values, row->nulls, NULL);
-}
+	const char *doubt;
 
-static int
-compare_texts(const void *a, const void *b)
-{
-	return strcmp(*(const char *const *) a, *(const char *const *) b);
-}
-
-/*
- * Sets the column "aliases". If the name is an alias itself, it shows the
- * aliases of the collection that it stands for.
- */
-static void
-set_aliases(IuScan *scan, Row *row, const char *name, const Lists *lists)
-{
-	const char *collection = name;
-	const char **aliases = palloc(sizeof(char *) * (lists->alias_count + 1));
-	Datum	   *elements = palloc(sizeof(Datum) * (lists->alias_count + 1));
-	int			count = 0;
-	int			i;
-
-	for (i = 0; i < lists->alias_count; i++)
-		if (strcmp(lists->aliases[i], name) == 0)
-			collection = lists->aliased[i];
-	for (i = 0; i < lists->alias_count; i++)
-		if (strcmp(lists->aliased[i], collection) == 0)
-			aliases[count++] = lists->aliases[i];
-	qsort(aliases, count, sizeof(char *), compare_texts);
-	for (i = 0; i < count; i++)
-		elements[i] = CStringGetTextDatum(aliases[i]);
-	set_value(row, COLLECTIONS_ALIASES,
-		keep_value(scan, PointerGetDatum(construct_array(elements, count, TEXTOID, -1, false, TYPALIGN_INT))));
+	if (row->waiting > 0)
+		return;
+	if (wants_certainty(iu_scan_query(scan)->wants))
+	{
+		doubt = iu_qdrant_whole_doubt(&row->whole, row->counted);
+		set_text_value(scan, row, COLLECTIONS_DOUBT, doubt);
+		if (doubt == NULL)
+			set_value(row, COLLECTIONS_SURE, Int64GetDatum(row->counted));
+	}
+	iu_scan_row(scan, row->values, row->nulls, NULL);
 }
 
 /*
@@ -210,17 +207,20 @@ begin_row(IuScan *scan, const char *name, const Lists *lists)
 	}
 	count = iu_qdrant_path(name, psprintf("/points/count%s", iu_qdrant_parameters(scan)), &problem);
 	memset(row->nulls, true, sizeof(row->nulls));
+	row->whole.least = row->whole.middle = -1;
 	set_text_value(scan, row, COLLECTIONS_COLLECTION, name);
 	if (lists != NULL && iu_scan_wants(scan, COLLECTIONS_ALIASES))
-		set_aliases(scan, row, name, lists);
+		set_value(row, COLLECTIONS_ALIASES, keep_value(scan, iu_qdrant_aliases_of(&lists->aliases, name)));
 
-	if (iu_scan_wants(scan, COLLECTIONS_POINTS))
+	if (iu_scan_wants(scan, COLLECTIONS_POINTS) || wants_certainty(query->wants))
 		ask_for_row(scan, row, name, IU_QDRANT_COUNT, "POST", count, "{\"exact\":true}");
 	/* a collection that the query names must exist, even if nothing else is looked at */
 	if (wants_description(query->wants) || (lists == NULL && row->waiting == 0))
 		ask_for_row(scan, row, name, IU_QDRANT_DESCRIBE, "GET", description, NULL);
 	if (lists == NULL && iu_scan_wants(scan, COLLECTIONS_ALIASES))
 		ask_for_row(scan, row, name, IU_QDRANT_FIND_ALIASES, "GET", "/aliases", NULL);
+	if (iu_scan_wants(scan, COLLECTIONS_REPLICAS) || wants_certainty(query->wants))
+		ask_for_row(scan, row, name, IU_QDRANT_CLUSTER, "GET", iu_qdrant_path(name, "/cluster", &problem), NULL);
 	add_row_if_whole(scan, row);
 }
 
@@ -261,29 +261,6 @@ keep_texts(IuScan *scan, const char **texts, int count)
 	return kept;
 }
 
-/* Reads the list of aliases; false if the answer holds none. */
-static bool
-read_aliases(Lists *lists, const IuJson *document)
-{
-	const IuJson *list = iu_json_member(iu_json_member(document, "result"), "aliases");
-	int64		length = iu_json_length(list);
-	int			i;
-
-	if (length < 0 || length > PG_INT32_MAX)
-		return false;
-	lists->aliases = palloc(sizeof(char *) * (length + 1));
-	lists->aliased = palloc(sizeof(char *) * (length + 1));
-	for (i = 0; i < length; i++)
-	{
-		lists->aliases[i] = iu_json_text(iu_json_member(iu_json_element(list, i), "alias_name"));
-		lists->aliased[i] = iu_json_text(iu_json_member(iu_json_element(list, i), "collection_name"));
-		if (lists->aliases[i] == NULL || lists->aliased[i] == NULL)
-			return false;
-	}
-	lists->alias_count = (int) length;
-	return true;
-}
-
 /* Reads one of the lists of all; after the last of them, asks for each collection. */
 static void
 take_list(IuScan *scan, const IuFetch *fetch, const IuJson *document)
@@ -304,13 +281,13 @@ take_list(IuScan *scan, const IuFetch *fetch, const IuJson *document)
 	}
 	else
 	{
-		if (!read_aliases(lists, document))
+		if (!iu_qdrant_aliases_read(&lists->aliases, document))
 		{
 			iu_qdrant_unusable(scan, NULL, "the answer holds no list of aliases");
 			return;
 		}
-		lists->aliases = keep_texts(scan, lists->aliases, lists->alias_count);
-		lists->aliased = keep_texts(scan, lists->aliased, lists->alias_count);
+		lists->aliases.names = keep_texts(scan, lists->aliases.names, lists->aliases.count);
+		lists->aliases.collections = keep_texts(scan, lists->aliases.collections, lists->aliases.count);
 	}
 	if (--lists->waiting > 0)
 		return;
@@ -331,6 +308,54 @@ only_vector(const IuJson *vectors)
 	return NULL;
 }
 
+/* Sets what is queued and deferred. NULL on success, otherwise what is wrong with the description. */
+static const char *
+set_queue(IuScan *scan, Row *row, const IuJson *result)
+{
+	const char *problem = iu_qdrant_whole_describe(&row->whole, result);
+
+	row->whole.status = row->whole.status ? iu_scan_strdup(scan, row->whole.status) : NULL;
+	if (problem == NULL && row->whole.tells_deferred)
+		set_value(row, COLLECTIONS_DEFERRED, Int64GetDatum(row->whole.deferred));
+	if (problem == NULL && row->whole.tells_queue)
+		set_value(row, COLLECTIONS_QUEUED, Int64GetDatum(row->whole.queued));
+	return problem;
+}
+
+/* Asks what the replicas count, as this consistency makes one number of it. */
+static void
+ask_replicas(IuScan *scan, Row *row, const char *name, int purpose, const char *consistency)
+{
+	const char *rest = psprintf("/points/count?consistency=%s&timeout=%d", consistency, iu_scan_seconds(scan));
+	const char *problem;
+
+	ask_for_row(scan, row, name, purpose, "POST", iu_qdrant_path(name, rest, &problem), "{\"exact\":true}");
+}
+
+/*
+ * Sets where the replicas are. If there are several and the query asks whether the
+ * count is everything, asks what they count. NULL on success, otherwise what is
+ * wrong with the answer.
+ */
+static const char *
+set_replicas(IuScan *scan, Row *row, const char *name, const IuJson *result)
+{
+	IuQdrantWhole *whole = &row->whole;
+	const char *problem = iu_qdrant_whole_replicas(whole, result);
+
+	if (problem != NULL)
+		return problem;
+	whole->trouble = whole->trouble ? iu_scan_strdup(scan, whole->trouble) : NULL;
+	if (iu_scan_wants(scan, COLLECTIONS_REPLICAS))
+		set_value(row, COLLECTIONS_REPLICAS,
+				  keep_value(scan, DirectFunctionCall1(jsonb_in, CStringGetDatum(whole->replicas))));
+	if (!whole->is_replicated || whole->trouble != NULL || !wants_certainty(iu_scan_query(scan)->wants))
+		return NULL;
+	ask_replicas(scan, row, name, IU_QDRANT_COUNT_LEAST, "all");
+	ask_replicas(scan, row, name, IU_QDRANT_COUNT_MIDDLE, "majority");
+	return NULL;
+}
+
 /* Reads the description of a collection. NULL on success, otherwise what is wrong with it. */
 static const char *
 set_description(IuScan *scan, Row *row, const IuJson *result)
@@ -348,6 +373,9 @@ set_description(IuScan *scan, Row *row, const IuJson *result)
 	set_text_value(scan, row, COLLECTIONS_STATUS, status);
 	set_json_value(scan, row, COLLECTIONS_CONFIGURATION, config);
 	set_json_value(scan, row, COLLECTIONS_VECTORS, vectors);
+	problem = set_queue(scan, row, result);
+	if (problem != NULL)
+		return problem;
 	if (vector != NULL)
 	{
 		problem = iu_json_count(iu_json_member(vector, "size"), &number);
@@ -371,20 +399,25 @@ set_answer(IuScan *scan, Row *row, const IuFetch *fetch, const IuJson *document)
 {
 	const IuJson *result = iu_json_member(document, "result");
 	const char *problem;
-	int64		points;
-	Lists		lists = {0};
+	IuQdrantAliases aliases = {0};
 
 	switch (fetch->purpose)
 	{
 		case IU_QDRANT_COUNT:
-			problem = iu_json_count(iu_json_member(result, "count"), &points);
+			problem = iu_json_count(iu_json_member(result, "count"), &row->counted);
 			if (problem == NULL)
-				set_value(row, COLLECTIONS_POINTS, Int64GetDatum(points));
+				set_value(row, COLLECTIONS_POINTS, Int64GetDatum(row->counted));
 			return problem;
+		case IU_QDRANT_COUNT_LEAST:
+			return iu_json_count(iu_json_member(result, "count"), &row->whole.least);
+		case IU_QDRANT_COUNT_MIDDLE:
+			return iu_json_count(iu_json_member(result, "count"), &row->whole.middle);
+		case IU_QDRANT_CLUSTER:
+			return set_replicas(scan, row, fetch->key, result);
 		case IU_QDRANT_FIND_ALIASES:
-			if (!read_aliases(&lists, document))
+			if (!iu_qdrant_aliases_read(&aliases, document))
 				return "the answer holds no list of aliases";
-			set_aliases(scan, row, fetch->key, &lists);
+			set_value(row, COLLECTIONS_ALIASES, keep_value(scan, iu_qdrant_aliases_of(&aliases, fetch->key)));
 			return NULL;
 		default:
 			return set_description(scan, row, result);
@@ -425,6 +458,14 @@ iu_qdrant_collections_refused(IuScan *scan, const IuFetch *fetch, int status, co
 	Row		   *row = fetch->state;
 	const char *problem;
 
+	/* where the replicas are is not told to everybody, nor by every proxy */
+	if (fetch->purpose == IU_QDRANT_CLUSTER && (status == 403 || status == 404))
+	{
+		row->whole.trouble = "Qdrant does not tell where the replicas are";
+		row->waiting--;
+		add_row_if_whole(scan, row);
+		return true;
+	}
 	if (fetch->purpose != IU_QDRANT_COUNT && fetch->purpose != IU_QDRANT_DESCRIBE)
 		return false;
 	if (iu_qdrant_is_gone(scan, status, text))

@@ -10,7 +10,7 @@
 
 #include "fdw/remote.h"
 
-#define IU_QDRANT_COLLECTIONS_COLUMNS 10
+#define IU_QDRANT_COLLECTIONS_COLUMNS 15
 
 extern const IuRemoteColumn iu_qdrant_collections_columns[IU_QDRANT_COLLECTIONS_COLUMNS];
 extern List *iu_qdrant_collections_describe(const IuQuery *query);

@@ -49,6 +49,19 @@ iu_qdrant_consistency(const IuQuery *query)
 }
 
 /*
+ * Whether a count is of the rows that are given. Where several replicas are asked
+ * and differ, Qdrant takes one of their counts, and makes up its mind about the
+ * rows in another way.
+ */
+bool
+iu_qdrant_counts_rows(const IuQuery *query)
+{
+	const char *value = iu_query_option(query, "consistency");
+
+	return value == NULL || strcmp(value, "1") == 0;
+}
+
+/*
  * What is added to the address of a request that is sent now: the option
  * "consistency", and the seconds that Qdrant may take for it. Without them Qdrant
  * takes 60, however long we would wait.

@@ -17,6 +17,7 @@
 #include "fdw/qdrant/chain.h"
 #include "fdw/qdrant/names.h"
 #include "fdw/qdrant/points.h"
+#include "fdw/qdrant/shards.h"
 #include "fdw/resource.h"
 #include "utils/builtins.h"
 #include "utils/fmgrprotos.h"
@@ -28,6 +29,7 @@ enum
 	POINTS_PAYLOAD,
 	POINTS_VECTOR,
 	POINTS_FILTER,
+	POINTS_SHARD,
 	POINTS_COLUMNS
 };
 
@@ -36,7 +38,8 @@ const IuRemoteColumn iu_qdrant_points_columns[IU_QDRANT_POINTS_COLUMNS] = {
 	{"id", TEXTOID},
 	{"payload", JSONBOID},
 	{"vector", JSONBOID},
-	{"filter", JSONBOID}
+	{"filter", JSONBOID},
+	{"shard_key", TEXTOID}
 };
 
 StaticAssertDecl(POINTS_COLUMNS == IU_QDRANT_POINTS_COLUMNS, "columns of points");
@@ -200,7 +203,7 @@ static void
 add_points(IuScan *scan, const IuQdrantChain *chain, const IuJson *points, int64 count)
 {
 	Datum		values[POINTS_COLUMNS] = {0};
-	bool		nulls[POINTS_COLUMNS] = {false, false, true, true, true};
+	bool		nulls[POINTS_COLUMNS] = {false, false, true, true, true, true};
 	int64		i;
 
 	values[POINTS_COLLECTION] = CStringGetTextDatum(chain->collection);
@@ -214,6 +217,7 @@ add_points(IuScan *scan, const IuQdrantChain *chain, const IuJson *points, int64
 		const IuJson *point = iu_json_element(points, i);
 		const IuJson *payload = iu_json_member(point, "payload");
 		const char *id = iu_qdrant_id_as_text(iu_json_member(point, "id"));
+		const char *shard;
 
 		if (id == NULL)
 		{
@@ -227,6 +231,9 @@ add_points(IuScan *scan, const IuQdrantChain *chain, const IuJson *points, int64
 			set_column(values, nulls, POINTS_PAYLOAD, payload);
 		if (iu_scan_wants(scan, POINTS_VECTOR))
 			set_column(values, nulls, POINTS_VECTOR, iu_json_member(point, "vector"));
+		shard = chain->shard ? iu_json_scalar(iu_json_member(point, "shard_key")) : NULL;
+		nulls[POINTS_SHARD] = shard == NULL;
+		values[POINTS_SHARD] = shard ? CStringGetTextDatum(shard) : (Datum) 0;
 		iu_scan_row(scan, values, nulls, payload);
 	}
 }
@@ -283,6 +290,16 @@ iu_qdrant_points_answered(IuScan *scan, const IuFetch *fetch, const IuJson *docu
 		take_points_count(scan, fetch->key, result);
 		return;
 	}
+	if (fetch->purpose == IU_QDRANT_SHARDS)
+	{
+		iu_qdrant_shards_answered(scan, chain, document);
+		return;
+	}
+	if (fetch->purpose == IU_QDRANT_RESOLVE)
+	{
+		iu_qdrant_alias_answered(scan, chain, document);
+		return;
+	}
 	if (fetch->purpose == IU_QDRANT_NAME)
 	{
 		iu_scan_fail_for_weight(scan, fetch->key,
@@ -300,6 +317,8 @@ iu_qdrant_points_answered(IuScan *scan, const IuFetch *fetch, const IuJson *docu
 		iu_qdrant_unusable(scan, fetch->key, "the answer holds more points than were asked for");
 		return;
 	}
+	if (iu_qdrant_shards_found(scan, chain, points, count))
+		return;
 	iu_qdrant_chain_came(scan, chain, fetch->purpose == IU_QDRANT_SCROLL);
 	if (fetch->purpose == IU_QDRANT_SCROLL)
 		ask_for_next_page(scan, chain, count, iu_json_member(result, "next_page_offset"));

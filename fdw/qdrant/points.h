@@ -10,7 +10,7 @@
 
 #include "fdw/remote.h"
 
-#define IU_QDRANT_POINTS_COLUMNS 5
+#define IU_QDRANT_POINTS_COLUMNS 6
 
 extern const IuRemoteColumn iu_qdrant_points_columns[IU_QDRANT_POINTS_COLUMNS];
 extern List *iu_qdrant_points_describe(const IuQuery *query);

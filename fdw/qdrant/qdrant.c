@@ -11,6 +11,7 @@
 #include "fdw/qdrant/chain.h"
 #include "fdw/qdrant/collections.h"
 #include "fdw/qdrant/import.h"
+#include "fdw/qdrant/names.h"
 #include "fdw/qdrant/points.h"
 #include "fdw/qdrant/qdrant.h"
 
@@ -110,9 +111,10 @@ static const IuResource resources[] = {
 		.name = "collections",
 		.columns = iu_qdrant_collections_columns,
 		.column_count = IU_QDRANT_COLLECTIONS_COLUMNS,
-		.role_columns = {0, -1, -1},
+		.role_columns = {0, -1, -1, -1},
 		.import_columns = "collection text, points bigint, points_approx bigint, status text, vectors jsonb, "
-		"dimension integer, distance text, aliases text[], configuration jsonb, error text",
+		"dimension integer, distance text, aliases text[], configuration jsonb, deferred_points bigint, "
+		"queued_updates bigint, replicas jsonb, points_sure bigint, doubt text, error text",
 		.describe = iu_qdrant_collections_describe,
 		.start = iu_qdrant_collections_start,
 		.answered = iu_qdrant_collections_answered,
@@ -122,10 +124,11 @@ static const IuResource resources[] = {
 		.name = "points",
 		.columns = iu_qdrant_points_columns,
 		.column_count = IU_QDRANT_POINTS_COLUMNS,
-		.role_columns = {0, 1, 4},
+		.role_columns = {0, 1, 4, 5},
 		.has_fields = true,
 		.can_count = true,
-		.import_columns = "collection text, id text, payload jsonb, vector jsonb, filter jsonb",
+		.counts_rows = iu_qdrant_counts_rows,
+		.import_columns = "collection text, id text, payload jsonb, vector jsonb, filter jsonb, shard_key text",
 		.describe = iu_qdrant_points_describe,
 		.start = iu_qdrant_points_start,
 		.answered = iu_qdrant_points_answered,

@@ -303,6 +303,7 @@ const ROUTES = {
   '/collections/{}/index/{}': {
     DELETE: ({ name, last, query }) => changes(dropIndex(last))(named(name), {}, query),
   },
+  '/collections/{}/cluster': { GET: ({ name }) => named(name).cluster() },
   '/collections/{}/shards': {
     GET: ({ name }) => shardKeys(named(name)),
     PUT: ({ name, body }) => createShard(named(name), body),

@@ -150,6 +150,24 @@ class Collection {
     return this.points.size + this.replaced;
   }
 
+  /* One node that has everything, in one shard or one for each shard key. */
+  cluster() {
+    const keys = this.params.sharding_method === 'custom' ? this.shards : [undefined];
+    const shard = (key, id) => ({
+      shard_id: id,
+      ...(key === undefined ? {} : { shard_key: key }),
+      points_count: 0,
+      state: 'Active',
+    });
+    return {
+      peer_id: 1,
+      shard_count: keys.length,
+      local_shards: keys.map(shard),
+      remote_shards: [],
+      shard_transfers: [],
+    };
+  }
+
   info() {
     return {
       status: 'green',

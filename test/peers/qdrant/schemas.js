@@ -33,6 +33,7 @@ const exactly = (properties, optional = []) => ({
 const filter = { type: 'object' };
 const ids = list(pointId, { minItems: 1, maxItems: 1000, uniqueItems: true });
 const withPayload = { anyOf: [flag, list(text, { minItems: 1, uniqueItems: true })] };
+const shardKey = { anyOf: [count, text] };
 const NAME = '/collections/(?:[A-Za-z0-9._~-]|%[0-9A-F]{2})+';
 const CONSISTENCY = 'consistency=(?:[1-9][0-9]*|majority|quorum|all)';
 const PARAMETERS = `\\?(?:${CONSISTENCY}&)?timeout=[1-9][0-9]*`;
@@ -41,6 +42,7 @@ const requests = {
   [`GET /aliases`]: null,
   [`GET ${NAME}`]: null,
   [`GET ${NAME}/shards`]: null,
+  [`GET ${NAME}/cluster`]: null,
   [`POST ${NAME}/points/count${PARAMETERS}`]: exactly({ exact: { const: true }, filter }, ['filter']),
   [`POST ${NAME}/points/scroll${PARAMETERS}`]: exactly(
     {
@@ -49,10 +51,14 @@ const requests = {
       with_payload: withPayload,
       with_vector: flag,
       filter,
+      shard_key: shardKey,
     },
-    ['offset', 'filter'],
+    ['offset', 'filter', 'shard_key'],
   ),
-  [`POST ${NAME}/points${PARAMETERS}`]: exactly({ ids, with_payload: withPayload, with_vector: flag }),
+  [`POST ${NAME}/points${PARAMETERS}`]: exactly(
+    { ids, with_payload: withPayload, with_vector: flag, shard_key: shardKey },
+    ['shard_key'],
+  ),
 };
 
 /* ---- what it is answered ---- */
@@ -161,6 +167,20 @@ function answers(closed) {
     },
     ['id'],
   );
+  const replicas = list(
+    shape({ shard_id: count, shard_key: any, peer_id: count, points_count: count, state: text }, ['shard_id', 'state']),
+  );
+  const cluster = shape(
+    {
+      peer_id: count,
+      shard_count: count,
+      local_shards: replicas,
+      remote_shards: replicas,
+      shard_transfers: list(any),
+      resharding_operations: any,
+    },
+    ['peer_id', 'shard_count', 'local_shards', 'remote_shards', 'shard_transfers'],
+  );
   const aliases = shape({ aliases: list(shape({ alias_name: text, collection_name: text })) });
   const update = shape({ operation_id: maybe(count), status: words('acknowledged', 'completed', 'wait_timeout') }, [
     'status',
@@ -178,6 +198,7 @@ function answers(closed) {
       'GET /collections/[^/]+/aliases': of(aliases),
       'GET /collections/[^/]+/shards': of(shape({ shard_keys: list(shape({ key: { anyOf: [text, count] } })) }, [])),
       'PUT /collections/[^/]+/shards': of(flag),
+      'GET /collections/[^/]+/cluster': of(cluster),
       'PUT /collections/[^/]+/index': of(update),
       'DELETE /collections/[^/]+/index/[^/]+': of(update),
       'PUT /collections/[^/]+/points': of(update),

@@ -89,6 +89,7 @@ sub is_asked
 {
 	my ($query, $rows, $requests, $name) = @_;
 	my ($result, @asked) = asked($query);
+	@asked = grep { $_ ne 'GET /aliases' } @asked if grep { /"offset"/ } @$requests; # after the first of several pages
 	return is_deeply([ $result, map { s/\Q$prefix\E_//gr } sort @asked ],
 		[ $rows, map { s/\Q$prefix\E_//gr } sort @$requests ], $name);
 }
@@ -425,7 +426,7 @@ is(ask("SELECT a FROM odd_keys WHERE id = '6'"), '{"b": "two keys"}',
 my ($chunked, @chunks) = asked("SELECT count(*) FROM q.points WHERE @{[of $many]} AND id = ANY (ARRAY(SELECT n::text"
 	  . " FROM generate_series(2, 5000, 2) n))");
 is($chunked, 1250, 'thousands of ids are looked up');
-is(scalar(@chunks), 3, '2,500 ids are looked up by three requests');
+is(scalar(grep { /points/ } @chunks), 3, '2,500 ids are looked up by three requests');
 ($chunked, @chunks) = asked("SELECT count(*) FROM q.points WHERE @{[of $many]} AND filter = '{\"must\": [{\"key\":"
 	  . " \"n\", \"range\": {\"lte\": 100}}]}'"
 	  . ' AND id = ANY (ARRAY(SELECT n::text FROM generate_series(2, 5000, 2) n))');
@@ -436,7 +437,8 @@ ask("CREATE FOREIGN TABLE paged (id text, filter jsonb) SERVER qdrant OPTIONS (r
 	  . " page_size '300')");
 ($chunked, @chunks) = asked("SELECT count(DISTINCT id) || ' of ' || count(*) FROM paged WHERE filter = '{}'"
 	  . " AND id = ANY (ARRAY(SELECT n::text FROM generate_series(1, 2200) n))");
-is_deeply([ $chunked, scalar @chunks ], [ '2200 of 2200', 9 ], 'ids beside a filter are read in pages');
+is_deeply([ $chunked, scalar grep { /scroll/ } @chunks ], [ '2200 of 2200', 9 ],
+	'ids beside a filter are read in pages');
 
 is_asked("SELECT string_agg(id, ' ') FROM (SELECT id FROM q.points WHERE @{[of $traps]} ORDER BY id) p",
 	'1 10 2 3 4 5 6', [ scroll_request($traps) ], 'ids have the order of text here, not that of a scroll');
@@ -540,7 +542,7 @@ is_asked("SELECT count(id) FROM q.points WHERE @{[of $strict]}", 250,
 	map { scroll_request($strict, limit => 100, offset => $_) } 101, 201 ],
 	'a page larger than strict mode allows is asked for again as large as it may be');
 like(ask("EXPLAIN (ANALYZE, VERBOSE, COSTS off) SELECT id FROM q.points WHERE @{[of $strict]}"),
-	qr/Remote Requests: 4\n.*Remote Bytes: \d+\n.*Remote Retries: 1\n.*Remote Time: [\d.]+ ms/,
+	qr/Remote Requests: 5\n.*Remote Bytes: \d+\n.*Remote Retries: 1\n.*Remote Time: [\d.]+ ms/,
 	'EXPLAIN (ANALYZE, VERBOSE) shows the request that was made again');
 is(ask("SELECT count(id) FROM q.points WHERE collection IN ('$strict', '$many')"), 2750,
 	'a collection with a limit is read beside one without');
@@ -597,8 +599,11 @@ like(ask("EXPLAIN (COSTS off) SELECT points, status, aliases FROM q.collections 
 		'EXPLAIN shows what each column of the collections costs');
 
 ask("ALTER SERVER qdrant OPTIONS (ADD consistency 'majority')");
-is_asked('SELECT count(*) FROM piece', 150, [ count_request($pieces) =~ s/count/count?consistency=majority/r ],
-	'a count asks with the consistency of the option');
+is_asked('SELECT count(*) FROM piece', 150, [ scroll_request($pieces) =~ s/scroll/scroll?consistency=majority/r ],
+	'with a consistency that asks several replicas the rows are counted, as Qdrant counts otherwise than it reads');
+is_asked("SELECT points FROM q.collections WHERE @{[of $pieces]}", 150,
+	[ count_request($pieces) =~ s/count/count?consistency=majority/r ],
+	'a count of points asks with the consistency of the option');
 is_asked("SELECT id FROM piece WHERE id = '1'", 1,
 	[qq(POST /collections/$pieces/points?consistency=majority {"ids":[1],"with_payload":false,"with_vector":false})],
 	'a look-up asks with the consistency of the option');

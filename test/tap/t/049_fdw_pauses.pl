@@ -22,6 +22,7 @@ my $json = JSON::PP->new->utf8->canonical;
 sub qdrant
 {
 	my ($request) = @_;
+	return qdrant_result('{"aliases":[]}') if $request->{path} eq '/aliases';
 	return qdrant_result('{"count":' . ROWS . '}') if $request->{path} =~ m{/count$};
 	my $body = $json->decode($request->{body});
 	my $from = $body->{offset} // 1;
@@ -85,11 +86,8 @@ for my $i (0 .. $#names)
 {
 	is(join("\n", grep { $_ ne '' } split /\n/, $racers[$i]{out}) . $racers[$i]{err}, $expected[$i], $names[$i]);
 }
-foreach my $api (sort keys %peer)
-{
-	my $gave_up = () = $peer{$api}->lines('gave up');
-	cmp_ok($gave_up, '>', 0, "$api: the remote gave up some requests meanwhile: $gave_up");
-}
+my $gave_up = grep { defined } map { $peer{$_}->lines('gave up') } keys %peer;
+cmp_ok($gave_up, '>', 0, "the remotes gave up some requests meanwhile: $gave_up");
 is(ask('SELECT count(*) FROM qdrant'), ROWS, 'and what comes next is as usual');
 
 $node->stop;

@@ -264,9 +264,13 @@ SQL
 	agree(IU::Queries->new($seed + 1, collections => [qw(iu_codes iu_empty iu_child)],
 			ids => [ @codes, '1', '17', '007', 'none' ], texts => [ @codes, '' ], members => [qw(s m id)]),
 		'df', 'dcopy', int $steps / 5, 'over Directus');
-	is(ask("SET enable_nestloop = $_; SELECT count(c.items) FROM (VALUES ('directus_users'), ('iu_empty')) v (name)"
-				. ' JOIN d.c ON c.collection = v.name') =~ s/^ERROR.*iu_remote_forbidden$/refused/sr,
-		1, "a join finds none of Directus's own collections with enable_nestloop $_") foreach $token ? qw(on off) : ();
+	sql("CREATE SERVER root FOREIGN DATA WRAPPER directus_fdw OPTIONS (url '$directus');"
+		  . "CREATE USER MAPPING FOR PUBLIC SERVER root OPTIONS (token '$ENV{DIRECTUS_ADMIN_TOKEN}');"
+		  . "CREATE FOREIGN TABLE d.all (collection text, items bigint) SERVER root OPTIONS (resource 'collections')");
+	is(ask("SET enable_nestloop = $_; SELECT v.name FROM (VALUES ('directus_users'), ('iu_empty')) v (name)"
+				. ' JOIN d.all c ON c.collection = v.name'), 'iu_empty',
+		"a join finds none of Directus's own collections, which are in no list, with enable_nestloop $_")
+	  foreach qw(on off);
 }
 
 done_testing();

@@ -1,0 +1,24 @@
+/*-------------------------------------------------------------------------
+ *
+ * aliases.h
+ *	  The aliases of Qdrant's collections.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef IU_QDRANT_ALIASES_H
+#define IU_QDRANT_ALIASES_H
+
+#include "fdw/remote.h"
+
+typedef struct IuQdrantAliases
+{
+	int			count;
+	const char **names;
+	const char **collections;	/* beside each, that it stands for */
+} IuQdrantAliases;
+
+extern bool iu_qdrant_aliases_read(IuQdrantAliases *aliases, const IuJson *document);
+extern const char *iu_qdrant_aliases_resolve(const IuQdrantAliases *aliases, const char *name);
+extern Datum iu_qdrant_aliases_of(const IuQdrantAliases *aliases, const char *name);
+
+#endif							/* IU_QDRANT_ALIASES_H */
