@@ -42,11 +42,11 @@ DROP FUNCTION iu.fn_iu_govern_row;
 DROP FUNCTION iu.fn_iu_rollback_is_complete;
 DROP FUNCTION iu.fn_iu_leave_out_subscriptions;
 DROP FUNCTION iu.fn_iu_published_whole;
-DROP FUNCTION iu.fn_iu_numbers_kept;
 DROP FUNCTION iu.fn_iu_govern;
 DROP TABLE public.iu_governed_object;
 DROP TABLE public.dot_config;
 DROP FUNCTION iu.fn_dot_config_touch;
+DROP FUNCTION iu.fn_iu_numbers_kept;
 
 DO $check$
 DECLARE
