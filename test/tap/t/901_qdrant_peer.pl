@@ -163,7 +163,7 @@ says('PATCH', '/collections/c', '{"strict_mode_config":{"enabled":false}}');
 SKIP:
 {
 	skip 'npm is not installed', 10 unless $ENV{IU_QDRANT_NPM};
-	my $good = { method => 'POST', path => '/collections/c/points/scroll', query => '',
+	my $good = { method => 'POST', path => '/collections/c/points/scroll', query => '?timeout=60',
 		headers => { 'content-type' => 'application/json' }, by => 'wrapper',
 		body => '{"limit":10,"with_payload":true,"with_vector":false}',
 		answer => { status => 200, headers => { 'content-type' => 'application/json' },
