@@ -20,10 +20,12 @@
  * could not be told from its original, so an opening is bound to the run of the
  * server as well: it ends with a restart.
  *
- * How a timeline began (a standby was promoted, or a backup restored) can be seen
- * only in the run in which it did: by the signal files that were there when the
- * postmaster loaded the library, and by the reason in the timeline's history.
- * The watchdog writes it into a table (iu.fn_iu_place_begin).
+ * How a timeline began (a standby was promoted, or a backup restored) is told by
+ * the signal files that were there when the postmaster loaded the library, and by
+ * the reason in the timeline's history. The watchdog writes it into a table
+ * (iu.fn_iu_place_begin). PostgreSQL removes the signal files with the end of the
+ * recovery, and the server may end before the watchdog has looked: so a file of
+ * our own says that these files were last started to recover as a standby.
  *
  *-------------------------------------------------------------------------
  */
@@ -55,6 +57,7 @@ PG_FUNCTION_INFO_V1(iu_opening_place);
 PG_FUNCTION_INFO_V1(iu_place_facts);
 
 #define SETTING "iu_core.instance"
+#define STANDBY_MARK "iu_core.standby"	/* in the data directory: its last recovery began as that of a standby */
 #define LABEL_LIMIT 8192		/* bytes of a backup_label that are read; it has some 300 */
 
 /* What the postmaster found when it started. Every process inherits it. */
@@ -66,7 +69,7 @@ typedef struct Start
 	char	   *ignored;		/* a file inside the data directory that gives one; NULL: none does */
 	char	   *label;			/* of the backup from which the files came; NULL: from none, or it is unknown */
 	bool		fresh_label;	/* they had not been started before */
-	bool		as_standby;		/* there was a standby.signal */
+	bool		as_standby;		/* there was a standby.signal, now or when its last recovery began */
 	bool		as_restore;		/* there was a recovery.signal */
 } Start;
 
@@ -196,6 +199,46 @@ read_small_file(const char *path)
 	return content;
 }
 
+/* Makes the mark, durably. Without it all works but for a promotion that nobody sees. */
+static void
+mark_standby(void)
+{
+	FILE	   *file = AllocateFile(STANDBY_MARK, PG_BINARY_W);
+
+	if (file == NULL)
+	{
+		ereport(WARNING,
+				(errcode_for_file_access(),
+				 errmsg("could not create file \"%s\": %m", STANDBY_MARK),
+				 errdetail("A promotion is taken for a restore if the server ends right after it.")));
+		return;
+	}
+	FreeFile(file);
+	fsync_fname(STANDBY_MARK, false);
+	fsync_fname(".", true);
+}
+
+/*
+ * Whether the last recovery of these files, which may be about to begin, is that
+ * of a standby. Any other recovery takes the mark away: it may have come with the
+ * backup from which the files are.
+ *
+ * begins_standby, begins_other: what the files say of a recovery that begins now.
+ */
+static bool
+was_standby(bool begins_standby, bool begins_other)
+{
+	bool		marked = file_exists(STANDBY_MARK);
+
+	if (begins_standby && !marked)
+		mark_standby();
+	if (begins_standby || !begins_other)
+		return begins_standby || marked;
+	if (marked)
+		durable_unlink(STANDBY_MARK, FATAL);
+	return false;
+}
+
 /* Called once, in the postmaster, whose working directory is the data directory. */
 void
 iu_place_init(void)
@@ -209,6 +252,7 @@ iu_place_init(void)
 	start.fresh_label = start.label != NULL;
 	if (start.label == NULL)
 		start.label = read_small_file(BACKUP_LABEL_OLD);
+	start.as_standby = was_standby(start.as_standby, start.as_restore || start.fresh_label);
 	start.loaded = true;
 	MemoryContextSwitchTo(caller);
 }
@@ -378,8 +422,8 @@ read_beginning(TimeLineID timeline)
 }
 
 /*
- * How this place may have begun, in one word. A promotion is told only in the run
- * in which the server was started as a standby and no target stopped it.
+ * How this place may have begun, in one word. A promotion is told where the last
+ * recovery began as that of a standby, and no target stopped it.
  */
 static const char *
 how_it_began(const Beginning *beginning)

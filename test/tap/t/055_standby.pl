@@ -98,6 +98,32 @@ talk_to($trial);
 becomes("SELECT message ~ 'this is a copy: iu_core.instance is another than at home' FROM iu_core.health()",
 	'a standby with another instance is a copy when it is promoted');
 
+# Nobody is there to see how a timeline begins: the server ends before its watchdog has looked.
+sub began_unseen
+{
+	my ($node, $begin) = @_;
+	$node->append_conf('postgresql.conf', "iu_core.databases = ''\n");
+	$node->start;
+	$begin->();
+	$node->poll_query_until('postgres', 'SELECT NOT pg_is_in_recovery()') or die "it recovers on and on\n";
+	$node->stop('immediate');
+	$node->append_conf('postgresql.conf', "iu_core.databases = 'postgres'\n");
+	$node->start;
+	talk_to($node);
+	becomes('SELECT iu.fn_iu_place_is_noted()', 't', 'the watchdog notes the place after that');
+	return sql('SELECT began FROM iu_place ORDER BY place_seq DESC LIMIT 1');
+}
+
+my $hasty = PostgreSQL::Test::Cluster->new('hasty');
+$hasty->init_from_backup($standby, 'again', has_streaming => 1);
+is(began_unseen($hasty, sub { $hasty->promote }), 'promotion',
+	'a standby that was promoted, and died before its watchdog had looked, was promoted');
+$hasty->backup('marked');
+my $restored = PostgreSQL::Test::Cluster->new('restored');
+$restored->init_from_backup($hasty, 'marked', has_restoring => 1, standby => 0);
+is(began_unseen($restored, sub { }), 'restore',
+	'what was restored from a backup of that, and died before its watchdog had looked, was restored');
+
 $session->quit;
-$_->stop foreach $trial, $standby;
+$_->stop foreach $restored, $hasty, $trial, $standby;
 done_testing();
