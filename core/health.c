@@ -424,6 +424,9 @@ look_around(void)
 	if (iu_shared == NULL)
 		add_finding(&findings, of_server(SEVERITY_CRITICAL, "add iu_core to it and restart the server"),
 					"iu_core is not in shared_preload_libraries: no worker runs and every gate reads closed");
+	else if (!IsUnderPostmaster)
+		add_finding(&findings, of_server(SEVERITY_CRITICAL, "start the server as a service"),
+					"the server runs in single-user mode: no worker runs and every gate reads closed");
 	else if (!RecoveryInProgress())
 		judge_all(&findings);
 	return findings;
