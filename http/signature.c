@@ -1,7 +1,8 @@
 /*-------------------------------------------------------------------------
  *
  * signature.c
- *	  Standard Webhooks signatures: HMAC-SHA256 over "id.timestamp.body".
+ *	  Standard Webhooks signatures over "id.timestamp.body": v1, by HMAC-SHA256,
+ *	  and v1a, by Ed25519.
  *
  *-------------------------------------------------------------------------
  */
@@ -14,6 +15,7 @@
 #include "common/sha2.h"
 #include "core/compat.h"
 #include "fmgr.h"
+#include "http/ed25519.h"
 #include "http/signature.h"
 #include "lib/stringinfo.h"
 #include "utils/array.h"
@@ -22,7 +24,10 @@
 #include "utils/resowner.h"
 
 PG_FUNCTION_INFO_V1(iu_webhook_signature_sql);
+PG_FUNCTION_INFO_V1(iu_webhook_key);
 
+#define KEY_PREFIX "whsk_"		/* and the seed and the public key of Ed25519 */
+#define KEY_BYTES (IU_ED25519_SEED_BYTES + IU_ED25519_PUBLIC_BYTES)
 #define SECRET_PREFIX "whsec_"
 #define SHORTEST_KEY 24			/* bytes, as the standard has it */
 #define LONGEST_KEY 64
@@ -123,13 +128,91 @@ compute(const uint8 *key, int key_length, const char *head,
 		pg_hmac_final(hmac, digest, PG_SHA256_DIGEST_LENGTH) == 0;
 }
 
+static void
+append_base64(StringInfo to, const uint8 *bytes, int length)
+{
+	int			room = pg_b64_enc_len(length);
+	int			written;
+
+	enlargeStringInfo(to, room);
+	written = iu_b64_encode(bytes, length, to->data + to->len, room);
+	if (written < 0)
+		elog(ERROR, "could not encode a webhook signature");
+	to->len += written;
+	to->data[to->len] = '\0';
+}
+
+/* "v1,<base64>" by a secret. number: which one it is, for the message. */
+static void
+append_v1(StringInfo to, const char *secret, int number, const char *head, const char *body, size_t body_length)
+{
+	uint8		key[LONGEST_KEY];
+	uint8		digest[PG_SHA256_DIGEST_LENGTH];
+	int			key_length = decode_secret(secret, number, key);
+	bool		good = compute(key, key_length, head, body, body_length, digest);
+
+	explicit_bzero(key, sizeof(key));
+	if (!good)
+		ereport(ERROR,
+				(errcode(ERRCODE_INTERNAL_ERROR),
+				 errmsg("could not compute a webhook signature")));
+	appendStringInfoString(to, "v1,");
+	append_base64(to, digest, sizeof(digest));
+}
+
+/* "v1a,<base64>" by a key of Ed25519. number: which one it is, for the message. */
+static void
+append_v1a(StringInfo to, const char *secret, int number, const char *head, const char *body, size_t body_length)
+{
+	uint8		key[KEY_BYTES];
+	uint8		signature[IU_ED25519_SIGNATURE_BYTES];
+	const char *base64 = secret + strlen(KEY_PREFIX);
+	size_t		head_length = strlen(head);
+	char	   *message;
+
+	if (iu_b64_decode(base64, (int) strlen(base64), key, KEY_BYTES) != KEY_BYTES)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("webhook key %d is malformed", number),
+				 errdetail("A key is \"%s\" followed by the base64 of %d bytes.", KEY_PREFIX, KEY_BYTES),
+				 err_generic_string(PG_DIAG_CONSTRAINT_NAME, "iu_webhook_secret")));
+	message = palloc(head_length + body_length);
+	memcpy(message, head, head_length);
+	memcpy(message + head_length, body, body_length);
+	iu_ed25519_sign(key, message, head_length + body_length, signature);
+	explicit_bzero(key, sizeof(key));
+	pfree(message);
+	appendStringInfoString(to, "v1a,");
+	append_base64(to, signature, sizeof(signature));
+}
+
+/* iu_core.webhook_key(): a new key of Ed25519. */
+Datum
+iu_webhook_key(PG_FUNCTION_ARGS)
+{
+	uint8		key[KEY_BYTES];
+	StringInfoData text;
+
+	if (!pg_strong_random(key, IU_ED25519_SEED_BYTES))
+		ereport(ERROR,
+				(errcode(ERRCODE_INTERNAL_ERROR),
+				 errmsg("could not generate a random key")));
+	iu_ed25519_public_key(key, key + IU_ED25519_SEED_BYTES);
+	initStringInfo(&text);
+	appendStringInfoString(&text, KEY_PREFIX);
+	append_base64(&text, key, KEY_BYTES);
+	explicit_bzero(key, sizeof(key));
+	PG_RETURN_TEXT_P(cstring_to_text_with_len(text.data, text.len));
+}
+
 /*
  * The value of the header webhook-signature, palloc'd: one "v1,<base64 of
- * HMAC-SHA256 over id.timestamp.body>" for each secret, separated by spaces.
- * Raises (22023) for an id or a secret that is malformed and for no secret; no
+ * HMAC-SHA256 over id.timestamp.body>" for each secret, or "v1a,<base64 of the
+ * signature by Ed25519>" for each key, separated by spaces. Raises (22023) for an id or a secret that is malformed and for no secret; no
  * message quotes a secret.
  *
- * timestamp: seconds since 1970; secrets: each "whsec_<base64 of the key>".
+ * timestamp: seconds since 1970; secrets: each "whsec_<base64 of the key>", or
+ * "whsk_<base64 of seed and public key>".
  */
 char *
 iu_webhook_signature(const char *id, int64 timestamp, const char *body, size_t body_length,
@@ -150,25 +233,12 @@ iu_webhook_signature(const char *id, int64 timestamp, const char *body, size_t b
 	initStringInfo(&signatures);
 	for (i = 0; i < secret_count; i++)
 	{
-		uint8		key[LONGEST_KEY];
-		uint8		digest[PG_SHA256_DIGEST_LENGTH];
-		int			key_length = decode_secret(secrets[i], i + 1, key);
-		bool		good = compute(key, key_length, head, body, body_length, digest);
-		int			room = pg_b64_enc_len(sizeof(digest));
-		int			written;
-
-		explicit_bzero(key, sizeof(key));
-		if (!good)
-			ereport(ERROR,
-					(errcode(ERRCODE_INTERNAL_ERROR),
-					 errmsg("could not compute a webhook signature")));
-		appendStringInfo(&signatures, "%sv1,", i > 0 ? " " : "");
-		enlargeStringInfo(&signatures, room);
-		written = iu_b64_encode(digest, sizeof(digest), signatures.data + signatures.len, room);
-		if (written < 0)
-			elog(ERROR, "could not encode a webhook signature");
-		signatures.len += written;
-		signatures.data[signatures.len] = '\0';
+		if (i > 0)
+			appendStringInfoChar(&signatures, ' ');
+		if (secrets[i] != NULL && strncmp(secrets[i], KEY_PREFIX, strlen(KEY_PREFIX)) == 0)
+			append_v1a(&signatures, secrets[i], i + 1, head, body, body_length);
+		else
+			append_v1(&signatures, secrets[i], i + 1, head, body, body_length);
 	}
 	pfree(head);
 	return signatures.data;

@@ -24,7 +24,7 @@ SELECT iu_core.guard_rows('public.iu_route_secret');
 SELECT iu_core.guard_rows('public.iu_route_credential');
 SELECT iu.fn_dot_iu_command_forget(ARRAY['dot_iu_route_add', 'dot_iu_route_allow',
   'dot_iu_route_disallow', 'dot_iu_route_pause', 'dot_iu_route_resume', 'dot_iu_route_retire',
-  'dot_iu_route_credential_put', 'dot_iu_route_credential_end', 'dot_iu_route_secret_add',
+  'dot_iu_route_key_add', 'dot_iu_route_credential_put', 'dot_iu_route_credential_end', 'dot_iu_route_secret_add',
   'dot_iu_route_secret_end', 'dot_iu_route_set']);
 
 DELETE FROM public.iu_refusal WHERE migration = 5;
@@ -44,6 +44,10 @@ DROP FUNCTION public.fn_iu_route_set;
 DROP FUNCTION iu.fn_iu_route_set;
 DROP FUNCTION public.fn_iu_route_add;
 DROP FUNCTION iu.fn_iu_route_add;
+DROP FUNCTION public.fn_iu_route_public_keys;
+DROP FUNCTION iu.fn_iu_route_public_keys;
+DROP FUNCTION public.fn_iu_route_key_add;
+DROP FUNCTION iu.fn_iu_route_key_add;
 DROP FUNCTION public.fn_iu_route_secret_end;
 DROP FUNCTION iu.fn_iu_route_secret_end;
 DROP FUNCTION public.fn_iu_route_secret_add;

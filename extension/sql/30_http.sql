@@ -30,10 +30,18 @@ COMMENT ON FUNCTION http_probe(text, text, text[], text, integer) IS
   'answered. SQLSTATE 22004 for a NULL method or header, 22023 for an unknown method, a malformed header, a timeout '
   'below 1. A header given here may be logged, as any statement may.';
 
+CREATE FUNCTION webhook_key() RETURNS text
+  LANGUAGE c VOLATILE PARALLEL SAFE AS 'MODULE_PATHNAME', 'iu_webhook_key';
+COMMENT ON FUNCTION webhook_key() IS
+  'A new key to sign with by Ed25519 (v1a of Standard Webhooks): whsk_ and the base64 of the seed and the public key. '
+  'SQLSTATE 0A000: the server was built without OpenSSL.';
+
 CREATE FUNCTION webhook_signature(id text, "timestamp" bigint, body text, secrets text[]) RETURNS text
   LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'iu_webhook_signature_sql';
 COMMENT ON FUNCTION webhook_signature(text, bigint, text, text[]) IS
   'The header webhook-signature of Standard Webhooks, as the sender computes it: one "v1,<base64 of HMAC-SHA256 over '
   'id.timestamp.body>" for each secret, separated by spaces. id: letters, digits, _ and -; timestamp: seconds since '
-  '1970; secrets: ''whsec_<base64 of 24 to 64 bytes>''. SQLSTATE 22023 for a malformed id or secret and for no '
+  '1970; secrets: ''whsec_<base64 of 24 to 64 bytes>'', or ''whsk_<base64 of a key of Ed25519>'' for "v1a,<base64 of '
+  'the signature>". SQLSTATE 0A000 for such a key where the server was built without OpenSSL; SQLSTATE 22023 for a '
+  'malformed id or secret and for no '
   'secret; the secret is not quoted.';

@@ -140,6 +140,8 @@ SELECT iu.fn_iu_refusal_put(1, ARRAY[
    'Use letters, digits, underscores and hyphens.'],
   ['iu_webhook_secret', '22023', 'A secret to sign with is malformed.',
    'Give it as whsec_ and the base64 of 24 to 64 bytes.'],
+  ['iu_webhook_ed25519', '0A000', 'The server was built without OpenSSL, which signs by Ed25519.',
+   'Sign with a secret, v1, instead.'],
   ['iu_webhook_secret_missing', '22023', 'There is no secret to sign with.', 'Give at least one.'],
   ['iu_filter_time', '54000', 'The filter of a route takes too long over a payload.',
    'Give the route a filter that looks at fewer values.'],

@@ -11,8 +11,9 @@ CREATE TABLE public.iu_route_secret (
   UNIQUE (secret_ref, secret),
   CONSTRAINT iu_route_secret_ref_chk CHECK (secret_ref ~ '^[A-Za-z0-9][A-Za-z0-9_.:-]{0,119}$'),
   CONSTRAINT iu_route_secret_form_chk CHECK (
-    secret ~ '^whsec_([A-Za-z0-9+/]{4})*([A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?$'
-    AND octet_length(decode(substr(secret, 7), 'base64')) BETWEEN 24 AND 64),
+    secret ~ '^whsk_[A-Za-z0-9+/]{86}==$'
+    OR (secret ~ '^whsec_([A-Za-z0-9+/]{4})*([A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?$'
+        AND octet_length(decode(substr(secret, 7), 'base64')) BETWEEN 24 AND 64)),
   CONSTRAINT iu_route_secret_validity_chk CHECK (
     valid_from < valid_until AND isfinite(valid_from) AND isfinite(valid_until))
 );
@@ -25,7 +26,8 @@ COMMENT ON COLUMN public.iu_route_secret.valid_from IS 'It signs from here on';
 COMMENT ON COLUMN public.iu_route_secret.valid_until IS 'It signs until here; NULL: until it is ended';
 COMMENT ON COLUMN public.iu_route_secret.created_at IS 'When it was added';
 COMMENT ON COLUMN public.iu_route_secret.created_by IS 'Who added it, as told by the caller';
-COMMENT ON COLUMN public.iu_route_secret.secret IS 'whsec_ and 24 to 64 bytes in base64.';
+COMMENT ON COLUMN public.iu_route_secret.secret IS
+  'whsec_ and 24 to 64 bytes in base64 (v1); or whsk_, and seed and public key of Ed25519 in base64 (v1a)';
 
 -- This function is inlined where it is called. A secret that was valid from the
 -- moment on at which it was added stays so where the clock is set back after that.

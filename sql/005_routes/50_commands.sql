@@ -368,5 +368,6 @@ INSERT INTO public.dot_iu_command_catalog (command_name, category, mutating, rev
   ('dot_iu_route_retire',     'health', true, false, ARRAY['fn_iu_route_retire']),
   ('dot_iu_route_credential_put', 'health', true, false, ARRAY['fn_iu_route_credential_put']),
   ('dot_iu_route_credential_end', 'health', true, false, ARRAY['fn_iu_route_credential_end']),
+  ('dot_iu_route_key_add',    'health', true, true,  ARRAY['fn_iu_route_key_add']),
   ('dot_iu_route_secret_add', 'health', true, true,  ARRAY['fn_iu_route_secret_add']),
   ('dot_iu_route_secret_end', 'health', true, false, ARRAY['fn_iu_route_secret_end']);

@@ -3,7 +3,7 @@ GRANT EXECUTE ON FUNCTION
     public.fn_iu_route_worker_enabled, iu.fn_iu_route_worker_enabled, public.fn_iu_delivery_live_routes,
     iu.fn_iu_delivery_live_routes, iu.fn_iu_route_url_problem, iu.fn_iu_route_retry_problem,
     iu.fn_iu_route_contract_problem, iu.fn_iu_payload_problem, iu.fn_iu_route_filter_problem,
-    iu.fn_iu_route_headers_problem
+    iu.fn_iu_route_headers_problem, public.fn_iu_route_public_keys, iu.fn_iu_route_public_keys
   TO iu_core_reader;
 GRANT EXECUTE ON FUNCTION
     public.fn_iu_route_add, iu.fn_iu_route_add, public.fn_iu_route_set, iu.fn_iu_route_set,
@@ -11,6 +11,7 @@ GRANT EXECUTE ON FUNCTION
     public.fn_iu_route_pause, iu.fn_iu_route_pause, public.fn_iu_route_resume, iu.fn_iu_route_resume,
     public.fn_iu_route_retire, iu.fn_iu_route_retire, public.fn_iu_route_secret_add, iu.fn_iu_route_secret_add,
     public.fn_iu_route_secret_end, iu.fn_iu_route_secret_end,
+    public.fn_iu_route_key_add, iu.fn_iu_route_key_add,
     public.fn_iu_route_credential_put, iu.fn_iu_route_credential_put,
     public.fn_iu_route_credential_end, iu.fn_iu_route_credential_end
   TO iu_core_operator;
