@@ -251,6 +251,7 @@ iu_row_columns(const IuColumn *columns, int count, int *numbers)
 					(errcode(ERRCODE_DATATYPE_MISMATCH),
 					 errmsg("the rows that a function returned have no column \"%s\" of type %s",
 							columns[i].name, format_type_be(columns[i].type)),
+					 errdetail("Column: %s; type: %s.", columns[i].name, format_type_be(columns[i].type)),
 					 err_generic_string(PG_DIAG_CONSTRAINT_NAME, "iu_worker_result")));
 	}
 }
@@ -274,6 +275,7 @@ iu_row_required(uint64 row, int number)
 				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
 				 errmsg("column \"%s\" is null in a row that a function returned",
 						NameStr(TupleDescAttr(SPI_tuptable->tupdesc, number - 1)->attname)),
+				 errdetail("Column: %s.", NameStr(TupleDescAttr(SPI_tuptable->tupdesc, number - 1)->attname)),
 				 err_generic_string(PG_DIAG_CONSTRAINT_NAME, "iu_worker_result_null")));
 	return value;
 }

@@ -252,6 +252,7 @@ iu_gate_changed(PG_FUNCTION_ARGS)
 		ereport(ERROR,
 				(errcode(ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED),
 				 errmsg("function \"%s\" must be called as a trigger", "iu_core.gate_changed"),
+				 errdetail("Function: %s.", "iu_core.gate_changed"),
 				 err_generic_string(PG_DIAG_CONSTRAINT_NAME, "iu_trigger_only")));
 	/* Nothing of that changes a table; a TRUNCATE is left out by what an invalidation would undo. */
 	if (iu_comes_from_elsewhere())

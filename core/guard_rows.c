@@ -29,6 +29,7 @@ name_table(Oid table, bool qualified)
 		ereport(ERROR,
 				(errcode(ERRCODE_UNDEFINED_TABLE),
 				 errmsg("relation with OID %u does not exist", table),
+				 errdetail("OID: %u.", table),
 				 err_generic_string(PG_DIAG_CONSTRAINT_NAME, "iu_guard_rows_table")));
 	if (!qualified && strcmp(schema, "public") == 0)
 		schema = NULL;

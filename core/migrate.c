@@ -343,6 +343,7 @@ resolve_roles(Run *run)
 		ereport(ERROR,
 				(errcode(ERRCODE_UNDEFINED_TABLE),
 				 errmsg("relation \"%s\" does not exist", "iu_core.applied_migration"),
+				 errdetail("Relation: %s.", "iu_core.applied_migration"),
 				 err_generic_string(PG_DIAG_CONSTRAINT_NAME, "iu_extension_incomplete")));
 	run->record_role = ((Form_pg_class) GETSTRUCT(tuple))->relowner;
 	ReleaseSysCache(tuple);
@@ -434,6 +435,7 @@ get_flag(FunctionCallInfo fcinfo, int argument, const char *name)
 		ereport(ERROR,
 				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
 				 errmsg("%s must be true or false, not NULL", name),
+				 errdetail("Argument: %s.", name),
 				 err_generic_string(PG_DIAG_CONSTRAINT_NAME, "iu_migration_flag")));
 	return PG_GETARG_BOOL(argument);
 }

@@ -49,6 +49,7 @@ owner_of_callable(Oid function)
 		ereport(ERROR,
 				(errcode(ERRCODE_UNDEFINED_FUNCTION),
 				 errmsg("function with OID %u does not exist", function),
+				 errdetail("OID: %u.", function),
 				 err_generic_string(PG_DIAG_CONSTRAINT_NAME, "iu_callable_missing")));
 	form = (Form_pg_proc) GETSTRUCT(row);
 	owner = form->proowner;

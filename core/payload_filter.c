@@ -56,6 +56,7 @@ refuse_late(int ms)
 	ereport(ERROR,
 			(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
 			 errmsg("a filter takes longer than %d ms over a payload", ms),
+			 errdetail("Limit: %d ms.", ms),
 			 err_generic_string(PG_DIAG_CONSTRAINT_NAME, "iu_filter_time")));
 }
 

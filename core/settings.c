@@ -38,6 +38,7 @@ iu_settings_list(const char *value)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("invalid list syntax in setting value \"%s\"", value),
+				 errdetail("Value: %s.", value),
 				 err_generic_string(PG_DIAG_CONSTRAINT_NAME, "iu_setting_list")));
 	return elements;
 }

@@ -99,6 +99,7 @@ iu_wake_sender(PG_FUNCTION_ARGS)
 		ereport(ERROR,
 				(errcode(ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED),
 				 errmsg("function \"%s\" must be called as a trigger", "iu_core.wake_sender"),
+				 errdetail("Function: %s.", "iu_core.wake_sender"),
 				 err_generic_string(PG_DIAG_CONSTRAINT_NAME, "iu_trigger_only")));
 	iu_wake_at_commit(TRIGGER_FIRED_BY_INSERT(((TriggerData *) fcinfo->context)->tg_event)
 						  ? IU_WAKE_NEWS

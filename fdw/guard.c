@@ -270,6 +270,7 @@ guard_mapping(Oid mapping)
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 				 errmsg("option \"url\" of foreign server \"%s\" has changed since the command began",
 						server->servername),
+				 errdetail("Server: %s.", server->servername),
 				 errhint("Look where the secret would go, and run the command again."),
 				 err_generic_string(PG_DIAG_CONSTRAINT_NAME, "iu_server_url_changed")));
 }

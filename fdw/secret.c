@@ -95,6 +95,7 @@ check_url_is_current(const IuServer *server)
 	ereport(ERROR,
 			(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 			 errmsg("option \"url\" of foreign server \"%s\" has changed since the query began", server->name),
+			 errdetail("Server: %s.", server->name),
 			 errhint("Run the query again."),
 			 err_generic_string(PG_DIAG_CONSTRAINT_NAME, "iu_server_url_changed")));
 }

@@ -51,6 +51,7 @@ header_list(ArrayType *array)
 			ereport(ERROR,
 					(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
 					 errmsg("HTTP header %d is null", i + 1),
+					 errdetail("Header: %d.", i + 1),
 					 err_generic_string(PG_DIAG_CONSTRAINT_NAME, "iu_http_null")));
 		headers[i] = TextDatumGetCString(elements[i]);
 	}

@@ -52,12 +52,14 @@ check_header(const char *header, int number)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("HTTP header %d is not of the form \"Name: value\"", number),
+				 errdetail("Header: %d.", number),
 				 err_generic_string(PG_DIAG_CONSTRAINT_NAME, "iu_http_header")));
 	for (p = header + name; *p != '\0'; p++)
 		if (((unsigned char) *p < ' ' && *p != '\t') || *p == 0x7f)
 			ereport(ERROR,
 					(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 					 errmsg("HTTP header %d holds a control character", number),
+					 errdetail("Header: %d.", number),
 					 errhint("A token read from a file may end in a line break."),
 					 err_generic_string(PG_DIAG_CONSTRAINT_NAME, "iu_http_header")));
 	for (i = 0; i < lengthof(reserved_headers); i++)
@@ -66,6 +68,7 @@ check_header(const char *header, int number)
 			ereport(ERROR,
 					(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 					 errmsg("HTTP header \"%s\" cannot be set", reserved_headers[i]),
+					 errdetail("Header: %s.", reserved_headers[i]),
 					 err_generic_string(PG_DIAG_CONSTRAINT_NAME, "iu_http_header_reserved")));
 }
 

@@ -148,6 +148,7 @@ BEGIN
   IF NOT FOUND THEN
     RAISE undefined_object USING
       MESSAGE = format('credential %s is not registered', coalesce(iu_core.text_shown(p_credential_ref), 'NULL')),
+      DETAIL = format('Credential: %s.', coalesce(iu_core.text_shown(p_credential_ref), 'NULL')),
       CONSTRAINT = 'iu_credential_unknown';
   END IF;
   PERFORM iu.fn_iu_require_effect(

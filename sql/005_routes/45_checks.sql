@@ -94,6 +94,7 @@ BEGIN
   IF v_problem IS NOT NULL THEN
     RAISE check_violation USING
       MESSAGE = format('route "%s" cannot be changed: %s', p_route.route_code, v_problem),
+      DETAIL = format('Route: %s; problem: %s.', p_route.route_code, v_problem),
       HINT = 'Register the credential with fn_iu_route_credential_put.', CONSTRAINT = 'iu_route_credential';
   END IF;
 END

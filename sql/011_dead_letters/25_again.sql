@@ -13,6 +13,7 @@ BEGIN
   IF p_route.dry_run THEN
     RAISE object_not_in_prerequisite_state USING
       MESSAGE = format('route "%s" is a dry run: nothing was sent on it that could be sent again', p_route.route_code),
+      DETAIL = format('Route: %s.', p_route.route_code),
       HINT = 'Arm it with fn_iu_route_arm first.', CONSTRAINT = 'iu_again_dry_run';
   ELSIF num_nonnulls(p_event_ids, p_filter, p_since, p_until) = 0 THEN
     RAISE check_violation USING
@@ -20,7 +21,8 @@ BEGIN
       DETAIL = 'p_event_ids, p_filter, p_since and p_until are all NULL.', CONSTRAINT = 'iu_again_chosen';
   ELSIF v_problem IS NOT NULL THEN
     RAISE check_violation USING
-      MESSAGE = 'what is to be sent again cannot be chosen: ' || v_problem, CONSTRAINT = 'iu_again_filter';
+      MESSAGE = 'what is to be sent again cannot be chosen: ' || v_problem,
+      DETAIL = format('Problem: %s.', v_problem), CONSTRAINT = 'iu_again_filter';
   END IF;
   PERFORM iu.fn_iu_require_value(p_per_second BETWEEN 0.001 AND 10000, 'iu_again_rate', 'p_per_second',
     'from 0.001 to 10000', p_per_second::text);

@@ -34,7 +34,8 @@ my %sqlstate = (
 # What each statement raises: constraint name, SQLSTATE, where. A name that is
 # put together from a word and a variable is known by its beginning. What is put
 # into the message is in the detail as well, where programs look for it. IU000 is
-# raised to be caught in the same function, and RAISE alone raises what was caught.
+# raised to be caught in the same function; RAISE alone, and one with a variable as
+# its SQLSTATE, raises what was caught.
 my (@raised, @beginnings, @unnamed, @without_figures);
 for my $file (grep { /\.sql$/ } sort keys %text)
 {
@@ -42,7 +43,7 @@ for my $file (grep { /\.sql$/ } sort keys %text)
 	while ($text =~ /\bRAISE\b(?! (?:WARNING|NOTICE|LOG|INFO|DEBUG)\b)((?:[^;']|'(?:[^']|'')*')*);/g)
 	{
 		my $statement = $1;
-		next if $statement eq '' || $statement =~ /^ SQLSTATE 'IU000'/;
+		next if $statement eq '' || $statement =~ /^ (?:SQLSTATE 'IU000'|EXCEPTION USING ERRCODE = v_state\b)/;
 		my ($state, $condition, $what) = $statement =~ /^ (?:SQLSTATE '(\w{5})'|(\w+)) USING(.*)$/s;
 		if (($what // '') !~ /CONSTRAINT = (?:'(\w+)'( \|\|)?|\w+)/) { push @unnamed, "$file: RAISE" . ($what // $statement) }
 		elsif (defined $1)
@@ -54,7 +55,6 @@ for my $file (grep { /\.sql$/ } sort keys %text)
 		  if defined $message && $message =~ /%[sLI]|\|\||^\w+\.\w+\(/ && $what !~ /\bDETAIL = /;
 	}
 }
-is(join("\n", @without_figures), '', 'what a refusal of a function names is in its detail');
 
 # In C a refusal is every ereport(ERROR) but one whose SQLSTATE says that the
 # system failed, whatever was asked. elog(ERROR) is always such a one, XX000.
@@ -74,6 +74,11 @@ for my $file (grep { /\.c$/ } sort keys %text)
 		next if $report =~ $harmless;
 		my ($code) = $report =~ /\berrcode\(ERRCODE_(\w+)\)/;
 		next if defined $code && $system{$code};
+		# Options are refused in the words of PostgreSQL's own wrappers; and a value that a
+		# column cannot hold is named in the detail by who knows its row.
+		my ($message) = $report =~ /\berrmsg\(((?:$string\s*)+)/;
+		push @without_figures, "$file: $message"
+		  if ($message // '') =~ /%/ && $report !~ /\berrdetail/ && $file !~ m{^fdw/(?:options|import|table|field)\.c$};
 		if (defined $code && $report =~ /PG_DIAG_CONSTRAINT_NAME, "(\w+)"/)
 		{
 			push @raised, [ $1, state_of($code), $file ];
@@ -95,6 +100,7 @@ for my $file (grep { /\.c$/ } sort keys %text)
 	}
 }
 is(join("\n", @unnamed), '', 'every refusal of a function and of the library names a constraint');
+is(join("\n", @without_figures), '', 'what the message of a refusal names is in its detail');
 cmp_ok(scalar @raised, '>', 150, 'more than 150 refusals are found in the sources');
 
 my $node = IU::Cluster->new_node('refusals');
