@@ -27,7 +27,7 @@ CREATE TRIGGER zz_trigger AFTER INSERT ON public.zz_base EXECUTE FUNCTION public
 CREATE TEMP TABLE zz_temporary (a int);
 
 SELECT results_eq(
-  $$SELECT object_class, object_name FROM iu_core.object_names() WHERE object_name ~ 'zz'
+  $$SELECT object_class, object_name FROM iu_core.object_names() WHERE object_name ~ '^zz'
   ORDER BY object_class COLLATE "C", object_name COLLATE "C"$$,
   $$VALUES ('function', 'zz_function()'), ('function', 'zz_function(integer,public.zz_enum,text[])'),
   ('schema', 'zz_other'),
