@@ -49,8 +49,8 @@ SELECT is(pg_temp.error_of(format('CREATE SERVER %I FOREIGN DATA WRAPPER directu
 SELECT is(pg_temp.error_of('CREATE SERVER bad FOREIGN DATA WRAPPER qdrant_fdw'),
           'HV002 | option "url" of the foreign server is missing', 'a server without a url is refused');
 SELECT alike(pg_temp.error_of($$CREATE SERVER bad FOREIGN DATA WRAPPER qdrant_fdw OPTIONS (url 'http://h', host 'x')$$),
-             'HV00D | invalid option "host" | Valid options in this context: url, ca_certificates, timeout_ms, connections, '
-               'page_size, on_error%.',
+             'HV00D | invalid option "host" | Valid options in this context: url, ca_certificates, '
+               'timeout_ms, connections, page_size, on_error%.',
   'an option that a server does not have is refused with those it has');
 
 SELECT is(pg_temp.error_of(format('CREATE SERVER bad FOREIGN DATA WRAPPER qdrant_fdw OPTIONS (url %L, timeout_ms %L)',

@@ -63,7 +63,8 @@ SELECT is((SELECT count(*) FROM iu_route_lease WHERE expires_at <= iu_core.stead
   'a lease of a position that is confirmed has ended');
 UPDATE dot_config SET value = 'true' WHERE key IN ('queue.job_substrate.enabled', 'iu_core.vector_sync_enabled');
 SELECT fn_iu_gate_open('iu_core.composer_enabled', gen_random_uuid(), 'ann', 't', 60);
-SELECT is((SELECT array_agg(gate_key ORDER BY gate_key) FROM v_iu_gate WHERE due_at IS NOT NULL), ARRAY['iu_core.composer_enabled', 'iu_core.delivery_enabled'],
+SELECT is((SELECT array_agg(gate_key ORDER BY gate_key) FROM v_iu_gate WHERE due_at IS NOT NULL),
+  ARRAY['iu_core.composer_enabled', 'iu_core.delivery_enabled'],
   'only the gates that are open by the protocol have an end');
 
 CREATE FUNCTION pg_temp.odd_values() RETURNS SETOF text LANGUAGE plpgsql AS $function$
