@@ -172,8 +172,12 @@ UPDATE iu_change_window SET opened_at = opened_at + interval '1 day' WHERE windo
 ALTER TABLE iu_regression_snapshot ENABLE ALWAYS TRIGGER trg_iu_regression_snapshot_append_only;
 ALTER TABLE iu_change_window ENABLE ALWAYS TRIGGER trg_iu_change_window_guard;
 ALTER TABLE iu_change_window ENABLE ALWAYS TRIGGER trg_iu_change_window_append_only;
-ALTER TABLE iu_regression_snapshot ENABLE REPLICA TRIGGER trg_0_subscription;
-ALTER TABLE iu_change_window ENABLE REPLICA TRIGGER trg_0_subscription;
+ALTER TABLE iu_regression_snapshot ENABLE REPLICA TRIGGER trg_0_subscription,
+  ENABLE REPLICA TRIGGER trg_zz_subscription_truncate, ENABLE REPLICA TRIGGER trg_0_subscription_truncated,
+  ENABLE REPLICA TRIGGER trg_1_subscription_numbers;
+ALTER TABLE iu_change_window ENABLE REPLICA TRIGGER trg_0_subscription,
+  ENABLE REPLICA TRIGGER trg_zz_subscription_truncate, ENABLE REPLICA TRIGGER trg_0_subscription_truncated,
+  ENABLE REPLICA TRIGGER trg_1_subscription_numbers;
 SELECT fn_iu_invariant_enable('held', false, 'ann', 't');
 SELECT is(fn_iu_change_window_close('w6a', 'olga') ->> 'verdict_reason',
   '12 surfaces and 0 invariants as they should be; disabled, so not checked: held',
