@@ -51,6 +51,9 @@ CREATE FUNCTION iu.fn_iu_route_header_lines(p_headers jsonb, OUT lines text[], O
   SET search_path = pg_catalog, pg_temp
 AS $function$
 BEGIN
+  IF p_headers = '{}' THEN
+    RETURN;
+  END IF;
   SELECT array_agg(h.key || ': ' || CASE n.way
            WHEN 'secret' THEN c.value WHEN 'bearer' THEN 'Bearer ' || c.value
            WHEN 'basic' THEN 'Basic ' || translate(encode(convert_to(c.value, 'UTF8'), 'base64'), E'\n', '')
