@@ -12,29 +12,29 @@ CREATE VIEW public.v_iu_now AS
              NULL::text AS holder, c.updated_at AS since, NULL::timestamptz AS ends_at
         FROM public.iu_switch_registry s LEFT JOIN public.dot_config c ON c.key = s.switch_key
       UNION ALL
-      SELECT 'gate', g.gate_key,
+      SELECT 'gate'::text, g.gate_key,
              CASE WHEN g.effective THEN 'open' WHEN g.is_safe THEN 'closed' ELSE 'not safe' END,
              CASE WHEN g.effective THEN h.holder END, CASE WHEN g.effective THEN h.since END,
              CASE WHEN g.effective THEN g.due_at END
         FROM public.v_iu_gate g LEFT JOIN public.v_iu_gate_holder h ON h.gate_key = g.gate_key
       UNION ALL
-      SELECT 'standing approval', a.gate_key, a.state, a.granted_by, a.granted_at, a.expires_at
+      SELECT 'standing approval'::text, a.gate_key, a.state, a.granted_by, a.granted_at, a.expires_at
         FROM public.v_iu_gate_approval a WHERE a.kind = 'standing' AND a.state = 'valid'
       UNION ALL
-      SELECT 'runtime lease', l.lease_name, 'held', l.lease_holder, l.acquired_at, l.expires_at
+      SELECT 'runtime lease'::text, l.lease_name, 'held'::text, l.lease_holder, l.acquired_at, l.expires_at
         FROM public.v_dot_iu_runtime_lease l WHERE l.held
       UNION ALL
-      SELECT 'change window', w.window_label, w.state, w.opened_by, w.opened_at, NULL
+      SELECT 'change window'::text, w.window_label, w.state, w.opened_by, w.opened_at, NULL::timestamptz
         FROM public.v_iu_change_window w WHERE w.closed_at IS NULL
       UNION ALL
-      SELECT 'route', r.route_code,
+      SELECT 'route'::text, r.route_code,
              CASE WHEN r.dry_run AND r.enabled THEN 'dry run' WHEN r.enabled THEN 'live'
                   WHEN p.route_code IS NULL THEN 'not armed' ELSE 'paused' END,
-             p.armed_by, p.armed_at, NULL
+             p.armed_by, p.armed_at, NULL::timestamptz
         FROM public.iu_outbound_route r LEFT JOIN public.iu_route_position p ON p.route_code = r.route_code
        WHERE r.retired_at IS NULL
       UNION ALL
-      SELECT 'circuit', c.route_code, replace(c.state, '_', '-'), c.last_failure, c.changed_at,
+      SELECT 'circuit'::text, c.route_code, replace(c.state, '_', '-'), c.last_failure, c.changed_at,
              c.next_at + iu_core.clock_moved()
         FROM public.iu_route_circuit c WHERE c.state <> 'closed') AS n;
 COMMENT ON VIEW public.v_iu_now IS
