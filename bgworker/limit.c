@@ -76,10 +76,8 @@ on_tick(SIGNAL_ARGS)
 static void
 set_timer(int ms)
 {
-	struct itimerspec due = {
-		.it_value = {.tv_sec = ms / 1000, .tv_nsec = ms % 1000 * 1000000L},
-		.it_interval = {.tv_sec = ms / 1000, .tv_nsec = ms % 1000 * 1000000L}
-	};
+	struct timespec tick = {.tv_sec = ms / 1000, .tv_nsec = ms % 1000 * 1000000L};
+	struct itimerspec due = {.it_value = tick, .it_interval = tick};
 
 	limit.tick_ms = ms;
 	timer_settime(limit.timer, 0, &due, NULL);

@@ -97,7 +97,7 @@ read_escape(const char *c, const char *end, bool *unholdable)
  * only.
  */
 static int
-substitute(const StringInfo json, const char *instead, StringInfo to)
+substitute(const StringInfoData *json, const char *instead, StringInfo to)
 {
 	const char *c = json->data;
 	const char *end = c + json->len;
@@ -122,19 +122,23 @@ substitute(const StringInfo json, const char *instead, StringInfo to)
 
 /* Whether JSON holds such characters. Most has no escape at all, and is only looked through. */
 bool
-iu_nulls_are_in(const StringInfo json)
+iu_nulls_are_in(const StringInfoData *json)
 {
 	return memchr(json->data, '\\', json->len) != NULL && substitute(json, "", NULL) > 0;
 }
 
 /* The JSON with something else instead of its null characters; palloc'd. */
 StringInfo
-iu_nulls_substitute(const StringInfo json, IuNulls nulls)
+iu_nulls_substitute(const StringInfoData *json, IuNulls nulls)
 {
 	StringInfo	result = makeStringInfo();
-	const char *replacement = GetDatabaseEncoding() == PG_UTF8 ? "\\ufffd" : "?";
+	const char *instead = "";
 
-	(void) substitute(json, nulls == IU_NULLS_ERROR ? MARK : nulls == IU_NULLS_REPLACE ? replacement : "", result);
+	if (nulls == IU_NULLS_ERROR)
+		instead = MARK;
+	else if (nulls == IU_NULLS_REPLACE)
+		instead = GetDatabaseEncoding() == PG_UTF8 ? "\\ufffd" : "?";
+	(void) substitute(json, instead, result);
 	return result;
 }
 

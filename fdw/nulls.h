@@ -21,8 +21,8 @@ typedef enum IuNulls
 
 extern const char *iu_nulls_problem(const char *value);
 extern IuNulls iu_nulls_of_option(const char *value);
-extern bool iu_nulls_are_in(const StringInfo json);
-extern StringInfo iu_nulls_substitute(const StringInfo json, IuNulls nulls);
+extern bool iu_nulls_are_in(const StringInfoData *json);
+extern StringInfo iu_nulls_substitute(const StringInfoData *json, IuNulls nulls);
 extern bool iu_nulls_mark_is_in(const char *text);
 extern char *iu_nulls_show(const char *text);
 

@@ -102,8 +102,9 @@ raise_for_column(const IuRows *rows, const char *column, const Datum *values, co
 		PG_RE_THROW();
 	FlushErrorState();
 	/* the words may quote the beginning of the value, and with it half of a secret */
-	words = value != NULL && iu_failure_hides(iu_json_whole_text(value), rows->secret)
-		? "what it has is left out, as it quotes the secret" : error->message;
+	words = error->message;
+	if (value != NULL && iu_failure_hides(iu_json_whole_text(value), rows->secret))
+		words = "what it has is left out, as it quotes the secret";
 	ereport(ERROR,
 			(errcode(ERRCODE_FDW_INVALID_DATA_TYPE),
 			 errmsg("column \"%s\" of foreign table \"%s\" cannot hold what the remote has",

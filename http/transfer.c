@@ -416,7 +416,8 @@ iu_transfer_prepare(IuTransfer *transfer, CURL *easy, uint64 *all_header_bytes)
 	transfer->all_header_bytes = all_header_bytes;
 	iu_transfer_set_connect_limit(transfer);
 	return build_header_list(transfer) && set_request(transfer, easy) &&
-		set_rules(transfer, easy) && iu_trust_prepare(transfer, easy) && set_callbacks(transfer, easy);
+		set_rules(transfer, easy) && iu_trust_prepare(easy, transfer->authorities) &&
+		set_callbacks(transfer, easy);
 }
 
 /*

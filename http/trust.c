@@ -14,24 +14,28 @@
 
 /* Trusts the authorities in the PEM text, and no others. False if curl cannot. */
 static bool
-trust_only(CURL *easy, char *authorities)
+trust_only(CURL *easy, const char *authorities)
 {
-	struct curl_blob blob = {authorities, strlen(authorities), CURL_BLOB_COPY};
+	struct curl_blob blob = {(void *) authorities, strlen(authorities), CURL_BLOB_COPY};
 
 	return curl_easy_setopt(easy, CURLOPT_CAINFO_BLOB, &blob) == CURLE_OK &&
 		curl_easy_setopt(easy, CURLOPT_CAPATH, NULL) == CURLE_OK;
 }
 
-/* Tells curl whom the transfer trusts. False if it cannot be set. Raises nothing. */
+/*
+ * Tells curl whom a transfer trusts. False if it cannot be set. Raises nothing.
+ *
+ * authorities: PEM; NULL: those of the host.
+ */
 bool
-iu_trust_prepare(const IuTransfer *transfer, CURL *easy)
+iu_trust_prepare(CURL *easy, const char *authorities)
 {
 	bool		good = true;
 
 	good &= curl_easy_setopt(easy, CURLOPT_SSL_VERIFYPEER, 1L) == CURLE_OK;
 	good &= curl_easy_setopt(easy, CURLOPT_SSL_VERIFYHOST, 2L) == CURLE_OK;
 	good &= curl_easy_setopt(easy, CURLOPT_SSLVERSION, (long) CURL_SSLVERSION_TLSv1_2) == CURLE_OK;
-	if (transfer->authorities != NULL)
-		good &= trust_only(easy, transfer->authorities);
+	if (authorities != NULL)
+		good &= trust_only(easy, authorities);
 	return good;
 }

@@ -8,8 +8,8 @@
 #ifndef IU_TRUST_H
 #define IU_TRUST_H
 
-#include "http/transfer.h"
+#include <curl/curl.h>
 
-extern bool iu_trust_prepare(const IuTransfer *transfer, CURL *easy);
+extern bool iu_trust_prepare(CURL *easy, const char *authorities);
 
 #endif							/* IU_TRUST_H */

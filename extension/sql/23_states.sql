@@ -328,7 +328,7 @@ BEGIN
 EXCEPTION WHEN OTHERS OR query_canceled THEN
   -- Raised anew, since the context of the first has the queries that it came from, which are longer than a screen.
   GET STACKED DIAGNOSTICS v_state = RETURNED_SQLSTATE, v_message = MESSAGE_TEXT;
-  RAISE EXCEPTION USING ERRCODE = v_state, MESSAGE = v_message;
+  RAISE USING ERRCODE = v_state, MESSAGE = v_message;
 END
 $function$;
 COMMENT ON FUNCTION object_states(oid[]) IS

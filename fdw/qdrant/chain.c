@@ -8,13 +8,17 @@
  * again, smaller: each such refusal leaves fewer rows or fewer ids to a
  * request than the one before it, so that they come to an end.
  *
+ * An alias may be switched to another collection while it is read. So it is
+ * resolved when a second request follows the first, and the rest is read under
+ * the collection's own name.
+ *
  *-------------------------------------------------------------------------
  */
 #include "postgres.h"
 
+#include "fdw/qdrant/aliases.h"
 #include "fdw/qdrant/chain.h"
 #include "fdw/qdrant/names.h"
-#include "fdw/qdrant/shards.h"
 #include "fdw/resource.h"
 
 #define MOST_PAUSES 3			/* for one request, each as long as the remote says */
@@ -46,6 +50,15 @@ submit_request(IuScan *scan, IuQdrantChain *chain, int purpose, const char *rest
 	chain->pause_s = 0;
 }
 
+/* Asks what the collection's name stands for, before the chain goes on. */
+static void
+ask_for_aliases(IuScan *scan, IuQdrantChain *chain)
+{
+	IuFetch		fetch = {"GET", "/aliases", NULL, chain->collection, IU_QDRANT_RESOLVE, chain};
+
+	iu_scan_fetch(scan, &fetch);
+}
+
 /* Asks for what comes next in the chain. */
 void
 iu_qdrant_chain_ask(IuScan *scan, IuQdrantChain *chain)
@@ -57,7 +70,7 @@ iu_qdrant_chain_ask(IuScan *scan, IuQdrantChain *chain)
 	if (goes_on && chain->address == NULL && iu_scan_restricts(scan, IU_KEY_COLLECTION) &&
 		!iu_scan_query(scan)->listed)
 	{
-		iu_qdrant_alias_ask(scan, chain);
+		ask_for_aliases(scan, chain);
 		return;
 	}
 	if (by_id && chain->offset == NULL)
@@ -72,6 +85,26 @@ iu_qdrant_chain_ask(IuScan *scan, IuQdrantChain *chain)
 		submit_request(scan, chain, IU_QDRANT_SCROLL, "/points/scroll",
 					   iu_qdrant_scroll_body(question, by_id ? &chain->slice : NULL, chain->offset, chain->limit));
 	}
+}
+
+/*
+ * Goes on with the chain, under the name of the collection that its name stands
+ * for.
+ *
+ * document: the list of aliases; NULL if Qdrant does not tell it.
+ */
+void
+iu_qdrant_chain_resolved(IuScan *scan, IuQdrantChain *chain, const IuJson *document)
+{
+	IuQdrantAliases aliases = {0};
+
+	if (document != NULL && !iu_qdrant_aliases_read(&aliases, document))
+	{
+		iu_qdrant_unusable(scan, chain->collection, "the answer holds no list of aliases");
+		return;
+	}
+	chain->address = iu_scan_strdup(scan, iu_qdrant_aliases_resolve(&aliases, chain->collection));
+	iu_qdrant_chain_ask(scan, chain);
 }
 
 /* After the last page of these ids: asks for the next ones, if there are more. */
@@ -249,7 +282,7 @@ iu_qdrant_chain_refused(IuScan *scan, const IuFetch *fetch, int status, const Iu
 
 	if (fetch->purpose == IU_QDRANT_RESOLVE && (status == 403 || status == 404))
 	{
-		iu_qdrant_alias_answered(scan, chain, NULL);
+		iu_qdrant_chain_resolved(scan, chain, NULL);
 		return true;
 	}
 	if (fetch->purpose == IU_QDRANT_LIST || fetch->purpose == IU_QDRANT_RESOLVE || text == NULL)

@@ -27,6 +27,7 @@ typedef struct IuQdrantChain
 
 extern void iu_qdrant_chain_ask(IuScan *scan, IuQdrantChain *chain);
 extern void iu_qdrant_chain_ask_more_ids(IuScan *scan, IuQdrantChain *chain);
+extern void iu_qdrant_chain_resolved(IuScan *scan, IuQdrantChain *chain, const IuJson *document);
 extern void iu_qdrant_chain_came(IuScan *scan, IuQdrantChain *chain, bool is_page);
 extern bool iu_qdrant_chain_refused(IuScan *scan, const IuFetch *fetch, int status, const IuJson *document);
 extern bool iu_qdrant_chain_too_large(IuScan *scan, const IuFetch *fetch, bool request);

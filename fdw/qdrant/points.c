@@ -297,7 +297,7 @@ iu_qdrant_points_answered(IuScan *scan, const IuFetch *fetch, const IuJson *docu
 	}
 	if (fetch->purpose == IU_QDRANT_RESOLVE)
 	{
-		iu_qdrant_alias_answered(scan, chain, document);
+		iu_qdrant_chain_resolved(scan, chain, document);
 		return;
 	}
 	if (fetch->purpose == IU_QDRANT_NAME)

@@ -1,8 +1,8 @@
 /*-------------------------------------------------------------------------
  *
  * shards.c
- *	  Collections of Qdrant with shard keys, and aliases: what a chain of
- *	  requests for points finds out about its collection.
+ *	  Collections of Qdrant with shard keys: what a chain of requests for
+ *	  points finds out about its collection.
  *
  * Where the sharding method is "custom", an id is unique within a shard key
  * only. Asked without a shard key, Qdrant gives one point of each id, while its
@@ -10,15 +10,10 @@
  * one is seen in its points, which have a shard key; then what came without is
  * dropped.
  *
- * An alias may be switched to another collection while it is read. So it is
- * resolved when a second request follows the first, and the rest is read under
- * the collection's own name.
- *
  *-------------------------------------------------------------------------
  */
 #include "postgres.h"
 
-#include "fdw/qdrant/aliases.h"
 #include "fdw/qdrant/names.h"
 #include "fdw/qdrant/shards.h"
 #include "fdw/resource.h"
@@ -110,35 +105,4 @@ iu_qdrant_shards_answered(IuScan *scan, IuQdrantChain *chain, const IuJson *docu
 		part->shard = iu_scan_strdup(scan, json);
 		iu_qdrant_chain_ask(scan, part);
 	}
-}
-
-/* ---- aliases ---- */
-
-/* Asks what the collection's name stands for, before the chain goes on. */
-void
-iu_qdrant_alias_ask(IuScan *scan, IuQdrantChain *chain)
-{
-	IuFetch		fetch = {"GET", "/aliases", NULL, chain->collection, IU_QDRANT_RESOLVE, chain};
-
-	iu_scan_fetch(scan, &fetch);
-}
-
-/*
- * Goes on with the chain, under the name of the collection that its name stands
- * for.
- *
- * document: the list of aliases; NULL if Qdrant does not tell it.
- */
-void
-iu_qdrant_alias_answered(IuScan *scan, IuQdrantChain *chain, const IuJson *document)
-{
-	IuQdrantAliases aliases = {0};
-
-	if (document != NULL && !iu_qdrant_aliases_read(&aliases, document))
-	{
-		iu_qdrant_unusable(scan, chain->collection, "the answer holds no list of aliases");
-		return;
-	}
-	chain->address = iu_scan_strdup(scan, iu_qdrant_aliases_resolve(&aliases, chain->collection));
-	iu_qdrant_chain_ask(scan, chain);
 }

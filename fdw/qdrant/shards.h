@@ -1,8 +1,8 @@
 /*-------------------------------------------------------------------------
  *
  * shards.h
- *	  Collections of Qdrant with shard keys, and aliases: what a chain of
- *	  requests for points finds out about its collection.
+ *	  Collections of Qdrant with shard keys: what a chain of requests for
+ *	  points finds out about its collection.
  *
  *-------------------------------------------------------------------------
  */
@@ -13,7 +13,5 @@
 
 extern bool iu_qdrant_shards_found(IuScan *scan, IuQdrantChain *chain, const IuJson *points, int64 count);
 extern void iu_qdrant_shards_answered(IuScan *scan, IuQdrantChain *chain, const IuJson *document);
-extern void iu_qdrant_alias_ask(IuScan *scan, IuQdrantChain *chain);
-extern void iu_qdrant_alias_answered(IuScan *scan, IuQdrantChain *chain, const IuJson *document);
 
 #endif							/* IU_QDRANT_SHARDS_H */

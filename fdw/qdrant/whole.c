@@ -60,14 +60,15 @@ add_replicas(IuQdrantWhole *whole, StringInfo json, const IuJson *list, const ch
 	{
 		const IuJson *replica = iu_json_element(list, i);
 		const char *shard = iu_json_scalar(iu_json_member(replica, "shard_id"));
-		const char *peer = iu_json_scalar(iu_json_member(replica, "peer_id"));
+		const char *elsewhere = iu_json_scalar(iu_json_member(replica, "peer_id"));
+		const char *peer = elsewhere ? elsewhere : here;
 		const char *state = iu_json_text(iu_json_member(replica, "state"));
 		char	   *entry = psprintf("{\"shard\":%s,", shard ? shard : "null");
 
 		if (strstr(json->data, entry) != NULL)
 			whole->is_replicated = true;
 		appendStringInfo(json, "%s%s\"peer\":%s,\"state\":", json->len > 1 ? "," : "", entry,
-						 peer ? peer : here ? here : "null");
+						 peer ? peer : "null");
 		escape_json(json, state ? state : "");
 		appendStringInfoChar(json, '}');
 		if (state == NULL || strcmp(state, "Active") != 0)
@@ -129,7 +130,11 @@ iu_qdrant_whole_doubt(const IuQdrantWhole *whole, int64 count)
 	if (whole->trouble != NULL)
 		add_doubt(&doubt, whole->trouble);
 	if ((whole->least >= 0 && whole->least != count) || (whole->middle >= 0 && whole->middle != count))
-		add_doubt(&doubt, psprintf("replicas disagree: " INT64_FORMAT ", " INT64_FORMAT " or " INT64_FORMAT,
-								   count, whole->least, whole->middle));
+	{
+		char	   *counts = psprintf(INT64_FORMAT ", " INT64_FORMAT " or " INT64_FORMAT,
+									  count, whole->least, whole->middle);
+
+		add_doubt(&doubt, psprintf("replicas disagree: %s", counts));
+	}
 	return doubt.len > 0 ? doubt.data : NULL;
 }
