@@ -49,8 +49,9 @@ BEGIN
       CASE WHEN v_http THEN coalesce(p_secret_ref, p_route_code) END, p_description, p_timeout_ms, p_max_in_flight,
       v_route.retry_policy, p_ordering, p_payload_contract, p_actor);
   INSERT INTO public.iu_route_type (route_code, event_domain, event_type, named)
-    SELECT p_route_code, t.event_domain, t.event_type, t.named
-      FROM iu.fn_iu_route_types(p_event_domain, v_route.event_type) t;
+    SELECT r.route_code, t.event_domain, t.event_type, t.named
+      FROM public.iu_outbound_route r CROSS JOIN iu.fn_iu_route_types(p_event_domain, v_route.event_type) t
+     WHERE r.route_code = p_route_code;
   PERFORM iu.fn_iu_require_effect(
     EXISTS (SELECT FROM public.iu_outbound_route r JOIN public.iu_route_type t ON t.route_code = r.route_code
              WHERE r.route_code = p_route_code),
