@@ -103,7 +103,8 @@ typedef struct IuWorkerSlot
 typedef struct IuShared
 {
 	int64		clock_base;		/* see clock.c; never changes */
-	bool		launcher_registered;	/* set once: the server has a place for the launcher; never in single-user mode */
+	/* set once: the server has a place for the launcher; never in single-user mode */
+	bool		launcher_registered;
 	LWLock	   *lock;			/* guards everything below */
 	IuWorkerSlot workers[IU_MAX_WORKERS];
 	pg_atomic_uint64 woken_at[IU_MAX_WORKERS];	/* set while the lock is shared */

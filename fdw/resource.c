@@ -330,7 +330,8 @@ iu_scan_fail_for_weight(IuScan *scan, const char *key, const char *id)
 	IuFailure	failure = {ERRCODE_PROGRAM_LIMIT_EXCEEDED, "iu_remote_answer_too_large"};
 
 	failure.reason = "one row alone is larger than an answer may be";
-	failure.detail = psprintf("The row has the id \"%s\". An answer may be as large as iu_core.max_response_size, %d kB.",
+	failure.detail = psprintf("The row has the id \"%s\". "
+							  "An answer may be as large as iu_core.max_response_size, %d kB.",
 							  id ? id : "?", iu_max_response_kb);
 	failure.hint = "Leave out the columns that are large, or raise iu_core.max_response_size.";
 	iu_scan_fail(scan, key, &failure);

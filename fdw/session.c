@@ -125,7 +125,11 @@ iu_session_seconds(const IuSession *session)
 	if (session->server->timeout_ms > 0)
 		ms = Min(ms, session->server->timeout_ms);
 	if (get_timeout_active(STATEMENT_TIMEOUT))
-		ms = Min(ms, TimestampDifferenceMilliseconds(GetCurrentTimestamp(), get_timeout_finish_time(STATEMENT_TIMEOUT)));
+	{
+		TimestampTz end = get_timeout_finish_time(STATEMENT_TIMEOUT);
+
+		ms = Min(ms, TimestampDifferenceMilliseconds(GetCurrentTimestamp(), end));
+	}
 	return (int) ((Max(ms, 1) + 999) / 1000);
 }
 

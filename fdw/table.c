@@ -97,7 +97,8 @@ generated_column(const IuTable *table, const char *name)
 	ereport(ERROR,
 			(errcode(ERRCODE_FDW_INVALID_COLUMN_NAME),
 			 errmsg("column \"%s\" of foreign table \"%s\" is generated", name, table->name),
-			 errdetail("A generated column is computed when a row is written, and no row of the remote is written here."),
+			 errdetail("A generated column is computed when a row is written, "
+					   "and no row of the remote is written here."),
 			 errhint("Compute it in a view of the foreign table."),
 			 err_generic_string(PG_DIAG_CONSTRAINT_NAME, "iu_foreign_column")));
 }

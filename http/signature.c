@@ -208,8 +208,9 @@ iu_webhook_key(PG_FUNCTION_ARGS)
 /*
  * The value of the header webhook-signature, palloc'd: one "v1,<base64 of
  * HMAC-SHA256 over id.timestamp.body>" for each secret, or "v1a,<base64 of the
- * signature by Ed25519>" for each key, separated by spaces. Raises (22023) for an id or a secret that is malformed and for no secret; no
- * message quotes a secret.
+ * signature by Ed25519>" for each key, separated by spaces. Raises (22023) for
+ * an id or a secret that is malformed and for no secret; no message quotes a
+ * secret.
  *
  * timestamp: seconds since 1970; secrets: each "whsec_<base64 of the key>", or
  * "whsk_<base64 of seed and public key>".

@@ -181,7 +181,8 @@ fail_for_row(IuScan *scan, IuQdrantChain *chain, bool is_page)
 	name.with_payload = "false";
 	name.with_vector = false;
 	submit_request(scan, chain, IU_QDRANT_NAME, "/points/scroll",
-				   iu_qdrant_scroll_body(&name, question->by_id && !chain->without_ids ? &chain->slice : NULL, NULL, 1));
+				   iu_qdrant_scroll_body(&name, question->by_id && !chain->without_ids ? &chain->slice : NULL,
+										 NULL, 1));
 }
 
 /*

@@ -59,7 +59,8 @@ refine_qdrant_failure(IuFailure *failure, const IuFetch *fetch, int status, cons
 		failure->reason = "Qdrant has no such collection";
 		failure->hint = NULL;
 	}
-	else if (status == 403 && document == NULL && failure->detail != NULL && strstr(failure->detail, "Signature") != NULL)
+	else if (status == 403 && document == NULL && failure->detail != NULL &&
+			 strstr(failure->detail, "Signature") != NULL)
 	{
 		/* the words of a token that has expired or that another key has signed; JSON is of a right that is missing */
 		failure->sqlstate = ERRCODE_INVALID_AUTHORIZATION_SPECIFICATION;

@@ -223,7 +223,8 @@ SELECT is((SELECT string_agg(pg_temp.called_as(p.oid), ',' ORDER BY p.proname) F
      p.oid, 'EXECUTE')),
   'fn_iu_route_add,fn_iu_route_allow,fn_iu_route_arm,fn_iu_route_circuit_close,fn_iu_route_confirm_position,'
     'fn_iu_route_credential_end,fn_iu_route_credential_put,'
-      'fn_iu_route_deliver,fn_iu_route_disallow,fn_iu_route_key_add,fn_iu_route_pause,fn_iu_route_resume,fn_iu_route_retire,'
+      'fn_iu_route_deliver,fn_iu_route_disallow,fn_iu_route_key_add,fn_iu_route_pause,'
+      'fn_iu_route_resume,fn_iu_route_retire,'
       'fn_iu_route_retry_now,fn_iu_route_secret_add,fn_iu_route_secret_end,fn_iu_route_set',
   'operators work the routes');
 SELECT is((SELECT string_agg(pg_temp.called_as(p.oid), ',' ORDER BY p.proname) FROM pg_proc p

@@ -170,8 +170,9 @@ SELECT is(fn_iu_change_window_close('s1', 'olga') - 'run_id' - 'status',
 SELECT matches(fn_iu_change_report('s1'),
   '- Gates at the end: all closed but those on a standing approval: iu_core.delivery_enabled \(open until',
   'the report of a closed window tells of the standing approval');
-SELECT matches(fn_iu_change_report('s1'), format('IU Core write gates inert \| %1$s/%1$s \| %1$s/%1$s \| 0 \| green ✓',
-  :gates), 'a gate that is open on a standing approval counts as inert');
+SELECT matches(fn_iu_change_report('s1'),
+  format('IU Core write gates inert \| %1$s/%1$s \| %1$s/%1$s \| 0 \| green ✓', :gates),
+  'a gate that is open on a standing approval counts as inert');
 
 SELECT fn_iu_change_window_open('s2', gen_random_uuid(), 'change', 'olga', '/nowhere/b', 1, repeat('0', 64));
 SELECT pg_temp.opens('olga', 'iu_core.composer_enabled', gen_random_uuid()::text);

@@ -63,9 +63,11 @@ my $limited = 0;
 sub qdrant
 {
 	my ($request) = @_;
-	return qdrant_result('{"collections":[{"name":"plain"},{"name":"vanished"}]}') if $request->{path} eq '/collections';
+	return qdrant_result('{"collections":[{"name":"plain"},{"name":"vanished"}]}')
+		  if $request->{path} eq '/collections';
 	return qdrant_result('{"aliases":[]}') if $request->{path} eq '/aliases';
-	my ($name, $rest) = $request->{path} =~ m{^/collections/([^/?]+)(/[^?]*)?} or return { status => 404, body => '{}' };
+	my ($name, $rest) = $request->{path} =~ m{^/collections/([^/?]+)(/[^?]*)?}
+		  or return { status => 404, body => '{}' };
 	my $body = $request->{body} eq '' ? {} : $json->decode($request->{body});
 	my $ids = @{ $body->{ids} // [] };
 
@@ -74,7 +76,8 @@ sub qdrant
 	return qdrant_result('{"status":"green","config":{"params":{}}}') unless $rest;
 	return qdrant_error(400, "Bad request: Limit exceeded $request->{timeout} > 2 for \\\"timeout\\\". Help: None")
 		  if $name eq 'brief' && ($request->{timeout} || 0) > 2;
-	return { status => 200, body => "\x1f\x8b\x08\0\0\0\0\0", headers => ['Content-Encoding: gzip'] } if $name eq 'gzip';
+	return { status => 200, body => "\x1f\x8b\x08\0\0\0\0\0", headers => ['Content-Encoding: gzip'] }
+		  if $name eq 'gzip';
 	return qdrant_error(500, q(Service internal error: 1 of 1 read operations failed: Timeout error: )
 		  . q(Operation 'count' timed out after 1s)) if $name eq 'busy';
 	return { status => 403, body => 'ExpiredSignature', type => 'text/plain' } if $name eq 'expired';
@@ -84,8 +87,8 @@ sub qdrant
 		  if $name eq 'quotes_late';
 	return qdrant_result('{"points":[],"next_page_offset":' . (($body->{offset} // 0) + 1) . '}') if $name eq 'endless';
 	return qdrant_result('{"count":300}') if $rest eq '/points/count';
-	return qdrant_error(429, 'Rate limiting exceeded: Read rate limit exceeded: request larger than rate limiter capacity')
-		  if $name eq 'rated' && $ids > 300;
+	return qdrant_error(429, 'Rate limiting exceeded: Read rate limit exceeded: '
+		  . 'request larger than rate limiter capacity') if $name eq 'rated' && $ids > 300;
 	return qdrant_error(429, 'Rate limiting exceeded: Read rate limit exceeded: Operation requires 400 tokens but only '
 		  . '200.0 were available. Retry after 1s') if $name eq 'rated' && $body->{ids}[0] == 601 && !$limited++;
 	return { status => 413, body => '' } if $name eq 'narrow' && $ids > 100;
@@ -117,7 +120,8 @@ sub directus
 	my $data = $rows{$name} ? $name : 'plain';
 	my @all = rows_of($data, @ids ? sort { $a <=> $b } @ids : 1 .. ($size{$data} // 300));
 	my @page = splice @{ [@all] }, $search->{offset} // $of{offset} // 0, $search->{limit} // $of{limit};
-	my %fields = map { $_ => 1 } @{ $search->{fields} // [ map { s/%2A/*/r } ($query // '') =~ /fields%5B%5D=([^&]+)/g ] };
+	my %fields = map { $_ => 1 }
+	  @{ $search->{fields} // [ map { s/%2A/*/r } ($query // '') =~ /fields%5B%5D=([^&]+)/g ] };
 	my $list = $json->encode([ map {
 			my $row = { id => $_->{id}, %{ $_->{row} } };
 			$fields{'*'} ? $row : { map { $_ => $row->{$_} } keys %fields };
@@ -159,7 +163,8 @@ foreach my $api (sort keys %peer)
 	is(ask("SELECT count(text), sum(n), count(DISTINCT id) FROM $api.heavy"), '300|45150|300',
 		"$api: a collection whose usual pages are larger than an answer may be is read whole");
 	like(ask("SELECT count(text) FROM $api.burden"),
-		pattern(qr/^ERROR:  54000: could not read collection "burden" .*: one row alone is larger than an answer may be\n/,
+		pattern(
+			qr/^ERROR:  54000: could not read collection "burden" .*: one row alone is larger than an answer may be\n/,
 			qr/DETAIL:  The row has the id "150"\. An answer may be as large as iu_core.max_response_size, 64 kB\.\n/,
 			qr/HINT:  Leave out the columns/),
 		"$api: a row that alone is larger than an answer is an error that names it");
@@ -237,13 +242,15 @@ foreach ([ restricted => "Directus's licence does not allow it" ],
 	[ exceeded => "a limit of Directus's licence is exceeded" ])
 {
 	my ($name, $reason) = @$_;
-	like(ask("SELECT * FROM directus.$name"), qr/^ERROR:  53400: could not read collection "$name" .*: $reason\n.*HINT:/s,
+	like(ask("SELECT * FROM directus.$name"),
+		qr/^ERROR:  53400: could not read collection "$name" .*: $reason\n.*HINT:/s,
 		"a refusal by Directus's licence is called so: $name");
 }
 
 like(ask("CREATE SERVER restricted FOREIGN DATA WRAPPER directus_fdw"
 	  . " OPTIONS (url '@{[$peer{directus}->url]}/restricted');"
-	  . "CREATE FOREIGN TABLE whole (id text, n integer) SERVER restricted OPTIONS (resource 'items', collection 'plain');"
+	  . "CREATE FOREIGN TABLE whole (id text, n integer)"
+	  . " SERVER restricted OPTIONS (resource 'items', collection 'plain');"
 	  . 'SELECT count(n) FROM whole'), qr/^ERROR:  53400: .*licence does not allow it/,
 	'nor is it overlooked where it is asked how much the token sees');
 
@@ -309,7 +316,8 @@ is_deeply([ $got, map { $_->{path} } @requests ], [ 5, ('/collections/plain/poin
 	'a join of a few rows looks them up, though ANALYZE has not read the table');
 like(ask(q(CREATE FOREIGN TABLE made (id text, g text GENERATED ALWAYS AS (id || '!') STORED) SERVER qdrant
 	  OPTIONS (resource 'points', collection 'plain'); SELECT * FROM made)),
-	qr/^ERROR:  HV007: column "g" of foreign table "made" is generated/, 'a generated column is an error, and not NULL');
+	qr/^ERROR:  HV007: column "g" of foreign table "made" is generated/,
+	'a generated column is an error, and not NULL');
 
 $node->stop;
 done_testing();

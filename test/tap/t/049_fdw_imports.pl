@@ -47,7 +47,8 @@ sub qdrant
 	my ($request) = @_;
 	return qdrant_result($json->encode({ collections => [ map { { name => $_ } } keys %schema ] }))
 		  if $request->{path} eq '/collections';
-	my ($name, $rest) = $request->{path} =~ m{^/collections/([^/?]+)(/[^?]*)?} or return { status => 404, body => '{}' };
+	my ($name, $rest) = $request->{path} =~ m{^/collections/([^/?]+)(/[^?]*)?}
+		  or return { status => 404, body => '{}' };
 	$name =~ s/%([0-9A-Fa-f]{2})/chr hex $1/ge;
 	return qdrant_error(404, "Not found: Collection `$name` doesn't exist!") if $name eq 'gone';
 	return qdrant_result($json->encode({ status => 'green', config => {}, payload_schema => $schema{$name} }))
@@ -69,10 +70,12 @@ sub directus
 	return { status => 403, body => '{"errors":[{"message":"You don\'t have permission to access collection \"directus_'
 		  . 'fields\" or it does not exist. Queried in root.","extensions":{"code":"FORBIDDEN"}}]}' }
 		  if $request->{authorization} =~ /narrow/;
-	return directus_data('{"kinds":{"read":{"access":"full","fields":["*"]}}}') if $request->{path} eq '/permissions/me';
+	return directus_data('{"kinds":{"read":{"access":"full","fields":["*"]}}}')
+		  if $request->{path} eq '/permissions/me';
 	return directus_data($json->encode([ map {
 				{ collection => 'kinds', field => $_->[0], type => $_->[1],
-				  schema => { data_type => $_->[2], is_primary_key => $_->[0] eq 'id' ? JSON::PP::true : JSON::PP::false } }
+				  schema => { data_type => $_->[2],
+					  is_primary_key => $_->[0] eq 'id' ? JSON::PP::true : JSON::PP::false } }
 			} @fields ])) if $request->{path} eq '/fields';
 	return { status => 200, body => '{"meta":{"filter_count":1},"data":['
 		  . $json->encode({ map { $_->[0] => $_->[3] } @fields }) . ']}' };

@@ -54,7 +54,8 @@ sql('CREATE EXTENSION iu_core;'
 	  . ' CREATE FUNCTION slow(n integer) RETURNS integer LANGUAGE plpgsql AS $$ BEGIN IF n IN (3, 25, 41) THEN'
 	  . ' PERFORM pg_sleep(' . PAUSE . '); END IF; RETURN n; END $$;'
 	  . ' CREATE FUNCTION looped(name text) RETURNS text LANGUAGE plpgsql AS $$ DECLARE r record; s integer := 0;'
-	  . " BEGIN FOR r IN EXECUTE format('SELECT n FROM %I', name) LOOP s := s + slow(r.n); END LOOP; RETURN s; END \$\$;"
+	  . " BEGIN FOR r IN EXECUTE format('SELECT n FROM %I', name)"
+	  . " LOOP s := s + slow(r.n); END LOOP; RETURN s; END \$\$;"
 	  . join '', map {
 		"CREATE SERVER $_ FOREIGN DATA WRAPPER ${_}_fdw OPTIONS (url '@{[$peer{$_}->url]}', page_size '10');"
 		  . "CREATE FOREIGN TABLE $_ (id text, n integer) SERVER $_ OPTIONS (collection 'r', resource '"

@@ -32,8 +32,8 @@ talk_to($node);
 
 sql(q(CREATE EXTENSION iu_core; CREATE ROLE owner LOGIN; CREATE ROLE rita LOGIN; GRANT CREATE ON SCHEMA public TO owner;
 	GRANT USAGE ON FOREIGN DATA WRAPPER qdrant_fdw TO owner; SET ROLE owner;)
-	  . "CREATE SERVER q FOREIGN DATA WRAPPER qdrant_fdw OPTIONS (url '@{[$here->url]}'); GRANT USAGE ON FOREIGN SERVER q"
-	  . ' TO rita');
+	  . "CREATE SERVER q FOREIGN DATA WRAPPER qdrant_fdw OPTIONS (url '@{[$here->url]}');"
+	  . " GRANT USAGE ON FOREIGN SERVER q TO rita");
 
 # ---- a secret that is given while the server is moved
 
@@ -95,7 +95,8 @@ sub trusting
 {
 	my ($name, $options) = @_;
 	sql("CREATE SERVER $name FOREIGN DATA WRAPPER qdrant_fdw OPTIONS (url 'https://private.test:$port'$options);"
-		  . "CREATE FOREIGN TABLE t_$name (collection text, points bigint) SERVER $name OPTIONS (resource 'collections')");
+		  . "CREATE FOREIGN TABLE t_$name (collection text, points bigint)"
+		  . " SERVER $name OPTIONS (resource 'collections')");
 	return ask("SELECT points FROM t_$name WHERE collection = 'x'");
 }
 like(trusting('stranger', ''), qr/^ERROR:  HV00N: .*TLS failed.*HINT:  .*"ca_certificates"/s,

@@ -115,7 +115,8 @@ sub local_tables
 	my $rows = join ', ', map { '(' . literal($_->[0]) . ', ' . literal($_->[1]) . ')' } @$names;
 	sql("CREATE TABLE $schema.names (name text, k text); INSERT INTO $schema.names VALUES $rows;"
 		  . "CREATE TABLE $schema.keys (k text, n integer); INSERT INTO $schema.keys VALUES "
-		  . join(', ', map { '(' . literal($keys->[$_]) . ", $_)" } 0 .. $#$keys) . "; ANALYZE $schema.names, $schema.keys");
+		  . join(', ', map { '(' . literal($keys->[$_]) . ", $_)" } 0 .. $#$keys)
+		  . "; ANALYZE $schema.names, $schema.keys");
 	return;
 }
 
@@ -224,10 +225,12 @@ is(ask('SELECT count(*) FROM (SELECT * FROM q.d OFFSET 2) s'), 10, 'a column fil
 
 foreach my $setting ('enable_nestloop = on', 'enable_nestloop = off', 'enable_hashjoin = off')
 {
-	is(ask("SET $setting; SELECT n.name = '$odd', c.points FROM copy.names n JOIN q.collections c ON c.collection = n.name"
-				. " WHERE n.k <> '1' AND n.name <> '$docs'"), 't|1', "a join finds no alias and misses no name with $setting");
+	is(ask("SET $setting; SELECT n.name = '$odd', c.points FROM copy.names n"
+				. " JOIN q.collections c ON c.collection = n.name WHERE n.k <> '1' AND n.name <> '$docs'"),
+		't|1', "a join finds no alias and misses no name with $setting");
 	is(ask("SET $setting; SELECT count(*) FROM copy.names n JOIN q.points p ON p.collection = n.name"
-				. " AND p.collection IN ('$alias', '$odd')"), 13, "a name in the text of a query may be an alias with $setting");
+				. " AND p.collection IN ('$alias', '$odd')"),
+		13, "a name in the text of a query may be an alias with $setting");
 }
 is(ask("SELECT bool_or(EXISTS (SELECT FROM q.collections c WHERE c.collection = n.name)) FROM copy.names n"
 		. " WHERE name IN ('$alias', '${prefix}_nope')"), 'f', 'EXISTS finds what a join finds');
@@ -260,7 +263,8 @@ CREATE TABLE dcopy.p AS TABLE df.p; CREATE TABLE dcopy.c AS TABLE df.c; CREATE T
 SQL
 	my @codes = split /\n/, sql('SELECT id FROM dcopy.t WHERE id !~ E\'\n\'');
 	local_tables('dcopy', [ [ 'iu_codes', $codes[0] ], [ 'iu_child', '17' ], [ 'iu_nope', '1' ],
-			[ 'directus_users', '1' ], [ undef, '3' ], [ 'iu_empty', undef ] ], [ @codes, '1', '17', '007', 'none', undef ]);
+			[ 'directus_users', '1' ], [ undef, '3' ], [ 'iu_empty', undef ] ],
+		[ @codes, '1', '17', '007', 'none', undef ]);
 	agree(IU::Queries->new($seed + 1, collections => [qw(iu_codes iu_empty iu_child)],
 			ids => [ @codes, '1', '17', '007', 'none' ], texts => [ @codes, '' ], members => [qw(s m id)]),
 		'df', 'dcopy', int $steps / 5, 'over Directus');

@@ -42,14 +42,16 @@ sub uuid { return sprintf '00000000-0000-4000-8000-%012x', ++$fresh }
 sub calls
 {
 	my ($approval, $subject, $gate) = (uuid(), uuid(), [ text => 'iu_core.composer_enabled' ]);
-	my $tomorrow = sql(q(SELECT to_char((now() + interval '1 day') AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS+00:00')));
+	my $tomorrow = sql(q(SELECT to_char((now() + interval '1 day') AT TIME ZONE 'UTC',)
+		  . q( 'YYYY-MM-DD"T"HH24:MI:SS+00:00')));
 	my $open = 'SELECT fn_iu_gate_open($1, $2, $3, $4, $5)';
 	my $emit = 'SELECT fn_iu_emit_event($1, $2, $3, $4, $5, $6, $7)';
 	my $add  = 'SELECT fn_iu_route_add($1, $2, $3, $4, $5, p_timeout_ms => $6, p_retry_policy => $7)';
 	my $approvers = 'SELECT fn_iu_gate_approvers_set($1, $2, $3, $4)';
 	my $arm  = 'SELECT fn_iu_route_arm($1, $2, $3, $4, $5)';
 	my @who  = ([ text => 'somebody' ], [ text => 'a reason' ]);
-	my @new_route = ([ text => "route of $name" ], [ text => 'version_applied' ], [ text => 'https://hooks.example/n' ]);
+	my @new_route = ([ text => "route of $name" ], [ text => 'version_applied' ],
+		[ text => 'https://hooks.example/n' ]);
 	$new_route[0][1] =~ tr/ /_/;
 	my @armed = ([ timestamptz => '2026-01-01T00:00:00+00:00' ], [ interval => 3600 ]);
 
@@ -57,8 +59,10 @@ sub calls
 		[ olga => $open, [ $gate, [ uuid => uuid() ], @who, [ integer => 60 ] ], { status => 'opened' } ],
 		[ oscar => $open, [ $gate, [ uuid => uuid() ], [ text => 'me' ], [ text => 'too' ], [ integer => 60 ] ],
 			[ iu_gate_is_open => '55006', qr/Holder: somebody;.*end: \d{4}-/ ] ],
-		[ olga => $open, [ $gate, [ uuid => uuid() ], @who, [ integer => 3601 ] ], [ iu_gate_ttl => '23514', qr/3601/ ] ],
-		[ olga => $open, [ $gate, [ uuid => undef ], @who, [ integer => 60 ] ], [ iu_approval_id_required => '23514' ] ],
+		[ olga => $open, [ $gate, [ uuid => uuid() ], @who, [ integer => 3601 ] ],
+			[ iu_gate_ttl => '23514', qr/3601/ ] ],
+		[ olga => $open, [ $gate, [ uuid => undef ], @who, [ integer => 60 ] ],
+			[ iu_approval_id_required => '23514' ] ],
 		[ olga => $open, [ [ text => 'iu_core.vector_sync_enabled' ], [ uuid => uuid() ], @who, [ integer => 60 ] ],
 			[ iu_gate_never_flip => '42501' ] ],
 		[ olga => $open, [ [ text => 'nope' ], [ uuid => uuid() ], @who, [ integer => 60 ] ],
@@ -71,19 +75,22 @@ sub calls
 		[ oscar => 'SELECT fn_iu_gate_approval_grant($1, $2, $3, $4, $5, $6, $7, $8, $9)', [ $gate, [ text => 'open' ],
 				[ integer => 60 ], [ timestamptz => $tomorrow ], [ text => 'oscar' ], $who[1], [ text => 'single' ],
 				[ text => 'robot' ], [ uuid => $approval ] ], { status => 'granted' } ],
-		[ robot => $open, [ $gate, [ uuid => $approval ], @who, [ integer => 61 ] ], [ iu_approval_ttl => 'IU108', qr/60/ ] ],
+		[ robot => $open, [ $gate, [ uuid => $approval ], @who, [ integer => 61 ] ],
+			[ iu_approval_ttl => 'IU108', qr/60/ ] ],
 		[ robot => $open, [ $gate, [ uuid => $approval ], @who, [ integer => 60 ] ], { status => 'opened' } ],
 		[ robot => 'SELECT fn_iu_gate_close($1, $2, $3)', [ $gate, @who ], { status => 'closed' } ],
 		[ robot => $open, [ $gate, [ uuid => $approval ], @who, [ integer => 60 ] ], [ iu_approval_used => 'IU102' ] ],
 		[ ada => $approvers, [ $gate, [ 'text[]' => [ 'oscar', 'iu_core_admin' ] ], @who ], { status => 'set' } ],
 		[ ada => $approvers, [ $gate, [ 'text[]' => [] ], @who ], { status => 'set' } ],
-		[ wim => $emit, [ [ text => 'version_applied' ], [ text => "DOC/$name" ], [ uuid => $subject ], [ text => 'wim' ],
-				[ jsonb => { n => 1 } ], [ text => "key of $name" ], [ text => undef ] ], qr/^[0-9a-f-]{36}$/ ],
-		[ wim => $emit, [ [ text => 'version_applied' ], [ text => "DOC/$name" ], [ uuid => $subject ], [ text => 'wim' ],
-				[ jsonb => { n => 2 } ], [ text => "key of $name" ], [ text => undef ] ],
+		[ wim => $emit, [ [ text => 'version_applied' ], [ text => "DOC/$name" ], [ uuid => $subject ],
+				[ text => 'wim' ], [ jsonb => { n => 1 } ], [ text => "key of $name" ], [ text => undef ] ],
+			qr/^[0-9a-f-]{36}$/ ],
+		[ wim => $emit, [ [ text => 'version_applied' ], [ text => "DOC/$name" ], [ uuid => $subject ],
+				[ text => 'wim' ], [ jsonb => { n => 2 } ], [ text => "key of $name" ], [ text => undef ] ],
 			[ iu_event_key_used => '23505', qr/differs in: safe_payload/ ] ],
 		[ wim => 'SELECT cardinality(fn_iu_emit_events($1))', [ [ jsonb => [ { event_type => 'version_applied',
-							canonical_address => 'DOC/9', subject_ref => $subject, actor_ref => 'wim' } ] ] ], qr/^1$/ ],
+							canonical_address => 'DOC/9', subject_ref => $subject, actor_ref => 'wim' } ] ] ],
+			qr/^1$/ ],
 		[ wim => 'SELECT fn_iu_emit_events($1)', [ [ jsonb => { n => 1 } ] ], [ iu_events_array => '23514' ] ],
 		[ olga => $add, [ @new_route, @who, [ integer => 2000 ], [ jsonb => { max_attempts => 3 } ] ],
 			{ status => 'registered' } ],
@@ -94,19 +101,21 @@ sub calls
 		[ olga => $arm, [ $new_route[0], @who, @armed ], { status => 'armed' } ],
 		[ olga => $arm, [ $new_route[0], @who, @armed ], [ iu_route_armed => '55006' ] ],
 		[ olga => $arm, [ [ text => 'nope' ], @who, @armed ], [ iu_route_unknown => '42704' ] ],
-		[ rita => 'SELECT fn_iu_route_explain($1, $2)', [ $new_route[0], [ uuid => uuid() ] ], { code => 'event_unknown' } ],
+		[ rita => 'SELECT fn_iu_route_explain($1, $2)', [ $new_route[0], [ uuid => uuid() ] ],
+			{ code => 'event_unknown' } ],
 		[ olga => 'SELECT fn_iu_route_dead_letter_replay_many($1, $2, $3, $4, $5, $6, $7, $8)', [ @who, $new_route[0],
 				[ text => undef ], $armed[0], [ timestamptz => undef ], [ numeric => '0.5' ], [ integer => 10 ] ],
 			{ status => 'ran' } ],
 		[ olga => 'SELECT fn_iu_route_dead_letter_replay_many($1, $2, $3, $4, $5, $6, $7, $8)', [ @who, $new_route[0],
 				[ text => undef ], $armed[0], [ timestamptz => undef ], [ numeric => '0' ], [ integer => 10 ] ],
 			[ iu_dead_letters_rate => '23514', qr/\b0\b/ ] ],
-		[ olga => 'SELECT fn_iu_change_window_open($1, $2, $3, $4, $5, $6, $7)', [ [ text => 'second' ], [ uuid => uuid() ],
-				[ text => 'a purpose' ], [ text => 'olga' ], [ text => '/none.dump' ], [ bigint => 5_000_000_000 ],
-				[ text => '0' x 64 ] ], [ iu_change_window_open => '55006' ] ],
+		[ olga => 'SELECT fn_iu_change_window_open($1, $2, $3, $4, $5, $6, $7)', [ [ text => 'second' ],
+				[ uuid => uuid() ], [ text => 'a purpose' ], [ text => 'olga' ], [ text => '/none.dump' ],
+				[ bigint => 5_000_000_000 ], [ text => '0' x 64 ] ], [ iu_change_window_open => '55006' ] ],
 		[ ada => 'SELECT fn_iu_invariant_enable($1, $2, $3, $4)', [ [ text => 'pair' ], [ boolean => \1 ], @who ],
 			{ status => 'enabled' } ],
-		[ rita => 'SELECT count(*) FROM iu_route_secret WHERE secret_ref = $1', [ [ text => 'x' ] ], [ undef, '42501' ] ]);
+		[ rita => 'SELECT count(*) FROM iu_route_secret WHERE secret_ref = $1', [ [ text => 'x' ] ],
+			[ undef, '42501' ] ]);
 }
 
 # For a program that does not read JSON: see peers/drivers/Jdbc.java.

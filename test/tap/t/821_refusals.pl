@@ -45,7 +45,10 @@ for my $file (grep { /\.sql$/ } sort keys %text)
 		my $statement = $1;
 		next if $statement eq '' || $statement =~ /^ (?:SQLSTATE 'IU000'|EXCEPTION USING ERRCODE = v_state\b)/;
 		my ($state, $condition, $what) = $statement =~ /^ (?:SQLSTATE '(\w{5})'|(\w+)) USING(.*)$/s;
-		if (($what // '') !~ /CONSTRAINT = (?:'(\w+)'( \|\|)?|\w+)/) { push @unnamed, "$file: RAISE" . ($what // $statement) }
+		if (($what // '') !~ /CONSTRAINT = (?:'(\w+)'( \|\|)?|\w+)/)
+		{
+			push @unnamed, "$file: RAISE" . ($what // $statement);
+		}
 		elsif (defined $1)
 		{
 			$2 ? push @beginnings, $1 : push @raised, [ $1, $state // $sqlstate{$condition} // $condition, $file ];

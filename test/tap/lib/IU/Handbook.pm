@@ -137,7 +137,8 @@ sub misfits
 		}
 		elsif ($line =~ /^\(\d+ rows?\)$/) { @ends = () }
 		push @misfits, map { "column $names[$_] is broken: $line" }
-		  grep { length $line > $ends[$_] && substr($line, $ends[$_], 1) eq '.' && $names[$_] !~ $sentences } 0 .. $#ends;
+		  grep { length $line > $ends[$_] && substr($line, $ends[$_], 1) eq '.' && $names[$_] !~ $sentences }
+		  0 .. $#ends;
 		$above = $line;
 	}
 	return @misfits;

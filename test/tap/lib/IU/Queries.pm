@@ -51,7 +51,8 @@ sub on_text
 	return $self->one_of(
 		"$column = " . $self->literal($some[0]), "$column IN (" . $self->literals(@some) . ')',
 		"$column = ANY (ARRAY[" . $self->literals(@some) . ']::text[])', "$column <> " . $self->literal($some[0]),
-		"$column IS NOT NULL", "$column > " . $self->literal($some[0]), "$column NOT IN (" . $self->literals(@some) . ')',
+		"$column IS NOT NULL", "$column > " . $self->literal($some[0]),
+		"$column NOT IN (" . $self->literals(@some) . ')',
 		"starts_with($column, " . $self->literal(substr $some[0], 0, 2) . ')');
 }
 
@@ -211,7 +212,8 @@ sub windowed
 	my $of = $self->one_of('P', 'P', 'T');
 	my ($group, $order) = $of eq 'P' ? ('x.collection', 'x.id') : ('x.b', 'x.id');
 	my $what = $self->one_of('row_number()', 'rank()', 'lag(x.id)', 'count(*)');
-	my $inner = "SELECT x.id, $what OVER (PARTITION BY $group ORDER BY $order) AS w FROM {$of} x" . $self->where($of, 'x');
+	my $inner = "SELECT x.id, $what OVER (PARTITION BY $group ORDER BY $order) AS w FROM {$of} x"
+	  . $self->where($of, 'x');
 	return $self->chance(50) ? $inner : "SELECT * FROM ($inner) i WHERE w::text < '4'";
 }
 

@@ -101,7 +101,8 @@ sub poll_query_until
 		my $pause = 3 * (time - $begun);
 		sleep($pause < 0.02 ? 0.02 : $pause > 1 ? 1 : $pause);
 	}
-	Test::More::diag("this did not become $expected: $statement\nat last it was: " . ($rows // DBI->errstr // 'an error'));
+	Test::More::diag("this did not become $expected: $statement\nat last it was: "
+		  . ($rows // DBI->errstr // 'an error'));
 	return 0;
 }
 
