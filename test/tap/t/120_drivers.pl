@@ -42,8 +42,8 @@ sub uuid { return sprintf '00000000-0000-4000-8000-%012x', ++$fresh }
 sub calls
 {
 	my ($approval, $subject, $gate) = (uuid(), uuid(), [ text => 'iu_core.composer_enabled' ]);
-	my $tomorrow = sql(q(SELECT to_char((now() + interval '1 day') AT TIME ZONE 'UTC',)
-		  . q( 'YYYY-MM-DD"T"HH24:MI:SS+00:00')));
+	my $tomorrow = sql(q{SELECT to_char((now() + interval '1 day') AT TIME ZONE 'UTC',}
+		  . q{ 'YYYY-MM-DD"T"HH24:MI:SS+00:00')});
 	my $open = 'SELECT fn_iu_gate_open($1, $2, $3, $4, $5)';
 	my $emit = 'SELECT fn_iu_emit_event($1, $2, $3, $4, $5, $6, $7)';
 	my $add  = 'SELECT fn_iu_route_add($1, $2, $3, $4, $5, p_timeout_ms => $6, p_retry_policy => $7)';
