@@ -151,8 +151,9 @@ IMPORT FOREIGN SCHEMA api FROM SERVER q INTO fdw_test_q;
 IMPORT FOREIGN SCHEMA api LIMIT TO (collections) FROM SERVER d INTO fdw_test_d;
 SELECT columns_are('fdw_test_q', 'collections',
   ARRAY['collection', 'points', 'points_approx', 'status', 'vectors', 'dimension',
-  'distance', 'aliases', 'configuration', 'error'], 'imported collections of Qdrant have the known columns');
-SELECT columns_are('fdw_test_q', 'points', ARRAY['collection', 'id', 'payload', 'vector', 'filter'],
+  'distance', 'aliases', 'configuration', 'error', 'deferred_points', 'queued_updates', 'replicas', 'points_sure',
+  'doubt'], 'imported collections of Qdrant have the known columns');
+SELECT columns_are('fdw_test_q', 'points', ARRAY['collection', 'id', 'payload', 'vector', 'filter', 'shard_key'],
   'imported points of Qdrant have the known columns');
 SELECT col_type_is('fdw_test_d', 'collections', 'items', 'bigint', 'the imported column items of Directus is bigint');
 SELECT alike(pg_temp.error_of($$IMPORT FOREIGN SCHEMA api FROM SERVER d INTO public OPTIONS (nonsense 'x')$$), 'HV00D%',
@@ -233,7 +234,7 @@ SELECT is(pg_temp.remote_of($$SELECT collection,
   'a volatile value is not pushed');
 SELECT is(pg_temp.remote_of($$SELECT collection,
   points FROM fdw_test_q.collections WHERE collection = (SELECT max(x) FROM (VALUES ('a'), ('b')) v (x))$$),
-  E'Remote Request: POST /collections/{collection}/points/count {"exact":true}\n'
+  E'Remote Request: GET /collections, POST /collections/{collection}/points/count {"exact":true}\n'
   'Remote Keys: (known at execution)',
   'a subselect is pushed and its value known at execution');
 SELECT ok((SELECT bool_or(line ~ 'Filter: \(collection = ''x''::text\)') FROM pg_temp.plan_of($$SELECT collection,
