@@ -21,7 +21,8 @@
 
 /*
  * Empties a context that nothing else hangs below. Returns the context, or where
- * it has grown, another one of the same parent that keeps what it needed.
+ * it has grown to twice what it keeps, another one of the same parent that keeps
+ * what it needed.
  *
  * name: of the context, a constant; *kept: how much it keeps, 0 at first.
  */
@@ -31,7 +32,8 @@ iu_room_empty(MemoryContext context, const char *name, Size *kept)
 	Size		used = Min(MemoryContextMemAllocated(context, true), MOST_KEPT);
 	MemoryContext parent;
 
-	if (used < WORTH_KEEPING || used <= *kept)
+	/* large pieces are got one by one, beside what is kept: they come on top of it for every page */
+	if (used < WORTH_KEEPING || used < *kept * 2)
 	{
 		MemoryContextReset(context);
 		return context;
@@ -39,5 +41,7 @@ iu_room_empty(MemoryContext context, const char *name, Size *kept)
 	parent = MemoryContextGetParent(context);
 	MemoryContextDelete(context);
 	*kept = used;
-	return AllocSetContextCreateInternal(parent, name, MAXALIGN(used), MAXALIGN(used), MOST_KEPT);
+	/* what does not fit into that begins with small blocks again: else each time would double what is kept */
+	return AllocSetContextCreateInternal(parent, name, MAXALIGN(used), ALLOCSET_DEFAULT_INITSIZE,
+										 ALLOCSET_DEFAULT_MAXSIZE);
 }

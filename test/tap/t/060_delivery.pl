@@ -415,7 +415,7 @@ unlike($err, qr/whsec_[\w+\/]{8}/, 'no logged plan shows the secret');
 # ---- a copy in another cluster, where every number of a transaction means something else
 my @inflight = (emit(2));
 my @leased = claim($one, 1);
-sql(q{DO $$ BEGIN FOR i IN 1..3000 LOOP PERFORM fn_iu_emit_event('structure_op_applied', 'x', gen_random_uuid(),
+sql(q{DO $$ BEGIN FOR i IN 1..6000 LOOP PERFORM fn_iu_emit_event('structure_op_applied', 'x', gen_random_uuid(),
 	  'tester'); COMMIT; END LOOP; END $$});
 my ($waiting) = emit(1);
 my $copy = IU::Cluster->new_node('copy', %without_workers);

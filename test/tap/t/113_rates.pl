@@ -48,6 +48,7 @@ becomes('SELECT ' . attempts('slow', 'sent') . ' = 121', 'a single event of a ro
 
 note 'another limit';
 sql("SELECT fn_iu_route_set('slow', 'tester', 'test', p_per_second => 0.001)");
+sql('DELETE FROM iu_route_pace');	# of what was left over when the machine was busy, too little may be there for one
 emit(3);
 becomes("SELECT waiting + retrying = 2 FROM v_iu_event_backlog WHERE route_code = 'slow'", 'one of three goes out');
 sql("SELECT fn_iu_route_set('slow', 'tester', 'test', p_per_second => 0)");
