@@ -43,7 +43,7 @@ for my $file (grep { /\.sql$/ } sort keys %text)
 	while ($text =~ /\bRAISE\b(?! (?:WARNING|NOTICE|LOG|INFO|DEBUG)\b)((?:[^;']|'(?:[^']|'')*')*);/g)
 	{
 		my $statement = $1;
-		next if $statement eq '' || $statement =~ /^ (?:SQLSTATE 'IU000'|EXCEPTION USING ERRCODE = v_state\b)/;
+		next if $statement eq '' || $statement =~ /^ (?:SQLSTATE 'IU000'|USING ERRCODE = v_state\b)/;
 		my ($state, $condition, $what) = $statement =~ /^ (?:SQLSTATE '(\w{5})'|(\w+)) USING(.*)$/s;
 		if (($what // '') !~ /CONSTRAINT = (?:'(\w+)'( \|\|)?|\w+)/)
 		{
