@@ -22,8 +22,13 @@ const CLAUSES = ['should', 'min_should', 'must', 'must_not'];
 /* ---- which index serves a condition ---- */
 
 /* The types of index, by what they can do. */
-const TYPE_OF = { 'integer match': 'integer', 'integer range': 'integer', phrase: 'text' };
-const ANY_INDEX = ['bool', 'datetime', 'float', 'geo', 'integer match', 'integer range', 'keyword', 'text', 'uuid'];
+const TYPE_OF = {
+  'integer match': 'integer',
+  'integer range': 'integer',
+  phrase: 'text (with phrase_matching: true)',
+};
+const MATCHING = ['bool', 'integer match', 'keyword', 'text', 'phrase', 'uuid'];
+const ANY_INDEX = [...MATCHING, 'datetime', 'float', 'geo', 'integer range'];
 
 function capabilitiesForMatch({ kind, wanted }) {
   if (kind === 'phrase') return ['phrase'];

@@ -15,11 +15,11 @@ class Float {
     this.value = value;
     this.bits = bits;
   }
-  /* In as few digits as tell it from the next, and where it is long as 1.8446744073709552e+19, 1e-06. */
+  /* In as few digits as tell it from the next, and where it is long as 1.8446744073709552e+19, 1e-6. */
   toString() {
     const [digits, exponent] = this.value.toExponential().split('e');
     const [least, most] = this.bits === 32 ? [-6, 12] : [-5, 15];
-    if (exponent < least || exponent > most) return `${digits}e${exponent.replace(/^([+-])(\d)$/, '$10$2')}`;
+    if (exponent < least || exponent > most) return `${digits}e${exponent}`;
     const plain = exponent < 0 ? this.value.toFixed(digits.replace(/\D/g, '').length - 1 - exponent) : `${this.value}`;
     const signed = Object.is(this.value, -0) ? '-0' : plain;
     return /^-?\d+$/.test(signed) ? `${signed}.0` : signed;
