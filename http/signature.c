@@ -167,8 +167,7 @@ append_v1a(StringInfo to, const char *secret, int number, const char *head, cons
 	uint8		key[KEY_BYTES];
 	uint8		signature[IU_ED25519_SIGNATURE_BYTES];
 	const char *base64 = secret + strlen(KEY_PREFIX);
-	size_t		head_length = strlen(head);
-	char	   *message;
+	StringInfoData message;
 
 	if (iu_b64_decode(base64, (int) strlen(base64), key, KEY_BYTES) != KEY_BYTES)
 		ereport(ERROR,
@@ -176,12 +175,12 @@ append_v1a(StringInfo to, const char *secret, int number, const char *head, cons
 				 errmsg("webhook key %d is malformed", number),
 				 errdetail("A key is \"%s\" followed by the base64 of %d bytes.", KEY_PREFIX, KEY_BYTES),
 				 err_generic_string(PG_DIAG_CONSTRAINT_NAME, "iu_webhook_secret")));
-	message = palloc(head_length + body_length);
-	memcpy(message, head, head_length);
-	memcpy(message + head_length, body, body_length);
-	iu_ed25519_sign(key, message, head_length + body_length, signature);
+	initStringInfo(&message);
+	appendStringInfoString(&message, head);
+	appendBinaryStringInfo(&message, body, (int) body_length);
+	iu_ed25519_sign(key, message.data, message.len, signature);
 	explicit_bzero(key, sizeof(key));
-	pfree(message);
+	pfree(message.data);
 	appendStringInfoString(to, "v1a,");
 	append_base64(to, signature, sizeof(signature));
 }

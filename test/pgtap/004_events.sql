@@ -89,7 +89,8 @@ SELECT pg_temp.refuses($$SELECT fn_iu_switch_set('iu_core.routes_master_enabled'
   'no row in dot_config',
   'a switch that lost its row is not made anew by setting it');
 INSERT INTO dot_config (key, value) VALUES ('iu_core.routes_master_enabled', 'false');
-SELECT is_empty('SELECT * FROM iu_core.unheard_events', 'an event that a switch kept back does not count as unheard');
+SELECT is_empty($$SELECT FROM iu_core.unheard_events WHERE event_type = 'version_applied'$$,
+  'an event that a switch kept back does not count as unheard');
 
 SELECT pg_temp.refuses(format('SELECT fn_iu_switch_set(%L, %L, %L, %L)', k, v, a, r), e, p, n) FROM (VALUES
   ('iu_core.delivery_enabled', 'true', 'a', 'r', '42501', 'is not a switch', 'a gate is not a switch'),

@@ -71,7 +71,8 @@ SELECT pg_temp.refuses('SELECT iu_core.rollback(7)', '55006', 'table dot_iu_runt
   'rolling back leases is refused while leases are held');
 UPDATE dot_iu_runtime_lease SET acquired_at = acquired_at - interval '1 h', renewed_at = renewed_at - interval '1 h',
   expires_at = expires_at - interval '1 h';
-SELECT is((SELECT count(*)::int FROM iu_core.rollback(7, dry_run => true) WHERE change = 'removed' AND version = 19), 12,
+SELECT is((SELECT count(*)::int FROM iu_core.rollback(7, dry_run => true)
+            WHERE change = 'removed' AND version = 19), 12,
   'leases that ended do not keep their rollback from being made');
 
 -- ---- ended by an operator

@@ -157,7 +157,8 @@ sub sessions_behave
 sub migrations_run
 {
 	my %value = map { ($_->[0] => $_->[2]) } @_;
-	delete @value{qw(default_transaction_isolation exit_on_error client_min_messages lock_timeout idle_session_timeout)};
+	delete @value{qw(default_transaction_isolation exit_on_error client_min_messages lock_timeout),
+		'idle_session_timeout'};
 	sql('CREATE DATABASE made');
 	alter('DATABASE made', $_, $value{$_}) foreach sort keys %value;
 	sql('CREATE EXTENSION iu_core', 'made');

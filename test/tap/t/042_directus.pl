@@ -528,7 +528,8 @@ is(ask(q(SELECT id FROM reader.items WHERE collection = 'iu_one' AND filter = '{
 note 'filters';
 is(ask(q(SELECT id, filter FROM documents WHERE filter = '{"id":{"_in":[1,2]}}' ORDER BY id)),
 	qq(1|{"id": {"_in": [1, 2]}}\n2|{"id": {"_in": [1, 2]}}), 'the column filter shows the filter');
-is(ask(q(SELECT id, filter FROM documents WHERE id = '1')), '1|', 'the column filter is shown as NULL where none was given');
+is(ask(q(SELECT id, filter FROM documents WHERE id = '1')), '1|',
+	'the column filter is shown as NULL where none was given');
 is(ask(q(SELECT id FROM documents WHERE filter = '{"id":{"_in":[1,2]}}' AND id IN ('2', '3'))), 2,
 	'a filter and ids are asked for together');
 like(ask(q(SELECT id FROM documents WHERE filter = '[]')), qr/^ERROR:  22023: .*a filter is a JSON object/,
