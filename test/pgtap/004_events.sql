@@ -65,7 +65,6 @@ SELECT ok((SELECT convalidated
     'safe_payload, idempotency_key\)'
   FROM pg_constraint WHERE conrelid = 'event_outbox'::regclass AND contype = 'c'),
   'the outbox is checked by one function');
-
 SELECT pg_temp.refuses(format($$INSERT INTO event_type_registry (event_domain, event_type, event_stream, delivery_lane,
   default_severity, description)
     VALUES (%L, %L, %L, %L, %L, 'x')$$, d, t, s, l, v), '23514', c, 'a row of the registry is refused: ' || c)
