@@ -28,15 +28,9 @@ sub toggle { return "UPDATE dot_config SET value = '$_[1]' WHERE key = '$_[0]'" 
 # Every process of iu_core, none of them caught in the middle of something.
 sub stop_workers
 {
-	foreach (1 .. 100)
-	{
-		@stopped = split(/\n/, sql("SELECT pid FROM pg_stat_activity WHERE backend_type LIKE 'iu_core%'"));
-		freeze(@stopped);
-		return if sql("SELECT count(*) FROM pg_stat_activity WHERE backend_type LIKE 'iu_core%' AND xact_start"
-			  . " IS NOT NULL") eq '0';
-		continue_workers();
-	}
-	die 'the workers never rest';
+	@stopped = split(/\n/, sql("SELECT pid FROM pg_stat_activity WHERE backend_type LIKE 'iu_core%'"));
+	freeze_idle(\&sql, @stopped);
+	return;
 }
 
 sub continue_workers { thaw(splice @stopped) }

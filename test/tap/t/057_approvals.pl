@@ -257,7 +257,7 @@ becomes("SELECT reason ~ '^renewed by iu_core watchdog on the standing approval 
 my $alone = approval($jobs, kind => 'standing');
 wait_for_pass();
 my $watchdog = IU::Cluster->wait_for_worker($node, 'watchdog');
-freeze($watchdog);
+freeze_idle(\&sql, $watchdog);
 my @end = split /\n/, sql('SET SESSION AUTHORIZATION oscar; ' . open_sql($jobs, $alone, 'oscar', 3)
 	  . 'RESET SESSION AUTHORIZATION; ' . IU::Gate->watch_expiry($jobs));
 is($end[0], 'opened', 'a gate is opened on a standing approval while the watchdog is stopped');

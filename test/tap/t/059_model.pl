@@ -116,20 +116,6 @@ sub begin_anew
 
 # ---- The watchdog, whose time is its own
 
-# A watchdog that is stopped within a transaction keeps what it has locked, and
-# whoever wants that would wait until it goes on.
-sub stop_in_its_sleep
-{
-	while (1)
-	{
-		freeze($watchdog);
-		my $within = ($observer->run("SELECT xact_start IS NOT NULL FROM pg_stat_activity WHERE pid = $watchdog"))[1];
-		return if $within ne 't';
-		thaw($watchdog);
-		sleep 0.002;
-	}
-}
-
 # Gates that it has to close and can are closed before anything else happens.
 sub settle
 {
@@ -329,7 +315,7 @@ sub misfortune
 	$taken{"server: $what"}++;
 	if ($what eq 'stop')
 	{
-		$stopped ? thaw($watchdog) : stop_in_its_sleep();
+		$stopped ? thaw($watchdog) : freeze_idle(sub { ($observer->run($_[0]))[1] }, $watchdog);
 		$stopped = !$stopped;
 	}
 	elsif ($what eq 'terminate')

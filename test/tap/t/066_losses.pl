@@ -117,7 +117,7 @@ subtest 'a sender that stands still loses nothing' => sub {
 	$delivery->emit(20);
 	ok($sink->wait_for('/hook', $mark->{arrived} + 20), 'requests of the sender that is to stand still are under way');
 	my $stopped = a_sender();
-	freeze($stopped);
+	freeze_idle(sub { $delivery->sql($_[0]) }, $stopped);
 	$delivery->sql("UPDATE iu_route_lease SET expires_at = clock_timestamp() WHERE backend_pid = $stopped;"
 		  . " SELECT iu_core.wake()");
 	ok($delivery->becomes("SELECT NOT EXISTS (SELECT FROM iu_route_lease WHERE backend_pid = $stopped)"),

@@ -45,7 +45,7 @@ $delivery->route('retire', 'shared');
 note 'one of two senders stands still';
 $delivery->add_route('half', max_in_flight => 64, type => 'collection_rendered');
 my ($still) = $delivery->senders;
-freeze($still);
+freeze_idle(sub { $delivery->sql($_[0]) }, $still);
 $delivery->emit(200, 'collection_rendered');
 ok($delivery->settle('half'), 'one sender delivers all of a route while another stands still');
 thaw($still);

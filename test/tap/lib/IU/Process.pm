@@ -5,6 +5,7 @@
 #
 #	  use IU::Process;
 #	  freeze($pid);				# SIGSTOP; returns when it has taken effect
+#	  freeze_idle(sub { sql($_[0]) }, $pid);	# the same outside of any transaction
 #	  thaw($pid);				# SIGCONT; at the end of the test too, whatever happens
 #	  process_state($pid);		# T is stopped, '' is gone; see proc(5)
 #	  peak_memory($pid);		# the most memory it ever had, in kB
@@ -19,8 +20,9 @@ use warnings;
 
 use parent 'Exporter';
 use IU::Wait;
+use Time::HiRes ();
 
-our @EXPORT = qw(freeze thaw process_state peak_memory kill_server start_again);
+our @EXPORT = qw(freeze freeze_idle thaw process_state peak_memory kill_server start_again);
 
 my %frozen;
 
@@ -48,6 +50,23 @@ sub freeze
 		wait_for { process_state($pid) =~ /^[TtZX]?$/ } or die "process $pid does not stop\n";
 	}
 	return;
+}
+
+# A process that is stopped within a transaction keeps what it has locked, and
+# whoever wants that would wait until it goes on. $asks: gives the answer to a query.
+sub freeze_idle
+{
+	my ($asks, @pids) = @_;
+	my $within = 'SELECT count(*) FROM pg_stat_activity WHERE xact_start IS NOT NULL AND pid IN ('
+	  . join(', ', @pids) . ')';
+
+	while (1)
+	{
+		freeze(@pids);
+		return if !$asks->($within);
+		thaw(@pids);
+		Time::HiRes::sleep(0.002);
+	}
 }
 
 sub thaw
