@@ -7,7 +7,7 @@ use FindBin;
 use lib "$FindBin::Bin/../lib";
 use IU::Cluster;
 use IU::Delivery;
-use IU::Process qw(freeze thaw);
+use IU::Process qw(freeze_idle thaw);
 use IU::Routes qw(add_route_sql);
 use IU::Sink;
 use Test::More;
