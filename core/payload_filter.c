@@ -99,6 +99,9 @@ iu_payload_passes(PG_FUNCTION_ARGS)
 	PG_CATCH();
 	{
 		disable_timeout(filter_timer.id, false);
+		/* where the filter raised something else in that moment, nothing is left that would cancel what comes next */
+		if (filter_timer.late)
+			QueryCancelPending = false;
 		if (filter_timer.late && geterrcode() == ERRCODE_QUERY_CANCELED)
 		{
 			MemoryContextSwitchTo(caller);
