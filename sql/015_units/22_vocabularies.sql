@@ -1,19 +1,29 @@
 -- Vocabularies: what a unit may be, and be published as. A value is a row of
 -- dot_config, vocab.<vocabulary>.<value>, whose value says what it means.
 
+-- These two are asked for each unit that is born, and are in plpgsql because it
+-- keeps their plans.
 CREATE FUNCTION iu.fn_iu_vocab_has(p_vocabulary text, p_value text) RETURNS boolean
-  LANGUAGE sql STABLE
-  SET search_path = pg_catalog, pg_temp
-RETURN EXISTS (SELECT FROM public.dot_config c WHERE c.key = 'vocab.' || p_vocabulary || '.' || p_value);
+  LANGUAGE plpgsql STABLE
+AS $function$
+BEGIN
+  RETURN EXISTS (SELECT FROM public.dot_config c WHERE c.key = 'vocab.' || p_vocabulary || '.' || p_value);
+END
+$function$;
 COMMENT ON FUNCTION iu.fn_iu_vocab_has IS
-  'Whether a vocabulary has a value; false for NULL. Arguments: vocabulary, value. Raises nothing.';
+  'For functions that pin its search_path: whether a vocabulary has a value; false for NULL. Arguments: vocabulary, '
+  'value. Raises nothing.';
 
 CREATE FUNCTION iu.fn_iu_vocab_values(p_vocabulary text) RETURNS text[]
-  LANGUAGE sql STABLE
-  SET search_path = pg_catalog, pg_temp
-RETURN ARRAY(SELECT substr(c.key, length('vocab.' || p_vocabulary || '.') + 1) FROM public.dot_config c
-              WHERE starts_with(c.key, 'vocab.' || p_vocabulary || '.') ORDER BY c.key COLLATE "C");
-COMMENT ON FUNCTION iu.fn_iu_vocab_values IS 'The values of a vocabulary, in order. Raises nothing.';
+  LANGUAGE plpgsql STABLE
+AS $function$
+BEGIN
+  RETURN ARRAY(SELECT substr(c.key, length('vocab.' || p_vocabulary || '.') + 1) FROM public.dot_config c
+                WHERE starts_with(c.key, 'vocab.' || p_vocabulary || '.') ORDER BY c.key COLLATE "C");
+END
+$function$;
+COMMENT ON FUNCTION iu.fn_iu_vocab_values IS
+  'For functions that pin its search_path: the values of a vocabulary, in order. Raises nothing.';
 
 CREATE FUNCTION iu.fn_iu_vocab_require(p_vocabulary text, p_value text) RETURNS void
   LANGUAGE plpgsql

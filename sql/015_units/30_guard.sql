@@ -7,18 +7,21 @@
 -- rights on the table.
 
 CREATE FUNCTION iu.fn_iu_marker_passes() RETURNS boolean
-  LANGUAGE sql STABLE
-  SET search_path = pg_catalog, pg_temp
-RETURN coalesce(
-  iu_core.caller_may('{iu_core_operator}')
-  AND current_setting((SELECT c.value FROM public.dot_config c WHERE c.key = 'iu_create.gateway.marker_key'), true)
-      = ANY (SELECT btrim(v.value)
-               FROM public.dot_config c
-               CROSS JOIN LATERAL regexp_split_to_table(c.value, ',') AS v (value)
-              WHERE c.key = 'iu_create.gateway.allowed_marker_values' AND btrim(v.value) <> ''), false);
+  LANGUAGE plpgsql STABLE
+AS $function$
+BEGIN
+  RETURN coalesce(
+    iu_core.caller_may('{iu_core_operator}')
+    AND current_setting((SELECT c.value FROM public.dot_config c WHERE c.key = 'iu_create.gateway.marker_key'), true)
+        = ANY (SELECT btrim(v.value)
+                 FROM public.dot_config c
+                 CROSS JOIN LATERAL unnest(string_to_array(c.value, ',')) AS v (value)
+                WHERE c.key = 'iu_create.gateway.allowed_marker_values' AND btrim(v.value) <> ''), false);
+END
+$function$;
 COMMENT ON FUNCTION iu.fn_iu_marker_passes IS
-  'For the guards of units: whether who acts is an operator and has set the marker to one of the allowed values. False '
-  'where a row of dot_config is missing. Raises nothing.';
+  'For the guards of units, which pin its search_path: whether who acts is an operator and has set the marker to one '
+  'of the allowed values. False where a row of dot_config is missing. Raises nothing.';
 
 CREATE FUNCTION iu.fn_iu_gateway_write_guard() RETURNS trigger
   LANGUAGE plpgsql SECURITY DEFINER
@@ -41,7 +44,7 @@ BEGIN
 END
 $function$;
 COMMENT ON FUNCTION iu.fn_iu_gateway_write_guard IS
-  'Statement trigger of information_unit and unit_version: SQLSTATE 42501 for a write that is no canonical function''s, '
+  'Statement trigger of information_unit and unit_version: 42501 for a write that is no canonical function''s, '
   'unless iu_create.gateway.mode is prepared, or an operator has set the marker to one of the allowed values. A '
   'missing row of dot_config reads as enforced.';
 

@@ -26,8 +26,8 @@ END
 $function$;
 COMMENT ON FUNCTION iu.fn_iu_outbound_on_version IS
   'Statement trigger of unit_version after INSERT: one event iu.version_applied for each version but the first of a '
-  'unit, with version_seq, version_id, content_hash and previous_version_id. Nothing is written while the master switch '
-  'is off. Errors: as fn_iu_emit_events.';
+  'unit, with version_seq, version_id, content_hash and previous_version_id. Nothing is written while the master '
+  'switch is off. Errors: as fn_iu_emit_events.';
 
 CREATE TRIGGER trg_iu_out_version
   AFTER INSERT ON public.unit_version
@@ -61,3 +61,27 @@ COMMENT ON FUNCTION iu.fn_iu_piece_event_try IS
   'For canonical functions: an event of domain piece, or NULL while the master switch is off or the gate is closed. '
   'What an event is refused for (23514) is a warning: an act on a unit does not fail for its event. Arguments: type, '
   'address, unit, actor, payload.';
+
+CREATE FUNCTION iu.fn_iu_piece_events_try(p_event_type text, p_unit_ids uuid[], p_actor text) RETURNS void
+  LANGUAGE plpgsql
+  SET search_path = pg_catalog, pg_temp
+AS $function$
+BEGIN
+  IF NOT iu.fn_iu_core_routes_enabled() OR NOT iu_core.gate_is_open('piece_event_runtime.emit_enabled') THEN
+    RETURN;
+  END IF;
+  BEGIN
+    PERFORM iu.fn_iu_piece_emit_event(p_event_type, u.canonical_address, u.id, p_actor,
+              jsonb_build_object('version_id', u.version_anchor_ref, 'content_hash', u.content_anchor_ref), NULL, NULL)
+       FROM public.information_unit u WHERE u.id = ANY (p_unit_ids) ORDER BY u.canonical_address COLLATE "C";
+  EXCEPTION WHEN check_violation THEN
+    RAISE WARNING USING
+      MESSAGE = format('the events piece.%s of %s units were not written: %s', p_event_type, cardinality(p_unit_ids),
+                       SQLERRM),
+      CONSTRAINT = 'iu_piece_event_failed';
+  END;
+END
+$function$;
+COMMENT ON FUNCTION iu.fn_iu_piece_events_try IS
+  'As fn_iu_piece_event_try, an event for each of many units: type, units, actor. Where one is refused, none of them '
+  'is written.';
