@@ -57,7 +57,9 @@ BEGIN
     SELECT c.oid::regclass AS name, ARRAY(SELECT t.tgname::text FROM pg_trigger t WHERE t.tgrelid = c.oid) AS triggers
       FROM pg_class c
      WHERE c.relkind = 'r' AND c.relowner = 'iu_core_owner'::regrole
-       AND c.relnamespace IN ('public'::regnamespace, 'iu'::regnamespace) AND NOT c.relispartition
+       AND c.relnamespace IN (SELECT n.oid FROM pg_namespace n
+                               WHERE n.nspname = 'public' OR n.nspowner = 'iu_core_owner'::regrole)
+       AND NOT c.relispartition
      ORDER BY c.oid
   LOOP
     -- Triggers fire in the order of their names: nothing refuses the row before it is left out.

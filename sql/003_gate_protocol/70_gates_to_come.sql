@@ -4,7 +4,6 @@
 -- whoever asks for it finds it.
 
 SELECT iu.fn_iu_gate_register(3, g.gate_key, g.gate_class, g.description) FROM (VALUES
-  ('iu_enact.allow_no_review_decision', 'never_flip', 'Enacting without a review decision'),           -- 016
   ('iu_core.vector_sync_enabled', 'never_flip', 'Recording a vector point as indexed'),                -- 021
   ('iu_core.three_axis_auto_refresh_enabled', 'governable', 'Refreshing the three-axis envelope by trigger'), -- 023
   ('iu_core.composer_enabled', 'governable', 'Composing, collections and cutting'),                    -- 030

@@ -184,6 +184,7 @@ COMMENT ON FUNCTION iu.fn_iu_import_write IS
 CREATE FUNCTION iu.fn_iu_import(p_rows jsonb, p_actor text, p_dry_run boolean) RETURNS jsonb
   LANGUAGE plpgsql SECURITY DEFINER
   SET search_path = pg_catalog, pg_temp
+  SET jit = off
   SET app.canonical_writer = 'fn_iu_import'
 AS $function$
 DECLARE

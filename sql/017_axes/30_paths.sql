@@ -1,0 +1,317 @@
+-- Axis C: the paths of units, kept by triggers.
+--
+-- The truth is parent_or_container_ref. A path follows it within the statement
+-- that changes it, and a statement that would make a cycle is refused.
+--
+-- Who waits for whom: a child that comes in holds the path of its parent FOR
+-- SHARE, so that nobody moves it meanwhile. Who moves a unit holds an advisory
+-- lock on the roots that it comes from and goes to, so that two moves do not make
+-- a cycle together, and then the paths of the whole subtree FOR UPDATE, looking
+-- again until no child has come in.
+
+CREATE FUNCTION iu.fn_iu_tree_refuse_cycle(p_units bigint, p_example text) RETURNS void
+  LANGUAGE plpgsql
+  SET search_path = pg_catalog, pg_temp
+AS $function$
+BEGIN
+  RAISE check_violation USING
+    MESSAGE = format('a unit would be its own ancestor: %s', iu_core.text_shown(p_example)),
+    DETAIL = format('Units that would have no root: %s.', p_units),
+    TABLE = 'information_unit', CONSTRAINT = 'iu_tree_cycle';
+END
+$function$;
+COMMENT ON FUNCTION iu.fn_iu_tree_refuse_cycle IS
+  'For the paths: raises 23514 for units that have no root: how many, the address of one.';
+
+CREATE FUNCTION iu.fn_iu_path_hash(p_path_ids uuid[]) RETURNS text
+  LANGUAGE sql STABLE
+RETURN encode(sha256(convert_to(array_to_string(p_path_ids, '/'), 'UTF8')), 'hex');
+COMMENT ON FUNCTION iu.fn_iu_path_hash IS 'SHA-256 in hex of the ids of a path joined with "/". Raises nothing.';
+
+-- The chain of parents of each unit; no row for a unit that is on a cycle or
+-- below one.
+CREATE FUNCTION iu.fn_iu_tree_chains(p_unit_ids uuid[])
+  RETURNS TABLE (unit_id uuid, path_ids uuid[], path_addresses text[], parent_id uuid, sort_order integer)
+  LANGUAGE plpgsql STABLE
+AS $function$
+BEGIN
+  RETURN QUERY
+    WITH RECURSIVE up AS (
+      SELECT u.id AS start, u.parent_or_container_ref AS above, ARRAY[u.id] AS ids,
+             ARRAY[u.canonical_address] AS names,
+             u.parent_or_container_ref AS parent, u.sort_order AS place
+        FROM public.information_unit u WHERE u.id = ANY (p_unit_ids)
+      UNION ALL
+      SELECT x.start, p.parent_or_container_ref, p.id || x.ids, p.canonical_address || x.names, x.parent, x.place
+        FROM up x JOIN public.information_unit p ON p.id = x.above
+       WHERE p.id <> ALL (x.ids)
+    )
+    SELECT x.start, x.ids, x.names, x.parent, x.place FROM up x WHERE x.above IS NULL;
+END
+$function$;
+COMMENT ON FUNCTION iu.fn_iu_tree_chains IS
+  'For functions that pin its search_path: the path from its root of each of these units, by their parents; none for a '
+  'unit that has no root, since it is on a cycle or below one. Raises nothing.';
+
+CREATE FUNCTION iu.fn_iu_tree_lock(p_unit_ids uuid[]) RETURNS void
+  LANGUAGE plpgsql
+AS $function$
+DECLARE
+  v_root   uuid;
+  v_locked uuid[] := '{}';
+BEGIN
+  LOOP
+    SELECT min(r.root::text)::uuid INTO v_root
+      FROM (SELECT c.path_ids[1] AS root FROM iu.fn_iu_tree_chains(p_unit_ids) c
+            UNION ALL
+            SELECT t.root_unit_id FROM public.iu_tree_path t WHERE t.unit_id = ANY (p_unit_ids)) AS r
+     WHERE r.root <> ALL (v_locked);
+    EXIT WHEN v_root IS NULL;
+    PERFORM pg_advisory_xact_lock(hashtextextended('iu_tree:' || v_root, 0));
+    v_locked := array_append(v_locked, v_root);
+  END LOOP;
+END
+$function$;
+COMMENT ON FUNCTION iu.fn_iu_tree_lock IS
+  'For functions that pin its search_path: nobody else moves a unit in the trees of these units until the transaction '
+  'ends. Locks their roots, as they are and as their paths say, the smallest id first, and looks again after each. '
+  'Argument: the units that move, and those that they move under. Raises nothing of its own.';
+
+-- The units with everything below them. Once their paths are locked, no child
+-- comes in below them; those that came in before are seen at the next look.
+CREATE FUNCTION iu.fn_iu_tree_hold(p_unit_ids uuid[]) RETURNS uuid[]
+  LANGUAGE plpgsql
+AS $function$
+DECLARE
+  v_held uuid[] := '{}';
+  v_all  uuid[];
+BEGIN
+  LOOP
+    WITH RECURSIVE down AS (
+      SELECT u.id FROM public.information_unit u WHERE u.id = ANY (p_unit_ids)
+      UNION
+      SELECT u.id FROM down d JOIN public.information_unit u ON u.parent_or_container_ref = d.id
+    )
+    SELECT array_agg(d.id) INTO v_all FROM down d;
+    EXIT WHEN v_all IS NULL OR cardinality(v_all) = cardinality(v_held);
+    PERFORM FROM public.iu_tree_path t WHERE t.unit_id = ANY (v_all) ORDER BY t.unit_id FOR UPDATE;
+    v_held := v_all;
+  END LOOP;
+  RETURN v_held;
+END
+$function$;
+COMMENT ON FUNCTION iu.fn_iu_tree_hold IS
+  'For functions that pin its search_path: these units and all that is below them, with their paths locked. Raises '
+  'nothing of its own.';
+
+-- The paths as they should be, from the topmost of the units down.
+CREATE FUNCTION iu.fn_iu_tree_paths(p_unit_ids uuid[])
+  RETURNS TABLE (unit_id uuid, path_ids uuid[], path_addresses text[], parent_id uuid, sort_order integer)
+  LANGUAGE plpgsql STABLE
+AS $function$
+BEGIN
+  RETURN QUERY
+    WITH RECURSIVE chain AS MATERIALIZED (
+      SELECT c.* FROM iu.fn_iu_tree_chains(p_unit_ids) c
+    ), down AS (
+      SELECT c.unit_id, c.path_ids, c.path_addresses, c.parent_id, c.sort_order FROM chain c
+       WHERE NOT EXISTS (SELECT FROM unnest(c.path_ids[:cardinality(c.path_ids) - 1]) AS a (id)
+                          WHERE a.id IN (SELECT g.id FROM unnest(p_unit_ids) AS g (id)))
+      UNION ALL
+      SELECT u.id, d.path_ids || u.id, d.path_addresses || u.canonical_address, d.unit_id, u.sort_order
+        FROM down d JOIN public.information_unit u ON u.parent_or_container_ref = d.unit_id
+       WHERE u.id <> ALL (d.path_ids)
+    )
+    SELECT d.unit_id, d.path_ids, d.path_addresses, d.parent_id, d.sort_order FROM down d;
+END
+$function$;
+COMMENT ON FUNCTION iu.fn_iu_tree_paths IS
+  'For functions that pin its search_path: the paths of these units and of all that is below them, by their parents, '
+  'each once. Raises nothing.';
+
+CREATE FUNCTION iu.fn_iu_tree_path_write(p_unit_ids uuid[]) RETURNS bigint
+  LANGUAGE plpgsql
+  SET jit = off
+AS $function$
+DECLARE
+  v_all   CONSTANT uuid[] := iu.fn_iu_tree_hold(p_unit_ids);
+  v_found bigint;
+BEGIN
+  WITH path AS MATERIALIZED (
+    SELECT p.* FROM iu.fn_iu_tree_paths(p_unit_ids) p
+  ), changed AS (
+    UPDATE public.iu_tree_path t
+       SET root_unit_id = p.path_ids[1], parent_id = p.parent_id, depth = cardinality(p.path_ids) - 1,
+           path_ids = p.path_ids, path_addresses = p.path_addresses, sibling_order = p.sort_order,
+           path_hash = iu.fn_iu_path_hash(p.path_ids), valid_from = now()
+      FROM path p
+     WHERE t.unit_id = p.unit_id
+       AND (t.path_ids, t.path_addresses, t.parent_id, t.sibling_order)
+           IS DISTINCT FROM (p.path_ids, p.path_addresses, p.parent_id, p.sort_order)
+  ), added AS (
+    INSERT INTO public.iu_tree_path
+        (unit_id, root_unit_id, parent_id, depth, path_ids, path_addresses, sibling_order, path_hash)
+      SELECT p.unit_id, p.path_ids[1], p.parent_id, cardinality(p.path_ids) - 1, p.path_ids, p.path_addresses,
+             p.sort_order, iu.fn_iu_path_hash(p.path_ids)
+        FROM path p
+       WHERE NOT EXISTS (SELECT FROM public.iu_tree_path t WHERE t.unit_id = p.unit_id)
+      ON CONFLICT (unit_id) DO NOTHING
+  )
+  SELECT count(*) INTO v_found FROM path;
+  IF v_found < coalesce(cardinality(v_all), 0) THEN
+    PERFORM iu.fn_iu_tree_refuse_cycle(cardinality(v_all) - v_found,
+      (SELECT min(u.canonical_address COLLATE "C") FROM public.information_unit u
+        WHERE u.id = ANY (p_unit_ids)
+          AND NOT EXISTS (SELECT FROM iu.fn_iu_tree_chains(ARRAY[u.id]) c)));
+  END IF;
+  RETURN v_found;
+END
+$function$;
+COMMENT ON FUNCTION iu.fn_iu_tree_path_write IS
+  'For functions that pin its search_path and have locked the trees: writes the paths of these units and of all that '
+  'is below them, where they differ; returns how many there are. Error: 23514 for a unit that would be its own '
+  'ancestor.';
+
+CREATE FUNCTION iu.fn_iu_tree_path_refresh(p_unit_ids uuid[]) RETURNS jsonb
+  LANGUAGE plpgsql SECURITY DEFINER
+  SET search_path = pg_catalog, pg_temp
+AS $function$
+DECLARE
+  v_units CONSTANT uuid[] := coalesce(p_unit_ids,
+    ARRAY(SELECT u.id FROM public.information_unit u WHERE u.parent_or_container_ref IS NULL));
+BEGIN
+  PERFORM iu.fn_iu_require_read_committed('fn_iu_tree_path_refresh');
+  PERFORM iu.fn_iu_tree_lock(p_unit_ids);
+  RETURN jsonb_build_object('ok', true, 'units', iu.fn_iu_tree_path_write(v_units));
+END
+$function$;
+COMMENT ON FUNCTION iu.fn_iu_tree_path_refresh IS
+  'What public.fn_iu_tree_path_refresh hands on to, with the rights of iu_core_owner.';
+
+CREATE FUNCTION public.fn_iu_tree_path_refresh(p_unit_ids uuid[]) RETURNS jsonb
+  LANGUAGE sql VOLATILE
+RETURN CASE WHEN iu_core.require_role('{iu_core_operator}') THEN
+  iu.fn_iu_tree_path_refresh(p_unit_ids) END;
+COMMENT ON FUNCTION public.fn_iu_tree_path_refresh IS
+  'Builds the paths of units and of all that is below them anew, where they differ: the units, or NULL for every root. '
+  'Triggers keep them, so that this is for a cache that was damaged. Returns {ok, units: paths that were looked at}. '
+  'SQLSTATE 23514: a unit is its own ancestor; 25000: another isolation level than READ COMMITTED.';
+
+-- A statement may bring parents and their children together. A plan over transition
+-- tables looks dear to the planner, and compiling it costs more than it takes.
+CREATE FUNCTION iu.fn_iu_tree_path_inserted() RETURNS trigger
+  LANGUAGE plpgsql SECURITY DEFINER
+  SET search_path = pg_catalog, pg_temp
+  SET jit = off
+AS $function$
+DECLARE
+  v_new   bigint;
+  v_added bigint;
+BEGIN
+  SELECT count(*) INTO v_new FROM new_unit;
+  IF v_new = 0 THEN
+    RETURN NULL;
+  END IF;
+  PERFORM FROM public.iu_tree_path t
+    WHERE t.unit_id IN (SELECT n.parent_or_container_ref FROM new_unit n) ORDER BY t.unit_id FOR SHARE;
+  -- Where the path of a parent was lost, it is written as well.
+  IF EXISTS (SELECT FROM new_unit n
+               LEFT JOIN new_unit o ON o.id = n.parent_or_container_ref
+               LEFT JOIN public.iu_tree_path t ON t.unit_id = n.parent_or_container_ref
+              WHERE n.parent_or_container_ref IS NOT NULL AND o.id IS NULL AND t.unit_id IS NULL) THEN
+    PERFORM iu.fn_iu_tree_path_write(
+      (SELECT array_agg(x.id) FROM (SELECT n.id FROM new_unit n
+                                    UNION SELECT n.parent_or_container_ref FROM new_unit n
+                                     WHERE n.parent_or_container_ref IS NOT NULL) AS x));
+    RETURN NULL;
+  END IF;
+  WITH RECURSIVE path AS (
+    SELECT n.id, n.parent_or_container_ref AS parent, n.sort_order, coalesce(t.path_ids, '{}') || n.id AS ids,
+           coalesce(t.path_addresses, '{}') || n.canonical_address AS addresses
+      FROM new_unit n
+      LEFT JOIN new_unit o ON o.id = n.parent_or_container_ref
+      LEFT JOIN public.iu_tree_path t ON t.unit_id = n.parent_or_container_ref
+     WHERE o.id IS NULL
+    UNION ALL
+    SELECT n.id, p.id, n.sort_order, p.ids || n.id, p.addresses || n.canonical_address
+      FROM path p JOIN new_unit n ON n.parent_or_container_ref = p.id
+  )
+  INSERT INTO public.iu_tree_path
+      (unit_id, root_unit_id, parent_id, depth, path_ids, path_addresses, sibling_order, path_hash)
+    SELECT p.id, p.ids[1], p.parent, cardinality(p.ids) - 1, p.ids, p.addresses, p.sort_order,
+           iu.fn_iu_path_hash(p.ids)
+      FROM path p;
+  GET DIAGNOSTICS v_added = ROW_COUNT;
+  IF v_added < v_new THEN
+    PERFORM iu.fn_iu_tree_refuse_cycle(v_new - v_added,
+      (SELECT min(n.canonical_address COLLATE "C") FROM new_unit n
+        WHERE NOT EXISTS (SELECT FROM public.iu_tree_path t WHERE t.unit_id = n.id)));
+  END IF;
+  RETURN NULL;
+END
+$function$;
+COMMENT ON FUNCTION iu.fn_iu_tree_path_inserted IS
+  'Statement trigger of information_unit after INSERT: writes the paths of new units. Error: 23514 for units that '
+  'would be their own ancestors.';
+
+CREATE FUNCTION iu.fn_iu_tree_path_updated() RETURNS trigger
+  LANGUAGE plpgsql SECURITY DEFINER
+  SET search_path = pg_catalog, pg_temp
+AS $function$
+DECLARE
+  v_moved uuid[];
+  v_under uuid[];
+BEGIN
+  SELECT array_agg(n.id), array_agg(n.parent_or_container_ref) INTO v_moved, v_under
+    FROM new_unit n JOIN old_unit o ON o.id = n.id
+   WHERE n.parent_or_container_ref IS DISTINCT FROM o.parent_or_container_ref
+      OR n.canonical_address <> o.canonical_address;
+  IF v_moved IS NOT NULL THEN
+    PERFORM iu.fn_iu_tree_lock(v_moved || array_remove(v_under, NULL));
+    PERFORM iu.fn_iu_tree_path_write(v_moved);
+  END IF;
+  IF EXISTS (SELECT FROM new_unit n JOIN old_unit o ON o.id = n.id
+              WHERE n.sort_order IS DISTINCT FROM o.sort_order) THEN
+    UPDATE public.iu_tree_path t SET sibling_order = n.sort_order
+      FROM new_unit n WHERE t.unit_id = n.id AND t.sibling_order IS DISTINCT FROM n.sort_order;
+  END IF;
+  RETURN NULL;
+END
+$function$;
+COMMENT ON FUNCTION iu.fn_iu_tree_path_updated IS
+  'Statement trigger of information_unit after UPDATE: writes the paths of units whose parent or address changed, and '
+  'of all that is below them, and the place among siblings. Error: 23514 for a unit that would be its own ancestor.';
+
+CREATE FUNCTION iu.fn_iu_tree_path_deleted() RETURNS trigger
+  LANGUAGE plpgsql SECURITY DEFINER
+  SET search_path = pg_catalog, pg_temp
+AS $function$
+BEGIN
+  DELETE FROM public.iu_tree_path t WHERE t.unit_id IN (SELECT o.id FROM old_unit o);
+  RETURN NULL;
+END
+$function$;
+COMMENT ON FUNCTION iu.fn_iu_tree_path_deleted IS
+  'Statement trigger of information_unit after DELETE: the paths go with the units. Raises nothing of its own.';
+
+-- Named so that they come before what reads paths or chains of parents: triggers
+-- fire in the order of their names.
+CREATE TRIGGER trg_iu_axis_path_insert
+  AFTER INSERT ON public.information_unit
+  REFERENCING NEW TABLE AS new_unit
+  FOR EACH STATEMENT EXECUTE FUNCTION iu.fn_iu_tree_path_inserted();
+CREATE TRIGGER trg_iu_axis_path_update
+  AFTER UPDATE ON public.information_unit
+  REFERENCING OLD TABLE AS old_unit NEW TABLE AS new_unit
+  FOR EACH STATEMENT EXECUTE FUNCTION iu.fn_iu_tree_path_updated();
+CREATE TRIGGER trg_iu_axis_path_delete
+  AFTER DELETE ON public.information_unit
+  REFERENCING OLD TABLE AS old_unit
+  FOR EACH STATEMENT EXECUTE FUNCTION iu.fn_iu_tree_path_deleted();
+ALTER TABLE public.information_unit
+  ENABLE ALWAYS TRIGGER trg_iu_axis_path_insert, ENABLE ALWAYS TRIGGER trg_iu_axis_path_update,
+  ENABLE ALWAYS TRIGGER trg_iu_axis_path_delete;
+COMMENT ON TRIGGER trg_iu_axis_path_insert ON public.information_unit IS 'Writes the paths of new units.';
+COMMENT ON TRIGGER trg_iu_axis_path_update ON public.information_unit IS
+  'Writes the paths of units that move or change their address, and of all that is below them.';
+COMMENT ON TRIGGER trg_iu_axis_path_delete ON public.information_unit IS 'The paths go with the units.';
