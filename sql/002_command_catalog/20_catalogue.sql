@@ -10,7 +10,7 @@ CREATE TABLE public.dot_iu_command_catalog (
   CONSTRAINT dot_iu_command_catalog_name CHECK (command_name ~ '^[a-z][a-z0-9_.]*$'),
   CONSTRAINT dot_iu_command_catalog_category
     CHECK (category IN ('collection', 'piece', 'lifecycle', 'read', 'health')),
-  CONSTRAINT dot_iu_command_catalog_logged_by CHECK (logged_by IN ('itself', 'caller')),
+  CONSTRAINT dot_iu_command_catalog_logged_by CHECK (logged_by IN ('itself', 'caller', 'runtime')),
   CONSTRAINT dot_iu_command_catalog_target_functions
     CHECK (cardinality(target_functions) > 0 AND array_position(target_functions, NULL) IS NULL)
 );
@@ -24,4 +24,5 @@ COMMENT ON COLUMN public.dot_iu_command_catalog.target_functions IS
 COMMENT ON COLUMN public.dot_iu_command_catalog.registered_at IS 'Start of the transaction that registered it';
 COMMENT ON COLUMN public.dot_iu_command_catalog.logged_by IS
   'itself: its functions carry rights and log each run, and nobody else can; caller: who runs it logs that with '
-  'fn_dot_iu_command_log';
+  'fn_dot_iu_command_log; runtime: its functions write ledgers of their own, a run is logged where a runtime of iu_core '
+  'calls them, and nobody logs one by hand';

@@ -149,5 +149,6 @@ CREATE TRIGGER trg_iu_updated_at
          NEW.identity_profile, NEW.created_at, NEW.created_by, NEW.updated_at, NEW.updated_by, NEW.deleted_at,
          NEW.doc_code, NEW.section_type, NEW.section_code, NEW.sort_order))
   EXECUTE FUNCTION iu.fn_iu_touch();
+ALTER TABLE public.information_unit ENABLE ALWAYS TRIGGER trg_iu_updated_at;
 COMMENT ON TRIGGER trg_iu_updated_at ON public.information_unit IS
   'Keeps updated_at; an UPDATE that changes nothing leaves it.';

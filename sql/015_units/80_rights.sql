@@ -5,7 +5,7 @@ GRANT SELECT ON
     public.iu_policy_registry, public.v_iu_unit_anchor
   TO iu_core_reader;
 GRANT EXECUTE ON FUNCTION
-    public.fn_content_hash
+    public.fn_content_hash, iu.fn_content_hash
   TO iu_core_reader, iu_core_writer, iu_core_agent;
 GRANT EXECUTE ON FUNCTION
     public.fn_iu_resolve_default, iu.fn_iu_resolve_default,

@@ -6,9 +6,9 @@ INSERT INTO public.dot_iu_command_catalog (command_name, category, mutating, rev
   ('dot_iu_vocab_remove', 'health', true, true, ARRAY['fn_iu_vocab_remove']);
 INSERT INTO public.dot_iu_command_catalog (command_name, category, mutating, reversible, target_functions, logged_by)
   VALUES
-  ('dot_iu_create_piece', 'piece', true, false, ARRAY['fn_iu_create'], 'caller'),
-  ('dot_iu_update_piece_metadata', 'piece', true, false, ARRAY['fn_iu_save', 'fn_iu_apply_edit_draft'], 'caller'),
-  ('dot_iu_import', 'piece', true, false, ARRAY['fn_iu_import'], 'caller');
+  ('dot_iu_create_piece', 'piece', true, false, ARRAY['fn_iu_create'], 'runtime'),
+  ('dot_iu_update_piece_metadata', 'piece', true, false, ARRAY['fn_iu_save', 'fn_iu_apply_edit_draft'], 'runtime'),
+  ('dot_iu_import', 'piece', true, false, ARRAY['fn_iu_import'], 'runtime');
 
 SELECT iu.fn_iu_refusal_put(15, ARRAY[
   ['iu_policy_unknown', '42501', 'The key is not one of a policy.', 'See iu_policy_registry for the policies.'],

@@ -2,8 +2,8 @@
 
 INSERT INTO public.dot_iu_command_catalog (command_name, category, mutating, reversible, target_functions, logged_by)
   VALUES
-  ('dot_iu_review_decision_record', 'lifecycle', true, false, ARRAY['fn_iu_review_decision_record'], 'caller'),
-  ('dot_iu_enact', 'lifecycle', true, false, ARRAY['fn_iu_enact', 'fn_iu_enact_many'], 'caller');
+  ('dot_iu_review_decision_record', 'lifecycle', true, false, ARRAY['fn_iu_review_decision_record'], 'runtime'),
+  ('dot_iu_enact', 'lifecycle', true, false, ARRAY['fn_iu_enact', 'fn_iu_enact_many'], 'runtime');
 
 SELECT iu.fn_iu_surface_define(16, 'iu_lifecycle_log', 'iu_lifecycle_log', 'query',
   $$SELECT count(*) FROM public.iu_lifecycle_log$$, p_sort_order => 20);

@@ -5,8 +5,8 @@ INSERT INTO public.dot_iu_command_catalog (command_name, category, mutating, rev
 INSERT INTO public.dot_iu_command_catalog (command_name, category, mutating, reversible, target_functions, logged_by)
   VALUES
   ('dot_iu_rebuild_metadata_axes', 'piece', true, false,
-   ARRAY['fn_iu_metadata_refresh', 'fn_iu_tree_path_refresh'], 'caller'),
-  ('dot_iu_tag_set', 'piece', true, true, ARRAY['fn_iu_tag_set', 'fn_iu_tag_unset'], 'caller'),
+   ARRAY['fn_iu_metadata_refresh', 'fn_iu_tree_path_refresh'], 'runtime'),
+  ('dot_iu_tag_set', 'piece', true, true, ARRAY['fn_iu_tag_set', 'fn_iu_tag_unset'], 'runtime'),
   ('dot_iu_filter_axis_b', 'read', false, true, ARRAY['fn_iu_filter_axis_b'], 'caller'),
   ('dot_iu_subtree', 'read', false, true, ARRAY['fn_iu_subtree'], 'caller'),
   ('dot_iu_reconstruct_source', 'read', false, true, ARRAY['fn_iu_reconstruct_source'], 'caller');

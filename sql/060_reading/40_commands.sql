@@ -5,7 +5,8 @@ CREATE VIEW public.v_iu_my_command AS
          pg_catalog.pg_get_function_arguments(p.oid) AS arguments,
          substring(pg_catalog.obj_description(p.oid, 'pg_proc') FROM '^(.+?)(?:[.:;,]\s|[.:;]$|$)') AS what,
          EXISTS (SELECT FROM public.dot_iu_command_catalog c
-                  WHERE c.mutating AND p.proname::text = ANY (c.target_functions)) AS logged
+                  WHERE c.mutating AND c.logged_by = 'itself'
+                    AND p.proname::text = ANY (c.target_functions)) AS logged
     FROM pg_catalog.pg_proc p
     JOIN pg_catalog.pg_namespace n ON n.oid = p.pronamespace AND n.nspname IN ('public', 'iu_core')
     LEFT JOIN public.iu_governed_object g

@@ -250,7 +250,14 @@ SELECT set_eq($$SELECT p.oid::regprocedure::text FROM pg_proc p
   ARRAY['fn_iu_gate_open(text,uuid,text,text,integer)', 'fn_iu_gate_close(text,text,text)',
   'fn_iu_gate_verify_closed(text)',
         'fn_iu_emit_event(text,text,uuid,text,jsonb,text,text)', 'iu_core.gate_is_open(text)',
-        'iu_core.require_role(text[])', 'iu_core.may(text[])'],
+        'iu_core.require_role(text[])', 'iu_core.may(text[])', 'fn_content_hash(text)',
+        'fn_iu_create(text,text,text,text,text,text,text,text,uuid)',
+        'fn_iu_create_plan(text,text,text,text,text,text,text,text,uuid)', 'fn_iu_import(jsonb,text,boolean)',
+        'fn_iu_save(text,text,text,text,text)', 'fn_iu_comment(text,text,text)',
+        'fn_iu_apply_edit_draft(uuid,text)', 'fn_iu_review_decision_check(uuid,text,text[])',
+        'fn_iu_enact(text,text,uuid,text,uuid,text,text,boolean)',
+        'fn_iu_enact_many(text[],text,uuid,uuid,text,text,boolean)', 'fn_iu_metadata_refresh(uuid[])',
+        'fn_iu_tag_set(text,text,text,numeric,text)', 'fn_iu_tag_unset(text,text,text,text)'],
   'an agent may execute these functions and no others');
 SELECT is((SELECT string_agg(c.oid::regclass::text, ', ') FROM pg_class c
             WHERE (c.relowner = 'iu_core_owner'::regrole OR c.relnamespace = 'iu_core'::regnamespace)

@@ -4,11 +4,14 @@
 SELECT no_plan();
 
 -- Rows that are written in replica role are acted on as others are. These two triggers only refuse, and refuse again
--- when the row is used: in replica role they would stop a restore or a subscription.
+-- when the row is used: in replica role they would stop a restore or a subscription. Of units those are left that
+-- check them, record a lawful birth and tell others of a version: what came in past the functions was not born
+-- lawfully, and fn_iu_classify_existing and the invariant iu.unit_has_anchor say so.
 SELECT set_eq($$SELECT t.tgname::text FROM pg_trigger t JOIN pg_class c ON c.oid = t.tgrelid
     WHERE c.relowner = 'iu_core_owner'::regrole AND NOT t.tgisinternal AND t.tgenabled NOT IN ('A', 'R')$$,
-  ARRAY['trg_event_type_registry_domain', 'trg_iu_outbound_route_delivery_guard'],
-  'every trigger acts on rows written in replica role, but for those that only refuse');
+  ARRAY['trg_event_type_registry_domain', 'trg_iu_outbound_route_delivery_guard', 'trg_iu_birth_gate_layer1',
+    'trg_iu_birth_gate_layer2', 'trg_birth_information_unit', 'trg_iu_out_version'],
+  'every trigger acts on rows written in replica role, but for those that only refuse, and the birth of units');
 
 -- A role is its oid. What docs/inside.md lists only records who it was, and nothing is decided by it.
 SELECT set_eq($$SELECT c.relname || '.' || a.attname FROM pg_attribute a JOIN pg_class c ON c.oid = a.attrelid
@@ -17,8 +20,9 @@ SELECT set_eq($$SELECT c.relname || '.' || a.attname FROM pg_attribute a JOIN pg
       AND NOT EXISTS (SELECT FROM pg_attribute o
                        WHERE o.attrelid = a.attrelid AND o.atttypid = 'oid'::regtype AND NOT o.attisdropped
                          AND o.attname IN (a.attname || '_oid', replace(a.attname, '_role', '_oid')))$$,
-  ARRAY['event_outbox.emitter_role', 'iu_change_window.closed_role', 'iu_change_window.opened_role',
-    'iu_gate_demand.session_role', 'iu_invariant.session_role', 'iu_invariant_run.session_role',
+  ARRAY['event_outbox.emitter_role', 'iu_birth_record.session_role', 'iu_change_window.closed_role',
+    'iu_change_window.opened_role', 'iu_gate_demand.session_role', 'iu_invariant.session_role',
+    'iu_invariant_run.session_role',
     'iu_place.session_role', 'iu_regression_expectation.session_role', 'iu_regression_snapshot.session_role',
     'iu_regression_surface.session_role', 'iu_regression_value.session_role', 'iu_route_function.session_role'],
   'every stored name of a role has its oid beside it, but for those that nothing is decided by');
