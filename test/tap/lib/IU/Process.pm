@@ -20,6 +20,7 @@ use warnings;
 
 use parent 'Exporter';
 use IU::Wait;
+use POSIX ();
 use Time::HiRes ();
 
 our @EXPORT = qw(freeze freeze_idle thaw process_state peak_memory kill_server start_again);
@@ -53,17 +54,29 @@ sub freeze
 }
 
 # A process that is stopped within a transaction keeps what it has locked, and
-# whoever wants that would wait until it goes on. $asks: gives the answer to a query.
+# whoever wants that would wait until it goes on. It may be stopped with a lock of
+# shared memory in its hand, too, which the question itself waits for: another
+# process lets it go on after a while. $asks: gives the answer to a query.
 sub freeze_idle
 {
 	my ($asks, @pids) = @_;
 	my $within = 'SELECT count(*) FROM pg_stat_activity WHERE xact_start IS NOT NULL AND pid IN ('
 	  . join(', ', @pids) . ')';
 
-	while (1)
+	for (my $patience = 1;; $patience *= 2)
 	{
 		freeze(@pids);
-		return if !$asks->($within);
+		my $rescuer = fork() // die "fork: $!\n";
+		if (!$rescuer)
+		{
+			sleep $patience;
+			kill('CONT', @pids);
+			POSIX::_exit(0);
+		}
+		my $busy = $asks->($within);
+		kill('KILL', $rescuer);
+		waitpid($rescuer, 0);
+		return if !$busy && $? != 0;
 		thaw(@pids);
 		Time::HiRes::sleep(0.002);
 	}
