@@ -104,6 +104,12 @@ SELECT is((SELECT DISTINCT t.trouble FROM v_iu_trouble t WHERE t.about = 'route'
   '1 held: the gate iu_core.delivery_enabled is closed', 'what is held says how many wait, and for what');
 UPDATE iu_route_secret SET valid_until = clock_timestamp();
 SELECT matches(pg_temp.trouble('route', 'r'), '^(notice|critical): ', 'a route that is held is one trouble');
+SELECT fn_iu_route_add('a:b', 'version_applied', 'https://hooks.example/y', 'ann', 't');
+INSERT INTO iu_route_retry (route_code, event_id, event_seq, due_at, reason)
+  SELECT 'a:b', e.id, e.event_seq, iu_core.steady_clock() + interval '10 days', 'timed_out' FROM event_outbox e
+   WHERE e.id = :'held';
+SELECT matches(pg_temp.trouble('route', 'a:b'), '^warning: SELECT fn_iu_route_retry_now\(''a:b'', session_user, ',
+  'the next action of a route that waits too long names it, with a colon in its code');
 SELECT fn_iu_switch_set('iu_core.routes_master_enabled', 'false', 'ann', 't');
 SELECT is(pg_temp.trouble('switch', 'iu_core.routes_master_enabled'),
   'critical: SELECT fn_iu_switch_set(''iu_core.routes_master_enabled'', ''true'', session_user, ''reason'')',
@@ -195,6 +201,11 @@ SELECT set_has($$SELECT command FROM v_iu_my_command$$, $$VALUES ('fn_iu_gate_op
   'an agent is shown that it may open gates');
 SELECT is((SELECT logged FROM v_iu_my_command WHERE command = 'fn_iu_gate_open'), true,
   'opening a gate is shown as logged');
+SELECT array_agg(command) AS commands FROM v_iu_my_command \gset
+SET LOCAL search_path = tap, pg_catalog;
+SELECT set_eq('SELECT command FROM public.v_iu_my_command', :'commands'::text[],
+  'what one may call is the same whatever the search path is');
+SET LOCAL search_path = public, tap;
 SELECT throws_ok('SELECT * FROM v_iu_trouble', '42501', NULL, 'an agent does not read what is wrong');
 RESET ROLE;
 
