@@ -18,6 +18,8 @@ DECLARE
   v_route  public.iu_outbound_route;
   v_secret jsonb := '{}';
 BEGIN
+  -- A type that is being registered is seen, and one that is registered meanwhile sees the route.
+  LOCK TABLE public.event_type_registry IN SHARE MODE;
   v_route.route_code := p_route_code;
   v_route.event_domain := p_event_domain;
   v_route.event_type := array_to_string(iu.fn_iu_route_type_words(p_event_type), ', ');

@@ -7,7 +7,8 @@ SELECT no_plan();
 
 SELECT is(iu.fn_iu_route_headers_problem(h::jsonb), NULL, 'headers that are taken: ' || h) FROM (VALUES
   ('{}'), ('{"X-A": "b c"}'), ('{"X-A": {"secret": "r"}}'), ('{"Authorization": {"bearer": "r"}, "x-tenant": "~"}'),
-  ('{"authorization": {"basic": "r"}}'), ('{"X_a!": "1"}')) AS t (h);
+  ('{"authorization": {"basic": "r"}}'), ('{"X_a!": "1"}'),
+  ('{"Idempotency-Key": "x"}'), ('{"X-Author": "x"}')) AS t (h);
 SELECT alike(coalesce(iu.fn_iu_route_headers_problem(h::jsonb), 'nothing'), '%' || w || '%',
   'headers that are refused: ' || left(h, 60)) FROM (VALUES
   ('[]', 'not an object'), ('{"X A": "b"}', 'not the name'), ('{"X-A:": "b"}', 'not the name'),
@@ -27,8 +28,16 @@ SELECT alike(coalesce(iu.fn_iu_route_headers_problem(h::jsonb), 'nothing'), '%' 
   ('{"X-A": {"token": "r"}}', 'neither a text'), ('{"X-A": {"secret": 1}}', 'neither a text'),
   ('{"X-A": {"secret": "r", "bearer": "r"}}', 'neither a text'), ('{"X-A": {"secret": "r s"}}', 'names a credential'),
   ('{"X-A": {"bearer": "r"}}', 'for Authorization'), ('{"Authorization": "Bearer x"}', 'is a secret'),
-  ('{"Cookie": "x=y"}', 'is a secret'), ('{"X-API-Key": "x"}', 'is a secret'), ('{"X-A": "b", "x-a": "c"}', 'twice'),
+  ('{"Cookie": "x=y"}', 'is a secret'), ('{"X-API-Key": "x"}', 'is a secret'),
+  ('{"HTTP2-Settings": "x"}', 'not a route'),
+  ('{"Private-Token": "x"}', 'is a secret'), ('{"x_vault_token": "x"}', 'is a secret'),
+  ('{"apikey": "x"}', 'is a secret'),
+  ('{"X-Client-Secret": "x"}', 'is a secret'), ('{"X-A": "b", "x-a": "c"}', 'twice'),
   ((SELECT jsonb_object_agg('X-' || n, 'b')::text FROM generate_series(1, 33) n), 'may be 32')) AS t (h, w);
+
+SELECT matches(iu.fn_iu_route_headers_problem(jsonb_build_object(h, 'b')), 'not a route''s',
+  'a header that is the sender''s is refused: ' || h) FROM unnest(ARRAY['Content-Type', 'Content-Encoding', 'Expect',
+  'Accept-Encoding', 'Date', 'Via', 'Sec-Fetch-Mode']) h;
 
 -- ---- credentials
 
@@ -49,6 +58,10 @@ SELECT is((SELECT count(*) FROM dot_iu_command_run r WHERE r::text ~ 'token-'), 
   'no credential is in the log of runs');
 SELECT matches(pg_temp.as_role(r, 'SELECT value FROM iu_route_credential'), '^42501', 'no credential is read by ' || r)
   FROM unnest(ARRAY['iu_core_reader', 'iu_core_operator', 'iu_core_admin', 'iu_core_worker']) r;
+
+SELECT pg_temp.refuses(format('SELECT fn_iu_route_key_add(%L, %L, %L)', 'r', a, r), '23514', 'iu_actor_and_reason',
+  'a key is refused where ' || n) FROM (VALUES (NULL, 't', 'nobody adds it'), ('ann', NULL, 'there is no reason'))
+  AS t (a, r, n);
 
 -- ---- a route with headers
 
