@@ -70,6 +70,9 @@ SELECT fn_iu_gate_open('iu_core.delivery_enabled', gen_random_uuid(), 'ann', 't'
 SELECT fn_iu_route_add('w', 'version_applied', 'https://hooks.example/', 'ann', 't');
 SELECT pg_temp.refuses($$SELECT fn_iu_route_set('w', 'ann', 't', p_headers => '{"Host": "x"}')$$, '23514',
   'iu_route_headers', 'a route is not given a header that it may not have');
+SELECT fn_iu_route_add('f', 'version_applied', 'fn_iu_structure_consumer', 'ann', 't', 'sql_function');
+SELECT pg_temp.refuses($$SELECT fn_iu_route_set('f', 'ann', 't', p_headers => '{"X-A": "b"}')$$, '23514',
+  'iu_route_headers', 'a route to a function has no headers');
 SELECT pg_temp.refuses($$UPDATE iu_outbound_route SET request_headers = '{"Host": "x"}'$$, '23514', 'headers_chk',
   'a header that a route may not have is not written');
 SELECT pg_temp.refuses($$SELECT fn_iu_route_set('w', 'ann', 't', p_headers => '{"X-A": {"secret": "nope"}}')$$, '23514',
