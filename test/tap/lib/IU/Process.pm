@@ -9,6 +9,7 @@
 #	  thaw($pid);				# SIGCONT; at the end of the test too, whatever happens
 #	  process_state($pid);		# T is stopped, '' is gone; see proc(5)
 #	  peak_memory($pid);		# the most memory it ever had, in kB
+#	  processor_time($pid);		# that it has used, in seconds
 #	  kill_server($node);		# kill -9 of the postmaster and of all its children
 #	  start_again($node);		# after a crash, when its last child has ended
 #
@@ -23,7 +24,7 @@ use IU::Wait;
 use POSIX ();
 use Time::HiRes ();
 
-our @EXPORT = qw(freeze freeze_idle thaw process_state peak_memory kill_server start_again);
+our @EXPORT = qw(freeze freeze_idle thaw process_state peak_memory processor_time kill_server start_again);
 
 my %frozen;
 
@@ -39,6 +40,15 @@ sub _status
 sub process_state { return _status($_[0], qr/^State:\s+(\w)/m) // '' }
 
 sub peak_memory { return _status($_[0], qr/^VmHWM:\s*(\d+) kB/m) // die "process $_[0] says no VmHWM\n" }
+
+# The 14th and the 15th field of /proc/PID/stat; the second may have blanks in it.
+sub processor_time
+{
+	my ($pid) = @_;
+	open(my $file, '<', "/proc/$pid/stat") or return 0;
+	my @fields = split / /, <$file> =~ s/^.*\) //sr;
+	return ($fields[11] + $fields[12]) / POSIX::sysconf(POSIX::_SC_CLK_TCK());
+}
 
 sub freeze
 {
