@@ -87,6 +87,7 @@ GRANT EXECUTE ON FUNCTION egress_refusal(text)
   TO iu_core_owner, iu_core_operator, iu_core_worker;
 GRANT EXECUTE ON FUNCTION address_is_allowed(inet) TO iu_core_owner, iu_core_operator;
 GRANT EXECUTE ON FUNCTION http_probe(text, text, text[], text, integer) TO iu_core_admin;
+GRANT EXECUTE ON FUNCTION certificate_problem(text, text, text), certificate_files(text, text, text) TO iu_core_owner;
 GRANT EXECUTE ON FUNCTION webhook_key(), webhook_signature(text, bigint, text, text[]) TO iu_core_owner;
 
 -- The workers look again once this is committed.
