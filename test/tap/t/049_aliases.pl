@@ -94,8 +94,10 @@ sub is_of_one
 my @asked = is_of_one('SELECT DISTINCT "of" FROM p', 'the pages of a reading are of one collection');
 is_deeply([ @asked[ 0, 1 ], scalar @asked ], [ '/aliases', $asked[-1], 4 ],
 	'what the alias stands for is asked before the first page, and once');
-is_of_one('SELECT DISTINCT "of" FROM heavy WHERE length(big) > 1', 'pages that are asked for again, smaller, are of one collection');
-is_of_one("SELECT DISTINCT \"of\" FROM heavy WHERE length(big) > 1 AND id = ANY (ARRAY(SELECT n::text FROM generate_series(1, 9) n))",
+is_of_one('SELECT DISTINCT "of" FROM heavy WHERE length(big) > 1',
+	'pages that are asked for again, smaller, are of one collection');
+is_of_one("SELECT DISTINCT \"of\" FROM heavy WHERE length(big) > 1"
+	  . " AND id = ANY (ARRAY(SELECT n::text FROM generate_series(1, 9) n))",
 	'ids that are asked for again, fewer at once, are of one collection');
 is_of_one("SELECT DISTINCT \"of\" FROM p WHERE id IN ('1', '3', '5', '7', '9', '11', '13', '15', '17', '19')"
 	  . ' AND filter = \'{"must": []}\'', 'ids with a filter, on several pages, are of one collection');
