@@ -70,12 +70,13 @@ take_for_plain(Relation table)
 	table->rd_rel->relkind = RELKIND_RELATION;
 	if (table->rd_newRelfilelocatorSubid != InvalidSubTransactionId)
 		ereport(ERROR,
-				(errcode(ERRCODE_T_R_SERIALIZATION_FAILURE),
+				(errcode(ERRCODE_OBJECT_IN_USE),
 				 errmsg("table \"%s\" would have been emptied by what comes from another database",
 						RelationGetRelationName(table)),
-				 errdetail("Its description was read again in the middle of a TRUNCATE."),
+				 errdetail("The description of table %s was read again in the middle of a TRUNCATE.",
+						   RelationGetRelationName(table)),
 				 errhint("The subscription repeats the transaction by itself."),
-				 err_generic_string(PG_DIAG_CONSTRAINT_NAME, "iu_append_only")));
+				 err_generic_string(PG_DIAG_CONSTRAINT_NAME, "iu_truncated_elsewhere")));
 }
 
 /*
