@@ -56,8 +56,12 @@ CREATE FUNCTION pg_temp.attempt(p_outcome text, p_code text) RETURNS bigint LANG
       jsonb_build_object('event_id', c.event_id, 'replay_number', c.replay_number, 'outcome', p_outcome,
                          'failure_code', p_code, 'http_status', CASE p_outcome WHEN 'sent' THEN 200 END)))))
     FROM iu.fn_iu_delivery_claim('s', 10) c $$;
+SET LOCAL track_functions = 'pl';
 SELECT results_eq(format('SELECT pg_temp.story(%L)', :'other'),
   ARRAY['emitted iu.structure_op_applied', 'now no route'], 'the story of an event that no route carries says so');
+SELECT is((SELECT calls FROM pg_stat_xact_user_functions WHERE funcname = 'fn_iu_route_explain'), NULL,
+  'no route is asked about an event that it does not carry');
+SET LOCAL track_functions = 'none';
 SELECT fn_iu_route_deliver('r', :'event');
 SELECT pg_temp.attempt('failed', 'timed_out');
 SELECT results_eq(format('SELECT pg_temp.story(%L)', :'event'),
