@@ -35,6 +35,7 @@ static const HeldCode held_codes[] = {
 	{"target_kind_not_supported", IU_HELD},
 	{"secret_missing", IU_HELD},
 	{"credential_missing", IU_HELD},
+	{"certificate_missing", IU_HELD},
 	{"origin_refused", IU_HELD},
 	{"address_refused", IU_HELD_A_WHILE}
 };

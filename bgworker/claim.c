@@ -45,6 +45,8 @@ enum
 	REQUESTS,
 	HEADERS,
 	HIDDEN,
+	CA_NAME,
+	CLIENT_NAME,
 	EVENT_ID,
 	REPLAY_NUMBER,
 	ATTEMPT_NO,
@@ -63,6 +65,8 @@ static const IuColumn claim_columns[CLAIM_COLUMNS] = {
 	[REQUESTS] = {"requests", INT4OID},
 	[HEADERS] = {"headers", TEXTARRAYOID},
 	[HIDDEN] = {"hidden", TEXTARRAYOID},
+	[CA_NAME] = {"ca_name", TEXTOID},
+	[CLIENT_NAME] = {"client_name", TEXTOID},
 	[EVENT_ID] = {"event_id", UUIDOID},
 	[REPLAY_NUMBER] = {"replay_number", INT4OID},
 	[ATTEMPT_NO] = {"attempt_no", INT4OID},
@@ -125,6 +129,8 @@ read_lease(IuBatch *batch, uint64 row, const int *columns)
 	lease->secrets = read_texts(row, columns[SECRETS]);
 	lease->headers = read_texts(row, columns[HEADERS]);
 	lease->hidden = read_texts(row, columns[HIDDEN]);
+	lease->ca_name = iu_row_text(row, columns[CA_NAME]);
+	lease->client_name = iu_row_text(row, columns[CLIENT_NAME]);
 	dlist_push_tail(&batch->leases, &lease->node);
 	return lease;
 }

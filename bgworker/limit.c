@@ -25,8 +25,12 @@
 #include "bgworker/limit.h"
 #include "bgworker/worker.h"
 #include "core/clock.h"
+#include "core/compat.h"
 #include "core/slots.h"
+#include "fmgr.h"
 #include "miscadmin.h"
+
+PG_FUNCTION_INFO_V1(iu_call_is_late);
 
 #define MOST_TICK_MS 200
 #define AGAIN_MS 1000			/* from a cancel to the next one, and from that to the end of the process */
@@ -116,4 +120,11 @@ void
 iu_limit_end(void)
 {
 	set_timer(0);
+}
+
+/* iu_core.call_is_late(): whether what is called now had its time. */
+Datum
+iu_call_is_late(PG_FUNCTION_ARGS)
+{
+	PG_RETURN_BOOL(limit.tick_ms > 0 && limit.steps > 0);
 }

@@ -16,6 +16,7 @@
 #include "access/xact.h"
 #include "bgworker/sender.h"
 #include "core/compat.h"
+#include "http/certificate.h"
 #include "http/signature.h"
 #include "mb/pg_wchar.h"
 #include "utils/memutils.h"
@@ -30,6 +31,7 @@ typedef struct Parcel
 	size_t		body_length;
 	const char **headers;		/* NULL-terminated */
 	int			header_count;
+	IuCertificates certificates;
 } Parcel;
 
 static void
@@ -98,6 +100,8 @@ submit_parcel(void *argument)
 	request.body = parcel->body;
 	request.body_length = parcel->body_length;
 	request.timeout_ms = delivery->lease->timeout_ms;
+	request.authorities = parcel->certificates.authorities;
+	request.identity = parcel->certificates.identity;
 	request.keep = IU_EXCERPT_BYTES * MAX_MULTIBYTE_CHAR_LEN;
 	request.owner = delivery;
 	iu_http_submit(parcel->pool, &request);
@@ -142,6 +146,10 @@ iu_parcel_submit(IuHttpPool *pool, IuDelivery *delivery, const char **detail)
 		*detail = "no signing secret was valid when the delivery was claimed";
 		return "secret_missing";
 	}
+	*detail = iu_certificates_read(delivery->lease->target_url, delivery->lease->ca_name, delivery->lease->client_name,
+								   &parcel.certificates);
+	if (*detail != NULL)
+		return "certificate_missing";
 	for (i = 0; i < lengthof(parcel_steps); i++)
 	{
 		error = iu_worker_try(parcel_steps[i].task, &parcel);

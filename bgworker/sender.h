@@ -75,6 +75,8 @@ typedef struct IuLease
 	IuTexts		secrets;		/* to sign with */
 	IuTexts		headers;		/* "Name: value" each; NULL: its credential is not there */
 	IuTexts		hidden;			/* texts in them that must not be in what is recorded */
+	char	   *ca_name;		/* see http/certificate.c; NULL: none */
+	char	   *client_name;
 	int			timeout_ms;
 	int			requests;		/* how many this sender may have under way at a time */
 

@@ -17,6 +17,8 @@
 
 #if PG_VERSION_NUM >= 160000
 #include "varatt.h"
+#else
+#define rd_newRelfilelocatorSubid rd_newRelfilenodeSubid
 #endif
 
 /* Since PostgreSQL 17 an extension names its wait events; before that all extensions share one. */

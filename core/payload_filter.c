@@ -7,47 +7,106 @@
  * is large enough. It is ended as a cancelled statement is, by a timer of its
  * own, and the error says what it was.
  *
+ * The timer goes by the processor time of this process: it is what a filter takes
+ * away from others, and neither a clock that is set nor a process that stands
+ * still makes a filter late that is not, or lets one go on that is.
+ *
  *-------------------------------------------------------------------------
  */
 #include "postgres.h"
+
+#include <signal.h>
+#include <time.h>
 
 #include "core/compat.h"
 #include "fmgr.h"
 #include "miscadmin.h"
 #include "utils/fmgrprotos.h"
 #include "utils/jsonb.h"
-#include "utils/timeout.h"
 
 PG_FUNCTION_INFO_V1(iu_payload_passes);
 
+#define TIMER_SIGNAL SIGVTALRM	/* which PostgreSQL does not use */
+
 typedef struct FilterTimer
 {
-	bool		registered;
-	TimeoutId	id;
+	bool		created;
+	timer_t		timer;
+	struct sigaction on_cancel;	/* what this process does when it is cancelled */
+	volatile sig_atomic_t running;	/* a filter is; otherwise its end comes too late to matter */
 	volatile sig_atomic_t late;
+	volatile sig_atomic_t cancelled;	/* by somebody else, a timeout of the statement among them */
 } FilterTimer;
 
 static FilterTimer filter_timer;
 
-/* In a signal handler. */
+/* TIMER_SIGNAL. Nothing but what a signal handler may do. */
 static void
-on_late(void)
+on_late(SIGNAL_ARGS)
 {
+	if (!filter_timer.running)
+		return;
 	filter_timer.late = true;
 	InterruptPending = true;
 	QueryCancelPending = true;
 }
 
+/* SIGINT. Both set the same flag, so that is noted whose it is. */
+static void
+on_cancel(SIGNAL_ARGS)
+{
+	filter_timer.cancelled = true;
+	filter_timer.on_cancel.sa_handler(postgres_signal_arg);
+}
+
+static void
+create_timer(void)
+{
+	struct sigevent event = {.sigev_notify = SIGEV_SIGNAL, .sigev_signo = TIMER_SIGNAL};
+
+	pqsignal(TIMER_SIGNAL, on_late);
+	if (timer_create(CLOCK_THREAD_CPUTIME_ID, &event, &filter_timer.timer) != 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_SYSTEM_ERROR),
+				 errmsg("could not create a timer: %m")));
+	filter_timer.created = true;
+}
+
+static void
+set_timer(int ms)
+{
+	struct itimerspec due = {.it_value = {.tv_sec = ms / 1000, .tv_nsec = ms % 1000 * 1000000L}};
+
+	timer_settime(filter_timer.timer, 0, &due, NULL);
+}
+
 static void
 begin_time(int ms)
 {
-	if (!filter_timer.registered)
-	{
-		filter_timer.id = RegisterTimeout(USER_TIMEOUT, on_late);
-		filter_timer.registered = true;
-	}
+	struct sigaction watch = {.sa_flags = SA_RESTART};
+
+	if (!filter_timer.created)
+		create_timer();
+	sigaction(SIGINT, NULL, &filter_timer.on_cancel);
 	filter_timer.late = false;
-	enable_timeout_after(filter_timer.id, ms);
+	filter_timer.cancelled = QueryCancelPending;
+	watch.sa_handler = on_cancel;
+	sigemptyset(&watch.sa_mask);
+	if (filter_timer.on_cancel.sa_handler != SIG_IGN && filter_timer.on_cancel.sa_handler != SIG_DFL)
+		sigaction(SIGINT, &watch, NULL);
+	filter_timer.running = true;
+	set_timer(ms);
+}
+
+/* What is late cancels nothing after it; what somebody cancelled stays cancelled. */
+static void
+end_time(void)
+{
+	filter_timer.running = false;
+	set_timer(0);
+	sigaction(SIGINT, &filter_timer.on_cancel, NULL);
+	if (filter_timer.late && !filter_timer.cancelled)
+		QueryCancelPending = false;
 }
 
 static void
@@ -80,8 +139,8 @@ passes(Datum filter, Datum payload, bool *null)
 
 /*
  * iu_core.payload_passes(filter, payload, ms). An error of the filter is the
- * caller's to catch; the end of its time is one of them, and no cancellation,
- * which a caller would have to let pass.
+ * caller's to catch; the end of its time, ms of processor time, is one of them,
+ * and no cancellation, which a caller would have to let pass.
  */
 Datum
 iu_payload_passes(PG_FUNCTION_ARGS)
@@ -98,11 +157,8 @@ iu_payload_passes(PG_FUNCTION_ARGS)
 	}
 	PG_CATCH();
 	{
-		disable_timeout(filter_timer.id, false);
-		/* where the filter raised something else in that moment, nothing is left that would cancel what comes next */
-		if (filter_timer.late)
-			QueryCancelPending = false;
-		if (filter_timer.late && geterrcode() == ERRCODE_QUERY_CANCELED)
+		end_time();
+		if (filter_timer.late && !filter_timer.cancelled && geterrcode() == ERRCODE_QUERY_CANCELED)
 		{
 			MemoryContextSwitchTo(caller);
 			FlushErrorState();
@@ -111,13 +167,9 @@ iu_payload_passes(PG_FUNCTION_ARGS)
 		PG_RE_THROW();
 	}
 	PG_END_TRY();
-	disable_timeout(filter_timer.id, false);
+	end_time();
 	if (filter_timer.late)
-	{
-		/* It ended by itself in that moment; what would cancel it must cancel nothing else. */
-		QueryCancelPending = false;
-		refuse_late(ms);
-	}
+		refuse_late(ms);		/* it ended by itself in that moment */
 	if (null)
 		PG_RETURN_NULL();
 	PG_RETURN_BOOL(result);

@@ -63,6 +63,22 @@ iu_leave_out_replicated(PG_FUNCTION_ARGS)
 	return PointerGetDatum(TRIGGER_FIRED_BY_UPDATE(data->tg_event) ? data->tg_newtuple : data->tg_trigtuple);
 }
 
+/* After the TRUNCATE. A trigger of another table that writes into this one before that gets an error. */
+static void
+take_for_plain(Relation table)
+{
+	table->rd_rel->relkind = RELKIND_RELATION;
+	if (table->rd_newRelfilelocatorSubid != InvalidSubTransactionId)
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_IN_USE),
+				 errmsg("table \"%s\" would have been emptied by what comes from another database",
+						RelationGetRelationName(table)),
+				 errdetail("The description of table %s was read again in the middle of a TRUNCATE.",
+						   RelationGetRelationName(table)),
+				 errhint("The subscription repeats the transaction by itself."),
+				 err_generic_string(PG_DIAG_CONSTRAINT_NAME, "iu_truncated_elsewhere")));
+}
+
 /*
  * Statement trigger iu_core.keep_from_truncation(), the last one before TRUNCATE
  * and the first one after it: a table that another database empties keeps its
@@ -73,6 +89,11 @@ iu_leave_out_replicated(PG_FUNCTION_ARGS)
  * own. So, between the two, this process alone takes the table for one. An error
  * in between ends a process that applies changes, and with it what it took the
  * table for; a session, which has set an origin by itself, is refused instead.
+ *
+ * What makes this process read the table's description again in between makes it
+ * a plain table too early, as when somebody creates a publication just then. That
+ * is found after the TRUNCATE, which then is undone, and repeated by the process
+ * that applies changes next.
  */
 Datum
 iu_keep_from_truncation(PG_FUNCTION_ARGS)
@@ -95,7 +116,9 @@ iu_keep_from_truncation(PG_FUNCTION_ARGS)
 						RelationGetRelationName(data->tg_relation)),
 				 errdetail("What it holds are facts of this one."),
 				 err_generic_string(PG_DIAG_CONSTRAINT_NAME, "iu_append_only")));
-	data->tg_relation->rd_rel->relkind = TRIGGER_FIRED_BEFORE(data->tg_event) ? RELKIND_PARTITIONED_TABLE
-		: RELKIND_RELATION;
+	if (TRIGGER_FIRED_BEFORE(data->tg_event))
+		data->tg_relation->rd_rel->relkind = RELKIND_PARTITIONED_TABLE;
+	else
+		take_for_plain(data->tg_relation);
 	return PointerGetDatum(NULL);
 }

@@ -22,6 +22,7 @@
 #include "core/walls.h"
 #include "fdw/guard.h"
 #include "fmgr.h"
+#include "http/certificate.h"
 #include "http/egress.h"
 #include "miscadmin.h"
 #include "utils/builtins.h"
@@ -60,6 +61,7 @@ _PG_init(void)
 	refuse_second_copy();
 	iu_settings_define();
 	iu_egress_define_settings();
+	iu_certificates_define_setting();
 	iu_place_define_setting();
 	MarkGUCPrefixReserved("iu_core");
 

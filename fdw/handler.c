@@ -39,7 +39,7 @@ qdrant_size(PlannerInfo *root, RelOptInfo *rel, Oid relid)
 static void
 qdrant_begin(ForeignScanState *state, int flags)
 {
-	iu_node_begin(&iu_qdrant, state);
+	iu_node_begin(&iu_qdrant, state, flags);
 }
 
 static int
@@ -71,7 +71,7 @@ directus_size(PlannerInfo *root, RelOptInfo *rel, Oid relid)
 static void
 directus_begin(ForeignScanState *state, int flags)
 {
-	iu_node_begin(&iu_directus, state);
+	iu_node_begin(&iu_directus, state, flags);
 }
 
 static int

@@ -22,10 +22,10 @@
  * BeginForeignScan: gets the scan ready from what the plan holds. Asks for
  * nothing, and looks into no catalog.
  *
- * remote: the one of the table's wrapper.
+ * remote: the one of the table's wrapper; flags: EXEC_FLAG_... of the executor.
  */
 void
-iu_node_begin(const IuRemote *remote, ForeignScanState *state)
+iu_node_begin(const IuRemote *remote, ForeignScanState *state, int flags)
 {
 	ForeignScan *scan = (ForeignScan *) state->ss.ps.plan;
 	IuNode	   *node = palloc0(sizeof(IuNode));
@@ -34,6 +34,7 @@ iu_node_begin(const IuRemote *remote, ForeignScanState *state)
 
 	iu_plan_unpack(&plan, remote, scan->fdw_private);
 	iu_plan_query(&plan, &query);
+	query.runs_once = (flags & EXEC_FLAG_REWIND) == 0 && bms_is_empty(scan->scan.plan.allParam);
 	node->scan = iu_scan_open(state->ss.ps.state->es_query_cxt,
 							  OidIsValid(plan.user) ? plan.user : GetUserId(), &query,
 							  plan.limit, state->ss.ss_ScanTupleSlot->tts_tupleDescriptor, plan.attributes);

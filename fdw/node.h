@@ -23,7 +23,7 @@ typedef struct IuNode
 	bool		unfinished;		/* asynchronous: the last call found no row, but there may be more */
 } IuNode;
 
-extern void iu_node_begin(const IuRemote *remote, ForeignScanState *state);
+extern void iu_node_begin(const IuRemote *remote, ForeignScanState *state, int flags);
 extern TupleTableSlot *iu_node_next(ForeignScanState *state);
 extern void iu_node_again(ForeignScanState *state);
 extern void iu_node_end(ForeignScanState *state);

@@ -67,6 +67,7 @@ typedef struct IuQuery
 	Bitmapset  *wants;			/* columns of the resource that the query looks at */
 	List	   *fields;			/* names of the fields that its typed columns show: C strings */
 	bool		listed;			/* of the collections named, those that are in the list of all: see iu_scan_lists */
+	bool		runs_once;		/* the plan reads the table once: it is no inner side of a loop */
 	bool		counts;			/* count(*) is asked for instead of rows */
 	int			page_size;		/* as an option gives it, or less where LIMIT needs less */
 	const struct IuTable *table;

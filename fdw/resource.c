@@ -361,3 +361,10 @@ iu_scan_keep(IuScan *scan, Size size)
 		scan->kept = MemoryContextAllocZero(scan->context, size);
 	return scan->kept;
 }
+
+/* The memory context of what iu_scan_keep keeps. */
+MemoryContext
+iu_scan_memory(IuScan *scan)
+{
+	return scan->context;
+}

@@ -48,5 +48,6 @@ extern void iu_scan_fail_for_weight(IuScan *scan, const char *key, const char *i
 extern void *iu_scan_alloc(IuScan *scan, Size size);
 extern char *iu_scan_strdup(IuScan *scan, const char *text);
 extern void *iu_scan_keep(IuScan *scan, Size size);
+extern MemoryContext iu_scan_memory(IuScan *scan);
 
 #endif							/* IU_RESOURCE_H */

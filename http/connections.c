@@ -39,9 +39,17 @@
 #define STREAMS 100				/* curl's CURLMOPT_MAX_CONCURRENT_STREAMS, and what most peers allow */
 
 static bool
+same_text(const char *one, const char *other)
+{
+	return one == NULL || other == NULL ? one == other : strcmp(one, other) == 0;
+}
+
+/* Whether the two may go over one connection: to the same origin, by the same certificates. */
+static bool
 same_origin(const IuTransfer *one, const IuTransfer *other)
 {
-	return strcmp(one->origin, other->origin) == 0;
+	return strcmp(one->origin, other->origin) == 0 && same_text(one->authorities, other->authorities) &&
+		same_text(one->identity, other->identity);
 }
 
 /* Two connections may have the same ports, between other addresses. */

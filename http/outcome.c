@@ -33,6 +33,18 @@ curl_gave_up_header(const IuTransfer *transfer)
 	return transfer->received == 0 && strstr(transfer->curl_error, "nghttp2_session_mem_recv() returned -902") != NULL;
 }
 
+/*
+ * Whether the peer broke off by an alert of TLS. By TLS 1.3 one that does not take
+ * a certificate says so after the handshake, when the request is sent or its
+ * answer waited for; curl has OpenSSL's words for it.
+ */
+static bool
+is_alert(const IuTransfer *transfer, CURLcode code)
+{
+	return (code == CURLE_RECV_ERROR || code == CURLE_SEND_ERROR) && transfer->received == 0 &&
+		strstr(transfer->curl_error, "SSL routines") != NULL && strstr(transfer->curl_error, " alert ") != NULL;
+}
+
 /* The outcome of a request that curl is through with. */
 static IuHttpOutcome
 classify(const IuTransfer *transfer, CURLcode code)
@@ -47,6 +59,8 @@ classify(const IuTransfer *transfer, CURLcode code)
 		return IU_HTTP_TOO_LARGE;
 	if (transfer->sendings > IU_SENDINGS_MAX)
 		return IU_HTTP_RESET;
+	if (is_alert(transfer, code))
+		return IU_HTTP_TLS;
 	switch (code)
 	{
 		case CURLE_FILESIZE_EXCEEDED:

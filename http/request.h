@@ -18,6 +18,7 @@ typedef struct IuHttpRequest
 	int			timeout_ms;		/* 0: iu_core.request_timeout, which is also the most */
 	int			idle_s;			/* connections idle for more whole seconds are not used; 0: curl's default, 118 */
 	const char *authorities;	/* PEM: trusted instead of those of the host; NULL for those */
+	const char *identity;		/* PEM: certificate and key that are shown; NULL: none */
 	size_t		keep;			/* bytes of the answer's body that are wanted; 0: all */
 	void	   *owner;			/* the caller's, handed back with the answer */
 } IuHttpRequest;

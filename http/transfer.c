@@ -107,6 +107,7 @@ iu_transfer_create(MemoryContext context, const IuHttpRequest *request)
 	transfer->connect_ms = Min(iu_connect_timeout, transfer->timeout_ms);
 	transfer->idle_s = request->idle_s;
 	transfer->authorities = request->authorities ? pstrdup(request->authorities) : NULL;
+	transfer->identity = request->identity ? pstrdup(request->identity) : NULL;
 
 	/* An answer is handed over as a StringInfo, which ends a byte below 1 GB. */
 	transfer->limit = Min((size_t) iu_max_response_kb * 1024, MaxAllocSize - 1024);
@@ -416,7 +417,7 @@ iu_transfer_prepare(IuTransfer *transfer, CURL *easy, uint64 *all_header_bytes)
 	transfer->all_header_bytes = all_header_bytes;
 	iu_transfer_set_connect_limit(transfer);
 	return build_header_list(transfer) && set_request(transfer, easy) &&
-		set_rules(transfer, easy) && iu_trust_prepare(easy, transfer->authorities) &&
+		set_rules(transfer, easy) && iu_trust_prepare(easy, transfer->authorities, transfer->identity) &&
 		set_callbacks(transfer, easy);
 }
 
@@ -493,5 +494,7 @@ iu_transfer_free(IuTransfer *transfer)
 		pfree(transfer->refusal);
 	if (transfer->authorities != NULL)
 		pfree(transfer->authorities);
+	if (transfer->identity != NULL)
+		pfree(transfer->identity);
 	pfree(transfer);
 }

@@ -47,6 +47,7 @@ typedef struct IuTransfer
 	int			connect_ms;
 	int			idle_s;
 	char	   *authorities;	/* as in the request */
+	char	   *identity;
 	size_t		limit;			/* of the answer's body, bytes */
 	size_t		keep;			/* of these, so many are kept */
 	int64		started_at;		/* ms, of iu_clock_ms */

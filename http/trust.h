@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * trust.h
- *	  Whom a request trusts over TLS. Only for this floor.
+ *	  Whom a request trusts over TLS, and as whom it goes. Only for this floor.
  *
  *-------------------------------------------------------------------------
  */
@@ -10,6 +10,6 @@
 
 #include <curl/curl.h>
 
-extern bool iu_trust_prepare(CURL *easy, const char *authorities);
+extern bool iu_trust_prepare(CURL *easy, const char *authorities, const char *identity);
 
 #endif							/* IU_TRUST_H */

@@ -208,10 +208,14 @@ use_stage() {
 	export PATH=$1/bin:$PATH
 }
 
+# Of each throwaway cluster.
+INITDB_OPTIONS=(-U postgres -A trust --no-sync -E UTF8)
+
 # For TAP files that run with a folder of their own, made of DIR/stage and
 # DIR/src: the environment they need. Whoever waits ends early, so the limits are
 # those of a busy machine. PostgreSQL::Test calls pg_regress for one thing only,
-# which it does on Windows only.
+# which it does on Windows only. DIR/initdb is what initdb makes, which IU::Cluster
+# copies.
 test_environment() {
 	local modules
 	modules=$(find_test_modules) ||
@@ -219,7 +223,9 @@ test_environment() {
 	as_pg mkdir "$1/tmp" "$1/check" "$1/ports" "$1/perl"
 	cp -r "$modules/PostgreSQL" "$1/perl/"
 	chmod -R go+rX "$1/perl"
-	TEST_ENV=(IU_CACHE="$CACHE" IU_STAGE="$1/stage" PATH="$1/stage/bin:$PATH" TMPDIR="$1/tmp"
+	as_pg "$1/stage/bin/initdb" -D "$1/initdb" "${INITDB_OPTIONS[@]}" --locale=C >"$1/initdb.log" 2>&1 ||
+		die "initdb failed" "$(tail -3 "$1/initdb.log")"
+	TEST_ENV=(IU_CACHE="$CACHE" IU_STAGE="$1/stage" IU_INITDB="$1/initdb" PATH="$1/stage/bin:$PATH" TMPDIR="$1/tmp"
 		TESTDIR="$1/check" TESTDATADIR="$1/check" TESTLOGDIR="$1/check/log"
 		PGCTLTIMEOUT=300 PG_TEST_TIMEOUT_DEFAULT=300 PG_REGRESS=true PG_TEST_PORT_DIR="$1/ports"
 		PERL5LIB="$1/src/test/tap/lib:$1/perl${PERL5LIB:+:$PERL5LIB}")

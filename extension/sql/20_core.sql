@@ -113,8 +113,14 @@ COMMENT ON FUNCTION webhook_id(bigint, bigint, integer, uuid) IS
 CREATE FUNCTION payload_passes(filter jsonpath, payload jsonb, ms integer) RETURNS boolean
   LANGUAGE c STABLE STRICT AS 'MODULE_PATHNAME', 'iu_payload_passes';
 COMMENT ON FUNCTION payload_passes(jsonpath, jsonb, integer) IS
-  'Whether a payload passes a filter, as jsonb_path_match has it, within so many milliseconds; NULL: it is unknown. '
-  'SQLSTATE 54000: it took longer; 22038 and others: it raised, or gave no boolean.';
+  'Whether a payload passes a filter, as jsonb_path_match has it, within so many milliseconds of processor time; '
+  'NULL: it is unknown. SQLSTATE 54000: it took longer; 22038 and others: it raised, or gave no boolean.';
+
+CREATE FUNCTION call_is_late() RETURNS boolean
+  LANGUAGE c VOLATILE AS 'MODULE_PATHNAME', 'iu_call_is_late';
+COMMENT ON FUNCTION call_is_late() IS
+  'Within what the runner calls: whether that had its time, and was cancelled because of it. False anywhere else. '
+  'Raises nothing.';
 
 CREATE FUNCTION log_held(route text, code text) RETURNS void
   LANGUAGE c VOLATILE PARALLEL RESTRICTED AS 'MODULE_PATHNAME', 'iu_log_held';

@@ -30,6 +30,26 @@ COMMENT ON FUNCTION http_probe(text, text, text[], text, integer) IS
   'answered. SQLSTATE 22004 for a NULL method or header, 22023 for an unknown method, a malformed header, a timeout '
   'below 1. A header given here may be logged, as any statement may.';
 
+CREATE FUNCTION certificate_problem(url text, ca_name text, client_name text) RETURNS text
+  LANGUAGE c VOLATILE PARALLEL RESTRICTED AS 'MODULE_PATHNAME', 'iu_certificate_problem';
+COMMENT ON FUNCTION certificate_problem(text, text, text) IS
+  'Why requests to a URL cannot go by these certificates of iu_core.certificate_directory, in words that name the file '
+  'and no directory; NULL: they can, or neither name is given. ca_name: NAME.crt has the authorities that are trusted; '
+  'client_name: NAME.crt has the certificate that is shown, and NAME.key its key. Refused are a URL without https, a '
+  'name that is not 1 to 64 letters, digits, ".", "_" or "-" with a letter or a digit first, a file that is not there, '
+  'cannot be read, is not a regular one, is larger than 64 kB, leads out of the directory or is not in PEM, a key that '
+  'others than its owner may read (of root also its group), that has a passphrase, or that belongs to another '
+  'certificate, and a certificate that has ended. Raises nothing.';
+
+CREATE FUNCTION certificate_files(url text, ca_name text, client_name text)
+  RETURNS TABLE (file text, problem text, ends_at timestamptz, first_ends_at timestamptz)
+  LANGUAGE c VOLATILE PARALLEL RESTRICTED AS 'MODULE_PATHNAME', 'iu_certificate_files';
+COMMENT ON FUNCTION certificate_files(text, text, text) IS
+  'The files of certificates that requests to a URL would go by, a row for each name that is not NULL: file, problem '
+  '(as certificate_problem; NULL: none), when it is over (of a client''s: its certificate ends; of authorities: the '
+  'last of them does), and when the first certificate in it ends; NULL: that cannot be told, as on a server that was '
+  'built without OpenSSL. Raises nothing.';
+
 CREATE FUNCTION webhook_key() RETURNS text
   LANGUAGE c VOLATILE PARALLEL SAFE AS 'MODULE_PATHNAME', 'iu_webhook_key';
 COMMENT ON FUNCTION webhook_key() IS

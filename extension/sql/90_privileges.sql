@@ -43,7 +43,7 @@ GRANT EXECUTE ON FUNCTION gate_is_open(text), is_preloaded(), system_identifier(
 GRANT EXECUTE ON FUNCTION webhook_id(bigint, bigint, integer, uuid),
   delivery_body(text, text, timestamptz, uuid, text, text, text, text, text, jsonb)
   TO iu_core_owner, iu_core_reader, iu_core_operator;
-GRANT EXECUTE ON FUNCTION payload_passes(jsonpath, jsonb, integer) TO iu_core_owner;
+GRANT EXECUTE ON FUNCTION payload_passes(jsonpath, jsonb, integer), call_is_late() TO iu_core_owner;
 -- What a monitoring system asks, for the role that the server has for it.
 GRANT USAGE ON SCHEMA iu_core TO pg_monitor;
 GRANT EXECUTE ON FUNCTION iu_core.version(), is_preloaded(), worker_status(), health(), findings(), unheard_events(),
@@ -87,6 +87,7 @@ GRANT EXECUTE ON FUNCTION egress_refusal(text)
   TO iu_core_owner, iu_core_operator, iu_core_worker;
 GRANT EXECUTE ON FUNCTION address_is_allowed(inet) TO iu_core_owner, iu_core_operator;
 GRANT EXECUTE ON FUNCTION http_probe(text, text, text[], text, integer) TO iu_core_admin;
+GRANT EXECUTE ON FUNCTION certificate_problem(text, text, text), certificate_files(text, text, text) TO iu_core_owner;
 GRANT EXECUTE ON FUNCTION webhook_key(), webhook_signature(text, bigint, text, text[]) TO iu_core_owner;
 
 -- The workers look again once this is committed.

@@ -38,6 +38,30 @@ iu_qdrant_aliases_read(IuQdrantAliases *aliases, const IuJson *document)
 	return true;
 }
 
+/* Copies texts into a memory context. */
+static const char **
+copy_texts(const char *const *texts, int count, MemoryContext context)
+{
+	const char **copies = MemoryContextAlloc(context, sizeof(char *) * (count + 1));
+	int			i;
+
+	for (i = 0; i < count; i++)
+		copies[i] = MemoryContextStrdup(context, texts[i]);
+	return copies;
+}
+
+/* A copy that outlives the document, in this memory context. */
+IuQdrantAliases *
+iu_qdrant_aliases_copy(const IuQdrantAliases *aliases, MemoryContext context)
+{
+	IuQdrantAliases *copy = MemoryContextAlloc(context, sizeof(IuQdrantAliases));
+
+	copy->count = aliases->count;
+	copy->names = copy_texts(aliases->names, aliases->count, context);
+	copy->collections = copy_texts(aliases->collections, aliases->count, context);
+	return copy;
+}
+
 /* The collection that this name stands for: the name itself where it is no alias. */
 const char *
 iu_qdrant_aliases_resolve(const IuQdrantAliases *aliases, const char *name)

@@ -18,6 +18,7 @@ typedef struct IuQdrantAliases
 } IuQdrantAliases;
 
 extern bool iu_qdrant_aliases_read(IuQdrantAliases *aliases, const IuJson *document);
+extern IuQdrantAliases *iu_qdrant_aliases_copy(const IuQdrantAliases *aliases, MemoryContext context);
 extern const char *iu_qdrant_aliases_resolve(const IuQdrantAliases *aliases, const char *name);
 extern Datum iu_qdrant_aliases_of(const IuQdrantAliases *aliases, const char *name);
 

@@ -9,8 +9,8 @@
  * request than the one before it, so that they come to an end.
  *
  * An alias may be switched to another collection while it is read. So it is
- * resolved when a second request follows the first, and the rest is read under
- * the collection's own name.
+ * resolved before the first request, once in a scan, and all is read under the
+ * collection's own name; unless one request is all that is asked.
  *
  *-------------------------------------------------------------------------
  */
@@ -50,14 +50,84 @@ submit_request(IuScan *scan, IuQdrantChain *chain, int purpose, const char *rest
 	chain->pause_s = 0;
 }
 
-/* Asks what the collection's name stands for, before the chain goes on. */
+/* ---- aliases ---- */
+
+/* What a scan knows of aliases, rescans included. */
+typedef struct Kept
+{
+	bool		known;
+	IuQdrantAliases aliases;
+} Kept;
+
+/* Whether the next request is the only one in the whole scan, so that it cannot give something of two collections. */
+static bool
+is_only_request(IuScan *scan, const IuQdrantChain *chain)
+{
+	const IuQdrantQuestion *question = chain->question;
+
+	if (iu_scan_counts(scan))
+		return true;
+	return iu_scan_query(scan)->runs_once && !chain->has_shards && question->by_id && !chain->without_ids &&
+		chain->slice.first == 0 && chain->offset == NULL && question->id_count <= question->ids_at_once &&
+		(question->filter == NULL || question->id_count <= iu_scan_page_size(scan));
+}
+
+/* Whether it is known which collection the chain reads; a name that comes from the list of all is no alias. */
+static bool
+has_address(IuScan *scan, IuQdrantChain *chain)
+{
+	const Kept *kept = iu_scan_keep(scan, sizeof(Kept));
+
+	if (chain->address != NULL)
+		return true;
+	if (!iu_scan_restricts(scan, IU_KEY_COLLECTION) || iu_scan_query(scan)->listed)
+		chain->address = chain->collection;
+	else if (kept->known)
+		chain->address = iu_qdrant_aliases_resolve(&kept->aliases, chain->collection);
+	return chain->address != NULL;
+}
+
+/* Asks what the names of collections stand for; all chains that need to know wait for the one answer. */
 static void
 ask_for_aliases(IuScan *scan, IuQdrantChain *chain)
 {
+	IuQdrantQuestion *question = chain->question;
 	IuFetch		fetch = {"GET", "/aliases", NULL, chain->collection, IU_QDRANT_RESOLVE, chain};
 
-	iu_scan_fetch(scan, &fetch);
+	if (question->waiting == NULL)
+		iu_scan_fetch(scan, &fetch);
+	chain->next_waiting = question->waiting;
+	question->waiting = chain;
 }
+
+/*
+ * Keeps the aliases for the scan, and goes on with the chains that wait for them.
+ *
+ * document: the list of aliases; NULL if Qdrant does not tell it.
+ */
+void
+iu_qdrant_chain_resolved(IuScan *scan, IuQdrantChain *chain, const IuJson *document)
+{
+	IuQdrantQuestion *question = chain->question;
+	Kept	   *kept = iu_scan_keep(scan, sizeof(Kept));
+	IuQdrantAliases aliases = {0};
+
+	if (document != NULL && !iu_qdrant_aliases_read(&aliases, document))
+	{
+		iu_qdrant_unusable(scan, chain->collection, "the answer holds no list of aliases");
+		return;
+	}
+	kept->aliases = *iu_qdrant_aliases_copy(&aliases, iu_scan_memory(scan));
+	kept->known = true;
+	while (question->waiting != NULL)
+	{
+		chain = question->waiting;
+		question->waiting = chain->next_waiting;
+		iu_qdrant_chain_ask(scan, chain);
+	}
+}
+
+/* ---- what comes next ---- */
 
 /* Asks for what comes next in the chain. */
 void
@@ -65,10 +135,8 @@ iu_qdrant_chain_ask(IuScan *scan, IuQdrantChain *chain)
 {
 	const IuQdrantQuestion *question = chain->question;
 	bool		by_id = question->by_id && !chain->without_ids;
-	bool		goes_on = chain->offset != NULL || chain->slice.first > 0;
 
-	if (goes_on && chain->address == NULL && iu_scan_restricts(scan, IU_KEY_COLLECTION) &&
-		!iu_scan_query(scan)->listed)
+	if (!is_only_request(scan, chain) && !has_address(scan, chain))
 	{
 		ask_for_aliases(scan, chain);
 		return;
@@ -85,26 +153,6 @@ iu_qdrant_chain_ask(IuScan *scan, IuQdrantChain *chain)
 		submit_request(scan, chain, IU_QDRANT_SCROLL, "/points/scroll",
 					   iu_qdrant_scroll_body(question, by_id ? &chain->slice : NULL, chain->offset, chain->limit));
 	}
-}
-
-/*
- * Goes on with the chain, under the name of the collection that its name stands
- * for.
- *
- * document: the list of aliases; NULL if Qdrant does not tell it.
- */
-void
-iu_qdrant_chain_resolved(IuScan *scan, IuQdrantChain *chain, const IuJson *document)
-{
-	IuQdrantAliases aliases = {0};
-
-	if (document != NULL && !iu_qdrant_aliases_read(&aliases, document))
-	{
-		iu_qdrant_unusable(scan, chain->collection, "the answer holds no list of aliases");
-		return;
-	}
-	chain->address = iu_scan_strdup(scan, iu_qdrant_aliases_resolve(&aliases, chain->collection));
-	iu_qdrant_chain_ask(scan, chain);
 }
 
 /* After the last page of these ids: asks for the next ones, if there are more. */

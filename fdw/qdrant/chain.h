@@ -13,7 +13,9 @@
 typedef struct IuQdrantChain
 {
 	const char *collection;		/* as the query names it */
-	const char *address;		/* the name that it is asked for by; NULL: the same, which may be an alias */
+	const char *address;		/* its own name, where the query names an alias; NULL: not known yet */
+	bool		has_shards;		/* its points have shard keys, and it is to be read key by key */
+	struct IuQdrantChain *next_waiting; /* for the aliases */
 	const char *shard;			/* the shard key as JSON; NULL: none is asked for */
 	IuQdrantQuestion *question;
 	IuQdrantSlice slice;		/* the ids of the request under way */

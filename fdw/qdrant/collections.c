@@ -10,6 +10,9 @@
  * answers the query looks at. The row is handed over when the last of them is
  * answered.
  *
+ * An alias may be switched between two of them. So where several go to a
+ * collection that the query names, it is asked first which collection that is.
+ *
  *-------------------------------------------------------------------------
  */
 #include "postgres.h"
@@ -17,32 +20,12 @@
 #include "catalog/pg_type.h"
 #include "core/compat.h"
 #include "fdw/qdrant/aliases.h"
+#include "fdw/qdrant/collection_row.h"
 #include "fdw/qdrant/collections.h"
 #include "fdw/qdrant/names.h"
-#include "fdw/qdrant/whole.h"
 #include "fdw/resource.h"
 #include "utils/builtins.h"
 #include "utils/fmgrprotos.h"
-
-enum
-{
-	COLLECTIONS_COLLECTION,
-	COLLECTIONS_POINTS,
-	COLLECTIONS_POINTS_APPROX,
-	COLLECTIONS_STATUS,
-	COLLECTIONS_VECTORS,
-	COLLECTIONS_DIMENSION,
-	COLLECTIONS_DISTANCE,
-	COLLECTIONS_ALIASES,
-	COLLECTIONS_CONFIGURATION,
-	COLLECTIONS_DEFERRED,
-	COLLECTIONS_QUEUED,
-	COLLECTIONS_REPLICAS,
-	COLLECTIONS_SURE,
-	COLLECTIONS_DOUBT,
-	COLLECTIONS_ERROR,
-	COLLECTIONS_COLUMNS
-};
 
 const IuRemoteColumn iu_qdrant_collections_columns[IU_QDRANT_COLLECTIONS_COLUMNS] = {
 	{"collection", TEXTOID},
@@ -63,17 +46,6 @@ const IuRemoteColumn iu_qdrant_collections_columns[IU_QDRANT_COLLECTIONS_COLUMNS
 };
 
 StaticAssertDecl(COLLECTIONS_COLUMNS == IU_QDRANT_COLLECTIONS_COLUMNS, "columns of collections");
-
-/* A row until it is handed over. */
-typedef struct Row
-{
-	int			waiting;		/* requests that are not answered */
-	bool		failed;			/* one of them has failed */
-	int64		counted;
-	IuQdrantWhole whole;
-	Datum		values[COLLECTIONS_COLUMNS];
-	bool		nulls[COLLECTIONS_COLUMNS];
-} Row;
 
 /* The lists of all collections and of all aliases. */
 typedef struct Lists
@@ -103,73 +75,78 @@ wants_certainty(const Bitmapset *wants)
 	return bms_is_member(COLLECTIONS_SURE, wants) || bms_is_member(COLLECTIONS_DOUBT, wants);
 }
 
+/* Whether the query asks for the exact count. */
+static bool
+wants_count(const Bitmapset *wants)
+{
+	return bms_is_member(COLLECTIONS_POINTS, wants) || wants_certainty(wants);
+}
+
+/* Whether the query asks where the replicas are. */
+static bool
+wants_replicas(const Bitmapset *wants)
+{
+	return bms_is_member(COLLECTIONS_REPLICAS, wants) || wants_certainty(wants);
+}
+
+/* Whether the aliases must be known before anything else is asked about a collection that the query names. */
+static bool
+needs_aliases(const Bitmapset *wants)
+{
+	return bms_is_member(COLLECTIONS_ALIASES, wants) ||
+		wants_count(wants) + wants_description(wants) + wants_replicas(wants) > 1;
+}
+
 /* For EXPLAIN. */
 List *
 iu_qdrant_collections_describe(const IuQuery *query)
 {
 	const char *count = psprintf("/points/count%s {\"exact\":true}", iu_qdrant_consistency(query));
+	bool		lists = !query->restricted[IU_KEY_COLLECTION] || query->listed;
 	List	   *requests = NIL;
 
-	if (!query->restricted[IU_KEY_COLLECTION] || query->listed)
+	if (lists)
 		requests = lappend(requests, "GET /collections");
-	if (bms_is_member(COLLECTIONS_POINTS, query->wants) || wants_certainty(query->wants))
+	if (bms_is_member(COLLECTIONS_ALIASES, query->wants) || (!lists && needs_aliases(query->wants)))
+		requests = lappend(requests, "GET /aliases");
+	if (wants_count(query->wants))
 		requests = lappend(requests, psprintf("POST /collections/{collection}%s", count));
 	if (wants_description(query->wants) || requests == NIL)
 		requests = lappend(requests, "GET /collections/{collection}");
-	if (bms_is_member(COLLECTIONS_ALIASES, query->wants))
-		requests = lappend(requests, "GET /aliases");
-	if (bms_is_member(COLLECTIONS_REPLICAS, query->wants) || wants_certainty(query->wants))
+	if (wants_replicas(query->wants))
 		requests = lappend(requests, "GET /collections/{collection}/cluster");
 	return requests;
 }
 
 /* ---- rows ---- */
 
-/* A copy of a value that outlives the answer it came from. */
-static Datum
-keep_value(IuScan *scan, Datum value)
-{
-	struct varlena *copy = iu_scan_alloc(scan, VARSIZE(DatumGetPointer(value)));
-
-	memcpy(copy, DatumGetPointer(value), VARSIZE(DatumGetPointer(value)));
-	return PointerGetDatum(copy);
-}
-
+/*
+ * Sends a request for the row.
+ *
+ * rest: of the address, after the collection; NULL: GET /aliases.
+ */
 static void
-set_value(Row *row, int column, Datum value)
+ask_for_row(IuScan *scan, IuQdrantRow *row, int purpose, const char *method, const char *rest, const char *body)
 {
-	row->values[column] = value;
-	row->nulls[column] = false;
-}
-
-static void
-set_json_value(IuScan *scan, Row *row, int column, const IuJson *value)
-{
-	if (value != NULL && iu_scan_wants(scan, column))
-		set_value(row, column, keep_value(scan, iu_json_to_jsonb(value)));
-}
-
-static void
-set_text_value(IuScan *scan, Row *row, int column, const char *value)
-{
-	if (value != NULL)
-		set_value(row, column, keep_value(scan, CStringGetTextDatum(value)));
-}
-
-/* Sends a request for the row of this collection. */
-static void
-ask_for_row(IuScan *scan, Row *row, const char *name, int purpose, const char *method, const char *path,
-			const char *body)
-{
-	IuFetch		fetch = {method, path, body, name, purpose, row, &row->failed};
+	const char *problem;
+	const char *path = rest ? iu_qdrant_path(row->address, rest, &problem) : "/aliases";
+	IuFetch		fetch = {method, path, body, row->name, purpose, row, &row->failed};
 
 	row->waiting++;
 	iu_scan_fetch(scan, &fetch);
 }
 
+/* Asks for the exact count. */
+static void
+ask_for_count(IuScan *scan, IuQdrantRow *row)
+{
+	ask_for_row(scan, row, IU_QDRANT_COUNT, "POST", psprintf("/points/count%s", iu_qdrant_parameters(scan)),
+				"{\"exact\":true}");
+}
+
 /* Hands the row over if it waits for nothing more. */
 static void
-add_row_if_whole(IuScan *scan, Row *row)
+add_row_if_whole(IuScan *scan, IuQdrantRow *row)
 {
 	const char *doubt;
 
@@ -178,15 +155,30 @@ add_row_if_whole(IuScan *scan, Row *row)
 	if (wants_certainty(iu_scan_query(scan)->wants))
 	{
 		doubt = iu_qdrant_whole_doubt(&row->whole, row->counted);
-		set_text_value(scan, row, COLLECTIONS_DOUBT, doubt);
+		iu_qdrant_row_set_text(scan, row, COLLECTIONS_DOUBT, doubt);
 		if (doubt == NULL)
-			set_value(row, COLLECTIONS_SURE, Int64GetDatum(row->counted));
+			iu_qdrant_row_set(row, COLLECTIONS_SURE, Int64GetDatum(row->counted));
 	}
 	iu_scan_row(scan, row->values, row->nulls, NULL);
 }
 
+/* Asks for what the query looks at of a collection. is_named: by the query; then it must exist. */
+static void
+ask_for_parts(IuScan *scan, IuQdrantRow *row, bool is_named)
+{
+	const Bitmapset *wants = iu_scan_query(scan)->wants;
+
+	if (wants_count(wants))
+		ask_for_count(scan, row);
+	/* that it exists is asked for, even if nothing else of it is looked at */
+	if (wants_description(wants) || (is_named && !wants_count(wants)))
+		ask_for_row(scan, row, IU_QDRANT_DESCRIBE, "GET", "", NULL);
+	if (wants_replicas(wants))
+		ask_for_row(scan, row, IU_QDRANT_CLUSTER, "GET", "/cluster", NULL);
+}
+
 /*
- * Asks for what the query looks at of one collection.
+ * Begins the row of a collection.
  *
  * lists: the lists of all, where they have been read; NULL where the query names
  * the collection.
@@ -194,33 +186,24 @@ add_row_if_whole(IuScan *scan, Row *row)
 static void
 begin_row(IuScan *scan, const char *name, const Lists *lists)
 {
-	Row		   *row = iu_scan_alloc(scan, sizeof(Row));
-	const IuQuery *query = iu_scan_query(scan);
+	IuQdrantRow		   *row = iu_scan_alloc(scan, sizeof(IuQdrantRow));
 	const char *problem;
-	const char *description = iu_qdrant_path(name, "", &problem);
-	const char *count;
 
-	if (description == NULL)
+	if (iu_qdrant_path(name, "", &problem) == NULL)
 	{
 		iu_qdrant_unaddressable(scan, name, problem);
 		return;
 	}
-	count = iu_qdrant_path(name, psprintf("/points/count%s", iu_qdrant_parameters(scan)), &problem);
+	row->name = row->address = iu_scan_strdup(scan, name);
 	memset(row->nulls, true, sizeof(row->nulls));
 	row->whole.least = row->whole.middle = -1;
-	set_text_value(scan, row, COLLECTIONS_COLLECTION, name);
+	iu_qdrant_row_set_text(scan, row, COLLECTIONS_COLLECTION, name);
 	if (lists != NULL && iu_scan_wants(scan, COLLECTIONS_ALIASES))
-		set_value(row, COLLECTIONS_ALIASES, keep_value(scan, iu_qdrant_aliases_of(&lists->aliases, name)));
-
-	if (iu_scan_wants(scan, COLLECTIONS_POINTS) || wants_certainty(query->wants))
-		ask_for_row(scan, row, name, IU_QDRANT_COUNT, "POST", count, "{\"exact\":true}");
-	/* a collection that the query names must exist, even if nothing else is looked at */
-	if (wants_description(query->wants) || (lists == NULL && row->waiting == 0))
-		ask_for_row(scan, row, name, IU_QDRANT_DESCRIBE, "GET", description, NULL);
-	if (lists == NULL && iu_scan_wants(scan, COLLECTIONS_ALIASES))
-		ask_for_row(scan, row, name, IU_QDRANT_FIND_ALIASES, "GET", "/aliases", NULL);
-	if (iu_scan_wants(scan, COLLECTIONS_REPLICAS) || wants_certainty(query->wants))
-		ask_for_row(scan, row, name, IU_QDRANT_CLUSTER, "GET", iu_qdrant_path(name, "/cluster", &problem), NULL);
+		iu_qdrant_row_set(row, COLLECTIONS_ALIASES, iu_qdrant_row_keep(scan, iu_qdrant_aliases_of(&lists->aliases, name)));
+	if (lists == NULL && needs_aliases(iu_scan_query(scan)->wants))
+		ask_for_row(scan, row, IU_QDRANT_FIND_ALIASES, "GET", NULL, NULL);
+	else
+		ask_for_parts(scan, row, lists == NULL);
 	add_row_if_whole(scan, row);
 }
 
@@ -297,39 +280,13 @@ take_list(IuScan *scan, const IuFetch *fetch, const IuJson *document)
 	iu_scan_has_list(scan);
 }
 
-/* The parameters of the only vector; NULL if there are several, or none. */
-static const IuJson *
-only_vector(const IuJson *vectors)
-{
-	if (iu_json_member(vectors, "size") != NULL && !iu_json_is_object(iu_json_member(vectors, "size")))
-		return vectors;
-	if (iu_json_members(vectors) == 1)
-		return iu_json_member(vectors, iu_json_member_name(vectors, 0));
-	return NULL;
-}
-
-/* Sets what is queued and deferred. NULL on success, otherwise what is wrong with the description. */
-static const char *
-set_queue(IuScan *scan, Row *row, const IuJson *result)
-{
-	const char *problem = iu_qdrant_whole_describe(&row->whole, result);
-
-	row->whole.status = row->whole.status ? iu_scan_strdup(scan, row->whole.status) : NULL;
-	if (problem == NULL && row->whole.tells_deferred)
-		set_value(row, COLLECTIONS_DEFERRED, Int64GetDatum(row->whole.deferred));
-	if (problem == NULL && row->whole.tells_queue)
-		set_value(row, COLLECTIONS_QUEUED, Int64GetDatum(row->whole.queued));
-	return problem;
-}
-
 /* Asks what the replicas count, as this consistency makes one number of it. */
 static void
-ask_replicas(IuScan *scan, Row *row, const char *name, int purpose, const char *consistency)
+ask_replicas(IuScan *scan, IuQdrantRow *row, int purpose, const char *consistency)
 {
 	const char *rest = psprintf("/points/count?consistency=%s&timeout=%d", consistency, iu_scan_seconds(scan));
-	const char *problem;
 
-	ask_for_row(scan, row, name, purpose, "POST", iu_qdrant_path(name, rest, &problem), "{\"exact\":true}");
+	ask_for_row(scan, row, purpose, "POST", rest, "{\"exact\":true}");
 }
 
 /*
@@ -338,7 +295,7 @@ ask_replicas(IuScan *scan, Row *row, const char *name, int purpose, const char *
  * wrong with the answer.
  */
 static const char *
-set_replicas(IuScan *scan, Row *row, const char *name, const IuJson *result)
+set_replicas(IuScan *scan, IuQdrantRow *row, const IuJson *result)
 {
 	IuQdrantWhole *whole = &row->whole;
 	const char *problem = iu_qdrant_whole_replicas(whole, result);
@@ -347,55 +304,32 @@ set_replicas(IuScan *scan, Row *row, const char *name, const IuJson *result)
 		return problem;
 	whole->trouble = whole->trouble ? iu_scan_strdup(scan, whole->trouble) : NULL;
 	if (iu_scan_wants(scan, COLLECTIONS_REPLICAS))
-		set_value(row, COLLECTIONS_REPLICAS,
-				  keep_value(scan, DirectFunctionCall1(jsonb_in, CStringGetDatum(whole->replicas))));
+		iu_qdrant_row_set(row, COLLECTIONS_REPLICAS,
+				  iu_qdrant_row_keep(scan, DirectFunctionCall1(jsonb_in, CStringGetDatum(whole->replicas))));
 	if (!whole->is_replicated || whole->trouble != NULL || !wants_certainty(iu_scan_query(scan)->wants))
 		return NULL;
-	ask_replicas(scan, row, name, IU_QDRANT_COUNT_LEAST, "all");
-	ask_replicas(scan, row, name, IU_QDRANT_COUNT_MIDDLE, "majority");
+	ask_replicas(scan, row, IU_QDRANT_COUNT_LEAST, "all");
+	ask_replicas(scan, row, IU_QDRANT_COUNT_MIDDLE, "majority");
 	return NULL;
 }
 
-/* Reads the description of a collection. NULL on success, otherwise what is wrong with it. */
-static const char *
-set_description(IuScan *scan, Row *row, const IuJson *result)
+/* Goes on with a row, under the name of the collection that its name stands for. */
+static void
+take_aliases(IuScan *scan, IuQdrantRow *row, const IuQdrantAliases *aliases)
 {
-	const IuJson *config = iu_json_member(result, "config");
-	const IuJson *vectors = iu_json_member(iu_json_member(config, "params"), "vectors");
-	const IuJson *vector = only_vector(vectors);
-	const IuJson *approximate = iu_json_member(result, "points_count");
-	const char *status = iu_json_text(iu_json_member(result, "status"));
-	const char *problem = NULL;
-	int64		number;
+	const char *address = iu_qdrant_aliases_resolve(aliases, row->name);
+	const char *problem;
 
-	if (status == NULL || !iu_json_is_object(config))
-		return "the answer holds no description of a collection";
-	set_text_value(scan, row, COLLECTIONS_STATUS, status);
-	set_json_value(scan, row, COLLECTIONS_CONFIGURATION, config);
-	set_json_value(scan, row, COLLECTIONS_VECTORS, vectors);
-	problem = set_queue(scan, row, result);
-	if (problem != NULL)
-		return problem;
-	if (vector != NULL)
-	{
-		problem = iu_json_count(iu_json_member(vector, "size"), &number);
-		if (problem != NULL || number > PG_INT32_MAX)
-			return "the answer holds no size of the vectors";
-		set_value(row, COLLECTIONS_DIMENSION, Int32GetDatum((int32) number));
-		set_text_value(scan, row, COLLECTIONS_DISTANCE, iu_json_text(iu_json_member(vector, "distance")));
-	}
-	if (approximate != NULL && !iu_json_is_null(approximate))
-	{
-		problem = iu_json_count(approximate, &number);
-		if (problem == NULL)
-			set_value(row, COLLECTIONS_POINTS_APPROX, Int64GetDatum(number));
-	}
-	return problem;
+	if (iu_qdrant_path(address, "", &problem) != NULL)
+		row->address = iu_scan_strdup(scan, address);
+	if (iu_scan_wants(scan, COLLECTIONS_ALIASES))
+		iu_qdrant_row_set(row, COLLECTIONS_ALIASES, iu_qdrant_row_keep(scan, iu_qdrant_aliases_of(aliases, row->name)));
+	ask_for_parts(scan, row, true);
 }
 
 /* Reads an answer about one row. NULL on success, otherwise what is wrong with it. */
 static const char *
-set_answer(IuScan *scan, Row *row, const IuFetch *fetch, const IuJson *document)
+set_answer(IuScan *scan, IuQdrantRow *row, const IuFetch *fetch, const IuJson *document)
 {
 	const IuJson *result = iu_json_member(document, "result");
 	const char *problem;
@@ -406,21 +340,21 @@ set_answer(IuScan *scan, Row *row, const IuFetch *fetch, const IuJson *document)
 		case IU_QDRANT_COUNT:
 			problem = iu_json_count(iu_json_member(result, "count"), &row->counted);
 			if (problem == NULL)
-				set_value(row, COLLECTIONS_POINTS, Int64GetDatum(row->counted));
+				iu_qdrant_row_set(row, COLLECTIONS_POINTS, Int64GetDatum(row->counted));
 			return problem;
 		case IU_QDRANT_COUNT_LEAST:
 			return iu_json_count(iu_json_member(result, "count"), &row->whole.least);
 		case IU_QDRANT_COUNT_MIDDLE:
 			return iu_json_count(iu_json_member(result, "count"), &row->whole.middle);
 		case IU_QDRANT_CLUSTER:
-			return set_replicas(scan, row, fetch->key, result);
+			return set_replicas(scan, row, result);
 		case IU_QDRANT_FIND_ALIASES:
 			if (!iu_qdrant_aliases_read(&aliases, document))
 				return "the answer holds no list of aliases";
-			set_value(row, COLLECTIONS_ALIASES, keep_value(scan, iu_qdrant_aliases_of(&aliases, fetch->key)));
+			take_aliases(scan, row, &aliases);
 			return NULL;
 		default:
-			return set_description(scan, row, result);
+			return iu_qdrant_row_describe(scan, row, result);
 	}
 }
 
@@ -428,7 +362,7 @@ set_answer(IuScan *scan, Row *row, const IuFetch *fetch, const IuJson *document)
 void
 iu_qdrant_collections_answered(IuScan *scan, const IuFetch *fetch, const IuJson *document)
 {
-	Row		   *row = fetch->state;
+	IuQdrantRow		   *row = fetch->state;
 	const char *problem;
 
 	if (fetch->purpose == IU_QDRANT_LIST || fetch->purpose == IU_QDRANT_LIST_ALIASES)
@@ -455,9 +389,16 @@ bool
 iu_qdrant_collections_refused(IuScan *scan, const IuFetch *fetch, int status, const IuJson *document)
 {
 	const char *text = iu_json_text(iu_json_member(iu_json_member(document, "status"), "error"));
-	Row		   *row = fetch->state;
-	const char *problem;
+	IuQdrantRow		   *row = fetch->state;
 
+	/* which collection an alias stands for is not told to every key */
+	if (fetch->purpose == IU_QDRANT_FIND_ALIASES && (status == 403 || status == 404) &&
+		!iu_scan_wants(scan, COLLECTIONS_ALIASES))
+	{
+		row->waiting--;
+		ask_for_parts(scan, row, true);
+		return true;
+	}
 	/* where the replicas are is not told to everybody, nor by every proxy */
 	if (fetch->purpose == IU_QDRANT_CLUSTER && (status == 403 || status == 404))
 	{
@@ -476,8 +417,6 @@ iu_qdrant_collections_refused(IuScan *scan, const IuFetch *fetch, int status, co
 	if (fetch->purpose != IU_QDRANT_COUNT || !iu_qdrant_fewer_seconds(scan, status, text))
 		return false;
 	row->waiting--;
-	ask_for_row(scan, row, fetch->key, IU_QDRANT_COUNT, "POST",
-				iu_qdrant_path(fetch->key, psprintf("/points/count%s", iu_qdrant_parameters(scan)), &problem),
-				"{\"exact\":true}");
+	ask_for_count(scan, row);
 	return true;
 }

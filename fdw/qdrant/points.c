@@ -56,6 +56,8 @@ iu_qdrant_points_describe(const IuQuery *query)
 
 	if (!query->restricted[IU_KEY_COLLECTION] || query->listed)
 		requests = lappend(requests, "GET /collections");
+	else if (!query->counts && !query->restricted[IU_KEY_ID])
+		requests = lappend(requests, "GET /aliases");
 	return lappend(requests, psprintf("POST /collections/{collection}%s", request));
 }
 

@@ -22,6 +22,7 @@ typedef struct IuQdrantQuestion
 	int			ids_most;		/* in any */
 	const char *with_payload;
 	bool		with_vector;
+	struct IuQdrantChain *waiting;	/* for the aliases: the first chain */
 } IuQdrantQuestion;
 
 /* The ids of one request: so many of the question's, from this one on. */

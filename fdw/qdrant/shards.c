@@ -23,7 +23,9 @@
 
 /*
  * Whether these points, asked for without a shard key, are of a collection that
- * has them: then they are not to be handed over, and the keys have been asked for.
+ * has them: then they are not to be handed over, and the keys have been asked for;
+ * or first, where the collection may have been read by an alias, all once more
+ * under its own name.
  */
 bool
 iu_qdrant_shards_found(IuScan *scan, IuQdrantChain *chain, const IuJson *points, int64 count)
@@ -37,7 +39,13 @@ iu_qdrant_shards_found(IuScan *scan, IuQdrantChain *chain, const IuJson *points,
 	for (i = 0; i < count; i++)
 		if (iu_json_scalar(iu_json_member(iu_json_element(points, i), "shard_key")) != NULL)
 		{
-			fetch.path = iu_qdrant_path(chain->address ? chain->address : chain->collection, "/shards", &problem);
+			chain->has_shards = true;
+			if (chain->address == NULL)
+			{
+				iu_qdrant_chain_ask(scan, chain);
+				return true;
+			}
+			fetch.path = iu_qdrant_path(chain->address, "/shards", &problem);
 			iu_scan_fetch(scan, &fetch);
 			return true;
 		}
@@ -102,6 +110,7 @@ iu_qdrant_shards_answered(IuScan *scan, IuQdrantChain *chain, const IuJson *docu
 		part->collection = chain->collection;
 		part->address = chain->address;
 		part->question = chain->question;
+		part->has_shards = true;
 		part->shard = iu_scan_strdup(scan, json);
 		iu_qdrant_chain_ask(scan, part);
 	}

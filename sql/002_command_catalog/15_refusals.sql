@@ -241,6 +241,8 @@ SELECT iu.fn_iu_refusal_put(2, ARRAY[
    'Roll the later migration back first.'],
   ['iu_append_only', '42501', 'The table is a ledger: rows are added and never changed.',
    'Add a row that corrects the other one.'],
+  ['iu_truncated_elsewhere', '55006', 'A table was about to be emptied because it was emptied in another database.',
+   'Nothing: the subscription repeats the transaction.'],
   ['iu_actor_required', '23514', 'Who does it was left out.', 'Give an actor that is not empty.'],
   ['iu_text_form', '23514', 'A text is too long, or holds characters that nobody sees.',
    'Give it in one line, without control characters, marks of direction and characters without width.'],

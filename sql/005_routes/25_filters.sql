@@ -57,7 +57,7 @@ END
 $function$;
 COMMENT ON FUNCTION iu.fn_iu_filter_verdict IS
   'Whether a payload passes a filter; what is unknown does not pass. Where the filter raises, or takes longer than '
-  '50 ms, passes is NULL, and problem says why. Raises errors of the server alone.';
+  '50 ms of processor time, passes is NULL, and problem says why. Raises errors of the server alone.';
 
 CREATE FUNCTION iu.fn_iu_filter_keeps(p_filter text, p_payload jsonb) RETURNS boolean
   LANGUAGE plpgsql STABLE

@@ -7,8 +7,10 @@ CREATE FUNCTION iu.fn_iu_route_header_problem(p_name text, p_value jsonb) RETURN
 AS $function$
 DECLARE
   c_own    constant text[] := ARRAY['host', 'connection', 'keep-alive', 'te', 'trailer', 'transfer-encoding', 'upgrade',
-    'content-length', 'content-type', 'content-encoding', 'expect', 'user-agent', 'accept-encoding', 'date', 'via'];
-  c_secret constant text[] := ARRAY['authorization', 'cookie', 'x-api-key', 'api-key', 'x-auth-token'];
+    'content-length', 'content-type', 'content-encoding', 'expect', 'user-agent', 'accept-encoding', 'date', 'via',
+    'http2-settings'];
+  c_secret constant text := '^(.*[-_])?(authorization|auth|cookie|token|secret|password|passwd|credentials?|'
+                            '(api|access|auth|private)[-_]?key)$';
   v_name   constant text := lower(p_name);
   v_way    constant text := CASE WHEN jsonb_typeof(p_value) = 'object' THEN
                                    (SELECT min(k) FROM jsonb_object_keys(p_value) k) END;
@@ -18,7 +20,7 @@ BEGIN
   ELSIF v_name = ANY (c_own) OR v_name ~ '^(webhook|svix|proxy|sec)-' THEN
     RETURN format('header "%s" is not a route''s: it frames the request, signs it, or is the sender''s', p_name);
   ELSIF jsonb_typeof(p_value) = 'string' THEN
-    IF v_name = ANY (c_secret) THEN
+    IF v_name ~ c_secret THEN
       RETURN format('the value of header "%s" is a secret: give a reference, {"secret": "name"}%s', p_name,
                     CASE v_name WHEN 'authorization' THEN ', {"bearer": "name"} or {"basic": "name"}' ELSE '' END);
     ELSIF p_value #>> '{}' !~ '^[\x21-\x7e]([\x20-\x7e]*[\x21-\x7e])?$' OR length(p_value #>> '{}') > 1000 THEN

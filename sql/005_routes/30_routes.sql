@@ -17,6 +17,8 @@ CREATE TABLE public.iu_outbound_route (
   payload_contract jsonb       NOT NULL DEFAULT '{}',
   payload_filter   text,
   request_headers  jsonb       NOT NULL DEFAULT '{}',
+  ca_name          text,
+  client_name      text,
   timeout_ms       integer     NOT NULL DEFAULT 10000,
   max_in_flight    integer     NOT NULL DEFAULT 2048,
   per_second       numeric,
@@ -38,6 +40,8 @@ CREATE TABLE public.iu_outbound_route (
   CONSTRAINT iu_outbound_route_contract_chk CHECK (iu.fn_iu_route_contract_problem(payload_contract) IS NULL),
   CONSTRAINT iu_outbound_route_filter_chk CHECK (payload_filter::jsonpath IS NOT NULL OR payload_filter IS NULL),
   CONSTRAINT iu_outbound_route_headers_chk CHECK (iu.fn_iu_route_headers_problem(request_headers) IS NULL),
+  CONSTRAINT iu_outbound_route_certificates_chk CHECK
+    (iu.fn_iu_route_certificate_problem(target_kind, target_ref, ca_name, client_name) IS NULL),
   CONSTRAINT iu_outbound_route_timeout_chk CHECK (timeout_ms BETWEEN 100 AND 300000),
   CONSTRAINT iu_outbound_route_in_flight_chk CHECK (max_in_flight BETWEEN 1 AND 10000),
   CONSTRAINT iu_outbound_route_rate_chk CHECK (per_second BETWEEN 0.001 AND 100000),
@@ -79,6 +83,11 @@ COMMENT ON COLUMN public.iu_outbound_route.payload_filter IS
 COMMENT ON COLUMN public.iu_outbound_route.request_headers IS
   'Headers that its requests have beside the sender''s, see fn_iu_route_headers_problem; a secret is there by '
   'reference.';
+COMMENT ON COLUMN public.iu_outbound_route.ca_name IS
+  'File NAME.crt in iu_core.certificate_directory: the authorities that its receiver''s certificate must come from, '
+  'instead of those of the server; NULL: those of the server.';
+COMMENT ON COLUMN public.iu_outbound_route.client_name IS
+  'Files NAME.crt and NAME.key in iu_core.certificate_directory: the certificate that its requests show; NULL: none.';
 COMMENT ON COLUMN public.iu_outbound_route.timeout_ms IS 'Milliseconds for one attempt, connecting included.';
 COMMENT ON COLUMN public.iu_outbound_route.max_in_flight IS
   'Requests that all senders together may have under way at a time, each sender its share; they hold half as many '

@@ -9,6 +9,8 @@ DECLARE
   v_id     bigint;
   v_public text;
 BEGIN
+  -- Asked for first: an error of the table's own would print the row, and the key with it.
+  PERFORM iu.fn_iu_require_reason(p_actor, p_reason);
   IF p_secret_ref IS NULL OR p_secret_ref !~ '^[A-Za-z0-9][A-Za-z0-9_.:-]{0,119}$' THEN
     RAISE check_violation USING
       MESSAGE = 'the reference of a secret is 1 to 120 letters, digits, "_", ".", ":" or "-"',

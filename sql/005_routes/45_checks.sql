@@ -49,6 +49,8 @@ BEGIN
       (7, 'iu_route_headers', CASE WHEN p_route.request_headers <> '{}' AND NOT v_http
         THEN 'only a route to a URL has headers'
         ELSE iu.fn_iu_route_headers_problem(coalesce(p_route.request_headers, '{}')) END),
+      (7, 'iu_route_certificate', iu.fn_iu_route_certificate_problem(
+        p_route.target_kind, p_route.target_ref, p_route.ca_name, p_route.client_name)),
       (8, 'iu_route_ordering', CASE WHEN (p_route.ordering IN ('none', 'subject')) IS NOT TRUE
         THEN 'the ordering is neither none nor subject' END),
       (9, 'iu_route_timeout', CASE WHEN (p_route.timeout_ms BETWEEN 100 AND 300000) IS NOT TRUE
@@ -82,7 +84,7 @@ $function$;
 COMMENT ON FUNCTION iu.fn_iu_route_check IS
   'For fn_iu_route_add and fn_iu_route_set: a route as it would be, and registered or changed, for the message. '
   'SQLSTATE 23514 for the first thing that is wrong with it: its code, event type (no event_stream), target kind, URL, '
-  'target, retry policy, payload contract, payload filter, headers, ordering, limits, secret reference.';
+  'target, retry policy, payload contract, payload filter, headers, certificates, ordering, limits, secret reference.';
 
 CREATE FUNCTION iu.fn_iu_route_credentials_check(p_route public.iu_outbound_route) RETURNS void
   LANGUAGE plpgsql STABLE
@@ -102,6 +104,50 @@ $function$;
 COMMENT ON FUNCTION iu.fn_iu_route_credentials_check IS
   'For fn_iu_route_set: a route as it would be. SQLSTATE 23514 where its headers name a credential that is not '
   'registered, or is not user:password where it has to be.';
+
+CREATE FUNCTION iu.fn_iu_route_certificates_check(
+    p_was public.iu_outbound_route, p_is public.iu_outbound_route)
+  RETURNS void
+  LANGUAGE plpgsql VOLATILE
+  SET search_path = pg_catalog, pg_temp
+AS $function$
+DECLARE
+  v_problem text;
+BEGIN
+  IF (p_was.ca_name, p_was.client_name) IS DISTINCT FROM (p_is.ca_name, p_is.client_name) THEN
+    v_problem := iu_core.certificate_problem(p_is.target_ref, p_is.ca_name, p_is.client_name);
+  END IF;
+  IF v_problem IS NOT NULL THEN
+    RAISE check_violation USING
+      MESSAGE = format('route "%s" cannot be changed: %s', p_is.route_code, v_problem),
+      DETAIL = format('Route: %s; problem: %s.', p_is.route_code, v_problem),
+      HINT = 'The server''s administrator keeps these files.', CONSTRAINT = 'iu_route_certificate_file';
+  END IF;
+END
+$function$;
+COMMENT ON FUNCTION iu.fn_iu_route_certificates_check IS
+  'For fn_iu_route_set: a route as it is and as it would be. SQLSTATE 23514 where it would have other names of '
+  'certificates than before and their files cannot be used.';
+
+CREATE FUNCTION iu.fn_iu_route_live_check(p_was public.iu_outbound_route, p_is public.iu_outbound_route) RETURNS void
+  LANGUAGE plpgsql IMMUTABLE
+  SET search_path = pg_catalog, pg_temp
+AS $function$
+BEGIN
+  IF p_was.enabled AND NOT p_was.dry_run AND (p_was.target_ref, p_was.ca_name, p_was.client_name)
+                                             IS DISTINCT FROM (p_is.target_ref, p_is.ca_name, p_is.client_name) THEN
+    RAISE object_in_use USING
+      MESSAGE = format('route "%s" is live: its target and its certificates cannot be changed', p_was.route_code),
+      DETAIL = format('Route: %s.', p_was.route_code),
+      HINT = format('Pause it first: SELECT fn_iu_route_pause(%L, session_user, ''reason''); and resume it '
+                    'afterwards.', p_was.route_code),
+      CONSTRAINT = 'iu_route_is_live';
+  END IF;
+END
+$function$;
+COMMENT ON FUNCTION iu.fn_iu_route_live_check IS
+  'For fn_iu_route_set: a route as it is and as it would be. SQLSTATE 55006 where it is live and would have another '
+  'target, trust other authorities or show another certificate: somebody looked at these when it was allowed.';
 
 CREATE FUNCTION iu.fn_iu_route_filter_try(p_route_code text, p_filter text) RETURNS void
   LANGUAGE plpgsql STABLE

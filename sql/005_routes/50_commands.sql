@@ -18,6 +18,8 @@ DECLARE
   v_route  public.iu_outbound_route;
   v_secret jsonb := '{}';
 BEGIN
+  -- A type that is being registered is seen, and one that is registered meanwhile sees the route.
+  LOCK TABLE public.event_type_registry IN SHARE MODE;
   v_route.route_code := p_route_code;
   v_route.event_domain := p_event_domain;
   v_route.event_type := array_to_string(iu.fn_iu_route_type_words(p_event_type), ', ');
@@ -88,12 +90,10 @@ COMMENT ON FUNCTION public.fn_iu_route_add IS
   'Returns {status: registered, route_code, enabled, dry_run, secret_ref, secret}. SQLSTATE 23514: code, type, '
   'URL, kind, limits, policy, ordering, contract, actor or reason; 23505: there already.';
 
--- The target of a live route is not changed: somebody looked at it when the route
--- was allowed. A route that was stopped first is changed for all to see.
 CREATE FUNCTION iu.fn_iu_route_set(
     p_route_code text, p_actor text, p_reason text, p_target_ref text, p_timeout_ms integer,
     p_max_in_flight integer, p_retry_policy jsonb, p_payload_contract jsonb, p_description text,
-    p_payload_filter text, p_headers jsonb, p_per_second numeric)
+    p_payload_filter text, p_headers jsonb, p_per_second numeric, p_ca_name text, p_client_name text)
   RETURNS jsonb
   LANGUAGE plpgsql VOLATILE SECURITY DEFINER
   SET search_path = pg_catalog, pg_temp
@@ -116,20 +116,16 @@ BEGIN
   v_is.payload_contract := coalesce(p_payload_contract, v_was.payload_contract);
   v_is.payload_filter := nullif(coalesce(p_payload_filter, v_was.payload_filter), '');
   v_is.request_headers := coalesce(p_headers, v_was.request_headers);
+  v_is.ca_name := nullif(coalesce(p_ca_name, v_was.ca_name), '');
+  v_is.client_name := nullif(coalesce(p_client_name, v_was.client_name), '');
   v_is.per_second := nullif(coalesce(p_per_second, v_was.per_second), 0);
   v_is.description := coalesce(p_description, v_was.description);
   PERFORM iu.fn_iu_route_check(v_is, 'changed');
   PERFORM iu.fn_iu_route_credentials_check(v_is);
+  PERFORM iu.fn_iu_route_live_check(v_was, v_is);
+  PERFORM iu.fn_iu_route_certificates_check(v_was, v_is);
   IF v_is.payload_filter <> coalesce(v_was.payload_filter, '') THEN
     PERFORM iu.fn_iu_route_filter_try(p_route_code, v_is.payload_filter);
-  END IF;
-  IF v_is.target_ref <> v_was.target_ref AND v_was.enabled AND NOT v_was.dry_run THEN
-    RAISE object_in_use USING
-      MESSAGE = format('route "%s" is live: its target cannot be changed', p_route_code),
-      DETAIL = format('Route: %s.', p_route_code),
-      HINT = format('Pause it first: SELECT fn_iu_route_pause(%L, session_user, ''reason''); and resume it '
-                    'afterwards.', p_route_code),
-      CONSTRAINT = 'iu_route_is_live';
   END IF;
 
   SELECT coalesce(jsonb_object_agg(i.key, i.value), '{}'), coalesce(jsonb_object_agg(i.key, w.value), '{}')
@@ -143,6 +139,7 @@ BEGIN
        SET target_ref = v_is.target_ref, timeout_ms = v_is.timeout_ms, max_in_flight = v_is.max_in_flight,
            retry_policy = v_is.retry_policy, payload_contract = v_is.payload_contract,
            payload_filter = v_is.payload_filter, request_headers = v_is.request_headers,
+           ca_name = v_is.ca_name, client_name = v_is.client_name,
            per_second = v_is.per_second, description = v_is.description
      WHERE id = v_was.id;
     PERFORM iu.fn_iu_require_effect(
@@ -160,20 +157,21 @@ CREATE FUNCTION public.fn_iu_route_set(
     p_route_code text, p_actor text, p_reason text, p_target_ref text DEFAULT NULL, p_timeout_ms integer DEFAULT NULL,
     p_max_in_flight integer DEFAULT NULL, p_retry_policy jsonb DEFAULT NULL, p_payload_contract jsonb DEFAULT NULL,
     p_description text DEFAULT NULL, p_payload_filter text DEFAULT NULL, p_headers jsonb DEFAULT NULL,
-    p_per_second numeric DEFAULT NULL)
+    p_per_second numeric DEFAULT NULL, p_ca_name text DEFAULT NULL, p_client_name text DEFAULT NULL)
   RETURNS jsonb
   LANGUAGE sql VOLATILE
 RETURN CASE WHEN iu_core.require_role('{iu_core_operator}') THEN
   iu.fn_iu_route_set(p_route_code, p_actor, p_reason, p_target_ref, p_timeout_ms, p_max_in_flight, p_retry_policy,
-    p_payload_contract, p_description, p_payload_filter, p_headers, p_per_second) END;
+    p_payload_contract, p_description, p_payload_filter, p_headers, p_per_second, p_ca_name, p_client_name) END;
 COMMENT ON FUNCTION public.fn_iu_route_set IS
-  'Changes settings of a route and logs what they were; what is left out stays. p_target_ref only while the route '
-  'is not live; p_timeout_ms: 100 to 300000; p_max_in_flight: 1 to 10000; p_retry_policy: the keys to change; '
+  'Changes settings of a route and logs what they were; what is left out stays. p_target_ref, p_ca_name and '
+  'p_client_name (files of iu_core.certificate_directory, '''' for none) only while the route is not live; '
+  'p_timeout_ms: 100 to 300000; p_max_in_flight: 1 to 10000; p_retry_policy: the keys to change; '
   'p_payload_contract: the whole of it, {} for none. Its position, retries and secrets stay, and they go by the '
   'new settings; what is with a sender goes by the old. Returns {status: set | unchanged, route_code, changed, '
   'previous}. SQLSTATE 42704: not registered or retired; 42501: live and not on the allowlist, where nothing of '
-  'it is changed (allow it or pause it first); 55006: another target for a live route; 23514: URL, limits, '
-  'policy, contract, actor or reason.';
+  'it is changed (allow it or pause it first); 55006: another target or other certificates for a live '
+  'route; 23514: URL, limits, policy, contract, headers, certificates, actor or reason.';
 
 CREATE FUNCTION iu.fn_iu_route_allowlist_set(p_list text[], p_doing text) RETURNS void
   LANGUAGE plpgsql VOLATILE

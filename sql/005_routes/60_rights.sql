@@ -3,7 +3,8 @@ GRANT EXECUTE ON FUNCTION
     public.fn_iu_route_worker_enabled, iu.fn_iu_route_worker_enabled, public.fn_iu_delivery_live_routes,
     iu.fn_iu_delivery_live_routes, iu.fn_iu_route_url_problem, iu.fn_iu_route_retry_problem,
     iu.fn_iu_route_contract_problem, iu.fn_iu_payload_problem, iu.fn_iu_route_filter_problem,
-    iu.fn_iu_route_headers_problem, public.fn_iu_route_public_keys, iu.fn_iu_route_public_keys
+    iu.fn_iu_route_headers_problem, iu.fn_iu_route_certificate_problem,
+    public.fn_iu_route_public_keys, iu.fn_iu_route_public_keys
   TO iu_core_reader;
 GRANT EXECUTE ON FUNCTION
     public.fn_iu_route_add, iu.fn_iu_route_add, public.fn_iu_route_set, iu.fn_iu_route_set,
@@ -37,6 +38,10 @@ SELECT iu.fn_iu_refusal_put(5, ARRAY[
    'Give such a p_per_second, or 0 for no limit.'],
   ['iu_route_headers', '23514', 'A header that the route would have has a name or a value that it may not have.',
    'See fn_iu_route_headers_problem.'],
+  ['iu_route_certificate', '23514', 'A route has certificates only to https://, by names that are no path.',
+   'See fn_iu_route_certificate_problem.'],
+  ['iu_route_certificate_file', '23514', 'A file of certificates that the route would name cannot be used.',
+   'The administrator of the server puts it into iu_core.certificate_directory.'],
   ['iu_route_credential', '23514', 'A credential that a header names is not registered, or is not user:password.',
    'Register it with fn_iu_route_credential_put.'],
   ['iu_credential_ref', '23514', 'The reference of a credential is 1 to 120 letters, digits, "_", ".", ":" or "-".',
@@ -59,7 +64,7 @@ SELECT iu.fn_iu_refusal_put(5, ARRAY[
    'Put it there with fn_iu_route_allow.'],
   ['iu_route_fixed', '0A000', 'Code, event type and ordering of a route cannot be changed.',
    'Retire it and register another.'],
-  ['iu_route_is_live', '55006', 'The target of a live route cannot be changed.',
+  ['iu_route_is_live', '55006', 'The target of a live route and its certificates cannot be changed.',
    'Pause it with fn_iu_route_pause, change it, resume it.'],
   ['iu_route_allowlist_missing', 'P0002', 'The allowlist has lost its row in dot_config and reads as empty.',
    'Insert the row with an empty value, and find out who deleted it.'],

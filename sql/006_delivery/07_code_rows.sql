@@ -50,7 +50,11 @@ SELECT iu.fn_iu_delivery_code_put(6, 'refusal', ARRAY[
   ['credential_missing', '15', 'operator', 'hold', 'none',
    'a header of the route cannot be made: {credential}',
    'register it with fn_iu_route_credential_put'],
-  ['circuit_open', '16', 'receiver', 'hold', 'none',
+  ['certificate_missing', '16', 'administrator', 'hold', 'none',
+   'the certificates of the route cannot be used: {certificate}',
+   'mend the file in iu_core.certificate_directory, or give the route another name with fn_iu_route_set; it is looked '
+   'at again within a minute'],
+  ['circuit_open', '17', 'receiver', 'hold', 'none',
    'the circuit of the route is open until {until}, after {failures} failed attempts in a row, the last {last_failure}',
    'one delivery is tried then, and a success closes it; at once: '
    'SELECT fn_iu_route_circuit_close({route}, session_user, ''reason'')'],
@@ -68,8 +72,9 @@ SELECT iu.fn_iu_delivery_code_put(6, 'outcome', ARRAY[
    'is the receiver up, and does a firewall let this server through?'],
   ['tls_failed', NULL, 'receiver', 'retry', 'failed',
    'no trusted TLS connection: the certificate has another name, has expired, is not valid yet, or nobody known '
-   'vouches for it',
-   'the receiver''s certificate; a private authority belongs into the system''s certificates'],
+   'vouches for it; or the receiver does not take that of the route',
+   'the receiver''s certificate; a private authority is named by p_ca_name of fn_iu_route_set, a certificate that the '
+   'receiver asks for by p_client_name'],
   ['timed_out', NULL, 'receiver', 'retry', 'failed',
    'no connection, or no complete answer, within the route''s p_timeout_ms',
    'a receiver answers first and works afterwards'],
@@ -130,14 +135,14 @@ SELECT iu.fn_iu_delivery_code_put(6, 'outcome', ARRAY[
   ['not_submitted', NULL, 'administrator', 'retry', 'none',
    'the request could not be made; failure_detail says why',
    'the server log'],
-  ['address_refused', '23', 'administrator', 'hold', 'none',
+  ['address_refused', '24', 'administrator', 'hold', 'none',
    'the address is not public and not in iu_core.allowed_networks',
    'a superuser adds the network to iu_core.allowed_networks and reloads the server; it is tried again within a '
    'minute'],
   ['origin_refused', NULL, 'administrator', 'hold', 'none',
    'the origin was taken off iu_core.allowed_origins while it was being sent',
    'a superuser adds the origin to iu_core.allowed_origins and reloads the server'],
-  ['contract', '21', 'developer', 'give_up', 'none',
+  ['contract', '22', 'developer', 'give_up', 'none',
    'the payload breaks the contract of the route: {problem}',
    'what emits it, or the contract; it is never sent'],
   ['filter_failed', NULL, 'operator', 'give_up', 'none',
@@ -159,4 +164,5 @@ SELECT iu.fn_iu_delivery_code_put(6, 'reason', ARRAY[
 UPDATE public.iu_delivery_code SET after_success = 'give_up' WHERE code = 'response_too_large';
 UPDATE public.iu_delivery_code SET hold_seconds = 60 WHERE code = 'address_refused';
 UPDATE public.iu_delivery_code SET by_itself = true
- WHERE code IN ('circuit_open', 'secret_missing', 'function_refused', 'origin_not_allowed', 'address_refused');
+ WHERE code IN ('circuit_open', 'secret_missing', 'certificate_missing', 'function_refused', 'origin_not_allowed',
+                'address_refused');

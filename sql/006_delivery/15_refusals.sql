@@ -62,6 +62,9 @@ BEGIN
     RETURN 'secret_missing';
   ELSIF v_route.request_headers <> '{}' AND iu.fn_iu_route_credential_problem(v_route.request_headers) IS NOT NULL THEN
     RETURN 'credential_missing';
+  ELSIF coalesce(v_route.ca_name, v_route.client_name) IS NOT NULL
+        AND iu_core.certificate_problem(v_route.target_ref, v_route.ca_name, v_route.client_name) IS NOT NULL THEN
+    RETURN 'certificate_missing';
   ELSIF EXISTS (SELECT FROM public.iu_route_circuit c
                  WHERE c.route_code = p_route_code AND c.next_at > iu_core.steady_clock()) THEN
     RETURN 'circuit_open';
@@ -73,9 +76,9 @@ COMMENT ON FUNCTION iu.fn_iu_delivery_refusal IS
   'NULL if the route may deliver now, otherwise the code of the first closed switch, gate, list or rule: '
   'place_not_confirmed, master_gate_closed, worker_gate_closed, delivery_gate_closed, route_unknown, route_retired, '
   'route_not_allowlisted, target_kind_not_supported, function_refused, origin_not_allowed, route_disabled, '
-  'route_dry_run, route_not_armed, position_foreign, secret_missing, credential_missing, circuit_open, in the order of '
-  'iu_delivery_code.precedence. Asked at each claim and, through fn_iu_delivery_check, before each send. See '
-  'fn_iu_route_refusal for what to do.';
+  'route_dry_run, route_not_armed, position_foreign, secret_missing, credential_missing, certificate_missing, '
+  'circuit_open, in the order of iu_delivery_code.precedence. Asked at each claim and, through fn_iu_delivery_check, '
+  'before each send. See fn_iu_route_refusal for what to do.';
 
 -- A lease that nears its end may be another sender's before an answer comes.
 CREATE FUNCTION iu.fn_iu_delivery_check(p_lease_id bigint, p_lease_generation integer) RETURNS text

@@ -201,7 +201,8 @@ BEGIN
       v_to := v_batch.last;
       SELECT f.items, f.last, f.ids, f.seqs INTO v_batch
         FROM iu.fn_iu_filter_batch(v_filter, v_batch.ids, v_left, v_until) f;
-      v_last := CASE WHEN v_batch.last = v_to THEN v_last ELSE v_batch.last END;
+      -- NULL: none of them is there any more.
+      v_last := CASE WHEN v_batch.last = v_to THEN v_last ELSE coalesce(v_batch.last, v_last) END;
     END IF;
     v_at.window_seq := v_last;
     IF v_at.window_seq >= v_at.window_high THEN

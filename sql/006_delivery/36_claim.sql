@@ -198,7 +198,7 @@ COMMENT ON FUNCTION iu.fn_iu_delivery_claim_route IS
 CREATE FUNCTION iu.fn_iu_delivery_hand_out(p_lease_ids bigint[], p_senders integer)
   RETURNS TABLE (lease_id bigint, lease_generation integer, route_code text, event_id uuid, replay_number integer,
     attempt_no integer, webhook_id text, target_kind text, target_url text, body text, secrets text[],
-    timeout_ms integer, requests integer, headers text[], hidden text[])
+    timeout_ms integer, requests integer, headers text[], hidden text[], ca_name text, client_name text)
   LANGUAGE sql STABLE
 BEGIN ATOMIC
   WITH held AS MATERIALIZED (
@@ -207,7 +207,7 @@ BEGIN ATOMIC
            ARRAY(SELECT s.secret FROM public.iu_route_secret s
                   WHERE s.secret_ref = r.secret_ref AND iu.fn_iu_route_secret_is_valid(s)
                   ORDER BY s.valid_from DESC, s.id DESC) AS secrets,
-           head.lines, head.hidden,
+           head.lines, head.hidden, r.ca_name, r.client_name,
            q.low_seq, q.high_seq, q.high_seq - q.low_seq < 2 * l.item_count AS dense
       FROM public.iu_route_lease l
       CROSS JOIN LATERAL (SELECT min(x) AS low_seq, max(x) AS high_seq FROM unnest(l.event_seqs) x) AS q
@@ -219,7 +219,7 @@ BEGIN ATOMIC
   SELECT h.lease_id, h.generation, h.route_code, e.id, i.replay_number, i.attempt_no,
          iu.fn_iu_webhook_id(i.event_seq, h.route_id, i.replay_number, e.id),
          h.target_kind, h.target_ref, e.body, h.secrets, h.timeout_ms, h.requests,
-         h.lines, h.hidden
+         h.lines, h.hidden, h.ca_name, h.client_name
     FROM held h
     CROSS JOIN LATERAL unnest(h.event_seqs, h.replay_numbers, h.attempt_nos) AS i (event_seq, replay_number, attempt_no)
     JOIN LATERAL (
@@ -245,7 +245,7 @@ CREATE FUNCTION iu.fn_iu_delivery_claim(p_sender text, p_max integer, p_route_ma
     p_senders integer DEFAULT 1, p_routes text[] DEFAULT NULL)
   RETURNS TABLE (lease_id bigint, lease_generation integer, route_code text, event_id uuid, replay_number integer,
     attempt_no integer, webhook_id text, target_kind text, target_url text, body text, secrets text[],
-    timeout_ms integer, requests integer, headers text[], hidden text[])
+    timeout_ms integer, requests integer, headers text[], hidden text[], ca_name text, client_name text)
   LANGUAGE plpgsql VOLATILE SECURITY DEFINER
   SET search_path = pg_catalog, pg_temp
   SET enable_seqscan = off SET enable_bitmapscan = off SET jit = off SET plan_cache_mode = force_generic_plan

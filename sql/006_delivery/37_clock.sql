@@ -19,8 +19,10 @@ BEGIN
     CROSS JOIN LATERAL (SELECT x.route_code, CASE x.state WHEN 'open' THEN x.open_s ELSE r.probe_s END AS longest_s
                           FROM public.iu_route_circuit x WHERE x.route_code = r.route_code) AS b
    WHERE c.route_code = b.route_code AND c.next_at > iu_core.steady_clock() + make_interval(secs => b.longest_s);
+  UPDATE public.iu_route_pace SET counted_at = iu_core.steady_clock() WHERE counted_at > iu_core.steady_clock();
 END
 $function$;
 COMMENT ON FUNCTION iu.fn_iu_delivery_settle IS
-  'Called by a sender before its first claim: no lease, retry or open circuit waits longer from now than it was meant '
-  'to when it began, though the clock was set back before the server started. Changes nothing where that is so.';
+  'Called by a sender before its first claim: no lease, retry, open circuit or limit a second waits longer from now '
+  'than it was meant to when it began, though the clock was set back before the server started. Changes nothing where '
+  'that is so.';

@@ -7,14 +7,14 @@ SELECT iu.fn_iu_delivery_code_put(7, 'reason', ARRAY[
   ['confirmed', NULL, 'nobody', 'wait', 'none', 'it was owed when the position of the route was confirmed', NULL]]);
 
 SELECT iu.fn_iu_delivery_code_put(7, 'answer', ARRAY[
-  ['event_unknown', '17', 'developer', 'none', 'none',
+  ['event_unknown', '18', 'developer', 'none', 'none',
    'the event is not in the outbox',
    'an emitter returns NULL while the master switch is off and for an unknown or inactive type'],
-  ['event_not_on_route', '18', 'operator', 'none', 'none',
+  ['event_not_on_route', '19', 'operator', 'none', 'none',
    'the route carries {carries}, the event is {event}', NULL],
-  ['payload_restricted', '19', 'developer', 'none', 'none',
+  ['payload_restricted', '20', 'developer', 'none', 'none',
    'a restricted event does not leave the server', NULL],
-  ['filtered', '20', 'nobody', 'none', 'none',
+  ['filtered', '21', 'nobody', 'none', 'none',
    'the payload does not pass the filter of the route: {problem}', NULL],
   ['before_start', NULL, 'operator', 'none', 'none',
    'it was committed before the route was armed',
@@ -76,7 +76,9 @@ BEGIN
   END IF;
   SELECT * INTO v_route FROM public.iu_outbound_route WHERE route_code = p_route_code;
   v_facts := jsonb_build_object('route', p_route_code, 'kind', v_route.target_kind, 'target', v_route.target_ref,
-    'secret', v_route.secret_ref, 'credential', iu.fn_iu_route_credential_problem(v_route.request_headers))
+    'secret', v_route.secret_ref, 'credential', iu.fn_iu_route_credential_problem(v_route.request_headers),
+    'certificate', CASE v_code WHEN 'certificate_missing' THEN
+       iu_core.certificate_problem(v_route.target_ref, v_route.ca_name, v_route.client_name) END)
     || CASE v_code
          WHEN 'circuit_open' THEN iu.fn_iu_route_circuit_facts(p_route_code)
          WHEN 'function_refused' THEN

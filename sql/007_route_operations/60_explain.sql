@@ -117,7 +117,8 @@ BEGIN
                         THEN v_retry.due_at + iu_core.clock_moved() END,
          'attempts', v_attempt.attempt_no, 'last_failure', v_attempt.failure_code,
          'last_failure_detail', v_attempt.failure_detail, 'last_http_status', v_attempt.http_status,
-         'last_response', v_attempt.response_excerpt, 'webhook_id', v_attempt.idempotency_key));
+         'last_response', v_attempt.response_excerpt, 'webhook_id', v_attempt.idempotency_key,
+         'ca_name', v_route.ca_name, 'client_name', v_route.client_name));
 END
 $function$;
 COMMENT ON FUNCTION iu.fn_iu_route_explain IS
@@ -134,4 +135,4 @@ COMMENT ON FUNCTION public.fn_iu_route_explain IS
   'waiting_subject (behind: the event whose end it waits for), waiting_retry, due. Of the last '
   'attempt, where there was one: '
   'attempts, last_failure, last_failure_detail, last_http_status, last_response (the start of the answer), '
-  'webhook_id. next_action as in fn_iu_route_refusal.';
+  'webhook_id; ca_name and client_name of the route, where it has them. next_action as in fn_iu_route_refusal.';

@@ -27,7 +27,9 @@ BEGIN
   END IF;
   SELECT count(*) INTO v_secrets FROM public.iu_route_secret s
    WHERE s.secret_ref = p_route.secret_ref AND iu.fn_iu_route_secret_is_valid(s);
-  RETURN v_request || jsonb_build_object('method', 'POST', 'url', p_route.target_ref, 'headers', jsonb_build_object(
+  RETURN v_request
+    || jsonb_strip_nulls(jsonb_build_object('ca_name', p_route.ca_name, 'client_name', p_route.client_name))
+    || jsonb_build_object('method', 'POST', 'url', p_route.target_ref, 'headers', jsonb_build_object(
     'content-type', 'application/json', 'user-agent', 'iu_core/' || iu_core.version(),
     'content-length', octet_length(v_bytes)::text, 'webhook-id', v_id,
     'webhook-timestamp', floor(extract(epoch FROM clock_timestamp()))::bigint::text,
@@ -39,7 +41,8 @@ END
 $function$;
 COMMENT ON FUNCTION iu.fn_iu_delivery_request IS
   'What a delivery would send, to the byte: {target_kind, target_ref, webhook_id, body, body_bytes, body_sha256} '
-  'and, to a URL, {method, url, headers}. Of the headers, webhook-timestamp is that of the call, '
+  'and, to a URL, {method, url, headers, ca_name, client_name: where it has these}. Of the headers, '
+  'webhook-timestamp is that of the call, '
   'webhook-signature only says how many secrets would sign, a header that is made of a credential that it is present, '
   'and host and accept, which follow from the URL, are '
   'left out.';

@@ -48,7 +48,7 @@ CREATE VIEW public.v_iu_route_health AS
          f.refusal ->> 'code' AS held_code, f.refusal ->> 'sentence' AS held_why,
          f.refusal ->> 'next_action' AS next_action,
          coalesce(c.state, 'closed') AS circuit, coalesce(c.failures, 0) AS circuit_failures,
-         c.next_at + iu_core.clock_moved() AS circuit_until
+         c.next_at + iu_core.clock_moved() AS circuit_until, r.ca_name, r.client_name
     FROM public.v_iu_event_backlog b
     JOIN public.iu_outbound_route r ON r.route_code = b.route_code
     LEFT JOIN hour h ON h.route_code = b.route_code
@@ -63,4 +63,4 @@ COMMENT ON VIEW public.v_iu_route_health IS
   '10000 attempts of all routes, so that a look costs the same whatever was sent: sent, failed, dry runs, sent a '
   'second in the time that these span, the share of failures, median and 95th percentile of duration in ms; open '
   'dead letters; what holds it, why, and what to do; its circuit (closed, open, half_open), the failed attempts in a '
-  'row, and when one delivery is tried again.';
+  'row, and when one delivery is tried again; the names of its certificates.';

@@ -44,6 +44,7 @@ DECLARE
                                   THEN iu.fn_iu_route_target_refusal(p_route.target_kind, p_route.target_ref) END;
   v_signed  constant text := p_request #>> '{headers,webhook-signature}';
   v_gone    constant text := iu.fn_iu_route_credential_problem(p_route.request_headers);
+  v_lost    constant text := iu_core.certificate_problem(p_route.target_ref, p_route.ca_name, p_route.client_name);
   v_filter  record;
   v_at      public.iu_route_position;
   v_circuit timestamptz;
@@ -72,6 +73,7 @@ BEGIN
     ('position_foreign', v_at.place = iu_core.place(), NULL),
     ('secret_missing', v_signed <> 'missing', v_signed),
     ('credential_missing', CASE WHEN v_known THEN v_gone IS NULL END, v_gone),
+    ('certificate_missing', CASE WHEN v_known THEN v_lost IS NULL END, v_lost),
     ('circuit_open', CASE WHEN v_known THEN v_circuit IS NULL END, 'open until ' || v_circuit),
     ('event_unknown', p_event.id IS NOT NULL, NULL),
     ('event_not_on_route',

@@ -15,7 +15,7 @@ SELECT iu.fn_iu_delivery_code_put(12, 'outcome', ARRAY[
    'failure_detail says why']]);
 
 SELECT iu.fn_iu_delivery_code_put(12, 'answer', ARRAY[
-  ['request', '22', 'administrator', 'none', 'none',
+  ['request', '23', 'administrator', 'none', 'none',
    'the request cannot be made', NULL],
   ['would_send', NULL, 'nobody', 'none', 'none',
    'nothing stops it: the event would be sent', NULL]]);

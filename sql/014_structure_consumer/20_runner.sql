@@ -130,7 +130,6 @@ DECLARE
   v_context text;
   v_hint    text;
   v_wait    constant text := current_setting('lock_timeout');
-  v_began   timestamptz;
 BEGIN
   SELECT r.* INTO v_route FROM public.iu_route_lease l JOIN public.iu_outbound_route r ON r.route_code = l.route_code
    WHERE l.lease_id = p_lease_id AND l.generation = p_lease_generation AND p_event_id = ANY (l.event_ids)
@@ -152,7 +151,6 @@ BEGIN
     SELECT e.safe_payload INTO v_payload FROM public.event_outbox e WHERE e.id = p_event_id;
     BEGIN
       PERFORM set_config('lock_timeout', '0', true);
-      v_began := iu_core.steady_clock();
       PERFORM iu_core.call_as_owner(format('public.%I(uuid, jsonb)', v_route.target_ref)::regprocedure,
                                     p_event_id, v_payload);
       PERFORM set_config('lock_timeout', v_wait, true);
@@ -161,9 +159,8 @@ BEGIN
       GET STACKED DIAGNOSTICS v_context = PG_EXCEPTION_CONTEXT, v_hint = PG_EXCEPTION_HINT;
       outcome := 'failed';
       failure_code := 'sql_function_failed';
-      -- The runner cancels it when it had its time, and began to count a little earlier.
       failure_detail := SQLSTATE || ': ' ||
-        CASE WHEN SQLSTATE = '57014' AND iu_core.steady_clock() >= v_began + v_route.timeout_ms * interval '0.9 ms'
+        CASE WHEN SQLSTATE = '57014' AND iu_core.call_is_late()
              THEN format('it did not end within %s ms', v_route.timeout_ms) ELSE SQLERRM END
                         || coalesce(' Hint: ' || nullif(v_hint, ''), '')
                         || coalesce(E'\n' || nullif(v_context, ''), '');

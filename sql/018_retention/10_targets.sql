@@ -41,6 +41,11 @@ INSERT INTO public.iu_core_retention_target (target_table, age_column, actor_col
      OR EXISTS (SELECT FROM public.iu_route_attempt n
                  WHERE n.idempotency_key = r.idempotency_key AND n.attempt_no > r.attempt_no))$sql$, 18),
   ('iu_route_dead_letter', 'resolved_at', 'resolved_by', 'r.resolved_at IS NOT NULL', 18),
+  -- What a delivery repeats is known as long as anything of it is.
+  ('iu_route_repeat', 'asked_at', 'asked_by', $sql$
+    NOT EXISTS (SELECT FROM public.event_outbox e WHERE e.id = r.event_ref)
+    AND NOT EXISTS (SELECT FROM public.iu_route_attempt a WHERE a.idempotency_key = r.webhook_id)
+    AND NOT EXISTS (SELECT FROM public.iu_route_dead_letter d WHERE d.idempotency_key = r.webhook_id)$sql$, 18),
   -- An event stays while it is to be tried again, with a sender, of an open dead
   -- letter, ahead of the position of a route that carries it, ahead of a pass
   -- that makes dry runs of it, or not read by a subscriber.

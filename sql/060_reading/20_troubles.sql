@@ -59,12 +59,12 @@ AS $function$
          'does a sender run? SELECT * FROM iu_core.worker_status'
     FROM backlog b CROSS JOIN jsonb_array_elements(iu.fn_iu_route_stuck(b.rows, b.stale)) AS s
   UNION ALL
-  SELECT 'warning', 'route', substring(p.problem FROM '^route ([^:]+):'), NULL, p.problem,
+  SELECT 'warning', 'route', substring(p.problem FROM '^route (\S+):'), NULL, p.problem,
          format('SELECT fn_iu_route_retry_now(%L, session_user, ''reason'')',
-                substring(p.problem FROM '^route ([^:]+):'))
+                substring(p.problem FROM '^route (\S+):'))
     FROM (SELECT iu.fn_iu_route_far_retries() UNION ALL SELECT iu.fn_iu_route_unprobed_circuits(300)) AS p (problem)
   UNION ALL
-  SELECT 'critical', 'route', substring(p.problem FROM '^route ([^:]+):'), NULL, p.problem,
+  SELECT 'critical', 'route', substring(p.problem FROM '^route (\S+):'), NULL, p.problem,
          'report it, with the rows that iu_route_retry has of the route'
     FROM iu.fn_iu_route_headless() AS p (problem)
   UNION ALL

@@ -39,7 +39,8 @@ AS $function$
     SELECT e AS row FROM public.event_outbox e WHERE e.id = p_event_id
   ), now AS MATERIALIZED (
     SELECT r.route_code, iu.fn_iu_route_explain(r.route_code, p_event_id) AS answer
-      FROM public.iu_outbound_route r WHERE r.retired_at IS NULL
+      FROM event e CROSS JOIN public.iu_outbound_route r
+     WHERE r.retired_at IS NULL AND iu.fn_iu_route_carries(r.route_code, (e.row).event_domain, (e.row).event_type)
   ), story AS (
     SELECT 1 AS part, (e.row).created_at AS at, NULL::text AS route_code, 'emitted' AS step, NULL::integer AS attempt,
            (e.row).event_domain || '.' || (e.row).event_type AS outcome,
@@ -54,11 +55,11 @@ AS $function$
     UNION ALL
     SELECT 3, NULL, n.route_code, 'now', (n.answer ->> 'attempts')::integer, n.answer ->> 'code',
            concat_ws(': ', n.answer ->> 'sentence', n.answer ->> 'next_action'), n.answer ->> 'webhook_id'
-      FROM event e CROSS JOIN now n WHERE n.answer ->> 'code' <> 'event_not_on_route'
+      FROM now n
     UNION ALL
     SELECT 3, NULL, NULL, 'now', NULL, 'no route', 'no route carries events of this type: fn_iu_route_add makes one',
            NULL
-      FROM event e WHERE NOT EXISTS (SELECT FROM now n WHERE n.answer ->> 'code' <> 'event_not_on_route')
+      FROM event e WHERE NOT EXISTS (SELECT FROM now n)
   )
   SELECT s.at, s.route_code, s.step, s.attempt, s.outcome, s.detail, s.webhook_id
     FROM story s ORDER BY s.part, s.at, s.route_code, s.attempt

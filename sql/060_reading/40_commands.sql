@@ -9,11 +9,9 @@ CREATE VIEW public.v_iu_my_command AS
                     AND p.proname::text = ANY (c.target_functions)) AS logged
     FROM pg_catalog.pg_proc p
     JOIN pg_catalog.pg_namespace n ON n.oid = p.pronamespace AND n.nspname IN ('public', 'iu_core')
-    LEFT JOIN public.iu_governed_object g
-      ON g.object_class = 'function' AND g.object_name = p.oid::regprocedure::text
     CROSS JOIN LATERAL (SELECT substring(pg_catalog.pg_get_function_sqlbody(p.oid)
                                          FROM 'require_role\(''({[^}]*})''')::text[] AS roles) AS r
-   WHERE (g.object_name IS NOT NULL OR n.nspname = 'iu_core')
+   WHERE (n.nspname = 'iu_core' OR pg_catalog.pg_get_userbyid(p.proowner) = 'iu_core_owner')
      AND p.prorettype NOT IN ('trigger'::regtype, 'fdw_handler'::regtype)
      AND has_function_privilege(p.oid, 'EXECUTE')
      AND coalesce(iu_core.may(r.roles), true);

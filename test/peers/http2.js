@@ -6,7 +6,9 @@
  * It listens over TLS when it is told to; until then there is only the control
  * of server.js:
  *	  POST /_control/listen {"names": {"a.test": {"key": PEM, "cert": PEM}}}   answers {"port"}
- *	  POST /_control/streams {}   what arrived: [{connection, headers, body}], bodies to 10 kB;
+ *	                              with "clients": PEM it wants a certificate of that authority
+ *	  POST /_control/streams {}   what arrived: [{connection, client, headers, body}], bodies to 10 kB;
+ *	                              client: who the certificate of the other side is of;
  *	                              a request over HTTP/1.1 is there too, of connection 0
  *	  POST /_control/go {}        those at /wait are answered
  */
@@ -29,6 +31,8 @@ let connections = 0;
 /* The socket under a session, which node keeps to itself. */
 const socketOf = (session) =>
   session[Object.getOwnPropertySymbols(session).find((symbol) => symbol.description === 'socket')];
+
+const clientOf = (socket) => (socket.getPeerCertificate().subject || {}).CN;
 
 const fine = (stream) => stream.respond({ ':status': 204 }, { endStream: true });
 
@@ -109,7 +113,7 @@ function early(stream) {
 }
 
 function arrive(session, stream, headers) {
-  const entry = { connection: session.number, headers: { ...headers }, body: '' };
+  const entry = { connection: session.number, client: session.client, headers: { ...headers }, body: '' };
   let length = 0;
   streams.push(entry);
   stream.on('error', () => {});
@@ -126,22 +130,25 @@ function arrive(session, stream, headers) {
   return undefined;
 }
 
-function listen(names) {
+function listen({ names, clients }) {
+  const wanted = clients === undefined ? {} : { ca: clients, requestCert: true, rejectUnauthorized: true };
   const server = http2.createSecureServer({
     ...Object.values(names)[0],
+    ...wanted,
     allowHTTP1: true,
     maxSendHeaderBlockLength: 1024 * 1024,
   });
-  for (const [name, pair] of Object.entries(names)) server.addContext(name, pair);
+  for (const [name, pair] of Object.entries(names)) server.addContext(name, { ...pair, ...wanted });
   server.on('session', (session) => {
     session.number = ++connections;
+    session.client = clientOf(session.socket);
     session.on('error', () => {});
   });
   server.on('sessionError', () => {});
   server.on('stream', (stream, headers) => arrive(stream.session, stream, headers));
   server.on('request', (request, response) => {
     if (request.httpVersionMajor === 2) return;
-    streams.push({ connection: 0, headers: request.headers, body: '' });
+    streams.push({ connection: 0, client: clientOf(request.socket), headers: request.headers, body: '' });
     request.resume().on('end', () => response.writeHead(204).end());
   });
   return new Promise((resolve) => server.listen(0, '127.0.0.1', () => resolve({ port: server.address().port })));
@@ -150,7 +157,7 @@ function listen(names) {
 serve(
   (request, response) => text(response, 404, 'only control here\n'),
   (name, told) => {
-    if (name === 'listen') return listen(told.names);
+    if (name === 'listen') return listen(told);
     if (name === 'streams') return streams;
     if (name !== 'go') return undefined;
     for (const stream of waiting.splice(0)) fine(stream);

@@ -7,7 +7,8 @@ SELECT no_plan();
 
 SELECT is(iu.fn_iu_route_headers_problem(h::jsonb), NULL, 'headers that are taken: ' || h) FROM (VALUES
   ('{}'), ('{"X-A": "b c"}'), ('{"X-A": {"secret": "r"}}'), ('{"Authorization": {"bearer": "r"}, "x-tenant": "~"}'),
-  ('{"authorization": {"basic": "r"}}'), ('{"X_a!": "1"}')) AS t (h);
+  ('{"authorization": {"basic": "r"}}'), ('{"X_a!": "1"}'),
+  ('{"Idempotency-Key": "x"}'), ('{"X-Author": "x"}')) AS t (h);
 SELECT alike(coalesce(iu.fn_iu_route_headers_problem(h::jsonb), 'nothing'), '%' || w || '%',
   'headers that are refused: ' || left(h, 60)) FROM (VALUES
   ('[]', 'not an object'), ('{"X A": "b"}', 'not the name'), ('{"X-A:": "b"}', 'not the name'),
@@ -27,8 +28,16 @@ SELECT alike(coalesce(iu.fn_iu_route_headers_problem(h::jsonb), 'nothing'), '%' 
   ('{"X-A": {"token": "r"}}', 'neither a text'), ('{"X-A": {"secret": 1}}', 'neither a text'),
   ('{"X-A": {"secret": "r", "bearer": "r"}}', 'neither a text'), ('{"X-A": {"secret": "r s"}}', 'names a credential'),
   ('{"X-A": {"bearer": "r"}}', 'for Authorization'), ('{"Authorization": "Bearer x"}', 'is a secret'),
-  ('{"Cookie": "x=y"}', 'is a secret'), ('{"X-API-Key": "x"}', 'is a secret'), ('{"X-A": "b", "x-a": "c"}', 'twice'),
+  ('{"Cookie": "x=y"}', 'is a secret'), ('{"X-API-Key": "x"}', 'is a secret'),
+  ('{"HTTP2-Settings": "x"}', 'not a route'),
+  ('{"Private-Token": "x"}', 'is a secret'), ('{"x_vault_token": "x"}', 'is a secret'),
+  ('{"apikey": "x"}', 'is a secret'),
+  ('{"X-Client-Secret": "x"}', 'is a secret'), ('{"X-A": "b", "x-a": "c"}', 'twice'),
   ((SELECT jsonb_object_agg('X-' || n, 'b')::text FROM generate_series(1, 33) n), 'may be 32')) AS t (h, w);
+
+SELECT matches(iu.fn_iu_route_headers_problem(jsonb_build_object(h, 'b')), 'not a route''s',
+  'a header that is the sender''s is refused: ' || h) FROM unnest(ARRAY['Content-Type', 'Content-Encoding', 'Expect',
+  'Accept-Encoding', 'Date', 'Via', 'Sec-Fetch-Mode']) h;
 
 -- ---- credentials
 
@@ -50,6 +59,10 @@ SELECT is((SELECT count(*) FROM dot_iu_command_run r WHERE r::text ~ 'token-'), 
 SELECT matches(pg_temp.as_role(r, 'SELECT value FROM iu_route_credential'), '^42501', 'no credential is read by ' || r)
   FROM unnest(ARRAY['iu_core_reader', 'iu_core_operator', 'iu_core_admin', 'iu_core_worker']) r;
 
+SELECT pg_temp.refuses(format('SELECT fn_iu_route_key_add(%L, %L, %L)', 'r', a, r), '23514', 'iu_actor_and_reason',
+  'a key is refused where ' || n) FROM (VALUES (NULL, 't', 'nobody adds it'), ('ann', NULL, 'there is no reason'))
+  AS t (a, r, n);
+
 -- ---- a route with headers
 
 UPDATE dot_config SET value = 'true' WHERE key IN ('iu_core.routes_master_enabled', 'iu_core.route_worker_enabled');
@@ -57,6 +70,9 @@ SELECT fn_iu_gate_open('iu_core.delivery_enabled', gen_random_uuid(), 'ann', 't'
 SELECT fn_iu_route_add('w', 'version_applied', 'https://hooks.example/', 'ann', 't');
 SELECT pg_temp.refuses($$SELECT fn_iu_route_set('w', 'ann', 't', p_headers => '{"Host": "x"}')$$, '23514',
   'iu_route_headers', 'a route is not given a header that it may not have');
+SELECT fn_iu_route_add('f', 'version_applied', 'fn_iu_structure_consumer', 'ann', 't', 'sql_function');
+SELECT pg_temp.refuses($$SELECT fn_iu_route_set('f', 'ann', 't', p_headers => '{"X-A": "b"}')$$, '23514',
+  'iu_route_headers', 'a route to a function has no headers');
 SELECT pg_temp.refuses($$UPDATE iu_outbound_route SET request_headers = '{"Host": "x"}'$$, '23514', 'headers_chk',
   'a header that a route may not have is not written');
 SELECT pg_temp.refuses($$SELECT fn_iu_route_set('w', 'ann', 't', p_headers => '{"X-A": {"secret": "nope"}}')$$, '23514',

@@ -55,6 +55,10 @@ SELECT is(pg_temp.carried('pattern'), 'shop.order_paid shop.order_placed shop.re
   'a type that is unregistered leaves the routes');
 SELECT pg_temp.refuses($$SELECT fn_iu_event_type_unregister('shop', 'refund.asked', 'ann', 'test')$$, '55006',
   'iu_event_type_in_use', 'a type that a route names is not unregistered');
+SELECT pg_temp.refuses($$DELETE FROM event_type_registry WHERE event_type = 'refund.asked'$$, '23503',
+  'iu_route_type', 'a type that a route names is not deleted beside the function either');
+SELECT fn_iu_route_retire('domain', 'ann', 'test'), pg_temp.type('shop', 'late');
+SELECT is(pg_temp.carried('domain') ~ 'late', false, 'a type that is registered later goes on no retired route');
 SELECT pg_temp.refuses($$UPDATE iu_outbound_route SET event_type = '*' WHERE route_code = 'two'$$, '0A000',
   'iu_route_fixed', 'the types of a route are not changed');
 SELECT is((SELECT count(*) FROM fn_iu_conformance() WHERE NOT ok), 0::bigint,

@@ -45,7 +45,8 @@ SELECT bag_eq($$SELECT m[1],
   m[2] = 'IU_HELD_A_WHILE' FROM regexp_matches('$$ || replace(:'attempts', '''', '''''') || $$',
   '\{"([a-z_]+)", (IU_HELD\w*)\}', 'g') m$$,
   $$SELECT code, hold_seconds > 0 FROM iu_delivery_code WHERE what_follows = 'hold'
-  AND (kind = 'outcome' OR code IN ('target_kind_not_supported', 'secret_missing', 'credential_missing'))$$,
+  AND (kind = 'outcome' OR code IN ('target_kind_not_supported', 'secret_missing', 'credential_missing',
+    'certificate_missing'))$$,
   'the sender holds what the vocabulary says is held, and for a while what it says is held for a while');
 
 -- ---- what follows
@@ -87,7 +88,7 @@ SELECT is(iu.fn_iu_delivery_answer('delivered', '{"sentence": "s"}'), '{"code": 
   'a sentence that was given stands for the vocabulary''s, and no next action is none');
 SELECT is((SELECT string_agg(code, ', ') FROM iu_delivery_code,
   regexp_matches(sentence || coalesce(next_action, ''), '\{(\w+)\}', 'g') m
-   WHERE kind IN ('refusal', 'answer') AND m[1] NOT IN ('route', 'kind', 'target', 'secret', 'credential', 'until',
+   WHERE kind IN ('refusal', 'answer') AND m[1] NOT IN ('route', 'kind', 'target', 'secret', 'credential', 'certificate', 'until',
    'failures', 'last_failure')
      AND NOT iu.fn_iu_route_explain_facts(NULL, NULL, NULL, NULL, NULL, NULL) ? m[1]), NULL,
      'whatever a sentence leaves open is put in');
@@ -102,7 +103,7 @@ CREATE TEMP TABLE row_of_handbook AS
 SELECT bag_eq('SELECT * FROM row_of_handbook', $$SELECT code, sentence, who_minds_it,
   what_follows || coalesce(', after a 2xx ' || after_success, ''), next_action
     FROM iu_delivery_code WHERE kind = 'outcome' OR code IN ('target_kind_not_supported', 'secret_missing',
-    'credential_missing', 'route_retired')$$, 'the handbook has the table of the vocabulary');
+    'credential_missing', 'certificate_missing', 'route_retired')$$, 'the handbook has the table of the vocabulary');
 
 SELECT * FROM finish();
 ROLLBACK;

@@ -32,6 +32,9 @@ SELECT ok(iu.fn_iu_delivery_next_due() > iu_core.steady_clock(), 'the next is du
 UPDATE iu_route_pace SET counted_at = iu_core.steady_clock() + interval '1 hour';
 SELECT is((SELECT count(*) FROM iu.fn_iu_delivery_claim('s', 100)), 0::bigint,
   'a claim takes nothing while the limit allows nothing');
+SELECT iu.fn_iu_delivery_settle();
+SELECT ok(counted_at <= iu_core.steady_clock(),
+  'a limit counts from now on where the clock was set back before the server started') FROM iu_route_pace;
 UPDATE iu_route_pace SET counted_at = iu_core.steady_clock() - interval '0.1 s', left_over = 0;
 SELECT ok(count(*) BETWEEN 2 AND 4, 'a claim takes what has come since') FROM iu.fn_iu_delivery_claim('s', 100);
 UPDATE iu_route_pace SET counted_at = iu_core.steady_clock() - interval '1 hour';

@@ -7,6 +7,8 @@ UPDATE dot_config SET value = 'true' WHERE key IN ('iu_core.routes_master_enable
 SELECT fn_iu_gate_open('iu_core.delivery_enabled', gen_random_uuid(), 'ann', 't', 600);
 SELECT fn_iu_route_add('r', 'version_applied', 'https://hooks.example/', 'ann', 't');
 SELECT fn_iu_route_add('dry', 'version_applied', 'https://hooks.example/', 'ann', 't');
+SELECT fn_iu_route_add('old', 'version_applied', 'https://hooks.example/', 'ann', 't');
+SELECT fn_iu_route_retire('old', 'ann', 't');
 SELECT fn_iu_route_allow('r', 'ann', 't'), fn_iu_route_arm('r', 'ann', 't');
 UPDATE iu_route_step SET seen = format('%1$s:%1$s:', pg_current_xact_id()::text::bigint + 1000000)::pg_snapshot;
 CREATE TEMP TABLE e AS
@@ -35,6 +37,8 @@ SELECT pg_temp.refuses(q, s, c, 'sending again is refused: ' || n) FROM (VALUES
    'a route that is not there'),
   ('SELECT fn_iu_route_send_again(''dry'', ''ann'', ''t'', p_since => now())', '55000', 'iu_again_dry_run',
    'a dry run'),
+  ('SELECT fn_iu_route_send_again(''old'', ''ann'', ''t'', p_since => now())', '42704', 'iu_route_retired',
+   'a route that is retired'),
   ('SELECT fn_iu_route_send_again(''r'', '''', ''t'', p_since => now())', '23514', 'iu_actor_and_reason',
    'nobody who asks')) AS t (q, s, c, n);
 SELECT is((SELECT count(*) FROM iu_route_retry), 0::bigint, 'what is refused hands nothing over');
@@ -71,6 +75,33 @@ SELECT is(fn_iu_route_send_again('r', 'ann', 'lost', p_filter => '$.n > 0', p_si
   p_limit => 1) - ARRAY['first_due_at', 'last_due_at'],
   '{"status": "ran", "matched": 3, "handed_over": 1, "under_way": 2, "left": 0, "held": null}',
   'filter and time hold together, within the limit');
+
+-- what a sender has, the limit, an end, and a route that is held
+DELETE FROM iu_route_retry;
+DELETE FROM iu_route_repeat;
+UPDATE iu_route_attempt SET recorded_at = recorded_at + interval '1 hour' WHERE replay_number > 0;
+INSERT INTO iu_route_lease (route_code, sender, backend_pid, expires_at, item_count, event_ids, event_seqs,
+    replay_numbers, attempt_nos)
+  SELECT 'r', 's', pg_backend_pid(), iu_core.steady_clock() + interval '1 hour', 1, ARRAY[o.id], ARRAY[o.event_seq],
+         ARRAY[5], ARRAY[1] FROM e JOIN event_outbox o ON o.id = e.id WHERE e.n = 3;
+SELECT is(fn_iu_route_send_again('r', 'ann', 'lost', p_filter => '$.n > 0', p_limit => 2) - ARRAY['first_due_at',
+  'last_due_at'], '{"status": "ran", "matched": 4, "handed_over": 2, "under_way": 1, "left": 1, "held": null}',
+  'what a sender has is under way, and what is beyond the limit is left');
+SELECT is(pg_temp.waiting(), '1:1 2:2', 'the first events are sent again, each with the number after its last attempt');
+DELETE FROM iu_route_retry;
+SELECT fn_iu_route_pause('r', 'ann', 't');
+SELECT is(fn_iu_route_send_again('r', 'ann', 'lost', p_until => now() - interval '1 day') -> 'matched', '1',
+  'an end leaves out what was sent after it');
+SELECT is(fn_iu_route_send_again('r', 'ann', 'lost', p_since => now()) #>> '{held,code}', 'route_disabled',
+  'of a route that is held it is said what holds it');
+SELECT fn_iu_route_resume('r', 'ann', 't');
+INSERT INTO iu_route_attempt (route_code, event_ref, replay_number, attempt_no, idempotency_key, status)
+  SELECT r.route_code, o.id, 1, 1, iu.fn_iu_webhook_id(o.event_seq, r.id, 1, o.id), 'failed'
+    FROM e JOIN event_outbox o ON o.id = e.id, iu_outbound_route r WHERE e.n = 6 AND r.route_code = 'r';
+SELECT pg_temp.attempt(6, 'sent');
+SELECT fn_iu_route_send_again('r', 'ann', 'lost', ARRAY(SELECT id FROM e WHERE n = 6));
+SELECT is((SELECT t.replay_number FROM iu_route_retry t JOIN e ON e.id = t.event_id WHERE e.n = 6), 2,
+  'a number that a failed attempt has is not given again');
 
 -- a dead letter
 INSERT INTO iu_route_dead_letter (route_code, event_ref, replay_number, attempts, idempotency_key, failure_code,

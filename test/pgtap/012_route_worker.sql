@@ -208,8 +208,8 @@ SELECT fn_iu_route_secret_add('live', 'ann', 't');
 INSERT INTO iu_route_circuit (route_code, state, failures, last_failure, open_s, next_at) VALUES ('live', 'open', 10,
   'http_500', 30, clock_timestamp() + interval '1 h');
 SELECT is(pg_temp.verdict('live', :'event'), 'circuit_open', 'a test of a route tells that the circuit is open');
-SELECT is(jsonb_path_query_array(fn_iu_route_test('live', :'event'), '$.checks[*].check') -> 16, '"circuit_open"',
-  'the circuit is the 17th check of a test of a route');
+SELECT is(jsonb_path_query_array(fn_iu_route_test('live', :'event'), '$.checks[*].check') -> 17, '"circuit_open"',
+  'the circuit is the 18th check of a test of a route');
 SELECT row_eq($$SELECT held_code, circuit, circuit_failures, circuit_until > clock_timestamp() FROM v_iu_route_health
   WHERE route_code = 'live'$$,
   ROW('circuit_open'::text, 'open'::text, 10, true), 'the view of health shows the open circuit of a route');

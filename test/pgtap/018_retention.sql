@@ -153,6 +153,10 @@ SELECT bag_eq('SELECT attempt_no, status FROM iu_route_attempt', $$VALUES (3, 's
   'the last attempt of each delivery stays as long as its event');
 SELECT is(fn_iu_route_deliver('r', id) ->> 'status', 'already_attempted',
   'an event whose earlier attempts are gone is not sent anew') FROM event_outbox;
+UPDATE iu_route_repeat SET asked_at = now() - interval '400 days';
+SELECT fn_iu_core_retention_policy_set('iu_route_repeat', 366, 'ann', 'a leap year');
+SELECT alike(pg_temp.clean(), '%iu_route_repeat 0 0%', 'what a delivery repeats is known as long as its event is there');
+SELECT fn_iu_core_retention_policy_set('iu_route_repeat', 366, 'ann', 'not now', false);
 INSERT INTO iu_route_dead_letter (route_code, event_ref, replay_number, attempts, idempotency_key, failure_code,
   event_snapshot, created_at)
   VALUES ('r', gen_random_uuid(), 0, 1, 'open', 'x', '{}', now() - interval '400 days');
@@ -160,6 +164,8 @@ UPDATE iu_route_dead_letter SET resolved_at = now() - interval '100 days' WHERE 
 SELECT fn_iu_core_retention_policy_set('event_outbox', 366, 'ann', 'now');
 SELECT is(pg_temp.clean(), 'event_outbox 1 1, iu_route_attempt 3 3, iu_route_dead_letter 1 1',
   'with an event go its attempts, and an old resolved dead letter goes');
+SELECT fn_iu_core_retention_policy_set('iu_route_repeat', 366, 'ann', 'a leap year');
+SELECT alike(pg_temp.clean(), '%iu_route_repeat 1 1%', 'what a delivery repeats goes with the last of it');
 SELECT is((SELECT string_agg(idempotency_key, ',') FROM iu_route_dead_letter), 'open',
   'an open dead letter stays however old it is');
 SELECT is(pg_temp.left_over(), NULL, 'an old event whose attempts went with it is gone');
@@ -205,8 +211,8 @@ SELECT set_eq($$SELECT r.rolname::text, pg_temp.called_as(p.oid) FROM pg_proc p 
   ('iu_core_operator', 'fn_iu_core_retention_enabled'),
     ('iu_core_operator', 'iu.fn_iu_core_retention_candidates'), ('iu_core_operator', 'fn_iu_core_retention_cleanup')$$,
   'readers look and operators clean up');
-SELECT is(pg_temp.as_role('iu_core_reader', 'SELECT count(*) FROM v_iu_core_retention_candidates'), '3',
-  'a reader sees three candidates through the view');
+SELECT is(pg_temp.as_role('iu_core_reader', 'SELECT count(*) FROM v_iu_core_retention_candidates'), '4',
+  'a reader sees four candidates through the view');
 -- ---- plans do not hang on statistics that are of another table
 
 DELETE FROM iu_route_retry;

@@ -56,8 +56,12 @@ CREATE FUNCTION pg_temp.attempt(p_outcome text, p_code text) RETURNS bigint LANG
       jsonb_build_object('event_id', c.event_id, 'replay_number', c.replay_number, 'outcome', p_outcome,
                          'failure_code', p_code, 'http_status', CASE p_outcome WHEN 'sent' THEN 200 END)))))
     FROM iu.fn_iu_delivery_claim('s', 10) c $$;
+SET LOCAL track_functions = 'pl';
 SELECT results_eq(format('SELECT pg_temp.story(%L)', :'other'),
   ARRAY['emitted iu.structure_op_applied', 'now no route'], 'the story of an event that no route carries says so');
+SELECT is((SELECT calls FROM pg_stat_xact_user_functions WHERE funcname = 'fn_iu_route_explain'), NULL,
+  'no route is asked about an event that it does not carry');
+SET LOCAL track_functions = 'none';
 SELECT fn_iu_route_deliver('r', :'event');
 SELECT pg_temp.attempt('failed', 'timed_out');
 SELECT results_eq(format('SELECT pg_temp.story(%L)', :'event'),
@@ -104,6 +108,12 @@ SELECT is((SELECT DISTINCT t.trouble FROM v_iu_trouble t WHERE t.about = 'route'
   '1 held: the gate iu_core.delivery_enabled is closed', 'what is held says how many wait, and for what');
 UPDATE iu_route_secret SET valid_until = clock_timestamp();
 SELECT matches(pg_temp.trouble('route', 'r'), '^(notice|critical): ', 'a route that is held is one trouble');
+SELECT fn_iu_route_add('a:b', 'version_applied', 'https://hooks.example/y', 'ann', 't');
+INSERT INTO iu_route_retry (route_code, event_id, event_seq, due_at, reason)
+  SELECT 'a:b', e.id, e.event_seq, iu_core.steady_clock() + interval '10 days', 'timed_out' FROM event_outbox e
+   WHERE e.id = :'held';
+SELECT matches(pg_temp.trouble('route', 'a:b'), '^warning: SELECT fn_iu_route_retry_now\(''a:b'', session_user, ',
+  'the next action of a route that waits too long names it, with a colon in its code');
 SELECT fn_iu_switch_set('iu_core.routes_master_enabled', 'false', 'ann', 't');
 SELECT is(pg_temp.trouble('switch', 'iu_core.routes_master_enabled'),
   'critical: SELECT fn_iu_switch_set(''iu_core.routes_master_enabled'', ''true'', session_user, ''reason'')',
@@ -195,6 +205,11 @@ SELECT set_has($$SELECT command FROM v_iu_my_command$$, $$VALUES ('fn_iu_gate_op
   'an agent is shown that it may open gates');
 SELECT is((SELECT logged FROM v_iu_my_command WHERE command = 'fn_iu_gate_open'), true,
   'opening a gate is shown as logged');
+SELECT array_agg(command) AS commands FROM v_iu_my_command \gset
+SET LOCAL search_path = tap, pg_catalog;
+SELECT set_eq('SELECT command FROM public.v_iu_my_command', :'commands'::text[],
+  'what one may call is the same whatever the search path is');
+SET LOCAL search_path = public, tap;
 SELECT throws_ok('SELECT * FROM v_iu_trouble', '42501', NULL, 'an agent does not read what is wrong');
 RESET ROLE;
 

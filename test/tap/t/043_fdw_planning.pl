@@ -111,7 +111,7 @@ my $node = IU::Cluster->new_node('planning',
 talk_to($node);
 
 # The answer, and what was asked for it: the last part of each path, and the body if told; without the question for
-# aliases that follows the first of several pages.
+# aliases that precedes the pages.
 sub asked
 {
 	my ($query, $bodies) = @_;

@@ -154,7 +154,13 @@ sql('CREATE EXTENSION iu_core;' . join '', map {
 		  . join('', map { table($api, $_, 'id text, n integer, text text') } sort keys %rows)
 		  . table($api, 'narrow', 'id text, n integer')
 	} sort keys %peer);
-sub asked { my ($api, $query) = @_; return $peer{$api}->asked(sub { ask($query) }) }
+# What is answered, and what was asked for it; without the question for aliases that precedes the pages of Qdrant.
+sub asked
+{
+	my ($api, $query) = @_;
+	my ($result, @asked) = $peer{$api}->asked(sub { ask($query) });
+	return ($result, grep { $_->{path} ne '/aliases' } @asked);
+}
 
 # ---- pages adapt to what they weigh
 

@@ -15,7 +15,7 @@ use Test::More;
 
 my $seed = $ENV{IU_SEED} // time % 100000;
 my $steps = $ENV{IU_STEPS} // 2000;
-diag "seed $seed (IU_SEED=$seed IU_STEPS=$steps repeats it)";
+note "seed $seed (IU_SEED=$seed IU_STEPS=$steps repeats it)";
 
 # ---------- what the remotes hold ----------
 

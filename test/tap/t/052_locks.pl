@@ -4,6 +4,7 @@ use warnings;
 
 use IU::Cluster;
 use IU::Gate;
+use IU::Process;
 use IU::SQL;
 use PostgreSQL::Test::Utils;
 use Test::More;
@@ -143,11 +144,16 @@ $session->query_safe('COMMIT');
 like(sql("SELECT reason FROM iu_gate_transition WHERE gate_key = '$locked' ORDER BY transition_seq DESC LIMIT 1"),
 	qr/^expired at .* \(run not logged: /, 'with the run log locked the gate ledger says that the run was not logged');
 
-# Many gates at once: each pass names some, and counts the rest.
+# Many gates at once: each pass names some, and counts the rest. All are due before the watchdog looks, so that its
+# first complaint, which it repeats after a minute only, is about all of them.
 my $from = -s $node->logfile;
+my $watchdog = IU::Cluster->wait_for_worker($node, 'watchdog');
 sql("SELECT fn_iu_gate_define('many.gate_' || n, 'one of many', 'tester', 'test') FROM generate_series(1, 60) n");
-$session->query_safe("SELECT fn_iu_gate_open('many.gate_' || n, gen_random_uuid(), 'operator', 'test', 5)"
+freeze_idle(\&sql, $watchdog);
+$session->query_safe("SELECT fn_iu_gate_open('many.gate_' || n, gen_random_uuid(), 'operator', 'test', 1)"
 	  . " FROM generate_series(1, 60) n; BEGIN; SELECT FROM dot_config WHERE key LIKE 'many.gate%' FOR UPDATE");
+wait_until("SELECT max(expires_at) < clock_timestamp() FROM iu_gate_transition WHERE gate_key LIKE 'many.gate%'");
+thaw($watchdog);
 ok($node->wait_for_log(qr/gate many\.gate_\d+ is overdue since .*; and \d+ more$/m, $from),
 	'of many gates that are overdue at once some are named, and the rest counted');
 $session->query_safe('ROLLBACK');

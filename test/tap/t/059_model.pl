@@ -18,7 +18,7 @@ use Time::HiRes qw(time sleep);
 my $steps = $ENV{IU_STEPS} // 20000;
 my $seed  = $ENV{IU_SEED} // time() * 1000 % 2**31;
 srand $seed;
-diag("IU_SEED=$seed IU_STEPS=$steps");
+note("IU_SEED=$seed IU_STEPS=$steps");
 
 my %classes = (
 	'iu_core.delivery_enabled'      => 'governable',
@@ -395,6 +395,6 @@ for my $n (1 .. $steps)
 misfortune('stop') if $stopped;
 compare_tables();
 pass("a random walk of $steps steps shows no difference between server and model");
-diag(join ', ', map { "$taken{$_} x $_" } sort keys %taken);
+note(join ', ', map { "$taken{$_} x $_" } sort keys %taken);
 $node->stop;
 done_testing();

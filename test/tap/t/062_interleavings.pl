@@ -259,11 +259,28 @@ sub make_gates
 	return @keys;
 }
 
+# How many gates read open without a live opening in the ledger, or closed with
+# one; then they leave the registry, since each opening notes how all gates in it
+# stand, which takes the longer the more there are. The ledger keeps theirs.
+sub retire_gates
+{
+	my ($failed, $count) = $observer->run("SELECT count(*) FROM iu_gate_registry r WHERE iu_core.gate_is_open(r.gate_key)"
+		  . " <> coalesce((SELECT c.value = 'true' AND t.action = 'open' AND t.expires_at > clock_timestamp()"
+		  . " FROM dot_config c, iu_gate_transition t WHERE c.key = r.gate_key AND t.gate_key = r.gate_key"
+		  . " ORDER BY t.transition_seq DESC LIMIT 1), false)");
+
+	BAIL_OUT("the gates cannot be read: $failed") if $failed ne '';
+	$node->safe_psql('postgres', "DELETE FROM iu_gate_registry WHERE gate_key LIKE 'test.gate%'");
+	return $count;
+}
+
 sub connect_again
 {
 	$_->end foreach @connections;
 	@connections = map { IU::GateSession->new($node) } 1 .. 3;
 }
+
+my $misread = 0;
 
 foreach my $meeting (@pairs, @threes)
 {
@@ -285,15 +302,11 @@ foreach my $meeting (@pairs, @threes)
 			connect_again();
 		}
 		is(join("\n", @wrong), '', lc($isolation) . ", $name: " . @orders . ' orders');
+		$misread += retire_gates();
 	}
 }
 is(($observer->run("SELECT fn_iu_gate_ledger_verify() ->> 'ok'"))[1], 'true', 'the chain of every gate verifies');
-is(($observer->run("SELECT count(*) FROM iu_gate_registry r WHERE iu_core.gate_is_open(r.gate_key) <> coalesce((SELECT"
-	  . " c.value = 'true' AND t.action = 'open'"
-		  . " AND t.expires_at > clock_timestamp() FROM dot_config c, iu_gate_transition t WHERE c.key = r.gate_key"
-		  . " AND t.gate_key = r.gate_key"
-		  . " ORDER BY t.transition_seq DESC LIMIT 1), false)"))[1], 0,
-		'a gate reads open if and only if its ledger has a live opening');
+is($misread, 0, 'a gate reads open if and only if its ledger has a live opening');
 $_->end foreach $observer, @connections;
 $node->stop;
 done_testing();

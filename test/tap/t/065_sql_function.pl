@@ -161,6 +161,11 @@ for my $function (sort keys %wrong)
 	register($function);
 	add($function, 'version_applied', $function, timeout_ms => $function eq 'fn_is_slow' ? 100 : 300000, attempts => 2);
 }
+# What comes before a call is within its time as well.
+sql("CREATE FUNCTION dawdle() RETURNS trigger LANGUAGE plpgsql AS
+	  \$\$ BEGIN PERFORM pg_sleep(0.05); RETURN OLD; END \$\$;
+	CREATE TRIGGER dawdle BEFORE DELETE ON iu_route_call FOR EACH ROW WHEN (OLD.route_code = 'fn_is_slow')
+	  EXECUTE FUNCTION dawdle()");
 add_function('fn_litters', "$note PERFORM set_config('search_path', 'nowhere', false),"
 	  . " set_config('default_transaction_read_only', 'on', false), pg_advisory_lock(66);"
 	  . ' CREATE TEMP TABLE litter ();');
@@ -184,6 +189,7 @@ becomes("SELECT count(*) FROM pg_locks WHERE locktype = 'advisory'", '0',
 becomes("SELECT state || coalesce(last_error, '') FROM iu_core.worker_status WHERE role = 'runner'", 'running',
 	'after every failure the runner is running');
 retire('fn_litters', keys %wrong);
+sql('DROP TRIGGER dawdle ON iu_route_call');
 
 # ---- a function that makes its own record impossible
 

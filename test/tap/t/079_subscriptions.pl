@@ -57,7 +57,7 @@ sql('CREATE SUBSCRIPTION everything CONNECTION ' . literal($publisher->connstr('
 sub caught_up
 {
 	my ($name) = @_;
-	there("SELECT pg_switch_wal(); INSERT INTO mine VALUES ((SELECT max(id) + 1 FROM mine), '$name')");
+	there("SELECT pg_switch_wal(); INSERT INTO mine VALUES ((SELECT coalesce(max(id), 0) + 1 FROM mine), '$name')");
 	becomes("SELECT EXISTS (SELECT FROM mine WHERE name = '$name')", "the application's rows arrive: $name");
 	return;
 }
@@ -191,6 +191,40 @@ ok($sink->wait_for('/subscriber', 5), 'the subscriber numbers and delivers event
 is(sql("SELECT fn_iu_gate_close('$gate', 'operator', 'x') ->> 'status'"), 'closed', 'and closes its gate');
 there('TRUNCATE mine');
 becomes('SELECT count(*) = 0 FROM mine', "a table of the application's is emptied as before");
+
+# What is emptied with a table of iu_core may have triggers here, which do something in between.
+foreach my $node ($publisher, $subscriber)
+{
+	$node->safe_psql('postgres', 'CREATE TABLE busy (id int)');
+}
+sql('ALTER SUBSCRIPTION everything REFRESH PUBLICATION');
+becomes("SELECT srsubstate = 'r' FROM pg_subscription_rel WHERE srrelid = 'busy'::regclass", 'a table comes to it');
+sql('CREATE FUNCTION meanwhile() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN PERFORM pg_advisory_xact_lock(79);'
+	  . ' PERFORM FROM public.mine; RETURN NULL; END $$; CREATE TRIGGER meanwhile BEFORE TRUNCATE ON busy'
+	  . ' EXECUTE FUNCTION meanwhile(); ALTER TABLE busy ENABLE REPLICA TRIGGER meanwhile');
+my $holder = $subscriber->background_psql('postgres');
+$holder->query_safe('SELECT pg_advisory_lock(79)');
+$kept = sql('SELECT count(*) > 0, count(*) FROM iu_route_attempt');
+there('TRUNCATE iu_route_attempt, busy');
+becomes("SELECT EXISTS (SELECT FROM pg_locks WHERE locktype = 'advisory' AND objid = 79 AND NOT granted)",
+	'the subscription is in the middle of a TRUNCATE');
+sql('CREATE PUBLICATION meanwhile FOR ALL TABLES; DROP PUBLICATION meanwhile');
+$holder->quit;
+caught_up('after every description of a table was read again in the middle of a TRUNCATE');
+is(sql('SELECT count(*) > 0, count(*) FROM iu_route_attempt'), $kept,
+	'a table whose description is read again in the middle of a TRUNCATE elsewhere is not emptied here');
+
+sql('DROP TRIGGER meanwhile ON busy; CREATE FUNCTION writes() RETURNS trigger LANGUAGE plpgsql AS'
+	  . ' $$ BEGIN INSERT INTO public.event_read (event_id, reader_ref) SELECT id, $q$reader$q$ FROM public.event_outbox'
+	  . ' LIMIT 1; RETURN NULL; END $$; CREATE TRIGGER writes AFTER TRUNCATE ON busy EXECUTE FUNCTION writes();'
+	  . ' ALTER TABLE busy ENABLE REPLICA TRIGGER writes');
+my $log = -s $subscriber->logfile;
+there('TRUNCATE busy, event_read');
+ok($subscriber->wait_for_log(qr/ERROR: .*(partition|route)/, $log),
+	'what writes into a table of iu_core in the middle of a TRUNCATE gets an error');
+sql('DROP TRIGGER writes ON busy');
+caught_up('after a trigger that wrote in the middle of a TRUNCATE is gone');
+unlike(slurp_file($subscriber->logfile, $log), qr/terminated by signal/, 'and nothing crashes');
 
 sql('DROP SUBSCRIPTION everything');
 $_->stop foreach $publisher, $subscriber;

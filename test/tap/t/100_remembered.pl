@@ -18,7 +18,7 @@ my $node = IU::Cluster->new_node('remembered', autovacuum => 'off');
 my $steps = $ENV{IU_STEPS} // 120;
 my $seed  = $ENV{IU_SEED} // int(rand(2**31));
 srand $seed;
-diag("IU_SEED=$seed IU_STEPS=$steps");
+note("IU_SEED=$seed IU_STEPS=$steps");
 
 IU::Cluster->install($node);
 # Without a watchdog, nothing changes a gate but what this test does.

@@ -90,6 +90,19 @@ becomes("SELECT count(*) = 20 FROM iu_route_attempt a JOIN event_outbox e ON e.i
 	'events of a type that was registered later are delivered by the route of a pattern');
 is(sent_types('few'), 'order_placed:40 refund_asked:40', 'a route that names its types is left as it was');
 
+my $registering = $node->background_psql('postgres', on_error_stop => 1);
+$registering->query_safe("BEGIN; SELECT fn_iu_event_type_register('shop', 'order_lost', 'update', 'immediate', 'info',"
+	  . " 'it happened', 'tester', 'test')");
+my $adding = $node->background_psql('postgres', on_error_stop => 1);
+start_query($adding, "SELECT fn_iu_route_add('later', 'order_*', '" . $sink->url . "/later', 'tester', 'test',"
+	  . " p_event_domain => 'shop')");
+wait_until("SELECT count(*) > 0 FROM pg_locks WHERE relation = 'event_type_registry'::regclass AND NOT granted"
+	  . " UNION ALL SELECT count(*) > 0 FROM iu_outbound_route WHERE route_code = 'later' ORDER BY 1 DESC LIMIT 1");
+$registering->query_safe('COMMIT');
+$_->quit foreach $registering, $adding;
+is(sql("SELECT count(*) FROM iu_route_type WHERE route_code = 'later' AND event_type = 'order_lost'"), '1',
+	'a route carries a type that was being registered while the route was added');
+
 note 'late commits';
 my $late = $node->background_psql('postgres', on_error_stop => 1);
 $late->query_safe("BEGIN; SELECT fn_iu_event_emit('shop', 'order_paid', 'orders', 'late')");

@@ -7,9 +7,11 @@ use FindBin;
 use lib "$FindBin::Bin/../lib";
 use IU::Cluster;
 use IU::Gate;
+use IU::Process;
 use IU::Routes;
 use IU::Sink;
 use IU::SQL;
+use IU::Wait;
 use Test::More;
 
 my $sink = IU::Sink->start;
@@ -74,5 +76,38 @@ becomes("SELECT count(*) = 1 FROM v_iu_route_dead_letter_open WHERE failure_code
 	'an event over which a filter takes too long is a dead letter');
 is(sql("SELECT count(*) FROM iu_core.worker_status WHERE role = 'sender' AND state = 'running'"), '2',
 	'the senders go on');
+
+note 'the time of a filter';
+sql('CREATE TABLE long (payload jsonb); INSERT INTO long SELECT jsonb_build_object($$a$$, jsonb_agg(n))'
+	  . ' FROM generate_series(1, 100000) n');
+# What a session complains of over a filter that takes hours. $while is done while the filter runs.
+sub filter_meets
+{
+	my ($ms, $while) = @_;
+	my $session = $node->background_psql('postgres', on_error_stop => 0);
+	my $pid = $session->query_safe('SELECT pg_backend_pid()');
+	my $had = processor_time($pid);
+
+	start_query($session, "SELECT iu_core.payload_passes('exists(\$.a[*] ? (\$.a[*] < @ && @ < 0))',"
+		  . " payload, $ms) FROM long");
+	wait_for { processor_time($pid) > $had + 0.1 } or die "the filter does not run\n";
+	$while->($pid);
+	$session->quit;
+	return $session->{stderr};
+}
+like(filter_meets(1000, sub { }), qr/a filter takes longer than 1000 ms/,
+	'a filter ends when it has had its time');
+like(
+	filter_meets(
+		600000,
+		sub {
+			my ($pid) = @_;
+			freeze($pid);
+			kill('VTALRM', $pid);	# its time is up
+			kill('INT', $pid);
+			thaw($pid);
+		}),
+	qr/canceling statement due to user request/,
+	'what somebody cancels in the moment in which the time of a filter ends is cancelled');
 
 done_testing();

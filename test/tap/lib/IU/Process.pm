@@ -9,6 +9,7 @@
 #	  thaw($pid);				# SIGCONT; at the end of the test too, whatever happens
 #	  process_state($pid);		# T is stopped, '' is gone; see proc(5)
 #	  peak_memory($pid);		# the most memory it ever had, in kB
+#	  processor_time($pid);		# that it has used, in seconds
 #	  kill_server($node);		# kill -9 of the postmaster and of all its children
 #	  start_again($node);		# after a crash, when its last child has ended
 #
@@ -20,9 +21,10 @@ use warnings;
 
 use parent 'Exporter';
 use IU::Wait;
+use POSIX ();
 use Time::HiRes ();
 
-our @EXPORT = qw(freeze freeze_idle thaw process_state peak_memory kill_server start_again);
+our @EXPORT = qw(freeze freeze_idle thaw process_state peak_memory processor_time kill_server start_again);
 
 my %frozen;
 
@@ -39,6 +41,15 @@ sub process_state { return _status($_[0], qr/^State:\s+(\w)/m) // '' }
 
 sub peak_memory { return _status($_[0], qr/^VmHWM:\s*(\d+) kB/m) // die "process $_[0] says no VmHWM\n" }
 
+# The 14th and the 15th field of /proc/PID/stat; the second may have blanks in it.
+sub processor_time
+{
+	my ($pid) = @_;
+	open(my $file, '<', "/proc/$pid/stat") or return 0;
+	my @fields = split / /, <$file> =~ s/^.*\) //sr;
+	return ($fields[11] + $fields[12]) / POSIX::sysconf(POSIX::_SC_CLK_TCK());
+}
+
 sub freeze
 {
 	my (@pids) = @_;
@@ -53,17 +64,29 @@ sub freeze
 }
 
 # A process that is stopped within a transaction keeps what it has locked, and
-# whoever wants that would wait until it goes on. $asks: gives the answer to a query.
+# whoever wants that would wait until it goes on. It may be stopped with a lock of
+# shared memory in its hand, too, which the question itself waits for: another
+# process lets it go on after a while. $asks: gives the answer to a query.
 sub freeze_idle
 {
 	my ($asks, @pids) = @_;
 	my $within = 'SELECT count(*) FROM pg_stat_activity WHERE xact_start IS NOT NULL AND pid IN ('
 	  . join(', ', @pids) . ')';
 
-	while (1)
+	for (my $patience = 1;; $patience *= 2)
 	{
 		freeze(@pids);
-		return if !$asks->($within);
+		my $rescuer = fork() // die "fork: $!\n";
+		if (!$rescuer)
+		{
+			sleep $patience;
+			kill('CONT', @pids);
+			POSIX::_exit(0);
+		}
+		my $busy = $asks->($within);
+		kill('KILL', $rescuer);
+		waitpid($rescuer, 0);
+		return if !$busy && $? != 0;
 		thaw(@pids);
 		Time::HiRes::sleep(0.002);
 	}
