@@ -124,8 +124,8 @@ CREATE VIEW public.v_iu_metadata_envelope AS
     FROM public.information_unit u
     LEFT JOIN public.iu_tree_path p ON p.unit_id = u.id
     CROSS JOIN LATERAL (
-      SELECT coalesce(array_agg(DISTINCT x.tag_key COLLATE "C"), '{}') AS tags
-        FROM public.iu_metadata_tag x WHERE x.unit_id = u.id) AS t
+      SELECT coalesce(array_agg(x.tag_key ORDER BY x.tag_key COLLATE "C"), '{}') AS tags
+        FROM (SELECT DISTINCT y.tag_key FROM public.iu_metadata_tag y WHERE y.unit_id = u.id) AS x) AS t
    WHERE u.deleted_at IS NULL;
 COMMENT ON VIEW public.v_iu_metadata_envelope IS
   'What each unit is found by, one row a unit: document and place (axis A), tags in order (axis B), root, parent, '
@@ -144,8 +144,8 @@ CREATE VIEW public.v_iu_unit AS
     LEFT JOIN LATERAL (SELECT x.id, x.version_seq FROM public.unit_version x WHERE x.unit_id = u.id
                         ORDER BY x.version_seq DESC LIMIT 1) AS n ON true
     CROSS JOIN LATERAL (
-      SELECT string_agg(DISTINCT x.tag_key COLLATE "C", ', ') AS tags
-        FROM public.iu_metadata_tag x WHERE x.unit_id = u.id) AS t
+      SELECT string_agg(x.tag_key, ', ' ORDER BY x.tag_key COLLATE "C") AS tags
+        FROM (SELECT DISTINCT y.tag_key FROM public.iu_metadata_tag y WHERE y.unit_id = u.id) AS x) AS t
    WHERE u.deleted_at IS NULL;
 COMMENT ON VIEW public.v_iu_unit IS
   'The units for people, one row each: address, document and position in it, title, status, path from the root, tags, '
@@ -159,7 +159,8 @@ AS $function$
 BEGIN
   RETURN QUERY
     SELECT u.id, u.canonical_address, u.title, u.lifecycle_status,
-           (SELECT array_agg(DISTINCT x.tag_key COLLATE "C") FROM public.iu_metadata_tag x WHERE x.unit_id = u.id)
+           (SELECT array_agg(x.tag_key ORDER BY x.tag_key COLLATE "C")
+              FROM (SELECT DISTINCT y.tag_key FROM public.iu_metadata_tag y WHERE y.unit_id = u.id) AS x)
       FROM (SELECT t.unit_id FROM public.iu_metadata_tag t WHERE t.tag_key = ANY (p_tag_keys)
              GROUP BY t.unit_id
             HAVING count(DISTINCT t.tag_key) = (SELECT count(DISTINCT k.key) FROM unnest(p_tag_keys) AS k (key))) AS f
