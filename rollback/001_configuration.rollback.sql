@@ -25,6 +25,7 @@ DROP FUNCTION public.fn_iu_conformance_repair;
 DROP FUNCTION iu.fn_iu_conformance_repair;
 DROP FUNCTION iu.fn_iu_conformance_mend;
 DROP FUNCTION iu.fn_iu_conformance_advice;
+DROP FUNCTION iu.fn_iu_subscriptions_repair;
 DROP FUNCTION iu.fn_iu_trigger_repair;
 DROP FUNCTION iu.fn_iu_grants_repair;
 DROP FUNCTION iu.fn_iu_conformance_require;

@@ -34,6 +34,24 @@ COMMENT ON FUNCTION row_sources() IS
   'definition (the value of a dot_config row, since gates flip, and what differs from one making of the row to the '
   'next). Raises nothing.';
 
+-- Made for each table of iu_core_owner by fn_iu_leave_out_subscriptions(): a part of
+-- the table, as its indexes are. One that is not as it should be counts as an object.
+CREATE VIEW subscription_triggers AS
+  SELECT t.tgrelid AS table_id, t.oid
+    FROM pg_trigger t
+    JOIN pg_proc p ON p.oid = t.tgfoid
+    JOIN pg_namespace n ON n.oid = p.pronamespace
+    JOIN (VALUES ('trg_0_subscription', 31, 'iu_core', 'leave_out_replicated'),
+                 ('trg_zz_subscription_truncate', 34, 'iu_core', 'keep_from_truncation'),
+                 ('trg_0_subscription_truncated', 32, 'iu_core', 'keep_from_truncation'),
+                 ('trg_1_subscription_numbers', 32, 'iu', 'fn_iu_numbers_kept'))
+           AS w (name, type, schema, function)
+      ON w.name = t.tgname AND w.type = t.tgtype AND w.schema = n.nspname AND w.function = p.proname
+   WHERE t.tgenabled = 'R' AND t.tgqual IS NULL AND t.tgattr::text = '' AND t.tgnargs = 0;
+COMMENT ON VIEW subscription_triggers IS
+  'The triggers that leave out what a subscription brings, of whichever table, where they are as they should be: with '
+  'their function, for their events, and firing in replica role only.';
+
 -- A view, since whatever goes wrong within a function shows the query that it was at,
 -- and this one is longer than a screen.
 CREATE VIEW catalog_objects AS
@@ -62,6 +80,7 @@ CREATE VIEW catalog_objects AS
     SELECT 'trigger', quote_ident(g.tgname) || ' ON ' || r.name, r.relowner, 'pg_trigger'::regclass, g.oid
       FROM relation r JOIN pg_trigger g ON g.tgrelid = r.oid
      WHERE NOT g.tgisinternal AND g.tgparentid = 0
+       AND g.oid NOT IN (SELECT w.oid FROM subscription_triggers w)
     UNION ALL
     SELECT 'function', s.prefix || quote_ident(p.proname) || '(' ||
              coalesce((SELECT string_agg(format_type(t, NULL), ',' ORDER BY n)
@@ -86,7 +105,7 @@ CREATE VIEW catalog_objects AS
     FROM named n;
 COMMENT ON VIEW catalog_objects IS
   'What named_objects() asks: every object of this database that no extension brings, with its class, its name, its '
-  'owner, and where the catalog has it.';
+  'owner, and where the catalog has it. Triggers of subscription_triggers are parts of their tables.';
 
 CREATE FUNCTION named_objects(
     objects oid[],

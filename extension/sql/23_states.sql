@@ -132,12 +132,15 @@ BEGIN
          FROM pg_policy p WHERE p.polrelid = relation),
       (SELECT string_agg(concat_ws(' ', 'rule', quote_ident(w.rulename), w.ev_enabled), '; '
                          ORDER BY w.rulename COLLATE "C")
-         FROM pg_rewrite w WHERE w.ev_class = relation AND w.rulename <> '_RETURN'));
+         FROM pg_rewrite w WHERE w.ev_class = relation AND w.rulename <> '_RETURN'),
+      (SELECT CASE count(*) WHEN 4 THEN 'subscriptions left out' ELSE 'subscriptions not left out' END
+         FROM iu_core.subscription_triggers w WHERE w.table_id = relation HAVING count(*) > 0));
 END
 $function$;
 COMMENT ON FUNCTION relation_state(oid, boolean, boolean) IS
-  'For object_states(): row security of a table in words (whether it is on, whether forced), its policies, and '
-  'whether its rules are enabled. Raises nothing of its own.';
+  'For object_states(): row security of a table in words (whether it is on, whether forced), its policies, whether its '
+  'rules are enabled, and whether all triggers that leave out what a subscription brings are as they should be. Raises '
+  'nothing of its own.';
 
 CREATE FUNCTION relation_detail(relation oid) RETURNS text
   LANGUAGE plpgsql STABLE
@@ -348,7 +351,7 @@ $function$;
 COMMENT ON FUNCTION object_inventory() IS
   'object_names() with what each object is. grants: its access list in words, in order, defaults spelled out, those '
   'of its columns too. state: of a trigger enabled, enabled always, enabled for replication only or disabled; of a '
-  'table its row security, policies and rules; of a function SECURITY DEFINER and its settings. digest: SHA-256 of '
+  'table its row security, policies, rules and what leaves out subscriptions; of a function SECURITY DEFINER and its settings. digest: SHA-256 of '
   'its definition, the same after dump and restore, behind the major version of PostgreSQL where that spells it '
   '(tables, views, triggers, types, SQL bodies, defaults of arguments). An expression that PostgreSQL spells otherwise '
   'once it was dumped and read again, such as a BETWEEN to the left of an AND, would have another digest there, and is '

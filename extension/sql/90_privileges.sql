@@ -79,7 +79,8 @@ GRANT EXECUTE ON FUNCTION may(text[])
 GRANT EXECUTE ON FUNCTION is_preloaded() TO iu_core_check;
 GRANT EXECUTE ON FUNCTION caller(), login(), caller_may(text[]) TO iu_core_owner;
 GRANT EXECUTE ON FUNCTION migration_scripts() TO iu_core_owner, iu_core_reader;
-GRANT SELECT ON applied_migration, migrations, catalog_objects TO iu_core_owner, iu_core_reader;
+GRANT SELECT ON applied_migration, migrations, catalog_objects, subscription_triggers
+  TO iu_core_owner, iu_core_reader;
 GRANT EXECUTE ON FUNCTION migrate(integer, boolean), rollback(integer, boolean, boolean) TO iu_core_admin;
 REVOKE ALL ON FOREIGN DATA WRAPPER qdrant_fdw, directus_fdw FROM PUBLIC;
 GRANT USAGE ON FOREIGN DATA WRAPPER qdrant_fdw, directus_fdw TO iu_core_owner, iu_core_admin;

@@ -65,6 +65,26 @@ COMMENT ON FUNCTION iu.fn_iu_trigger_repair IS
   'For fn_iu_conformance_repair: enables or disables a trigger. Arguments: its oid, and its state in the words of '
   'iu_core.object_inventory().';
 
+CREATE FUNCTION iu.fn_iu_subscriptions_repair(p_table regclass) RETURNS void
+  LANGUAGE plpgsql
+  SET search_path = pg_catalog, pg_temp
+AS $function$
+DECLARE
+  v_name name;
+BEGIN
+  FOR v_name IN
+    SELECT t.tgname FROM pg_trigger t
+     WHERE t.tgrelid = p_table AND t.tgenabled <> 'R' AND t.tgname ~ '^trg_(0|1|zz)_subscription'
+  LOOP
+    EXECUTE format('ALTER TABLE %s ENABLE REPLICA TRIGGER %I', p_table, v_name);
+  END LOOP;
+  PERFORM iu.fn_iu_leave_out_subscriptions();
+END
+$function$;
+COMMENT ON FUNCTION iu.fn_iu_subscriptions_repair IS
+  'For fn_iu_conformance_repair: what leaves out the rows of a subscription fires again, and is made where it is '
+  'missing. Argument: the table. Raises nothing of its own.';
+
 CREATE FUNCTION iu.fn_iu_conformance_advice(p_check_code text, p_object_class text, p_found text, p_detail text)
   RETURNS text
   LANGUAGE sql IMMUTABLE
@@ -107,7 +127,9 @@ BEGIN
   SELECT jsonb_agg(to_jsonb(f) ORDER BY f.class, f.name) INTO v_found
     FROM (SELECT g.object_class AS class, g.object_name AS name, i.object_id AS oid,
                  i.grants IS DISTINCT FROM g.grants AS mends_grants,
-                 g.grants, i.state IS DISTINCT FROM g.state AND g.object_class = 'trigger' AS mends_trigger, g.state
+                 g.grants, i.state IS DISTINCT FROM g.state AND g.object_class = 'trigger' AS mends_trigger, g.state,
+                 g.object_class = 'table' AND g.state LIKE '%subscriptions left out'
+                   AND i.state NOT LIKE '%subscriptions left out' AS mends_subscriptions
             FROM public.iu_governed_object g
             JOIN iu.fn_iu_governed_states() i ON i.object_class = g.object_class AND i.object_name = g.object_name
            WHERE i.object_id IS NOT NULL AND i.owner = 'iu_core_owner'
@@ -116,7 +138,8 @@ BEGIN
              AND (i.grants IS DISTINCT FROM g.grants OR i.state IS DISTINCT FROM g.state)) AS f;
   FOR v_object IN
     SELECT f.* FROM jsonb_to_recordset(v_found) AS f (class text, name text, oid oid, mends_grants boolean,
-                                                     grants text, mends_trigger boolean, state text)
+                                                     grants text, mends_trigger boolean, state text,
+                                                     mends_subscriptions boolean)
   LOOP
     object_class := v_object.class;
     object_name := v_object.name;
@@ -128,6 +151,11 @@ BEGIN
     IF v_object.mends_trigger THEN
       PERFORM iu.fn_iu_trigger_repair(v_object.oid, v_object.state);
       done := v_object.state;
+      RETURN NEXT;
+    END IF;
+    IF v_object.mends_subscriptions THEN
+      PERFORM iu.fn_iu_subscriptions_repair(v_object.oid);
+      done := 'subscriptions left out';
       RETURN NEXT;
     END IF;
   END LOOP;

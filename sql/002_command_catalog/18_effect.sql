@@ -14,7 +14,7 @@ AS $function$
           -- Row triggers that come before the change may leave it out or make another one of it.
           SELECT 2, format('trigger %I ON %s', t.tgname, p_table)
             FROM pg_trigger t
-           WHERE t.tgrelid = p_table AND NOT t.tgisinternal AND t.tgenabled <> 'D' AND t.tgtype & 3 = 3
+           WHERE t.tgrelid = p_table AND NOT t.tgisinternal AND t.tgenabled NOT IN ('D', 'R') AND t.tgtype & 3 = 3
              AND NOT EXISTS (SELECT FROM public.iu_governed_object g
                               WHERE g.object_class = 'trigger'
                                 AND g.object_name = format('%I ON %s', t.tgname,
