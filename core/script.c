@@ -13,8 +13,10 @@
 #include "postgres.h"
 
 #include "access/xact.h"
+#include "catalog/pg_authid.h"
 #include "commands/trigger.h"
 #include "core/compat.h"
+#include "core/library_function.h"
 #include "core/rights.h"
 #include "core/script.h"
 #include "mb/pg_wchar.h"
@@ -184,6 +186,24 @@ run_statement(RawStmt *statement, const char *text)
 	PortalDrop(portal, false);
 }
 
+/* An error puts back as whom the script runs. */
+static void
+run_fit_statement(RawStmt *statement, const char *text)
+{
+	IuIdentity	owner;
+
+	if (!iu_makes_library_function(statement->stmt))
+	{
+		run_statement(statement, text);
+		return;
+	}
+	owner = iu_become(BOOTSTRAP_SUPERUSERID);
+	run_statement(copyObject(statement), text);
+	CommandCounterIncrement();
+	iu_give_library_function(statement->stmt, owner.user);
+	iu_become_again(owner);
+}
+
 static void
 run_statements(const char *text, ScriptPosition *position)
 {
@@ -214,7 +234,7 @@ run_statements(const char *text, ScriptPosition *position)
 		CHECK_FOR_INTERRUPTS();
 		position->location = skip_to_statement(text, statement->stmt_location);
 		MemoryContextSwitchTo(statement_memory);
-		run_statement(statement, text);
+		run_fit_statement(statement, text);
 		MemoryContextSwitchTo(script_memory);
 		MemoryContextReset(statement_memory);
 	}
