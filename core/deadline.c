@@ -13,6 +13,7 @@
 #include "postgres.h"
 
 #include "core/compat.h"
+#include "core/deadline.h"
 #include "fmgr.h"
 #include "miscadmin.h"
 #include "utils/timeout.h"
@@ -37,6 +38,37 @@ take_deadline(TimestampTz *deadline)
 }
 
 /*
+ * The running statement is cancelled then, or when it would have been before, if
+ * that is sooner. Returns whether it would have been, and *before: when.
+ */
+bool
+iu_deadline_tighten(TimestampTz wanted, TimestampTz *before)
+{
+	bool		armed = take_deadline(before);
+
+	enable_timeout_at(STATEMENT_TIMEOUT, armed ? Min(*before, wanted) : wanted);
+	return armed;
+}
+
+/* The running statement is cancelled at that time; where it is not armed, never. */
+void
+iu_deadline_put_back(bool armed, TimestampTz at)
+{
+	TimestampTz now_set;
+
+	take_deadline(&now_set);
+	if (armed)
+		enable_timeout_at(STATEMENT_TIMEOUT, at);
+}
+
+/* When the running statement would be cancelled; DT_NOEND: never. */
+TimestampTz
+iu_deadline_now(void)
+{
+	return get_timeout_active(STATEMENT_TIMEOUT) ? get_timeout_finish_time(STATEMENT_TIMEOUT) : DT_NOEND;
+}
+
+/*
  * iu_core.cancel_by(timestamptz): the running statement is cancelled then, or
  * when it would have been before, if that is sooner. Returns that former time,
  * for iu_cancel_at; NULL: there was none.
@@ -44,12 +76,9 @@ take_deadline(TimestampTz *deadline)
 Datum
 iu_cancel_by(PG_FUNCTION_ARGS)
 {
-	TimestampTz wanted = PG_GETARG_TIMESTAMPTZ(0);
 	TimestampTz before;
-	bool		armed = take_deadline(&before);
 
-	enable_timeout_at(STATEMENT_TIMEOUT, armed ? Min(before, wanted) : wanted);
-	if (!armed)
+	if (!iu_deadline_tighten(PG_GETARG_TIMESTAMPTZ(0), &before))
 		PG_RETURN_NULL();
 	PG_RETURN_TIMESTAMPTZ(before);
 }
@@ -58,10 +87,6 @@ iu_cancel_by(PG_FUNCTION_ARGS)
 Datum
 iu_cancel_at(PG_FUNCTION_ARGS)
 {
-	TimestampTz before;
-
-	take_deadline(&before);
-	if (!PG_ARGISNULL(0))
-		enable_timeout_at(STATEMENT_TIMEOUT, PG_GETARG_TIMESTAMPTZ(0));
+	iu_deadline_put_back(!PG_ARGISNULL(0), PG_ARGISNULL(0) ? 0 : PG_GETARG_TIMESTAMPTZ(0));
 	PG_RETURN_VOID();
 }

@@ -31,9 +31,9 @@ PG_FUNCTION_INFO_V1(iu_caller_may);
 
 /* Looked up without asking what the current role may see: the library calls it. */
 static Oid
-find_function(const char *name, int argument_count, const Oid *argument_types)
+find_function(const char *schema_name, const char *name, int argument_count, const Oid *argument_types)
 {
-	Oid			schema = get_namespace_oid(IU_POLICY_SCHEMA, true);
+	Oid			schema = get_namespace_oid(schema_name, true);
 	oidvector  *arguments = buildoidvector(argument_types, argument_count);
 	Oid			function;
 
@@ -46,13 +46,13 @@ find_function(const char *name, int argument_count, const Oid *argument_types)
 }
 
 /*
- * The function of schema iu of that name and exact argument types; InvalidOid
- * where there is none. Raises where it belongs to a stranger.
+ * The function of that schema, name and exact argument types; InvalidOid where
+ * there is none. Raises where it belongs to a stranger.
  */
 Oid
-iu_policy_function(const char *name, int argument_count, const Oid *argument_types)
+iu_policy_function_in(const char *schema, const char *name, int argument_count, const Oid *argument_types)
 {
-	Oid			function = find_function(name, argument_count, argument_types);
+	Oid			function = find_function(schema, name, argument_count, argument_types);
 	HeapTuple	tuple;
 	Oid			owner;
 
@@ -66,12 +66,19 @@ iu_policy_function(const char *name, int argument_count, const Oid *argument_typ
 	if (owner != get_role_oid(IU_OWNER_ROLE, true) && !superuser_arg(owner))
 		ereport(ERROR,
 				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
-				 errmsg("function " IU_POLICY_SCHEMA ".%s() belongs to \"%s\" and is not called", name,
+				 errmsg("function %s.%s() belongs to \"%s\" and is not called", schema, name,
 						GetUserNameFromId(owner, false)),
 				 errhint("It must belong to %s: a superuser gives it back, or drops it if no migration made it.",
 						 IU_OWNER_ROLE),
 				 err_generic_string(PG_DIAG_CONSTRAINT_NAME, "iu_function_owner")));
 	return function;
+}
+
+/* The same of schema iu. */
+Oid
+iu_policy_function(const char *name, int argument_count, const Oid *argument_types)
+{
+	return iu_policy_function_in(IU_POLICY_SCHEMA, name, argument_count, argument_types);
 }
 
 /* ---- Who may call ---- */

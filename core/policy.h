@@ -19,6 +19,10 @@
  */
 extern Oid	iu_policy_function(const char *name, int argument_count, const Oid *argument_types);
 
+/* The same of another schema: functions whose body is in public, since objects of schema iu would count as well. */
+extern Oid	iu_policy_function_in(const char *schema, const char *name, int argument_count,
+								  const Oid *argument_types);
+
 /*
  * Raises unless the current role has the rights of that one, is iu_core_owner or
  * a superuser. For functions that carry rights: EXECUTE alone does not do, since

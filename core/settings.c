@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * settings.c
- *	  Definitions of the settings, each SIGHUP so that none needs a restart.
+ *	  Definitions of the settings, of which none needs a restart.
  *
  *-------------------------------------------------------------------------
  */
@@ -22,6 +22,7 @@ int			iu_connection_max_age = 300;
 int			iu_drain_timeout = 3000;
 int			iu_max_response_kb = 16384;
 int			iu_max_request_kb = 4096;
+int			iu_envelope_timeout = 2000;
 
 /*
  * Splits the value of a list setting into palloc'd strings. By SplitGUCList,
@@ -131,6 +132,12 @@ iu_settings_define(void)
 							"A route or a foreign server may ask for less.",
 							&iu_request_timeout, 30000, 1, 3600000,
 							PGC_SIGHUP, GUC_UNIT_MS, NULL, NULL, NULL);
+	DefineCustomIntVariable("iu_core.envelope_timeout",
+							"Longest time for which a statement is kept by the refresh of the envelope after it.",
+							"Never more than half of what statement_timeout leaves. What does not end by then is left "
+							"to the runner.",
+							&iu_envelope_timeout, 2000, 1, 600000,
+							PGC_SUSET, GUC_UNIT_MS, NULL, NULL, NULL);
 	DefineCustomIntVariable("iu_core.connection_max_age",
 							"Longest age of a connection that is used for another HTTP request.",
 							"So a host that has another address in DNS is found there.",

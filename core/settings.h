@@ -23,6 +23,7 @@ extern int	iu_connection_max_age;	/* s */
 extern int	iu_drain_timeout;	/* ms */
 extern int	iu_max_response_kb; /* kB of an answer's body, then it is cut */
 extern int	iu_max_request_kb;	/* kB of a request's body, then it is refused */
+extern int	iu_envelope_timeout;	/* ms, a statement's wait for the envelope */
 
 extern void iu_settings_define(void);
 

@@ -301,3 +301,10 @@ CREATE FUNCTION current_xid() RETURNS xid
 COMMENT ON FUNCTION current_xid() IS
   'The id of the current transaction, or of its savepoint or block with EXCEPTION that is running: what a row that is '
   'written now has as its xmin. Nothing is written while the server recovers.';
+
+CREATE FUNCTION refresh_envelope(actor text) RETURNS void
+  LANGUAGE c VOLATILE STRICT PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'iu_refresh_envelope';
+COMMENT ON FUNCTION refresh_envelope(text) IS
+  'For the runner''s chore: calls public.fn_iu_three_axis_envelope_refresh_if_stale(actor, false, false), that very '
+  'function and none that fits the call better, in the name of iu_core_owner. SQLSTATE 42501 for whoever has not the '
+  'rights of iu_core_owner, or where the function belongs to a stranger; 42883: there is none; and what it raises.';

@@ -67,7 +67,7 @@ GRANT EXECUTE ON FUNCTION row_sources(), grants_text(aclitem[], "char", oid), na
   sequence_states(oid[]), column_states(oid[]),
   relation_state(oid, boolean, boolean), relation_detail(oid), relation_states(oid[]), other_states(oid[]),
   object_states(oid[]), object_inventory() TO iu_core_owner, iu_core_reader;
-GRANT EXECUTE ON FUNCTION guard_rows(regclass, text) TO iu_core_owner;
+GRANT EXECUTE ON FUNCTION guard_rows(regclass, text), refresh_envelope(text) TO iu_core_owner;
 -- It answers about the caller alone; who may not execute it could not be told why.
 GRANT EXECUTE ON FUNCTION require_role(text[])
   TO iu_core_owner, iu_core_reader, iu_core_writer, iu_core_operator, iu_core_admin, iu_core_agent, iu_core_worker;
