@@ -1,0 +1,100 @@
+-- 020: the three-axis view, and that its two forms give the same rows.
+\ir setup.psql
+SELECT no_plan();
+
+SELECT is((SELECT string_agg(concat_ws(' ', a.attname, format_type(a.atttypid, NULL)), ', ' ORDER BY a.attnum)
+    FROM pg_attribute a WHERE a.attrelid = 'v_ui_iu_three_axis_envelope'::regclass AND a.attnum > 0),
+  'unit_id uuid, canonical_address text, unit_kind text, section_type text, lifecycle_status text, '
+  'axis_a_doc_code text, axis_a_sort_order integer, axis_a_section_code text, axis_b_tags jsonb, '
+  'axis_b_tags_by_source jsonb, axis_c_parent_id uuid, axis_c_depth integer, axis_c_ancestors uuid[], '
+  'axis_c_ancestor_addresses text[], created_at timestamp with time zone, updated_at timestamp with time zone',
+  'the view has its 16 columns in their order');
+
+-- Units without their rules: only what the view reads.
+SET LOCAL session_replication_role = replica;
+SET LOCAL app.canonical_writer = 'fn_iu_create';
+CREATE FUNCTION pg_temp.unit(p_n int, p_parent int, p_status text DEFAULT 'draft', p_deleted boolean DEFAULT false)
+  RETURNS void LANGUAGE sql AS $$
+  INSERT INTO information_unit (id, canonical_address, unit_kind, section_type, lifecycle_status, owner_ref,
+      parent_or_container_ref, created_by, updated_by, doc_code, sort_order, section_code, deleted_at)
+    VALUES (('00000000-0000-4000-8000-' || lpad(p_n::text, 12, '0'))::uuid, 'u' || p_n, 'law_unit', 'article', p_status,
+      'o', ('00000000-0000-4000-8000-' || lpad(p_parent::text, 12, '0'))::uuid, 'c', 'c', 'D', p_n, 's' || p_n,
+      CASE WHEN p_deleted THEN now() END) $$;
+CREATE FUNCTION pg_temp.tag(p_n int, p_key text, p_source text) RETURNS void LANGUAGE sql AS $$
+  INSERT INTO iu_metadata_tag (unit_id, tag_key, enrichment_source, assigned_by)
+    VALUES (('00000000-0000-4000-8000-' || lpad(p_n::text, 12, '0'))::uuid, p_key, p_source, 't') $$;
+INSERT INTO iu_metadata_tag_registry (tag_key, tag_kind, label, registered_by)
+  VALUES ('b', 'topic', 'b', 't'), ('a', 'topic', 'a', 't'), ('B', 'topic', 'B', 't'), ('z', 'kind', 'z', 't'),
+         ('ä', 'topic', 'ä', 't');
+SELECT pg_temp.unit(1, NULL), pg_temp.unit(2, 1), pg_temp.unit(3, 2, 'retired'), pg_temp.unit(4, 3, 'deprecated'),
+  pg_temp.unit(5, 2, 'draft', true), pg_temp.unit(6, 5);
+SELECT pg_temp.tag(3, k, s) FROM (VALUES ('b', 'derived'), ('a', 'confirmed'), ('B', 'derived'), ('a', 'derived'),
+  ('z', 'inferred'), ('ä', 'derived')) v (k, s);
+
+SELECT is((SELECT string_agg(canonical_address, ' ' ORDER BY canonical_address) FROM v_ui_iu_three_axis_envelope),
+  'u1 u2 u3 u4 u6', 'the view has every unit but one that is deleted, in whatever status');
+SELECT is((SELECT axis_b_tags FROM v_ui_iu_three_axis_envelope WHERE canonical_address = 'u3')::text,
+  '{"kind": ["z"], "topic": ["B", "a", "b", "ä"]}', 'tags are grouped by kind, each once, in the order of their bytes');
+SELECT is((SELECT axis_b_tags_by_source FROM v_ui_iu_three_axis_envelope WHERE canonical_address = 'u3')::text,
+  '{"derived": ["B", "a", "b", "ä"], "inferred": ["z"], "confirmed": ["a"]}', 'tags are grouped by source');
+SELECT is((SELECT axis_b_tags::text || axis_b_tags_by_source FROM v_ui_iu_three_axis_envelope
+    WHERE canonical_address = 'u1'), '{}{}', 'a unit without tags has empty objects');
+SELECT is((SELECT concat_ws(' ', axis_c_depth, axis_c_ancestor_addresses, cardinality(axis_c_ancestors))
+    FROM v_ui_iu_three_axis_envelope WHERE canonical_address = 'u4'), '3 {u1,u2,u3} 3',
+  'the units above a unit are listed from the outermost on, without itself');
+SELECT is((SELECT axis_c_ancestor_addresses FROM v_ui_iu_three_axis_envelope WHERE canonical_address = 'u6'),
+  '{u1,u2,u5}', 'a deleted unit is still above those that are part of it');
+INSERT INTO iu_tree_path (unit_id, root_unit_id, depth, path_ids, path_addresses, path_hash)
+  SELECT id, id, 0, ARRAY[id], ARRAY['wrong'], 'wrong' FROM information_unit WHERE canonical_address = 'u4';
+SELECT is((SELECT axis_c_depth FROM v_ui_iu_three_axis_envelope WHERE canonical_address = 'u4'), 3,
+  'a stale path does not hide how deep a unit is');
+
+-- ---- long chains and circles
+
+SELECT pg_temp.unit(100 + n, CASE WHEN n > 0 THEN 99 + n END) FROM generate_series(0, 80) n;
+SELECT is((SELECT concat_ws(' ', axis_c_depth, axis_c_ancestor_addresses[1], axis_c_ancestor_addresses[64])
+    FROM v_ui_iu_three_axis_envelope WHERE canonical_address = 'u180'), '64 u116 u179',
+  'of more than 64 units above, the 64 nearest are listed');
+SELECT pg_temp.unit(200, NULL), pg_temp.unit(201, 200), pg_temp.unit(202, 201), pg_temp.unit(203, 202);
+UPDATE information_unit SET parent_or_container_ref = (SELECT id FROM information_unit WHERE canonical_address = 'u202')
+ WHERE canonical_address = 'u200';
+SELECT is((SELECT string_agg(axis_c_ancestor_addresses::text, ' ' ORDER BY canonical_address)
+    FROM v_ui_iu_three_axis_envelope WHERE canonical_address ~ '^u20.$'),
+  '{u201,u202} {u202,u200} {u200,u201} {u200,u201,u202}', 'on a circle each unit is above another one once');
+
+CREATE FUNCTION pg_temp.differ() RETURNS bigint LANGUAGE sql AS $$
+  SELECT count(*) FROM ((SELECT * FROM v_ui_iu_three_axis_envelope EXCEPT ALL
+                         SELECT * FROM iu.fn_iu_three_axis_envelope_rows())
+              UNION ALL (SELECT * FROM iu.fn_iu_three_axis_envelope_rows() EXCEPT ALL
+                         SELECT * FROM v_ui_iu_three_axis_envelope)) AS x $$;
+SELECT is(pg_temp.differ(), 0::bigint, 'both forms of the view agree on chains, circles, tags and deleted units');
+
+-- ---- random trees
+
+CREATE FUNCTION pg_temp.grow(p_seed double precision, p_units int) RETURNS void LANGUAGE plpgsql AS $$
+BEGIN
+  DELETE FROM iu_tree_path;
+  DELETE FROM iu_metadata_tag;
+  DELETE FROM information_unit;
+  PERFORM setseed(p_seed);
+  PERFORM pg_temp.unit(n, CASE WHEN random() < 0.9 THEN 1 + floor(random() * p_units)::int END,
+      (ARRAY['draft', 'enacted', 'retired'])[1 + floor(random() * 3)::int], random() < 0.1)
+     FROM generate_series(1, p_units) n;
+  UPDATE information_unit SET parent_or_container_ref = NULL WHERE parent_or_container_ref = id;
+  INSERT INTO iu_metadata_tag (unit_id, tag_key, enrichment_source, assigned_by)
+    SELECT u.id, r.tag_key, s.source, 't'
+      FROM information_unit u CROSS JOIN iu_metadata_tag_registry r
+      CROSS JOIN (VALUES ('derived'), ('confirmed')) s (source)
+     WHERE random() < 0.3;
+END $$;
+ALTER TABLE information_unit DROP CONSTRAINT information_unit_parent_chk;
+SELECT is((SELECT count(*) FROM (SELECT pg_temp.grow(n / 20.0, 10 * n)) x) + pg_temp.differ(), 1::bigint,
+  format('both forms of the view agree on random tree %s, circles and all', n)) FROM generate_series(1, 6) n;
+
+-- ---- rights, and taking it back
+
+SELECT ok(has_table_privilege('iu_core_reader', 'v_ui_iu_three_axis_envelope', 'SELECT')
+  AND NOT has_table_privilege('iu_core_writer', 'v_ui_iu_three_axis_envelope', 'SELECT'),
+  'readers read the view');
+SELECT finish();
+ROLLBACK;
