@@ -1,0 +1,162 @@
+-- What differs between the view and the table: of all units, or of those with
+-- marks. A small collection is compared as a whole, since that costs next to
+-- nothing; beyond it marks say where to look, and counts come from the tally.
+
+-- A statement that a trigger follows waits for the look, so that it is kept short:
+-- the newest marks are those of the statement itself, and what is older is left to
+-- whoever comes for it.
+CREATE FUNCTION iu.fn_iu_envelope_marks(OUT mark_ids bigint[], OUT unit_ids uuid[], OUT everything boolean)
+  LANGUAGE plpgsql STABLE
+  SET search_path = pg_catalog, pg_temp
+AS $function$
+DECLARE
+  v_newest bigint;
+BEGIN
+  IF pg_trigger_depth() > 0 THEN
+    -- Behind an old snapshot the index is full of marks that are gone: so many numbers are looked at and no more.
+    SELECT s.last_value INTO v_newest FROM public.iu_three_axis_envelope_mark_mark_id_seq s;
+    SELECT array_agg(x.mark_id), array_agg(DISTINCT x.unit_id), false INTO mark_ids, unit_ids, everything
+      FROM (SELECT m.mark_id, m.unit_id FROM public.iu_three_axis_envelope_mark m
+             WHERE m.mark_id > v_newest - 10000 AND m.unit_id IS NOT NULL ORDER BY m.mark_id DESC LIMIT 1000) AS x;
+  ELSE
+    -- The runner takes batches, each a transaction of its own.
+    SELECT array_agg(x.mark_id), array_agg(DISTINCT x.unit_id) FILTER (WHERE x.unit_id IS NOT NULL),
+           coalesce(bool_or(x.unit_id IS NULL), false)
+      INTO mark_ids, unit_ids, everything
+      FROM (SELECT m.mark_id, m.unit_id FROM public.iu_three_axis_envelope_mark m ORDER BY m.mark_id
+             LIMIT CASE WHEN current_setting('app.canonical_writer', true) = 'iu_envelope_chore' THEN 5000 END) AS x;
+  END IF;
+  mark_ids := coalesce(mark_ids, '{}');
+  unit_ids := coalesce(unit_ids, '{}');
+END
+$function$;
+COMMENT ON FUNCTION iu.fn_iu_envelope_marks IS
+  'The marks that are to be served now: their numbers, their units, each once, and whether one stands for every unit. '
+  'Within a trigger the newest 1000 among the last 10000 numbers, and none that stands for every unit; for the runner '
+  'the oldest 5000. Raises nothing.';
+
+CREATE FUNCTION iu.fn_iu_envelope_is_full(p_full boolean, p_marked bigint, p_everything boolean) RETURNS boolean
+  LANGUAGE plpgsql STABLE
+  SET search_path = pg_catalog, pg_temp
+AS $function$
+BEGIN
+  IF p_full IS NOT NULL THEN
+    RETURN p_full;
+  ELSIF p_everything OR p_marked > 20000 THEN
+    RETURN true;
+  END IF;
+  RETURN (SELECT count(*) FROM (SELECT FROM public.information_unit u LIMIT 1001) AS x) <= 1000
+     AND iu.fn_iu_envelope_count() <= 1000;
+END
+$function$;
+COMMENT ON FUNCTION iu.fn_iu_envelope_is_full IS
+  'Whether all units are compared, or those with marks: what the caller wants (NULL: as it is best), how many units '
+  'have marks, whether a mark stands for every unit. Up to 1000 units, or with more than 20000 of them marked, all '
+  'are. Raises nothing.';
+
+CREATE VIEW iu.v_iu_three_axis_kept AS
+  SELECT t.unit_id, t.canonical_address, t.unit_kind, t.section_type, t.lifecycle_status, t.axis_a_doc_code,
+         t.axis_a_sort_order, t.axis_a_section_code, t.axis_b_tags, t.axis_b_tags_by_source, t.axis_c_parent_id,
+         t.axis_c_depth, t.axis_c_ancestors, t.axis_c_ancestor_addresses, t.created_at, t.updated_at
+    FROM public.iu_three_axis_envelope t;
+COMMENT ON VIEW iu.v_iu_three_axis_kept IS
+  'The columns of iu_three_axis_envelope that v_ui_iu_three_axis_envelope has, to be compared with it.';
+
+CREATE FUNCTION iu.fn_iu_envelope_compare(
+    p_unit_ids uuid[], OUT view_count bigint, OUT table_count bigint, OUT missing_in_table bigint,
+    OUT missing_in_view bigint, OUT content_diff bigint, OUT differing uuid[])
+  LANGUAGE plpgsql STABLE
+  SET search_path = pg_catalog, pg_temp
+  SET jit = off
+AS $function$
+BEGIN
+  IF p_unit_ids IS NULL THEN
+    SELECT count(v.unit_id), count(t.unit_id), count(*) FILTER (WHERE t.unit_id IS NULL),
+           count(*) FILTER (WHERE v.unit_id IS NULL),
+           array_agg(coalesce(v.unit_id, t.unit_id)) FILTER (WHERE ROW(v.*) IS DISTINCT FROM ROW(t.*))
+      INTO view_count, table_count, missing_in_table, missing_in_view, differing
+      FROM iu.v_iu_three_axis_rows v FULL JOIN iu.v_iu_three_axis_kept t ON t.unit_id = v.unit_id;
+  ELSE
+    SELECT count(v.unit_id), count(t.unit_id), count(*) FILTER (WHERE t.unit_id IS NULL),
+           count(*) FILTER (WHERE v.unit_id IS NULL),
+           array_agg(coalesce(v.unit_id, t.unit_id)) FILTER (WHERE ROW(v.*) IS DISTINCT FROM ROW(t.*))
+      INTO view_count, table_count, missing_in_table, missing_in_view, differing
+      FROM (SELECT e.* FROM public.v_ui_iu_three_axis_envelope e WHERE e.unit_id = ANY (p_unit_ids)) AS v
+      FULL JOIN (SELECT e.* FROM iu.v_iu_three_axis_kept e WHERE e.unit_id = ANY (p_unit_ids)) AS t
+        ON t.unit_id = v.unit_id;
+  END IF;
+  differing := coalesce(differing, '{}');
+  content_diff := cardinality(differing) - missing_in_table - missing_in_view;
+END
+$function$;
+COMMENT ON FUNCTION iu.fn_iu_envelope_compare IS
+  'Compares view and table: of these units, or of all (NULL). How many rows each has, how many only the view, how '
+  'many only the table, how many differ in content, and which units all of these are. Raises nothing of its own.';
+
+CREATE FUNCTION iu.fn_iu_envelope_drift(p_full boolean, OUT drift jsonb, OUT differing uuid[], OUT mark_ids bigint[])
+  LANGUAGE plpgsql STABLE
+  SET search_path = pg_catalog, pg_temp
+AS $function$
+DECLARE
+  v_marks record;
+  v_full  boolean;
+  v_found record;
+BEGIN
+  -- The marks first: what is compared after them is as new as they are, or newer.
+  SELECT m.* INTO v_marks FROM iu.fn_iu_envelope_marks() m;
+  v_full := iu.fn_iu_envelope_is_full(p_full, cardinality(v_marks.unit_ids), v_marks.everything);
+  SELECT c.* INTO v_found FROM iu.fn_iu_envelope_compare(CASE WHEN NOT v_full THEN v_marks.unit_ids END) c;
+  IF NOT v_full THEN
+    v_found.table_count := iu.fn_iu_envelope_count();
+    v_found.view_count := v_found.table_count + v_found.missing_in_table - v_found.missing_in_view;
+  END IF;
+  differing := v_found.differing;
+  mark_ids := v_marks.mark_ids;
+  drift := jsonb_build_object(
+    'view_count', v_found.view_count, 'table_count', v_found.table_count,
+    'missing_in_table', v_found.missing_in_table, 'missing_in_view', v_found.missing_in_view,
+    'content_diff_count', v_found.content_diff, 'in_sync', cardinality(differing) = 0,
+    'checked_at', clock_timestamp(), 'scope', CASE WHEN v_full THEN 'full' ELSE 'marked' END);
+END
+$function$;
+COMMENT ON FUNCTION iu.fn_iu_envelope_drift IS
+  'What fn_iu_three_axis_envelope_drift_check returns, and for the refresh the units that differ and the marks that '
+  'were looked at. Argument: whether all units are compared (NULL: as it is best). Raises nothing of its own.';
+
+CREATE FUNCTION iu.fn_iu_three_axis_envelope_drift_check(p_full boolean) RETURNS jsonb
+  LANGUAGE sql STABLE SECURITY DEFINER
+  SET search_path = pg_catalog, pg_temp
+RETURN (SELECT d.drift FROM iu.fn_iu_envelope_drift(p_full) AS d);
+COMMENT ON FUNCTION iu.fn_iu_three_axis_envelope_drift_check IS
+  'What public.fn_iu_three_axis_envelope_drift_check hands on to, with the rights of iu_core_owner.';
+
+CREATE FUNCTION public.fn_iu_three_axis_envelope_drift_check(p_full boolean DEFAULT NULL) RETURNS jsonb
+  LANGUAGE sql STABLE
+RETURN CASE WHEN iu_core.require_role('{iu_core_reader}') THEN
+  iu.fn_iu_three_axis_envelope_drift_check(p_full) END;
+COMMENT ON FUNCTION public.fn_iu_three_axis_envelope_drift_check IS
+  'Whether iu_three_axis_envelope is as v_ui_iu_three_axis_envelope: {view_count, table_count, missing_in_table, '
+  'missing_in_view, content_diff_count, in_sync, checked_at, scope}. Argument: true compares all units; false those '
+  'with marks, and counts by the tally; NULL, the default: all up to 1000 units, after a TRUNCATE, and where more than '
+  '20000 have marks, otherwise those with marks. Writes nothing. SQLSTATE 42501 for whoever is not in iu_core_reader.';
+
+CREATE VIEW public.v_iu_three_axis_envelope_drift AS
+  SELECT coalesce(v.unit_id, t.unit_id) AS unit_id, coalesce(v.canonical_address, t.canonical_address)
+           AS canonical_address,
+         CASE WHEN v.unit_id IS NULL THEN 'missing_in_view'
+              WHEN t.unit_id IS NULL THEN 'missing_in_table'
+              WHEN ROW(v.*) IS DISTINCT FROM ROW(t.*) THEN 'content_diff'
+              ELSE 'in_sync' END AS drift_kind,
+         e.refreshed_at, e.refreshed_by
+    FROM iu.v_iu_three_axis_rows v
+    FULL JOIN iu.v_iu_three_axis_kept t ON t.unit_id = v.unit_id
+    LEFT JOIN public.iu_three_axis_envelope e ON e.unit_id = t.unit_id;
+COMMENT ON VIEW public.v_iu_three_axis_envelope_drift IS
+  'One row a unit that the view or the table has: how the two stand. Reads all units.';
+COMMENT ON COLUMN public.v_iu_three_axis_envelope_drift.unit_id IS 'The unit';
+COMMENT ON COLUMN public.v_iu_three_axis_envelope_drift.canonical_address IS 'Its address, as the view has it';
+COMMENT ON COLUMN public.v_iu_three_axis_envelope_drift.drift_kind IS
+  'in_sync, content_diff, missing_in_table or missing_in_view';
+COMMENT ON COLUMN public.v_iu_three_axis_envelope_drift.refreshed_at IS
+  'When the row of the table was written; NULL: there is none';
+COMMENT ON COLUMN public.v_iu_three_axis_envelope_drift.refreshed_by IS 'Who had it written';
