@@ -1,0 +1,142 @@
+# 64 sessions that create, import, save, tag, move, enact and delete, with the gate
+# of the envelope open: no caller is aborted by it, nothing ends in a deadlock, and in
+# the end the envelope is the view. Then the same under crashes of the server.
+#
+# IU_SECONDS is how long each goes on.
+use strict;
+use warnings;
+
+use IU::Cluster;
+use IU::Gate;
+use IU::LoaderA;
+use IU::SQL;
+use IU::Wait;
+use PostgreSQL::Test::Utils;
+use Test::More;
+use Time::HiRes qw(time);
+
+my $seconds = $ENV{IU_SECONDS} // 10;
+my $gate    = 'iu_core.three_axis_auto_refresh_enabled';
+my $node    = IU::Cluster->new_node('sessions', max_connections => 120, restart_after_crash => 'on');
+IU::Cluster->install($node);
+talk_to($node);
+IU::LoaderA->load($node);
+IU::LoaderA->add($node, 1200);
+sql(<<'SQL');
+CREATE ROLE test_directus LOGIN;
+GRANT SELECT, INSERT, UPDATE, DELETE ON information_unit TO test_directus;
+CREATE SEQUENCE test_number;
+INSERT INTO iu_metadata_tag_registry (tag_key, tag_kind, label, registered_by)
+  SELECT 'topic:' || n, 'topic', 'Topic ' || n, 'test' FROM generate_series(1, 9) AS n;
+CREATE FUNCTION test_refused(p_sql text) RETURNS text LANGUAGE plpgsql AS $$
+BEGIN
+  SET LOCAL ROLE test_directus;
+  EXECUTE p_sql;
+  RETURN 'done';
+EXCEPTION WHEN insufficient_privilege THEN
+  RETURN 'refused';
+END $$;
+-- One thing that somebody does; what a canonical function answers is of no matter here.
+CREATE FUNCTION test_act(p_what int, p_n int) RETURNS text LANGUAGE plpgsql AS $$
+DECLARE
+  v_address text := 'added/' || 1 + p_n % 1200;
+  v_new     text := 'new/' || nextval('test_number');
+BEGIN
+  CASE p_what
+    WHEN 0 THEN
+      RETURN fn_iu_create(v_new, 'Title', 'Text', 'test', p_parent_ref =>
+        (SELECT id FROM information_unit WHERE canonical_address = v_address)) ->> 'status';
+    WHEN 1 THEN
+      RETURN fn_iu_import(jsonb_build_array(
+        jsonb_build_object('canonical_address', v_new || '/a', 'title', 't', 'body', 'b'),
+        jsonb_build_object('canonical_address', v_new || '/b', 'title', 't', 'body', 'b')), 'test', false) ->> 'status';
+    WHEN 2 THEN
+      RETURN fn_iu_save(v_address, 'Text ' || v_new, 'test ' || v_new) ->> 'status';
+    WHEN 3 THEN
+      RETURN fn_iu_tag_set(v_address, 'topic:' || 1 + p_n % 9, 'confirmed', 1, 'test') ->> 'status';
+    WHEN 4 THEN
+      RETURN fn_iu_tag_unset(v_address, 'topic:' || 1 + p_n % 9, 'confirmed', 'test') ->> 'status';
+    WHEN 5 THEN
+      RETURN fn_iu_enact(v_address, 'test', (fn_iu_review_decision_record('enact', ARRAY[v_address], 'approve', 'test',
+        'reviewed') ->> 'review_decision_id')::uuid) ->> 'status';
+    WHEN 6 THEN
+      -- A leaf below one of 40 units that never move, so that nothing becomes a circle.
+      PERFORM set_config('app.canonical_writer', 'fn_iu_structure_op', true);
+      UPDATE information_unit SET parent_or_container_ref =
+          (SELECT id FROM information_unit WHERE canonical_address = 'note/n' || 1 + p_n % 40)
+        WHERE canonical_address = 'added/' || 1 + p_n % 600;
+      RETURN 'moved';
+    WHEN 7 THEN
+      PERFORM set_config('app.canonical_writer', 'fn_iu_structure_op', true);
+      UPDATE information_unit SET deleted_at = CASE WHEN deleted_at IS NULL THEN now() END
+        WHERE canonical_address = v_address AND lifecycle_status = 'draft';
+      RETURN 'deleted or restored';
+    ELSE
+      RETURN test_refused('DELETE FROM information_unit WHERE canonical_address = ''' || v_address || '''');
+  END CASE;
+END $$;
+SQL
+my $script = PostgreSQL::Test::Utils::tempdir() . '/act.sql';
+append_to_file($script, "\\set what random(0, 8)\n\\set n random(1, 1000000)\nSELECT test_act(:what, :n);\n");
+
+# What pgbench complained of.
+sub load_for
+{
+	my ($for) = @_;
+	my ($out, $err) = ('', '');
+
+	IPC::Run::run([ 'pgbench', '-n', '-c', '64', '-j', '2', '-T', $for, '-f', $script, '-h', $node->host,
+			'-p', $node->port, 'postgres' ], '<', \undef, '>', \$out, '2>', \$err);
+	note($out);
+	$err =~ s/^pgbench.*\n//m;
+	return $err;
+}
+
+sub settles
+{
+	my ($after) = @_;
+
+	becomes('SELECT NOT EXISTS (SELECT FROM iu_three_axis_envelope_mark)', "$after no mark is left");
+	is(IU::LoaderA->in_sync($node), 't', "$after the envelope is the view, of all units");
+	is(sql('SELECT count(*) FROM v_iu_tree_path_check WHERE left_value IS DISTINCT FROM right_value'), '0',
+		"$after each path is the one by parents");
+	is(sql('SELECT (SELECT count(*) FROM iu_three_axis_envelope) - iu.fn_iu_envelope_count()'), '0',
+		"$after the tally is the number of rows");
+	like(IU::LoaderA->errors($node), qr/^((55P03|57014) \d+(, )?)*$/,
+		"$after what was swallowed was a wait that was too long, or the time that was over");
+	return;
+}
+
+IU::Gate->open($node, $gate, 3600);
+my $first = sql('SELECT max(id) FROM iu_three_axis_envelope_refresh_log');
+is(load_for($seconds), '', '64 sessions: no caller has an error');
+cmp_ok(sql("SELECT count(*) FROM iu_three_axis_envelope_refresh_log WHERE id > $first AND outcome = 'refreshed'"), '>', 0,
+	'64 sessions: there were refreshes');
+settles('64 sessions:');
+unlike(slurp_file($node->logfile), qr/deadlock detected/, '64 sessions: no deadlock');
+note('errors: ' . IU::LoaderA->errors($node));
+
+# ---- Under crashes
+
+my $until = time() + $seconds;
+my $crashes = 0;
+do
+{
+	my ($out, $err) = ('', '');
+	my $pgbench = IPC::Run::start([ 'pgbench', '-n', '-c', '64', '-j', '2', '-T', '600', '-f', $script, '-h', $node->host,
+			'-p', $node->port, 'postgres' ], '<', \undef, '>', \$out, '2>', \$err);
+	wait_for { eval { $node->safe_psql('postgres', "SELECT count(*) > 30 FROM pg_stat_activity WHERE query ~ 'test_act'") } eq 't' };
+	my $victim = eval { $node->safe_psql('postgres',
+			"SELECT pid FROM pg_stat_activity WHERE query ~ 'test_act' AND pid <> pg_backend_pid() ORDER BY random() LIMIT 1") };
+	kill('KILL', $victim) if $victim;
+	$crashes++;
+	IPC::Run::finish($pgbench);
+	wait_for { eval { $node->safe_psql('postgres', 'SELECT 1') } };
+} while (time() < $until);
+note("$crashes crashes");
+IU::Cluster->wait_for_worker($node, 'watchdog');
+IU::Gate->open($node, $gate, 3600) if IU::Gate->state($node, $gate) ne 'true open';
+settles("after $crashes crashes:");
+
+$node->stop;
+done_testing();
