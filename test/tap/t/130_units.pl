@@ -1,0 +1,174 @@
+# Units between sessions: one address, one draft, one tree; a database with rows
+# that migrates in place, and one that is copied.
+use strict;
+use warnings;
+
+use IU::Cluster;
+use IU::Race;
+use IU::SQL;
+use PostgreSQL::Test::Utils;
+use Test::More;
+
+my $node = IU::Cluster->new_node('units', max_connections => 100, 'iu_core.databases' => '');
+talk_to($node);
+sql('CREATE EXTENSION iu_core; SELECT count(*) FROM iu_core.migrate()');
+
+sub create
+{
+	my ($address, $parent) = @_;
+	return "SELECT fn_iu_create('$address', 't', 'text of $address', 'wim'"
+	  . ($parent ? ", p_parent_ref => (SELECT id FROM information_unit WHERE canonical_address = '$parent')" : '')
+	  . ") ->> 'status'";
+}
+
+sub move
+{
+	my ($address, $parent) = @_;
+	return "SET app.canonical_writer = 'fn_iu_structure_op'; UPDATE information_unit SET parent_or_container_ref ="
+	  . " (SELECT id FROM information_unit WHERE canonical_address = '$parent') WHERE canonical_address = '$address'";
+}
+
+sub import_of
+{
+	return "SELECT fn_iu_import((SELECT jsonb_agg(jsonb_build_object('canonical_address', a, 'title', 't', 'body', 'b'))"
+	  . " FROM unnest(ARRAY[" . join(', ', map { "'$_'" } @_) . "]) a), 'wim', false) - 'refused'";
+}
+
+my $paths_are_true = "SELECT count(*) = 0 FROM v_iu_tree_path_check WHERE left_value IS DISTINCT FROM right_value";
+my $waits = "SELECT EXISTS (SELECT FROM pg_stat_activity WHERE wait_event_type = 'Lock')";
+
+# ---- one address
+
+my @racers = IU::Race->run($node, {}, map { [ create('one') ] } 1 .. 20);
+is(join('', map { $_->{err} } @racers), '', 'of 20 that create one unit none has an error');
+is(scalar(grep { $_->{out} =~ /^created$/m } @racers), 1, 'one of 20 creates the unit');
+is(scalar(grep { $_->{out} =~ /^exists_complete$/m } @racers), 19, 'the others are told that it is there');
+is(sql("SELECT count(*) || ' ' || count(DISTINCT unit_id) FROM unit_version"), '1 1',
+	'there is one unit with one version');
+
+@racers = IU::Race->run($node, {}, map { my $n = $_; [ import_of(map { "i$_" } $n % 2 ? 1 .. 30 : reverse 1 .. 30) ] }
+	  1 .. 8);
+is(join('', map { $_->{err} } @racers), '', 'of 8 that import the same units none has an error');
+is(scalar(grep { $_->{out} =~ /"created": 30/ } @racers), 1, 'one of 8 imports creates the units');
+is(sql("SELECT count(*) FROM information_unit WHERE canonical_address LIKE 'i%'"), 30, 'each unit is there once');
+
+my $first  = $node->background_psql('postgres', on_error_stop => 0);
+my $second = $node->background_psql('postgres', on_error_stop => 0);
+$first->query_safe('BEGIN');
+$first->query_safe(create('late'));
+start_query($second, create('late'));
+wait_until($waits);
+$first->query_safe('ROLLBACK');
+like($second->query_safe('SELECT 1'), qr/^created$/m, 'who waited for a unit that was never created creates it');
+$first->query_safe('BEGIN');
+$first->query_safe(create('i31'));
+start_query($second, import_of('i31', 'i32'));
+wait_until($waits);
+$first->query_safe('COMMIT');
+like($second->query_safe('SELECT 1'), qr/"created": 1, "existing": 1/,
+	'an import that waited for a unit takes it for one that is there');
+
+like(error_of("BEGIN ISOLATION LEVEL REPEATABLE READ; " . create('x')),
+	qr/^ERROR:  25000: fn_iu_create needs isolation level READ COMMITTED/,
+	'a unit is not created in a transaction with an older snapshot');
+
+# ---- one draft
+
+my $draft = sql("SELECT fn_iu_save('one', 'two', 'wim') ->> 'draft_id'");
+@racers = IU::Race->run($node, {}, map { [ "SELECT fn_iu_apply_edit_draft('$draft', 'a$_') ->> 'status'" ] } 1 .. 10);
+is(join('', map { $_->{err} } @racers), '', 'of 10 that apply one draft none has an error');
+is(scalar(grep { $_->{out} =~ /^applied$/m } @racers), 1, 'one of 10 applies it');
+is(scalar(grep { $_->{out} =~ /^already_applied$/m } @racers), 9, 'the others are told that it was applied');
+@racers = IU::Race->run($node, {}, map { my $n = $_; [ "SELECT fn_iu_save('one', 'v$n', 'w$n') ->> 'status'",
+		"SELECT fn_iu_apply_edit_draft(draft_id, 'w$n') ->> 'status' FROM iu_edit_draft WHERE created_by = 'w$n'" ] }
+	  1 .. 10);
+is(join('', map { $_->{err} } @racers), '', 'of 10 that edit one unit none has an error');
+is(sql("SELECT count(*) FROM unit_version v JOIN information_unit u ON u.id = v.unit_id"
+		  . " WHERE u.canonical_address = 'one'"), 2 + grep({ $_->{out} =~ /^applied$/m } @racers),
+	'each draft that was not stale is a version');
+
+# ---- one decision, one enactment
+
+my $decision = sql("SELECT fn_iu_review_decision_record('enact', '{one}', 'approve', 'olga', 'fine')"
+	  . " ->> 'review_decision_id'");
+@racers = IU::Race->run($node, {}, map { [ "SELECT fn_iu_enact('one', 'w', '$decision') ->> 'status'" ] } 1 .. 10);
+is(scalar(grep { $_->{out} =~ /^enacted$/m } @racers), 1, 'one of 10 enacts the unit');
+is(scalar(grep { $_->{out} =~ /^idempotent_replay$/m } @racers), 9, 'the others are told that it is enacted');
+is(sql('SELECT count(*) FROM iu_lifecycle_log'), 1, 'the ledger has one row');
+$first->query_safe('BEGIN');
+$first->query_safe("SELECT fn_iu_apply_edit_draft((fn_iu_save('one', 'last', 'wim') ->> 'draft_id')::uuid, 'w')");
+start_query($second, "SELECT fn_iu_enact('one', 'w', '$decision') ->> 'detail'");
+wait_until($waits);
+$first->query_safe('COMMIT');
+like($second->query_safe('SELECT 1'), qr/^other_text$/m, 'a text that is applied while it is enacted is another text');
+
+# ---- one tree
+
+sql(join ';', map { create(@$_) } [ 'a' ], [ 'b' ], [ 'a1', 'a' ], [ 'a2', 'a1' ], [ 'b1', 'b' ]);
+$first->query_safe('BEGIN');
+$first->query_safe(move('a', 'b1'));
+start_query($second, create('a3', 'a2'));
+wait_until($waits);
+$first->query_safe('COMMIT');
+like($second->query_safe('SELECT 1'), qr/^created$/m, 'a unit is created below one that is moved meanwhile');
+is(sql("SELECT array_to_string(path_addresses, '/') FROM iu_tree_path t JOIN information_unit u ON u.id = t.unit_id"
+		  . " WHERE u.canonical_address = 'a3'"), 'b/b1/a/a1/a2/a3', 'and has its path where that went');
+$first->query_safe('BEGIN');
+$first->query_safe(create('a4', 'a2'));
+start_query($second, "SET app.canonical_writer = 'fn_iu_structure_op'; UPDATE information_unit SET"
+	  . " parent_or_container_ref = NULL WHERE canonical_address = 'a'");
+wait_until($waits);
+$first->query_safe('COMMIT');
+$second->query_safe('SELECT 1');
+is(sql($paths_are_true), 't', 'a unit that comes in below one that is about to move moves with it');
+$first->query_safe('BEGIN');
+$first->query_safe(move('a', 'b'));
+start_query($second, move('b', 'a2'));
+wait_until($waits);
+$first->query_safe('COMMIT');
+$second->query('SELECT 1');
+is(sql('SELECT right_value FROM v_iu_tree_cycle'), 0, 'two moves that would make a cycle together do not');
+is(sql("SELECT p.canonical_address FROM information_unit u JOIN information_unit p ON p.id = u.parent_or_container_ref"
+		  . " WHERE u.canonical_address = 'a'"), 'b', 'the first of the two has moved');
+is(sql("SELECT count(*) FROM information_unit WHERE canonical_address = 'b' AND parent_or_container_ref IS NULL"), 1,
+	'the second has not');
+$first->quit;
+$second->quit;
+
+sql(join ';', map { create("t$_") } 1 .. 6);
+@racers = IU::Race->run($node, {}, map { my $n = $_; [ map {
+			my $to = 1 + ($n + $_) % 6;
+			$_ % 3 ? move('t' . (1 + ($n * $_) % 6), "t$to") : create("t$n.$_", "t$to") } 1 .. 12 ] } 1 .. 12);
+is(join('', grep { !/iu_tree_cycle|own ancestor|parent_chk/ } map { split /\n(?=ERROR)/, $_->{err} } @racers), '',
+	'of 12 that create and move units all that is refused are cycles');
+is(sql($paths_are_true), 't', 'after that every path is the one by its parents');
+is(sql('SELECT right_value FROM v_iu_tree_cycle'), 0, 'and every unit has a root');
+
+# ---- in place
+
+sql('CREATE DATABASE old');
+talk_to($node, 'old');
+sql("CREATE EXTENSION iu_core; SELECT count(*) FROM iu_core.migrate(14);"
+	  . " SELECT fn_iu_switch_set('iu_core.routes_master_enabled', 'true', 'ada', 'r');"
+	  . " SELECT fn_iu_emit_event('version_applied', 'before', gen_random_uuid(), 'x')");
+is(sql('SELECT count(*) > 0 FROM iu_core.migrate()'), 't', 'a database that has rows at 014 is migrated in place');
+is(sql('SELECT count(*) FROM fn_iu_conformance() WHERE NOT ok'), 0, 'and conforms');
+is(sql(create('new')), 'created', 'and has units');
+like(error_of('SELECT iu_core.rollback(14)'), qr/^ERROR:  55006: /, 'it is not rolled back where units would be lost');
+is(sql("SELECT canonical_address FROM event_outbox"), 'before', 'its events are those that it had');
+my $inventory = 'SELECT object_class, object_name, owner, grants, state, digest'
+  . ' FROM iu_core.object_inventory() ORDER BY 1, 2';
+my $before = sql($inventory);
+like(sql("SELECT string_agg(object_name || ' ' || rows_lost, ', ' ORDER BY object_name)"
+		  . " FROM iu_core.rollback(14, allow_data_loss => true) WHERE change = 'rows lost'"),
+	qr/\binformation_unit 1\b/, 'rolled back at all costs, it tells how many units were lost');
+is(sql('SELECT count(*) FROM iu_core.migrate(16)') > 0, 1, 'it is migrated again as far as the lifecycle');
+sql(create('above'));
+sql(create('below', 'above'));
+sql('SELECT count(*) FROM iu_core.migrate()');
+is(sql("SELECT string_agg(array_to_string(path_addresses, '/'), ' ' ORDER BY depth) FROM iu_tree_path"),
+	'above above/below', 'units that are there when the axes come get their paths');
+is(sql($inventory), $before, 'the catalog is as it was');
+is(sql('SELECT count(*) FROM fn_iu_conformance() WHERE NOT ok'), 0, 'and conforms');
+
+done_testing();
