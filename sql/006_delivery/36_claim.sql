@@ -23,11 +23,12 @@ BEGIN
   WITH fresh AS MATERIALIZED (
     (SELECT e.event_domain, e.event_type FROM public.event_outbox e
       WHERE e.emitted_xid >= pg_snapshot_xmax(v_since) AND e.emitted_xid < pg_snapshot_xmax(v_now)
+        AND e.emitted_xid <> '2'
       ORDER BY e.emitted_xid, e.event_seq LIMIT c_most)
     UNION ALL
     (SELECT l.event_domain, l.event_type FROM pg_snapshot_xip(v_since) AS i (xid)
       CROSS JOIN LATERAL (SELECT e.event_domain, e.event_type FROM public.event_outbox e
-                           WHERE e.emitted_xid = i.xid ORDER BY e.emitted_xid, e.event_seq LIMIT c_most) AS l
+                           WHERE e.emitted_xid = i.xid AND e.emitted_xid <> '2' ORDER BY e.emitted_xid, e.event_seq LIMIT c_most) AS l
       LIMIT c_most)
   ), carrier AS (
     SELECT l.route_code FROM (SELECT DISTINCT f.event_domain, f.event_type FROM fresh f) AS t

@@ -70,7 +70,7 @@ BEGIN
     INTO items, ids, last_xid, last_seq
     FROM (SELECT * FROM (
             (SELECT e.id, e.emitted_xid, e.event_seq FROM public.event_outbox e
-              WHERE e.emitted_xid = ANY (ARRAY(SELECT pg_snapshot_xip(p_cursor.seen)))
+              WHERE e.emitted_xid = ANY (ARRAY(SELECT pg_snapshot_xip(p_cursor.seen))) AND e.emitted_xid <> '2'
                 AND (e.emitted_xid, e.event_seq) > (p_cursor.window_xid, p_cursor.window_seq)
                 AND e.event_seq > p_cursor.floor_seq AND pg_visible_in_snapshot(e.emitted_xid, p_cursor.window_end)
                 AND (p_cursor.event_domain IS NULL OR e.event_domain = p_cursor.event_domain)
@@ -78,7 +78,7 @@ BEGIN
             UNION ALL
             (SELECT e.id, e.emitted_xid, e.event_seq FROM public.event_outbox e
               WHERE e.emitted_xid >= pg_snapshot_xmax(p_cursor.seen)
-                AND e.emitted_xid < pg_snapshot_xmax(p_cursor.window_end)
+                AND e.emitted_xid < pg_snapshot_xmax(p_cursor.window_end) AND e.emitted_xid <> '2'
                 AND (e.emitted_xid, e.event_seq) > (p_cursor.window_xid, p_cursor.window_seq)
                 AND e.event_seq > p_cursor.floor_seq AND pg_visible_in_snapshot(e.emitted_xid, p_cursor.window_end)
                 AND (p_cursor.event_domain IS NULL OR e.event_domain = p_cursor.event_domain)
@@ -232,10 +232,10 @@ BEGIN
                   AND NOT EXISTS (SELECT FROM public.event_outbox e
                                    WHERE e.emitted_xid >= pg_snapshot_xmax(c.seen)
                                      AND e.emitted_xid < pg_snapshot_xmax(pg_current_snapshot())
-                                     AND e.event_seq > c.floor_seq)
+                                     AND e.emitted_xid <> '2' AND e.event_seq > c.floor_seq)
                   AND NOT EXISTS (SELECT FROM public.event_outbox e
                                    WHERE e.emitted_xid = ANY (ARRAY(SELECT pg_snapshot_xip(c.seen)))
-                                     AND e.event_seq > c.floor_seq)) THEN
+                                     AND e.emitted_xid <> '2' AND e.event_seq > c.floor_seq)) THEN
       RETURN false;
     END IF;
     RETURN (iu.fn_iu_route_worker_run(p_worker_name, p_batch_limit, NULL) -> 'more')::boolean;
