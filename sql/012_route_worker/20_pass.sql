@@ -18,9 +18,8 @@ EXCEPTION WHEN OTHERS THEN
   END IF;
   INSERT INTO public.iu_route_attempt
       (route_code, event_ref, attempt_no, idempotency_key, status, sender, failure_code, failure_detail)
-    VALUES (p_route.route_code, p_event.id, 1, v_key, 'skipped', 'dry run', 'worker_process_error',
-      left(SQLERRM, 1000))
-    ON CONFLICT (idempotency_key, attempt_no) DO NOTHING;
+    SELECT p_route.route_code, p_event.id, 1, v_key, 'skipped', 'dry run', 'worker_process_error', left(SQLERRM, 1000)
+     WHERE NOT EXISTS (SELECT FROM public.iu_route_attempt a WHERE a.idempotency_key = v_key AND a.attempt_no = 1);
   INSERT INTO public.iu_route_dead_letter (route_code, event_ref, replay_number, attempts, idempotency_key,
       failure_code, failure_detail, event_snapshot)
     VALUES (p_route.route_code, p_event.id, 0, 1, v_key, 'worker_process_error', left(SQLERRM, 1000),
