@@ -45,6 +45,7 @@ DROP FUNCTION iu.fn_iu_ungovern_row;
 DROP FUNCTION iu.fn_iu_govern_row;
 DROP FUNCTION iu.fn_iu_rollback_is_complete;
 DROP FUNCTION iu.fn_iu_leave_out_subscriptions;
+DROP FUNCTION iu.fn_iu_subscription_triggers;
 DROP FUNCTION iu.fn_iu_published_whole;
 DROP FUNCTION iu.fn_iu_govern;
 DROP TABLE public.iu_governed_object;

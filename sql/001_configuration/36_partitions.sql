@@ -37,7 +37,14 @@ AS $function$
   SELECT concat_ws('; ',
     (SELECT string_agg(format('trigger %I', t.tgname), '; ' ORDER BY t.tgname COLLATE "C") FROM pg_trigger t
        LEFT JOIN pg_trigger o ON o.oid = t.tgparentid
-      WHERE t.tgrelid = p_relation AND NOT t.tgisinternal AND t.tgenabled IS DISTINCT FROM o.tgenabled),
+       LEFT JOIN iu.fn_iu_subscription_triggers() s ON s.trigger_name = t.tgname AND s.of_partition AND t.tgparentid = 0
+      WHERE t.tgrelid = p_relation AND (o.oid IS NOT NULL OR NOT t.tgisinternal)
+        AND t.tgenabled IS DISTINCT FROM coalesce(o.tgenabled, CASE WHEN t.tgfoid = to_regprocedure(s.calls)
+                                                                    THEN 'R'::"char" END)),
+    (SELECT string_agg(format('lacks trigger %I', s.trigger_name), '; ' ORDER BY s.trigger_name COLLATE "C")
+       FROM iu.fn_iu_subscription_triggers() s
+      WHERE s.of_partition AND NOT EXISTS (SELECT FROM pg_trigger t
+                                            WHERE t.tgrelid = p_relation AND t.tgname = s.trigger_name)),
     (SELECT string_agg(format('rule %I', w.rulename), '; ' ORDER BY w.rulename COLLATE "C") FROM pg_rewrite w
       WHERE w.ev_class = p_relation),
     (SELECT string_agg(format('policy %I', p.polname), '; ' ORDER BY p.polname COLLATE "C") FROM pg_policy p
@@ -59,7 +66,8 @@ AS $function$
 $function$;
 COMMENT ON FUNCTION iu.fn_iu_partition_extras IS
   'What a partition has that its table has not, in words: triggers or another state of one, rules, policies, '
-  'statistics, indexes, constraints, defaults. Empty: nothing. Arguments: the table, the partition.';
+  'statistics, indexes, constraints, defaults; and the triggers that it lacks. Empty: nothing. Arguments: the table, '
+  'the partition.';
 
 CREATE FUNCTION iu.fn_iu_breached_partitions()
   RETURNS TABLE (object_class text, object_name text, detail text)

@@ -47,32 +47,38 @@ COMMENT ON FUNCTION iu.fn_iu_attempt_trouble IS
   'For health: what is wrong with the partitions of iu_route_attempt, in words: attempts in the default one, or fewer '
   'than 2 days ahead. NULL: nothing.';
 
-CREATE FUNCTION iu.fn_iu_attempt_keep(p_table text, p_condition text, p_rows integer) RETURNS integer
+CREATE FUNCTION iu.fn_iu_attempt_copy(p_source text) RETURNS integer
   LANGUAGE plpgsql VOLATILE
   SET search_path = pg_catalog, pg_temp
 AS $function$
 DECLARE
-  v_kept integer;
+  v_copied integer;
 BEGIN
   EXECUTE format($sql$
-    WITH gone AS (
-      DELETE FROM %1$s a WHERE a.ctid = ANY (ARRAY(SELECT r.ctid FROM %1$s r WHERE %2$s LIMIT %3$L)) RETURNING a.*
-    )
+    WITH source AS (%s)
     INSERT INTO iu.iu_route_attempt_kept (id, route_kind, route_code, event_ref, replay_number, attempt_no,
         idempotency_key, status, sender, started_at, recorded_at, duration_us, http_status, failure_code,
         failure_detail, response_excerpt, payload_snapshot, kept)
       OVERRIDING SYSTEM VALUE
-      SELECT g.id, g.route_kind, g.route_code, g.event_ref, g.replay_number, g.attempt_no, g.idempotency_key, g.status,
-             g.sender, g.started_at, g.recorded_at, g.duration_us, g.http_status, g.failure_code, g.failure_detail,
-             g.response_excerpt, g.payload_snapshot, true
-        FROM gone g$sql$, p_table, p_condition, p_rows);
-  GET DIAGNOSTICS v_kept = ROW_COUNT;
-  RETURN v_kept;
+      SELECT s.id, s.route_kind, s.route_code, s.event_ref, s.replay_number, s.attempt_no, s.idempotency_key, s.status,
+             s.sender, s.started_at, s.recorded_at, s.duration_us, s.http_status, s.failure_code, s.failure_detail,
+             s.response_excerpt, s.payload_snapshot, true
+        FROM source s$sql$, p_source);
+  GET DIAGNOSTICS v_copied = ROW_COUNT;
+  RETURN v_copied;
 END
 $function$;
-COMMENT ON FUNCTION iu.fn_iu_attempt_keep IS
-  'Moves attempts of a partition to iu.iu_route_attempt_kept and returns how many: name of the partition, condition on '
-  'a row r, at most how many (NULL: all).';
+COMMENT ON FUNCTION iu.fn_iu_attempt_copy IS
+  'Writes attempts to iu.iu_route_attempt_kept and returns how many: SQL of a query, or of a DELETE with RETURNING, '
+  'that gives them.';
+
+CREATE FUNCTION iu.fn_iu_attempt_clear_default(p_rows integer) RETURNS integer
+  LANGUAGE sql VOLATILE
+  SET search_path = pg_catalog, pg_temp
+RETURN iu.fn_iu_attempt_copy(format('DELETE FROM iu.iu_route_attempt_default a WHERE a.ctid = ANY (ARRAY('
+  'SELECT r.ctid FROM iu.iu_route_attempt_default r LIMIT %L)) RETURNING a.*', p_rows));
+COMMENT ON FUNCTION iu.fn_iu_attempt_clear_default IS
+  'Moves so many attempts (NULL: all) from the default partition to iu.iu_route_attempt_kept and returns how many.';
 
 -- Two locks are taken that others could wait for: none on the whole table that
 -- would stop a record or a claim, and, for the moment that this takes, the default
@@ -90,7 +96,7 @@ BEGIN
   END IF;
   LOCK TABLE public.iu_route_attempt IN SHARE UPDATE EXCLUSIVE MODE;
   LOCK TABLE iu.iu_route_attempt_default IN ACCESS EXCLUSIVE MODE;
-  PERFORM iu.fn_iu_attempt_keep('iu.iu_route_attempt_default', 'true', NULL);
+  PERFORM iu.fn_iu_attempt_clear_default(NULL);
   FOR v_day IN
     SELECT p_first + n FROM generate_series(0, p_last - p_first) n
      WHERE p_first + n NOT IN (SELECT d FROM iu.fn_iu_attempt_days() d) ORDER BY n
@@ -103,13 +109,18 @@ BEGIN
                    'FOR VALUES FROM (false, %L) TO (false, %L)', iu.fn_iu_attempt_table(v_day),
       v_day || ' 00:00:00+00', v_day + 1 || ' 00:00:00+00');
   END LOOP;
+  PERFORM iu.fn_iu_leave_out_subscriptions();
 END
 $function$;
 COMMENT ON FUNCTION iu.fn_iu_attempt_partitions_make IS
   'Makes the partitions of iu_route_attempt that are missing from one day to another. SQLSTATE 55P03 where a lock is '
   'not to be had.';
 
-CREATE FUNCTION iu.fn_iu_attempt_partition_empty(p_day date, p_keep text, p_rows integer) RETURNS bigint
+-- A partition ends in two steps. The first takes its time and locks no other table;
+-- the second locks the whole of iu_route_attempt for an instant, and records wait
+-- for that, so it comes last in its transaction. Nothing is deleted in the
+-- partition: a subscriber need not have one of that day.
+CREATE FUNCTION iu.fn_iu_attempt_partition_leave(p_day date, p_keep text, p_rows integer) RETURNS bigint
   LANGUAGE plpgsql VOLATILE
   SET search_path = pg_catalog, pg_temp
   SET lock_timeout = '200ms'
@@ -117,75 +128,70 @@ AS $function$
 DECLARE
   v_table constant text := iu.fn_iu_attempt_table(p_day);
   v_keep  bigint;
-  v_gone  bigint;
+  v_all   bigint;
 BEGIN
   -- Whoever records what a clock that was set back dates to this day waits until it is decided.
   EXECUTE format('LOCK TABLE %s IN SHARE ROW EXCLUSIVE MODE', v_table);
-  EXECUTE format('SELECT count(*) FROM (SELECT FROM %s r WHERE %s LIMIT %s) AS x', v_table, p_keep, p_rows::bigint + 1)
+  EXECUTE format('SELECT count(*) FROM (SELECT FROM %s r WHERE %s LIMIT %L) AS x', v_table, p_keep, p_rows::bigint + 1)
     INTO v_keep;
   IF v_keep > p_rows THEN
     RETURN NULL;
   END IF;
-  PERFORM iu.fn_iu_attempt_keep(v_table, p_keep, NULL);
-  EXECUTE format('SELECT count(*) FROM %s', v_table) INTO v_gone;
-  EXECUTE format('TRUNCATE %s', v_table);
-  RETURN v_gone;
+  EXECUTE format('SELECT count(*) FROM %s', v_table) INTO v_all;
+  RETURN v_all - iu.fn_iu_attempt_copy(format('SELECT * FROM %s r WHERE %s', v_table, p_keep));
 END
 $function$;
-COMMENT ON FUNCTION iu.fn_iu_attempt_partition_empty IS
-  'Empties the partition of a day, after what has to stay was moved to iu.iu_route_attempt_kept: day, condition on a '
-  'row r that has to stay, at most how many of these. Returns how many attempts went, NULL where more have to stay and '
-  'nothing was done. It locks this partition alone, which no record needs; the runner drops it. SQLSTATE 55P03 where '
-  'the lock is not to be had within 0.2 s.';
+COMMENT ON FUNCTION iu.fn_iu_attempt_partition_leave IS
+  'First step of dropping the partition of a day: copies what has to stay to iu.iu_route_attempt_kept, and keeps '
+  'others from writing to it: day, condition on a row r that has to stay, at most how many of these (NULL: any number). '
+  'Returns how many attempts will go with it; NULL where more have to stay, and nothing was done. SQLSTATE 55P03 where '
+  'a lock is not to be had within 0.2 s. fn_iu_attempt_partitions_drop has to follow in the same transaction.';
 
-CREATE FUNCTION iu.fn_iu_attempt_partitions_fold(p_most integer, p_today date, p_rows integer) RETURNS boolean
+CREATE FUNCTION iu.fn_iu_attempt_partitions_drop(p_days date[]) RETURNS void
   LANGUAGE plpgsql VOLATILE
   SET search_path = pg_catalog, pg_temp
+  SET lock_timeout = '200ms'
 AS $function$
 DECLARE
-  v_days constant date[] := ARRAY(SELECT d FROM iu.fn_iu_attempt_days() d);
-  v_day  constant date := CASE WHEN v_days[1] < p_today - 7 THEN v_days[1] ELSE v_days[cardinality(v_days)] END;
+  v_day date;
 BEGIN
-  IF cardinality(v_days) <= p_most OR v_day BETWEEN p_today - 7 AND p_today + 7 THEN
-    RETURN false;
-  END IF;
-  IF iu.fn_iu_attempt_keep(iu.fn_iu_attempt_table(v_day), 'true', p_rows) < p_rows THEN
-    PERFORM iu.fn_iu_attempt_partition_empty(v_day, 'true', p_rows);
-  END IF;
-  RETURN true;
-END
-$function$;
-COMMENT ON FUNCTION iu.fn_iu_attempt_partitions_fold IS
-  'For fn_iu_attempt_partitions_tend: where there are more than so many days, moves so many attempts of the oldest to '
-  'iu.iu_route_attempt_kept, until it is empty; of a day far ahead, of a clock that was wrong, where none is old. '
-  'Returns whether there may be more to do.';
-
--- To drop a partition is to lock the whole table, for an instant: records wait for
--- it, so it is done in a transaction of its own, and given up where it cannot be had.
-CREATE FUNCTION iu.fn_iu_attempt_partitions_drop(p_today date) RETURNS void
-  LANGUAGE plpgsql VOLATILE
-  SET search_path = pg_catalog, pg_temp
-AS $function$
-DECLARE
-  v_table text;
-  v_used  boolean;
-BEGIN
-  FOR v_table IN
-    SELECT iu.fn_iu_attempt_table(d) FROM iu.fn_iu_attempt_days() d
-     WHERE d NOT BETWEEN p_today - 1 AND p_today + 7 AND pg_relation_size(iu.fn_iu_attempt_table(d)::regclass) = 0
-     LIMIT 10
-  LOOP
-    EXECUTE format('LOCK TABLE %s IN SHARE ROW EXCLUSIVE MODE', v_table);
-    EXECUTE format('SELECT EXISTS (SELECT FROM %s)', v_table) INTO v_used;
-    IF NOT v_used THEN
-      EXECUTE format('DROP TABLE %s', v_table);
-    END IF;
+  LOCK TABLE ONLY public.iu_route_attempt IN ACCESS EXCLUSIVE MODE;
+  FOREACH v_day IN ARRAY p_days LOOP
+    EXECUTE format('DROP TABLE %s', iu.fn_iu_attempt_table(v_day));
   END LOOP;
 END
 $function$;
 COMMENT ON FUNCTION iu.fn_iu_attempt_partitions_drop IS
+  'Second step: drops the partitions of these days. SQLSTATE 55P03 where a lock is not to be had within 0.2 s.';
+
+CREATE FUNCTION iu.fn_iu_attempt_partitions_end(p_today date, p_most integer) RETURNS boolean
+  LANGUAGE plpgsql VOLATILE
+  SET search_path = pg_catalog, pg_temp
+AS $function$
+DECLARE
+  v_days  constant date[] := ARRAY(SELECT d FROM iu.fn_iu_attempt_days() d);
+  v_old   constant date[] := ARRAY(SELECT d FROM unnest(v_days) d WHERE d < p_today - 7);
+  v_ahead constant date[] := ARRAY(SELECT d FROM unnest(v_days) d WHERE d > p_today + 7 ORDER BY d DESC);
+  v_ends  date[] := ARRAY(SELECT d FROM unnest(v_days) d
+                           WHERE d NOT BETWEEN p_today - 1 AND p_today + 7
+                             AND pg_relation_size(iu.fn_iu_attempt_table(d)::regclass) = 0 LIMIT 10);
+BEGIN
+  IF v_ends = '{}' AND cardinality(v_days) > p_most THEN
+    v_ends := array_remove(ARRAY[coalesce(v_old[1], v_ahead[1])], NULL);
+  END IF;
+  IF v_ends = '{}' THEN
+    RETURN false;
+  END IF;
+  PERFORM iu.fn_iu_attempt_partition_leave(d, 'true', NULL) FROM unnest(v_ends) d;
+  PERFORM iu.fn_iu_attempt_partitions_drop(v_ends);
+  RETURN true;
+END
+$function$;
+COMMENT ON FUNCTION iu.fn_iu_attempt_partitions_end IS
   'For fn_iu_attempt_partitions_tend: drops partitions that are empty, at most 10, but those from yesterday until a '
-  'week from now. SQLSTATE 55P03 where a lock is not to be had.';
+  'week from now; where there are none of these, and more than so many days, moves the oldest one to '
+  'iu.iu_route_attempt_kept; a day far ahead, of a clock that was wrong, where none is old. Returns whether it dropped '
+  'any. SQLSTATE 55P03 where a lock is not to be had.';
 
 -- A lock that cannot be had at once is left for the next look, so that others who wait behind it go on.
 CREATE FUNCTION iu.fn_iu_attempt_partitions_tend(OUT more boolean, OUT trouble text)
@@ -198,7 +204,7 @@ DECLARE
   v_today constant date := (clock_timestamp() AT TIME ZONE 'UTC')::date;
 BEGIN
   BEGIN
-    more := iu.fn_iu_attempt_keep('iu.iu_route_attempt_default', 'true', c_rows) = c_rows;
+    more := iu.fn_iu_attempt_clear_default(c_rows) = c_rows;
     IF NOT more THEN
       PERFORM iu.fn_iu_attempt_partitions_make(v_today - 1, v_today + 7);
     END IF;
@@ -207,8 +213,7 @@ BEGIN
   END;
   IF NOT more THEN
     BEGIN
-      more := iu.fn_iu_attempt_partitions_fold(100, v_today, c_rows);
-      PERFORM iu.fn_iu_attempt_partitions_drop(v_today);
+      more := iu.fn_iu_attempt_partitions_end(v_today, 100);
     EXCEPTION WHEN lock_not_available THEN
       more := false;
     END;
@@ -218,9 +223,9 @@ END
 $function$;
 COMMENT ON FUNCTION iu.fn_iu_attempt_partitions_tend IS
   'For the runner, once a minute: empties the default partition of iu_route_attempt, makes the partitions from '
-  'yesterday until a week from now, drops others that are empty, and keeps their number at 100; it moves at most 10000 '
-  'attempts a call, and waits for no lock longer than 0.2 s. Returns whether to call it again at once, and '
-  'fn_iu_attempt_trouble().';
+  'yesterday until a week from now, drops others that are empty, and keeps their number at 100; of the default '
+  'partition it moves at most 10000 attempts a call. It waits for no lock longer than 0.2 s. Returns whether to call '
+  'it again at once, and fn_iu_attempt_trouble().';
 
 SELECT iu.fn_iu_attempt_partitions_make((clock_timestamp() AT TIME ZONE 'UTC')::date - 1,
   (clock_timestamp() AT TIME ZONE 'UTC')::date + 7);

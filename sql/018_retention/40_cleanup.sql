@@ -22,9 +22,9 @@ COMMENT ON FUNCTION iu.fn_iu_core_retention_delete IS
   'For the cleanup: deletes rows of a table or of one partition and returns how many: which, condition on a row r, at '
   'most how many.';
 
--- A partition of attempts is emptied as a whole where all of it is old, and dropped by
--- the runner; what has to stay is set apart first. Where that is too much, or only the attempts of some senders
--- may go, it is done row by row.
+-- A day of attempts that is old enough goes with its partition; what has to stay is
+-- set apart first. Where that is too much, or only the attempts of some senders may
+-- go, it is done row by row. The locks come last: records wait for them.
 CREATE FUNCTION iu.fn_iu_core_retention_attempts(
     p_policy public.iu_core_retention_policy, p_where text, p_max_rows integer,
     OUT deleted bigint, OUT partitions date[])
@@ -32,41 +32,48 @@ CREATE FUNCTION iu.fn_iu_core_retention_attempts(
   SET search_path = pg_catalog, pg_temp
 AS $function$
 DECLARE
-  v_day  date;
-  v_goes boolean;
-  v_gone bigint;
+  v_table   text;
+  v_day     date;
+  v_goes    boolean;
+  v_gone    bigint;
+  v_rows    bigint;
+  v_days    date[] := '{}';
 BEGIN
   partitions := '{}';
   deleted := iu.fn_iu_core_retention_delete('iu.iu_route_attempt_default', p_where, p_max_rows);
   deleted := deleted + iu.fn_iu_core_retention_delete('iu.iu_route_attempt_kept', p_where, p_max_rows - deleted);
-  FOR v_day IN
-    SELECT d FROM iu.fn_iu_attempt_days() d
-     WHERE (d + 1)::timestamp AT TIME ZONE 'UTC' <= iu.fn_iu_core_retention_cutoff(p_policy)
-  LOOP
-    EXECUTE format('SELECT EXISTS (SELECT FROM %s r WHERE %s)', iu.fn_iu_attempt_table(v_day), p_where) INTO v_goes;
-    CONTINUE WHEN NOT v_goes;
-    v_gone := NULL;
-    IF p_policy.actor_scope IS NULL THEN
-      BEGIN
-        v_gone := iu.fn_iu_attempt_partition_empty(v_day, format('(%s) IS NOT TRUE', p_where), p_max_rows);
-      EXCEPTION WHEN lock_not_available THEN
-        CONTINUE;
-      END;
+  v_rows := deleted;
+  BEGIN
+    FOR v_day IN
+      SELECT d FROM iu.fn_iu_attempt_days() d
+       WHERE (d + 1)::timestamp AT TIME ZONE 'UTC' <= iu.fn_iu_core_retention_cutoff(p_policy)
+    LOOP
+      v_table := iu.fn_iu_attempt_table(v_day);
+      EXECUTE format('SELECT EXISTS (SELECT FROM %s r WHERE %s)', v_table, p_where) INTO v_goes;
+      CONTINUE WHEN NOT v_goes;
+      v_gone := CASE WHEN p_policy.actor_scope IS NULL
+        THEN iu.fn_iu_attempt_partition_leave(v_day, format('(%s) IS NOT TRUE', p_where), p_max_rows) END;
+      IF v_gone IS NULL AND v_rows < p_max_rows THEN
+        v_gone := iu.fn_iu_core_retention_delete(v_table::regclass, p_where, p_max_rows - v_rows);
+        v_rows := v_rows + v_gone;
+      ELSIF v_gone IS NOT NULL THEN
+        v_days := v_days || v_day;
+      END IF;
+      deleted := deleted + coalesce(v_gone, 0);
+    END LOOP;
+    IF v_days <> '{}' THEN
+      PERFORM iu.fn_iu_attempt_partitions_drop(v_days);
     END IF;
-    IF v_gone IS NOT NULL THEN
-      deleted := deleted + v_gone;
-      partitions := partitions || v_day;
-    ELSIF deleted < p_max_rows THEN
-      deleted := deleted + iu.fn_iu_core_retention_delete(iu.fn_iu_attempt_table(v_day)::regclass, p_where,
-        p_max_rows - deleted);
-    END IF;
-  END LOOP;
+    partitions := v_days;
+  EXCEPTION WHEN lock_not_available THEN
+    deleted := 0;
+  END;
 END
 $function$;
 COMMENT ON FUNCTION iu.fn_iu_core_retention_attempts IS
   'For the cleanup: what a policy lets go of iu_route_attempt: policy, its condition on a row r, at most how many '
-  'rows. Returns how many attempts went, and the days whose partitions were emptied, which count for no limit. A partition '
-  'that somebody has locked is left for the next call.';
+  'rows. Returns how many attempts went, and the days whose partitions did, which count for no limit. Where somebody '
+  'has locked one they are left for the next call.';
 
 CREATE FUNCTION iu.fn_iu_core_retention_cleanup(p_actor text, p_dry_run boolean, p_max_rows integer)
   RETURNS TABLE (target_table text, cutoff timestamptz, rows_eligible bigint, rows_deleted bigint, dry_run boolean)
@@ -95,8 +102,11 @@ BEGIN
       DETAIL = 'An older snapshot would not see who has come to need an event.', CONSTRAINT = 'iu_read_committed';
   END IF;
 
-  -- Events come before their attempts, which may go once the event is gone.
-  FOR v_policy IN SELECT p.* FROM public.iu_core_retention_policy p WHERE p.active ORDER BY p.target_table LOOP
+  -- Events come before their attempts, which may go once the event is gone; attempts come last.
+  FOR v_policy IN
+    SELECT p.* FROM public.iu_core_retention_policy p
+     WHERE p.active ORDER BY p.target_table = 'iu_route_attempt', p.target_table
+  LOOP
     target_table := v_policy.target_table;
     cutoff := iu.fn_iu_core_retention_cutoff(v_policy);
     dry_run := p_dry_run;

@@ -52,7 +52,8 @@ DO $$BEGIN EXECUTE (SELECT string_agg('DROP TABLE ' || iu.fn_iu_attempt_table(pg
 SELECT is(iu.fn_iu_attempt_trouble(), format('iu_route_attempt has no partition for today, %s', pg_temp.today()),
   'that today has no partition is a trouble');
 SELECT pg_temp.attempt(0, 'now') \g /dev/null
-SELECT is(pg_temp.lies_in('now'), 'iu.iu_route_attempt_default', 'an attempt is recorded though today has no partition');
+SELECT is(pg_temp.lies_in('now'), 'iu.iu_route_attempt_default',
+  'an attempt is recorded though today has no partition');
 SELECT is((SELECT t FROM iu.fn_iu_attempt_partitions_tend() t)::text, '(f,)',
   'the partition of today is made while attempts of today lie in the default one');
 SELECT is(pg_temp.lies_in('now'), 'iu.iu_route_attempt_kept', 'an attempt that was recorded meanwhile is kept');
@@ -68,19 +69,14 @@ SELECT is(pg_temp.days(), '-25 -1 0 1 2 3 4 5 6 7 90 91',
   'partitions of other days are dropped where they are empty, ten at a time, and no other is');
 SELECT iu.fn_iu_attempt_partitions_tend() \g /dev/null
 SELECT is(pg_temp.days(), '-25 -1 0 1 2 3 4 5 6 7 91', 'the rest of them are dropped the next time');
-SELECT is(iu.fn_iu_attempt_partitions_fold(11, pg_temp.today(), 10), false, 'eleven days are not too many where 11 may be');
-SELECT is(iu.fn_iu_attempt_partitions_fold(10, pg_temp.today(), 10), true, 'of too many days the oldest is taken apart');
-SELECT is((SELECT count(*) FROM iu_route_attempt WHERE kept AND idempotency_key ~ '^old'), 10::bigint,
-  'so many attempts of it are moved as one call may');
-SELECT iu.fn_iu_attempt_partitions_fold(10, pg_temp.today(), 10) FROM generate_series(1, 2) \g /dev/null
-SELECT iu.fn_iu_attempt_partitions_drop(pg_temp.today()) \g /dev/null
-SELECT is(pg_temp.days(), '-1 0 1 2 3 4 5 6 7 91', 'once it is empty its partition is dropped');
-SELECT iu.fn_iu_attempt_partitions_fold(9, pg_temp.today(), 10),
-  iu.fn_iu_attempt_partitions_drop(pg_temp.today()) \g /dev/null
-SELECT is(pg_temp.days(), '-1 0 1 2 3 4 5 6 7', 'where no day is old the one that is farthest ahead is taken apart');
-SELECT is(iu.fn_iu_attempt_partitions_fold(3, pg_temp.today(), 10), false, 'the days around today are never taken apart');
+SELECT is(iu.fn_iu_attempt_partitions_end(pg_temp.today(), 11), false, 'eleven days are not too many where 11 may be');
+SELECT is(iu.fn_iu_attempt_partitions_end(pg_temp.today(), 10), true, 'of too many days the oldest goes');
+SELECT is(pg_temp.days(), '-1 0 1 2 3 4 5 6 7 91', 'its partition is dropped');
+SELECT is(iu.fn_iu_attempt_partitions_end(pg_temp.today(), 9), true, 'of too many days where none is old one goes');
+SELECT is(pg_temp.days(), '-1 0 1 2 3 4 5 6 7', 'where no day is old it is the one that is farthest ahead');
+SELECT is(iu.fn_iu_attempt_partitions_end(pg_temp.today(), 3), false, 'the days around today never go');
 SELECT is((SELECT count(*) FROM iu_route_attempt WHERE kept AND idempotency_key ~ '^old|^of a clock'), 26::bigint,
-  'every attempt of a day that was taken apart is kept');
+  'every attempt of a day that went is kept');
 
 -- ---- nothing of its own
 
@@ -94,7 +90,10 @@ SELECT w.name, format(replace(w.sql, '@', '%1$s'), iu.fn_iu_attempt_table(pg_tem
   ('row security on', 'ALTER TABLE @ ENABLE ROW LEVEL SECURITY'),
   ('policy p', 'CREATE POLICY p ON @'),
   ('rule r', 'CREATE RULE r AS ON INSERT TO @ DO NOTHING'),
-  ('trigger t', 'CREATE TRIGGER t BEFORE INSERT ON @ FOR EACH ROW EXECUTE FUNCTION suppress_redundant_updates_trigger()'),
+  ('trigger t', 'CREATE TRIGGER t BEFORE UPDATE ON @ FOR EACH ROW '
+     'EXECUTE FUNCTION suppress_redundant_updates_trigger()'),
+  ('lacks trigger trg_zz_subscription_truncate', 'DROP TRIGGER trg_zz_subscription_truncate ON @'),
+  ('trigger trg_0_subscription', 'ALTER TABLE @ DISABLE TRIGGER trg_0_subscription'),
   ('statistics', 'CREATE STATISTICS s ON route_code, status FROM @'),
   ('index', 'CREATE INDEX ON @ (lower(route_code))'),
   ('constraint c', 'ALTER TABLE @ ADD CONSTRAINT c CHECK (attempt_no < 5)'),
