@@ -15,7 +15,7 @@
 #include "core/compat.h"
 #include "utils/memutils.h"
 
-#define LOOK_MS 60000
+#define LOOK_MS 20000
 #define LOOK_WHILE_TROUBLED_MS 5000
 
 typedef struct Tending

@@ -75,6 +75,10 @@ AS $function$
       THEN 'a superuser gives back what belongs to iu_core_owner, or restores the database'
     WHEN p_check_code = 'D8' AND p_object_class IN ('config', 'event_type', 'route')
       THEN 'an administrator registers it or removes it'
+    WHEN p_detail ~ '^a partition that is not as its table' AND p_detail ~ 'is owned by'
+      THEN 'a superuser gives it back with ALTER TABLE ... OWNER TO iu_core_owner'
+    WHEN p_detail ~ '^a partition that is not as its table'
+      THEN 'a superuser takes away what it has and its table has not, or gives it what it lacks'
     WHEN p_check_code = 'D8' THEN 'a superuser removes the object, or gives and takes the right, once it is known who '
       'did it'
     WHEN p_found IS NULL AND p_object_class IN ('config', 'event_type', 'route')

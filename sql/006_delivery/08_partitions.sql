@@ -143,8 +143,8 @@ END
 $function$;
 COMMENT ON FUNCTION iu.fn_iu_attempt_partition_leave IS
   'First step of dropping the partition of a day: copies what has to stay to iu.iu_route_attempt_kept, and keeps '
-  'others from writing to it: day, condition on a row r that has to stay, at most how many of these (NULL: any number). '
-  'Returns how many attempts will go with it; NULL where more have to stay, and nothing was done. SQLSTATE 55P03 where '
+  'others from writing to it: day, condition on a row r that has to stay, at most how many of these (NULL: any '
+  'number). Returns how many attempts will go with it; NULL where more have to stay, and nothing was done. SQLSTATE 55P03 where '
   'a lock is not to be had within 0.2 s. fn_iu_attempt_partitions_drop has to follow in the same transaction.';
 
 CREATE FUNCTION iu.fn_iu_attempt_partitions_drop(p_days date[]) RETURNS void
@@ -222,7 +222,7 @@ BEGIN
 END
 $function$;
 COMMENT ON FUNCTION iu.fn_iu_attempt_partitions_tend IS
-  'For the runner, once a minute: empties the default partition of iu_route_attempt, makes the partitions from '
+  'For the runner, three times a minute: empties the default partition of iu_route_attempt, makes the partitions from '
   'yesterday until a week from now, drops others that are empty, and keeps their number at 100; of the default '
   'partition it moves at most 10000 attempts a call. It waits for no lock longer than 0.2 s. Returns whether to call '
   'it again at once, and fn_iu_attempt_trouble().';
