@@ -24,6 +24,7 @@ DROP VIEW public.v_iu_conformance;
 DROP FUNCTION public.fn_iu_conformance_repair;
 DROP FUNCTION iu.fn_iu_conformance_repair;
 DROP FUNCTION iu.fn_iu_conformance_mend;
+DROP FUNCTION iu.fn_iu_partitions_mend;
 DROP FUNCTION iu.fn_iu_conformance_advice;
 DROP FUNCTION iu.fn_iu_trigger_repair;
 DROP FUNCTION iu.fn_iu_grants_repair;

@@ -122,6 +122,13 @@ BEGIN
 END $$;
 SELECT alike(pg_temp.tampered(p.sql), '%' || p.name || '%', 'conformance is red after ' || p.sql) FROM public.part p;
 SELECT is(pg_temp.findings(), NULL, 'with all that undone conformance is green');
+DO $$BEGIN EXECUTE (SELECT format('GRANT SELECT ON %1$s TO PUBLIC; GRANT SELECT (id) ON %1$s TO iu_core_reader; '
+  'ALTER TABLE %1$s DISABLE TRIGGER ALL; ALTER TABLE %1$s ENABLE TRIGGER ALL',
+  iu.fn_iu_attempt_table(pg_temp.today(1)))); END$$;
+SELECT alike(pg_temp.findings(), '%a partition that is not as its table%', 'what a restore may do to one is told');
+SELECT is((SELECT count(*) FROM fn_iu_conformance_repair('ann', 't') WHERE done IS NULL), 0::bigint,
+  'the repair puts its grants and its triggers right');
+SELECT is(pg_temp.findings(), NULL, 'after the repair conformance is green');
 
 -- ---- who may
 
