@@ -6,6 +6,10 @@
 -- default is empty again when the partition of that day is attached. With more
 -- than 100 days the oldest is moved to the kept one: a query that has to look into
 -- all of them locks each, with its indexes.
+--
+-- A plan that was made while the partition of tomorrow was empty would read it from
+-- end to end the day after. So a function that looks for a delivery in all of them
+-- has enable_seqscan = off.
 
 CREATE FUNCTION iu.fn_iu_attempt_table(p_day date) RETURNS text
   LANGUAGE sql STABLE

@@ -21,6 +21,9 @@ INSERT INTO iu_route_attempt (route_code, event_ref, attempt_no, idempotency_key
   SELECT 'many', gen_random_uuid(), 1, 'many' || n, 'sent', 1000 FROM generate_series(1, 30000) n;
 ANALYZE iu_route_attempt;
 SELECT sum(pg_relation_size(relid))::bigint / 8192 AS pages FROM pg_partition_tree('iu_route_attempt') \gset
+-- What a session has to learn anew of the tables that were analyzed is not what is measured.
+SELECT pg_temp.pages_read(q) IS NULL FROM unnest(ARRAY['SELECT fn_iu_route_worker_health()',
+  'SELECT * FROM v_iu_route_health']) q \g /dev/null
 SELECT cmp_ok(pg_temp.pages_read('SELECT fn_iu_route_worker_health()') - :health_pages, '<',
   :pages::bigint / 4, 'health does not read the attempts that were ever made');
 SELECT cmp_ok(pg_temp.pages_read('SELECT * FROM v_iu_route_health') - :view_pages, '<',
