@@ -111,7 +111,7 @@ CALL ask('v_iu_event_story of an event', :'story', 20);
 SQL
 }
 
-for database in postgres; do sql -c 'CREATE DATABASE few' -c 'CREATE DATABASE many'; done
+database=postgres sql -c 'CREATE DATABASE few' -c 'CREATE DATABASE many'
 printf '10000 attempts, and %s: ' "$attempts"
 database=few fill 10000
 database=many fill "$attempts"
