@@ -28,7 +28,8 @@ CREATE EXTENSION iu_core;
 SELECT count(*) FROM iu_core.migrate();
 SELECT fn_iu_switch_set(k, 'true', 'bench', 'bench')
   FROM unnest(ARRAY['iu_core.routes_master_enabled', 'iu_core.route_worker_enabled']) k;
-SELECT fn_iu_route_add('hook', 'version_applied', 'http://127.0.0.1:9/hook', 'bench', 'bench', p_max_in_flight => 10000);
+SELECT fn_iu_route_add('hook', 'version_applied', 'http://127.0.0.1:9/hook', 'bench', 'bench',
+  p_max_in_flight => 10000);
 SELECT fn_iu_route_allow('hook', 'bench', 'bench'), fn_iu_route_arm('hook', 'bench', 'bench');
 SET ROLE iu_core_owner;
 SELECT iu.fn_iu_attempt_partitions_make((clock_timestamp() AT TIME ZONE 'UTC')::date - 51,
@@ -39,7 +40,8 @@ INSERT INTO iu_route_attempt (route_code, event_ref, attempt_no, idempotency_key
   SELECT 'hook', gen_random_uuid(), 1, 'msg_' || n + 1000000 || '_1_0_' || lpad(n::text, 12, '0'), 'sent',
          'iu_core sender 1', x.at, x.at + interval '2 ms', 2000, 200, 'ok'
     FROM generate_series(1, :many) n
-    CROSS JOIN LATERAL (SELECT clock_timestamp() - make_interval(secs => 51 * 86400.0 * (:many - n) / :many) AS at) AS x;
+    CROSS JOIN LATERAL (
+      SELECT clock_timestamp() - make_interval(secs => 51 * 86400.0 * (:many - n) / :many) AS at) AS x;
 VACUUM ANALYZE;
 CHECKPOINT;
 SQL
@@ -121,10 +123,13 @@ database=many sql -c "SELECT format('%s partitions, %s', count(*), pg_size_prett
 for _ in {1..9}; do
 	for database in few many; do measure; done
 done
-figures() { database=$1 sql -F ' ' -c "SELECT replace(way, ' ', '_'),
-	round(percentile_cont(0.5) WITHIN GROUP (ORDER BY us)::numeric), round(min(us)) FROM round GROUP BY way ORDER BY way"; }
+figures() {
+	database=$1 sql -F ' ' -c "
+		SELECT replace(way, ' ', '_') AS name, round(percentile_cont(0.5) WITHIN GROUP (ORDER BY us)::numeric),
+		       round(min(us)) FROM round GROUP BY way" | LC_ALL=C sort
+}
 printf '%-32s %10s %10s %8s\n' 'us of CPU a call' few many ratio
-join <(figures few) <(figures many) |
+LC_ALL=C join <(figures few) <(figures many) |
 	while read -r way few few_best many many_best; do
 		printf '%-32s %10s %10s %8s   best %s, %s\n' "${way//_/ }" "$few" "$many" \
 			"$(awk "BEGIN { printf \"%.2f\", $many / $few }")" "$few_best" "$many_best"

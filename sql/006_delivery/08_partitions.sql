@@ -148,8 +148,9 @@ $function$;
 COMMENT ON FUNCTION iu.fn_iu_attempt_partition_leave IS
   'First step of dropping the partition of a day: copies what has to stay to iu.iu_route_attempt_kept, and keeps '
   'others from writing to it: day, condition on a row r that has to stay, at most how many of these (NULL: any '
-  'number). Returns how many attempts will go with it; NULL where more have to stay, and nothing was done. SQLSTATE 55P03 where '
-  'a lock is not to be had within 0.2 s. fn_iu_attempt_partitions_drop has to follow in the same transaction.';
+  'number). Returns how many attempts will go with it; NULL where more have to stay, and nothing was done. SQLSTATE '
+  '55P03 where a lock is not to be had within 0.2 s. fn_iu_attempt_partitions_drop has to follow in the same '
+  'transaction.';
 
 CREATE FUNCTION iu.fn_iu_attempt_partitions_drop(p_days date[]) RETURNS void
   LANGUAGE plpgsql VOLATILE

@@ -155,7 +155,8 @@ SELECT is(fn_iu_route_deliver('r', id) ->> 'status', 'already_attempted',
   'an event whose earlier attempts are gone is not sent anew') FROM event_outbox;
 UPDATE iu_route_repeat SET asked_at = now() - interval '400 days';
 SELECT fn_iu_core_retention_policy_set('iu_route_repeat', 366, 'ann', 'a leap year');
-SELECT alike(pg_temp.clean(), '%iu_route_repeat 0 0%', 'what a delivery repeats is known as long as its event is there');
+SELECT alike(pg_temp.clean(), '%iu_route_repeat 0 0%',
+  'what a delivery repeats is known as long as its event is there');
 SELECT fn_iu_core_retention_policy_set('iu_route_repeat', 366, 'ann', 'not now', false);
 INSERT INTO iu_route_dead_letter (route_code, event_ref, replay_number, attempts, idempotency_key, failure_code,
   event_snapshot, created_at)

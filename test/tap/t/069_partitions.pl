@@ -84,7 +84,8 @@ foreach my $days (40, -70)
 		delivers(20, "set $way");
 		becomes("SELECT count(*) = 20 FROM iu_route_attempt WHERE tableoid IN ('iu.iu_route_attempt_default'::regclass,"
 			  . " 'iu.iu_route_attempt_kept'::regclass) AND recorded_at > clock_timestamp() - interval '1 day'"
-			  . " AND recorded_at < clock_timestamp() + interval '1 day'", 'what has no partition is recorded all the same');
+			  . " AND recorded_at < clock_timestamp() + interval '1 day'",
+			'what has no partition is recorded all the same');
 		$lock->query_safe('COMMIT');
 		$lock->quit;
 		becomes($well, 'all is well once the lock is gone');
@@ -116,7 +117,8 @@ subtest 'old days go while others are recorded' => sub {
 	my $mark = $delivery->mark('hook');
 	my $writer = start([ 'psql', '-XqAt', '-d', $node->connstr('postgres'),
 			map { ('-c', emit_sql(10)) } 1 .. 20 ], '>', '/dev/null');
-	my $cleanup = "SELECT string_agg(target_table || rows_deleted, ' ') FROM fn_iu_core_retention_cleanup('tester', false)";
+	my $cleanup = "SELECT string_agg(target_table || rows_deleted, ' ')"
+	  . " FROM fn_iu_core_retention_cleanup('tester', false)";
 	note(sql($cleanup)) foreach 1 .. 8;
 	ok(finish($writer), 'events are emitted meanwhile');
 	ok($delivery->settle('hook', $mark), 'what is emitted meanwhile is delivered');
