@@ -82,6 +82,8 @@ sub every_object
 BEGIN;
 SET LOCAL iu_core.allow_removal = on;
 SET LOCAL client_min_messages = error;
+-- The runner looks at the same tables in another order, and waits for no lock longer than a second.
+SET LOCAL deadlock_timeout = '1min';
 CREATE TEMP TABLE target ON COMMIT DROP AS
   SELECT class, name, $statement AS statement FROM trial.object WHERE $condition;
 DO \$\$
