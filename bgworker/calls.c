@@ -77,6 +77,7 @@ static const Function functions[IU_CALLS] = {
 	[IU_CALL_SCHEDULE_TURN] = {"fn_iu_schedule_turn", 1, {TEXTOID}, TIMESTAMPTZOID},
 	[IU_CALL_CONFORMANCE] = {"fn_iu_conformance_problems"},
 	[IU_CALL_TROUBLES] = {"fn_iu_gate_troubles"},
+	[IU_CALL_PARTITIONS] = {"fn_iu_attempt_partitions_tend"},
 };
 
 /* What this process has found out. */

@@ -5,8 +5,9 @@
  *	  (function_call.c).
  *
  * Between calls the runner takes its turn at what is scheduled (schedule.c), and
- * looks whether the database is as its migrations made it (conformance.c), and
- * whether the gates stand as people mean them to (troubles.c).
+ * looks whether the database is as its migrations made it (conformance.c) and
+ * whether the gates stand as people mean them to (troubles.c), and sees to it that
+ * there are partitions for the days to come (partitions.c).
  *
  * It is a process beside the senders, one a database: a function may take as
  * long as its route allows, and may leave settings and locks behind. Neither
@@ -23,6 +24,7 @@
 #include "bgworker/function_call.h"
 #include "bgworker/limit.h"
 #include "bgworker/loop.h"
+#include "bgworker/partitions.h"
 #include "bgworker/schedule.h"
 #include "bgworker/troubles.h"
 #include "catalog/pg_type.h"
@@ -48,6 +50,7 @@ typedef struct Runner
 	TimestampTz next_turn;
 	IuConformanceWatch conformance;
 	TimestampTz next_troubles_look;
+	TimestampTz next_partitions_look;
 	List	   *claimed;		/* of IuFunctionCall, in the memory of the pass */
 	MemoryContext aside_context;
 	List	   *aside;			/* of IuFunctionCall: neither done nor recorded as failed; each has a backoff */
@@ -320,6 +323,20 @@ troubles_look_due(void *worker)
 	return ((Runner *) worker)->next_troubles_look;
 }
 
+/* ---------- partitions ---------- */
+
+static ErrorData *
+tend_partitions(void *worker)
+{
+	return iu_partitions_tend(&((Runner *) worker)->next_partitions_look);
+}
+
+static TimestampTz
+partitions_look_due(void *worker)
+{
+	return ((Runner *) worker)->next_partitions_look;
+}
+
 /* ---------- the runner ---------- */
 
 static bool
@@ -334,7 +351,8 @@ static const IuDuty runner_duties[] = {
 	{IU_WHEN_DUE, call_claimed_due, call_claimed, IU_FIRST_RETRY_MS, IU_LAST_RETRY_MS},
 	{IU_WHEN_DUE, scheduled_turn_due, take_scheduled_turn, IU_FIRST_RETRY_MS, IU_LAST_RETRY_MS},
 	{IU_WHEN_DUE, conformance_look_due, look_at_conformance, IU_FIRST_RETRY_MS, IU_LAST_RETRY_MS},
-	{IU_WHEN_DUE, troubles_look_due, look_for_troubles, IU_FIRST_RETRY_MS, IU_LAST_RETRY_MS}
+	{IU_WHEN_DUE, troubles_look_due, look_for_troubles, IU_FIRST_RETRY_MS, IU_LAST_RETRY_MS},
+	{IU_WHEN_DUE, partitions_look_due, tend_partitions, IU_FIRST_RETRY_MS, IU_LAST_RETRY_MS}
 };
 
 static const IuWorkerKind runner_kind = {

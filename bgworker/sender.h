@@ -86,8 +86,10 @@ typedef struct IuLease
 	TimestampTz finished_since;
 	IuBackoff	backoff;		/* of its recording */
 	bool		lost;			/* another sender has taken it over, or may */
-	bool		checked;		/* since the last choice, with this result */
+	bool		checked;		/* what follows is known for the deliveries that were chosen last */
 	char	   *refusal;		/* the code of why its deliveries may not go; NULL: they may */
+	int64		allowed_until;	/* it is not asked for again before, of iu_clock_ms, */
+	uint64		allowed_at;		/* while as many transactions have ended */
 } IuLease;
 
 typedef struct IuDelivery

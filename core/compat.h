@@ -119,6 +119,17 @@
 #define iu_statistics_target(datum) DatumGetInt32(datum)
 #endif
 
+/*
+ * How many transactions that wrote something have ended since the server started: where it is the same, a snapshot sees
+ * the same. PostgreSQL 17 renamed the variable.
+ */
+#include "access/transam.h"
+#if PG_VERSION_NUM >= 170000
+#define iu_transactions_ended() (*(volatile uint64 *) &TransamVariables->xactCompletionCount)
+#else
+#define iu_transactions_ended() (*(volatile uint64 *) &ShmemVariableCache->xactCompletionCount)
+#endif
+
 /* Since PostgreSQL 17 a backend's local transaction id stands in a struct of its own. */
 #if PG_VERSION_NUM >= 170000
 #define iu_local_transaction() (MyProc->vxid.lxid)

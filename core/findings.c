@@ -43,6 +43,15 @@ iu_slot_gate_troubles(int slot, const char *alarm, const char *warning)
 	LWLockRelease(iu_shared->lock);
 }
 
+/* What is wrong with the partitions of a database; NULL: nothing. */
+void
+iu_slot_partition_trouble(int slot, const char *trouble)
+{
+	LWLockAcquire(iu_shared->lock, LW_EXCLUSIVE);
+	iu_slot_copy_line(iu_shared->workers[slot].partition_trouble, trouble != NULL ? trouble : "");
+	LWLockRelease(iu_shared->lock);
+}
+
 /* What a runner found just now. first: NULL for no difference. */
 void
 iu_slot_judged(int slot, int differences, const char *first)

@@ -60,6 +60,7 @@ typedef enum Severity
 #define STILL_ACTION "end its process with pg_terminate_backend(pid): another is started"
 #define UNSERVED_ACTION "add the database to iu_core.databases and reload the server"
 #define INSTANCE_ACTION "give iu_core.instance outside of the data directory"
+#define PARTITION_ACTION "end what has held a lock on iu_route_attempt for days: SELECT * FROM pg_locks"
 #define GATE_ACTION "open the gate on an approval that is valid, or close it with fn_iu_gate_close if it is meant"
 
 /* What to do about a worker in a state; in the order of IuWorkerState. */
@@ -298,13 +299,14 @@ add_troubles(Findings *findings, Finding finding, const char *text)
 		add_finding(findings, finding, "database \"%s\": %s", finding.database, iu_text_readable(text));
 }
 
-/* What watchdog and runner found of where a database is, and of its gates. */
+/* What watchdog and runner found of where a database is, of its gates, and of its partitions. */
 static void
 judge_gates(Findings *findings, const IuWorkerSlot *slot)
 {
 	add_troubles(findings, of_slot(SEVERITY_CRITICAL, "place", slot, PLACE_ACTION), slot->place_trouble);
 	add_troubles(findings, of_slot(SEVERITY_CRITICAL, "gate", slot, GATE_ACTION), slot->alarm);
 	add_troubles(findings, of_slot(SEVERITY_WARNING, "gate", slot, GATE_ACTION), slot->warning);
+	add_troubles(findings, of_slot(SEVERITY_CRITICAL, "partition", slot, PARTITION_ACTION), slot->partition_trouble);
 }
 
 /* Whatever the process that came after it does: the next call may end it again. */

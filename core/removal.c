@@ -166,7 +166,7 @@ is_guarded_constraint(Oid constraint)
 	return guarded;
 }
 
-/* A trigger is what it calls: those of strangers on our tables are theirs. */
+/* A trigger is what it calls: those of strangers on our tables are theirs. Partitions go with theirs. */
 static bool
 is_guarded_trigger(Oid trigger)
 {
@@ -184,7 +184,7 @@ is_guarded_trigger(Oid trigger)
 		Form_pg_trigger form = (Form_pg_trigger) GETSTRUCT(tuple);
 
 		guarded = !form->tgisinternal && is_guarded_function(form->tgfoid) &&
-			get_rel_persistence(form->tgrelid) != RELPERSISTENCE_TEMP;
+			get_rel_persistence(form->tgrelid) != RELPERSISTENCE_TEMP && !get_rel_relispartition(form->tgrelid);
 	}
 	systable_endscan(scan);
 	table_close(catalog, AccessShareLock);

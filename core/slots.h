@@ -98,6 +98,7 @@ typedef struct IuWorkerSlot
 	char		first_difference[IU_ERROR_LENGTH];
 	char		alarm[IU_ERROR_LENGTH]; /* what is wrong with its gates; empty: nothing */
 	char		warning[IU_ERROR_LENGTH];	/* what will be */
+	char		partition_trouble[IU_ERROR_LENGTH]; /* what is wrong with partitions; empty: nothing */
 } IuWorkerSlot;
 
 typedef struct IuShared
@@ -145,6 +146,7 @@ extern void iu_slot_count(int slot, IuCounter counter, int64 n);
 extern void iu_slot_copy_line(char *to, const char *text);
 extern void iu_slot_place_trouble(int slot, const char *trouble);
 extern void iu_slot_gate_troubles(int slot, const char *alarm, const char *warning);
+extern void iu_slot_partition_trouble(int slot, const char *trouble);
 extern void iu_slot_overran(int slot);
 extern bool iu_slot_take_overrun(int slot);
 extern void iu_slot_judged(int slot, int differences, const char *first);

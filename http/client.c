@@ -19,12 +19,12 @@
 #include "core/compat.h"
 #include "http/client.h"
 #include "http/connections.h"
+#include "http/descriptors.h"
 #include "http/multi.h"
 #include "http/outcome.h"
 #include "http/patience.h"
 #include "http/wakeup.h"
 #include "miscadmin.h"
-#include "storage/fd.h"
 #include "storage/latch.h"
 #include "utils/memutils.h"
 
@@ -75,31 +75,7 @@ close_pool(void *arg)
 	release_list(&pool->queued);
 	release_list(&pool->running);
 	release_list(&pool->done);
-	for (; pool->reserved_fds > 0; pool->reserved_fds--)
-		ReleaseExternalFD();
-}
-
-/*
- * Reserves descriptors for so many connections, or as many as there are; the
- * server counts those that it does not open itself. One more is for epoll, and
- * another one is left for the wait set, which reserves its own.
- */
-static void
-reserve_descriptors(IuHttpPool *pool, int wanted)
-{
-	while (pool->reserved_fds < wanted + 2 && AcquireExternalFD())
-		pool->reserved_fds++;
-	if (pool->reserved_fds > 0)
-	{
-		ReleaseExternalFD();
-		pool->reserved_fds--;
-	}
-	pool->max_in_flight = pool->reserved_fds - 1;
-	if (pool->max_in_flight < Min(wanted, FEWEST_CONNECTIONS))
-		ereport(ERROR,
-				(errcode(ERRCODE_INSUFFICIENT_RESOURCES),
-				 errmsg("too few file descriptors for HTTP connections"),
-				 errhint("Raise max_files_per_process.")));
+	iu_descriptors_release(pool->reserved_fds);
 }
 
 /*
@@ -129,7 +105,8 @@ iu_http_pool_create(MemoryContext parent, int max_in_flight)
 	pool->callback.arg = pool;
 	MemoryContextRegisterResetCallback(context, &pool->callback);
 
-	reserve_descriptors(pool, Max(max_in_flight, 1));
+	pool->reserved_fds = iu_descriptors_reserve(Max(max_in_flight, 1) + 1, FEWEST_CONNECTIONS + 1);
+	pool->max_in_flight = pool->reserved_fds - 1;	/* one is for epoll */
 	iu_multi_open(&pool->multi, context, pool->max_in_flight);
 	pool->wait_set = iu_create_wait_event_set(context, 3);
 	AddWaitEventToSet(pool->wait_set, WL_LATCH_SET, PGINVALID_SOCKET, MyLatch, NULL);
@@ -178,7 +155,7 @@ move_to_done(IuHttpPool *pool, IuTransfer *transfer)
 	dlist_push_tail(&pool->done, &transfer->node);
 }
 
-/* Checks a request right before it starts, and starts it. */
+/* Checks a request right before it starts, and starts it. Signals are blocked. */
 static void
 start_transfer(IuHttpPool *pool, IuTransfer *transfer)
 {
@@ -211,14 +188,10 @@ pass_time(IuHttpPool *pool)
 
 /* Starts what is queued, as long as the pool can carry it and it need not wait for a connection. */
 static void
-start_queued(IuHttpPool *pool)
+start_those_that_may(IuHttpPool *pool)
 {
 	dlist_mutable_iter each;
 
-	pool->held_until = PG_INT64_MAX;
-	if (dlist_is_empty(&pool->queued))
-		return;
-	pass_time(pool);
 	dlist_foreach_modify(each, &pool->queued)
 	{
 		IuTransfer *transfer = dlist_container(IuTransfer, node, each.cur);
@@ -232,6 +205,27 @@ start_queued(IuHttpPool *pool)
 		else
 			pool->held_until = Min(pool->held_until, until);
 	}
+}
+
+static void
+start_queued(IuHttpPool *pool)
+{
+	sigset_t	signals;
+
+	pool->held_until = PG_INT64_MAX;
+	if (dlist_is_empty(&pool->queued))
+		return;
+	pass_time(pool);
+	iu_multi_enter(&signals);
+	PG_TRY();
+	{
+		start_those_that_may(pool);
+	}
+	PG_FINALLY();
+	{
+		iu_multi_leave(&signals);
+	}
+	PG_END_TRY();
 }
 
 /*

@@ -25,6 +25,7 @@
 
 #include "core/clock.h"
 #include "core/compat.h"
+#include "http/handle.h"
 #include "http/multi.h"
 #include "miscadmin.h"
 #include "utils/memutils.h"
@@ -63,22 +64,69 @@ iu_multi_leave(const sigset_t *previous)
 
 /* ---------- curl's callbacks: no palloc, no ereport ---------- */
 
-/* Makes room to note whether a descriptor is shared. False if there is no memory. */
+/* Makes room to note something of a descriptor. False if there is no memory. */
 static bool
 make_room(IuMulti *multi, int fd)
 {
-	int			size = Max(fd + 1, multi->shared_size * 2);
-	bool	   *grown;
+	int			size = Max(fd + 1, multi->socket_count * 2);
+	IuSocket   *grown;
 
-	if (fd < multi->shared_size)
+	if (fd < multi->socket_count)
 		return true;
-	grown = realloc(multi->shared, size * sizeof(bool));
+	grown = realloc(multi->sockets, size * sizeof(IuSocket));
 	if (grown == NULL)
 		return false;
-	memset(grown + multi->shared_size, 0, (size - multi->shared_size) * sizeof(bool));
-	multi->shared = grown;
-	multi->shared_size = size;
+	memset(grown + multi->socket_count, 0, (size - multi->socket_count) * sizeof(IuSocket));
+	multi->sockets = grown;
+	multi->socket_count = size;
 	return true;
+}
+
+/* A socket was made, which iu_multi_forget_socket will hear of when it is closed. */
+void
+iu_multi_note_socket(IuMulti *multi, int fd)
+{
+	static const IuSocket made = {.ours = true};
+
+	if (make_room(multi, fd))
+		multi->sockets[fd] = made;
+}
+
+/* A socket is about to be closed, which takes it out of the epoll descriptor as well. */
+void
+iu_multi_forget_socket(IuMulti *multi, int fd)
+{
+	static const IuSocket none = {false};
+
+	if (fd < multi->socket_count)
+		multi->sockets[fd] = none;
+}
+
+/* Has the epoll descriptor tell of these events of a descriptor. */
+static int
+watch(IuMulti *multi, int fd, uint32 events)
+{
+	IuSocket   *socket = &multi->sockets[fd];
+	struct epoll_event event = {.events = events, .data.fd = fd};
+	int			how = socket->watched ? EPOLL_CTL_MOD : EPOLL_CTL_ADD;
+
+	if (socket->ours && socket->watched && socket->events == events)
+		return 0;
+	socket->watched = true;
+	socket->events = events;
+	if (epoll_ctl(multi->epoll_fd, how, fd, &event) == 0)
+		return 0;
+	/* one that is not ours may have been closed, and another may have its number */
+	return how == EPOLL_CTL_MOD && errno == ENOENT ? epoll_ctl(multi->epoll_fd, EPOLL_CTL_ADD, fd, &event) : -1;
+}
+
+static void
+watch_no_more(IuMulti *multi, int fd)
+{
+	struct epoll_event event = {0};
+
+	multi->sockets[fd].watched = false;
+	epoll_ctl(multi->epoll_fd, EPOLL_CTL_DEL, fd, &event);
 }
 
 /* Whether requests may share the connection that a handle has. */
@@ -91,29 +139,30 @@ may_share(CURL *easy)
 	return private != NULL && iu_transfer_may_share((IuTransfer *) private);
 }
 
-/* Keeps a socket in the epoll descriptor as long as curl wants to hear of it. */
+/*
+ * Keeps a socket in the epoll descriptor as long as curl wants to hear of it, and
+ * longer where it is one of ours: between two requests on a connection curl wants
+ * to hear nothing, and mostly there is nothing to be heard.
+ */
 static int
 on_socket(CURL *easy, curl_socket_t fd, int what, void *arg, void *known)
 {
 	IuMulti    *multi = arg;
-	struct epoll_event event = {0};
+	IuSocket   *socket;
 
 	if (!make_room(multi, fd))
 		return -1;
-	multi->shared[fd] = what != CURL_POLL_REMOVE && may_share(easy);
-	if (what == CURL_POLL_REMOVE)
+	socket = &multi->sockets[fd];
+	socket->wanted = what != CURL_POLL_REMOVE;
+	socket->shared = socket->wanted && may_share(easy);
+	if (!socket->wanted)
 	{
-		epoll_ctl(multi->epoll_fd, EPOLL_CTL_DEL, fd, &event);
+		if (!socket->ours)
+			watch_no_more(multi, fd);
 		return 0;
 	}
 	multi->highest_fd = Max(multi->highest_fd, fd);
-	event.data.fd = fd;
-	event.events = ((what & CURL_POLL_IN) ? EPOLLIN : 0) | ((what & CURL_POLL_OUT) ? EPOLLOUT : 0);
-	/* curl hands over, as known, what is assigned to the socket, until it removes it */
-	if (known != NULL)
-		return epoll_ctl(multi->epoll_fd, EPOLL_CTL_MOD, fd, &event);
-	curl_multi_assign(multi->handle, fd, multi);
-	return epoll_ctl(multi->epoll_fd, EPOLL_CTL_ADD, fd, &event);
+	return watch(multi, fd, ((what & CURL_POLL_IN) ? EPOLLIN : 0) | ((what & CURL_POLL_OUT) ? EPOLLOUT : 0));
 }
 
 /* Notes when curl wants to be called. */
@@ -165,7 +214,8 @@ iu_multi_open(IuMulti *multi, MemoryContext context, int connections)
 
 	initialize_curl();
 	multi->timer_at = -1;
-	multi->spare = MemoryContextAllocZero(context, sizeof(CURL *) * connections);
+	multi->spare.handles = MemoryContextAllocZero(context, sizeof(CURL *) * connections);
+	multi->kept.handles = MemoryContextAllocZero(context, sizeof(CURL *) * connections);
 	multi->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
 	if (multi->epoll_fd < 0)
 		ereport(ERROR,
@@ -189,6 +239,13 @@ iu_multi_open(IuMulti *multi, MemoryContext context, int connections)
 				 errdetail("libcurl could not be set up.")));
 }
 
+static void
+clean_up(IuHandles *handles)
+{
+	while (handles->count > 0)
+		curl_easy_cleanup(handles->handles[--handles->count]);
+}
+
 /* Closes what is open. Every transfer must have been removed or abandoned. Raises nothing. */
 void
 iu_multi_close(IuMulti *multi)
@@ -196,38 +253,58 @@ iu_multi_close(IuMulti *multi)
 	sigset_t	signals;
 
 	iu_multi_enter(&signals);
-	while (multi->spare_count > 0)
-		curl_easy_cleanup(multi->spare[--multi->spare_count]);
+	clean_up(&multi->spare);
+	clean_up(&multi->kept);
 	if (multi->handle != NULL)
 		curl_multi_cleanup(multi->handle);
 	iu_multi_leave(&signals);
-	free(multi->shared);
+	free(multi->sockets);
 	if (multi->epoll_fd >= 0)
 		close(multi->epoll_fd);
 }
 
 /* ---------- transfers in and out ---------- */
 
-/* Hands a transfer to curl. False if there is no memory; then the transfer is as it was before. */
+/*
+ * A handle for a transfer; NULL if there is no memory. There are never more than
+ * transfers at a time.
+ *
+ * *kept: whether it keeps what a plain transfer told it.
+ */
+static CURL *
+take_handle(IuMulti *multi, const IuTransfer *transfer, bool *kept)
+{
+	CURL	   *easy;
+
+	*kept = multi->kept.count > 0 && iu_handle_is_plain(transfer);
+	if (*kept)
+		return multi->kept.handles[--multi->kept.count];
+	if (multi->spare.count > 0)
+		return multi->spare.handles[--multi->spare.count];
+	if (multi->kept.count == 0)
+		return curl_easy_init();
+	easy = multi->kept.handles[--multi->kept.count];
+	curl_easy_reset(easy);
+	return easy;
+}
+
+/*
+ * Hands a transfer to curl, signals blocked. False if there is no memory; then
+ * the transfer is as it was before. Raises nothing.
+ */
 bool
 iu_multi_add(IuMulti *multi, IuTransfer *transfer)
 {
-	CURL	   *easy;
-	sigset_t	signals;
-	bool		good;
+	bool		kept;
+	CURL	   *easy = take_handle(multi, transfer, &kept);
 
-	iu_multi_enter(&signals);
-	easy = multi->spare_count > 0 ? multi->spare[--multi->spare_count] : curl_easy_init();
-	good = easy != NULL && iu_transfer_prepare(transfer, easy, &multi->header_bytes) &&
-		curl_multi_add_handle(multi->handle, easy) == CURLM_OK;
-	if (!good)
-	{
-		transfer->easy = NULL;
-		iu_transfer_release(transfer);
-		curl_easy_cleanup(easy);
-	}
-	iu_multi_leave(&signals);
-	return good;
+	if (easy != NULL && iu_handle_prepare(multi, transfer, easy, kept) &&
+		curl_multi_add_handle(multi->handle, easy) == CURLM_OK)
+		return true;
+	transfer->easy = NULL;
+	iu_transfer_release(transfer);
+	curl_easy_cleanup(easy);
+	return false;
 }
 
 /* Takes a transfer away from curl in the middle of it. Raises nothing. */
@@ -268,11 +345,12 @@ void
 iu_multi_remove(IuMulti *multi, IuTransfer *transfer)
 {
 	CURL	   *easy = transfer->easy;
+	IuHandles  *handles;
 
 	curl_multi_remove_handle(multi->handle, easy);
 	transfer->easy = NULL;
-	curl_easy_reset(easy);
-	multi->spare[multi->spare_count++] = easy;
+	handles = iu_handle_put_back(transfer, easy) ? &multi->kept : &multi->spare;
+	handles->handles[handles->count++] = easy;
 }
 
 /* ---------- letting curl act, signals blocked ---------- */
@@ -317,8 +395,8 @@ wake(IuMulti *multi)
 	if (now < multi->woken_at + WAKE_MS)
 		return CURLM_OK;
 	multi->woken_at = now;
-	for (fd = 0; fd < multi->shared_size && code == CURLM_OK; fd++)
-		if (multi->shared[fd])
+	for (fd = 0; fd < multi->socket_count && code == CURLM_OK; fd++)
+		if (multi->sockets[fd].shared)
 			code = curl_multi_socket_action(multi->handle, fd, CURL_CSELECT_IN, &running);
 	return code;
 }
@@ -335,14 +413,19 @@ iu_multi_sockets_are_ready(IuMulti *multi)
 
 	for (i = 0; i < count && code == CURLM_OK; i++)
 	{
+		int			fd = events[i].data.fd;
 		uint64		seen;
 
+		if (!multi->sockets[fd].wanted)
+		{
+			watch_no_more(multi, fd);
+			continue;
+		}
 		/* of a large header, curl keeps a part to itself until it is called again */
 		do
 		{
 			seen = multi->header_bytes;
-			code = curl_multi_socket_action(multi->handle, events[i].data.fd,
-											curl_events(events[i].events), &running);
+			code = curl_multi_socket_action(multi->handle, fd, curl_events(events[i].events), &running);
 		} while (code == CURLM_OK && multi->header_bytes - seen >= LARGE_HEADER);
 	}
 	return code == CURLM_OK ? wake(multi) : code;

@@ -19,6 +19,7 @@
 #include "postgres.h"
 
 #include "core/compat.h"
+#include "http/handle.h"
 #include "http/patience.h"
 
 /* Of a pool that is new. */

@@ -21,6 +21,8 @@
 /* How often a request is sent: curl itself would try a connection that breaks again and again. */
 #define IU_SENDINGS_MAX 2
 
+struct IuMulti;
+
 /* The two ends of a connection. */
 typedef struct IuEnds
 {
@@ -40,7 +42,7 @@ typedef struct IuTransfer
 	char	   *method;
 	char	   *url;
 	char	   *origin;			/* for messages; "?" where the URL has none */
-	char	  **headers;		/* NULL-terminated */
+	struct curl_slist *headers; /* for curl */
 	char	   *body;
 	size_t		body_length;
 	int			timeout_ms;
@@ -62,13 +64,12 @@ typedef struct IuTransfer
 	int64		in_use_since;	/* when a request to its origin began to keep the connection in use */
 
 	/* What curl's callbacks noted; nothing here is palloc'd. */
-	struct curl_slist *header_list;
 	char	   *data;			/* malloc'd */
 	size_t		received;		/* of the body */
 	size_t		length;			/* of what is kept */
 	size_t		capacity;
 	size_t		header_bytes;
-	uint64	   *all_header_bytes;	/* of all transfers of the multi handle */
+	struct IuMulti *multi;		/* that carries it out */
 	bool		too_large;
 	bool		no_memory;
 	bool		address_tried;	/* at least one was allowed */
@@ -92,8 +93,6 @@ typedef struct IuTransfer
 extern IuTransfer *iu_transfer_create(MemoryContext context, const IuHttpRequest *request);
 extern bool iu_transfer_is_allowed(MemoryContext context, IuTransfer *transfer);
 extern bool iu_transfer_may_share(const IuTransfer *transfer);
-extern bool iu_transfer_prepare(IuTransfer *transfer, CURL *easy, uint64 *all_header_bytes);
-extern void iu_transfer_set_connect_limit(IuTransfer *transfer);
 extern void iu_transfer_release(IuTransfer *transfer);
 extern bool iu_transfer_deserves_another(const IuTransfer *transfer);
 extern void iu_transfer_rewind(IuTransfer *transfer);

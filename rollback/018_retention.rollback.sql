@@ -8,6 +8,8 @@ DELETE FROM public.iu_refusal WHERE migration = 18;
 
 DROP FUNCTION public.fn_iu_core_retention_cleanup;
 DROP FUNCTION iu.fn_iu_core_retention_cleanup;
+DROP FUNCTION iu.fn_iu_core_retention_attempts;
+DROP FUNCTION iu.fn_iu_core_retention_delete;
 DROP VIEW public.v_iu_core_retention_candidates;
 DROP FUNCTION iu.fn_iu_core_retention_candidates;
 DROP FUNCTION public.fn_iu_core_retention_policy_set;

@@ -91,6 +91,10 @@ CREATE TEMP TABLE entry AS
     JOIN pg_depend d ON d.classid = 'pg_foreign_data_wrapper'::regclass AND d.objid = w.oid AND d.deptype = 'e'
     JOIN pg_extension e ON d.refclassid = 'pg_extension'::regclass AND d.refobjid = e.oid AND e.extname = 'iu_core'
   UNION ALL
+  SELECT g.migration, 0, g.object_name, format(E'#### schema `%s`\n\n%s\n', g.object_name,
+         pg_temp.said(obj_description(n.oid, 'pg_namespace')))
+    FROM iu_governed_object g LEFT JOIN pg_namespace n ON n.nspname = g.object_name WHERE g.object_class = 'schema'
+  UNION ALL
   SELECT g.migration, array_position(ARRAY['table', 'view', 'function'], g.object_class), g.object_name,
          format(E'#### %s`%s`\n\n%s\n', CASE g.object_class WHEN 'function' THEN '' ELSE g.object_class || ' ' END,
            g.object_name, CASE g.object_class WHEN 'function' THEN pg_temp.function_text(to_regprocedure(g.object_name))
@@ -131,7 +135,7 @@ CREATE TEMP TABLE inside AS
 SELECT CASE WHEN count(*) > 0
             THEN pg_catalog.set_config('iu.unknown', string_agg(DISTINCT object_class, ', '), false) END
   FROM iu_governed_object
- WHERE object_class NOT IN ('table', 'view', 'function', 'trigger', 'event_type', 'config')
+ WHERE object_class NOT IN ('schema', 'table', 'view', 'function', 'trigger', 'event_type', 'config')
 \g /dev/null
 
 \qecho '# Reference'
@@ -214,7 +218,8 @@ WITH condition (state, name) AS (VALUES
   ('0A000', 'feature_not_supported'), ('22004', 'null_value_not_allowed'), ('22023', 'invalid_parameter_value'),
   ('22038', 'singleton_sql_json_item_required'),
   ('2201B', 'invalid_regular_expression'), ('57014', 'query_canceled'),
-  ('22P02', 'invalid_text_representation'), ('23502', 'not_null_violation'), ('23505', 'unique_violation'),
+  ('22P02', 'invalid_text_representation'), ('23502', 'not_null_violation'), ('23503', 'foreign_key_violation'),
+  ('23505', 'unique_violation'),
   ('23514', 'check_violation'),
   ('25000', 'invalid_transaction_state'), ('28000', 'invalid_authorization_specification'),
   ('39P01', 'trigger_protocol_violated'), ('40001', 'serialization_failure'), ('42501', 'insufficient_privilege'),

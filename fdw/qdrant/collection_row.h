@@ -39,6 +39,7 @@ typedef struct IuQdrantRow
 	const char *address;		/* its own name, as far as that is known */
 	int			waiting;		/* requests that are not answered */
 	bool		failed;			/* one of them has failed */
+	bool		asks_last;		/* for the count, after all else is known */
 	int64		counted;
 	IuQdrantWhole whole;
 	Datum		values[COLLECTIONS_COLUMNS];

@@ -10,6 +10,10 @@
  * answers the query looks at. The row is handed over when the last of them is
  * answered.
  *
+ * Whether a count is everything is told of what Qdrant had been given when the
+ * row was begun. So the count is asked for last, after no update was queued: one
+ * that was queued while it counted may be missing in it.
+ *
  * An alias may be switched between two of them. So where several go to a
  * collection that the query names, it is asked first which collection that is.
  *
@@ -144,9 +148,42 @@ ask_for_count(IuScan *scan, IuQdrantRow *row)
 				"{\"exact\":true}");
 }
 
-/* Hands the row over if it waits for nothing more. */
+/* Asks what the replicas count, as this consistency makes one number of it. */
 static void
-add_row_if_whole(IuScan *scan, IuQdrantRow *row)
+ask_replicas(IuScan *scan, IuQdrantRow *row, int purpose, const char *consistency)
+{
+	const char *rest = psprintf("/points/count?consistency=%s&timeout=%d", consistency, iu_scan_seconds(scan));
+
+	ask_for_row(scan, row, purpose, "POST", rest, "{\"exact\":true}");
+}
+
+/* Asks for the count once more, of those that are asked for last. */
+static void
+ask_count_again(IuScan *scan, IuQdrantRow *row, int purpose)
+{
+	row->waiting--;
+	if (purpose == IU_QDRANT_COUNT)
+		ask_for_count(scan, row);
+	else
+		ask_replicas(scan, row, purpose, purpose == IU_QDRANT_COUNT_LEAST ? "all" : "majority");
+}
+
+/* Asks for the count when all else is known that may speak against it. */
+static void
+ask_for_last(IuScan *scan, IuQdrantRow *row)
+{
+	row->asks_last = true;
+	ask_for_count(scan, row);
+	if (row->whole.is_replicated && row->whole.trouble == NULL)
+	{
+		ask_replicas(scan, row, IU_QDRANT_COUNT_LEAST, "all");
+		ask_replicas(scan, row, IU_QDRANT_COUNT_MIDDLE, "majority");
+	}
+}
+
+/* Hands the row over if it waits for nothing more; or asks for what comes last. */
+static void
+go_on(IuScan *scan, IuQdrantRow *row)
 {
 	const char *doubt;
 
@@ -154,6 +191,11 @@ add_row_if_whole(IuScan *scan, IuQdrantRow *row)
 		return;
 	if (wants_certainty(iu_scan_query(scan)->wants))
 	{
+		if (!row->asks_last)
+		{
+			ask_for_last(scan, row);
+			return;
+		}
 		doubt = iu_qdrant_whole_doubt(&row->whole, row->counted);
 		iu_qdrant_row_set_text(scan, row, COLLECTIONS_DOUBT, doubt);
 		if (doubt == NULL)
@@ -168,7 +210,7 @@ ask_for_parts(IuScan *scan, IuQdrantRow *row, bool is_named)
 {
 	const Bitmapset *wants = iu_scan_query(scan)->wants;
 
-	if (wants_count(wants))
+	if (wants_count(wants) && !wants_certainty(wants))
 		ask_for_count(scan, row);
 	/* that it exists is asked for, even if nothing else of it is looked at */
 	if (wants_description(wants) || (is_named && !wants_count(wants)))
@@ -186,7 +228,7 @@ ask_for_parts(IuScan *scan, IuQdrantRow *row, bool is_named)
 static void
 begin_row(IuScan *scan, const char *name, const Lists *lists)
 {
-	IuQdrantRow		   *row = iu_scan_alloc(scan, sizeof(IuQdrantRow));
+	IuQdrantRow *row = iu_scan_alloc(scan, sizeof(IuQdrantRow));
 	const char *problem;
 
 	if (iu_qdrant_path(name, "", &problem) == NULL)
@@ -204,7 +246,7 @@ begin_row(IuScan *scan, const char *name, const Lists *lists)
 		ask_for_row(scan, row, IU_QDRANT_FIND_ALIASES, "GET", NULL, NULL);
 	else
 		ask_for_parts(scan, row, lists == NULL);
-	add_row_if_whole(scan, row);
+	go_on(scan, row);
 }
 
 /* Asks for what the query names, or for the lists of all. */
@@ -280,19 +322,9 @@ take_list(IuScan *scan, const IuFetch *fetch, const IuJson *document)
 	iu_scan_has_list(scan);
 }
 
-/* Asks what the replicas count, as this consistency makes one number of it. */
-static void
-ask_replicas(IuScan *scan, IuQdrantRow *row, int purpose, const char *consistency)
-{
-	const char *rest = psprintf("/points/count?consistency=%s&timeout=%d", consistency, iu_scan_seconds(scan));
-
-	ask_for_row(scan, row, purpose, "POST", rest, "{\"exact\":true}");
-}
-
 /*
- * Sets where the replicas are. If there are several and the query asks whether the
- * count is everything, asks what they count. NULL on success, otherwise what is
- * wrong with the answer.
+ * Sets where the replicas are. NULL on success, otherwise what is wrong with the
+ * answer.
  */
 static const char *
 set_replicas(IuScan *scan, IuQdrantRow *row, const IuJson *result)
@@ -306,10 +338,6 @@ set_replicas(IuScan *scan, IuQdrantRow *row, const IuJson *result)
 	if (iu_scan_wants(scan, COLLECTIONS_REPLICAS))
 		iu_qdrant_row_set(row, COLLECTIONS_REPLICAS,
 				  iu_qdrant_row_keep(scan, DirectFunctionCall1(jsonb_in, CStringGetDatum(whole->replicas))));
-	if (!whole->is_replicated || whole->trouble != NULL || !wants_certainty(iu_scan_query(scan)->wants))
-		return NULL;
-	ask_replicas(scan, row, IU_QDRANT_COUNT_LEAST, "all");
-	ask_replicas(scan, row, IU_QDRANT_COUNT_MIDDLE, "majority");
 	return NULL;
 }
 
@@ -362,7 +390,7 @@ set_answer(IuScan *scan, IuQdrantRow *row, const IuFetch *fetch, const IuJson *d
 void
 iu_qdrant_collections_answered(IuScan *scan, const IuFetch *fetch, const IuJson *document)
 {
-	IuQdrantRow		   *row = fetch->state;
+	IuQdrantRow *row = fetch->state;
 	const char *problem;
 
 	if (fetch->purpose == IU_QDRANT_LIST || fetch->purpose == IU_QDRANT_LIST_ALIASES)
@@ -378,7 +406,7 @@ iu_qdrant_collections_answered(IuScan *scan, const IuFetch *fetch, const IuJson 
 		return;
 	}
 	row->waiting--;
-	add_row_if_whole(scan, row);
+	go_on(scan, row);
 }
 
 /*
@@ -389,7 +417,8 @@ bool
 iu_qdrant_collections_refused(IuScan *scan, const IuFetch *fetch, int status, const IuJson *document)
 {
 	const char *text = iu_json_text(iu_json_member(iu_json_member(document, "status"), "error"));
-	IuQdrantRow		   *row = fetch->state;
+	IuQdrantRow *row = fetch->state;
+	bool		of_replicas = fetch->purpose == IU_QDRANT_COUNT_LEAST || fetch->purpose == IU_QDRANT_COUNT_MIDDLE;
 
 	/* which collection an alias stands for is not told to every key */
 	if (fetch->purpose == IU_QDRANT_FIND_ALIASES && (status == 403 || status == 404) &&
@@ -404,19 +433,26 @@ iu_qdrant_collections_refused(IuScan *scan, const IuFetch *fetch, int status, co
 	{
 		row->whole.trouble = "Qdrant does not tell where the replicas are";
 		row->waiting--;
-		add_row_if_whole(scan, row);
+		go_on(scan, row);
 		return true;
 	}
-	if (fetch->purpose != IU_QDRANT_COUNT && fetch->purpose != IU_QDRANT_DESCRIBE)
+	/* Qdrant counts with all replicas or not at all: one of them may be stopped, and not yet known to be dead */
+	if (of_replicas && status >= 500 && text != NULL)
+	{
+		row->whole.trouble = "not every replica can be asked";
+		row->waiting--;
+		go_on(scan, row);
+		return true;
+	}
+	if (!of_replicas && fetch->purpose != IU_QDRANT_COUNT && fetch->purpose != IU_QDRANT_DESCRIBE)
 		return false;
 	if (iu_qdrant_is_gone(scan, status, text))
 	{
 		row->failed = true;
 		return true;
 	}
-	if (fetch->purpose != IU_QDRANT_COUNT || !iu_qdrant_fewer_seconds(scan, status, text))
+	if (fetch->purpose == IU_QDRANT_DESCRIBE || !iu_qdrant_fewer_seconds(scan, status, text))
 		return false;
-	row->waiting--;
-	ask_for_count(scan, row);
+	ask_count_again(scan, row, fetch->purpose);
 	return true;
 }

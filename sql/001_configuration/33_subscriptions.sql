@@ -46,52 +46,53 @@ COMMENT ON FUNCTION iu.fn_iu_numbers_kept IS
   'Trigger after TRUNCATE: where another database emptied the table and began its numbers anew, which leaves the rows '
   'here as they are, the numbers go on behind those that are taken. Raises nothing of its own.';
 
+-- A trigger for rows of a table in partitions is one of each of them; one for statements is not.
+CREATE FUNCTION iu.fn_iu_subscription_triggers()
+  RETURNS TABLE (trigger_name text, of_table boolean, of_root boolean, of_partition boolean, fires text, calls text,
+                 comment text)
+  LANGUAGE sql IMMUTABLE
+  SET search_path = pg_catalog, pg_temp
+AS $function$
+  VALUES ('trg_0_subscription', true, true, false, 'BEFORE INSERT OR UPDATE OR DELETE ON %s FOR EACH ROW',
+          'iu_core.leave_out_replicated()', 'Leaves out what a subscription brings.'),
+         ('trg_zz_subscription_truncate', true, false, true, 'BEFORE TRUNCATE ON %s FOR EACH STATEMENT',
+          'iu_core.keep_from_truncation()', 'Keeps the rows where a subscription would empty the table.'),
+         ('trg_0_subscription_truncated', true, false, true, 'AFTER TRUNCATE ON %s FOR EACH STATEMENT',
+          'iu_core.keep_from_truncation()', 'Keeps the rows where a subscription would empty the table.'),
+         ('trg_1_subscription_numbers', true, true, false, 'AFTER TRUNCATE ON %s FOR EACH STATEMENT',
+          'iu.fn_iu_numbers_kept()', 'Keeps the numbers where a subscription would begin them anew.')
+$function$;
+COMMENT ON FUNCTION iu.fn_iu_subscription_triggers IS
+  'The triggers that keep what a subscription brings out of a table: name, whether an ordinary table has it, one in '
+  'partitions, and each partition for itself; when it fires, what it calls, its comment. They fire in the order of '
+  'their names: nothing refuses a row before it is left out; of those of TRUNCATE the last one before it and the first '
+  'two after it.';
+
 CREATE FUNCTION iu.fn_iu_leave_out_subscriptions() RETURNS void
   LANGUAGE plpgsql
   SET search_path = pg_catalog, pg_temp
 AS $function$
 DECLARE
-  v_table record;
+  v_new record;
 BEGIN
-  FOR v_table IN
-    SELECT c.oid::regclass AS name, ARRAY(SELECT t.tgname::text FROM pg_trigger t WHERE t.tgrelid = c.oid) AS triggers
-      FROM pg_class c
-     WHERE c.relkind = 'r' AND c.relowner = 'iu_core_owner'::regrole
-       AND c.relnamespace IN (SELECT n.oid FROM pg_namespace n
-                               WHERE n.nspname = 'public' OR n.nspowner = 'iu_core_owner'::regrole)
-       AND NOT c.relispartition
-     ORDER BY c.oid
+  FOR v_new IN
+    SELECT c.oid::regclass AS name, t.trigger_name, format(t.fires, c.oid::regclass) AS fires, t.calls, t.comment
+      FROM pg_class c CROSS JOIN iu.fn_iu_subscription_triggers() t
+     WHERE c.relkind IN ('r', 'p') AND c.relowner = 'iu_core_owner'::regrole
+       AND c.relnamespace IN ('public'::regnamespace, 'iu'::regnamespace)
+       AND CASE WHEN c.relispartition THEN t.of_partition WHEN c.relkind = 'p' THEN t.of_root ELSE t.of_table END
+       AND NOT EXISTS (SELECT FROM pg_trigger o WHERE o.tgrelid = c.oid AND o.tgname = t.trigger_name)
+     ORDER BY c.oid, t.trigger_name
   LOOP
-    -- Triggers fire in the order of their names: nothing refuses the row before it is left out.
-    IF 'trg_0_subscription' <> ALL (v_table.triggers) THEN
-      EXECUTE format('CREATE TRIGGER trg_0_subscription BEFORE INSERT OR UPDATE OR DELETE ON %s '
-                     'FOR EACH ROW EXECUTE FUNCTION iu_core.leave_out_replicated()', v_table.name);
-      EXECUTE format('ALTER TABLE %s ENABLE REPLICA TRIGGER trg_0_subscription', v_table.name);
-      EXECUTE format('COMMENT ON TRIGGER trg_0_subscription ON %s IS %L', v_table.name,
-                     'Leaves out what a subscription brings.');
-    END IF;
-    -- The last one before, and the first two after it.
-    IF 'trg_zz_subscription_truncate' <> ALL (v_table.triggers) THEN
-      EXECUTE format('CREATE TRIGGER trg_zz_subscription_truncate BEFORE TRUNCATE ON %1$s '
-                     'FOR EACH STATEMENT EXECUTE FUNCTION iu_core.keep_from_truncation(); '
-                     'CREATE TRIGGER trg_0_subscription_truncated AFTER TRUNCATE ON %1$s '
-                     'FOR EACH STATEMENT EXECUTE FUNCTION iu_core.keep_from_truncation(); '
-                     'CREATE TRIGGER trg_1_subscription_numbers AFTER TRUNCATE ON %1$s '
-                     'FOR EACH STATEMENT EXECUTE FUNCTION iu.fn_iu_numbers_kept()', v_table.name);
-      EXECUTE format('ALTER TABLE %s ENABLE REPLICA TRIGGER trg_zz_subscription_truncate, '
-                     'ENABLE REPLICA TRIGGER trg_0_subscription_truncated, '
-                     'ENABLE REPLICA TRIGGER trg_1_subscription_numbers', v_table.name);
-      EXECUTE format('COMMENT ON TRIGGER trg_zz_subscription_truncate ON %1$s IS %2$L; '
-                     'COMMENT ON TRIGGER trg_0_subscription_truncated ON %1$s IS %2$L; '
-                     'COMMENT ON TRIGGER trg_1_subscription_numbers ON %1$s IS %3$L', v_table.name,
-                     'Keeps the rows where a subscription would empty the table.',
-                     'Keeps the numbers where a subscription would begin them anew.');
-    END IF;
+    EXECUTE format('CREATE TRIGGER %I %s EXECUTE FUNCTION %s', v_new.trigger_name, v_new.fires, v_new.calls);
+    EXECUTE format('ALTER TABLE %s ENABLE REPLICA TRIGGER %I', v_new.name, v_new.trigger_name);
+    EXECUTE format('COMMENT ON TRIGGER %I ON %s IS %L', v_new.trigger_name, v_new.name, v_new.comment);
   END LOOP;
 END
 $function$;
 COMMENT ON FUNCTION iu.fn_iu_leave_out_subscriptions IS
-  'Called by the migration runner after each script: every table of iu_core_owner that has no trigger '
-  'trg_0_subscription of its own gets one, which leaves out what a subscription brings (iu_core.is_replicated), and '
-  'three that keep its rows and numbers where the table is emptied elsewhere. They fire in replica role only, so that '
-  'nobody else pays for them. Raises nothing of its own.';
+  'Called by the migration runner after each script, and for a new partition: every table of iu_core_owner that has no '
+  'trigger trg_0_subscription of its own gets one, which leaves out what a subscription brings '
+  '(iu_core.is_replicated), and three that keep its rows and numbers where the table is emptied elsewhere '
+  '(fn_iu_subscription_triggers). They fire in replica role only, so that nobody else pays for them. Raises nothing of '
+  'its own.';

@@ -167,17 +167,3 @@ COMMENT ON FUNCTION iu.fn_iu_breached_rights IS
   'For fn_iu_walls: rights that nobody should have: on what the extension brings, other than its script gave; to '
   'create in schema iu or iu_core; of iu_core_owner or the workers'' role, by membership; on what migrations '
   'will make, by default privileges.';
-
-CREATE FUNCTION iu.fn_iu_walls()
-  RETURNS TABLE (object_class text, object_name text, detail text)
-  LANGUAGE sql STABLE
-  SET search_path = pg_catalog, pg_temp
-AS $function$
-  SELECT * FROM iu.fn_iu_planted_names()
-  UNION ALL SELECT * FROM iu.fn_iu_breached_tables()
-  UNION ALL SELECT * FROM iu.fn_iu_breached_rights()
-$function$;
-COMMENT ON FUNCTION iu.fn_iu_walls IS
-  'What strangers, roles that are neither iu_core_owner nor superusers, could use to run something with its rights, or '
-  'have planted: objects of theirs with a governed name in whatever schema, what they attached to governed tables and '
-  'types, what they have in schema iu or iu_core, and rights that nobody should have there. No row: the walls stand.';

@@ -95,6 +95,10 @@ AS $function$
       THEN 'a superuser gives back what belongs to iu_core_owner, or restores the database'
     WHEN p_check_code = 'D8' AND p_object_class IN ('config', 'event_type', 'route')
       THEN 'an administrator registers it or removes it'
+    WHEN p_detail ~ '^a partition that is not as its table' AND p_detail ~ 'is owned by'
+      THEN 'a superuser gives it back with ALTER TABLE ... OWNER TO iu_core_owner'
+    WHEN p_detail ~ '^a partition that is not as its table'
+      THEN 'a superuser takes away what it has and its table has not, or gives it what it lacks'
     WHEN p_check_code = 'D8' THEN 'a superuser removes the object, or gives and takes the right, once it is known who '
       'did it'
     WHEN p_found IS NULL AND p_object_class IN ('config', 'event_type', 'route')
@@ -113,6 +117,50 @@ $function$;
 COMMENT ON FUNCTION iu.fn_iu_conformance_advice IS
   'For fn_iu_conformance_repair: why a row of fn_iu_conformance that is not ok is left to people, and what they do. '
   'Arguments: columns of that row.';
+
+CREATE FUNCTION iu.fn_iu_partitions_mend()
+  RETURNS TABLE (object_class text, object_name text, done text)
+  LANGUAGE plpgsql
+  SET search_path = pg_catalog, pg_temp
+AS $function$
+DECLARE
+  v_wrong record;
+BEGIN
+  FOR v_wrong IN
+    WITH ours AS (
+      SELECT c.* FROM iu.fn_iu_partitions() x
+        JOIN pg_class c ON c.oid = x.relation AND c.relowner = 'iu_core_owner'::regrole
+    )
+    SELECT 'table' AS class, c.oid, c.oid::regclass::text AS name, NULL AS state
+      FROM ours c
+     WHERE iu_core.grants_text(c.relacl, 'r', c.relowner) IS NOT NULL
+        OR EXISTS (SELECT FROM pg_attribute a WHERE a.attrelid = c.oid AND a.attacl IS NOT NULL)
+    UNION ALL
+    SELECT 'trigger', t.oid, format('%I ON %s', t.tgname, c.oid::regclass),
+           CASE w.state WHEN 'O' THEN 'enabled' WHEN 'A' THEN 'enabled always' WHEN 'D' THEN 'disabled'
+                        ELSE 'enabled for replication only' END
+      FROM ours c JOIN pg_trigger t ON t.tgrelid = c.oid
+      LEFT JOIN pg_trigger o ON o.oid = t.tgparentid
+      LEFT JOIN iu.fn_iu_subscription_triggers() s
+        ON s.trigger_name = t.tgname AND s.of_partition AND t.tgparentid = 0 AND to_regprocedure(s.calls) = t.tgfoid
+      CROSS JOIN LATERAL (SELECT coalesce(o.tgenabled, CASE WHEN s.calls IS NOT NULL THEN 'R'::"char" END) AS state) w
+     WHERE t.tgenabled <> w.state
+  LOOP
+    object_class := v_wrong.class;
+    object_name := v_wrong.name;
+    done := coalesce(v_wrong.state, 'grants none');
+    IF v_wrong.class = 'table' THEN
+      PERFORM iu.fn_iu_grants_repair('table', v_wrong.oid, NULL);
+    ELSE
+      PERFORM iu.fn_iu_trigger_repair(v_wrong.oid, v_wrong.state);
+    END IF;
+    RETURN NEXT;
+  END LOOP;
+END
+$function$;
+COMMENT ON FUNCTION iu.fn_iu_partitions_mend IS
+  'For fn_iu_conformance_mend: takes away the grants that single partitions of iu_core_owner have, and puts the states '
+  'of their triggers right. One row for each.';
 
 CREATE FUNCTION iu.fn_iu_conformance_mend()
   RETURNS TABLE (object_class text, object_name text, done text)
@@ -159,6 +207,7 @@ BEGIN
       RETURN NEXT;
     END IF;
   END LOOP;
+  RETURN QUERY SELECT * FROM iu.fn_iu_partitions_mend();
 END
 $function$;
 COMMENT ON FUNCTION iu.fn_iu_conformance_mend IS

@@ -105,8 +105,11 @@ COMMENT ON COLUMN public.iu_route_lease.attempt_nos IS 'The number of the attemp
 COMMENT ON COLUMN public.iu_route_lease.backend_pid IS
   'The session that claimed it; where that is gone nobody waits for expires_at.';
 
+-- A partition a day, which 08_partitions.sql makes and ends. That an attempt is
+-- recorded once follows from its lease: a key that is unique over all partitions
+-- would have to hold the time of recording.
 CREATE TABLE public.iu_route_attempt (
-  id               bigint      NOT NULL GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+  id               bigint      NOT NULL GENERATED ALWAYS AS IDENTITY,
   route_kind       text        NOT NULL DEFAULT 'outbound',
   route_code       text        NOT NULL,
   event_ref        uuid        NOT NULL,
@@ -124,15 +127,30 @@ CREATE TABLE public.iu_route_attempt (
   failure_detail   text,
   response_excerpt text,
   payload_snapshot jsonb,
-  UNIQUE (idempotency_key, attempt_no),
+  kept             boolean     NOT NULL DEFAULT false,
+  PRIMARY KEY (id, recorded_at, kept),
   CONSTRAINT iu_route_attempt_kind_chk CHECK (route_kind IN ('outbound', 'inbound')),
   CONSTRAINT iu_route_attempt_status_chk CHECK (status IN ('dry_run', 'pending', 'sent', 'failed', 'skipped')),
   CONSTRAINT iu_route_attempt_no_chk CHECK (attempt_no > 0 AND replay_number >= 0)
-);
+) PARTITION BY RANGE (kept, recorded_at);
+CREATE INDEX iu_route_attempt_key ON public.iu_route_attempt (idempotency_key, attempt_no);
+COMMENT ON INDEX public.iu_route_attempt_key IS 'The attempts of a delivery, or of an event on a route.';
 CREATE INDEX iu_route_attempt_recorded ON public.iu_route_attempt USING brin (recorded_at);
 COMMENT ON INDEX public.iu_route_attempt_recorded IS
   'For the attempts of the last hour and those that retention takes, without a large index.';
-COMMENT ON TABLE public.iu_route_attempt IS 'One row a send, inserted once with its outcome.';
+CREATE TABLE iu.iu_route_attempt_kept PARTITION OF public.iu_route_attempt
+  FOR VALUES FROM (true, MINVALUE) TO (true, MAXVALUE);
+COMMENT ON TABLE iu.iu_route_attempt_kept IS
+  'Attempts that outlast the partition of their day, see column kept of iu_route_attempt.';
+CREATE TABLE iu.iu_route_attempt_default PARTITION OF public.iu_route_attempt DEFAULT;
+COMMENT ON TABLE iu.iu_route_attempt_default IS
+  'Attempts of days that had no partition when they were recorded, until the runner moves them to '
+  'iu_route_attempt_kept. Health is critical while there are any.';
+COMMENT ON TABLE public.iu_route_attempt IS
+  'One row a send, inserted once with its outcome. In partitions, one a day of UTC, in schema iu.';
+COMMENT ON COLUMN public.iu_route_attempt.kept IS
+  'Whether it lies in iu.iu_route_attempt_kept and not in the partition of its day: that had none when it was '
+  'recorded, or is gone while this row had to stay, or is older than the 100 youngest';
 COMMENT ON COLUMN public.iu_route_attempt.id IS 'Order of recording';
 COMMENT ON COLUMN public.iu_route_attempt.route_kind IS 'outbound; no other kind is recorded';
 COMMENT ON COLUMN public.iu_route_attempt.route_code IS 'The route; no foreign key, attempts outlive it';

@@ -23,11 +23,12 @@ BEGIN
   WITH fresh AS MATERIALIZED (
     (SELECT e.event_domain, e.event_type FROM public.event_outbox e
       WHERE e.emitted_xid >= pg_snapshot_xmax(v_since) AND e.emitted_xid < pg_snapshot_xmax(v_now)
+        AND e.emitted_xid <> '2'
       ORDER BY e.emitted_xid, e.event_seq LIMIT c_most)
     UNION ALL
     (SELECT l.event_domain, l.event_type FROM pg_snapshot_xip(v_since) AS i (xid)
       CROSS JOIN LATERAL (SELECT e.event_domain, e.event_type FROM public.event_outbox e
-                           WHERE e.emitted_xid = i.xid ORDER BY e.emitted_xid, e.event_seq LIMIT c_most) AS l
+                           WHERE e.emitted_xid = i.xid AND e.emitted_xid <> '2' ORDER BY e.emitted_xid, e.event_seq LIMIT c_most) AS l
       LIMIT c_most)
   ), carrier AS (
     SELECT l.route_code FROM (SELECT DISTINCT f.event_domain, f.event_type FROM fresh f) AS t
@@ -141,6 +142,7 @@ CREATE FUNCTION iu.fn_iu_delivery_claim_route(
   SET search_path = pg_catalog, pg_temp
 AS $function$
 DECLARE
+  c_judged constant integer := 20;  -- retries, where a filter may take 50 ms for each and other routes wait
   v_code  text;
   v_route public.iu_outbound_route;
   v_probe boolean;
@@ -168,7 +170,8 @@ BEGIN
   taken := v_room.taken;
   v_left := least(v_room.room, CASE WHEN v_probe THEN 1 ELSE p_share END - taken, v_pace - taken);
   IF v_left > 0 THEN
-    lease_ids := lease_ids || ARRAY(SELECT o FROM iu.fn_iu_delivery_lease_retries(p_route_code, p_sender, v_left) o);
+    lease_ids := lease_ids || ARRAY(SELECT o FROM iu.fn_iu_delivery_lease_retries(p_route_code, p_sender,
+      CASE WHEN v_route.payload_filter IS NULL THEN v_left ELSE least(v_left, c_judged) END) o);
     SELECT coalesce(sum(l.item_count), 0), v_left - coalesce(sum(l.item_count), 0) + taken
       INTO taken, v_left FROM public.iu_route_lease l WHERE l.lease_id = ANY (lease_ids);
   END IF;
@@ -190,8 +193,8 @@ END
 $function$;
 COMMENT ON FUNCTION iu.fn_iu_delivery_claim_route IS
   'For the claim: leases of one route what it may, abandoned leases first (at most p_left deliveries), then due '
-  'retries, then new events (with those at most p_share). Returns the leases and how many deliveries they have; none '
-  'where something holds the route or another claim has it.';
+  'retries, then new events (with those at most p_share); of a route with a filter at most 20 retries at a time. '
+  'Returns the leases and how many deliveries they have; none where something holds the route or another claim has it.';
 
 -- This function is inlined into the query of the claim, so that its rows are made
 -- once; for that it is STABLE and has no settings.

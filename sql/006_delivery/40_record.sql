@@ -92,7 +92,6 @@ BEGIN
              r.http_status, CASE WHEN r.rule <> 'done' THEN r.failure_code END,
              CASE WHEN r.rule <> 'done' THEN r.failure_detail END, r.response_excerpt
         FROM result r WHERE r.rule NOT IN ('again', 'pace', 'left') ORDER BY r.event_seq
-      ON CONFLICT (idempotency_key, attempt_no) DO NOTHING
       RETURNING 1
   ), retry AS (
     INSERT INTO public.iu_route_retry
@@ -149,9 +148,7 @@ COMMENT ON FUNCTION iu.fn_iu_delivery_record_results IS
   'left alone (NULL: it does not; 0: it did not say), and what is left of the lease: how many, events, their places, '
   'replay numbers and attempt numbers. Arguments as fn_iu_delivery_results.';
 
--- Most leases are sent as a whole. Then no result has to be looked for, and no
--- attempt of them is there: where one is, the insert fails, and they are recorded
--- one by one.
+-- Most leases are sent as a whole. Then no result has to be looked for.
 CREATE FUNCTION iu.fn_iu_delivery_record_whole(p_lease public.iu_route_lease, p_route_id bigint, p_event_ids uuid[],
     p_replay_numbers integer[], p_attempt_nos integer[], p_outcomes text[], p_http_statuses integer[],
     p_durations_us bigint[], p_response_excerpts text[], p_started_ats timestamptz[])
@@ -178,14 +175,12 @@ BEGIN
   GET DIAGNOSTICS v_written = ROW_COUNT;
   DELETE FROM public.iu_route_lease WHERE lease_id = p_lease.lease_id;
   RETURN v_written;
-EXCEPTION WHEN unique_violation THEN
-  RETURN NULL;
 END
 $function$;
 COMMENT ON FUNCTION iu.fn_iu_delivery_record_whole IS
   'For the record: writes the attempts of a lease all of whose deliveries were sent, given in its order, and ends it. '
-  'Returns the attempts written, or NULL where that is not so or one of them is recorded already; then nothing is '
-  'written. Arguments: lease, id of its route, arrays as fn_iu_delivery_record_batch.';
+  'Returns the attempts written, or NULL where that is not so; then nothing is written. Arguments: lease, id of its '
+  'route, arrays as fn_iu_delivery_record_batch.';
 
 CREATE FUNCTION iu.fn_iu_delivery_record_batch(p_lease_id bigint, p_lease_generation integer, p_event_ids uuid[],
     p_replay_numbers integer[], p_attempt_nos integer[], p_outcomes text[], p_http_statuses integer[],

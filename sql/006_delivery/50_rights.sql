@@ -11,7 +11,8 @@ GRANT EXECUTE ON FUNCTION
 GRANT EXECUTE ON FUNCTION public.fn_iu_delivery_body, iu.fn_iu_delivery_body, iu.fn_iu_webhook_id TO iu_core_reader;
 GRANT EXECUTE ON FUNCTION
     iu.fn_iu_delivery_settle, iu.fn_iu_delivery_news, iu.fn_iu_delivery_claim, iu.fn_iu_delivery_check,
-    iu.fn_iu_delivery_keep, iu.fn_iu_delivery_next_due, iu.fn_iu_delivery_record_batch
+    iu.fn_iu_delivery_keep, iu.fn_iu_delivery_next_due, iu.fn_iu_delivery_record_batch,
+    iu.fn_iu_attempt_partitions_tend
   TO iu_core_worker;
 
 SELECT iu.fn_iu_refusal_put(6, ARRAY[

@@ -14,7 +14,7 @@ BEGIN ATOMIC
     SELECT coalesce(max(e.event_seq), 0) AS high
       FROM at, public.event_outbox e
      WHERE e.emitted_xid >= pg_snapshot_xmin(at.now) AND NOT pg_visible_in_snapshot(e.emitted_xid, at.now)
-       AND e.emitted_xid IS DISTINCT FROM at.own
+       AND e.emitted_xid IS DISTINCT FROM at.own AND e.emitted_xid <> '2'
   ), put AS (
     INSERT INTO public.iu_route_retry (route_code, event_id, event_seq, due_at, reason)
       SELECT r.route_code, e.id, e.event_seq, iu_core.steady_clock(),
@@ -138,6 +138,7 @@ BEGIN
   -- What was ahead of the former position and is neither ahead of the new one nor owed.
   SELECT count(*) INTO v_over FROM public.event_outbox e
    WHERE e.emitted_xid >= pg_snapshot_xmin(v_was.seen) AND NOT pg_visible_in_snapshot(e.emitted_xid, v_was.seen)
+     AND e.emitted_xid <> '2'
      AND iu.fn_iu_route_carries(p_route_code, e.event_domain, e.event_type) AND e.event_seq > v_was.floor_seq
      AND e.payload_classification = 'safe_metadata'
      AND (v_was.window_end IS NULL OR e.event_seq > v_was.window_seq

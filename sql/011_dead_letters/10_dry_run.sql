@@ -59,13 +59,16 @@ DECLARE
   v_broken  record;
   v_id      bigint;
 BEGIN
+  IF EXISTS (SELECT FROM public.iu_route_attempt a
+              WHERE a.idempotency_key = 'dry_' || (v_request ->> 'webhook_id') AND a.attempt_no = p_attempt_no) THEN
+    RETURN NULL;
+  END IF;
   v_broken := iu.fn_iu_payload_verdict(p_route, p_event.safe_payload);
   INSERT INTO public.iu_route_attempt (route_code, event_ref, replay_number, attempt_no, idempotency_key, status,
       sender, started_at, duration_us, failure_code, failure_detail, payload_snapshot)
     VALUES (p_route.route_code, p_event.id, p_replay_number, p_attempt_no, 'dry_' || (v_request ->> 'webhook_id'),
       'dry_run', 'dry run', v_started, 1000000 * extract(epoch FROM clock_timestamp() - v_started),
       v_broken.code, left(v_broken.problem, 1000), v_request)
-    ON CONFLICT (idempotency_key, attempt_no) DO NOTHING
     RETURNING id INTO v_id;
   RETURN v_id;
 END
@@ -75,5 +78,5 @@ COMMENT ON FUNCTION iu.fn_iu_delivery_dry_run IS
   'and dry_ before the webhook-id as its key, so that the delivery itself still has all its numbers; failure_code '
   'contract where the payload breaks the route''s contract, filtered or filter_failed where it does not pass the '
   'filter, '
-  'so that nothing would be sent. Returns its id, NULL '
-  'where it was recorded before.';
+  'so that nothing would be sent. Returns its id, NULL where it was recorded before; two passes with different names '
+  'that come to the same event at the same moment may each record it.';

@@ -18,9 +18,8 @@ EXCEPTION WHEN OTHERS THEN
   END IF;
   INSERT INTO public.iu_route_attempt
       (route_code, event_ref, attempt_no, idempotency_key, status, sender, failure_code, failure_detail)
-    VALUES (p_route.route_code, p_event.id, 1, v_key, 'skipped', 'dry run', 'worker_process_error',
-      left(SQLERRM, 1000))
-    ON CONFLICT (idempotency_key, attempt_no) DO NOTHING;
+    SELECT p_route.route_code, p_event.id, 1, v_key, 'skipped', 'dry run', 'worker_process_error', left(SQLERRM, 1000)
+     WHERE NOT EXISTS (SELECT FROM public.iu_route_attempt a WHERE a.idempotency_key = v_key AND a.attempt_no = 1);
   INSERT INTO public.iu_route_dead_letter (route_code, event_ref, replay_number, attempts, idempotency_key,
       failure_code, failure_detail, event_snapshot)
     VALUES (p_route.route_code, p_event.id, 0, 1, v_key, 'worker_process_error', left(SQLERRM, 1000),
@@ -70,7 +69,7 @@ BEGIN
     INTO items, ids, last_xid, last_seq
     FROM (SELECT * FROM (
             (SELECT e.id, e.emitted_xid, e.event_seq FROM public.event_outbox e
-              WHERE e.emitted_xid = ANY (ARRAY(SELECT pg_snapshot_xip(p_cursor.seen)))
+              WHERE e.emitted_xid = ANY (ARRAY(SELECT pg_snapshot_xip(p_cursor.seen))) AND e.emitted_xid <> '2'
                 AND (e.emitted_xid, e.event_seq) > (p_cursor.window_xid, p_cursor.window_seq)
                 AND e.event_seq > p_cursor.floor_seq AND pg_visible_in_snapshot(e.emitted_xid, p_cursor.window_end)
                 AND (p_cursor.event_domain IS NULL OR e.event_domain = p_cursor.event_domain)
@@ -78,7 +77,7 @@ BEGIN
             UNION ALL
             (SELECT e.id, e.emitted_xid, e.event_seq FROM public.event_outbox e
               WHERE e.emitted_xid >= pg_snapshot_xmax(p_cursor.seen)
-                AND e.emitted_xid < pg_snapshot_xmax(p_cursor.window_end)
+                AND e.emitted_xid < pg_snapshot_xmax(p_cursor.window_end) AND e.emitted_xid <> '2'
                 AND (e.emitted_xid, e.event_seq) > (p_cursor.window_xid, p_cursor.window_seq)
                 AND e.event_seq > p_cursor.floor_seq AND pg_visible_in_snapshot(e.emitted_xid, p_cursor.window_end)
                 AND (p_cursor.event_domain IS NULL OR e.event_domain = p_cursor.event_domain)
@@ -232,10 +231,10 @@ BEGIN
                   AND NOT EXISTS (SELECT FROM public.event_outbox e
                                    WHERE e.emitted_xid >= pg_snapshot_xmax(c.seen)
                                      AND e.emitted_xid < pg_snapshot_xmax(pg_current_snapshot())
-                                     AND e.event_seq > c.floor_seq)
+                                     AND e.emitted_xid <> '2' AND e.event_seq > c.floor_seq)
                   AND NOT EXISTS (SELECT FROM public.event_outbox e
                                    WHERE e.emitted_xid = ANY (ARRAY(SELECT pg_snapshot_xip(c.seen)))
-                                     AND e.event_seq > c.floor_seq)) THEN
+                                     AND e.emitted_xid <> '2' AND e.event_seq > c.floor_seq)) THEN
       RETURN false;
     END IF;
     RETURN (iu.fn_iu_route_worker_run(p_worker_name, p_batch_limit, NULL) -> 'more')::boolean;

@@ -12,7 +12,7 @@ DECLARE
 BEGIN
   IF v_overdue <> '{}' THEN
     v_moving := ARRAY(SELECT DISTINCT a.route_code FROM public.iu_route_attempt a
-                       WHERE a.recorded_at > p_stale AND a.route_code = ANY (v_overdue)
+                       WHERE NOT a.kept AND a.recorded_at > p_stale AND a.route_code = ANY (v_overdue)
                          AND a.status IN ('sent', 'failed'));
   END IF;
   RETURN (
@@ -112,7 +112,7 @@ BEGIN
     || ARRAY(SELECT format('route %s: due since %s and nothing moves', s ->> 'route_code', s ->> 'oldest_due_at')
                FROM jsonb_array_elements(v_stuck) s)
     || iu.fn_iu_route_delays(p_stale_seconds) || v_stopped
-    || iu.fn_iu_route_hung_problems() || iu.fn_iu_place_trouble()
+    || iu.fn_iu_route_hung_problems() || iu.fn_iu_place_trouble() || iu.fn_iu_attempt_trouble()
     || (SELECT t.alarm FROM iu.fn_iu_gate_troubles() t), NULL);
   RETURN jsonb_build_object('worker_name', p_worker_name, 'master_gate_open', v_master, 'worker_gate_open', v_worker,
     'registered', v_cursor.worker_name IS NOT NULL,
@@ -154,6 +154,7 @@ COMMENT ON FUNCTION public.fn_iu_route_worker_health IS
   'nothing moves: a live route that nothing holds has had something due for p_stale_seconds without one attempt '
   'recorded, or dry runs are due that long and no pass was made; where deliveries are due later than the backoff of '
   'their route explains; where nothing is due that would try an open circuit; where deliveries wait for others of '
-  'their subject of which none is under way; where the database is not at home (fn_iu_place_confirm); where a '
+  'their subject of which none is under way; where the database is not at home (fn_iu_place_confirm); where attempts '
+  'lie in their default partition, or fewer than 2 days have one ahead; where a '
   'gate lapsed that nobody closed (fn_iu_gate_lapsed); and where the function of a route did not end when it was '
   'called last (iu_route_hung). SQLSTATE 23514: p_stale_seconds below 1.';

@@ -33,18 +33,21 @@ INSERT INTO public.iu_core_retention_policy (target_table, age_column, keep_days
   ('iu_route_dead_letter', 'resolved_at', 90, 'what was resolved a quarter ago is over');
 
 -- A clock that is set forward lets nothing go that is too young.
-CREATE FUNCTION iu.fn_iu_core_retention_cutoff(p_keep_days integer) RETURNS timestamptz
+-- Attempts lie in partitions of a day, which go as a whole.
+CREATE FUNCTION iu.fn_iu_core_retention_cutoff(p_policy public.iu_core_retention_policy) RETURNS timestamptz
   LANGUAGE sql STABLE
   SET search_path = pg_catalog, pg_temp
-RETURN least(now(), iu_core.steady_clock()) - make_interval(days => p_keep_days);
+RETURN (SELECT CASE (p_policy).target_table WHEN 'iu_route_attempt' THEN date_trunc('day', x.at, 'UTC') ELSE x.at END
+  FROM (SELECT least(now(), iu_core.steady_clock()) - make_interval(days => (p_policy).keep_days) AS at) AS x);
 COMMENT ON FUNCTION iu.fn_iu_core_retention_cutoff IS
-  'For retention: before when something is so many days old, by the time of day and by the clock that nobody sets.';
+  'For retention: before when something is as old as a policy has it, by the time of day and by the clock that nobody '
+  'sets; of attempts the start of that day, by UTC.';
 
 CREATE FUNCTION iu.fn_iu_core_retention_where(p_policy public.iu_core_retention_policy) RETURNS text
   LANGUAGE sql STABLE
   SET search_path = pg_catalog, pg_temp
 RETURN (SELECT format('r.%I < %L::timestamptz%s AND (%s)', t.age_column,
-    iu.fn_iu_core_retention_cutoff((p_policy).keep_days),
+    iu.fn_iu_core_retention_cutoff(p_policy),
     CASE WHEN (p_policy).actor_scope IS NOT NULL
          THEN format(' AND r.%I = ANY (%L::text[])', t.actor_column, (p_policy).actor_scope) END,
     t.condition)

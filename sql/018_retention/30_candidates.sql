@@ -18,7 +18,7 @@ BEGIN
     age_column := v_policy.age_column;
     keep_days := v_policy.keep_days;
     active := v_policy.active;
-    cutoff := iu.fn_iu_core_retention_cutoff(v_policy.keep_days);
+    cutoff := iu.fn_iu_core_retention_cutoff(v_policy);
     v_where := iu.fn_iu_core_retention_where(v_policy);
     EXECUTE format('SELECT count(*) FROM public.%I AS r WHERE %s', target_table, v_where) INTO rows_eligible;
     EXECUTE format('SELECT to_jsonb(r) FROM public.%I AS r WHERE %s LIMIT 1', target_table, v_where) INTO sample_row;

@@ -59,6 +59,10 @@ SELECT matches(pg_temp.from_another('timeline = 7'),
   '^restore open f it was restored: timeline 1; what was done after that point is lost',
   'what nothing tells is a restore');
 SELECT is((SELECT count(*) FROM iu_place), 1::bigint, 'all that was tried and undone');
+SAVEPOINT dumped;
+UPDATE iu_place SET written_in = 1;
+SELECT is(iu.fn_iu_place_is_home(), false, 'where the place came with a dump the database is not at home, in it or not');
+ROLLBACK TO dumped;
 
 -- A restore, with an approval that was in use, and a gate that was open.
 SELECT pg_temp.approval('iu_core.structure_ops_enabled', p_kind => 'standing') AS standing \gset
@@ -66,6 +70,11 @@ SELECT is(pg_temp.opens('oscar', :'standing', 'iu_core.structure_ops_enabled'), 
   'a gate is open on a standing approval');
 UPDATE iu_place SET place = gen_random_uuid();
 UPDATE iu_gate_approval SET place = (SELECT place FROM iu_place);
+SAVEPOINT unknown;
+DELETE FROM iu_place;
+SELECT is((SELECT began FROM iu.fn_iu_place_kind()), 'copy',
+  'where an approval is of another place and no place is known, the database is a copy');
+ROLLBACK TO unknown;
 SELECT matches(iu.fn_iu_place_begin('dog'), 'it was restored', 'the database is somewhere else');
 SELECT is((SELECT state FROM v_iu_gate_approval WHERE gate_key = 'iu_core.structure_ops_enabled'), 'foreign',
   'an approval from before is worth nothing');

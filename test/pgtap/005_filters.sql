@@ -74,6 +74,13 @@ SELECT is((SELECT array_agg(event_id) FROM iu.fn_iu_delivery_claim('s', 10)), AR
   'an event on which the filter cannot decide is not given to a sender') FROM e;
 SELECT row_eq('SELECT event_ref, failure_code FROM v_iu_route_dead_letter_open',
   (SELECT ROW(dated, 'filter_failed'::text) FROM e), 'an event on which the filter cannot decide is a dead letter');
+CREATE TEMP TABLE late AS SELECT pg_temp.emit('{"at": "2019-01-01"}') AS id FROM generate_series(1, 40);
+INSERT INTO iu_route_retry (route_code, event_id, event_seq, due_at, reason)
+  SELECT 'r', o.id, o.event_seq, clock_timestamp(), 'armed' FROM event_outbox o JOIN late USING (id);
+SELECT iu.fn_iu_delivery_claim('s', 100);
+SELECT is((SELECT count(*) FROM iu_route_retry), 20::bigint,
+  'a claim judges 20 retries of a route with a filter, so that others wait no longer than that takes');
+DELETE FROM iu_route_retry;
 SELECT is(fn_iu_route_set('r', 'ann', 't', p_payload_filter => '') -> 'changed', '{"payload_filter": null}',
   'an empty text takes the filter off');
 

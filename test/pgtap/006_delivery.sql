@@ -214,7 +214,7 @@ SELECT set_eq($$
   ('iu_core_worker', 'iu.fn_iu_delivery_claim'), ('iu_core_worker', 'iu.fn_iu_delivery_news'),
     ('iu_core_worker', 'iu.fn_iu_delivery_record_batch'), ('iu_core_worker', 'iu.fn_iu_delivery_check'),
     ('iu_core_worker', 'iu.fn_iu_delivery_settle'), ('iu_core_worker', 'iu.fn_iu_delivery_keep'),
-    ('iu_core_worker', 'iu.fn_iu_delivery_next_due')$$,
+    ('iu_core_worker', 'iu.fn_iu_delivery_next_due'), ('iu_core_worker', 'iu.fn_iu_attempt_partitions_tend')$$,
   'writers emit, the worker claims and records, neither does more');
 SELECT is((SELECT string_agg(pg_temp.called_as(p.oid), ',' ORDER BY p.proname) FROM pg_proc p
    WHERE p.oid IN (SELECT to_regprocedure(g.object_name) FROM iu_governed_object g WHERE g.migration BETWEEN 4 AND 7

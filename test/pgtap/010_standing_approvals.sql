@@ -35,10 +35,22 @@ SELECT matches((SELECT reason FROM iu_gate_transition WHERE gate_key = 'iu_core.
   'the reason of a renewal says who renewed and on whose approval');
 SELECT is(iu.fn_iu_gate_held_by('iu_core.delivery_enabled'), 'iu_test_oscar',
   'after a renewal the gate is held by whoever opened it');
+-- What each of these says by itself, whatever else would close the gate.
+CREATE FUNCTION pg_temp.lasts(p_approval uuid, p_changed jsonb) RETURNS boolean LANGUAGE sql AS $$
+  SELECT iu.fn_iu_gate_approval_lasts(jsonb_populate_record(a, p_changed)) FROM iu_gate_approval a
+   WHERE a.approval_id = p_approval $$;
+SELECT is(pg_temp.lasts(:'standing', '{}'), true, 'a standing approval lasts');
+SELECT is(pg_temp.lasts(:'standing', c::jsonb), false, 'a standing approval does not last that ' || n) FROM (VALUES
+  ('{"granted_to_oid": 1}', 'names a role that is gone'),
+  ('{"granted_by_oid": 1}', 'was granted by a role that is gone'),
+  ('{"place": "00000000-0000-0000-0000-000000000000"}', 'was granted in another place'),
+  ('{"granted_at": "2999-01-01 UTC"}', 'is dated in the future'), ('{"expires_at": "2000-01-01 UTC"}', 'has expired'),
+  ('{"kind": "single"}', 'is good for one use')) AS t (c, n);
 SELECT is(pg_temp.revokes('olga', :'standing') - 'run_id',
   jsonb_build_object('status', 'revoked', 'approval_id', :'standing', 'gate_key', 'iu_core.delivery_enabled', 'closed',
   true, 'blocker', NULL),
   'revoking a standing approval says that it closed the gate');
+SELECT is(pg_temp.lasts(:'standing', '{}'), false, 'a standing approval does not last that was revoked');
 SELECT is((SELECT value || ' ' || effective FROM v_iu_gate WHERE gate_key = 'iu_core.delivery_enabled'), 'false false',
   'revoking a standing approval closes the gate in the same transaction');
 SELECT matches((SELECT reason FROM iu_gate_transition WHERE gate_key = 'iu_core.delivery_enabled'

@@ -146,7 +146,7 @@ INSERT INTO iu_route_attempt (route_code, event_ref, attempt_no, idempotency_key
 SELECT is(fn_iu_core_retention_policy_set(t, 30, 'ann', 'a month') ->> 'status', 'set',
   'a policy for ' || t || ' can be set') FROM unnest(ARRAY['iu_route_attempt', 'iu_route_dead_letter']) t;
 SELECT fn_iu_core_retention_policy_set('event_outbox', 366, 'ann', 'not now', false);
-SELECT is(pg_temp.clean(), 'iu_route_attempt 3 3, iu_route_dead_letter 0 0',
+SELECT is(pg_temp.clean(), 'iu_route_dead_letter 0 0, iu_route_attempt 3 3',
   'attempts that another followed and old dry runs go');
 SELECT bag_eq('SELECT attempt_no, status FROM iu_route_attempt', $$VALUES (3, 'sent'), (2, 'dry_run'), (1, 'failed'),
   (1, 'sent')$$,
@@ -155,14 +155,15 @@ SELECT is(fn_iu_route_deliver('r', id) ->> 'status', 'already_attempted',
   'an event whose earlier attempts are gone is not sent anew') FROM event_outbox;
 UPDATE iu_route_repeat SET asked_at = now() - interval '400 days';
 SELECT fn_iu_core_retention_policy_set('iu_route_repeat', 366, 'ann', 'a leap year');
-SELECT alike(pg_temp.clean(), '%iu_route_repeat 0 0%', 'what a delivery repeats is known as long as its event is there');
+SELECT alike(pg_temp.clean(), '%iu_route_repeat 0 0%',
+  'what a delivery repeats is known as long as its event is there');
 SELECT fn_iu_core_retention_policy_set('iu_route_repeat', 366, 'ann', 'not now', false);
 INSERT INTO iu_route_dead_letter (route_code, event_ref, replay_number, attempts, idempotency_key, failure_code,
   event_snapshot, created_at)
   VALUES ('r', gen_random_uuid(), 0, 1, 'open', 'x', '{}', now() - interval '400 days');
 UPDATE iu_route_dead_letter SET resolved_at = now() - interval '100 days' WHERE resolved_at IS NOT NULL;
 SELECT fn_iu_core_retention_policy_set('event_outbox', 366, 'ann', 'now');
-SELECT is(pg_temp.clean(), 'event_outbox 1 1, iu_route_attempt 3 3, iu_route_dead_letter 1 1',
+SELECT is(pg_temp.clean(), 'event_outbox 1 1, iu_route_dead_letter 1 1, iu_route_attempt 3 3',
   'with an event go its attempts, and an old resolved dead letter goes');
 SELECT fn_iu_core_retention_policy_set('iu_route_repeat', 366, 'ann', 'a leap year');
 SELECT alike(pg_temp.clean(), '%iu_route_repeat 1 1%', 'what a delivery repeats goes with the last of it');

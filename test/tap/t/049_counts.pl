@@ -144,6 +144,25 @@ is(sure(cluster => { shard_transfers => [ { shard_id => 0 } ] }), '|a shard is b
 	'a count is in doubt where a shard is being moved');
 my @two = (remote_shards => [ { shard_id => 0, peer_id => 2, state => 'Active' } ]);
 is(sure(cluster => {@two}), '30|', 'a count is a number where the replicas agree');
+# What is said to the counts after the first, which the replicas are asked for.
+sub replicas_say
+{
+	my ($status, $body, $times) = @_;
+	$qdrant->recorder->fault({ path => "/collections/$plain/points/count", after => 1, times => $times,
+		status => $status, headers => { 'content-type' => 'application/json' }, body => $body });
+	return sure(cluster => {@two});
+}
+like(replicas_say(200, '{"result":{"count":29},"status":"ok","time":0}', 1),
+	qr/^\|replicas disagree: 30, (29 or 30|30 or 29)$/, 'a count is in doubt where the replicas count otherwise');
+is(replicas_say(500, '{"status":{"error":"Service internal error: 1 of 2 read operations failed:\n  Timeout error: Deadline'
+	  . ' Exceeded"},"time":9.7}', 2), '|not every replica can be asked',
+	'a count is in doubt, and no failure, where a replica is stopped and not yet known to be dead');
+is(replicas_say(400, '{"status":{"error":"Bad request: Limit exceeded 10 > 2 for \"timeout\". Help: None"},"time":0}', 1),
+	'30|', 'replicas are asked again with fewer seconds where the collection allows no more');
+$qdrant->recorder->fault({ path => "/collections/$plain$_", delay_ms => 300 }) foreach '', '/cluster';
+($rows, @requests) = asked("SELECT points_sure FROM q.collections WHERE collection = '$plain'");
+$qdrant->recorder->heal;
+like($requests[-1], qr{points/count}, 'it is counted after no update was queued, so that none can be missing');
 $qdrant->recorder->fault({ path => "/collections/$plain/cluster", status => 403, times => 1,
 	headers => { 'content-type' => 'application/json' },
 	body => '{"status":{"error":"Forbidden: no"},"time":0}' });

@@ -14,7 +14,7 @@ use Test::More;
 
 my $sink = IU::Sink->start;
 my $node = IU::Cluster->new_node('senders', 'iu_core.senders' => 2, 'iu_core.allowed_origins' => $sink->url,
-	'iu_core.allowed_networks' => '127.0.0.0/8');
+	'iu_core.allowed_networks' => '127.0.0.0/8', autovacuum => 'off');
 my $delivery = IU::Delivery->new($node, $sink);
 IU::Cluster->install($node);
 $delivery->live;
@@ -41,6 +41,8 @@ is(IU::Delivery::told(%found) . ", repeated $found{repeated}", IU::Delivery::per
 is($delivery->sql('SELECT count(DISTINCT sender) FROM iu_route_attempt'), '2',
 	'each of two senders has sent something of one route');
 $delivery->route('retire', 'shared');
+# The server plans by what it knows of a small outbox, in which all events are of one type.
+$delivery->sql('ANALYZE event_outbox');
 
 note 'one of two senders stands still';
 $delivery->add_route('half', max_in_flight => 64, type => 'collection_rendered');
@@ -73,11 +75,10 @@ sub entries
 	$delivery->sql('SELECT pg_stat_force_next_flush()');
 	return $delivery->sql("SELECT sum(idx_tup_read) FROM pg_stat_all_indexes WHERE relid = 'event_outbox'::regclass");
 }
+my ($before, $entries) = (reads(), entries());
 my $old = 20000;
 $delivery->sql("SELECT fn_iu_emit_events(jsonb_agg(jsonb_build_object('event_type', 'collection_created',"
 	  . " 'subject_ref', gen_random_uuid(), 'actor_ref', 'x'))) IS NULL FROM generate_series(1, $old)");
-$delivery->sql('VACUUM (ANALYZE) event_outbox');
-my ($before, $entries) = (reads(), entries());
 my $steps = $delivery->sql('SELECT max(step) FROM iu_route_step');
 my $commits = 100;
 for my $n (1 .. $commits)
@@ -87,7 +88,7 @@ for my $n (1 .. $commits)
 $delivery->sql("SELECT fn_iu_emit_event('collection_exported', 'x', gen_random_uuid(), 'tester')");
 ok($delivery->settle('carried'), 'a route delivers after commits that no route carries');
 ok($delivery->rest('carried'), 'what was delivered is recorded');
-cmp_ok(entries() - $entries, '<', $old * $commits / 4, 'what is new is found without reading what is old');
+cmp_ok(entries() - $entries, '<', $old / 2, 'what is new is found without reading what is old');
 cmp_ok(reads() - $before, '<', $routes * $commits / 2, 'commits that no route carries are not looked at by each route');
 is($delivery->sql("SELECT max(step) FROM iu_route_step WHERE route_code ~ '^r'"),
 	$delivery->sql("SELECT min(step) FROM iu_route_step WHERE route_code ~ '^r'"),

@@ -18,7 +18,8 @@ talk_to($node);
 
 # What the report and the repair rest on, and therefore cannot judge when it is
 # gone or does something else: that is looked at one by one, further down.
-my $own_functions = '^(iu\.)?fn_iu_(conformance|governed_states|walls|planted_|breached_|grants_rep|trigger_rep)'
+my $own_functions = '^(iu\.)?fn_iu_(conformance|governed_states|walls|planted_|breached_|partition|subscription_trig|grants_rep'
+  . '|trigger_rep)'
   . '|^iu\.fn_dot_iu_command';
 my $own_tables = '^(iu_governed_object|dot_config|event_type_registry|iu_\w+_route|dot_iu_command_\w+)$';
 
@@ -81,6 +82,8 @@ sub every_object
 BEGIN;
 SET LOCAL iu_core.allow_removal = on;
 SET LOCAL client_min_messages = error;
+-- The runner looks at the same tables in another order, and waits for no lock longer than a second.
+SET LOCAL deadlock_timeout = '1min';
 CREATE TEMP TABLE target ON COMMIT DROP AS
   SELECT class, name, $statement AS statement FROM trial.object WHERE $condition;
 DO \$\$
@@ -351,7 +354,7 @@ BEGIN
      WHERE pronamespace IN ('public'::regnamespace, 'iu'::regnamespace)
     UNION ALL
     SELECT 'TABLE ' || oid::regclass FROM pg_class
-     WHERE relnamespace IN ('public'::regnamespace, 'iu'::regnamespace) AND relkind IN ('r', 'v')
+     WHERE relnamespace IN ('public'::regnamespace, 'iu'::regnamespace) AND relkind IN ('r', 'p', 'v')
   LOOP
     EXECUTE format('ALTER %s OWNER TO iu_core_owner', v_object);
   END LOOP;

@@ -208,6 +208,8 @@ allowed('maker', 'GRANT iu_core_operator TO olga');
 # ---- a member of iu_core_owner that does not become it
 
 my $view = sql("SELECT rtrim(pg_get_viewdef('v_iu_conformance'::regclass), ';')");
+sql('CREATE SCHEMA kins AUTHORIZATION kin');
+allowed('kin', 'CREATE TABLE kins.same (LIKE public.dot_config INCLUDING CONSTRAINTS)');
 refused('kin', "DROP FUNCTION $switch", "ALTER FUNCTION $switch OWNER TO kin",
 	"CREATE OR REPLACE FUNCTION $switch RETURNS boolean LANGUAGE sql AS 'SELECT true'",
 	"CREATE OR REPLACE VIEW public.v_iu_conformance AS SELECT * FROM ($view) AS it WHERE false",
@@ -217,11 +219,12 @@ refused('kin', "DROP FUNCTION $switch", "ALTER FUNCTION $switch OWNER TO kin",
 	'CREATE RULE mine AS ON UPDATE TO public.dot_config DO INSTEAD NOTHING',
 	'CREATE POLICY mine ON public.dot_config USING (false)',
 	'CREATE TRIGGER mine AFTER INSERT ON public.dot_config EXECUTE FUNCTION evil.note()',
-	'CREATE TABLE evil.child () INHERITS (public.dot_config)', 'CREATE TABLE iu.mine (a integer)',
+	'CREATE TABLE kins.child () INHERITS (public.dot_config)', 'ALTER TABLE kins.same INHERIT public.dot_config',
+	'CREATE TABLE iu.mine (a integer)',
 	q(CREATE FUNCTION iu.mine() RETURNS integer LANGUAGE sql AS 'SELECT 1'), q(CREATE TYPE iu.mine AS ENUM ('a')));
 is(sql("SELECT detail FROM fn_iu_conformance() WHERE NOT ok AND object_class = 'role'"),
 	'"kin" is a member of it, and has its rights', 'conformance tells of a member of iu_core_owner, who may become it');
-sql('DROP ROLE kin');
+sql('DROP OWNED BY kin; DROP ROLE kin');
 is(governed(), $before, 'nothing of what iu_core_owner has was changed by its members, or by others');
 
 # ---- sessions that look elsewhere first

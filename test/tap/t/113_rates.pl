@@ -54,4 +54,14 @@ becomes("SELECT waiting + retrying = 2 FROM v_iu_event_backlog WHERE route_code 
 sql("SELECT fn_iu_route_set('slow', 'tester', 'test', p_per_second => 0)");
 becomes('SELECT ' . attempts('slow', 'sent') . ' = 124', 'when the limit is taken off what waited goes out at once');
 
+note 'what comes while the limit allows nothing';
+limited('scarce', 0.001);
+emit(1);
+becomes('SELECT ' . attempts('scarce', 'sent') . ' = 1', 'the first event goes out');
+emit(1);
+becomes("SELECT window_end IS NOT NULL FROM v_iu_route_position WHERE route_code = 'scarce'",
+	'of an event that comes while the limit allows nothing the sender knows that it waits');
+is(sql("SELECT iu.fn_iu_delivery_next_due() > iu_core.steady_clock() + interval '60 s'"), 't',
+	'and when the limit allows it');
+
 done_testing();
