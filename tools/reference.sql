@@ -224,7 +224,7 @@ WITH condition (state, name) AS (VALUES
   ('25000', 'invalid_transaction_state'), ('28000', 'invalid_authorization_specification'),
   ('39P01', 'trigger_protocol_violated'), ('40001', 'serialization_failure'), ('42501', 'insufficient_privilege'),
   ('42602', 'invalid_name'), ('42704', 'undefined_object'), ('42710', 'duplicate_object'),
-  ('42P07', 'duplicate_table'), ('42723', 'duplicate_function'),
+  ('42883', 'undefined_function'), ('42P07', 'duplicate_table'), ('42723', 'duplicate_function'),
   ('53400', 'configuration_limit_exceeded'), ('54000', 'program_limit_exceeded'),
   ('55000', 'object_not_in_prerequisite_state'), ('55006', 'object_in_use'), ('55P03', 'lock_not_available'),
   ('58P01', 'undefined_file'), ('HV000', 'fdw_error'), ('HV002', 'fdw_dynamic_parameter_value_needed'),
