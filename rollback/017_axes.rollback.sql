@@ -29,6 +29,7 @@ DROP FUNCTION iu.fn_iu_subtree;
 DROP FUNCTION iu.fn_iu_tree_path_deleted;
 DROP FUNCTION iu.fn_iu_tree_path_updated;
 DROP FUNCTION iu.fn_iu_tree_path_inserted;
+DROP FUNCTION iu.fn_iu_tree_path_add;
 DROP FUNCTION public.fn_iu_tree_path_refresh;
 DROP FUNCTION iu.fn_iu_tree_path_refresh;
 DROP FUNCTION iu.fn_iu_tree_path_write;

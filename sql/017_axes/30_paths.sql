@@ -197,6 +197,35 @@ COMMENT ON FUNCTION public.fn_iu_tree_path_refresh IS
   'Triggers keep them, so that this is for a cache that was damaged. Returns {ok, units: paths that were looked at}. '
   'SQLSTATE 23514: a unit is its own ancestor; 25000: another isolation level than READ COMMITTED.';
 
+-- One unit, as units mostly come: nothing is below it, so that it is on no cycle.
+CREATE FUNCTION iu.fn_iu_tree_path_add(p_unit public.information_unit) RETURNS void
+  LANGUAGE plpgsql
+AS $function$
+DECLARE
+  v_above public.iu_tree_path;
+  v_ids   uuid[];
+BEGIN
+  IF p_unit.parent_or_container_ref IS NOT NULL THEN
+    SELECT t.* INTO v_above FROM public.iu_tree_path t
+     WHERE t.unit_id = p_unit.parent_or_container_ref FOR SHARE;
+    -- Where the path of the parent was lost, it is written as well.
+    IF NOT FOUND THEN
+      PERFORM iu.fn_iu_tree_path_write(ARRAY[p_unit.id, p_unit.parent_or_container_ref]);
+      RETURN;
+    END IF;
+  END IF;
+  v_ids := array_append(coalesce(v_above.path_ids, '{}'), p_unit.id);
+  INSERT INTO public.iu_tree_path
+      (unit_id, root_unit_id, parent_id, depth, path_ids, path_addresses, sibling_order, path_hash)
+    VALUES (p_unit.id, v_ids[1], p_unit.parent_or_container_ref, cardinality(v_ids) - 1, v_ids,
+            array_append(coalesce(v_above.path_addresses, '{}'), p_unit.canonical_address), p_unit.sort_order,
+            iu.fn_iu_path_hash(v_ids));
+END
+$function$;
+COMMENT ON FUNCTION iu.fn_iu_tree_path_add IS
+  'For functions that pin its search_path: writes the path of one new unit. Argument: the unit. Raises nothing of its '
+  'own.';
+
 -- A statement may bring parents and their children together. A plan over transition
 -- tables looks dear to the planner, and compiling it costs more than it takes.
 CREATE FUNCTION iu.fn_iu_tree_path_inserted() RETURNS trigger
@@ -207,9 +236,14 @@ AS $function$
 DECLARE
   v_new   bigint;
   v_added bigint;
+  v_unit  public.information_unit;
 BEGIN
   SELECT count(*) INTO v_new FROM new_unit;
   IF v_new = 0 THEN
+    RETURN NULL;
+  ELSIF v_new = 1 THEN
+    SELECT n.* INTO v_unit FROM new_unit n;
+    PERFORM iu.fn_iu_tree_path_add(v_unit);
     RETURN NULL;
   END IF;
   PERFORM FROM public.iu_tree_path t

@@ -123,6 +123,9 @@ SELECT is(pg_temp.login('iu_test_wim', format($$(set_config('role', 'iu_test_rob
 UPDATE dot_config SET value = 'auto_apply' WHERE key = 'iu_edit.policy.default_mode';
 SELECT is(pg_temp.save('iu_test_wim', 'a', 'four') ->> 'status', 'draft_created_review_required',
   'strict approvals outweigh auto_apply');
+UPDATE dot_config SET value = 'Default' WHERE key = 'iu_core.gate_approval_mode';
+SELECT is(pg_temp.apply('iu_test_wim', :'four') ->> 'status', 'review_by_author',
+  'an unknown mode of approvals reads as strict');
 DELETE FROM dot_config WHERE key = 'iu_core.gate_approval_mode';
 SELECT is(pg_temp.apply('iu_test_wim', :'four') ->> 'status', 'review_by_author',
   'a missing mode of approvals reads as strict');
