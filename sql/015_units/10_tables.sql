@@ -28,15 +28,17 @@ CREATE TABLE public.information_unit (
   sort_order              integer,
   CONSTRAINT information_unit_pkey PRIMARY KEY (id),
   CONSTRAINT information_unit_canonical_address_key UNIQUE (canonical_address),
+  -- BETWEEN beside AND would read otherwise after a dump: each comparison stands by itself.
   CONSTRAINT information_unit_canonical_address_chk CHECK (
-    length(canonical_address) BETWEEN 1 AND 400 AND octet_length(canonical_address) <= 1000
+    length(canonical_address) >= 1 AND length(canonical_address) <= 400 AND octet_length(canonical_address) <= 1000
     AND canonical_address = btrim(canonical_address)),
   CONSTRAINT information_unit_lifecycle_status_chk
     CHECK (lifecycle_status IN ('draft', 'enacted', 'superseded', 'retired', 'deprecated')),
   CONSTRAINT information_unit_owner_ref_chk CHECK (btrim(owner_ref) <> ''),
   CONSTRAINT information_unit_parent_chk CHECK (parent_or_container_ref <> id),
   CONSTRAINT information_unit_identity_profile_chk CHECK (jsonb_typeof(identity_profile) = 'object'),
-  CONSTRAINT information_unit_doc_code_chk CHECK (length(doc_code) BETWEEN 1 AND 190 AND doc_code = btrim(doc_code)),
+  CONSTRAINT information_unit_doc_code_chk
+    CHECK (length(doc_code) >= 1 AND length(doc_code) <= 190 AND doc_code = btrim(doc_code)),
   CONSTRAINT information_unit_section_code_chk CHECK (length(section_code) BETWEEN 1 AND 200),
   CONSTRAINT fk_iu_parent FOREIGN KEY (parent_or_container_ref)
     REFERENCES public.information_unit (id) ON DELETE RESTRICT

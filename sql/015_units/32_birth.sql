@@ -135,19 +135,30 @@ COMMENT ON FUNCTION iu.fn_iu_touch IS 'Row trigger of information_unit: sets upd
 
 -- An UPDATE that changes nothing leaves updated_at as it is: otherwise it would be
 -- a difference for everything that compares units. Every column but the generated
--- title is named, since WHEN may not refer to a row that has generated columns.
+-- title is named by itself, since WHEN may not refer to a row that has generated
+-- columns, and a comparison of rows would read otherwise after a dump.
 CREATE TRIGGER trg_iu_updated_at
   BEFORE UPDATE ON public.information_unit
   FOR EACH ROW
-  WHEN ((OLD.id, OLD.canonical_address, OLD.unit_kind, OLD.lifecycle_status, OLD.content_anchor_ref,
-         OLD.version_anchor_ref, OLD.owner_ref, OLD.parent_or_container_ref, OLD.conformance_status,
-         OLD.identity_profile, OLD.created_at, OLD.created_by, OLD.updated_at, OLD.updated_by, OLD.deleted_at,
-         OLD.doc_code, OLD.section_type, OLD.section_code, OLD.sort_order)
-        IS DISTINCT FROM
-        (NEW.id, NEW.canonical_address, NEW.unit_kind, NEW.lifecycle_status, NEW.content_anchor_ref,
-         NEW.version_anchor_ref, NEW.owner_ref, NEW.parent_or_container_ref, NEW.conformance_status,
-         NEW.identity_profile, NEW.created_at, NEW.created_by, NEW.updated_at, NEW.updated_by, NEW.deleted_at,
-         NEW.doc_code, NEW.section_type, NEW.section_code, NEW.sort_order))
+  WHEN (OLD.id IS DISTINCT FROM NEW.id
+        OR OLD.canonical_address IS DISTINCT FROM NEW.canonical_address
+        OR OLD.unit_kind IS DISTINCT FROM NEW.unit_kind
+        OR OLD.lifecycle_status IS DISTINCT FROM NEW.lifecycle_status
+        OR OLD.content_anchor_ref IS DISTINCT FROM NEW.content_anchor_ref
+        OR OLD.version_anchor_ref IS DISTINCT FROM NEW.version_anchor_ref
+        OR OLD.owner_ref IS DISTINCT FROM NEW.owner_ref
+        OR OLD.parent_or_container_ref IS DISTINCT FROM NEW.parent_or_container_ref
+        OR OLD.conformance_status IS DISTINCT FROM NEW.conformance_status
+        OR OLD.identity_profile IS DISTINCT FROM NEW.identity_profile
+        OR OLD.created_at IS DISTINCT FROM NEW.created_at
+        OR OLD.created_by IS DISTINCT FROM NEW.created_by
+        OR OLD.updated_at IS DISTINCT FROM NEW.updated_at
+        OR OLD.updated_by IS DISTINCT FROM NEW.updated_by
+        OR OLD.deleted_at IS DISTINCT FROM NEW.deleted_at
+        OR OLD.doc_code IS DISTINCT FROM NEW.doc_code
+        OR OLD.section_type IS DISTINCT FROM NEW.section_type
+        OR OLD.section_code IS DISTINCT FROM NEW.section_code
+        OR OLD.sort_order IS DISTINCT FROM NEW.sort_order)
   EXECUTE FUNCTION iu.fn_iu_touch();
 ALTER TABLE public.information_unit ENABLE ALWAYS TRIGGER trg_iu_updated_at;
 COMMENT ON TRIGGER trg_iu_updated_at ON public.information_unit IS

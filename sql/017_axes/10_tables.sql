@@ -10,7 +10,7 @@ CREATE TABLE public.iu_metadata_tag_registry (
   registered_by text NOT NULL,
   CONSTRAINT iu_metadata_tag_registry_pkey PRIMARY KEY (tag_key),
   CONSTRAINT iu_metadata_tag_registry_tag_key_chk
-    CHECK (length(tag_key) BETWEEN 1 AND 200 AND tag_key = btrim(tag_key)),
+    CHECK (length(tag_key) >= 1 AND length(tag_key) <= 200 AND tag_key = btrim(tag_key)),
   CONSTRAINT iu_metadata_tag_registry_tag_kind_chk CHECK (btrim(tag_kind) <> ''),
   CONSTRAINT iu_metadata_tag_registry_label_chk CHECK (btrim(label) <> '')
 );

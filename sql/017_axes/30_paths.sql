@@ -293,21 +293,26 @@ CREATE FUNCTION iu.fn_iu_tree_path_updated() RETURNS trigger
   SET search_path = pg_catalog, pg_temp
 AS $function$
 DECLARE
-  v_moved uuid[];
-  v_under uuid[];
+  v_moved  uuid[];
+  v_under  uuid[];
+  v_placed uuid[];
 BEGIN
-  SELECT array_agg(n.id), array_agg(n.parent_or_container_ref) INTO v_moved, v_under
-    FROM new_unit n JOIN old_unit o ON o.id = n.id
-   WHERE n.parent_or_container_ref IS DISTINCT FROM o.parent_or_container_ref
-      OR n.canonical_address <> o.canonical_address;
+  SELECT array_agg(c.id) FILTER (WHERE c.moved), array_agg(c.parent) FILTER (WHERE c.moved),
+         array_agg(c.id) FILTER (WHERE c.placed)
+    INTO v_moved, v_under, v_placed
+    FROM (SELECT n.id, n.parent_or_container_ref AS parent, n.sort_order IS DISTINCT FROM o.sort_order AS placed,
+                 n.parent_or_container_ref IS DISTINCT FROM o.parent_or_container_ref
+                   OR n.canonical_address <> o.canonical_address AS moved
+            FROM new_unit n JOIN old_unit o ON o.id = n.id) AS c
+   WHERE c.moved OR c.placed;
   IF v_moved IS NOT NULL THEN
     PERFORM iu.fn_iu_tree_lock(v_moved || array_remove(v_under, NULL));
     PERFORM iu.fn_iu_tree_path_write(v_moved);
   END IF;
-  IF EXISTS (SELECT FROM new_unit n JOIN old_unit o ON o.id = n.id
-              WHERE n.sort_order IS DISTINCT FROM o.sort_order) THEN
+  IF v_placed IS NOT NULL THEN
     UPDATE public.iu_tree_path t SET sibling_order = n.sort_order
-      FROM new_unit n WHERE t.unit_id = n.id AND t.sibling_order IS DISTINCT FROM n.sort_order;
+      FROM new_unit n
+     WHERE n.id = ANY (v_placed) AND t.unit_id = n.id AND t.sibling_order IS DISTINCT FROM n.sort_order;
   END IF;
   RETURN NULL;
 END
