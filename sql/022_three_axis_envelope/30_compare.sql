@@ -145,7 +145,7 @@ CREATE VIEW public.v_iu_three_axis_envelope_drift AS
            AS canonical_address,
          CASE WHEN v.unit_id IS NULL THEN 'missing_in_view'
               WHEN t.unit_id IS NULL THEN 'missing_in_table'
-              WHEN ROW(v.*) IS DISTINCT FROM ROW(t.*) THEN 'content_diff'
+              WHEN v IS DISTINCT FROM t THEN 'content_diff'
               ELSE 'in_sync' END AS drift_kind,
          e.refreshed_at, e.refreshed_by
     FROM iu.v_iu_three_axis_rows v

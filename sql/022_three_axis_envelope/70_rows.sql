@@ -24,12 +24,12 @@ CREATE VIEW iu.v_iu_envelope_true AS
       FROM size s WHERE s.units > 1000000
   )
   SELECT coalesce(v.unit_id, t.unit_id)::text AS key, CASE WHEN v.unit_id IS NOT NULL THEN 0 END AS left_value,
-         CASE WHEN t.unit_id IS NOT NULL THEN (ROW(v.*) IS DISTINCT FROM ROW(t.*))::integer END AS right_value
+         CASE WHEN t.unit_id IS NOT NULL THEN (v IS DISTINCT FROM t)::integer END AS right_value
     FROM iu.v_iu_three_axis_rows v FULL JOIN iu.v_iu_three_axis_kept t ON t.unit_id = v.unit_id
    WHERE NOT EXISTS (SELECT FROM part)
   UNION ALL
   SELECT coalesce(v.unit_id, t.unit_id)::text, CASE WHEN v.unit_id IS NOT NULL THEN 0 END,
-         CASE WHEN t.unit_id IS NOT NULL THEN (ROW(v.*) IS DISTINCT FROM ROW(t.*))::integer END
+         CASE WHEN t.unit_id IS NOT NULL THEN (v IS DISTINCT FROM t)::integer END
     FROM (SELECT e.* FROM public.v_ui_iu_three_axis_envelope e
            WHERE abs(uuid_hash_extended(e.unit_id, 0) % (SELECT p.parts FROM part p)) = (SELECT p.today FROM part p)) AS v
     FULL JOIN (SELECT e.* FROM iu.v_iu_three_axis_kept e
