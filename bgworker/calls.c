@@ -78,6 +78,7 @@ static const Function functions[IU_CALLS] = {
 	[IU_CALL_CONFORMANCE] = {"fn_iu_conformance_problems"},
 	[IU_CALL_TROUBLES] = {"fn_iu_gate_troubles"},
 	[IU_CALL_PARTITIONS] = {"fn_iu_attempt_partitions_tend"},
+	[IU_CALL_CERTIFICATES] = {"fn_iu_certificate_troubles"},
 };
 
 /* What this process has found out. */

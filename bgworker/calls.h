@@ -39,10 +39,11 @@ typedef enum IuCall
 	IU_CALL_SCHEDULE_TURN,
 	IU_CALL_CONFORMANCE,
 	IU_CALL_TROUBLES,
-	IU_CALL_PARTITIONS
+	IU_CALL_PARTITIONS,
+	IU_CALL_CERTIFICATES
 } IuCall;
 
-#define IU_CALLS (IU_CALL_PARTITIONS + 1)
+#define IU_CALLS (IU_CALL_CERTIFICATES + 1)
 
 /* From the start of a worker that is connected to a database. */
 extern void iu_calls_init(void);

@@ -1,9 +1,9 @@
 /*-------------------------------------------------------------------------
  *
  * troubles.c
- *	  The runner's look at whether the gates stand as people mean them to: what
- *	  lapsed though nobody closed it, and what will soon. The policy says it in
- *	  words, and iu_core.health() tells them.
+ *	  The runner's look at whether the gates stand as people mean them to (what
+ *	  lapsed though nobody closed it, and what will soon), and at the certificates of
+ *	  routes. The policy says it in words, and iu_core.health() tells them.
  *
  *-------------------------------------------------------------------------
  */
@@ -21,8 +21,12 @@
 typedef struct Troubles
 {
 	MemoryContext context;		/* of the pass */
-	char	   *alarm;			/* NULL: none */
-	char	   *warning;
+	struct
+	{
+		char	   *alarm;		/* NULL: none */
+		char	   *warning;
+	}			gates,
+				certificates;
 } Troubles;
 
 static char *
@@ -31,22 +35,30 @@ keep(MemoryContext context, char *text)
 	return text != NULL ? MemoryContextStrdup(context, text) : NULL;
 }
 
+/* Calls a function of the policy, and keeps what it says. */
 static void
-ask_for_troubles(void *argument)
+ask(IuCall call, MemoryContext context, char **alarm, char **warning)
 {
-	static const IuCall call[] = {IU_CALL_TROUBLES};
 	static const IuColumn columns[] = {{"alarm", TEXTOID}, {"warning", TEXTOID}};
 	int			numbers[lengthof(columns)];
-	Troubles   *troubles = argument;
 
-	if (iu_calls_readiness(call, lengthof(call)) != IU_RUNNING)
+	if (iu_calls_readiness(&call, 1) != IU_RUNNING)
 		return;
-	iu_call(IU_CALL_TROUBLES, NULL);
+	iu_call(call, NULL);
 	iu_row_columns(columns, lengthof(columns), numbers);
 	if (SPI_processed == 0)
 		return;
-	troubles->alarm = keep(troubles->context, iu_row_text(0, numbers[0]));
-	troubles->warning = keep(troubles->context, iu_row_text(0, numbers[1]));
+	*alarm = keep(context, iu_row_text(0, numbers[0]));
+	*warning = keep(context, iu_row_text(0, numbers[1]));
+}
+
+static void
+ask_for_troubles(void *argument)
+{
+	Troubles   *troubles = argument;
+
+	ask(IU_CALL_TROUBLES, troubles->context, &troubles->gates.alarm, &troubles->gates.warning);
+	ask(IU_CALL_CERTIFICATES, troubles->context, &troubles->certificates.alarm, &troubles->certificates.warning);
 }
 
 /*
@@ -62,7 +74,10 @@ iu_troubles_look(TimestampTz *next_look)
 	if (error != NULL && error->sqlerrcode != ERRCODE_LOCK_NOT_AVAILABLE)
 		return error;
 	if (error == NULL)
-		iu_slot_gate_troubles(iu_worker_slot(), troubles.alarm, troubles.warning);
-	*next_look = iu_from_now(error != NULL || troubles.alarm != NULL ? LOOK_WHILE_TROUBLED_MS : LOOK_MS);
+	{
+		iu_slot_gate_troubles(iu_worker_slot(), troubles.gates.alarm, troubles.gates.warning);
+		iu_slot_certificate_troubles(iu_worker_slot(), troubles.certificates.alarm, troubles.certificates.warning);
+	}
+	*next_look = iu_from_now(error != NULL || troubles.gates.alarm != NULL ? LOOK_WHILE_TROUBLED_MS : LOOK_MS);
 	return NULL;
 }

@@ -52,6 +52,16 @@ iu_slot_partition_trouble(int slot, const char *trouble)
 	LWLockRelease(iu_shared->lock);
 }
 
+/* What is wrong with the certificates of its routes, and what will be; NULL: nothing. */
+void
+iu_slot_certificate_troubles(int slot, const char *alarm, const char *warning)
+{
+	LWLockAcquire(iu_shared->lock, LW_EXCLUSIVE);
+	iu_slot_copy_line(iu_shared->workers[slot].certificate_alarm, alarm != NULL ? alarm : "");
+	iu_slot_copy_line(iu_shared->workers[slot].certificate_warning, warning != NULL ? warning : "");
+	LWLockRelease(iu_shared->lock);
+}
+
 /* What a runner found just now. first: NULL for no difference. */
 void
 iu_slot_judged(int slot, int differences, const char *first)

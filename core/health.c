@@ -62,6 +62,7 @@ typedef enum Severity
 #define INSTANCE_ACTION "give iu_core.instance outside of the data directory"
 #define PARTITION_ACTION "end what has held a lock on iu_route_attempt for days: SELECT * FROM pg_locks"
 #define GATE_ACTION "open the gate on an approval that is valid, or close it with fn_iu_gate_close if it is meant"
+#define CERTIFICATE_ACTION "have the administrator of the server put another file into iu_core.certificate_directory"
 
 /* What to do about a worker in a state; in the order of IuWorkerState. */
 static const char *const state_actions[] = {
@@ -84,7 +85,7 @@ static const char *const severity_names[] = {"OK", "WARNING", "CRITICAL", "UNKNO
 typedef struct Finding
 {
 	Severity	severity;
-	const char *about;			/* server, worker, place, gate or conformance */
+	const char *about;			/* server, worker, place, gate, certificate or conformance */
 	const char *database;		/* whose; NULL: the server's */
 	char	   *text;
 	const char *next_action;
@@ -299,14 +300,17 @@ add_troubles(Findings *findings, Finding finding, const char *text)
 		add_finding(findings, finding, "database \"%s\": %s", finding.database, iu_text_readable(text));
 }
 
-/* What watchdog and runner found of where a database is, of its gates, and of its partitions. */
+/* What watchdog and runner found of where a database is, of its gates, its partitions and its certificates. */
 static void
-judge_gates(Findings *findings, const IuWorkerSlot *slot)
+judge_found(Findings *findings, const IuWorkerSlot *slot)
 {
 	add_troubles(findings, of_slot(SEVERITY_CRITICAL, "place", slot, PLACE_ACTION), slot->place_trouble);
 	add_troubles(findings, of_slot(SEVERITY_CRITICAL, "gate", slot, GATE_ACTION), slot->alarm);
 	add_troubles(findings, of_slot(SEVERITY_WARNING, "gate", slot, GATE_ACTION), slot->warning);
 	add_troubles(findings, of_slot(SEVERITY_CRITICAL, "partition", slot, PARTITION_ACTION), slot->partition_trouble);
+	add_troubles(findings, of_slot(SEVERITY_CRITICAL, "certificate", slot, CERTIFICATE_ACTION), slot->certificate_alarm);
+	add_troubles(findings, of_slot(SEVERITY_WARNING, "certificate", slot, CERTIFICATE_ACTION),
+				 slot->certificate_warning);
 }
 
 /* Whatever the process that came after it does: the next call may end it again. */
@@ -335,7 +339,7 @@ judge_slot(Findings *findings, const IuWorkerSlot *slot)
 	if (slot->role == IU_WATCHDOG && strcmp(NameStr(slot->database), findings->database) == 0)
 		findings->served = true;
 	judge_conformance(findings, slot);
-	judge_gates(findings, slot);
+	judge_found(findings, slot);
 	judge_overrun(findings, slot);
 	if (slot->last_error[0] != '\0')
 		why = iu_text_readable(slot->last_error);

@@ -99,6 +99,8 @@ typedef struct IuWorkerSlot
 	char		alarm[IU_ERROR_LENGTH]; /* what is wrong with its gates; empty: nothing */
 	char		warning[IU_ERROR_LENGTH];	/* what will be */
 	char		partition_trouble[IU_ERROR_LENGTH]; /* what is wrong with partitions; empty: nothing */
+	char		certificate_alarm[IU_ERROR_LENGTH]; /* what is wrong with certificates, and what will be */
+	char		certificate_warning[IU_ERROR_LENGTH];
 } IuWorkerSlot;
 
 typedef struct IuShared
@@ -147,6 +149,7 @@ extern void iu_slot_copy_line(char *to, const char *text);
 extern void iu_slot_place_trouble(int slot, const char *trouble);
 extern void iu_slot_gate_troubles(int slot, const char *alarm, const char *warning);
 extern void iu_slot_partition_trouble(int slot, const char *trouble);
+extern void iu_slot_certificate_troubles(int slot, const char *alarm, const char *warning);
 extern void iu_slot_overran(int slot);
 extern bool iu_slot_take_overrun(int slot);
 extern void iu_slot_judged(int slot, int differences, const char *first);

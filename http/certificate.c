@@ -331,8 +331,8 @@ iu_certificate_files(PG_FUNCTION_ARGS)
 		char	   *name = text_argument(fcinfo, i);
 		char	   *problem = common;
 		const Pem  *pem = NULL;
-		Datum		values[4] = {0};
-		bool		nulls[4] = {false, true, true, true};
+		Datum		values[5] = {0};
+		bool		nulls[5] = {false, true, true, true, true};
 
 		if (name == NULL)
 			continue;
@@ -344,11 +344,12 @@ iu_certificate_files(PG_FUNCTION_ARGS)
 		nulls[1] = problem == NULL;
 		if (problem != NULL)
 			values[1] = CStringGetTextDatum(problem);
-		nulls[2] = nulls[3] = pem == NULL || end_of(pem) == 0;
+		nulls[2] = nulls[3] = nulls[4] = pem == NULL || end_of(pem) == 0;
 		if (!nulls[2])
 		{
 			values[2] = TimestampTzGetDatum(shown_time(end_of(pem)));
 			values[3] = TimestampTzGetDatum(shown_time(pem->endings.earliest));
+			values[4] = TimestampTzGetDatum(shown_time(pem->endings.due));
 		}
 		tuplestore_putvalues(result->setResult, result->setDesc, values, nulls);
 	}

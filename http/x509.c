@@ -17,12 +17,16 @@
 #include "core/compat.h"
 #include "http/x509.h"
 
+#define AHEAD_S (30 * 86400)	/* a certificate is to be replaced so long before its end, */
+#define AHEAD_PART 3			/* or in the last third of its time where that is shorter */
+
 typedef struct OpenSsl
 {
 	void	   *(*bio_new) (const void *bytes, int length);
 	int			(*bio_free) (void *bio);
 	void	   *(*read_certificate) (void *bio, void **to, void *callback, void *password);
 	void		(*free_certificate) (void *certificate);
+	const void *(*start_of) (const void *certificate);
 	const void *(*end_of) (const void *certificate);
 	int			(*time_to_tm) (const void *time, struct tm *to);
 	void	   *(*read_key) (void *bio, void **to, void *callback, void *password);
@@ -45,6 +49,7 @@ find_openssl(OpenSsl *openssl)
 		{"BIO_free", (void **) &openssl->bio_free},
 		{"PEM_read_bio_X509", (void **) &openssl->read_certificate},
 		{"X509_free", (void **) &openssl->free_certificate},
+		{"X509_get0_notBefore", (void **) &openssl->start_of},
 		{"X509_get0_notAfter", (void **) &openssl->end_of},
 		{"ASN1_TIME_to_tm", (void **) &openssl->time_to_tm},
 		{"PEM_read_bio_PrivateKey", (void **) &openssl->read_key},
@@ -81,19 +86,31 @@ count_parts(const char *text, const char *kind)
 	return count;
 }
 
-/* Notes when a certificate ends. A time that cannot be read counts as over. */
+/* In seconds since 1970; a time that cannot be read is long past. */
+static int64
+seconds_of(const OpenSsl *openssl, const void *asn1)
+{
+	struct tm	time = {0};
+
+	return openssl->time_to_tm(asn1, &time) == 1 ? Max((int64) timegm(&time), 1) : 1;
+}
+
+/* Notes when a certificate ends. */
 static void
 note_end(const OpenSsl *openssl, const void *certificate, IuEndings *endings)
 {
-	struct tm	time = {0};
-	int64		end = 1;
+	int64		start = seconds_of(openssl, openssl->start_of(certificate));
+	int64		end = seconds_of(openssl, openssl->end_of(certificate));
+	int64		due = end - Min(AHEAD_S, Max(end - start, 0) / AHEAD_PART);
 
-	if (openssl->time_to_tm(openssl->end_of(certificate), &time) == 1)
-		end = Max((int64) timegm(&time), 1);
 	if (endings->count++ == 0)
+	{
 		endings->of_the_first = endings->earliest = endings->latest = end;
+		endings->due = due;
+	}
 	endings->earliest = Min(endings->earliest, end);
 	endings->latest = Max(endings->latest, end);
+	endings->due = Min(endings->due, due);
 }
 
 /* Reads all certificates of the text; returns the first, to be freed, or NULL. */

@@ -15,6 +15,7 @@ typedef struct IuEndings
 	int			count;			/* of the certificates */
 	int64		of_the_first;	/* in the text */
 	int64		earliest;
+	int64		due;			/* when the first of them should be replaced */
 	int64		latest;
 } IuEndings;
 

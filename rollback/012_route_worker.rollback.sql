@@ -19,6 +19,8 @@ DROP FUNCTION iu.fn_iu_route_headless;
 DROP FUNCTION iu.fn_iu_route_unprobed_circuits;
 DROP FUNCTION iu.fn_iu_route_far_retries;
 DROP FUNCTION iu.fn_iu_gate_troubles;
+DROP FUNCTION iu.fn_iu_certificate_troubles;
+DROP FUNCTION iu.fn_iu_certificate_problems;
 DROP FUNCTION iu.fn_iu_gate_approvals_ending;
 DROP FUNCTION iu.fn_iu_gate_approvals_void;
 DROP FUNCTION iu.fn_iu_gate_lapsed;

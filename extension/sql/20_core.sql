@@ -51,21 +51,23 @@ COMMENT ON FUNCTION health() IS
   'serves this database; the launcher has ended, or max_worker_processes left no place for it; a role of iu_core is '
   'missing; iu_core is not preloaded, or the server runs in single-user mode; a watchdog found that its database is '
   'not at home where it is (a copy, a restore: fn_iu_place_confirm); a runner found a gate that lapsed though a '
-  'standing approval lasts, or while events wait, or a difference that conformance finds, which the message names; '
+  'standing approval lasts, or while events wait, a live route whose certificates cannot be used, or a difference that '
+  'conformance finds, which the message names; '
   'within the last ten minutes a function of a route or a check did not end by its time, so that the process that '
   'called it was ended. WARNING: a watchdog that fails or starts; a sender or runner that fails, has ended or has not '
   'looked around for two minutes, a sender 30 s after it was woken or meant to; a database without extension or '
   'migrations, or whose conformance has not been looked at for five minutes; iu_core.instance is not given; a '
-  'standing approval ends soon; a publication for all tables carries those of iu_core. UNKNOWN: the launcher has not '
-  'started yet. A standby is OK: it has no workers. Judged from shared memory: it waits for no lock. Raises nothing.';
+  'standing approval ends soon; a certificate of a live route does; a publication for all tables carries those of '
+  'iu_core. UNKNOWN: the launcher has not started yet. A standby is OK: it has no workers. Judged from '
+  'shared memory: it waits for no lock. Raises nothing.';
 
 CREATE FUNCTION findings()
   RETURNS TABLE (severity integer, status text, about text, database text, finding text, next_action text)
   LANGUAGE c VOLATILE PARALLEL RESTRICTED AS 'MODULE_PATHNAME', 'iu_findings';
 COMMENT ON FUNCTION findings() IS
   'What health() finds, one row each, the worst first: severity and status as there, what it is about (server, worker, '
-  'place, gate, conformance), the database that it is about (NULL: the server), the finding in words, and what to do. '
-  'No row: all is well. v_iu_trouble has these and the others. Raises nothing.';
+  'place, gate, certificate, conformance), the database that it is about (NULL: the server), the finding in words, and '
+  'what to do. No row: all is well. v_iu_trouble has these and the others. Raises nothing.';
 
 CREATE FUNCTION wake() RETURNS void
   LANGUAGE c VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'iu_wake';

@@ -42,12 +42,13 @@ COMMENT ON FUNCTION certificate_problem(text, text, text) IS
   'certificate, and a certificate that has ended. Raises nothing.';
 
 CREATE FUNCTION certificate_files(url text, ca_name text, client_name text)
-  RETURNS TABLE (file text, problem text, ends_at timestamptz, first_ends_at timestamptz)
+  RETURNS TABLE (file text, problem text, ends_at timestamptz, first_ends_at timestamptz, due_at timestamptz)
   LANGUAGE c VOLATILE PARALLEL RESTRICTED AS 'MODULE_PATHNAME', 'iu_certificate_files';
 COMMENT ON FUNCTION certificate_files(text, text, text) IS
   'The files of certificates that requests to a URL would go by, a row for each name that is not NULL: file, problem '
   '(as certificate_problem; NULL: none), when it is over (of a client''s: its certificate ends; of authorities: the '
-  'last of them does), and when the first certificate in it ends; NULL: that cannot be told, as on a server that was '
+  'last of them does), when the first certificate in it ends, and when one of them is to be replaced: 30 days before '
+  'its end, or in the last third of its time where that is shorter; NULL: that cannot be told, as on a server that was '
   'built without OpenSSL. Raises nothing.';
 
 CREATE FUNCTION webhook_key() RETURNS text

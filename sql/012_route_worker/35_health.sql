@@ -113,7 +113,8 @@ BEGIN
                FROM jsonb_array_elements(v_stuck) s)
     || iu.fn_iu_route_delays(p_stale_seconds) || v_stopped
     || iu.fn_iu_route_hung_problems() || iu.fn_iu_place_trouble() || iu.fn_iu_attempt_trouble()
-    || (SELECT t.alarm FROM iu.fn_iu_gate_troubles() t), NULL);
+    || (SELECT t.alarm FROM iu.fn_iu_gate_troubles() t)
+    || (SELECT t.alarm FROM iu.fn_iu_certificate_troubles() t), NULL);
   RETURN jsonb_build_object('worker_name', p_worker_name, 'master_gate_open', v_master, 'worker_gate_open', v_worker,
     'registered', v_cursor.worker_name IS NOT NULL,
     'cursor', CASE WHEN v_cursor.worker_name IS NOT NULL THEN
@@ -156,5 +157,6 @@ COMMENT ON FUNCTION public.fn_iu_route_worker_health IS
   'their route explains; where nothing is due that would try an open circuit; where deliveries wait for others of '
   'their subject of which none is under way; where the database is not at home (fn_iu_place_confirm); where attempts '
   'lie in their default partition, or fewer than 2 days have one ahead; where a '
-  'gate lapsed that nobody closed (fn_iu_gate_lapsed); and where the function of a route did not end when it was '
+  'gate lapsed that nobody closed (fn_iu_gate_lapsed); where a live route cannot use its certificates '
+  '(fn_iu_certificate_problems); and where the function of a route did not end when it was '
   'called last (iu_route_hung). SQLSTATE 23514: p_stale_seconds below 1.';

@@ -7,7 +7,8 @@ GRANT EXECUTE ON FUNCTION
     public.fn_iu_route_worker_run, iu.fn_iu_route_worker_run, public.fn_iu_route_dry_run, iu.fn_iu_route_dry_run,
     public.fn_iu_route_test, iu.fn_iu_route_test
   TO iu_core_operator;
-GRANT EXECUTE ON FUNCTION iu.fn_iu_route_worker_turn, iu.fn_iu_gate_troubles TO iu_core_worker;
+GRANT EXECUTE ON FUNCTION iu.fn_iu_route_worker_turn, iu.fn_iu_gate_troubles, iu.fn_iu_certificate_troubles
+  TO iu_core_worker;
 
 SELECT iu.fn_iu_delivery_code_put(12, 'outcome', ARRAY[
   ['worker_process_error', NULL, 'developer', 'give_up', 'none',

@@ -68,6 +68,10 @@ AS $function$
          'report it, with the rows that iu_route_retry has of the route'
     FROM iu.fn_iu_route_headless() AS p (problem)
   UNION ALL
+  SELECT p.severity, 'certificate', p.route_code, NULL, p.problem,
+         'have the administrator of the server put another file into iu_core.certificate_directory'
+    FROM iu.fn_iu_certificate_problems() p
+  UNION ALL
   SELECT 'critical', 'route', h.route_code, h.last_at,
          format('its function did not end by its time, %s time(s), and the process that called it was ended', h.times),
          'mend the function, then register it again with fn_iu_route_function_register'
@@ -75,8 +79,8 @@ AS $function$
    WHERE r.enabled AND r.retired_at IS NULL
 $function$;
 COMMENT ON FUNCTION iu.fn_iu_troubles_of_routes IS
-  'For v_iu_trouble: deliveries that are held, given up, or do not move. What a switch, a gate, a list or a person '
-  'holds is meant, and a notice. Raises nothing.';
+  'For v_iu_trouble: deliveries that are held, given up, or do not move, and the certificates of routes. What a '
+  'switch, a gate, a list or a person holds is meant, and a notice. Raises nothing.';
 
 CREATE FUNCTION iu.fn_iu_troubles_of_the_database()
   RETURNS TABLE (severity text, about text, name text, since timestamptz, trouble text, next_action text)
@@ -86,7 +90,7 @@ AS $function$
   -- Of the gates of this database, and of where it is, its own tables say more, and also while no worker runs.
   SELECT lower(f.status), f.about, f.database, NULL::timestamptz, f.finding, f.next_action
     FROM iu_core.findings() f
-   WHERE f.about NOT IN ('gate', 'place') OR f.database IS DISTINCT FROM current_database()::text
+   WHERE f.about NOT IN ('gate', 'place', 'certificate') OR f.database IS DISTINCT FROM current_database()::text
   UNION ALL
   SELECT 'critical', 'place', current_database()::text, NULL, p.trouble,
          'SELECT fn_iu_place_confirm(session_user, ''reason''), if the platform is at home here'
@@ -136,5 +140,5 @@ COMMENT ON VIEW public.v_iu_trouble IS
   'What is wrong, a row each, the worst first, and what to do about it: severity (critical, warning, unknown; notice: '
   'it waits for somebody, as it is meant to), what it is about (server, worker, place, conformance, partition, gate, '
   'invariant, '
-  'switch, migration, login, command, event type, route, dead letter), which one, since when (NULL: not known), the '
-  'trouble, and the next action: a statement to be completed, or a sentence. No row: all is well.';
+  'switch, migration, login, command, event type, route, certificate, dead letter), which one, since when (NULL: '
+  'not known), the trouble, and the next action: a statement to be completed, or a sentence. No row: all is well.';

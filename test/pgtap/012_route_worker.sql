@@ -374,6 +374,7 @@ SELECT set_eq($$SELECT r.rolname::text, pg_temp.called_as(p.oid) FROM pg_proc p 
    AND g.object_class = 'function')
      AND r.rolname ~ '^iu_core_(reader|writer|worker|agent)$' AND has_function_privilege(r.oid, p.oid, 'EXECUTE')$$,
   $$VALUES ('iu_core_worker', 'iu.fn_iu_route_worker_turn'), ('iu_core_worker', 'iu.fn_iu_gate_troubles'),
+  ('iu_core_worker', 'iu.fn_iu_certificate_troubles'),
  ('iu_core_reader', 'fn_iu_route_worker_health'),
   ('iu_core_reader', 'iu.fn_iu_route_worker_ahead')$$,
   'the worker has its turn and readers ask');

@@ -192,6 +192,42 @@ held('a key that is none', '"us.key" has not one private key', sub { put('us.key
 	restore();
 }
 
+# ---- what health says before and after
+
+sub in_days { return POSIX::strftime('%Y%m%d%H%M%SZ', gmtime(time + 86400 * $_[0])) }
+sub trouble
+{
+	return sql(q(SELECT concat_ws(' ', severity, name, trouble) FROM v_iu_trouble WHERE about = 'certificate'));
+}
+sub health_says { my ($says, $name) = @_; return becomes("SELECT message ~ '$says' FROM iu_core.health()", $name) }
+
+is(trouble(), '', 'of certificates that last nothing is said');
+my $soon = $ours->sign('soon', 'soon', in_days(-300), in_days(20));
+put_pair('us', $soon);
+like(trouble(), qr/^warning right file "us.crt" has a certificate that ends at \d{4}-\d\d-\d\d [^;]*: put the next one/,
+	'of a certificate that ends in 20 days there is a warning');
+health_says('route right: file "us.crt" has a certificate that ends at', 'health tells of it');
+is(sql("SELECT status || ' ' || about FROM iu_core.findings() WHERE finding ~ 'us.crt'"), 'WARNING certificate',
+	'as a warning');
+is(sql("SELECT iu.fn_iu_route_refusal('right') ->> 'code'"), '', 'and holds nothing yet');
+put_pair('us', $ours->sign('brief', 'brief', in_days(-1), in_days(5)));
+is(trouble(), '', 'a certificate for six days is to be replaced in its last two');
+put('their-ca.crt', $late->{cert} . slurp_file($theirs->file), 0644);
+like(trouble(), qr/^warning right file "their-ca.crt" has a certificate that ended at 2021[^;]*: take it out/,
+	'of one that has ended beside one that lasts there is a warning');
+restore();
+put_pair('us', $late);
+like(trouble(), qr/^critical right the certificate in file "us.crt" ended at 2021/,
+	'of a certificate that has ended health is red');
+health_says('route right: the certificate in file "us.crt" ended at', 'health tells of it too');
+is(sql("SELECT status || ' ' || about FROM iu_core.findings() WHERE finding ~ 'us.crt'"), 'CRITICAL certificate',
+	'in red');
+like(sql("SELECT fn_iu_route_worker_health() -> 'problems'"), qr/us\.crt.*ended at/, 'so does the health of delivery');
+sql("SELECT fn_iu_route_pause('right', 'tester', 'test')");
+is(trouble(), '', 'of a route that is not live nothing is said');
+sql("SELECT fn_iu_route_resume('right', 'tester', 'test')");
+restore();
+
 # ---- an event that waits for its file
 
 put('us.key', $pair{second}{key});
