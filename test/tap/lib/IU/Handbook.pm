@@ -26,6 +26,7 @@ use warnings;
 
 use Encode qw(decode);
 use IPC::Run;
+use IU::Certificate;
 use IU::Cluster;
 use IU::Peer;
 use PostgreSQL::Test::Utils;
@@ -42,6 +43,7 @@ sub new
 
 	append_to_file("$secrets/directus.token", "the-token\n");
 	append_to_file("$secrets/qdrant.key",     "the-key\n");
+	_put_certificates("$secrets/certificates");
 	$self->_fill_remotes;
 	$self->{here} = {
 		'https://hooks.example.com' => $self->{receiver}->url,
@@ -53,6 +55,20 @@ sub new
 	$self->{node}     = IU::Cluster->init_node($name, {});
 	$self->{node}->append_conf('postgresql.conf', join '', map { $_->{text} } $self->listings('ini'));
 	return $self;
+}
+
+# What a route to a partner trusts, and shows.
+sub _put_certificates
+{
+	my ($folder) = @_;
+	my $pair = IU::Certificate->self_signed('us.example.com');
+
+	mkdir $folder;
+	append_to_file("$folder/partner-ca.crt", $pair->{cert});
+	append_to_file("$folder/us.crt",         $pair->{cert});
+	append_to_file("$folder/us.key",         $pair->{key});
+	chmod 0600, "$folder/us.key";
+	return;
 }
 
 sub _fill_remotes
