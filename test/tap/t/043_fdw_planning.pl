@@ -1,103 +1,21 @@
 # What is asked of a remote, and what is not: counts as counting requests,
 # typed columns, pages as far as LIMIT needs them, joins by key, ANALYZE. The
-# peer is a small Qdrant that writes down what it was asked.
+# peers are small Qdrants that write down what they were asked.
 use strict;
 use warnings;
 
-use IU::Answers;
-use IU::Canned;
 use IU::Cluster;
-use IU::SQL;
-use IU::Wait;
-use JSON::PP;
 use IU::Lines;
+use IU::SQL;
+use IU::SmallQdrant;
+use IU::Wait;
 use PostgreSQL::Test::Utils;
 use Test::More;
 
-# ---- the peer
+# ---- the peers
 
-my $json = JSON::PP->new->utf8->canonical->allow_nonref;
-
-my @kinds = (
-	{ n => 1, text => 'one', flag => JSON::PP::true, tags => [ 'a', undef, 'c' ], day => '2026-01-02',
-	deep => { x => [1] } },
-	{ n => '2', text => undef, flag => 0, tags => [], list => [ 1, 2 ], day => 'soon' },
-	{ n => 3.5, text => 7, tags => 'no array', deep => 'text', list => [ 1, [2] ] },
-	{ 'a "b"' => 'odd', n => undef });
-
-# id => payload, in the order of ids
-my %points = (
-	kinds => [ map { [ $_ + 1, $kinds[$_] ] } 0 .. $#kinds ],
-	many => [ map { [ $_, { n => $_, group => $_ % 2 ? 'odd' : 'even' } ] } 1 .. 2500 ],
-	pieces => [ map { [ $_, {} ] } 1 .. 149 ],
-	odd_ids => [ [ '9007199254740993', {} ], [ '18446744073709551615', {} ],
-	[ '"550e8400-e29b-41d4-a716-446655440000"', {} ] ],
-	words => [ [ 1, { w => "gr\x{fc}n" } ], [ 2, { w => "bia\x{142}y" } ] ],
-	(map { $_ => [ map { [ $_, {} ] } 1 .. 3 ] } qw(slow pair)),
-	empty => []);
-
-sub matching
-{
-	my ($name, $filter) = @_;
-	my @conditions = @{ $filter->{must} // [] };
-	return grep { my $point = $_; !grep { ($point->[1]{ $_->{key} }
-		  // '') ne $_->{match}{value} } @conditions } @{ $points{$name} };
-}
-
-sub records
-{
-	my ($with, @points) = @_;
-	return join ',', map {
-		my $payload = $with ? $json->encode($_->[1]) : 'null';
-		qq({"id":$_->[0],"payload":$payload,"vector":null})
-	} @points;
-}
-
-sub scroll
-{
-	my ($name, $body) = @_;
-	return qdrant_error(400, qq(Bad request: Limit exceeded $body->{limit} > 100 for \\"limit\\". Help: Reduce it))
-		  if $name eq 'pieces' && $body->{limit} > 100;
-	my @all = matching($name, $body->{filter});
-	my $from = $body->{offset} // 0;
-	my @rest = grep { $_->[0] =~ /\D/ || $_->[0] >= $from } @all;
-	my @page = splice @rest, 0, $body->{limit};
-	my $next = @rest ? $rest[0][0] : 'null';
-	return qdrant_result('{"points":[' . records($body->{with_payload}, @page) . qq(],"next_page_offset":$next}));
-}
-
-sub peer
-{
-	my ($request) = @_;
-	my ($path) = $request->{path} =~ /^([^?]*)/;
-	return qdrant_result('{"aliases":[]}') if $path eq '/aliases';
-	return qdrant_result('{"collections":['
-		  . join(',', map { qq({"name":"$_"}) } grep { $_ !~ /slow|pair|words/ } sort keys %points) . ']}')
-		  if $path eq '/collections';
-	my ($name, $rest) = $path =~ m{^/collections/([^/]+)(.*)$} or return qdrant_error(404, 'no');
-	return { hang => 1 } if $name eq 'hang';
-	return qdrant_error(404, "Not found: Collection `$name` doesn't exist!") unless $points{$name};
-	return qdrant_result('{"status":"green","config":{"params":{}},'
-		  . '"payload_schema":{"n":{"data_type":"integer","points":1},'
-		  . '"day":{"data_type":"datetime","points":1}}}') if $rest eq '';
-	my $body = $json->decode($request->{body});
-	my $answer;
-	if ($rest eq '/points/count') { $answer = qdrant_result('{"count":' . (() = matching($name, $body->{filter}))
-		  . '}') }
-	elsif ($rest eq '/points/scroll') { $answer = scroll($name, $body) }
-	else
-	{
-		my %wanted = map { $_ => 1 } @{ $body->{ids} };
-		$answer = qdrant_result('[' . records($body->{with_payload},
-			grep { $wanted{ $_->[0] =~ s/"//gr } } @{ $points{$name} }) . ']');
-	}
-	$answer->{delay} = 0.3 if $name =~ /^(slow|pair)$/;
-	@$answer{qw(together group)} = (2, $rest) if $name eq 'pair';
-	return $answer;
-}
-
-my $qdrant = IU::Canned->start(\&peer);
-my $other = IU::Canned->start(\&peer);
+my $qdrant = small_qdrant();
+my $other = small_qdrant();
 
 # ---- the database
 
@@ -353,45 +271,6 @@ like(ask(q(EXPLAIN SELECT * FROM many WHERE "group" = 'odd')), qr/rows=1250\b/,
 like(ask(q(EXPLAIN SELECT * FROM many)), qr/rows=2500\b/, 'after ANALYZE the planner knows the number of rows');
 is(ask(q(SELECT n_distinct FROM pg_stats WHERE tablename = 'many' AND attname = 'id')), -1,
 	'after ANALYZE ids are known to be distinct');
-
-# ---- several at once, below an Append
-
-sub tables_of
-{
-	my ($name, $count) = @_;
-	return join '', map { "CREATE FOREIGN TABLE ${name}_$_ (id text) SERVER q OPTIONS (resource 'points', collection"
-		  . " '$name');" }
-	  1 .. $count;
-}
-ask(tables_of('slow', 20) . tables_of('pair', 2));
-ask(q(CREATE FOREIGN TABLE hang (id text) SERVER q OPTIONS (resource 'points', collection 'hang')));
-my $two = q(SELECT id FROM slow_1 UNION ALL SELECT id FROM slow_2);
-my $pair = $two =~ s/slow/pair/gr;
-like(plan_of($two), qr/Append\n *->  Async Foreign Scan on slow_1\n.*Async Foreign Scan on slow_2/s,
-	'tables below an Append are read asynchronously');
-is($qdrant->since(sub { is(ask("$pair ORDER BY 1"), "1\n1\n2\n2\n3\n3",
-	'two tables below an Append give all rows of both') }), 2, 'two tables below an Append are asked at the same time');
-is($qdrant->since(sub { ask("SET enable_async_append = off; $two") }), 1,
-	'without async append two tables are asked one after the other');
-is($qdrant->since(sub { is(ask(q(SELECT count(*) FROM pair_1 UNION ALL SELECT count(*) FROM pair_2)), "3\n3",
-	'two counts below an Append give both') }), 2, 'two counts below an Append are asked at the same time');
-is(ask("SELECT sum(id::int) FROM (SELECT id FROM many UNION ALL SELECT id FROM pieces WHERE id::int % 2 = 0 UNION ALL"
-	  . " SELECT id FROM points WHERE collection = 'empty' UNION ALL SELECT '1') x"),
-	2500 * 2501 / 2 + 74 * 75 + 1, 'an Append of pages, conditions, nothing and a local row gives all of them');
-my $crowd = 'SELECT count(id) FROM (' . join(' UNION ALL ', map { "SELECT id FROM slow_$_" } 1 .. 20)
-	  . join('', map { " UNION ALL SELECT id FROM pieces WHERE id = '$_'" } 1 .. 160) . ') x';
-is(ask($crowd), 209, 'members of an Append that find no descriptors wait for others');
-is(ask("SET enable_async_append = off; " . $crowd =~ s/slow_\d+/many/gr), 20 * 2500 + 149,
-	'a member of an Append gives its connections back before the statement ends');
-is(ask(q(SELECT g, (SELECT count(*) FROM (SELECT id FROM pieces WHERE id = g UNION ALL SELECT id FROM many
-	  WHERE id = g) x) FROM (VALUES ('7'), ('200'), ('x')) v (g))), "7|2\n200|1\nx|0",
-	'an Append is read again with another key');
-is(ask("SELECT count(*) FROM ($two LIMIT 4) x"), 4, 'an Append below a LIMIT leaves a request behind');
-like(ask(q(SELECT id FROM slow_1 UNION ALL SELECT id FROM points WHERE collection = 'nope')), qr/HV00R/,
-	'an error in one member of an Append is an error of the statement');
-like(ask(q(SET statement_timeout = '300ms'; SELECT id FROM hang UNION ALL SELECT id FROM slow_1)),
-	qr/57014: canceling statement due to statement timeout/, 'statement_timeout ends an Append whose members all wait');
-is(ask(q(SELECT id FROM slow_1 LIMIT 1)), 1, 'after an Append that was ended nothing is left of it');
 
 # ---- IMPORT FOREIGN SCHEMA data
 
