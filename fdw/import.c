@@ -277,6 +277,7 @@ types_are_wanted(List *options)
 			ereport(ERROR,
 					(errcode(ERRCODE_FDW_INVALID_OPTION_NAME),
 					 errmsg("invalid option \"%s\"", option->defname),
+					 errdetail("There is no option \"%s\" here.", option->defname),
 					 errhint("Valid options in this context: types."),
 					 err_generic_string(PG_DIAG_CONSTRAINT_NAME, "iu_option_unknown")));
 		typed = strcmp(defGetString(option), "index") == 0;
@@ -325,6 +326,7 @@ iu_import_schema(const IuRemote *remote, ImportForeignSchemaStmt *statement, Oid
 		ereport(ERROR,
 				(errcode(ERRCODE_FDW_INVALID_OPTION_NAME),
 				 errmsg("invalid option \"%s\"", linitial_node(DefElem, statement->options)->defname),
+				 errdetail("The remote schema \"%s\" takes no options.", statement->remote_schema),
 				 errhint("There are no valid options in this context."),
 				 err_generic_string(PG_DIAG_CONSTRAINT_NAME, "iu_option_unknown")));
 	if (strcmp(statement->remote_schema, "api") == 0)
@@ -334,6 +336,7 @@ iu_import_schema(const IuRemote *remote, ImportForeignSchemaStmt *statement, Oid
 	ereport(ERROR,
 			(errcode(ERRCODE_FDW_SCHEMA_NOT_FOUND),
 			 errmsg("%s has no schema \"%s\" to import", remote->name, statement->remote_schema),
+			 errdetail("The remote schema is \"%s\"; it may be \"api\" or \"data\".", statement->remote_schema),
 			 errhint("Schema \"api\" holds the tables of the API, schema \"data\" a table for each collection."),
 			 err_generic_string(PG_DIAG_CONSTRAINT_NAME, "iu_import_schema")));
 	return NIL;					/* not reached */

@@ -111,7 +111,7 @@ check_url(const IuRemote *remote, const char *name, const char *value)
 		if (*c <= ' ' || *c > '~' || strchr("\"<>\\^`{|}", *c))
 			problem = "The URL holds a space or a character that must be percent-encoded.";
 	if (problem == NULL && strlen(value) > MAX_URL)
-		problem = "The URL is too long.";
+		problem = psprintf("The URL has %zu characters; %d are the most.", strlen(value), MAX_URL);
 	if (problem == NULL && pg_strncasecmp(value, "http://", 7) == 0)
 		rest = value + 7;
 	else if (problem == NULL && pg_strncasecmp(value, "https://", 8) == 0)
@@ -190,7 +190,7 @@ check_certificates(const IuRemote *remote, const char *name, const char *value)
 	if (strstr(value, "PRIVATE KEY-----") != NULL)
 		bad_value(name, "The value holds a private key.", hint);
 	if (strlen(value) > MAX_CERTIFICATES)
-		bad_value(name, "The value is too long.", hint);
+		bad_value(name, psprintf("The value has %zu bytes; %d are the most.", strlen(value), MAX_CERTIFICATES), hint);
 }
 
 static void
@@ -242,7 +242,7 @@ iu_secret_problem(const char *secret)
 	if (secret[0] == '\0')
 		return "The secret is empty.";
 	if (strlen(secret) > IU_MAX_SECRET)
-		return "The secret is too long.";
+		return psprintf("The secret has %zu characters; %d are the most.", strlen(secret), IU_MAX_SECRET);
 	for (c = secret; *c != '\0'; c++)
 		if (*c <= ' ' || *c > '~')
 			return "The secret holds a space, a control character or a character outside ASCII.";
@@ -269,6 +269,7 @@ check_secret_file(const IuRemote *remote, const char *name, const char *value)
 		ereport(ERROR,
 				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
 				 errmsg("permission denied to set option \"%s\"", name),
+				 errdetail("Option \"%s\" is given as \"%s\", which is a file on the server.", name, value),
 				 errhint("Only superusers and members of pg_read_server_files may name a file on the server."),
 				 err_generic_string(PG_DIAG_CONSTRAINT_NAME, "iu_option_file")));
 	if (!is_absolute_path(value))
@@ -364,6 +365,7 @@ unknown_option(const IuRemote *remote, Oid catalog, const char *name)
 	ereport(ERROR,
 			(errcode(ERRCODE_FDW_INVALID_OPTION_NAME),
 			 errmsg("invalid option \"%s\"", name),
+			 errdetail("There is no option \"%s\" here.", name),
 			 known.len ? errhint("Valid options in this context: %s.", known.data)
 			 : errhint("There are no valid options in this context."),
 			 err_generic_string(PG_DIAG_CONSTRAINT_NAME, "iu_option_unknown")));
@@ -399,6 +401,7 @@ iu_option_required(List *options, const char *name, const char *object)
 		ereport(ERROR,
 				(errcode(ERRCODE_FDW_DYNAMIC_PARAMETER_VALUE_NEEDED),
 				 errmsg("option \"%s\" of the %s is missing", name, object),
+				 errdetail("The %s must have option \"%s\".", object, name),
 				 err_generic_string(PG_DIAG_CONSTRAINT_NAME, "iu_option_missing")));
 	return value;
 }
@@ -427,12 +430,14 @@ check_options_of_resource(const IuRemote *remote, List *options)
 		ereport(ERROR,
 				(errcode(ERRCODE_FDW_INVALID_OPTION_NAME),
 				 errmsg("option \"collection\" is not for resource \"%s\"", resource->name),
+				 errdetail("Option \"resource\" is \"%s\", and option \"collection\" is given.", resource->name),
 				 errhint("Restrict column \"collection\" instead."),
 				 err_generic_string(PG_DIAG_CONSTRAINT_NAME, "iu_option_resource")));
 	if (resource->has_fields && iu_option_value(options, "on_error"))
 		ereport(ERROR,
 				(errcode(ERRCODE_FDW_INVALID_OPTION_NAME),
 				 errmsg("option \"on_error\" is not for resource \"%s\"", resource->name),
+				 errdetail("Option \"resource\" is \"%s\", and option \"on_error\" is given.", resource->name),
 				 errhint("Rows that could not be had are always an error; "
 						 "resource \"collections\" takes the option."),
 				 err_generic_string(PG_DIAG_CONSTRAINT_NAME, "iu_option_resource")));
@@ -468,6 +473,8 @@ iu_options_validate(const IuRemote *remote, Datum options, Oid catalog)
 				(errcode(ERRCODE_FDW_INVALID_OPTION_NAME),
 				 errmsg("options \"%s\" and \"%s" FILE_SUFFIX "\" exclude each other",
 						remote->secret_option, remote->secret_option),
+				 errdetail("The user mapping would have both; it may have option \"%s\", or the name of a file.",
+						   remote->secret_option),
 				 err_generic_string(PG_DIAG_CONSTRAINT_NAME, "iu_option_secrets")));
 }
 

@@ -46,6 +46,8 @@ unknown_column(const IuTable *table, const char *name)
 			(errcode(ERRCODE_FDW_INVALID_COLUMN_NAME),
 			 errmsg("column \"%s\" of foreign table \"%s\" is none that resource \"%s\" of %s has",
 					name, table->name, table->resource->name, table->server->remote->name),
+			 errdetail("Option \"resource\" is \"%s\", and the table has a column \"%s\".",
+					   table->resource->name, name),
 			 table->resource->has_fields
 			 ? errhint("Known columns: %s. For any other column give table option \"collection\".", known.data)
 			 : errhint("Known columns: %s.", known.data),
@@ -73,6 +75,8 @@ find_column(const IuTable *table, Form_pg_attribute attribute)
 					 errmsg("column \"%s\" of foreign table \"%s\" has type %s and must have type %s",
 							column->name, table->name, format_type_be(attribute->atttypid),
 							format_type_be(column->type)),
+					 errdetail("Resource \"%s\" gives \"%s\" as %s.", table->resource->name, column->name,
+							   format_type_be(column->type)),
 					 err_generic_string(PG_DIAG_CONSTRAINT_NAME, "iu_foreign_column_type")));
 		return i;
 	}

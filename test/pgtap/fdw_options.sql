@@ -2,15 +2,22 @@
 \ir setup.psql
 SELECT no_plan();
 
+-- What a wrapper refused without saying so in full: see the end of this file.
+CREATE TEMP TABLE brief_refusals (message text);
+
 -- The whole error as one line, or "no error".
 CREATE FUNCTION pg_temp.error_of(statement text) RETURNS text LANGUAGE plpgsql AS $$
 DECLARE
-  v_message text; v_detail text; v_hint text;
+  v_message text; v_detail text; v_hint text; v_constraint text;
 BEGIN
   EXECUTE statement;
   RETURN 'no error';
 EXCEPTION WHEN OTHERS THEN
-  GET STACKED DIAGNOSTICS v_message = MESSAGE_TEXT, v_detail = PG_EXCEPTION_DETAIL, v_hint = PG_EXCEPTION_HINT;
+  GET STACKED DIAGNOSTICS v_message = MESSAGE_TEXT, v_detail = PG_EXCEPTION_DETAIL, v_hint = PG_EXCEPTION_HINT,
+    v_constraint = CONSTRAINT_NAME;
+  IF SQLSTATE ~ '^HV' AND (v_detail = '' OR v_constraint = '') THEN
+    INSERT INTO brief_refusals VALUES (v_message);
+  END IF;
   RETURN concat_ws(' | ', SQLSTATE, v_message, nullif(v_detail, ''), nullif(v_hint, ''));
 END $$;
 
@@ -34,7 +41,8 @@ SELECT matches(pg_temp.error_of(format('CREATE SERVER bad FOREIGN DATA WRAPPER q
     ('http://h:', 'port'), ('http://h:0', 'port'), ('http://h:65536', 'port'), ('http://h:8x', 'port'),
     ('http://h:123456789', 'port'), ('http://h i', 'space'), (E'http://h\n', 'space'), ('http://hé', 'space'),
     ('http://h?x=1', 'query'), ('http://h#x', 'fragment'), ('http://[::1', 'IPv6'), ('http://[zz]', 'IPv6'),
-    ('http://h/../x', 'dot'), ('http://h%41', 'host name'), ('http://' || repeat('h', 2000), 'too long')) v (url,
+    ('http://h/../x', 'dot'), ('http://h%41', 'host name'),
+    ('http://' || repeat('h', 2000), '2007 characters; 2000 are the most')) v (url,
     detail);
 SELECT alike(pg_temp.error_of($$CREATE SERVER bad FOREIGN DATA WRAPPER directus_fdw OPTIONS
   (url 'https://me:hunter2@h')$$),
@@ -47,9 +55,11 @@ SELECT is(pg_temp.error_of(format('CREATE SERVER %I FOREIGN DATA WRAPPER directu
   FROM (VALUES ('http://127.0.0.1:8055'), ('https://cms.example.org/api/'), ('HTTPS://h'), ('http://[::1]:80'),
   ('http://my_host-1.local')) v (url);
 SELECT is(pg_temp.error_of('CREATE SERVER bad FOREIGN DATA WRAPPER qdrant_fdw'),
-          'HV002 | option "url" of the foreign server is missing', 'a server without a url is refused');
+          'HV002 | option "url" of the foreign server is missing | '
+            'The foreign server must have option "url".', 'a server without a url is refused');
 SELECT alike(pg_temp.error_of($$CREATE SERVER bad FOREIGN DATA WRAPPER qdrant_fdw OPTIONS (url 'http://h', host 'x')$$),
-             'HV00D | invalid option "host" | Valid options in this context: url, ca_certificates, '
+             'HV00D | invalid option "host" | There is no option "host" here. | '
+            'Valid options in this context: url, ca_certificates, '
                'timeout_ms, connections, page_size, on_error%.',
   'an option that a server does not have is refused with those it has');
 
@@ -78,10 +88,12 @@ SELECT alike(pg_temp.error_of('ALTER FOREIGN DATA WRAPPER qdrant_fdw OPTIONS (AD
 -- ---- user mappings
 
 SELECT is(pg_temp.error_of($$CREATE USER MAPPING FOR PUBLIC SERVER q OPTIONS (token 'x')$$),
-          'HV00D | invalid option "token" | Valid options in this context: api_key, api_key_file.',
+          'HV00D | invalid option "token" | There is no option "token" here. | '
+            'Valid options in this context: api_key, api_key_file.',
   'a user mapping of Qdrant has keys and no token');
 SELECT is(pg_temp.error_of($$CREATE USER MAPPING FOR PUBLIC SERVER d OPTIONS (api_key 'x')$$),
-          'HV00D | invalid option "api_key" | Valid options in this context: token, token_file.',
+          'HV00D | invalid option "api_key" | There is no option "api_key" here. | '
+            'Valid options in this context: token, token_file.',
   'a user mapping of Directus has tokens and no key');
 SELECT ok(e LIKE 'HV024 | invalid value for option "token" |%' AND e !~ 'hunter2',
   'a token that is none is refused and not quoted: ' || e)
@@ -91,7 +103,9 @@ SELECT ok(e LIKE 'HV024 | invalid value for option "token" |%' AND e !~ 'hunter2
 SELECT alike(pg_temp.error_of($$CREATE USER MAPPING FOR PUBLIC SERVER d OPTIONS (token_file 'relative')$$),
              'HV024%absolute%', 'a relative path of a file with a token is refused');
 SELECT is(pg_temp.error_of($$CREATE USER MAPPING FOR PUBLIC SERVER d OPTIONS (token 'x', token_file '/x')$$),
-          'HV00D | options "token" and "token_file" exclude each other',
+          'HV00D | options "token" and "token_file" exclude each other | '
+            'The user mapping would have both; it may have '
+          'option "token", or the name of a file.',
   'a token and a file with a token exclude each other');
 SELECT is(pg_temp.error_of($$CREATE USER MAPPING FOR PUBLIC SERVER d OPTIONS (token_file '/nowhere/token')$$),
           'no error', 'a superuser may name a file with a token');
@@ -122,22 +136,26 @@ RESET ROLE;
 -- ---- foreign tables
 
 SELECT is(pg_temp.error_of('CREATE FOREIGN TABLE t (collection text) SERVER q'),
-          'HV002 | option "resource" of the foreign table is missing', 'a foreign table without a resource is refused');
+          'HV002 | option "resource" of the foreign table is missing | '
+            'The foreign table must have option "resource".', 'a foreign table without a resource is refused');
 SELECT is(pg_temp.error_of($$CREATE FOREIGN TABLE t (collection text) SERVER q OPTIONS (resource 'items')$$),
           'HV024 | invalid value for option "resource" | "items" is not allowed here. | Allowed values: collections, '
             'points.',
   'a foreign table of an unknown resource is refused with those there are');
 SELECT alike(pg_temp.error_of($$CREATE FOREIGN TABLE t (collection text) SERVER q OPTIONS (object 'collections')$$),
-             'HV00D | invalid option "object" | Valid options in this context: resource, collection, page_size, '
+             'HV00D | invalid option "object" | There is no option "object" here. | '
+            'Valid options in this context: resource, collection, page_size, '
                'on_error%.',
   'an option that a foreign table does not have is refused with those it has');
 SELECT is(pg_temp.error_of($$CREATE FOREIGN TABLE t (collection text OPTIONS (name 'x')) SERVER q OPTIONS
   (resource 'collections')$$),
-          'HV00D | invalid option "name" | Valid options in this context: field.',
+          'HV00D | invalid option "name" | There is no option "name" here. | Valid options in this context: field.',
   'an option that a column does not have is refused with those it has');
 SELECT is(pg_temp.error_of($$CREATE FOREIGN TABLE t (collection text) SERVER q OPTIONS (resource 'collections',
   collection 'c')$$),
-          'HV00D | option "collection" is not for resource "collections" | Restrict column "collection" instead.',
+          'HV00D | option "collection" is not for resource "collections" | '
+            'Option "resource" is "collections", and option '
+          '"collection" is given. | Restrict column "collection" instead.',
   'a listing of collections cannot be restricted to one by an option');
 SELECT is(pg_temp.error_of(format('CREATE FOREIGN TABLE t (collection text) SERVER q OPTIONS (resource %L, page_size '
   '%L)', 'collections', value)),
@@ -159,18 +177,22 @@ SELECT col_type_is('fdw_test_d', 'collections', 'items', 'bigint', 'the imported
 SELECT alike(pg_temp.error_of($$IMPORT FOREIGN SCHEMA api FROM SERVER d INTO public OPTIONS (nonsense 'x')$$), 'HV00D%',
   'an option of IMPORT FOREIGN SCHEMA is refused');
 SELECT is(pg_temp.error_of('IMPORT FOREIGN SCHEMA public FROM SERVER d INTO public'),
-          'HV00Q | Directus has no schema "public" to import | Schema "api" holds the tables of the API, schema '
+          'HV00Q | Directus has no schema "public" to import | The remote schema is "public"; it may be "api" or '
+          '"data". | Schema "api" holds the tables of the API, schema '
             '"data" a table for each collection.',
   'a schema to import that is neither api nor data is refused');
 
 CREATE FOREIGN TABLE unknown_column (collection text, points bigint) SERVER d OPTIONS (resource 'collections');
 SELECT alike(pg_temp.error_of('SELECT * FROM unknown_column'),
           'HV007 | column "points" of foreign table "unknown_column" is none that resource "collections" of Directus '
-            'has | Known columns: collection text, items bigint,%',
+            'has | Option "resource" is "collections", and the table has a column "points". | '
+            'Known columns: collection text, items bigint,%',
           'a column that the resource does not have is refused with those it has');
 CREATE FOREIGN TABLE wrong_type (collection text, points integer) SERVER q OPTIONS (resource 'collections');
 SELECT is(pg_temp.error_of('SELECT * FROM wrong_type'),
-          'HV004 | column "points" of foreign table "wrong_type" has type integer and must have type bigint',
+          'HV004 | column "points" of foreign table "wrong_type" has type integer and must have type bigint | '
+            'Resource '
+          '"collections" gives "points" as bigint.',
   'a column of the wrong type is refused with the right type');
 CREATE FOREIGN TABLE no_column () SERVER q OPTIONS (resource 'collections');
 SELECT is(pg_temp.remote_of('SELECT FROM no_column'), 'Remote Request: GET /collections',
@@ -295,6 +317,9 @@ SELECT results_eq($$SELECT collection, error LIKE 'its origin is not allowed: %'
   'with on_error null each name of an origin that is not allowed is a row that says so');
 SELECT alike(pg_temp.error_of('SELECT count(*) FROM some_columns'), 'HV00L%',
   'with on_error null a list that failed is an error, for there are no rows to count');
+
+SELECT is_empty('SELECT message FROM brief_refusals',
+  'every refusal of a wrapper in this file says in its DETAIL what was given, and has a constraint name');
 
 SELECT * FROM finish();
 ROLLBACK;
