@@ -73,7 +73,7 @@ sub freeze_idle
 	my $within = 'SELECT count(*) FROM pg_stat_activity WHERE xact_start IS NOT NULL AND pid IN ('
 	  . join(', ', @pids) . ')';
 
-	for (my $patience = 1;; $patience *= 2)
+	for (my $patience = 1;;)
 	{
 		freeze(@pids);
 		my $rescuer = fork() // die "fork: $!\n";
@@ -86,7 +86,9 @@ sub freeze_idle
 		my $busy = $asks->($within);
 		kill('KILL', $rescuer);
 		waitpid($rescuer, 0);
-		return if !$busy && $? != 0;
+		my $rescued = $? == 0;
+		return if !$busy && !$rescued;
+		$patience *= 2 if $rescued;
 		thaw(@pids);
 		Time::HiRes::sleep(0.002);
 	}
