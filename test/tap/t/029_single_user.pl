@@ -14,6 +14,7 @@ use Test::More;
 my $peer = IU::Canned->start(sub {
 	my ($request) = @_;
 	return { status => 204, body => '' } if $request->{method} eq 'POST' && $request->{path} eq '/hook';
+	return qdrant_result('{"aliases":[]}') if $request->{path} eq '/aliases';
 	return qdrant_result('{"status":"green","config":{"params":{}}}') if $request->{method} eq 'GET';
 	return qdrant_result('{"count":7}') if $request->{path} =~ /count$/;
 	return qdrant_result('{"points":['

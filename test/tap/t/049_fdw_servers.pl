@@ -14,6 +14,8 @@ use PostgreSQL::Test::Utils;
 use Test::More;
 
 my $here = IU::Canned->start(sub {
+	my ($request) = @_;
+	return qdrant_result('{"aliases":[]}') if $request->{path} eq '/aliases';
 	return qdrant_result('{"points":[{"id":1,"payload":{"n":7}}],"next_page_offset":null}');
 });
 my $authority = IU::Certificate->authority;
