@@ -103,7 +103,7 @@ AS $function$
 BEGIN
   RETURN QUERY
   SELECT n.object_class, n.object_name, n.owner, n.catalog_id, n.object_id
-    FROM iu_core.catalog_objects n WHERE objects IS NULL OR n.object_id = ANY (objects);
+    FROM iu_core.catalog_objects n WHERE objects IS NULL OR n.object_id IN (SELECT unnest(objects));
 END
 $function$;
 COMMENT ON FUNCTION named_objects(oid[]) IS

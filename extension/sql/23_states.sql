@@ -4,7 +4,8 @@
 -- schema made twice has the same digests.
 --
 -- The pieces are called by object_states(), which pins the settings on which a
--- spelling depends.
+-- spelling depends. They take IN (SELECT unnest(...)), which is hashed once, where
+-- = ANY would compare each row of a catalog with each of a thousand oids.
 
 -- In plpgsql, which plans it once for a session: it is called for every object.
 CREATE FUNCTION grants_text(acl aclitem[], kind "char", owner oid) RETURNS text
@@ -186,7 +187,7 @@ BEGIN
              (SELECT am.amname FROM pg_am am WHERE am.oid = c.relam),
              (SELECT t.spcname FROM pg_tablespace t WHERE t.oid = c.reltablespace),
              (SELECT string_agg(o, ',' ORDER BY o COLLATE "C") FROM unnest(c.reloptions) o)) AS heading
-      FROM pg_class c WHERE c.oid = ANY (relations)
+      FROM pg_class c WHERE c.oid IN (SELECT unnest(relations))
   )
   SELECT 'pg_class'::regclass AS catalog, r.oid, true AS spelled,
          nullif(concat_ws('; ', r.grants, ct.grants), '') AS grants,
@@ -245,14 +246,14 @@ BEGIN
                              format_type(g.aggtranstype, NULL), g.agginitval)
               FROM pg_aggregate g WHERE g.aggfnoid = p.oid)),
          ''
-    FROM pg_proc p WHERE p.oid = ANY (objects)
+    FROM pg_proc p WHERE p.oid IN (SELECT unnest(objects))
 
   UNION ALL
   SELECT 'pg_trigger'::regclass, g.oid, true, NULL,
          CASE g.tgenabled WHEN 'O' THEN 'enabled' WHEN 'A' THEN 'enabled always'
                           WHEN 'R' THEN 'enabled for replication only' ELSE 'disabled' END,
          pg_get_triggerdef(g.oid), ''
-    FROM pg_trigger g WHERE g.oid = ANY (objects)
+    FROM pg_trigger g WHERE g.oid IN (SELECT unnest(objects))
 
   UNION ALL
   SELECT 'pg_type'::regclass, t.oid, true, iu_core.grants_text(t.typacl, 'T', t.typowner), '',
@@ -271,11 +272,11 @@ BEGIN
                               E'\n' ORDER BY k.conname COLLATE "C")
               FROM pg_constraint k WHERE k.contypid = t.oid)),
          ''
-    FROM pg_type t WHERE t.oid = ANY (objects)
+    FROM pg_type t WHERE t.oid IN (SELECT unnest(objects))
 
   UNION ALL
   SELECT 'pg_namespace'::regclass, s.oid, false, iu_core.grants_text(s.nspacl, 'n', s.nspowner), '', '', ''
-    FROM pg_namespace s WHERE s.oid = ANY (objects);
+    FROM pg_namespace s WHERE s.oid IN (SELECT unnest(objects));
 END
 $function$;
 COMMENT ON FUNCTION other_states(oid[]) IS
