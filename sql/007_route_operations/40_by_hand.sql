@@ -103,7 +103,7 @@ CREATE FUNCTION iu.fn_iu_route_deliver(p_route_code text, p_event_ref uuid, p_sa
   RETURNS jsonb
   LANGUAGE plpgsql VOLATILE SECURITY DEFINER
   SET search_path = pg_catalog, pg_temp
-  SET enable_seqscan = off
+  SET enable_seqscan = off SET jit = off
 AS $function$
 DECLARE
   v_route constant public.iu_outbound_route := iu.fn_iu_route_deliver_route(p_route_code);

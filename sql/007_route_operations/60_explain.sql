@@ -64,7 +64,7 @@ COMMENT ON FUNCTION iu.fn_iu_route_explain_code IS
 CREATE FUNCTION iu.fn_iu_route_explain(p_route_code text, p_event_id uuid) RETURNS jsonb
   LANGUAGE plpgsql VOLATILE SECURITY DEFINER
   SET search_path = pg_catalog, pg_temp
-  SET enable_seqscan = off
+  SET enable_seqscan = off SET jit = off
 AS $function$
 DECLARE
   v_refusal constant jsonb := iu.fn_iu_route_refusal(p_route_code);

@@ -33,7 +33,7 @@ CREATE FUNCTION iu.fn_iu_route_replay_next(p_route public.iu_outbound_route, p_e
     INOUT p_replay integer, OUT webhook_id text)
   LANGUAGE plpgsql STABLE
   SET search_path = pg_catalog, pg_temp
-  SET enable_seqscan = off
+  SET enable_seqscan = off SET jit = off
 AS $function$
 BEGIN
   LOOP

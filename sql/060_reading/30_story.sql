@@ -5,7 +5,7 @@ CREATE FUNCTION iu.fn_iu_event_carried(p_event public.event_outbox)
     webhook_id text)
   LANGUAGE sql STABLE
   SET search_path = pg_catalog, pg_temp
-  SET enable_seqscan = off
+  SET enable_seqscan = off SET jit = off
 AS $function$
   WITH route AS (
     SELECT r.route_code, k.prefix || 'msg_' || p_event.event_seq || '_' || r.id || '_' AS prefix
