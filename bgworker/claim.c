@@ -43,6 +43,7 @@ enum
 	SECRETS,
 	TIMEOUT_MS,
 	REQUESTS,
+	MOST,
 	HEADERS,
 	HIDDEN,
 	CA_NAME,
@@ -63,6 +64,7 @@ static const IuColumn claim_columns[CLAIM_COLUMNS] = {
 	[SECRETS] = {"secrets", TEXTARRAYOID},
 	[TIMEOUT_MS] = {"timeout_ms", INT4OID},
 	[REQUESTS] = {"requests", INT4OID},
+	[MOST] = {"most", INT4OID},
 	[HEADERS] = {"headers", TEXTARRAYOID},
 	[HIDDEN] = {"hidden", TEXTARRAYOID},
 	[CA_NAME] = {"ca_name", TEXTOID},
@@ -126,6 +128,7 @@ read_lease(IuBatch *batch, uint64 row, const int *columns)
 	lease->target_url = iu_row_text(row, columns[TARGET_URL]);
 	lease->timeout_ms = DatumGetInt32(iu_row_required(row, columns[TIMEOUT_MS]));
 	lease->requests = DatumGetInt32(iu_row_required(row, columns[REQUESTS]));
+	lease->most = DatumGetInt32(iu_row_required(row, columns[MOST]));
 	lease->secrets = read_texts(row, columns[SECRETS]);
 	lease->headers = read_texts(row, columns[HEADERS]);
 	lease->hidden = read_texts(row, columns[HIDDEN]);
@@ -250,6 +253,66 @@ take_batch(IuSender *sender, IuBatch *batch)
 	}
 }
 
+/*
+ * How many deliveries of a route the sender holds, claimed and not recorded.
+ *
+ * *unfinished: those that wait or are under way.
+ */
+static int
+count_held(const IuSender *sender, const IuQueue *queue, int *unfinished)
+{
+	int			held = 0;
+	dlist_iter	batch_iter;
+	dlist_iter	lease_iter;
+
+	*unfinished = 0;
+	dlist_foreach(batch_iter, &unconstify(IuSender *, sender)->batches)
+	{
+		dlist_foreach(lease_iter, &dlist_container(IuBatch, node, batch_iter.cur)->leases)
+		{
+			const IuLease *lease = dlist_container(IuLease, node, lease_iter.cur);
+
+			if (lease->queue != queue)
+				continue;
+			*unfinished += lease->unfinished;
+			held += lease->unfinished + list_length(lease->finished);
+		}
+	}
+	return held;
+}
+
+static int
+route_max(const IuSender *sender)
+{
+	return Max(OPEN_MAX / (sender->queues.count + 1), CLAIM_FIRST);
+}
+
+/*
+ * Whether it is worth while to claim more of the route of a lease. A claim costs
+ * much the same, whatever it brings. So no use is made of little room where much
+ * of the route waits: that is in two leases at least, and the record of the next
+ * one makes more room.
+ */
+static bool
+has_room(const IuSender *sender, const IuLease *lease)
+{
+	int			unfinished;
+	int			room = Min(lease->most, route_max(sender)) - count_held(sender, lease->queue, &unfinished);
+	int			waiting = unfinished - lease->queue->in_flight;
+	bool		little = room < Min(sender->claim_size, lease->most / 2);
+
+	return room > 0 && !(little && waiting >= iu_http_pool_size(sender->pool));
+}
+
+/* Deliveries of the lease have been recorded, or it was lost: there is room for others of its route. */
+void
+iu_claim_after_record(IuSender *sender, const IuLease *lease)
+{
+	iu_look_again(&sender->look, lease->route_code);
+	if (has_room(sender, lease))
+		sender->next_claim = 0;
+}
+
 /* When to claim again; never while the bodies of what is claimed fill the memory allowed for them. */
 TimestampTz
 iu_claim_due(void *worker)
@@ -287,6 +350,16 @@ look_again_at_claimed(IuSender *sender)
 		iu_look_again(&sender->look, dlist_container(IuQueue, node, each.cur)->route_code);
 }
 
+/* Whether a claim has looked at one route only, of which no more is to be claimed until some is recorded. */
+static bool
+is_settled(const IuSender *sender, const Claim *claim)
+{
+	const IuLease *lease = dlist_container(IuLease, node, dlist_tail_node(&claim->batch->leases));
+
+	return !sender->look.everywhere && list_length(sender->look.routes) == 1 && lease->queue != NULL &&
+		!has_room(sender, lease);
+}
+
 /* After a claim: when the next one comes, and whether a look ahead tells more. */
 static void
 plan_next_claim(IuSender *sender, const Claim *claim)
@@ -314,7 +387,7 @@ iu_claim_more(void *worker)
 	if (sender->claim_size == 0)
 		sender->claim_size = CLAIM_FIRST;
 	task.max = sender->claim_size;
-	task.route_max = Max(OPEN_MAX / (sender->queues.count + 1), CLAIM_FIRST);
+	task.route_max = route_max(sender);
 	iu_look_prepare(&sender->look);
 	error = iu_worker_transact("claiming deliveries", claim_deliveries, &task);
 	sender->paced_claim = iu_now() + CLAIM_PACE * (iu_now() - began);
@@ -336,6 +409,11 @@ iu_claim_more(void *worker)
 	take_batch(sender, task.batch);
 	if (task.claimed >= task.max)
 		look_again_at_claimed(sender);
+	if (is_settled(sender, &task))
+	{
+		sender->next_claim = iu_from_now(IU_LONGEST_SLEEP_MS);
+		sender->look_ahead_to = 0;
+	}
 	return NULL;
 }
 

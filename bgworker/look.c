@@ -25,7 +25,7 @@
 
 #define CODE_LENGTH 128			/* a route's code has at most 120 bytes */
 #define ROUND_PACE 4			/* between two looks at all routes, so many times as long as one takes */
-#define FIRST_REPEAT_MS 50		/* after a look that came up empty; then four times as long each time */
+#define FIRST_REPEAT_MS 10		/* after a look that came up empty; then four times as long each time */
 #define LAST_REPEAT_MS 2000		/* up to this; then no more */
 
 /* parent: of the memory contexts. */

@@ -244,8 +244,7 @@ record_lease(IuSender *sender, IuLease *lease, bool more)
 		count_outcomes(sender, lease);
 	iu_backoff_clear(&lease->backoff);
 	lease->finished = NIL;
-	sender->next_claim = 0;
-	iu_look_again(&sender->look, lease->route_code);
+	iu_claim_after_record(sender, lease);
 }
 
 /* When the finished attempts of a lease are to be recorded. */

@@ -79,6 +79,7 @@ typedef struct IuLease
 	char	   *client_name;
 	int			timeout_ms;
 	int			requests;		/* how many this sender may have under way at a time */
+	int			most;			/* how many deliveries of the route it may hold */
 
 	List	   *deliveries;		/* all of them */
 	int			unfinished;		/* how many have no outcome yet */
@@ -134,6 +135,7 @@ typedef struct IuSender
 /* claim.c */
 extern TimestampTz iu_claim_due(void *worker);
 extern ErrorData *iu_claim_more(void *worker);
+extern void iu_claim_after_record(IuSender *sender, const IuLease *lease);
 extern TimestampTz iu_look_ahead_due(void *worker);
 extern ErrorData *iu_look_ahead(void *worker);
 

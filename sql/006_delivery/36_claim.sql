@@ -121,8 +121,8 @@ BEGIN
   SELECT coalesce(sum(l.item_count) FILTER (WHERE l.lease_id = ANY (p_taken)), 0),
          least(iu.fn_iu_delivery_ahead(v_most, v_most, p_senders) - coalesce(sum(l.item_count), 0),
                -- One part is recorded while the others are under way: a route whose whole share came at once
-               -- would then stand still.
-               CASE WHEN v_share <= 256 THEN greatest(ceil(v_share / 4.0), 16) ELSE ceil(v_share / 2.0) END,
+               -- would then stand still. Two large parts are all that is claimed ahead.
+               CASE WHEN v_share <= 256 THEN greatest(ceil(v_share / 4.0), 16) ELSE ceil(v_share * 3 / 4.0) END,
                least(iu.fn_iu_delivery_ahead(v_share, v_most, p_senders), p_route_max)
                  - coalesce(sum(l.item_count) FILTER (WHERE l.backend_pid = pg_backend_pid()), 0))
     INTO taken, room FROM public.iu_route_lease l
@@ -201,12 +201,15 @@ COMMENT ON FUNCTION iu.fn_iu_delivery_claim_route IS
 CREATE FUNCTION iu.fn_iu_delivery_hand_out(p_lease_ids bigint[], p_senders integer)
   RETURNS TABLE (lease_id bigint, lease_generation integer, route_code text, event_id uuid, replay_number integer,
     attempt_no integer, webhook_id text, target_kind text, target_url text, body text, secrets text[],
-    timeout_ms integer, requests integer, headers text[], hidden text[], ca_name text, client_name text)
+    timeout_ms integer, requests integer, headers text[], hidden text[], ca_name text, client_name text,
+    most integer)
   LANGUAGE sql STABLE
 BEGIN ATOMIC
   WITH held AS MATERIALIZED (
     SELECT l.*, r.id AS route_id, r.target_kind, r.target_ref, r.timeout_ms,
            iu.fn_iu_delivery_share(r.max_in_flight, p_senders) AS requests,
+           iu.fn_iu_delivery_ahead(iu.fn_iu_delivery_share(r.max_in_flight, p_senders), r.max_in_flight,
+             p_senders) AS most,
            ARRAY(SELECT s.secret FROM public.iu_route_secret s
                   WHERE s.secret_ref = r.secret_ref AND iu.fn_iu_route_secret_is_valid(s)
                   ORDER BY s.valid_from DESC, s.id DESC) AS secrets,
@@ -222,7 +225,7 @@ BEGIN ATOMIC
   SELECT h.lease_id, h.generation, h.route_code, e.id, i.replay_number, i.attempt_no,
          iu.fn_iu_webhook_id(i.event_seq, h.route_id, i.replay_number, e.id),
          h.target_kind, h.target_ref, e.body, h.secrets, h.timeout_ms, h.requests,
-         h.lines, h.hidden, h.ca_name, h.client_name
+         h.lines, h.hidden, h.ca_name, h.client_name, h.most
     FROM held h
     CROSS JOIN LATERAL unnest(h.event_seqs, h.replay_numbers, h.attempt_nos) AS i (event_seq, replay_number, attempt_no)
     JOIN LATERAL (
@@ -248,7 +251,8 @@ CREATE FUNCTION iu.fn_iu_delivery_claim(p_sender text, p_max integer, p_route_ma
     p_senders integer DEFAULT 1, p_routes text[] DEFAULT NULL)
   RETURNS TABLE (lease_id bigint, lease_generation integer, route_code text, event_id uuid, replay_number integer,
     attempt_no integer, webhook_id text, target_kind text, target_url text, body text, secrets text[],
-    timeout_ms integer, requests integer, headers text[], hidden text[], ca_name text, client_name text)
+    timeout_ms integer, requests integer, headers text[], hidden text[], ca_name text, client_name text,
+    most integer)
   LANGUAGE plpgsql VOLATILE SECURITY DEFINER
   SET search_path = pg_catalog, pg_temp
   SET enable_seqscan = off SET enable_bitmapscan = off SET jit = off SET plan_cache_mode = force_generic_plan
@@ -287,8 +291,8 @@ COMMENT ON FUNCTION iu.fn_iu_delivery_claim IS
   'needs: abandoned leases first, then due retries, then new events, shared among the routes that may deliver (those '
   'of kind sql_function are not a sender''s; p_routes: only of these). The sender may have that many requests of a '
   'route under way at a time as the column requests says, its share of max_in_flight; its session holds half as many '
-  'deliveries more, at most p_route_max (NULL: no such limit), and one claim takes a quarter of a share of 256 or '
-  'less, at least 16, and half of a larger one, so that one part is sent while another is recorded. Fewer than '
-  'p_max: there is no more, or what there is is held, locked by another claim, more than is allowed, or for the next '
-  'claim, which fn_iu_delivery_next_due tells. A held route is not touched. Writes nothing where there is nothing. '
+  'deliveries more, which is the column most, and at most p_route_max (NULL: no such limit), and one claim takes a '
+  'quarter of a share of 256 or less, at least 16, and three quarters of a larger one, so that one part is sent while '
+  'another is recorded. Fewer than p_max: there is no more, or what there is is held, locked by another claim, more '
+  'than is allowed, or for the next claim, which fn_iu_delivery_next_due tells. A held route is not touched. Writes nothing where there is nothing. '
   'SQLSTATE 23514: no sender, or p_max below 1.';

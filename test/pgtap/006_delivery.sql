@@ -314,7 +314,7 @@ SELECT fn_iu_emit_event('collection_validated', 'A/' || n, gen_random_uuid(), 't
 SELECT is(pg_temp.claims(n, 7), c, format('a route of %s in flight gives the claims %s', n, c)) FROM (VALUES
   (128, ARRAY[32, 32, 32, 32, 32, 32, 0]), (100, ARRAY[25, 25, 25, 25, 25, 25, 0]),
   (65, ARRAY[17, 17, 17, 17, 17, 13, 0]), (40, ARRAY[16, 16, 16, 12, 0, 0, 0]), (10, ARRAY[15, 0, 0, 0, 0, 0, 0]),
-  (1, ARRAY[2, 0, 0, 0, 0, 0, 0]), (258, ARRAY[129, 129, 42, 0, 0, 0, 0])) AS v (n, c);
+  (1, ARRAY[2, 0, 0, 0, 0, 0, 0]), (258, ARRAY[194, 106, 0, 0, 0, 0, 0])) AS v (n, c);
 SELECT is(pg_temp.claims(256, 2, 10), ARRAY[10, 10], 'a claim that asks for fewer gets fewer');
 SELECT is(pg_temp.claims(64, 1), ARRAY[16], 'the first claim of a route of 64 takes a quarter');
 SELECT is(iu.fn_iu_delivery_next_due() <= clock_timestamp(), true, 'after the first quarter there is more at once');
