@@ -308,7 +308,8 @@ judge_found(Findings *findings, const IuWorkerSlot *slot)
 	add_troubles(findings, of_slot(SEVERITY_CRITICAL, "gate", slot, GATE_ACTION), slot->alarm);
 	add_troubles(findings, of_slot(SEVERITY_WARNING, "gate", slot, GATE_ACTION), slot->warning);
 	add_troubles(findings, of_slot(SEVERITY_CRITICAL, "partition", slot, PARTITION_ACTION), slot->partition_trouble);
-	add_troubles(findings, of_slot(SEVERITY_CRITICAL, "certificate", slot, CERTIFICATE_ACTION), slot->certificate_alarm);
+	add_troubles(findings, of_slot(SEVERITY_CRITICAL, "certificate", slot, CERTIFICATE_ACTION),
+				 slot->certificate_alarm);
 	add_troubles(findings, of_slot(SEVERITY_WARNING, "certificate", slot, CERTIFICATE_ACTION),
 				 slot->certificate_warning);
 }

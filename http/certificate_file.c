@@ -92,7 +92,8 @@ judge(const char *file, bool secret, const struct stat *status)
 	if ((status->st_uid != 0 && (status->st_mode & (S_IRWXG | S_IRWXO)) != 0) ||
 		(status->st_uid == 0 && (status->st_mode & (S_IWGRP | S_IXGRP | S_IRWXO)) != 0))
 		return psprintf("file \"%s\" has a key that others may read: its permissions must be u=rw (0600) or less, "
-						"or u=rw,g=r (0640) or less if root owns it", file);
+						"or u=rw,g=r (0640) or less if root owns it",
+						file);
 	return NULL;
 }
 

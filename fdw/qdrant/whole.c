@@ -16,6 +16,7 @@
 #include "core/compat.h"
 #include "fdw/qdrant/whole.h"
 #include "lib/stringinfo.h"
+#include "miscadmin.h"
 #include "utils/json.h"
 
 /* Reads a number that may be missing. False if it is; *problem is set if it is none. */
@@ -49,9 +50,29 @@ iu_qdrant_whole_describe(IuQdrantWhole *whole, const IuJson *result)
 	return problem;
 }
 
-/* Adds a list of replicas: those of this node, or those of others. */
+static int
+compare_shards(const void *a, const void *b)
+{
+	return strcmp(*(const char *const *) a, *(const char *const *) b);
+}
+
+/* Whether two of the replicas are of one shard. shards: of each of them, put into order here. */
+static bool
+has_twice(const char **shards, int count)
+{
+	int			i;
+
+	qsort(shards, count, sizeof(char *), compare_shards);
+	for (i = 1; i < count; i++)
+		if (strcmp(shards[i - 1], shards[i]) == 0)
+			return true;
+	return false;
+}
+
+/* Adds a list of replicas: those of this node, or those of others. *shards: what shard each is of, *known of them. */
 static void
-add_replicas(IuQdrantWhole *whole, StringInfo json, const IuJson *list, const char *here)
+add_replicas(IuQdrantWhole *whole, StringInfo json, const IuJson *list, const char *here, const char **shards,
+			 int *known)
 {
 	int64		count = iu_json_length(list);
 	int64		i;
@@ -63,12 +84,11 @@ add_replicas(IuQdrantWhole *whole, StringInfo json, const IuJson *list, const ch
 		const char *elsewhere = iu_json_scalar(iu_json_member(replica, "peer_id"));
 		const char *peer = elsewhere ? elsewhere : here;
 		const char *state = iu_json_text(iu_json_member(replica, "state"));
-		char	   *entry = psprintf("{\"shard\":%s,", shard ? shard : "null");
 
-		if (strstr(json->data, entry) != NULL)
-			whole->is_replicated = true;
-		appendStringInfo(json, "%s%s\"peer\":%s,\"state\":", json->len > 1 ? "," : "", entry,
-						 peer ? peer : "null");
+		CHECK_FOR_INTERRUPTS();
+		shards[(*known)++] = shard ? shard : "null";
+		appendStringInfo(json, "%s{\"shard\":%s,\"peer\":%s,\"state\":", json->len > 1 ? "," : "",
+						 shard ? shard : "null", peer ? peer : "null");
 		escape_json(json, state ? state : "");
 		appendStringInfoChar(json, '}');
 		if (state == NULL || strcmp(state, "Active") != 0)
@@ -84,14 +104,20 @@ const char *
 iu_qdrant_whole_replicas(IuQdrantWhole *whole, const IuJson *result)
 {
 	const char *here = iu_json_scalar(iu_json_member(result, "peer_id"));
+	const IuJson *local = iu_json_member(result, "local_shards");
+	const IuJson *remote = iu_json_member(result, "remote_shards");
+	const char **shards;
+	int			known = 0;
 	StringInfoData json;
 
-	if (iu_json_length(iu_json_member(result, "local_shards")) < 0)
+	if (iu_json_length(local) < 0)
 		return "the answer holds no list of replicas";
+	shards = palloc(sizeof(char *) * (iu_json_length(local) + Max(iu_json_length(remote), 0) + 1));
 	initStringInfo(&json);
 	appendStringInfoChar(&json, '[');
-	add_replicas(whole, &json, iu_json_member(result, "local_shards"), here);
-	add_replicas(whole, &json, iu_json_member(result, "remote_shards"), NULL);
+	add_replicas(whole, &json, local, here, shards, &known);
+	add_replicas(whole, &json, remote, NULL, shards, &known);
+	whole->is_replicated = has_twice(shards, known);
 	appendStringInfoChar(&json, ']');
 	whole->replicas = json.data;
 	if (iu_json_length(iu_json_member(result, "shard_transfers")) > 0)

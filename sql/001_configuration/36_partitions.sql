@@ -1,5 +1,5 @@
 -- Partitions come and go, so no migration registers one. What is governed is the
--- table that they belong to, and a partition is to have nothing of its own: whoever
+-- table that they belong to, and a partition is to have nothing of its own but its primary key: whoever
 -- gave it a trigger, a right or another owner would have it on the whole table.
 
 CREATE FUNCTION iu.fn_iu_partitions()
@@ -52,11 +52,14 @@ AS $function$
     (SELECT string_agg(format('statistics %I', s.stxname), '; ' ORDER BY s.stxname COLLATE "C") FROM pg_statistic_ext s
       WHERE s.stxrelid = p_relation),
     (SELECT string_agg(format('index %s', i.indexrelid::regclass), '; ' ORDER BY i.indexrelid) FROM pg_index i
-      WHERE i.indrelid = p_relation AND NOT (i.indisvalid AND EXISTS (
+      WHERE i.indrelid = p_relation AND NOT (i.indisvalid AND (EXISTS (
         SELECT FROM pg_inherits h JOIN pg_index o ON o.indexrelid = h.inhparent
-         WHERE h.inhrelid = i.indexrelid AND o.indrelid = p_root))),
+         WHERE h.inhrelid = i.indexrelid AND o.indrelid = p_root) OR EXISTS (
+        SELECT FROM pg_constraint k WHERE k.conrelid = p_relation AND k.conindid = i.indexrelid
+           AND pg_get_constraintdef(k.oid) = 'PRIMARY KEY (id, recorded_at, kept)')))),
     (SELECT string_agg(format('constraint %I', k.conname), '; ' ORDER BY k.conname COLLATE "C") FROM pg_constraint k
-      WHERE k.conrelid = p_relation AND k.contype NOT IN ('t', 'n') AND k.coninhcount = 0),
+      WHERE k.conrelid = p_relation AND k.contype NOT IN ('t', 'n') AND k.coninhcount = 0
+        AND pg_get_constraintdef(k.oid) <> 'PRIMARY KEY (id, recorded_at, kept)'),
     (SELECT string_agg(format('default of %I', a.attname), '; ' ORDER BY a.attnum)
        FROM pg_attribute a JOIN pg_attrdef d ON d.adrelid = a.attrelid AND d.adnum = a.attnum
        LEFT JOIN pg_attribute o ON o.attrelid = p_root AND o.attname = a.attname

@@ -107,7 +107,9 @@ COMMENT ON COLUMN public.iu_route_lease.backend_pid IS
 
 -- A partition a day, which 08_partitions.sql makes and ends. That an attempt is
 -- recorded once follows from its lease: a key that is unique over all partitions
--- would have to hold the time of recording.
+-- would have to hold the time of recording. Each partition has a primary key of its
+-- own: one of the whole table could not be dropped in a partition, which pg_restore
+-- --clean does before it drops the table.
 CREATE TABLE public.iu_route_attempt (
   id               bigint      NOT NULL GENERATED ALWAYS AS IDENTITY,
   route_kind       text        NOT NULL DEFAULT 'outbound',
@@ -128,7 +130,6 @@ CREATE TABLE public.iu_route_attempt (
   response_excerpt text,
   payload_snapshot jsonb,
   kept             boolean     NOT NULL DEFAULT false,
-  PRIMARY KEY (id, recorded_at, kept),
   CONSTRAINT iu_route_attempt_kind_chk CHECK (route_kind IN ('outbound', 'inbound')),
   CONSTRAINT iu_route_attempt_status_chk CHECK (status IN ('dry_run', 'pending', 'sent', 'failed', 'skipped')),
   CONSTRAINT iu_route_attempt_no_chk CHECK (attempt_no > 0 AND replay_number >= 0)
@@ -138,11 +139,12 @@ COMMENT ON INDEX public.iu_route_attempt_key IS 'The attempts of a delivery, or 
 CREATE INDEX iu_route_attempt_recorded ON public.iu_route_attempt USING brin (recorded_at);
 COMMENT ON INDEX public.iu_route_attempt_recorded IS
   'For the attempts of the last hour and those that retention takes, without a large index.';
-CREATE TABLE iu.iu_route_attempt_kept PARTITION OF public.iu_route_attempt
+CREATE TABLE iu.iu_route_attempt_kept PARTITION OF public.iu_route_attempt (PRIMARY KEY (id, recorded_at, kept))
   FOR VALUES FROM (true, MINVALUE) TO (true, MAXVALUE);
 COMMENT ON TABLE iu.iu_route_attempt_kept IS
   'Attempts that outlast the partition of their day, see column kept of iu_route_attempt.';
-CREATE TABLE iu.iu_route_attempt_default PARTITION OF public.iu_route_attempt DEFAULT;
+CREATE TABLE iu.iu_route_attempt_default PARTITION OF public.iu_route_attempt
+  (PRIMARY KEY (id, recorded_at, kept)) DEFAULT;
 COMMENT ON TABLE iu.iu_route_attempt_default IS
   'Attempts of days that had no partition when they were recorded, until the runner moves them to '
   'iu_route_attempt_kept. Health is critical while there are any.';

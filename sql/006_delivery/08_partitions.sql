@@ -105,7 +105,8 @@ BEGIN
     SELECT p_first + n FROM generate_series(0, p_last - p_first) n
      WHERE p_first + n NOT IN (SELECT d FROM iu.fn_iu_attempt_days() d) ORDER BY n
   LOOP
-    EXECUTE format('CREATE TABLE %s (LIKE public.iu_route_attempt INCLUDING CONSTRAINTS INCLUDING GENERATED)',
+    EXECUTE format('CREATE TABLE %s (LIKE public.iu_route_attempt INCLUDING CONSTRAINTS INCLUDING GENERATED, '
+                   'PRIMARY KEY (id, recorded_at, kept))',
       iu.fn_iu_attempt_table(v_day));
     EXECUTE format('COMMENT ON TABLE %s IS %L', iu.fn_iu_attempt_table(v_day),
       format('Attempts recorded on %s, by UTC.', v_day));

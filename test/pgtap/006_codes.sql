@@ -88,7 +88,8 @@ SELECT is(iu.fn_iu_delivery_answer('delivered', '{"sentence": "s"}'), '{"code": 
   'a sentence that was given stands for the vocabulary''s, and no next action is none');
 SELECT is((SELECT string_agg(code, ', ') FROM iu_delivery_code,
   regexp_matches(sentence || coalesce(next_action, ''), '\{(\w+)\}', 'g') m
-   WHERE kind IN ('refusal', 'answer') AND m[1] NOT IN ('route', 'kind', 'target', 'secret', 'credential', 'certificate', 'until',
+   WHERE kind IN ('refusal', 'answer') AND m[1] NOT IN ('route', 'kind', 'target', 'secret', 'credential',
+   'certificate', 'until',
    'failures', 'last_failure')
      AND NOT iu.fn_iu_route_explain_facts(NULL, NULL, NULL, NULL, NULL, NULL) ? m[1]), NULL,
      'whatever a sentence leaves open is put in');

@@ -40,6 +40,7 @@ class Collection {
       on_disk_payload: true,
     };
     this.strict = body.strict_mode_config || null;
+    this.prevents = (body.optimizers_config || {}).prevent_unoptimized ?? null;
     this.metadata = body.metadata;
     this.indexes = {}; /* printed path -> PayloadIndex */
     this.shards = []; /* keys, if there are any */
@@ -187,8 +188,9 @@ class Collection {
           indexing_threshold: 10000,
           flush_interval_sec: 5,
           max_optimization_threads: null,
+          prevent_unoptimized: this.prevents,
         },
-        wal_config: { wal_capacity_mb: 32, wal_segments_ahead: 0 },
+        wal_config: { wal_capacity_mb: 32, wal_segments_ahead: 0, wal_retain_closed: 1 },
         quantization_config: null,
         ...(this.strict ? { strict_mode_config: this.strict } : {}),
         ...(this.metadata ? { metadata: this.metadata } : {}),
@@ -199,7 +201,8 @@ class Collection {
           { ...index.schema, points: this.indexed(key, index) },
         ]),
       ),
-      update_queue: { length: 0 },
+      /* how many points are deferred is told only where the configuration lets points be deferred */
+      update_queue: { length: 0, ...(this.prevents ? { deferred_points: 0 } : {}) },
     };
   }
 

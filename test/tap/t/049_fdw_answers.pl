@@ -55,6 +55,8 @@ my %odd = (
 	  . '"next_page_offset":null}',
 	half => '{"points":[{"id":6,"payload":{"t":"\\ud83d\\ude00 \\\\ud800"}},'
 	  . '{"id":7,"payload":{"t":"a\\ud800b"}}],"next_page_offset":null}',
+	settings => '{"points":[{"id":1,"payload":{"abbreviated":"2024-07-01 12:00 EST","x":"a<b/>","pair":"(\\"{1,NULL}\\")",'
+	  . '"f":0.30000000000000004,"b":"ab"}}],"next_page_offset":null}',
 	times => '{"points":[{"id":1,"payload":{"at":"2024-07-01T12:00:00","day":"02/03/2024","span":"-1 2:03",'
 	  . '"price":"1.50","ranges":["[2024-07-01 12:00,2024-07-01 13:00)"]}}],"next_page_offset":null}');
 
@@ -308,6 +310,21 @@ is($got[0] =~ s/\|[^|]*$//r,
 	'2024-07-01 12:00:00+00|2024-02-03|-1 days +02:03:00|{"[\"2024-07-01 12:00:00+00\",\"2024-07-01 13:00:00+00\")"}',
 	'a time without a zone is one of UTC');
 is_deeply([ @got[ 1 .. $#got ] ], [ ($got[0]) x $#got ], 'no value depends on the settings of the session');
+# Each of those that a value can be seen to depend on; the domains ask what their values look like as text.
+sql(q(CREATE TYPE pair AS (a integer[]);
+	CREATE DOMAIN whole_float AS float8 CHECK (VALUE::text = '0.30000000000000004');
+	CREATE DOMAIN hex AS bytea CHECK (VALUE::text = '\x6162');)
+	  . table('qdrant', 'settings', 'abbreviated timestamptz, x xml, pair pair, f whole_float, b hex'));
+my %value = (
+	"timezone_abbreviations = 'Australia'" => [ "abbreviated AT TIME ZONE 'UTC'", '2024-07-01 17:00:00' ],
+	'xmloption = document' => [ 'x', 'a<b/>' ], 'array_nulls = off' => [ '(pair).a', '{1,NULL}' ],
+	'extra_float_digits = 0' => [ 'f = 0.30000000000000004::float8', 't' ],
+	"bytea_output = 'escape'" => [ "b = 'ab'::bytea", 't' ]);
+foreach my $setting (sort keys %value)
+{
+	is(ask("SET $setting; SELECT $value{$setting}[0] FROM qdrant.settings"), $value{$setting}[1],
+		"a value is read as usual in a session with $setting");
+}
 is(ask(q(SET TimeZone = 'Asia/Tokyo'; SELECT at FROM qdrant.times; SHOW TimeZone)),
 	"2024-07-01 21:00:00+09\nAsia/Tokyo", 'the settings of the session are as they were');
 

@@ -65,8 +65,8 @@ sub route
 	my ($route, $type, %names) = @_;
 	add_route($route, "https://partner.test:$port/$route", type => $type, timeout_ms => 60000, idle => 1,
 		retry => \%IU::Routes::ONCE);
-	sql("SELECT fn_iu_route_set('$route', 'tester', 'test'" . join('', map { ", p_${_}_name => '$names{$_}'" } keys %names)
-		  . ')') if %names;
+	my $set = join ', ', "'$route', 'tester', 'test'", map { "p_${_}_name => '$names{$_}'" } keys %names;
+	sql("SELECT fn_iu_route_set($set)") if %names;
 	sql("SELECT fn_iu_route_allow('$route', 'tester', 'test'); SELECT fn_iu_route_arm('$route', 'tester', 'test')");
 	return;
 }
@@ -165,7 +165,10 @@ held('an authority that is over', 'in file "their-ca.crt" ended at 2021-01-01',
 held('a link to a certificate elsewhere', '"us.crt" is a link that leads out of',
 	sub { unlink "$directory/us.crt"; symlink "$elsewhere/us.crt", "$directory/us.crt" });
 held('a link to a key elsewhere', '"us.key" is a link that leads out of',
-	sub { unlink "$directory/us.key"; symlink File::Spec->abs2rel("$elsewhere/us.key", $directory), "$directory/us.key" });
+	sub {
+		unlink "$directory/us.key";
+		symlink File::Spec->abs2rel("$elsewhere/us.key", $directory), "$directory/us.key";
+	});
 held('a directory', '"us.crt" is not a regular file',
 	sub { unlink "$directory/us.crt"; mkdir "$directory/us.crt" });
 held('a pipe that nobody writes into', '"us.crt" is not a regular file',
@@ -187,7 +190,8 @@ held('a key that is none', '"us.key" has not one private key', sub { put('us.key
 	rename("$directory/us.$_", "$directory/..now/us.$_") foreach qw(crt key);
 	symlink('..now', "$directory/..data");
 	symlink("..data/us.$_", "$directory/us.$_") foreach qw(crt key);
-	is(sql("SELECT iu.fn_iu_route_refusal('right') ->> 'code'"), '', 'links that stay within the directory are followed');
+	is(sql("SELECT iu.fn_iu_route_refusal('right') ->> 'code'"), '',
+		'links that stay within the directory are followed');
 	unlink "$directory/us.$_" foreach qw(crt key);
 	restore();
 }

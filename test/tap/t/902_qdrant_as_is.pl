@@ -306,6 +306,15 @@ SKIP:
 		'a request that does not arrive whole is answered 408 without a body, and its connection closed');
 }
 
+my $queue = sub {
+	my ($name, %config) = @_;
+	my $whole = $qdrant->create($name, { vectors => $dot, optimizers_config => \%config });
+	return $qdrant->call('GET', $qdrant->path($whole))->{update_queue};
+};
+is_deeply([ $queue->('prevents', prevent_unoptimized => JSON::PP::true), $queue->('prevents_not') ],
+	[ { length => 0, deferred_points => 0 }, { length => 0 } ],
+	'how many points are deferred is told where the configuration lets points be deferred, and only there');
+
 is_deeply([ $qdrant->wire_problems ], [], 'all that was answered has the shape that Qdrant documents')
   if $ENV{IU_QDRANT_NPM};
 done_testing();
