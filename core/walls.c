@@ -189,7 +189,8 @@ static bool
 is_inside(Oid schema)
 {
 	return OidIsValid(schema) &&
-		(schema == get_namespace_oid("iu", true) || schema == get_namespace_oid("iu_core", true));
+		(schema == get_namespace_oid("iu", true) || schema == get_namespace_oid("iu_core", true) ||
+		 schema == get_namespace_oid("cutter_governance", true));
 }
 
 /* Schema public counts while something governed is in it: renamed, it would take that along. */

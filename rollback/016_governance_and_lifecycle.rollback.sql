@@ -36,6 +36,5 @@ DROP TABLE cutter_governance.manifest_unit_block;
 DROP TABLE cutter_governance.manifest_envelope;
 DROP FUNCTION iu.fn_iu_lifecycle_log_guard;
 DROP FUNCTION iu.fn_iu_review_decision_once;
-DROP SCHEMA cutter_governance;
 
 SELECT iu.fn_iu_gate_unregister(16);

@@ -17,7 +17,7 @@ BEGIN
       UNION ALL SELECT o.oprowner FROM pg_catalog.pg_operator o WHERE o.oprnamespace = n.oid
       UNION ALL SELECT t.typowner FROM pg_catalog.pg_type t WHERE t.typnamespace = n.oid) AS who
     LEFT JOIN pg_catalog.pg_roles r ON r.oid = who.oid
-   WHERE n.nspname IN ('iu', 'iu_core') AND r.rolsuper IS NOT TRUE
+   WHERE n.nspname IN ('iu', 'iu_core', 'cutter_governance') AND r.rolsuper IS NOT TRUE
    LIMIT 1;
   IF FOUND THEN
     RAISE insufficient_privilege USING
@@ -64,7 +64,15 @@ COMMENT ON SCHEMA iu IS
   'The inside of iu_core: functions that run with the rights of iu_core_owner, and what they call. Nothing in it is '
   'called by people; the workers call some. Nobody but iu_core_owner may create here.';
 
--- Migrations make schemas of their own.
+-- Decisions of reviewers, of migration 016, lie apart. A schema that a migration
+-- made would be restored before the extension, when its owner may not exist yet.
+CREATE SCHEMA IF NOT EXISTS cutter_governance;
+ALTER SCHEMA cutter_governance OWNER TO iu_core_owner;
+COMMENT ON SCHEMA cutter_governance IS
+  'Decisions of reviewers, with what they decide on: tables of migration 016. Nobody but iu_core_owner uses it; '
+  'v_iu_review_decision shows what is in it.';
+
+-- Migrations may make schemas of their own.
 DO $grants$
 BEGIN
   EXECUTE pg_catalog.format('GRANT CREATE ON DATABASE %I TO iu_core_owner', pg_catalog.current_database());

@@ -17,7 +17,7 @@ BEGIN
              WHERE c.relnamespace = 'iu_core'::pg_catalog.regnamespace AND c.relkind IN ('r', 'v')
             UNION ALL
             SELECT 'SCHEMA ' || n.oid::pg_catalog.regnamespace, n.nspowner, n.nspacl
-              FROM pg_catalog.pg_namespace n WHERE n.nspname IN ('iu', 'iu_core')) AS o
+              FROM pg_catalog.pg_namespace n WHERE n.nspname IN ('iu', 'iu_core', 'cutter_governance')) AS o
       CROSS JOIN LATERAL pg_catalog.aclexplode(o.acl) AS a
      WHERE a.grantee <> o.owner
   LOOP

@@ -62,7 +62,7 @@ AS $function$
   ), our_type AS MATERIALIZED (
     SELECT t.oid FROM pg_type t JOIN pg_roles r ON r.oid = t.typowner WHERE r.rolname = 'iu_core_owner'
   ), inside AS MATERIALIZED (
-    SELECT n.oid FROM pg_namespace n WHERE n.nspname IN ('iu', 'iu_core')
+    SELECT n.oid FROM pg_namespace n WHERE n.nspname IN ('iu', 'iu_core', 'cutter_governance')
   )
   SELECT 'trigger', quote_ident(t.tgname) || ' ON ' || t.tgrelid::regclass,
          format('calls function %s of "%s"', p.oid::regprocedure, s.rolname)
@@ -147,7 +147,7 @@ AS $function$
   -- 15 on, may always create there, and nothing with rights looks there for a function.
   SELECT 'schema', quote_ident(n.nspname), format('"%s" may create in it', r.rolname)
     FROM pg_namespace n CROSS JOIN pg_roles r
-   WHERE n.nspname IN ('iu', 'iu_core') AND NOT r.rolsuper AND r.rolname <> 'iu_core_owner'
+   WHERE n.nspname IN ('iu', 'iu_core', 'cutter_governance') AND NOT r.rolsuper AND r.rolname <> 'iu_core_owner'
      AND has_schema_privilege(r.oid, n.oid, 'CREATE')
   UNION ALL
   SELECT 'role', g.rolname, format('"%s" is a member of it, and has its rights', r.rolname)

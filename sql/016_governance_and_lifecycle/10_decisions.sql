@@ -1,15 +1,12 @@
 -- 016: decisions of reviewers, and the lifecycle of units.
 --
 -- A decision is bound to what it is about: an operation, the units, and the text
--- that was looked at. It lies in a schema of its own, which nobody has a way into
--- but the functions here; readers see it in v_iu_review_decision.
+-- that was looked at. It lies in a schema of its own, which comes with the
+-- extension and which nobody has a way into but the functions here; readers see it
+-- in v_iu_review_decision.
 
 SELECT iu.fn_iu_gate_register(16, 'iu_enact.allow_no_review_decision', 'never_flip',
   'Enacting without a review decision');
-
-CREATE SCHEMA cutter_governance;
-COMMENT ON SCHEMA cutter_governance IS
-  'Decisions of reviewers, with what they decide on. Nobody but iu_core_owner uses it; v_iu_review_decision shows it.';
 
 CREATE TABLE cutter_governance.manifest_envelope (
   envelope_id        uuid NOT NULL DEFAULT gen_random_uuid(),

@@ -81,7 +81,7 @@ is(repaired('fresh'), '0 0', 'a restore of data without triggers conforms after 
 # ---- migrations
 
 sql('SELECT count(*) FROM iu_core.rollback(18)', 'fresh');
-foreach my $schema ('iu', 'iu_core')
+foreach my $schema ('iu', 'iu_core', 'cutter_governance')
 {
 	sql("GRANT CREATE ON SCHEMA $schema TO wim", 'fresh');
 	like(error_of('SELECT count(*) FROM iu_core.migrate()', database => 'fresh'),
