@@ -28,7 +28,8 @@ BEGIN
     UNION ALL
     (SELECT l.event_domain, l.event_type FROM pg_snapshot_xip(v_since) AS i (xid)
       CROSS JOIN LATERAL (SELECT e.event_domain, e.event_type FROM public.event_outbox e
-                           WHERE e.emitted_xid = i.xid AND e.emitted_xid <> '2' ORDER BY e.emitted_xid, e.event_seq LIMIT c_most) AS l
+                           WHERE e.emitted_xid = i.xid AND e.emitted_xid <> '2'
+                           ORDER BY e.emitted_xid, e.event_seq LIMIT c_most) AS l
       LIMIT c_most)
   ), carrier AS (
     SELECT l.route_code FROM (SELECT DISTINCT f.event_domain, f.event_type FROM fresh f) AS t
@@ -294,5 +295,6 @@ COMMENT ON FUNCTION iu.fn_iu_delivery_claim IS
   'deliveries more, which is the column most, and at most p_route_max (NULL: no such limit), and one claim takes a '
   'quarter of a share of 256 or less, at least 16, and three quarters of a larger one, so that one part is sent while '
   'another is recorded. Fewer than p_max: there is no more, or what there is is held, locked by another claim, more '
-  'than is allowed, or for the next claim, which fn_iu_delivery_next_due tells. A held route is not touched. Writes nothing where there is nothing. '
+  'than is allowed, or for the next claim, which fn_iu_delivery_next_due tells. A held route is not touched. '
+  'Writes nothing where there is nothing. '
   'SQLSTATE 23514: no sender, or p_max below 1.';

@@ -128,7 +128,7 @@ sub run_handbook
 
 	foreach my $listing (@listings)
 	{
-		my ($rows, $complaints) = $handbook->run($listing, '-c statement_timeout=20s');
+		my ($rows, $complaints) = $handbook->run($listing, "-c statement_timeout=${PostgreSQL::Test::Utils::timeout_default}s");
 		my ($state) = $complaints =~ /ERROR:  (\w{5}):/;
 		$outcomes{ $listing->{where} } = [ $listing->{refused} // '', $state // '', $complaints ];
 	}

@@ -92,7 +92,8 @@ is_deeply([ map { $_->{client} } arrived('right') ], ['first'], 'and the receive
 route('no-ca', 'collection_created', client => 'us');
 fails('no-ca', 'collection_created', qr/^tls_failed$/, 'a private authority that the route does not name');
 route('no-client', 'collection_created', ca => 'their-ca');
-fails('no-client', 'collection_created', qr/^tls_failed$/, 'a route that shows no certificate');
+# A receiver of TLS 1.3 says what it minds after our part of the handshake, and may be gone before we read it.
+fails('no-client', 'collection_created', qr/^(tls_failed|connection_lost)$/, 'a route that shows no certificate');
 route('wrong-client', 'collection_created', ca => 'their-ca', client => 'foreign');
 fails('wrong-client', 'collection_created', qr/^(tls_failed|connection_lost)$/, 'a certificate of another authority');
 $wire->trust($theirs->file);
