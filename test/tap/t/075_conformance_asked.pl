@@ -62,7 +62,8 @@ BEGIN
      WHERE pronamespace IN ('public'::regnamespace, 'iu'::regnamespace)
     UNION ALL
     SELECT 'TABLE ' || oid::regclass FROM pg_class
-     WHERE relnamespace IN ('public'::regnamespace, 'iu'::regnamespace) AND relkind IN ('r', 'p', 'v')
+     WHERE relnamespace IN ('public'::regnamespace, 'iu'::regnamespace, 'cutter_governance'::regnamespace)
+       AND relkind IN ('r', 'p', 'v')
   LOOP
     EXECUTE format('ALTER %s OWNER TO iu_core_owner', v_object);
   END LOOP;
