@@ -2,7 +2,7 @@
 
 INSERT INTO public.dot_iu_command_catalog
     (command_name, category, mutating, reversible, target_functions, logged_by) VALUES
-  ('dot_iu_three_axis_envelope_refresh', 'health', true, true, ARRAY['fn_iu_three_axis_envelope_refresh'], 'caller'),
+  ('dot_iu_three_axis_envelope_refresh', 'health', true, true, ARRAY['fn_iu_three_axis_envelope_refresh'], 'runtime'),
   ('dot_iu_three_axis_envelope_drift_check', 'read', false, true, ARRAY['fn_iu_three_axis_envelope_drift_check'],
    'caller');
 

@@ -4,7 +4,7 @@
 INSERT INTO public.dot_iu_command_catalog
     (command_name, category, mutating, reversible, target_functions, logged_by) VALUES
   ('dot_iu_three_axis_envelope_refresh_if_stale', 'health', true, true,
-   ARRAY['fn_iu_three_axis_envelope_refresh_if_stale'], 'caller');
+   ARRAY['fn_iu_three_axis_envelope_refresh_if_stale'], 'runtime');
 INSERT INTO public.dot_iu_command_catalog (command_name, category, mutating, reversible, target_functions) VALUES
   ('dot_iu_runtime_rollback_by_actor', 'health', true, false, ARRAY['fn_iu_runtime_rollback_by_actor']);
 
