@@ -92,7 +92,7 @@ iu_http_pool_create(MemoryContext parent, int max_in_flight)
 
 	pool = MemoryContextAllocZero(context, sizeof(IuHttpPool));
 	pool->context = context;
-	pool->multi.epoll_fd = -1;
+	pool->multi.sockets.epoll_fd = -1;
 	pool->wakeup.epoll_fd = pool->wakeup.timer_fd = -1;
 	pool->held_until = PG_INT64_MAX;
 	iu_patience_init(&pool->patience);
@@ -112,7 +112,7 @@ iu_http_pool_create(MemoryContext parent, int max_in_flight)
 	AddWaitEventToSet(pool->wait_set, WL_LATCH_SET, PGINVALID_SOCKET, MyLatch, NULL);
 	if (IsUnderPostmaster)		/* in single-user mode there is none whose death could be watched */
 		AddWaitEventToSet(pool->wait_set, WL_EXIT_ON_PM_DEATH, PGINVALID_SOCKET, NULL, NULL);
-	AddWaitEventToSet(pool->wait_set, WL_SOCKET_READABLE, pool->multi.epoll_fd, NULL, NULL);
+	AddWaitEventToSet(pool->wait_set, WL_SOCKET_READABLE, pool->multi.sockets.epoll_fd, NULL, NULL);
 	return pool;
 }
 
@@ -242,9 +242,9 @@ end_transfer(IuHttpPool *pool, IuTransfer *transfer, CURLcode code)
 	iu_outcome_note(transfer, code);
 	iu_connection_ended(&pool->queued, transfer);
 	if (code == CURLE_OPERATION_TIMEDOUT && transfer->sendings > 0)
-		iu_connection_timed_out(&pool->running, transfer, pool->multi.highest_fd);
+		iu_connection_timed_out(&pool->running, transfer, pool->multi.sockets.highest_fd);
 	if (transfer->sendings > 0)
-		iu_connection_broken(transfer, pool->multi.highest_fd);
+		iu_connection_broken(transfer, pool->multi.sockets.highest_fd);
 	iu_multi_remove(&pool->multi, transfer);
 	pool->running_count--;
 	if (early || iu_transfer_deserves_another(transfer))
@@ -468,7 +468,7 @@ iu_http_descriptor(IuHttpPool *pool, int most_ms)
 	int64		now = iu_clock_ms();
 
 	if (pool->wakeup.epoll_fd < 0)
-		iu_wakeup_open(&pool->wakeup, pool->multi.epoll_fd);
+		iu_wakeup_open(&pool->wakeup, pool->multi.sockets.epoll_fd);
 	iu_wakeup_arm(&pool->wakeup, dlist_is_empty(&pool->done) ? time_to_wait(pool, now, now + most_ms) : 0);
 	return pool->wakeup.epoll_fd;
 }

@@ -25,7 +25,7 @@
 #include "core/settings.h"
 #include "http/address.h"
 #include "http/handle.h"
-#include "http/multi.h"
+#include "http/sockets.h"
 #include "http/trust.h"
 
 #define CONNECT_GRACE_MS 1000	/* curl gives up so much later than we do */
@@ -102,7 +102,7 @@ on_header(char *bytes, size_t size, size_t count, void *arg)
 	size_t		length = size * count;
 
 	transfer->header_bytes += length;
-	transfer->multi->header_bytes += length;
+	transfer->sockets->header_bytes += length;
 	if (transfer->header_bytes > IU_HEADERS_LIMIT)
 	{
 		/* over HTTP/2 the rest of the header would come first, before what other answers still lack */
@@ -143,15 +143,15 @@ on_open_socket(void *arg, curlsocktype purpose, struct curl_sockaddr *peer)
 	transfer->address_tried = true;
 	fd = socket(peer->family, peer->socktype | SOCK_CLOEXEC, peer->protocol);
 	if (fd >= 0)
-		iu_multi_note_socket(transfer->multi, fd);
+		iu_sockets_note(transfer->sockets, fd);
 	return fd;
 }
 
-/* Closes a socket of on_open_socket. arg: the multi handle's. */
+/* Closes a socket of on_open_socket. arg: where sockets are known. */
 static int
 on_close_socket(void *arg, curl_socket_t fd)
 {
-	iu_multi_forget_socket(arg, fd);
+	iu_sockets_forget(arg, fd);
 	return close(fd);
 }
 
@@ -275,7 +275,7 @@ tell_rules(CURL *easy)
 
 /* Tells curl which functions to call. */
 static bool
-tell_callbacks(IuMulti *multi, CURL *easy)
+tell_callbacks(IuSockets *sockets, CURL *easy)
 {
 	bool		good = true;
 
@@ -283,7 +283,7 @@ tell_callbacks(IuMulti *multi, CURL *easy)
 	good &= curl_easy_setopt(easy, CURLOPT_HEADERFUNCTION, on_header) == CURLE_OK;
 	good &= curl_easy_setopt(easy, CURLOPT_OPENSOCKETFUNCTION, on_open_socket) == CURLE_OK;
 	good &= curl_easy_setopt(easy, CURLOPT_CLOSESOCKETFUNCTION, on_close_socket) == CURLE_OK;
-	good &= curl_easy_setopt(easy, CURLOPT_CLOSESOCKETDATA, multi) == CURLE_OK;
+	good &= curl_easy_setopt(easy, CURLOPT_CLOSESOCKETDATA, sockets) == CURLE_OK;
 	good &= curl_easy_setopt(easy, CURLOPT_PREREQFUNCTION, on_connected) == CURLE_OK;
 	return good;
 }
@@ -296,12 +296,12 @@ tell_callbacks(IuMulti *multi, CURL *easy)
  * it is new, or was reset.
  */
 bool
-iu_handle_prepare(IuMulti *multi, IuTransfer *transfer, CURL *easy, bool kept)
+iu_handle_prepare(IuSockets *sockets, IuTransfer *transfer, CURL *easy, bool kept)
 {
 	transfer->easy = easy;
-	transfer->multi = multi;
+	transfer->sockets = sockets;
 	iu_transfer_set_connect_limit(transfer);
-	return (kept || (tell_kind(transfer, easy) && tell_rules(easy) && tell_callbacks(multi, easy))) &&
+	return (kept || (tell_kind(transfer, easy) && tell_rules(easy) && tell_callbacks(sockets, easy))) &&
 		tell_request(transfer, easy) && tell_where(transfer, easy);
 }
 

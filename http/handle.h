@@ -10,10 +10,10 @@
 
 #include "http/transfer.h"
 
-struct IuMulti;
+struct IuSockets;
 
 extern bool iu_handle_is_plain(const IuTransfer *transfer);
-extern bool iu_handle_prepare(struct IuMulti *multi, IuTransfer *transfer, CURL *easy, bool kept);
+extern bool iu_handle_prepare(struct IuSockets *sockets, IuTransfer *transfer, CURL *easy, bool kept);
 extern bool iu_handle_put_back(const IuTransfer *transfer, CURL *easy);
 extern void iu_transfer_set_connect_limit(IuTransfer *transfer);
 

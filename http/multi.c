@@ -21,7 +21,6 @@
 #include "postgres.h"
 
 #include <sys/epoll.h>
-#include <unistd.h>
 
 #include "core/clock.h"
 #include "core/compat.h"
@@ -64,71 +63,6 @@ iu_multi_leave(const sigset_t *previous)
 
 /* ---------- curl's callbacks: no palloc, no ereport ---------- */
 
-/* Makes room to note something of a descriptor. False if there is no memory. */
-static bool
-make_room(IuMulti *multi, int fd)
-{
-	int			size = Max(fd + 1, multi->socket_count * 2);
-	IuSocket   *grown;
-
-	if (fd < multi->socket_count)
-		return true;
-	grown = realloc(multi->sockets, size * sizeof(IuSocket));
-	if (grown == NULL)
-		return false;
-	memset(grown + multi->socket_count, 0, (size - multi->socket_count) * sizeof(IuSocket));
-	multi->sockets = grown;
-	multi->socket_count = size;
-	return true;
-}
-
-/* A socket was made, which iu_multi_forget_socket will hear of when it is closed. */
-void
-iu_multi_note_socket(IuMulti *multi, int fd)
-{
-	static const IuSocket made = {.ours = true};
-
-	if (make_room(multi, fd))
-		multi->sockets[fd] = made;
-}
-
-/* A socket is about to be closed, which takes it out of the epoll descriptor as well. */
-void
-iu_multi_forget_socket(IuMulti *multi, int fd)
-{
-	static const IuSocket none = {false};
-
-	if (fd < multi->socket_count)
-		multi->sockets[fd] = none;
-}
-
-/* Has the epoll descriptor tell of these events of a descriptor. */
-static int
-watch(IuMulti *multi, int fd, uint32 events)
-{
-	IuSocket   *socket = &multi->sockets[fd];
-	struct epoll_event event = {.events = events, .data.fd = fd};
-	int			how = socket->watched ? EPOLL_CTL_MOD : EPOLL_CTL_ADD;
-
-	if (socket->ours && socket->watched && socket->events == events)
-		return 0;
-	socket->watched = true;
-	socket->events = events;
-	if (epoll_ctl(multi->epoll_fd, how, fd, &event) == 0)
-		return 0;
-	/* one that is not ours may have been closed, and another may have its number */
-	return how == EPOLL_CTL_MOD && errno == ENOENT ? epoll_ctl(multi->epoll_fd, EPOLL_CTL_ADD, fd, &event) : -1;
-}
-
-static void
-watch_no_more(IuMulti *multi, int fd)
-{
-	struct epoll_event event = {0};
-
-	multi->sockets[fd].watched = false;
-	epoll_ctl(multi->epoll_fd, EPOLL_CTL_DEL, fd, &event);
-}
-
 /* Whether requests may share the connection that a handle has. */
 static bool
 may_share(CURL *easy)
@@ -150,19 +84,19 @@ on_socket(CURL *easy, curl_socket_t fd, int what, void *arg, void *known)
 	IuMulti    *multi = arg;
 	IuSocket   *socket;
 
-	if (!make_room(multi, fd))
+	socket = iu_sockets_find(&multi->sockets, fd);
+	if (socket == NULL)
 		return -1;
-	socket = &multi->sockets[fd];
 	socket->wanted = what != CURL_POLL_REMOVE;
 	socket->shared = socket->wanted && may_share(easy);
 	if (!socket->wanted)
 	{
 		if (!socket->ours)
-			watch_no_more(multi, fd);
+			iu_sockets_watch_no_more(&multi->sockets, fd);
 		return 0;
 	}
-	multi->highest_fd = Max(multi->highest_fd, fd);
-	return watch(multi, fd, ((what & CURL_POLL_IN) ? EPOLLIN : 0) | ((what & CURL_POLL_OUT) ? EPOLLOUT : 0));
+	return iu_sockets_watch(&multi->sockets, fd,
+							((what & CURL_POLL_IN) ? EPOLLIN : 0) | ((what & CURL_POLL_OUT) ? EPOLLOUT : 0));
 }
 
 /* Notes when curl wants to be called. */
@@ -203,7 +137,7 @@ initialize_curl(void)
  * Opens the handle and the epoll descriptor. Raises; what is open until then is
  * closed by iu_multi_close.
  *
- * multi: zeroed, with an epoll_fd of -1; context: of its memory; connections: at
+ * multi: zeroed, with an epoll_fd of -1 of its sockets; context: of its memory; connections: at
  * most, which is also how many transfers there may be at a time.
  */
 void
@@ -216,11 +150,7 @@ iu_multi_open(IuMulti *multi, MemoryContext context, int connections)
 	multi->timer_at = -1;
 	multi->spare.handles = MemoryContextAllocZero(context, sizeof(CURL *) * connections);
 	multi->kept.handles = MemoryContextAllocZero(context, sizeof(CURL *) * connections);
-	multi->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
-	if (multi->epoll_fd < 0)
-		ereport(ERROR,
-				(errcode(ERRCODE_SYSTEM_ERROR),
-				 errmsg("could not create an epoll descriptor: %m")));
+	iu_sockets_open(&multi->sockets);
 
 	iu_multi_enter(&signals);
 	multi->handle = curl_multi_init();
@@ -258,9 +188,7 @@ iu_multi_close(IuMulti *multi)
 	if (multi->handle != NULL)
 		curl_multi_cleanup(multi->handle);
 	iu_multi_leave(&signals);
-	free(multi->sockets);
-	if (multi->epoll_fd >= 0)
-		close(multi->epoll_fd);
+	iu_sockets_close(&multi->sockets);
 }
 
 /* ---------- transfers in and out ---------- */
@@ -298,7 +226,7 @@ iu_multi_add(IuMulti *multi, IuTransfer *transfer)
 	bool		kept;
 	CURL	   *easy = take_handle(multi, transfer, &kept);
 
-	if (easy != NULL && iu_handle_prepare(multi, transfer, easy, kept) &&
+	if (easy != NULL && iu_handle_prepare(&multi->sockets, transfer, easy, kept) &&
 		curl_multi_add_handle(multi->handle, easy) == CURLM_OK)
 		return true;
 	transfer->easy = NULL;
@@ -395,8 +323,8 @@ wake(IuMulti *multi)
 	if (now < multi->woken_at + WAKE_MS)
 		return CURLM_OK;
 	multi->woken_at = now;
-	for (fd = 0; fd < multi->socket_count && code == CURLM_OK; fd++)
-		if (multi->sockets[fd].shared)
+	for (fd = 0; fd < multi->sockets.count && code == CURLM_OK; fd++)
+		if (multi->sockets.known[fd].shared)
 			code = curl_multi_socket_action(multi->handle, fd, CURL_CSELECT_IN, &running);
 	return code;
 }
@@ -407,7 +335,7 @@ iu_multi_sockets_are_ready(IuMulti *multi)
 {
 	struct epoll_event events[SOCKET_EVENTS];
 	CURLMcode	code = CURLM_OK;
-	int			count = epoll_wait(multi->epoll_fd, events, SOCKET_EVENTS, 0);
+	int			count = epoll_wait(multi->sockets.epoll_fd, events, SOCKET_EVENTS, 0);
 	int			running;
 	int			i;
 
@@ -416,17 +344,17 @@ iu_multi_sockets_are_ready(IuMulti *multi)
 		int			fd = events[i].data.fd;
 		uint64		seen;
 
-		if (!multi->sockets[fd].wanted)
+		if (!multi->sockets.known[fd].wanted)
 		{
-			watch_no_more(multi, fd);
+			iu_sockets_watch_no_more(&multi->sockets, fd);
 			continue;
 		}
 		/* of a large header, curl keeps a part to itself until it is called again */
 		do
 		{
-			seen = multi->header_bytes;
+			seen = multi->sockets.header_bytes;
 			code = curl_multi_socket_action(multi->handle, fd, curl_events(events[i].events), &running);
-		} while (code == CURLM_OK && multi->header_bytes - seen >= LARGE_HEADER);
+		} while (code == CURLM_OK && multi->sockets.header_bytes - seen >= LARGE_HEADER);
 	}
 	return code == CURLM_OK ? wake(multi) : code;
 }

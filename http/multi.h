@@ -11,17 +11,8 @@
 
 #include <signal.h>
 
+#include "http/sockets.h"
 #include "http/transfer.h"
-
-/* What is known of a descriptor. */
-typedef struct IuSocket
-{
-	bool		ours;			/* its end is told by iu_multi_forget_socket */
-	bool		wanted;			/* curl wants to hear of it, and has it for a connection */
-	bool		shared;			/* that requests may share */
-	bool		watched;		/* it is in the epoll descriptor, */
-	uint32		events;			/* for these events */
-} IuSocket;
 
 /* Handles to be used again. */
 typedef struct IuHandles
@@ -33,13 +24,9 @@ typedef struct IuHandles
 typedef struct IuMulti
 {
 	CURLM	   *handle;
-	int			epoll_fd;		/* -1: not open */
+	IuSockets	sockets;
 	int64		timer_at;		/* when curl wants to be called, of iu_clock_ms; -1: not */
-	int			highest_fd;		/* of curl's sockets so far */
-	IuSocket   *sockets;		/* by descriptor; malloc'd */
-	int			socket_count;
 	int64		woken_at;		/* when curl was last told to look at those that are shared, of iu_clock_ms */
-	uint64		header_bytes;	/* in all transfers so far */
 	IuHandles	spare;			/* as new */
 	IuHandles	kept;			/* with what plain transfers have in common: see handle.c */
 } IuMulti;
@@ -49,8 +36,6 @@ extern void iu_multi_leave(const sigset_t *previous);
 
 extern void iu_multi_open(IuMulti *multi, MemoryContext context, int connections);
 extern void iu_multi_close(IuMulti *multi);
-extern void iu_multi_note_socket(IuMulti *multi, int fd);
-extern void iu_multi_forget_socket(IuMulti *multi, int fd);
 extern bool iu_multi_add(IuMulti *multi, IuTransfer *transfer);
 extern void iu_multi_abandon(IuMulti *multi, IuTransfer *transfer);
 extern CURLMcode iu_multi_timer_is_due(IuMulti *multi);

@@ -21,7 +21,7 @@
 /* How often a request is sent: curl itself would try a connection that breaks again and again. */
 #define IU_SENDINGS_MAX 2
 
-struct IuMulti;
+struct IuSockets;
 
 /* The two ends of a connection. */
 typedef struct IuEnds
@@ -69,7 +69,7 @@ typedef struct IuTransfer
 	size_t		length;			/* of what is kept */
 	size_t		capacity;
 	size_t		header_bytes;
-	struct IuMulti *multi;		/* that carries it out */
+	struct IuSockets *sockets;	/* of the multi handle that carries it out */
 	bool		too_large;
 	bool		no_memory;
 	bool		address_tried;	/* at least one was allowed */

@@ -241,7 +241,8 @@ begin_row(IuScan *scan, const char *name, const Lists *lists)
 	row->whole.least = row->whole.middle = -1;
 	iu_qdrant_row_set_text(scan, row, COLLECTIONS_COLLECTION, name);
 	if (lists != NULL && iu_scan_wants(scan, COLLECTIONS_ALIASES))
-		iu_qdrant_row_set(row, COLLECTIONS_ALIASES, iu_qdrant_row_keep(scan, iu_qdrant_aliases_of(&lists->aliases, name)));
+		iu_qdrant_row_set(row, COLLECTIONS_ALIASES,
+						  iu_qdrant_row_keep(scan, iu_qdrant_aliases_of(&lists->aliases, name)));
 	if (lists == NULL && needs_aliases(iu_scan_query(scan)->wants))
 		ask_for_row(scan, row, IU_QDRANT_FIND_ALIASES, "GET", NULL, NULL);
 	else

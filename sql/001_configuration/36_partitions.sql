@@ -1,6 +1,7 @@
 -- Partitions come and go, so no migration registers one. What is governed is the
--- table that they belong to, and a partition is to have nothing of its own but its primary key: whoever
--- gave it a trigger, a right or another owner would have it on the whole table.
+-- table that they belong to, and a partition is to have nothing of its own but its
+-- primary key: whoever gave it a trigger, a right or another owner would have it on
+-- the whole table.
 
 CREATE FUNCTION iu.fn_iu_partitions()
   RETURNS TABLE (root oid, relation oid, bound text)
@@ -33,6 +34,7 @@ COMMENT ON FUNCTION iu.fn_iu_partition_bound IS
 CREATE FUNCTION iu.fn_iu_partition_extras(p_root oid, p_relation oid) RETURNS text
   LANGUAGE sql STABLE
   SET search_path = pg_catalog, pg_temp
+  SET quote_all_identifiers = off
 AS $function$
   SELECT concat_ws('; ',
     (SELECT string_agg(format('trigger %I', t.tgname), '; ' ORDER BY t.tgname COLLATE "C") FROM pg_trigger t

@@ -61,7 +61,8 @@ SELECT matches(pg_temp.from_another('timeline = 7'),
 SELECT is((SELECT count(*) FROM iu_place), 1::bigint, 'all that was tried and undone');
 SAVEPOINT dumped;
 UPDATE iu_place SET written_in = 1;
-SELECT is(iu.fn_iu_place_is_home(), false, 'where the place came with a dump the database is not at home, in it or not');
+SELECT is(iu.fn_iu_place_is_home(), false,
+  'where the place came with a dump the database is not at home, in it or not');
 ROLLBACK TO dumped;
 
 -- A restore, with an approval that was in use, and a gate that was open.

@@ -44,7 +44,8 @@ sub peer
 {
 	my ($request) = @_;
 	return qdrant_result('{"aliases":[{"alias_name":"keys","collection_name":"keyed"},'
-		  . '{"alias_name":"alias","collection_name":"' . stands_for('alias') . '"}]}') if $request->{path} eq '/aliases';
+		  . '{"alias_name":"alias","collection_name":"' . stands_for('alias') . '"}]}')
+	  if $request->{path} eq '/aliases';
 	my ($name, $rest) = $request->{path} =~ m{^/collections/([^/?]+)([^?]*)} or return { status => 404, body => '{}' };
 	my $of = stands_for($name);
 	$switched++;
@@ -125,7 +126,8 @@ foreach (1 .. 2)
 	like(ask("SELECT points, status FROM collections WHERE collection = 'alias'"), qr/^(20\|green|21\|yellow)$/,
 		'the count and the description are of one collection');
 	like(ask("SELECT points_sure, points, doubt FROM collections WHERE collection = 'alias'"),
-		qr/^(20\|20\||\|21\|a shard is being moved)$/, 'whether a count is everything is told of the collection counted');
+		qr/^(20\|20\||\|21\|a shard is being moved)$/,
+		'whether a count is everything is told of the collection counted');
 	$switched++ if $_ == 1;
 }
 like(ask("SELECT status, aliases FROM collections WHERE collection = 'alias'"),

@@ -154,11 +154,12 @@ sub replicas_say
 }
 like(replicas_say(200, '{"result":{"count":29},"status":"ok","time":0}', 1),
 	qr/^\|replicas disagree: 30, (29 or 30|30 or 29)$/, 'a count is in doubt where the replicas count otherwise');
-is(replicas_say(500, '{"status":{"error":"Service internal error: 1 of 2 read operations failed:\n  Timeout error: Deadline'
-	  . ' Exceeded"},"time":9.7}', 2), '|not every replica can be asked',
+is(replicas_say(500, '{"status":{"error":"Service internal error: 1 of 2 read operations failed:\n'
+	  . '  Timeout error: Deadline Exceeded"},"time":9.7}', 2), '|not every replica can be asked',
 	'a count is in doubt, and no failure, where a replica is stopped and not yet known to be dead');
-is(replicas_say(400, '{"status":{"error":"Bad request: Limit exceeded 10 > 2 for \"timeout\". Help: None"},"time":0}', 1),
-	'30|', 'replicas are asked again with fewer seconds where the collection allows no more');
+is(replicas_say(400, '{"status":{"error":"Bad request: Limit exceeded 10 > 2 for \"timeout\". Help: None"},'
+	  . '"time":0}', 1), '30|',
+	'replicas are asked again with fewer seconds where the collection allows no more');
 $qdrant->recorder->fault({ path => "/collections/$plain$_", delay_ms => 300 }) foreach '', '/cluster';
 ($rows, @requests) = asked("SELECT points_sure FROM q.collections WHERE collection = '$plain'");
 $qdrant->recorder->heal;

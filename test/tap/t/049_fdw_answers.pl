@@ -55,8 +55,8 @@ my %odd = (
 	  . '"next_page_offset":null}',
 	half => '{"points":[{"id":6,"payload":{"t":"\\ud83d\\ude00 \\\\ud800"}},'
 	  . '{"id":7,"payload":{"t":"a\\ud800b"}}],"next_page_offset":null}',
-	settings => '{"points":[{"id":1,"payload":{"abbreviated":"2024-07-01 12:00 EST","x":"a<b/>","pair":"(\\"{1,NULL}\\")",'
-	  . '"f":0.30000000000000004,"b":"ab"}}],"next_page_offset":null}',
+	settings => '{"points":[{"id":1,"payload":{"abbreviated":"2024-07-01 12:00 EST","x":"a<b/>",'
+	  . '"pair":"(\\"{1,NULL}\\")","f":0.30000000000000004,"b":"ab"}}],"next_page_offset":null}',
 	times => '{"points":[{"id":1,"payload":{"at":"2024-07-01T12:00:00","day":"02/03/2024","span":"-1 2:03",'
 	  . '"price":"1.50","ranges":["[2024-07-01 12:00,2024-07-01 13:00)"]}}],"next_page_offset":null}');
 

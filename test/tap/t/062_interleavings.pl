@@ -264,7 +264,8 @@ sub make_gates
 # stand, which takes the longer the more there are. The ledger keeps theirs.
 sub retire_gates
 {
-	my ($failed, $count) = $observer->run("SELECT count(*) FROM iu_gate_registry r WHERE iu_core.gate_is_open(r.gate_key)"
+	my ($failed, $count) = $observer->run(
+		"SELECT count(*) FROM iu_gate_registry r WHERE iu_core.gate_is_open(r.gate_key)"
 		  . " <> coalesce((SELECT c.value = 'true' AND t.action = 'open' AND t.expires_at > clock_timestamp()"
 		  . " FROM dot_config c, iu_gate_transition t WHERE c.key = r.gate_key AND t.gate_key = r.gate_key"
 		  . " ORDER BY t.transition_seq DESC LIMIT 1), false)");

@@ -128,7 +128,8 @@ sub run_handbook
 
 	foreach my $listing (@listings)
 	{
-		my ($rows, $complaints) = $handbook->run($listing, "-c statement_timeout=${PostgreSQL::Test::Utils::timeout_default}s");
+		my $patience = $PostgreSQL::Test::Utils::timeout_default;
+		my ($rows, $complaints) = $handbook->run($listing, "-c statement_timeout=${patience}s");
 		my ($state) = $complaints =~ /ERROR:  (\w{5}):/;
 		$outcomes{ $listing->{where} } = [ $listing->{refused} // '', $state // '', $complaints ];
 	}

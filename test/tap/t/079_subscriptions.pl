@@ -215,8 +215,9 @@ is(sql('SELECT count(*) > 0, count(*) FROM iu_route_attempt'), $kept,
 	'a table whose description is read again in the middle of a TRUNCATE elsewhere is not emptied here');
 
 sql('DROP TRIGGER meanwhile ON busy; CREATE FUNCTION writes() RETURNS trigger LANGUAGE plpgsql AS'
-	  . ' $$ BEGIN INSERT INTO public.event_read (event_id, reader_ref) SELECT id, $q$reader$q$ FROM public.event_outbox'
-	  . ' LIMIT 1; RETURN NULL; END $$; CREATE TRIGGER writes AFTER TRUNCATE ON busy EXECUTE FUNCTION writes();'
+	  . ' $$ BEGIN INSERT INTO public.event_read (event_id, reader_ref)'
+	  . ' SELECT id, $q$reader$q$ FROM public.event_outbox LIMIT 1; RETURN NULL; END $$;'
+	  . ' CREATE TRIGGER writes AFTER TRUNCATE ON busy EXECUTE FUNCTION writes();'
 	  . ' ALTER TABLE busy ENABLE REPLICA TRIGGER writes');
 my $log = -s $subscriber->logfile;
 there('TRUNCATE busy, event_read');

@@ -59,7 +59,7 @@ for my $page ('README.md', 'docs/handbook.md')
 	$names{$1} = 1 while $text =~ /\b(
 		(?:public\.)?(?:fn|v|trg)_(?:iu|dot)_\w+ | event_outbox | iu_(?:gate|route|outbound|switch|governed)_\w+
 		| iu_core\.\w+ | queue\.[\w.]+\w )/gx;
-	delete @names{qw(iu_core.so iu_core.control)};
+	delete @names{qw(iu_core.so iu_core.control iu_core.standby)}; # files
 	my @unknown = grep {
 		sql(qq(SELECT EXISTS (SELECT FROM pg_proc WHERE proname = regexp_replace('$_', '^(public|iu_core)\\.', ''))
 			OR CASE WHEN '$_' !~ '[.].*[.]' THEN to_regclass('$_') IS NOT NULL ELSE false END OR EXISTS (SELECT
