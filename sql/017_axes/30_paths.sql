@@ -131,6 +131,7 @@ COMMENT ON FUNCTION iu.fn_iu_tree_paths IS
 
 CREATE FUNCTION iu.fn_iu_tree_path_write(p_unit_ids uuid[]) RETURNS bigint
   LANGUAGE plpgsql
+  SET search_path = pg_catalog, pg_temp
   SET jit = off
 AS $function$
 DECLARE
@@ -168,7 +169,7 @@ BEGIN
 END
 $function$;
 COMMENT ON FUNCTION iu.fn_iu_tree_path_write IS
-  'For functions that pin its search_path and have locked the trees: writes the paths of these units and of all that '
+  'For functions that have locked the trees: writes the paths of these units and of all that '
   'is below them, where they differ; returns how many there are. Error: 23514 for a unit that would be its own '
   'ancestor.';
 

@@ -120,7 +120,8 @@ my $missing  = 'made by migration \d+, now missing';
 every_object('granted to everybody', $catalog,
 	q(format('GRANT %s ON %s TO PUBLIC', CASE class WHEN 'function' THEN 'EXECUTE' ELSE 'SELECT' END, target)),
 	red => 'grants PUBLIC: ');
-every_object('granted to a login, who grants it on', "class IN ('table', 'view') AND name NOT LIKE 'iu.%'",
+every_object('granted to a login, who grants it on',
+	"class IN ('table', 'view') AND name !~ '^(iu|cutter_governance)[.]'",
 	q(format('GRANT ALL ON %1$s TO wim WITH GRANT OPTION; SET LOCAL ROLE wim; GRANT ALL ON %1$s TO mallory; RESET ROLE',
 	         target)),
 	red => 'mallory: .*wim: .*with grant option');
