@@ -80,5 +80,9 @@ SELECT is(fn_iu_resolve_default(v, g, k) - 'message', jsonb_build_object('status
 
 SELECT pg_temp.refuses('SELECT iu_core.rollback(14)', '55006', 'iu_rollback_rows',
   'a rollback that would lose units, drafts or runs is refused');
+UPDATE dot_config SET value = 'true' WHERE key = 'iu_core.delivery_enabled';
+SELECT pg_temp.refuses(format('SELECT iu_core.rollback(%s, allow_data_loss => true)', t), '55006',
+  'iu_rollback_gate_open', format('a rollback to %s is refused while a gate is open, at all costs', t))
+  FROM unnest(ARRAY[14, 15, 16]) t;
 SELECT finish();
 ROLLBACK;
