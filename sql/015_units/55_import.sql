@@ -32,7 +32,7 @@ CREATE FUNCTION iu.fn_iu_import_parsed(p_rows jsonb, p_actor text)
   RETURNS TABLE (row_number integer, field text, address text, title text, body text, unit_kind text,
                  section_type text, owner_ref text, publication_type text, parent_ref uuid, parent_address text,
                  doc_code text, section_code text, sort_order integer)
-  LANGUAGE plpgsql STABLE
+  LANGUAGE plpgsql STABLE ROWS 10000
 AS $function$
 DECLARE
   v_kinds        CONSTANT text[] := iu.fn_iu_vocab_values('unit_kind');
@@ -80,7 +80,9 @@ COMMENT ON FUNCTION iu.fn_iu_import_parsed IS
 
 -- What becomes of each row: new (id: the one that it gets), existing (id: the one
 -- that it has), or a refusal. A parent may be a unit that is there, or any row of
--- the same import; rows that are their own ancestors are refused.
+-- the same import; rows that are their own ancestors are refused. What is looked up
+-- among units is looked up by its key, row by row; what is compared among the rows
+-- has no condition that a planner would take for a rare one.
 CREATE FUNCTION iu.fn_iu_import_rows(p_rows jsonb, p_actor text)
   RETURNS TABLE (row_number integer, status text, field text, id uuid, version_id uuid, parent_id uuid, address text,
                  title text, body text, unit_kind text, section_type text, owner_ref text, publication_type text,
@@ -89,28 +91,35 @@ CREATE FUNCTION iu.fn_iu_import_rows(p_rows jsonb, p_actor text)
 AS $function$
 BEGIN
   RETURN QUERY
-    WITH RECURSIVE placed AS MATERIALIZED (
-      SELECT p.*, u.id AS old_id, gen_random_uuid() AS new_id, gen_random_uuid() AS new_version,
-             CASE WHEN p.field IS NOT NULL THEN 'invalid_input'
-                  WHEN u.id IS NULL THEN 'new'
-                  ELSE replace(iu.fn_iu_classify_existing(p.address), 'exists_complete', 'existing') END AS verdict
+    WITH RECURSIVE found AS MATERIALIZED (
+      SELECT p.*, CASE WHEN p.field IS NULL THEN
+               (SELECT u.id FROM public.information_unit u WHERE u.canonical_address = p.address) END AS old_id,
+             gen_random_uuid() AS new_id, gen_random_uuid() AS new_version
         FROM iu.fn_iu_import_parsed(p_rows, p_actor) p
-        LEFT JOIN public.information_unit u ON u.canonical_address = p.address AND p.field IS NULL
+    ), placed AS MATERIALIZED (
+      SELECT f.*, CASE WHEN f.field IS NOT NULL THEN 'invalid_input'
+                       WHEN f.old_id IS NULL THEN 'new'
+                       ELSE replace(iu.fn_iu_classify_existing(f.address), 'exists_complete', 'existing')
+                       END AS verdict,
+             CASE WHEN f.field IS NULL THEN f.address END AS good_address,
+             CASE WHEN f.field IS NULL AND f.old_id IS NULL THEN f.parent_address END AS wanted_address
+        FROM found f
     ), related AS MATERIALIZED (
-      SELECT c.*, b.row_number AS parent_row,
-             CASE b.verdict WHEN 'new' THEN b.new_id ELSE coalesce(b.old_id, o.id, r.id) END AS parent
+      SELECT c.*, b.row_number AS parent_row, b.verdict AS parent_verdict,
+             CASE WHEN c.verdict <> 'new' THEN NULL WHEN b.verdict = 'new' THEN b.new_id
+                  ELSE coalesce(b.old_id,
+                    (SELECT o.id FROM public.information_unit o
+                      WHERE o.canonical_address = c.wanted_address AND o.deleted_at IS NULL),
+                    (SELECT r.id FROM public.information_unit r
+                      WHERE r.id = c.parent_ref AND r.deleted_at IS NULL)) END AS parent
         FROM placed c
-        LEFT JOIN placed b ON b.address = c.parent_address AND b.field IS NULL AND c.verdict = 'new'
-        LEFT JOIN public.information_unit o
-          ON o.canonical_address = c.parent_address AND o.deleted_at IS NULL AND c.verdict = 'new'
-        LEFT JOIN public.information_unit r
-          ON r.id = c.parent_ref AND r.deleted_at IS NULL AND c.verdict = 'new'
+        LEFT JOIN placed b ON b.good_address = c.wanted_address
     ), rooted AS (
       SELECT x.row_number FROM related x
-       WHERE x.verdict = 'new' AND (x.parent_row IS NULL
-               OR EXISTS (SELECT FROM related y WHERE y.row_number = x.parent_row AND y.verdict <> 'new'))
+       WHERE x.verdict = 'new' AND x.parent_verdict IS DISTINCT FROM 'new'
       UNION ALL
-      SELECT x.row_number FROM rooted t JOIN related x ON x.parent_row = t.row_number AND x.verdict = 'new'
+      SELECT x.row_number FROM rooted t JOIN related x ON x.parent_row = t.row_number
+       WHERE x.parent_verdict = 'new'
     )
     SELECT x.row_number,
            CASE WHEN x.verdict <> 'new' THEN x.verdict
