@@ -352,10 +352,10 @@ $function$;
 COMMENT ON FUNCTION object_inventory() IS
   'object_names() with what each object is. grants: its access list in words, in order, defaults spelled out, those '
   'of its columns too. state: of a trigger enabled, enabled always, enabled for replication only or disabled; of a '
-  'table its row security, policies, rules and what leaves out subscriptions; of a function SECURITY DEFINER and its settings. digest: SHA-256 of '
-  'its definition, the same after dump and restore, behind the major version of PostgreSQL where that spells it '
-  '(tables, views, triggers, types, SQL bodies, defaults of arguments). An expression that PostgreSQL spells otherwise '
-  'once it was dumped and read again, such as a BETWEEN to the left of an AND, would have another digest there, and is '
-  'not used in migrations. fingerprint: SHA-256 of all that and of comment, owner and storage. Rows have a '
-  'fingerprint alone, and the values of dot_config are no part of it. Takes about 0.1 ms an object: to know only what '
-  'exists, ask object_names(). Raises nothing of its own.';
+  'table its row security, policies, rules and what leaves out subscriptions; of a function SECURITY DEFINER and its '
+  'settings. digest: SHA-256 of its definition, the same after dump and restore, behind the major version of '
+  'PostgreSQL where that spells it (tables, views, triggers, types, SQL bodies, defaults of arguments). An expression '
+  'that PostgreSQL spells otherwise once it was dumped and read again, such as a BETWEEN to the left of an AND, would '
+  'have another digest there, and is not used in migrations. fingerprint: SHA-256 of all that and of comment, owner '
+  'and storage. Rows have a fingerprint alone, and the values of dot_config are no part of it. Takes about 0.1 ms an '
+  'object: to know only what exists, ask object_names(). Raises nothing of its own.';

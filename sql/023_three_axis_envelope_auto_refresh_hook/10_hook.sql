@@ -76,7 +76,7 @@ DECLARE
 BEGIN
   IF NOT iu_core.caller_may('{iu_core_operator}') THEN
     RAISE insufficient_privilege USING
-      MESSAGE = format('role %s may not refresh the envelope', coalesce(quote_ident(iu_core.caller()::regrole::text), 'NULL')),
+      MESSAGE = format('role %s may not refresh the envelope', coalesce(iu_core.caller()::regrole::text, 'NULL')),
       DETAIL = 'It is for members of iu_core_operator.', CONSTRAINT = 'iu_envelope_role',
       HINT = 'A superuser makes somebody a member with GRANT.';
   END IF;
