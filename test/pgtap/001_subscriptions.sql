@@ -25,6 +25,7 @@ SELECT is(pg_temp.findings(),
   'migration', 'one that is disabled is found at its table, and by itself');
 SELECT is(pg_temp.repairs(), 'iu_regression_surface subscriptions left out', 'repair enables it');
 SELECT is(pg_temp.findings(), NULL, 'and then all is well');
+SET LOCAL iu_core.allow_removal = on;
 DROP TRIGGER trg_1_subscription_numbers ON iu_regression_surface;
 DROP TRIGGER trg_zz_subscription_truncate ON iu_regression_surface;
 SELECT matches(pg_temp.findings(), '^D1 table iu_regression_surface .*subscriptions not left out instead of [^;]*; '

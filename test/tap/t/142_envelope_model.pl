@@ -13,7 +13,7 @@ use PostgreSQL::Test::Utils;
 use Test::More;
 use Time::HiRes qw(time);
 
-my $steps = $ENV{IU_STEPS} // 300;
+my $steps = $ENV{IU_STEPS} // 2000;
 my $seed  = $ENV{IU_SEED} // time() * 1000 % 2**31;
 srand $seed;
 diag("IU_SEED=$seed IU_STEPS=$steps");
