@@ -134,13 +134,13 @@ BEGIN
       (SELECT string_agg(concat_ws(' ', 'rule', quote_ident(w.rulename), w.ev_enabled), '; '
                          ORDER BY w.rulename COLLATE "C")
          FROM pg_rewrite w WHERE w.ev_class = relation AND w.rulename <> '_RETURN'),
-      (SELECT CASE count(*) WHEN 4 THEN 'subscriptions left out' ELSE 'subscriptions not left out' END
+      (SELECT format('subscriptions left out by %s trigger(s)', count(*))
          FROM iu_core.subscription_triggers w WHERE w.table_id = relation HAVING count(*) > 0));
 END
 $function$;
 COMMENT ON FUNCTION relation_state(oid, boolean, boolean) IS
   'For object_states(): row security of a table in words (whether it is on, whether forced), its policies, whether its '
-  'rules are enabled, and whether all triggers that leave out what a subscription brings are as they should be. Raises '
+  'rules are enabled, and how many triggers that leave out what a subscription brings are as they should be. Raises '
   'nothing of its own.';
 
 CREATE FUNCTION relation_detail(relation oid) RETURNS text

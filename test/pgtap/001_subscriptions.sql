@@ -17,19 +17,19 @@ SELECT is((SELECT count(*) FROM fn_iu_conformance() WHERE object_class = 'trigge
       AND t.oid NOT IN (SELECT s.oid FROM iu_core.subscription_triggers s)),
   'the triggers that leave out subscriptions are no objects of their own, but for those that are other ones');
 SELECT is((SELECT state FROM iu_governed_object WHERE object_name = 'iu_regression_surface'),
-  'row security off; subscriptions left out', 'the state of a table says that they are there');
+  'row security off; subscriptions left out by 4 trigger(s)', 'the state of a table says that they are there');
 ALTER TABLE iu_regression_surface DISABLE TRIGGER trg_0_subscription;
 SELECT is(pg_temp.findings(),
-  'D1 table iu_regression_surface row security off; subscriptions not left out instead of row security off; '
-  'subscriptions left out; D8 trigger trg_0_subscription ON iu_regression_surface owned by iu_core_owner, made by no '
+  'D1 table iu_regression_surface row security off; subscriptions left out by 3 trigger(s) instead of '
+  'row security off; subscriptions left out by 4 trigger(s); D8 trigger trg_0_subscription ON iu_regression_surface owned by iu_core_owner, made by no '
   'migration', 'one that is disabled is found at its table, and by itself');
 SELECT is(pg_temp.repairs(), 'iu_regression_surface subscriptions left out', 'repair enables it');
 SELECT is(pg_temp.findings(), NULL, 'and then all is well');
 SET LOCAL iu_core.allow_removal = on;
 DROP TRIGGER trg_1_subscription_numbers ON iu_regression_surface;
 DROP TRIGGER trg_zz_subscription_truncate ON iu_regression_surface;
-SELECT matches(pg_temp.findings(), '^D1 table iu_regression_surface .*subscriptions not left out instead of [^;]*; '
-  'subscriptions left out$', 'one that is missing is found at its table');
+SELECT matches(pg_temp.findings(), '^D1 table iu_regression_surface .* by 2 trigger.s. instead of [^;]*; '
+  'subscriptions left out by 4 trigger.s.$', 'one that is missing is found at its table');
 SELECT is(pg_temp.repairs(), 'iu_regression_surface subscriptions left out', 'repair makes it anew');
 SELECT is(pg_temp.findings(), NULL, 'and then all is well again');
 SELECT is((SELECT string_agg(tgname || ' ' || tgenabled, ', ' ORDER BY tgname COLLATE "C") FROM pg_trigger
