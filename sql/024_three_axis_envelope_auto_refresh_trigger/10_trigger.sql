@@ -49,4 +49,8 @@ CREATE TRIGGER trg_iu_three_axis_envelope_auto_refresh_tag
 COMMENT ON TRIGGER trg_iu_three_axis_envelope_auto_refresh_tag ON public.iu_metadata_tag IS
   'Refreshes the envelope after each statement, while its gate is open.';
 
+-- They fire whatever session_replication_role says, as the marks do.
+ALTER TABLE public.information_unit ENABLE ALWAYS TRIGGER trg_iu_three_axis_envelope_auto_refresh_iu;
+ALTER TABLE public.iu_metadata_tag ENABLE ALWAYS TRIGGER trg_iu_three_axis_envelope_auto_refresh_tag;
+
 GRANT SELECT ON public.iu_three_axis_envelope_trigger_error_log TO iu_core_reader;

@@ -32,7 +32,7 @@ SELECT matches(pg_temp.findings(), '^D1 table iu_regression_surface .* by 2 trig
   'subscriptions left out by 4 trigger.s.$', 'one that is missing is found at its table');
 SELECT is(pg_temp.repairs(), 'iu_regression_surface subscriptions left out', 'repair makes it anew');
 SELECT is(pg_temp.findings(), NULL, 'and then all is well again');
-SELECT is((SELECT string_agg(tgname || ' ' || tgenabled, ', ' ORDER BY tgname COLLATE "C") FROM pg_trigger
+SELECT is((SELECT string_agg(tgname || ' ' || tgenabled::text, ', ' ORDER BY tgname COLLATE "C") FROM pg_trigger
     WHERE tgrelid = 'iu_regression_surface'::regclass AND tgname ~ 'subscription'),
   'trg_0_subscription R, trg_0_subscription_truncated R, trg_1_subscription_numbers R, trg_zz_subscription_truncate R',
   'all four fire in replica role only');
