@@ -68,6 +68,7 @@ iu_policy_function_in(const char *schema, const char *name, int argument_count, 
 				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
 				 errmsg("function %s.%s() belongs to \"%s\" and is not called", schema, name,
 						GetUserNameFromId(owner, false)),
+				 errdetail("Function: %s.%s; owner: %s.", schema, name, GetUserNameFromId(owner, false)),
 				 errhint("It must belong to %s: a superuser gives it back, or drops it if no migration made it.",
 						 IU_OWNER_ROLE),
 				 err_generic_string(PG_DIAG_CONSTRAINT_NAME, "iu_function_owner")));

@@ -134,13 +134,13 @@ BEGIN
       (SELECT string_agg(concat_ws(' ', 'rule', quote_ident(w.rulename), w.ev_enabled), '; '
                          ORDER BY w.rulename COLLATE "C")
          FROM pg_rewrite w WHERE w.ev_class = relation AND w.rulename <> '_RETURN'),
-      (SELECT CASE count(*) WHEN 4 THEN 'subscriptions left out' ELSE 'subscriptions not left out' END
+      (SELECT format('subscriptions left out by %s trigger(s)', count(*))
          FROM iu_core.subscription_triggers w WHERE w.table_id = relation HAVING count(*) > 0));
 END
 $function$;
 COMMENT ON FUNCTION relation_state(oid, boolean, boolean) IS
   'For object_states(): row security of a table in words (whether it is on, whether forced), its policies, whether its '
-  'rules are enabled, and whether all triggers that leave out what a subscription brings are as they should be. Raises '
+  'rules are enabled, and how many triggers that leave out what a subscription brings are as they should be. Raises '
   'nothing of its own.';
 
 CREATE FUNCTION relation_detail(relation oid) RETURNS text
@@ -352,10 +352,10 @@ $function$;
 COMMENT ON FUNCTION object_inventory() IS
   'object_names() with what each object is. grants: its access list in words, in order, defaults spelled out, those '
   'of its columns too. state: of a trigger enabled, enabled always, enabled for replication only or disabled; of a '
-  'table its row security, policies, rules and what leaves out subscriptions; of a function SECURITY DEFINER and its settings. digest: SHA-256 of '
-  'its definition, the same after dump and restore, behind the major version of PostgreSQL where that spells it '
-  '(tables, views, triggers, types, SQL bodies, defaults of arguments). An expression that PostgreSQL spells otherwise '
-  'once it was dumped and read again, such as a BETWEEN to the left of an AND, would have another digest there, and is '
-  'not used in migrations. fingerprint: SHA-256 of all that and of comment, owner and storage. Rows have a '
-  'fingerprint alone, and the values of dot_config are no part of it. Takes about 0.1 ms an object: to know only what '
-  'exists, ask object_names(). Raises nothing of its own.';
+  'table its row security, policies, rules and what leaves out subscriptions; of a function SECURITY DEFINER and its '
+  'settings. digest: SHA-256 of its definition, the same after dump and restore, behind the major version of '
+  'PostgreSQL where that spells it (tables, views, triggers, types, SQL bodies, defaults of arguments). An expression '
+  'that PostgreSQL spells otherwise once it was dumped and read again, such as a BETWEEN to the left of an AND, would '
+  'have another digest there, and is not used in migrations. fingerprint: SHA-256 of all that and of comment, owner '
+  'and storage. Rows have a fingerprint alone, and the values of dot_config are no part of it. Takes about 0.1 ms an '
+  'object: to know only what exists, ask object_names(). Raises nothing of its own.';

@@ -176,8 +176,8 @@ BEGIN
     FROM (SELECT g.object_class AS class, g.object_name AS name, i.object_id AS oid,
                  i.grants IS DISTINCT FROM g.grants AS mends_grants,
                  g.grants, i.state IS DISTINCT FROM g.state AND g.object_class = 'trigger' AS mends_trigger, g.state,
-                 g.object_class = 'table' AND g.state LIKE '%subscriptions left out'
-                   AND i.state NOT LIKE '%subscriptions left out' AS mends_subscriptions
+                 g.object_class = 'table' AND substring(i.state, 'subscriptions .*')
+                   IS DISTINCT FROM substring(g.state, 'subscriptions .*') AS mends_subscriptions
             FROM public.iu_governed_object g
             JOIN iu.fn_iu_governed_states() i ON i.object_class = g.object_class AND i.object_name = g.object_name
            WHERE i.object_id IS NOT NULL AND i.owner = 'iu_core_owner'

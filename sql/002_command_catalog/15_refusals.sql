@@ -70,6 +70,8 @@ SELECT iu.fn_iu_refusal_put(1, ARRAY[
    'Make it for a type of the platform''s own.'],
   ['iu_governed_role', '42501', 'The role is one of iu_core, and the caller may not make members of it.',
    'Have a superuser do it, or a role that was given it WITH ADMIN OPTION.'],
+  ['iu_envelope_refresh_missing', '42883', 'The function that refreshes the envelope is not there.',
+   'Apply migration 023, or restore the function from a dump.'],
   ['iu_function_owner', '42501', 'The function belongs to a role that is neither iu_core_owner nor a superuser.',
    'Have a superuser give it back to iu_core_owner.'],
   ['iu_conformance_missing', '55000', 'The function that a run of migrations asks for conformance is missing.',

@@ -1,6 +1,7 @@
 -- Marks: which units may have changed. One function for each table, called by
 -- statement triggers, which see all rows of the statement at once; a statement
--- that changes nothing leaves no mark.
+-- that changes nothing leaves no mark. A TRUNCATE that a subscription brings
+-- empties nothing here, and the tables of the marks cannot be written meanwhile.
 
 CREATE FUNCTION iu.fn_iu_envelope_mark_units() RETURNS trigger
   LANGUAGE plpgsql SECURITY DEFINER
@@ -31,7 +32,9 @@ BEGIN
            WHERE t.goes_down)
         SELECT DISTINCT t.id FROM touched t;
     ELSE
-      INSERT INTO public.iu_three_axis_envelope_mark (unit_id) VALUES (NULL);
+      IF NOT iu_core.is_replicated() THEN
+        INSERT INTO public.iu_three_axis_envelope_mark (unit_id) VALUES (NULL);
+      END IF;
   END CASE;
   RETURN NULL;
 END
@@ -58,7 +61,9 @@ BEGIN
          WHERE (n.unit_id, n.tag_key, n.enrichment_source)
                IS DISTINCT FROM (o.unit_id, o.tag_key, o.enrichment_source) AND x.unit_id IS NOT NULL;
     ELSE
-      INSERT INTO public.iu_three_axis_envelope_mark (unit_id) VALUES (NULL);
+      IF NOT iu_core.is_replicated() THEN
+        INSERT INTO public.iu_three_axis_envelope_mark (unit_id) VALUES (NULL);
+      END IF;
   END CASE;
   RETURN NULL;
 END
@@ -100,7 +105,9 @@ BEGIN
       INSERT INTO public.iu_three_axis_envelope_mark (unit_id)
         SELECT n.unit_id FROM new_rows n UNION SELECT o.unit_id FROM old_rows o;
     ELSE
-      INSERT INTO public.iu_three_axis_envelope_mark (unit_id) VALUES (NULL);
+      IF NOT iu_core.is_replicated() THEN
+        INSERT INTO public.iu_three_axis_envelope_mark (unit_id) VALUES (NULL);
+      END IF;
   END CASE;
   PERFORM iu_core.wake();
   RETURN NULL;
@@ -122,8 +129,10 @@ BEGIN
       INSERT INTO public.iu_three_axis_envelope_tally (delta) SELECT -count(*) FROM old_rows HAVING count(*) > 0;
     ELSE
       -- Whoever wrote the table has ended: TRUNCATE waited for it.
-      INSERT INTO public.iu_three_axis_envelope_tally (delta)
-        SELECT -sum(t.delta) FROM public.iu_three_axis_envelope_tally t HAVING sum(t.delta) <> 0;
+      IF NOT iu_core.is_replicated() THEN
+        INSERT INTO public.iu_three_axis_envelope_tally (delta)
+          SELECT -sum(t.delta) FROM public.iu_three_axis_envelope_tally t HAVING sum(t.delta) <> 0;
+      END IF;
   END CASE;
   RETURN NULL;
 END

@@ -53,21 +53,24 @@ COMMENT ON TRIGGER trg_iu_envelope_mark_truncate ON public.iu_metadata_tag IS
 CREATE TRIGGER trg_iu_envelope_mark_insert AFTER INSERT ON public.iu_three_axis_envelope
   REFERENCING NEW TABLE AS new_rows
   FOR EACH STATEMENT WHEN (CURRENT_USER <> 'iu_core_owner'
-    OR coalesce(current_setting('app.canonical_writer', true), '') <> 'fn_iu_three_axis_envelope_refresh') EXECUTE FUNCTION iu.fn_iu_envelope_mark_rows();
+    OR coalesce(current_setting('app.canonical_writer', true), '') <> 'fn_iu_three_axis_envelope_refresh')
+      EXECUTE FUNCTION iu.fn_iu_envelope_mark_rows();
 COMMENT ON TRIGGER trg_iu_envelope_mark_insert ON public.iu_three_axis_envelope IS
   'Marks what came.';
 
 CREATE TRIGGER trg_iu_envelope_mark_update AFTER UPDATE ON public.iu_three_axis_envelope
   REFERENCING OLD TABLE AS old_rows NEW TABLE AS new_rows
   FOR EACH STATEMENT WHEN (CURRENT_USER <> 'iu_core_owner'
-    OR coalesce(current_setting('app.canonical_writer', true), '') <> 'fn_iu_three_axis_envelope_refresh') EXECUTE FUNCTION iu.fn_iu_envelope_mark_rows();
+    OR coalesce(current_setting('app.canonical_writer', true), '') <> 'fn_iu_three_axis_envelope_refresh')
+      EXECUTE FUNCTION iu.fn_iu_envelope_mark_rows();
 COMMENT ON TRIGGER trg_iu_envelope_mark_update ON public.iu_three_axis_envelope IS
   'Marks what changed.';
 
 CREATE TRIGGER trg_iu_envelope_mark_delete AFTER DELETE ON public.iu_three_axis_envelope
   REFERENCING OLD TABLE AS old_rows
   FOR EACH STATEMENT WHEN (CURRENT_USER <> 'iu_core_owner'
-    OR coalesce(current_setting('app.canonical_writer', true), '') <> 'fn_iu_three_axis_envelope_refresh') EXECUTE FUNCTION iu.fn_iu_envelope_mark_rows();
+    OR coalesce(current_setting('app.canonical_writer', true), '') <> 'fn_iu_three_axis_envelope_refresh')
+      EXECUTE FUNCTION iu.fn_iu_envelope_mark_rows();
 COMMENT ON TRIGGER trg_iu_envelope_mark_delete ON public.iu_three_axis_envelope IS
   'Marks what went.';
 

@@ -118,7 +118,8 @@ BEGIN
     written := written + cardinality(v_made);
     -- One by one by key: most statements delete nothing.
     IF EXISTS (SELECT FROM unnest(v_served) AS s (id)
-                WHERE NOT EXISTS (SELECT FROM public.information_unit u WHERE u.id = s.id AND u.deleted_at IS NULL)) THEN
+                 LEFT JOIN public.information_unit u ON u.id = s.id AND u.deleted_at IS NULL
+                WHERE u.id IS NULL) THEN
       DELETE FROM public.iu_three_axis_envelope t
        WHERE t.unit_id = ANY (v_served)
          AND NOT EXISTS (SELECT FROM public.information_unit u WHERE u.id = t.unit_id AND u.deleted_at IS NULL);
@@ -219,9 +220,9 @@ BEGIN ATOMIC
    WHERE iu_core.require_role('{iu_core_operator}');
 END;
 COMMENT ON FUNCTION public.fn_iu_three_axis_envelope_refresh IS
-  'Makes iu_three_axis_envelope as the view is: who, and whether that is a dry run, which writes nothing. Compares what '
-  'fn_iu_three_axis_envelope_drift_check(NULL) compares, and writes only what differs. Returns one row: all rows of '
-  'the view (upserted_count, whether they differed or not), rows that were or would be deleted, rows of the view, rows '
-  'of the table. A row that another transaction is writing is left to it. SQLSTATE 23514: actor or p_dry_run missing; '
-  '42501 for whoever is not in iu_core_operator; 40001 in a transaction whose snapshot is older than what it would '
-  'write.';
+  'Makes iu_three_axis_envelope as the view is: who, and whether that is a dry run, which writes nothing. Compares '
+  'what fn_iu_three_axis_envelope_drift_check(NULL) compares, and writes only what differs. Returns one row: all '
+  'rows of the view (upserted_count, whether they differed or not), rows that were or would be deleted, rows of the '
+  'view, rows of the table. A row that another transaction is writing is left to it. SQLSTATE 23514: actor or '
+  'p_dry_run missing; 42501 for whoever is not in iu_core_operator; 40001 in a transaction whose snapshot is older '
+  'than what it would write.';

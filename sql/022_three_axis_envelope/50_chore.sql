@@ -13,10 +13,11 @@ BEGIN
   DELETE FROM public.iu_three_axis_envelope_mark d
    WHERE d.mark_id IN (
      SELECT m.mark_id FROM public.iu_three_axis_envelope_mark m
-      WHERE m.mark_id IN (SELECT x.mark_id
-                            FROM (SELECT y.mark_id, row_number() OVER (PARTITION BY y.unit_id ORDER BY y.mark_id DESC) AS n
-                                    FROM public.iu_three_axis_envelope_mark y) AS x
-                           WHERE x.n > 1)
+      WHERE m.mark_id IN (
+        SELECT x.mark_id
+          FROM (SELECT y.mark_id, row_number() OVER (PARTITION BY y.unit_id ORDER BY y.mark_id DESC) AS n
+                  FROM public.iu_three_axis_envelope_mark y) AS x
+         WHERE x.n > 1)
         FOR UPDATE SKIP LOCKED);
   IF (SELECT count(*) FROM (SELECT FROM public.iu_three_axis_envelope_tally t LIMIT 101) AS x) > 100 THEN
     WITH gone AS (

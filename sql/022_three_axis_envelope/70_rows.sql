@@ -31,10 +31,12 @@ CREATE VIEW iu.v_iu_envelope_true AS
   SELECT coalesce(v.unit_id, t.unit_id)::text, CASE WHEN v.unit_id IS NOT NULL THEN 0 END,
          CASE WHEN t.unit_id IS NOT NULL THEN (v IS DISTINCT FROM t)::integer END
     FROM (SELECT e.* FROM public.v_ui_iu_three_axis_envelope e
-           WHERE abs(uuid_hash_extended(e.unit_id, 0) % (SELECT p.parts FROM part p)) = (SELECT p.today FROM part p)) AS v
-    FULL JOIN (SELECT e.* FROM iu.v_iu_three_axis_kept e
-           WHERE abs(uuid_hash_extended(e.unit_id, 0) % (SELECT p.parts FROM part p)) = (SELECT p.today FROM part p)) AS t
-      ON t.unit_id = v.unit_id
+           WHERE abs(uuid_hash_extended(e.unit_id, 0) % (SELECT p.parts FROM part p)) = (SELECT p.today FROM part p)
+         ) AS v
+    FULL JOIN (
+           SELECT e.* FROM iu.v_iu_three_axis_kept e
+            WHERE abs(uuid_hash_extended(e.unit_id, 0) % (SELECT p.parts FROM part p)) = (SELECT p.today FROM part p)
+         ) AS t ON t.unit_id = v.unit_id
    WHERE EXISTS (SELECT FROM part);
 COMMENT ON VIEW iu.v_iu_envelope_true IS
   'Invariant iu.envelope_true: a unit is its key, left is 0 where the view has it, right 0 where the envelope has the '

@@ -76,8 +76,9 @@ DECLARE
 BEGIN
   IF NOT iu_core.caller_may('{iu_core_operator}') THEN
     RAISE insufficient_privilege USING
-      MESSAGE = format('role %s may not refresh the envelope', coalesce(quote_ident(iu_core.caller()::regrole::text), 'NULL')),
-      DETAIL = 'It is for members of iu_core_operator.', CONSTRAINT = 'iu_envelope_role',
+      MESSAGE = format('role %s may not refresh the envelope', coalesce(iu_core.caller()::regrole::text, 'NULL')),
+      DETAIL = format('Role: %s. It is for members of iu_core_operator.',
+                      coalesce(iu_core.caller()::regrole::text, 'NULL')), CONSTRAINT = 'iu_envelope_role',
       HINT = 'A superuser makes somebody a member with GRANT.';
   END IF;
   PERFORM iu.fn_iu_require_actor(p_actor, 'refreshes the envelope');

@@ -16,8 +16,8 @@ CREATE TABLE public.iu_three_axis_envelope_trigger_error_log (
     CHECK (tg_op IN ('INSERT', 'UPDATE', 'DELETE', 'TRUNCATE'))
 );
 COMMENT ON TABLE public.iu_three_axis_envelope_trigger_error_log IS
-  'Refreshes by trigger that failed, one row each; the statement went on, and the marks of its units stay until somebody '
-  'serves them. Nobody has rights to write it; rows go by retention.';
+  'Refreshes by trigger that failed, one row each; the statement went on, and the marks of its units stay until '
+  'somebody serves them. Nobody has rights to write it; rows go by retention.';
 COMMENT ON COLUMN public.iu_three_axis_envelope_trigger_error_log.id IS 'Number of the row';
 COMMENT ON COLUMN public.iu_three_axis_envelope_trigger_error_log.trigger_name IS 'The trigger';
 COMMENT ON COLUMN public.iu_three_axis_envelope_trigger_error_log.host_table IS 'Its table';
@@ -33,10 +33,10 @@ CREATE FUNCTION public.fn_iu_three_axis_envelope_auto_refresh_trigger() RETURNS 
 REVOKE ALL ON FUNCTION public.fn_iu_three_axis_envelope_auto_refresh_trigger FROM PUBLIC;
 COMMENT ON FUNCTION public.fn_iu_three_axis_envelope_auto_refresh_trigger IS
   'Statement trigger: while gate iu_core.three_axis_auto_refresh_enabled is open, calls '
-  'fn_iu_three_axis_envelope_refresh_if_stale(''iu_lifecycle_trigger'', false, false) with the rights of iu_core_owner, '
-  'for at most iu_core.envelope_timeout and half of what statement_timeout leaves, waiting at most 200 ms for a lock. '
-  'What that raises is undone and noted in iu_three_axis_envelope_trigger_error_log, or else in the server log; only a cancel by somebody '
-  'else goes on to the caller (57014).';
+  'fn_iu_three_axis_envelope_refresh_if_stale(''iu_lifecycle_trigger'', false, false) with the rights of '
+  'iu_core_owner, for at most iu_core.envelope_timeout and half of what statement_timeout leaves, waiting at most '
+  '200 ms for a lock. What that raises is undone and noted in iu_three_axis_envelope_trigger_error_log, or else in '
+  'the server log; only a cancel by somebody else goes on to the caller (57014).';
 
 CREATE TRIGGER trg_iu_three_axis_envelope_auto_refresh_iu
   AFTER INSERT OR UPDATE OR DELETE ON public.information_unit
@@ -48,5 +48,9 @@ CREATE TRIGGER trg_iu_three_axis_envelope_auto_refresh_tag
   FOR EACH STATEMENT EXECUTE FUNCTION public.fn_iu_three_axis_envelope_auto_refresh_trigger();
 COMMENT ON TRIGGER trg_iu_three_axis_envelope_auto_refresh_tag ON public.iu_metadata_tag IS
   'Refreshes the envelope after each statement, while its gate is open.';
+
+-- They fire whatever session_replication_role says, as the marks do.
+ALTER TABLE public.information_unit ENABLE ALWAYS TRIGGER trg_iu_three_axis_envelope_auto_refresh_iu;
+ALTER TABLE public.iu_metadata_tag ENABLE ALWAYS TRIGGER trg_iu_three_axis_envelope_auto_refresh_tag;
 
 GRANT SELECT ON public.iu_three_axis_envelope_trigger_error_log TO iu_core_reader;

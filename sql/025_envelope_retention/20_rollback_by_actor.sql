@@ -55,11 +55,11 @@ BEGIN ATOMIC
    WHERE iu_core.require_role('{iu_core_operator}');
 END;
 COMMENT ON FUNCTION public.fn_iu_runtime_rollback_by_actor IS
-  'Takes the rows of one actor out of a log, as after a rehearsal, at most 50000 in a call, the newest first: the log '
-  '(iu_three_axis_envelope_refresh_log), whose rows, and whether it is a dry run, which only counts. Returns one row: '
-  '(target_table, actor, rows_matching, rows_deleted, dry_run). Logged with the number and the SHA-256 of the rows that '
-  'went. SQLSTATE 42501: gate iu_core.retention_enabled is closed and it is no dry run; 23514: the log, actor or dry '
-  'run is missing or another one.';
+  'Takes the rows of one actor out of a log, as after a rehearsal, at most 50000 in a call, the newest first: the '
+  'log (iu_three_axis_envelope_refresh_log), whose rows, and whether it is a dry run, which only counts. Returns one '
+  'row: (target_table, actor, rows_matching, rows_deleted, dry_run). Logged with the number and the SHA-256 of the '
+  'rows that went. SQLSTATE 42501: gate iu_core.retention_enabled is closed and it is no dry run; 23514: the log, '
+  'actor or dry run is missing or another one.';
 
 GRANT EXECUTE ON FUNCTION public.fn_iu_runtime_rollback_by_actor, iu.fn_iu_runtime_rollback_by_actor
   TO iu_core_operator;

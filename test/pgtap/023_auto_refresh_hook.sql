@@ -31,16 +31,20 @@ SELECT is(pg_temp.refresh('iu_220_sandbox', p_force => true), 'refreshed 163 0 1
   '220.4: a forced call on a clean cache refreshes');
 SELECT is(pg_temp.envelope(), :'before', '220.4: a forced refresh writes only what differs');
 DELETE FROM iu_three_axis_envelope WHERE canonical_address = 'law:DIEU-32/p7';
-SELECT is(pg_temp.refresh('iu_220_sandbox'), 'refreshed 163 0 163 163 f t', '220.5: a row that was deleted is repaired');
+SELECT is(pg_temp.refresh('iu_220_sandbox'), 'refreshed 163 0 163 163 f t',
+  '220.5: a row that was deleted is repaired');
 UPDATE iu_three_axis_envelope SET axis_b_tags = '{"topic": ["wrong"]}' WHERE canonical_address = 'law:DIEU-35/p7';
-SELECT is(fn_iu_three_axis_envelope_drift_check() ->> 'content_diff_count', '1', '220.5: a tag list that is wrong is seen');
-SELECT is(pg_temp.refresh('iu_220_other'), 'refreshed 163 0 163 163 f t', '220.5: a tag list that is wrong is repaired');
+SELECT is(fn_iu_three_axis_envelope_drift_check() ->> 'content_diff_count', '1',
+  '220.5: a tag list that is wrong is seen');
+SELECT is(pg_temp.refresh('iu_220_other'), 'refreshed 163 0 163 163 f t',
+  '220.5: a tag list that is wrong is repaired');
 SELECT is((SELECT axis_b_tags::text FROM iu_three_axis_envelope WHERE canonical_address = 'law:DIEU-35/p7'),
   (SELECT axis_b_tags::text FROM v_ui_iu_three_axis_envelope WHERE canonical_address = 'law:DIEU-35/p7'),
   '220.5: the repaired tag list is that of the view');
 SELECT results_eq($$SELECT outcome, forced, written_count FROM iu_three_axis_envelope_refresh_log
     WHERE actor = 'iu_220_sandbox' ORDER BY id$$,
-  $$VALUES ('dry_run', false, 0::bigint), ('skipped_in_sync', false, 0), ('refreshed', true, 0), ('refreshed', false, 1)$$,
+  $$VALUES ('dry_run', false, 0::bigint), ('skipped_in_sync', false, 0), ('refreshed', true, 0), ('refreshed', false,
+    1)$$,
   '220.6: the log has four rows of the sandbox: dry run, skipped, forced, repair');
 SELECT is((SELECT concat_ws(' ', last_actor, last_outcome, cache_healthy, current_in_sync, current_view_count,
     current_table_count, last_table_count) FROM v_iu_three_axis_envelope_refresh_status),
@@ -76,7 +80,8 @@ GRANT EXECUTE ON FUNCTION fn_iu_three_axis_envelope_refresh_if_stale TO iu_core_
 SELECT alike(pg_temp.as_role('iu_core_reader', $$SELECT outcome FROM fn_iu_three_axis_envelope_refresh_if_stale('x')$$),
   '42501 role iu_core_reader may not refresh the envelope', 'EXECUTE alone lets nobody refresh');
 REVOKE EXECUTE ON FUNCTION fn_iu_three_axis_envelope_refresh_if_stale FROM iu_core_reader;
-SELECT is(pg_temp.as_role('iu_core_reader', 'SELECT cache_healthy FROM v_iu_three_axis_envelope_refresh_status'), 'true',
+SELECT is(pg_temp.as_role('iu_core_reader', 'SELECT cache_healthy FROM v_iu_three_axis_envelope_refresh_status'),
+  'true',
   'a reader reads the status');
 SAVEPOINT empty_log;
 DELETE FROM iu_three_axis_envelope_refresh_log;

@@ -16,7 +16,8 @@ DECLARE
   v_last bigint := (SELECT max(id) FROM iu_three_axis_envelope_refresh_log);
 BEGIN
   EXECUTE p_sql;
-  RETURN (SELECT string_agg(concat_ws(' ', actor, outcome, upserted_count, deleted_count, written_count), ', ' ORDER BY id)
+  RETURN (SELECT string_agg(concat_ws(' ', actor, outcome, upserted_count, deleted_count, written_count),
+    ', ' ORDER BY id)
             FROM iu_three_axis_envelope_refresh_log WHERE id > v_last);
 END $$;
 CREATE FUNCTION pg_temp.touch(p_address text) RETURNS text LANGUAGE sql AS $$
@@ -168,7 +169,8 @@ REVOKE ALL ON iu_metadata_tag FROM iu_test_writes;
 SELECT pg_temp.gate('false');
 INSERT INTO iu_three_axis_envelope_trigger_error_log (trigger_name, host_table, tg_op, sqlstate, sqlerrm)
   VALUES ('t', 'h', 'UPDATE', 'P0001', 'x');
-SELECT pg_temp.refuses($$INSERT INTO iu_three_axis_envelope_trigger_error_log (trigger_name, host_table, tg_op, sqlstate,
+SELECT pg_temp.refuses($$INSERT INTO iu_three_axis_envelope_trigger_error_log (trigger_name, host_table, tg_op,
+  sqlstate,
   sqlerrm) VALUES ('t', 'h', 'MERGE', 'P0001', 'x')$$, '23514', 'tg_op_chk', 'the error log takes no other operation');
 SELECT pg_temp.refuses('SELECT count(*) FROM iu_core.rollback(23)', '55006', 'would be lost',
   'a rollback is refused while the error log has rows');

@@ -12,7 +12,8 @@ CREATE FUNCTION pg_temp.runs() RETURNS bigint LANGUAGE sql AS $$
 
 SELECT bag_eq($$SELECT target_table, age_column, keep_days, actor_scope, active FROM iu_core_retention_policy
     WHERE target_table ~ 'envelope'$$,
-  $$VALUES ('iu_three_axis_envelope_refresh_log', 'started_at', 30, ARRAY['iu_lifecycle_trigger', 'iu_5000x_pilot'], false),
+  $$VALUES ('iu_three_axis_envelope_refresh_log', 'started_at', 30, ARRAY['iu_lifecycle_trigger', 'iu_5000x_pilot'],
+    false),
            ('iu_three_axis_envelope_trigger_error_log', 'captured_at', 90, NULL, false)$$,
   'both logs have a policy, and neither is active');
 SELECT pg_temp.refuses($$SELECT fn_iu_core_retention_policy_set('dot_iu_command_run', 90, 'a', 'r')$$, '23514',
@@ -59,7 +60,8 @@ SELECT fn_iu_core_retention_policy_set('iu_three_axis_envelope_refresh_log', 30,
   ARRAY['iu_lifecycle_trigger', 'iu_5000x_pilot']);
 SELECT fn_iu_core_retention_policy_set('iu_three_axis_envelope_trigger_error_log', 90, 'ann', 'a quarter');
 SELECT results_eq($$SELECT target_table, rows_eligible, rows_deleted FROM fn_iu_core_retention_cleanup('ann', false)$$,
-  $$VALUES ('iu_three_axis_envelope_refresh_log', 2::bigint, 2::bigint), ('iu_three_axis_envelope_trigger_error_log', 1, 1)$$,
+  $$VALUES ('iu_three_axis_envelope_refresh_log', 2::bigint, 2::bigint), ('iu_three_axis_envelope_trigger_error_log',
+    1, 1)$$,
   'retention deletes what is older than the policies say');
 SELECT is((SELECT string_agg(actor, ' ') FROM iu_three_axis_envelope_refresh_log), 'iu_4000x_operator',
   'and keeps what others left');

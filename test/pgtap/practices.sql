@@ -166,8 +166,9 @@ SELECT matches(fn_iu_change_report('s1'),
   '- Gates at the end: all closed but those on a standing approval: iu_core.delivery_enabled \(open until',
   'the report of an open window tells of the standing approval');
 SELECT is(fn_iu_change_window_close('s1', 'olga') - 'run_id' - 'status',
-  '{"window_label": "s1", "after_label": "s1:after", "verdict": "PASS", "verdict_reason":
-  "4 surfaces and 0 invariants as they should be; open on a standing approval: iu_core.delivery_enabled"}',
+  format('{"window_label": "s1", "after_label": "s1:after", "verdict": "PASS", "verdict_reason":
+  "%s surfaces and %s invariants as they should be; open on a standing approval: iu_core.delivery_enabled"}',
+    (SELECT count(*) FROM iu_regression_surface), (SELECT count(*) FROM iu_invariant WHERE enabled))::jsonb,
   'a window closes with verdict PASS while a gate is open on a standing approval, and says so');
 SELECT matches(fn_iu_change_report('s1'),
   '- Gates at the end: all closed but those on a standing approval: iu_core.delivery_enabled \(open until',

@@ -27,7 +27,8 @@ sub status
 sub counts
 {
 	return sql("SELECT concat_ws(' ', (SELECT count(*) FROM iu_three_axis_envelope_refresh_log),"
-		  . ' (SELECT count(*) FROM iu_three_axis_envelope_trigger_error_log), (SELECT count(*) FROM iu_three_axis_envelope))');
+		  . ' (SELECT count(*) FROM iu_three_axis_envelope_trigger_error_log),'
+		  . ' (SELECT count(*) FROM iu_three_axis_envelope))');
 }
 sub drift
 {
@@ -76,7 +77,8 @@ BEGIN;
 SET LOCAL app.canonical_writer = 'fn_iu_enact';
 UPDATE dot_config SET value = 'true' WHERE key = '$gate' AND value = 'false';
 SELECT value FROM dot_config WHERE key = '$gate';
-UPDATE information_unit SET owner_ref = owner_ref WHERE canonical_address = 'law:DIEU-28/p3' AND lifecycle_status = 'enacted';
+UPDATE information_unit SET owner_ref = owner_ref
+ WHERE canonical_address = 'law:DIEU-28/p3' AND lifecycle_status = 'enacted';
 UPDATE dot_config SET value = 'false' WHERE key = '$gate';
 COMMIT;
 SQL
@@ -96,8 +98,8 @@ sub refresh
 is(refresh('true'), '20 dry_run 163 0', '330.1: a dry run would upsert 163 and delete 0');
 is(refresh('false'), '21 skipped_in_sync 0 0', '330.2: a call that finds nothing to do skips');
 is(status(), 'iu_330_smoke skipped_in_sync t t 163 163', '330.3: the status');
-is( sql("SELECT string_agg(concat_ws(' ', id, actor, outcome), ', ' ORDER BY id) FROM iu_three_axis_envelope_refresh_log"
-		  . ' WHERE id > 19'),
+is( sql("SELECT string_agg(concat_ws(' ', id, actor, outcome), ', ' ORDER BY id)"
+		  . ' FROM iu_three_axis_envelope_refresh_log WHERE id > 19'),
 	'20 iu_330_smoke dry_run, 21 iu_330_smoke skipped_in_sync', '330.4: both calls left their rows');
 
 # ---- Taken back by actor

@@ -28,7 +28,15 @@ sub tag
 	return "INSERT INTO iu_metadata_tag (unit_id, tag_key, enrichment_source, assigned_by)"
 	  . " SELECT id, '$key', 'confirmed', 't' FROM information_unit WHERE canonical_address = '$address'";
 }
-sub tags_of { return "SELECT axis_b_tags_by_source ->> 'confirmed' FROM iu_three_axis_envelope WHERE canonical_address = '$_[0]'" }
+# For becomes: whether the envelope has exactly these tags, in their order.
+sub has_tags
+{
+	my ($address, @keys) = @_;
+	my $tags = '[' . join(', ', map { "\"$_\"" } @keys) . ']';
+
+	return "SELECT axis_b_tags_by_source ->> 'confirmed' = '$tags' FROM iu_three_axis_envelope"
+	  . " WHERE canonical_address = '$address'";
+}
 
 # ---- Two transactions tag one unit
 
@@ -38,7 +46,7 @@ $first->query_safe('BEGIN; ' . tag('note/n30', 'sectype:heading'));
 $second->query_safe('BEGIN; ' . tag('note/n30', 'sectype:article') . '; COMMIT');
 pass('a transaction that tags a unit which another one has tagged does not wait');
 $first->query_safe('COMMIT');
-becomes(tags_of('note/n30') . " = '[\"sectype:article\", \"sectype:heading\"]'",
+becomes(has_tags('note/n30', 'sectype:article', 'sectype:heading'),
 	'once both have committed the envelope has both tags');
 becomes('SELECT count(*) = 0 FROM iu_three_axis_envelope_mark', 'and no mark is left');
 is(IU::LoaderA->errors($node), '', 'nothing was swallowed');
@@ -51,7 +59,7 @@ is(sql("SELECT outcome FROM fn_iu_three_axis_envelope_refresh_if_stale('third')"
 	'a third sees neither, and has nothing to do');
 $second->query_safe('ROLLBACK');
 $first->query_safe('COMMIT');
-becomes(tags_of('note/n31') . " = '[\"sectype:heading\"]'", 'what was rolled back is not in the envelope');
+becomes(has_tags('note/n31', 'sectype:heading'), 'what was rolled back is not in the envelope');
 
 # ---- Rows that are missing are made by one transaction at a time
 
@@ -72,8 +80,8 @@ my $from = sql('SELECT max(id) FROM iu_three_axis_envelope_refresh_log');
 my @writers = IU::Race->run($node, {}, map { [ tag("added/$_", 'sectype:heading') ] } 1 .. 64);
 is(join('', map { $_->{err} } @writers), '', 'while a transaction idles, 64 writers of other units have no error');
 is(IU::LoaderA->errors($node), '', 'and none of their refreshes failed or waited in vain');
-is( sql("SELECT count(*) FROM iu_three_axis_envelope WHERE axis_b_tags_by_source ->> 'confirmed' = '[\"sectype:heading\"]'"
-		  . " AND canonical_address ~ '^added/'"),
+is( sql("SELECT count(*) FROM iu_three_axis_envelope WHERE canonical_address ~ '^added/'"
+		  . " AND axis_b_tags_by_source ->> 'confirmed' = '[\"sectype:heading\"]'"),
 	'64', 'all 64 units are refreshed, each in its own transaction');
 is( sql("SELECT count(*) FROM iu_three_axis_envelope_refresh_log WHERE id > $from AND actor = 'iu_lifecycle_trigger'"
 		  . " AND outcome = 'refreshed'"),
@@ -89,7 +97,7 @@ sql(tag('note/n70', 'sectype:heading'));
 $first->query_safe(tag('note/n70', 'sectype:article') . '; COMMIT');
 pass('a statement under an older snapshot goes on');
 is(IU::LoaderA->errors($node), '40001 1', 'that its refresh could not write is in the error log');
-becomes(tags_of('note/n70') . " = '[\"sectype:article\", \"sectype:heading\"]'", 'and the runner serves what it left');
+becomes(has_tags('note/n70', 'sectype:article', 'sectype:heading'), 'and the runner serves what it left');
 sql('DELETE FROM iu_three_axis_envelope_trigger_error_log');
 
 # ---- A deadlock that the refresh would be a part of
@@ -123,7 +131,8 @@ my $slow = $node->background_psql('postgres', on_error_stop => 0);
 start_query($slow, tag('note/n60', 'sectype:heading'));
 wait_until("SELECT pg_cancel_backend(pid) FROM pg_stat_activity WHERE wait_event = 'PgSleep' AND query ~ 'note/n60'");
 $slow->query('SELECT 1');
-like($slow->{stderr}, qr/canceling statement due to user request/, 'who cancels a statement whose refresh runs cancels it');
+like($slow->{stderr}, qr/canceling statement due to user request/,
+	'who cancels a statement whose refresh runs cancels it');
 is(sql("SELECT count(*) FROM iu_metadata_tag t JOIN information_unit u ON u.id = t.unit_id"
 		  . " WHERE u.canonical_address = 'note/n60' AND t.enrichment_source = 'confirmed'"),
 	'0', 'and it has done nothing');

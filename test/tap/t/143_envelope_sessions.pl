@@ -26,6 +26,7 @@ sql(<<'SQL');
 CREATE ROLE test_directus LOGIN;
 GRANT SELECT, INSERT, UPDATE, DELETE ON information_unit TO test_directus;
 CREATE SEQUENCE test_number;
+SELECT fn_iu_policy_set('iu_edit.policy.default_mode', 'auto_apply', 'test', 'saved texts count at once') ->> 'status';
 INSERT INTO iu_metadata_tag_registry (tag_key, tag_kind, label, registered_by)
   SELECT 'topic:' || n, 'topic', 'Topic ' || n, 'test' FROM generate_series(1, 9) AS n;
 CREATE FUNCTION test_refused(p_sql text) RETURNS text LANGUAGE plpgsql AS $$
@@ -79,14 +80,21 @@ SQL
 my $script = PostgreSQL::Test::Utils::tempdir() . '/act.sql';
 append_to_file($script, "\\set what random(0, 8)\n\\set n random(1, 1000000)\nSELECT test_act(:what, :n);\n");
 
+sub pgbench
+{
+	my ($for) = @_;
+
+	return [ 'pgbench', '-n', '-c', 64, '-j', 2, '-T', $for, '-f', $script, '-h', $node->host, '-p', $node->port,
+		'postgres' ];
+}
+
 # What pgbench complained of.
 sub load_for
 {
 	my ($for) = @_;
 	my ($out, $err) = ('', '');
 
-	IPC::Run::run([ 'pgbench', '-n', '-c', '64', '-j', '2', '-T', $for, '-f', $script, '-h', $node->host,
-			'-p', $node->port, 'postgres' ], '<', \undef, '>', \$out, '2>', \$err);
+	IPC::Run::run(pgbench($for), '<', \undef, '>', \$out, '2>', \$err);
 	note($out);
 	$err =~ s/^pgbench.*\n//m;
 	return $err;
@@ -110,7 +118,8 @@ sub settles
 IU::Gate->open($node, $gate, 3600);
 my $first = sql('SELECT max(id) FROM iu_three_axis_envelope_refresh_log');
 is(load_for($seconds), '', '64 sessions: no caller has an error');
-cmp_ok(sql("SELECT count(*) FROM iu_three_axis_envelope_refresh_log WHERE id > $first AND outcome = 'refreshed'"), '>', 0,
+cmp_ok(
+	sql("SELECT count(*) FROM iu_three_axis_envelope_refresh_log WHERE id > $first AND outcome = 'refreshed'"), '>', 0,
 	'64 sessions: there were refreshes');
 settles('64 sessions:');
 unlike(slurp_file($node->logfile), qr/deadlock detected/, '64 sessions: no deadlock');
@@ -123,11 +132,11 @@ my $crashes = 0;
 do
 {
 	my ($out, $err) = ('', '');
-	my $pgbench = IPC::Run::start([ 'pgbench', '-n', '-c', '64', '-j', '2', '-T', '600', '-f', $script, '-h', $node->host,
-			'-p', $node->port, 'postgres' ], '<', \undef, '>', \$out, '2>', \$err);
-	wait_for { eval { $node->safe_psql('postgres', "SELECT count(*) > 30 FROM pg_stat_activity WHERE query ~ 'test_act'") } eq 't' };
-	my $victim = eval { $node->safe_psql('postgres',
-			"SELECT pid FROM pg_stat_activity WHERE query ~ 'test_act' AND pid <> pg_backend_pid() ORDER BY random() LIMIT 1") };
+	my $pgbench = IPC::Run::start(pgbench(600), '<', \undef, '>', \$out, '2>', \$err);
+	my $acting  = "FROM pg_stat_activity WHERE query ~ 'test_act' AND pid <> pg_backend_pid()";
+
+	wait_for { (eval { $node->safe_psql('postgres', "SELECT count(*) > 30 $acting") } // '') eq 't' };
+	my $victim = eval { $node->safe_psql('postgres', "SELECT pid $acting ORDER BY random() LIMIT 1") };
 	kill('KILL', $victim) if $victim;
 	$crashes++;
 	IPC::Run::finish($pgbench);

@@ -39,8 +39,8 @@ unit AS (
   INSERT INTO information_unit (id, canonical_address, unit_kind, content_anchor_ref, version_anchor_ref, owner_ref,
       identity_profile, created_by, updated_by, section_type, doc_code, sort_order)
     SELECT id, 'added/' || n, 'law_unit', encode(sha256('x'), 'hex'), version_id, 'o',
-           '{"title": "t", "owner_lookup_ref": "o", "primary_section_type_ref": "article"}', 'c', 'c', 'article', 'ADDED',
-           n FROM new)
+           '{"title": "t", "owner_lookup_ref": "o", "primary_section_type_ref": "article"}', 'c', 'c', 'article',
+           'ADDED', n FROM new)
 INSERT INTO unit_version (id, unit_id, body, content_hash, version_seq, created_by)
   SELECT version_id, id, 'x', encode(sha256('x'), 'hex'), 1, 'c' FROM new;
 INSERT INTO iu_metadata_tag (unit_id, tag_key, enrichment_source, assigned_by)
@@ -56,8 +56,8 @@ sub errors
 {
 	my ($class, $node) = @_;
 
-	return $node->safe_psql('postgres', "SELECT string_agg(concat_ws(' ', e.sqlstate, e.n), ', ' ORDER BY e.sqlstate) FROM"
-		  . ' (SELECT l.sqlstate, count(*) AS n FROM iu_three_axis_envelope_trigger_error_log l GROUP BY 1) AS e');
+	return $node->safe_psql('postgres', "SELECT string_agg(concat_ws(' ', e.sqlstate, e.n), ', ' ORDER BY e.sqlstate)"
+		  . ' FROM (SELECT l.sqlstate, count(*) AS n FROM iu_three_axis_envelope_trigger_error_log l GROUP BY 1) AS e');
 }
 
 sub in_sync
