@@ -41,8 +41,8 @@ is(IU::Delivery::told(%found) . ", repeated $found{repeated}", IU::Delivery::per
 is($delivery->sql('SELECT count(DISTINCT sender) FROM iu_route_attempt'), '2',
 	'each of two senders has sent something of one route');
 $delivery->route('retire', 'shared');
-# The server plans by what it knows of a small outbox, in which all events are of one type.
-$delivery->sql('ANALYZE event_outbox');
+# The server plans by what it knows of a small outbox, in which all events are of one type, and of few routes.
+$delivery->sql("ANALYZE $_") foreach qw(event_outbox iu_outbound_route iu_route_type);
 
 note 'one of two senders stands still';
 $delivery->add_route('half', max_in_flight => 64, type => 'collection_rendered');
@@ -75,7 +75,14 @@ sub entries
 	$delivery->sql('SELECT pg_stat_force_next_flush()');
 	return $delivery->sql("SELECT sum(idx_tup_read) FROM pg_stat_all_indexes WHERE relid = 'event_outbox'::regclass");
 }
-my ($before, $entries) = (reads(), entries());
+# How many entries of the indexes of routes and of their types have been read.
+sub route_entries
+{
+	$delivery->sql('SELECT pg_stat_force_next_flush()');
+	return $delivery->sql('SELECT sum(idx_tup_read) FROM pg_stat_all_indexes'
+		  . " WHERE relid IN ('iu_outbound_route'::regclass, 'iu_route_type'::regclass)");
+}
+my ($before, $entries, $route_entries) = (reads(), entries(), route_entries());
 my $old = 20000;
 $delivery->sql("SELECT fn_iu_emit_events(jsonb_agg(jsonb_build_object('event_type', 'collection_created',"
 	  . " 'subject_ref', gen_random_uuid(), 'actor_ref', 'x'))) IS NULL FROM generate_series(1, $old)");
@@ -89,6 +96,7 @@ $delivery->sql("SELECT fn_iu_emit_event('collection_exported', 'x', gen_random_u
 ok($delivery->settle('carried'), 'a route delivers after commits that no route carries');
 ok($delivery->rest('carried'), 'what was delivered is recorded');
 cmp_ok(entries() - $entries, '<', $old / 2, 'what is new is found without reading what is old');
+cmp_ok(route_entries() - $route_entries, '<', $routes * $commits / 2, 'which routes carry a type is found without reading all');
 cmp_ok(reads() - $before, '<', $routes * $commits / 2, 'commits that no route carries are not looked at by each route');
 is($delivery->sql("SELECT max(step) FROM iu_route_step WHERE route_code ~ '^r'"),
 	$delivery->sql("SELECT min(step) FROM iu_route_step WHERE route_code ~ '^r'"),
