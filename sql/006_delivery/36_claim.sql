@@ -298,5 +298,4 @@ COMMENT ON FUNCTION iu.fn_iu_delivery_claim IS
   'quarter of a share of 256 or less, at least 16, and three quarters of a larger one, so that one part is sent while '
   'another is recorded. Fewer than p_max: there is no more, or what there is is held, locked by another claim, more '
   'than is allowed, or for the next claim, which fn_iu_delivery_next_due tells. A held route is not touched. '
-  'Writes nothing where there is nothing. '
-  'SQLSTATE 23514: no sender, or p_max below 1.';
+  'Writes nothing where there is nothing. SQLSTATE 23514: no sender, or p_max below 1.';
