@@ -3,19 +3,16 @@
  * ed25519.c
  *	  Signatures by Ed25519, which are verified without the key that makes them.
  *
- * They are OpenSSL's, where the server has it: its functions are in the process
- * then, and are looked up by name, so that neither OpenSSL's headers nor a
- * version of it are needed to build. A server without it has none, whatever
- * libcurl brings with it, and whoever asks for a signature is told so.
+ * They are OpenSSL's, where the server has it (openssl.c). A server without it has
+ * none, and whoever asks for a signature is told so.
  *
  *-------------------------------------------------------------------------
  */
 #include "postgres.h"
 
-#include <dlfcn.h>
-
 #include "core/compat.h"
 #include "http/ed25519.h"
+#include "http/openssl.h"
 
 #define KEY_TYPE 1087			/* EVP_PKEY_ED25519 */
 
@@ -34,12 +31,7 @@ typedef struct OpenSsl
 static bool
 find_openssl(OpenSsl *openssl)
 {
-#ifdef USE_OPENSSL
-	struct
-	{
-		const char *name;
-		void	  **to;
-	}			functions[] = {
+	const IuOpensslFunction functions[] = {
 		{"EVP_PKEY_new_raw_private_key", (void **) &openssl->key_new},
 		{"EVP_PKEY_free", (void **) &openssl->key_free},
 		{"EVP_PKEY_get_raw_public_key", (void **) &openssl->key_public},
@@ -48,15 +40,8 @@ find_openssl(OpenSsl *openssl)
 		{"EVP_DigestSignInit", (void **) &openssl->sign_init},
 		{"EVP_DigestSign", (void **) &openssl->sign}
 	};
-	int			i;
 
-	for (i = 0; i < lengthof(functions); i++)
-		if ((*functions[i].to = dlsym(RTLD_DEFAULT, functions[i].name)) == NULL)
-			return false;
-	return true;
-#else
-	return false;
-#endif
+	return iu_openssl_find(functions, lengthof(functions));
 }
 
 static void

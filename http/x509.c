@@ -3,18 +3,17 @@
  * x509.c
  *	  What certificates in PEM say: when they end, and whether a key is theirs.
  *
- * OpenSSL's functions are looked up by name, as in ed25519.c, so that neither its
- * headers nor a version of it are needed to build. On a server without it only the
- * outer form of a file is looked at, and when a certificate ends is not known.
+ * OpenSSL's functions say it (openssl.c). On a server without it only the outer
+ * form of a file is looked at, and when a certificate ends is not known.
  *
  *-------------------------------------------------------------------------
  */
 #include "postgres.h"
 
-#include <dlfcn.h>
 #include <time.h>
 
 #include "core/compat.h"
+#include "http/openssl.h"
 #include "http/x509.h"
 
 #define AHEAD_S (30 * 86400)	/* a certificate is to be replaced so long before its end, */
@@ -39,12 +38,7 @@ typedef struct OpenSsl
 static bool
 find_openssl(OpenSsl *openssl)
 {
-#ifdef USE_OPENSSL
-	struct
-	{
-		const char *name;
-		void	  **to;
-	}			functions[] = {
+	const IuOpensslFunction functions[] = {
 		{"BIO_new_mem_buf", (void **) &openssl->bio_new},
 		{"BIO_free", (void **) &openssl->bio_free},
 		{"PEM_read_bio_X509", (void **) &openssl->read_certificate},
@@ -57,15 +51,8 @@ find_openssl(OpenSsl *openssl)
 		{"X509_check_private_key", (void **) &openssl->is_key_of},
 		{"ERR_clear_error", (void **) &openssl->clear_errors}
 	};
-	int			i;
 
-	for (i = 0; i < lengthof(functions); i++)
-		if ((*functions[i].to = dlsym(RTLD_DEFAULT, functions[i].name)) == NULL)
-			return false;
-	return true;
-#else
-	return false;
-#endif
+	return iu_openssl_find(functions, lengthof(functions));
 }
 
 /* How many parts of this kind (the last words of its first line) a PEM text has. */

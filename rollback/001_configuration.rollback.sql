@@ -38,6 +38,7 @@ DROP FUNCTION iu.fn_iu_governed_states;
 DROP FUNCTION iu.fn_iu_walls;
 DROP FUNCTION iu.fn_iu_breached_partitions;
 DROP FUNCTION iu.fn_iu_partition_extras;
+DROP FUNCTION iu.fn_iu_partition_key;
 DROP FUNCTION iu.fn_iu_partition_bound;
 DROP FUNCTION iu.fn_iu_partitions;
 DROP FUNCTION iu.fn_iu_breached_rights;

@@ -31,6 +31,15 @@ RETURN CASE
 COMMENT ON FUNCTION iu.fn_iu_partition_bound IS
   'The bounds that a partition of this name has to have, as PostgreSQL spells them; NULL: it has no name of ours.';
 
+CREATE FUNCTION iu.fn_iu_partition_key(p_relation oid) RETURNS oid
+  LANGUAGE sql STABLE
+  SET search_path = pg_catalog, pg_temp
+  SET quote_all_identifiers = off
+RETURN (SELECT k.oid FROM pg_constraint k
+         WHERE k.conrelid = p_relation AND pg_get_constraintdef(k.oid) = 'PRIMARY KEY (id, recorded_at, kept)');
+COMMENT ON FUNCTION iu.fn_iu_partition_key IS
+  'The constraint that is the primary key of a partition, as it has to be; NULL: it has none, or another.';
+
 CREATE FUNCTION iu.fn_iu_partition_extras(p_root oid, p_relation oid) RETURNS text
   LANGUAGE sql STABLE
   SET search_path = pg_catalog, pg_temp
@@ -57,11 +66,11 @@ AS $function$
       WHERE i.indrelid = p_relation AND NOT (i.indisvalid AND (EXISTS (
         SELECT FROM pg_inherits h JOIN pg_index o ON o.indexrelid = h.inhparent
          WHERE h.inhrelid = i.indexrelid AND o.indrelid = p_root) OR EXISTS (
-        SELECT FROM pg_constraint k WHERE k.conrelid = p_relation AND k.conindid = i.indexrelid
-           AND pg_get_constraintdef(k.oid) = 'PRIMARY KEY (id, recorded_at, kept)')))),
+        SELECT FROM pg_constraint k WHERE k.oid = iu.fn_iu_partition_key(p_relation) AND k.conindid = i.indexrelid)))),
+    CASE WHEN iu.fn_iu_partition_key(p_relation) IS NULL THEN 'lacks its primary key' END,
     (SELECT string_agg(format('constraint %I', k.conname), '; ' ORDER BY k.conname COLLATE "C") FROM pg_constraint k
       WHERE k.conrelid = p_relation AND k.contype NOT IN ('t', 'n') AND k.coninhcount = 0
-        AND pg_get_constraintdef(k.oid) <> 'PRIMARY KEY (id, recorded_at, kept)'),
+        AND k.oid IS DISTINCT FROM iu.fn_iu_partition_key(p_relation)),
     (SELECT string_agg(format('default of %I', a.attname), '; ' ORDER BY a.attnum)
        FROM pg_attribute a JOIN pg_attrdef d ON d.adrelid = a.attrelid AND d.adnum = a.attnum
        LEFT JOIN pg_attribute o ON o.attrelid = p_root AND o.attname = a.attname
@@ -71,8 +80,8 @@ AS $function$
 $function$;
 COMMENT ON FUNCTION iu.fn_iu_partition_extras IS
   'What a partition has that its table has not, in words: triggers or another state of one, rules, policies, '
-  'statistics, indexes, constraints, defaults; and the triggers that it lacks. Empty: nothing. Arguments: the table, '
-  'the partition.';
+  'statistics, indexes, constraints, defaults; and the triggers and the primary key that it lacks. Empty: nothing. '
+  'Arguments: the table, the partition.';
 
 CREATE FUNCTION iu.fn_iu_breached_partitions()
   RETURNS TABLE (object_class text, object_name text, detail text)

@@ -42,10 +42,8 @@ $function$;
 COMMENT ON FUNCTION iu.fn_iu_delivery_request IS
   'What a delivery would send, to the byte: {target_kind, target_ref, webhook_id, body, body_bytes, body_sha256} '
   'and, to a URL, {method, url, headers, ca_name, client_name: where it has these}. Of the headers, '
-  'webhook-timestamp is that of the call, '
-  'webhook-signature only says how many secrets would sign, a header that is made of a credential that it is present, '
-  'and host and accept, which follow from the URL, are '
-  'left out.';
+  'webhook-timestamp is that of the call, webhook-signature only says how many secrets would sign, a header that is '
+  'made of a credential that it is present, and host and accept, which follow from the URL, are left out.';
 
 CREATE FUNCTION iu.fn_iu_delivery_dry_run(
     p_route public.iu_outbound_route, p_event public.event_outbox, p_replay_number integer, p_attempt_no integer)
@@ -77,6 +75,5 @@ COMMENT ON FUNCTION iu.fn_iu_delivery_dry_run IS
   'Records a dry run of a delivery: an attempt with status dry_run, fn_iu_delivery_request in payload_snapshot, '
   'and dry_ before the webhook-id as its key, so that the delivery itself still has all its numbers; failure_code '
   'contract where the payload breaks the route''s contract, filtered or filter_failed where it does not pass the '
-  'filter, '
-  'so that nothing would be sent. Returns its id, NULL where it was recorded before; two passes with different names '
-  'that come to the same event at the same moment may each record it.';
+  'filter, so that nothing would be sent. Returns its id, NULL where it was recorded before; two passes with '
+  'different names that come to the same event at the same moment may each record it.';

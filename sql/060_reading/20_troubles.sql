@@ -139,6 +139,6 @@ CREATE VIEW public.v_iu_trouble AS SELECT * FROM iu.fn_iu_troubles();
 COMMENT ON VIEW public.v_iu_trouble IS
   'What is wrong, a row each, the worst first, and what to do about it: severity (critical, warning, unknown; notice: '
   'it waits for somebody, as it is meant to), what it is about (server, worker, place, conformance, partition, gate, '
-  'invariant, '
-  'switch, migration, login, command, event type, route, certificate, dead letter), which one, since when (NULL: '
-  'not known), the trouble, and the next action: a statement to be completed, or a sentence. No row: all is well.';
+  'invariant, switch, migration, login, command, event type, route, certificate, dead letter), which one, since when '
+  '(NULL: not known), the trouble, and the next action: a statement to be completed, or a sentence. No row: all is '
+  'well.';

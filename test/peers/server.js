@@ -117,8 +117,8 @@ function misbehave(action, request, response) {
   }
 }
 
-const matches = (rule, method, path) =>
-  (!rule.method || rule.method === method) &&
+const matches = (rule, method, path, url) =>
+  (!rule.method || rule.method === method) && (!rule.query || url.includes(rule.query)) &&
   (!rule.path || rule.path === path || (rule.path.endsWith('*') && path.startsWith(rule.path.slice(0, -1))));
 
 /*
@@ -142,8 +142,8 @@ function serve(handle, control = () => undefined, timeout = 0) {
   }
 
   /* The first fault that means this request, and counts it. */
-  function faultFor(method, path) {
-    const fault = faults.find((rule) => matches(rule, method, path) && !(rule.after > 0 && rule.after--));
+  function faultFor(method, path, url) {
+    const fault = faults.find((rule) => matches(rule, method, path, url) && !(rule.after > 0 && rule.after--));
     if (fault && fault.times !== undefined && --fault.times <= 0) faults.splice(faults.indexOf(fault), 1);
     return fault;
   }
@@ -194,7 +194,7 @@ function serve(handle, control = () => undefined, timeout = 0) {
       body: log === null ? body.toString() : undefined,
     };
     keep(entry, body);
-    const fault = faultFor(request.method, url.pathname);
+    const fault = faultFor(request.method, url.pathname, request.url);
     if (fault) {
       entry.fault = fault.action || fault.status || (fault.hold ? 'hold' : 'delay');
       if (fault.hold) await new Promise((go) => held.push(go));

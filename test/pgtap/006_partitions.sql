@@ -96,6 +96,8 @@ SELECT w.name, format(replace(w.sql, '@', '%1$s'), iu.fn_iu_attempt_table(pg_tem
   ('trigger trg_0_subscription', 'ALTER TABLE @ DISABLE TRIGGER trg_0_subscription'),
   ('statistics', 'CREATE STATISTICS s ON route_code, status FROM @'),
   ('index', 'CREATE INDEX ON @ (lower(route_code))'),
+  ('lacks its primary key', 'DO $d$BEGIN EXECUTE (SELECT format(''ALTER TABLE %%s DROP CONSTRAINT %%I'', '
+     'conrelid::regclass, conname) FROM pg_constraint WHERE contype = ''p'' AND conrelid = ''@''::regclass); END$d$'),
   ('constraint c', 'ALTER TABLE @ ADD CONSTRAINT c CHECK (attempt_no < 5)'),
   ('default of sender', 'ALTER TABLE @ ALTER sender SET DEFAULT ''x'''),
   ('settings {fillfactor=10}', 'ALTER TABLE @ SET (fillfactor = 10)'),

@@ -171,7 +171,6 @@ ask('CREATE TABLE mine (id text, n integer); INSERT INTO mine VALUES (1, 0), (2,
 	my $first = $node->background_psql('postgres');
 	my $second = $node->background_psql('postgres');
 	$first->query_safe(q(BEGIN; UPDATE mine SET n = n + 5));
-	my $before = $qdrant->requests;
 	$second->{stdin} .= "UPDATE mine m SET n = m.n + f.n FROM few f WHERE f.id = m.id RETURNING m.id, m.n;\n"
 	  . "\\echo done\n";
 	$second->{run}->pump_nb;

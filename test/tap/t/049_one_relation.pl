@@ -93,6 +93,10 @@ BEGIN
   ELSE
     FOR r IN EXECUTE query LOOP lines := lines || r::text; END LOOP;
   END IF;
+  -- Of numbers that are equal, as 9 and 9.0, a query of distinct rows gives any.
+  IF query ~ '(UNION|INTERSECT|EXCEPT|DISTINCT|GROUP BY|max|min)' THEN
+    lines := ARRAY(SELECT regexp_replace(x, '\\.0+(?=[,)])|(\\.\\d*[1-9])0+(?=[,)])', '\\1', 'g') FROM unnest(lines) x);
+  END IF;
   RETURN (SELECT count(*) || E' rows\\n' || coalesce(string_agg(x, E'\\n' ORDER BY x COLLATE "C"), '')
     FROM unnest(lines) x);
 EXCEPTION WHEN OTHERS THEN

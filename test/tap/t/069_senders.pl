@@ -41,8 +41,15 @@ is(IU::Delivery::told(%found) . ", repeated $found{repeated}", IU::Delivery::per
 is($delivery->sql('SELECT count(DISTINCT sender) FROM iu_route_attempt'), '2',
 	'each of two senders has sent something of one route');
 $delivery->route('retire', 'shared');
-# The server plans by what it knows of a small outbox, in which all events are of one type.
-$delivery->sql('ANALYZE event_outbox');
+# The server plans by what it knows of a small outbox, in which all events are of one type, and of routes of that
+# type, most of which are retired.
+$delivery->sql(join ';', map {
+		add_route_sql("old$_", $sink->url . '/old'), "SELECT fn_iu_route_retire('old$_', 'tester', 'test')"
+} 1 .. 20);
+$delivery->add_route('live');
+$delivery->sql("ANALYZE $_") foreach qw(event_outbox iu_outbound_route iu_route_type);
+
+$delivery->route('retire', 'live');
 
 note 'one of two senders stands still';
 $delivery->add_route('half', max_in_flight => 64, type => 'collection_rendered');
@@ -97,6 +104,13 @@ $delivery->sql("SELECT fn_iu_emit_event('piece_reordered', 'x', gen_random_uuid(
 ok($sink->wait_for('/many', $routes), 'one event goes to each of the routes that carry it');
 ok($delivery->becomes("SELECT count(*) = $routes FROM iu_route_attempt WHERE route_code ~ '^r' AND status = 'sent'"),
 	'one event is recorded for each of the routes that carry it');
+
+my $since = $delivery->sql('SELECT pg_current_snapshot()');
+$delivery->sql("SELECT fn_iu_emit_event('collection_created', 'x', gen_random_uuid(), 'tester')");
+is($delivery->sql("WITH news AS MATERIALIZED (SELECT count(*) AS rows FROM iu.fn_iu_delivery_news('$since'))"
+	  . ' SELECT sum(seq_tup_read + idx_tup_fetch) FROM pg_stat_xact_all_tables WHERE (SELECT rows FROM news) = 1'
+	  . " AND relid IN ('iu_outbound_route'::regclass, 'iu_route_type'::regclass)"), '0',
+	'which routes carry a type is found without reading the others');
 
 note 'what the log says';
 my $log = -s $node->logfile;
