@@ -96,7 +96,7 @@ AS $function$
     FROM (SELECT to_regclass('public.v_piece_event_outbox') IS NOT NULL AS view_exists,
                  to_regprocedure('iu.fn_iu_piece_emit_event(text,text,uuid,text,jsonb,text,text)') IS NOT NULL
                    AS fn_emit_exists,
-                 to_regprocedure('public.fn_iu_lifecycle_log_emit_piece_event_trg()') IS NOT NULL AS fn_trg_exists,
+                 to_regprocedure('iu.fn_iu_lifecycle_log_emit_piece_event_trg()') IS NOT NULL AS fn_trg_exists,
                  EXISTS (SELECT FROM pg_trigger t WHERE t.tgrelid = to_regclass('public.iu_lifecycle_log')
                             AND t.tgname = 'trg_iu_lifecycle_log_emit_piece_event' AND t.tgenabled <> 'D')
                    AS trigger_exists,

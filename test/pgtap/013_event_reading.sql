@@ -74,8 +74,8 @@ SELECT pg_temp.refuses($$SELECT pg_temp.piece('updated', '{"token": 1}')$$, '235
 SELECT pg_temp.refuses($$SELECT pg_temp.piece('updated', '[]')$$, '23514', 'not an object',
   'an event of a piece whose payload is not an object is refused');
 SELECT is((SELECT jsonb_object_agg(key, value) FROM jsonb_each(fn_iu_piece_event_runtime_healthcheck())),
-  '{"surface": "piece_event_runtime", "ok": false, "view_exists": true, "fn_emit_exists": true, "fn_trg_exists": false,
-    "trigger_exists": false, "gate_keys": 2,
+  '{"surface": "piece_event_runtime", "ok": false, "view_exists": true, "fn_emit_exists": true, "fn_trg_exists": true,
+    "trigger_exists": true, "gate_keys": 2,
     "piece_event_types_active": 5, "emit_enabled": true, "dry_run_only": true}',
   'the health check of events of pieces counts the active types and finds one missing');
 UPDATE event_type_registry SET active = true WHERE event_domain = 'piece';
