@@ -1,5 +1,5 @@
-# Units between sessions: one address, one draft, one tree; a database with rows
-# that migrates in place, and one that is copied.
+# Units between sessions: one address, one draft, one tree, one split; a database
+# with rows that migrates in place, and one that is copied.
 use strict;
 use warnings;
 
@@ -32,6 +32,37 @@ sub import_of
 {
 	return "SELECT fn_iu_import((SELECT jsonb_agg(jsonb_build_object('canonical_address', a, 'title', 't', 'body', 'b'))"
 	  . " FROM unnest(ARRAY[" . join(', ', map { "'$_'" } @_) . "]) a), 'wim', false) - 'refused'";
+}
+
+sub decided
+{
+	my ($operation, @addresses) = @_;
+	return sql("SELECT fn_iu_review_decision_record('$operation', '{" . join(',', @addresses) . "}', 'approve', 'olga',"
+		  . " 'fine') ->> 'review_decision_id'");
+}
+
+sub spec_of
+{
+	return join ',', map { qq({"canonical_address": "$_", "title": "t", "body": "text of $_"}) } @_;
+}
+
+sub split_of
+{
+	my ($address, $decision, @children) = @_;
+	return "SELECT fn_iu_piece_split('$address', '[" . spec_of(@children) . "]', 'w', '$decision') ->> 'status'";
+}
+
+sub merge_of
+{
+	my ($address, $decision, @sources) = @_;
+	return "SELECT fn_iu_piece_merge('" . spec_of($address) . "', '{" . join(',', @sources)
+	  . "}', 'w', '$decision') ->> 'status'";
+}
+
+sub count_of
+{
+	my ($status, @of) = @_;
+	return scalar grep { $_->{out} =~ /^$status$/m } @of;
 }
 
 my $paths_are_true = "SELECT count(*) = 0 FROM v_iu_tree_path_check WHERE left_value IS DISTINCT FROM right_value";
@@ -101,6 +132,42 @@ start_query($second, "SELECT fn_iu_enact('one', 'w', '$decision') ->> 'detail'")
 wait_until($waits);
 $first->query_safe('COMMIT');
 like($second->query_safe('SELECT 1'), qr/^other_text$/m, 'a text that is applied while it is enacted is another text');
+
+# ---- split, merged, superseded
+
+my @parts = map { "s1.$_" } 1 .. 5;
+sql(join ';', map { create($_) } qw(s1 s2 s3 s4 s5));
+$decision = decided('split', 's1', @parts);
+@racers = IU::Race->run($node, {}, map { [ split_of('s1', $decision, $_ % 2 ? @parts : reverse @parts) ] } 1 .. 10);
+is(join('', map { $_->{err} } @racers), '', 'of 10 that split one unit none has an error');
+is(join(' ', map { count_of($_, @racers) } qw(split idempotent_replay)), '1 9',
+	'one of 10 splits it, the others are told that it is split');
+is(sql("SELECT count(*) || ' ' || (SELECT count(*) FROM information_unit WHERE canonical_address LIKE 's1.%')"
+		  . ' FROM iu_split_set'), '1 5', 'each child is there once');
+
+my %decided = (ab => decided('merge', 's2', 's3'), bc => decided('merge', 's3', 's4'));
+@racers = IU::Race->run($node, {}, map { ([ merge_of('m1', $decided{ab}, 's2', 's3') ],
+		[ merge_of('m1', $decided{ab}, 's3', 's2') ], [ merge_of('m2', $decided{bc}, 's4', 's3') ]) } 1 .. 4);
+is(join('', map { $_->{err} } @racers), '', 'of 12 that merge units of which they share one none has an error');
+is(join(' ', map { count_of($_, @racers) } qw(merged idempotent_replay)), '2 10', 'each of two merges is done once');
+
+$decision = decided('split', 's5', 's5.1', 's5.2');
+$first->query_safe('BEGIN');
+$first->query_safe(create('s5.2'));
+start_query($second, split_of('s5', $decision, 's5.1', 's5.2'));
+wait_until($waits);
+$first->query_safe('COMMIT');
+like($second->query_safe('SELECT 1'), qr/^invalid_input$/m, 'a split waits for who is creating a child, and is refused');
+is(sql("SELECT count(*) FROM information_unit WHERE canonical_address = 's5.1'"), 0, 'and makes none of the others');
+
+my $enact = decided('enact', qw(s2 s3));
+sql("SELECT fn_iu_enact_many('{s2,s3}', 'w', '$enact')");
+$decision = decided('supersede', qw(s2 s3));
+@racers = IU::Race->run($node, {}, map { [ "SELECT fn_iu_supersede('$_->[0]', 'w', '$decision', '$_->[1]')"
+		  . " ->> 'status'" ] } ([ 's2', 's3' ], [ 's3', 's2' ]) x 5);
+is(join('', map { $_->{err} } @racers), '', 'of 10 that supersede two units by each other none has an error');
+is(join(' ', map { count_of($_, @racers) } qw(superseded successor_not_found idempotent_replay)), '1 5 4',
+	'one of the two takes the place of the other');
 
 # ---- one tree
 
