@@ -36,6 +36,7 @@ DROP FUNCTION iu.fn_iu_tree_path_write;
 DROP FUNCTION iu.fn_iu_tree_paths;
 DROP FUNCTION iu.fn_iu_tree_hold;
 DROP FUNCTION iu.fn_iu_tree_lock;
+DROP FUNCTION iu.fn_iu_tree_roots;
 DROP FUNCTION iu.fn_iu_tree_chains;
 DROP FUNCTION iu.fn_iu_path_hash;
 DROP FUNCTION iu.fn_iu_tree_refuse_cycle;

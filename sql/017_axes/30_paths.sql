@@ -53,28 +53,47 @@ COMMENT ON FUNCTION iu.fn_iu_tree_chains IS
   'For functions that pin its search_path: the path from its root of each of these units, by their parents; none for a '
   'unit that has no root, since it is on a cycle or below one. Raises nothing.';
 
+CREATE FUNCTION iu.fn_iu_tree_roots(p_unit_ids uuid[]) RETURNS uuid[]
+  LANGUAGE plpgsql STABLE
+AS $function$
+BEGIN
+  RETURN ARRAY(SELECT c.path_ids[1] FROM iu.fn_iu_tree_chains(p_unit_ids) c
+               UNION
+               SELECT t.root_unit_id FROM public.iu_tree_path t WHERE t.unit_id = ANY (p_unit_ids));
+END
+$function$;
+COMMENT ON FUNCTION iu.fn_iu_tree_roots IS
+  'For functions that pin its search_path: the roots of these units, as they are and as their paths say. Raises '
+  'nothing.';
+
+-- While one waits for a root, others may have moved the units to yet another. It is
+-- locked in its order too: what is locked by then is given back first, with the
+-- inner block, since whoever waited for a root with a greater one in his hands could
+-- be waited for.
 CREATE FUNCTION iu.fn_iu_tree_lock(p_unit_ids uuid[]) RETURNS void
   LANGUAGE plpgsql
 AS $function$
 DECLARE
-  v_root   uuid;
-  v_locked uuid[] := '{}';
+  v_wanted uuid[] := iu.fn_iu_tree_roots(p_unit_ids);
+  v_roots  uuid[];
 BEGIN
   LOOP
-    SELECT min(r.root::text)::uuid INTO v_root
-      FROM (SELECT c.path_ids[1] AS root FROM iu.fn_iu_tree_chains(p_unit_ids) c
-            UNION ALL
-            SELECT t.root_unit_id FROM public.iu_tree_path t WHERE t.unit_id = ANY (p_unit_ids)) AS r
-     WHERE r.root <> ALL (v_locked);
-    EXIT WHEN v_root IS NULL;
-    PERFORM pg_advisory_xact_lock(hashtextextended('iu_tree:' || v_root, 0));
-    v_locked := array_append(v_locked, v_root);
+    BEGIN
+      PERFORM pg_advisory_xact_lock(hashtextextended('iu_tree:' || w.root, 0))
+         FROM (SELECT DISTINCT r.root FROM unnest(v_wanted) AS r (root) ORDER BY r.root) AS w;
+      v_roots := iu.fn_iu_tree_roots(p_unit_ids);
+      EXIT WHEN v_roots <@ v_wanted;
+      v_wanted := v_wanted || v_roots;
+      RAISE SQLSTATE 'IU000';
+    EXCEPTION WHEN SQLSTATE 'IU000' THEN
+      NULL;
+    END;
   END LOOP;
 END
 $function$;
 COMMENT ON FUNCTION iu.fn_iu_tree_lock IS
   'For functions that pin its search_path: nobody else moves a unit in the trees of these units until the transaction '
-  'ends. Locks their roots, as they are and as their paths say, the smallest id first, and looks again after each. '
+  'ends. Locks their roots in the order of their ids, looks again, and begins anew where there are others by then. '
   'Argument: the units that move, and those that they move under. Raises nothing of its own.';
 
 -- The units with everything below them. Once their paths are locked, no child

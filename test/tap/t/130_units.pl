@@ -157,7 +157,8 @@ $first->query_safe(create('s5.2'));
 start_query($second, split_of('s5', $decision, 's5.1', 's5.2'));
 wait_until($waits);
 $first->query_safe('COMMIT');
-like($second->query_safe('SELECT 1'), qr/^invalid_input$/m, 'a split waits for who is creating a child, and is refused');
+like($second->query_safe('SELECT 1'), qr/^invalid_input$/m,
+	'a split waits for who is creating a child, and is refused');
 is(sql("SELECT count(*) FROM information_unit WHERE canonical_address = 's5.1'"), 0, 'and makes none of the others');
 
 my $enact = decided('enact', qw(s2 s3));
@@ -199,8 +200,31 @@ is(sql("SELECT p.canonical_address FROM information_unit u JOIN information_unit
 		  . " WHERE u.canonical_address = 'a'"), 'b', 'the first of the two has moved');
 is(sql("SELECT count(*) FROM information_unit WHERE canonical_address = 'b' AND parent_or_container_ref IS NULL"), 1,
 	'the second has not');
-$first->quit;
-$second->quit;
+$_->quit foreach $first, $second;
+
+# Three trees, named in the order in which their roots are locked.
+sql(join ';', map { create("g$_") } 1 .. 3);
+my ($low, $middle, $high) = split /\n/, sql("SELECT canonical_address FROM information_unit"
+	  . " WHERE canonical_address LIKE 'g_' ORDER BY id");
+sql(join ';', create("$low.1", $low), create("$middle.1", $middle), create("$middle.2", $middle),
+	create("$high.1", $high));
+my ($mover, $third, $fourth) = map { $node->background_psql('postgres', on_error_stop => 0) } 1 .. 3;
+my $rename = sub {
+	return "UPDATE information_unit SET canonical_address = '$_[0]x' WHERE canonical_address = '$_[0]'";
+};
+$_->query_safe("SET app.canonical_writer = 'fn_iu_structure_op'; BEGIN") foreach $mover, $third, $fourth;
+$mover->query_safe(move($high, $low));
+start_query($third, $rename->("$low.1"));
+start_query($fourth, move("$middle.1", "$high.1"));
+wait_until("SELECT count(*) = 2 FROM pg_locks WHERE locktype = 'advisory' AND NOT granted");
+$mover->query_safe('COMMIT');
+wait_until("SELECT count(*) = 1 FROM pg_locks WHERE locktype = 'advisory' AND NOT granted");
+my @errors = map { $_->[0]->query($_->[1]); $_->[0]->{stderr} } [ $third, $rename->("$middle.2") ],
+  [ $third, 'COMMIT' ], [ $fourth, 'COMMIT' ];
+unlike(join('', @errors), qr/ERROR/,
+	'a move whose target has moved meanwhile holds no tree while it waits for that one');
+is(sql($paths_are_true), 't', 'and all paths are those by their parents');
+$_->quit foreach $mover, $third, $fourth;
 
 sql(join ';', map { create("t$_") } 1 .. 6);
 @racers = IU::Race->run($node, {}, map { my $n = $_; [ map {
