@@ -2,7 +2,7 @@
 \ir setup.psql
 SELECT no_plan();
 
-CREATE FUNCTION pg_temp.acquire(p_holder text, p_ttl integer DEFAULT 60) RETURNS uuid LANGUAGE sql AS
+CREATE FUNCTION pg_temp.acquire(p_holder text, p_ttl integer DEFAULT 3600) RETURNS uuid LANGUAGE sql AS
   $$SELECT fn_dot_iu_runtime_lease_acquire('iu_core.composer_enabled', p_holder, p_ttl)$$;
 CREATE FUNCTION pg_temp.release(p_holder text, p_token uuid) RETURNS boolean LANGUAGE sql AS
   $$SELECT fn_dot_iu_runtime_lease_release('iu_core.composer_enabled', p_holder, p_token)$$;
@@ -31,11 +31,11 @@ SELECT pg_temp.acquire('driver a') AS a3 \gset
 SELECT isnt(:'a3'::uuid, NULL, 'T7: the lease of a holder that crashed is acquired by another after its time');
 SELECT is(pg_temp.release('driver b', :'b'), false,
   'T7: a holder that comes back late releases no lease that another has');
-SELECT isnt(fn_dot_iu_runtime_lease_acquire('another', 'driver b', 60), NULL, 'leases of different names do not meet');
+SELECT isnt(fn_dot_iu_runtime_lease_acquire('another', 'driver b', 3600), NULL, 'leases of different names do not meet');
 SELECT is((SELECT acquired_at < renewed_at FROM dot_iu_runtime_lease WHERE lease_name = 'another'), false,
   'renewing a lease that is not there acquires it');
 SELECT pg_temp.acquire('driver a');
-SELECT is((SELECT acquired_at < renewed_at AND expires_at = renewed_at + interval '60 s' FROM dot_iu_runtime_lease
+SELECT is((SELECT acquired_at < renewed_at AND expires_at = renewed_at + interval '3600 s' FROM dot_iu_runtime_lease
   WHERE lease_name LIKE 'iu%'), true,
   'a renewal counts from its own time and keeps since when its holder has it');
 
@@ -49,7 +49,7 @@ SELECT pg_temp.refuses(format('SELECT fn_dot_iu_runtime_lease_acquire(%L, %L, %L
 CREATE ROLE iu_test_other;
 GRANT iu_core_operator TO iu_test_other;
 SET LOCAL SESSION AUTHORIZATION iu_test_other;
-SELECT is(fn_dot_iu_runtime_lease_acquire('another', 'driver b', 60), NULL,
+SELECT is(fn_dot_iu_runtime_lease_acquire('another', 'driver b', 3600), NULL,
   'who only calls itself like the holder does not get the lease');
 SET LOCAL SESSION AUTHORIZATION DEFAULT;
 
@@ -69,10 +69,10 @@ SELECT is(pg_temp.as_role(role, 'SELECT count(lease_token) FROM dot_iu_runtime_l
 -- Rolled back while a driver runs: refused; afterwards, or knowingly: done.
 SELECT pg_temp.refuses('SELECT iu_core.rollback(7)', '55006', 'table dot_iu_runtime_lease holds 2 row',
   'rolling back leases is refused while leases are held');
-UPDATE dot_iu_runtime_lease SET acquired_at = acquired_at - interval '1 h', renewed_at = renewed_at - interval '1 h',
-  expires_at = expires_at - interval '1 h';
+UPDATE dot_iu_runtime_lease SET acquired_at = acquired_at - interval '2 h', renewed_at = renewed_at - interval '2 h',
+  expires_at = expires_at - interval '2 h';
 SELECT is((SELECT count(*)::int FROM iu_core.rollback(7, dry_run => true)
-            WHERE change = 'removed' AND version = 19), 12,
+            WHERE change = 'removed' AND version = 19), 8,
   'leases that ended do not keep their rollback from being made');
 
 -- ---- ended by an operator
