@@ -54,5 +54,6 @@ COMMENT ON FUNCTION iu.fn_iu_lifecycle_log_emit_piece_event_trg IS
 CREATE TRIGGER trg_iu_lifecycle_log_emit_piece_event
   AFTER INSERT ON public.iu_lifecycle_log
   FOR EACH ROW EXECUTE FUNCTION iu.fn_iu_lifecycle_log_emit_piece_event_trg();
+ALTER TABLE public.iu_lifecycle_log ENABLE ALWAYS TRIGGER trg_iu_lifecycle_log_emit_piece_event;
 COMMENT ON TRIGGER trg_iu_lifecycle_log_emit_piece_event ON public.iu_lifecycle_log IS
   'Tells of a transition as an event of domain piece.';
