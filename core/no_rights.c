@@ -1,15 +1,18 @@
 /*-------------------------------------------------------------------------
  *
  * no_rights.c
- *	  iu_core.read_with_no_rights(): runs a query over views of other people,
- *	  for somebody with many rights, so that nothing in it has any.
+ *	  iu_core.read_with_no_rights() and iu_core.read_for_caller(): run a query
+ *	  over views and foreign tables of other people, for somebody with many
+ *	  rights, so that nothing in it has any.
  *
  * What a view reads it reads with its owner's rights. But the functions in it
  * run with the rights of whoever asks, and so does what no one sees: casts and
  * operators of somebody's type, the CHECK of a domain, a generated column, what
  * the planner evaluates beforehand. So the query is read, planned and run as a
  * role that holds nothing, and only whether its relations may be read is
- * decided by the rights of the caller, as if the query were a view of his.
+ * decided by the rights of the caller, as if the query were a view of his. The
+ * second function decides that by the rights of the one who acts: what it finds
+ * was read with what that one may read, and cannot have been made up by him.
  *
  *-------------------------------------------------------------------------
  */
@@ -18,6 +21,7 @@
 #include "access/htup_details.h"
 #include "catalog/pg_authid.h"
 #include "catalog/pg_type.h"
+#include "core/caller.h"
 #include "core/compat.h"
 #include "core/policy.h"
 #include "core/rights.h"
@@ -39,6 +43,7 @@
 #include "utils/tuplestore.h"
 
 PG_FUNCTION_INFO_V1(iu_read_with_no_rights);
+PG_FUNCTION_INFO_V1(iu_read_for_caller);
 
 /* Whether the role has an attribute, or is a member of another role. */
 static bool
@@ -92,7 +97,7 @@ analyze(const char *text)
 	if (query == NULL || query->commandType != CMD_SELECT || query->hasModifyingCTE || query->rowMarks != NIL)
 		ereport(ERROR,
 				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-				 errmsg("iu_core.read_with_no_rights() takes one SELECT"),
+				 errmsg("what is read with no rights is not one SELECT"),
 				 err_generic_string(PG_DIAG_CONSTRAINT_NAME, "iu_check_query")));
 	setRuleCheckAsUser((Node *) query, GetUserId());
 	return query;
@@ -142,7 +147,7 @@ read_query(Query *query, const char *text, bool *null)
 	if (desc->natts != 1 || TupleDescAttr(desc, 0)->atttypid != JSONBOID)
 		ereport(ERROR,
 				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-				 errmsg("iu_core.read_with_no_rights() takes a query that returns one jsonb"),
+				 errmsg("what is read with no rights does not return one jsonb"),
 				 err_generic_string(PG_DIAG_CONSTRAINT_NAME, "iu_check_query")));
 	PushCopiedSnapshot(GetActiveSnapshot());
 	UpdateActiveSnapshotCommandId();
@@ -154,27 +159,51 @@ read_query(Query *query, const char *text, bool *null)
 }
 
 /*
- * iu_core.read_with_no_rights(query): the first row of a query that returns one
- * jsonb. In the restricted operation nothing can be deferred, prepared or left
- * behind that would run later, with other rights. An error puts back who acts,
- * with the (sub)transaction that it ends.
+ * The first row of a query that returns one jsonb; the reader's rights decide
+ * about its relations. In the restricted operation nothing can be deferred,
+ * prepared or left behind that would run later, with other rights. An error puts
+ * back who acts, with the (sub)transaction that it ends.
  */
-Datum
-iu_read_with_no_rights(PG_FUNCTION_ARGS)
+static Datum
+read_for(Oid reader, FunctionCallInfo fcinfo)
 {
 	char	   *sql = text_to_cstring(PG_GETARG_TEXT_PP(0));
 	Query	   *query;
-	IuIdentity	caller;
+	IuIdentity	caller = iu_become(reader);
 	Datum		value;
 	bool		null;
 
-	iu_require_member(IU_OWNER_ROLE);
 	query = analyze(sql);
-	caller = iu_become(role_without_rights());
+	(void) iu_become(role_without_rights());
 	SetUserIdAndSecContext(GetUserId(), caller.security | SECURITY_LOCAL_USERID_CHANGE | SECURITY_RESTRICTED_OPERATION);
 	value = read_query(query, sql, &null);
 	iu_become_again(caller);
 	if (null)
 		PG_RETURN_NULL();
 	PG_RETURN_DATUM(value);
+}
+
+/* iu_core.read_with_no_rights(query): the rights of the current role decide. */
+Datum
+iu_read_with_no_rights(PG_FUNCTION_ARGS)
+{
+	iu_require_member(IU_OWNER_ROLE);
+	return read_for(GetUserId(), fcinfo);
+}
+
+/* iu_core.read_for_caller(query): those of whoever acts do, within functions with more rights too. */
+Datum
+iu_read_for_caller(PG_FUNCTION_ARGS)
+{
+	Oid			reader = iu_caller();
+
+	iu_require_member(IU_OWNER_ROLE);
+	if (!OidIsValid(reader))
+		ereport(ERROR,
+				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+				 errmsg("nobody acts: the server runs this for its own ends"),
+				 errdetail("In ANALYZE, in an index, in a materialized view and in replication nobody is there to "
+						   "have a right."),
+				 err_generic_string(PG_DIAG_CONSTRAINT_NAME, "iu_caller_unknown")));
+	return read_for(reader, fcinfo);
 }

@@ -229,6 +229,13 @@ COMMENT ON FUNCTION read_with_no_rights(text) IS
   'iu_check_query: another statement, or another result; 42501, iu_role_required: the caller is not iu_core_owner; and '
   'whatever the query raises.';
 
+CREATE FUNCTION read_for_caller(query text) RETURNS jsonb
+  LANGUAGE c VOLATILE STRICT PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'iu_read_for_caller';
+COMMENT ON FUNCTION read_for_caller(text) IS
+  'As iu_core.read_with_no_rights, but its relations are those that whoever acts may read (iu_core.caller()), whose '
+  'user mappings foreign tables take. SQLSTATE 42501, constraint iu_caller_unknown: nobody acts; otherwise as '
+  'iu_core.read_with_no_rights.';
+
 CREATE FUNCTION require_role(roles text[]) RETURNS boolean
   LANGUAGE c STABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'iu_require_role';
 COMMENT ON FUNCTION require_role(text[]) IS
