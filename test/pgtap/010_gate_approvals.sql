@@ -257,7 +257,13 @@ SELECT set_eq($$SELECT p.oid::regprocedure::text FROM pg_proc p
         'fn_iu_apply_edit_draft(uuid,text)', 'fn_iu_review_decision_check(uuid,text,text[])',
         'fn_iu_enact(text,text,uuid,text,uuid,text,text,boolean)',
         'fn_iu_enact_many(text[],text,uuid,uuid,text,text,boolean)', 'fn_iu_metadata_refresh(uuid[])',
-        'fn_iu_tag_set(text,text,text,numeric,text)', 'fn_iu_tag_unset(text,text,text,text)'],
+        'fn_iu_tag_set(text,text,text,numeric,text)', 'fn_iu_tag_unset(text,text,text,text)',
+        'fn_iu_supersede(text,text,uuid,text,uuid,text,text,boolean)',
+        'fn_iu_piece_split(text,jsonb,text,uuid,uuid,text,text,boolean)',
+        'fn_iu_piece_merge(jsonb,text[],text,uuid,uuid,text,text,boolean)', 'fn_iu_vector_plan(text,integer)',
+        'fn_iu_vector_text(text)', 'fn_iu_vector_sync_record(text,text,text,text,text,integer,text)',
+        'fn_iu_vector_sync_record_v2(text,text,text,text,text,integer,text,text,uuid,integer,integer,boolean,jsonb)',
+        'fn_iu_vector_sync_observe(text,regclass,text,boolean,uuid[],uuid,integer)'],
   'an agent may execute these functions and no others');
 SELECT is((SELECT string_agg(c.oid::regclass::text, ', ') FROM pg_class c
             WHERE (c.relowner = 'iu_core_owner'::regrole OR c.relnamespace = 'iu_core'::regnamespace)
