@@ -188,12 +188,14 @@ CREATE TRIGGER trg_iu_vector_sync_never_flip_insert
   BEFORE INSERT ON public.iu_vector_sync_point
   FOR EACH ROW WHEN (NEW.sync_status = 'indexed')
   EXECUTE FUNCTION iu.fn_iu_vector_sync_never_flip();
+-- Column by column: rows that are compared are another text after a dump.
 CREATE TRIGGER trg_iu_vector_sync_never_flip_update
   BEFORE UPDATE ON public.iu_vector_sync_point
   FOR EACH ROW WHEN (
     NEW.sync_status = 'indexed'
-    AND (OLD.sync_status, OLD.collection_name, OLD.point_id, OLD.content_digest, OLD.indexed_digest)
-        IS DISTINCT FROM (NEW.sync_status, NEW.collection_name, NEW.point_id, NEW.content_digest, NEW.indexed_digest)
+    AND (OLD.sync_status IS DISTINCT FROM NEW.sync_status OR OLD.collection_name IS DISTINCT FROM NEW.collection_name
+         OR OLD.point_id IS DISTINCT FROM NEW.point_id OR OLD.content_digest IS DISTINCT FROM NEW.content_digest
+         OR OLD.indexed_digest IS DISTINCT FROM NEW.indexed_digest)
     AND (CURRENT_USER = 'iu_core_owner'
          AND current_setting('app.canonical_writer', true) = 'fn_iu_vector_sync_observe'
          AND NEW.content_digest = NEW.indexed_digest) IS NOT TRUE)
