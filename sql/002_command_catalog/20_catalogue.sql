@@ -24,5 +24,5 @@ COMMENT ON COLUMN public.dot_iu_command_catalog.target_functions IS
 COMMENT ON COLUMN public.dot_iu_command_catalog.registered_at IS 'Start of the transaction that registered it';
 COMMENT ON COLUMN public.dot_iu_command_catalog.logged_by IS
   'itself: its functions carry rights and log each run, and nobody else can; caller: who runs it logs that with '
-  'fn_dot_iu_command_log; runtime: its functions write ledgers of their own, a run is logged where a runtime of iu_core '
-  'calls them, and nobody logs one by hand';
+  'fn_dot_iu_command_log; runtime: its functions write ledgers of their own, a run is logged where a runtime of '
+  'iu_core calls them, and nobody logs one by hand';

@@ -21,8 +21,8 @@ SELECT is((SELECT state FROM iu_governed_object WHERE object_name = 'iu_regressi
 ALTER TABLE iu_regression_surface DISABLE TRIGGER trg_0_subscription;
 SELECT is(pg_temp.findings(),
   'D1 table iu_regression_surface row security off; subscriptions left out by 3 trigger(s) instead of '
-  'row security off; subscriptions left out by 4 trigger(s); D8 trigger trg_0_subscription ON iu_regression_surface owned by iu_core_owner, made by no '
-  'migration', 'one that is disabled is found at its table, and by itself');
+  'row security off; subscriptions left out by 4 trigger(s); D8 trigger trg_0_subscription ON iu_regression_surface '
+  'owned by iu_core_owner, made by no migration', 'one that is disabled is found at its table, and by itself');
 SELECT is(pg_temp.repairs(), 'iu_regression_surface subscriptions left out', 'repair enables it');
 SELECT is(pg_temp.findings(), NULL, 'and then all is well');
 SET LOCAL iu_core.allow_removal = on;

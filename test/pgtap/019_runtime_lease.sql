@@ -31,7 +31,8 @@ SELECT pg_temp.acquire('driver a') AS a3 \gset
 SELECT isnt(:'a3'::uuid, NULL, 'T7: the lease of a holder that crashed is acquired by another after its time');
 SELECT is(pg_temp.release('driver b', :'b'), false,
   'T7: a holder that comes back late releases no lease that another has');
-SELECT isnt(fn_dot_iu_runtime_lease_acquire('another', 'driver b', 3600), NULL, 'leases of different names do not meet');
+SELECT isnt(fn_dot_iu_runtime_lease_acquire('another', 'driver b', 3600), NULL,
+  'leases of different names do not meet');
 SELECT is((SELECT acquired_at < renewed_at FROM dot_iu_runtime_lease WHERE lease_name = 'another'), false,
   'renewing a lease that is not there acquires it');
 SELECT pg_temp.acquire('driver a');

@@ -226,8 +226,8 @@ SELECT pg_temp.refuses('SELECT count(*) FROM iu_core.rollback(20)', '55006', '.'
 CREATE TEMPORARY TABLE inventory AS SELECT * FROM iu_core.object_inventory();
 CREATE TEMPORARY TABLE unit AS SELECT * FROM information_unit;
 SELECT count(*) AS steps FROM iu_core.rollback(20, false, true) \gset
-SELECT is((SELECT count(*) FROM pg_trigger WHERE tgname ~ '^trg_iu_(envelope|three_axis)') + (SELECT count(*) FROM iu.hook WHERE migration
-  = 22)
+SELECT is((SELECT count(*) FROM pg_trigger WHERE tgname ~ '^trg_iu_(envelope|three_axis)')
+  + (SELECT count(*) FROM iu.hook WHERE migration = 22)
   + (SELECT count(*) FROM iu_invariant WHERE migration = 22) + (SELECT count(*) FROM iu_regression_surface
     WHERE migration = 22), 0::bigint, 'the rollback leaves no trigger, point, invariant and surface');
 SELECT count(*) AS steps FROM iu_core.migrate() \gset

@@ -28,8 +28,9 @@ SELECT pg_temp.answers('fn_iu_piece_merge(NULL, NULL, NULL, NULL)', '{"status": 
   "field": "review_decision_id", "guidance": "Required. Merge must reference a cutter_governance.review_decision row.",
   "next_action": "record_review_decision_first"}', 'the first thing that a merge asks for is a decision');
 UPDATE dot_config SET value = 'true' WHERE key = 'iu_enact.allow_no_review_decision';
-SELECT pg_temp.refused($$fn_iu_piece_merge('{"canonical_address": "m", "title": "M", "body": "m"}', '{a,b}', 'w', NULL)$$,
-  'invalid_input', 'review_decision_id', 'by no value of the gate of enacting are units merged without a decision');
+SELECT pg_temp.refused(
+  $$fn_iu_piece_merge('{"canonical_address": "m", "title": "M", "body": "m"}', '{a,b}', 'w', NULL)$$, 'invalid_input',
+  'review_decision_id', 'by no value of the gate of enacting are units merged without a decision');
 UPDATE dot_config SET value = 'false' WHERE key = 'iu_enact.allow_no_review_decision';
 -- Each has what the one before it is refused for, and no more.
 SELECT pg_temp.refused(format('fn_iu_piece_merge(%s)', replace(replace(c, '$d', quote_literal(:'d')), '$m',

@@ -30,8 +30,8 @@ sub move
 
 sub import_of
 {
-	return "SELECT fn_iu_import((SELECT jsonb_agg(jsonb_build_object('canonical_address', a, 'title', 't', 'body', 'b'))"
-	  . " FROM unnest(ARRAY[" . join(', ', map { "'$_'" } @_) . "]) a), 'wim', false) - 'refused'";
+	return "SELECT fn_iu_import((SELECT jsonb_agg(jsonb_build_object('canonical_address', a, 'title', 't', 'body',"
+	  . " 'b')) FROM unnest(ARRAY[" . join(', ', map { "'$_'" } @_) . "]) a), 'wim', false) - 'refused'";
 }
 
 sub decided

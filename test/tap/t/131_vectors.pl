@@ -89,7 +89,8 @@ is(index_pending("canonical_address = 'a'"), 1, 'a point is written into Qdrant'
 is(found(observe(''), @counts),
 	'status=would_observe points=1 indexed=1 drift=0 missing=3 written=0 orphan_count=0', 'a dry run finds it');
 is(sql('SELECT states()'),
-	'a#chunk-0000 planned, b#chunk-0000 planned, long#chunk-0000 planned, long#chunk-0001 planned', 'and writes nothing');
+	'a#chunk-0000 planned, b#chunk-0000 planned, long#chunk-0000 planned, long#chunk-0001 planned',
+	'and writes nothing');
 is(sql('SELECT status FROM iu_qdrant_collection_registry'), 'planned', 'nor does it make the collection active');
 is(found(observe('false'), @counts),
 	'status=observed points=1 indexed=1 drift=0 missing=3 written=1 orphan_count=0',
@@ -188,8 +189,8 @@ sql("SET ROLE mallory; CREATE TABLE mallory.ran (who name);"
 	  . " CREATE OPERATOR mallory.= (FUNCTION = mallory.equal, LEFTARG = text, RIGHTARG = text)");
 for my $table ('mallory.spying', 'mallory.points')
 {
-	ask("SET search_path = mallory, public, pg_catalog; SELECT fn_iu_vector_sync_observe('$chunks', '$table', 'x', false,"
-		  . " (SELECT array_agg(id) FROM information_unit))", user => 'mallory');
+	ask("SET search_path = mallory, public, pg_catalog; SELECT fn_iu_vector_sync_observe('$chunks', '$table', 'x',"
+		  . " false, (SELECT array_agg(id) FROM information_unit))", user => 'mallory');
 }
 is(sql("SELECT count(*) FROM mallory.ran WHERE who <> 'mallory'"), 0, 'nothing of a stranger ran as somebody else');
 is(sql("SELECT states()"), 'a#chunk-0000 indexed, b#chunk-0000 disabled, c#chunk-0000 planned, '
@@ -232,7 +233,8 @@ is(found(observe('false'), 'indexed', 'drift', 'missing'), 'indexed=2 drift=1 mi
 
 sql("SELECT fn_iu_health_bind('qdrant_collection', 'q.collections', 'ada', 'test')");
 my $check = "SELECT concat_ws(' ', verdict, detail) FROM fn_iu_invariant_check('qdrant.indexed_equals_points')";
-like(sql($check), qr/^unknown 1 key\(s\) differ: .* settling/, 'the count of points differs while there are orphans and drift');
+like(sql($check), qr/^unknown 1 key\(s\) differ: .* settling/,
+	'the count of points differs while there are orphans and drift');
 index_pending('true');
 $qdrant->call('POST', $qdrant->path($chunks, '/points/delete?wait=true'),
 	{ points => [ 7, '00000000-0000-4000-8000-000000000001' ] });

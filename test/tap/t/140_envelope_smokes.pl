@@ -61,7 +61,8 @@ is(IU::Gate->state($node, $gate), 'false closed', '6000x, after: a new connectio
 is(counts(), '6 0 163', '6000x, after: one row more in the log, no error swallowed, 163 rows in the envelope');
 is(drift(), 'true 163 163', '6000x, after: the drift is unchanged');
 is( sql("SELECT concat_ws(' | ', id, actor, outcome, dry_run, forced, in_sync_pre, in_sync_post, upserted_count,"
-		  . ' deleted_count, written_count, view_count_pre, table_count_pre, table_count_post, started_at = finished_at)'
+		  . ' deleted_count, written_count, view_count_pre, table_count_pre, table_count_post,'
+		  . ' started_at = finished_at)'
 		  . ' FROM iu_three_axis_envelope_refresh_log ORDER BY id DESC LIMIT 1'),
 	'18 | iu_lifecycle_trigger | skipped_in_sync | f | f | t | t | 0 | 0 | 0 | 163 | 163 | 163 | t',
 	'6000x, after: row 18 of the log, field by field');

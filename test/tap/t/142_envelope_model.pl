@@ -89,7 +89,9 @@ my @statements = (
 		return 'WITH d AS (UPDATE iu_three_axis_envelope SET axis_c_depth = 7 WHERE unit_id = ' . any() . ')'
 		  . ' UPDATE iu_metadata_tag SET assigned_at = assigned_at WHERE false';
 	},
-	sub { return "UPDATE iu_metadata_tag_registry SET tag_kind = 'topic" . int(rand(4)) . "' WHERE tag_key = " . topic() },
+	sub {
+		return "UPDATE iu_metadata_tag_registry SET tag_kind = 'topic" . int(rand(4)) . "' WHERE tag_key = " . topic();
+	},
 );
 
 # A statement on the transaction; undef: one on units is to follow.
