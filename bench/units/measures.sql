@@ -47,7 +47,8 @@ BEGIN
   PERFORM bench_note('check', v_start);
 END $$;
 
--- 100 units are changed, and read, and the envelope is refreshed.
+-- 100 units are changed, and read by statements that are planned once and by
+-- statements that are planned each, and the envelope is refreshed.
 CREATE PROCEDURE bench_refresh() LANGUAGE plpgsql AS $$
 DECLARE
   v_start timestamptz;
@@ -67,6 +68,14 @@ BEGIN
     PERFORM * FROM iu_three_axis_envelope WHERE unit_id = v_id;
   END LOOP;
   PERFORM bench_note('read', v_start);
+  v_start := clock_timestamp();
+  FOREACH v_id IN ARRAY v_ids LOOP
+    EXECUTE format('SELECT * FROM information_unit WHERE id = %L', v_id);
+    EXECUTE format('SELECT * FROM iu_metadata_tag WHERE unit_id = %L', v_id);
+    EXECUTE format('SELECT * FROM iu_tree_path WHERE unit_id = %L', v_id);
+    EXECUTE format('SELECT * FROM iu_three_axis_envelope WHERE unit_id = %L', v_id);
+  END LOOP;
+  PERFORM bench_note('read anew', v_start);
   v_start := clock_timestamp();
   PERFORM FROM fn_iu_three_axis_envelope_refresh('bench', false);
   COMMIT;
