@@ -173,11 +173,8 @@ DECLARE
 BEGIN
   -- Read as a whole first: what is mended may be a trigger of the very table that is read.
   SELECT jsonb_agg(to_jsonb(f) ORDER BY f.class, f.name) INTO v_found
-    FROM (SELECT g.object_class AS class, g.object_name AS name, i.object_id AS oid,
-                 i.grants IS DISTINCT FROM g.grants AS mends_grants,
-                 g.grants, i.state IS DISTINCT FROM g.state AND g.object_class = 'trigger' AS mends_trigger, g.state,
-                 g.object_class = 'table' AND substring(i.state, 'subscriptions .*')
-                   IS DISTINCT FROM substring(g.state, 'subscriptions .*') AS mends_subscriptions
+    FROM (SELECT g.object_class AS class, g.object_name AS name, i.object_id AS oid, g.grants, g.state,
+                 i.grants AS grants_now, i.state AS state_now
             FROM public.iu_governed_object g
             JOIN iu.fn_iu_governed_states() i ON i.object_class = g.object_class AND i.object_name = g.object_name
            WHERE i.object_id IS NOT NULL AND i.owner = 'iu_core_owner'
@@ -185,9 +182,12 @@ BEGIN
                   OR (i.digest LIKE '%:%' AND split_part(i.digest, ':', 1) <> split_part(g.digest, ':', 1)))
              AND (i.grants IS DISTINCT FROM g.grants OR i.state IS DISTINCT FROM g.state)) AS f;
   FOR v_object IN
-    SELECT f.* FROM jsonb_to_recordset(v_found) AS f (class text, name text, oid oid, mends_grants boolean,
-                                                     grants text, mends_trigger boolean, state text,
-                                                     mends_subscriptions boolean)
+    SELECT f.*, f.grants_now IS DISTINCT FROM f.grants AS mends_grants,
+           f.class = 'trigger' AND f.state_now IS DISTINCT FROM f.state AS mends_trigger,
+           f.class = 'table' AND substring(f.state_now, 'subscriptions .*')
+             IS DISTINCT FROM substring(f.state, 'subscriptions .*') AS mends_subscriptions
+      FROM jsonb_to_recordset(v_found) AS f (class text, name text, oid oid, grants text, state text, grants_now text,
+                                             state_now text)
   LOOP
     object_class := v_object.class;
     object_name := v_object.name;
