@@ -36,7 +36,8 @@ median() { # SIZE WHAT: ms
 
 if [ "$(cat "$cluster/made" 2>/dev/null)" = "${sizes[*]} $scripts" ]; then
 	ln -sfn "$(realpath "$IU_STAGE")/bin" "$cluster/bin"
-	IU_CORE_INSTANCE=$cluster as_pg "$cluster/bin/pg_ctl" -D "$cluster/data" -l "$cluster/log" -w -t 300 start >/dev/null
+	IU_CORE_INSTANCE=$cluster as_pg "$cluster/bin/pg_ctl" -D "$cluster/data" -l "$cluster/log" -w -t 300 start \
+		>/dev/null
 else
 	"$SRC/tools/cluster" start "$cluster" "$IU_STAGE" "iu_core.databases = ''" 'jit = off' 'autovacuum = off' \
 		'shared_buffers = 1GB' 'max_wal_size = 8GB' 'maintenance_work_mem = 256MB'
@@ -76,7 +77,8 @@ done
 for size in "${sizes[@]}"; do
 	row "refresh after 100 of $size units changed: ms; reading them" "$(median "$size" refresh)" \
 		"$(median "$size" read)" "$(ratio "$(median "$size" refresh)" "$(median "$size" read)")" ''
-	row '  reading them by statements that are planned each' "$(median "$size" refresh)" "$(median "$size" 'read anew')" \
+	row '  reading them by statements that are planned each' "$(median "$size" refresh)" \
+		"$(median "$size" 'read anew')" \
 		"$(ratio "$(median "$size" refresh)" "$(median "$size" 'read anew')")" 'at most 1.2'
 done
 row "  of $units units; of 10000" "$(median "$units" refresh)" "$(median 10000 refresh)" \
