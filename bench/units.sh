@@ -24,8 +24,8 @@ for ((size = 10000; size < units; size *= 10)); do sizes+=("$size"); done
 sizes+=("$units")
 
 sql() { # SIZE, then arguments of psql
-	as_pg env PGOPTIONS="$marker" "$IU_STAGE/bin/psql" -XqAt -F ' ' -v ON_ERROR_STOP=1 -h "$cluster" -U postgres \
-		-d "units_$1" "${@:2}"
+	as_pg env PGOPTIONS="$marker" "$IU_STAGE/bin/psql" -XqAt -F ' ' -v ON_ERROR_STOP=1 -h "$cluster" \
+		-U postgres -d "units_$1" "${@:2}"
 }
 row() { printf '%-62s %12s %12s %8s   %s\n' "$@"; }
 ratio() { awk "BEGIN { printf \"%.2f\", $1 / $2 }"; }
