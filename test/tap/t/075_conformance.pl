@@ -19,7 +19,7 @@ talk_to($node);
 # What the report and the repair rest on, and therefore cannot judge when it is
 # gone or does something else: that is looked at one by one, further down.
 my $own_functions = '^(iu\.)?fn_iu_(conformance|governed_states|walls|planted_|breached_|partition'
-  . '|subscription_trig|subscriptions_rep|leave_out_sub|grants_rep|trigger_rep)'
+  . '|subscription_trig|subscriptions_rep|leave_out_sub|numbers_kept|grants_rep|trigger_rep)'
   . '|^iu\.fn_dot_iu_command';
 my $own_tables = '^(iu_governed_object|dot_config|event_type_registry|iu_\w+_route|dot_iu_command_\w+)$';
 
