@@ -38,6 +38,7 @@ DROP FUNCTION public.fn_iu_route_worker_run;
 DROP FUNCTION iu.fn_iu_route_worker_run;
 DROP FUNCTION iu.fn_iu_route_worker_handle;
 DROP FUNCTION iu.fn_iu_route_worker_batch;
+DROP FUNCTION iu.fn_iu_route_worker_alone;
 DROP FUNCTION iu.fn_iu_route_worker_check;
 DROP FUNCTION iu.fn_iu_route_worker_event;
 DROP FUNCTION iu.fn_iu_route_worker_register;

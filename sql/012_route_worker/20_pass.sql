@@ -49,11 +49,35 @@ BEGIN
       MESSAGE = format('no event type of domain "%s" is registered', p_event_domain),
       DETAIL = format('Domain: %s.', p_event_domain),
       HINT = 'event_type_registry has the domains.', CONSTRAINT = 'iu_worker_domain_unknown';
+  ELSIF current_setting('transaction_isolation') <> 'read committed' THEN
+    RAISE invalid_transaction_state USING
+      MESSAGE = 'fn_iu_route_worker_run needs isolation level READ COMMITTED',
+      DETAIL = 'An older snapshot would not see what another pass has recorded.', CONSTRAINT = 'iu_read_committed';
   END IF;
 END
 $function$;
 COMMENT ON FUNCTION iu.fn_iu_route_worker_check IS
-  'For fn_iu_route_worker_run, with its arguments: SQLSTATE 23514 for a name, a limit or a domain that is none.';
+  'For fn_iu_route_worker_run, with its arguments: SQLSTATE 23514 for a name, a limit or a domain that is none, 25000 '
+  'for another isolation level than READ COMMITTED.';
+
+-- Cursors of different names come to the same events, and no key over the partitions
+-- of iu_route_attempt could tell that a dry run was recorded twice. A vacuum of the
+-- table takes the same lock, and gives it back within this time.
+CREATE FUNCTION iu.fn_iu_route_worker_alone() RETURNS boolean
+  LANGUAGE plpgsql VOLATILE
+  SET search_path = pg_catalog, pg_temp
+  SET lock_timeout = '20ms'
+AS $function$
+BEGIN
+  LOCK TABLE public.iu_route_worker_cursor IN SHARE UPDATE EXCLUSIVE MODE;
+  RETURN true;
+EXCEPTION WHEN lock_not_available THEN
+  RETURN false;
+END
+$function$;
+COMMENT ON FUNCTION iu.fn_iu_route_worker_alone IS
+  'For the pass: keeps every other pass out until this transaction ends, and returns whether none is under way. Waits '
+  'at most 20 ms.';
 
 -- Transactions that began after the last snapshot are found by their range of
 -- numbers, those that were running when it was taken by its list of them.
@@ -145,6 +169,9 @@ BEGIN
   ELSIF NOT iu.fn_iu_route_worker_enabled() THEN
     RETURN c_nothing || '{"status": "worker_gate_closed"}';
   END IF;
+  IF NOT iu.fn_iu_route_worker_alone() THEN
+    RETURN c_nothing || '{"status": "busy"}';
+  END IF;
   PERFORM iu.fn_iu_route_worker_register(p_worker_name, p_event_domain);
   SELECT * INTO v_cursor FROM public.iu_route_worker_cursor WHERE worker_name = p_worker_name FOR UPDATE SKIP LOCKED;
   IF NOT FOUND THEN
@@ -206,11 +233,11 @@ COMMENT ON FUNCTION public.fn_iu_route_worker_run IS
   'its first run, the domain it reads (NULL: all). Takes the events that were committed since the last pass, late '
   'commits included. Of each enabled route: one that is a dry run gets an attempt with status dry_run and what '
   'would be sent in payload_snapshot; one that is live is only counted, since its position hands the event to the '
-  'senders. Returns {status: ran | master_gate_closed | worker_gate_closed | busy (the same worker runs '
-  'elsewhere), seen, attempts_written, dry_run, handed_over (event and live route), skipped (no enabled route, '
-  'restricted, filtered, or an error of its own), dead_lettered (the last of these), more}. A second call sees '
-  'nothing. '
-  'SQLSTATE 23514: name, limit, unknown domain, or another than at the first run.';
+  'senders. One pass runs at a time, so that no event is a dry run twice. Returns {status: ran | '
+  'master_gate_closed | worker_gate_closed | busy (another pass is not over, or its transaction), seen, '
+  'attempts_written, dry_run, handed_over (event and live route), skipped (no enabled route, restricted, filtered, or '
+  'an error of its own), dead_lettered (the last of these), more}. A second call sees nothing. SQLSTATE 23514: name, '
+  'limit, unknown domain, or another than at the first run; 25000: another isolation level than READ COMMITTED.';
 
 CREATE FUNCTION iu.fn_iu_route_worker_turn(p_worker_name text, p_batch_limit integer) RETURNS boolean
   LANGUAGE plpgsql VOLATILE SECURITY DEFINER
