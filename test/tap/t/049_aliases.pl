@@ -75,7 +75,8 @@ CREATE FOREIGN TABLE p (collection text, id text, "of" text OPTIONS (field 'of')
 CREATE FOREIGN TABLE heavy (id text, "of" text, big text) SERVER q OPTIONS (resource 'points', collection 'alias');
 CREATE FOREIGN TABLE k (id text, "of" text, shard_key text) SERVER q
   OPTIONS (resource 'points', collection 'keys', page_size '7');
-CREATE FOREIGN TABLE points (collection text, id text, payload jsonb) SERVER q OPTIONS (resource 'points');
+CREATE FOREIGN TABLE points (collection text, id text, payload jsonb) SERVER q
+  OPTIONS (resource 'points', page_size '7');
 CREATE FOREIGN TABLE collections (collection text, points bigint, status text, points_sure bigint, doubt text,
   aliases text[]) SERVER q OPTIONS (resource 'collections');
 SQL
