@@ -96,10 +96,9 @@ BEGIN
       MESSAGE = 'retention is closed: gate iu_core.retention_enabled',
       HINT = 'Open it with fn_iu_gate_open, with an approval and a time limit; or make a dry run.',
       CONSTRAINT = 'iu_retention_gate_closed';
-  ELSIF NOT p_dry_run AND current_setting('transaction_isolation') <> 'read committed' THEN
-    RAISE invalid_transaction_state USING
-      MESSAGE = 'fn_iu_core_retention_cleanup needs isolation level READ COMMITTED',
-      DETAIL = 'An older snapshot would not see who has come to need an event.', CONSTRAINT = 'iu_read_committed';
+  ELSIF NOT p_dry_run THEN
+    PERFORM iu.fn_iu_require_read_committed('fn_iu_core_retention_cleanup',
+      'would not see who has come to need an event');
   END IF;
 
   -- Events come before their attempts, which may go once the event is gone; attempts come last.
