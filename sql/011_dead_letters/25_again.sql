@@ -54,7 +54,7 @@ BEGIN
                AND (p_until IS NULL OR a.recorded_at < p_until)
              ORDER BY a.event_ref, a.replay_number DESC) AS s
       JOIN public.event_outbox e ON e.id = s.event_ref
-     WHERE p_filter IS NULL OR (iu.fn_iu_filter_verdict(p_filter::jsonpath, e.safe_payload)).passes
+     WHERE p_filter IS NULL OR (iu.fn_iu_filter_verdict(p_filter, e.safe_payload)).passes
      ORDER BY e.event_seq;
 END
 $function$;
