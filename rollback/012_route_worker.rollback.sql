@@ -25,6 +25,8 @@ DROP FUNCTION iu.fn_iu_gate_approvals_ending;
 DROP FUNCTION iu.fn_iu_gate_approvals_void;
 DROP FUNCTION iu.fn_iu_gate_lapsed;
 DROP FUNCTION iu.fn_iu_gate_waiting;
+DROP FUNCTION iu.fn_iu_route_lock_problems;
+DROP FUNCTION iu.fn_iu_route_locks;
 DROP FUNCTION iu.fn_iu_route_hung_problems;
 DROP FUNCTION iu.fn_iu_route_hung_holds;
 DROP TABLE public.iu_route_hung;
