@@ -248,8 +248,8 @@ BEGIN
   -- A delivery that was with a sender when its route was retired, and whose sender then ended.
   PERFORM iu.fn_iu_route_abandon(r.route_code) FROM public.iu_outbound_route r
    WHERE r.retired_at IS NOT NULL
-     AND (EXISTS (SELECT FROM public.iu_route_retry t WHERE t.route_code = r.route_code)
-          OR EXISTS (SELECT FROM public.iu_route_lease l WHERE l.route_code = r.route_code));
+     AND (EXISTS (SELECT FROM public.iu_route_retry t WHERE t.route_code = r.route_code OFFSET 0)
+          OR EXISTS (SELECT FROM public.iu_route_lease l WHERE l.route_code = r.route_code OFFSET 0));
   IF NOT iu.fn_iu_core_routes_enabled() OR NOT iu.fn_iu_route_worker_enabled() THEN
     RETURN false;
   ELSIF EXISTS (SELECT FROM public.iu_outbound_route r WHERE r.enabled AND r.dry_run) THEN
