@@ -122,7 +122,7 @@ CREATE FUNCTION filter_path(filter text, ms integer) RETURNS jsonpath
   LANGUAGE c STABLE STRICT AS 'MODULE_PATHNAME', 'iu_filter_path';
 COMMENT ON FUNCTION filter_path(text, integer) IS
   'A filter as a jsonpath, read within so many milliseconds of processor time: its regular expressions are compiled '
-  'then. SQLSTATE 54000: it took longer; 42601, 2201B and others: it is none.';
+  'then. SQLSTATE 54000: it took longer; 2201B and others: it is none.';
 
 CREATE FUNCTION call_is_late() RETURNS boolean
   LANGUAGE c VOLATILE AS 'MODULE_PATHNAME', 'iu_call_is_late';

@@ -49,11 +49,8 @@ BEGIN
       MESSAGE = format('no event type of domain "%s" is registered', p_event_domain),
       DETAIL = format('Domain: %s.', p_event_domain),
       HINT = 'event_type_registry has the domains.', CONSTRAINT = 'iu_worker_domain_unknown';
-  ELSIF current_setting('transaction_isolation') <> 'read committed' THEN
-    RAISE invalid_transaction_state USING
-      MESSAGE = 'fn_iu_route_worker_run needs isolation level READ COMMITTED',
-      DETAIL = 'An older snapshot would not see what another pass has recorded.', CONSTRAINT = 'iu_read_committed';
   END IF;
+  PERFORM iu.fn_iu_require_read_committed('fn_iu_route_worker_run', 'would not see what another pass has recorded');
 END
 $function$;
 COMMENT ON FUNCTION iu.fn_iu_route_worker_check IS

@@ -19,7 +19,7 @@ INSERT INTO pg_temp.locker SELECT unnest(regexp_split_to_array(names, '\s+')), b
     fn_iu_gate_approval_mode_set fn_iu_gate_approval_revoke fn_iu_gate_approval_spend fn_iu_gate_lock
     fn_iu_gate_transition_stamp fn_iu_gate_try_lock fn_iu_gate_undefine fn_iu_gate_watchdog_close fn_iu_invariant_put
     fn_iu_invariant_unregister fn_iu_route_allow fn_iu_route_dead_letter_resolve fn_iu_route_dead_letter_resolve_many
-    fn_iu_route_disallow fn_iu_route_set fn_iu_route_worker_run fn_iu_surface_put fn_iu_surface_report
+    fn_iu_route_disallow fn_iu_route_set fn_iu_surface_put fn_iu_surface_report
     fn_iu_switch_set'),
   ('for workers, whose sessions have READ COMMITTED',
    'fn_iu_circuit_record fn_iu_delivery_claim_route fn_iu_delivery_lease_orphans fn_iu_delivery_lease_retries
@@ -28,7 +28,8 @@ INSERT INTO pg_temp.locker SELECT unnest(regexp_split_to_array(names, '\s+')), b
     fn_iu_attempt_partition_leave fn_iu_attempt_partitions_drop'),
   ('whoever calls it for people asks',
    'fn_iu_core_retention_delete fn_iu_gate_approvals_confirm fn_iu_invariant_record fn_iu_rollback_guard
-    fn_iu_route_abandon fn_iu_route_dead_letter_replay fn_iu_route_dead_letter_replay_many')) AS t (because, names);
+    fn_iu_route_abandon fn_iu_route_dead_letter_replay fn_iu_route_dead_letter_replay_many fn_iu_route_worker_alone
+    fn_iu_route_worker_run')) AS t (because, names);
 SELECT is((SELECT string_agg(p.proname, ' ' ORDER BY p.proname) FROM pg_proc p
   WHERE p.pronamespace = 'iu'::regnamespace
     AND coalesce(pg_get_function_sqlbody(p.oid), p.prosrc) ~ '(LOCK TABLE|FOR (NO KEY )?UPDATE|FOR (KEY )?SHARE)\M'

@@ -118,8 +118,6 @@ $delivery->sql("INSERT INTO iu_route_retry (route_code, event_id, event_seq, due
 	  . " FROM iu_outbound_route r, (SELECT * FROM event_outbox WHERE event_type = 'piece_reordered' LIMIT 1) e"
 	  . " WHERE r.route_code ~ '^r'");
 my @asked = qw(iu_outbound_route iu_route_position iu_route_retry iu_route_step);
-cmp_ok(rows_read("SELECT iu.fn_iu_delivery_claim_routes('{carried}', false)", @asked), '<', 10,
-	'whether a route has something to do is found without reading other routes');
 cmp_ok(rows_read("SELECT iu.fn_iu_delivery_next_due(NULL, 2, '{carried}')", @asked), '<', 10,
 	'when a route has something to do is found without reading other routes');
 cmp_ok(rows_read("SELECT count(*) FROM iu.fn_iu_function_claim('runner', 10)", @asked), '<', 10,
