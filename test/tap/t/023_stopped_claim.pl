@@ -17,7 +17,8 @@ my $delivery = IU::Delivery->new($node, $sink);
 talk_to($node);
 IU::Cluster->install($node);
 $delivery->live;
-becomes("SELECT count(*) = 2 FROM iu_core.worker_status WHERE role = 'sender' AND state = 'running'", 'two senders run');
+becomes("SELECT count(*) = 2 FROM iu_core.worker_status WHERE role = 'sender' AND state = 'running'",
+	'two senders run');
 $delivery->add_route('held');
 my @others = map { "other$_" } 1 .. 10;
 $delivery->add_route($_, type => 'collection_created') foreach @others;
