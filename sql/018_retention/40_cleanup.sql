@@ -37,12 +37,14 @@ DECLARE
   v_goes    boolean;
   v_gone    bigint;
   v_rows    bigint;
+  v_first   bigint;
   v_days    date[] := '{}';
 BEGIN
   partitions := '{}';
   deleted := iu.fn_iu_core_retention_delete('iu.iu_route_attempt_default', p_where, p_max_rows);
   deleted := deleted + iu.fn_iu_core_retention_delete('iu.iu_route_attempt_kept', p_where, p_max_rows - deleted);
   v_rows := deleted;
+  v_first := deleted;
   BEGIN
     FOR v_day IN
       SELECT d FROM iu.fn_iu_attempt_days() d
@@ -66,7 +68,7 @@ BEGIN
     END IF;
     partitions := v_days;
   EXCEPTION WHEN lock_not_available THEN
-    deleted := 0;
+    deleted := v_first;
   END;
 END
 $function$;
