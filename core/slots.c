@@ -304,6 +304,10 @@ is_meant(int number, int roles, Oid database, bool *look_around)
 /*
  * Sets the latches of the workers of these roles (bits of IU_WAKE), of one
  * database or, with InvalidOid, of all. Raises nothing.
+ *
+ * Takes no lock: sessions that commit come here, and must not wait for a worker
+ * that was stopped while it held one. A slot that changes meanwhile is woken in
+ * vain, which does no harm, or its process has yet to look at everything.
  */
 void
 iu_slots_wake(int roles, Oid database)
@@ -313,19 +317,20 @@ iu_slots_wake(int roles, Oid database)
 	if (iu_shared == NULL)
 		return;
 
-	LWLockAcquire(iu_shared->lock, LW_SHARED);
+	/* What was committed comes first, as in iu_slot_attach the latch comes before the look. */
+	pg_memory_barrier();
 	for (i = 0; i < IU_MAX_WORKERS; i++)
 	{
+		Latch	   *latch = *(Latch *volatile *) &iu_shared->workers[i].latch;
 		bool		look_around;
 
-		if (!is_meant(i, roles, database, &look_around))
+		if (latch == NULL || !is_meant(i, roles, database, &look_around))
 			continue;
 		if (look_around)
 			pg_atomic_write_u32(&iu_shared->look_around[i], 1);
 		note_wake(i);
-		SetLatch(iu_shared->workers[i].latch);
+		SetLatch(latch);
 	}
-	LWLockRelease(iu_shared->lock);
 }
 
 /*

@@ -108,11 +108,11 @@ typedef struct IuShared
 	int64		clock_base;		/* see clock.c; never changes */
 	/* set once: the server has a place for the launcher; never in single-user mode */
 	bool		launcher_registered;
-	LWLock	   *lock;			/* guards everything below */
+	LWLock	   *lock;			/* guards the slots; who wakes reads them without it */
 	IuWorkerSlot workers[IU_MAX_WORKERS];
-	pg_atomic_uint64 woken_at[IU_MAX_WORKERS];	/* set while the lock is shared */
-	pg_atomic_uint32 look_around[IU_MAX_WORKERS];	/* so is this; 1: woken for more than news */
-	pg_atomic_uint32 waits[IU_MAX_WORKERS]; /* so is this; an IuWaits */
+	pg_atomic_uint64 woken_at[IU_MAX_WORKERS];
+	pg_atomic_uint32 look_around[IU_MAX_WORKERS];	/* 1: woken for more than news */
+	pg_atomic_uint32 waits[IU_MAX_WORKERS]; /* an IuWaits */
 } IuShared;
 
 /* Whether a sender, whose claim brought nothing, waits for another sender's claim to end. */
