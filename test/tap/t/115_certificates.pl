@@ -239,7 +239,8 @@ SKIP: {
 	health_says('route right: the certificate in file "us.crt" ended at', 'health tells of it too');
 	is(sql("SELECT status || ' ' || about FROM iu_core.findings() WHERE finding ~ 'us.crt'"), 'CRITICAL certificate',
 		'in red');
-	like(sql("SELECT fn_iu_route_worker_health() -> 'problems'"), qr/us\.crt.*ended at/, 'so does the health of delivery');
+	like(sql("SELECT fn_iu_route_worker_health() -> 'problems'"), qr/us\.crt.*ended at/,
+		'so does the health of delivery');
 	sql("SELECT fn_iu_route_pause('right', 'tester', 'test')");
 	is(trouble(), '', 'of a route that is not live nothing is said');
 	sql("SELECT fn_iu_route_resume('right', 'tester', 'test')");

@@ -38,8 +38,8 @@ for my $listing ($handbook->listings('sql'))
   SKIP:
 	{
 		skip 'the server was built without OpenSSL', 1 if $complaints =~ /cannot make signatures by Ed25519/;
-		is($state, $listing->{refused},
-			"$listing->{where}, by " . ($listing->{user} // 'a superuser') . ($listing->{refused} ? ', is refused' : ''))
+		my $by = $listing->{user} // 'a superuser';
+		is($state, $listing->{refused}, "$listing->{where}, by $by" . ($listing->{refused} ? ', is refused' : ''))
 		  or diag($complaints);
 	}
 	note("$listing->{text}$rows$complaints");
