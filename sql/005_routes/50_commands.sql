@@ -18,8 +18,8 @@ DECLARE
   v_route  public.iu_outbound_route;
   v_secret jsonb := '{}';
 BEGIN
-  -- A type that is being registered is seen, and one that is registered meanwhile sees the route.
   PERFORM iu.fn_iu_require_read_committed('fn_iu_route_add', 'would not see event types that the route is to carry');
+  -- A type that is being registered is seen, and one that is registered meanwhile sees the route.
   LOCK TABLE public.event_type_registry IN SHARE MODE;
   v_route.route_code := p_route_code;
   v_route.event_domain := p_event_domain;

@@ -65,19 +65,21 @@ AS $function$
 DECLARE
   c_tries constant integer := 100;
   v_next  record;
+  v_put   boolean := false;
 BEGIN
   FOR i IN 1 .. c_tries LOOP
     v_next := iu.fn_iu_route_replay_next(p_route, p_event_id, p_event_seq, p_replay);
     INSERT INTO public.iu_route_retry (route_code, event_id, replay_number, event_seq, due_at, reason)
       VALUES (p_route.route_code, p_event_id, v_next.p_replay, p_event_seq, p_due_at, 'replay')
       ON CONFLICT DO NOTHING;
+    v_put := FOUND;
     p_replay := v_next.p_replay;
     webhook_id := v_next.webhook_id;
-    EXIT WHEN FOUND;
+    EXIT WHEN v_put;
   END LOOP;
   PERFORM iu.fn_iu_require_effect(
-    EXISTS (SELECT FROM public.iu_route_retry t WHERE t.route_code = p_route.route_code AND t.event_id = p_event_id
-              AND t.replay_number = p_replay),
+    v_put AND EXISTS (SELECT FROM public.iu_route_retry t WHERE t.route_code = p_route.route_code
+                         AND t.event_id = p_event_id AND t.replay_number = p_replay),
     'public.iu_route_retry', 'handing the event over once more');
 END
 $function$;
