@@ -115,13 +115,13 @@ senders() { # COUNT
 	until [ "$(sql -c "SELECT count(*) FROM iu_core.worker_status
 		WHERE role = 'sender' AND state = 'running'")" = "$1" ]; do sleep 0.1; done
 }
-# The machine's speed moves: each is compared with a reference right before it.
+# The machine's speed moves: each is compared with a reference of as many requests right before it.
 one=() two=()
 for n in 1 2 3 4 5; do
 	for number in 1 2; do
 		senders $number
 		now=$("$web/reference" "$fast/x" 100000 "$BODY_BYTES")
-		backlog "backlog$n$number" 30000
+		backlog "backlog$n$number" 100000
 		is=$(ratio "$(rate "^backlog$n$number\$")" "$now")
 		[ $number = 2 ] || one+=("$is")
 		[ $number = 1 ] || two+=("$is")
@@ -130,7 +130,7 @@ for n in 1 2 3 4 5; do
 done
 senders 1
 median() { printf '%s\n' "$@" | sort -n | sed -n "$((($# + 1) / 2))p"; }
-row "a backlog of 30,000 events to one route, one sender" "$(median "${one[@]}") of the reference (${one[*]})"
+row "a backlog of 100,000 events to one route, one sender" "$(median "${one[@]}") of the reference (${one[*]})"
 row "the same with two senders" "$(median "${two[@]}") of the reference (${two[*]})"
 
 # ---- others in transaction

@@ -18,6 +18,7 @@
 #include "core/clock.h"
 #include "core/compat.h"
 #include "core/settings.h"
+#include "miscadmin.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/guc.h"
@@ -219,6 +220,8 @@ claim_deliveries(void *argument)
 	task->looked = iu_look_find(&task->sender->look);
 	if (!task->looked)
 		return;
+	/* Before routes that another sender's claim holds are passed over, so that no end of a claim is missed. */
+	iu_slot_wait_for_others(iu_worker_slot(), task->sender->look.everywhere ? IU_WAITS_ALL_ROUTES : IU_WAITS);
 	arguments[0] = CStringGetTextDatum(task->sender->name);
 	arguments[1] = Int32GetDatum(task->max);
 	arguments[2] = Int32GetDatum(task->route_max);
@@ -390,6 +393,8 @@ iu_claim_more(void *worker)
 	task.route_max = route_max(sender);
 	iu_look_prepare(&sender->look);
 	error = iu_worker_transact("claiming deliveries", claim_deliveries, &task);
+	if (error != NULL || task.batch != NULL)
+		iu_slot_wait_for_others(iu_worker_slot(), IU_WAITS_NOT);
 	sender->paced_claim = iu_now() + CLAIM_PACE * (iu_now() - began);
 	if (error != NULL)
 	{
@@ -404,6 +409,8 @@ iu_claim_more(void *worker)
 	plan_next_claim(sender, &task);
 	if (task.batch == NULL)
 		return NULL;
+	if (iu_senders > 1)
+		iu_slots_wake(IU_WAKE_WAITING, MyDatabaseId);
 	adapt_claim_size(&task);
 	iu_worker_count(IU_COUNT_CLAIMED, task.claimed);
 	take_batch(sender, task.batch);

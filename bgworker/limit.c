@@ -35,7 +35,7 @@ PG_FUNCTION_INFO_V1(iu_call_is_late);
 #define MOST_TICK_MS 200
 #define AGAIN_MS 1000			/* from a cancel to the next one, and from that to the end of the process */
 
-typedef struct Limit
+typedef struct TimeLimit
 {
 	timer_t		timer;
 	int			tick_ms;
@@ -43,9 +43,9 @@ typedef struct Limit
 	volatile int64 looked_at;	/* by iu_clock_ms() */
 	volatile int left_ms;		/* below 0: how long it is over */
 	volatile sig_atomic_t steps;	/* taken since: 1 the cancel, 2 the second, more: the process's end */
-} Limit;
+} TimeLimit;
 
-static Limit limit;
+static TimeLimit limit;
 
 /* What follows when so much time is over. In a signal handler. */
 static void

@@ -25,7 +25,7 @@
 
 #define CODE_LENGTH 128			/* a route's code has at most 120 bytes */
 #define ROUND_PACE 4			/* between two looks at all routes, so many times as long as one takes */
-#define FIRST_REPEAT_MS 10		/* after a look that came up empty; then four times as long each time */
+#define FIRST_REPEAT_MS 100		/* after a look that came up empty; then four times as long each time */
 #define LAST_REPEAT_MS 2000		/* up to this; then no more */
 
 /* parent: of the memory contexts. */
@@ -227,8 +227,9 @@ iu_look_ahead_found(IuLook *look, TimestampTz due)
 
 /*
  * A look that brought nothing may have met another sender's claim under way,
- * which held a route and may leave some of it. Returns when to look at the same
- * routes once more; DT_NOEND: it has been tried for long enough.
+ * which held a route and may leave some of it. That sender wakes this one, unless
+ * its claim fails or it stands still. Returns when to look at the same routes once
+ * more in that case; DT_NOEND: it has been tried for long enough.
  */
 TimestampTz
 iu_look_repeat(IuLook *look)

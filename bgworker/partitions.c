@@ -51,7 +51,12 @@ iu_partitions_tend(TimestampTz *next_look)
 	ErrorData  *error = iu_worker_transact("making partitions", tend, &tending);
 
 	if (error != NULL)
+	{
+		iu_slot_partition_trouble(iu_worker_slot(),
+								  psprintf("partitions of iu_route_attempt cannot be looked after: %s",
+										   error->message));
 		return error;
+	}
 	iu_slot_partition_trouble(iu_worker_slot(), tending.trouble);
 	*next_look = tending.more ? 0 : iu_from_now(tending.trouble != NULL ? LOOK_WHILE_TROUBLED_MS : LOOK_MS);
 	return NULL;

@@ -9,7 +9,7 @@
  * raises is undone and noted, and the statement goes on. Two things bound how long
  * the statement can be kept: locks are waited for less than a deadlock is looked
  * for, so that no deadlock that the refresh is part of ever ends the statement; and
- * the whole has a deadline, by the clock of statement_timeout, which is put back.
+ * the whole has a deadline, by a clock that nobody sets.
  *
  *-------------------------------------------------------------------------
  */
@@ -39,6 +39,7 @@
 #include "utils/memutils.h"
 #include "utils/rel.h"
 #include "utils/resowner.h"
+#include "utils/timeout.h"
 #include "utils/timestamp.h"
 #include "utils/tuplestore.h"
 
@@ -132,13 +133,31 @@ wait_briefly(void)
 							 GUC_ACTION_SAVE, true, 0, false);
 }
 
-/* Does it in a subtransaction. The error that ended it, or NULL. */
+/* The time of what is done apart. */
+static IuDeadline envelope_time = {.clock = CLOCK_MONOTONIC};
+
+/* At most the setting, and half of what the statement has left. */
+static int
+time_apart(void)
+{
+	int64		left = INT64_MAX;
+
+	if (get_timeout_active(STATEMENT_TIMEOUT))
+		left = Max(get_timeout_finish_time(STATEMENT_TIMEOUT) - GetCurrentTimestamp(), 0) / 1000;
+	return (int) Min(left / 2, iu_envelope_timeout);
+}
+
+/*
+ * Does it in a subtransaction, by a deadline. The error that ended it, or NULL.
+ * *cancelled: whether somebody else cancelled the statement meanwhile.
+ */
 static ErrorData *
-apart(void (*work) (void *), void *argument)
+apart(void (*work) (void *), void *argument, bool *cancelled)
 {
 	MemoryContext memory = CurrentMemoryContext;
 	ResourceOwner owner = CurrentResourceOwner;
 	ErrorData  *volatile error = NULL;
+	volatile bool late = false;
 
 	BeginInternalSubTransaction(NULL);
 	MemoryContextSwitchTo(memory);
@@ -147,12 +166,15 @@ apart(void (*work) (void *), void *argument)
 		int			level = NewGUCNestLevel();
 
 		wait_briefly();
+		iu_deadline_begin(&envelope_time, time_apart());
 		work(argument);
+		(void) iu_deadline_end(&envelope_time);
 		AtEOXact_GUC(false, level);
 		ReleaseCurrentSubTransaction();
 	}
 	PG_CATCH();
 	{
+		late = envelope_time.running && iu_deadline_end(&envelope_time);
 		MemoryContextSwitchTo(memory);
 		error = CopyErrorData();
 		FlushErrorState();
@@ -161,6 +183,9 @@ apart(void (*work) (void *), void *argument)
 	PG_END_TRY();
 	MemoryContextSwitchTo(memory);
 	CurrentResourceOwner = owner;
+	*cancelled = error != NULL && error->sqlerrcode == ERRCODE_QUERY_CANCELED && !late;
+	if (late && error->sqlerrcode == ERRCODE_QUERY_CANCELED)
+		error->message = "canceled, since its time was up";
 	return error;
 }
 
@@ -219,36 +244,6 @@ log_failure(const TriggerData *trigger, const ErrorData *error, const ErrorData 
 					   second->message ? second->message : "")));
 }
 
-/* Whether it was cancelled by somebody else than the deadline that was set here. */
-static bool
-is_cancel_of_others(const ErrorData *error, TimestampTz deadline)
-{
-	return error->sqlerrcode == ERRCODE_QUERY_CANCELED && GetCurrentTimestamp() < deadline;
-}
-
-/*
- * Does it apart, by a deadline: at most so long, and half of what the statement has
- * left. *cancelled: whether somebody cancelled the statement meanwhile.
- */
-static ErrorData *
-apart_in_time(void (*work) (void *), void *argument, bool *cancelled)
-{
-	TimestampTz now = GetCurrentTimestamp();
-	TimestampTz end = iu_deadline_now();
-	TimestampTz deadline = TimestampTzPlusMilliseconds(now, iu_envelope_timeout);
-	TimestampTz before;
-	ErrorData  *error;
-	bool		armed;
-
-	if (end != DT_NOEND)
-		deadline = Min(deadline, now + Max(end - now, 0) / 2);
-	armed = iu_deadline_tighten(deadline, &before);
-	error = apart(work, argument);
-	iu_deadline_put_back(armed, before);
-	*cancelled = error != NULL && is_cancel_of_others(error, deadline);
-	return error;
-}
-
 /* The statement trigger of migration 024. */
 Datum
 iu_envelope_auto_refresh(PG_FUNCTION_ARGS)
@@ -268,7 +263,7 @@ iu_envelope_auto_refresh(PG_FUNCTION_ARGS)
 				 err_generic_string(PG_DIAG_CONSTRAINT_NAME, "iu_trigger_only")));
 	if (!iu_gate_is_effectively_open(GATE))
 		PG_RETURN_POINTER(NULL);
-	error = apart_in_time(refresh, TRIGGER_ACTOR, &cancelled);
+	error = apart(refresh, TRIGGER_ACTOR, &cancelled);
 	if (error == NULL)
 		PG_RETURN_POINTER(NULL);
 	if (cancelled)
@@ -277,7 +272,7 @@ iu_envelope_auto_refresh(PG_FUNCTION_ARGS)
 	iu_wake_at_commit(IU_WAKE(IU_RUNNER));
 	failure.trigger = trigger;
 	failure.error = error;
-	second = apart_in_time(note_failure, &failure, &cancelled);
+	second = apart(note_failure, &failure, &cancelled);
 	if (cancelled)
 		ReThrowError(second);
 	if (second != NULL)

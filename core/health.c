@@ -60,7 +60,7 @@ typedef enum Severity
 #define STILL_ACTION "end its process with pg_terminate_backend(pid): another is started"
 #define UNSERVED_ACTION "add the database to iu_core.databases and reload the server"
 #define INSTANCE_ACTION "give iu_core.instance outside of the data directory"
-#define PARTITION_ACTION "end what has held a lock on iu_route_attempt for days: SELECT * FROM pg_locks"
+#define PARTITION_ACTION "end what has held a lock on iu_route_attempt for days (pg_locks), or mend the table it names"
 #define GATE_ACTION "open the gate on an approval that is valid, or close it with fn_iu_gate_close if it is meant"
 #define CERTIFICATE_ACTION "have the administrator of the server put another file into iu_core.certificate_directory"
 

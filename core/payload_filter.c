@@ -4,10 +4,10 @@
  *	  Whether a payload passes the filter of a route, within a time.
  *
  * A filter is a jsonpath of somebody's, and some take hours over a payload that
- * is large enough. It is ended as a cancelled statement is, by a timer of its
- * own, and the error says what it was.
+ * is large enough, or minutes to be read: their regular expressions are compiled
+ * then. It is ended as a cancelled statement is, and the error says what it was.
  *
- * The timer goes by the processor time of this process: it is what a filter takes
+ * Its time is the processor time of this process: it is what a filter takes
  * away from others, and neither a clock that is set nor a process that stands
  * still makes a filter late that is not, or lets one go on that is.
  *
@@ -15,108 +15,43 @@
  */
 #include "postgres.h"
 
-#include <signal.h>
-#include <time.h>
-
 #include "core/compat.h"
+#include "core/deadline.h"
 #include "fmgr.h"
-#include "miscadmin.h"
+#include "utils/builtins.h"
 #include "utils/fmgrprotos.h"
 #include "utils/jsonb.h"
 
 PG_FUNCTION_INFO_V1(iu_payload_passes);
+PG_FUNCTION_INFO_V1(iu_filter_path);
 
-#define TIMER_SIGNAL SIGVTALRM	/* which PostgreSQL does not use */
+#define OVER_A_PAYLOAD "over a payload"
+#define TO_BE_READ "to be read"
 
-typedef struct FilterTimer
-{
-	bool		created;
-	timer_t		timer;
-	struct sigaction on_cancel;	/* what this process does when it is cancelled */
-	volatile sig_atomic_t running;	/* a filter is; otherwise its end comes too late to matter */
-	volatile sig_atomic_t late;
-	volatile sig_atomic_t cancelled;	/* by somebody else, a timeout of the statement among them */
-} FilterTimer;
+/* By the processor time of this process. */
+static IuDeadline filter_time = {.clock = CLOCK_THREAD_CPUTIME_ID};
 
-static FilterTimer filter_timer;
-
-/* TIMER_SIGNAL. Nothing but what a signal handler may do. */
+/* what: "over a payload" or "to be read" */
 static void
-on_late(SIGNAL_ARGS)
-{
-	if (!filter_timer.running)
-		return;
-	filter_timer.late = true;
-	InterruptPending = true;
-	QueryCancelPending = true;
-}
-
-/* SIGINT. Both set the same flag, so that is noted whose it is. */
-static void
-on_cancel(SIGNAL_ARGS)
-{
-	filter_timer.cancelled = true;
-	filter_timer.on_cancel.sa_handler(postgres_signal_arg);
-}
-
-static void
-create_timer(void)
-{
-	struct sigevent event = {.sigev_notify = SIGEV_SIGNAL, .sigev_signo = TIMER_SIGNAL};
-
-	pqsignal(TIMER_SIGNAL, on_late);
-	if (timer_create(CLOCK_THREAD_CPUTIME_ID, &event, &filter_timer.timer) != 0)
-		ereport(ERROR,
-				(errcode(ERRCODE_SYSTEM_ERROR),
-				 errmsg("could not create a timer: %m")));
-	filter_timer.created = true;
-}
-
-static void
-set_timer(int ms)
-{
-	struct itimerspec due = {.it_value = {.tv_sec = ms / 1000, .tv_nsec = ms % 1000 * 1000000L}};
-
-	timer_settime(filter_timer.timer, 0, &due, NULL);
-}
-
-static void
-begin_time(int ms)
-{
-	struct sigaction watch = {.sa_flags = SA_RESTART};
-
-	if (!filter_timer.created)
-		create_timer();
-	sigaction(SIGINT, NULL, &filter_timer.on_cancel);
-	filter_timer.late = false;
-	filter_timer.cancelled = QueryCancelPending;
-	watch.sa_handler = on_cancel;
-	sigemptyset(&watch.sa_mask);
-	if (filter_timer.on_cancel.sa_handler != SIG_IGN && filter_timer.on_cancel.sa_handler != SIG_DFL)
-		sigaction(SIGINT, &watch, NULL);
-	filter_timer.running = true;
-	set_timer(ms);
-}
-
-/* What is late cancels nothing after it; what somebody cancelled stays cancelled. */
-static void
-end_time(void)
-{
-	filter_timer.running = false;
-	set_timer(0);
-	sigaction(SIGINT, &filter_timer.on_cancel, NULL);
-	if (filter_timer.late && !filter_timer.cancelled)
-		QueryCancelPending = false;
-}
-
-static void
-refuse_late(int ms)
+refuse_late(int ms, const char *what)
 {
 	ereport(ERROR,
 			(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
-			 errmsg("a filter takes longer than %d ms over a payload", ms),
+			 errmsg("a filter takes longer than %d ms %s", ms, what),
 			 errdetail("Limit: %d ms.", ms),
 			 err_generic_string(PG_DIAG_CONSTRAINT_NAME, "iu_filter_time")));
+}
+
+/* Called where an error was caught. Ends the time; the error goes on, unless it is that the time was up. */
+static void
+end_by_error(MemoryContext caller, int ms, const char *what)
+{
+	if (iu_deadline_end(&filter_time) && geterrcode() == ERRCODE_QUERY_CANCELED)
+	{
+		MemoryContextSwitchTo(caller);
+		FlushErrorState();
+		refuse_late(ms, what);
+	}
 }
 
 /* What jsonb_path_match says, without variables; errors are raised. *null: it is unknown. */
@@ -150,27 +85,82 @@ iu_payload_passes(PG_FUNCTION_ARGS)
 	volatile bool result = false;
 	bool		null = false;
 
-	begin_time(Max(ms, 1));
+	iu_deadline_begin(&filter_time, ms);
 	PG_TRY();
 	{
 		result = passes(PG_GETARG_DATUM(0), PG_GETARG_DATUM(1), &null);
 	}
 	PG_CATCH();
 	{
-		end_time();
-		if (filter_timer.late && !filter_timer.cancelled && geterrcode() == ERRCODE_QUERY_CANCELED)
-		{
-			MemoryContextSwitchTo(caller);
-			FlushErrorState();
-			refuse_late(ms);
-		}
+		end_by_error(caller, ms, OVER_A_PAYLOAD);
 		PG_RE_THROW();
 	}
 	PG_END_TRY();
-	end_time();
-	if (filter_timer.late)
-		refuse_late(ms);		/* it ended by itself in that moment */
+	if (iu_deadline_end(&filter_time))
+		refuse_late(ms, OVER_A_PAYLOAD);	/* it ended by itself in that moment */
 	if (null)
 		PG_RETURN_NULL();
 	PG_RETURN_BOOL(result);
+}
+
+/* A filter as it was read last, which is the same for many payloads, one after the other. */
+typedef struct ReadFilter
+{
+	text	   *words;
+	Datum		path;
+} ReadFilter;
+
+static bool
+same_text(text *a, text *b)
+{
+	size_t		size = VARSIZE_ANY_EXHDR(a);
+
+	return size == VARSIZE_ANY_EXHDR(b) && memcmp(VARDATA_ANY(a), VARDATA_ANY(b), size) == 0;
+}
+
+/* Reading compiles the regular expressions of a filter, and one of a few characters can take minutes. */
+static Datum
+read_filter(text *words, int ms)
+{
+	MemoryContext caller = CurrentMemoryContext;
+	volatile Datum path = (Datum) 0;
+
+	iu_deadline_begin(&filter_time, ms);
+	PG_TRY();
+	{
+		path = DirectFunctionCall1(jsonpath_in, CStringGetDatum(text_to_cstring(words)));
+	}
+	PG_CATCH();
+	{
+		end_by_error(caller, ms, TO_BE_READ);
+		PG_RE_THROW();
+	}
+	PG_END_TRY();
+	if (iu_deadline_end(&filter_time))
+		refuse_late(ms, TO_BE_READ);
+	return path;
+}
+
+/*
+ * iu_core.filter_path(filter, ms): the filter as a jsonpath, read within ms of
+ * processor time. Kept for the next call from the same place.
+ */
+Datum
+iu_filter_path(PG_FUNCTION_ARGS)
+{
+	text	   *words = PG_GETARG_TEXT_PP(0);
+	ReadFilter *last = fcinfo->flinfo->fn_extra;
+	MemoryContext caller;
+	Datum		path;
+
+	if (last != NULL && same_text(last->words, words))
+		PG_RETURN_DATUM(last->path);
+	path = read_filter(words, PG_GETARG_INT32(1));
+	caller = MemoryContextSwitchTo(fcinfo->flinfo->fn_mcxt);
+	last = palloc(sizeof(ReadFilter));
+	last->words = (text *) PG_DETOAST_DATUM_COPY(PG_GETARG_DATUM(0));
+	last->path = PointerGetDatum(PG_DETOAST_DATUM_COPY(path));
+	fcinfo->flinfo->fn_extra = last;
+	MemoryContextSwitchTo(caller);
+	PG_RETURN_DATUM(last->path);
 }

@@ -94,6 +94,7 @@ start_shared_memory(void)
 		{
 			pg_atomic_init_u64(&iu_shared->woken_at[i], 0);
 			pg_atomic_init_u32(&iu_shared->look_around[i], 0);
+			pg_atomic_init_u32(&iu_shared->waits[i], 0);
 		}
 		iu_shared->launcher_registered = IsPostmasterEnvironment && iu_launcher_is_registered();
 		iu_shared->lock = &GetNamedLWLockTranche("iu_core")->lock;
@@ -286,13 +287,16 @@ note_wake(int slot)
 	pg_atomic_compare_exchange_u64(&iu_shared->woken_at[slot], &none, (uint64) iu_now());
 }
 
-/* The workers that a wake with these bits is for. */
+/* Whether a wake with these bits is for a worker; *look_around: for more than news. */
 static bool
-is_meant(const IuWorkerSlot *slot, int roles, Oid database)
+is_meant(int number, int roles, Oid database, bool *look_around)
 {
+	const IuWorkerSlot *slot = &iu_shared->workers[number];
 	bool		news = (roles & IU_WAKE_NEWS) != 0 && (slot->role == IU_SENDER || slot->role == IU_RUNNER);
+	IuWaits		waits = (roles & IU_WAKE_WAITING) != 0 ? pg_atomic_read_u32(&iu_shared->waits[number]) : IU_WAITS_NOT;
 
-	if (!slot->in_use || slot->pid == 0 || (!news && (roles & IU_WAKE(slot->role)) == 0))
+	*look_around = (roles & IU_WAKE(slot->role)) != 0 || waits == IU_WAITS_ALL_ROUTES;
+	if (!slot->in_use || slot->pid == 0 || (!news && !*look_around && waits == IU_WAITS_NOT))
 		return false;
 	return !OidIsValid(database) || slot->role == IU_LAUNCHER || slot->database_oid == database;
 }
@@ -300,6 +304,10 @@ is_meant(const IuWorkerSlot *slot, int roles, Oid database)
 /*
  * Sets the latches of the workers of these roles (bits of IU_WAKE), of one
  * database or, with InvalidOid, of all. Raises nothing.
+ *
+ * Takes no lock: sessions that commit come here, and must not wait for a worker
+ * that was stopped while it held one. A slot that changes meanwhile is woken in
+ * vain, which does no harm, or its process has yet to look at everything.
  */
 void
 iu_slots_wake(int roles, Oid database)
@@ -309,19 +317,20 @@ iu_slots_wake(int roles, Oid database)
 	if (iu_shared == NULL)
 		return;
 
-	LWLockAcquire(iu_shared->lock, LW_SHARED);
+	/* What was committed comes first, as in iu_slot_attach the latch comes before the look. */
+	pg_memory_barrier();
 	for (i = 0; i < IU_MAX_WORKERS; i++)
 	{
-		IuWorkerSlot *slot = &iu_shared->workers[i];
+		Latch	   *latch = *(Latch *volatile *) &iu_shared->workers[i].latch;
+		bool		look_around;
 
-		if (!is_meant(slot, roles, database))
+		if (latch == NULL || !is_meant(i, roles, database, &look_around))
 			continue;
-		if ((roles & IU_WAKE(slot->role)) != 0)
+		if (look_around)
 			pg_atomic_write_u32(&iu_shared->look_around[i], 1);
 		note_wake(i);
-		SetLatch(slot->latch);
+		SetLatch(latch);
 	}
-	LWLockRelease(iu_shared->lock);
 }
 
 /*
@@ -400,6 +409,17 @@ bool
 iu_slot_look_around(int slot)
 {
 	return pg_atomic_exchange_u32(&iu_shared->look_around[slot], 0) != 0;
+}
+
+/*
+ * Says of the process, a sender, whether it is to be woken when another sender has
+ * claimed something (IU_WAKE_WAITING): a claim passes over the routes that another
+ * claim holds.
+ */
+void
+iu_slot_wait_for_others(int slot, IuWaits waits)
+{
+	pg_atomic_write_u32(&iu_shared->waits[slot], waits);
 }
 
 /* The beginning of a pass, which looks at everything that a wake before it was about. */

@@ -108,11 +108,20 @@ typedef struct IuShared
 	int64		clock_base;		/* see clock.c; never changes */
 	/* set once: the server has a place for the launcher; never in single-user mode */
 	bool		launcher_registered;
-	LWLock	   *lock;			/* guards everything below */
+	LWLock	   *lock;			/* guards the slots; who wakes reads them without it */
 	IuWorkerSlot workers[IU_MAX_WORKERS];
-	pg_atomic_uint64 woken_at[IU_MAX_WORKERS];	/* set while the lock is shared */
-	pg_atomic_uint32 look_around[IU_MAX_WORKERS];	/* so is this; 1: woken for more than news */
+	pg_atomic_uint64 woken_at[IU_MAX_WORKERS];
+	pg_atomic_uint32 look_around[IU_MAX_WORKERS];	/* 1: woken for more than news */
+	pg_atomic_uint32 waits[IU_MAX_WORKERS]; /* an IuWaits */
 } IuShared;
+
+/* Whether a sender, whose claim brought nothing, waits for another sender's claim to end. */
+typedef enum IuWaits
+{
+	IU_WAITS_NOT,
+	IU_WAITS,
+	IU_WAITS_ALL_ROUTES			/* then it is to look at all of them */
+} IuWaits;
 
 extern const char *const iu_counter_names[IU_COUNTERS];
 
@@ -144,6 +153,7 @@ extern void iu_slot_tick(int slot, TimestampTz next_wakeup);
 extern void iu_slot_due(int slot, TimestampTz due_at);
 extern bool iu_slot_woken(int slot);
 extern bool iu_slot_look_around(int slot);
+extern void iu_slot_wait_for_others(int slot, IuWaits waits);
 extern void iu_slot_count(int slot, IuCounter counter, int64 n);
 extern void iu_slot_copy_line(char *to, const char *text);
 extern void iu_slot_place_trouble(int slot, const char *trouble);
@@ -164,6 +174,8 @@ extern bool iu_slot_read(int slot, IuWorkerSlot *copy);
 #define IU_WAKE_DELIVERY (IU_WAKE(IU_SENDER) | IU_WAKE(IU_RUNNER))
 /* Senders and runners, for events that were written and nothing else: see iu_slot_look_around. */
 #define IU_WAKE_NEWS (1 << IU_WORKER_ROLES)
+/* Senders that wait for another sender's claim to end: see iu_slot_wait_for_others. */
+#define IU_WAKE_WAITING (1 << (IU_WORKER_ROLES + 1))
 #define IU_WAKE_ALL (IU_WAKE(IU_LAUNCHER) | IU_WAKE(IU_WATCHDOG) | IU_WAKE_DELIVERY)
 
 extern void iu_slots_wake(int roles, Oid database);

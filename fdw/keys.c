@@ -168,6 +168,29 @@ compare_keys(const ListCell *a, const ListCell *b)
 	return strcmp(lfirst(a), lfirst(b));
 }
 
+/* Puts C strings in the order of keys. */
+void
+iu_keys_sort(List *keys)
+{
+	list_sort(keys, compare_keys);
+}
+
+/* bsearch's words for compare_keys. */
+static int
+compare_cells(const void *a, const void *b)
+{
+	return compare_keys(a, b);
+}
+
+/* Whether a key is among these, which are in order. */
+bool
+iu_keys_hold(const List *keys, const char *key)
+{
+	ListCell	cell = {.ptr_value = unconstify(char *, key)};
+
+	return keys != NIL && bsearch(&cell, keys->elements, list_length(keys), sizeof(ListCell), compare_cells) != NULL;
+}
+
 /* A key as a C string: a filter as the text of its jsonb. */
 static char *
 text_of_key(IuRole role, Datum value)

@@ -34,4 +34,8 @@ typedef struct IuKeySource
 
 extern List *iu_keys_evaluate(IuRole role, const IuKeySource *source, List *states, ExprContext *expressions);
 
+/* Of lists of C strings in the order of strcmp, as the keys are. */
+extern void iu_keys_sort(List *keys);
+extern bool iu_keys_hold(const List *keys, const char *key);
+
 #endif							/* IU_KEYS_H */

@@ -12,6 +12,7 @@
 #include "core/compat.h"
 #include "core/settings.h"
 #include "fdw/failure.h"
+#include "fdw/keys.h"
 #include "fdw/pending.h"
 #include "fdw/resource.h"
 #include "fdw/scan_state.h"
@@ -66,23 +67,20 @@ bool
 iu_scan_takes(IuScan *scan, const char *collection)
 {
 	MemoryContext old;
-	ListCell   *cell;
 
 	if (!scan->query.listed)
 		return true;
 	old = MemoryContextSwitchTo(scan->context);
 	scan->listed = lappend(scan->listed, pstrdup(collection));
 	MemoryContextSwitchTo(old);
-	foreach(cell, scan->keys[IU_KEY_COLLECTION])
-		if (strcmp(lfirst(cell), collection) == 0)
-			return true;
-	return false;
+	return iu_keys_hold(scan->keys[IU_KEY_COLLECTION], collection);
 }
 
 /* The list has been read: iu_scan_takes was asked about each collection in it. */
 void
 iu_scan_has_list(IuScan *scan)
 {
+	iu_keys_sort(scan->listed);
 	scan->list_known = true;
 }
 

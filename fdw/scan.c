@@ -14,6 +14,7 @@
 #include "core/clock.h"
 #include "core/compat.h"
 #include "fdw/failure.h"
+#include "fdw/keys.h"
 #include "fdw/pending.h"
 #include "fdw/resource.h"
 #include "fdw/room.h"
@@ -77,15 +78,10 @@ listed_collections(const IuScan *scan, List *keys)
 {
 	List	   *listed = NIL;
 	ListCell   *key;
-	ListCell   *cell;
 
 	foreach(key, keys)
-		foreach(cell, scan->listed)
-			if (strcmp(lfirst(cell), lfirst(key)) == 0)
-			{
-				listed = lappend(listed, lfirst(key));
-				break;
-			}
+		if (iu_keys_hold(scan->listed, lfirst(key)))
+			listed = lappend(listed, lfirst(key));
 	return listed;
 }
 
@@ -104,7 +100,7 @@ can_match(const IuScan *scan)
 /*
  * Starts a run of the scan: asks for the first things.
  *
- * keys: by role, lists of distinct C strings that live as long as the run.
+ * keys: by role, lists of distinct C strings in order, that live as long as the run.
  * Those of a role that the query does not restrict do not matter.
  */
 void

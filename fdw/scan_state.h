@@ -30,9 +30,9 @@ struct IuScan
 	bool		started;
 	bool		counted;		/* the counts became rows */
 	bool		keyed_collection;	/* the query restricts the collection, beside the table's option */
-	List	   *keys[IU_ROLES]; /* distinct C strings */
+	List	   *keys[IU_ROLES]; /* distinct C strings, in order */
 	List	   *listed;			/* C strings: the collections in the list of all, where the query needs to know */
-	bool		list_known;		/* it has been read, in this run or one before */
+	bool		list_known;		/* it has been read, in this run or one before; then it is in order */
 	int			page_size;		/* of the next page */
 	int			page_most;		/* of any: as the options say, or the remote */
 	int			seconds_most;	/* that the remote takes for a request; 0: not known */

@@ -168,6 +168,8 @@ on_connected(void *arg, char *peer_ip, char *local_ip, int peer_port, int local_
 
 	if (++transfer->sendings > IU_SENDINGS_MAX)
 		return CURL_PREREQFUNC_ABORT;
+	/* where this connection was kept and breaks, curl asks again, and another kept one may be as dead */
+	curl_easy_setopt(transfer->easy, CURLOPT_FRESH_CONNECT, 1L);
 	transfer->sent_at = iu_clock_ms();
 	strlcpy(transfer->ends.local, local_ip, INET6_ADDRSTRLEN);
 	strlcpy(transfer->ends.peer, peer_ip, INET6_ADDRSTRLEN);
@@ -212,6 +214,7 @@ tell_request(IuTransfer *transfer, CURL *easy)
 		good &= curl_easy_setopt(easy, CURLOPT_POSTFIELDS, transfer->body) == CURLE_OK;
 	}
 	good &= curl_easy_setopt(easy, CURLOPT_HTTP_VERSION, version) == CURLE_OK;
+	good &= curl_easy_setopt(easy, CURLOPT_FRESH_CONNECT, (long) transfer->fresh) == CURLE_OK;
 	good &= curl_easy_setopt(easy, CURLOPT_MAXFILESIZE_LARGE, (curl_off_t) transfer->limit) == CURLE_OK;
 	good &= curl_easy_setopt(easy, CURLOPT_MAXLIFETIME_CONN, (long) iu_connection_max_age) == CURLE_OK;
 	good &= curl_easy_setopt(easy, CURLOPT_DNS_CACHE_TIMEOUT, (long) Min(iu_connection_max_age, 60)) == CURLE_OK;
@@ -247,8 +250,6 @@ tell_kind(IuTransfer *transfer, CURL *easy)
 		good &= curl_easy_setopt(easy, CURLOPT_CUSTOMREQUEST, transfer->method) == CURLE_OK;
 	if (transfer->idle_s > 0)
 		good &= curl_easy_setopt(easy, CURLOPT_MAXAGE_CONN, (long) transfer->idle_s) == CURLE_OK;
-	if (transfer->fresh)
-		good &= curl_easy_setopt(easy, CURLOPT_FRESH_CONNECT, 1L) == CURLE_OK;
 	return good && iu_trust_prepare(easy, transfer->authorities, transfer->identity);
 }
 

@@ -40,6 +40,7 @@ DROP FUNCTION iu.fn_iu_breached_partitions;
 DROP FUNCTION iu.fn_iu_partition_extras;
 DROP FUNCTION iu.fn_iu_partition_key;
 DROP FUNCTION iu.fn_iu_partition_bound;
+DROP FUNCTION iu.fn_iu_partition_day;
 DROP FUNCTION iu.fn_iu_partitions;
 DROP FUNCTION iu.fn_iu_breached_rights;
 DROP FUNCTION iu.fn_iu_breached_tables;

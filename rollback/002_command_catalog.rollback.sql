@@ -33,6 +33,7 @@ DROP FUNCTION iu.fn_iu_in_the_way;
 DROP FUNCTION iu.fn_iu_require_text;
 DROP FUNCTION iu.fn_iu_require_form;
 DROP FUNCTION iu.fn_iu_require_value;
+DROP FUNCTION iu.fn_iu_require_read_committed;
 DROP FUNCTION public.fn_dot_iu_command_log;
 DROP FUNCTION iu.fn_dot_iu_command_log;
 DROP FUNCTION iu.fn_dot_iu_command_write;

@@ -34,6 +34,7 @@ DROP FUNCTION iu.fn_iu_route_send_again;
 DROP FUNCTION iu.fn_iu_route_again_chosen;
 DROP FUNCTION iu.fn_iu_route_again_check;
 DROP FUNCTION iu.fn_iu_route_repeat_note;
+DROP FUNCTION iu.fn_iu_route_replay_put;
 DROP FUNCTION iu.fn_iu_route_replay_next;
 DROP VIEW public.v_iu_route_attempt_repeat;
 DROP TABLE public.iu_route_repeat;

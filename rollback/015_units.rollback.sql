@@ -48,7 +48,7 @@ DROP FUNCTION iu.fn_iu_create_text_refusal;
 DROP FUNCTION iu.fn_iu_create_texts_check;
 DROP FUNCTION iu.fn_iu_body;
 DROP FUNCTION iu.fn_iu_address_problem;
-DROP FUNCTION iu.fn_iu_require_read_committed;
+DROP FUNCTION iu.fn_iu_writer_require_read_committed;
 DROP FUNCTION iu.fn_iu_invalid;
 DROP FUNCTION iu.fn_iu_answer;
 DROP FUNCTION public.fn_iu_create_preflight;

@@ -118,6 +118,12 @@ COMMENT ON FUNCTION payload_passes(jsonpath, jsonb, integer) IS
   'Whether a payload passes a filter, as jsonb_path_match has it, within so many milliseconds of processor time; '
   'NULL: it is unknown. SQLSTATE 54000: it took longer; 22038 and others: it raised, or gave no boolean.';
 
+CREATE FUNCTION filter_path(filter text, ms integer) RETURNS jsonpath
+  LANGUAGE c STABLE STRICT AS 'MODULE_PATHNAME', 'iu_filter_path';
+COMMENT ON FUNCTION filter_path(text, integer) IS
+  'A filter as a jsonpath, read within so many milliseconds of processor time: its regular expressions are compiled '
+  'then. SQLSTATE 54000: it took longer; 2201B and others: it is none.';
+
 CREATE FUNCTION call_is_late() RETURNS boolean
   LANGUAGE c VOLATILE AS 'MODULE_PATHNAME', 'iu_call_is_late';
 COMMENT ON FUNCTION call_is_late() IS
@@ -191,18 +197,18 @@ COMMENT ON FUNCTION log_at_commit(text) IS
   'the subtransaction that asked, is rolled back. PREPARE TRANSACTION writes it as pending. Nothing for NULL. Raises '
   'nothing.';
 
-CREATE FUNCTION cancel_by(at timestamptz) RETURNS timestamptz
-  LANGUAGE c VOLATILE STRICT PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'iu_cancel_by';
-COMMENT ON FUNCTION cancel_by(timestamptz) IS
-  'From here on the running statement is cancelled at that time, or sooner where it would have been '
-  '(statement_timeout): SQLSTATE 57014. Returns when it would have been cancelled before, to be given to cancel_at; '
-  'NULL: never. Does nothing for NULL. Raises nothing.';
+CREATE FUNCTION cancel_within(ms integer) RETURNS bigint
+  LANGUAGE c VOLATILE STRICT PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'iu_cancel_within';
+COMMENT ON FUNCTION cancel_within(integer) IS
+  'From here on the running statement is cancelled after so many milliseconds, by a clock that nobody sets: SQLSTATE '
+  '57014; or sooner, where an earlier call says so. What else cancels it (statement_timeout) stays as it was. Returns '
+  'what is to be given to cancel_no_more. Does nothing for NULL. Raises nothing.';
 
-CREATE FUNCTION cancel_at(at timestamptz) RETURNS void
-  LANGUAGE c VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'iu_cancel_at';
-COMMENT ON FUNCTION cancel_at(timestamptz) IS
-  'The running statement is cancelled at exactly that time (SQLSTATE 57014); NULL: not by time. A time set before '
-  'that has just run out is forgotten. Raises nothing.';
+CREATE FUNCTION cancel_no_more(before bigint) RETURNS boolean
+  LANGUAGE c VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'iu_cancel_no_more';
+COMMENT ON FUNCTION cancel_no_more(bigint) IS
+  'What cancel_within limited has ended: what that returned (NULL: there was no earlier call). Returns whether its '
+  'time was up and nobody else cancelled it. Raises nothing.';
 
 CREATE FUNCTION file_digest(path text, OUT bytes bigint, OUT sha256 text, OUT problem text)
   LANGUAGE c VOLATILE STRICT PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'iu_file_digest';

@@ -43,7 +43,8 @@ GRANT EXECUTE ON FUNCTION gate_is_open(text), is_preloaded(), system_identifier(
 GRANT EXECUTE ON FUNCTION webhook_id(bigint, bigint, integer, uuid),
   delivery_body(text, text, timestamptz, uuid, text, text, text, text, text, jsonb)
   TO iu_core_owner, iu_core_reader, iu_core_operator;
-GRANT EXECUTE ON FUNCTION payload_passes(jsonpath, jsonb, integer), call_is_late() TO iu_core_owner;
+GRANT EXECUTE ON FUNCTION payload_passes(jsonpath, jsonb, integer), filter_path(text, integer), call_is_late()
+  TO iu_core_owner;
 -- What a monitoring system asks, for the role that the server has for it.
 GRANT USAGE ON SCHEMA iu_core TO pg_monitor;
 GRANT EXECUTE ON FUNCTION iu_core.version(), is_preloaded(), worker_status(), health(), findings(), unheard_events(),
@@ -62,7 +63,7 @@ GRANT EXECUTE ON FUNCTION is_replicated(), leave_out_replicated(), keep_from_tru
 GRANT EXECUTE ON FUNCTION uuid_v5(uuid, text) TO iu_core_owner, iu_core_reader, iu_core_writer, iu_core_worker;
 GRANT EXECUTE ON FUNCTION xid_is_mine(xid), current_xid(), call_as_owner(regprocedure, uuid, jsonb),
   read_with_no_rights(text), read_for_caller(text) TO iu_core_owner;
-GRANT EXECUTE ON FUNCTION cancel_by(timestamptz), cancel_at(timestamptz), file_digest(text) TO iu_core_owner;
+GRANT EXECUTE ON FUNCTION cancel_within(integer), cancel_no_more(bigint), file_digest(text) TO iu_core_owner;
 GRANT EXECUTE ON FUNCTION row_sources(), grants_text(aclitem[], "char", oid), named_objects(oid[]), object_names(),
   sequence_states(oid[]), column_states(oid[]),
   relation_state(oid, boolean, boolean), relation_detail(oid), relation_states(oid[]), other_states(oid[]),

@@ -42,6 +42,15 @@ fields_to_ask(const IuReading *reading)
 	return fields;
 }
 
+/* Notes what the next page is to begin with, NULL for nothing. A key may be long, and there may be a million pages. */
+static void
+set_last_id(IuScan *scan, IuPart *part, const char *id)
+{
+	if (part->last_id != NULL)
+		pfree(part->last_id);
+	part->last_id = id ? iu_scan_strdup(scan, id) : NULL;
+}
+
 /* Asks for the next page. */
 void
 iu_part_ask(IuScan *scan, IuPart *part)
@@ -53,7 +62,7 @@ iu_part_ask(IuScan *scan, IuPart *part)
 		part->limit = Min(part->limit, part->id_count);
 	/* a page of one item cannot begin with the last item of the page before it: it would bring nothing new */
 	if (part->limit < 2)
-		part->last_id = NULL;
+		set_last_id(scan, part, NULL);
 	query.limit = part->limit;
 	query.offset = part->received - (part->last_id ? 1 : 0);
 	query.sort = part->reading->id_field;
@@ -204,6 +213,8 @@ goes_on(IuScan *scan, const IuPart *part, int64 count)
 
 	if (count > part->limit)
 		iu_directus_bad_answer(scan, part->collection, "the answer holds more items than were asked for");
+	if (part->exact && Max(part->received, part->total) > part->id_count)
+		iu_directus_bad_answer(scan, part->collection, "it gives more items than there are ids that were asked for");
 	if (part->total < 0)
 		return count == part->limit;
 	if (part->received > part->total || (part->received < part->total && count < part->limit))
@@ -238,7 +249,7 @@ iu_part_answered(IuScan *scan, IuPart *part, const IuJson *document)
 	part->received += count - i;
 	if (goes_on(scan, part, count))
 	{
-		part->last_id = iu_scan_strdup(scan, key_of_item(scan, part, iu_json_element(items, count - 1)));
+		set_last_id(scan, part, key_of_item(scan, part, iu_json_element(items, count - 1)));
 		iu_part_ask(scan, part);
 	}
 	for (; i < count; i++)
@@ -284,7 +295,11 @@ iu_part_probed(IuScan *scan, IuPart *part, const IuJson *document)
 		return;
 	}
 	if (iu_json_scalar(key) == NULL)
+	{
+		if (iu_json_length(data) > 0)
+			(void) key_of_item(scan, part, item);
 		return;
+	}
 	like = iu_directus_part_ids(part->ids, part->id_count, key);
 	ask_apart(scan, part, part->ids, like, false);
 	ask_apart(scan, part, part->ids + like, part->id_count - like, true);
@@ -365,7 +380,8 @@ largest_page(const IuJson *document)
 	const char *reason = iu_json_text(iu_json_member(iu_json_member(error, "extensions"), "reason"));
 	int			most;
 
-	if (reason != NULL && sscanf(reason, "\"limit\" must be less than or equal to %d", &most) == 1 && most > 0)
+	/* nine digits, as more may be no int */
+	if (reason != NULL && sscanf(reason, "\"limit\" must be less than or equal to %9d", &most) == 1 && most > 0)
 		return most;
 	return 0;
 }
@@ -375,7 +391,9 @@ largest_page(const IuJson *document)
  * ids that the key's type cannot hold. False if this is a failure.
  *
  * Such ids are refused by 400 or by 500. A 500 may be an outage as well, so it
- * counts only if it comes again after another question was answered.
+ * counts only if it comes again after another question was answered. After a
+ * first page the ids are not to blame, and asking for them anew would give that
+ * page's items twice.
  */
 bool
 iu_part_refused(IuScan *scan, IuPart *part, int status, const IuJson *document)
@@ -388,7 +406,7 @@ iu_part_refused(IuScan *scan, IuPart *part, int status, const IuJson *document)
 		iu_part_ask(scan, part);
 		return true;
 	}
-	if (part->id_count == 0 || (status != 400 && status != 500))
+	if (part->id_count == 0 || part->received > 0 || (status != 400 && status != 500))
 		return false;
 	if (part->parted && !part->unlikely)
 		return false;

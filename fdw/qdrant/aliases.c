@@ -4,7 +4,9 @@
  *	  The aliases of Qdrant's collections.
  *
  * They are taken from the list of all aliases: asked for the aliases of a
- * collection under a name that is an alias itself, Qdrant names none.
+ * collection under a name that is an alias itself, Qdrant names none. There may
+ * be as many as there are collections, each of which is looked up: so they are
+ * kept in order.
  *
  *-------------------------------------------------------------------------
  */
@@ -14,6 +16,44 @@
 #include "fdw/qdrant/aliases.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
+
+static int
+compare_by_name(const void *a, const void *b)
+{
+	const IuQdrantAlias *alias = a;
+	const IuQdrantAlias *other = b;
+	int			difference = strcmp(alias->name, other->name);
+
+	return difference != 0 ? difference : strcmp(alias->collection, other->collection);
+}
+
+static int
+compare_by_collection(const void *a, const void *b)
+{
+	const IuQdrantAlias *alias = a;
+	const IuQdrantAlias *other = b;
+	int			difference = strcmp(alias->collection, other->collection);
+
+	return difference != 0 ? difference : strcmp(alias->name, other->name);
+}
+
+/* Puts aliases in both orders, of which there is one, in any order, and room for the other. */
+static void
+put_in_order(IuQdrantAliases *aliases)
+{
+	memcpy(aliases->by_collection, aliases->by_name, sizeof(IuQdrantAlias) * aliases->count);
+	qsort(aliases->by_name, aliases->count, sizeof(IuQdrantAlias), compare_by_name);
+	qsort(aliases->by_collection, aliases->count, sizeof(IuQdrantAlias), compare_by_collection);
+}
+
+/* Room for so many aliases, in this memory context. */
+static void
+make_room(IuQdrantAliases *aliases, int count, MemoryContext context)
+{
+	aliases->count = count;
+	aliases->by_name = MemoryContextAlloc(context, sizeof(IuQdrantAlias) * (count + 1));
+	aliases->by_collection = MemoryContextAlloc(context, sizeof(IuQdrantAlias) * (count + 1));
+}
 
 /* Reads the list of aliases, which points into the document; false if the answer holds none. */
 bool
@@ -25,29 +65,18 @@ iu_qdrant_aliases_read(IuQdrantAliases *aliases, const IuJson *document)
 
 	if (length < 0 || length > PG_INT32_MAX)
 		return false;
-	aliases->names = palloc(sizeof(char *) * (length + 1));
-	aliases->collections = palloc(sizeof(char *) * (length + 1));
+	make_room(aliases, (int) length, CurrentMemoryContext);
 	for (i = 0; i < length; i++)
 	{
-		aliases->names[i] = iu_json_text(iu_json_member(iu_json_element(list, i), "alias_name"));
-		aliases->collections[i] = iu_json_text(iu_json_member(iu_json_element(list, i), "collection_name"));
-		if (aliases->names[i] == NULL || aliases->collections[i] == NULL)
+		IuQdrantAlias *alias = &aliases->by_name[i];
+
+		alias->name = iu_json_text(iu_json_member(iu_json_element(list, i), "alias_name"));
+		alias->collection = iu_json_text(iu_json_member(iu_json_element(list, i), "collection_name"));
+		if (alias->name == NULL || alias->collection == NULL)
 			return false;
 	}
-	aliases->count = (int) length;
+	put_in_order(aliases);
 	return true;
-}
-
-/* Copies texts into a memory context. */
-static const char **
-copy_texts(const char *const *texts, int count, MemoryContext context)
-{
-	const char **copies = MemoryContextAlloc(context, sizeof(char *) * (count + 1));
-	int			i;
-
-	for (i = 0; i < count; i++)
-		copies[i] = MemoryContextStrdup(context, texts[i]);
-	return copies;
 }
 
 /* A copy that outlives the document, in this memory context. */
@@ -55,29 +84,50 @@ IuQdrantAliases *
 iu_qdrant_aliases_copy(const IuQdrantAliases *aliases, MemoryContext context)
 {
 	IuQdrantAliases *copy = MemoryContextAlloc(context, sizeof(IuQdrantAliases));
+	int			i;
 
-	copy->count = aliases->count;
-	copy->names = copy_texts(aliases->names, aliases->count, context);
-	copy->collections = copy_texts(aliases->collections, aliases->count, context);
+	make_room(copy, aliases->count, context);
+	for (i = 0; i < aliases->count; i++)
+	{
+		copy->by_name[i].name = MemoryContextStrdup(context, aliases->by_name[i].name);
+		copy->by_name[i].collection = MemoryContextStrdup(context, aliases->by_name[i].collection);
+	}
+	put_in_order(copy);
 	return copy;
+}
+
+/* The number of the first alias that is not before this one, in one of the orders. */
+static int
+find_first(const IuQdrantAlias *aliases, int count, const IuQdrantAlias *alias,
+		   int (*compare) (const void *, const void *))
+{
+	int			first = 0;
+
+	while (count > 0)
+	{
+		int			half = count / 2;
+
+		if (compare(&aliases[first + half], alias) < 0)
+		{
+			first += half + 1;
+			count -= half + 1;
+		}
+		else
+			count = half;
+	}
+	return first;
 }
 
 /* The collection that this name stands for: the name itself where it is no alias. */
 const char *
 iu_qdrant_aliases_resolve(const IuQdrantAliases *aliases, const char *name)
 {
-	int			i;
+	const IuQdrantAlias least = {name, ""};
+	int			i = find_first(aliases->by_name, aliases->count, &least, compare_by_name);
 
-	for (i = 0; i < aliases->count; i++)
-		if (strcmp(aliases->names[i], name) == 0)
-			return aliases->collections[i];
+	if (i < aliases->count && strcmp(aliases->by_name[i].name, name) == 0)
+		return aliases->by_name[i].collection;
 	return name;
-}
-
-static int
-compare_texts(const void *a, const void *b)
-{
-	return strcmp(*(const char *const *) a, *(const char *const *) b);
 }
 
 /*
@@ -87,17 +137,17 @@ compare_texts(const void *a, const void *b)
 Datum
 iu_qdrant_aliases_of(const IuQdrantAliases *aliases, const char *name)
 {
-	const char *collection = iu_qdrant_aliases_resolve(aliases, name);
-	const char **found = palloc(sizeof(char *) * (aliases->count + 1));
-	Datum	   *elements = palloc(sizeof(Datum) * (aliases->count + 1));
+	const IuQdrantAlias least = {"", iu_qdrant_aliases_resolve(aliases, name)};
+	int			first = find_first(aliases->by_collection, aliases->count, &least, compare_by_collection);
+	Datum	   *elements;
 	int			count = 0;
 	int			i;
 
-	for (i = 0; i < aliases->count; i++)
-		if (strcmp(aliases->collections[i], collection) == 0)
-			found[count++] = aliases->names[i];
-	qsort(found, count, sizeof(char *), compare_texts);
+	while (first + count < aliases->count &&
+		   strcmp(aliases->by_collection[first + count].collection, least.collection) == 0)
+		count++;
+	elements = palloc(sizeof(Datum) * (count + 1));
 	for (i = 0; i < count; i++)
-		elements[i] = CStringGetTextDatum(found[i]);
+		elements[i] = CStringGetTextDatum(aliases->by_collection[first + i].name);
 	return PointerGetDatum(construct_array(elements, count, TEXTOID, -1, false, TYPALIGN_INT));
 }

@@ -10,11 +10,19 @@
 
 #include "fdw/remote.h"
 
+/* An alias, and the collection that it stands for. */
+typedef struct IuQdrantAlias
+{
+	const char *name;
+	const char *collection;
+} IuQdrantAlias;
+
+/* All of them, in two orders. */
 typedef struct IuQdrantAliases
 {
 	int			count;
-	const char **names;
-	const char **collections;	/* beside each, that it stands for */
+	IuQdrantAlias *by_name;
+	IuQdrantAlias *by_collection;	/* and those of one collection by name */
 } IuQdrantAliases;
 
 extern bool iu_qdrant_aliases_read(IuQdrantAliases *aliases, const IuJson *document);

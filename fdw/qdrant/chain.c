@@ -155,6 +155,15 @@ iu_qdrant_chain_ask(IuScan *scan, IuQdrantChain *chain)
 	}
 }
 
+/* Notes the id that the next page begins with, as JSON; NULL: the first page. There may be a million pages. */
+void
+iu_qdrant_chain_set_offset(IuScan *scan, IuQdrantChain *chain, const char *offset)
+{
+	if (chain->offset != NULL)
+		pfree(chain->offset);
+	chain->offset = offset ? iu_scan_strdup(scan, offset) : NULL;
+}
+
 /* After the last page of these ids: asks for the next ones, if there are more. */
 void
 iu_qdrant_chain_ask_more_ids(IuScan *scan, IuQdrantChain *chain)
@@ -163,7 +172,7 @@ iu_qdrant_chain_ask_more_ids(IuScan *scan, IuQdrantChain *chain)
 		chain->slice.first + chain->slice.count >= chain->question->id_count)
 		return;
 	chain->slice.first += chain->slice.count;
-	chain->offset = NULL;
+	iu_qdrant_chain_set_offset(scan, chain, NULL);
 	iu_qdrant_chain_ask(scan, chain);
 }
 
@@ -288,7 +297,7 @@ ask_within_rate(IuScan *scan, IuQdrantChain *chain, const char *text)
 		return ask_for_fewer_ids(scan, chain, chain->slice.count / 2);
 	}
 	if (!chain->is_rated || chain->pauses >= MOST_PAUSES || after == NULL ||
-		sscanf(after, "Retry after %d", &seconds) != 1)
+		sscanf(after, "Retry after %9d", &seconds) != 1)
 		return false;
 	chain->pauses++;
 	chain->pause_s = Min(Max(seconds, 1), LONGEST_PAUSE_S);

@@ -19,7 +19,7 @@ typedef struct IuQdrantChain
 	const char *shard;			/* the shard key as JSON; NULL: none is asked for */
 	IuQdrantQuestion *question;
 	IuQdrantSlice slice;		/* the ids of the request under way */
-	const char *offset;			/* JSON; NULL: at the first page */
+	char	   *offset;			/* JSON; NULL: at the first page */
 	int			limit;			/* of the page under way */
 	bool		is_rated;		/* a rate limit has split its ids */
 	int			pauses;			/* that the request under way has made for it */
@@ -28,6 +28,7 @@ typedef struct IuQdrantChain
 } IuQdrantChain;
 
 extern void iu_qdrant_chain_ask(IuScan *scan, IuQdrantChain *chain);
+extern void iu_qdrant_chain_set_offset(IuScan *scan, IuQdrantChain *chain, const char *offset);
 extern void iu_qdrant_chain_ask_more_ids(IuScan *scan, IuQdrantChain *chain);
 extern void iu_qdrant_chain_resolved(IuScan *scan, IuQdrantChain *chain, const IuJson *document);
 extern void iu_qdrant_chain_came(IuScan *scan, IuQdrantChain *chain, bool is_page);

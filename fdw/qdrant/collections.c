@@ -30,6 +30,7 @@
 #include "fdw/resource.h"
 #include "utils/builtins.h"
 #include "utils/fmgrprotos.h"
+#include "utils/memutils.h"
 
 const IuRemoteColumn iu_qdrant_collections_columns[IU_QDRANT_COLLECTIONS_COLUMNS] = {
 	{"collection", TEXTOID},
@@ -307,13 +308,14 @@ take_list(IuScan *scan, const IuFetch *fetch, const IuJson *document)
 	}
 	else
 	{
-		if (!iu_qdrant_aliases_read(&lists->aliases, document))
+		IuQdrantAliases aliases;
+
+		if (!iu_qdrant_aliases_read(&aliases, document))
 		{
 			iu_qdrant_unusable(scan, NULL, "the answer holds no list of aliases");
 			return;
 		}
-		lists->aliases.names = keep_texts(scan, lists->aliases.names, lists->aliases.count);
-		lists->aliases.collections = keep_texts(scan, lists->aliases.collections, lists->aliases.count);
+		lists->aliases = *iu_qdrant_aliases_copy(&aliases, GetMemoryChunkContext(lists));
 	}
 	if (--lists->waiting > 0)
 		return;

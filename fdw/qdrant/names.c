@@ -76,7 +76,8 @@ iu_qdrant_parameters(IuScan *scan)
 
 /*
  * The limit that Qdrant's words of refusal name: of "1000 > 100" after these
- * words it is 100. 0 if they name none.
+ * words it is 100. 0 if they name none. (Of a number, nine digits: more may be no
+ * int.)
  */
 int
 iu_qdrant_limit_after(const char *text, const char *words)
@@ -85,7 +86,7 @@ iu_qdrant_limit_after(const char *text, const char *words)
 	int			asked;
 	int			most;
 
-	if (found == NULL || sscanf(found + strlen(words), "%d > %d", &asked, &most) != 2 || most < 1)
+	if (found == NULL || sscanf(found + strlen(words), "%9d > %9d", &asked, &most) != 2 || most < 1)
 		return 0;
 	return most;
 }

@@ -269,7 +269,7 @@ ask_for_next_page(IuScan *scan, IuQdrantChain *chain, int64 count, const IuJson 
 		iu_qdrant_unusable(scan, chain->collection, "the answer does not say where the next page begins");
 		return;
 	}
-	chain->offset = iu_scan_strdup(scan, offset);
+	iu_qdrant_chain_set_offset(scan, chain, offset);
 	iu_qdrant_chain_ask(scan, chain);
 }
 

@@ -14,6 +14,7 @@
  */
 #include "postgres.h"
 
+#include "fdw/keys.h"
 #include "fdw/qdrant/names.h"
 #include "fdw/qdrant/shards.h"
 #include "fdw/resource.h"
@@ -70,14 +71,10 @@ static bool
 is_wanted(IuScan *scan, const IuJson *key)
 {
 	const char *text = iu_json_scalar(key);
-	ListCell   *cell;
 
 	if (!iu_scan_restricts(scan, IU_KEY_SHARD))
 		return true;
-	foreach(cell, iu_scan_keys(scan, IU_KEY_SHARD))
-		if (text != NULL && strcmp(lfirst(cell), text) == 0)
-			return true;
-	return false;
+	return text != NULL && iu_keys_hold(iu_scan_keys(scan, IU_KEY_SHARD), text);
 }
 
 /* Reads the list of a collection's shard keys, and begins to read each of them. */

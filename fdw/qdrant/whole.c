@@ -69,6 +69,13 @@ has_twice(const char **shards, int count)
 	return false;
 }
 
+/* A number as it stands in JSON; NULL for anything else. */
+static const char *
+number_of(const IuJson *value)
+{
+	return iu_json_text(value) == NULL ? iu_json_scalar(value) : NULL;
+}
+
 /* Adds a list of replicas: those of this node, or those of others. *shards: what shard each is of, *known of them. */
 static void
 add_replicas(IuQdrantWhole *whole, StringInfo json, const IuJson *list, const char *here, const char **shards,
@@ -80,8 +87,8 @@ add_replicas(IuQdrantWhole *whole, StringInfo json, const IuJson *list, const ch
 	for (i = 0; i < count; i++)
 	{
 		const IuJson *replica = iu_json_element(list, i);
-		const char *shard = iu_json_scalar(iu_json_member(replica, "shard_id"));
-		const char *elsewhere = iu_json_scalar(iu_json_member(replica, "peer_id"));
+		const char *shard = number_of(iu_json_member(replica, "shard_id"));
+		const char *elsewhere = number_of(iu_json_member(replica, "peer_id"));
 		const char *peer = elsewhere ? elsewhere : here;
 		const char *state = iu_json_text(iu_json_member(replica, "state"));
 
@@ -103,16 +110,16 @@ add_replicas(IuQdrantWhole *whole, StringInfo json, const IuJson *list, const ch
 const char *
 iu_qdrant_whole_replicas(IuQdrantWhole *whole, const IuJson *result)
 {
-	const char *here = iu_json_scalar(iu_json_member(result, "peer_id"));
+	const char *here = number_of(iu_json_member(result, "peer_id"));
 	const IuJson *local = iu_json_member(result, "local_shards");
 	const IuJson *remote = iu_json_member(result, "remote_shards");
 	const char **shards;
 	int			known = 0;
 	StringInfoData json;
 
-	if (iu_json_length(local) < 0)
+	if (iu_json_length(local) < 0 || iu_json_length(remote) < 0)
 		return "the answer holds no list of replicas";
-	shards = palloc(sizeof(char *) * (iu_json_length(local) + Max(iu_json_length(remote), 0) + 1));
+	shards = palloc(sizeof(char *) * (iu_json_length(local) + iu_json_length(remote) + 1));
 	initStringInfo(&json);
 	appendStringInfoChar(&json, '[');
 	add_replicas(whole, &json, local, here, shards, &known);

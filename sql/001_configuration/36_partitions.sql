@@ -17,6 +17,18 @@ $function$;
 COMMENT ON FUNCTION iu.fn_iu_partitions IS
   'The partitions of tables of iu_core_owner, each with its table and its bounds in words.';
 
+-- to_date would raise at a day that there is not, and so would whoever asks.
+CREATE FUNCTION iu.fn_iu_partition_day(p_name text) RETURNS date
+  LANGUAGE sql STABLE
+  SET search_path = pg_catalog, pg_temp
+RETURN (SELECT d.day
+  FROM regexp_match(p_name, '_((?!0000)[0-9]{4})([0-9]{2})([0-9]{2})$') AS m
+  CROSS JOIN LATERAL (SELECT (make_date(m[1]::integer, 1, 1)
+    + make_interval(months => m[2]::integer - 1, days => m[3]::integer - 1))::date AS day) AS d
+ WHERE to_char(d.day, 'YYYYMMDD') = concat(m[1], m[2], m[3]));
+COMMENT ON FUNCTION iu.fn_iu_partition_day IS
+  'The day that the name of a partition ends in, as YYYYMMDD; NULL: it ends in none.';
+
 -- A name ends in the day, or in what the partition is for.
 CREATE FUNCTION iu.fn_iu_partition_bound(p_name text) RETURNS text
   LANGUAGE sql STABLE
@@ -24,10 +36,10 @@ CREATE FUNCTION iu.fn_iu_partition_bound(p_name text) RETURNS text
 RETURN CASE
   WHEN p_name ~ '_default$' THEN 'DEFAULT'
   WHEN p_name ~ '_kept$' THEN 'FOR VALUES FROM (true, MINVALUE) TO (true, MAXVALUE)'
-  WHEN p_name ~ '_[0-9]{8}$' THEN
+  WHEN iu.fn_iu_partition_day(p_name) IS NOT NULL THEN
     format('FOR VALUES FROM (false, ''%s 00:00:00+00'') TO (false, ''%s 00:00:00+00'')',
-      to_char(to_date(right(p_name, 8), 'YYYYMMDD'), 'YYYY-MM-DD'),
-      to_char(to_date(right(p_name, 8), 'YYYYMMDD') + 1, 'YYYY-MM-DD')) END;
+      to_char(iu.fn_iu_partition_day(p_name), 'YYYY-MM-DD'),
+      to_char(iu.fn_iu_partition_day(p_name) + 1, 'YYYY-MM-DD')) END;
 COMMENT ON FUNCTION iu.fn_iu_partition_bound IS
   'The bounds that a partition of this name has to have, as PostgreSQL spells them; NULL: it has no name of ours.';
 

@@ -87,6 +87,8 @@ SELECT iu.fn_iu_refusal_put(1, ARRAY[
    'Give one of those that the error lists.'],
   ['iu_migration_beyond', '22023', 'The database is beyond the target.', 'Use iu_core.rollback() to go back to it.'],
   ['iu_migration_flag', '22004', 'An argument that is true or false is NULL.', 'Give true or false.'],
+  ['iu_read_committed', '25000', 'The transaction has another isolation level than READ COMMITTED.',
+   'Begin one with READ COMMITTED.'],
   ['iu_rollback_target', '22004', 'The target of a rollback was left out.',
    'Give the last migration that stays, or 0.'],
   ['iu_rollback_target_unknown', '22023', 'The target of a rollback is not applied.',

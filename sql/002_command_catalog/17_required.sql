@@ -24,6 +24,25 @@ COMMENT ON FUNCTION iu.fn_iu_require_value IS
   'Refuses a value of an argument: whether it is allowed (NULL: no), constraint name of the refusal, name of the '
   'field, what is allowed in words, the value as text. Error: 23514, naming all of them.';
 
+-- Whoever waits for a lock in order to see what others did before, and then reads
+-- with the snapshot that the transaction began with, does not see it, and nothing
+-- says so unless the locked row itself was changed.
+CREATE FUNCTION iu.fn_iu_require_read_committed(p_what text, p_why text) RETURNS void
+  LANGUAGE plpgsql
+  SET search_path = pg_catalog, pg_temp
+AS $function$
+BEGIN
+  IF current_setting('transaction_isolation') <> 'read committed' THEN
+    RAISE invalid_transaction_state USING
+      MESSAGE = format('%s needs isolation level READ COMMITTED', p_what),
+      DETAIL = format('An older snapshot %s.', p_why), CONSTRAINT = 'iu_read_committed';
+  END IF;
+END
+$function$;
+COMMENT ON FUNCTION iu.fn_iu_require_read_committed IS
+  'Refuses another isolation level than READ COMMITTED: what needs it, what would come of an older snapshot ("would '
+  'not see ..."). Error: 25000, iu_read_committed.';
+
 CREATE FUNCTION iu.fn_iu_require_form(p_field text, p_text text, p_is_long boolean) RETURNS void
   LANGUAGE plpgsql
   SET search_path = pg_catalog, pg_temp

@@ -305,6 +305,7 @@ BEGIN
   PERFORM iu.fn_iu_require_reason(p_actor, p_reason);
   PERFORM iu.fn_iu_require_value(p_deliveries IN ('hold', 'send', 'leave'), 'iu_place_deliveries', 'deliveries',
     'hold, send or leave', p_deliveries);
+  PERFORM iu.fn_iu_require_read_committed('fn_iu_place_confirm', 'would not see what the watchdog has noted');
   LOCK TABLE public.iu_place IN SHARE ROW EXCLUSIVE MODE;
   PERFORM iu.fn_iu_place_begin(p_actor);
   SELECT h.* INTO v_home FROM iu.fn_iu_place_home() h;
@@ -352,4 +353,4 @@ COMMENT ON FUNCTION public.fn_iu_place_confirm IS
   'that goes on opens its gate again, unless a person had closed that. Returns {status: confirmed, began, detail, '
   'carried, approvals, routes, run_id}. Called again with approvals or deliveries it lets those go on. Errors: 23514 '
   'actor, reason or deliveries, 55000 nothing to confirm, IU101 or IU107 an approval that is not there, or that the '
-  'login role may not approve; those of fn_iu_route_confirm_position.';
+  'login role may not approve; 25000 outside of READ COMMITTED; those of fn_iu_route_confirm_position.';

@@ -59,6 +59,8 @@ DECLARE
   v_run_id uuid;
 BEGIN
   PERFORM iu.fn_iu_event_type_check(p_event_domain, p_event_type, p_stream, p_lane, p_severity, p_description);
+  PERFORM iu.fn_iu_require_read_committed('fn_iu_event_type_register',
+    'would not see routes that are to carry the type');
   LOCK TABLE public.event_type_registry IN SHARE ROW EXCLUSIVE MODE;
   IF NOT EXISTS (SELECT FROM public.iu_governed_object g
                   WHERE g.object_class = 'event_type' AND g.object_name = v_name) THEN
@@ -112,7 +114,7 @@ COMMENT ON FUNCTION public.fn_iu_event_type_register IS
   'it is emitted. Registering it again changes severity, description and the last. Conformance counts it as the '
   'platform''s. Returns {status: registered | changed | unchanged, event_type, run_id}. SQLSTATE 23514: a value '
   'that is not allowed, or actor or reason missing; 42501: the domain is the product''s, or the caller is not in '
-  'iu_core_admin; 23505: registered with another stream or lane.';
+  'iu_core_admin; 23505: registered with another stream or lane; 25000 outside of READ COMMITTED.';
 
 CREATE FUNCTION iu.fn_iu_event_type_used(p_event_domain text, p_event_type text) RETURNS text
   LANGUAGE plpgsql STABLE
@@ -153,6 +155,7 @@ DECLARE
   v_used   text;
   v_run_id uuid;
 BEGIN
+  PERFORM iu.fn_iu_require_read_committed('fn_iu_event_type_unregister', 'would not see who has come to use the type');
   LOCK TABLE public.event_type_registry IN SHARE ROW EXCLUSIVE MODE;
   IF v_theirs IS NULL AND NOT EXISTS (SELECT FROM public.event_type_registry r
                                        WHERE r.event_domain = p_event_domain AND r.event_type = p_event_type) THEN
@@ -196,7 +199,7 @@ COMMENT ON FUNCTION public.fn_iu_event_type_unregister IS
   'Takes an event type of the platform away again: domain, type, who, why. Waits for emits that are under way. '
   'Returns {status: unregistered, event_type, run_id}. SQLSTATE 42704: not registered; 42501: it is the product''s, '
   'or the caller is not in iu_core_admin; 55006: events, routes or rows of event_pending have it (which, is in '
-  'DETAIL); 23514: actor or reason missing.';
+  'DETAIL); 23514: actor or reason missing; 25000 outside of READ COMMITTED.';
 
 INSERT INTO public.dot_iu_command_catalog (command_name, category, mutating, reversible, target_functions) VALUES
   ('dot_iu_event_type_register',   'health', true, true, ARRAY['fn_iu_event_type_register']),

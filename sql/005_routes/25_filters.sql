@@ -7,14 +7,14 @@ CREATE FUNCTION iu.fn_iu_route_filter_problem(p_filter text) RETURNS text
   SET search_path = pg_catalog, pg_temp
 AS $function$
 DECLARE
-  c_ms   constant integer := 250;
+  c_ms   constant integer := 100;
   v_path jsonpath;
   v_bare text;
 BEGIN
   IF length(p_filter) > 2000 THEN
     RETURN 'the filter is longer than 2000 characters';
   END IF;
-  v_path := p_filter::jsonpath;
+  v_path := iu_core.filter_path(p_filter, c_ms);
   v_bare := regexp_replace(v_path::text, '"([^"\\]|\\.)*"', '""', 'g');
   IF v_bare ~ E'\\$""' THEN
     RETURN 'the filter has a variable, which nobody gives it';
@@ -36,17 +36,21 @@ $function$;
 COMMENT ON FUNCTION iu.fn_iu_route_filter_problem IS
   'NULL if the text is a filter that a route may have: a jsonpath that is a predicate (a comparison, exists, '
   'like_regex, '
-  'starts with, and these joined by &&, || and !), without variables, at most 2000 characters; otherwise what is wrong '
-  'with it.';
+  'starts with, and these joined by &&, || and !), without variables, at most 2000 characters, whose regular '
+  'expressions are compiled within 100 ms of processor time; otherwise what is wrong with it.';
 
-CREATE FUNCTION iu.fn_iu_filter_verdict(p_filter jsonpath, p_payload jsonb, OUT passes boolean, OUT problem text)
+-- Each process compiles what a filter has of regular expressions when it uses it for
+-- the first time. It has more time for that than whoever set the filter.
+CREATE FUNCTION iu.fn_iu_filter_verdict(p_filter text, p_payload jsonb, OUT passes boolean, OUT problem text)
   LANGUAGE plpgsql STABLE
   SET search_path = pg_catalog, pg_temp
 AS $function$
 DECLARE
-  c_ms constant integer := 50;
+  c_read_ms constant integer := 500;
+  c_ms      constant integer := 50;
 BEGIN
-  passes := p_filter IS NULL OR coalesce(iu_core.payload_passes(p_filter, p_payload, c_ms), false);
+  passes := p_filter IS NULL
+    OR coalesce(iu_core.payload_passes(iu_core.filter_path(p_filter, c_read_ms), p_payload, c_ms), false);
 EXCEPTION WHEN OTHERS THEN
   IF SQLSTATE ~ '^(40|53|57|58|XX)' THEN
     RAISE;
@@ -57,14 +61,15 @@ END
 $function$;
 COMMENT ON FUNCTION iu.fn_iu_filter_verdict IS
   'Whether a payload passes a filter; what is unknown does not pass. Where the filter raises, or takes longer than '
-  '50 ms of processor time, passes is NULL, and problem says why. Raises errors of the server alone.';
+  '50 ms of processor time, or 500 ms to be read, passes is NULL, and problem says why. Raises errors of the server '
+  'alone.';
 
 CREATE FUNCTION iu.fn_iu_filter_keeps(p_filter text, p_payload jsonb) RETURNS boolean
   LANGUAGE plpgsql STABLE
   SET search_path = pg_catalog, pg_temp
 AS $function$
 BEGIN
-  RETURN p_filter IS NULL OR (iu.fn_iu_filter_verdict(p_filter::jsonpath, p_payload)).passes IS NOT FALSE;
+  RETURN p_filter IS NULL OR (iu.fn_iu_filter_verdict(p_filter, p_payload)).passes IS NOT FALSE;
 END
 $function$;
 COMMENT ON FUNCTION iu.fn_iu_filter_keeps IS
@@ -72,7 +77,7 @@ COMMENT ON FUNCTION iu.fn_iu_filter_keeps IS
   'and is not lost.';
 
 -- Evaluates a batch in its order, and stops at its time or when it has enough.
-CREATE FUNCTION iu.fn_iu_filter_batch(p_filter jsonpath, p_ids uuid[], p_most integer, p_until timestamptz,
+CREATE FUNCTION iu.fn_iu_filter_batch(p_filter text, p_ids uuid[], p_most integer, p_until timestamptz,
     OUT items bigint, OUT last bigint, OUT ids uuid[], OUT seqs bigint[])
   LANGUAGE plpgsql STABLE
   SET search_path = pg_catalog, pg_temp

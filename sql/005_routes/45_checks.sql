@@ -163,7 +163,7 @@ BEGIN
                                  WHERE o.event_domain = t.event_domain AND o.event_type = t.event_type
                                  ORDER BY o.event_domain DESC, o.event_type DESC, o.event_seq DESC LIMIT c_most) AS l
            WHERE t.route_code = p_route_code ORDER BY l.event_seq DESC LIMIT c_most) AS e
-    CROSS JOIN LATERAL iu.fn_iu_filter_verdict(p_filter::jsonpath, e.safe_payload) AS v
+    CROSS JOIN LATERAL iu.fn_iu_filter_verdict(p_filter, e.safe_payload) AS v
    WHERE v.passes IS NULL LIMIT 1;
   IF FOUND THEN
     RAISE check_violation USING

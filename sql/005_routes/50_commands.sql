@@ -18,6 +18,7 @@ DECLARE
   v_route  public.iu_outbound_route;
   v_secret jsonb := '{}';
 BEGIN
+  PERFORM iu.fn_iu_require_read_committed('fn_iu_route_add', 'would not see event types that the route is to carry');
   -- A type that is being registered is seen, and one that is registered meanwhile sees the route.
   LOCK TABLE public.event_type_registry IN SHARE MODE;
   v_route.route_code := p_route_code;
@@ -88,7 +89,8 @@ COMMENT ON FUNCTION public.fn_iu_route_add IS
   'failed attempts in a row open for 30 s, doubling to 10 min; see fn_iu_route_retry_problem). p_ordering '
   'subject: the events of one subject one after another. p_payload_contract: see fn_iu_route_contract_problem. '
   'Returns {status: registered, route_code, enabled, dry_run, secret_ref, secret}. SQLSTATE 23514: code, type, '
-  'URL, kind, limits, policy, ordering, contract, actor or reason; 23505: there already.';
+  'URL, kind, limits, policy, ordering, contract, actor or reason; 23505: there already; 25000 outside of READ '
+  'COMMITTED.';
 
 CREATE FUNCTION iu.fn_iu_route_set(
     p_route_code text, p_actor text, p_reason text, p_target_ref text, p_timeout_ms integer,
@@ -355,7 +357,8 @@ COMMENT ON FUNCTION public.fn_iu_route_retire IS
   'the route had not come to is left in the outbox. A dead letter of a retired route is resolved, not replayed. '
   'Its attempts stay readable; its code is not given out again. Returns {status: retired, route_code, '
   'dead_letters, with_sender, passed_over}: how many became dead letters, are with a sender yet, and are left in '
-  'the outbox. SQLSTATE 42704: not registered or retired; 23514: actor or reason missing.';
+  'the outbox. SQLSTATE 42704: not registered or retired; 23514: actor or reason missing; 25000 outside of READ '
+  'COMMITTED.';
 
 INSERT INTO public.dot_iu_command_catalog (command_name, category, mutating, reversible, target_functions) VALUES
   ('dot_iu_route_add',        'health', true, true,  ARRAY['fn_iu_route_add']),

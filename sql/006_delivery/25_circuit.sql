@@ -134,9 +134,19 @@ CREATE FUNCTION iu.fn_iu_circuit_next_due() RETURNS timestamptz
   LANGUAGE plpgsql VOLATILE
   SET search_path = pg_catalog, pg_temp
 AS $function$
+DECLARE
+  v_circuit record;
 BEGIN
-  RETURN (SELECT min(c.next_at) FROM public.iu_route_circuit c
-           WHERE c.next_at > iu_core.steady_clock() AND iu.fn_iu_delivery_refusal(c.route_code) = 'circuit_open');
+  -- Whether something else holds a route is asked of the first, and of others only while it does.
+  FOR v_circuit IN
+    SELECT c.route_code, c.next_at FROM public.iu_route_circuit c
+     WHERE c.next_at > iu_core.steady_clock() ORDER BY c.next_at
+  LOOP
+    IF iu.fn_iu_delivery_refusal(v_circuit.route_code) = 'circuit_open' THEN
+      RETURN v_circuit.next_at;
+    END IF;
+  END LOOP;
+  RETURN NULL;
 END
 $function$;
 COMMENT ON FUNCTION iu.fn_iu_circuit_next_due IS

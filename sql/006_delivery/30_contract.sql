@@ -10,7 +10,7 @@ DECLARE
   v_verdict record;
 BEGIN
   IF p_route.payload_filter IS NOT NULL THEN
-    v_verdict := iu.fn_iu_filter_verdict(p_route.payload_filter::jsonpath, p_payload);
+    v_verdict := iu.fn_iu_filter_verdict(p_route.payload_filter, p_payload);
     code := CASE WHEN v_verdict.passes IS NULL THEN 'filter_failed' WHEN NOT v_verdict.passes THEN 'filtered' END;
     problem := CASE code WHEN 'filtered' THEN p_route.payload_filter ELSE v_verdict.problem END;
   END IF;

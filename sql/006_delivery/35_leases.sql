@@ -166,7 +166,7 @@ DECLARE
   v_left   integer := p_max;
   v_most   integer;
   v_last   bigint;
-  v_filter jsonpath;
+  v_filter text;
   v_to     bigint;
   v_batch  record;
   v_lease  bigint;
@@ -174,7 +174,7 @@ BEGIN
   SELECT * INTO v_route FROM public.iu_outbound_route WHERE route_code = p_route_code;
   SELECT * INTO v_was FROM public.v_iu_route_position WHERE route_code = p_route_code;
   v_at := v_was;
-  v_filter := v_route.payload_filter::jsonpath;
+  v_filter := v_route.payload_filter;
   FOR v_step IN 1..20 LOOP
     EXIT WHEN v_left <= 0 OR (v_filter IS NOT NULL AND iu_core.steady_clock() > v_until);
     IF v_at.window_end IS NULL THEN

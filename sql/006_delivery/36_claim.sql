@@ -51,7 +51,9 @@ COMMENT ON FUNCTION iu.fn_iu_delivery_news IS
   'snapshot that was returned before. NULL instead of the routes: p_since is empty, or so much is new that all of them '
   'are to be looked at.';
 
--- The routes are found without writing or locking.
+-- The routes are found without writing or locking. Each is looked up by itself,
+-- whatever statistics say: OFFSET 0 keeps the planner from reading all routes, or
+-- all retries and leases, for a few of them.
 CREATE FUNCTION iu.fn_iu_delivery_claim_routes(p_routes text[], p_functions boolean) RETURNS text[]
   LANGUAGE plpgsql STABLE
   SET search_path = pg_catalog, pg_temp
@@ -65,16 +67,18 @@ BEGIN
   RETURN ARRAY(
     SELECT p.route_code
       FROM (SELECT DISTINCT u FROM unnest(v_routes) u) AS x (route_code)
-      JOIN public.iu_outbound_route r ON r.route_code = x.route_code
-      JOIN public.iu_route_position b ON b.route_code = x.route_code
+      CROSS JOIN LATERAL (SELECT FROM public.iu_outbound_route o
+                           WHERE o.route_code = x.route_code AND o.enabled AND NOT o.dry_run
+                             AND (o.target_kind = 'sql_function') = p_functions OFFSET 0) AS r
+      CROSS JOIN LATERAL (SELECT q.floor_seq FROM public.iu_route_position q
+                           WHERE q.route_code = x.route_code OFFSET 0) AS b
       CROSS JOIN LATERAL (SELECT s.* FROM public.iu_route_step s
-                           WHERE s.route_code = b.route_code ORDER BY s.step DESC LIMIT 1) AS p
-     WHERE r.enabled AND NOT r.dry_run AND (r.target_kind = 'sql_function') = p_functions
-       AND (p.window_end IS NOT NULL
+                           WHERE s.route_code = x.route_code ORDER BY s.step DESC LIMIT 1) AS p
+     WHERE (p.window_end IS NOT NULL
             OR EXISTS (SELECT FROM public.iu_route_retry t
-                        WHERE t.route_code = p.route_code AND t.due_at <= (SELECT iu_core.steady_clock()))
+                        WHERE t.route_code = p.route_code AND t.due_at <= (SELECT iu_core.steady_clock()) OFFSET 0)
             OR EXISTS (SELECT FROM public.iu_route_lease l
-                        WHERE l.route_code = p.route_code AND l.lease_id >= p.lease_low)
+                        WHERE l.route_code = p.route_code AND l.lease_id >= p.lease_low OFFSET 0)
             OR EXISTS (SELECT FROM public.iu_route_type t
                         CROSS JOIN LATERAL (SELECT FROM public.event_outbox e
                                              WHERE e.event_domain = t.event_domain AND e.event_type = t.event_type

@@ -318,7 +318,10 @@ BEGIN
              (SELECT t.due_at FROM public.iu_route_retry t
                WHERE t.route_code = p.route_code ORDER BY t.due_at LIMIT 1) END) AS due_at
       FROM (SELECT DISTINCT u FROM unnest(v_routes) u) AS n (route_code)
-      JOIN public.iu_outbound_route r ON r.route_code = n.route_code
+      -- One by one, whatever statistics say of the others.
+      CROSS JOIN LATERAL (SELECT o.* FROM public.iu_outbound_route o
+                           WHERE o.route_code = n.route_code AND o.enabled AND NOT o.dry_run
+                             AND o.target_kind <> 'sql_function' OFFSET 0) AS r
       CROSS JOIN LATERAL (SELECT s.* FROM public.iu_route_step s
                            WHERE s.route_code = r.route_code ORDER BY s.step DESC LIMIT 1) AS p
       CROSS JOIN LATERAL (
@@ -329,7 +332,6 @@ BEGIN
                    < least(iu.fn_iu_delivery_ahead(iu.fn_iu_delivery_share(r.max_in_flight, p_senders),
                              r.max_in_flight, p_senders), p_route_max) AS has_room
           FROM public.iu_route_lease x WHERE x.route_code = p.route_code AND x.lease_id >= p.lease_low) AS l
-     WHERE r.enabled AND NOT r.dry_run AND r.target_kind <> 'sql_function'
   LOOP
     v_ready := CASE WHEN v_route.paced THEN iu.fn_iu_pace_ready(v_route.route_code) END;
     IF (v_route.unfinished OR v_route.due_at IS NOT NULL)

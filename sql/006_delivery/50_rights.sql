@@ -21,4 +21,6 @@ SELECT iu.fn_iu_refusal_put(6, ARRAY[
   ['iu_delivery_claim', '23514', 'A claim names no sender, or asks for less than one delivery.',
    'Give p_sender and a p_max of 1 or more.'],
   ['iu_lease_lost', '55000', 'The lease was recorded, or another sender took it over.',
-   'Forget its deliveries: they are another''s.']]);
+   'Forget its deliveries: they are another''s.'],
+  ['iu_attempt_kept', '55000', 'Attempts cannot be set apart, since iu.iu_route_attempt_kept is no partition.',
+   'Attach it again to iu_route_attempt FOR VALUES FROM (true, MINVALUE) TO (true, MAXVALUE).']]);

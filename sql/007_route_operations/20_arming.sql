@@ -118,6 +118,7 @@ BEGIN
     PERFORM iu.fn_iu_route_not_there(p_route_code);
   END IF;
   PERFORM iu.fn_iu_route_arm_check(v_route, p_start_at, p_max_age);
+  PERFORM iu.fn_iu_require_read_committed('fn_iu_route_arm', 'would not see what was attempted meanwhile');
   IF p_start_at IS NOT NULL THEN
     v_start := greatest(p_start_at, clock_timestamp() - p_max_age);
   END IF;
@@ -170,7 +171,7 @@ COMMENT ON FUNCTION public.fn_iu_route_arm IS
   'arming and will not be sent now (fn_iu_route_resume goes on where the route stood; fn_iu_route_deliver hands '
   'over one event), held says what still stops it. SQLSTATE 42704: not registered or retired; 42501: not on the '
   'allowlist; 55006: armed already; 0A000: a kind that is not carried, or a function that is not registered; '
-  '23514: start, age, actor or reason.';
+  '23514: start, age, actor or reason; 25000 outside of READ COMMITTED.';
 
 CREATE FUNCTION iu.fn_iu_route_confirm_position(p_route_code text, p_actor text, p_reason text) RETURNS jsonb
   LANGUAGE plpgsql VOLATILE SECURITY DEFINER
@@ -181,6 +182,8 @@ DECLARE
   v_at       record;
   v_leases   integer;
 BEGIN
+  PERFORM iu.fn_iu_require_read_committed('fn_iu_route_confirm_position',
+    'would not see what was attempted meanwhile');
   PERFORM FROM public.iu_route_position WHERE route_code = p_route_code FOR UPDATE;
   SELECT * INTO v_position FROM public.v_iu_route_position WHERE route_code = p_route_code;
   IF NOT FOUND THEN
@@ -220,7 +223,8 @@ COMMENT ON FUNCTION public.fn_iu_route_confirm_position IS
   'attempted, as far as this database knows, is put among the retries, leases from before are taken over, and the '
   'position is bound to this place. Returns {status: confirmed, route_code, owed, leases}. Confirm only '
   'where the original no longer delivers. SQLSTATE 42704: no '
-  'position, or retired; 55000: it belongs to this place; 23514: actor or reason missing.';
+  'position, or retired; 55000: it belongs to this place; 23514: actor or reason missing; 25000 outside of READ '
+  'COMMITTED.';
 
 -- What a route has under way becomes dead letters, from which each can be replayed.
 CREATE FUNCTION iu.fn_iu_route_leave(p_route_code text, p_why text) RETURNS bigint

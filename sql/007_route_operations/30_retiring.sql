@@ -65,6 +65,7 @@ DECLARE
   v_at      public.v_iu_route_position;
   v_letters bigint;
 BEGIN
+  PERFORM iu.fn_iu_require_read_committed('fn_iu_route_retire', 'would not see what is under way');
   -- A claim that is under way ends first.
   PERFORM FROM public.iu_route_position WHERE route_code = p_route_code FOR UPDATE;
   SELECT * INTO v_at FROM public.v_iu_route_position WHERE route_code = p_route_code;

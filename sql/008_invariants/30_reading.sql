@@ -16,14 +16,13 @@ CREATE FUNCTION iu.fn_iu_read(
   SET bytea_output = 'hex'
 AS $function$
 DECLARE
-  v_deadline timestamptz;
-  v_before   timestamptz;
-  v_read     boolean := false;
-  v_hint     text;
+  v_began  constant timestamptz := iu_core.steady_clock();
+  v_before bigint;
+  v_read   boolean := false;
+  v_hint   text;
 BEGIN
   began_at := clock_timestamp();
-  v_deadline := began_at + make_interval(secs => p_timeout_ms / 1000.0);
-  v_before := iu_core.cancel_by(v_deadline);
+  v_before := iu_core.cancel_within(p_timeout_ms);
   BEGIN
     IF p_with_rights THEN
       EXECUTE p_query INTO result;
@@ -36,22 +35,21 @@ BEGIN
       MESSAGE = 'read';
   EXCEPTION
     WHEN query_canceled THEN
-      PERFORM iu_core.cancel_at(v_before);
-      -- Before the deadline somebody else cancelled the query.
-      IF clock_timestamp() < v_deadline THEN
+      -- Otherwise somebody else cancelled the query.
+      IF NOT iu_core.cancel_no_more(v_before) THEN
         RAISE;
       END IF;
       error_code := SQLSTATE;
       error := format('no answer within %s ms', p_timeout_ms);
     WHEN OTHERS OR assert_failure THEN
-      PERFORM iu_core.cancel_at(v_before);
+      PERFORM iu_core.cancel_no_more(v_before);
       IF NOT v_read THEN
         GET STACKED DIAGNOSTICS v_hint = PG_EXCEPTION_HINT;
         error_code := SQLSTATE;
         error := format('%s: %s', SQLSTATE, SQLERRM) || coalesce(' Hint: ' || nullif(v_hint, ''), '');
       END IF;
   END;
-  ms := round((extract(epoch FROM clock_timestamp() - began_at) * 1000)::numeric, 3);
+  ms := round((extract(epoch FROM iu_core.steady_clock() - v_began) * 1000)::numeric, 3);
 END
 $function$;
 COMMENT ON FUNCTION iu.fn_iu_read IS

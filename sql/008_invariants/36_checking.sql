@@ -9,11 +9,7 @@ DECLARE
   v_runs       public.iu_invariant_run[] := '{}';
   v_invariant  public.iu_invariant;
 BEGIN
-  IF current_setting('transaction_isolation') <> 'read committed' THEN
-    RAISE invalid_transaction_state USING
-      MESSAGE = 'a check needs isolation level READ COMMITTED',
-      DETAIL = 'An older snapshot would be compared with what a remote holds now.', CONSTRAINT = 'iu_read_committed';
-  END IF;
+  PERFORM iu.fn_iu_require_read_committed('a check', 'would be compared with what a remote holds now');
   v_invariants := ARRAY(SELECT i FROM public.iu_invariant i
                          WHERE i.invariant_code = ANY (p_codes) OR (p_codes IS NULL AND i.enabled)
                          ORDER BY i.invariant_code);

@@ -31,8 +31,6 @@ SELECT iu.fn_iu_refusal_put(8, ARRAY[
    'Disable it with fn_iu_invariant_enable.'],
   ['iu_invariant_demanded', '55006', 'A gate demands the invariant.',
    'Take the demand back with fn_iu_gate_demand_unset.'],
-  ['iu_read_committed', '25000', 'The transaction has another isolation level than READ COMMITTED.',
-   'Begin one with READ COMMITTED.'],
   ['iu_gate_demand_fails', 'IU111', 'The gate demands an invariant that fails.',
    'Repair what differs; the error names it.'],
   ['iu_gate_demand_unknown', 'IU112', 'The gate demands an invariant of which nothing is known.',

@@ -56,12 +56,7 @@ AS $function$
 DECLARE
   v_surface public.iu_regression_surface;
 BEGIN
-  IF current_setting('transaction_isolation') <> 'read committed' THEN
-    RAISE invalid_transaction_state USING
-      MESSAGE = 'a snapshot needs isolation level READ COMMITTED',
-      DETAIL = 'Figures of an older snapshot would stand beside what a remote holds now.',
-      CONSTRAINT = 'iu_read_committed';
-  END IF;
+  PERFORM iu.fn_iu_require_read_committed('a snapshot', 'would stand beside what a remote holds now');
   FOREACH v_surface IN ARRAY ARRAY(
     SELECT s FROM public.iu_regression_surface s WHERE s.kind <> 'external' ORDER BY s.sort_order, s.surface_code)
   LOOP

@@ -75,5 +75,5 @@ COMMENT ON FUNCTION iu.fn_iu_delivery_dry_run IS
   'Records a dry run of a delivery: an attempt with status dry_run, fn_iu_delivery_request in payload_snapshot, '
   'and dry_ before the webhook-id as its key, so that the delivery itself still has all its numbers; failure_code '
   'contract where the payload breaks the route''s contract, filtered or filter_failed where it does not pass the '
-  'filter, so that nothing would be sent. Returns its id, NULL where it was recorded before; two passes with '
-  'different names that come to the same event at the same moment may each record it.';
+  'filter, so that nothing would be sent. Returns its id, NULL where it was recorded before. Callers keep others from '
+  'recording it meanwhile: passes run one at a time, and a replay locks its dead letter.';

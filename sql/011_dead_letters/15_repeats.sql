@@ -55,6 +55,38 @@ COMMENT ON FUNCTION iu.fn_iu_route_replay_next IS
   'For the replays: the first replay number from p_replay on that no delivery of this event on this route has, and its '
   'webhook-id.';
 
+-- Two may choose the same number at the same moment; the second waits for the first, and takes the next.
+CREATE FUNCTION iu.fn_iu_route_replay_put(p_route public.iu_outbound_route, p_event_id uuid, p_event_seq bigint,
+    p_due_at timestamptz, INOUT p_replay integer, OUT webhook_id text)
+  LANGUAGE plpgsql VOLATILE
+  SET search_path = pg_catalog, pg_temp
+  SET enable_seqscan = off SET jit = off
+AS $function$
+DECLARE
+  c_tries constant integer := 100;
+  v_next  record;
+  v_put   boolean := false;
+BEGIN
+  FOR i IN 1 .. c_tries LOOP
+    v_next := iu.fn_iu_route_replay_next(p_route, p_event_id, p_event_seq, p_replay);
+    INSERT INTO public.iu_route_retry (route_code, event_id, replay_number, event_seq, due_at, reason)
+      VALUES (p_route.route_code, p_event_id, v_next.p_replay, p_event_seq, p_due_at, 'replay')
+      ON CONFLICT DO NOTHING;
+    v_put := FOUND;
+    p_replay := v_next.p_replay;
+    webhook_id := v_next.webhook_id;
+    EXIT WHEN v_put;
+  END LOOP;
+  PERFORM iu.fn_iu_require_effect(
+    v_put AND EXISTS (SELECT FROM public.iu_route_retry t WHERE t.route_code = p_route.route_code
+                         AND t.event_id = p_event_id AND t.replay_number = p_replay),
+    'public.iu_route_retry', 'handing the event over once more');
+END
+$function$;
+COMMENT ON FUNCTION iu.fn_iu_route_replay_put IS
+  'For the replays: hands an event over once more on a route, at a time, with the first replay number from p_replay on '
+  'that no delivery of it has. Returns that and its webhook-id. Its caller has READ COMMITTED.';
+
 CREATE FUNCTION iu.fn_iu_route_repeat_note(
     p_webhook_id text, p_route_code text, p_event_ref uuid, p_repeat_of text, p_actor text, p_reason text)
   RETURNS void

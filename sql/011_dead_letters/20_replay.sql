@@ -67,9 +67,9 @@ BEGIN
       'message', 'the event is not in the outbox any more; what it was is in event_snapshot');
   END IF;
 
-  v_next := iu.fn_iu_route_replay_next(v_route, p_letter.event_ref, v_event.event_seq, p_letter.replay_number + 1);
-  INSERT INTO public.iu_route_retry (route_code, event_id, replay_number, event_seq, due_at, reason)
-    VALUES (p_letter.route_code, p_letter.event_ref, v_next.p_replay, v_event.event_seq, p_due_at, 'replay');
+  PERFORM iu.fn_iu_require_read_committed('a replay', 'would not see which replay numbers are taken');
+  v_next := iu.fn_iu_route_replay_put(v_route, p_letter.event_ref, v_event.event_seq, p_due_at,
+    p_letter.replay_number + 1);
   PERFORM iu.fn_iu_route_repeat_note(v_next.webhook_id, p_letter.route_code, p_letter.event_ref,
     p_letter.idempotency_key, p_actor, p_reason);
   UPDATE public.iu_route_dead_letter
@@ -123,7 +123,7 @@ COMMENT ON FUNCTION public.fn_iu_route_dead_letter_replay IS
   'records what would be sent and resolves the letter), skipped (the route is not registered), failed (the dry '
   'run raised); refused, with a message: master_gate_closed, dead_letter_not_found, already_replayed (with what '
   'it was replayed as), already_resolved, route_retired, event_gone. Every call is logged: applied, failed or, '
-  'like skipped, refused. SQLSTATE 23514: actor or reason empty.';
+  'like skipped, refused. SQLSTATE 23514: actor or reason empty; 25000 outside of READ COMMITTED.';
 
 CREATE FUNCTION iu.fn_iu_route_dead_letter_chosen(
     p_route_code text, p_failure_code text, p_from timestamptz, p_until timestamptz)
@@ -247,4 +247,4 @@ COMMENT ON FUNCTION public.fn_iu_route_dead_letter_replay_many IS
   'master_gate_closed, matched, replayed, refused (statuses of fn_iu_route_dead_letter_replay with their number), '
   'per_second, first_due_at, last_due_at, remaining (still open)}. A second call finds nothing left. Logged: '
   'refused where the switch is off or none of those chosen could be replayed, otherwise applied. SQLSTATE 23514: '
-  'no filter, rate or limit out of range, actor or reason empty.';
+  'no filter, rate or limit out of range, actor or reason empty; 25000 outside of READ COMMITTED.';

@@ -54,7 +54,7 @@ BEGIN
                AND (p_until IS NULL OR a.recorded_at < p_until)
              ORDER BY a.event_ref, a.replay_number DESC) AS s
       JOIN public.event_outbox e ON e.id = s.event_ref
-     WHERE p_filter IS NULL OR (iu.fn_iu_filter_verdict(p_filter::jsonpath, e.safe_payload)).passes
+     WHERE p_filter IS NULL OR (iu.fn_iu_filter_verdict(p_filter, e.safe_payload)).passes
      ORDER BY e.event_seq;
 END
 $function$;
@@ -87,6 +87,7 @@ BEGIN
     PERFORM iu.fn_iu_route_not_there(p_route_code);
   END IF;
   PERFORM iu.fn_iu_route_again_check(v_route, p_event_ids, p_filter, p_since, p_until, p_per_second, p_limit);
+  PERFORM iu.fn_iu_require_read_committed('fn_iu_route_send_again', 'would not see which replay numbers are taken');
   IF iu.fn_iu_core_routes_enabled() THEN
     -- One call after another, so that no two choose the same number; then after what an earlier one spread out.
     PERFORM FROM public.iu_route_position WHERE route_code = p_route_code FOR NO KEY UPDATE;
@@ -99,9 +100,7 @@ BEGIN
       v_matched := v_matched + 1;
       v_busy := v_busy + v_sent.under_way::integer;
       CONTINUE WHEN v_sent.under_way OR v_handed >= p_limit;
-      v_next := iu.fn_iu_route_replay_next(v_route, v_sent.event_id, v_sent.event_seq, v_sent.replay_number + 1);
-      INSERT INTO public.iu_route_retry (route_code, event_id, replay_number, event_seq, due_at, reason)
-        VALUES (p_route_code, v_sent.event_id, v_next.p_replay, v_sent.event_seq, v_due, 'replay');
+      v_next := iu.fn_iu_route_replay_put(v_route, v_sent.event_id, v_sent.event_seq, v_due, v_sent.replay_number + 1);
       PERFORM iu.fn_iu_route_repeat_note(v_next.webhook_id, p_route_code, v_sent.event_id, v_sent.webhook_id, p_actor,
         p_reason);
       v_handed := v_handed + 1;
@@ -144,7 +143,8 @@ COMMENT ON FUNCTION public.fn_iu_route_send_again IS
   'due in a second, after those of an earlier call; at most p_limit (1 to 100000), in the order of the events. Returns '
   '{status: ran | master_gate_closed, matched, handed_over, under_way (another delivery of it is), left (beyond the '
   'limit), first_due_at, last_due_at, held}. A second call sends them once more. SQLSTATE 42704: not registered or '
-  'retired; 55000: a dry run; 23514: nothing chosen, filter, rate, limit, actor or reason.';
+  'retired; 55000: a dry run; 23514: nothing chosen, filter, rate, limit, actor or reason; 25000 outside of READ '
+  'COMMITTED.';
 
 INSERT INTO public.dot_iu_command_catalog (command_name, category, mutating, reversible, target_functions) VALUES
   ('dot_iu_route_send_again', 'health', true, false, ARRAY['fn_iu_route_send_again']);

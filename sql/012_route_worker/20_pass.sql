@@ -50,10 +50,31 @@ BEGIN
       DETAIL = format('Domain: %s.', p_event_domain),
       HINT = 'event_type_registry has the domains.', CONSTRAINT = 'iu_worker_domain_unknown';
   END IF;
+  PERFORM iu.fn_iu_require_read_committed('fn_iu_route_worker_run', 'would not see what another pass has recorded');
 END
 $function$;
 COMMENT ON FUNCTION iu.fn_iu_route_worker_check IS
-  'For fn_iu_route_worker_run, with its arguments: SQLSTATE 23514 for a name, a limit or a domain that is none.';
+  'For fn_iu_route_worker_run, with its arguments: SQLSTATE 23514 for a name, a limit or a domain that is none, 25000 '
+  'for another isolation level than READ COMMITTED.';
+
+-- Cursors of different names come to the same events, and no key over the partitions
+-- of iu_route_attempt could tell that a dry run was recorded twice. A vacuum of the
+-- table takes the same lock, and gives it back within this time.
+CREATE FUNCTION iu.fn_iu_route_worker_alone() RETURNS boolean
+  LANGUAGE plpgsql VOLATILE
+  SET search_path = pg_catalog, pg_temp
+  SET lock_timeout = '20ms'
+AS $function$
+BEGIN
+  LOCK TABLE public.iu_route_worker_cursor IN SHARE UPDATE EXCLUSIVE MODE;
+  RETURN true;
+EXCEPTION WHEN lock_not_available THEN
+  RETURN false;
+END
+$function$;
+COMMENT ON FUNCTION iu.fn_iu_route_worker_alone IS
+  'For the pass: keeps every other pass out until this transaction ends, and returns whether none is under way. Waits '
+  'at most 20 ms.';
 
 -- Transactions that began after the last snapshot are found by their range of
 -- numbers, those that were running when it was taken by its list of them.
@@ -145,6 +166,9 @@ BEGIN
   ELSIF NOT iu.fn_iu_route_worker_enabled() THEN
     RETURN c_nothing || '{"status": "worker_gate_closed"}';
   END IF;
+  IF NOT iu.fn_iu_route_worker_alone() THEN
+    RETURN c_nothing || '{"status": "busy"}';
+  END IF;
   PERFORM iu.fn_iu_route_worker_register(p_worker_name, p_event_domain);
   SELECT * INTO v_cursor FROM public.iu_route_worker_cursor WHERE worker_name = p_worker_name FOR UPDATE SKIP LOCKED;
   IF NOT FOUND THEN
@@ -206,11 +230,11 @@ COMMENT ON FUNCTION public.fn_iu_route_worker_run IS
   'its first run, the domain it reads (NULL: all). Takes the events that were committed since the last pass, late '
   'commits included. Of each enabled route: one that is a dry run gets an attempt with status dry_run and what '
   'would be sent in payload_snapshot; one that is live is only counted, since its position hands the event to the '
-  'senders. Returns {status: ran | master_gate_closed | worker_gate_closed | busy (the same worker runs '
-  'elsewhere), seen, attempts_written, dry_run, handed_over (event and live route), skipped (no enabled route, '
-  'restricted, filtered, or an error of its own), dead_lettered (the last of these), more}. A second call sees '
-  'nothing. '
-  'SQLSTATE 23514: name, limit, unknown domain, or another than at the first run.';
+  'senders. One pass runs at a time, so that no event is a dry run twice. Returns {status: ran | '
+  'master_gate_closed | worker_gate_closed | busy (another pass is not over, or its transaction), seen, '
+  'attempts_written, dry_run, handed_over (event and live route), skipped (no enabled route, restricted, filtered, or '
+  'an error of its own), dead_lettered (the last of these), more}. A second call sees nothing. SQLSTATE 23514: name, '
+  'limit, unknown domain, or another than at the first run; 25000: another isolation level than READ COMMITTED.';
 
 CREATE FUNCTION iu.fn_iu_route_worker_turn(p_worker_name text, p_batch_limit integer) RETURNS boolean
   LANGUAGE plpgsql VOLATILE SECURITY DEFINER
@@ -221,8 +245,8 @@ BEGIN
   -- A delivery that was with a sender when its route was retired, and whose sender then ended.
   PERFORM iu.fn_iu_route_abandon(r.route_code) FROM public.iu_outbound_route r
    WHERE r.retired_at IS NOT NULL
-     AND (EXISTS (SELECT FROM public.iu_route_retry t WHERE t.route_code = r.route_code)
-          OR EXISTS (SELECT FROM public.iu_route_lease l WHERE l.route_code = r.route_code));
+     AND (EXISTS (SELECT FROM public.iu_route_retry t WHERE t.route_code = r.route_code OFFSET 0)
+          OR EXISTS (SELECT FROM public.iu_route_lease l WHERE l.route_code = r.route_code OFFSET 0));
   IF NOT iu.fn_iu_core_routes_enabled() OR NOT iu.fn_iu_route_worker_enabled() THEN
     RETURN false;
   ELSIF EXISTS (SELECT FROM public.iu_outbound_route r WHERE r.enabled AND r.dry_run) THEN

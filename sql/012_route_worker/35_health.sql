@@ -17,13 +17,15 @@ BEGIN
   END IF;
   RETURN (
     SELECT coalesce(jsonb_agg(jsonb_build_object('route_code', b.route_code, 'oldest_due_at', b.oldest_due_at,
-             'waiting', b.waiting, 'retrying', b.retrying, 'leased', b.leased) ORDER BY b.oldest_due_at), '[]')
+             'waiting', b.waiting, 'retrying', b.retrying, 'leased', b.leased, 'locked_by',
+             (SELECT l.holder FROM iu.fn_iu_route_locks() l WHERE l.route_code = b.route_code))
+             ORDER BY b.oldest_due_at), '[]')
       FROM unnest(p_backlog) b WHERE b.route_code = ANY (v_overdue) AND b.route_code <> ALL (v_moving));
 END
 $function$;
 COMMENT ON FUNCTION iu.fn_iu_route_stuck IS
   'For health, with the rows of v_iu_event_backlog: the routes that nothing holds, on which something has been due '
-  'since before this time, and on which no attempt has been recorded since.';
+  'since before this time, and on which no attempt has been recorded since; and who keeps them locked.';
 
 CREATE FUNCTION iu.fn_iu_route_worker_due(p_worker_name text, OUT due bigint, OUT oldest timestamptz)
   LANGUAGE plpgsql STABLE
@@ -109,8 +111,10 @@ BEGIN
     CASE WHEN v_worker AND v_ahead.oldest < v_stale AND coalesce(v_cursor.last_run_at, '-infinity') < v_stale THEN
       format('dry runs are due since %s and the worker has not run since %s', v_ahead.oldest,
              coalesce(v_cursor.last_run_at::text, 'ever')) END]
-    || ARRAY(SELECT format('route %s: due since %s and nothing moves', s ->> 'route_code', s ->> 'oldest_due_at')
+    || ARRAY(SELECT format('route %s: due since %s and nothing moves%s', s ->> 'route_code', s ->> 'oldest_due_at',
+                           '; it is locked by ' || (s ->> 'locked_by'))
                FROM jsonb_array_elements(v_stuck) s)
+    || ARRAY(SELECT format('route %s: %s', l.route_code, l.problem) FROM iu.fn_iu_route_lock_problems() l)
     || iu.fn_iu_route_delays(p_stale_seconds) || v_stopped
     || iu.fn_iu_route_hung_problems() || iu.fn_iu_place_trouble() || iu.fn_iu_attempt_trouble()
     || (SELECT t.alarm FROM iu.fn_iu_gate_troubles() t)
@@ -154,7 +158,8 @@ COMMENT ON FUNCTION public.fn_iu_route_worker_health IS
   '410 disabled it, or it is held for a code that is by_itself in iu_delivery_code); and where work is due and '
   'nothing moves: a live route that nothing holds has had something due for p_stale_seconds without one attempt '
   'recorded, or dry runs are due that long and no pass was made; where deliveries are due later than the backoff of '
-  'their route explains; where nothing is due that would try an open circuit; where deliveries wait for others of '
+  'their route explains; where somebody has kept a route locked for 10 s; where nothing is due that would try an '
+  'open circuit; where deliveries wait for others of '
   'their subject of which none is under way; where the database is not at home (fn_iu_place_confirm); where attempts '
   'lie in their default partition, or fewer than 2 days have one ahead; where a '
   'gate lapsed that nobody closed (fn_iu_gate_lapsed); where a live route cannot use its certificates '

@@ -52,7 +52,7 @@ BEGIN
   SELECT * INTO v_at FROM public.iu_route_position p WHERE p.route_code = p_route.route_code;
   SELECT c.next_at INTO v_circuit FROM public.iu_route_circuit c
    WHERE c.route_code = p_route.route_code AND c.next_at > iu_core.steady_clock();
-  v_filter := iu.fn_iu_filter_verdict(p_route.payload_filter::jsonpath, p_event.safe_payload);
+  v_filter := iu.fn_iu_filter_verdict(p_route.payload_filter, p_event.safe_payload);
   RETURN QUERY VALUES
     ('place_not_confirmed', iu.fn_iu_place_is_home(), iu.fn_iu_place_trouble()),
     ('master_gate_closed', iu.fn_iu_core_routes_enabled(), NULL),

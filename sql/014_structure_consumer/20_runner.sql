@@ -95,7 +95,8 @@ BEGIN
       FROM (SELECT p.route_code, p.window_end IS NOT NULL AND NOT EXISTS (
                      SELECT FROM public.iu_route_lease l
                       WHERE l.route_code = p.route_code AND l.backend_pid = pg_backend_pid()
-                        AND l.expires_at > iu_core.steady_clock() AND l.lease_id >= p.lease_low) AS unfinished,
+                        AND l.expires_at > iu_core.steady_clock() AND l.lease_id >= p.lease_low
+                     OFFSET 0) AS unfinished,
                    (SELECT h.hold_until FROM public.iu_route_hung h
                      WHERE h.route_code = p.route_code AND iu.fn_iu_route_hung_holds(h.hold_until)) AS hold_until,
                    least(

@@ -129,6 +129,7 @@ DECLARE
 BEGIN
   PERFORM iu.fn_iu_vocab_require(p_vocabulary, p_value);
   PERFORM iu.fn_iu_require_reason(p_actor, p_reason);
+  PERFORM iu.fn_iu_require_read_committed('fn_iu_vocab_remove', 'would not see units that have come to use the value');
   LOCK TABLE public.information_unit IN SHARE MODE;
   SELECT c.value INTO v_previous FROM public.dot_config c WHERE c.key = v_key FOR UPDATE;
   IF NOT FOUND THEN
@@ -164,8 +165,8 @@ RETURN CASE WHEN iu_core.require_role('{iu_core_admin}') THEN
 COMMENT ON FUNCTION public.fn_iu_vocab_remove IS
   'Takes a value out of a vocabulary, and logs it: vocabulary, value, who, why. Returns {status: removed, vocabulary, '
   'value, previous: what it meant, run_id}. SQLSTATE 42704: there is no such value; 55006: a unit has it, a deleted '
-  'one too, or it is the default of units that are created; 55P03: writers of units did not end within 5 s; 23514: '
-  'one of the arguments.';
+  'one too, or it is the default of units that are created; 55P03: writers of units did not end within 5 s; 25000: '
+  'isolation is not READ COMMITTED; 23514: one of the arguments.';
 
 CREATE FUNCTION iu.fn_iu_resolve_default(p_vocabulary text, p_given text, p_default_key text) RETURNS jsonb
   LANGUAGE plpgsql STABLE SECURITY DEFINER

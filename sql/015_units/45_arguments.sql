@@ -21,23 +21,15 @@ RETURN iu.fn_iu_answer('invalid_input', p_field,
 COMMENT ON FUNCTION iu.fn_iu_invalid IS
   'The refusal invalid_input: field, its value as text, what is allowed in words.';
 
--- READ COMMITTED: what decides is looked up after what could change it is locked,
--- and an older snapshot would not see it.
-CREATE FUNCTION iu.fn_iu_require_read_committed(p_function text) RETURNS void
+CREATE FUNCTION iu.fn_iu_writer_require_read_committed(p_function text) RETURNS void
   LANGUAGE plpgsql
   SET search_path = pg_catalog, pg_temp
 AS $function$
 BEGIN
-  IF current_setting('transaction_isolation') <> 'read committed' THEN
-    RAISE invalid_transaction_state USING
-      MESSAGE = format('%s needs isolation level READ COMMITTED', p_function),
-      DETAIL = format('Isolation level: %s. An older snapshot would not see what others have written meanwhile.',
-                      current_setting('transaction_isolation')),
-      CONSTRAINT = 'iu_read_committed';
-  END IF;
+  PERFORM iu.fn_iu_require_read_committed(p_function, 'would not see what others have written meanwhile');
 END
 $function$;
-COMMENT ON FUNCTION iu.fn_iu_require_read_committed IS
+COMMENT ON FUNCTION iu.fn_iu_writer_require_read_committed IS
   'For canonical functions: SQLSTATE 25000 in a transaction of another isolation level. Argument: the function.';
 
 CREATE FUNCTION iu.fn_iu_address_problem(p_address text) RETURNS text

@@ -117,7 +117,7 @@ DECLARE
   v_unit       public.information_unit;
   v_version_id CONSTANT uuid := gen_random_uuid();
 BEGIN
-  PERFORM iu.fn_iu_require_read_committed('fn_iu_create');
+  PERFORM iu.fn_iu_writer_require_read_committed('fn_iu_create');
   -- Whoever deletes the parent meanwhile waits, or is seen here.
   PERFORM FROM public.information_unit u WHERE u.id = p_parent_ref FOR KEY SHARE;
   v_plan := iu.fn_iu_create_check(p_canonical_address, p_title, p_body, p_actor, p_unit_kind, p_section_type,

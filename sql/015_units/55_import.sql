@@ -200,7 +200,7 @@ DECLARE
   v_result jsonb;
   v_ids    uuid[];
 BEGIN
-  PERFORM iu.fn_iu_require_read_committed('fn_iu_import');
+  PERFORM iu.fn_iu_writer_require_read_committed('fn_iu_import');
   IF p_rows IS NULL OR jsonb_typeof(p_rows) <> 'array' THEN
     RETURN iu.fn_iu_invalid('rows', jsonb_typeof(p_rows), 'an array of objects');
   ELSIF iu_core.text_problem(p_actor, false) IS NOT NULL THEN

@@ -109,7 +109,7 @@ DECLARE
   v_newest  public.unit_version;
   v_draft   public.iu_edit_draft;
 BEGIN
-  PERFORM iu.fn_iu_require_read_committed('fn_iu_save');
+  PERFORM iu.fn_iu_writer_require_read_committed('fn_iu_save');
   IF v_refusal IS NOT NULL THEN
     RETURN v_refusal;
   END IF;
@@ -198,6 +198,7 @@ BEGIN
   ELSIF iu_core.text_problem(p_actor, false) IS NOT NULL THEN
     RETURN iu.fn_iu_invalid('actor', p_actor, 'who does it, in up to 200 characters');
   END IF;
+  PERFORM iu.fn_iu_writer_require_read_committed('fn_iu_comment');
   SELECT u.id INTO v_unit_id FROM public.information_unit u
    WHERE u.canonical_address = p_canonical_address AND u.deleted_at IS NULL FOR KEY SHARE;
   IF NOT FOUND THEN

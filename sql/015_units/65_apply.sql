@@ -91,7 +91,7 @@ DECLARE
   v_version public.unit_version;
   v_refusal jsonb;
 BEGIN
-  PERFORM iu.fn_iu_require_read_committed('fn_iu_apply_edit_draft');
+  PERFORM iu.fn_iu_writer_require_read_committed('fn_iu_apply_edit_draft');
   IF p_draft_id IS NULL THEN
     RETURN iu.fn_iu_invalid('draft_id', NULL, 'the id of a draft');
   ELSIF iu_core.text_problem(p_actor, false) IS NOT NULL THEN

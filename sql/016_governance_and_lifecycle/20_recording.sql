@@ -112,7 +112,7 @@ DECLARE
   v_manifest_id CONSTANT uuid := gen_random_uuid();
   v_decision_id CONSTANT uuid := gen_random_uuid();
 BEGIN
-  PERFORM iu.fn_iu_require_read_committed('fn_iu_review_decision_record');
+  PERFORM iu.fn_iu_writer_require_read_committed('fn_iu_review_decision_record');
   PERFORM FROM cutter_governance.review_decision d WHERE d.review_decision_id = p_prior FOR NO KEY UPDATE;
   v_refusal := iu.fn_iu_decision_check(p_operation, p_canonical_addresses, p_verdict, p_actor, p_rationale, p_findings,
     p_reviewer_class, p_risk_class, p_prior, p_content_hashes);

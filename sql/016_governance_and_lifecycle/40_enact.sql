@@ -126,7 +126,7 @@ DECLARE
   v_unit public.information_unit;
   v_plan jsonb;
 BEGIN
-  PERFORM iu.fn_iu_require_read_committed('fn_iu_enact');
+  PERFORM iu.fn_iu_writer_require_read_committed('fn_iu_enact');
   SELECT u.* INTO v_unit FROM public.information_unit u
    WHERE u.canonical_address = p_canonical_address AND u.deleted_at IS NULL FOR NO KEY UPDATE;
   v_plan := iu.fn_iu_enact_check(v_unit, p_canonical_address, p_actor, p_review_decision_id, p_target_lifecycle,
@@ -176,7 +176,7 @@ DECLARE
   v_refused jsonb := '[]';
   v_replays integer := 0;
 BEGIN
-  PERFORM iu.fn_iu_require_read_committed('fn_iu_enact_many');
+  PERFORM iu.fn_iu_writer_require_read_committed('fn_iu_enact_many');
   IF coalesce(cardinality(p_canonical_addresses) BETWEEN 1 AND 10000, false) IS NOT TRUE THEN
     RETURN iu.fn_iu_invalid('canonical_addresses', cardinality(p_canonical_addresses)::text, '1 to 10000 addresses');
   END IF;

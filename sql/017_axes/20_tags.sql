@@ -176,7 +176,7 @@ DECLARE
   v_tag     public.iu_metadata_tag;
   v_status  text;
 BEGIN
-  PERFORM iu.fn_iu_require_read_committed('fn_iu_tag_set');
+  PERFORM iu.fn_iu_writer_require_read_committed('fn_iu_tag_set');
   SELECT u.id INTO v_unit_id FROM public.information_unit u
    WHERE u.canonical_address = p_canonical_address AND u.deleted_at IS NULL FOR KEY SHARE;
   v_refusal := iu.fn_iu_tag_check(p_canonical_address, p_tag_key, p_source, p_confidence, p_actor);

@@ -105,6 +105,7 @@ DECLARE
   v_held uuid[] := '{}';
   v_all  uuid[];
 BEGIN
+  PERFORM iu.fn_iu_require_read_committed('moving a unit', 'would not see units that have come below it');
   LOOP
     WITH RECURSIVE down AS (
       SELECT u.id FROM public.information_unit u WHERE u.id = ANY (p_unit_ids)
@@ -120,8 +121,8 @@ BEGIN
 END
 $function$;
 COMMENT ON FUNCTION iu.fn_iu_tree_hold IS
-  'For functions that pin its search_path: these units and all that is below them, with their paths locked. Raises '
-  'nothing of its own.';
+  'For functions that pin its search_path: these units and all that is below them, with their paths locked. '
+  'Error: 25000 where isolation is not READ COMMITTED.';
 
 -- The paths as they should be, from the topmost of the units down.
 CREATE FUNCTION iu.fn_iu_tree_paths(p_unit_ids uuid[])
@@ -189,8 +190,8 @@ END
 $function$;
 COMMENT ON FUNCTION iu.fn_iu_tree_path_write IS
   'For functions that have locked the trees: writes the paths of these units and of all that '
-  'is below them, where they differ; returns how many there are. Error: 23514 for a unit that would be its own '
-  'ancestor.';
+  'is below them, where they differ; returns how many there are. Errors: 23514 for a unit that would be its own '
+  'ancestor; 25000 where isolation is not READ COMMITTED.';
 
 CREATE FUNCTION iu.fn_iu_tree_path_refresh(p_unit_ids uuid[]) RETURNS jsonb
   LANGUAGE plpgsql SECURITY DEFINER
@@ -200,7 +201,7 @@ DECLARE
   v_units CONSTANT uuid[] := coalesce(p_unit_ids,
     ARRAY(SELECT u.id FROM public.information_unit u WHERE u.parent_or_container_ref IS NULL));
 BEGIN
-  PERFORM iu.fn_iu_require_read_committed('fn_iu_tree_path_refresh');
+  PERFORM iu.fn_iu_writer_require_read_committed('fn_iu_tree_path_refresh');
   PERFORM iu.fn_iu_tree_lock(p_unit_ids);
   RETURN jsonb_build_object('ok', true, 'units', iu.fn_iu_tree_path_write(v_units));
 END
@@ -339,7 +340,8 @@ END
 $function$;
 COMMENT ON FUNCTION iu.fn_iu_tree_path_updated IS
   'Statement trigger of information_unit after UPDATE: writes the paths of units whose parent or address changed, and '
-  'of all that is below them, and the place among siblings. Error: 23514 for a unit that would be its own ancestor.';
+  'of all that is below them, and the place among siblings. Errors: 23514 for a unit that would be its own ancestor; '
+  '25000 for a move where isolation is not READ COMMITTED.';
 
 CREATE FUNCTION iu.fn_iu_tree_path_deleted() RETURNS trigger
   LANGUAGE plpgsql SECURITY DEFINER

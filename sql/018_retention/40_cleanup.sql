@@ -37,12 +37,14 @@ DECLARE
   v_goes    boolean;
   v_gone    bigint;
   v_rows    bigint;
+  v_first   bigint;
   v_days    date[] := '{}';
 BEGIN
   partitions := '{}';
   deleted := iu.fn_iu_core_retention_delete('iu.iu_route_attempt_default', p_where, p_max_rows);
   deleted := deleted + iu.fn_iu_core_retention_delete('iu.iu_route_attempt_kept', p_where, p_max_rows - deleted);
   v_rows := deleted;
+  v_first := deleted;
   BEGIN
     FOR v_day IN
       SELECT d FROM iu.fn_iu_attempt_days() d
@@ -66,7 +68,7 @@ BEGIN
     END IF;
     partitions := v_days;
   EXCEPTION WHEN lock_not_available THEN
-    deleted := 0;
+    deleted := v_first;
   END;
 END
 $function$;
@@ -96,10 +98,9 @@ BEGIN
       MESSAGE = 'retention is closed: gate iu_core.retention_enabled',
       HINT = 'Open it with fn_iu_gate_open, with an approval and a time limit; or make a dry run.',
       CONSTRAINT = 'iu_retention_gate_closed';
-  ELSIF NOT p_dry_run AND current_setting('transaction_isolation') <> 'read committed' THEN
-    RAISE invalid_transaction_state USING
-      MESSAGE = 'fn_iu_core_retention_cleanup needs isolation level READ COMMITTED',
-      DETAIL = 'An older snapshot would not see who has come to need an event.', CONSTRAINT = 'iu_read_committed';
+  ELSIF NOT p_dry_run THEN
+    PERFORM iu.fn_iu_require_read_committed('fn_iu_core_retention_cleanup',
+      'would not see who has come to need an event');
   END IF;
 
   -- Events come before their attempts, which may go once the event is gone; attempts come last.

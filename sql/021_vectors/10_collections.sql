@@ -98,7 +98,7 @@ DECLARE
   v_before  public.iu_qdrant_collection_registry;
   v_status  text;
 BEGIN
-  PERFORM iu.fn_iu_require_read_committed('fn_iu_qdrant_collection_register');
+  PERFORM iu.fn_iu_writer_require_read_committed('fn_iu_qdrant_collection_register');
   IF v_refusal IS NOT NULL THEN
     RETURN v_refusal;
   END IF;
@@ -166,7 +166,7 @@ DECLARE
   v_refusal jsonb := iu.fn_iu_qdrant_collection_check(p_name, 1, 'Dot', 'a', 'a', p_actor, p_reason);
   v_before  text;
 BEGIN
-  PERFORM iu.fn_iu_require_read_committed('fn_iu_qdrant_collection_retire');
+  PERFORM iu.fn_iu_writer_require_read_committed('fn_iu_qdrant_collection_retire');
   IF v_refusal IS NOT NULL THEN
     RETURN v_refusal;
   END IF;

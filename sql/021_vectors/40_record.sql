@@ -129,7 +129,7 @@ DECLARE
   v_point   public.iu_vector_sync_point;
   v_refusal jsonb;
 BEGIN
-  PERFORM iu.fn_iu_require_read_committed('fn_iu_vector_sync_record_v2');
+  PERFORM iu.fn_iu_writer_require_read_committed('fn_iu_vector_sync_record_v2');
   v_point.point_key := p_point_key;
   v_point.source_kind := p_source_kind;
   v_point.source_path := p_source_path;

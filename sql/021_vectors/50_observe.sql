@@ -178,7 +178,7 @@ DECLARE
   v_answer  jsonb;
   v_orphans text[];
 BEGIN
-  PERFORM iu.fn_iu_require_read_committed('fn_iu_vector_sync_observe');
+  PERFORM iu.fn_iu_writer_require_read_committed('fn_iu_vector_sync_observe');
   v_answer := iu.fn_iu_vector_observe_check(p_collection, p_points, p_actor, p_dry_run, p_unit_ids, p_limit);
   IF v_answer IS NOT NULL THEN
     RETURN v_answer;

@@ -79,7 +79,7 @@ DECLARE
   v_plan      jsonb;
   v_by        jsonb;
 BEGIN
-  PERFORM iu.fn_iu_require_read_committed('fn_iu_supersede');
+  PERFORM iu.fn_iu_writer_require_read_committed('fn_iu_supersede');
   IF p_superseded_by_canonical_address IS NOT NULL
      AND iu.fn_iu_address_problem(p_superseded_by_canonical_address) IS NOT NULL THEN
     RETURN coalesce(iu.fn_iu_act_check(p_canonical_address, p_actor, p_reason, p_tool_revision, p_dry_run),

@@ -12,7 +12,7 @@ DECLARE
   v_unit public.information_unit;
   v_plan jsonb;
 BEGIN
-  PERFORM iu.fn_iu_require_read_committed('fn_iu_retire');
+  PERFORM iu.fn_iu_writer_require_read_committed('fn_iu_retire');
   SELECT u.* INTO v_unit FROM public.information_unit u
    WHERE u.canonical_address = p_canonical_address AND u.deleted_at IS NULL FOR NO KEY UPDATE;
   v_plan := iu.fn_iu_leave_check(v_unit, 'retire', p_canonical_address, p_actor, p_review_decision_id, p_reason,

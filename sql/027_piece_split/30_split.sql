@@ -118,7 +118,7 @@ DECLARE
   v_key      text;
   v_source   public.information_unit;
 BEGIN
-  PERFORM iu.fn_iu_require_read_committed('fn_iu_piece_split');
+  PERFORM iu.fn_iu_writer_require_read_committed('fn_iu_piece_split');
   v_plan := iu.fn_iu_piece_split_input(p_source_canonical_address, p_child_specs, p_actor, p_review_decision_id,
     p_reason, p_tool_revision, p_dry_run);
   IF v_plan IS NOT NULL THEN

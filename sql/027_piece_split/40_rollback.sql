@@ -12,7 +12,7 @@ DECLARE
   v_source  public.information_unit;
   v_refusal jsonb;
 BEGIN
-  PERFORM iu.fn_iu_require_read_committed('fn_iu_piece_split_rollback');
+  PERFORM iu.fn_iu_writer_require_read_committed('fn_iu_piece_split_rollback');
   v_refusal := iu.fn_iu_set_rollback_check('split_set_id', p_split_set_id, p_actor, p_reason, p_dry_run);
   IF v_refusal IS NOT NULL THEN
     RETURN v_refusal;

@@ -123,7 +123,7 @@ DECLARE
   v_plan    jsonb;
   v_key     text;
 BEGIN
-  PERFORM iu.fn_iu_require_read_committed('fn_iu_piece_merge');
+  PERFORM iu.fn_iu_writer_require_read_committed('fn_iu_piece_merge');
   v_plan := iu.fn_iu_piece_merge_input(p_merged_spec, p_source_canonical_addresses, p_actor, p_review_decision_id,
     p_reason, p_tool_revision, p_dry_run);
   IF v_plan IS NOT NULL THEN

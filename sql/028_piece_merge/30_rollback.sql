@@ -11,7 +11,7 @@ DECLARE
   v_set     public.iu_merge_set;
   v_refusal jsonb;
 BEGIN
-  PERFORM iu.fn_iu_require_read_committed('fn_iu_piece_merge_rollback');
+  PERFORM iu.fn_iu_writer_require_read_committed('fn_iu_piece_merge_rollback');
   v_refusal := iu.fn_iu_set_rollback_check('merge_set_id', p_merge_set_id, p_actor, p_reason, p_dry_run);
   IF v_refusal IS NOT NULL THEN
     RETURN v_refusal;

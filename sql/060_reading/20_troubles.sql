@@ -55,9 +55,14 @@ AS $function$
     FROM public.iu_route_dead_letter d LEFT JOIN public.iu_outbound_route r ON r.route_code = d.route_code
    WHERE d.resolved_at IS NULL GROUP BY d.route_code
   UNION ALL
-  SELECT 'critical', 'route', s ->> 'route_code', (s ->> 'oldest_due_at')::timestamptz, 'due and nothing moves',
+  SELECT 'critical', 'route', s ->> 'route_code', (s ->> 'oldest_due_at')::timestamptz,
+         concat('due and nothing moves', '; it is locked by ' || (s ->> 'locked_by')),
          'does a sender run? SELECT * FROM iu_core.worker_status'
     FROM backlog b CROSS JOIN jsonb_array_elements(iu.fn_iu_route_stuck(b.rows, b.stale)) AS s
+  UNION ALL
+  SELECT 'critical', 'route', l.route_code, l.since, l.problem,
+         'see what the process does; one that was stopped goes on with kill -CONT; or end it with pg_terminate_backend'
+    FROM iu.fn_iu_route_lock_problems() l
   UNION ALL
   SELECT 'warning', 'route', substring(p.problem FROM '^route (\S+):'), NULL, p.problem,
          format('SELECT fn_iu_route_retry_now(%L, session_user, ''reason'')',

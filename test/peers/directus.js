@@ -1,11 +1,15 @@
 /*
  * directus.js
- *	  A stand-in for Directus 11.17 on PostgreSQL, for where the real one is
+ *	  A stand-in for Directus 12.4.0 on PostgreSQL, for where the real one is
  *	  not wanted (PEERS=light): items and their counts, and flows that a webhook
- *	  starts, with its tokens, shapes and error texts. What a real server would answer is in the tests that run
- *	  against both.
+ *	  starts, with its tokens, shapes and error texts. What a real server would
+ *	  answer is in the tests that run against both.
  *
- *	  node directus.js [--data FILE] [--query-limit-max N] [--port N] [--until-stdin-closes]
+ *	  node directus.js [--data FILE] [--query-limit-max N] [--licensed] [--port N] [--until-stdin-closes]
+ *
+ * Without --licensed it has no licence, as the real one of the tests: it regards
+ * no permission with a rule or for some fields, makes none, and has at most 25
+ * collections.
  *
  * The data, from FILE or POST /_control/data:
  *	  {"collections": {"documents": [{"id": 1, ...}, ...], "big": 1200,
@@ -13,15 +17,19 @@
  *	   "tokens": {"secret-1": ["documents"], "secret-2": "*",
  *	              "secret-3": {"documents": {"rule": {"category": {"_eq": "alpha"}}, "fields": ["id"]}}}}
  * A number stands for so many rows {"id": n}. A token of "*" is an admin's. Types
- * are PostgreSQL's; where they are told, a filter's values must fit them.
+ * are PostgreSQL's; where they are told, a filter's values must fit them. "relations":
+ * [{"many": "pieces", "field": "document", "one": "documents", "alias": "pieces"}] makes of a
+ * field that holds a key of "one" a way for filters, from both ends.
  */
 'use strict';
 const crypto = require('crypto');
 const fs = require('fs');
 const { options, serve, json, text } = require('./server.js');
 
-let data = { collections: {}, tokens: {} };
+let data = { collections: {}, tokens: {}, relations: [] };
 const LIMIT_MAX = Number(options()['query-limit-max'] || Infinity);
+const LICENSED = Boolean(options().licensed);
+const MOST_COLLECTIONS = LICENSED ? Infinity : 25;
 
 const numbered = (count) => Array.from({ length: count }, (_, i) => ({ id: i + 1 }));
 const made = (told) => ({
@@ -33,12 +41,16 @@ const made = (told) => ({
 
 /* Users are a collection, too: one for each token. */
 function load(told) {
-  data = { collections: {}, tokens: told.tokens || {} };
+  data = { collections: {}, tokens: told.tokens || {}, relations: told.relations || [] };
   for (const [name, collection] of Object.entries(told.collections || {})) data.collections[name] = made(collection);
   data.collections.directus_users = made(
     Object.keys(data.tokens).map((token) => ({ id: crypto.randomUUID(), email: `${token}@example.com` })),
   );
   for (const name of ['roles', 'files']) data.collections[`directus_${name}`] = made([]);
+  data.collections.directus_policies = made([{ id: crypto.randomUUID(), name: 'Administrator' }]);
+  for (const { many, field, one, alias } of data.relations)
+    for (const row of data.collections[one].rows)
+      row[alias] = data.collections[many].rows.filter((of) => of[field] === row.id).map((of) => of.id).slice(0, 100);
 }
 
 class Refusal extends Error {
@@ -50,11 +62,20 @@ class Refusal extends Error {
 }
 const forbiddenReason = (what) => `You don't have permission to access ${what} or it does not exist. Queried in root.`;
 const forbidden = (what) => new Refusal(403, 'FORBIDDEN', forbiddenReason(what), { reason: forbiddenReason(what) });
+const restricted = (category) =>
+  new Refusal(403, 'RESOURCE_RESTRICTED', `${category} is a restricted resource.`, { category });
+const unreadable = (collection) => {
+  const reason = `You don't have permission to perform "read" for collection "${collection}" or it does not exist.`;
+  return new Refusal(403, 'FORBIDDEN', reason, { reason });
+};
 const hidden = () => new Refusal(403, 'FORBIDDEN', "You don't have permission to access this.");
 const invalid = (reason, kind = 'QUERY') =>
   new Refusal(400, `INVALID_${kind}`, `Invalid ${kind.toLowerCase()}. ${reason.replace(/\.$/, '')}.`, {
     reason: reason.replace(/\.$/, ''),
   });
+
+/* A permission that narrows is for who has a licence. */
+const narrows = (may) => Boolean(may.rule || may.fields);
 
 /* What the request's token may read: by collection its rule and fields; "*" for all. */
 function granted(request, url) {
@@ -65,7 +86,9 @@ function granted(request, url) {
   if (!token) return null;
   if (!(token in data.tokens)) throw new Refusal(401, 'INVALID_CREDENTIALS', 'Invalid user credentials.');
   const may = data.tokens[token];
-  return Array.isArray(may) ? Object.fromEntries(may.map((name) => [name, {}])) : may;
+  if (may === '*') return may;
+  const all = Array.isArray(may) ? may.map((name) => [name, {}]) : Object.entries(may);
+  return Object.fromEntries(all.filter(([, one]) => LICENSED || !narrows(one)));
 }
 
 /* The collection as the token sees it: its rows, and only their fields. */
@@ -206,14 +229,31 @@ function told(value) {
   return value === 'null' || value === 'NULL' || /^\$(NOW|CURRENT_)/.test(value) ? null : value;
 }
 
+/* The rows that a field leads to, and whose they are; undefined where it leads nowhere. */
+function related(row, key, collection) {
+  for (const { many, field, one, alias } of data.relations) {
+    const end = (name, rows) => ({ rows, of: seen(name, '*') });
+    if (one === collection.name && alias === key)
+      return end(many, data.collections[many].rows.filter((of) => of[field] === row.id));
+    if (many === collection.name && field === key)
+      return end(one, data.collections[one].rows.filter((of) => of.id === row[field]));
+  }
+  return undefined;
+}
+
 function passes(row, filter, collection) {
   return Object.entries(filter).every(([key, want]) => {
     if (key === '_and') return Object.values(want).every((part) => passes(row, part, collection));
     if (key === '_or') return Object.values(want).some((part) => passes(row, part, collection));
     if (!collection.fields.includes(key)) throw forbidden(`field "${key}" in collection "${collection.name}"`);
+    const ways = Object.keys(want).some((name) => !name.startsWith('_')) && related(row, key, collection);
+    if (ways) return ways.rows.some((other) => passes(other, want, ways.of));
     const have = row[key] === undefined ? null : row[key];
     return Object.entries(want).every(([operator, value]) => {
-      if (!OPERATORS[operator]) throw invalid(`"string" field type does not contain the "${operator}" filter operator`);
+      if (!OPERATORS[operator]) {
+        const type = FIELD_TYPES[collection.types[key]] || 'string';
+        throw invalid(`"${type}" field type does not contain the "${operator}" filter operator`);
+      }
       fit(collection.types[key], operator, value);
       return OPERATORS[operator](have, told(value));
     });
@@ -244,6 +284,7 @@ function integer(query, name, fallback, least) {
 
 /* A count is a string, as PostgreSQL's bigint is there. */
 function aggregate(query, rows) {
+  if (!Object.keys(query.aggregate).some((name) => name.startsWith('count'))) return rows.map(() => ({}));
   const groups = new Map();
   const by = list(query.groupBy);
   if (by.length === 0) groups.set('', { key: {}, rows });
@@ -351,7 +392,7 @@ function filled(template, trigger) {
 function run(operation, trigger) {
   const told = operation.options;
   if (operation.type === 'throw-error') throw new Refusal(Number(told.status), told.code, told.message);
-  if (!data.collections[told.collection]) throw broken();
+  if (!data.collections[told.collection]) throw forbidden(`collection "${told.collection}"`);
   const { rows } = data.collections[told.collection];
   rows.push({ id: rows.length + 1, ...filled(told.payload, trigger) });
   return [rows.length];
@@ -375,6 +416,10 @@ function kept(kind, told) {
   return { data: row };
 }
 
+/* Whether a permission, as it is written, is anything but "all fields, always". */
+const narrowed = ({ fields, permissions, validation, presets }) =>
+  !(fields || []).includes('*') || [permissions, validation, presets].some((of) => Object.keys(of || {}).length > 0);
+
 /* What an administrator makes and removes; undefined where that is something else. */
 function administered(method, route, name, key, body) {
   const told = () => JSON.parse(body.toString());
@@ -387,7 +432,11 @@ function administered(method, route, name, key, body) {
       return { data: Object.assign(flows.get(name), told()) };
     case 'DELETE flows':
       return flows.delete(name) ? { data: null } : undefined;
+    case 'POST permissions':
+      return { data: { id: 1, ...told() } };
     case 'POST collections':
+      if (Object.keys(data.collections).filter((known) => !known.startsWith('directus_')).length >= MOST_COLLECTIONS)
+        throw new Refusal(403, 'LIMIT_EXCEEDED', 'collections limit exceeded.', { category: 'collections' });
       data.collections[told().collection] = made([]);
       return { data: described(told().collection) };
     case 'DELETE collections':
@@ -410,8 +459,13 @@ function administered(method, route, name, key, body) {
 function answer(request, url, path, body) {
   const grants = granted(request, url);
   const [, route, name, key] = path.split('/').map(decodeURIComponent);
-  if (route === 'server' && name === 'health') return { status: 'ok' };
+  if (route === 'server' && name === 'health') {
+    if (grants === null) throw hidden();
+    return { status: 'ok' };
+  }
   if (route === 'flows' && name === 'trigger' && UUID.test(key)) return triggered(request, key, body.toString());
+  if (request.method === 'POST' && route === 'permissions' && !LICENSED && narrowed(JSON.parse(body.toString())))
+    throw restricted('custom_permission_rules_enabled');
   const done = grants === '*' ? administered(request.method, route, name, key, body) : undefined;
   if (done) return done;
   if (route === 'collections') {
@@ -424,7 +478,8 @@ function answer(request, url, path, body) {
     return { data: described(name) };
   }
   if (route === 'permissions' && name === 'me') return { data: access(grants) };
-  if (route === 'fields') throw forbidden('collection "directus_fields"');
+  if (route === 'permissions') throw forbidden('collection "directus_permissions"');
+  if (route === 'fields') throw unreadable('directus_fields');
   const system = `directus_${route}` in data.collections;
   if (!system && (route !== 'items' || !name))
     throw new Refusal(404, 'ROUTE_NOT_FOUND', `Route ${path} doesn't exist.`, { path });
@@ -445,6 +500,7 @@ function handle(request, response, { url, path, body }) {
     return json(response, 200, answer(request, url, path, body), {
       'x-powered-by': 'Directus',
       'cache-control': 'no-cache',
+      ...(path === '/server/health' && { 'content-type': 'application/health+json; charset=utf-8' }),
     });
   } catch (error) {
     if (!(error instanceof Refusal)) throw error;

@@ -79,7 +79,8 @@ BEGIN
 		v_collections := v_collections || jsonb_build_object(v_table.name, jsonb_build_object(
 			'key', v_table.key, 'types', v_table.types, 'singleton', v_table.name::text = 'iu_one', 'rows', v_rows));
 	END LOOP;
-	RETURN jsonb_build_object('collections', v_collections, 'tokens', jsonb_build_object(
+	RETURN jsonb_build_object('collections', v_collections, 'relations', jsonb_build_array(jsonb_build_object(
+		'many', 'iu_child', 'field', 'parent', 'one', 'iu_parent', 'alias', 'children')), 'tokens', jsonb_build_object(
 		'iu-admin-token', '*',
 		'iu-reader-token',
     (SELECT jsonb_object_agg(name, '{}'::jsonb) FROM jsonb_object_keys(v_collections) name

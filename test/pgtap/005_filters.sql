@@ -19,18 +19,26 @@ SELECT alike(coalesce(iu.fn_iu_route_filter_problem(f), 'nothing'), '%' || w || 
     ('$.a == "' || repeat('x', 2000) || '"', '2000', 'more than 2000 characters')) AS t (f, w, n);
 
 SELECT is((v).passes, p, format('%s against %s', j, f)) FROM (
-  SELECT f, j, p, iu.fn_iu_filter_verdict(f::jsonpath, j::jsonb) AS v FROM (VALUES
+  SELECT f, j, p, iu.fn_iu_filter_verdict(f, j::jsonb) AS v FROM (VALUES
     ('$.a == 1', '{"a": 1}', true), ('$.a == 1', '{"a": 2}', false), ('$.a == 1', '{}', false),
     ('$.a > 1', '{"a": "x"}', false), ('exists($.a[*] ? (@.b > 1))', '{"a": [{"b": 0}, {"b": 2}]}', true),
     ('$.a like_regex "^x" flag "i"', '{"a": "Xy"}', true), (NULL, '{"a": 1}', true)) AS t (f, j, p)) AS x;
 SELECT is(iu.fn_iu_filter_verdict('$.a.datetime() < "2020-01-01 00:00:00+00".datetime()', '{"a": "2019-01-01"}')::text,
   '(,"cannot convert value from date to timestamptz without time zone usage")',
   'where a filter raises nobody can tell whether a payload passes');
+CREATE TEMP TABLE regex AS
+  SELECT string_agg(format('$.a like_regex "^((((x{1,9}){1,9}y){1,9}z){1,9}w){1,%s}$"', n), ' && ') AS hostile
+    FROM generate_series(3, 27) AS n;
 CREATE TEMP TABLE large AS SELECT jsonb_build_object('a', jsonb_agg(n)) AS payload FROM generate_series(1, 20000) n;
 SELECT matches((iu.fn_iu_filter_verdict('exists($.a[*] ? (@ == $.a[*] + 0 && @ < 0))', payload)).problem || '',
   'longer than 50 ms|not a single numeric', 'a filter that takes long is ended') FROM large;
 SELECT is((iu.fn_iu_filter_verdict('exists($.a[*] ? ($.a[*] < @ && @ < 0))', payload)).problem,
   'a filter takes longer than 50 ms over a payload', 'a filter that takes longer than its time is ended') FROM large;
+SELECT is(iu.fn_iu_route_filter_problem(hostile),
+  'the filter cannot be used: a filter takes longer than 100 ms to be read',
+  'a filter is refused whose regular expression takes long to be compiled') FROM regex;
+SELECT is((iu.fn_iu_filter_verdict(hostile, '{"a": "x"}')).problem, 'a filter takes longer than 500 ms to be read',
+  'a filter is ended whose regular expression takes long to be compiled where it is used') FROM regex;
 SELECT is((iu.fn_iu_filter_verdict('$.a == 1', '{"a": 1}')).passes, true,
   'after a filter that was ended another one decides');
 

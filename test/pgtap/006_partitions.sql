@@ -78,6 +78,61 @@ SELECT is(iu.fn_iu_attempt_partitions_end(pg_temp.today(), 3), false, 'the days 
 SELECT is((SELECT count(*) FROM iu_route_attempt WHERE kept AND idempotency_key ~ '^old|^of a clock'), 26::bigint,
   'every attempt of a day that went is kept');
 
+-- ---- what a restore or a detaching leaves behind
+
+CREATE FUNCTION pg_temp.tended() RETURNS text LANGUAGE sql AS
+  $$SELECT trouble FROM iu.fn_iu_attempt_partitions_tend()$$;
+CREATE FUNCTION pg_temp.part(p_days integer) RETURNS text LANGUAGE sql AS
+  $$SELECT iu.fn_iu_attempt_table(pg_temp.today(p_days))$$;
+SELECT is(iu.fn_iu_partition_day('iu_route_attempt_' || n), d, 'the day of a partition whose name ends in ' || n)
+  FROM (VALUES ('20261129', date '2026-11-29'), ('20240229', '2024-02-29'), ('20260229', NULL), ('20261399', NULL),
+    ('20260132', NULL), ('20260100', NULL), ('20260001', NULL), ('00000101', NULL), ('00010101', '0001-01-01'),
+    ('99991231', '9999-12-31'), ('1129', NULL), ('default', NULL)) AS t (n, d);
+
+DO $$BEGIN EXECUTE format('DROP TABLE %s, %s; CREATE TABLE %1$s (n int)', pg_temp.part(3), pg_temp.part(5)); END$$;
+SELECT is(pg_temp.tended(), pg_temp.part(3) || ': no partition of iu_route_attempt',
+  'a table that has the name of a partition and is none is a trouble');
+SELECT is(pg_temp.days(), '-1 0 1 2 4 5 6 7', 'it keeps no other partition from being made');
+DO $$BEGIN EXECUTE format('DROP TABLE %s; ALTER TABLE iu_route_attempt DETACH PARTITION %s', pg_temp.part(3),
+  pg_temp.part(0)); END$$;
+SELECT pg_temp.attempt(0, 'today is detached') \g /dev/null
+SELECT is(pg_temp.tended(), format('iu_route_attempt has no partition for today, %s; %s: no partition of '
+  'iu_route_attempt', pg_temp.today(), pg_temp.part(0)), 'that the partition of today is detached is a trouble');
+SELECT is(pg_temp.lies_in('today is detached'), 'iu.iu_route_attempt_kept',
+  'what is recorded while it is detached is kept');
+SET LOCAL iu_core.allow_removal = on;
+DO $$BEGIN EXECUTE format('DROP TRIGGER trg_0_subscription ON %1$s; DROP TRIGGER trg_1_subscription_numbers ON %1$s; '
+  'ALTER TABLE iu_route_attempt ATTACH PARTITION %1$s FOR VALUES FROM (false, %2$L) TO (false, %3$L)', pg_temp.part(0),
+  pg_temp.today() || ' 00:00+00', pg_temp.today(1) || ' 00:00+00'); END$$;
+SELECT is(pg_temp.tended(), NULL, 'once it is attached again all is well');
+SELECT is(pg_temp.findings(), NULL, 'a partition that was attached again is no difference');
+
+DROP TABLE iu.iu_route_attempt_default;
+SELECT is(iu.fn_iu_attempt_trouble(), 'iu.iu_route_attempt_default: no partition of iu_route_attempt',
+  'that there is no default partition is a trouble');
+SELECT is(pg_temp.tended(), NULL, 'a default partition that is gone is made again');
+SELECT pg_temp.attempt(365, 'default') \g /dev/null
+SELECT is(pg_temp.lies_in('default'), 'iu.iu_route_attempt_default', 'it takes what has no day');
+SELECT is(pg_temp.findings(), NULL, 'it is as it was');
+
+ALTER TABLE iu_route_attempt DETACH PARTITION iu.iu_route_attempt_kept;
+DO $$BEGIN EXECUTE format('DROP TABLE %s', pg_temp.part(7)); END$$;
+SELECT alike(pg_temp.tended(), '%iu.iu_route_attempt_kept: no partition of iu_route_attempt; partitions of '
+  'iu_route_attempt cannot be made: iu.iu_route_attempt_kept is no partition of iu_route_attempt',
+  'that the kept partition is detached is a trouble');
+SELECT is(pg_temp.lies_in('default'), 'iu.iu_route_attempt_default', 'nothing is moved to where nobody would see it');
+SELECT pg_temp.refuses($$SELECT iu.fn_iu_attempt_partition_leave(pg_temp.today(1), 'true', NULL)$$, '55000',
+  'iu_attempt_kept', 'no day ends while what has to stay could not be seen');
+DELETE FROM iu_route_attempt WHERE idempotency_key = 'default';
+SELECT is(pg_temp.tended(), 'iu.iu_route_attempt_kept: no partition of iu_route_attempt',
+  'where nothing has to be moved partitions are made without it');
+SELECT is(pg_temp.days(), '-1 0 1 2 3 4 5 6 7', 'all of them');
+DROP TRIGGER trg_0_subscription ON iu.iu_route_attempt_kept;
+DROP TRIGGER trg_1_subscription_numbers ON iu.iu_route_attempt_kept;
+ALTER TABLE iu_route_attempt ATTACH PARTITION iu.iu_route_attempt_kept
+  FOR VALUES FROM (true, MINVALUE) TO (true, MAXVALUE);
+SELECT is(pg_temp.tended(), NULL, 'once the kept partition is attached again all is well');
+
 -- ---- nothing of its own
 
 SELECT is(pg_temp.findings(), NULL, 'partitions that come and go are no difference');
@@ -105,6 +160,7 @@ SELECT w.name, format(replace(w.sql, '@', '%1$s'), iu.fn_iu_attempt_table(pg_tem
   ('is not in schema iu', 'ALTER TABLE @ SET SCHEMA public'),
   ('which its name does not say', 'ALTER TABLE @ RENAME TO iu_route_attempt_20000101'),
   ('which its name does not say', 'ALTER TABLE @ RENAME TO other'),
+  ('which its name does not say', 'ALTER TABLE @ RENAME TO iu_route_attempt_20261399'),
   ('owned by iu_core_owner, made by no migration', 'ALTER TABLE public.iu_route_attempt DETACH PARTITION @'),
   ('has no default partition', 'ALTER TABLE iu_route_attempt DETACH PARTITION iu.iu_route_attempt_default'),
   ('owned by nobody', 'CREATE TABLE public.planted PARTITION OF public.iu_route_attempt FOR VALUES FROM '
@@ -142,6 +198,17 @@ SELECT alike(pg_temp.as_role('iu_core_reader', 'SELECT count(*) FROM iu.iu_route
   'a reader has no right on a partition by itself');
 SELECT alike(pg_temp.as_role('iu_core_reader', 'SELECT iu.fn_iu_attempt_partitions_tend()'), '42501%',
   'only the worker tends the partitions');
+CREATE ROLE part_owner;
+DO $$BEGIN EXECUTE format('ALTER DATABASE %I OWNER TO part_owner', current_database()); END$$;
+SELECT alike(pg_temp.as_role('part_owner', format(sql, pg_temp.part(1), pg_temp.part(0))), '42501%',
+  'the owner of the database has no way to ' || name) FROM (VALUES
+  ('detach a partition', 'ALTER TABLE iu_route_attempt DETACH PARTITION %1$s'),
+  ('attach one', 'ALTER TABLE iu_route_attempt ATTACH PARTITION %1$s FOR VALUES FROM (false, ''2001-01-01'') TO '
+     '(false, ''2002-01-01'')'),
+  ('make one', 'CREATE TABLE public.mine PARTITION OF iu_route_attempt FOR VALUES FROM (false, ''2001-01-01'') TO '
+     '(false, ''2002-01-01'')'),
+  ('drop one', 'DROP TABLE %1$s'), ('rename one', 'ALTER TABLE %2$s RENAME TO mine'),
+  ('take the name of one that is to come', 'CREATE TABLE iu.iu_route_attempt_20990101 (n int)')) AS t (name, sql);
 
 SELECT * FROM finish();
 ROLLBACK;

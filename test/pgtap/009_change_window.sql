@@ -199,7 +199,7 @@ SELECT is(left(pg_temp.as_role(r, q), 5), s, 'as ' || r || ', ' || q || ' gives 
   ('iu_core_admin', $$SELECT fn_iu_surface_register('z', 'l', 'external', 'any', 'a', 'r') ->> 'status'$$, 'regis'),
   ('iu_core_admin', $$SELECT iu.fn_iu_surface_define(9, 'z', 'l', 'query', 'SELECT 1')$$, '42501'),
   ('iu_core_admin', $$SELECT iu_core.file_digest('/etc/passwd')$$, '42501'),
-  ('iu_core_admin', $$SELECT iu_core.cancel_at(now())$$, '42501'),
+  ('iu_core_admin', $$SELECT iu_core.cancel_no_more(NULL)$$, '42501'),
   ('iu_core_agent', $$SELECT fn_iu_change_report('w1')$$, '42501')) AS v (r, q, s);
 SELECT fn_iu_surface_unregister('z', 'ann', 't');
 CREATE ROLE iu_test_olga LOGIN IN ROLE iu_core_operator;

@@ -102,11 +102,11 @@ SELECT pg_temp.survives($$RAISE assert_failure USING MESSAGE = 'asserted'$$, 'P0
 SELECT pg_temp.survives($$RAISE serialization_failure USING MESSAGE = 'older snapshot'$$, '40001 older snapshot',
   'a snapshot that is too old is noted');
 SET LOCAL iu_core.envelope_timeout = '1s';
-SELECT pg_temp.survives($$PERFORM pg_sleep(600)$$, '57014 canceling statement due to statement timeout',
+SELECT pg_temp.survives($$PERFORM pg_sleep(600)$$, '57014 canceled, since its time was up',
   'a refresh that does not end is ended and noted');
 SET LOCAL iu_core.envelope_timeout = '10min';
 SET LOCAL statement_timeout = '40s';
-SELECT pg_temp.survives($$PERFORM pg_sleep(600)$$, '57014 canceling statement due to statement timeout',
+SELECT pg_temp.survives($$PERFORM pg_sleep(600)$$, '57014 canceled, since its time was up',
   'a refresh that does not end leaves time to a statement that has a time limit');
 SET LOCAL statement_timeout = 0;
 SELECT pg_temp.survives($$RAISE EXCEPTION '%', current_setting('lock_timeout')$$, 'P0001 200ms',

@@ -13,6 +13,37 @@ SELECT set_eq($$SELECT t.tgname::text FROM pg_trigger t JOIN pg_class c ON c.oid
     'trg_iu_birth_gate_layer2', 'trg_birth_information_unit', 'trg_iu_out_version'],
   'every trigger acts on rows written in replica role, but for those that only refuse, and the birth of units');
 
+-- Whoever waits for a lock in order to see what others did reads a newer snapshot after it, which only READ COMMITTED
+-- has. Of those that take one and do not ask for that:
+CREATE TABLE pg_temp.locker (name text, because text);
+INSERT INTO pg_temp.locker SELECT unnest(regexp_split_to_array(names, '\s+')), because FROM (VALUES
+  ('whoever changes what it looks at changes the row that it locks: then it is refused with 40001',
+   'fn_dot_iu_runtime_lease_end fn_iu_change_window_close fn_iu_core_retention_policy_set fn_iu_expect_delta
+    fn_iu_gate_approval_mode_set fn_iu_gate_approval_revoke fn_iu_gate_approval_spend fn_iu_gate_lock
+    fn_iu_gate_transition_stamp fn_iu_gate_try_lock fn_iu_gate_undefine fn_iu_gate_watchdog_close fn_iu_invariant_put
+    fn_iu_invariant_unregister fn_iu_route_allow fn_iu_route_dead_letter_resolve fn_iu_route_dead_letter_resolve_many
+    fn_iu_route_disallow fn_iu_route_set fn_iu_surface_put fn_iu_surface_report
+    fn_iu_switch_set fn_iu_policy_set fn_iu_vocab_add fn_iu_tag_register fn_iu_health_bind fn_iu_tree_path_add
+    fn_iu_tree_path_inserted fn_iu_runtime_rollback_by_actor'),
+  ('what it serves are the marks that it sees: what came later has marks of its own',
+   'fn_iu_envelope_unmark fn_iu_envelope_write fn_iu_envelope_compact'),
+  ('for workers, whose sessions have READ COMMITTED',
+   'fn_iu_circuit_record fn_iu_delivery_claim_route fn_iu_delivery_lease_orphans fn_iu_delivery_lease_retries
+    fn_iu_delivery_locks fn_iu_delivery_record_batch fn_iu_function_begin fn_iu_function_call fn_iu_function_claim
+    fn_iu_place_begin fn_iu_route_worker_turn fn_iu_schedule_due fn_iu_attempt_partitions_make
+    fn_iu_attempt_partition_leave fn_iu_attempt_partitions_drop'),
+  ('whoever calls it for people asks',
+   'fn_iu_core_retention_delete fn_iu_gate_approvals_confirm fn_iu_invariant_record fn_iu_rollback_guard
+    fn_iu_route_abandon fn_iu_route_dead_letter_replay fn_iu_route_dead_letter_replay_many fn_iu_route_worker_alone
+    fn_iu_route_worker_run fn_iu_draft_put fn_iu_vector_record fn_iu_vector_compare fn_iu_supersede_lock'))
+  AS t (because, names);
+SELECT is((SELECT string_agg(p.proname, ' ' ORDER BY p.proname) FROM pg_proc p
+  WHERE p.pronamespace = 'iu'::regnamespace
+    AND coalesce(pg_get_function_sqlbody(p.oid), p.prosrc) ~ '(LOCK TABLE|FOR (NO KEY )?UPDATE|FOR (KEY )?SHARE)\M'
+    AND p.prosrc !~ 'require_read_committed|''iu_(order|deliver)_isolation'''
+    AND p.proname NOT IN (SELECT l.name FROM pg_temp.locker l)), NULL,
+  'who locks a row and then reads what others did asks for READ COMMITTED, or it is known why not');
+
 -- A role is its oid. What docs/inside.md lists only records who it was, and nothing is decided by it.
 SELECT set_eq($$SELECT c.relname || '.' || a.attname FROM pg_attribute a JOIN pg_class c ON c.oid = a.attrelid
     WHERE c.relowner = 'iu_core_owner'::regrole AND c.relkind IN ('r', 'p') AND a.attnum > 0 AND NOT a.attisdropped

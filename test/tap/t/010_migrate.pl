@@ -86,14 +86,10 @@ is(sql("SELECT rolsuper FROM pg_roles WHERE rolname = 'iu_core_owner'"), 'f',
 	'the statement in the hint takes SUPERUSER from iu_core_owner');
 
 # Whatever ends the reading of the catalog, who reads the error is not shown the query that read it.
-my $holder = $node->background_psql('postgres');
-$holder->query_safe('BEGIN; LOCK TABLE pg_catalog.pg_depend');
-my $waited = error_of("SET lock_timeout = '10ms'; SELECT iu_core.migrate()");
+my $waited = error_while('LOCK TABLE pg_catalog.pg_depend', 'SELECT iu_core.migrate()');
 like($waited, qr/55P03.*^CONTEXT:  reading what exists in the database, by iu_core\.object_states\(\)$/ms,
 	'a migration that waits in vain for a lock of the catalog says what it was at');
 unlike($waited, qr/object_class/, 'and does not show the query that reads the catalog');
-$holder->query_safe('COMMIT');
-$holder->quit;
 
 # ---- failing in the middle leaves nothing
 

@@ -21,12 +21,7 @@ my $proxy = IU::Receiver->start;
 my $other = IU::Receiver->start;
 my $origin = $receiver->origin;
 my $by_name = 'http://localhost:' . $receiver->port;
-my $closed_port = do
-{
-	my $socket = IO::Socket::INET->new(Listen => 1, LocalAddr => '127.0.0.1') or die $!;
-	$socket->sockport;
-};
-my $closed = "http://127.0.0.1:$closed_port";
+my $closed = 'http://127.0.0.1:' . PostgreSQL::Test::Cluster::get_free_port();
 
 # The server inherits what would send its requests elsewhere.
 $ENV{$_} = $proxy->origin foreach qw(http_proxy HTTP_PROXY https_proxy HTTPS_PROXY all_proxy ALL_PROXY);

@@ -19,7 +19,7 @@ use Test::More;
 
 my $raw = IU::Receiver->start;
 my $peer = IU::Peer->start('receiver');
-my $closed_port = do { IO::Socket::INET->new(Listen => 1, LocalAddr => '127.0.0.1')->sockport };
+my $closed_port = PostgreSQL::Test::Cluster::get_free_port();
 
 # ---------- certificates ----------
 

@@ -67,7 +67,7 @@ else
 	push @peers, IU::Peer->start('directus', '--data', $data, '--query-limit-max', 50);
 	$other{most} = $peers[0]->url;
 }
-my $odd = IU::Peer->start('directus', '--data', $data);
+my $odd = IU::Peer->start('directus', '--data', $data, '--licensed');
 $other{odd} = $odd->url;
 $other{nobody_home} = 'http://127.0.0.1:' . PostgreSQL::Test::Cluster::get_free_port();
 
@@ -247,7 +247,7 @@ like(ask('SELECT category FROM hidden_field'), qr/42501: .*a field is forbidden/
 	'a column of a forbidden field is an error, and not NULL');
 SKIP:
 {
-	skip 'needs a real Directus 12', 3 unless IU::Directus::is_since(12);
+	skip 'needs Directus 12', 3 unless IU::Directus::is_since(12);
 	my $rule = { collection => 'iu_empty', action => 'read', permissions => { id => { _gt => 1 } }, fields => ['*'],
 		policy => decode_json((raw('GET', '/policies?limit=1', $token{admin}))[1]{content})->{data}[0]{id} };
 	like(raw('POST', '/permissions', $token{admin}, $rule), qr/^403 .*"code":"RESOURCE_RESTRICTED"/,
@@ -538,9 +538,7 @@ is(figure('Requests', q(SELECT count(*) FROM documents WHERE filter = '{"categor
 	'a count with a filter is one request, beside that for the access');
 is(ask(q(SELECT count(*) FROM documents WHERE category = 'alpha')), 40,
 	'a count with a condition on a field is counted here');
-SKIP:
 {
-	skip 'needs a real Directus', 2 unless $real;
 	my $related = '{"children":{"id":{"_gt":0}}}';
 	my ($aggregate, $how) = IU::Directus::is_since(12) ? (1, 'once') : (150, 'once for each related one');
 	like(raw('GET', "/items/iu_parent?aggregate[count]=*&filter=$related", $token{reader}), qr/"count":"$aggregate"/,

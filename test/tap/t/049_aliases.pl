@@ -13,6 +13,7 @@ use Test::More;
 my $json = JSON::PP->new->utf8->canonical;
 my @collections = ('plain', 'other');
 my %shards = (keyed => [ 'a', 'b' ]);
+my @many = map { "c$_" } reverse 1 .. 300;
 my $switched = 0;
 
 sub stands_for { return $_[0] eq 'alias' ? $collections[ $switched % 2 ] : $_[0] eq 'keys' ? 'keyed' : $_[0] }
@@ -44,8 +45,11 @@ sub peer
 {
 	my ($request) = @_;
 	return qdrant_result('{"aliases":[{"alias_name":"keys","collection_name":"keyed"},'
+		  . join('', map { my $of = $_; map { qq({"alias_name":"$_$of","collection_name":"$of"},) } qw(z a m) } @many)
 		  . '{"alias_name":"alias","collection_name":"' . stands_for('alias') . '"}]}')
 	  if $request->{path} eq '/aliases';
+	return qdrant_result('{"collections":[' . join(',', map { qq({"name":"$_"}) } @many, 'plain') . ']}')
+	  if $request->{path} eq '/collections';
 	my ($name, $rest) = $request->{path} =~ m{^/collections/([^/?]+)([^?]*)} or return { status => 404, body => '{}' };
 	my $of = stands_for($name);
 	$switched++;
@@ -71,7 +75,8 @@ CREATE FOREIGN TABLE p (collection text, id text, "of" text OPTIONS (field 'of')
 CREATE FOREIGN TABLE heavy (id text, "of" text, big text) SERVER q OPTIONS (resource 'points', collection 'alias');
 CREATE FOREIGN TABLE k (id text, "of" text, shard_key text) SERVER q
   OPTIONS (resource 'points', collection 'keys', page_size '7');
-CREATE FOREIGN TABLE points (collection text, id text, payload jsonb) SERVER q OPTIONS (resource 'points');
+CREATE FOREIGN TABLE points (collection text, id text, payload jsonb) SERVER q
+  OPTIONS (resource 'points', page_size '7');
 CREATE FOREIGN TABLE collections (collection text, points bigint, status text, points_sure bigint, doubt text,
   aliases text[]) SERVER q OPTIONS (resource 'collections');
 SQL
@@ -132,6 +137,17 @@ foreach (1 .. 2)
 }
 like(ask("SELECT status, aliases FROM collections WHERE collection = 'alias'"),
 	qr/^(green|yellow)\|\{alias\}$/, 'the aliases of an alias are those of its collection');
+is(ask(q(SELECT count(*), count(DISTINCT collection), bool_and(aliases = ARRAY['a' || collection, 'm' || collection,
+	  'z' || collection]) FROM collections WHERE collection <> 'plain')), '300|300|t',
+	'of hundreds of collections each is told with its own aliases, in order');
+is(ask("SELECT aliases FROM collections WHERE collection IN ('mc7', 'c300') ORDER BY 1"),
+	"{ac300,mc300,zc300}\n{ac7,mc7,zc7}", 'one of hundreds of aliases stands for its own collection');
+my $names = "SELECT 'c' || 2 * n AS name FROM generate_series(1, 300) n";
+is(ask("SELECT count(*), count(DISTINCT collection) FROM collections WHERE collection = ANY (ARRAY($names))"),
+	'150|150', 'of hundreds of names those that are listed are found at once');
+is(ask('SET enable_hashjoin = off; SET enable_mergejoin = off; SET enable_material = off;'
+	  . " SELECT count(*), count(DISTINCT c.collection) FROM ($names) v JOIN collections c ON c.collection = v.name"),
+	'150|150', 'of hundreds of names those that are listed are found one by one');
 @asked = (asked("SELECT points FROM collections WHERE collection = 'alias'"))[ 1 .. 1 ];
 is_deeply(\@asked, ['alias/points/count'], 'a count of a collection alone is one request');
 like(ask('EXPLAIN (COSTS off) SELECT id FROM p'), qr{Remote Request: GET /aliases, POST},

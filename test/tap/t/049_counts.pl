@@ -140,10 +140,40 @@ is(sure(prevents => 1), '|Qdrant does not tell how many points are deferred',
 is(sure(description => { status => 'red' }), '|the status is red', 'a count is in doubt where the status is red');
 is(sure(cluster => { remote_shards => [ { shard_id => 0, peer_id => 2, state => 'Dead' } ] }),
 	'|a replica of shard 0 is Dead', 'a count is in doubt where a replica is dead');
+like(sure(cluster => { remote_shards => undef }), qr/^ERROR:  HV000: .*the answer holds no list of replicas/,
+	'there is no count where the replicas of other nodes are not told');
 is(sure(cluster => { shard_transfers => [ { shard_id => 0 } ] }), '|a shard is being moved',
 	'a count is in doubt where a shard is being moved');
 my @two = (remote_shards => [ { shard_id => 0, peer_id => 2, state => 'Active' } ]);
 is(sure(cluster => {@two}), '30|', 'a count is a number where the replicas agree');
+# A cluster of two thousand shards, each with three replicas, one of which is in this state.
+sub thousands
+{
+	my ($state) = @_;
+	my @states = (('Active') x 4444, $state, ('Active') x 1555);
+	return { local_shards => [ map { { shard_id => $_, state => $states[$_] } } 0 .. 1999 ],
+		remote_shards => [ map { { shard_id => $_ % 2000, peer_id => $_ < 4000 ? 2 : 3, state => $states[$_] } }
+			2000 .. 5999 ] };
+}
+is(sure(cluster => thousands('Active')), '30|', 'a count is a number where thousands of replicas are active and agree');
+is(sure(cluster => thousands('Dead')), '|a replica of shard 444 is Dead',
+	'a count is in doubt where one of thousands of replicas is dead');
+answered("/collections/$plain/cluster", { %$cluster, %{ thousands('Partial') } });
+is(ask("SELECT jsonb_array_length(replicas), count(DISTINCT (r ->> 'shard', r ->> 'peer')),"
+	  . " count(*) FILTER (WHERE r ->> 'state' = 'Partial') FROM q.collections, jsonb_array_elements(replicas) r"
+	  . " WHERE collection = '$plain' GROUP BY 1"), '6000|6000|1', 'thousands of replicas are told, each once');
+$qdrant->recorder->heal;
+answered("/collections/$plain/cluster", { %$cluster, %{ thousands('Active') } });
+($rows, @requests) = asked("SELECT points_sure FROM q.collections WHERE collection = '$plain'");
+$qdrant->recorder->heal;
+is_deeply([ $rows, sort map { m{points/count\?(\w*=\w*)} ? $1 : () } @requests ],
+	[ 30, 'consistency=all', 'consistency=majority' ],
+	'thousands of replicas are asked for their counts by two requests');
+answered("/collections/$plain/cluster",
+	{ %$cluster, local_shards => [ { shard_id => '0,"x":1', state => 'Active' } ] });
+like(ask("SELECT replicas FROM q.collections WHERE collection = '$plain'"), qr/^\[\{[^x]*"shard": null[^x]*\}\]$/,
+	'a shard whose number is none is told without one, and as nothing else');
+$qdrant->recorder->heal;
 # What is said to the counts that the replicas are asked for.
 sub replicas_say
 {

@@ -15,6 +15,7 @@ use PostgreSQL::Test::Utils;
 use Test::More;
 
 use constant PAUSE => 6;
+use constant BRIEF => 10;    # seconds that a request may take, of some servers
 use constant ROWS => 60;
 
 my $json = JSON::PP->new->utf8->canonical;
@@ -57,13 +58,16 @@ sql('CREATE EXTENSION iu_core;'
 	  . " BEGIN FOR r IN EXECUTE format('SELECT n FROM %I', name)"
 	  . " LOOP s := s + slow(r.n); END LOOP; RETURN s; END \$\$;"
 	  . join '', map {
-		"CREATE SERVER $_ FOREIGN DATA WRAPPER ${_}_fdw OPTIONS (url '@{[$peer{$_}->url]}', page_size '10');"
-		  . "CREATE FOREIGN TABLE $_ (id text, n integer) SERVER $_ OPTIONS (collection 'r', resource '"
-		  . ($_ eq 'qdrant' ? 'points' : 'items') . "');"
-	} keys %peer);
+		my ($api, $brief) = @$_;
+		"CREATE SERVER $api$brief FOREIGN DATA WRAPPER ${api}_fdw OPTIONS (url '@{[$peer{$api}->url]}', page_size '10'"
+		  . ($brief && ", timeout_ms '" . 1000 * BRIEF . "'")
+		  . "); CREATE FOREIGN TABLE $api$brief (id text, n integer) SERVER $api$brief"
+		  . " OPTIONS (collection 'r', resource '" . ($api eq 'qdrant' ? 'points' : 'items') . "');"
+	} map { [ $_, '' ], [ $_, '_brief' ] } keys %peer);
 
 my $sum = ROWS * (ROWS + 1) / 2;
 my $pause = 'SELECT pg_sleep(' . PAUSE . ')';
+my $long = 'SELECT pg_sleep(' . (BRIEF + 1) . ')';
 my (@names, @sessions, @expected);
 foreach my $api (sort keys %peer)
 {
@@ -71,6 +75,9 @@ foreach my $api (sort keys %peer)
 	$add->('a cursor that rests between its batches gives every row', join("\n", 1 .. ROWS),
 		[ 'BEGIN', "DECLARE c CURSOR FOR SELECT n FROM $api", 'FETCH 3 FROM c', $pause, 'FETCH 12 FROM c', $pause,
 		$pause, 'FETCH 20 FROM c', $pause, 'FETCH ALL FROM c', 'COMMIT' ]);
+	$add->('a cursor that rests for longer than a request may take gives every row', join("\n", 1 .. ROWS),
+		[ 'BEGIN', "DECLARE c CURSOR FOR SELECT n FROM ${api}_brief", 'FETCH 3 FROM c', $long, 'FETCH 12 FROM c', $long,
+		'FETCH ALL FROM c', 'COMMIT' ]);
 	$add->('a loop whose body takes longer gets every row', $sum, ["SELECT looped('$api')"]);
 	$add->('CREATE TABLE AS with a function that takes longer makes every row', ROWS . "|$sum",
 		[ "CREATE TABLE made_$api AS SELECT slow(n) AS n FROM $api", "SELECT count(*), sum(n) FROM made_$api" ]);

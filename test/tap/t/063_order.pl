@@ -135,13 +135,40 @@ is(meanwhile($two, $one, $deliver) =~ s/\s//gr, 'already_queued',
 sql("DELETE FROM iu_route_retry WHERE route_code = 'bare'");
 retire('bare');
 
+note 'two send the same event again';
+sql("INSERT INTO iu_route_attempt (route_code, event_ref, replay_number, attempt_no, idempotency_key, status,
+	  started_at) SELECT 'beside', e.id, 0, 1, 'sent ' || e.id, 'sent', now() FROM event_outbox e
+       WHERE canonical_address = '1a'");
+sql("INSERT INTO iu_route_dead_letter (route_code, event_ref, replay_number, attempts, idempotency_key, failure_code,
+	  event_snapshot)
+       SELECT 'beside', e.id, 0, 1, 'y', 'x', to_jsonb(e) FROM event_outbox e WHERE canonical_address = '1a'");
+$two->query_safe('BEGIN');
+is($two->query_safe("SELECT fn_iu_route_dead_letter_replay(id) ->> 'replay_number' FROM iu_route_dead_letter"
+	  . " WHERE route_code = 'beside'"), '1', 'an event is replayed in a transaction that is not committed');
+is(meanwhile($two, $one, "SELECT fn_iu_route_send_again('beside', 'tester', 'test', p_since => '-infinity')"
+	  . " ->> 'handed_over'") =~ s/\s//gr, '1', 'who sends it again meanwhile waits, and hands it over');
+is(sql("SELECT string_agg(replay_number::text, ' ' ORDER BY replay_number) FROM iu_route_retry"
+	  . " WHERE route_code = 'beside'"), '1 2', 'each of two that send an event again takes a number of its own');
+sql("DELETE FROM iu_route_retry WHERE route_code = 'beside'; DELETE FROM iu_route_attempt WHERE route_code = 'beside'");
+sql("UPDATE iu_route_dead_letter SET resolved_at = NULL, resolved_by = NULL, resolution = NULL, replayed_as = NULL"
+	  . " WHERE route_code = 'beside'");
+
 note 'who works with an older snapshot is refused';
+add('idle', 'collection_created', '/ok', idle => 1);
+sql("SELECT fn_iu_route_allow('idle', 'tester', 'test')");
 IU::Gate->open($node, 'iu_core.retention_enabled', 3600);
 for my $level ('REPEATABLE READ', 'SERIALIZABLE')
 {
 	for my $call ("count(*) FROM fn_iu_core_retention_cleanup('tester', false)",
 		"fn_iu_route_dead_letter_replay(id) FROM iu_route_dead_letter",
-		"fn_iu_route_deliver('hand', id) FROM event_outbox WHERE canonical_address = '1a'")
+		"fn_iu_route_dead_letter_replay_many('tester', 'test', p_route_code => 'beside')",
+		"fn_iu_route_send_again('beside', 'tester', 'test', p_since => '-infinity')",
+		"fn_iu_route_deliver('hand', id) FROM event_outbox WHERE canonical_address = '1a'",
+		"fn_iu_route_add('old', '*', 'https://hooks.example/', 'tester', 'test')",
+		"fn_iu_route_arm('idle', 'tester', 'test')", "fn_iu_route_confirm_position('hand', 'tester', 'test')",
+		"fn_iu_route_retire('idle', 'tester', 'test')",
+		"fn_iu_event_type_register('shop', 'x', 'task', 'delayed', 'info', 'It is x.', 'tester', 'test')",
+		"fn_iu_event_type_unregister('shop', 'x', 'tester', 'test')", "fn_iu_place_confirm('tester', 'test')")
 	{
 		like(error_of("BEGIN ISOLATION LEVEL $level; SELECT $call"), qr/25000: .* isolation level READ COMMITTED/,
 			"refused under " . lc($level) . ': ' . ($call =~ /(fn_\w+)/)[0]);
@@ -149,7 +176,7 @@ for my $level ('REPEATABLE READ', 'SERIALIZABLE')
 }
 is($one->query_safe(record('4a') . ';' . record('5a')) =~ s/\s//gr, '1111', 'every event that was claimed is recorded');
 sql('DELETE FROM iu_route_dead_letter');
-retire('beside');
+retire($_) foreach qw(beside idle);
 sql("DELETE FROM iu_route_attempt WHERE event_ref IN (SELECT id FROM event_outbox WHERE canonical_address IN ('4a',"
 	  . " '5a'))");
 

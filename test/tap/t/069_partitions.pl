@@ -10,6 +10,7 @@ use IU::Cluster;
 use IU::Delivery;
 use IU::Dump;
 use IU::Gate;
+use IU::GateSession;
 use IU::Routes qw(emit_sql);
 use IU::SQL;
 use IU::Sink;
@@ -67,6 +68,95 @@ subtest 'the runner makes what is missing' => sub {
 	sql("DROP TABLE $missing");
 	becomes("SELECT to_regclass('$missing') IS NOT NULL", 'a partition that is gone is made again');
 	is(sql($conforms), 't', 'it is as its table');
+};
+
+subtest 'what holds a lock for long' => sub {
+	my $lock = $node->background_psql('postgres');
+	my $missing = sql("SELECT iu.fn_iu_attempt_table(d) FROM iu.fn_iu_attempt_days() d ORDER BY d DESC LIMIT 1");
+	# As a VACUUM does.
+	$lock->query_safe('BEGIN; LOCK TABLE iu.iu_route_attempt_kept IN SHARE UPDATE EXCLUSIVE MODE');
+	sql("DROP TABLE $missing");
+	becomes("SELECT to_regclass('$missing') IS NOT NULL", 'partitions are made while another partition is vacuumed');
+	$lock->query_safe('COMMIT; BEGIN; LOCK TABLE iu.iu_route_attempt_default IN ACCESS EXCLUSIVE MODE');
+	becomes("SELECT finding ~ 'a session has locked iu.iu_route_attempt_default' AND severity = 2"
+		  . " FROM iu_core.findings() WHERE about = 'partition'", 'health tells that the default partition is locked');
+	my $mark = $delivery->mark('hook');
+	$delivery->emit(5);
+	ok($sink->wait_for('/hook', $mark->{arrived} + 5) && $delivery->rest('hook'),
+		'deliveries are made and recorded while it is');
+	$lock->query_safe('COMMIT');
+	$lock->quit;
+	my %found = $delivery->audit('hook', $mark);
+	is(IU::Delivery::told(%found) . ", repeated $found{repeated}", IU::Delivery::perfect(5) . ', repeated 0',
+		'once each');
+	becomes($well, 'all is well once the locks are gone');
+};
+
+subtest 'a look at the partitions that fails is told' => sub {
+	my $whole = sql("SELECT pg_get_functiondef('iu.fn_iu_attempt_trouble()'::regprocedure)");
+	sql("CREATE OR REPLACE FUNCTION iu.fn_iu_attempt_trouble() RETURNS text LANGUAGE plpgsql"
+		  . " SET search_path = pg_catalog, pg_temp AS \$\$BEGIN RAISE 'no eyes'; END\$\$");
+	becomes("SELECT finding ~ 'cannot be looked after: no eyes' AND severity = 2"
+		  . " FROM iu_core.findings() WHERE about = 'partition'", 'health has its error');
+	sql($whole);
+	becomes($well, 'all is well once it succeeds');
+};
+
+# An attempt of a day, of an event that is gone.
+sub attempt_sql
+{
+	my ($days, $key) = @_;
+	return 'INSERT INTO iu_route_attempt (route_code, event_ref, attempt_no, idempotency_key, status, recorded_at)'
+	  . " VALUES ('r', gen_random_uuid(), 1, '$key', 'sent', now() - interval '$days days')";
+}
+sub make_day
+{
+	my ($days) = @_;
+	my $date = sql("SELECT ((now() - interval '$days days') AT TIME ZONE 'UTC')::date");
+	sql("BEGIN; SET LOCAL ROLE iu_core_owner; SELECT iu.fn_iu_attempt_partitions_make('$date', '$date'); RESET ROLE; "
+		  . attempt_sql($days, 'first') . '; COMMIT');
+	return $date;
+}
+
+subtest 'an attempt that a clock set back dates to a day that is ending' => sub {
+	my $date = make_day(300);
+	my ($ends, $records, $looks) = map { IU::GateSession->new($node) } 1 .. 3;
+	$ends->run('BEGIN');
+	is_deeply([ $ends->run("SELECT iu.fn_iu_attempt_partition_leave('$date', 'true', NULL)") ], [ '', '0' ],
+		'what is there is set apart');
+	$records->run_later(attempt_sql(300, 'second'));
+	my $waits = "SELECT cardinality(pg_blocking_pids($records->{pid})) > 0";
+	1 until $records->is_done || ($looks->run($waits))[1];
+	ok(!$records->is_done, 'whoever records for that day waits');
+	my ($state) = $ends->run("SELECT iu.fn_iu_attempt_partitions_drop(ARRAY['$date'::date])");
+	is($state, '55P03', 'the day does not end before that is recorded');
+	$ends->run($state eq '' ? 'COMMIT' : 'ROLLBACK');
+	is_deeply([ $records->outcome ], [ '', undef ], 'it is recorded');
+	$_->end foreach $ends, $records, $looks;
+	is(sql("SELECT string_agg(idempotency_key, ' ' ORDER BY id) FROM iu_route_attempt WHERE route_code = 'r'"),
+		'first second', 'both attempts are there');
+	sql("DROP TABLE iu.iu_route_attempt_${\ ($date =~ s/-//gr)}; DELETE FROM iu_route_attempt WHERE route_code = 'r'");
+};
+
+subtest 'a cleanup beside a session that has locked an old day' => sub {
+	my $date = make_day(200);
+	sql(attempt_sql(500, 'of no day'));
+	IU::Gate->open($node, 'iu_core.retention_enabled', 600);
+	sql("SELECT fn_iu_core_retention_policy_set('iu_route_attempt', 100, 'tester', 'test')");
+	my $lock = $node->background_psql('postgres');
+	$lock->query_safe("BEGIN; LOCK TABLE iu.iu_route_attempt_${\ ($date =~ s/-//gr)} IN ACCESS SHARE MODE");
+	my $cleanup = "SELECT rows_deleted FROM fn_iu_core_retention_cleanup('tester', false)"
+	  . " WHERE target_table = 'iu_route_attempt'";
+	is(sql($cleanup), '1', 'it counts what it deleted elsewhere');
+	is(sql("SELECT string_agg(idempotency_key, ' ') FROM iu_route_attempt WHERE route_code = 'r'"), 'first',
+		'the day is left for the next call');
+	$lock->query_safe('COMMIT');
+	$lock->quit;
+	# Whoever records at that moment keeps it from going once more.
+	my $left = "SELECT count(*) FROM iu_route_attempt WHERE route_code = 'r'";
+	foreach (1 .. 100) { last if sql($left) == 0; sql($cleanup); }
+	is(sql($left), '0', 'which takes it');
+	sql("SELECT fn_iu_gate_close('iu_core.retention_enabled', 'tester', 'test')");
 };
 
 # A session that holds a lock on the default partition keeps it from being attached to.

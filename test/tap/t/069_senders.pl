@@ -105,6 +105,30 @@ ok($sink->wait_for('/many', $routes), 'one event goes to each of the routes that
 ok($delivery->becomes("SELECT count(*) = $routes FROM iu_route_attempt WHERE route_code ~ '^r' AND status = 'sent'"),
 	'one event is recorded for each of the routes that carry it');
 
+# How many rows of some tables a statement that gives something reads, within one transaction.
+sub rows_read
+{
+	my ($statement, @tables) = @_;
+	return $delivery->sql("BEGIN; CREATE TEMP TABLE was ON COMMIT DROP AS $statement;"
+		  . ' SELECT sum(seq_tup_read + idx_tup_fetch) FROM pg_stat_xact_all_tables WHERE relid IN ('
+		  . join(', ', map { "'$_'::regclass" } @tables) . '); COMMIT');
+}
+$delivery->sql("INSERT INTO iu_route_retry (route_code, event_id, event_seq, due_at, reason)"
+	  . " SELECT r.route_code, e.id, e.event_seq, iu_core.steady_clock() + interval '1 day', 'armed'"
+	  . " FROM iu_outbound_route r, (SELECT * FROM event_outbox WHERE event_type = 'piece_reordered' LIMIT 1) e"
+	  . " WHERE r.route_code ~ '^r'");
+my @asked = qw(iu_outbound_route iu_route_position iu_route_retry iu_route_step);
+cmp_ok(rows_read("SELECT iu.fn_iu_delivery_next_due(NULL, 2, '{carried}')", @asked), '<', 10,
+	'when a route has something to do is found without reading other routes');
+cmp_ok(rows_read("SELECT count(*) FROM iu.fn_iu_function_claim('runner', 10)", @asked), '<', 10,
+	'the runner finds its routes without reading those of senders');
+$delivery->sql("INSERT INTO iu_route_circuit (route_code, state, failures, last_failure, open_s, next_at)"
+	  . " SELECT route_code, 'open', 10, 'http_500', 86400, iu_core.steady_clock() + interval '1 day'"
+	  . " FROM iu_outbound_route WHERE route_code ~ '^r'");
+cmp_ok(rows_read("SELECT iu.fn_iu_circuit_next_due()", 'iu_route_position'), '<', 10,
+	'when a circuit may be tried is found without asking what holds each of those that are open');
+$delivery->sql("DELETE FROM iu_route_circuit; DELETE FROM iu_route_retry");
+
 my $since = $delivery->sql('SELECT pg_current_snapshot()');
 $delivery->sql("SELECT fn_iu_emit_event('collection_created', 'x', gen_random_uuid(), 'tester')");
 is($delivery->sql("WITH news AS MATERIALIZED (SELECT count(*) AS rows FROM iu.fn_iu_delivery_news('$since'))"

@@ -204,8 +204,10 @@ like($inside, qr/planted control called by mallory for postgres/,
 is_deeply(\%callers, {}, 'nothing planted beside functions of the inside is called by anybody');
 # While conformance is red a run of migrations is refused, and functions of a
 # stranger that take rows of a table are in the way of its removal; then the
-# listings after that find what they should not.
-my @listings = sort { ($a =~ /:(\d+)/)[0] <=> ($b =~ /:(\d+)/)[0] } grep { /handbook/ } keys %outcomes;
+# listings after that find what they should not. A server that was built without
+# OpenSSL refuses to make a key.
+my @listings = sort { ($a =~ /:(\d+)/)[0] <=> ($b =~ /:(\d+)/)[0] }
+  grep { /handbook/ && $outcomes{$_}[2] !~ /cannot make signatures by Ed25519/ } keys %outcomes;
 my ($first)  = grep { $outcomes{$_}[0] ne $outcomes{$_}[1] } @listings;
 like($outcomes{ $first // '' }[2] // '', qr/^$|the migrated database does not conform|other objects depend on it/,
 	'beside planted functions of the inside every listing does what the handbook says, up to the removal');

@@ -83,14 +83,8 @@ my @statements = (
 		return 'WITH d AS (DELETE FROM unit_version WHERE unit_id = ' . any() . ' RETURNING unit_id)'
 		  . ' DELETE FROM information_unit u USING d WHERE u.id = d.unit_id';
 	},
-	sub {
-		return 'WITH d AS (DELETE FROM iu_three_axis_envelope WHERE unit_id = ' . any() . ')'
-		  . ' UPDATE iu_metadata_tag SET assigned_at = assigned_at WHERE false';
-	},
-	sub {
-		return 'WITH d AS (UPDATE iu_three_axis_envelope SET axis_c_depth = 7 WHERE unit_id = ' . any() . ')'
-		  . ' UPDATE iu_metadata_tag SET assigned_at = assigned_at WHERE false';
-	},
+	sub { return 'DELETE FROM iu_three_axis_envelope WHERE unit_id = ' . any() },
+	sub { return 'UPDATE iu_three_axis_envelope SET axis_c_depth = 7 WHERE unit_id = ' . any() },
 	sub {
 		return "UPDATE iu_metadata_tag_registry SET tag_kind = 'topic" . int(rand(4)) . "' WHERE tag_key = " . topic();
 	},
@@ -132,9 +126,9 @@ sub walk
 
 		$does =~ s/'/''/g unless defined $steering;
 		$answer = $session->query_safe(defined $steering ? $does : "SELECT test_do('$does')");
-		# Another kind of a tag is no statement on units or tags: the next of those has it refreshed.
+		# What is no statement on units or tags is marked, and the next of those has it refreshed.
 		$session->query_safe('UPDATE iu_metadata_tag SET assigned_at = assigned_at WHERE false')
-		  if $does =~ /registry/;
+		  if $does =~ /registry|three_axis_envelope/;
 		$state = $session->query_safe('SELECT state FROM test_state');
 		$ends{ defined $steering ? 'steered' : $answer }++;
 		next if $state eq 'true 0 0';

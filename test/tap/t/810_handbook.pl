@@ -35,9 +35,13 @@ for my $listing ($handbook->listings('sql'))
 {
 	my ($rows, $complaints) = $handbook->run($listing);
 	my ($state) = $complaints =~ /ERROR:  (\w{5}):/;
-	is($state, $listing->{refused},
-		"$listing->{where}, by " . ($listing->{user} // 'a superuser') . ($listing->{refused} ? ', is refused' : ''))
-	  or diag($complaints);
+  SKIP:
+	{
+		skip 'the server was built without OpenSSL', 1 if $complaints =~ /cannot make signatures by Ed25519/;
+		my $by = $listing->{user} // 'a superuser';
+		is($state, $listing->{refused}, "$listing->{where}, by $by" . ($listing->{refused} ? ', is refused' : ''))
+		  or diag($complaints);
+	}
 	note("$listing->{text}$rows$complaints");
 	$shown .= $rows;
 	push @misfits, map { "$listing->{where}: $_" } $handbook->misfits($rows, $sentences);

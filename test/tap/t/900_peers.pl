@@ -6,7 +6,7 @@ use IO::Socket::INET;
 use IU::Directus;
 use IU::Peer;
 use IU::Sink;
-use JSON::PP;
+use JSON::PP qw(decode_json);
 use MIME::Base64 qw(decode_base64 encode_base64);
 use POSIX ();
 use Test::More;
@@ -99,20 +99,104 @@ my $impatient = IU::Peer->start('receiver', '--request-timeout-ms', 300);
 my $socket = IO::Socket::INET->new($impatient->address) or die "no connection: $@";
 like(<$socket>, qr{^HTTP/1\.1 408 }, 'a peer that is told to be impatient answers 408 where nothing is asked in time');
 
-# the same questions to Directus, the real one or the stand-in, whichever this run has
+# The same questions to Directus, the real one or the stand-in, whichever this run has; and where 12 answers otherwise
+# than 11 did, to each what it answers.
+sub forbidden
+{
+	my ($what, $doing) = @_;
+	my $reason = "You don't have permission to " . ($doing // 'access')
+	  . ($what ? " $what or it does not exist." : ' this.') . ($what && !$doing ? ' Queried in root.' : '');
+	my $extensions = $what ? { reason => $reason, code => 'FORBIDDEN' } : { code => 'FORBIDDEN' };
+	return [ 403, { errors => [ { message => $reason, extensions => $extensions } ] } ];
+}
+my $since_12 = IU::Directus::is_since(12);
 SKIP:
 {
-	skip 'no Directus', 4 unless $ENV{DIRECTUS_URL};
-	my $ask = sub { return IU::Directus->new($ENV{DIRECTUS_URL}, $_[1])->raw('GET', $_[0]) };
-	my $token = $ENV{DIRECTUS_TOKEN};
-	is($ask->('/items/iu_documents?aggregate[count]=*', $token), '200 {"data":[{"count":"163"}]}',
-		'Directus counts, and the stand-in does it alike');
-	is($ask->('/items/iu_documents?aggregate[count]=*&filter[category][_eq]=alpha', $token),
-		'200 {"data":[{"count":"40"}]}', 'Directus counts with a filter, and the stand-in does it alike');
-	like($ask->('/items/iu_nosuch?aggregate[count]=*', $token), qr/^403 .*"code":"FORBIDDEN"/,
+	skip 'no Directus', 18 unless $ENV{DIRECTUS_URL};
+	my ($reader, $admin) = @ENV{qw(DIRECTUS_TOKEN DIRECTUS_ADMIN_TOKEN)};
+	my $ask = sub { return IU::Directus->new($ENV{DIRECTUS_URL}, $_[0])->request(@_[ 1 .. $#_ ]) };
+	my $told = sub { my $answer = $ask->(@_); return [ $answer->{status}, decode_json($answer->{content}) ] };
+	my $counts = sub { return [ 200, { data => [ { count => "$_[0]" } ] } ] };
+	my $documents = '/items/iu_documents?aggregate[count]=*';
+	is_deeply($told->($reader, 'GET', $documents), $counts->(163), 'Directus counts, and the stand-in does it alike');
+	is_deeply($told->($reader, 'GET', "$documents&filter[category][_eq]=alpha"), $counts->(40),
+		'Directus counts with a filter, and the stand-in does it alike');
+	is_deeply($told->($reader, 'GET', '/items/iu_nosuch?aggregate[count]=*'), forbidden('collection "iu_nosuch"'),
 		'Directus answers 403 for an unknown collection, and the stand-in does it alike');
-	like($ask->('/items/iu_documents', 'wrong'), qr/^401 .*"code":"INVALID_CREDENTIALS"/,
+	is_deeply($told->('wrong', 'GET', '/items/iu_documents'),
+		[ 401, { errors => [ { message => 'Invalid user credentials.',
+		extensions => { code => 'INVALID_CREDENTIALS' } } ] } ],
 		'Directus answers 401 for a wrong token, and the stand-in does it alike');
+	is_deeply($told->($reader, 'GET', '/items/iu_parent?aggregate[count]=*&filter={"children":{"id":{"_gt":0}}}'),
+		$counts->($since_12 ? 1 : 150), 'Directus counts an item once that has several related ones, since 12');
+	is_deeply($told->($reader, 'GET', '/items/iu_child?aggregate[count]=*&filter={"parent":{"name":{"_eq":"p"}}}'),
+		$counts->(150), 'Directus counts by a filter on the one related item, and the stand-in does it alike');
+
+	foreach my $row ([ 'POST', '/permissions', forbidden('collection "directus_permissions"') ],
+		[ 'GET', '/fields', forbidden('collection "directus_fields"', 'perform "read" for') ],
+		[ 'GET', '/items/iu_documents?aggregate[foo]=*&limit=2', [ 200, { data => [ {}, {} ] } ] ])
+	{
+		my ($method, $path, $expected) = @$row;
+		is_deeply($told->($reader, $method, $path, $method eq 'POST' ? { fields => ['*'] } : ()), $expected,
+			"Directus and the stand-in answer alike: $method $path");
+	}
+	is($told->($reader, 'GET', '/items/iu_ints?filter[n][_foo]=1')->[1]{errors}[0]{extensions}{reason},
+		'"integer" field type does not contain the "_foo" filter operator',
+		'Directus says what type of field has no such operator, and the stand-in does it alike');
+
+	my $health = $ask->($reader, 'GET', '/server/health');
+	like("$health->{headers}{'content-type'} $health->{content}",
+		qr/^application\/(health\+)?json(; charset=utf-8)? \{"status":"(ok|warn|error)"\}$/,
+		'Directus tells its health to whoever has a token, and the stand-in does it alike');
+	my $anonymous = $told->(undef, 'GET', '/server/health');
+	is_deeply($since_12 ? $anonymous : $anonymous->[1]{status}, $since_12 ? forbidden() : 'ok',
+		'Directus tells its health to nobody without a token, since 12');
+
+	# without a licence 12 regards no permission that narrows
+	foreach my $token (qw(iu-limited-token iu-fields-token))
+	{
+		my $seen = $told->($token, 'GET', $documents);
+		is_deeply($seen, $since_12 ? forbidden('collection "iu_documents"') : $counts->($token =~ /limited/ ? 40 : 163),
+			"Directus without a licence gives nothing for a permission that narrows, since 12: $token");
+		my $access = $told->($token, 'GET', '/permissions/me')->[1]{data}{iu_documents}{read}{access};
+		is($access, $since_12 ? undef : $token =~ /limited/ ? 'partial' : 'full',
+			"Directus without a licence tells of no permission that narrows, since 12: $token");
+	}
+	my ($policy) = @{ $told->($admin, 'GET', '/policies?limit=1')->[1]{data} };
+	my $rule = { collection => 'iu_empty', action => 'read', permissions => { id => { _gt => 1 } }, fields => ['*'],
+		policy => $policy->{id} };
+	my $made = $told->($admin, 'POST', '/permissions', $rule);
+	is_deeply($since_12 ? $made : $made->[0], $since_12 ? [ 403, { errors => [ {
+		message => 'custom_permission_rules_enabled is a restricted resource.',
+		extensions => { category => 'custom_permission_rules_enabled', code => 'RESOURCE_RESTRICTED' } } ] } ] : 200,
+		'Directus without a licence makes no permission that narrows, since 12');
+	$ask->($admin, 'DELETE', "/permissions/$made->[1]{data}{id}") unless $since_12;
+
+	my $directus = IU::Directus->new($ENV{DIRECTUS_URL}, $admin);
+	my $flow = $directus->call('POST', '/flows', { name => 'nowhere', trigger => 'webhook', status => 'active',
+		accountability => 'all',
+		options => { method => 'POST', return => '$last', error_on_reject => JSON::PP::true } })->{id};
+	my $operation = $directus->call('POST', '/operations', { flow => $flow, key => 'only', name => 'nowhere',
+		type => 'item-create', position_x => 19, position_y => 1,
+		options => { collection => 'iu_no_such_collection', permissions => '$full', payload => {} } })->{id};
+	$directus->call('PATCH', "/flows/$flow", { operation => $operation });
+	my $run = $told->(undef, 'POST', "/flows/trigger/$flow", {});
+	is_deeply($since_12 ? $run : $run->[0], $since_12 ? forbidden('collection "iu_no_such_collection"') : 500,
+		'Directus answers 403 for a flow that writes to an unknown collection, since 12');
+	$directus->call('DELETE', "/flows/$flow");
 }
+
+# What the stand-in alone is asked: the real one would be full for the other tests meanwhile.
+my $limits = { collections => { map { ("c$_" => 1) } 1 .. 25 },
+	tokens => { all => '*', part => { c1 => { fields => ['id'] } } } };
+my ($full, $licensed) = map { IU::Peer->start('directus', @$_) } [], ['--licensed'];
+$_->control('data', $limits) foreach $full, $licensed;
+sub make_one { return IU::Directus->new($_[0]->url, 'all')->raw('POST', '/collections', { collection => 'one_more' }) }
+is(make_one($full), '403 {"errors":[{"message":"collections limit exceeded.",'
+	  . '"extensions":{"category":"collections","code":"LIMIT_EXCEEDED"}}]}',
+	'the stand-in for Directus makes no more than 25 collections, in the words of 12.4.0 without a licence');
+like(make_one($licensed), qr/^200 /, 'the stand-in for Directus with a licence makes more');
+is(IU::Directus->new($licensed->url, 'part')->raw('GET', '/items/c1'), '200 {"data":[{"id":1}]}',
+	'the stand-in for Directus with a licence regards a permission that narrows');
 
 done_testing();

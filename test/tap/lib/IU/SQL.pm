@@ -8,6 +8,7 @@
 #	  sql('SELECT 1');						# the rows; dies of an error
 #	  ask('SELECT 1/0');					# the rows, or the error: "ERROR:  22012: ..."
 #	  error_of('SELECT 1/0', user => 'olga');	# what psql complained of, '' for nothing
+#	  error_while('LOCK TABLE t', 'TABLE t');	# of a query that waits in vain for a lock
 #	  becomes('SELECT ...', 'a name');		# a test: it becomes true in the end
 #	  becomes('SELECT ...', 'red', 'a name');	# a test: it becomes "red"
 #	  wait_until('SELECT ...');				# the same without a test; dies if it never does
@@ -28,7 +29,7 @@ use warnings;
 use parent 'Exporter';
 use Test::More ();
 
-our @EXPORT = qw(talk_to sql ask error_of becomes wait_until start_query literal);
+our @EXPORT = qw(talk_to sql ask error_of error_while becomes wait_until start_query literal);
 
 my ($node, $database);
 
@@ -66,6 +67,23 @@ sub error_of
 {
 	local $ENV{PGOPTIONS} = join ' ', grep { defined } $ENV{PGOPTIONS}, '-c client_min_messages=warning';
 	return (_psql(@_))[1];
+}
+
+# The error of a query that waits in vain for what a statement locks. Its session has
+# begun before: where the server must read the catalogs anew, one that begins later
+# needs what is locked to do so.
+sub error_while
+{
+	my ($lock, $query) = @_;
+	my ($holder, $asker) = map { $node->background_psql($database, on_error_stop => 0) } 1, 2;
+
+	$asker->query("\\set VERBOSITY verbose\nSET lock_timeout = '10ms'");
+	$holder->query_safe("BEGIN; $lock");
+	$asker->query($query);
+	my $error = $asker->{stderr};
+	$holder->query_safe('COMMIT');
+	$_->quit foreach $holder, $asker;
+	return $error =~ s/^psql:[^ ]* //mgr =~ s/^LOCATION:.*\n?//mgr;
 }
 
 sub becomes
