@@ -184,7 +184,7 @@ apart(void (*work) (void *), void *argument, bool *cancelled)
 	MemoryContextSwitchTo(memory);
 	CurrentResourceOwner = owner;
 	*cancelled = error != NULL && error->sqlerrcode == ERRCODE_QUERY_CANCELED && !late;
-	if (late && error->sqlerrcode == ERRCODE_QUERY_CANCELED)
+	if (error != NULL && error->sqlerrcode == ERRCODE_QUERY_CANCELED && late)
 		error->message = "canceled, since its time was up";
 	return error;
 }

@@ -46,6 +46,7 @@ SQL
 
 my $gate    = 'iu_core.three_axis_auto_refresh_enabled';
 my $session = $node->background_psql('postgres');
+$session->set_query_timer_restart();
 my $begin   = "BEGIN; SET LOCAL app.canonical_writer = 'fn_iu_structure_op';"
   . " UPDATE dot_config SET value = 'true' WHERE key = '$gate'";
 my $end     = "UPDATE dot_config SET value = 'false' WHERE key = '$gate'; COMMIT";
