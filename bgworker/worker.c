@@ -67,8 +67,7 @@ iu_worker_slot(void)
 static void
 keep_last_words(ErrorData *error)
 {
-	if ((error->elevel == ERROR || error->elevel == FATAL) && error->message != NULL && !proc_exit_inprogress &&
-		!LWLockHeldByMe(iu_shared->lock))
+	if ((error->elevel == ERROR || error->elevel == FATAL) && error->message != NULL && !proc_exit_inprogress)
 		iu_slot_state(self.slot, IU_STOPPED, error->message);
 	if (self.previous_log_hook)
 		self.previous_log_hook(error);

@@ -1,11 +1,17 @@
 /*-------------------------------------------------------------------------
  *
  * slots.c
- *	  The worker slots in shared memory.
+ *	  The worker slots in shared memory: given out, taken by a process, read by
+ *	  others. What a process says of itself in its slot is in own_slot.c.
  *
  * A slot outlives its process. What the last process said, and why it ended,
  * stays readable until the launcher gives the slot up. Every time in a slot is
  * of the steady clock (clock.c).
+ *
+ * The lock is for whose a slot is: for the launcher, for commands that need a
+ * database to themselves, and for a process that starts or ends. Who works, reads
+ * or wakes takes none, so that a process that was stopped while it held the lock
+ * keeps nobody from that.
  *
  *-------------------------------------------------------------------------
  */
@@ -63,6 +69,8 @@ typedef struct Hooks
 	shmem_startup_hook_type startup;
 } Hooks;
 
+#define READ_TRIES 100			/* so many milliseconds a reader waits for who changes a slot */
+
 /* Of whoever was loaded before. */
 static Hooks previous;
 
@@ -95,6 +103,7 @@ start_shared_memory(void)
 			pg_atomic_init_u64(&iu_shared->woken_at[i], 0);
 			pg_atomic_init_u32(&iu_shared->look_around[i], 0);
 			pg_atomic_init_u32(&iu_shared->waits[i], 0);
+			pg_atomic_init_u32(&iu_shared->changes[i], 0);
 		}
 		iu_shared->launcher_registered = IsPostmasterEnvironment && iu_launcher_is_registered();
 		iu_shared->lock = &GetNamedLWLockTranche("iu_core")->lock;
@@ -113,10 +122,29 @@ iu_slots_init(void)
 	shmem_startup_hook = start_shared_memory;
 }
 
+/*
+ * Before and after a change of a slot that readers must not see half of. Nothing
+ * between the two may raise. Where two processes change a slot at once, which
+ * concerns different fields, readers may see half of either.
+ */
+IuWorkerSlot *
+iu_slot_begin_change(int slot)
+{
+	pg_atomic_fetch_add_u32(&iu_shared->changes[slot], 1);
+	return &iu_shared->workers[slot];
+}
+
+void
+iu_slot_end_change(int slot)
+{
+	pg_atomic_fetch_add_u32(&iu_shared->changes[slot], 1);
+}
+
 /* Under the lock. */
 static void
-give_out(IuWorkerSlot *slot, IuWorkerRole role, const char *database, int number)
+give_out(int number_of_slot, IuWorkerRole role, const char *database, int number)
 {
+	IuWorkerSlot *slot = iu_slot_begin_change(number_of_slot);
 	uint64		generation = slot->generation + 1;
 
 	memset(slot, 0, sizeof(IuWorkerSlot));
@@ -127,6 +155,7 @@ give_out(IuWorkerSlot *slot, IuWorkerRole role, const char *database, int number
 	namestrcpy(&slot->database, database);
 	slot->state = IU_STARTING;
 	slot->since = iu_now();
+	iu_slot_end_change(number_of_slot);
 }
 
 /* Under the lock. The slot of this role, database and number; -1: none. */
@@ -174,7 +203,7 @@ iu_slot_obtain(IuWorkerRole role, const char *database, int number)
 	{
 		slot = find_unused_slot();
 		if (slot >= 0)
-			give_out(&iu_shared->workers[slot], role, database, number);
+			give_out(slot, role, database, number);
 	}
 	LWLockRelease(iu_shared->lock);
 	return slot;
@@ -204,12 +233,14 @@ iu_slot_begin(int slot, Oid database, Oid worker_role)
 	LWLockAcquire(iu_shared->lock, LW_EXCLUSIVE);
 	if (worker->pid == 0 && worker->held_until <= now)
 	{
+		iu_slot_begin_change(slot);
 		generation = ++worker->generation;
 		worker->database_oid = database;
 		worker->worker_role = worker_role;
 		worker->state = IU_STARTING;
 		worker->since = now;
 		worker->due_at = worker->busy_since = 0;
+		iu_slot_end_change(slot);
 		pg_atomic_write_u64(&iu_shared->woken_at[slot], 0);
 	}
 	LWLockRelease(iu_shared->lock);
@@ -345,11 +376,13 @@ detach_slot(int code, Datum arg)
 	LWLockAcquire(iu_shared->lock, LW_EXCLUSIVE);
 	if (slot->in_use && slot->pid == MyProcPid)
 	{
+		iu_slot_begin_change(DatumGetInt32(arg));
 		slot->pid = 0;
 		slot->latch = NULL;
 		slot->next_wakeup = 0;
 		slot->state = IU_STOPPED;
 		slot->since = iu_now();
+		iu_slot_end_change(DatumGetInt32(arg));
 	}
 	LWLockRelease(iu_shared->lock);
 	iu_slots_wake(IU_WAKE(IU_LAUNCHER), InvalidOid);
@@ -372,129 +405,40 @@ iu_slot_attach(int slot, uint64 generation)
 	mine = worker->in_use && worker->pid == 0 && worker->generation == generation;
 	if (mine)
 	{
+		iu_slot_begin_change(slot);
 		worker->pid = MyProcPid;
 		worker->latch = MyLatch;
+		iu_slot_end_change(slot);
 	}
 	LWLockRelease(iu_shared->lock);
 	return mine;
 }
 
-/*
- * The end of a pass, or a sign of life within one. next_wakeup: until when the
- * process sleeps, at most; 0: until it is woken.
- */
-void
-iu_slot_tick(int slot, TimestampTz next_wakeup)
+/* Whether a slot was copied while nobody changed it. */
+static bool
+copy_slot(int slot, IuWorkerSlot *copy)
 {
-	LWLockAcquire(iu_shared->lock, LW_EXCLUSIVE);
-	iu_shared->workers[slot].last_tick = iu_now();
-	iu_shared->workers[slot].next_wakeup = next_wakeup;
-	iu_shared->workers[slot].busy_since = 0;
-	iu_shared->workers[slot].counters[IU_COUNT_PASSES]++;
-	LWLockRelease(iu_shared->lock);
-}
+	uint32		before = pg_atomic_read_u32(&iu_shared->changes[slot]);
 
-/* Whether the process was woken since this was asked last, or since its pass began. */
-bool
-iu_slot_woken(int slot)
-{
-	return pg_atomic_exchange_u64(&iu_shared->woken_at[slot], 0) != 0;
+	pg_read_barrier();
+	*copy = iu_shared->workers[slot];
+	copy->woken_at = (TimestampTz) pg_atomic_read_u64(&iu_shared->woken_at[slot]);
+	pg_read_barrier();
+	return before % 2 == 0 && pg_atomic_read_u32(&iu_shared->changes[slot]) == before;
 }
 
 /*
- * Whether the process was woken, since this was asked last, by anything but
- * events that were written: then all that it does may have changed.
+ * Copies a slot. False if it is given to nobody.
+ *
+ * Takes no lock and waits for nobody who stands still: of a process that was
+ * stopped in the middle of a change, what is there is copied as it is.
  */
-bool
-iu_slot_look_around(int slot)
-{
-	return pg_atomic_exchange_u32(&iu_shared->look_around[slot], 0) != 0;
-}
-
-/*
- * Says of the process, a sender, whether it is to be woken when another sender has
- * claimed something (IU_WAKE_WAITING): a claim passes over the routes that another
- * claim holds.
- */
-void
-iu_slot_wait_for_others(int slot, IuWaits waits)
-{
-	pg_atomic_write_u32(&iu_shared->waits[slot], waits);
-}
-
-/* The beginning of a pass, which looks at everything that a wake before it was about. */
-void
-iu_slot_begin_pass(int slot)
-{
-	LWLockAcquire(iu_shared->lock, LW_EXCLUSIVE);
-	iu_shared->workers[slot].busy_since = iu_now();
-	pg_atomic_write_u64(&iu_shared->woken_at[slot], 0);
-	LWLockRelease(iu_shared->lock);
-}
-
-/* When the first close is or was due that the watchdog knows of and has not done; 0: there is none. */
-void
-iu_slot_due(int slot, TimestampTz due_at)
-{
-	LWLockAcquire(iu_shared->lock, LW_EXCLUSIVE);
-	iu_shared->workers[slot].due_at = due_at;
-	LWLockRelease(iu_shared->lock);
-}
-
-/* Adds n to a counter. */
-void
-iu_slot_count(int slot, IuCounter counter, int64 n)
-{
-	LWLockAcquire(iu_shared->lock, LW_EXCLUSIVE);
-	iu_shared->workers[slot].counters[counter] += n;
-	LWLockRelease(iu_shared->lock);
-}
-
-/* What the process called does not end, and the process will. In a signal handler, so without the lock. */
-void
-iu_slot_overran(int slot)
-{
-	iu_shared->workers[slot].overran_at = iu_now();
-	iu_shared->workers[slot].overran = true;
-}
-
-/* Whether the process before this one ended so. It is told once, to the process whose slot it is. */
-bool
-iu_slot_take_overrun(int slot)
-{
-	bool		overran = iu_shared->workers[slot].overran;
-
-	iu_shared->workers[slot].overran = false;
-	return overran;
-}
-
-/*
- * Sets the state of a slot. error: its first line becomes last_error; "" clears
- * that, NULL leaves it.
- */
-void
-iu_slot_state(int slot, IuWorkerState state, const char *error)
-{
-	IuWorkerSlot *worker = &iu_shared->workers[slot];
-
-	LWLockAcquire(iu_shared->lock, LW_EXCLUSIVE);
-	if (worker->state != state)
-	{
-		worker->state = state;
-		worker->since = iu_now();
-	}
-	if (error != NULL)
-		iu_slot_copy_line(worker->last_error, error);
-	LWLockRelease(iu_shared->lock);
-}
-
-/* Copies a slot, for decisions that need no lock. False if it is given to nobody. */
 bool
 iu_slot_read(int slot, IuWorkerSlot *copy)
 {
-	LWLockAcquire(iu_shared->lock, LW_SHARED);
-	*copy = iu_shared->workers[slot];
-	copy->woken_at = (TimestampTz) pg_atomic_read_u64(&iu_shared->woken_at[slot]);
-	LWLockRelease(iu_shared->lock);
+	int			tries = 0;
+
+	while (!copy_slot(slot, copy) && ++tries < READ_TRIES)
+		pg_usleep(1000L);
 	return copy->in_use;
 }

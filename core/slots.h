@@ -89,7 +89,7 @@ typedef struct IuWorkerSlot
 	char		place_trouble[IU_ERROR_LENGTH];
 
 	/* Of a runner: something that it called did not end by its time, so that the process was ended. */
-	TimestampTz overran_at;		/* the last time; 0: never. Set in a signal handler, without the lock */
+	TimestampTz overran_at;		/* the last time; 0: never. Set in a signal handler */
 	bool		overran;		/* the process that came after it has not seen to it yet */
 
 	/* What a runner found of its database. */
@@ -108,8 +108,9 @@ typedef struct IuShared
 	int64		clock_base;		/* see clock.c; never changes */
 	/* set once: the server has a place for the launcher; never in single-user mode */
 	bool		launcher_registered;
-	LWLock	   *lock;			/* guards the slots; who wakes reads them without it */
+	LWLock	   *lock;			/* of whose a slot is: see slots.c */
 	IuWorkerSlot workers[IU_MAX_WORKERS];
+	pg_atomic_uint32 changes[IU_MAX_WORKERS];	/* grows when a change of the slot begins, and when it ends */
 	pg_atomic_uint64 woken_at[IU_MAX_WORKERS];
 	pg_atomic_uint32 look_around[IU_MAX_WORKERS];	/* 1: woken for more than news */
 	pg_atomic_uint32 waits[IU_MAX_WORKERS]; /* an IuWaits */
@@ -166,6 +167,8 @@ extern void iu_slot_judged(int slot, int differences, const char *first);
 
 /* ---- Either side, and readers ---- */
 
+extern IuWorkerSlot *iu_slot_begin_change(int slot);
+extern void iu_slot_end_change(int slot);
 extern void iu_slot_state(int slot, IuWorkerState state, const char *error);
 extern bool iu_slot_read(int slot, IuWorkerSlot *copy);
 

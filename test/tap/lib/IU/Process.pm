@@ -65,14 +65,12 @@ sub freeze
 
 # A process that is stopped within a transaction keeps what it has locked, and
 # whoever wants that would wait until it goes on. It may be stopped with a lock of
-# shared memory in its hand, too, which the question itself waits for, that of the
-# workers' states included: another process lets it go on after a while. $asks:
-# gives the answer to a query, in a database that has the extension.
+# shared memory in its hand, too, which the question itself waits for: another
+# process lets it go on after a while. $asks: gives the answer to a query.
 sub freeze_idle
 {
 	my ($asks, @pids) = @_;
-	my $within = 'SELECT count(*) + 0 * (SELECT count(*) FROM iu_core.worker_status)'
-	  . ' FROM pg_stat_activity WHERE xact_start IS NOT NULL AND pid IN ('
+	my $within = 'SELECT count(*) FROM pg_stat_activity WHERE xact_start IS NOT NULL AND pid IN ('
 	  . join(', ', @pids) . ')';
 
 	for (my $patience = 1;;)
