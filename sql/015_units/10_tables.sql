@@ -60,7 +60,7 @@ COMMENT ON COLUMN public.information_unit.version_anchor_ref IS
   'The version that counts: the newest of a draft, the enacted one of an enacted unit; required at commit';
 COMMENT ON COLUMN public.information_unit.owner_ref IS 'Who answers for it, as told by who created it';
 COMMENT ON COLUMN public.information_unit.parent_or_container_ref IS
-  'The unit that it is part of; NULL: a root. A unit with children is not deleted (23503)';
+  'The unit that it is part of; NULL: a root. A unit with children is not deleted (23503, from PostgreSQL 18 on 23001)';
 COMMENT ON COLUMN public.information_unit.conformance_status IS
   'open, until something judges it; nothing here reads it';
 COMMENT ON COLUMN public.information_unit.identity_profile IS

@@ -59,6 +59,8 @@ foreach my $version (reverse grep { $_ != $last } @versions)
 		"rolled back from the last migration to $version the schema is that of $version");
 	same_lines(rows(), $rows{$version},
 		"rolled back from the last migration to $version the rows are those of $version");
+	is(sql('SELECT count(*) FROM fn_iu_conformance() WHERE NOT ok'), 0,
+		"rolled back from the last migration to $version the database conforms");
 	run('migrate()');
 	same_lines(schema_of($node), $schema{$last},
 		"migrated up again from $version the schema is that of the last migration");
