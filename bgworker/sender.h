@@ -147,10 +147,12 @@ extern void iu_send_answered(const IuHttpAnswer *answer);
 /* parcel.c; outside of transactions */
 extern const char *iu_parcel_submit(IuHttpPool *pool, IuDelivery *delivery, const char **detail);
 
-/* record.c */
+/* finish.c */
 extern void iu_delivery_finish(IuDelivery *delivery, IuOutcome outcome, const char *code, const char *detail);
 extern char *iu_delivery_excerpt(const IuDelivery *delivery, const char *bytes, size_t length);
 extern void iu_lease_inherit(IuSender *sender, IuLease *lease);
+
+/* record.c */
 extern TimestampTz iu_record_due(void *worker);
 extern ErrorData *iu_record_finished(void *worker);
 extern bool iu_record_is_troubled(const IuSender *sender);
