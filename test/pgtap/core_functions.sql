@@ -83,7 +83,8 @@ SELECT is(array_agg(r.rolname ORDER BY r.rolname COLLATE "C") FILTER (WHERE has_
   f || ' may be called by the roles that need it and no others')
   FROM (VALUES ('iu_core.uuid_v5(uuid,text)',
   '{iu_core_admin,iu_core_operator,iu_core_owner,iu_core_reader,iu_core_worker,iu_core_writer}'),
-               ('iu_core.keys_by_group(text[],text[])', '{iu_core_check,iu_core_owner,iu_core_reader}'),
+               ('iu_core.keys_by_group(text[],text[])',
+  '{iu_core_admin,iu_core_check,iu_core_operator,iu_core_owner,iu_core_reader}'),
                ('iu_core.xid_is_mine(xid)', '{iu_core_owner}')) AS v (f, allowed),
        pg_roles r WHERE r.rolname LIKE 'iu\_core\_%' GROUP BY f, allowed;
 
