@@ -34,3 +34,10 @@ COMMENT ON FUNCTION markdown_text(text, boolean) IS
   'A text of somebody''s, as it is, in Markdown: within a line, or where a line or an item of a list begins. Nothing '
   'in it is markup, HTML, a link or the end of a cell; line ends become blanks, <U+202E> stands for what nobody would '
   'see, and no more than 2000 characters of it are there. NULL for NULL. Raises nothing.';
+
+CREATE FUNCTION keys_by_group(groups text[], keys text[]) RETURNS jsonb
+  LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'iu_keys_by_group';
+COMMENT ON FUNCTION keys_by_group(text[], text[]) IS
+  'An object with a list for each group, {group: [key, ...]}: of groups and keys that stand at the same place of both '
+  'arrays. A list has each key once, in the order of their bytes. Where either is NULL, the pair is left out; {} of '
+  'empty arrays; NULL for NULL. SQLSTATE 2202E, constraint iu_lists_of_one_length, where the arrays differ in length.';

@@ -78,6 +78,8 @@ GRANT EXECUTE ON FUNCTION end_session(integer) TO iu_core_owner;
 GRANT EXECUTE ON FUNCTION may(text[])
   TO iu_core_owner, iu_core_reader, iu_core_writer, iu_core_operator, iu_core_admin, iu_core_agent, iu_core_check;
 GRANT EXECUTE ON FUNCTION is_preloaded() TO iu_core_check;
+-- The form of the three-axis view that has all units calls it, and views for people and of invariants read that.
+GRANT EXECUTE ON FUNCTION keys_by_group(text[], text[]) TO iu_core_owner, iu_core_reader, iu_core_check;
 GRANT EXECUTE ON FUNCTION caller(), login(), caller_may(text[]) TO iu_core_owner;
 GRANT EXECUTE ON FUNCTION migration_scripts() TO iu_core_owner, iu_core_reader;
 GRANT SELECT ON applied_migration, migrations, catalog_objects, subscription_triggers

@@ -120,7 +120,8 @@ SELECT iu.fn_iu_refusal_put(1, ARRAY[
   ['iu_second_copy', '42710', 'Another copy of the library is loaded.',
    'Remove one of the two files, and restart the server.'],
   ['iu_sha1_available', '0A000', 'The server refuses SHA-1, of which a UUID of version 5 is made.',
-   'Use a server whose OpenSSL is not in FIPS mode.']]);
+   'Use a server whose OpenSSL is not in FIPS mode.'],
+  ['iu_lists_of_one_length', '2202E', 'There are not as many groups as keys.', 'Give both arrays one length.']]);
 
 -- What the library refuses of requests, of foreign tables and of what its workers call.
 SELECT iu.fn_iu_refusal_put(1, ARRAY[

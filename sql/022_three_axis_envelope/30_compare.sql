@@ -44,9 +44,10 @@ BEGIN
     RETURN p_full;
   ELSIF p_everything OR p_marked > 20000 THEN
     RETURN true;
+  ELSIF iu.fn_iu_envelope_count() > 1000 THEN
+    RETURN false;
   END IF;
-  RETURN (SELECT count(*) FROM (SELECT FROM public.information_unit u LIMIT 1001) AS x) <= 1000
-     AND iu.fn_iu_envelope_count() <= 1000;
+  RETURN (SELECT count(*) FROM (SELECT FROM public.information_unit u LIMIT 1001) AS x) <= 1000;
 END
 $function$;
 COMMENT ON FUNCTION iu.fn_iu_envelope_is_full IS
@@ -62,6 +63,22 @@ CREATE VIEW iu.v_iu_three_axis_kept AS
 COMMENT ON VIEW iu.v_iu_three_axis_kept IS
   'The columns of iu_three_axis_envelope that v_ui_iu_three_axis_envelope has, to be compared with it.';
 
+CREATE FUNCTION iu.fn_iu_envelope_rows_of(p_unit_ids uuid[]) RETURNS SETOF public.v_ui_iu_three_axis_envelope
+  LANGUAGE plpgsql STABLE ROWS 100
+  SET search_path = pg_catalog, pg_temp
+AS $function$
+BEGIN
+  IF cardinality(p_unit_ids) > 20000 THEN
+    RETURN QUERY SELECT v.* FROM iu.v_iu_three_axis_rows v JOIN unnest(p_unit_ids) AS d (id) ON d.id = v.unit_id;
+  ELSE
+    RETURN QUERY SELECT v.* FROM iu.fn_iu_three_axis_envelope_rows_of(p_unit_ids) v;
+  END IF;
+END
+$function$;
+COMMENT ON FUNCTION iu.fn_iu_envelope_rows_of IS
+  'The rows that the view has for these units, by their keys or, where they are many, out of those of all. Raises '
+  'nothing of its own.';
+
 CREATE FUNCTION iu.fn_iu_envelope_compare(
     p_unit_ids uuid[], OUT view_count bigint, OUT table_count bigint, OUT missing_in_table bigint,
     OUT missing_in_view bigint, OUT content_diff bigint, OUT differing uuid[])
@@ -70,20 +87,25 @@ CREATE FUNCTION iu.fn_iu_envelope_compare(
   SET jit = off
 AS $function$
 BEGIN
-  IF p_unit_ids IS NULL THEN
+  IF p_unit_ids IS NOT NULL THEN
+    SELECT count(v.unit_id), count(t.unit_id), count(*) FILTER (WHERE t.unit_id IS NULL),
+           count(*) FILTER (WHERE v.unit_id IS NULL),
+           array_agg(coalesce(v.unit_id, t.unit_id)) FILTER (WHERE ROW(v.*) IS DISTINCT FROM ROW(t.*))
+      INTO view_count, table_count, missing_in_table, missing_in_view, differing
+      FROM iu.fn_iu_envelope_rows_of(p_unit_ids) v
+      FULL JOIN (SELECT e.* FROM iu.v_iu_three_axis_kept e WHERE e.unit_id = ANY (p_unit_ids)) AS t
+        ON t.unit_id = v.unit_id;
+  ELSIF EXISTS (SELECT FROM public.iu_three_axis_envelope) THEN
     SELECT count(v.unit_id), count(t.unit_id), count(*) FILTER (WHERE t.unit_id IS NULL),
            count(*) FILTER (WHERE v.unit_id IS NULL),
            array_agg(coalesce(v.unit_id, t.unit_id)) FILTER (WHERE ROW(v.*) IS DISTINCT FROM ROW(t.*))
       INTO view_count, table_count, missing_in_table, missing_in_view, differing
       FROM iu.v_iu_three_axis_rows v FULL JOIN iu.v_iu_three_axis_kept t ON t.unit_id = v.unit_id;
   ELSE
-    SELECT count(v.unit_id), count(t.unit_id), count(*) FILTER (WHERE t.unit_id IS NULL),
-           count(*) FILTER (WHERE v.unit_id IS NULL),
-           array_agg(coalesce(v.unit_id, t.unit_id)) FILTER (WHERE ROW(v.*) IS DISTINCT FROM ROW(t.*))
+    -- An empty table lacks every row of the view, whatever is in it.
+    SELECT count(*), 0, count(*), 0, array_agg(u.id)
       INTO view_count, table_count, missing_in_table, missing_in_view, differing
-      FROM (SELECT e.* FROM public.v_ui_iu_three_axis_envelope e WHERE e.unit_id = ANY (p_unit_ids)) AS v
-      FULL JOIN (SELECT e.* FROM iu.v_iu_three_axis_kept e WHERE e.unit_id = ANY (p_unit_ids)) AS t
-        ON t.unit_id = v.unit_id;
+      FROM public.information_unit u WHERE u.deleted_at IS NULL;
   END IF;
   differing := coalesce(differing, '{}');
   content_diff := cardinality(differing) - missing_in_table - missing_in_view;
@@ -93,40 +115,55 @@ COMMENT ON FUNCTION iu.fn_iu_envelope_compare IS
   'Compares view and table: of these units, or of all (NULL). How many rows each has, how many only the view, how '
   'many only the table, how many differ in content, and which units all of these are. Raises nothing of its own.';
 
-CREATE FUNCTION iu.fn_iu_envelope_drift(p_full boolean, OUT drift jsonb, OUT differing uuid[], OUT mark_ids bigint[])
+CREATE FUNCTION iu.fn_iu_envelope_drift_of(
+    p_view_count bigint, p_table_count bigint, p_missing_in_table bigint, p_missing_in_view bigint,
+    p_content_diff bigint, p_full boolean) RETURNS jsonb
+  LANGUAGE sql STABLE
+  SET search_path = pg_catalog, pg_temp
+RETURN jsonb_build_object(
+  'view_count', p_view_count, 'table_count', p_table_count, 'missing_in_table', p_missing_in_table,
+  'missing_in_view', p_missing_in_view, 'content_diff_count', p_content_diff,
+  'in_sync', p_missing_in_table + p_missing_in_view + p_content_diff = 0,
+  'checked_at', clock_timestamp(), 'scope', CASE WHEN p_full THEN 'full' ELSE 'marked' END);
+COMMENT ON FUNCTION iu.fn_iu_envelope_drift_of IS
+  'What fn_iu_three_axis_envelope_drift_check returns, of its counts and of whether all units were compared. Raises '
+  'nothing.';
+
+CREATE FUNCTION iu.fn_iu_envelope_drift(p_unit_ids uuid[], OUT drift jsonb, OUT differing uuid[])
   LANGUAGE plpgsql STABLE
   SET search_path = pg_catalog, pg_temp
 AS $function$
 DECLARE
-  v_marks record;
-  v_full  boolean;
   v_found record;
 BEGIN
-  -- The marks first: what is compared after them is as new as they are, or newer.
-  SELECT m.* INTO v_marks FROM iu.fn_iu_envelope_marks() m;
-  v_full := iu.fn_iu_envelope_is_full(p_full, cardinality(v_marks.unit_ids), v_marks.everything);
-  SELECT c.* INTO v_found FROM iu.fn_iu_envelope_compare(CASE WHEN NOT v_full THEN v_marks.unit_ids END) c;
-  IF NOT v_full THEN
+  SELECT c.* INTO v_found FROM iu.fn_iu_envelope_compare(p_unit_ids) c;
+  IF p_unit_ids IS NOT NULL THEN
     v_found.table_count := iu.fn_iu_envelope_count();
     v_found.view_count := v_found.table_count + v_found.missing_in_table - v_found.missing_in_view;
   END IF;
   differing := v_found.differing;
-  mark_ids := v_marks.mark_ids;
-  drift := jsonb_build_object(
-    'view_count', v_found.view_count, 'table_count', v_found.table_count,
-    'missing_in_table', v_found.missing_in_table, 'missing_in_view', v_found.missing_in_view,
-    'content_diff_count', v_found.content_diff, 'in_sync', cardinality(differing) = 0,
-    'checked_at', clock_timestamp(), 'scope', CASE WHEN v_full THEN 'full' ELSE 'marked' END);
+  drift := iu.fn_iu_envelope_drift_of(v_found.view_count, v_found.table_count, v_found.missing_in_table,
+    v_found.missing_in_view, v_found.content_diff, p_unit_ids IS NULL);
 END
 $function$;
 COMMENT ON FUNCTION iu.fn_iu_envelope_drift IS
-  'What fn_iu_three_axis_envelope_drift_check returns, and for the refresh the units that differ and the marks that '
-  'were looked at. Argument: whether all units are compared (NULL: as it is best). Raises nothing of its own.';
+  'What fn_iu_three_axis_envelope_drift_check returns, of these units or of all (NULL), and the units that differ. '
+  'Raises nothing of its own.';
 
+-- The marks first: what is compared after them is as new as they are, or newer.
 CREATE FUNCTION iu.fn_iu_three_axis_envelope_drift_check(p_full boolean) RETURNS jsonb
-  LANGUAGE sql STABLE SECURITY DEFINER
+  LANGUAGE plpgsql STABLE SECURITY DEFINER
   SET search_path = pg_catalog, pg_temp
-RETURN (SELECT d.drift FROM iu.fn_iu_envelope_drift(p_full) AS d);
+AS $function$
+DECLARE
+  v_marks record;
+BEGIN
+  SELECT m.* INTO v_marks FROM iu.fn_iu_envelope_marks() m;
+  RETURN (SELECT d.drift FROM iu.fn_iu_envelope_drift(
+            CASE WHEN NOT iu.fn_iu_envelope_is_full(p_full, cardinality(v_marks.unit_ids), v_marks.everything)
+                 THEN v_marks.unit_ids END) AS d);
+END
+$function$;
 COMMENT ON FUNCTION iu.fn_iu_three_axis_envelope_drift_check IS
   'What public.fn_iu_three_axis_envelope_drift_check hands on to, with the rights of iu_core_owner.';
 

@@ -1,4 +1,4 @@
--- 020: the three-axis view, and that its two forms give the same rows.
+-- 020: the three-axis view, and that its three forms give the same rows.
 \ir setup.psql
 SELECT no_plan();
 
@@ -69,6 +69,20 @@ CREATE FUNCTION pg_temp.differ() RETURNS bigint LANGUAGE sql AS $$
               UNION ALL (SELECT * FROM iu.fn_iu_three_axis_envelope_rows() EXCEPT ALL
                          SELECT * FROM v_ui_iu_three_axis_envelope)) AS x $$;
 SELECT is(pg_temp.differ(), 0::bigint, 'both forms of the view agree on chains, circles, tags and deleted units');
+-- Of some units: of every third, of units that are not there, and of one that is named twice.
+CREATE FUNCTION pg_temp.differ_of() RETURNS bigint LANGUAGE plpgsql AS $$
+DECLARE
+  v_ids CONSTANT uuid[] := ARRAY(SELECT u.id FROM information_unit u WHERE u.sort_order % 3 = 0)
+    || ARRAY(SELECT u.id FROM information_unit u WHERE u.sort_order = 3) || ARRAY[gen_random_uuid(), NULL];
+BEGIN
+  RETURN (SELECT count(*) FROM ((SELECT * FROM v_ui_iu_three_axis_envelope WHERE axis_a_sort_order % 3 = 0 EXCEPT ALL
+                                 SELECT * FROM iu.fn_iu_three_axis_envelope_rows_of(v_ids))
+                      UNION ALL (SELECT * FROM iu.fn_iu_three_axis_envelope_rows_of(v_ids) EXCEPT ALL
+                                 SELECT * FROM v_ui_iu_three_axis_envelope WHERE axis_a_sort_order % 3 = 0)) AS x);
+END $$;
+SELECT is(pg_temp.differ_of(), 0::bigint, 'so does the form that has the rows of some units');
+SELECT is((SELECT count(*) FROM iu.fn_iu_three_axis_envelope_rows_of('{}')), 0::bigint,
+  'it has no row where no unit is asked for');
 
 -- ---- random trees
 
@@ -91,6 +105,8 @@ END $$;
 ALTER TABLE information_unit DROP CONSTRAINT information_unit_parent_chk;
 SELECT is((SELECT count(*) FROM (SELECT pg_temp.grow(n / 20.0, 10 * n)) x) + pg_temp.differ(), 1::bigint,
   format('both forms of the view agree on random tree %s, circles and all', n)) FROM generate_series(1, 6) n;
+SELECT is((SELECT count(*) FROM (SELECT pg_temp.grow(n / 30.0, 10 * n)) x) + pg_temp.differ_of(), 1::bigint,
+  format('of some units as well, on random tree %s', n)) FROM generate_series(7, 10) n;
 
 -- ---- rights, and taking it back
 

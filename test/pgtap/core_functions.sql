@@ -57,11 +57,34 @@ SELECT is(iu_core.xid_is_mine(NULL), NULL, 'whether NULL is mine is NULL');
 
 -- ---- who
 
+-- ---- keys_by_group: lists of keys by group
+
+SELECT is(iu_core.keys_by_group(g, k)::text, expected, name)
+  FROM (VALUES
+    ('{b,a,b,b}'::text[], '{z,y,B,b}'::text[], '{"a": ["y"], "b": ["B", "b", "z"]}',
+     'keys are listed by group, in the order of their bytes'),
+    ('{a,a,a}', '{x,x,y}', '{"a": ["x", "y"]}', 'a list has each key once'),
+    ('{a,NULL,a,b}', '{x,y,NULL,z}', '{"a": ["x"], "b": ["z"]}', 'a pair of which one half is NULL is left out'),
+    ('{NULL}', '{x}', '{}', 'of nothing but such pairs there is no list'),
+    ('{}', '{}', '{}', 'of empty arrays there is no list'),
+    ('{aa,a,aa}', '{x,"",xy}', '{"a": [""], "aa": ["x", "xy"]}',
+     'a group or key that begins as another one is another one'),
+    (NULL, '{x}', NULL, 'of NULL there is nothing')) v (g, k, expected, name);
+CREATE TEMP TABLE pair AS SELECT 'g' || n % 7 AS g, 'k' || n % 91 AS k FROM generate_series(1, 5000) AS n;
+SELECT is((SELECT iu_core.keys_by_group(array_agg(p.g), array_agg(p.k)) FROM pair p),
+  (SELECT jsonb_object_agg(x.g, x.keys)
+     FROM (SELECT p.g, jsonb_agg(DISTINCT p.k COLLATE "C" ORDER BY p.k COLLATE "C") AS keys
+             FROM pair p GROUP BY p.g) x), 'thousands of pairs are listed as aggregates list them');
+SELECT pg_temp.refuses($$SELECT iu_core.keys_by_group('{a}', '{x,y}')$$, '2202E', 'iu_lists_of_one_length',
+  'as many groups as keys are wanted');
+
 SELECT is(array_agg(r.rolname ORDER BY r.rolname COLLATE "C") FILTER (WHERE has_function_privilege(r.oid, f,
   'EXECUTE')), allowed::name[],
   f || ' may be called by the roles that need it and no others')
   FROM (VALUES ('iu_core.uuid_v5(uuid,text)',
   '{iu_core_admin,iu_core_operator,iu_core_owner,iu_core_reader,iu_core_worker,iu_core_writer}'),
+               ('iu_core.keys_by_group(text[],text[])',
+  '{iu_core_admin,iu_core_check,iu_core_operator,iu_core_owner,iu_core_reader}'),
                ('iu_core.xid_is_mine(xid)', '{iu_core_owner}')) AS v (f, allowed),
        pg_roles r WHERE r.rolname LIKE 'iu\_core\_%' GROUP BY f, allowed;
 
