@@ -26,7 +26,7 @@ INSERT INTO pg_temp.locker SELECT unnest(regexp_split_to_array(names, '\s+')), b
     fn_iu_switch_set fn_iu_policy_set fn_iu_vocab_add fn_iu_tag_register fn_iu_health_bind fn_iu_tree_path_add
     fn_iu_tree_path_inserted fn_iu_runtime_rollback_by_actor'),
   ('what it serves are the marks that it sees: what came later has marks of its own',
-   'fn_iu_envelope_unmark fn_iu_envelope_write fn_iu_envelope_compact'),
+   'fn_iu_envelope_unmark fn_iu_envelope_serve fn_iu_envelope_compact'),
   ('for workers, whose sessions have READ COMMITTED',
    'fn_iu_circuit_record fn_iu_delivery_claim_route fn_iu_delivery_lease_orphans fn_iu_delivery_lease_retries
     fn_iu_delivery_locks fn_iu_delivery_record_batch fn_iu_function_begin fn_iu_function_call fn_iu_function_claim
