@@ -13,8 +13,8 @@ CREATE VIEW iu.v_iu_three_axis_rows AS
     UNION ALL
     -- Of more than 64 units above, those that are nearest.
     SELECT u.id, u.canonical_address,
-           (array_append(d.ids, d.id))[greatest(1, cardinality(d.ids) - 62):],
-           (array_append(d.addresses, d.address))[greatest(1, cardinality(d.addresses) - 62):]
+           array_append(CASE WHEN cardinality(d.ids) < 64 THEN d.ids ELSE d.ids[2:] END, d.id),
+           array_append(CASE WHEN cardinality(d.ids) < 64 THEN d.addresses ELSE d.addresses[2:] END, d.address)
       FROM down d JOIN public.information_unit u ON u.parent_or_container_ref = d.id
   ), tagged AS (
     SELECT t.unit_id, iu_core.keys_by_group(array_agg(r.tag_kind), array_agg(t.tag_key)) AS tags,
@@ -22,9 +22,10 @@ CREATE VIEW iu.v_iu_three_axis_rows AS
       FROM public.iu_metadata_tag t LEFT JOIN public.iu_metadata_tag_registry r ON r.tag_key = t.tag_key
      GROUP BY t.unit_id
   ), unreached AS MATERIALIZED (
-    -- On a circle, or below one: no way leads there from a root.
+    -- On a circle, or below one: no way leads there from a root. Each other unit was reached once.
     SELECT u.id FROM public.information_unit u
-     WHERE u.deleted_at IS NULL AND NOT EXISTS (SELECT FROM down d WHERE d.id = u.id)
+     WHERE (SELECT count(*) FROM down d) < (SELECT count(*) FROM public.information_unit a)
+       AND u.deleted_at IS NULL AND NOT EXISTS (SELECT FROM down d WHERE d.id = u.id)
   )
   SELECT u.id AS unit_id, u.canonical_address, u.unit_kind, u.section_type, u.lifecycle_status,
          u.doc_code AS axis_a_doc_code, u.sort_order AS axis_a_sort_order, u.section_code AS axis_a_section_code,
