@@ -155,8 +155,8 @@ BEGIN
 END
 $function$;
 COMMENT ON FUNCTION iu.fn_iu_split_use IS
-  'For iu.fn_iu_unit_in_use: that a unit is the source of a split which was not taken back, in words, or NULL. Argument: '
-  'the unit. Raises nothing.';
+  'For iu.fn_iu_unit_in_use: that a unit is the source of a split which was not taken back, in words, or NULL. '
+  'Argument: the unit. Raises nothing.';
 SELECT iu.fn_iu_hook_add(27, 'iu.fn_iu_unit_in_use(uuid)', 'iu.fn_iu_split_use(uuid)');
 
 CREATE FUNCTION iu.fn_iu_pieces_kept(p_unit_ids uuid[], p_field text) RETURNS jsonb
