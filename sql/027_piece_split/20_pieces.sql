@@ -104,7 +104,7 @@ BEGIN
              iu.fn_iu_profile(s.title, p_pattern.owner_ref, v_section,
                               p_pattern.identity_profile ->> 'publication_type_ref'),
              p_actor, p_actor, p_pattern.doc_code, p_pattern.section_type, p_pattern.section_code,
-             least(p_after::bigint + s.n, 2147483647)::integer
+             CASE WHEN p_after <= 2147483647 - s.n THEN p_after + s.n WHEN p_after IS NOT NULL THEN 2147483647 END
         FROM spec s ORDER BY s.address COLLATE "C"
       RETURNING id, version_anchor_ref, content_anchor_ref
   ), version AS (
