@@ -3,9 +3,11 @@
 SELECT iu.fn_iu_rollback_guard();
 SELECT iu.fn_dot_iu_command_forget(ARRAY['dot_iu_merge_piece', 'dot_iu_merge_piece_rollback']);
 SELECT iu_core.guard_rows('public.iu_merge_set');
+SELECT iu.fn_iu_hook_remove(28);
 
 DROP FUNCTION public.fn_iu_piece_merge_rollback;
 DROP FUNCTION iu.fn_iu_piece_merge_rollback;
+DROP FUNCTION iu.fn_iu_merge_use;
 DROP FUNCTION public.fn_iu_piece_merge;
 DROP FUNCTION iu.fn_iu_piece_merge;
 DROP FUNCTION iu.fn_iu_piece_merge_write;

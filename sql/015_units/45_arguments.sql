@@ -36,8 +36,11 @@ CREATE FUNCTION iu.fn_iu_address_problem(p_address text) RETURNS text
   LANGUAGE sql IMMUTABLE
 RETURN CASE
   WHEN iu_core.text_problem(p_address, true) IS NOT NULL OR length(p_address) > 400
-       OR octet_length(p_address) > 1000 OR p_address <> btrim(p_address)
-    THEN '1 to 400 characters and at most 1000 bytes in one line, without blanks at the ends' END;
+       OR octet_length(p_address) > 1000 OR p_address <> btrim(p_address, U&' \00A0\3000')
+    THEN '1 to 400 characters and at most 1000 bytes in one line, without blanks at the ends'
+  -- Two addresses that nobody can tell apart would be two units.
+  WHEN octet_length(p_address) > length(p_address) AND p_address IS NOT NFC NORMALIZED
+    THEN 'in Unicode form NFC, in which a letter and its accents are one character' END;
 COMMENT ON FUNCTION iu.fn_iu_address_problem IS
   'What an address must be, in words, where this one is not; otherwise NULL. Raises nothing.';
 

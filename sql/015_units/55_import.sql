@@ -11,7 +11,7 @@ BEGIN
   IF jsonb_typeof(p_row) <> 'object' THEN
     RETURN 'row';
   ELSIF p_row - c_texts - 'sort_order' <> '{}' THEN
-    RETURN (SELECT min(k.key COLLATE "C") FROM jsonb_object_keys(p_row - c_texts - 'sort_order') AS k (key));
+    RETURN (SELECT left(min(k.key COLLATE "C"), 100) FROM jsonb_object_keys(p_row - c_texts - 'sort_order') AS k (key));
   END IF;
   RETURN (SELECT min(f.key COLLATE "C") FROM jsonb_each(p_row) AS f (key, value)
            WHERE CASE WHEN f.value = 'null' THEN false

@@ -1,10 +1,11 @@
 -- Applying the draft of an edit.
 
 -- Of who saved a draft and who applies it, the logins are compared, and the users
--- behind a login that several have. Whom nobody saw may be anybody of the login.
+-- behind a login that several have. Whom nobody saw may be anybody of the login. A
+-- login is known by its oid, and by its name, since oids do not survive a dump.
 CREATE FUNCTION iu.fn_iu_is_author(p_draft public.iu_edit_draft, p_seen_user text) RETURNS boolean
   LANGUAGE sql STABLE
-RETURN (p_draft).session_oid = iu_core.login()
+RETURN ((p_draft).session_oid = iu_core.login() OR (p_draft).session_role = session_user)
   AND coalesce((p_draft).seen_user = p_seen_user, true);
 COMMENT ON FUNCTION iu.fn_iu_is_author IS
   'Whether who acts may be the author of a draft: the draft, the user that a program with one login has seen, or NULL. '

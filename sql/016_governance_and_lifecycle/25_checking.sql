@@ -59,13 +59,14 @@ BEGIN
   IF v_kind IS DISTINCT FROM p_operation THEN
     v_detail := 'other_operation';
     v_guidance := format('The decision is on %s.', v_kind);
-  ELSIF EXISTS (SELECT FROM unnest(p_canonical_addresses) AS a (address)
-                 WHERE NOT EXISTS (
-                   SELECT FROM cutter_governance.manifest_unit_block b
-                    WHERE b.envelope_id = v_decision.manifest_id AND b.canonical_address = a.address
-                      AND b.unit_local_id = coalesce(v_decision.manifest_unit_local_id, b.unit_local_id))) THEN
+  ELSIF coalesce(cardinality(p_canonical_addresses), 0) = 0
+        OR EXISTS (SELECT FROM unnest(p_canonical_addresses) AS a (address)
+                    WHERE NOT EXISTS (
+                      SELECT FROM cutter_governance.manifest_unit_block b
+                       WHERE b.envelope_id = v_decision.manifest_id AND b.canonical_address = a.address
+                         AND b.unit_local_id = coalesce(v_decision.manifest_unit_local_id, b.unit_local_id))) THEN
     v_detail := 'other_unit';
-    v_guidance := 'The decision is on other units.';
+    v_guidance := 'The decision is on other units, or none is given.';
   ELSIF v_decision.verdict <> 'approve' OR v_decision.status <> 'decided' THEN
     v_detail := 'not_approved';
     v_guidance := format('The verdict is %s, the status %s.', v_decision.verdict, v_decision.status);

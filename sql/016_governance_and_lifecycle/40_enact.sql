@@ -60,6 +60,13 @@ BEGIN
   IF p_unit.lifecycle_status = 'enacted' AND v_newest.id = p_unit.version_anchor_ref THEN
     RETURN jsonb_build_object('status', 'idempotent_replay', 'unit_id', p_unit.id,
       'version_id', p_unit.version_anchor_ref, 'content_hash', p_unit.content_anchor_ref);
+  ELSIF EXISTS (SELECT FROM public.iu_lifecycle_log l
+                 WHERE l.unit_id = p_unit.id AND l.transition_type = 'enact'
+                   AND l.review_decision_id = p_review_decision_id) THEN
+    -- Also where the text has come back meanwhile: others may have been decided on since.
+    RETURN iu.fn_iu_answer('review_decision_not_applicable', 'review_decision_id',
+      'The decision was carried out on this unit; the pending version needs one of its own.',
+      'record_review_decision_first') || '{"detail": "carried_out"}';
   END IF;
   v_verify := iu.fn_iu_verify_invariants(p_canonical_address);
   IF NOT (v_verify -> 'all_pass')::boolean THEN
@@ -158,7 +165,8 @@ COMMENT ON FUNCTION public.fn_iu_enact IS
   'log_id}; idempotent_replay where nothing is pending. Refusals {status, field, guidance, next_action}, in this '
   'order: invalid_input (canonical_address, actor, reason, tool_revision, dry_run), those of '
   'fn_iu_review_decision_check, iu_not_found, transition_not_yet_implemented (another target), fsm_denied with from, '
-  'to, allowed, invariants_failed with checks. SQLSTATE 25000: another isolation level than READ COMMITTED.';
+  'to, allowed, review_decision_not_applicable with detail carried_out (the decision enacted another version of the '
+  'unit), invariants_failed with checks. SQLSTATE 25000: another isolation level than READ COMMITTED.';
 
 CREATE FUNCTION iu.fn_iu_enact_many(
     p_canonical_addresses text[], p_actor text, p_review_decision_id uuid, p_change_set_id uuid, p_reason text,

@@ -103,7 +103,8 @@ BEGIN
              p_pattern.owner_ref, p_pattern.parent_or_container_ref,
              iu.fn_iu_profile(s.title, p_pattern.owner_ref, v_section,
                               p_pattern.identity_profile ->> 'publication_type_ref'),
-             p_actor, p_actor, p_pattern.doc_code, p_pattern.section_type, p_pattern.section_code, p_after + s.n
+             p_actor, p_actor, p_pattern.doc_code, p_pattern.section_type, p_pattern.section_code,
+             CASE WHEN p_after <= 2147483647 - s.n THEN p_after + s.n WHEN p_after IS NOT NULL THEN 2147483647 END
         FROM spec s ORDER BY s.address COLLATE "C"
       RETURNING id, version_anchor_ref, content_anchor_ref
   ), version AS (
@@ -143,6 +144,20 @@ $function$;
 COMMENT ON FUNCTION iu.fn_iu_piece_is_touched IS
   'For functions that pin its search_path: whether somebody has done something with a unit since it was made: changed '
   'it, saved an edit or a comment, or given it a tag.';
+
+CREATE FUNCTION iu.fn_iu_split_use(p_unit_id uuid) RETURNS text
+  LANGUAGE plpgsql STABLE
+  SET search_path = pg_catalog, pg_temp
+AS $function$
+BEGIN
+  RETURN (SELECT 'it was split itself, split set ' || s.id FROM public.iu_split_set s
+           WHERE s.source_iu_id = p_unit_id AND s.rolled_back_at IS NULL ORDER BY s.created_at, s.id LIMIT 1);
+END
+$function$;
+COMMENT ON FUNCTION iu.fn_iu_split_use IS
+  'For iu.fn_iu_unit_in_use: that a unit is the source of a split which was not taken back, in words, or NULL. '
+  'Argument: the unit. Raises nothing.';
+SELECT iu.fn_iu_hook_add(27, 'iu.fn_iu_unit_in_use(uuid)', 'iu.fn_iu_split_use(uuid)');
 
 CREATE FUNCTION iu.fn_iu_pieces_kept(p_unit_ids uuid[], p_field text) RETURNS jsonb
   LANGUAGE plpgsql STABLE

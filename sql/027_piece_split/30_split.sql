@@ -130,8 +130,9 @@ BEGIN
   -- Of two calls at once the second sees what the first has written.
   PERFORM pg_advisory_xact_lock(hashtextextended('iu_piece_split:' || u.id, 0))
      FROM public.information_unit u WHERE u.canonical_address = p_source_canonical_address;
+  -- No stronger lock than is needed: who makes units below it takes a share of its key.
   SELECT u.* INTO v_source FROM public.information_unit u
-   WHERE u.canonical_address = p_source_canonical_address FOR UPDATE;
+   WHERE u.canonical_address = p_source_canonical_address FOR NO KEY UPDATE;
   SELECT jsonb_build_object('status', 'idempotent_replay', 'split_set_id', s.id, 'source_unit_id', s.source_iu_id,
            'child_unit_ids', s.child_iu_ids, 'child_canonical_addresses', s.child_canonical_addresses)
     INTO v_plan FROM public.iu_split_set s WHERE s.idempotency_key = v_key AND s.rolled_back_at IS NULL;

@@ -132,8 +132,9 @@ BEGIN
   v_key := iu.fn_iu_piece_set_key(v_address, p_source_canonical_addresses);
   -- Of two calls at once the second sees what the first has written.
   PERFORM pg_advisory_xact_lock(hashtextextended('iu_piece_merge:' || v_address, 0));
+  -- No stronger lock than is needed: who splits or merges units below a source takes a share of its key.
   PERFORM FROM public.information_unit u WHERE u.canonical_address = ANY (p_source_canonical_addresses)
-    ORDER BY u.canonical_address COLLATE "C" FOR UPDATE;
+    ORDER BY u.canonical_address COLLATE "C" FOR NO KEY UPDATE;
   SELECT jsonb_build_object('status', 'idempotent_replay', 'merge_set_id', s.id, 'merged_unit_id', s.merged_iu_id,
            'merged_canonical_address', s.merged_canonical_address, 'source_unit_ids', s.source_iu_ids,
            'source_canonical_addresses', s.source_canonical_addresses)

@@ -1,5 +1,22 @@
 -- Taking a merge back, while nobody has touched what came of it.
 
+-- The ledger of the unit leads to its merges by an index.
+CREATE FUNCTION iu.fn_iu_merge_use(p_unit_id uuid) RETURNS text
+  LANGUAGE plpgsql STABLE
+  SET search_path = pg_catalog, pg_temp
+AS $function$
+BEGIN
+  RETURN (SELECT 'it was merged with others, merge set ' || s.id
+            FROM public.iu_lifecycle_log l
+            JOIN public.iu_merge_set s ON s.id = (l.metadata ->> 'merge_set_id')::uuid AND s.rolled_back_at IS NULL
+           WHERE l.unit_id = p_unit_id AND l.transition_type = 'merge' ORDER BY l.log_id LIMIT 1);
+END
+$function$;
+COMMENT ON FUNCTION iu.fn_iu_merge_use IS
+  'For iu.fn_iu_unit_in_use: that a unit is a source of a merge which was not taken back, in words, or NULL. Argument: '
+  'the unit. Raises nothing.';
+SELECT iu.fn_iu_hook_add(28, 'iu.fn_iu_unit_in_use(uuid)', 'iu.fn_iu_merge_use(uuid)');
+
 CREATE FUNCTION iu.fn_iu_piece_merge_rollback(
     p_merge_set_id uuid, p_actor text, p_reason text, p_dry_run boolean)
   RETURNS jsonb

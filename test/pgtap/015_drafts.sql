@@ -115,6 +115,10 @@ SELECT is(pg_temp.apply('iu_test_wim', :'four') ->> 'status', 'review_by_author'
   'where approvals are strict, who saved a draft does not apply it');
 SELECT pg_temp.refused(format('(pg_temp.apply(''iu_test_wim'', %L))', :'four'), 'review_by_author', 'actor',
   'a review by the author writes nothing');
+UPDATE iu_edit_draft SET session_oid = 1 WHERE draft_id = :'four';
+SELECT is(pg_temp.apply('iu_test_wim', :'four') ->> 'status', 'review_by_author',
+  'nor does he after a dump, where his login has another oid and the name that it had');
+UPDATE iu_edit_draft SET session_oid = 'iu_test_wim'::regrole WHERE draft_id = :'four';
 CREATE ROLE iu_test_will LOGIN IN ROLE iu_core_writer;
 GRANT iu_test_robot TO iu_test_wim;
 SELECT is(pg_temp.login('iu_test_wim', format($$(set_config('role', 'iu_test_robot', true) IS NOT NULL,

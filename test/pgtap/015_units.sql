@@ -44,6 +44,8 @@ SELECT pg_temp.refused(format('fn_iu_create(%s)', v.call), 'invalid_input', v.fi
   FROM (VALUES
   ('canonical_address', 'no address', $$NULL, 't', 'b', 'a'$$),
   ('canonical_address', 'a blank at the end of the address', $$'x ', 't', 'b', 'a'$$),
+  ('canonical_address', 'a no-break space at the end of the address', $$E'x\u00A0', 't', 'b', 'a'$$),
+  ('canonical_address', 'an accent beside its letter', $$E'e\u0301', 't', 'b', 'a'$$),
   ('canonical_address', 'an address of 401 characters', $$repeat('x', 401), 't', 'b', 'a'$$),
   ('canonical_address', 'an address of more than 1000 bytes', $$repeat('語', 350), 't', 'b', 'a'$$),
   ('canonical_address', 'an address that reads backwards', $$E'x\u202Ey', 't', 'b', 'a'$$),

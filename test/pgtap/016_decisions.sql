@@ -81,6 +81,10 @@ SELECT is(pg_temp.login('iu_test_rita', '(SELECT count(*) FROM v_iu_review_decis
 SELECT :'r'::jsonb ->> 'review_decision_id' AS r \gset
 SELECT is(pg_temp.check(:'r', 'enact', a), 'allowed', 'a decision serves each of its units: ' || a::text)
   FROM (VALUES (ARRAY['a']), (ARRAY['b']), (ARRAY['a', 'b'])) AS v (a);
+SELECT pg_temp.refused(format('fn_iu_review_decision_check(%L, ''enact'', %s)', review_decision_id, a),
+  'review_decision_not_applicable', 'review_decision_id', 'a decision allows nothing on no unit: ' || a)
+  FROM (SELECT review_decision_id FROM v_iu_review_decision WHERE operation = 'enact' AND verdict = 'approve'
+          AND superseded_by_review_decision_id IS NULL LIMIT 1) d, unnest(ARRAY['NULL', '''{}''', '''{NULL}''']) a;
 SELECT is(fn_iu_review_decision_check(NULL, 'split', '{a}'), '{"status": "invalid_input",
   "field": "review_decision_id", "guidance":
   "Required. Split must reference a cutter_governance.review_decision row.",

@@ -82,6 +82,11 @@ SELECT results_eq($$SELECT v.version_seq, v.lifecycle_status, v.id = u.version_a
   'both anchors move, the version before is superseded, the title that was pending counts');
 SELECT is((SELECT from_status || ' ' || to_status || ' ' || (metadata ->> 'version_seq') FROM iu_lifecycle_log
             ORDER BY log_id DESC LIMIT 1), 'enacted enacted 3', 'the ledger has the version that was enacted');
+SELECT fn_iu_apply_edit_draft((fn_iu_save('a', 'text a', 'wim', 'A') ->> 'draft_id')::uuid, 'wim');
+SELECT pg_temp.answers(format('fn_iu_enact(''a'', ''w'', %L)', :'d'),
+  '{"status": "review_decision_not_applicable", "detail": "carried_out", "field": "review_decision_id"}',
+  'a text that comes back is not enacted by the decision that enacted it once');
+SELECT is(fn_iu_enact('a', 'wim', pg_temp.decide('{a}')) ->> 'version_seq', '4', 'but by a decision of its own');
 
 -- ---- many
 

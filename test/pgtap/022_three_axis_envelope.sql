@@ -159,6 +159,14 @@ SELECT pg_temp.more(1, 1040);
 SELECT is(pg_temp.drift(), 'marked 1203 163 1040 0 0 false', 'a large collection is compared by its marks');
 SELECT is(pg_temp.refresh(), '1203 0 1203 1203', 'a refresh by hand serves all marks');
 SELECT is(pg_temp.drift(true), 'full 1203 1203 0 0 0 true', 'afterwards nothing differs');
+CREATE FUNCTION pg_temp.tags_read() RETURNS bigint LANGUAGE sql AS $$
+  SELECT coalesce(s.seq_tup_read, 0) + coalesce(s.idx_tup_fetch, 0) FROM pg_stat_xact_user_tables s
+   WHERE s.relid = 'public.iu_metadata_tag'::regclass $$;
+UPDATE information_unit SET section_code = 'read' WHERE canonical_address ~ '^note/';
+SELECT pg_temp.tags_read() AS before \gset
+SELECT is(pg_temp.refresh(), '1203 0 1203 1203', 'units with tags are refreshed');
+SELECT cmp_ok(pg_temp.tags_read() - :before, '<=', (SELECT count(*) FROM iu_metadata_tag),
+  'for that no tag is read twice');
 UPDATE dot_config SET value = 'true' WHERE key = 'iu_core.three_axis_auto_refresh_enabled';
 UPDATE information_unit SET section_code = 'x' WHERE canonical_address ~ '^more/';
 SELECT is((SELECT count(DISTINCT unit_id) FROM iu_three_axis_envelope_mark), 40::bigint,

@@ -188,10 +188,20 @@ SELECT pg_temp.kept(s, st, 'a split is not taken back: ' || what)
     'enrichment_source, assigned_by) VALUES (pg_temp.id_of(''k2''), ''kind:law_unit'', ''confirmed'', ''x'')'),
   ('a child has a part', 'child_in_use',
     'SELECT fn_iu_create(''part'', ''P'', ''p'', ''w'', p_parent_ref => pg_temp.id_of(''k1''))'),
+  ('a child was split itself', 'child_in_use', format('SELECT fn_iu_piece_split(''k1'', %L, ''w'', %L)',
+    pg_temp.kids('k11', 'k12'), pg_temp.decide('split', '{k1,k11,k12}'))),
+  ('a child was merged with another unit', 'child_in_use', format('SELECT fn_iu_piece_merge(%L, ''{k1,other}'', ''w'', '
+    '%L)', pg_temp.kids('km') -> 0, pg_temp.decide('merge', '{k1,other}'))),
   ('the source is retired', 'fsm_denied',
     'UPDATE information_unit SET lifecycle_status = ''retired'' WHERE canonical_address = ''s'''),
   ('the source is deleted', 'fsm_denied',
     'UPDATE information_unit SET deleted_at = now() WHERE canonical_address = ''s''')) AS v (what, st, s);
+SELECT fn_iu_import($$[{"canonical_address": "last", "title": "L", "body": "l", "doc_code": "L",
+  "sort_order": 2147483646}]$$, 'wim', false);
+SELECT fn_iu_piece_split('last', pg_temp.kids('l1', 'l2'), 'w', pg_temp.decide('split', '{last,l1,l2}'));
+SELECT results_eq($$SELECT canonical_address, sort_order FROM information_unit
+    WHERE canonical_address IN ('l1', 'l2') ORDER BY 1$$, $$VALUES ('l1', 2147483647), ('l2', 2147483647)$$,
+  'parts of the last place of all are in the last place');
 CREATE FUNCTION iu.test_in_use(p_unit_id uuid) RETURNS text LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS
   $$SELECT CASE WHEN EXISTS (SELECT FROM public.information_unit u WHERE u.id = p_unit_id
       AND u.canonical_address = 'k2') THEN 'somebody needs it' END$$;

@@ -161,6 +161,20 @@ like($second->query_safe('SELECT 1'), qr/^invalid_input$/m,
 	'a split waits for who is creating a child, and is refused');
 is(sql("SELECT count(*) FROM information_unit WHERE canonical_address = 's5.1'"), 0, 'and makes none of the others');
 
+# Each waits for the unit until both are there; the merge has its parent too.
+sql(join ';', create('p'), create('p.1', 'p'));
+my ($apart, $together) = (decided('split', 'p.1', 'p.2', 'p.3'), decided('merge', 'p', 'p.1'));
+my $merging = $node->background_psql('postgres', on_error_stop => 0);
+$first->query_safe("BEGIN; SELECT FROM information_unit WHERE canonical_address = 'p.1' FOR NO KEY UPDATE");
+start_query($second, split_of('p.1', $apart, 'p.2', 'p.3'));
+wait_until($waits);
+start_query($merging, merge_of('m3', $together, 'p', 'p.1'));
+wait_until("SELECT count(*) = 2 FROM pg_stat_activity WHERE wait_event_type = 'Lock'");
+$first->query_safe('COMMIT');
+like($second->query_safe('SELECT 1'), qr/^split$/m, 'a unit is split while it is merged with its parent');
+like($merging->query_safe('SELECT 1'), qr/^merged$/m, 'and merged, without a deadlock');
+$merging->quit;
+
 my $enact = decided('enact', qw(s2 s3));
 sql("SELECT fn_iu_enact_many('{s2,s3}', 'w', '$enact')");
 $decision = decided('supersede', qw(s2 s3));
