@@ -51,15 +51,24 @@ sql('BEGIN; LOCK dot_config, iu_gate_transition IN ACCESS EXCLUSIVE MODE; SELECT
 
 # ---- stopped with a gate open
 
-IU::Gate->open($node, $gate, 15);
-becomes("SELECT next_wakeup < now() + interval '15 s' FROM iu_core.worker_status WHERE role = 'watchdog'", 't',
-	'the watchdog knows when the gate is to be closed');
-freeze($watchdog);
-is(state(), 'running', 'a watchdog that is stopped before the gate is due counts as running');
-becomes("SELECT state FROM iu_core.worker_status WHERE role = 'watchdog'", 'overdue',
-	'a stopped watchdog is overdue when its gate is');
-is(sql("SELECT clock_timestamp() > max(expires_at) FROM iu_gate_transition"), 't',
-	'a stopped watchdog is not overdue before its gate is');
+# Stopped in the moment in which something else woke it, it has not answered, and is
+# overdue for that: then once more.
+my $early;
+foreach my $try (1 .. 5)
+{
+	IU::Gate->open($node, $gate, 15);
+	wait_until("SELECT next_wakeup < now() + interval '15 s' FROM iu_core.worker_status WHERE role = 'watchdog'");
+	freeze($watchdog);
+	is(state(), 'running', 'a watchdog that is stopped before the gate is due counts as running');
+	becomes("SELECT state FROM iu_core.worker_status WHERE role = 'watchdog'", 'overdue',
+		'a stopped watchdog is overdue when its gate is');
+	$early = sql('SELECT clock_timestamp() < max(expires_at) FROM iu_gate_transition') eq 't'
+	  && sql("SELECT last_error FROM iu_core.worker_status WHERE role = 'watchdog'") =~ /has not answered/;
+	last if !$early;
+	thaw($watchdog);
+	wait_until("SELECT value = 'false' FROM dot_config WHERE key = '$gate'");
+}
+ok(!$early, 'a stopped watchdog is not overdue before its gate is');
 # The status tells it by another clock, which may differ by what the time of day was corrected.
 is(sql("SELECT abs(extract(epoch FROM since - (SELECT max(expires_at) FROM iu_gate_transition))) < 2"
 	  . " FROM iu_core.worker_status"
@@ -74,7 +83,7 @@ thaw($watchdog);
 becomes("SELECT state FROM iu_core.worker_status WHERE role = 'watchdog'", 'running',
 	'a watchdog that goes on is running again');
 severity_becomes('0', 'when the watchdog goes on health has no severity');
-is(IU::Gate->ledger($node, $gate), 'open watchdog_close', 'a watchdog that goes on has closed the gate');
+like(IU::Gate->ledger($node, $gate), qr/open watchdog_close$/, 'a watchdog that goes on has closed the gate');
 
 # ---- stopped before the gate was opened, when it knew of none
 
