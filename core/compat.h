@@ -112,6 +112,17 @@
 #define iu_owns_database(database, role) pg_database_ownercheck(database, role)
 #endif
 
+/*
+ * Whether who has the rights of a role may take it on as well, and so see what only the role itself is shown. Since
+ * PostgreSQL 16 a grant WITH SET FALSE gives the rights alone.
+ */
+#include "utils/acl.h"
+#if PG_VERSION_NUM >= 160000
+#define iu_may_become(member, role) member_can_set_role(member, role)
+#else
+#define iu_may_become(member, role) is_member_of_role(member, role)
+#endif
+
 /* PostgreSQL 17 made the type of a column's statistics target smaller. */
 #if PG_VERSION_NUM >= 170000
 #define iu_statistics_target(datum) DatumGetInt16(datum)

@@ -158,7 +158,8 @@ is_hidden(HeapTuple tuple, TupleDesc descriptor)
 	bool		is_null;
 	Datum		options;
 
-	if (OidIsValid(user) && !has_privs_of_role(GetUserId(), user))
+	/* pg_user_mappings shows it to the user itself, not to who has its rights and cannot become it. */
+	if (OidIsValid(user) && !(has_privs_of_role(GetUserId(), user) && iu_may_become(GetUserId(), user)))
 		return true;
 	options = heap_getattr(tuple, Anum_pg_user_mapping_umoptions, descriptor, &is_null);
 	if (is_null || has_privs_of_role(GetUserId(), ROLE_PG_READ_SERVER_FILES))

@@ -5,8 +5,8 @@
  *
  * A key of a collection or an id, which are text, is given by =, IN, = ANY and
  * an OR of these; a filter, which is jsonb, by = only. The database checks
- * every clause again, so the keys must be enough to find all rows that match,
- * and may find more.
+ * every clause again, or the scan does for it, so the keys must be enough to find
+ * all rows that match, and may find more.
  *
  *-------------------------------------------------------------------------
  */
@@ -158,6 +158,33 @@ iu_keys_of_clause(PlannerInfo *root, const RelOptInfo *rel, const IuTable *table
 	IuKeySet   *keys = palloc0(sizeof(IuKeySet));
 
 	return add_keys(root, rel, table, role, clause, keys) ? keys : NULL;
+}
+
+/*
+ * Whether a row meets a clause if, and only if, its column is among the keys of
+ * this role, and the executor would compare it with one after the other: column =
+ * ANY (array) where the array is no constant, of which it makes a hash table.
+ *
+ * sets: IuKeySet, those of the role that are asked for.
+ */
+bool
+iu_keys_decide(const RelOptInfo *rel, const IuTable *table, IuRole role, const List *sets, const Node *clause)
+{
+	const ScalarArrayOpExpr *op = (const ScalarArrayOpExpr *) clause;
+	ListCell   *cell;
+
+	if (!IsA(clause, ScalarArrayOpExpr) || IsA(lsecond(op->args), Const) ||
+		!is_key_column(rel, table, role, linitial(op->args)))
+		return false;
+	foreach(cell, sets)
+	{
+		const IuKeySet *keys = lfirst(cell);
+
+		if (list_length(keys->expressions) == 1 && linitial_int(keys->arrays) &&
+			equal(linitial(keys->expressions), lsecond(op->args)))
+			return op->useOr && is_equality(role, op->opno, op->inputcollid);
+	}
+	return false;
 }
 
 /* ---- values ---- */

@@ -24,6 +24,9 @@ typedef struct IuKeySet
 extern IuKeySet *iu_keys_of_clause(PlannerInfo *root, const RelOptInfo *rel, const IuTable *table,
 								   IuRole role, Node *clause);
 
+extern bool iu_keys_decide(const RelOptInfo *rel, const IuTable *table, IuRole role, const List *sets,
+						   const Node *clause);
+
 /* The expressions that give the keys of a scan, as its plan has them. */
 typedef struct IuKeySource
 {

@@ -7,6 +7,7 @@
  */
 #include "postgres.h"
 
+#include "access/htup_details.h"
 #include "core/compat.h"
 #include "executor/execAsync.h"
 #include "executor/executor.h"
@@ -16,6 +17,7 @@
 #include "foreign/fdwapi.h"
 #include "miscadmin.h"
 #include "storage/latch.h"
+#include "utils/builtins.h"
 #include "utils/rel.h"
 
 /*
@@ -41,6 +43,7 @@ iu_node_begin(const IuRemote *remote, ForeignScanState *state, int flags)
 	if (plan.output != NIL)
 		iu_rows_for_counts(&node->scan->rows, node->scan->run_context, plan.output, plan.grouped);
 	node->keys = plan.keys;
+	node->decided = plan.decided;
 	node->expressions = state->ss.ps.ps_ExprContext;
 	node->states = ExecInitExprList(scan->fdw_exprs, (PlanState *) state);
 	state->fdw_state = node;
@@ -60,6 +63,26 @@ start_scan(IuNode *node)
 	MemoryContextSwitchTo(old);
 }
 
+/* Whether the row has keys that were asked for, of the roles whose clauses the executor does not check. */
+static bool
+is_asked_for(const IuNode *node, HeapTuple row, TupleDesc descriptor)
+{
+	int			role;
+
+	for (role = 0; role < IU_ROLES; role++)
+	{
+		bool		null;
+		Datum		value;
+
+		if ((node->decided & (1 << role)) == 0)
+			continue;
+		value = heap_getattr(row, node->scan->table->key_attributes[role], descriptor, &null);
+		if (null || !iu_keys_hold(node->scan->keys[role], TextDatumGetCString(value)))
+			return false;
+	}
+	return true;
+}
+
 /* IterateForeignScan: the next row. Where it must not wait, no row may also mean "not yet". */
 TupleTableSlot *
 iu_node_next(ForeignScanState *state)
@@ -70,7 +93,11 @@ iu_node_next(ForeignScanState *state)
 
 	if (!node->scan->started)
 		start_scan(node);
-	row = iu_scan_next(node->scan, !state->ss.ps.async_capable, &node->unfinished);
+	do
+	{
+		CHECK_FOR_INTERRUPTS();
+		row = iu_scan_next(node->scan, !state->ss.ps.async_capable, &node->unfinished);
+	} while (row != NULL && !is_asked_for(node, row, slot->tts_tupleDescriptor));
 	return row ? ExecStoreHeapTuple(row, slot, false) : ExecClearTuple(slot);
 }
 

@@ -20,6 +20,7 @@ typedef struct IuNode
 	List	   *states;			/* ExprState of each expression that gives keys */
 	IuKeySource keys;			/* beside it */
 	ExprContext *expressions;
+	int			decided;		/* as in IuPlan */
 	bool		unfinished;		/* asynchronous: the last call found no row, but there may be more */
 } IuNode;
 

@@ -21,7 +21,7 @@ enum
 	PLAN_TABLE,					/* from iu_table_pack */
 	PLAN_USER,					/* oid list of one */
 	PLAN_LIMIT,					/* Float */
-	PLAN_NUMBERS,				/* int list: page size, grouped, listed */
+	PLAN_NUMBERS,				/* int list: page size, grouped, listed, decided */
 	PLAN_ROLES,
 	PLAN_ARRAYS,
 	PLAN_CLAUSES,
@@ -35,7 +35,8 @@ pack_plan(const IuPlan *plan)
 	List	   *private = list_make5(iu_table_pack(plan->table),
 									list_make1_oid(plan->user),
 									makeFloat(psprintf("%.0f", plan->limit)),
-									list_make3_int(plan->page_size, plan->grouped, plan->listed),
+									list_make4_int(plan->page_size, plan->grouped, plan->listed,
+												   plan->decided),
 									plan->keys.roles);
 
 	private = lappend(private, plan->keys.arrays);
@@ -60,6 +61,7 @@ iu_plan_unpack(IuPlan *plan, const IuRemote *remote, List *private)
 	plan->page_size = linitial_int(numbers);
 	plan->grouped = lsecond_int(numbers);
 	plan->listed = lthird_int(numbers);
+	plan->decided = lfourth_int(numbers);
 	plan->keys.roles = list_nth(private, PLAN_ROLES);
 	plan->keys.arrays = list_nth(private, PLAN_ARRAYS);
 	plan->keys.clauses = list_nth(private, PLAN_CLAUSES);
@@ -148,6 +150,35 @@ names_come_from_rows(const IuRestriction *restriction)
 	return restriction->keys[IU_KEY_COLLECTION] != NIL;
 }
 
+/*
+ * The clauses that the executor is to check. Those that the keys decide are the
+ * scan's, which finds a key among many sooner; they go into *decided.
+ */
+static List *
+clauses_to_check(const IuAsk *ask, const RelOptInfo *rel, List *clauses, IuPlan *plan, List **decided)
+{
+	static const IuRole roles[] = {IU_KEY_COLLECTION, IU_KEY_ID};
+	List	   *checked = NIL;
+	ListCell   *cell;
+
+	foreach(cell, clauses)
+	{
+		int			i;
+
+		for (i = 0; i < lengthof(roles); i++)
+			if (iu_keys_decide(rel, plan->table, roles[i], ask->restriction.keys[roles[i]], lfirst(cell)))
+				break;
+		if (i < lengthof(roles))
+		{
+			plan->decided |= 1 << roles[i];
+			*decided = lappend(*decided, lfirst(cell));
+		}
+		else
+			checked = lappend(checked, lfirst(cell));
+	}
+	return checked;
+}
+
 /* GetForeignPlan: the plan of the chosen path, whose fdw_private is an IuAsk. */
 ForeignScan *
 iu_plan_scan(PlannerInfo *root, RelOptInfo *rel, Oid relid, ForeignPath *path,
@@ -155,6 +186,8 @@ iu_plan_scan(PlannerInfo *root, RelOptInfo *rel, Oid relid, ForeignPath *path,
 {
 	const IuAsk *ask = linitial(path->fdw_private);
 	List	   *expressions = NIL;
+	List	   *checked;
+	List	   *decided = NIL;
 	IuPlan		plan = {0};
 	int			numbered = 0;
 	int			role;
@@ -171,6 +204,7 @@ iu_plan_scan(PlannerInfo *root, RelOptInfo *rel, Oid relid, ForeignPath *path,
 	plan.attributes = ask->output ? NIL : ask->relation->attributes;
 	for (role = 0; role < IU_ROLES; role++)
 		expressions = add_expressions(&ask->restriction, role, &plan.keys, expressions, &numbered);
-	return make_foreignscan(tlist, extract_actual_clauses(clauses, false), rel->relid,
-							expressions, pack_plan(&plan), ask->columns, NIL, outer_plan);
+	checked = clauses_to_check(ask, rel, extract_actual_clauses(clauses, false), &plan, &decided);
+	return make_foreignscan(tlist, checked, rel->relid, expressions, pack_plan(&plan), ask->columns, decided,
+							outer_plan);
 }

@@ -24,6 +24,7 @@ typedef struct IuPlan
 	int			page_size;		/* 0: as the options say */
 	IuKeySource keys;			/* beside fdw_exprs */
 	bool		listed;			/* as in IuQuery */
+	int			decided;		/* bits of the roles whose keys each row is looked up in, instead of a clause */
 	List	   *attributes;		/* int list: attribute numbers that the query looks at */
 	List	   *output;			/* int list: IU_OUTPUT_... where count(*) is one request, else NIL */
 	bool		grouped;

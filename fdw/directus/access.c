@@ -33,7 +33,10 @@ iu_directus_licence(const IuJson *document)
 		"policy read all fields without a rule, or give Directus a licence. Permissions and secret may be right."},
 		{"LIMIT_EXCEEDED", "a limit of Directus's licence is exceeded",
 			"Directus 12 counts people, registered collections and flows, and beyond its licence refuses everything: "
-		"remove some, or give it a licence. Permissions and secret may be right."}
+		"remove some, or give it a licence. Permissions and secret may be right."},
+		{"COLLECTION_INACTIVE", "the collection is inactive in Directus",
+			"Directus 12 makes collections inactive that are more than its licence allows: make this one active again, "
+		"another one inactive if need be, or give it a licence. Permissions and secret may be right."}
 	};
 	const IuJson *error = iu_json_element(iu_json_member(document, "errors"), 0);
 	const char *code = iu_json_text(iu_json_member(iu_json_member(error, "extensions"), "code"));

@@ -97,7 +97,7 @@ COMMENT ON FUNCTION iu.fn_iu_conformance_findings IS
 CREATE FUNCTION iu.fn_iu_conformance()
   RETURNS TABLE (check_code text, object_class text, expected text, found text, ok boolean, detail text)
   LANGUAGE plpgsql STABLE SECURITY DEFINER
-  SET search_path = pg_catalog, pg_temp
+  SET search_path = pg_catalog, pg_temp SET lock_timeout = '1s'
   SET jit = off SET max_parallel_workers_per_gather = 0 SET plan_cache_mode = auto
   SET enable_nestloop = on SET enable_indexscan = on
 AS $function$
@@ -112,7 +112,7 @@ BEGIN
     RETURN QUERY SELECT * FROM iu.fn_iu_conformance_findings();
   EXCEPTION
     WHEN lock_not_available THEN
-      RAISE;
+      PERFORM iu.fn_iu_refuse_locked('what conforms');
     WHEN OTHERS THEN
       GET STACKED DIAGNOSTICS v_problem = MESSAGE_TEXT;
       RETURN QUERY SELECT 'D8', 'function', NULL::text, 'iu.fn_iu_conformance_findings()', false,
@@ -122,7 +122,7 @@ END
 $function$;
 COMMENT ON FUNCTION iu.fn_iu_conformance IS
   'What public.fn_iu_conformance hands on to, with the rights of iu_core_owner. Where these are gone, or it cannot '
-  'look, a row says so. Raises only 55P03, where a lock is waited for in vain.';
+  'look, a row says so. Raises only 55P03, where a lock is waited for in vain for 1 s.';
 
 CREATE FUNCTION iu.fn_iu_conformance_problems(OUT problems integer, OUT first text)
   LANGUAGE sql STABLE SECURITY DEFINER
@@ -166,7 +166,8 @@ COMMENT ON FUNCTION public.fn_iu_conformance IS
   'governed tables and types, or have in schema iu or iu_core; rights there that nobody should have; and where '
   'conformance itself cannot look. D9: registered and found per class; schemas, types and sequences count as tables. '
   'A definition that was recorded under another major version of PostgreSQL is not compared, except that of a function '
-  'in plpgsql or in plain SQL text. SQLSTATE 42501 for whoever is not in iu_core_reader.';
+  'in plpgsql or in plain SQL text. SQLSTATE 42501 for whoever is not in iu_core_reader, 55P03 where a table that it '
+  'reads is locked for 1 s.';
 
 CREATE FUNCTION iu.fn_iu_conformance_require(p_made_now boolean) RETURNS void
   LANGUAGE plpgsql STABLE

@@ -58,6 +58,8 @@ SELECT iu.fn_iu_refusal_put(1, ARRAY[
    'Use config, event_type or route.'],
   ['iu_governed_row_missing', '42704', 'The row is not in the register of governed objects.',
    'See iu_governed_object for what is registered.'],
+  ['iu_tables_locked', '55P03', 'Somebody has locked a table that has to be read for the answer.',
+   'Try again, or end who holds it with pg_terminate_backend.'],
   ['iu_conformance', '55000', 'The database differs from what its migrations made.',
    'Read fn_iu_conformance(); fn_iu_conformance_repair() puts grants and trigger states right.'],
   -- What the library itself refuses.

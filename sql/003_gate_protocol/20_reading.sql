@@ -83,25 +83,30 @@ COMMENT ON FUNCTION iu.fn_iu_gate_snapshot IS
   'All gates as {gate_key: {value, effective}}, for the run ledger. Raises nothing.';
 
 CREATE FUNCTION iu.fn_iu_gate_verify_closed(p_actor text) RETURNS jsonb
-  LANGUAGE sql STABLE SECURITY DEFINER
-  SET search_path = pg_catalog, pg_temp
+  LANGUAGE plpgsql STABLE SECURITY DEFINER
+  SET search_path = pg_catalog, pg_temp SET lock_timeout = '1s'
   SET jit = off SET max_parallel_workers_per_gather = 0 SET plan_cache_mode = auto
   SET enable_nestloop = on SET enable_indexscan = on
 AS $function$
-  SELECT jsonb_build_object(
-           'gates', coalesce(jsonb_agg(jsonb_build_object(
-              'gate_key', g.gate_key, 'gate_class', g.gate_class, 'value', g.value, 'effective', g.effective,
-              'expires_at', g.expires_at, 'holder', g.holder,
-              'approval_id', CASE WHEN iu_core.caller_may('{iu_core_operator}') THEN g.approval_id END,
-              'is_safe', g.is_safe, 'reason', g.reason) ORDER BY g.gate_class, g.gate_key), '[]'),
-           'all_governed_closed', coalesce(bool_and(g.is_safe) FILTER (WHERE g.gate_class = 'governable'), false),
-           'never_flip_intact', coalesce(bool_and(g.is_safe) FILTER (WHERE g.gate_class = 'never_flip'), false),
-           'all_safe', bool_and(g.is_safe)
-             AND count(*) FILTER (WHERE g.gate_class = 'governable') > 0
-             AND count(*) FILTER (WHERE g.gate_class = 'never_flip') > 0,
-           'checked_by', p_actor,
-           'checked_at', clock_timestamp())
-    FROM public.v_iu_gate g
+BEGIN
+  RETURN (SELECT jsonb_build_object(
+             'gates', coalesce(jsonb_agg(jsonb_build_object(
+                'gate_key', g.gate_key, 'gate_class', g.gate_class, 'value', g.value, 'effective', g.effective,
+                'expires_at', g.expires_at, 'holder', g.holder,
+                'approval_id', CASE WHEN iu_core.caller_may('{iu_core_operator}') THEN g.approval_id END,
+                'is_safe', g.is_safe, 'reason', g.reason) ORDER BY g.gate_class, g.gate_key), '[]'),
+             'all_governed_closed', coalesce(bool_and(g.is_safe) FILTER (WHERE g.gate_class = 'governable'), false),
+             'never_flip_intact', coalesce(bool_and(g.is_safe) FILTER (WHERE g.gate_class = 'never_flip'), false),
+             'all_safe', bool_and(g.is_safe)
+               AND count(*) FILTER (WHERE g.gate_class = 'governable') > 0
+               AND count(*) FILTER (WHERE g.gate_class = 'never_flip') > 0,
+             'checked_by', p_actor,
+             'checked_at', clock_timestamp())
+      FROM public.v_iu_gate g);
+EXCEPTION WHEN lock_not_available THEN
+  PERFORM iu.fn_iu_refuse_locked('whether every gate is closed');
+  RETURN NULL;
+END
 $function$;
 COMMENT ON FUNCTION iu.fn_iu_gate_verify_closed IS
   'What public.fn_iu_gate_verify_closed hands on to, with the rights of iu_core_owner.';
@@ -114,4 +119,4 @@ COMMENT ON FUNCTION public.fn_iu_gate_verify_closed IS
   'approval_id, is_safe, reason}], all_governed_closed, never_flip_intact, all_safe, checked_by, checked_at}. A '
   'gate is safe if its value is exactly false and it is not effective; a missing row, any other value, or no gate '
   'at all is not safe. approval_id is null for whoever is not in iu_core_operator. Argument: who asks, may be NULL. '
-  'Raises nothing.';
+  'SQLSTATE 55P03 where a table that it reads is locked for 1 s.';

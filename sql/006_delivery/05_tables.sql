@@ -201,6 +201,9 @@ COMMENT ON COLUMN public.iu_route_retry.subject IS
   'fn_iu_order_subject of the event where the route keeps the order of a subject; NULL where it does not';
 CREATE INDEX iu_route_retry_due ON public.iu_route_retry (route_code, due_at, event_seq);
 COMMENT ON INDEX public.iu_route_retry_due IS 'What is due next on a route.';
+CREATE INDEX iu_route_retry_address ON public.iu_route_retry (route_code) WHERE reason = 'address_refused';
+COMMENT ON INDEX public.iu_route_retry_address IS
+  'What waits because its address is refused, for who looks what holds a route.';
 COMMENT ON TABLE public.iu_route_retry IS
   'Deliveries behind their route''s position that are to be sent at due_at: failed before, given back by a '
   'sender, handed over, owed since an arming, or behind another of their subject.';

@@ -52,11 +52,13 @@ COMMENT ON FUNCTION iu.fn_iu_delivery_news IS
   'are to be looked at.';
 
 -- The routes are found without writing or locking. Each is looked up by itself,
--- whatever statistics say: OFFSET 0 keeps the planner from reading all routes, or
--- all retries and leases, for a few of them.
+-- whatever statistics say: OFFSET 0 keeps the planner from reading all routes or
+-- leases for a few of them, and the order, which is that of an index, from reading all
+-- retries or events of a route to find one.
 CREATE FUNCTION iu.fn_iu_delivery_claim_routes(p_routes text[], p_functions boolean) RETURNS text[]
   LANGUAGE plpgsql STABLE
-  SET search_path = pg_catalog, pg_temp
+  SET search_path = pg_catalog, pg_temp SET plan_cache_mode = force_generic_plan
+  SET enable_seqscan = off SET enable_bitmapscan = off SET enable_sort = off SET jit = off
 AS $function$
 DECLARE
   v_routes constant text[] := coalesce(p_routes, ARRAY(
@@ -75,8 +77,8 @@ BEGIN
       CROSS JOIN LATERAL (SELECT s.* FROM public.iu_route_step s
                            WHERE s.route_code = x.route_code ORDER BY s.step DESC LIMIT 1) AS p
      WHERE (p.window_end IS NOT NULL
-            OR EXISTS (SELECT FROM public.iu_route_retry t
-                        WHERE t.route_code = p.route_code AND t.due_at <= (SELECT iu_core.steady_clock()) OFFSET 0)
+            OR (SELECT t.due_at FROM public.iu_route_retry t
+                 WHERE t.route_code = p.route_code ORDER BY t.due_at LIMIT 1) <= (SELECT iu_core.steady_clock())
             OR EXISTS (SELECT FROM public.iu_route_lease l
                         WHERE l.route_code = p.route_code AND l.lease_id >= p.lease_low OFFSET 0)
             OR EXISTS (SELECT FROM public.iu_route_type t
@@ -84,13 +86,17 @@ BEGIN
                                              WHERE e.event_domain = t.event_domain AND e.event_type = t.event_type
                                                AND e.emitted_xid >= pg_snapshot_xmax(p.seen)
                                                AND e.emitted_xid < pg_snapshot_xmax(pg_current_snapshot())
-                                               AND e.event_seq > b.floor_seq LIMIT 1) AS l
+                                               AND e.event_seq > b.floor_seq
+                                             ORDER BY e.event_domain, e.event_type, e.emitted_xid, e.event_seq
+                                             LIMIT 1) AS l
                         WHERE t.route_code = p.route_code)
             OR EXISTS (SELECT FROM pg_snapshot_xip(p.seen) AS i (xid)
                         CROSS JOIN public.iu_route_type t
                         CROSS JOIN LATERAL (SELECT FROM public.event_outbox e
                                              WHERE e.event_domain = t.event_domain AND e.event_type = t.event_type
-                                               AND e.emitted_xid = i.xid AND e.event_seq > b.floor_seq LIMIT 1) AS l
+                                               AND e.emitted_xid = i.xid AND e.event_seq > b.floor_seq
+                                             ORDER BY e.event_domain, e.event_type, e.emitted_xid, e.event_seq
+                                             LIMIT 1) AS l
                         WHERE t.route_code = p.route_code))
      ORDER BY random());
 END

@@ -304,7 +304,7 @@ CREATE FUNCTION iu.fn_iu_delivery_next_due(p_route_max integer DEFAULT NULL, p_s
   RETURNS timestamptz
   LANGUAGE plpgsql VOLATILE SECURITY DEFINER
   SET search_path = pg_catalog, pg_temp
-  SET enable_seqscan = off SET jit = off SET plan_cache_mode = force_generic_plan
+  SET enable_seqscan = off SET enable_sort = off SET jit = off SET plan_cache_mode = force_generic_plan
 AS $function$
 DECLARE
   v_routes constant text[] := coalesce(p_routes, iu.fn_iu_delivery_live_routes());
@@ -318,7 +318,7 @@ BEGIN
              (SELECT t.due_at FROM public.iu_route_retry t
                WHERE t.route_code = p.route_code ORDER BY t.due_at LIMIT 1) END) AS due_at
       FROM (SELECT DISTINCT u FROM unnest(v_routes) u) AS n (route_code)
-      -- One by one, whatever statistics say of the others.
+      -- One by one, and the first retry by its index, whatever statistics say of the others.
       CROSS JOIN LATERAL (SELECT o.* FROM public.iu_outbound_route o
                            WHERE o.route_code = n.route_code AND o.enabled AND NOT o.dry_run
                              AND o.target_kind <> 'sql_function' OFFSET 0) AS r

@@ -7,8 +7,8 @@ INSERT INTO public.dot_iu_command_catalog (command_name, category, mutating, rev
 
 GRANT SELECT ON public.v_iu_event_backlog, public.v_iu_route_held TO iu_core_reader;
 GRANT EXECUTE ON FUNCTION
-    iu.fn_iu_route_refusal, iu.fn_iu_route_address_refusal, iu.fn_iu_route_waiting, public.fn_iu_route_explain,
-    iu.fn_iu_route_explain
+    iu.fn_iu_route_refusal, iu.fn_iu_route_address_refusal, iu.fn_iu_event_backlog,
+    iu.fn_iu_route_addresses_refused, public.fn_iu_route_explain, iu.fn_iu_route_explain
   TO iu_core_reader;
 GRANT EXECUTE ON FUNCTION
     public.fn_iu_route_arm, iu.fn_iu_route_arm, public.fn_iu_route_confirm_position,

@@ -1,6 +1,7 @@
 -- Whether what waits will move. A route that nothing holds may still stand still:
 -- its deliveries are due in the far future, or wait for others that do not come.
--- Whatever brought that about, somebody has to know.
+-- Whatever brought that about, somebody has to know. OFFSET 0: of each route what is
+-- its own is looked up, whatever statistics say.
 
 CREATE FUNCTION iu.fn_iu_route_far_retries() RETURNS SETOF text
   LANGUAGE sql STABLE
@@ -30,14 +31,14 @@ BEGIN ATOMIC
   SELECT format('route %s: its circuit is %s, and nothing is due that would try it before %s', c.route_code,
                 replace(c.state, '_', '-'), date_trunc('second', t.due_at + iu_core.clock_moved()))
     FROM public.iu_route_circuit c
-    JOIN public.v_iu_route_position p ON p.route_code = c.route_code
-    JOIN public.iu_outbound_route r ON r.route_code = c.route_code
+    CROSS JOIN LATERAL (SELECT x.* FROM public.v_iu_route_position x WHERE x.route_code = c.route_code OFFSET 0) AS p
+    CROSS JOIN LATERAL (SELECT x.* FROM public.iu_outbound_route x WHERE x.route_code = c.route_code OFFSET 0) AS r
     CROSS JOIN LATERAL (SELECT min(x.due_at) AS due_at FROM public.iu_route_retry x
                          WHERE x.route_code = c.route_code) AS t
    WHERE c.state <> 'closed' AND r.retired_at IS NULL AND r.enabled AND p.window_end IS NULL
      AND t.due_at > greatest(c.next_at, iu_core.steady_clock()) + make_interval(secs => p_stale_seconds)
      AND NOT EXISTS (SELECT FROM public.iu_route_lease l
-                      WHERE l.route_code = c.route_code AND l.lease_id >= p.lease_low)
+                      WHERE l.route_code = c.route_code AND l.lease_id >= p.lease_low OFFSET 0)
    ORDER BY c.route_code;
 END;
 COMMENT ON FUNCTION iu.fn_iu_route_unprobed_circuits IS
@@ -50,10 +51,11 @@ CREATE FUNCTION iu.fn_iu_route_headless() RETURNS SETOF text
 BEGIN ATOMIC
   SELECT format('route %s: deliveries wait for their turn, and none is under way that would bring it', r.route_code)
     FROM public.iu_outbound_route r
-   WHERE r.retired_at IS NULL
-     AND EXISTS (SELECT FROM public.iu_route_retry t WHERE t.route_code = r.route_code AND t.due_at IS NULL)
-     AND NOT EXISTS (SELECT FROM public.iu_route_retry t WHERE t.route_code = r.route_code AND t.due_at IS NOT NULL)
-     AND NOT EXISTS (SELECT FROM public.iu_route_lease l WHERE l.route_code = r.route_code)
+    -- The first that is due; what waits for its turn comes after that.
+    CROSS JOIN LATERAL (SELECT x.due_at FROM public.iu_route_retry x
+                         WHERE x.route_code = r.route_code ORDER BY x.due_at LIMIT 1) AS t
+   WHERE r.retired_at IS NULL AND t.due_at IS NULL
+     AND NOT EXISTS (SELECT FROM public.iu_route_lease l WHERE l.route_code = r.route_code OFFSET 0)
    ORDER BY r.route_code;
 END;
 COMMENT ON FUNCTION iu.fn_iu_route_headless IS

@@ -4,6 +4,7 @@
 CREATE FUNCTION iu.fn_iu_gate_waiting(p_gate_key text) RETURNS text
   LANGUAGE plpgsql STABLE
   SET search_path = pg_catalog, pg_temp
+  SET enable_seqscan = off SET enable_bitmapscan = off SET enable_sort = off SET jit = off
 AS $function$
 DECLARE
   c_most   CONSTANT integer := 1000;
@@ -13,21 +14,27 @@ BEGIN
   IF p_gate_key <> 'iu_core.delivery_enabled' THEN
     RETURN NULL;
   END IF;
-  v_routes := ARRAY(SELECT p.route_code FROM public.iu_route_position p
-                      JOIN public.iu_outbound_route r ON r.route_code = p.route_code
-                     WHERE r.enabled AND NOT r.dry_run AND r.retired_at IS NULL);
+  v_routes := ARRAY(SELECT r.route_code FROM public.iu_outbound_route r
+                     WHERE r.enabled AND NOT r.dry_run AND r.retired_at IS NULL
+                       AND EXISTS (SELECT FROM public.iu_route_position p WHERE p.route_code = r.route_code OFFSET 0));
   SELECT count(*) INTO v_count FROM (
     (SELECT FROM public.iu_route_retry t WHERE t.route_code = ANY (v_routes) LIMIT c_most)
     UNION ALL
     (SELECT FROM public.iu_route_lease l CROSS JOIN LATERAL unnest(l.event_ids) AS e
       WHERE l.route_code = ANY (v_routes) LIMIT c_most)
     UNION ALL
-    (SELECT FROM public.v_iu_route_position p
-       JOIN public.iu_route_type r ON r.route_code = p.route_code
-       JOIN public.event_outbox e ON e.event_domain = r.event_domain AND e.event_type = r.event_type
-      WHERE p.route_code = ANY (v_routes) AND e.emitted_xid >= pg_snapshot_xmin(p.seen)
-        AND NOT pg_visible_in_snapshot(e.emitted_xid, p.seen) AND e.event_seq > p.floor_seq
-        AND e.payload_classification = 'safe_metadata' LIMIT c_most)) AS w;
+    (SELECT FROM unnest(v_routes) AS v (route_code)
+       CROSS JOIN LATERAL (SELECT x.seen, x.floor_seq FROM public.v_iu_route_position x
+                            WHERE x.route_code = v.route_code OFFSET 0) AS p
+       CROSS JOIN LATERAL (SELECT x.event_domain, x.event_type FROM public.iu_route_type x
+                            WHERE x.route_code = v.route_code OFFSET 0) AS r
+       CROSS JOIN LATERAL (SELECT FROM public.event_outbox e
+                            WHERE e.event_domain = r.event_domain AND e.event_type = r.event_type
+                              AND e.emitted_xid >= pg_snapshot_xmin(p.seen)
+                              AND NOT pg_visible_in_snapshot(e.emitted_xid, p.seen) AND e.event_seq > p.floor_seq
+                              AND e.payload_classification = 'safe_metadata'
+                            ORDER BY e.event_domain, e.event_type, e.emitted_xid, e.event_seq LIMIT c_most) AS l
+      LIMIT c_most)) AS w;
   RETURN CASE WHEN v_count >= c_most THEN format('%s events or more wait', c_most)
               WHEN v_count > 0 THEN format('%s event(s) wait', v_count) END;
 END

@@ -18,17 +18,14 @@ BEGIN
     ), lock AS MATERIALIZED (
       SELECT k.transactionid, k.pid FROM pg_locks k
        WHERE k.locktype = 'transactionid' AND k.granted AND k.pid IS DISTINCT FROM pg_backend_pid()
-    ), worker AS MATERIALIZED (
-      SELECT w.pid, w.last_tick, concat_ws(' ', w.role, w.number) AS name FROM iu_core.worker_status() w
     )
     SELECT h.route_code, min(y.since), string_agg(DISTINCT y.holder, ', ' ORDER BY y.holder)
       FROM held h
       JOIN lock k ON k.transactionid = h.xid
       CROSS JOIN LATERAL (
-        SELECT coalesce(w.last_tick, a.xact_start) AS since,
-               format('pid %s (%s)', a.pid, concat_ws(', ', coalesce(w.name,
-                 'application "' || nullif(a.application_name, '') || '"'), 'user ' || a.usename, a.state)) AS holder
-          FROM pg_stat_activity a LEFT JOIN worker w ON w.pid = a.pid WHERE a.pid = k.pid
+        SELECT coalesce((SELECT w.last_tick FROM iu_core.worker_status() w WHERE w.pid = a.pid), a.xact_start) AS since,
+               iu.fn_iu_process_told(a.pid) AS holder
+          FROM pg_stat_activity a WHERE a.pid = k.pid
         UNION ALL
         SELECT x.prepared, format('prepared transaction "%s" (user %s)', x.gid, x.owner)
           FROM pg_prepared_xacts x WHERE x.transaction = h.xid) AS y

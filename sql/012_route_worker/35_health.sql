@@ -3,7 +3,7 @@
 -- What was recorded since is looked for only where something is overdue.
 CREATE FUNCTION iu.fn_iu_route_stuck(p_backlog public.v_iu_event_backlog[], p_stale timestamptz) RETURNS jsonb
   LANGUAGE plpgsql STABLE
-  SET search_path = pg_catalog, pg_temp
+  SET search_path = pg_catalog, pg_temp SET enable_seqscan = off SET enable_bitmapscan = on SET jit = off
 AS $function$
 DECLARE
   v_overdue constant text[] := ARRAY(SELECT b.route_code FROM unnest(p_backlog) b
@@ -68,18 +68,16 @@ BEGIN
              AND r.disabled_reason = 'the receiver answered 410 (gone)')))
     INTO waiting, stopped
     FROM public.v_iu_route_held h
-    JOIN public.iu_outbound_route r ON r.route_code = h.route_code
-    JOIN public.iu_delivery_code c ON c.code = h.code;
+    CROSS JOIN LATERAL (SELECT x.* FROM public.iu_outbound_route x WHERE x.route_code = h.route_code OFFSET 0) AS r
+    CROSS JOIN LATERAL (SELECT x.* FROM public.iu_delivery_code x WHERE x.code = h.code OFFSET 0) AS c;
 END
 $function$;
 COMMENT ON FUNCTION iu.fn_iu_route_stopped IS
   'For health: how many deliveries of live routes wait only for the worker switch, and, in words, the routes that '
   'stopped by themselves and on which something has waited since before this time.';
 
-CREATE FUNCTION iu.fn_iu_route_worker_health(
-    p_worker_name text, p_stale_seconds integer)
-  RETURNS jsonb
-  LANGUAGE plpgsql VOLATILE SECURITY DEFINER
+CREATE FUNCTION iu.fn_iu_route_worker_state(p_worker_name text, p_stale_seconds integer) RETURNS jsonb
+  LANGUAGE plpgsql VOLATILE
   SET search_path = pg_catalog, pg_temp
 AS $function$
 DECLARE
@@ -96,8 +94,6 @@ DECLARE
   v_stopped text[];
   v_problem text[];
 BEGIN
-  PERFORM iu.fn_iu_require_value(p_stale_seconds >= 1, 'iu_health_stale_seconds', 'p_stale_seconds', '1 or more',
-    p_stale_seconds::text);
   SELECT * INTO v_cursor FROM public.iu_route_worker_cursor WHERE worker_name = p_worker_name;
   SELECT d.due, d.oldest INTO v_ahead FROM iu.fn_iu_route_worker_due(p_worker_name) d;
   v_backlog := ARRAY(SELECT b FROM public.v_iu_event_backlog b);
@@ -140,6 +136,25 @@ BEGIN
     'healthy', v_problem = '{}');
 END
 $function$;
+COMMENT ON FUNCTION iu.fn_iu_route_worker_state IS
+  'For fn_iu_route_worker_health, which says what is in it. Raises nothing of its own.';
+
+-- Nothing is read from end to end, whatever statistics say, and no lock is waited for
+-- for long: health that hangs tells nobody anything.
+CREATE FUNCTION iu.fn_iu_route_worker_health(p_worker_name text, p_stale_seconds integer) RETURNS jsonb
+  LANGUAGE plpgsql VOLATILE SECURITY DEFINER
+  SET search_path = pg_catalog, pg_temp SET lock_timeout = '1s'
+  SET enable_seqscan = off SET enable_sort = off SET jit = off
+AS $function$
+BEGIN
+  PERFORM iu.fn_iu_require_value(p_stale_seconds >= 1, 'iu_health_stale_seconds', 'p_stale_seconds', '1 or more',
+    p_stale_seconds::text);
+  RETURN iu.fn_iu_route_worker_state(p_worker_name, p_stale_seconds);
+EXCEPTION WHEN lock_not_available THEN
+  RETURN jsonb_build_object('worker_name', p_worker_name, 'stale_seconds', p_stale_seconds, 'healthy', false,
+    'problems', ARRAY(SELECT t.trouble FROM iu.fn_iu_troubles_of_locks() t));
+END
+$function$;
 COMMENT ON FUNCTION iu.fn_iu_route_worker_health IS
   'What public.fn_iu_route_worker_health hands on to, with the rights of iu_core_owner.';
 CREATE FUNCTION public.fn_iu_route_worker_health(
@@ -164,4 +179,5 @@ COMMENT ON FUNCTION public.fn_iu_route_worker_health IS
   'lie in their default partition, or fewer than 2 days have one ahead; where a '
   'gate lapsed that nobody closed (fn_iu_gate_lapsed); where a live route cannot use its certificates '
   '(fn_iu_certificate_problems); and where the function of a route did not end when it was '
-  'called last (iu_route_hung). SQLSTATE 23514: p_stale_seconds below 1.';
+  'called last (iu_route_hung). Where somebody has locked a table that it reads it answers after 1 s: not healthy, '
+  'with who holds it in problems, and nothing else. SQLSTATE 23514: p_stale_seconds below 1.';

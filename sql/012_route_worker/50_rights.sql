@@ -1,6 +1,7 @@
 GRANT SELECT ON public.iu_route_worker_cursor, public.v_iu_route_health TO iu_core_reader;
 GRANT EXECUTE ON FUNCTION
-    public.fn_iu_route_worker_health, iu.fn_iu_route_worker_health, iu.fn_iu_route_worker_ahead
+    public.fn_iu_route_worker_health, iu.fn_iu_route_worker_health, iu.fn_iu_route_worker_ahead,
+    iu.fn_iu_attempts_last
   TO iu_core_reader;
 GRANT EXECUTE ON FUNCTION public.fn_iu_route_worker_health, iu.fn_iu_route_worker_health TO pg_monitor;
 GRANT EXECUTE ON FUNCTION

@@ -85,7 +85,7 @@ COMMENT ON VIEW public.v_piece_event_outbox IS 'The events of domain piece.';
 
 CREATE FUNCTION public.fn_iu_piece_event_runtime_healthcheck() RETURNS jsonb
   LANGUAGE sql STABLE
-  SET search_path = pg_catalog, pg_temp
+  SET search_path = pg_catalog, pg_temp SET lock_timeout = '1s'
 AS $function$
   SELECT jsonb_build_object('surface', 'piece_event_runtime',
            'ok', p.view_exists AND p.fn_emit_exists AND p.gate_keys = 2
@@ -112,4 +112,5 @@ $function$;
 COMMENT ON FUNCTION public.fn_iu_piece_event_runtime_healthcheck IS
   'Whether events of pieces can be emitted at all: {surface, ok, view_exists, fn_emit_exists, fn_trg_exists, '
   'trigger_exists, gate_keys (2), piece_event_types_active (6), emit_enabled, dry_run_only}. ok also where gate '
-  'and switch are off, and, before the lifecycle log is there, without its trigger. Raises nothing.';
+  'and switch are off, and, before the lifecycle log is there, without its trigger. SQLSTATE 55P03 where a '
+  'table that it reads is locked for 1 s.';

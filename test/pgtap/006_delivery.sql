@@ -366,7 +366,8 @@ SELECT is((SELECT count(*) FROM iu.fn_iu_delivery_claim('s', 10, NULL, 1, ARRAY[
 
 -- ---- looking
 
-SELECT row_eq('SELECT route_kind, route_code, status, attempts FROM v_iu_route_attempt_summary',
+SELECT row_eq($$SELECT route_kind, route_code, status, attempts FROM v_iu_route_attempt_summary
+  WHERE route_code = 'r'$$,
   ROW('outbound'::text, 'r'::text, 'sent'::text, 1::bigint),
   'attempts are summed up');
 SELECT is((SELECT string_agg(k.relname || '.' || a.attname, ', ') FROM pg_class k

@@ -376,7 +376,7 @@ SELECT set_eq($$SELECT r.rolname::text, pg_temp.called_as(p.oid) FROM pg_proc p 
   $$VALUES ('iu_core_worker', 'iu.fn_iu_route_worker_turn'), ('iu_core_worker', 'iu.fn_iu_gate_troubles'),
   ('iu_core_worker', 'iu.fn_iu_certificate_troubles'),
  ('iu_core_reader', 'fn_iu_route_worker_health'),
-  ('iu_core_reader', 'iu.fn_iu_route_worker_ahead')$$,
+  ('iu_core_reader', 'iu.fn_iu_route_worker_ahead'), ('iu_core_reader', 'iu.fn_iu_attempts_last')$$,
   'the worker has its turn and readers ask');
 SELECT is(pg_temp.as_role('iu_core_reader', 'SELECT count(*) > 0 FROM v_iu_route_health'), 'true',
   'readers look at the view of health');

@@ -33,6 +33,7 @@ sub points
 	my $with = $json->encode([ $body->{with_payload} ]);
 	my @ids = 1 .. 20;
 	@ids = grep { my $id = $_; grep { $_ == $id } @{ $body->{ids} } } @ids if $body->{ids};
+	$ids[0] = 9 if $of eq 'wrong';
 	return qdrant_result('[' . join(',', map { point($of, $_, $shard, $with) } @ids) . ']') if $path eq '/points';
 	my ($from) = $body->{offset} // 1;
 	my @page = grep { $_ >= $from && $_ < $from + $body->{limit} } @ids;
@@ -73,6 +74,7 @@ CREATE SERVER q FOREIGN DATA WRAPPER qdrant_fdw OPTIONS (url '@{[$qdrant->url]}'
 CREATE FOREIGN TABLE p (collection text, id text, "of" text OPTIONS (field 'of'), shard_key text, filter jsonb)
   SERVER q OPTIONS (resource 'points', collection 'alias', page_size '7');
 CREATE FOREIGN TABLE heavy (id text, "of" text, big text) SERVER q OPTIONS (resource 'points', collection 'alias');
+CREATE FOREIGN TABLE wrong (id text) SERVER q OPTIONS (resource 'points', collection 'wrong');
 CREATE FOREIGN TABLE k (id text, "of" text, shard_key text) SERVER q
   OPTIONS (resource 'points', collection 'keys', page_size '7');
 CREATE FOREIGN TABLE points (collection text, id text, payload jsonb) SERVER q
@@ -145,6 +147,13 @@ is(ask("SELECT aliases FROM collections WHERE collection IN ('mc7', 'c300') ORDE
 my $names = "SELECT 'c' || 2 * n AS name FROM generate_series(1, 300) n";
 is(ask("SELECT count(*), count(DISTINCT collection) FROM collections WHERE collection = ANY (ARRAY($names))"),
 	'150|150', 'of hundreds of names those that are listed are found at once');
+unlike(ask("EXPLAIN (COSTS off) SELECT 1 FROM collections WHERE collection = ANY (ARRAY($names))"), qr/Filter:/,
+	'a collection is not compared with each of hundreds of names');
+is(ask("SELECT count(*) FROM collections WHERE collection = ANY (ARRAY($names)) AND collection <> 'c2'"), '149',
+	'what else is asked of the collections is compared');
+is(ask('SELECT string_agg(id, \' \' ORDER BY id) FROM wrong'
+	  . " WHERE id = ANY (ARRAY(SELECT unnest('{5,3,NULL}'::text[])))"),
+	'5', 'a row that was not asked for is left out');
 is(ask('SET enable_hashjoin = off; SET enable_mergejoin = off; SET enable_material = off;'
 	  . " SELECT count(*), count(DISTINCT c.collection) FROM ($names) v JOIN collections c ON c.collection = v.name"),
 	'150|150', 'of hundreds of names those that are listed are found one by one');

@@ -115,6 +115,7 @@ sub directus
 		  . '":{"read":{"access":"full","fields":["*"]}}}') if $path eq '/permissions/me';
 	return coded('RESOURCE_RESTRICTED') if $path eq '/items/restricted';
 	return coded('LIMIT_EXCEEDED') if $path eq '/items/exceeded';
+	return coded('COLLECTION_INACTIVE') if $path eq '/items/inactive';
 	my ($name) = $path =~ m{^/items/(\w+)$} or return { status => 404, body => '{}' };
 	my $filter = $search->{filter} // ($of{filter} ? $json->decode($of{filter}) : {});
 	my @ids = map { $_ + 0 } @{ (($filter->{_or} // [])->[0] // {})->{id}{_in} // [] };
@@ -245,9 +246,10 @@ like(ask('SELECT * FROM qdrant.busy'), pattern(qr/^ERROR:  HV000: .*the remote g
 like(ask('SELECT * FROM qdrant.expired'), pattern(qr/^ERROR:  28000: .*the remote refused the credentials\n/,
 	qr/DETAIL:  HTTP 403: ExpiredSignature\nHINT:  The token in the user mapping has expired/),
 	'a token that has expired is one of credentials, and not of rights');
-sql(table('directus', $_, 'id text, item jsonb')) foreach qw(restricted exceeded);
+sql(table('directus', $_, 'id text, item jsonb')) foreach qw(restricted exceeded inactive);
 foreach ([ restricted => "Directus's licence does not allow it" ],
-	[ exceeded => "a limit of Directus's licence is exceeded" ])
+	[ exceeded => "a limit of Directus's licence is exceeded" ],
+	[ inactive => 'the collection is inactive in Directus' ])
 {
 	my ($name, $reason) = @$_;
 	like(ask("SELECT * FROM directus.$name"),

@@ -91,6 +91,23 @@ like(error_of("ALTER SERVER q OPTIONS (ADD ca_certificates '$certificate')", use
 	qr/42501: permission denied to change option "url"/,
 	'nor may the owner say whom to trust where others have given secrets');
 
+SKIP:
+{
+	skip 'before PostgreSQL 16 who has the rights of a role can become it', 4
+	  if sql("SELECT current_setting('server_version_num')::integer < 160000") eq 't';
+
+	sql('GRANT rita TO owner WITH INHERIT TRUE, SET FALSE');
+	is(ask(q(SELECT count(umoptions) FROM pg_user_mappings WHERE usename = 'rita'), user => 'owner'), 0,
+		'who has the rights of a role and cannot become it does not see its secret');
+	like(error_of($move, user => 'owner'), qr/42501: permission denied to change option "url"/,
+		'nor may it say where the secret goes');
+	sql('GRANT rita TO owner WITH SET TRUE');
+	is(ask(q(SET ROLE rita; SELECT count(umoptions) FROM pg_user_mappings WHERE usename = 'rita'), user => 'owner'), 1,
+		'who can become the role sees its secret');
+	is(error_of($move, user => 'owner'), '', 'and may say where it goes');
+	sql("REVOKE rita FROM owner; ALTER SERVER q OPTIONS (SET url '@{[$here->url]}')");
+}
+
 # ---- whom a server trusts
 
 sub trusting
