@@ -11,6 +11,7 @@ SELECT iu.fn_iu_hook_remove(22);
 
 DROP VIEW iu.v_iu_envelope_units;
 DROP VIEW iu.v_iu_envelope_true;
+DROP FUNCTION iu.fn_iu_envelope_turned;
 DROP FUNCTION iu.fn_iu_envelope_chore;
 DROP FUNCTION iu.fn_iu_envelope_compact;
 DROP FUNCTION public.fn_iu_three_axis_envelope_refresh;

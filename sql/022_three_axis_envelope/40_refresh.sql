@@ -105,7 +105,7 @@ BEGIN
     DELETE FROM public.iu_three_axis_envelope t
      USING look k WHERE t.unit_id = k.kept_id AND k.unit_id IS NULL AND k.is_locked
     RETURNING t.unit_id
-  ), judged AS (
+  ), judged AS MATERIALIZED (
     SELECT coalesce(k.unit_id, k.kept_id) AS unit_id, k.unit_id IS NOT NULL AS in_view,
            k.kept_id IS NOT NULL AS in_table,
            coalesce(k.unit_id, k.kept_id) NOT IN (SELECT m.unit_id FROM made m UNION ALL SELECT c.unit_id FROM changed c

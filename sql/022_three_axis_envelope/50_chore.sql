@@ -65,3 +65,25 @@ COMMENT ON FUNCTION iu.fn_iu_envelope_chore IS
   'refresh raises.';
 
 SELECT iu.fn_iu_hook_add(22, 'iu.fn_iu_schedule_chore(text)', 'iu.fn_iu_envelope_chore(text)');
+
+-- What was written while triggers were off, as a restore has them, left no mark. An
+-- invariant finds it; from then on everything is looked at, once.
+CREATE FUNCTION iu.fn_iu_envelope_turned(p_code text, p_verdict text, p_previous text, p_detail text) RETURNS void
+  LANGUAGE plpgsql
+  SET search_path = pg_catalog, pg_temp
+AS $function$
+BEGIN
+  IF p_verdict = 'fail' AND p_code IN ('iu.envelope_true', 'iu.envelope_units')
+     AND NOT EXISTS (SELECT FROM public.iu_three_axis_envelope_mark m WHERE m.unit_id IS NULL)
+     AND (iu.fn_iu_three_axis_envelope_drift_check(false) -> 'in_sync')::boolean THEN
+    INSERT INTO public.iu_three_axis_envelope_mark (unit_id) VALUES (NULL);
+    PERFORM iu_core.wake();
+  END IF;
+END
+$function$;
+COMMENT ON FUNCTION iu.fn_iu_envelope_turned IS
+  'At the point fn_iu_invariant_turned: where an invariant of the envelope turns to fail and no mark says why, a mark '
+  'for all units, so that the next refresh compares everything. Arguments: code, verdict, the one before, detail.';
+
+SELECT iu.fn_iu_hook_add(22, 'iu.fn_iu_invariant_turned(text,text,text,text)',
+  'iu.fn_iu_envelope_turned(text,text,text,text)');

@@ -117,7 +117,7 @@ CREATE VIEW public.v_iu_three_axis_envelope_refresh_status AS
          l.id IS NOT NULL AND (d.drift ->> 'in_sync')::boolean AS cache_healthy
     FROM (SELECT iu.fn_iu_three_axis_envelope_drift_check(NULL) AS drift OFFSET 0) AS d
     LEFT JOIN LATERAL (SELECT r.* FROM public.iu_three_axis_envelope_refresh_log r
-                        ORDER BY r.started_at DESC, r.id DESC LIMIT 1) AS l ON true;
+                        ORDER BY r.id DESC LIMIT 1) AS l ON true;
 COMMENT ON VIEW public.v_iu_three_axis_envelope_refresh_status IS
   'One row, always: the last refresh, and how the envelope stands now.';
 COMMENT ON COLUMN public.v_iu_three_axis_envelope_refresh_status.last_actor IS 'Who called last; NULL: nobody did';

@@ -80,6 +80,12 @@ GRANT EXECUTE ON FUNCTION fn_iu_three_axis_envelope_refresh_if_stale TO iu_core_
 SELECT alike(pg_temp.as_role('iu_core_reader', $$SELECT outcome FROM fn_iu_three_axis_envelope_refresh_if_stale('x')$$),
   '42501 role iu_core_reader may not refresh the envelope', 'EXECUTE alone lets nobody refresh');
 REVOKE EXECUTE ON FUNCTION fn_iu_three_axis_envelope_refresh_if_stale FROM iu_core_reader;
+SAVEPOINT clock;
+UPDATE iu_three_axis_envelope_refresh_log SET started_at = now() + interval '1 h', finished_at = now() + interval '1 h';
+SELECT count(*) FROM fn_iu_three_axis_envelope_refresh_if_stale('after the clock');
+SELECT is((SELECT last_actor FROM v_iu_three_axis_envelope_refresh_status), 'after the clock',
+  'the last refresh is the last one, also where the clock was put back');
+ROLLBACK TO clock;
 SELECT is(pg_temp.as_role('iu_core_reader', 'SELECT cache_healthy FROM v_iu_three_axis_envelope_refresh_status'),
   'true',
   'a reader reads the status');
