@@ -289,7 +289,9 @@ is_gate_due(Watchdog *watchdog, const Gate *gate, bool *overstayed)
 		int64		left_ms = iu_overstay_left(&watchdog->overstay, gate->opening, gate->lasts_ms);
 
 		*overstayed = left_ms <= 0 && gate->due_at > GetCurrentTimestamp();
-		iu_bring_forward(&watchdog->next, iu_from_now(Max(left_ms, 0)));
+		/* What is due and cannot be closed is tried again by plan_retry. */
+		if (left_ms > 0)
+			iu_bring_forward(&watchdog->next, iu_from_now(left_ms));
 	}
 	if (*overstayed || gate->act_at <= GetCurrentTimestamp())
 		return true;

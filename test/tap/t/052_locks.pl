@@ -54,6 +54,8 @@ sub delays_no_other
 		"$what: the close of the gate is not in the ledger meanwhile");
 	like(trouble($pattern), qr/^gate \Q$locked\E is overdue since .*: $pattern/,
 		"$what: the status of the watchdog names who holds the row");
+	becomes("SELECT next_wakeup - last_tick BETWEEN interval '15 ms' AND interval '1 s' FROM iu_core.worker_status"
+		  . " WHERE role = 'watchdog'", "$what: the watchdog tries again soon, and sleeps between its tries");
 }
 
 # Opened, and locked by the same session before the watchdog can close it.
