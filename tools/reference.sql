@@ -217,7 +217,8 @@ SELECT format('| `%s` | %s | %s | %s | %s | %s |', c.code, c.kind, pg_temp.cell(
 WITH condition (state, name) AS (VALUES
   ('0A000', 'feature_not_supported'), ('22004', 'null_value_not_allowed'), ('22023', 'invalid_parameter_value'),
   ('22038', 'singleton_sql_json_item_required'),
-  ('2201B', 'invalid_regular_expression'), ('57014', 'query_canceled'),
+  ('2201B', 'invalid_regular_expression'), ('2202E', 'array_subscript_error'), ('57014', 'query_canceled'),
+  ('23001', 'restrict_violation'),
   ('22P02', 'invalid_text_representation'), ('23502', 'not_null_violation'), ('23503', 'foreign_key_violation'),
   ('23505', 'unique_violation'),
   ('23514', 'check_violation'),
