@@ -10,6 +10,46 @@ SELECT is((SELECT string_agg(concat_ws(' ', a.attname, format_type(a.atttypid, N
   'axis_c_ancestor_addresses text[], created_at timestamp with time zone, updated_at timestamp with time zone',
   'the view has its 16 columns in their order');
 
+-- ---- down and up. Nothing is lost with 020, so units and their tags are no obstacle to a rollback.
+
+SELECT fn_iu_create(a, 'T', 'text', 'wim') ->> 'status' AS created FROM unnest(ARRAY['v1', 'v2']) a;
+SELECT fn_iu_tag_register('topic:v', 'topic', 'V', 'wim', 'r'), fn_iu_tag_set('v1', 'topic:v', 'confirmed', 1, 'wim');
+CREATE TEMPORARY TABLE inventory AS SELECT * FROM iu_core.object_inventory();
+CREATE TEMPORARY TABLE seen AS SELECT * FROM v_ui_iu_three_axis_envelope;
+CREATE TEMPORARY TABLE unit AS SELECT * FROM information_unit;
+CREATE TEMPORARY TABLE tag AS SELECT * FROM iu_metadata_tag;
+SELECT count(*) AS steps FROM iu_core.rollback(20, false, true) \gset
+UPDATE dot_config SET value = 'true' WHERE key = 'iu_core.retention_enabled';
+SELECT pg_temp.refuses('SELECT count(*) FROM iu_core.rollback(19)', '55006', 'currently OPEN',
+  'a rollback is refused while a gate is open');
+UPDATE dot_config SET value = 'false' WHERE key = 'iu_core.retention_enabled';
+CREATE VIEW pg_temp.mine AS SELECT canonical_address FROM v_ui_iu_three_axis_envelope;
+SELECT pg_temp.refuses('SELECT count(*) FROM iu_core.rollback(19)', '2BP01',
+  'cannot drop view public.v_ui_iu_three_axis_envelope because other objects depend on it',
+  'a rollback is refused while a view of somebody stands on the three-axis view');
+SELECT is((SELECT count(*) FROM pg_temp.mine), 2::bigint, 'that view reads on');
+DROP VIEW pg_temp.mine;
+SELECT set_eq('SELECT change, object_class, object_name, rows_lost FROM iu_core.rollback(19)',
+  $$VALUES ('removed', 'view', 'v_ui_iu_three_axis_envelope', NULL::bigint),
+           ('removed', 'view', 'iu.v_iu_three_axis_rows', NULL),
+           ('removed', 'function', 'iu.fn_iu_three_axis_envelope_rows()', NULL),
+           ('removed', 'function', 'iu.fn_iu_three_axis_envelope_rows_of(uuid[])', NULL)$$,
+  'a rollback takes two views and two functions, and no row is lost, whatever units and tags there are');
+SELECT bag_eq('SELECT * FROM information_unit', 'SELECT * FROM unit', 'every unit stays');
+SELECT bag_eq('SELECT * FROM iu_metadata_tag', 'SELECT * FROM tag', 'and every tag');
+SELECT count(*) AS steps FROM iu_core.migrate() \gset
+SELECT bag_eq('SELECT * FROM iu_core.object_inventory()', 'SELECT * FROM inventory',
+  'down and up again every object is what it was');
+SELECT bag_eq('SELECT * FROM v_ui_iu_three_axis_envelope', 'SELECT * FROM seen', 'and the view has the same rows');
+SET LOCAL app.canonical_writer = 'fn_iu_create';
+SET CONSTRAINTS ALL IMMEDIATE;
+DELETE FROM iu_metadata_tag WHERE assigned_by = 'wim';
+DELETE FROM iu_tree_path;
+SET LOCAL session_replication_role = replica;
+DELETE FROM unit_version;
+DELETE FROM iu_birth_record;
+DELETE FROM information_unit;
+
 -- Units without their rules: only what the view reads.
 SET LOCAL session_replication_role = replica;
 ALTER TABLE information_unit DISABLE TRIGGER USER;

@@ -122,6 +122,7 @@ SELECT is(pg_temp.login(r, format('fn_iu_%s(''c'', ''x'', %L)', op, :'r')),
   format('42501 permission denied for function fn_iu_%s', op), format('%s does not %s', r, op))
   FROM (VALUES ('iu_test_wim', 'retire'), ('iu_test_robot', 'retire'), ('iu_test_rita', 'retire'),
   ('iu_test_rita', 'supersede'), ('iu_test_olga', 'supersede')) AS v (r, op);
+SELECT value AS mode FROM dot_config WHERE key = 'iu_core.gate_approval_mode' \gset
 UPDATE dot_config SET value = 'strict' WHERE key = 'iu_core.gate_approval_mode';
 SELECT pg_temp.answers(format('fn_iu_retire(''c'', ''o'', %L)', :'r'),
   '{"status": "review_decision_not_applicable", "detail": "own_decision"}',
@@ -130,5 +131,33 @@ SELECT results_eq($$SELECT command_name, category, mutating, reversible FROM dot
     WHERE command_name IN ('dot_iu_supersede_piece', 'dot_iu_retire_piece') ORDER BY 1$$,
   $$VALUES ('dot_iu_retire_piece', 'lifecycle', true, false), ('dot_iu_supersede_piece', 'lifecycle', true, false)$$,
   'both are commands of the lifecycle, and neither is taken back');
+
+-- ---- down and up
+
+UPDATE dot_config SET value = 'true' WHERE key = 'iu_core.retention_enabled';
+SELECT pg_temp.refuses('SELECT count(*) FROM iu_core.rollback(25)', '55006', 'currently OPEN',
+  'a rollback is refused while a gate is open');
+UPDATE dot_config SET value = 'false' WHERE key = 'iu_core.retention_enabled';
+UPDATE dot_config SET value = :'mode' WHERE key = 'iu_core.gate_approval_mode';
+-- As the runtime that carries commands out does it.
+INSERT INTO dot_iu_command_run (command_name, category, run_mode, run_status, mutating, actor)
+  VALUES ('dot_iu_retire_piece', 'lifecycle', 'apply', 'applied', true, 'olga'),
+         ('dot_iu_supersede_piece', 'lifecycle', 'apply', 'refused', true, 'wim');
+SELECT pg_temp.refuses('SELECT count(*) FROM iu_core.rollback(25)', '55006', 'iu_rollback_rows',
+  'a rollback that would lose the log of its commands is refused');
+CREATE TEMPORARY TABLE inventory AS SELECT * FROM iu_core.object_inventory();
+CREATE TEMPORARY TABLE unit AS SELECT * FROM information_unit;
+CREATE TEMPORARY TABLE version AS SELECT * FROM unit_version;
+CREATE TEMPORARY TABLE ledger AS SELECT * FROM iu_lifecycle_log;
+SELECT results_eq($$SELECT object_name, rows_lost FROM iu_core.rollback(25, false, true) WHERE change = 'rows lost'$$,
+  $$VALUES ('dot_iu_command_run', 2::bigint)$$, 'where that is allowed it tells how many runs of them are lost');
+SELECT bag_eq('SELECT * FROM information_unit', 'SELECT * FROM unit', 'units that are superseded or retired stay so');
+SELECT bag_eq('SELECT * FROM unit_version', 'SELECT * FROM version', 'and so do their versions');
+SELECT bag_eq('SELECT * FROM iu_lifecycle_log', 'SELECT * FROM ledger', 'the ledger keeps its rows');
+SELECT count(*) AS steps FROM iu_core.migrate() \gset
+SELECT bag_eq('SELECT * FROM iu_core.object_inventory()', 'SELECT * FROM inventory',
+  'down and up again every object is what it was');
+SELECT pg_temp.answers(format('fn_iu_retire(''a'', ''o'', %L)', :'r'), '{"status": "idempotent_replay"}',
+  'and what was retired before is retired');
 SELECT finish();
 ROLLBACK;
