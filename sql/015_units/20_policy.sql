@@ -8,7 +8,7 @@ INSERT INTO public.dot_config (key, value, description) VALUES
    'the setting by which the guard knows a canonical function'),
   ('iu_create.gateway.allowed_marker_values',
    'fn_iu_create,fn_iu_apply_edit_draft,fn_iu_enact,fn_iu_retire,fn_iu_supersede,fn_iu_piece_split,fn_iu_piece_merge,'
-   'fn_iu_structure_op,fn_iu_import',
+   'fn_iu_structure_op,fn_iu_import,fn_iu_compose,fn_iu_piece_soft_delete,fn_iu_piece_restore',
    'the values of that setting with which an operator passes the guard'),
   ('iu_create.gateway.direct_insert_policy', 'block_after_guard', 'what the guard does with a direct write'),
   ('iu_create.gateway.readme', 'docs/handbook.md, "Units": write with fn_iu_create, fn_iu_save and fn_iu_enact',

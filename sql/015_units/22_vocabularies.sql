@@ -25,15 +25,19 @@ $function$;
 COMMENT ON FUNCTION iu.fn_iu_vocab_values IS
   'For functions that pin its search_path: the values of a vocabulary, in order. Raises nothing.';
 
+-- A later migration brings a vocabulary by bringing its first values.
 CREATE FUNCTION iu.fn_iu_vocab_require(p_vocabulary text, p_value text) RETURNS void
   LANGUAGE plpgsql
   SET search_path = pg_catalog, pg_temp
 AS $function$
+DECLARE
+  v_known CONSTANT text[] := ARRAY(
+    SELECT v.name FROM unnest(ARRAY['unit_kind', 'section_type', 'publication_type', 'publication_authority'])
+                         AS v (name)
+    UNION SELECT split_part(c.key, '.', 2) FROM public.dot_config c WHERE starts_with(c.key, 'vocab.') ORDER BY 1);
 BEGIN
-  PERFORM iu.fn_iu_require_value(
-    p_vocabulary IN ('unit_kind', 'section_type', 'publication_type', 'publication_authority'),
-    'iu_vocabulary', 'p_vocabulary', 'unit_kind, section_type, publication_type or publication_authority',
-    p_vocabulary);
+  PERFORM iu.fn_iu_require_value(p_vocabulary = ANY (v_known), 'iu_vocabulary', 'p_vocabulary',
+    'one of ' || array_to_string(v_known, ', '), p_vocabulary);
   PERFORM iu.fn_iu_require_value(p_value ~ '^[a-z][a-z0-9_]{0,99}$', 'iu_vocabulary_value', 'p_value',
     '1 to 100 small letters, digits or "_", with a letter first', p_value);
 END
@@ -89,30 +93,44 @@ RETURN CASE WHEN iu_core.require_role('{iu_core_admin}') THEN
   iu.fn_iu_vocab_add(p_vocabulary, p_value, p_description, p_actor, p_reason) END;
 COMMENT ON FUNCTION public.fn_iu_vocab_add IS
   'Adds a value to a vocabulary, or changes what it means, and logs it: vocabulary (unit_kind, section_type, '
-  'publication_type, publication_authority), value (1 to 100 small letters, digits or "_", with a letter first), what '
+  'publication_type, publication_authority, collection_kind, piece_role), value (1 to 100 small letters, digits or "_", with a letter first), what '
   'it means, who, why. Returns {status: added | changed | unchanged, vocabulary, value, previous: what it meant, '
   'run_id}. SQLSTATE 23514: one of the arguments.';
 
+-- A point: vocabularies of later migrations are used by tables that nothing here
+-- names. Those functions wait for who writes these tables, by a lock.
 CREATE FUNCTION iu.fn_iu_vocab_use(p_vocabulary text, p_value text) RETURNS text
-  LANGUAGE sql STABLE
+  LANGUAGE plpgsql
   SET search_path = pg_catalog, pg_temp
-RETURN CASE
-  WHEN EXISTS (SELECT FROM public.dot_config c
-                WHERE c.key = CASE p_vocabulary WHEN 'unit_kind' THEN 'iu_create.default_unit_kind'
-                                                WHEN 'section_type' THEN 'iu_create.default_section_type' END
-                  AND c.value = p_value)
-    THEN 'it is the default of units that are created'
-  ELSE (SELECT format('unit %s has it', u.canonical_address) FROM public.information_unit u
-         WHERE CASE p_vocabulary
-                 WHEN 'unit_kind' THEN u.unit_kind = p_value
-                 WHEN 'section_type' THEN u.section_type = p_value
-                   OR u.identity_profile ->> 'primary_section_type_ref' = p_value
-                 WHEN 'publication_type' THEN u.identity_profile ->> 'publication_type_ref' = p_value
-                 ELSE u.identity_profile ->> 'publication_authority_ref' = p_value END
-         LIMIT 1) END;
+AS $function$
+DECLARE
+  v_function text;
+  v_use      text;
+BEGIN
+  IF EXISTS (SELECT FROM public.dot_config c
+              WHERE c.key = CASE p_vocabulary WHEN 'unit_kind' THEN 'iu_create.default_unit_kind'
+                                              WHEN 'section_type' THEN 'iu_create.default_section_type' END
+                AND c.value = p_value) THEN
+    RETURN 'it is the default of units that are created';
+  END IF;
+  SELECT format('unit %s has it', u.canonical_address) INTO v_use FROM public.information_unit u
+   WHERE CASE p_vocabulary
+           WHEN 'unit_kind' THEN u.unit_kind = p_value
+           WHEN 'section_type' THEN u.section_type = p_value
+             OR u.identity_profile ->> 'primary_section_type_ref' = p_value
+           WHEN 'publication_type' THEN u.identity_profile ->> 'publication_type_ref' = p_value
+           WHEN 'publication_authority' THEN u.identity_profile ->> 'publication_authority_ref' = p_value END
+   LIMIT 1;
+  FOR v_function IN SELECT h FROM iu.fn_iu_hook_functions('iu.fn_iu_vocab_use(text,text)') AS h LOOP
+    EXIT WHEN v_use IS NOT NULL;
+    EXECUTE format('SELECT %s($1, $2)', v_function) INTO v_use USING p_vocabulary, p_value;
+  END LOOP;
+  RETURN v_use;
+END
+$function$;
 COMMENT ON FUNCTION iu.fn_iu_vocab_use IS
-  'What uses a value of a vocabulary, in words, or NULL; deleted units count. Arguments: vocabulary, value. Raises '
-  'nothing.';
+  'A point: what uses a value of a vocabulary, in words, or NULL; deleted units count. Later migrations say what uses '
+  'theirs. Arguments: vocabulary, value. Raises what they raise.';
 
 -- The lock waits for writers of units, so that none of them has the value in
 -- hand, and those that come later find it gone.
@@ -164,8 +182,9 @@ RETURN CASE WHEN iu_core.require_role('{iu_core_admin}') THEN
   iu.fn_iu_vocab_remove(p_vocabulary, p_value, p_actor, p_reason) END;
 COMMENT ON FUNCTION public.fn_iu_vocab_remove IS
   'Takes a value out of a vocabulary, and logs it: vocabulary, value, who, why. Returns {status: removed, vocabulary, '
-  'value, previous: what it meant, run_id}. SQLSTATE 42704: there is no such value; 55006: a unit has it, a deleted '
-  'one too, or it is the default of units that are created; 55P03: writers of units did not end within 5 s; 25000: '
+  'value, previous: what it meant, run_id}. SQLSTATE 42704: there is no such value; 55006: a unit, a collection or a '
+  'membership has it, a deleted one too, or it is the default of units that are created; 55P03: writers of these did '
+  'not end within 5 s; 25000: '
   'isolation is not READ COMMITTED; 23514: one of the arguments.';
 
 CREATE FUNCTION iu.fn_iu_resolve_default(p_vocabulary text, p_given text, p_default_key text) RETURNS jsonb

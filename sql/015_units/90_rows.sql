@@ -16,7 +16,7 @@ SELECT iu.fn_iu_refusal_put(15, ARRAY[
    'Give one that matches allowed_pattern of iu_policy_registry.'],
   ['iu_policy_missing', '42704', 'The policy has no row in dot_config.', 'Put the row back as iu_core_owner.'],
   ['iu_vocabulary', '23514', 'There is no vocabulary of that name.',
-   'Use unit_kind, section_type, publication_type or publication_authority.'],
+   'Use one of those that the error lists.'],
   ['iu_vocabulary_value', '23514', 'The value of a vocabulary has another form.',
    'Use 1 to 100 small letters, digits or "_", with a letter first.'],
   ['iu_vocabulary_description', '23514', 'What the value of a vocabulary means was left out.', 'Say it.'],
