@@ -1,8 +1,8 @@
 /*-------------------------------------------------------------------------
  *
  * envelope.c
- *	  Refreshes the three-axis envelope after each statement that writes units or
- *	  tags, while its gate is open.
+ *	  Refreshes the three-axis envelope after each statement that writes units,
+ *	  tags or instances of templates, while its gate is open.
  *
  * A trigger in C, since a closed gate must cost such a statement next to nothing.
  * Open, it calls a function of the migrations, in a subtransaction: whatever that
@@ -44,11 +44,13 @@
 #include "utils/tuplestore.h"
 
 PG_FUNCTION_INFO_V1(iu_envelope_auto_refresh);
+PG_FUNCTION_INFO_V1(iu_envelope_auto_refresh_lineage);
 PG_FUNCTION_INFO_V1(iu_refresh_envelope);
 
 #define GATE "iu_core.three_axis_auto_refresh_enabled"
 #define REFRESH "fn_iu_three_axis_envelope_refresh_if_stale"
 #define TRIGGER_ACTOR "iu_lifecycle_trigger"
+#define LINEAGE_ACTOR "iu_auto_instantiate_trigger"
 #define MAX_WAIT_MS 200
 
 /* ---- The call ---- */
@@ -244,9 +246,9 @@ log_failure(const TriggerData *trigger, const ErrorData *error, const ErrorData 
 					   second->message ? second->message : "")));
 }
 
-/* The statement trigger of migration 024. */
-Datum
-iu_envelope_auto_refresh(PG_FUNCTION_ARGS)
+/* What both triggers do. function: the name of the one that is called; actor: in whose name the log has it. */
+static void
+refresh_after_statement(FunctionCallInfo fcinfo, const char *function, const char *actor)
 {
 	TriggerData *trigger = (TriggerData *) fcinfo->context;
 	Failure		failure;
@@ -258,14 +260,14 @@ iu_envelope_auto_refresh(PG_FUNCTION_ARGS)
 		!TRIGGER_FIRED_FOR_STATEMENT(trigger->tg_event))
 		ereport(ERROR,
 				(errcode(ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED),
-				 errmsg("function \"%s\" must be called as a trigger after a statement", "iu_envelope_auto_refresh"),
-				 errdetail("Function: %s.", "iu_envelope_auto_refresh"),
+				 errmsg("function \"%s\" must be called as a trigger after a statement", function),
+				 errdetail("Function: %s.", function),
 				 err_generic_string(PG_DIAG_CONSTRAINT_NAME, "iu_trigger_only")));
 	if (!iu_gate_is_effectively_open(GATE))
-		PG_RETURN_POINTER(NULL);
-	error = apart(refresh, TRIGGER_ACTOR, &cancelled);
+		return;
+	error = apart(refresh, (void *) actor, &cancelled);
 	if (error == NULL)
-		PG_RETURN_POINTER(NULL);
+		return;
 	if (cancelled)
 		ReThrowError(error);
 	/* The marks stay, and the runner comes for them. */
@@ -277,6 +279,21 @@ iu_envelope_auto_refresh(PG_FUNCTION_ARGS)
 		ReThrowError(second);
 	if (second != NULL)
 		log_failure(trigger, error, second);
+}
+
+/* The statement trigger of migration 024. */
+Datum
+iu_envelope_auto_refresh(PG_FUNCTION_ARGS)
+{
+	refresh_after_statement(fcinfo, "iu_envelope_auto_refresh", TRIGGER_ACTOR);
+	PG_RETURN_POINTER(NULL);
+}
+
+/* The statement trigger of migration 036. */
+Datum
+iu_envelope_auto_refresh_lineage(PG_FUNCTION_ARGS)
+{
+	refresh_after_statement(fcinfo, "iu_envelope_auto_refresh_lineage", LINEAGE_ACTOR);
 	PG_RETURN_POINTER(NULL);
 }
 

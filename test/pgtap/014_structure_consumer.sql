@@ -26,9 +26,9 @@ CREATE PROCEDURE fn_procedure(uuid, jsonb) LANGUAGE sql SECURITY DEFINER SET sea
 
 -- ---- what may be registered
 
-SELECT results_eq('SELECT function_name, registered_by FROM iu_route_function',
-  $$VALUES ('fn_iu_structure_consumer', 'migration 014')$$,
-  'the structure consumer is registered');
+SELECT bag_eq('SELECT function_name, registered_by FROM iu_route_function',
+  $$VALUES ('fn_iu_structure_consumer', 'migration 014'), ('fn_iu_auto_instantiate_consumer', 'migration 034')$$,
+  'the consumers of the migrations are registered');
 SELECT is(iu.fn_iu_route_function_refusal('fn_iu_structure_consumer'), NULL, 'the structure consumer may be called');
 SELECT pg_temp.refuses(format('SELECT pg_temp.register(%L)', f), '23514', m,
   format('function %s is not registered: %s', coalesce(quote_literal(f), 'NULL'), m)) FROM (VALUES
