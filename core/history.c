@@ -18,6 +18,7 @@
 #include "funcapi.h"
 #include "utils/builtins.h"
 #include "utils/fmgrprotos.h"
+#include "utils/timestamp.h"
 
 PG_FUNCTION_INFO_V1(iu_migration_scripts);
 
@@ -67,11 +68,14 @@ make_step(HeapTuple row, TupleDesc desc)
 {
 	IuStep	   *step = palloc0_object(IuStep);
 	const char *state = SPI_getvalue(row, desc, 3);
+	bool		pending;
+	Datum		applied_at = SPI_getbinval(row, desc, 4, &pending);
 
 	step->version = pg_strtoint32(SPI_getvalue(row, desc, 1));
 	step->script = psprintf("%03d_%s", step->version, SPI_getvalue(row, desc, 2));
 	step->drifted = strcmp(state, "drifted") == 0;
 	step->applied = strcmp(state, "pending") != 0;
+	step->applied_at = pending ? 0 : DatumGetTimestampTz(applied_at);
 	step->carried = find_carried(step->version);
 	return step;
 }
@@ -89,7 +93,8 @@ iu_history_read(Oid role)
 	uint64		i;
 
 	SPI_connect();
-	if (SPI_execute("SELECT version, name, state FROM iu_core.migrations ORDER BY version", false, 0) != SPI_OK_SELECT)
+	if (SPI_execute("SELECT version, name, state, applied_at FROM iu_core.migrations ORDER BY version", false, 0)
+		!= SPI_OK_SELECT)
 		elog(ERROR, "iu_core.migrations cannot be read");
 	for (i = 0; i < SPI_processed; i++)
 	{
@@ -274,4 +279,53 @@ iu_history_plan_rollback(const List *known, int target)
 				 err_generic_string(PG_DIAG_CONSTRAINT_NAME, "iu_rollback_target_unknown")));
 	check_rollback_plan(known, plan);
 	return plan;
+}
+
+static const IuStep *
+find_known(const List *known, int version)
+{
+	ListCell   *cell;
+
+	foreach(cell, known)
+	{
+		const IuStep *step = lfirst(cell);
+
+		if (step->version == version)
+			return step;
+	}
+	return NULL;
+}
+
+/*
+ * Tells which migrations below the target, a number that is applied or 0, were
+ * applied after it: they came into the library later. A rollback to the target
+ * leaves them, so the database is not again what it was with the target as its
+ * last one.
+ */
+void
+iu_history_tell_what_stays(const List *known, int target)
+{
+	const IuStep *last = find_known(known, target);
+	StringInfoData list;
+	int			lowest = 0;
+	ListCell   *cell;
+
+	initStringInfo(&list);
+	foreach(cell, known)
+	{
+		const IuStep *step = lfirst(cell);
+
+		if (last == NULL || !step->applied || step->version >= target || step->applied_at <= last->applied_at)
+			continue;
+		if (lowest == 0)
+			lowest = step->version;
+		appendStringInfo(&list, "%s%d", list.len > 0 ? ", " : "", step->version);
+	}
+	if (lowest == 0)
+		return;
+	ereport(NOTICE,
+			(errmsg("migrations below %d that were applied after it stay: %s", target, list.data),
+			 errdetail("A rollback to %d takes what is above it by number, whenever it was applied.", target),
+			 errhint("To go back to before them: SELECT * FROM iu_core.rollback(%d); it refuses where rows would be lost.",
+					 highest_applied_below(known, lowest))));
 }

@@ -10,6 +10,7 @@
 #define IU_HISTORY_H
 
 #include "core/migrations.h"
+#include "datatype/timestamp.h"
 #include "nodes/pg_list.h"
 
 /* A migration that the library carries, or that was applied, or both. */
@@ -19,6 +20,7 @@ typedef struct IuStep
 	char	   *script;			/* NNN_name */
 	bool		applied;
 	bool		drifted;		/* applied, but from another text */
+	TimestampTz applied_at;		/* where it was */
 	const IuMigration *carried; /* NULL: not by this library */
 } IuStep;
 
@@ -29,5 +31,8 @@ extern void iu_history_record(const IuStep *step, bool applied, Oid role);
 /* The steps as they are to run; target NULL means all. They raise what forbids it. */
 extern List *iu_history_plan_migrate(const List *known, const int *target);
 extern List *iu_history_plan_rollback(const List *known, int target);
+
+/* A NOTICE of what a rollback to the target leaves, though it came later. */
+extern void iu_history_tell_what_stays(const List *known, int target);
 
 #endif							/* IU_HISTORY_H */

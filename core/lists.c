@@ -75,6 +75,7 @@ sorted_pairs(ArrayType *groups, ArrayType *keys, Pair **pairs)
 	int			count;
 	int			second;
 	int			found = 0;
+	int			i;
 
 	take_apart(groups, &group, &no_group, &count);
 	take_apart(keys, &key, &no_key, &second);
@@ -85,9 +86,14 @@ sorted_pairs(ArrayType *groups, ArrayType *keys, Pair **pairs)
 				 errdetail("Groups: %d, keys: %d.", count, second),
 				 err_generic_string(PG_DIAG_CONSTRAINT_NAME, "iu_lists_of_one_length")));
 	*pairs = palloc(sizeof(Pair) * Max(count, 1));
-	for (int i = 0; i < count; i++)
-		if (!no_group[i] && !no_key[i])
-			(*pairs)[found++] = (Pair) {piece_of(group[i]), piece_of(key[i])};
+	for (i = 0; i < count; i++)
+	{
+		if (no_group[i] || no_key[i])
+			continue;
+		(*pairs)[found].group = piece_of(group[i]);
+		(*pairs)[found].key = piece_of(key[i]);
+		found++;
+	}
 	qsort(*pairs, found, sizeof(Pair), compare_pairs);
 	return found;
 }

@@ -63,6 +63,7 @@ typedef struct Run
 	bool		allow_data_loss;
 	Oid			script_role;
 	Oid			record_role;	/* owns iu_core.applied_migration */
+	List	   *known;			/* of IuStep, as they were before the run */
 	List	   *plan;			/* of IuStep, as they are to run */
 	IuStep	   *step;			/* the one that runs */
 	List	   *report;			/* of ReportRow */
@@ -362,11 +363,11 @@ static void
 make_plan(Run *run)
 {
 	MemoryContext saved_memory = MemoryContextSwitchTo(run->memory);
-	List	   *known = iu_history_read(run->record_role);
 
+	run->known = iu_history_read(run->record_role);
 	run->plan = run->rolls_back
-		? iu_history_plan_rollback(known, run->target)
-		: iu_history_plan_migrate(known, run->has_target ? &run->target : NULL);
+		? iu_history_plan_rollback(run->known, run->target)
+		: iu_history_plan_migrate(run->known, run->has_target ? &run->target : NULL);
 	MemoryContextSwitchTo(saved_memory);
 }
 
@@ -422,6 +423,8 @@ execute_run(FunctionCallInfo fcinfo, Run *run)
 	PG_END_TRY();
 
 	AtEOXact_GUC(false, level);
+	if (run->rolls_back)
+		iu_history_tell_what_stays(run->known, run->target);
 	if (!run->dry_run && run->plan != NIL)
 		iu_wake_at_commit(IU_WAKE_ALL);
 	put_report((ReturnSetInfo *) fcinfo->resultinfo, run);

@@ -269,6 +269,10 @@ DECLARE
   v_failed text[] := '{}';
 BEGIN
   more := false;
+  -- A restore that is under way brings the partitions itself, and notes the migrations after them.
+  IF NOT EXISTS (SELECT FROM iu_core.applied_migration) THEN
+    RETURN;
+  END IF;
   BEGIN
     IF iu.fn_iu_attempt_is_partition('iu.iu_route_attempt_default') THEN
       more := iu.fn_iu_attempt_clear_default(c_rows) = c_rows;
@@ -305,8 +309,9 @@ $function$;
 COMMENT ON FUNCTION iu.fn_iu_attempt_partitions_tend IS
   'For the runner, three times a minute: empties the default partition of iu_route_attempt, makes the partitions from '
   'yesterday until a week from now, drops others that are empty, and keeps their number at 100; of the default '
-  'partition it moves at most 10000 attempts a call. It waits for no lock longer than 0.2 s. Returns whether to call '
-  'it again at once, and fn_iu_attempt_trouble() with what failed.';
+  'partition it moves at most 10000 attempts a call. It waits for no lock longer than 0.2 s. Does nothing where no '
+  'migration is noted, as in the middle of a restore. Returns whether to call it again at once, and '
+  'fn_iu_attempt_trouble() with what failed.';
 
 SELECT iu.fn_iu_attempt_partitions_make((clock_timestamp() AT TIME ZONE 'UTC')::date - 1,
   (clock_timestamp() AT TIME ZONE 'UTC')::date + 7);

@@ -51,6 +51,12 @@ DO $$BEGIN EXECUTE (SELECT string_agg('DROP TABLE ' || iu.fn_iu_attempt_table(pg
              FROM generate_series(0, 1) n); END$$;
 SELECT is(iu.fn_iu_attempt_trouble(), format('iu_route_attempt has no partition for today, %s', pg_temp.today()),
   'that today has no partition is a trouble');
+SAVEPOINT restore;
+DELETE FROM iu_core.applied_migration;
+SELECT is((SELECT t FROM iu.fn_iu_attempt_partitions_tend() t)::text, '(f,)',
+  'in the middle of a restore tending the partitions finds no trouble');
+SELECT is(pg_temp.days(), '-1', 'in the middle of a restore, which brings the partitions itself, none is made');
+ROLLBACK TO restore;
 SELECT pg_temp.attempt(0, 'now') \g /dev/null
 SELECT is(pg_temp.lies_in('now'), 'iu.iu_route_attempt_default',
   'an attempt is recorded though today has no partition');

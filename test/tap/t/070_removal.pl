@@ -72,6 +72,8 @@ my @ways = (
 	'ALTER TABLE dot_config DROP CONSTRAINT dot_config_pkey CASCADE',
 	'ALTER TABLE iu_gate_registry DROP CONSTRAINT iu_gate_registry_class',
 	'ALTER TABLE iu_gate_transition DROP CONSTRAINT iu_gate_transition_opening',
+	(map { "BEGIN; CREATE ROLE passer; ALTER TABLE $_ OWNER TO passer; DROP TABLE $_ CASCADE" }
+		qw(dot_config iu_gate_registry iu_gate_transition iu_gate_revocation)),
 	'DROP INDEX ix_iu_gate_transition_last',
 	'DROP INDEX CONCURRENTLY ix_iu_gate_transition_last',
 	'DO $$ BEGIN EXECUTE $x$DROP TABLE iu_gate_transition CASCADE$x$; END $$',
@@ -146,6 +148,8 @@ IU::Gate->close($node, $gate);
 
 # ---- with every gate closed, and the migrations applied
 
+refused('2BP01', 'BEGIN; CREATE ROLE passer; ALTER TABLE dot_config OWNER TO passer;'
+	  . ' ALTER TABLE dot_config DROP CONSTRAINT dot_config_pkey CASCADE');
 foreach my $way (@ways)
 {
 	refused('2BP01', $way);

@@ -1,8 +1,14 @@
 # 64 sessions that create, import, save, tag, move, enact and delete, with the gate
-# of the envelope open: no caller is aborted by it, nothing ends in a deadlock, and in
-# the end the envelope is the view. Then the same under crashes of the server.
+# of the envelope open: no caller is aborted by it, or waits longer for it than a refresh
+# may wait for a lock; nothing ends in a deadlock; and in the end the envelope is the
+# view. Then the same while a backend is killed every second, which takes the server down.
 #
 # IU_SECONDS is how long each goes on.
+#
+# Callers wait for each other's units, and none longer than $patience; who did would have
+# an error. The refresh waits for a lock 200 ms at most, and no longer than half of
+# deadlock_timeout: so the server, which logs each wait that lasts for deadlock_timeout,
+# logs none of a refresh.
 use strict;
 use warnings;
 
@@ -17,7 +23,9 @@ use Time::HiRes qw(time);
 
 my $seconds = $ENV{IU_SECONDS} // 10;
 my $gate    = 'iu_core.three_axis_auto_refresh_enabled';
-my $node    = IU::Cluster->new_node('sessions', max_connections => 120, restart_after_crash => 'on');
+my $patience = 60;
+my $node    = IU::Cluster->new_node('sessions', max_connections => 120, restart_after_crash => 'on',
+	deadlock_timeout => '400ms', log_lock_waits => 'on');
 IU::Cluster->install($node);
 talk_to($node);
 IU::LoaderA->load($node);
@@ -88,6 +96,39 @@ sub pgbench
 		'postgres' ];
 }
 
+# The waits for locks of callers that the server logged since a place in its log, as [ milliseconds, what it was at ].
+# Lines of clients bear the name of this file.
+sub waits_since
+{
+	my ($from) = @_;
+	my $client = qr/^\S+ \S+ \S+ \[\d+\] 143\S* /m;
+	my $log = slurp_file($node->logfile, $from);
+	my @waits;
+
+	# An entry is its first line, those that belong to it, and their own next lines.
+	foreach my $entry (split /(?=${client}LOG:)/, $log)
+	{
+		my ($at) = $entry =~ /^${client}CONTEXT:  (.*\n(?:\t.*\n)*)/m;
+		push @waits, [ $1, $at // '' ]
+		  if $entry =~ /^${client}LOG:  process \d+ (?:still waiting for|acquired) .* after ([\d.]+) ms$/m;
+	}
+	return @waits;
+}
+
+sub nobody_waited_for_long
+{
+	my ($when, $from) = @_;
+	my @waits = sort { $b->[0] <=> $a->[0] } waits_since($from);
+	my @of_the_envelope = grep { $_->[1] =~ /envelope/ } @waits;
+
+	note(sprintf '%s the longest of %d waits of 400 ms or more: %d ms', $when, scalar @waits, @waits ? $waits[0][0] : 0);
+	cmp_ok(@waits ? $waits[0][0] : 0, '<=', 1000 * $patience, "$when no caller waited longer than the lock timeout");
+	is(join("\n", map { $_->[1] } @of_the_envelope), '',
+		"$when no caller waited for the envelope longer than a refresh may");
+	unlike(slurp_file($node->logfile, $from), qr/deadlock detected/, "$when no deadlock");
+	return;
+}
+
 # What pgbench complained of.
 sub load_for
 {
@@ -115,6 +156,7 @@ sub settles
 	return;
 }
 
+$ENV{PGOPTIONS} = "-c lock_timeout=${patience}s";
 IU::Gate->open($node, $gate, 3600);
 my $first = sql('SELECT max(id) FROM iu_three_axis_envelope_refresh_log');
 is(load_for($seconds), '', '64 sessions: no caller has an error');
@@ -122,29 +164,34 @@ cmp_ok(
 	sql("SELECT count(*) FROM iu_three_axis_envelope_refresh_log WHERE id > $first AND outcome = 'refreshed'"), '>', 0,
 	'64 sessions: there were refreshes');
 settles('64 sessions:');
-unlike(slurp_file($node->logfile), qr/deadlock detected/, '64 sessions: no deadlock');
+nobody_waited_for_long('64 sessions:', 0);
 note('errors: ' . IU::LoaderA->errors($node));
 
 # ---- Under crashes
 
 my $until = time() + $seconds;
 my $crashes = 0;
+my ($next, $from, $complaints) = (0, -s $node->logfile, '');
 do
 {
 	my ($out, $err) = ('', '');
 	my $pgbench = IPC::Run::start(pgbench(600), '<', \undef, '>', \$out, '2>', \$err);
 	my $acting  = "FROM pg_stat_activity WHERE query ~ 'test_act' AND pid <> pg_backend_pid()";
 
-	wait_for { (eval { $node->safe_psql('postgres', "SELECT count(*) > 30 $acting") } // '') eq 't' };
+	wait_for { time() >= $next && (eval { $node->safe_psql('postgres', "SELECT count(*) > 30 $acting") } // '') eq 't' };
 	my $victim = eval { $node->safe_psql('postgres', "SELECT pid $acting ORDER BY random() LIMIT 1") };
-	kill('KILL', $victim) if $victim;
-	$crashes++;
+	$next = time() + 1;
+	$crashes += kill('KILL', $victim) if $victim;
 	IPC::Run::finish($pgbench);
+	$complaints .= $err;
 	wait_for { eval { $node->safe_psql('postgres', 'SELECT 1') } };
 } while (time() < $until);
 note("$crashes crashes");
 IU::Cluster->wait_for_worker($node, 'watchdog');
 IU::Gate->open($node, $gate, 3600) if IU::Gate->state($node, $gate) ne 'true open';
+is(join("\n", $complaints =~ /^.*ERROR:.*$/mg), '',
+	"after $crashes crashes: no caller had an error but that its server was gone");
+nobody_waited_for_long("after $crashes crashes:", $from);
 settles("after $crashes crashes:");
 
 $node->stop;
