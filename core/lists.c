@@ -119,9 +119,10 @@ iu_keys_by_group(PG_FUNCTION_ARGS)
 	Pair	   *pairs;
 	int			count = sorted_pairs(PG_GETARG_ARRAYTYPE_P(0), PG_GETARG_ARRAYTYPE_P(1), &pairs);
 	JsonbParseState *state = NULL;
+	int			i;
 
 	(void) pushJsonbValue(&state, WJB_BEGIN_OBJECT, NULL);
-	for (int i = 0; i < count; i++)
+	for (i = 0; i < count; i++)
 	{
 		bool		begins = i == 0 || compare_pieces(&pairs[i].group, &pairs[i - 1].group) != 0;
 

@@ -16,6 +16,20 @@
 #include "core/slots.h"
 #include "mb/pg_wchar.h"
 
+/*
+ * Copies the first line of a text into a slot, as much of it as there is room for:
+ * IU_ERROR_LENGTH bytes. NULL is an empty line.
+ */
+static void
+copy_line(char *to, const char *text)
+{
+	const char *line = text != NULL ? text : "";
+	size_t		length = pg_mbcliplen(line, strcspn(line, "\n"), IU_ERROR_LENGTH - 1);
+
+	memcpy(to, line, length);
+	to[length] = '\0';
+}
+
 /* ---- that it lives, and what it does ---- */
 
 /*
@@ -118,22 +132,11 @@ iu_slot_state(int slot, IuWorkerState state, const char *error)
 		worker->since = iu_now();
 	}
 	if (error != NULL)
-		iu_slot_copy_line(worker->last_error, error);
+		copy_line(worker->last_error, error);
 	iu_slot_end_change(slot);
 }
 
 /* ---- what it found ---- */
-
-/* Copies the first line of a text into a slot, as much of it as there is room for: IU_ERROR_LENGTH bytes. */
-void
-iu_slot_copy_line(char *to, const char *text)
-{
-	size_t		length = strcspn(text, "\n");
-
-	length = pg_mbcliplen(text, length, IU_ERROR_LENGTH - 1);
-	memcpy(to, text, length);
-	to[length] = '\0';
-}
 
 /* Why the database is not at home where it is; NULL: it is. */
 void
@@ -141,7 +144,7 @@ iu_slot_place_trouble(int slot, const char *trouble)
 {
 	IuWorkerSlot *worker = iu_slot_begin_change(slot);
 
-	iu_slot_copy_line(worker->place_trouble, trouble != NULL ? trouble : "");
+	copy_line(worker->place_trouble, trouble);
 	iu_slot_end_change(slot);
 }
 
@@ -151,8 +154,8 @@ iu_slot_gate_troubles(int slot, const char *alarm, const char *warning)
 {
 	IuWorkerSlot *worker = iu_slot_begin_change(slot);
 
-	iu_slot_copy_line(worker->alarm, alarm != NULL ? alarm : "");
-	iu_slot_copy_line(worker->warning, warning != NULL ? warning : "");
+	copy_line(worker->alarm, alarm);
+	copy_line(worker->warning, warning);
 	iu_slot_end_change(slot);
 }
 
@@ -162,7 +165,7 @@ iu_slot_partition_trouble(int slot, const char *trouble)
 {
 	IuWorkerSlot *worker = iu_slot_begin_change(slot);
 
-	iu_slot_copy_line(worker->partition_trouble, trouble != NULL ? trouble : "");
+	copy_line(worker->partition_trouble, trouble);
 	iu_slot_end_change(slot);
 }
 
@@ -172,8 +175,8 @@ iu_slot_certificate_troubles(int slot, const char *alarm, const char *warning)
 {
 	IuWorkerSlot *worker = iu_slot_begin_change(slot);
 
-	iu_slot_copy_line(worker->certificate_alarm, alarm != NULL ? alarm : "");
-	iu_slot_copy_line(worker->certificate_warning, warning != NULL ? warning : "");
+	copy_line(worker->certificate_alarm, alarm);
+	copy_line(worker->certificate_warning, warning);
 	iu_slot_end_change(slot);
 }
 
@@ -185,6 +188,6 @@ iu_slot_judged(int slot, int differences, const char *first)
 
 	worker->judged_at = iu_now();
 	worker->differences = differences;
-	iu_slot_copy_line(worker->first_difference, first != NULL ? first : "");
+	copy_line(worker->first_difference, first);
 	iu_slot_end_change(slot);
 }

@@ -156,7 +156,6 @@ extern bool iu_slot_woken(int slot);
 extern bool iu_slot_look_around(int slot);
 extern void iu_slot_wait_for_others(int slot, IuWaits waits);
 extern void iu_slot_count(int slot, IuCounter counter, int64 n);
-extern void iu_slot_copy_line(char *to, const char *text);
 extern void iu_slot_place_trouble(int slot, const char *trouble);
 extern void iu_slot_gate_troubles(int slot, const char *alarm, const char *warning);
 extern void iu_slot_partition_trouble(int slot, const char *trouble);

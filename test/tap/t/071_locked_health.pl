@@ -26,10 +26,11 @@ my %asks = (
 	'fn_iu_conformance' => 'SELECT NULL FROM fn_iu_conformance() LIMIT 1',
 	'fn_iu_piece_event_runtime_healthcheck' => 'SELECT NULL FROM fn_iu_piece_event_runtime_healthcheck()');
 my @functions = qw(fn_iu_route_worker_health fn_iu_troubles fn_iu_gate_verify_closed fn_iu_conformance);
-is(sql("SELECT string_agg(DISTINCT s, ' ') FROM pg_proc p CROSS JOIN unnest(p.proconfig) s WHERE s ~ 'lock_timeout'"
+is(sql("SELECT count(*) || ' ' || string_agg(DISTINCT s, ' ') FROM pg_proc p CROSS JOIN unnest(p.proconfig) s"
+	  . " WHERE s ~ 'lock_timeout'"
 	  . " AND p.oid::regproc::text IN (" . join(', ', map { literal("iu.$_") } @functions)
-	  . ", 'fn_iu_piece_event_runtime_healthcheck')"), 'lock_timeout=1s',
-	'what is told of how things stand waits 1 s for a lock');
+	  . ", 'fn_iu_piece_event_runtime_healthcheck')"), '5 lock_timeout=1s',
+	'each that tells how things stand waits 1 s for a lock');
 
 # What one of them says while a table is locked; nothing where it does not need the table.
 sub says
