@@ -263,7 +263,19 @@ SELECT set_eq($$SELECT p.oid::regprocedure::text FROM pg_proc p
         'fn_iu_piece_merge(jsonb,text[],text,uuid,uuid,text,text,boolean)', 'fn_iu_vector_plan(text,integer)',
         'fn_iu_vector_text(text)', 'fn_iu_vector_sync_record(text,text,text,text,text,integer,text)',
         'fn_iu_vector_sync_record_v2(text,text,text,text,text,integer,text,text,uuid,integer,integer,boolean,jsonb)',
-        'fn_iu_vector_sync_observe(text,regclass,text,boolean,uuid[],uuid,integer)'],
+        'fn_iu_vector_sync_observe(text,regclass,text,boolean,uuid[],uuid,integer)',
+        'fn_iu_compose(text,text,text,text,jsonb,text)', 'fn_iu_collection_create(text,text,text,text,text)',
+        'fn_iu_collection_add_piece(uuid,uuid,integer,text,text)', 'fn_iu_collection_remove_piece(uuid,uuid,text)',
+        'fn_iu_collection_reorder_piece(uuid,uuid,integer,text)', 'fn_iu_collection_set_status(uuid,text,text,text)',
+        'fn_iu_collection_manifest_refresh(uuid)', 'fn_iu_collection_render(uuid)', 'fn_iu_render_file(uuid)',
+        'fn_iu_render_html(uuid)', 'fn_iu_collection_validate(uuid)', 'fn_iu_collection_export(uuid)',
+        'fn_iu_collection_import_propose(text,text)', 'fn_iu_collection_checkpoint(uuid,text,text,jsonb)',
+        'fn_iu_piece_soft_delete(uuid,text)', 'fn_iu_piece_restore(uuid,text)',
+        'fn_iu_collection_mark_as_template(uuid,text,text,text)', 'fn_iu_collection_unmark_template(uuid,text,text)',
+        'fn_iu_collection_record_template_instance(uuid,uuid,text,text)',
+        'fn_iu_collection_register_template_version(uuid,text,text,integer,uuid,text)',
+        'fn_iu_collection_retire_template_version(uuid,text,text)', 'fn_iu_template_publish(uuid,text,text)',
+        'fn_iu_auto_instantiate_from_event(uuid,text,uuid,text,text,text,text)'],
   'an agent may execute these functions and no others');
 SELECT is((SELECT string_agg(c.oid::regclass::text, ', ') FROM pg_class c
             WHERE (c.relowner = 'iu_core_owner'::regrole OR c.relnamespace = 'iu_core'::regnamespace)
@@ -338,9 +350,10 @@ SELECT pg_temp.refuses('SELECT count(*) FROM iu_core.rollback(7)', '55006', 'hol
 CREATE TEMP TABLE before AS SELECT object_class, object_name, fingerprint FROM iu_core.object_inventory();
 SELECT lives_ok('SELECT count(*) FROM iu_core.rollback(7, false, true)',
   'with leave to lose approvals their rollback succeeds');
-SELECT is(pg_temp.opens('oscar', gen_random_uuid()::text), 'opened', 'without the migration of approvals any id opens');
-SELECT pg_temp.closes('oscar') \g /dev/null
-SELECT matches(pg_temp.opens('agent', gen_random_uuid()::text), '^42501 permission denied',
+SELECT is(pg_temp.opens('oscar', gen_random_uuid()::text, 'iu_core.delivery_enabled'), 'opened',
+  'without the migration of approvals any id opens');
+SELECT pg_temp.closes('oscar', 'iu_core.delivery_enabled') \g /dev/null
+SELECT matches(pg_temp.opens('agent', gen_random_uuid()::text, 'iu_core.delivery_enabled'), '^42501 permission denied',
   'without the migration of approvals agents open nothing');
 CREATE TEMP TABLE without AS SELECT object_class, object_name, fingerprint FROM iu_core.object_inventory();
 SELECT lives_ok('SELECT count(*) FROM iu_core.migrate()',

@@ -6,11 +6,13 @@ SELECT no_plan();
 -- Rows that are written in replica role are acted on as others are. These two triggers only refuse, and refuse again
 -- when the row is used: in replica role they would stop a restore or a subscription. Of units those are left that
 -- check them, record a lawful birth and tell others of a version: what came in past the functions was not born
--- lawfully, and fn_iu_classify_existing and the invariant iu.unit_has_anchor say so.
+-- lawfully, and fn_iu_classify_existing and the invariant iu.unit_has_anchor say so. Of collections those are left
+-- that look their words up in vocabularies, which a restore may bring later.
 SELECT set_eq($$SELECT t.tgname::text FROM pg_trigger t JOIN pg_class c ON c.oid = t.tgrelid
     WHERE c.relowner = 'iu_core_owner'::regrole AND NOT t.tgisinternal AND t.tgenabled NOT IN ('A', 'R')$$,
   ARRAY['trg_event_type_registry_domain', 'trg_iu_outbound_route_delivery_guard', 'trg_iu_birth_gate_layer1',
-    'trg_iu_birth_gate_layer2', 'trg_birth_information_unit', 'trg_iu_out_version'],
+    'trg_iu_birth_gate_layer2', 'trg_birth_information_unit', 'trg_iu_out_version', 'trg_iu_piece_collection_kind',
+    'trg_iu_piece_membership_role'],
   'every trigger acts on rows written in replica role, but for those that only refuse, and the birth of units');
 
 -- Whoever waits for a lock in order to see what others did reads a newer snapshot after it, which only READ COMMITTED
@@ -35,12 +37,14 @@ INSERT INTO pg_temp.locker SELECT unnest(regexp_split_to_array(names, '\s+')), b
   ('whoever calls it for people asks',
    'fn_iu_core_retention_delete fn_iu_gate_approvals_confirm fn_iu_invariant_record fn_iu_rollback_guard
     fn_iu_route_abandon fn_iu_route_dead_letter_replay fn_iu_route_dead_letter_replay_many fn_iu_route_worker_alone
-    fn_iu_route_worker_run fn_iu_draft_put fn_iu_vector_record fn_iu_vector_compare fn_iu_supersede_lock'))
+    fn_iu_route_worker_run fn_iu_draft_put fn_iu_vector_record fn_iu_vector_compare fn_iu_supersede_lock
+    fn_iu_collection_lock fn_iu_collection_living fn_iu_piece_lock fn_iu_pieces_lock fn_iu_template_lock
+    fn_iu_template_marked fn_iu_collection_vocab_use'))
   AS t (because, names);
 SELECT is((SELECT string_agg(p.proname, ' ' ORDER BY p.proname) FROM pg_proc p
   WHERE p.pronamespace = 'iu'::regnamespace
     AND coalesce(pg_get_function_sqlbody(p.oid), p.prosrc) ~ '(LOCK TABLE|FOR (NO KEY )?UPDATE|FOR (KEY )?SHARE)\M'
-    AND p.prosrc !~ 'require_read_committed|''iu_(order|deliver)_isolation'''
+    AND p.prosrc !~ 'require_read_committed|composer_require|''iu_(order|deliver)_isolation'''
     AND p.proname NOT IN (SELECT l.name FROM pg_temp.locker l)), NULL,
   'who locks a row and then reads what others did asks for READ COMMITTED, or it is known why not');
 
