@@ -64,8 +64,9 @@ build/migration_scripts.c: tools/embed-migrations $(sort $(wildcard sql/*/*.sql 
 # and in lint only, not for whoever builds with a compiler nobody here has seen.
 .PHONY: demo demo-stop test fuzz losses nemesis lint bench reference
 
+# MACRO=1: a change of a product factory as one script, instead.
 demo:
-	@tools/setup demo && demo/demo
+	@tools/setup demo && demo/$(if $(MACRO),macro,demo)
 
 demo-stop:
 	@demo/stop

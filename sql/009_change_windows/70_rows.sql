@@ -23,7 +23,8 @@ SELECT iu.fn_iu_surface_define(9, 'iu_gates_inert', 'IU Core write gates inert',
 SELECT iu.fn_iu_surface_define(9, 'iu_conformance', 'D9 conformance', 'query', $query$
   SELECT concat(sum(c.expected), ' / ', count(*) FILTER (WHERE c.ok), ' PASS',
                 ' / ' || nullif(count(*) FILTER (WHERE NOT c.ok), 0) || ' FAIL')
-    FROM public.v_iu_conformance c$query$, 'green', '~^[0-9]+ / [0-9]+ PASS$', p_sort_order => 900);
+    FROM public.v_iu_conformance c$query$, 'green', '~^[0-9]+ / [0-9]+ PASS$', p_sort_order => 900,
+  p_timeout_ms => 60000);
 
 SELECT iu.fn_iu_refusal_put(9, ARRAY[
   ['iu_surface_code', '23514', 'The code has another form.',

@@ -11,7 +11,7 @@ INSERT INTO public.dot_iu_command_catalog (command_name, category, mutating, rev
    ARRAY['fn_iu_vector_sync_record', 'fn_iu_vector_sync_record_v2'], 'runtime');
 
 SELECT iu.fn_iu_surface_define(21, 'iu_vector_sync_point', 'iu_vector_sync_point', 'query',
-  'SELECT count(*) FROM public.iu_vector_sync_point', p_sort_order => 190);
+  'SELECT count(*) FROM public.iu_vector_sync_point', p_sort_order => 17);
 
 SELECT iu.fn_iu_refusal_put(21, ARRAY[
   ['iu_vector_namespace_used', '55006', 'The namespace of the ids of points does not change while there is a point.',
