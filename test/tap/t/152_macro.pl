@@ -73,7 +73,7 @@ my $inert = $gates + 1;
 my $printed = script('macro.sql');
 is(scalar(() = $printed =~ /^ C\d+ .*\| ok$/mg), 12, 'the twelve probes answer as they should');
 unlike($printed, qr/NOT AS EXPECTED/, 'and none otherwise');
-like($printed, qr/ 25000x-durable-001 \| df7bcf71ffd37a70db528cbe95161b69 \| true/,
+like($printed, qr/:25000x-durable-001 \| df7bcf71ffd37a70db528cbe95161b69 \| true/,
 	'one collection has the published key');
 is(scalar(() = $printed =~ /^ tpl-inst:auto:25000x-bulk-(?:wf|file)-\d{3}\s+\| ok\s+\| true$/mg), 12,
 	'8 and 4 collections come of two templates');
