@@ -5,9 +5,10 @@
 # There is a database with 10,000 units, one with ten times as many, and so on up
 # to IU_UNITS (1,000,000). Rounds go from one database to the next, so that each
 # ratio is one of times that lie next to each other. But for statements of clients
-# and filters, times are those of the CPU. IU_KEEP names a folder where
-# the databases are kept: the next run with it uses them again, while no script of
-# sql/ has changed.
+# and filters, times are those of the CPU, with buffers that hold all databases:
+# extension pg_prewarm, where it is installed, fills them. Aims stand beside the
+# largest database. IU_KEEP names a folder where the databases are kept: the next
+# run with it uses them again, while no script of sql/ has changed.
 . "$(dirname "$0")/../tools/common.sh"
 use_stage "$IU_STAGE"
 
@@ -43,7 +44,7 @@ if [ "$(cat "$cluster/made" 2>/dev/null)" = "${sizes[*]} $scripts" ]; then
 		>/dev/null
 else
 	"$SRC/tools/cluster" start "$cluster" "$IU_STAGE" "iu_core.databases = ''" 'jit = off' 'autovacuum = off' \
-		'shared_buffers = 1GB' 'max_wal_size = 8GB' 'maintenance_work_mem = 256MB' \
+		'shared_buffers = 5GB' 'max_wal_size = 8GB' 'maintenance_work_mem = 256MB' \
 		'work_mem = 64MB'
 	for size in "${sizes[@]}"; do
 		as_pg "$IU_STAGE/bin/createdb" -h "$cluster" -U postgres "units_$size"
@@ -57,6 +58,8 @@ for size in "${sizes[@]}"; do
 	sql "$size" -c 'TRUNCATE bench_round, iu_three_axis_envelope' -c CHECKPOINT
 done
 
+aim() { [ "$1" != "$units" ] || echo "$2"; } # SIZE AIM
+
 row 'units' measured reference ratio aim
 
 # The envelope, of all units.
@@ -64,23 +67,26 @@ for size in "${sizes[@]}"; do
 	sql "$size" -c 'CALL bench_fill(3)' >/dev/null
 	row "first fill of $size rows: s; INSERT ... SELECT of them" "$(ratio "$(mean "$size" fill)" 1000)" \
 		"$(ratio "$(mean "$size" insert)" 1000)" "$(ratio "$(mean "$size" insert)" "$(mean "$size" fill)")" \
-		"at least 0.5, under 60 s by the clock: $(longest "$size" fill)"
+		"$(aim "$size" "at least 0.5, under 60 s by the clock: $(longest "$size" fill)")"
 	row "full drift check of $size units: s; INSERT ... SELECT" "$(ratio "$(mean "$size" check)" 1000)" \
 		"$(ratio "$(mean "$size" insert)" 1000)" "$(ratio "$(mean "$size" insert)" "$(mean "$size" check)")" \
-		"at least 0.5, under 60 s by the clock: $(longest "$size" check)"
+		"$(aim "$size" "at least 0.5, under 60 s by the clock: $(longest "$size" check)")"
 	sql "$size" -c 'VACUUM ANALYZE iu_three_axis_envelope, iu_three_axis_envelope_mark'
+	sql "$size" -c 'CREATE EXTENSION IF NOT EXISTS pg_prewarm' -c "SELECT sum(pg_prewarm(c.oid::regclass))
+		FROM pg_class c WHERE c.relkind IN ('r', 'i') AND c.relnamespace = 'public'::regnamespace" >/dev/null ||
+		echo "units_$size is read while it is measured"
 done
 
 # The envelope, of 100 units.
 for ((i = 0; i < rounds; i++)); do
-	for size in "${sizes[@]}"; do sql "$size" -c 'CALL bench_refresh(20)'; done
+	for size in "${sizes[@]}"; do sql "$size" -c 'CALL bench_refresh(21)'; done
 done
 for size in "${sizes[@]}"; do
 	row "refresh after 100 of $size units changed: ms; reading them" "$(mean "$size" refresh)" \
-		"$(mean "$size" read)" "$(ratio "$(mean "$size" refresh)" "$(mean "$size" read)")" ''
+		"$(mean "$size" read)" "$(ratio "$(mean "$size" refresh)" "$(mean "$size" read)")" "$(aim "$size" 'at most 1.2')"
 	row '  reading them by statements that are planned each' "$(mean "$size" refresh)" \
 		"$(mean "$size" 'read anew')" \
-		"$(ratio "$(mean "$size" refresh)" "$(mean "$size" 'read anew')")" 'at most 1.2'
+		"$(ratio "$(mean "$size" refresh)" "$(mean "$size" 'read anew')")" "$(aim "$size" 'at most 1.2')"
 done
 row "  of $units units; of 10000" "$(mean "$units" refresh)" "$(mean 10000 refresh)" \
 	"$(ratio "$(mean "$units" refresh)" "$(mean 10000 refresh)")" 'at most 2.5'
@@ -116,6 +122,7 @@ rm -rf "$run"
 # Filters of the envelope.
 for filter in "canonical_address = 'bench/77'" "unit_id = (SELECT id FROM bench_unit WHERE n = 77)" \
 	"axis_a_doc_code = 'BENCH-7' ORDER BY axis_a_sort_order" "lifecycle_status = 'enacted' LIMIT 50" \
+	"lifecycle_status = 'deprecated' LIMIT 50" \
 	"axis_c_parent_id = (SELECT id FROM bench_unit WHERE n = 70)" \
 	"axis_b_tags @> '{\"legal_document\": [\"doc:BENCH-7\"]}'" \
 	"axis_b_tags @> '{\"topic\": [\"topic:7\"], \"legal_document\": [\"doc:BENCH-7\"]}'" \

@@ -49,3 +49,5 @@ DROP FUNCTION iu.fn_iu_envelope_mark_rows;
 DROP FUNCTION iu.fn_iu_envelope_mark_tag_kinds;
 DROP FUNCTION iu.fn_iu_envelope_mark_tags;
 DROP FUNCTION iu.fn_iu_envelope_mark_units;
+DROP FUNCTION iu.fn_iu_envelope_mark_all;
+DROP FUNCTION iu.fn_iu_envelope_mark;

@@ -1,5 +1,5 @@
 -- :units units in documents of 100, each a tree of three levels, with four tags
--- each; a third is enacted. Written table by table with all triggers off, as if
+-- each; a third is enacted, a thousandth deprecated. Written table by table with all triggers off, as if
 -- they had come one by one: 1,000,000 calls would be hours.
 SET synchronous_commit = off;
 SET session_replication_role = replica;
@@ -11,7 +11,7 @@ SELECT format('ALTER TABLE %s DISABLE TRIGGER %I', of, tgname) FROM bench_trigge
 
 CREATE TABLE bench_unit AS
   SELECT n::integer AS n, gen_random_uuid() AS id, gen_random_uuid() AS version_id, 'text of ' || n AS body,
-         CASE WHEN n % 3 = 0 THEN 'enacted' ELSE 'draft' END AS status,
+         CASE WHEN n % 1000 = 1 THEN 'deprecated' WHEN n % 3 = 0 THEN 'enacted' ELSE 'draft' END AS status,
          n - n % 100 AS root, n - CASE WHEN n % 10 = 0 THEN n % 100 ELSE n % 10 END AS parent
     FROM generate_series(0, :units - 1) AS n;
 CREATE UNIQUE INDEX ON bench_unit (n);
@@ -50,7 +50,7 @@ INSERT INTO iu_tree_path
       SELECT array_agg(x.id ORDER BY x.n) AS ids, array_agg('bench/' || x.n ORDER BY x.n) AS addresses
         FROM (SELECT r.n, r.id UNION SELECT p.n, p.id UNION SELECT b.n, b.id) AS x) AS c
    ORDER BY b.n;
-INSERT INTO iu_three_axis_envelope_mark (unit_id) VALUES (NULL);
+INSERT INTO iu_three_axis_envelope_mark (unit_ids) VALUES (NULL);
 SELECT format('ALTER TABLE %s ENABLE %s TRIGGER %I', of, CASE tgenabled WHEN 'A' THEN 'ALWAYS' ELSE '' END, tgname)
   FROM bench_trigger \gexec
 RESET session_replication_role;

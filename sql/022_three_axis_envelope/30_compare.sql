@@ -5,35 +5,46 @@
 -- A statement that a trigger follows waits for the look, so that it is kept short:
 -- the newest marks are those of the statement itself, and what is older is left to
 -- whoever comes for it.
-CREATE FUNCTION iu.fn_iu_envelope_marks(OUT mark_ids bigint[], OUT unit_ids uuid[], OUT everything boolean)
+CREATE FUNCTION iu.fn_iu_envelope_marks(
+    OUT mark_ids bigint[], OUT unit_ids uuid[], OUT everything boolean, OUT some_wait boolean)
   LANGUAGE plpgsql STABLE
   SET search_path = pg_catalog, pg_temp
 AS $function$
 DECLARE
   v_newest bigint;
+  v_most   bigint;
 BEGIN
   IF pg_trigger_depth() > 0 THEN
     -- Behind an old snapshot the index is full of marks that are gone: so many numbers are looked at and no more.
+    v_most := 1000;
     SELECT s.last_value INTO v_newest FROM public.iu_three_axis_envelope_mark_mark_id_seq s;
-    SELECT array_agg(x.mark_id), array_agg(DISTINCT x.unit_id), false INTO mark_ids, unit_ids, everything
-      FROM (SELECT m.mark_id, m.unit_id FROM public.iu_three_axis_envelope_mark m
-             WHERE m.mark_id > v_newest - 10000 AND m.unit_id IS NOT NULL ORDER BY m.mark_id DESC LIMIT 1000) AS x;
+    SELECT array_agg(y.mark_id) FILTER (WHERE y.units <= v_most), coalesce(bool_or(y.units > v_most), false), false
+      INTO mark_ids, some_wait, everything
+      FROM (SELECT x.mark_id, sum(x.units) OVER (ORDER BY x.mark_id DESC) AS units
+              FROM (SELECT m.mark_id, cardinality(m.unit_ids) AS units FROM public.iu_three_axis_envelope_mark m
+                     WHERE m.mark_id > v_newest - 10000 AND m.unit_ids IS NOT NULL
+                     ORDER BY m.mark_id DESC LIMIT v_most + 1) AS x) AS y;
   ELSE
     -- The runner takes batches, each a transaction of its own.
-    SELECT array_agg(x.mark_id), array_agg(DISTINCT x.unit_id) FILTER (WHERE x.unit_id IS NOT NULL),
-           coalesce(bool_or(x.unit_id IS NULL), false)
-      INTO mark_ids, unit_ids, everything
-      FROM (SELECT m.mark_id, m.unit_id FROM public.iu_three_axis_envelope_mark m ORDER BY m.mark_id
-             LIMIT CASE WHEN current_setting('app.canonical_writer', true) = 'iu_envelope_chore' THEN 5000 END) AS x;
+    v_most := CASE WHEN current_setting('app.canonical_writer', true) = 'iu_envelope_chore' THEN 5000 END;
+    SELECT array_agg(y.mark_id) FILTER (WHERE (y.units <= v_most) IS NOT FALSE),
+           coalesce(bool_or(y.is_all AND (y.units <= v_most) IS NOT FALSE), false),
+           coalesce(bool_or(y.units > v_most), false)
+      INTO mark_ids, everything, some_wait
+      FROM (SELECT x.mark_id, x.is_all, sum(x.units) OVER (ORDER BY x.mark_id) AS units
+              FROM (SELECT m.mark_id, m.unit_ids IS NULL AS is_all, coalesce(cardinality(m.unit_ids), 1) AS units
+                      FROM public.iu_three_axis_envelope_mark m ORDER BY m.mark_id LIMIT v_most + 1) AS x) AS y;
   END IF;
   mark_ids := coalesce(mark_ids, '{}');
-  unit_ids := coalesce(unit_ids, '{}');
+  unit_ids := ARRAY(SELECT DISTINCT u.id
+                      FROM public.iu_three_axis_envelope_mark m CROSS JOIN unnest(m.unit_ids) AS u (id)
+                     WHERE m.mark_id = ANY (mark_ids));
 END
 $function$;
 COMMENT ON FUNCTION iu.fn_iu_envelope_marks IS
-  'The marks that are to be served now: their numbers, their units, each once, and whether one stands for every unit. '
-  'Within a trigger the newest 1000 among the last 10000 numbers, and none that stands for every unit; for the runner '
-  'the oldest 5000. Raises nothing.';
+  'The marks that are to be served now: their numbers, their units, each once, whether one stands for every unit, and '
+  'whether others wait. Within a trigger the newest, of at most 1000 units, among the last 10000 numbers, and none '
+  'that stands for every unit; for the runner the oldest, of at most 5000 units. Raises nothing.';
 
 CREATE FUNCTION iu.fn_iu_envelope_is_full(p_full boolean, p_marked bigint, p_everything boolean) RETURNS boolean
   LANGUAGE plpgsql STABLE

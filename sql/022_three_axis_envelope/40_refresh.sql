@@ -39,8 +39,10 @@ BEGIN
      WHERE d.mark_id IN (
        SELECT m.mark_id FROM public.iu_three_axis_envelope_mark m
         WHERE m.mark_id = ANY (p_mark_ids)
-          AND CASE WHEN m.unit_id IS NULL THEN p_all AND p_left_over = '{}'
-                   ELSE m.unit_id NOT IN (SELECT l.id FROM unnest(p_left_over) AS l (id)) END
+          AND CASE WHEN p_left_over = '{}' THEN p_all OR m.unit_ids IS NOT NULL
+                   ELSE NOT EXISTS (SELECT FROM unnest(m.unit_ids) AS u (id)
+                                     WHERE u.id IN (SELECT l.id FROM unnest(p_left_over) AS l (id)))
+                        AND m.unit_ids IS NOT NULL END
           FOR UPDATE SKIP LOCKED);
   END IF;
 END
@@ -224,7 +226,7 @@ BEGIN
     acted := false;
     RETURN;
   END IF;
-  IF v_done.left_over <> '{}' OR pg_trigger_depth() > 0 AND cardinality(v_marks.mark_ids) = 1000 THEN
+  IF v_done.left_over <> '{}' OR pg_trigger_depth() > 0 AND v_marks.some_wait THEN
     PERFORM iu_core.wake();
   END IF;
   outcome := 'refreshed';

@@ -13,11 +13,10 @@ BEGIN
   DELETE FROM public.iu_three_axis_envelope_mark d
    WHERE d.mark_id IN (
      SELECT m.mark_id FROM public.iu_three_axis_envelope_mark m
-      WHERE m.mark_id IN (
-        SELECT x.mark_id
-          FROM (SELECT y.mark_id, row_number() OVER (PARTITION BY y.unit_id ORDER BY y.mark_id DESC) AS n
-                  FROM public.iu_three_axis_envelope_mark y) AS x
-         WHERE x.n > 1)
+      WHERE m.mark_id NOT IN (SELECT max(y.mark_id)
+                                FROM public.iu_three_axis_envelope_mark y
+                                LEFT JOIN LATERAL unnest(y.unit_ids) AS u (id) ON true
+                               GROUP BY u.id)
         FOR UPDATE SKIP LOCKED);
   IF (SELECT count(*) FROM (SELECT FROM public.iu_three_axis_envelope_tally t LIMIT 101) AS x) > 100 THEN
     WITH gone AS (
@@ -74,9 +73,9 @@ CREATE FUNCTION iu.fn_iu_envelope_turned(p_code text, p_verdict text, p_previous
 AS $function$
 BEGIN
   IF p_verdict = 'fail' AND p_code IN ('iu.envelope_true', 'iu.envelope_units')
-     AND NOT EXISTS (SELECT FROM public.iu_three_axis_envelope_mark m WHERE m.unit_id IS NULL)
+     AND NOT EXISTS (SELECT FROM public.iu_three_axis_envelope_mark m WHERE m.unit_ids IS NULL)
      AND (iu.fn_iu_three_axis_envelope_drift_check(false) -> 'in_sync')::boolean THEN
-    INSERT INTO public.iu_three_axis_envelope_mark (unit_id) VALUES (NULL);
+    INSERT INTO public.iu_three_axis_envelope_mark (unit_ids) VALUES (NULL);
     PERFORM iu_core.wake();
   END IF;
 END

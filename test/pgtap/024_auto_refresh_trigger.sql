@@ -78,7 +78,7 @@ SELECT is((SELECT count(*) FROM iu_three_axis_envelope_mark), 0::bigint, 'afterw
 
 SAVEPOINT emptied;
 SELECT is(pg_temp.leaves('TRUNCATE iu_metadata_tag'), NULL, 'emptying the tags calls no refresh');
-SELECT is((SELECT count(*) FROM iu_three_axis_envelope_mark WHERE unit_id IS NULL), 1::bigint, 'it marks every unit');
+SELECT is((SELECT count(*) FROM iu_three_axis_envelope_mark WHERE unit_ids IS NULL), 1::bigint, 'it marks every unit');
 SELECT is(pg_temp.leaves(pg_temp.touch('note/n5')), 'iu_lifecycle_trigger refreshed 162 0 162',
   'and the next statement has the envelope follow');
 SET CONSTRAINTS ALL IMMEDIATE;

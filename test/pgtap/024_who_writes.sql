@@ -38,7 +38,7 @@ BEGIN
     SELECT concat_ws(', ', v_result,
         CASE WHEN fn_iu_three_axis_envelope_drift_check(true) ->> 'in_sync' = 'true' THEN 'follows' ELSE 'differs' END,
         (SELECT 'marks ' || string_agg(DISTINCT coalesce(u.canonical_address, 'all'), ' ')
-           FROM iu_three_axis_envelope_mark m LEFT JOIN information_unit u ON u.id = m.unit_id),
+           FROM iu_three_axis_envelope_mark m LEFT JOIN information_unit u ON u.id = ANY (m.unit_ids)),
         (SELECT string_agg(e.sqlerrm, '; ') FROM iu_three_axis_envelope_trigger_error_log e)) INTO v_result;
     RAISE EXCEPTION 'undo' USING ERRCODE = 'XX000';
   EXCEPTION WHEN internal_error THEN
