@@ -275,7 +275,9 @@ SELECT set_eq($$SELECT p.oid::regprocedure::text FROM pg_proc p
         'fn_iu_collection_record_template_instance(uuid,uuid,text,text)',
         'fn_iu_collection_register_template_version(uuid,text,text,integer,uuid,text)',
         'fn_iu_collection_retire_template_version(uuid,text,text)', 'fn_iu_template_publish(uuid,text,text)',
-        'fn_iu_auto_instantiate_from_event(uuid,text,uuid,text,text,text,text)'],
+        'fn_iu_auto_instantiate_from_event(uuid,text,uuid,text,text,text,text)',
+        'fn_iu_structure_op_plan(text,uuid[],uuid[],uuid,jsonb,text,text,text)', 'fn_iu_structure_op_apply(uuid,text)',
+        'fn_iu_structure_op_verify(uuid)'],
   'an agent may execute these functions and no others');
 SELECT is((SELECT string_agg(c.oid::regclass::text, ', ') FROM pg_class c
             WHERE (c.relowner = 'iu_core_owner'::regrole OR c.relnamespace = 'iu_core'::regnamespace)

@@ -39,12 +39,12 @@ INSERT INTO pg_temp.locker SELECT unnest(regexp_split_to_array(names, '\s+')), b
     fn_iu_route_abandon fn_iu_route_dead_letter_replay fn_iu_route_dead_letter_replay_many fn_iu_route_worker_alone
     fn_iu_route_worker_run fn_iu_draft_put fn_iu_vector_record fn_iu_vector_compare fn_iu_supersede_lock
     fn_iu_collection_lock fn_iu_collection_living fn_iu_piece_lock fn_iu_pieces_lock fn_iu_template_lock
-    fn_iu_template_marked fn_iu_collection_vocab_use'))
+    fn_iu_template_marked fn_iu_collection_vocab_use fn_iu_structure_lock'))
   AS t (because, names);
 SELECT is((SELECT string_agg(p.proname, ' ' ORDER BY p.proname) FROM pg_proc p
   WHERE p.pronamespace = 'iu'::regnamespace
     AND coalesce(pg_get_function_sqlbody(p.oid), p.prosrc) ~ '(LOCK TABLE|FOR (NO KEY )?UPDATE|FOR (KEY )?SHARE)\M'
-    AND p.prosrc !~ 'require_read_committed|composer_require|''iu_(order|deliver)_isolation'''
+    AND p.prosrc !~ 'require_read_committed|composer_require|structure_require|''iu_(order|deliver)_isolation'''
     AND p.proname NOT IN (SELECT l.name FROM pg_temp.locker l)), NULL,
   'who locks a row and then reads what others did asks for READ COMMITTED, or it is known why not');
 
