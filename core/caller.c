@@ -39,6 +39,21 @@ iu_caller(void)
 }
 
 Oid
+iu_caller_required(void)
+{
+	Oid			caller = iu_caller();
+
+	if (!OidIsValid(caller))
+		ereport(ERROR,
+				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+				 errmsg("nobody acts: the server runs this for its own ends"),
+				 errdetail("In ANALYZE, in an index, in a materialized view and in replication nobody is there to "
+						   "have a right."),
+				 err_generic_string(PG_DIAG_CONSTRAINT_NAME, "iu_caller_unknown")));
+	return caller;
+}
+
+Oid
 iu_caller_becomes(Oid role)
 {
 	Oid			before = instead;

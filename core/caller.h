@@ -11,6 +11,9 @@
 /* Who acts, or InvalidOid where nobody in particular does. */
 extern Oid	iu_caller(void);
 
+/* The same; raises where nobody in particular acts. */
+extern Oid	iu_caller_required(void);
+
 /*
  * From here on that role acts; InvalidOid: who the session says. Returns who
  * acted until now, to be given back in the same way, after an error too.

@@ -195,15 +195,6 @@ iu_read_with_no_rights(PG_FUNCTION_ARGS)
 Datum
 iu_read_for_caller(PG_FUNCTION_ARGS)
 {
-	Oid			reader = iu_caller();
-
 	iu_require_member(IU_OWNER_ROLE);
-	if (!OidIsValid(reader))
-		ereport(ERROR,
-				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
-				 errmsg("nobody acts: the server runs this for its own ends"),
-				 errdetail("In ANALYZE, in an index, in a materialized view and in replication nobody is there to "
-						   "have a right."),
-				 err_generic_string(PG_DIAG_CONSTRAINT_NAME, "iu_caller_unknown")));
-	return read_for(reader, fcinfo);
+	return read_for(iu_caller_required(), fcinfo);
 }

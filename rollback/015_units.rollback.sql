@@ -3,7 +3,7 @@
 -- administrator has added to the vocabularies.
 SELECT iu.fn_iu_rollback_guard();
 SELECT iu.fn_dot_iu_command_forget(ARRAY['dot_iu_policy_set', 'dot_iu_vocab_add', 'dot_iu_vocab_remove',
-  'dot_iu_create_piece', 'dot_iu_update_piece_metadata', 'dot_iu_import']);
+  'dot_iu_create_piece', 'dot_iu_comment_piece', 'dot_iu_update_piece_metadata', 'dot_iu_import']);
 SELECT iu_core.guard_rows('public.information_unit');
 SELECT iu_core.guard_rows('public.iu_edit_draft');
 SELECT iu_core.guard_rows('public.iu_governed_object', 'theirs AND object_class = ''config'' AND migration = 15');

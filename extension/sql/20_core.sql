@@ -242,6 +242,14 @@ COMMENT ON FUNCTION read_for_caller(text) IS
   'user mappings foreign tables take. SQLSTATE 42501, constraint iu_caller_unknown: nobody acts; otherwise as '
   'iu_core.read_with_no_rights.';
 
+CREATE FUNCTION call_for_caller(statement text, argument jsonb) RETURNS jsonb
+  LANGUAGE c VOLATILE STRICT PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'iu_call_for_caller';
+COMMENT ON FUNCTION call_for_caller(text, jsonb) IS
+  'Runs a SELECT of one row with one jsonb, whose $1 is the argument, with the rights of whoever acts '
+  '(iu_core.caller()), and returns that value. NULL for NULL. SQLSTATE 0A000, constraint iu_caller_statement: another '
+  'statement, or another result; 42501, iu_caller_unknown: nobody acts; iu_role_required: the current role is not '
+  'iu_core_owner; and whatever the statement raises.';
+
 CREATE FUNCTION require_role(roles text[]) RETURNS boolean
   LANGUAGE c STABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'iu_require_role';
 COMMENT ON FUNCTION require_role(text[]) IS

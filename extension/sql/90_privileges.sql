@@ -62,7 +62,7 @@ GRANT EXECUTE ON FUNCTION log_held(text, text), wake_sender(), gate_changed(), l
 GRANT EXECUTE ON FUNCTION is_replicated(), leave_out_replicated(), keep_from_truncation() TO iu_core_owner;
 GRANT EXECUTE ON FUNCTION uuid_v5(uuid, text) TO iu_core_owner, iu_core_reader, iu_core_writer, iu_core_worker;
 GRANT EXECUTE ON FUNCTION xid_is_mine(xid), current_xid(), call_as_owner(regprocedure, uuid, jsonb),
-  read_with_no_rights(text), read_for_caller(text) TO iu_core_owner;
+  read_with_no_rights(text), read_for_caller(text), call_for_caller(text, jsonb) TO iu_core_owner;
 GRANT EXECUTE ON FUNCTION cancel_within(integer), cancel_no_more(bigint), file_digest(text) TO iu_core_owner;
 GRANT EXECUTE ON FUNCTION row_sources(), grants_text(aclitem[], "char", oid), named_objects(oid[]), object_names(),
   sequence_states(oid[]), column_states(oid[]),

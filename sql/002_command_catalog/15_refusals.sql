@@ -117,6 +117,8 @@ SELECT iu.fn_iu_refusal_put(1, ARRAY[
    'Do what the HINT says: the role holds nothing.'],
   ['iu_check_query', '0A000', 'What is to be read with no rights is not one SELECT of one jsonb.',
    'Nothing: only functions of iu_core call it.'],
+  ['iu_caller_statement', '0A000', 'What is to be called for somebody is not a SELECT of one row with one jsonb.',
+   'Nothing: only functions of iu_core call it.'],
   ['iu_callable_function', '42501', 'A function to call with the rights of its owner does not fit.',
    'Name a function (uuid, jsonb) that returns one value and belongs to a role that is not a superuser.'],
   ['iu_second_copy', '42710', 'Another copy of the library is loaded.',

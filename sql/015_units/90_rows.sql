@@ -7,6 +7,7 @@ INSERT INTO public.dot_iu_command_catalog (command_name, category, mutating, rev
 INSERT INTO public.dot_iu_command_catalog (command_name, category, mutating, reversible, target_functions, logged_by)
   VALUES
   ('dot_iu_create_piece', 'piece', true, false, ARRAY['fn_iu_create'], 'runtime'),
+  ('dot_iu_comment_piece', 'piece', true, false, ARRAY['fn_iu_comment'], 'runtime'),
   ('dot_iu_update_piece_metadata', 'piece', true, false, ARRAY['fn_iu_save', 'fn_iu_apply_edit_draft'], 'runtime'),
   ('dot_iu_import', 'piece', true, false, ARRAY['fn_iu_import'], 'runtime');
 

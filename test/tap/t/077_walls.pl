@@ -384,7 +384,7 @@ is(not_refused_to('stranger') =~ s/$harmless done(, )?//gr, '',
 	'a stranger who may ask for his own roles is refused by each function that does something');
 foreach my $call ('SELECT iu_core.migrate()', 'SELECT iu_core.rollback(0, false, true)',
 	q(SELECT iu_core.log_at_commit('x')), q(SELECT iu_core.http_probe('GET', 'http://127.0.0.1:9/')),
-	q(SELECT iu_core.call_as_owner('now()', NULL, NULL)))
+	q(SELECT iu_core.call_as_owner('now()', NULL, NULL)), q(SELECT iu_core.call_for_caller('SELECT 1', '{}')))
 {
 	like(error_of($call, user => 'stranger'), qr/^ERROR:  42501: role "stranger" may not call this function/m,
 		"a stranger may execute it and is refused: $call");
