@@ -93,9 +93,9 @@ RETURN CASE WHEN iu_core.require_role('{iu_core_admin}') THEN
   iu.fn_iu_vocab_add(p_vocabulary, p_value, p_description, p_actor, p_reason) END;
 COMMENT ON FUNCTION public.fn_iu_vocab_add IS
   'Adds a value to a vocabulary, or changes what it means, and logs it: vocabulary (unit_kind, section_type, '
-  'publication_type, publication_authority, collection_kind, piece_role), value (1 to 100 small letters, digits or "_", with a letter first), what '
-  'it means, who, why. Returns {status: added | changed | unchanged, vocabulary, value, previous: what it meant, '
-  'run_id}. SQLSTATE 23514: one of the arguments.';
+  'publication_type, publication_authority, collection_kind, piece_role), value (1 to 100 small letters, digits or '
+  '"_", with a letter first), what it means, who, why. Returns {status: added | changed | unchanged, vocabulary, '
+  'value, previous: what it meant, run_id}. SQLSTATE 23514: one of the arguments.';
 
 -- A point: vocabularies of later migrations are used by tables that nothing here
 -- names. Those functions wait for who writes these tables, by a lock.

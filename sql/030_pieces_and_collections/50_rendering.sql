@@ -36,28 +36,37 @@ COMMENT ON FUNCTION public.fn_iu_collection_render IS
   'is no such collection, or it is deleted. Raises nothing of its own.';
 
 -- Steps are counted; a title page and an introduction stand without a heading of
--- their own.
+-- their own. What is part of a piece before it stands one level deeper than that one,
+-- as deep as there are headings.
 CREATE FUNCTION iu.fn_iu_collection_parts(p_collection_id uuid)
-  RETURNS TABLE (n integer, piece_role text, canonical_address text, heading text, body text)
+  RETURNS TABLE (n integer, piece_role text, canonical_address text, heading text, heading_level integer, body text)
   LANGUAGE plpgsql STABLE
 AS $function$
 BEGIN
   RETURN QUERY
-    SELECT r.piece_order, r.piece_role, r.canonical_address,
-           CASE r.piece_role
-             WHEN 'title' THEN NULL
-             WHEN 'intro' THEN NULL
-             WHEN 'step' THEN count(*) FILTER (WHERE r.piece_role = 'step') OVER (ORDER BY r.piece_order) || '. '
-               || r.title
-             ELSE r.title END,
-           btrim(replace(r.body, E'\r\n', E'\n'), E'\n')
-      FROM iu.fn_iu_collection_render(p_collection_id) AS r
-     WHERE NOT r.is_deleted;
+    WITH piece AS MATERIALIZED (
+      SELECT r.*, r.piece_role NOT IN ('title', 'intro') AS has_heading
+        FROM iu.fn_iu_collection_render(p_collection_id) AS r WHERE NOT r.is_deleted
+    ), above AS (
+      SELECT p.iu_id, count(*) AS headings
+        FROM piece p
+        JOIN public.iu_tree_path t ON t.unit_id = p.iu_id
+        CROSS JOIN LATERAL unnest(t.path_ids) AS a (iu_id)
+        JOIN piece o ON o.iu_id = a.iu_id AND o.has_heading AND o.piece_order < p.piece_order
+       GROUP BY p.iu_id
+    )
+    SELECT p.piece_order, p.piece_role, p.canonical_address,
+           CASE WHEN p.piece_role = 'step'
+                THEN count(*) FILTER (WHERE p.piece_role = 'step') OVER (ORDER BY p.piece_order) || '. ' || p.title
+                WHEN p.has_heading THEN p.title END,
+           (2 + least(coalesce(a.headings, 0), 4))::integer,
+           btrim(replace(p.body, E'\r\n', E'\n'), E'\n')
+      FROM piece p LEFT JOIN above a ON a.iu_id = p.iu_id;
 END
 $function$;
 COMMENT ON FUNCTION iu.fn_iu_collection_parts IS
   'For functions that pin its search_path: the pieces of a collection as they are rendered: order, role, address, '
-  'heading (NULL: none), text. Deleted pieces are left out.';
+  'heading (NULL: none), its level (2 to 6), text. Deleted pieces are left out.';
 
 CREATE FUNCTION iu.fn_iu_render_file(p_collection_id uuid) RETURNS text
   LANGUAGE plpgsql STABLE SECURITY DEFINER
@@ -68,8 +77,9 @@ DECLARE
 BEGIN
   RETURN concat_ws(E'\n\n', '# ' || iu_core.markdown_text(v_collection.title, false),
       iu_core.markdown_text(v_collection.description, true),
-      (SELECT string_agg(concat_ws(E'\n\n', '## ' || iu_core.markdown_text(p.heading, false), nullif(p.body, '')),
-                         E'\n\n' ORDER BY p.n)
+      (SELECT string_agg(concat_ws(E'\n\n',
+                           repeat('#', p.heading_level) || ' ' || iu_core.markdown_text(p.heading, false),
+                           nullif(p.body, '')), E'\n\n' ORDER BY p.n)
          FROM iu.fn_iu_collection_parts(p_collection_id) AS p
         WHERE p.heading IS NOT NULL OR p.body <> '')) || E'\n';
 END
@@ -82,10 +92,12 @@ CREATE FUNCTION public.fn_iu_render_file(p_collection_id uuid) RETURNS text
 RETURN CASE WHEN iu_core.require_role('{iu_core_reader,iu_core_writer,iu_core_agent}') THEN
   iu.fn_iu_render_file(p_collection_id) END;
 COMMENT ON FUNCTION public.fn_iu_render_file IS
-  'A collection as Markdown: its title as the first heading, its description, then its pieces in order, each under '
-  'its title as a second heading; steps are numbered; a title page and an introduction have no heading. Titles are '
-  'escaped; the texts of pieces stand as they are, since they may be Markdown. Deleted pieces are left out. SQLSTATE '
-  'P0002: no such collection.';
+  'A collection as Markdown: its title as a heading of the first level, its description, then its pieces in order, '
+  'each under its title. That is of the second level, and where a unit is part of units that stand before it with '
+  'headings of their own, by one deeper for each of them, down to the sixth; steps are numbered; a title page and an '
+  'introduction have no heading. Titles are escaped; the texts of pieces stand as they are, since they may be '
+  'Markdown. Deleted pieces are left out. The same collection and texts give the same bytes. SQLSTATE P0002: no such '
+  'collection.';
 
 CREATE FUNCTION iu.fn_iu_html_text(p_text text) RETURNS text
   LANGUAGE sql IMMUTABLE
@@ -115,9 +127,10 @@ BEGIN
     format('<h1>%s</h1>', iu.fn_iu_html_text(v_collection.title)),
     iu.fn_iu_html_paragraphs(v_collection.description),
     (SELECT string_agg(concat_ws(E'\n',
-              format('<section class="%s" data-address="%s">', p.piece_role, iu.fn_iu_html_text(p.canonical_address)),
-              '<h2>' || iu.fn_iu_html_text(p.heading) || '</h2>', iu.fn_iu_html_paragraphs(nullif(p.body, '')),
-              '</section>'), E'\n' ORDER BY p.n)
+              format('<section class="%s" data-address="%s">', iu.fn_iu_html_text(p.piece_role),
+                     iu.fn_iu_html_text(p.canonical_address)),
+              format('<h%s>', p.heading_level) || iu.fn_iu_html_text(p.heading) || format('</h%s>', p.heading_level),
+              iu.fn_iu_html_paragraphs(nullif(p.body, '')), '</section>'), E'\n' ORDER BY p.n)
        FROM iu.fn_iu_collection_parts(p_collection_id) AS p),
     '</article>') || E'\n';
 END
