@@ -30,6 +30,19 @@ RETURN CASE
 COMMENT ON FUNCTION iu.fn_iu_collection_key_problem IS
   'What the key of a collection must be, in words, where this one is not; otherwise NULL. Raises nothing.';
 
+CREATE FUNCTION iu.fn_iu_collection_kind_require(p_collection_kind text) RETURNS void
+  LANGUAGE plpgsql
+AS $function$
+BEGIN
+  IF NOT iu.fn_iu_vocab_has('collection_kind', p_collection_kind) THEN
+    PERFORM iu.fn_iu_require_value(false, 'iu_piece_collection_kind_chk', 'p_collection_kind',
+      'one of ' || array_to_string(iu.fn_iu_vocab_values('collection_kind'), ', '), p_collection_kind);
+  END IF;
+END
+$function$;
+COMMENT ON FUNCTION iu.fn_iu_collection_kind_require IS
+  'For functions that pin its search_path: 23514 for a kind that is no value of vocabulary collection_kind.';
+
 CREATE FUNCTION iu.fn_iu_collection_require(
     p_collection_key text, p_collection_kind text, p_title text, p_description text, p_actor text)
   RETURNS void
@@ -39,10 +52,8 @@ BEGIN
   IF iu.fn_iu_collection_key_problem(p_collection_key) IS NOT NULL THEN
     PERFORM iu.fn_iu_require_value(false, 'iu_collection_key', 'p_collection_key',
       iu.fn_iu_collection_key_problem(p_collection_key), p_collection_key);
-  ELSIF NOT iu.fn_iu_vocab_has('collection_kind', p_collection_kind) THEN
-    PERFORM iu.fn_iu_require_value(false, 'iu_piece_collection_kind_chk', 'p_collection_kind',
-      'one of ' || array_to_string(iu.fn_iu_vocab_values('collection_kind'), ', '), p_collection_kind);
   END IF;
+  PERFORM iu.fn_iu_collection_kind_require(p_collection_kind);
   PERFORM iu.fn_iu_require_text('iu_collection_title', 'p_title', 'what stands above it', p_title, true);
   IF p_description IS NOT NULL THEN
     PERFORM iu.fn_iu_require_text('iu_collection_description', 'p_description', 'what it is for, or NULL',
@@ -99,13 +110,16 @@ COMMENT ON FUNCTION iu.fn_iu_collection_get IS
   'For functions that pin its search_path: the row of a collection that is not deleted; otherwise P0002.';
 
 -- Everybody who changes a collection locks in this order: the collection, units by
--- their ids, memberships.
-CREATE FUNCTION iu.fn_iu_collection_lock(p_collection_id uuid, p_actor text) RETURNS public.iu_piece_collection
+-- their ids, memberships. The gate is asked once more when the lock is there: it may
+-- have been closed while somebody else had it.
+CREATE FUNCTION iu.fn_iu_collection_lock(p_function text, p_collection_id uuid, p_actor text)
+  RETURNS public.iu_piece_collection
   LANGUAGE plpgsql
 AS $function$
 DECLARE
   v_collection public.iu_piece_collection;
 BEGIN
+  PERFORM iu.fn_iu_composer_require(p_function);
   PERFORM iu.fn_iu_require_actor(p_actor, 'changes the collection');
   SELECT c.* INTO v_collection FROM public.iu_piece_collection c
    WHERE c.id = p_collection_id AND c.deleted_at IS NULL FOR NO KEY UPDATE;
@@ -117,12 +131,14 @@ BEGIN
       DETAIL = format('Collection: %s.', p_collection_id),
       HINT = 'Compose another one.', CONSTRAINT = 'iu_collection_retired';
   END IF;
+  PERFORM iu.fn_iu_composer_require(p_function);
   RETURN v_collection;
 END
 $function$;
 COMMENT ON FUNCTION iu.fn_iu_collection_lock IS
   'For functions of the composer, which pin its search_path: locks a collection that is to be changed, and returns its '
-  'row. Arguments: its id, who. Errors: P0002 there is none; 55000 it is retired; 23514 no actor.';
+  'row. Arguments: the function, the collection, who. Errors: those of iu.fn_iu_composer_require, before the lock and '
+  'with it; P0002 there is none; 55000 it is retired; 23514 no actor.';
 
 -- Whoever deletes one of the units meanwhile waits, or is seen here.
 CREATE FUNCTION iu.fn_iu_pieces_lock(p_iu_ids uuid[]) RETURNS void

@@ -90,6 +90,11 @@ BEGIN
   BEGIN
     v_result := iu.fn_iu_import_write(p_new, p_actor, false);
   EXCEPTION WHEN unique_violation THEN
+    -- Somebody has taken an address meanwhile; whatever else it is goes on as it is.
+    IF NOT EXISTS (SELECT FROM jsonb_array_elements(p_new) AS e (row)
+                     JOIN public.information_unit u ON u.canonical_address = e.row ->> 'canonical_address') THEN
+      RAISE;
+    END IF;
     v_result := '{"existing": 1}';
   END;
   IF v_result -> 'refused' <> '[]' THEN
@@ -155,8 +160,11 @@ COMMENT ON FUNCTION iu.fn_iu_collection_events IS
   'order of the first, units, roles, who. Nothing is written while the master switch is off.';
 
 -- The order of a new collection is its pieces from 0 on, so that the digest is known
--- before the row is written.
-CREATE FUNCTION iu.fn_iu_collection_write(
+-- before the row is written. Who inserts a key first has it: of two at once the second
+-- waits for the first, by the key itself, so that a transaction that makes very many
+-- collections needs no entries in the server's table of locks. What was asked before
+-- the wait is asked again after it.
+CREATE FUNCTION iu.fn_iu_collection_open(
     p_collection_key text, p_collection_kind text, p_title text, p_description text, p_iu_ids uuid[], p_roles text[],
     p_actor text)
   RETURNS public.iu_piece_collection
@@ -165,7 +173,6 @@ AS $function$
 DECLARE
   v_collection public.iu_piece_collection;
 BEGIN
-  PERFORM iu.fn_iu_composer_require('fn_iu_compose');
   INSERT INTO public.iu_piece_collection
       (collection_key, collection_kind, title, description, manifest_digest, created_by, updated_by)
     VALUES (p_collection_key, p_collection_kind, p_title, p_description, iu.fn_iu_manifest_digest(
@@ -176,28 +183,68 @@ BEGIN
     PERFORM iu.fn_iu_require_effect(
       EXISTS (SELECT FROM public.iu_piece_collection c WHERE c.collection_key = p_collection_key),
       'public.iu_piece_collection', 'writing the collection');
+    RETURN NULL;
+  END IF;
+  PERFORM iu.fn_iu_composer_require('fn_iu_compose');
+  PERFORM iu.fn_iu_collection_kind_require(p_collection_kind);
+  RETURN v_collection;
+END
+$function$;
+COMMENT ON FUNCTION iu.fn_iu_collection_open IS
+  'For functions of the composer, which pin its search_path: writes the row of a collection with the digest of these '
+  'units in this order and these roles, and returns it; NULL: the key is taken. Asks gate and kind by itself. '
+  'Arguments: key, kind, title, description, units, roles, who.';
+
+CREATE FUNCTION iu.fn_iu_collection_fill(
+    p_collection public.iu_piece_collection, p_iu_ids uuid[], p_roles text[], p_actor text)
+  RETURNS void
+  LANGUAGE plpgsql
+AS $function$
+BEGIN
+  IF cardinality(p_iu_ids) > 0 THEN
+    PERFORM iu.fn_iu_pieces_lock(p_iu_ids);
+    INSERT INTO public.iu_piece_membership (collection_id, iu_id, piece_order, piece_role, added_by)
+      SELECT p_collection.id, i.iu_id, i.n - 1, i.piece_role, p_actor
+        FROM unnest(p_iu_ids, p_roles) WITH ORDINALITY AS i (iu_id, piece_role, n) ORDER BY i.n;
+    -- Who takes a role out of the vocabulary waits for this transaction from here on.
+    PERFORM iu.fn_iu_piece_role_require(r.piece_role)
+       FROM (SELECT DISTINCT u.piece_role FROM unnest(p_roles) AS u (piece_role)) AS r;
+    PERFORM iu.fn_iu_require_effect(
+      iu.fn_iu_collection_digest(p_collection.id) = p_collection.manifest_digest,
+      'public.iu_piece_membership', 'composing the collection');
+  END IF;
+  PERFORM iu.fn_iu_collection_events(p_collection, 0, p_iu_ids, p_roles, p_actor);
+END
+$function$;
+COMMENT ON FUNCTION iu.fn_iu_collection_fill IS
+  'For functions of the composer, which pin its search_path: writes the memberships of a collection that '
+  'iu.fn_iu_collection_open has just written, and the events of both. Arguments: that row, units, roles, who. Errors: '
+  '23503 a unit is not there, or deleted; 23514 a role.';
+
+CREATE FUNCTION iu.fn_iu_collection_write(
+    p_collection_key text, p_collection_kind text, p_title text, p_description text, p_iu_ids uuid[], p_roles text[],
+    p_actor text)
+  RETURNS public.iu_piece_collection
+  LANGUAGE plpgsql
+AS $function$
+DECLARE
+  v_collection CONSTANT public.iu_piece_collection := iu.fn_iu_collection_open(p_collection_key, p_collection_kind,
+    p_title, p_description, p_iu_ids, p_roles, p_actor);
+BEGIN
+  IF v_collection.id IS NULL THEN
     RAISE unique_violation USING
       MESSAGE = format('collection key %s is taken', iu_core.text_shown(p_collection_key)),
       DETAIL = format('Key: %s.', iu_core.text_shown(p_collection_key)),
       HINT = 'Give another key; that of a deleted collection stays taken.', CONSTRAINT = 'iu_collection_key_taken';
   END IF;
-  IF cardinality(p_iu_ids) > 0 THEN
-    PERFORM iu.fn_iu_pieces_lock(p_iu_ids);
-    INSERT INTO public.iu_piece_membership (collection_id, iu_id, piece_order, piece_role, added_by)
-      SELECT v_collection.id, i.iu_id, i.n - 1, i.piece_role, p_actor
-        FROM unnest(p_iu_ids, p_roles) WITH ORDINALITY AS i (iu_id, piece_role, n) ORDER BY i.n;
-    PERFORM iu.fn_iu_require_effect(
-      iu.fn_iu_collection_digest(v_collection.id) = v_collection.manifest_digest,
-      'public.iu_piece_membership', 'composing the collection');
-  END IF;
-  PERFORM iu.fn_iu_collection_events(v_collection, 0, p_iu_ids, p_roles, p_actor);
+  PERFORM iu.fn_iu_collection_fill(v_collection, p_iu_ids, p_roles, p_actor);
   RETURN v_collection;
 END
 $function$;
 COMMENT ON FUNCTION iu.fn_iu_collection_write IS
   'For functions of the composer, which pin its search_path: writes a collection with these units in this order and '
-  'these roles, and its events. It asks the gate by itself, whoever has asked it before. Arguments: key, kind, title, '
-  'description, units, roles, who. Errors: 23505 the key is taken; 23503 a unit is not there, or deleted.';
+  'these roles, and its events. Arguments: key, kind, title, description, units, roles, who. Errors: 23505 the key is '
+  'taken; those of iu.fn_iu_collection_open and iu.fn_iu_collection_fill.';
 
 CREATE FUNCTION iu.fn_iu_compose(
     p_collection_key text, p_collection_kind text, p_title text, p_description text, p_pieces jsonb, p_actor text)
@@ -220,11 +267,12 @@ BEGIN
   SELECT jsonb_agg(e.piece -> 'new_piece' ORDER BY e.n), array_agg(e.n ORDER BY e.n) INTO v_new, v_numbers
     FROM jsonb_array_elements(p_pieces) WITH ORDINALITY AS e (piece, n) WHERE e.piece ? 'new_piece';
   v_minted := iu.fn_iu_pieces_mint(v_new, v_numbers, p_actor);
-  SELECT coalesce(array_agg(coalesce((e.piece ->> 'iu_id')::uuid, v_minted[array_position(v_numbers, e.n)])
-                            ORDER BY e.n), '{}'),
-         coalesce(array_agg(e.piece ->> 'role' ORDER BY e.n), '{}')
+  SELECT coalesce(array_agg(coalesce(p.iu_id, v_minted[p.nth_new]) ORDER BY p.n), '{}'),
+         coalesce(array_agg(p.piece_role ORDER BY p.n), '{}')
     INTO v_iu_ids, v_roles
-    FROM jsonb_array_elements(p_pieces) WITH ORDINALITY AS e (piece, n);
+    FROM (SELECT e.n, (e.piece ->> 'iu_id')::uuid AS iu_id, e.piece ->> 'role' AS piece_role,
+                 (count(*) FILTER (WHERE e.piece ? 'new_piece') OVER (ORDER BY e.n))::integer AS nth_new
+            FROM jsonb_array_elements(p_pieces) WITH ORDINALITY AS e (piece, n)) AS p;
   v_collection := iu.fn_iu_collection_write(p_collection_key, p_collection_kind, p_title, p_description, v_iu_ids,
     v_roles, p_actor);
   RETURN jsonb_build_object('ok', true, 'collection_id', v_collection.id, 'collection_key', p_collection_key,

@@ -68,8 +68,7 @@ DECLARE
   v_order      integer;
   v_digest     text;
 BEGIN
-  PERFORM iu.fn_iu_composer_require('fn_iu_collection_add_piece');
-  v_collection := iu.fn_iu_collection_lock(p_collection_id, p_actor);
+  v_collection := iu.fn_iu_collection_lock('fn_iu_collection_add_piece', p_collection_id, p_actor);
   PERFORM iu.fn_iu_piece_role_require(p_piece_role);
   PERFORM iu.fn_iu_pieces_lock(ARRAY[p_iu_id]);
   SELECT m.membership_status INTO v_status FROM public.iu_piece_membership m
@@ -98,6 +97,8 @@ BEGIN
            added_at = now(), removed_by = NULL, removed_at = NULL
      WHERE m.collection_id = p_collection_id AND m.iu_id = p_iu_id;
   END IF;
+  -- Who takes the role out of the vocabulary waits for this transaction from here on.
+  PERFORM iu.fn_iu_piece_role_require(p_piece_role);
   v_digest := iu.fn_iu_collection_touch(p_collection_id, p_actor);
   PERFORM iu.fn_iu_require_effect(
     iu.fn_iu_piece_count(p_collection_id) = v_count + 1, 'public.iu_piece_membership', 'adding the piece');
@@ -134,8 +135,7 @@ DECLARE
   v_count      integer;
   v_digest     text;
 BEGIN
-  PERFORM iu.fn_iu_composer_require('fn_iu_collection_remove_piece');
-  v_collection := iu.fn_iu_collection_lock(p_collection_id, p_actor);
+  v_collection := iu.fn_iu_collection_lock('fn_iu_collection_remove_piece', p_collection_id, p_actor);
   SELECT m.* INTO v_was FROM public.iu_piece_membership m
    WHERE m.collection_id = p_collection_id AND m.iu_id = p_iu_id AND m.membership_status = 'active';
   IF NOT FOUND THEN
@@ -183,8 +183,7 @@ DECLARE
   v_was        public.iu_piece_membership;
   v_count      integer;
 BEGIN
-  PERFORM iu.fn_iu_composer_require('fn_iu_collection_reorder_piece');
-  v_collection := iu.fn_iu_collection_lock(p_collection_id, p_actor);
+  v_collection := iu.fn_iu_collection_lock('fn_iu_collection_reorder_piece', p_collection_id, p_actor);
   SELECT m.* INTO v_was FROM public.iu_piece_membership m
    WHERE m.collection_id = p_collection_id AND m.iu_id = p_iu_id AND m.membership_status = 'active';
   IF NOT FOUND THEN

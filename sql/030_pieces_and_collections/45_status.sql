@@ -27,6 +27,7 @@ BEGIN
       HINT = 'A collection goes from draft to active, deprecated and retired, and never back.',
       CONSTRAINT = 'iu_collection_transition';
   END IF;
+  PERFORM iu.fn_iu_composer_require('fn_iu_collection_set_status');
   v_run_id := iu.fn_dot_iu_command_note('dot_iu_set_collection_status', 'collection_key', v_collection.collection_key,
     'applied', p_actor, p_reason, jsonb_build_object('previous', v_collection.lifecycle_status, 'status', p_status));
   IF p_status <> v_collection.lifecycle_status THEN

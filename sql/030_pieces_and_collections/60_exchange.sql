@@ -80,17 +80,18 @@ CREATE FUNCTION iu.fn_iu_import_pieces(p_text text)
   LANGUAGE plpgsql STABLE
 AS $function$
 DECLARE
+  v_roles CONSTANT text[] := iu.fn_iu_vocab_values('piece_role');
   v_wrong text;
 BEGIN
+  PERFORM iu.fn_iu_pieces_limit((SELECT count(*) FROM iu.fn_iu_import_lines(p_text) AS i WHERE i.line ~ '^-'));
   SELECT CASE WHEN l.m IS NULL THEN 'a piece is a line "- <role> <address>", not ' || iu_core.text_shown(l.line)
-              WHEN NOT iu.fn_iu_vocab_has('piece_role', l.m[1])
-                THEN format('%s is not a role: %s', iu_core.text_shown(l.m[1]),
-                            array_to_string(iu.fn_iu_vocab_values('piece_role'), ', '))
+              WHEN l.m[1] <> ALL (v_roles)
+                THEN format('%s is not a role: %s', iu_core.text_shown(l.m[1]), array_to_string(v_roles, ', '))
               ELSE format('%s stands twice', iu_core.text_shown(l.m[2])) END INTO v_wrong
     FROM (SELECT x.n, x.line, x.m, row_number() OVER (PARTITION BY x.m[2] ORDER BY x.n) AS nth
             FROM (SELECT i.n, i.line, regexp_match(i.line, '^- ([a-z][a-z0-9_]*) (.+)$') AS m
                     FROM iu.fn_iu_import_lines(p_text) AS i WHERE i.line ~ '^-') AS x) AS l
-   WHERE l.m IS NULL OR l.nth > 1 OR NOT iu.fn_iu_vocab_has('piece_role', l.m[1]) ORDER BY l.n LIMIT 1;
+   WHERE l.m IS NULL OR l.nth > 1 OR l.m[1] <> ALL (v_roles) ORDER BY l.n LIMIT 1;
   IF v_wrong IS NOT NULL THEN
     PERFORM iu.fn_iu_import_text_refuse(v_wrong);
   END IF;
@@ -101,8 +102,8 @@ BEGIN
 END
 $function$;
 COMMENT ON FUNCTION iu.fn_iu_import_pieces IS
-  'For fn_iu_collection_import_propose, which pins its search_path: the pieces that an export lists. Error: 23514, '
-  'naming the first line that is wrong.';
+  'For fn_iu_collection_import_propose, which pins its search_path: the pieces that an export lists. Errors: 23514, '
+  'naming the first line that is wrong; 54000 for more pieces than a collection has.';
 
 CREATE FUNCTION iu.fn_iu_collection_compare(p_collection_id uuid, p_text text) RETURNS jsonb
   LANGUAGE plpgsql STABLE
@@ -193,5 +194,5 @@ COMMENT ON FUNCTION public.fn_iu_collection_import_propose IS
   'event_id, add: [{iu_id, canonical_address, piece_order, piece_role}], remove: [the same], move: [{iu_id, '
   'canonical_address, from, to, piece_role, was_piece_role}], unknown: [addresses of no unit]}. Event '
   'iu.collection_import_proposed, with the numbers. Somebody carries it out with fn_iu_collection_remove_piece, '
-  '_add_piece and _reorder_piece. SQLSTATE 23514: the text is no export, or its list is wrong; P0002: no such '
-  'collection; 23514: actor.';
+  '_add_piece and _reorder_piece. SQLSTATE 23514: the text is no export, or its list is wrong, or the actor; '
+  'P0002: no such collection; 54000: more than 10000 pieces.';

@@ -14,12 +14,14 @@ COMMENT ON FUNCTION iu.fn_iu_unit_in_collection IS
   'At the point iu.fn_iu_unit_in_use: which collection a unit is a piece of, in words, or NULL.';
 SELECT iu.fn_iu_hook_add(30, 'iu.fn_iu_unit_in_use(uuid)', 'iu.fn_iu_unit_in_collection(uuid)');
 
-CREATE FUNCTION iu.fn_iu_piece_lock(p_unit_id uuid, p_actor text) RETURNS public.information_unit
+-- The gate is asked before the lock and with it, as of collections.
+CREATE FUNCTION iu.fn_iu_piece_lock(p_function text, p_unit_id uuid, p_actor text) RETURNS public.information_unit
   LANGUAGE plpgsql
 AS $function$
 DECLARE
   v_unit public.information_unit;
 BEGIN
+  PERFORM iu.fn_iu_composer_require(p_function);
   PERFORM iu.fn_iu_require_actor(p_actor, 'deletes or restores the piece');
   SELECT u.* INTO v_unit FROM public.information_unit u WHERE u.id = p_unit_id FOR UPDATE;
   IF NOT FOUND THEN
@@ -27,11 +29,13 @@ BEGIN
       MESSAGE = format('piece %s not found', coalesce(p_unit_id::text, 'NULL')),
       DETAIL = format('Unit: %s.', coalesce(p_unit_id::text, 'NULL')), CONSTRAINT = 'iu_piece_unknown';
   END IF;
+  PERFORM iu.fn_iu_composer_require(p_function);
   RETURN v_unit;
 END
 $function$;
 COMMENT ON FUNCTION iu.fn_iu_piece_lock IS
-  'For functions of the composer, which pin its search_path: locks a unit that is to be deleted or restored. Errors: '
+  'For functions of the composer, which pin its search_path: locks a unit that is to be deleted or restored. '
+  'Arguments: the function, the unit, who. Errors: those of iu.fn_iu_composer_require, before the lock and with it; '
   'P0002 there is none; 23514 no actor.';
 
 CREATE FUNCTION iu.fn_iu_piece_soft_delete(p_unit_id uuid, p_actor text) RETURNS jsonb
@@ -43,8 +47,7 @@ DECLARE
   v_unit public.information_unit;
   v_use  text;
 BEGIN
-  PERFORM iu.fn_iu_composer_require('fn_iu_piece_soft_delete');
-  v_unit := iu.fn_iu_piece_lock(p_unit_id, p_actor);
+  v_unit := iu.fn_iu_piece_lock('fn_iu_piece_soft_delete', p_unit_id, p_actor);
   IF v_unit.deleted_at IS NOT NULL THEN
     RETURN jsonb_build_object('ok', true, 'iu_id', p_unit_id, 'changed', false, 'deleted_at', v_unit.deleted_at);
   ELSIF v_unit.lifecycle_status = 'enacted' THEN
@@ -91,8 +94,7 @@ AS $function$
 DECLARE
   v_unit public.information_unit;
 BEGIN
-  PERFORM iu.fn_iu_composer_require('fn_iu_piece_restore');
-  v_unit := iu.fn_iu_piece_lock(p_unit_id, p_actor);
+  v_unit := iu.fn_iu_piece_lock('fn_iu_piece_restore', p_unit_id, p_actor);
   IF v_unit.deleted_at IS NULL THEN
     RETURN jsonb_build_object('ok', true, 'iu_id', p_unit_id, 'changed', false);
   END IF;

@@ -37,28 +37,36 @@ BEGIN
   ELSIF NOT iu_core.gate_is_open('iu_core.composer_enabled') THEN
     RETURN '{"status": "composer_gate_closed"}';
   END IF;
-  -- The template keeps its order, and stays a template, until this is done.
+  -- It keeps its order, and stays a template, until this is done; and while it was waited for a gate may have closed.
   SELECT c.* INTO v_template FROM public.iu_piece_collection c
    WHERE c.id = p_template_collection_id AND c.deleted_at IS NULL FOR SHARE;
-  IF NOT FOUND THEN
+  IF p_emit_mode = 'live' AND NOT iu_core.gate_is_open('iu_core.auto_instantiate_enabled') THEN
+    RETURN '{"status": "live_gate_closed"}';
+  ELSIF NOT iu_core.gate_is_open('iu_core.composer_enabled') THEN
+    RETURN '{"status": "composer_gate_closed"}';
+  ELSIF v_template.id IS NULL THEN
     RETURN '{"status": "template_collection_not_found"}';
   ELSIF NOT iu.fn_iu_template_marked(p_template_collection_id) THEN
     RETURN '{"status": "template_not_marked"}';
   END IF;
-  -- Of two calls at once for one collection the second sees what the first has made.
-  PERFORM pg_advisory_xact_lock(hashtextextended('iu_auto_instantiate:' || v_instance_key, 0));
-  SELECT l.* INTO v_log FROM public.iu_auto_instantiate_event_log l WHERE l.idempotency_key = v_key;
-  IF FOUND THEN
-    RETURN jsonb_build_object('status', 'idempotent_replay', 'instance_collection_id', v_log.instance_collection_id,
-      'instance_collection_key', v_instance_key, 'idempotency_key', v_key, 'emit_mode', v_log.emit_mode);
-  ELSIF EXISTS (SELECT FROM public.iu_piece_collection c WHERE c.collection_key = v_instance_key) THEN
-    RETURN '{"status": "instance_key_exists"}';
-  END IF;
-  SELECT array_agg(m.iu_id ORDER BY m.piece_order), array_agg(m.piece_role ORDER BY m.piece_order)
-    INTO v_iu_ids, v_roles FROM public.iu_piece_membership m
+  SELECT coalesce(array_agg(m.iu_id ORDER BY m.piece_order), '{}'), coalesce(array_agg(m.piece_role ORDER BY
+         m.piece_order), '{}') INTO v_iu_ids, v_roles FROM public.iu_piece_membership m
    WHERE m.collection_id = p_template_collection_id AND m.membership_status = 'active';
-  v_instance := iu.fn_iu_collection_write(v_instance_key, v_template.collection_kind, v_template.title,
-    v_template.description, coalesce(v_iu_ids, '{}'), coalesce(v_roles, '{}'), p_actor);
+  -- Of two calls at once for one collection the second waits here, and sees what the
+  -- first has made at its second look.
+  FOR v_look IN 1 .. 2 LOOP
+    SELECT l.* INTO v_log FROM public.iu_auto_instantiate_event_log l WHERE l.idempotency_key = v_key;
+    IF FOUND THEN
+      RETURN jsonb_build_object('status', 'idempotent_replay', 'instance_collection_id', v_log.instance_collection_id,
+        'instance_collection_key', v_instance_key, 'idempotency_key', v_key, 'emit_mode', v_log.emit_mode);
+    ELSIF v_look = 2 THEN
+      RETURN '{"status": "instance_key_exists"}';
+    END IF;
+    v_instance := iu.fn_iu_collection_open(v_instance_key, v_template.collection_kind, v_template.title,
+      v_template.description, v_iu_ids, v_roles, p_actor);
+    EXIT WHEN v_instance.id IS NOT NULL;
+  END LOOP;
+  PERFORM iu.fn_iu_collection_fill(v_instance, v_iu_ids, v_roles, p_actor);
   PERFORM iu.fn_iu_lineage_write(v_instance.id, p_template_collection_id, p_actor, p_note);
   INSERT INTO public.iu_auto_instantiate_event_log
       (instance_collection_id, template_collection_id, event_id, event_type, idempotency_key, emit_mode, triggered_by)
@@ -67,7 +75,7 @@ BEGIN
     EXISTS (SELECT FROM public.iu_auto_instantiate_event_log l WHERE l.idempotency_key = v_key),
     'public.iu_auto_instantiate_event_log', 'logging the instance');
   RETURN jsonb_build_object('status', 'ok', 'instance_collection_id', v_instance.id,
-    'instance_collection_key', v_instance_key, 'pieces_attached', coalesce(cardinality(v_iu_ids), 0),
+    'instance_collection_key', v_instance_key, 'pieces_attached', cardinality(v_iu_ids),
     'digest_matches_template', v_instance.manifest_digest IS NOT DISTINCT FROM v_template.manifest_digest,
     'idempotency_key', v_key, 'emit_mode', p_emit_mode);
 END
@@ -114,6 +122,9 @@ BEGIN
   v_ids := ARRAY(SELECT l.instance_collection_id FROM public.iu_auto_instantiate_event_log l
                   WHERE l.triggered_by = p_actor);
   PERFORM FROM public.iu_piece_collection c WHERE c.id = ANY (v_ids) AND NOT p_dry_run ORDER BY c.id FOR UPDATE;
+  IF NOT p_dry_run AND NOT iu_core.gate_is_open('iu_core.composer_enabled') THEN
+    RETURN '{"status": "composer_gate_closed"}';
+  END IF;
   v_ids := ARRAY(SELECT l.instance_collection_id FROM public.iu_auto_instantiate_event_log l
                   WHERE l.triggered_by = p_actor AND l.instance_collection_id = ANY (v_ids));
   SELECT jsonb_agg(c.collection_key ORDER BY c.collection_key COLLATE "C") INTO v_in_use

@@ -1,0 +1,146 @@
+# What changes while a call waits for somebody else's lock: a gate that was closed
+# meanwhile is closed for it; a word that was taken out of a vocabulary is gone for it,
+# and one that it has used stays; a key that somebody took is taken.
+use strict;
+use warnings;
+
+use IPC::Run ();
+use IU::Cluster;
+use IU::Gate;
+use IU::SQL;
+use Test::More;
+
+my $node = IU::Cluster->new_node('waits', 'iu_core.databases' => '');
+talk_to($node);
+my ($composer, $auto) = ('iu_core.composer_enabled', 'iu_core.auto_instantiate_enabled');
+
+sql('CREATE EXTENSION iu_core; SELECT count(*) FROM iu_core.migrate()');
+sql(q{SELECT count(fn_iu_create('u' || i, 'U', 'text', 'w')) FROM generate_series(1, 9) i;
+	CREATE FUNCTION unit(a text) RETURNS uuid LANGUAGE sql AS
+	  'SELECT id FROM information_unit WHERE canonical_address = a';
+	CREATE FUNCTION coll(a text) RETURNS uuid LANGUAGE sql AS
+	  'SELECT id FROM iu_piece_collection WHERE collection_key = a';
+	CREATE FUNCTION pieces(p_role text, VARIADIC a text[]) RETURNS jsonb LANGUAGE sql AS
+	  $$SELECT jsonb_agg(jsonb_build_object('role', p_role, 'iu_id', unit(x))) FROM unnest(a) x$$});
+IU::Gate->open($node, $_, 3600) for $composer, $auto;
+sql(q{SELECT fn_iu_compose('t', 'file', 'T', NULL, pieces('body', 'u1', 'u2'), 'w'),
+	fn_iu_compose('c', 'file', 'C', NULL, pieces('body', 'u1', 'u2', 'u3'), 'w')});
+sql(q{SELECT fn_iu_collection_mark_as_template(coll('t'), 'T', NULL, 'w');
+	SELECT fn_iu_auto_instantiate_from_event(gen_random_uuid(), 't', coll('t'), 'made', 'live', 'w', NULL)});
+
+# A call that waits for what a session has done, which then ends as it is told to, after
+# something else has happened. What the call answers, or its error.
+sub while_waiting
+{
+	my ($held, $call, $meanwhile, $end) = @_;
+	my $holder = $node->background_psql('postgres', on_error_stop => 1);
+	my $answer = '';
+
+	$holder->query_safe("BEGIN; $held");
+	my $caller = IPC::Run::start([ $node->installed_command('psql'), '-XAtq', '-v', 'VERBOSITY=verbose', '-d',
+		$node->connstr('postgres') . ' application_name=caller', '-c', "SELECT $call" ], '<', \undef, '>', \$answer,
+		'2>&1');
+	wait_until("SELECT count(*) = 1 FROM pg_stat_activity WHERE application_name = 'caller' AND wait_event_type = 'Lock'");
+	sql($meanwhile) if $meanwhile;
+	$holder->query_safe($end // 'COMMIT');
+	IPC::Run::finish($caller);
+	$holder->quit;
+	return $answer;
+}
+
+# ---- a gate that closes
+
+my $touch = "SELECT FROM iu_piece_collection WHERE collection_key = '%s' FOR UPDATE";
+my %calls = (
+	'adding a piece' => [ 'c', "fn_iu_collection_add_piece(coll('c'), unit('u4'), NULL, 'body', 'w')" ],
+	'removing a piece' => [ 'c', "fn_iu_collection_remove_piece(coll('c'), unit('u1'), 'w')" ],
+	'moving a piece' => [ 'c', "fn_iu_collection_reorder_piece(coll('c'), unit('u1'), 2, 'w')" ],
+	'changing the status' => [ 'c', "fn_iu_collection_set_status(coll('c'), 'active', 'w', 'r')" ]);
+my $rows = q{SELECT md5(string_agg(t, ';')) FROM (SELECT c::text AS t FROM iu_piece_collection c UNION ALL
+	SELECT m::text FROM iu_piece_membership m UNION ALL SELECT u::text FROM information_unit u ORDER BY 1) x};
+my $before = sql($rows);
+foreach my $what (sort keys %calls)
+{
+	my ($key, $call) = @{ $calls{$what} };
+	like(while_waiting(sprintf($touch, $key), "$call ->> 'ok'", "SELECT fn_iu_gate_close('$composer', 'w', 'r')"),
+		qr/42501.*composing is closed/, "$what is refused where the gate was closed while it waited");
+	IU::Gate->open($node, $composer, 3600);
+}
+foreach my $what ('soft_delete', 'restore')
+{
+	like(while_waiting("SELECT FROM information_unit WHERE canonical_address = 'u9' FOR UPDATE",
+		"fn_iu_piece_$what(unit('u9'), 'w') ->> 'ok'", "SELECT fn_iu_gate_close('$composer', 'w', 'r')"),
+		qr/42501.*composing is closed/, "fn_iu_piece_$what is refused where the gate was closed while it waited");
+	IU::Gate->open($node, $composer, 3600);
+}
+like(while_waiting("SELECT fn_iu_compose('k', 'file', 'K', NULL, '[]', 'w')",
+	"fn_iu_compose('k', 'file', 'K', NULL, '[]', 'w') ->> 'ok'", "SELECT fn_iu_gate_close('$composer', 'w', 'r')",
+	'ROLLBACK'), qr/42501.*composing is closed/, 'composing is refused where the gate was closed while it waited');
+IU::Gate->open($node, $composer, 3600);
+foreach my $gate ($composer, $auto)
+{
+	my $status = $gate eq $auto ? 'live_gate_closed' : 'composer_gate_closed';
+	is(while_waiting(sprintf($touch, 't'), "fn_iu_auto_instantiate_from_event(gen_random_uuid(), 't', coll('t'), 'n', "
+		. "'live', 'w', NULL)::text", "SELECT fn_iu_gate_close('$gate', 'w', 'r')"), "{\"status\": \"$status\"}\n",
+		"a template makes nothing where gate $gate was closed while it waited");
+	IU::Gate->open($node, $gate, 3600);
+}
+is(while_waiting(sprintf($touch, 'tpl-inst:auto:made'), "fn_iu_auto_instantiate_rollback_by_actor('w', false)::text",
+	"SELECT fn_iu_gate_close('$composer', 'w', 'r')"), "{\"status\": \"composer_gate_closed\"}\n",
+	'nothing is taken back where the gate was closed while it waited');
+IU::Gate->open($node, $composer, 3600);
+is(sql($rows), $before, 'none of them has changed a row');
+
+# ---- a word that goes
+
+sql(q{SELECT fn_iu_vocab_add('piece_role', 'hint', 'what may help', 'w', 'r'),
+	fn_iu_vocab_add('collection_kind', 'guide', 'how to do it', 'w', 'r')});
+foreach my $role ('clause', 'hint')
+{
+	like(while_waiting("SELECT fn_iu_vocab_remove('piece_role', '$role', 'w', 'r')",
+		"fn_iu_compose('r', 'file', 'R', NULL, pieces('$role', 'u1'), 'w') ->> 'ok'"),
+		qr/23514.*$role/, "a role that was taken away while composing waited is refused: $role");
+	sql("SELECT fn_iu_vocab_add('piece_role', '$role', 'again', 'w', 'r')");
+	like(while_waiting("SELECT fn_iu_vocab_remove('piece_role', '$role', 'w', 'r')",
+		"fn_iu_collection_add_piece(coll('c'), unit('u5'), NULL, '$role', 'w') ->> 'ok'"),
+		qr/23514.*$role/, "a role that was taken away while adding waited is refused: $role");
+	sql("SELECT fn_iu_vocab_add('piece_role', '$role', 'again', 'w', 'r')");
+}
+foreach my $kind ('document', 'guide')
+{
+	like(while_waiting("SELECT fn_iu_vocab_remove('collection_kind', '$kind', 'w', 'r')",
+		"fn_iu_collection_create('g', '$kind', 'G', NULL, 'w') ->> 'ok'"), qr/23514.*$kind/,
+		"a kind that was taken away while creating waited is refused: $kind");
+	sql("SELECT fn_iu_vocab_add('collection_kind', '$kind', 'again', 'w', 'r')");
+	like(while_waiting("SELECT fn_iu_collection_create('$kind', '$kind', 'G', NULL, 'w')",
+		"fn_iu_vocab_remove('collection_kind', '$kind', 'w', 'r') ->> 'status'"), qr/55006.*collection $kind/,
+		"a kind that a collection got while taking it away waited stays: $kind");
+}
+like(while_waiting("SELECT fn_iu_collection_add_piece(coll('c'), unit('u6'), NULL, 'hint', 'w')",
+	"fn_iu_vocab_remove('piece_role', 'hint', 'w', 'r') ->> 'status'"), qr/55006.*collection c /,
+	'a role that a piece got while taking it away waited stays');
+
+# ---- a key that somebody takes
+
+my $event = '25000d25-0000-4000-8000-000000000001';
+my $make = "SELECT fn_iu_auto_instantiate_from_event('$event', 't', coll('t'), '%s', 'live', 'w', NULL)";
+sub make { return sprintf $make =~ s/^SELECT //r, $_[0] }
+is(while_waiting("SELECT fn_iu_compose('tpl-inst:auto:x', 'file', 'X', NULL, '[]', 'w')", make('x') . '::text'),
+	"{\"status\": \"instance_key_exists\"}\n", 'an event is told that somebody composes under its key');
+like(while_waiting("SELECT fn_iu_compose('tpl-inst:auto:y', 'file', 'Y', NULL, '[]', 'w')", make('y') . " ->> 'status'",
+	undef, 'ROLLBACK'), qr/^ok\n/, 'an event makes its collection where somebody did not compose it after all');
+like(while_waiting(sprintf($make, 'z'), make('z') . " ->> 'status'"), qr/^idempotent_replay\n/,
+	'the same event at once is a replay');
+like(while_waiting(sprintf($make, 'a'), make('a') . " ->> 'status'", undef, 'ROLLBACK'), qr/^ok\n/,
+	'the same event makes the collection where the first did not after all');
+like(while_waiting(sprintf($make, 'b'), "fn_iu_compose('tpl-inst:auto:b', 'file', 'B', NULL, '[]', 'w') ->> 'ok'"),
+	qr/23505.*is taken/, 'composing is told that an event has taken the key');
+is(sql("BEGIN; " . join('; ', map { sprintf $make, "many-$_" } 1 .. 3)
+	. "; SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND pid = pg_backend_pid(); COMMIT") =~ s/.*\n//gr, '0',
+	'collections that events make take no place in the table of locks, however many one transaction makes');
+is(sql('SELECT count(*) FROM v_iu_collection_digest_check WHERE left_value IS DISTINCT FROM right_value'), '0',
+	'each digest is that of its order');
+is(sql('SELECT count(*) FROM fn_iu_conformance() WHERE NOT ok'), '0', 'the database conforms');
+
+$node->stop;
+done_testing();
