@@ -101,6 +101,37 @@ COMMENT ON FUNCTION iu.fn_event_put IS
   'For the emitters, which pin its search_path: writes one event of a registered type, or returns NULL while the '
   'master switch is off and for an unknown or inactive type. See fn_iu_emit_event.';
 
+CREATE FUNCTION iu.fn_event_put_rows(
+    p_domain text, p_subject_table text, p_subject_ref text, p_actor_ref text, p_correlation_id text, p_types text[],
+    p_payloads jsonb[])
+  RETURNS void
+  LANGUAGE plpgsql VOLATILE
+AS $function$
+DECLARE
+  v_written bigint;
+BEGIN
+  IF NOT iu.fn_iu_core_routes_enabled() THEN
+    RETURN;
+  END IF;
+  INSERT INTO public.event_outbox
+      (event_domain, event_type, event_stream, delivery_lane, event_severity, event_subject_table, event_subject_ref,
+       actor_ref, source_system, correlation_id, safe_payload)
+    SELECT r.event_domain, r.event_type, r.event_stream, r.delivery_lane, r.default_severity, p_subject_table,
+           p_subject_ref, p_actor_ref, 'iu_core', p_correlation_id, e.payload
+      FROM unnest(p_types, p_payloads) WITH ORDINALITY AS e (event_type, payload, n)
+      JOIN public.event_type_registry r ON r.event_domain = p_domain AND r.event_type = e.event_type AND r.active
+     ORDER BY e.n;
+  GET DIAGNOSTICS v_written = ROW_COUNT;
+  IF v_written < cardinality(p_types) THEN
+    PERFORM iu.fn_event_unheard(p_domain, t.event_type) FROM (SELECT DISTINCT unnest(p_types)) AS t (event_type);
+  END IF;
+END
+$function$;
+COMMENT ON FUNCTION iu.fn_event_put_rows IS
+  'For functions that emit many events about one thing and pin its search_path: domain, table and key of the thing, '
+  'who, correlation, types, and as many payloads. Those of an unknown or inactive type are left out, and told of; '
+  'nothing is written while the master switch is off. Errors: those of writing to event_outbox.';
+
 CREATE FUNCTION iu.fn_event_put_many_check(p_events jsonb) RETURNS void
   LANGUAGE plpgsql IMMUTABLE
 AS $function$

@@ -135,12 +135,8 @@ CREATE FUNCTION iu.fn_iu_collection_events(
   LANGUAGE plpgsql
 AS $function$
 BEGIN
-  IF NOT iu.fn_iu_core_routes_enabled() THEN
-    RETURN;
-  END IF;
-  PERFORM iu.fn_event_put_many('iu', 'iu_piece_collection', jsonb_agg(jsonb_build_object(
-      'event_type', e.event_type, 'subject_ref', p_collection.id, 'actor_ref', p_actor,
-      'correlation_id', p_collection.id, 'safe_payload', e.payload) ORDER BY e.n))
+  PERFORM iu.fn_event_put_rows('iu', 'iu_piece_collection', p_collection.id::text, p_actor, p_collection.id::text,
+      array_agg(e.event_type ORDER BY e.n), array_agg(e.payload ORDER BY e.n))
     FROM (
       SELECT 0 AS n, 'collection_created' AS event_type, jsonb_build_object(
                'collection_id', p_collection.id, 'collection_key', p_collection.collection_key,
