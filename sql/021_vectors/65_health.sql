@@ -23,7 +23,8 @@ COMMENT ON COLUMN public.iu_health_surface.surface IS 'Name of the surface, e.g.
 COMMENT ON COLUMN public.iu_health_surface.handler IS 'Handler of the wrapper that its table must be of';
 COMMENT ON COLUMN public.iu_health_surface.resource IS 'Option resource that its table must have';
 COMMENT ON COLUMN public.iu_health_surface.counted IS 'The column with the count';
-COMMENT ON COLUMN public.iu_health_surface.invariant_code IS 'The invariant that is enabled while a table is named';
+COMMENT ON COLUMN public.iu_health_surface.invariant_code IS
+  'The invariant that is enabled while a table is named, as is health.<surface>';
 COMMENT ON COLUMN public.iu_health_surface.migration IS 'The migration that brought it';
 COMMENT ON COLUMN public.iu_health_surface.table_name IS 'The foreign table; NULL: none is named';
 COMMENT ON COLUMN public.iu_health_surface.bound_by IS 'Who named it, as told by the caller';
@@ -84,7 +85,9 @@ BEGIN
     EXISTS (SELECT FROM public.iu_health_surface s
              WHERE s.surface = p_surface AND s.table_name IS NOT DISTINCT FROM p_table::text),
     'public.iu_health_surface', 'naming the table of the surface');
-  PERFORM iu.fn_iu_invariant_enable(v_surface.invariant_code, p_table IS NOT NULL, p_actor, p_reason);
+  -- Beside the count, what migration 040 has looked at of the surface.
+  PERFORM iu.fn_iu_invariant_enable(i.invariant_code, p_table IS NOT NULL, p_actor, p_reason)
+    FROM public.iu_invariant i WHERE i.invariant_code IN (v_surface.invariant_code, 'health.' || p_surface);
   RETURN jsonb_build_object('status', CASE WHEN p_table IS NULL THEN 'unbound' ELSE 'bound' END, 'surface', p_surface,
     'table', p_table::text, 'invariant_code', v_surface.invariant_code, 'run_id', v_run_id);
 END
@@ -97,10 +100,11 @@ CREATE FUNCTION public.fn_iu_health_bind(p_surface text, p_table regclass, p_act
 RETURN CASE WHEN iu_core.require_role('{iu_core_admin}') THEN
   iu.fn_iu_health_bind(p_surface, p_table, p_actor, p_reason) END;
 COMMENT ON FUNCTION public.fn_iu_health_bind IS
-  'Names the foreign table that tells what a remote has, enables the invariant that counts it, and logs it: surface '
-  '(qdrant_collection), table (NULL: none any more, and the invariant is disabled), who, why. The table is read with '
-  'the rights and the user mapping of iu_core_owner, and what it evaluates runs as iu_core_check. Returns {status: '
-  'bound | unbound, surface, table, invariant_code, run_id}. SQLSTATE 23514: surface, table, actor or reason.';
+  'Names the foreign table that tells what a remote has, enables the invariants over it, and logs it: surface '
+  '(qdrant_collection, directus_collection), table (NULL: none any more, and the invariants are disabled), who, why. '
+  'The table is read with the rights and the user mapping of iu_core_owner, and what it evaluates runs as '
+  'iu_core_check. Returns {status: bound | unbound, surface, table, invariant_code, run_id}. SQLSTATE 23514: surface, '
+  'table, actor or reason.';
 
 CREATE FUNCTION iu.fn_iu_health_counts(p_surface text, p_collections text[])
   RETURNS TABLE (collection text, counted numeric)
@@ -110,6 +114,7 @@ AS $function$
 DECLARE
   v_surface public.iu_health_surface;
   v_found   jsonb;
+  v_problem text;
 BEGIN
   SELECT s.* INTO v_surface FROM public.iu_health_surface s WHERE s.surface = p_surface;
   IF v_surface.table_name IS NULL OR to_regclass(v_surface.table_name) IS NULL THEN
@@ -121,6 +126,10 @@ BEGIN
   v_found := iu_core.read_with_no_rights(format(
     'SELECT jsonb_agg(jsonb_build_object(''collection'', t.collection, ''counted'', t.%I)) FROM ONLY %s AS t '
     'WHERE t.collection = ANY (%L::text[])', v_surface.counted, to_regclass(v_surface.table_name), p_collections));
+  -- It is locked now, and was, if its owner had put another one in its place, read with no rights all the same.
+  v_problem := iu.fn_iu_health_table_problem(v_surface, to_regclass(v_surface.table_name));
+  PERFORM iu.fn_iu_require_value(v_problem IS NULL, 'iu_health_table', 'the table of surface ' || p_surface, v_problem,
+    v_surface.table_name);
   RETURN QUERY
     SELECT f.collection, f.counted
       FROM jsonb_to_recordset(coalesce(v_found, '[]')) AS f (collection text, counted numeric);
@@ -128,7 +137,7 @@ END
 $function$;
 COMMENT ON FUNCTION iu.fn_iu_health_counts IS
   'For invariants: what the foreign table of a surface counts of each of these collections. SQLSTATE 42P01: none is '
-  'named, or it is gone; and what the foreign table raises.';
+  'named, or it is gone; 23514: it is not any more what fn_iu_health_bind asks for; and what the foreign table raises.';
 
 CREATE VIEW iu.v_iu_qdrant_points AS
   WITH active AS MATERIALIZED (

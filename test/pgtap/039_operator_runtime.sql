@@ -237,6 +237,9 @@ SELECT is(pg_temp.asks('apply', 'test_target', '{"p_say": 1}') || ': ' || pg_tem
     '{"status": "gates_closed", "closed_gates": ["iu_core.operator_runtime_enabled"]}',
   'nothing is applied while the gate of the runtime is closed');
 SELECT is(pg_temp.asks('apply', 'test_dry', '{}'), 'gates_closed', 'nor is a dry run');
+SELECT is(iu.fn_iu_command_call(c, 'fn_test_target'::regproc::oid, '{"p_say": 1, "p_actor": "wim"}', true, true)
+  ->> 'status', 'gates_closed', 'the gates are asked again right before the call')
+  FROM dot_iu_command_catalog c WHERE c.command_name = 'test_target';
 SELECT is(pg_temp.asks('plan', 'test_target', '{"p_say": 1}'), 'planned', 'planning needs no gate');
 SELECT is(pg_temp.asks('verify', 'test_target', '{"p_say": 1}'), 'gates_closed',
   'what could not be applied now is not verified');

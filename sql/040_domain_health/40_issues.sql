@@ -1,0 +1,93 @@
+-- A turn of an invariant as an event of domain system, which a route can carry: one
+-- when it turns red, one when it passes again, and none in between.
+
+CREATE TABLE public.iu_open_issue (
+  invariant_code text        NOT NULL,
+  verdict        text        NOT NULL,
+  severity       text        NOT NULL,
+  detail         text        NOT NULL,
+  opened_at      timestamptz NOT NULL DEFAULT clock_timestamp(),
+  opened_event   uuid,
+  CONSTRAINT iu_open_issue_pkey PRIMARY KEY (invariant_code),
+  CONSTRAINT iu_open_issue_invariant_fkey FOREIGN KEY (invariant_code)
+    REFERENCES public.iu_invariant (invariant_code) ON DELETE CASCADE,
+  CONSTRAINT iu_open_issue_verdict_chk CHECK (verdict IN ('fail', 'unknown')),
+  CONSTRAINT iu_open_issue_severity_chk CHECK (severity IN ('warning', 'critical'))
+);
+COMMENT ON TABLE public.iu_open_issue IS
+  'The invariants that turned red and have not passed since, one row each. Written by their checks.';
+COMMENT ON COLUMN public.iu_open_issue.invariant_code IS 'The invariant; the row goes with it';
+COMMENT ON COLUMN public.iu_open_issue.verdict IS
+  'fail, or unknown: it could not be read; of the check that opened it';
+COMMENT ON COLUMN public.iu_open_issue.severity IS 'That of the invariant; of one that could not be read warning';
+COMMENT ON COLUMN public.iu_open_issue.detail IS 'What the check said, up to 1000 characters';
+COMMENT ON COLUMN public.iu_open_issue.opened_at IS 'When, by the clock';
+COMMENT ON COLUMN public.iu_open_issue.opened_event IS
+  'The event system.issue_opened; NULL: none was written, since the master switch or the type was off';
+
+-- As the emitters write an event, but for its severity, which is the issue's.
+CREATE FUNCTION iu.fn_iu_issue_emit(
+    p_event_type text, p_code text, p_severity text, p_correlation_id text, p_payload jsonb)
+  RETURNS uuid
+  LANGUAGE plpgsql VOLATILE
+  SET search_path = pg_catalog, pg_temp
+AS $function$
+DECLARE
+  v_id uuid;
+BEGIN
+  INSERT INTO public.event_outbox
+      (event_domain, event_type, event_stream, delivery_lane, event_severity, event_subject_table, event_subject_ref,
+       actor_ref, source_system, correlation_id, safe_payload)
+    SELECT r.event_domain, r.event_type, r.event_stream, r.delivery_lane, coalesce(p_severity, r.default_severity),
+           'iu_invariant', p_code, 'iu_core', 'iu_core', p_correlation_id, p_payload
+      FROM public.event_type_registry r
+     WHERE r.event_domain = 'system' AND r.event_type = p_event_type AND r.active AND iu.fn_iu_core_routes_enabled()
+    RETURNING id INTO v_id;
+  IF v_id IS NULL THEN
+    PERFORM iu.fn_event_unheard('system', p_event_type);
+  END IF;
+  RETURN v_id;
+END
+$function$;
+COMMENT ON FUNCTION iu.fn_iu_issue_emit IS
+  'Writes an event about an invariant: type of domain system, its code, severity (NULL: that of the type), what it '
+  'belongs to, payload. Returns its id; NULL: the master switch or the type is off. Errors: as the outbox refuses.';
+
+CREATE FUNCTION iu.fn_iu_issue_turned(p_code text, p_verdict text, p_previous text, p_detail text) RETURNS void
+  LANGUAGE plpgsql
+  SET search_path = pg_catalog, pg_temp
+AS $function$
+DECLARE
+  v_invariant public.iu_invariant;
+  v_issue     public.iu_open_issue;
+  v_error     text;
+  v_payload   jsonb;
+BEGIN
+  SELECT i.* INTO v_invariant FROM public.iu_invariant i WHERE i.invariant_code = p_code;
+  SELECT r.error_code INTO v_error
+    FROM public.iu_invariant_state s JOIN public.iu_invariant_run r ON r.run_seq = s.run_seq
+   WHERE s.invariant_code = p_code;
+  SELECT o.* INTO v_issue FROM public.iu_open_issue o WHERE o.invariant_code = p_code FOR UPDATE;
+  v_payload := jsonb_build_object('invariant_code', p_code, 'meaning', v_invariant.meaning, 'verdict', p_verdict,
+    'previous', p_previous, 'detail', left(p_detail, 1000));
+  IF p_verdict = 'pass' AND v_issue.invariant_code IS NOT NULL THEN
+    PERFORM iu.fn_iu_issue_emit('issue_resolved', p_code, NULL, coalesce(v_issue.opened_event::text, p_code),
+      v_payload || jsonb_build_object('severity', v_issue.severity, 'opened_at', v_issue.opened_at,
+                                      'opened_event', v_issue.opened_event));
+    DELETE FROM public.iu_open_issue o WHERE o.invariant_code = p_code;
+  ELSIF v_issue.invariant_code IS NULL AND (p_verdict = 'fail' OR p_verdict = 'unknown' AND v_error IS NOT NULL) THEN
+    v_issue.severity := CASE p_verdict WHEN 'fail' THEN v_invariant.severity ELSE 'warning' END;
+    INSERT INTO public.iu_open_issue (invariant_code, verdict, severity, detail, opened_event)
+      VALUES (p_code, p_verdict, v_issue.severity, left(p_detail, 1000),
+              iu.fn_iu_issue_emit('issue_opened', p_code, v_issue.severity, p_code,
+                                  v_payload || jsonb_build_object('severity', v_issue.severity)));
+  END IF;
+END
+$function$;
+COMMENT ON FUNCTION iu.fn_iu_issue_turned IS
+  'At the point fn_iu_invariant_turned: an invariant that fails, or cannot be read, opens an issue and emits '
+  'system.issue_opened; one that passes closes its issue and emits system.issue_resolved; a difference that settles '
+  'does neither. Arguments: code, verdict, the one before, detail.';
+
+SELECT iu.fn_iu_hook_add(40, 'iu.fn_iu_invariant_turned(text,text,text,text)',
+  'iu.fn_iu_issue_turned(text,text,text,text)');
