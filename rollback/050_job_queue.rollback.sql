@@ -7,6 +7,7 @@ SELECT iu.fn_dot_iu_command_forget(ARRAY['dot_iu_enqueue_job', 'dot_iu_claim_job
 SELECT iu_core.guard_rows('public.job_queue');
 SELECT iu_core.guard_rows('public.job_dead_letter');
 DELETE FROM public.iu_refusal WHERE migration = 50;
+DELETE FROM public.iu_command_done WHERE migration = 50;
 SELECT iu.fn_iu_surface_undefine(50);
 SELECT iu.fn_iu_invariant_undefine(50);
 SELECT iu.fn_iu_hook_remove(50);

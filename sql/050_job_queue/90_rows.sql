@@ -24,6 +24,11 @@ INSERT INTO public.dot_iu_command_catalog (command_name, category, mutating, rev
   ('dot_iu_queue_heartbeat', 'health', true, true, ARRAY['fn_queue_heartbeat_tick'], 'runtime'),
   ('dot_iu_queue_stale_check', 'read', false, false, ARRAY['fn_queue_stale_check'], 'caller');
 
+SELECT iu.fn_iu_command_gate_put('queue.job_substrate.enabled', ARRAY['dot_iu_enqueue_job', 'dot_iu_claim_job',
+  'dot_iu_start_job', 'dot_iu_acknowledge_job', 'dot_iu_fail_job', 'dot_iu_cancel_job']);
+SELECT iu.fn_iu_command_done_put(50, ARRAY['queued', 'in_progress', 'succeeded', 'retry_waiting', 'dead_letter',
+  'cancelled', 'cleaned', 'reaped', 'pending', 'manual_replay']);
+
 SELECT iu.fn_iu_surface_define(50, 'job_queue_active', 'job_queue, active', 'query',
   $$SELECT count(*) FROM public.job_queue WHERE finished_at IS NULL$$, 'any', p_sort_order => 18);
 
