@@ -95,6 +95,10 @@ CREATE TEMP TABLE entry AS
          pg_temp.said(obj_description(n.oid, 'pg_namespace')))
     FROM iu_governed_object g LEFT JOIN pg_namespace n ON n.nspname = g.object_name WHERE g.object_class = 'schema'
   UNION ALL
+  SELECT g.migration, 3, g.object_name, format(E'#### sequence `%s`\n\n%s\n', g.object_name,
+         pg_temp.said(obj_description(to_regclass(g.object_name), 'pg_class')))
+    FROM iu_governed_object g WHERE g.object_class = 'sequence'
+  UNION ALL
   SELECT g.migration, array_position(ARRAY['table', 'view', 'function'], g.object_class), g.object_name,
          format(E'#### %s`%s`\n\n%s\n', CASE g.object_class WHEN 'function' THEN '' ELSE g.object_class || ' ' END,
            g.object_name, CASE g.object_class WHEN 'function' THEN pg_temp.function_text(to_regprocedure(g.object_name))
@@ -135,7 +139,7 @@ CREATE TEMP TABLE inside AS
 SELECT CASE WHEN count(*) > 0
             THEN pg_catalog.set_config('iu.unknown', string_agg(DISTINCT object_class, ', '), false) END
   FROM iu_governed_object
- WHERE object_class NOT IN ('schema', 'table', 'view', 'function', 'trigger', 'event_type', 'config')
+ WHERE object_class NOT IN ('schema', 'table', 'view', 'sequence', 'function', 'trigger', 'event_type', 'config')
 \g /dev/null
 
 \qecho '# Reference'

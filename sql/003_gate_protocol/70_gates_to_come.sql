@@ -4,7 +4,6 @@
 -- whoever asks for it finds it.
 
 SELECT iu.fn_iu_gate_register(3, g.gate_key, g.gate_class, g.description) FROM (VALUES
-  ('queue.job_substrate.enabled', 'governable', 'Running jobs of the queue'),                          -- 050
   ('queue.dlq.replay_enabled', 'governable', 'Replaying dead letters')                                 -- 051
   ) AS g (gate_key, gate_class, description);
 

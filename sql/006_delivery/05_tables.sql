@@ -154,9 +154,10 @@ COMMENT ON COLUMN public.iu_route_attempt.kept IS
   'Whether it lies in iu.iu_route_attempt_kept and not in the partition of its day: that had none when it was '
   'recorded, or is gone while this row had to stay, or is older than the 100 youngest';
 COMMENT ON COLUMN public.iu_route_attempt.id IS 'Order of recording';
-COMMENT ON COLUMN public.iu_route_attempt.route_kind IS 'outbound; no other kind is recorded';
+COMMENT ON COLUMN public.iu_route_attempt.route_kind IS
+  'outbound; or inbound: what a route of iu_sql_event_route captured, which is no delivery';
 COMMENT ON COLUMN public.iu_route_attempt.route_code IS 'The route; no foreign key, attempts outlive it';
-COMMENT ON COLUMN public.iu_route_attempt.event_ref IS 'The event';
+COMMENT ON COLUMN public.iu_route_attempt.event_ref IS 'The event; of an inbound one the row that was captured';
 COMMENT ON COLUMN public.iu_route_attempt.replay_number IS '0: the delivery itself';
 COMMENT ON COLUMN public.iu_route_attempt.attempt_no IS '1 for the first';
 COMMENT ON COLUMN public.iu_route_attempt.status IS

@@ -248,6 +248,13 @@ SELECT is(pg_temp.asks('verify', 'test_read', '{"p_say": "found"}'), 'verified',
 SELECT is(pg_temp.trace(), NULL, 'and what it did is undone');
 INSERT INTO iu_command_gate VALUES ('test_target', 'shop.no_such_gate');
 SELECT pg_temp.gate('iu_core.operator_runtime_enabled', true);
+SELECT is(pg_temp.asks('apply', 'dot_iu_enqueue_job',
+  '{"p_job_kind": "k", "p_payload_json": {}, "p_source_ref": null, "p_idempotency_key": "rt"}'), 'gates_closed',
+  'a job is put into the queue by name only while that is open');
+SELECT pg_temp.gate('queue.job_substrate.enabled', true);
+SELECT is(pg_temp.asks('apply', 'dot_iu_enqueue_job',
+  '{"p_job_kind": "k", "p_payload_json": {}, "p_source_ref": null, "p_idempotency_key": "rt"}'), 'applied',
+  'then it is');
 SELECT is(pg_temp.asks('apply', 'test_target', '{"p_say": 1}'), 'gates_closed',
   'a gate that is not registered is closed');
 DELETE FROM iu_command_gate WHERE gate_key = 'shop.no_such_gate';

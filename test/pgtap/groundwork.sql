@@ -12,7 +12,7 @@ SELECT set_eq($$SELECT t.tgname::text FROM pg_trigger t JOIN pg_class c ON c.oid
     WHERE c.relowner = 'iu_core_owner'::regrole AND NOT t.tgisinternal AND t.tgenabled NOT IN ('A', 'R')$$,
   ARRAY['trg_event_type_registry_domain', 'trg_iu_outbound_route_delivery_guard', 'trg_iu_birth_gate_layer1',
     'trg_iu_birth_gate_layer2', 'trg_birth_information_unit', 'trg_iu_out_version', 'trg_iu_piece_collection_kind',
-    'trg_iu_piece_membership_role'],
+    'trg_iu_piece_membership_role', 'trg_iu_sql_in_iu_sql_link'],
   'every trigger acts on rows written in replica role, but for those that only refuse, and the birth of units');
 
 -- Whoever waits for a lock in order to see what others did reads a newer snapshot after it, which only READ COMMITTED
