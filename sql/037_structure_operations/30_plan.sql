@@ -40,12 +40,14 @@ RETURN jsonb_build_object(
 COMMENT ON FUNCTION iu.fn_iu_structure_impact IS
   'What an operation does: creates (addresses), deprecates and moves (units). Raises nothing.';
 
+-- A plan over rows of JSON looks dear to the planner, and compiling it costs more than it takes.
 CREATE FUNCTION iu.fn_iu_structure_op_plan(
     p_operation_type text, p_source_unit_ids uuid[], p_target_unit_ids uuid[], p_parent_unit_id uuid, p_payload jsonb,
     p_actor text, p_reason text, p_idempotency_key text)
   RETURNS jsonb
   LANGUAGE plpgsql SECURITY DEFINER
   SET search_path = pg_catalog, pg_temp
+  SET jit = off
 AS $function$
 DECLARE
   v_operation public.iu_structure_operation;

@@ -76,6 +76,7 @@ COMMENT ON FUNCTION iu.fn_iu_structure_op_write IS
 CREATE FUNCTION iu.fn_iu_structure_op_apply(p_operation_id uuid, p_actor text) RETURNS jsonb
   LANGUAGE plpgsql SECURITY DEFINER
   SET search_path = pg_catalog, pg_temp
+  SET jit = off
   SET app.canonical_writer = 'fn_iu_structure_op'
 AS $function$
 DECLARE

@@ -109,6 +109,7 @@ COMMENT ON FUNCTION iu.fn_iu_structure_rollback_write IS
 CREATE FUNCTION iu.fn_iu_structure_op_rollback(p_operation_id uuid, p_actor text, p_reason text) RETURNS jsonb
   LANGUAGE plpgsql SECURITY DEFINER
   SET search_path = pg_catalog, pg_temp
+  SET jit = off
   SET app.canonical_writer = 'fn_iu_structure_op'
 AS $function$
 DECLARE

@@ -46,6 +46,7 @@ COMMENT ON FUNCTION iu.fn_iu_structure_checks IS
 CREATE FUNCTION iu.fn_iu_structure_op_verify(p_operation_id uuid) RETURNS jsonb
   LANGUAGE plpgsql STABLE SECURITY DEFINER
   SET search_path = pg_catalog, pg_temp
+  SET jit = off
 AS $function$
 DECLARE
   v_operation public.iu_structure_operation;

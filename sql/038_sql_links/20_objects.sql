@@ -1,6 +1,7 @@
 -- What the catalog says of an object. Nothing here opens the object, waits for who has
 -- locked it, or calls what belongs to it; names are compared as the catalog spells
--- them, and looked up in no search_path.
+-- them, and looked up in no search_path. The two functions that a view of people calls
+-- carry rights because those have no right on schema iu, where the others lie.
 
 CREATE FUNCTION iu.fn_iu_sql_function_oids(p_schema text, p_name text, p_identity text) RETURNS oid[]
   LANGUAGE sql STABLE
@@ -25,7 +26,7 @@ COMMENT ON FUNCTION iu.fn_iu_sql_relation_oid IS
 CREATE FUNCTION iu.fn_iu_sql_object_match(
     p_kind text, p_schema text, p_name text, p_function_identity text, p_trigger_name text)
   RETURNS text
-  LANGUAGE plpgsql STABLE
+  LANGUAGE plpgsql STABLE SECURITY DEFINER
   SET search_path = pg_catalog, pg_temp
 AS $function$
 DECLARE
@@ -60,7 +61,7 @@ COMMENT ON FUNCTION iu.fn_iu_sql_object_match IS
 CREATE FUNCTION iu.fn_iu_sql_object_fingerprint(
     p_kind text, p_schema text, p_name text, p_function_identity text, p_trigger_name text)
   RETURNS text
-  LANGUAGE plpgsql STABLE
+  LANGUAGE plpgsql STABLE SECURITY DEFINER
   SET search_path = pg_catalog, pg_temp
   SET quote_all_identifiers = off
 AS $function$

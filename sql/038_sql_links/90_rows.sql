@@ -3,9 +3,7 @@
 GRANT SELECT ON
     public.iu_sql_link, public.iu_sql_event_route, public.v_iu_sql_link_resolved
   TO iu_core_reader;
-GRANT EXECUTE ON FUNCTION iu.fn_iu_sql_object_match, iu.fn_iu_sql_object_fingerprint, iu.fn_iu_sql_relation_oid,
-    iu.fn_iu_sql_function_oids
-  TO iu_core_reader;
+GRANT EXECUTE ON FUNCTION iu.fn_iu_sql_object_match, iu.fn_iu_sql_object_fingerprint TO iu_core_reader;
 GRANT EXECUTE ON FUNCTION
     public.fn_iu_sql_link_validate, iu.fn_iu_sql_link_validate,
     public.fn_iu_sql_link_resolve_all, iu.fn_iu_sql_link_resolve_all,

@@ -120,6 +120,8 @@ SELECT is(pg_temp.login('iu_test_rita', format('fn_iu_sql_link_validate(%L)', :'
 SELECT is(pg_temp.login('iu_test_rita', 'fn_iu_sql_link_resolve_all()')::jsonb - 'links',
   '{"mode": "resolve_all", "total_links": 8, "resolved_true": 8, "all_view_eq_direct": true, "left_off": 0}',
   'all links are resolved, by the view as by the function');
+SELECT is(pg_temp.login('iu_test_rita', '(SELECT count(*) FROM v_iu_sql_link_resolved WHERE resolved AND '
+  'fingerprint_matches)'), '8', 'a reader sees them all in the view');
 SELECT is(fn_iu_sql_link_resolve_all() -> 'links' -> 0 ->> 'canonical_address', 'u', 'each is listed');
 SELECT pg_temp.refused('fn_iu_sql_link_validate(NULL)', 'invalid_input', 'link_id',
   'nothing is validated without a link');

@@ -23,8 +23,8 @@ sub ids { return 'ARRAY[' . join(', ', map { id($_) } @_) . ']::uuid[]' }
 
 sub pieces
 {
-	return '{"new_pieces": [' . join(', ', map { qq({"canonical_address": "$_", "title": "t", "body": "text of $_"}) } @_)
-	  . ']}';
+	my @pieces = map { qq({"canonical_address": "$_", "title": "t", "body": "text of $_"}) } @_;
+	return '{"new_pieces": [' . join(', ', @pieces) . ']}';
 }
 
 # The call that plans: type, key, sources, parent, payload.
@@ -68,7 +68,8 @@ is(errors_of(@racers), '', 'of 10 that apply one operation none has an error');
 is(count_of('enacted', @racers), 1, 'one of them applies it');
 is(count_of('idempotent_replay', @racers), 9, 'the others are told that it was applied');
 is(sql("SELECT count(*) || ' ' || (SELECT count(*) FROM event_outbox WHERE event_type ~ '^structure_')"
-		  . " || ' ' || (SELECT count(*) FROM iu_lifecycle_log) FROM information_unit WHERE canonical_address ~ '^big[.]'"),
+		  . " || ' ' || (SELECT count(*) FROM iu_lifecycle_log)"
+		  . " FROM information_unit WHERE canonical_address ~ '^big[.]'"),
 	'2 2 1', 'there are two parts, two events and one row of the ledger');
 @racers = IU::Race->run($node, {}, map { [ rollback_of('split') ] } 1 .. 6);
 is(errors_of(@racers), '', 'of 6 that take it back none has an error');
@@ -116,7 +117,8 @@ foreach my $n (1 .. 30)
 		: plan_of('merge_small_pieces', $key, [ $b, $a ], $c ne $a && $c ne $b ? $c : undef, pieces("m$n"))));
 	push @sessions, $n % 6 == 3
 	  ? [ "SELECT fn_iu_compose('c$n', 'file', 'C', NULL, jsonb_build_array("
-		  . join(', ', map { "jsonb_build_object('role', 'body', 'iu_id', " . id($_) . ')' } $a, $b) . "), 'w') ->> 'ok'" ]
+		  . join(', ', map { "jsonb_build_object('role', 'body', 'iu_id', " . id($_) . ')' } $a, $b)
+		  . "), 'w') ->> 'ok'" ]
 	  : $n % 6 == 4 ? ["SELECT fn_iu_piece_split('$a', '" . (pieces("p$n.1", "p$n.2") =~ /(\[.*\])/)[0]
 		  . "', 'w', '$decision') ->> 'status'"]
 	  : $n % 6 == 5 ? ["SELECT fn_iu_piece_merge('" . (pieces("q$n") =~ /\[(.*)\]/)[0]
