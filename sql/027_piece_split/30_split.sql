@@ -63,6 +63,7 @@ BEGIN
   END IF;
   v_refusal := coalesce(
     iu.fn_iu_piece_source_refusal(p_source, p_source_address, 'source_canonical_address', 'split'),
+    iu.fn_iu_place_refusal(p_source.parent_or_container_ref, 'source_canonical_address'),
     iu.fn_iu_review_decision_check(p_review_decision_id, 'split', array_prepend(p_source_address, p_children)));
   RETURN coalesce(v_refusal, jsonb_build_object('status', 'would_split', 'source_unit_id', p_source.id,
     'source_canonical_address', p_source_address, 'child_canonical_addresses', to_jsonb(p_children)));
@@ -177,5 +178,6 @@ COMMENT ON FUNCTION public.fn_iu_piece_split IS
   'of a dry run would_split. The same source and children again: idempotent_replay, with the ids. Refusals {status, '
   'field, guidance, next_action}, in this order: invalid_input (review_decision_id), review_decision_not_found, '
   'invalid_input (actor, reason, tool_revision, dry_run, source_canonical_address, child_specs), source_iu_not_found, '
-  'fsm_denied with from, to, allowed (the source is deleted, retired or superseded), review_decision_not_applicable '
-  'as fn_iu_review_decision_check has it. SQLSTATE 25000: another isolation level than READ COMMITTED.';
+  'fsm_denied with from, to, allowed (the source is deleted, retired or superseded), tree_too_deep (the '
+  'source has more than 64 units above it, of before there was a bound), review_decision_not_applicable as '
+  'fn_iu_review_decision_check has it. SQLSTATE 25000: another isolation level than READ COMMITTED.';

@@ -74,6 +74,12 @@ SELECT pg_temp.refused(format('fn_iu_piece_split(%s)', replace(replace(c, '$d', 
   ('a retired source', '''retired'', $k, ''w'', $d', 'fsm_denied', 'source_canonical_address'),
   ('a superseded source', '''superseded'', $k, ''w'', $d', 'fsm_denied', 'source_canonical_address'))
   AS v (what, c, s, f);
+SELECT pg_temp.deep('deep', 66);
+SELECT pg_temp.refused(format('fn_iu_piece_split(''deep66'', pg_temp.kids(''k1'', ''k2''), ''w'', %L)', :'d'),
+  'tree_too_deep', 'source_canonical_address', 'a split is refused: of a unit with more than 64 above it');
+SELECT pg_temp.answers(format('fn_iu_piece_split(''deep65'', pg_temp.kids(''k1'', ''k2''), ''w'', %L)', :'d'),
+  '{"status": "review_decision_not_applicable"}', 'one with 64 above it is asked for its decision');
+SELECT pg_temp.undeep('deep');
 SELECT pg_temp.answers(format('fn_iu_piece_split(''gone'', pg_temp.kids(''k1'', ''k2''), ''w'', %L)', :'d'),
   '{"from": "deleted", "to": "split", "allowed": ["draft", "enacted", "deprecated"]}',
   'fsm_denied says from, to and what is allowed');

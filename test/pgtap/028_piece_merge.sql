@@ -69,6 +69,12 @@ CREATE FUNCTION pg_temp.merge(p_sources text, p_decision text) RETURNS text LANG
 SELECT pg_temp.answers(pg_temp.merge('{free,retired}', :'d'),
   '{"from": "retired", "to": "merged", "allowed": ["draft", "enacted", "deprecated"]}',
   'fsm_denied says from, to and what is allowed');
+SELECT pg_temp.deep('deep', 66);
+SELECT pg_temp.refused(pg_temp.merge('{deep66,a}', :'d'), 'tree_too_deep', 'source_canonical_addresses',
+  'a merge is refused: its first source has more than 64 above it');
+SELECT pg_temp.answers(pg_temp.merge('{deep65,deep66}', :'d'), '{"status": "review_decision_not_applicable"}',
+  'a first source with 64 above it is asked for its decision');
+SELECT pg_temp.undeep('deep');
 SELECT pg_temp.answers(pg_temp.merge(s, d), jsonb_build_object('status', 'review_decision_not_applicable',
   'detail', detail), 'a merge is refused on a decision ' || what)
   FROM (VALUES ('{a,b}', :'e', 'other_operation', 'to split'), ('{a,free}', :'d', 'other_unit', 'on other sources'),
