@@ -47,6 +47,7 @@ DROP FUNCTION iu.fn_iu_create_check;
 DROP FUNCTION iu.fn_iu_existing_answer;
 DROP FUNCTION iu.fn_iu_create_text_refusal;
 DROP FUNCTION iu.fn_iu_create_texts_check;
+DROP FUNCTION iu.fn_iu_json_fits;
 DROP FUNCTION iu.fn_iu_body;
 DROP FUNCTION iu.fn_iu_place_refusal;
 DROP FUNCTION iu.fn_iu_units_above;

@@ -88,10 +88,18 @@ COMMENT ON FUNCTION iu.fn_iu_place_refusal IS
 
 CREATE FUNCTION iu.fn_iu_body(p_body text) RETURNS text
   LANGUAGE sql IMMUTABLE
-RETURN CASE WHEN p_body = '__EMPTY__' THEN '' WHEN btrim(p_body, E' \t\r\n') <> '' THEN p_body END;
+RETURN CASE WHEN p_body = '__EMPTY__' THEN ''
+            WHEN octet_length(p_body) <= 1048576 AND btrim(p_body, E' \t\r\n') <> '' THEN p_body END;
 COMMENT ON FUNCTION iu.fn_iu_body IS
-  'The text of a version as it was given: as it is, "" for the word __EMPTY__, NULL where it was left out or shows '
-  'nothing. Raises nothing.';
+  'The text of a version as it was given: as it is, "" for the word __EMPTY__, NULL where it was left out, shows '
+  'nothing or has more than 1048576 bytes. Raises nothing.';
+
+-- As a payload of events is measured: numbers and escapes may be much longer as text.
+CREATE FUNCTION iu.fn_iu_json_fits(p_value jsonb, p_bytes integer) RETURNS boolean
+  LANGUAGE sql STABLE
+RETURN pg_column_size(p_value) <= 4::bigint * p_bytes AND octet_length(p_value::text) <= p_bytes;
+COMMENT ON FUNCTION iu.fn_iu_json_fits IS
+  'Whether a value has at most so many bytes as text. Raises nothing.';
 
 -- What is asked of one unit that is to be created, or of many, is asked here.
 CREATE FUNCTION iu.fn_iu_create_texts_check(
@@ -116,7 +124,8 @@ RETURN CASE p_field
   WHEN 'canonical_address' THEN iu.fn_iu_invalid(p_field, p_canonical_address,
     iu.fn_iu_address_problem(p_canonical_address))
   WHEN 'title' THEN iu.fn_iu_invalid(p_field, p_title, 'up to 2000 characters in one line')
-  WHEN 'body' THEN iu.fn_iu_invalid(p_field, p_body, 'a text; an empty one is given as __EMPTY__')
+  WHEN 'body' THEN iu.fn_iu_invalid(p_field, p_body,
+    'a text of up to 1048576 bytes; an empty one is given as __EMPTY__')
   WHEN 'actor' THEN iu.fn_iu_invalid(p_field, p_actor, 'who does it, in up to 200 characters')
   WHEN 'owner_ref' THEN iu.fn_iu_invalid(p_field, p_owner_ref, 'who answers for it, in up to 200 characters') END;
 COMMENT ON FUNCTION iu.fn_iu_create_text_refusal IS

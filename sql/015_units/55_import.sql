@@ -252,6 +252,9 @@ BEGIN
   ELSIF jsonb_array_length(p_rows) > 10000 THEN
     RETURN iu.fn_iu_answer('too_many_rows', 'rows',
       format('One call takes up to 10000 rows, not %s.', jsonb_array_length(p_rows)), 'call_again_with_fewer_rows');
+  ELSIF pg_column_size(p_rows) > 67108864 THEN
+    RETURN iu.fn_iu_answer('too_many_rows', 'rows',
+      format('One call takes up to 67108864 bytes, not %s.', pg_column_size(p_rows)), 'call_again_with_fewer_rows');
   END IF;
 
   -- Who creates one of the units between the look and the write is seen at the next look.
@@ -284,12 +287,13 @@ CREATE FUNCTION public.fn_iu_import(p_rows jsonb, p_actor text, p_dry_run boolea
 RETURN CASE WHEN iu_core.require_role('{iu_core_writer,iu_core_agent}') THEN
   iu.fn_iu_import(p_rows, p_actor, p_dry_run) END;
 COMMENT ON FUNCTION public.fn_iu_import IS
-  'Creates many units at once, each as fn_iu_create does, all of them or none: an array of up to 10000 objects, who, '
-  'and whether only to look (the default). Keys of an object: canonical_address, title, body, unit_kind, section_type, '
-  'owner_ref, publication_type, parent_ref, and doc_code, sort_order, section_code, parent_address (of a unit that is '
-  'there, or of any row). Returns {status, seen, created, existing: complete units that have the address and stay as '
-  'they are, refused: [{row: its number from 1, status, field}]}; status imported or refused, or of a dry run '
-  'would_import or would_refuse, where created says how many it would be. Row refusals: invalid_input (row: no object; '
-  'a key that there is not; a value), tree_too_deep (more than 64 units would be above it), exists_missing_birth and '
-  'the other states of fn_iu_create. Refusals of the call: invalid_input (rows, actor, dry_run), too_many_rows. '
-  'SQLSTATE 25000: another isolation level than READ COMMITTED; 23514: somebody moved a parent deeper meanwhile.';
+  'Creates many units at once, each as fn_iu_create does, all of them or none: an array of up to 10000 objects in 64 '
+  'MB, who, and whether only to look (the default). Keys of an object: canonical_address, title, body, unit_kind, '
+  'section_type, owner_ref, publication_type, parent_ref, and doc_code, sort_order, section_code, parent_address (of '
+  'a unit that is there, or of any row). Returns {status, seen, created, existing: complete units that have the '
+  'address and stay as they are, refused: [{row: its number from 1, status, field}]}; status imported or refused, or '
+  'of a dry run would_import or would_refuse, where created says how many it would be. Row refusals: invalid_input '
+  '(row: no object; a key that there is not; a value), tree_too_deep (more than 64 units would be above it), '
+  'exists_missing_birth and the other states of fn_iu_create. Refusals of the call: invalid_input (rows, actor, '
+  'dry_run), too_many_rows. SQLSTATE 25000: another isolation level than READ COMMITTED; 23514: somebody moved a '
+  'parent deeper meanwhile.';

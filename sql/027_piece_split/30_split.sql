@@ -20,10 +20,12 @@ BEGIN
     RETURN iu.fn_iu_invalid('source_canonical_address', p_source_canonical_address,
       iu.fn_iu_address_problem(p_source_canonical_address));
   ELSIF (CASE WHEN jsonb_typeof(p_child_specs) = 'array'
-              THEN jsonb_array_length(p_child_specs) BETWEEN 2 AND 1000 END) IS NOT TRUE THEN
+              THEN jsonb_array_length(p_child_specs) BETWEEN 2 AND 1000 AND pg_column_size(p_child_specs) <= 67108864
+              END) IS NOT TRUE THEN
     RETURN iu.fn_iu_invalid('child_specs', CASE jsonb_typeof(p_child_specs) WHEN 'array'
-        THEN 'an array of ' || jsonb_array_length(p_child_specs) ELSE jsonb_typeof(p_child_specs) END,
-      'an array of 2 to 1000 objects');
+        THEN format('an array of %s in %s bytes', jsonb_array_length(p_child_specs), pg_column_size(p_child_specs))
+        ELSE jsonb_typeof(p_child_specs) END,
+      'an array of 2 to 1000 objects in up to 67108864 bytes');
   END IF;
   FOR v_child IN SELECT e.n, e.spec, e.spec ->> 'canonical_address' AS address
                    FROM jsonb_array_elements(p_child_specs) WITH ORDINALITY AS e (spec, n) LOOP

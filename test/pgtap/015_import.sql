@@ -55,6 +55,7 @@ INSERT INTO test_row (what, field, r) VALUES
   ('an address with blanks', 'canonical_address', pg_temp.row(' x')),
   ('no title', 'title', pg_temp.row('x', '{"title": null}')),
   ('no text', 'body', pg_temp.row('x', '{"body": " "}')),
+  ('a text of more than 1048576 bytes', 'body', pg_temp.row('x', jsonb_build_object('body', repeat('b', 1048577)))),
   ('a blank owner', 'owner_ref', pg_temp.row('x', '{"owner_ref": ""}')),
   ('an unknown kind', 'unit_kind', pg_temp.row('x', '{"unit_kind": "y"}')),
   ('an unknown section type', 'section_type', pg_temp.row('x', '{"section_type": "y"}')),
@@ -125,7 +126,9 @@ SELECT is(fn_iu_import(pg_temp.chain('far', 70) || jsonb_build_array(pg_temp.row
 SELECT pg_temp.refused(format('fn_iu_import(%s)', c), s, f, 'an import is refused: ' || f)
   FROM (VALUES ('NULL, ''wim''', 'invalid_input', 'rows'), ('''{}'', ''wim''', 'invalid_input', 'rows'),
   ('''[]'', '' ''', 'invalid_input', 'actor'), ('''[]'', ''wim'', NULL', 'invalid_input', 'dry_run'),
-  ('(SELECT jsonb_agg(i) FROM generate_series(1, 10001) i), ''wim''', 'too_many_rows', 'rows')) AS v (c, s, f);
+  ('(SELECT jsonb_agg(i) FROM generate_series(1, 10001) i), ''wim''', 'too_many_rows', 'rows'),
+  ('(SELECT jsonb_agg(repeat(''b'', 1048576)) FROM generate_series(1, 64) i), ''wim''', 'too_many_rows', 'rows'))
+  AS v (c, s, f);
 SELECT is(pg_temp.login('iu_test_olga', $$fn_iu_import('[]', 'olga')$$),
   '42501 permission denied for function fn_iu_import', 'an operator does not import');
 SELECT finish();
