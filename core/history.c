@@ -70,12 +70,14 @@ make_step(HeapTuple row, TupleDesc desc)
 	const char *state = SPI_getvalue(row, desc, 3);
 	bool		pending;
 	Datum		applied_at = SPI_getbinval(row, desc, 4, &pending);
+	char	   *nth = SPI_getvalue(row, desc, 5);
 
 	step->version = pg_strtoint32(SPI_getvalue(row, desc, 1));
 	step->script = psprintf("%03d_%s", step->version, SPI_getvalue(row, desc, 2));
 	step->drifted = strcmp(state, "drifted") == 0;
 	step->applied = strcmp(state, "pending") != 0;
 	step->applied_at = pending ? 0 : DatumGetTimestampTz(applied_at);
+	step->nth = nth == NULL ? 0 : pg_strtoint32(nth);
 	step->carried = find_carried(step->version);
 	return step;
 }
@@ -93,7 +95,8 @@ iu_history_read(Oid role)
 	uint64		i;
 
 	SPI_connect();
-	if (SPI_execute("SELECT version, name, state, applied_at FROM iu_core.migrations ORDER BY version", false, 0)
+	if (SPI_execute("SELECT m.version, m.name, m.state, m.applied_at, a.nth FROM iu_core.migrations m"
+					" LEFT JOIN iu_core.applied_migration a ON a.version = m.version ORDER BY m.version", false, 0)
 		!= SPI_OK_SELECT)
 		elog(ERROR, "iu_core.migrations cannot be read");
 	for (i = 0; i < SPI_processed; i++)
@@ -126,8 +129,9 @@ iu_history_record(const IuStep *step, bool applied, Oid role)
 	{
 		values[1] = CStringGetTextDatum(step->carried->name);
 		values[2] = PointerGetDatum(checksum_of(step->carried->script));
-		result = SPI_execute_with_args("INSERT INTO iu_core.applied_migration (version, name, checksum)"
-									   " VALUES ($1, $2, $3)",
+		result = SPI_execute_with_args("INSERT INTO iu_core.applied_migration (version, name, checksum, nth)"
+									   " VALUES ($1, $2, $3, (SELECT coalesce(max(a.nth), 0) + 1"
+									   " FROM iu_core.applied_migration a))",
 									   3, types, values, NULL, false, 0);
 	}
 	else
@@ -297,6 +301,17 @@ find_known(const List *known, int version)
 }
 
 /*
+ * By the number that was noted, since a clock may have been set back. Where both
+ * have none, or the same, as in a record of before there were such numbers, the
+ * clock is all there is.
+ */
+static bool
+was_applied_after(const IuStep *step, const IuStep *other)
+{
+	return step->nth != other->nth ? step->nth > other->nth : step->applied_at > other->applied_at;
+}
+
+/*
  * Tells which migrations below the target, a number that is applied or 0, were
  * applied after it: they came into the library later. A rollback to the target
  * leaves them, so the database is not again what it was with the target as its
@@ -315,7 +330,7 @@ iu_history_tell_what_stays(const List *known, int target)
 	{
 		const IuStep *step = lfirst(cell);
 
-		if (last == NULL || !step->applied || step->version >= target || step->applied_at <= last->applied_at)
+		if (last == NULL || !step->applied || step->version >= target || !was_applied_after(step, last))
 			continue;
 		if (lowest == 0)
 			lowest = step->version;

@@ -21,6 +21,7 @@ typedef struct IuStep
 	bool		applied;
 	bool		drifted;		/* applied, but from another text */
 	TimestampTz applied_at;		/* where it was */
+	int			nth;			/* where it was: in which order; 0: not noted */
 	const IuMigration *carried; /* NULL: not by this library */
 } IuStep;
 

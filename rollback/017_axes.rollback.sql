@@ -39,6 +39,8 @@ DROP FUNCTION iu.fn_iu_tree_lock;
 DROP FUNCTION iu.fn_iu_tree_roots;
 DROP FUNCTION iu.fn_iu_tree_chains;
 DROP FUNCTION iu.fn_iu_path_hash;
+DROP FUNCTION iu.fn_iu_tree_refuse_depth;
+DROP FUNCTION iu.fn_iu_tree_depth_limit;
 DROP FUNCTION iu.fn_iu_tree_refuse_cycle;
 DROP FUNCTION public.fn_iu_tag_unset;
 DROP FUNCTION iu.fn_iu_tag_unset;

@@ -12,7 +12,8 @@ CREATE TABLE applied_migration (
   name text NOT NULL,
   checksum text NOT NULL CHECK (checksum ~ '^[0-9a-f]{64}$'),
   applied_at timestamptz NOT NULL DEFAULT pg_catalog.clock_timestamp(),
-  applied_by name NOT NULL DEFAULT SESSION_USER);
+  applied_by name NOT NULL DEFAULT SESSION_USER,
+  nth integer NOT NULL DEFAULT 0);
 COMMENT ON TABLE applied_migration IS
   'The migrations that were applied to this database; dumped with it. Written by the runner only. Read '
   'iu_core.migrations.';
@@ -32,6 +33,8 @@ COMMENT ON TRIGGER trg_0_subscription_truncated ON applied_migration IS
   'Keeps the rows where a subscription would empty the table.';
 COMMENT ON COLUMN applied_migration.checksum IS 'SHA-256 in hex of the script as it was applied';
 COMMENT ON COLUMN applied_migration.applied_by IS 'the user that was logged in';
+COMMENT ON COLUMN applied_migration.nth IS
+  'the place in the order in which those that are there were applied, whatever the clock says; 0: it was not noted';
 SELECT pg_catalog.pg_extension_config_dump('applied_migration', '');
 
 CREATE FUNCTION migration_scripts(OUT version integer, OUT name text, OUT checksum text)

@@ -161,6 +161,7 @@ CREATE TABLE public.iu_edit_draft (
   seen_user          text,
   decided_at         timestamptz,
   decided_by         text,
+  decided_role       name,
   applied_version_id uuid,
   CONSTRAINT iu_edit_draft_pkey PRIMARY KEY (draft_id),
   CONSTRAINT iu_edit_draft_unit_id_fkey FOREIGN KEY (unit_id) REFERENCES public.information_unit (id),
@@ -176,6 +177,7 @@ CREATE TABLE public.iu_edit_draft (
          AND draft_status <> 'applied' END),
   CONSTRAINT iu_edit_draft_decided_chk CHECK (
     (draft_status = 'open') = (decided_at IS NULL) AND (decided_at IS NULL) = (decided_by IS NULL)
+    AND (decided_at IS NULL) = (decided_role IS NULL)
     AND (draft_status = 'applied') = (applied_version_id IS NOT NULL))
 );
 CREATE UNIQUE INDEX iu_edit_draft_open_key ON public.iu_edit_draft (unit_id, created_by)
@@ -203,6 +205,7 @@ COMMENT ON COLUMN public.iu_edit_draft.seen_user IS
   'The user of a program that has one login for all of its users, where that was seen and not only told; NULL: none';
 COMMENT ON COLUMN public.iu_edit_draft.decided_at IS 'Start of the transaction that applied or rejected it';
 COMMENT ON COLUMN public.iu_edit_draft.decided_by IS 'Who applied or rejected it, as told by the caller';
+COMMENT ON COLUMN public.iu_edit_draft.decided_role IS 'The login role that applied or rejected it';
 COMMENT ON COLUMN public.iu_edit_draft.applied_version_id IS 'The version that it became';
 
 CREATE TABLE public.iu_policy_registry (

@@ -44,12 +44,62 @@ RETURN CASE
 COMMENT ON FUNCTION iu.fn_iu_address_problem IS
   'What an address must be, in words, where this one is not; otherwise NULL. Raises nothing.';
 
+-- As deep as the three-axis view shows what is above a unit.
+CREATE FUNCTION iu.fn_iu_tree_max_depth() RETURNS integer
+  LANGUAGE sql IMMUTABLE
+RETURN 64;
+COMMENT ON FUNCTION iu.fn_iu_tree_max_depth IS
+  'How many units may be above one. Raises nothing.';
+
+-- Units of before there was a bound may be deeper; what is asked is whether one more fits below.
+CREATE FUNCTION iu.fn_iu_units_above(p_unit_id uuid) RETURNS integer
+  LANGUAGE plpgsql STABLE
+AS $function$
+DECLARE
+  v_at    uuid := p_unit_id;
+  v_above integer := -1;
+BEGIN
+  WHILE v_at IS NOT NULL AND v_above <= iu.fn_iu_tree_max_depth() LOOP
+    v_above := v_above + 1;
+    v_at := (SELECT u.parent_or_container_ref FROM public.information_unit u WHERE u.id = v_at);
+  END LOOP;
+  RETURN greatest(v_above, 0);
+END
+$function$;
+COMMENT ON FUNCTION iu.fn_iu_units_above IS
+  'For functions that pin its search_path: how many units are above one, counted as far as one more than there may be. '
+  'Raises nothing.';
+
+CREATE FUNCTION iu.fn_iu_place_refusal(p_parent_ref uuid, p_field text) RETURNS jsonb
+  LANGUAGE plpgsql STABLE
+AS $function$
+BEGIN
+  IF p_parent_ref IS NULL OR iu.fn_iu_units_above(p_parent_ref) < iu.fn_iu_tree_max_depth() THEN
+    RETURN NULL;
+  END IF;
+  RETURN iu.fn_iu_answer('tree_too_deep', p_field,
+    format('A unit has at most %s units above it, and would have more.', iu.fn_iu_tree_max_depth()),
+    'choose_another_parent');
+END
+$function$;
+COMMENT ON FUNCTION iu.fn_iu_place_refusal IS
+  'For functions that pin its search_path: the refusal tree_too_deep of a unit below this parent, or NULL. Arguments: '
+  'the parent or NULL, the argument that the refusal names.';
+
 CREATE FUNCTION iu.fn_iu_body(p_body text) RETURNS text
   LANGUAGE sql IMMUTABLE
-RETURN CASE WHEN p_body = '__EMPTY__' THEN '' WHEN btrim(p_body, E' \t\r\n') <> '' THEN p_body END;
+RETURN CASE WHEN p_body = '__EMPTY__' THEN ''
+            WHEN octet_length(p_body) <= 1048576 AND btrim(p_body, E' \t\r\n') <> '' THEN p_body END;
 COMMENT ON FUNCTION iu.fn_iu_body IS
-  'The text of a version as it was given: as it is, "" for the word __EMPTY__, NULL where it was left out or shows '
-  'nothing. Raises nothing.';
+  'The text of a version as it was given: as it is, "" for the word __EMPTY__, NULL where it was left out, shows '
+  'nothing or has more than 1048576 bytes. Raises nothing.';
+
+-- As a payload of events is measured: numbers and escapes may be much longer as text.
+CREATE FUNCTION iu.fn_iu_json_fits(p_value jsonb, p_bytes integer) RETURNS boolean
+  LANGUAGE sql STABLE
+RETURN pg_column_size(p_value) <= 4::bigint * p_bytes AND octet_length(p_value::text) <= p_bytes;
+COMMENT ON FUNCTION iu.fn_iu_json_fits IS
+  'Whether a value has at most so many bytes as text. Raises nothing.';
 
 -- What is asked of one unit that is to be created, or of many, is asked here.
 CREATE FUNCTION iu.fn_iu_create_texts_check(
@@ -74,7 +124,8 @@ RETURN CASE p_field
   WHEN 'canonical_address' THEN iu.fn_iu_invalid(p_field, p_canonical_address,
     iu.fn_iu_address_problem(p_canonical_address))
   WHEN 'title' THEN iu.fn_iu_invalid(p_field, p_title, 'up to 2000 characters in one line')
-  WHEN 'body' THEN iu.fn_iu_invalid(p_field, p_body, 'a text; an empty one is given as __EMPTY__')
+  WHEN 'body' THEN iu.fn_iu_invalid(p_field, p_body,
+    'a text of up to 1048576 bytes; an empty one is given as __EMPTY__')
   WHEN 'actor' THEN iu.fn_iu_invalid(p_field, p_actor, 'who does it, in up to 200 characters')
   WHEN 'owner_ref' THEN iu.fn_iu_invalid(p_field, p_owner_ref, 'who answers for it, in up to 200 characters') END;
 COMMENT ON FUNCTION iu.fn_iu_create_text_refusal IS

@@ -53,6 +53,8 @@ BEGIN
   v_state := iu.fn_iu_classify_existing(p_canonical_address);
   IF v_state <> 'absent' THEN
     RETURN iu.fn_iu_existing_answer(p_canonical_address, v_state);
+  ELSIF iu.fn_iu_place_refusal(p_parent_ref, 'parent_ref') IS NOT NULL THEN
+    RETURN iu.fn_iu_place_refusal(p_parent_ref, 'parent_ref');
   END IF;
   RETURN jsonb_build_object('status', 'plan_ok', 'canonical_address', p_canonical_address,
     'unit_kind', v_kind ->> 'value', 'section_type', v_section ->> 'value', 'lifecycle_status', 'draft',
@@ -171,10 +173,10 @@ COMMENT ON FUNCTION public.fn_iu_create IS
   'actor), publication type, parent. Returns {status: created, unit_id, version_id, canonical_address, unit_kind, '
   'lifecycle_status, content_hash}. Again for the same address: exists_complete, with the ids of the unit as it is. '
   'Refusals {status, field, guidance, next_action}: invalid_input (canonical_address, title, body, actor, owner_ref, '
-  'unit_kind, section_type, publication_type, parent_ref), and where what has the address needs a person: '
-  'exists_missing_birth, exists_missing_version, exists_anchor_invalid, exists_duplicate_version, '
-  'exists_unknown_state (a deleted unit keeps its address). SQLSTATE 25000: another isolation level than READ '
-  'COMMITTED.';
+  'unit_kind, section_type, publication_type, parent_ref), tree_too_deep (parent_ref has 64 units above it), and where '
+  'what has the address needs a person: exists_missing_birth, exists_missing_version, exists_anchor_invalid, '
+  'exists_duplicate_version, exists_unknown_state (a deleted unit keeps its address). SQLSTATE 25000: another '
+  'isolation level than READ COMMITTED; 23514: somebody moved the parent deeper meanwhile.';
 
 CREATE FUNCTION iu.fn_iu_create_plan(
     p_canonical_address text, p_title text, p_body text, p_actor text, p_unit_kind text, p_section_type text,

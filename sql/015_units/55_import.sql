@@ -78,6 +78,39 @@ COMMENT ON FUNCTION iu.fn_iu_import_parsed IS
   'For fn_iu_import, which pins its search_path: the rows of an import with their types, defaults filled in, and '
   'field: the first that is wrong of the row by itself, or NULL. Arguments: the rows, the actor. Raises nothing.';
 
+-- How deep each row would be. A row is looked at once, however long the chain is.
+CREATE FUNCTION iu.fn_iu_import_depths(p_parent_rows integer[], p_depths integer[]) RETURNS integer[]
+  LANGUAGE plpgsql IMMUTABLE
+AS $function$
+DECLARE
+  v_depths integer[] := p_depths;
+  v_way    integer[] := '{}';
+  v_at     integer;
+  v_depth  integer;
+BEGIN
+  FOR v_row IN 1 .. coalesce(cardinality(p_parent_rows), 0) LOOP
+    v_at := v_row;
+    v_way := '{}';
+    WHILE v_depths[v_at] IS NULL LOOP
+      v_way := array_append(v_way, v_at);
+      -- Who comes here again is on a circle, unless its depth is known by then.
+      v_depths[v_at] := -1;
+      v_at := p_parent_rows[v_at];
+    END LOOP;
+    v_depth := v_depths[v_at];
+    FOR v_back IN REVERSE cardinality(v_way) .. 1 LOOP
+      v_depth := CASE WHEN v_depth < 0 THEN -1 ELSE v_depth + 1 END;
+      v_depths[v_way[v_back]] := v_depth;
+    END LOOP;
+  END LOOP;
+  RETURN v_depths;
+END
+$function$;
+COMMENT ON FUNCTION iu.fn_iu_import_depths IS
+  'For fn_iu_import, which pins its search_path: how many units would be above each row, -1: it is on a circle or '
+  'below one. Arguments, an element a row: its parent among the rows, or its depth where that is not one of them. '
+  'Raises nothing.';
+
 -- What becomes of each row: new (id: the one that it gets), existing (id: the one
 -- that it has), or a refusal. A parent may be a unit that is there, or any row of
 -- the same import; rows that are their own ancestors are refused. What is looked up
@@ -91,7 +124,7 @@ CREATE FUNCTION iu.fn_iu_import_rows(p_rows jsonb, p_actor text)
 AS $function$
 BEGIN
   RETURN QUERY
-    WITH RECURSIVE found AS MATERIALIZED (
+    WITH found AS MATERIALIZED (
       SELECT p.*, CASE WHEN p.field IS NULL THEN
                (SELECT u.id FROM public.information_unit u WHERE u.canonical_address = p.address) END AS old_id,
              gen_random_uuid() AS new_id, gen_random_uuid() AS new_version
@@ -114,33 +147,42 @@ BEGIN
                       WHERE r.id = c.parent_ref AND r.deleted_at IS NULL)) END AS parent
         FROM placed c
         LEFT JOIN placed b ON b.good_address = c.wanted_address
-    ), rooted AS (
-      SELECT x.row_number FROM related x
-       WHERE x.verdict = 'new' AND x.parent_verdict IS DISTINCT FROM 'new'
-      UNION ALL
-      SELECT x.row_number FROM rooted t JOIN related x ON x.parent_row = t.row_number
-       WHERE x.parent_verdict = 'new'
+    ), placed_below AS MATERIALIZED (
+      SELECT d.parent, iu.fn_iu_units_above(d.parent) + 1 AS depth
+        FROM (SELECT DISTINCT x.parent FROM related x
+               WHERE x.verdict = 'new' AND x.parent_verdict IS DISTINCT FROM 'new' AND x.parent IS NOT NULL) AS d
+    ), deep AS MATERIALIZED (
+      SELECT d.depth, d.n
+        FROM (SELECT array_agg(CASE WHEN y.parent_verdict = 'new' THEN y.parent_row END
+                               ORDER BY y.row_number) AS parents,
+                     array_agg(CASE WHEN y.parent_verdict IS DISTINCT FROM 'new' THEN coalesce(e.depth, 0) END
+                               ORDER BY y.row_number) AS depths
+                FROM related y LEFT JOIN placed_below e ON e.parent = y.parent) AS a
+       CROSS JOIN LATERAL unnest(iu.fn_iu_import_depths(a.parents, a.depths)) WITH ORDINALITY AS d (depth, n)
     )
     SELECT x.row_number,
            CASE WHEN x.verdict <> 'new' THEN x.verdict
                 WHEN x.parent IS NULL AND (x.parent_ref IS NOT NULL OR x.parent_address IS NOT NULL)
-                     OR t.row_number IS NULL THEN 'invalid_input'
+                     OR t.depth < 0 THEN 'invalid_input'
+                WHEN t.depth > iu.fn_iu_tree_max_depth() THEN 'tree_too_deep'
                 ELSE 'new' END,
            CASE WHEN x.verdict = 'invalid_input' THEN x.field
                 WHEN x.verdict NOT IN ('new', 'existing') THEN 'canonical_address'
-                WHEN x.verdict = 'new' AND x.parent IS NULL AND x.parent_ref IS NOT NULL THEN 'parent_ref'
+                WHEN x.verdict = 'new' AND (x.parent IS NULL OR t.depth > iu.fn_iu_tree_max_depth())
+                     AND x.parent_ref IS NOT NULL THEN 'parent_ref'
                 WHEN x.verdict = 'new' AND (x.parent IS NULL AND x.parent_address IS NOT NULL
-                                            OR t.row_number IS NULL) THEN 'parent_address' END,
+                                            OR t.depth < 0 OR t.depth > iu.fn_iu_tree_max_depth())
+                  THEN 'parent_address' END,
            CASE x.verdict WHEN 'new' THEN x.new_id ELSE x.old_id END, x.new_version, x.parent, x.address, x.title,
            x.body, x.unit_kind, x.section_type, x.owner_ref, x.publication_type, x.doc_code, x.section_code,
            x.sort_order
-      FROM related x LEFT JOIN rooted t ON t.row_number = x.row_number;
+      FROM related x JOIN deep t ON t.n = x.row_number;
 END
 $function$;
 COMMENT ON FUNCTION iu.fn_iu_import_rows IS
   'For fn_iu_import, which pins its search_path: what becomes of each row of an import: status new, existing, '
-  'invalid_input with its field, or one of the exists_ states; ids, and the row itself. Arguments: the rows, the '
-  'actor.';
+  'invalid_input or tree_too_deep with its field, or one of the exists_ states; ids, and the row itself. Arguments: '
+  'the rows, the actor.';
 
 CREATE FUNCTION iu.fn_iu_import_write(p_rows jsonb, p_actor text, p_dry_run boolean) RETURNS jsonb
   LANGUAGE plpgsql
@@ -210,6 +252,9 @@ BEGIN
   ELSIF jsonb_array_length(p_rows) > 10000 THEN
     RETURN iu.fn_iu_answer('too_many_rows', 'rows',
       format('One call takes up to 10000 rows, not %s.', jsonb_array_length(p_rows)), 'call_again_with_fewer_rows');
+  ELSIF pg_column_size(p_rows) > 67108864 THEN
+    RETURN iu.fn_iu_answer('too_many_rows', 'rows',
+      format('One call takes up to 67108864 bytes, not %s.', pg_column_size(p_rows)), 'call_again_with_fewer_rows');
   END IF;
 
   -- Who creates one of the units between the look and the write is seen at the next look.
@@ -242,11 +287,13 @@ CREATE FUNCTION public.fn_iu_import(p_rows jsonb, p_actor text, p_dry_run boolea
 RETURN CASE WHEN iu_core.require_role('{iu_core_writer,iu_core_agent}') THEN
   iu.fn_iu_import(p_rows, p_actor, p_dry_run) END;
 COMMENT ON FUNCTION public.fn_iu_import IS
-  'Creates many units at once, each as fn_iu_create does, all of them or none: an array of up to 10000 objects, who, '
-  'and whether only to look (the default). Keys of an object: canonical_address, title, body, unit_kind, section_type, '
-  'owner_ref, publication_type, parent_ref, and doc_code, sort_order, section_code, parent_address (of a unit that is '
-  'there, or of any row). Returns {status, seen, created, existing: complete units that have the address and stay as '
-  'they are, refused: [{row: its number from 1, status, field}]}; status imported or refused, or of a dry run '
-  'would_import or would_refuse, where created says how many it would be. Row refusals: invalid_input (row: no object; '
-  'a key that there is not; a value), exists_missing_birth and the other states of fn_iu_create. Refusals of the call: '
-  'invalid_input (rows, actor, dry_run), too_many_rows. SQLSTATE 25000: another isolation level than READ COMMITTED.';
+  'Creates many units at once, each as fn_iu_create does, all of them or none: an array of up to 10000 objects in 64 '
+  'MB, who, and whether only to look (the default). Keys of an object: canonical_address, title, body, unit_kind, '
+  'section_type, owner_ref, publication_type, parent_ref, and doc_code, sort_order, section_code, parent_address (of '
+  'a unit that is there, or of any row). Returns {status, seen, created, existing: complete units that have the '
+  'address and stay as they are, refused: [{row: its number from 1, status, field}]}; status imported or refused, or '
+  'of a dry run would_import or would_refuse, where created says how many it would be. Row refusals: invalid_input '
+  '(row: no object; a key that there is not; a value), tree_too_deep (more than 64 units would be above it), '
+  'exists_missing_birth and the other states of fn_iu_create. Refusals of the call: invalid_input (rows, actor, '
+  'dry_run), too_many_rows. SQLSTATE 25000: another isolation level than READ COMMITTED; 23514: somebody moved a '
+  'parent deeper meanwhile.';

@@ -51,7 +51,7 @@ BEGIN
     WHEN iu.fn_iu_address_problem(p_canonical_address) IS NOT NULL
       THEN iu.fn_iu_invalid('canonical_address', p_canonical_address, iu.fn_iu_address_problem(p_canonical_address))
     WHEN iu.fn_iu_body(p_body) IS NULL
-      THEN iu.fn_iu_invalid('body', p_body, 'a text; an empty one is given as __EMPTY__')
+      THEN iu.fn_iu_invalid('body', p_body, 'a text of up to 1048576 bytes; an empty one is given as __EMPTY__')
     WHEN iu_core.text_problem(p_actor, false) IS NOT NULL
       THEN iu.fn_iu_invalid('actor', p_actor, 'who does it, in up to 200 characters')
     WHEN p_title IS NOT NULL AND iu_core.text_problem(p_title, true) IS NOT NULL
@@ -191,6 +191,7 @@ DECLARE
   v_newest   public.unit_version;
   v_draft_id uuid;
 BEGIN
+  PERFORM iu.fn_iu_writer_require_read_committed('fn_iu_comment');
   IF iu.fn_iu_address_problem(p_canonical_address) IS NOT NULL THEN
     RETURN iu.fn_iu_invalid('canonical_address', p_canonical_address, iu.fn_iu_address_problem(p_canonical_address));
   ELSIF iu_core.text_problem(p_note, true) IS NOT NULL THEN
@@ -198,7 +199,6 @@ BEGIN
   ELSIF iu_core.text_problem(p_actor, false) IS NOT NULL THEN
     RETURN iu.fn_iu_invalid('actor', p_actor, 'who does it, in up to 200 characters');
   END IF;
-  PERFORM iu.fn_iu_writer_require_read_committed('fn_iu_comment');
   SELECT u.id INTO v_unit_id FROM public.information_unit u
    WHERE u.canonical_address = p_canonical_address AND u.deleted_at IS NULL FOR KEY SHARE;
   IF NOT FOUND THEN
@@ -224,4 +224,5 @@ RETURN CASE WHEN iu_core.require_role('{iu_core_writer,iu_core_agent}') THEN
 COMMENT ON FUNCTION public.fn_iu_comment IS
   'Records a comment on the newest version of a unit, whatever its status: address, comment, who. Returns {status: '
   'comment_recorded, draft_id, unit_id}; the comment is a row of iu_edit_draft. Refusals {status, field, guidance, '
-  'next_action}: invalid_input (canonical_address, note, actor), iu_not_found.';
+  'next_action}: invalid_input (canonical_address, note, actor), iu_not_found. SQLSTATE 25000: another isolation '
+  'level than READ COMMITTED.';

@@ -67,7 +67,8 @@ BEGIN
     FROM version v
    WHERE u.id = p_unit.id AND u.lifecycle_status = 'draft';
   UPDATE public.iu_edit_draft d
-     SET draft_status = 'applied', decided_at = now(), decided_by = p_actor, applied_version_id = p_version.id
+     SET draft_status = 'applied', decided_at = now(), decided_by = p_actor, decided_role = session_user,
+         applied_version_id = p_version.id
    WHERE d.draft_id = p_draft.draft_id;
   PERFORM iu.fn_iu_require_effect(
     EXISTS (SELECT FROM public.unit_version v JOIN public.information_unit u ON u.id = v.unit_id

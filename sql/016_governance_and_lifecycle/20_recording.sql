@@ -64,7 +64,8 @@ BEGIN
       (3, 'verdict', p_verdict, 'approve or reject', p_verdict IN ('approve', 'reject')),
       (4, 'actor', p_actor, 'who decides, in up to 200 characters', iu_core.text_problem(p_actor, false) IS NULL),
       (5, 'rationale', p_rationale, 'why, in up to 2000 characters', iu_core.text_problem(p_rationale, true) IS NULL),
-      (6, 'findings', jsonb_typeof(p_findings), 'an array', jsonb_typeof(p_findings) = 'array'),
+      (6, 'findings', CASE jsonb_typeof(p_findings) WHEN 'array' THEN 'a longer one' ELSE jsonb_typeof(p_findings) END,
+       'an array of up to 262144 bytes', jsonb_typeof(p_findings) = 'array' AND iu.fn_iu_json_fits(p_findings, 262144)),
       (7, 'reviewer_class', p_reviewer_class, 'a word', p_reviewer_class ~ '^[a-z][a-z0-9_]{0,62}$'),
       (8, 'risk_class', p_risk_class, 'a word', p_risk_class ~ '^[a-z][a-z0-9_]{0,62}$'),
       (9, 'content_hashes', p_content_hashes::text, 'NULL, or one digest for each address, in their order',
@@ -164,9 +165,9 @@ RETURN CASE WHEN iu_core.require_role('{iu_core_operator}') THEN
 COMMENT ON FUNCTION public.fn_iu_review_decision_record IS
   'Records the decision of a reviewer, for operators: operation (enact, retire, supersede, split, merge, cut), the '
   'addresses (of a split the source first, then the children, which need not be there; of a cut none need be there), '
-  'verdict (approve, reject), who, why; what was found, class of the reviewer, risk, the decision whose place this '
-  'one takes, and the digests of the texts that were looked at, in the order of the addresses (NULL: as the texts are '
-  'now). It holds for this operation, these units and these texts. Returns {status: recorded, review_decision_id, '
-  'manifest_id, operation, verdict, units}. Refusals {status: invalid_input, field, guidance, next_action}: each '
-  'argument, an unknown address, a digest of another text than there is, a prior decision that does not fit. SQLSTATE '
-  '25000: another isolation level than READ COMMITTED.';
+  'verdict (approve, reject), who, why; what was found (up to 256 kB), class of the reviewer, risk, the decision '
+  'whose place this one takes, and the digests of the texts that were looked at, in the order of the addresses '
+  '(NULL: as the texts are now). It holds for this operation, these units and these texts. Returns {status: '
+  'recorded, review_decision_id, manifest_id, operation, verdict, units}. Refusals {status: invalid_input, field, '
+  'guidance, next_action}: each argument, an unknown address, a digest of another text than there is, a prior '
+  'decision that does not fit. SQLSTATE 25000: another isolation level than READ COMMITTED.';

@@ -29,6 +29,7 @@ CREATE TABLE public.iu_lifecycle_log (
   to_status          text NOT NULL,
   transition_type    text NOT NULL,
   performed_by       text NOT NULL,
+  session_role       name NOT NULL DEFAULT session_user,
   review_decision_id uuid,
   change_set_id      uuid,
   reason             text,
@@ -56,6 +57,7 @@ COMMENT ON COLUMN public.iu_lifecycle_log.transition_type IS
   'enact, supersede, retire_from_enacted, retire_from_draft, retire_from_superseded, split, merge, deprecate or '
   'restore';
 COMMENT ON COLUMN public.iu_lifecycle_log.performed_by IS 'Who did it, as told by the caller';
+COMMENT ON COLUMN public.iu_lifecycle_log.session_role IS 'The login role that did it; set by the database';
 COMMENT ON COLUMN public.iu_lifecycle_log.review_decision_id IS 'The decision that allowed it';
 COMMENT ON COLUMN public.iu_lifecycle_log.change_set_id IS 'Ties together what was done for one purpose; as given';
 COMMENT ON COLUMN public.iu_lifecycle_log.reason IS 'Why, as given';

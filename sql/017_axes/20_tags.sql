@@ -85,6 +85,7 @@ DECLARE
   v_registered integer := 0;
   v_assigned   bigint;
 BEGIN
+  PERFORM iu.fn_iu_writer_require_read_committed('fn_iu_metadata_refresh');
   IF EXISTS (SELECT FROM iu.fn_iu_derived_tags(p_unit_ids) d
               WHERE NOT EXISTS (SELECT FROM public.iu_metadata_tag_registry r WHERE r.tag_key = d.tag_key)) THEN
     INSERT INTO public.iu_metadata_tag_registry (tag_key, tag_kind, label, registered_by)
@@ -132,7 +133,7 @@ COMMENT ON FUNCTION public.fn_iu_metadata_refresh IS
   'Derives the tags of units anew: kind:<unit_kind>, sectype:<section_type> and doc:<doc_code>, with source derived, '
   'and registers what is new among them. Argument: the units, or NULL for all. Only what differs is written. Returns '
   '{ok, iu_count, vocabulary_registered: tags that were new, tags_assigned: derived tags that the units have now, '
-  'tags_added, tags_removed}. Raises nothing of its own.';
+  'tags_added, tags_removed}. SQLSTATE 25000: another isolation level than READ COMMITTED.';
 
 CREATE FUNCTION iu.fn_iu_tag_check(
     p_canonical_address text, p_tag_key text, p_source text, p_confidence numeric, p_actor text)
@@ -232,6 +233,7 @@ DECLARE
   v_tag_id  bigint;
   v_unit_id uuid;
 BEGIN
+  PERFORM iu.fn_iu_writer_require_read_committed('fn_iu_tag_unset');
   IF v_refusal IS NOT NULL THEN
     RETURN v_refusal;
   END IF;
@@ -259,4 +261,4 @@ RETURN CASE WHEN iu_core.require_role('{iu_core_writer,iu_core_agent}') THEN
   iu.fn_iu_tag_unset(p_canonical_address, p_tag_key, p_source, p_actor) END;
 COMMENT ON FUNCTION public.fn_iu_tag_unset IS
   'Takes a tag of one source from a unit: address, tag, source (confirmed, inferred, proposed), who. Returns {status: '
-  'untagged | not_tagged, unit_id, tag_id}. Refusals as fn_iu_tag_set.';
+  'untagged | not_tagged, unit_id, tag_id}. Refusals and SQLSTATEs as fn_iu_tag_set.';

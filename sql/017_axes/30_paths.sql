@@ -23,6 +23,28 @@ $function$;
 COMMENT ON FUNCTION iu.fn_iu_tree_refuse_cycle IS
   'For the paths: raises 23514 for units that have no root: how many, the address of one.';
 
+-- Rows that are written in replica role are those of a restore: they were lawful where they come from.
+CREATE FUNCTION iu.fn_iu_tree_depth_limit() RETURNS integer
+  LANGUAGE sql STABLE
+RETURN CASE current_setting('session_replication_role') WHEN 'replica' THEN 1000000
+                                                        ELSE iu.fn_iu_tree_max_depth() END;
+COMMENT ON FUNCTION iu.fn_iu_tree_depth_limit IS
+  'How many units may be above one that gets a parent now. Raises nothing.';
+
+CREATE FUNCTION iu.fn_iu_tree_refuse_depth(p_depth integer, p_example text) RETURNS void
+  LANGUAGE plpgsql
+  SET search_path = pg_catalog, pg_temp
+AS $function$
+BEGIN
+  RAISE check_violation USING
+    MESSAGE = format('unit %s would have too many units above it', iu_core.text_shown(p_example)),
+    DETAIL = format('Units above it: %s; allowed: %s.', p_depth, iu.fn_iu_tree_max_depth()),
+    TABLE = 'information_unit', CONSTRAINT = 'iu_tree_depth';
+END
+$function$;
+COMMENT ON FUNCTION iu.fn_iu_tree_refuse_depth IS
+  'For the paths: raises 23514 for units that are too deep in their tree: how many are above one, its address.';
+
 CREATE FUNCTION iu.fn_iu_path_hash(p_path_ids uuid[]) RETURNS text
   LANGUAGE sql STABLE
 RETURN encode(sha256(convert_to(array_to_string(p_path_ids, '/'), 'UTF8')), 'hex');
@@ -149,17 +171,25 @@ COMMENT ON FUNCTION iu.fn_iu_tree_paths IS
   'For functions that pin its search_path: the paths of these units and of all that is below them, by their parents, '
   'each once. Raises nothing.';
 
-CREATE FUNCTION iu.fn_iu_tree_path_write(p_unit_ids uuid[]) RETURNS bigint
+-- Units that got a parent, and what is below them, may not become too deep. What was
+-- deep before there was a bound may stay, and move to where it is less so.
+CREATE FUNCTION iu.fn_iu_tree_path_write(p_unit_ids uuid[], p_placed uuid[]) RETURNS bigint
   LANGUAGE plpgsql
   SET search_path = pg_catalog, pg_temp
   SET jit = off
 AS $function$
 DECLARE
   v_all   CONSTANT uuid[] := iu.fn_iu_tree_hold(p_unit_ids);
+  v_limit CONSTANT integer := iu.fn_iu_tree_depth_limit();
   v_found bigint;
+  v_depth integer;
+  v_deep  text;
 BEGIN
   WITH path AS MATERIALIZED (
-    SELECT p.* FROM iu.fn_iu_tree_paths(p_unit_ids) p
+    SELECT p.*, CASE WHEN cardinality(p.path_ids) - 1 <= v_limit THEN false
+                     ELSE p.path_ids && p_placed AND cardinality(p.path_ids) - 1 > coalesce(
+                       (SELECT t.depth FROM public.iu_tree_path t WHERE t.unit_id = p.unit_id), 0) END AS is_too_deep
+      FROM iu.fn_iu_tree_paths(p_unit_ids) p
   ), changed AS (
     UPDATE public.iu_tree_path t
        SET root_unit_id = p.path_ids[1], parent_id = p.parent_id, depth = cardinality(p.path_ids) - 1,
@@ -178,7 +208,12 @@ BEGIN
        WHERE NOT EXISTS (SELECT FROM public.iu_tree_path t WHERE t.unit_id = p.unit_id)
       ON CONFLICT (unit_id) DO NOTHING
   )
-  SELECT count(*) INTO v_found FROM path;
+  SELECT count(*), max(cardinality(p.path_ids) - 1) FILTER (WHERE p.is_too_deep),
+         min(p.path_addresses[cardinality(p.path_addresses)] COLLATE "C") FILTER (WHERE p.is_too_deep)
+    INTO v_found, v_depth, v_deep FROM path p;
+  IF v_depth IS NOT NULL THEN
+    PERFORM iu.fn_iu_tree_refuse_depth(v_depth, v_deep);
+  END IF;
   IF v_found < coalesce(cardinality(v_all), 0) THEN
     PERFORM iu.fn_iu_tree_refuse_cycle(cardinality(v_all) - v_found,
       (SELECT min(u.canonical_address COLLATE "C") FROM public.information_unit u
@@ -190,8 +225,9 @@ END
 $function$;
 COMMENT ON FUNCTION iu.fn_iu_tree_path_write IS
   'For functions that have locked the trees: writes the paths of these units and of all that '
-  'is below them, where they differ; returns how many there are. Errors: 23514 for a unit that would be its own '
-  'ancestor; 25000 where isolation is not READ COMMITTED.';
+  'is below them, where they differ; returns how many there are. Arguments: the units, and those of them that got a '
+  'parent. Errors: 23514 for a unit that would be its own ancestor, and for one that would be too deep since one above '
+  'it or itself got a parent; 25000 where isolation is not READ COMMITTED.';
 
 CREATE FUNCTION iu.fn_iu_tree_path_refresh(p_unit_ids uuid[]) RETURNS jsonb
   LANGUAGE plpgsql SECURITY DEFINER
@@ -203,7 +239,7 @@ DECLARE
 BEGIN
   PERFORM iu.fn_iu_writer_require_read_committed('fn_iu_tree_path_refresh');
   PERFORM iu.fn_iu_tree_lock(p_unit_ids);
-  RETURN jsonb_build_object('ok', true, 'units', iu.fn_iu_tree_path_write(v_units));
+  RETURN jsonb_build_object('ok', true, 'units', iu.fn_iu_tree_path_write(v_units, '{}'));
 END
 $function$;
 COMMENT ON FUNCTION iu.fn_iu_tree_path_refresh IS
@@ -217,162 +253,3 @@ COMMENT ON FUNCTION public.fn_iu_tree_path_refresh IS
   'Builds the paths of units and of all that is below them anew, where they differ: the units, or NULL for every root. '
   'Triggers keep them, so that this is for a cache that was damaged. Returns {ok, units: paths that were looked at}. '
   'SQLSTATE 23514: a unit is its own ancestor; 25000: another isolation level than READ COMMITTED.';
-
--- One unit, as units mostly come: nothing is below it, so that it is on no cycle.
-CREATE FUNCTION iu.fn_iu_tree_path_add(p_unit public.information_unit) RETURNS void
-  LANGUAGE plpgsql
-AS $function$
-DECLARE
-  v_above public.iu_tree_path;
-  v_ids   uuid[];
-BEGIN
-  IF p_unit.parent_or_container_ref IS NOT NULL THEN
-    SELECT t.* INTO v_above FROM public.iu_tree_path t
-     WHERE t.unit_id = p_unit.parent_or_container_ref FOR SHARE;
-    -- Where the path of the parent was lost, it is written as well.
-    IF NOT FOUND THEN
-      PERFORM iu.fn_iu_tree_path_write(ARRAY[p_unit.id, p_unit.parent_or_container_ref]);
-      RETURN;
-    END IF;
-  END IF;
-  v_ids := array_append(coalesce(v_above.path_ids, '{}'), p_unit.id);
-  INSERT INTO public.iu_tree_path
-      (unit_id, root_unit_id, parent_id, depth, path_ids, path_addresses, sibling_order, path_hash)
-    VALUES (p_unit.id, v_ids[1], p_unit.parent_or_container_ref, cardinality(v_ids) - 1, v_ids,
-            array_append(coalesce(v_above.path_addresses, '{}'), p_unit.canonical_address), p_unit.sort_order,
-            iu.fn_iu_path_hash(v_ids));
-END
-$function$;
-COMMENT ON FUNCTION iu.fn_iu_tree_path_add IS
-  'For functions that pin its search_path: writes the path of one new unit. Argument: the unit. Raises nothing of its '
-  'own.';
-
--- A statement may bring parents and their children together. A plan over transition
--- tables looks dear to the planner, and compiling it costs more than it takes.
-CREATE FUNCTION iu.fn_iu_tree_path_inserted() RETURNS trigger
-  LANGUAGE plpgsql SECURITY DEFINER
-  SET search_path = pg_catalog, pg_temp
-  SET jit = off
-AS $function$
-DECLARE
-  v_new   bigint;
-  v_added bigint;
-  v_unit  public.information_unit;
-BEGIN
-  SELECT count(*) INTO v_new FROM new_unit;
-  IF v_new = 0 THEN
-    RETURN NULL;
-  ELSIF v_new = 1 THEN
-    SELECT n.* INTO v_unit FROM new_unit n;
-    PERFORM iu.fn_iu_tree_path_add(v_unit);
-    RETURN NULL;
-  END IF;
-  PERFORM FROM public.iu_tree_path t
-    WHERE t.unit_id IN (SELECT n.parent_or_container_ref FROM new_unit n) ORDER BY t.unit_id FOR SHARE;
-  -- Where the path of a parent was lost, it is written as well.
-  IF EXISTS (SELECT FROM new_unit n
-               LEFT JOIN new_unit o ON o.id = n.parent_or_container_ref
-               LEFT JOIN public.iu_tree_path t ON t.unit_id = n.parent_or_container_ref
-              WHERE n.parent_or_container_ref IS NOT NULL AND o.id IS NULL AND t.unit_id IS NULL) THEN
-    PERFORM iu.fn_iu_tree_path_write(
-      (SELECT array_agg(x.id) FROM (SELECT n.id FROM new_unit n
-                                    UNION SELECT n.parent_or_container_ref FROM new_unit n
-                                     WHERE n.parent_or_container_ref IS NOT NULL) AS x));
-    RETURN NULL;
-  END IF;
-  WITH RECURSIVE path AS (
-    SELECT n.id, n.parent_or_container_ref AS parent, n.sort_order, coalesce(t.path_ids, '{}') || n.id AS ids,
-           coalesce(t.path_addresses, '{}') || n.canonical_address AS addresses
-      FROM new_unit n
-      LEFT JOIN new_unit o ON o.id = n.parent_or_container_ref
-      LEFT JOIN public.iu_tree_path t ON t.unit_id = n.parent_or_container_ref
-     WHERE o.id IS NULL
-    UNION ALL
-    SELECT n.id, p.id, n.sort_order, p.ids || n.id, p.addresses || n.canonical_address
-      FROM path p JOIN new_unit n ON n.parent_or_container_ref = p.id
-  )
-  INSERT INTO public.iu_tree_path
-      (unit_id, root_unit_id, parent_id, depth, path_ids, path_addresses, sibling_order, path_hash)
-    SELECT p.id, p.ids[1], p.parent, cardinality(p.ids) - 1, p.ids, p.addresses, p.sort_order,
-           iu.fn_iu_path_hash(p.ids)
-      FROM path p;
-  GET DIAGNOSTICS v_added = ROW_COUNT;
-  IF v_added < v_new THEN
-    PERFORM iu.fn_iu_tree_refuse_cycle(v_new - v_added,
-      (SELECT min(n.canonical_address COLLATE "C") FROM new_unit n
-        WHERE NOT EXISTS (SELECT FROM public.iu_tree_path t WHERE t.unit_id = n.id)));
-  END IF;
-  RETURN NULL;
-END
-$function$;
-COMMENT ON FUNCTION iu.fn_iu_tree_path_inserted IS
-  'Statement trigger of information_unit after INSERT: writes the paths of new units. Error: 23514 for units that '
-  'would be their own ancestors.';
-
-CREATE FUNCTION iu.fn_iu_tree_path_updated() RETURNS trigger
-  LANGUAGE plpgsql SECURITY DEFINER
-  SET search_path = pg_catalog, pg_temp
-AS $function$
-DECLARE
-  v_moved  uuid[];
-  v_under  uuid[];
-  v_placed uuid[];
-BEGIN
-  SELECT array_agg(c.id) FILTER (WHERE c.moved), array_agg(c.parent) FILTER (WHERE c.moved),
-         array_agg(c.id) FILTER (WHERE c.placed)
-    INTO v_moved, v_under, v_placed
-    FROM (SELECT n.id, n.parent_or_container_ref AS parent, n.sort_order IS DISTINCT FROM o.sort_order AS placed,
-                 n.parent_or_container_ref IS DISTINCT FROM o.parent_or_container_ref
-                   OR n.canonical_address <> o.canonical_address AS moved
-            FROM new_unit n JOIN old_unit o ON o.id = n.id) AS c
-   WHERE c.moved OR c.placed;
-  IF v_moved IS NOT NULL THEN
-    PERFORM iu.fn_iu_tree_lock(v_moved || array_remove(v_under, NULL));
-    PERFORM iu.fn_iu_tree_path_write(v_moved);
-  END IF;
-  IF v_placed IS NOT NULL THEN
-    UPDATE public.iu_tree_path t SET sibling_order = n.sort_order
-      FROM new_unit n
-     WHERE n.id = ANY (v_placed) AND t.unit_id = n.id AND t.sibling_order IS DISTINCT FROM n.sort_order;
-  END IF;
-  RETURN NULL;
-END
-$function$;
-COMMENT ON FUNCTION iu.fn_iu_tree_path_updated IS
-  'Statement trigger of information_unit after UPDATE: writes the paths of units whose parent or address changed, and '
-  'of all that is below them, and the place among siblings. Errors: 23514 for a unit that would be its own ancestor; '
-  '25000 for a move where isolation is not READ COMMITTED.';
-
-CREATE FUNCTION iu.fn_iu_tree_path_deleted() RETURNS trigger
-  LANGUAGE plpgsql SECURITY DEFINER
-  SET search_path = pg_catalog, pg_temp
-AS $function$
-BEGIN
-  DELETE FROM public.iu_tree_path t WHERE t.unit_id IN (SELECT o.id FROM old_unit o);
-  RETURN NULL;
-END
-$function$;
-COMMENT ON FUNCTION iu.fn_iu_tree_path_deleted IS
-  'Statement trigger of information_unit after DELETE: the paths go with the units. Raises nothing of its own.';
-
--- Named so that they come before what reads paths or chains of parents: triggers
--- fire in the order of their names.
-CREATE TRIGGER trg_iu_axis_path_insert
-  AFTER INSERT ON public.information_unit
-  REFERENCING NEW TABLE AS new_unit
-  FOR EACH STATEMENT EXECUTE FUNCTION iu.fn_iu_tree_path_inserted();
-CREATE TRIGGER trg_iu_axis_path_update
-  AFTER UPDATE ON public.information_unit
-  REFERENCING OLD TABLE AS old_unit NEW TABLE AS new_unit
-  FOR EACH STATEMENT EXECUTE FUNCTION iu.fn_iu_tree_path_updated();
-CREATE TRIGGER trg_iu_axis_path_delete
-  AFTER DELETE ON public.information_unit
-  REFERENCING OLD TABLE AS old_unit
-  FOR EACH STATEMENT EXECUTE FUNCTION iu.fn_iu_tree_path_deleted();
-ALTER TABLE public.information_unit
-  ENABLE ALWAYS TRIGGER trg_iu_axis_path_insert, ENABLE ALWAYS TRIGGER trg_iu_axis_path_update,
-  ENABLE ALWAYS TRIGGER trg_iu_axis_path_delete;
-COMMENT ON TRIGGER trg_iu_axis_path_insert ON public.information_unit IS 'Writes the paths of new units.';
-COMMENT ON TRIGGER trg_iu_axis_path_update ON public.information_unit IS
-  'Writes the paths of units that move or change their address, and of all that is below them.';
-COMMENT ON TRIGGER trg_iu_axis_path_delete ON public.information_unit IS 'The paths go with the units.';

@@ -17,4 +17,6 @@ SELECT iu.fn_iu_refusal_put(17, ARRAY[
   ['iu_tag_kind', '23514', 'The kind of a tag was left out or has another form.',
    'Use 1 to 63 small letters, digits or "_", with a letter first.'],
   ['iu_tag_label', '23514', 'What people read of a tag was left out.', 'Give it.'],
-  ['iu_tree_cycle', '23514', 'A unit would be its own ancestor.', 'Give it another parent.']]);
+  ['iu_tree_cycle', '23514', 'A unit would be its own ancestor.', 'Give it another parent.'],
+  ['iu_tree_depth', '23514', 'A unit would have more than 64 units above it.',
+   'Give it, or the unit above it that moves, a parent that is less deep.']]);

@@ -20,8 +20,9 @@ BEGIN
       THEN iu.fn_iu_invalid('point_count', p_point.point_count::text, 'from 0 to 1000000')
     WHEN iu_core.text_problem(p_point.last_actor, false) IS NOT NULL
       THEN iu.fn_iu_invalid('actor', p_point.last_actor, 'who does it, in up to 200 characters')
-    WHEN jsonb_typeof(p_point.axis_refs) IS DISTINCT FROM 'object'
-      THEN iu.fn_iu_invalid('axis_refs', jsonb_typeof(p_point.axis_refs), 'an object')
+    WHEN jsonb_typeof(p_point.axis_refs) IS DISTINCT FROM 'object' OR NOT iu.fn_iu_json_fits(p_point.axis_refs, 262144)
+      THEN iu.fn_iu_invalid('axis_refs', CASE jsonb_typeof(p_point.axis_refs) WHEN 'object' THEN 'a longer one'
+        ELSE jsonb_typeof(p_point.axis_refs) END, 'an object of up to 262144 bytes')
     WHEN p_point.sync_status = 'indexed'
       THEN iu.fn_iu_answer('vector_gate_closed', 'sync_status', format(
         'Nobody records a point as indexed: gate iu_core.vector_sync_enabled is NEVER-FLIP, and %s. An observation of '

@@ -20,10 +20,12 @@ BEGIN
     RETURN iu.fn_iu_invalid('source_canonical_address', p_source_canonical_address,
       iu.fn_iu_address_problem(p_source_canonical_address));
   ELSIF (CASE WHEN jsonb_typeof(p_child_specs) = 'array'
-              THEN jsonb_array_length(p_child_specs) BETWEEN 2 AND 1000 END) IS NOT TRUE THEN
+              THEN jsonb_array_length(p_child_specs) BETWEEN 2 AND 1000 AND pg_column_size(p_child_specs) <= 67108864
+              END) IS NOT TRUE THEN
     RETURN iu.fn_iu_invalid('child_specs', CASE jsonb_typeof(p_child_specs) WHEN 'array'
-        THEN 'an array of ' || jsonb_array_length(p_child_specs) ELSE jsonb_typeof(p_child_specs) END,
-      'an array of 2 to 1000 objects');
+        THEN format('an array of %s in %s bytes', jsonb_array_length(p_child_specs), pg_column_size(p_child_specs))
+        ELSE jsonb_typeof(p_child_specs) END,
+      'an array of 2 to 1000 objects in up to 67108864 bytes');
   END IF;
   FOR v_child IN SELECT e.n, e.spec, e.spec ->> 'canonical_address' AS address
                    FROM jsonb_array_elements(p_child_specs) WITH ORDINALITY AS e (spec, n) LOOP
@@ -63,6 +65,7 @@ BEGIN
   END IF;
   v_refusal := coalesce(
     iu.fn_iu_piece_source_refusal(p_source, p_source_address, 'source_canonical_address', 'split'),
+    iu.fn_iu_place_refusal(p_source.parent_or_container_ref, 'source_canonical_address'),
     iu.fn_iu_review_decision_check(p_review_decision_id, 'split', array_prepend(p_source_address, p_children)));
   RETURN coalesce(v_refusal, jsonb_build_object('status', 'would_split', 'source_unit_id', p_source.id,
     'source_canonical_address', p_source_address, 'child_canonical_addresses', to_jsonb(p_children)));
@@ -177,5 +180,6 @@ COMMENT ON FUNCTION public.fn_iu_piece_split IS
   'of a dry run would_split. The same source and children again: idempotent_replay, with the ids. Refusals {status, '
   'field, guidance, next_action}, in this order: invalid_input (review_decision_id), review_decision_not_found, '
   'invalid_input (actor, reason, tool_revision, dry_run, source_canonical_address, child_specs), source_iu_not_found, '
-  'fsm_denied with from, to, allowed (the source is deleted, retired or superseded), review_decision_not_applicable '
-  'as fn_iu_review_decision_check has it. SQLSTATE 25000: another isolation level than READ COMMITTED.';
+  'fsm_denied with from, to, allowed (the source is deleted, retired or superseded), tree_too_deep (the '
+  'source has more than 64 units above it, of before there was a bound), review_decision_not_applicable as '
+  'fn_iu_review_decision_check has it. SQLSTATE 25000: another isolation level than READ COMMITTED.';

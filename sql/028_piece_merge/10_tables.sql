@@ -10,6 +10,7 @@ CREATE TABLE public.iu_merge_set (
   source_iu_ids              uuid[] NOT NULL,
   source_canonical_addresses text[] NOT NULL,
   actor                      text NOT NULL,
+  session_role               name NOT NULL DEFAULT session_user,
   review_decision_id         uuid NOT NULL,
   change_set_id              uuid,
   reason                     text,
@@ -18,6 +19,7 @@ CREATE TABLE public.iu_merge_set (
   created_at                 timestamptz NOT NULL DEFAULT now(),
   rolled_back_at             timestamptz,
   rolled_back_by             text,
+  rolled_back_role           name,
   rolled_back_reason         text,
   CONSTRAINT iu_merge_set_pkey PRIMARY KEY (id),
   CONSTRAINT iu_merge_set_idempotency_key_key UNIQUE (idempotency_key),
@@ -25,7 +27,7 @@ CREATE TABLE public.iu_merge_set (
   CONSTRAINT iu_merge_set_sources_chk CHECK (
     cardinality(source_iu_ids) >= 2 AND cardinality(source_iu_ids) = cardinality(source_canonical_addresses)),
   CONSTRAINT iu_merge_set_rolled_back_chk CHECK (
-    (rolled_back_at IS NULL) = (rolled_back_by IS NULL)
+    (rolled_back_at IS NULL) = (rolled_back_by IS NULL) AND (rolled_back_at IS NULL) = (rolled_back_role IS NULL)
     AND (rolled_back_at IS NULL) = (rolled_back_reason IS NULL))
 );
 CREATE INDEX iu_merge_set_merged_idx ON public.iu_merge_set (merged_iu_id, created_at DESC);
@@ -38,6 +40,7 @@ COMMENT ON COLUMN public.iu_merge_set.merged_canonical_address IS 'Its address';
 COMMENT ON COLUMN public.iu_merge_set.source_iu_ids IS 'The units that were merged, in the order that was given';
 COMMENT ON COLUMN public.iu_merge_set.source_canonical_addresses IS 'Their addresses, in the same order';
 COMMENT ON COLUMN public.iu_merge_set.actor IS 'Who merged them, as told by the caller';
+COMMENT ON COLUMN public.iu_merge_set.session_role IS 'The login role that merged them; set by the database';
 COMMENT ON COLUMN public.iu_merge_set.review_decision_id IS 'The decision that allowed it';
 COMMENT ON COLUMN public.iu_merge_set.change_set_id IS 'Ties together what was done for one purpose; as given';
 COMMENT ON COLUMN public.iu_merge_set.reason IS 'Why, as given';
@@ -47,6 +50,7 @@ COMMENT ON COLUMN public.iu_merge_set.idempotency_key IS
 COMMENT ON COLUMN public.iu_merge_set.created_at IS 'Start of the transaction that merged them';
 COMMENT ON COLUMN public.iu_merge_set.rolled_back_at IS 'When it was taken back; NULL: it was not';
 COMMENT ON COLUMN public.iu_merge_set.rolled_back_by IS 'Who took it back, as told by the caller';
+COMMENT ON COLUMN public.iu_merge_set.rolled_back_role IS 'The login role that took it back; set by the database';
 COMMENT ON COLUMN public.iu_merge_set.rolled_back_reason IS 'Why it was taken back';
 
 CREATE TRIGGER trg_iu_merge_set_stamp

@@ -56,6 +56,9 @@ BEGIN
       AS r (refusal)
    WHERE r.refusal IS NOT NULL ORDER BY a.n LIMIT 1;
   v_refusal := coalesce(v_refusal,
+    iu.fn_iu_place_refusal(
+      (SELECT u.parent_or_container_ref FROM public.information_unit u
+        WHERE u.canonical_address = p_source_canonical_addresses[1]), 'source_canonical_addresses'),
     iu.fn_iu_review_decision_check(p_review_decision_id, 'merge', p_source_canonical_addresses));
   RETURN coalesce(v_refusal, jsonb_build_object('status', 'would_merge', 'merged_canonical_address', p_merged_address,
     'source_canonical_addresses', to_jsonb(p_source_canonical_addresses)));
@@ -181,5 +184,6 @@ COMMENT ON FUNCTION public.fn_iu_piece_merge IS
   'ids. Refusals {status, field, guidance, next_action}, in this order: invalid_input (review_decision_id), '
   'review_decision_not_found, invalid_input (actor, reason, tool_revision, dry_run, merged_spec, '
   'source_canonical_addresses), source_iu_not_found, fsm_denied with from, to, allowed (a source is deleted, retired '
-  'or superseded), review_decision_not_applicable as fn_iu_review_decision_check has it. SQLSTATE 25000: another '
-  'isolation level than READ COMMITTED.';
+  'or superseded), tree_too_deep (the first source has more than 64 units above it, of before there was a bound), '
+  'review_decision_not_applicable as fn_iu_review_decision_check has it. SQLSTATE 25000: another isolation level than '
+  'READ COMMITTED.';

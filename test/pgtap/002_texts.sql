@@ -1,6 +1,6 @@
 -- The one rule for texts that people give, and that every function keeps it.
 \ir setup.psql
-SELECT plan(73);
+SELECT plan(74);
 
 -- ---- the rule
 
@@ -127,6 +127,22 @@ BEGIN
 END
 $function$;
 SELECT is_empty('SELECT * FROM pg_temp.tables_with_bad_texts()', 'no table holds a text that nobody may give');
+
+-- What takes JSON says how long it may be: commands 1 MiB for both, events 256 kB, routes their own rules, findings
+-- and references 256 kB, imports and parts of a split 64 MB with 1 MiB for each text.
+SELECT set_eq($$SELECT p.proname || '.' || a.name FROM pg_proc p
+    CROSS JOIN LATERAL unnest(p.proargnames[:p.pronargs], p.proargtypes::oid[]) AS a (name, type)
+   WHERE p.pronamespace = 'public'::regnamespace AND p.proowner = 'iu_core_owner'::regrole AND p.provolatile = 'v'
+     AND p.prorettype <> 'trigger'::regtype AND a.type IN ('jsonb'::regtype, 'json'::regtype)$$,
+  ARRAY['fn_dot_iu_command_log.p_gate_snapshot', 'fn_dot_iu_command_log.p_evidence',
+    'fn_iu_change_window_close.p_impact', 'fn_iu_emit_collection_event.p_safe_payload',
+    'fn_iu_emit_event.p_safe_payload', 'fn_iu_emit_events.p_events', 'fn_iu_event_emit.p_safe_payload',
+    'fn_iu_import.p_rows', 'fn_iu_piece_emit_event.p_safe_payload', 'fn_iu_piece_merge.p_merged_spec',
+    'fn_iu_piece_split.p_child_specs', 'fn_iu_review_decision_record.p_findings',
+    'fn_iu_route_add.p_retry_policy', 'fn_iu_route_add.p_payload_contract', 'fn_iu_route_deliver.p_safe_payload',
+    'fn_iu_route_set.p_retry_policy', 'fn_iu_route_set.p_payload_contract', 'fn_iu_route_set.p_headers',
+    'fn_iu_structure_consumer.p_safe_payload', 'fn_iu_vector_sync_record_v2.p_axis_refs'],
+  'of every function that takes JSON it is known how long that may be');
 
 -- The keys of payloads keep the rule as well: one that only looks like a forbidden one is none that is looked for.
 SELECT fn_iu_switch_set('iu_core.routes_master_enabled', 'true', 'ann', 't') IS NOT NULL AS switched \gset

@@ -39,6 +39,7 @@ SELECT pg_temp.refused(format('fn_iu_save(%s)', c), s, f, 'saving is refused: ' 
   FROM (VALUES ('no address', 'NULL, ''b'', ''wim''', 'invalid_input', 'canonical_address'),
   ('no text', '''a'', NULL, ''wim''', 'invalid_input', 'body'),
   ('blanks', '''a'', '' '', ''wim''', 'invalid_input', 'body'),
+  ('more than 1048576 bytes', '''a'', repeat(''b'', 1048577), ''wim''', 'invalid_input', 'body'),
   ('no actor', '''a'', ''b'', NULL', 'invalid_input', 'actor'),
   ('a blank title', '''a'', ''b'', ''wim'', '' ''', 'invalid_input', 'title'),
   ('a note in two lines', 'E''a'', ''b'', ''wim'', NULL, E''x\ny''', 'invalid_input', 'note'),
@@ -75,6 +76,9 @@ SELECT results_eq($$SELECT u.title, v.body, v.version_seq, u.content_anchor_ref 
     FROM information_unit u JOIN unit_version v ON v.id = u.version_anchor_ref WHERE u.canonical_address = 'a'$$,
   $$VALUES ('AA', 'three', 2, true, 'iu_test_robot', true)$$,
   'the version that was applied counts, with its title');
+SELECT ok((SELECT (session_role, decided_by, decided_role) = ('iu_test_wim', 'iu_test_robot', 'iu_test_robot')
+             FROM iu_edit_draft WHERE draft_id = (:'s'::jsonb ->> 'draft_id')::uuid),
+  'the draft says which login saved it, and which applied it');
 SELECT results_eq($$SELECT event_type, event_outbox.canonical_address, actor_ref,
     safe_payload - 'version_id' - 'previous_version_id', (safe_payload ->> 'version_id')::uuid = u.version_anchor_ref,
     (safe_payload ->> 'previous_version_id')::uuid = p.id
@@ -89,7 +93,8 @@ SELECT pg_temp.refused(format('fn_iu_apply_edit_draft(%L, ''w'')', :'other'), 'd
 SELECT is(pg_temp.save('iu_test_robot', 'a', 'other') ->> 'draft_id', :'other', 'a stale draft is saved again');
 SELECT is(pg_temp.apply('iu_test_wim', :'other') ->> 'status', 'applied', 'and is applied then');
 SELECT pg_temp.save('iu_test_wim', 'a', 'no') ->> 'draft_id' AS no \gset
-UPDATE iu_edit_draft SET draft_status = 'rejected', decided_at = now(), decided_by = 'rita' WHERE draft_id = :'no';
+UPDATE iu_edit_draft SET draft_status = 'rejected', decided_at = now(), decided_by = 'rita', decided_role = 'x'
+ WHERE draft_id = :'no';
 SELECT pg_temp.refused(format('fn_iu_apply_edit_draft(%L, ''w'')',
   (SELECT draft_id FROM iu_edit_draft WHERE draft_status = 'rejected')), 'already_rejected', 'draft_id',
   'a draft that was rejected is not applied');

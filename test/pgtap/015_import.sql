@@ -55,6 +55,7 @@ INSERT INTO test_row (what, field, r) VALUES
   ('an address with blanks', 'canonical_address', pg_temp.row(' x')),
   ('no title', 'title', pg_temp.row('x', '{"title": null}')),
   ('no text', 'body', pg_temp.row('x', '{"body": " "}')),
+  ('a text of more than 1048576 bytes', 'body', pg_temp.row('x', jsonb_build_object('body', repeat('b', 1048577)))),
   ('a blank owner', 'owner_ref', pg_temp.row('x', '{"owner_ref": ""}')),
   ('an unknown kind', 'unit_kind', pg_temp.row('x', '{"unit_kind": "y"}')),
   ('an unknown section type', 'section_type', pg_temp.row('x', '{"section_type": "y"}')),
@@ -88,12 +89,46 @@ SELECT pg_temp.answers($$fn_iu_import(jsonb_build_array(pg_temp.row('x', '{"pare
     {"row": 3, "field": "parent_address"}, {"row": 4, "field": "parent_address"}]}',
   'rows that are their own ancestors, and what is below them, are refused');
 
+-- ---- how deep a tree may be
+
+CREATE FUNCTION pg_temp.chain(p_name text, p_length int, p_top jsonb DEFAULT '{}') RETURNS jsonb LANGUAGE sql AS $$
+  SELECT jsonb_agg(pg_temp.row(p_name || i, CASE i WHEN 1 THEN p_top
+    ELSE jsonb_build_object('parent_address', p_name || (i - 1)) END) ORDER BY i DESC)
+    FROM generate_series(1, p_length) i $$;
+SELECT is((SELECT array_agg(DISTINCT concat_ws(' ', r ->> 'status', r ->> 'field'))::text || ' ' || count(*)
+             || ' from row ' || min((r ->> 'row')::int) || ' to ' || max((r ->> 'row')::int)
+             FROM jsonb_array_elements(fn_iu_import(pg_temp.chain('far', 3000), 'wim', false) -> 'refused') r),
+  '{"tree_too_deep parent_address"} 2935 from row 1 to 2935',
+  'of a chain of 3000 rows each with more than 64 above it is refused');
+SELECT pg_temp.answers($$fn_iu_import(pg_temp.chain('far', 66), 'wim', false)$$, '{"status": "refused", "created": 0,
+    "refused": [{"row": 1, "status": "tree_too_deep", "field": "parent_address"}]}',
+  'one row with 65 above it is enough, and nothing is written');
+SELECT is(fn_iu_import(pg_temp.chain('deep', 64), 'wim', false) ->> 'created', '64', 'a chain of 64 is imported');
+SELECT is(fn_iu_import(jsonb_build_array(pg_temp.row('deep65', '{"parent_address": "deep64"}')), 'wim', false)
+  ->> 'created', '1', 'and one more below it, which has 64 above it');
+SELECT pg_temp.answers(format('fn_iu_import(jsonb_build_array(pg_temp.row(''good''), pg_temp.row(''deep66'', %L)), '
+    '''wim'', false)', p.parent), jsonb_build_object('status', 'refused', 'refused',
+    jsonb_build_array(jsonb_build_object('row', 2, 'status', 'tree_too_deep', 'field', p.field))),
+  'below that one nothing is, whether it is named by its ' || p.field)
+  FROM (VALUES ('parent_address', '{"parent_address": "deep65"}'::jsonb),
+               ('parent_ref', jsonb_build_object('parent_ref', pg_temp.id_of('deep65')))) AS p (field, parent);
+SELECT pg_temp.answers($$fn_iu_import(pg_temp.chain('under', 3, '{"parent_address": "deep62"}'), 'wim')$$,
+  '{"status": "would_import", "created": 3}', 'rows below a unit count from its depth');
+SELECT pg_temp.answers($$fn_iu_import(pg_temp.chain('under', 4, '{"parent_address": "deep62"}'), 'wim')$$,
+  '{"status": "would_refuse", "refused": [{"row": 1, "status": "tree_too_deep"}]}', 'and the fourth is too deep');
+SELECT is(fn_iu_import(pg_temp.chain('far', 70) || jsonb_build_array(pg_temp.row('x', '{"parent_address": "y"}'),
+    pg_temp.row('y', '{"parent_address": "x"}'), pg_temp.row('z', '{"parent_address": "y"}')), 'wim')
+    -> 'refused' -> 5 ->> 'status', 'invalid_input',
+  'beside a chain that is too long rows on a circle are refused as such');
+
 -- ---- the call is refused
 
 SELECT pg_temp.refused(format('fn_iu_import(%s)', c), s, f, 'an import is refused: ' || f)
   FROM (VALUES ('NULL, ''wim''', 'invalid_input', 'rows'), ('''{}'', ''wim''', 'invalid_input', 'rows'),
   ('''[]'', '' ''', 'invalid_input', 'actor'), ('''[]'', ''wim'', NULL', 'invalid_input', 'dry_run'),
-  ('(SELECT jsonb_agg(i) FROM generate_series(1, 10001) i), ''wim''', 'too_many_rows', 'rows')) AS v (c, s, f);
+  ('(SELECT jsonb_agg(i) FROM generate_series(1, 10001) i), ''wim''', 'too_many_rows', 'rows'),
+  ('(SELECT jsonb_agg(repeat(''b'', 1048576)) FROM generate_series(1, 64) i), ''wim''', 'too_many_rows', 'rows'))
+  AS v (c, s, f);
 SELECT is(pg_temp.login('iu_test_olga', $$fn_iu_import('[]', 'olga')$$),
   '42501 permission denied for function fn_iu_import', 'an operator does not import');
 SELECT finish();

@@ -53,6 +53,7 @@ SELECT pg_temp.refused(format('fn_iu_create(%s)', v.call), 'invalid_input', v.fi
   ('title', 'a title of blanks', $$'x', ' ', 'b', 'a'$$),
   ('body', 'no text', $$'x', 't', NULL, 'a'$$),
   ('body', 'a text of blanks', $$'x', 't', E' \n', 'a'$$),
+  ('body', 'a text of more than 1048576 bytes', $$'x', 't', repeat('é', 524289), 'a'$$),
   ('actor', 'no actor', $$'x', 't', 'b', NULL$$),
   ('actor', 'a blank actor', $$'x', 't', 'b', ''$$),
   ('owner_ref', 'a blank owner', $$'x', 't', 'b', 'a', p_owner_ref => ' '$$),

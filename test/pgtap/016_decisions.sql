@@ -58,6 +58,10 @@ SELECT pg_temp.refused(format('fn_iu_review_decision_record(%s)', c), 'invalid_i
   ('actor', 'no actor', $$'enact', '{a}', 'approve', ' ', 'r'$$),
   ('rationale', 'no reason', $$'enact', '{a}', 'approve', 'o', NULL$$),
   ('findings', 'findings that are no array', $$'enact', '{a}', 'approve', 'o', 'r', '{}'$$),
+  ('findings', 'findings of more than 262144 bytes',
+   $$'enact', '{a}', 'approve', 'o', 'r', jsonb_build_array(repeat('f', 262141))$$),
+  ('findings', 'three numbers of 130001 digits',
+   $$'enact', '{a}', 'approve', 'o', 'r', '[1e130000, 1e130000, 1e130000]'$$),
   ('reviewer_class', 'no class', $$'enact', '{a}', 'approve', 'o', 'r', '[]', ''$$),
   ('risk_class', 'no risk', $$'enact', '{a}', 'approve', 'o', 'r', '[]', 'human', NULL$$),
   ('content_hashes', 'fewer digests than units',
@@ -67,6 +71,8 @@ SELECT pg_temp.refused(format('fn_iu_review_decision_record(%s)', c), 'invalid_i
   ('prior', 'an unknown decision', $$'enact', '{a}', 'approve', 'o', 'r', p_prior => gen_random_uuid()$$),
   ('prior', 'a decision on another operation', format($$'retire', '{a}', 'approve', 'o', 'r', p_prior => %L$$,
     :'r'::jsonb ->> 'review_decision_id'))) AS v (f, what, c);
+SELECT is(iu.fn_iu_decision_check('enact', '{a}', 'approve', 'o', 'r', jsonb_build_array(repeat('f', 262140)), 'human',
+  'normal', NULL, NULL), NULL, 'findings of 262144 bytes are not too long');
 SELECT is(pg_temp.login(r, $$fn_iu_review_decision_record('enact', '{a}', 'approve', 'x', 'y')$$),
   '42501 permission denied for function fn_iu_review_decision_record', r || ' does not record a decision')
   FROM unnest(ARRAY['iu_test_robot', 'iu_test_wim', 'iu_test_rita']) r;

@@ -57,11 +57,13 @@ SELECT results_eq($$SELECT u.lifecycle_status, u.updated_by, v.lifecycle_status,
     FROM information_unit u JOIN unit_version v ON v.id = u.version_anchor_ref WHERE u.canonical_address = 'a'$$,
   $$VALUES ('enacted', 'robot', 'enacted', true)$$, 'unit and version are enacted');
 SELECT results_eq($$SELECT canonical_address, from_status, to_status, transition_type, performed_by,
-    review_decision_id::text, change_set_id::text, reason, tool_revision, metadata - 'version_id'
+    session_role = 'iu_test_robot', review_decision_id::text, change_set_id::text, reason, tool_revision,
+    metadata - 'version_id'
     FROM iu_lifecycle_log$$,
-  format($$VALUES ('a', 'draft', 'enacted', 'enact', 'robot', %L, '00000000-0000-4000-8000-000000000001', 'why',
-    'tool 1', jsonb_build_object('version_seq', 1, 'content_hash', fn_content_hash('text a')))$$, :'d'),
-  'the ledger says what became of the unit, by whom, on which decision');
+  format($$VALUES ('a', 'draft', 'enacted', 'enact', 'robot', true, %L,
+    '00000000-0000-4000-8000-000000000001', 'why', 'tool 1',
+    jsonb_build_object('version_seq', 1, 'content_hash', fn_content_hash('text a')))$$, :'d'),
+  'the ledger says what became of the unit, by whom and by which login, on which decision');
 SELECT pg_temp.answers(format('fn_iu_enact(''a'', ''w'', %L)', :'d'), '{"status": "idempotent_replay"}',
   'enacting again writes nothing');
 
@@ -113,7 +115,7 @@ SELECT pg_temp.refuses(s, '42501', n, s || ' is refused')
    'VALUES (gen_random_uuid(), ''x'', ''draft'', ''enacted'', ''enact'', ''x'')', 'iu_lifecycle_log_blocked'))
   AS v (s, n);
 SELECT is((SELECT count(*) FROM pg_attribute WHERE attrelid = 'iu_lifecycle_log'::regclass AND attnum > 0
-            AND NOT attisdropped), 14::bigint, 'the ledger has 14 columns');
+            AND NOT attisdropped), 15::bigint, 'the ledger has 15 columns');
 SELECT is((SELECT array_agg(code ORDER BY sort_order) FROM iu_lifecycle_vocab),
   ARRAY['draft', 'enacted', 'superseded', 'retired'], 'the lifecycle has four states');
 SELECT is(pg_temp.login(r, format('fn_iu_enact(''b'', ''x'', %L)', :'d')),

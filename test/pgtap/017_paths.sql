@@ -71,6 +71,57 @@ SELECT pg_temp.refuses($$WITH u AS (SELECT gen_random_uuid() AS x, gen_random_uu
   '23514', 'iu_tree_cycle', 'a cycle that comes in with one statement is refused');
 SELECT is(pg_temp.paths(), 'a a/b a/b/d h h/e h/e/f z z/C', 'what was refused changed no path');
 
+-- ---- how deep a tree may be
+
+CREATE FUNCTION pg_temp.insert_chain(p_name text, p_length int, p_top uuid DEFAULT NULL) RETURNS void LANGUAGE sql AS $$
+  WITH n AS (SELECT i, gen_random_uuid() AS id FROM generate_series(1, p_length) i)
+  INSERT INTO information_unit (id, canonical_address, unit_kind, owner_ref, created_by, updated_by,
+      parent_or_container_ref, identity_profile)
+    SELECT n.id, p_name || n.i, 'law_unit', 'o', 'c', 'c', CASE n.i WHEN 1 THEN p_top ELSE a.id END,
+      '{"title": "t", "owner_lookup_ref": "o", "primary_section_type_ref": "article"}'
+      FROM n LEFT JOIN n a ON a.i = n.i - 1 $$;
+CREATE FUNCTION pg_temp.move(p_what text, p_under text) RETURNS void LANGUAGE sql AS $$
+  UPDATE information_unit SET parent_or_container_ref = pg_temp.id_of(p_under) WHERE canonical_address = p_what $$;
+SELECT pg_temp.insert_chain('k', 60);
+SELECT pg_temp.refuses(s, '23514', 'iu_tree_depth', 'more than 64 units above one are refused: ' || what)
+  FROM (VALUES ('in one statement', 'SELECT pg_temp.insert_chain(''x'', 66)'),
+  ('in one statement, of 3000', 'SELECT pg_temp.insert_chain(''x'', 3000)'),
+  ('in one statement below another', 'SELECT pg_temp.insert_chain(''x'', 6, pg_temp.id_of(''k60''))'),
+  ('moved with what is below it', 'SELECT pg_temp.insert_chain(''x'', 6), pg_temp.move(''x1'', ''k60'')')) v (what, s);
+SELECT pg_temp.insert_chain('l', 5, pg_temp.id_of('k60'));
+SELECT is((SELECT max(depth) FROM iu_tree_path), 64, '64 are not');
+SELECT pg_temp.refuses('SELECT pg_temp.insert_chain(''x'', 1, pg_temp.id_of(''l5''))', '23514', 'iu_tree_depth',
+  'more than 64 units above one are refused: one by itself');
+SELECT pg_temp.refused('fn_iu_create(''x'', ''t'', ''b'', ''wim'', p_parent_ref => pg_temp.id_of(''l5''))',
+  'tree_too_deep', 'parent_ref', 'a unit is not created below one that has 64 above it');
+SELECT pg_temp.refused('fn_iu_create_plan(''x'', ''t'', ''b'', ''wim'', p_parent_ref => pg_temp.id_of(''l5''))',
+  'tree_too_deep', 'parent_ref', 'nor planned');
+DELETE FROM iu_tree_path WHERE unit_id = pg_temp.id_of('l5');
+SELECT pg_temp.refuses('SELECT pg_temp.insert_chain(''x'', 2, pg_temp.id_of(''l5''))', '23514', 'iu_tree_depth',
+  'nor where the path of the unit above was lost');
+SELECT fn_iu_tree_path_refresh(ARRAY[pg_temp.id_of('l5')]);
+-- As it came with a dump of before there was a bound.
+SET LOCAL session_replication_role = replica;
+SELECT pg_temp.insert_chain('old', 80);
+SET LOCAL session_replication_role = origin;
+SELECT is((SELECT max(depth) FROM iu_tree_path), 79, 'a tree of before that is deeper is taken over');
+DELETE FROM iu_tree_path WHERE path_addresses[1] = 'old1';
+SELECT is(fn_iu_tree_path_refresh(ARRAY[pg_temp.id_of('old1')]), '{"ok": true, "units": 80}',
+  'its paths are built anew');
+UPDATE information_unit SET sort_order = 3 WHERE canonical_address = 'old80';
+UPDATE information_unit SET canonical_address = 'renamed' WHERE canonical_address = 'old2';
+SELECT is((SELECT path_addresses[2] FROM iu_tree_path WHERE unit_id = pg_temp.id_of('old80')), 'renamed',
+  'what is in it changes its place and its address');
+SELECT pg_temp.refuses('SELECT pg_temp.move(''old1'', ''z'')', '23514', 'iu_tree_depth', 'it becomes no deeper');
+SELECT pg_temp.refused(format('fn_iu_create(''x'', ''t'', ''b'', ''wim'', p_parent_ref => %L)', pg_temp.id_of(a)),
+  'tree_too_deep', 'parent_ref', 'nothing is created deep in it, below ' || a)
+  FROM unnest(ARRAY['old65', 'old70', 'old80']) a;
+SELECT lives_ok('SELECT pg_temp.move(''old10'', ''renamed'')', 'and its parts move to where they are less deep');
+SELECT is((SELECT depth FROM iu_tree_path WHERE unit_id = pg_temp.id_of('old80')), 72, 'with what is below them');
+SELECT is(pg_temp.wrong(), 0::bigint, 'every path is the one by its parents there too');
+DELETE FROM information_unit WHERE created_by = 'c';
+SELECT is(pg_temp.paths(), 'a a/b a/b/d h h/e h/e/f z z/C', 'the tree is as it was');
+
 -- ---- damaged, and mended
 
 SELECT is((SELECT array_agg(verdict) FROM fn_iu_invariant_check(c)), ARRAY['pass'], c || ' passes')

@@ -29,6 +29,7 @@ SELECT pg_temp.refused(format('pg_temp.record(%s)', c), s, f, 'recording is refu
     ('p_status => NULL', 'invalid_input', 'sync_status'), ('p_count => -1', 'invalid_input', 'point_count'),
     ('p_count => NULL', 'invalid_input', 'point_count'), ('p_actor => '' ''', 'invalid_input', 'actor'),
     ('p_refs => ''[]''', 'invalid_input', 'axis_refs'), ('p_refs => NULL', 'invalid_input', 'axis_refs'),
+    ('p_refs => jsonb_build_object(''a'', repeat(''x'', 262144))', 'invalid_input', 'axis_refs'),
     ('p_status => ''indexed''', 'vector_gate_closed', 'sync_status'),
     ('p_status => ''indexed'', p_unit => NULL', 'vector_gate_closed', 'sync_status'),
     ('p_collection => ''none''', 'collection_not_registered', 'collection_name'),

@@ -74,6 +74,12 @@ SELECT pg_temp.refused(format('fn_iu_piece_split(%s)', replace(replace(c, '$d', 
   ('a retired source', '''retired'', $k, ''w'', $d', 'fsm_denied', 'source_canonical_address'),
   ('a superseded source', '''superseded'', $k, ''w'', $d', 'fsm_denied', 'source_canonical_address'))
   AS v (what, c, s, f);
+SELECT pg_temp.deep('deep', 66);
+SELECT pg_temp.refused(format('fn_iu_piece_split(''deep66'', pg_temp.kids(''k1'', ''k2''), ''w'', %L)', :'d'),
+  'tree_too_deep', 'source_canonical_address', 'a split is refused: of a unit with more than 64 above it');
+SELECT pg_temp.answers(format('fn_iu_piece_split(''deep65'', pg_temp.kids(''k1'', ''k2''), ''w'', %L)', :'d'),
+  '{"status": "review_decision_not_applicable"}', 'one with 64 above it is asked for its decision');
+SELECT pg_temp.undeep('deep');
 SELECT pg_temp.answers(format('fn_iu_piece_split(''gone'', pg_temp.kids(''k1'', ''k2''), ''w'', %L)', :'d'),
   '{"from": "deleted", "to": "split", "allowed": ["draft", "enacted", "deprecated"]}',
   'fsm_denied says from, to and what is allowed');
@@ -122,9 +128,10 @@ SELECT results_eq($$SELECT canonical_address, from_status, to_status, transition
     'child_unit_ids', :'a'::jsonb -> 'child_unit_ids', 'child_canonical_addresses', '["k1", "k2"]'::jsonb),
     :'a'::jsonb ->> 'log_id'), 'the ledger says that the source was split, and into what');
 SELECT results_eq($$SELECT id::text, source_iu_id, source_canonical_address, child_canonical_addresses, child_iu_ids,
-    actor, review_decision_id::text, change_set_id::text, reason, tool_revision, idempotency_key, rolled_back_at
+    actor, session_role = 'iu_test_robot', review_decision_id::text, change_set_id::text, reason, tool_revision,
+    idempotency_key, rolled_back_at
     FROM iu_split_set$$,
-  format($$VALUES (%L, %L::uuid, 's', ARRAY['k1', 'k2'], ARRAY[%L, %L]::uuid[], 'robot', %L,
+  format($$VALUES (%L, %L::uuid, 's', ARRAY['k1', 'k2'], ARRAY[%L, %L]::uuid[], 'robot', true, %L,
     '00000000-0000-4000-8000-000000000001', 'why', 'tool 1', encode(sha256('s|||k1|||k2'), 'hex'),
     NULL::timestamptz)$$, :'a'::jsonb ->> 'split_set_id', pg_temp.id_of('s'), pg_temp.id_of('k1'), pg_temp.id_of('k2'),
     :'d'), 'the split is recorded, under the digest of its addresses');
@@ -218,8 +225,9 @@ SELECT is(pg_temp.login('iu_test_olga', format('fn_iu_piece_split_rollback(%L, '
 SELECT results_eq($$SELECT u.canonical_address, u.deleted_at IS NOT NULL, u.updated_by FROM information_unit u
     WHERE u.canonical_address ~ '^(k|s$)' ORDER BY 1$$,
   $$VALUES ('k1', true, 'olga'), ('k2', true, 'olga'), ('s', false, 'wim')$$, 'the children are deleted');
-SELECT results_eq($$SELECT rolled_back_by, rolled_back_reason, rolled_back_at IS NOT NULL FROM iu_split_set
-    WHERE reason = 'why'$$, $$VALUES ('olga', 'wrong', true)$$, 'the split says who took it back, and why');
+SELECT results_eq($$SELECT rolled_back_by, rolled_back_role = 'iu_test_olga', rolled_back_reason,
+    rolled_back_at IS NOT NULL FROM iu_split_set WHERE reason = 'why'$$, $$VALUES ('olga', true, 'wrong', true)$$,
+  'the split says who took it back, by which login, and why');
 SELECT pg_temp.answers(format('fn_iu_piece_split_rollback(%L, ''o'', ''r'', false)', :'set'),
   '{"status": "idempotent_replay"}', 'taking it back again writes nothing');
 SELECT pg_temp.refused(format('fn_iu_piece_split(''s'', pg_temp.kids(''k1'', ''k2''), ''w'', %L)', :'d'),

@@ -69,6 +69,12 @@ CREATE FUNCTION pg_temp.merge(p_sources text, p_decision text) RETURNS text LANG
 SELECT pg_temp.answers(pg_temp.merge('{free,retired}', :'d'),
   '{"from": "retired", "to": "merged", "allowed": ["draft", "enacted", "deprecated"]}',
   'fsm_denied says from, to and what is allowed');
+SELECT pg_temp.deep('deep', 66);
+SELECT pg_temp.refused(pg_temp.merge('{deep66,a}', :'d'), 'tree_too_deep', 'source_canonical_addresses',
+  'a merge is refused: its first source has more than 64 above it');
+SELECT pg_temp.answers(pg_temp.merge('{deep65,deep66}', :'d'), '{"status": "review_decision_not_applicable"}',
+  'a first source with 64 above it is asked for its decision');
+SELECT pg_temp.undeep('deep');
 SELECT pg_temp.answers(pg_temp.merge(s, d), jsonb_build_object('status', 'review_decision_not_applicable',
   'detail', detail), 'a merge is refused on a decision ' || what)
   FROM (VALUES ('{a,b}', :'e', 'other_operation', 'to split'), ('{a,free}', :'d', 'other_unit', 'on other sources'),
@@ -107,9 +113,10 @@ SELECT results_eq($$SELECT canonical_address, from_status, to_status, transition
     :'a'::jsonb -> 'merge_set_id', 'merged_unit_id', pg_temp.id_of('m'), 'merged_canonical_address', 'm')),
   'the ledger says of each source that it was merged, and into what');
 SELECT results_eq($$SELECT id::text, merged_iu_id, merged_canonical_address, source_canonical_addresses, source_iu_ids,
-    actor, review_decision_id::text, change_set_id::text, reason, tool_revision, idempotency_key, rolled_back_at
+    actor, session_role = 'iu_test_robot', review_decision_id::text, change_set_id::text, reason, tool_revision,
+    idempotency_key, rolled_back_at
     FROM iu_merge_set$$,
-  format($$VALUES (%L, %L::uuid, 'm', ARRAY['b', 'a', 'c'], ARRAY[%L, %L, %L]::uuid[], 'robot', %L,
+  format($$VALUES (%L, %L::uuid, 'm', ARRAY['b', 'a', 'c'], ARRAY[%L, %L, %L]::uuid[], 'robot', true, %L,
     '00000000-0000-4000-8000-000000000001', 'why', 'tool 1', encode(sha256('m|||a|||b|||c'), 'hex'),
     NULL::timestamptz)$$, :'a'::jsonb ->> 'merge_set_id', pg_temp.id_of('m'), pg_temp.id_of('b'), pg_temp.id_of('a'),
     pg_temp.id_of('c'), :'d'), 'the merge is recorded, under the digest of its addresses');
@@ -173,8 +180,9 @@ SELECT is(pg_temp.login('iu_test_olga', format('fn_iu_piece_merge_rollback(%L, '
 SELECT results_eq($$SELECT u.canonical_address, u.deleted_at IS NOT NULL FROM information_unit u
     WHERE u.canonical_address IN ('a', 'b', 'c', 'm') ORDER BY 1$$,
   $$VALUES ('a', false), ('b', false), ('c', false), ('m', true)$$, 'the merged unit is deleted, and no source is');
-SELECT results_eq($$SELECT rolled_back_by, rolled_back_reason, rolled_back_at IS NOT NULL FROM iu_merge_set
-    WHERE reason = 'why'$$, $$VALUES ('olga', 'wrong', true)$$, 'the merge says who took it back, and why');
+SELECT results_eq($$SELECT rolled_back_by, rolled_back_role = 'iu_test_olga', rolled_back_reason,
+    rolled_back_at IS NOT NULL FROM iu_merge_set WHERE reason = 'why'$$, $$VALUES ('olga', true, 'wrong', true)$$,
+  'the merge says who took it back, by which login, and why');
 SELECT pg_temp.answers(format('fn_iu_piece_merge_rollback(%L, ''o'', ''r'', false)', :'set'),
   '{"status": "idempotent_replay"}', 'taking it back again writes nothing');
 

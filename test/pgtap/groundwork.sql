@@ -39,11 +39,14 @@ INSERT INTO pg_temp.locker SELECT unnest(regexp_split_to_array(names, '\s+')), b
     fn_iu_route_abandon fn_iu_route_dead_letter_replay fn_iu_route_dead_letter_replay_many fn_iu_route_worker_alone
     fn_iu_route_worker_run fn_iu_draft_put fn_iu_vector_record fn_iu_vector_compare fn_iu_supersede_lock
     fn_iu_collection_lock fn_iu_collection_living fn_iu_piece_lock fn_iu_pieces_lock fn_iu_template_lock
-    fn_iu_template_marked fn_iu_collection_vocab_use fn_iu_structure_lock'))
+    fn_iu_template_marked fn_iu_collection_vocab_use fn_iu_structure_lock fn_iu_tree_lock'),
+  ('whoever has made a row that it does not see makes its row fail with 40001', 'fn_iu_envelope_makeable
+    fn_iu_envelope_fill'))
   AS t (because, names);
 SELECT is((SELECT string_agg(p.proname, ' ' ORDER BY p.proname) FROM pg_proc p
   WHERE p.pronamespace = 'iu'::regnamespace
-    AND coalesce(pg_get_function_sqlbody(p.oid), p.prosrc) ~ '(LOCK TABLE|FOR (NO KEY )?UPDATE|FOR (KEY )?SHARE)\M'
+    AND coalesce(pg_get_function_sqlbody(p.oid), p.prosrc)
+        ~ '((LOCK TABLE|FOR (NO KEY )?UPDATE|FOR (KEY )?SHARE)\M|pg_(try_)?advisory_)'
     AND p.prosrc !~ 'require_read_committed|composer_require|structure_require|''iu_(order|deliver)_isolation'''
     AND p.proname NOT IN (SELECT l.name FROM pg_temp.locker l)), NULL,
   'who locks a row and then reads what others did asks for READ COMMITTED, or it is known why not');
@@ -55,7 +58,9 @@ SELECT set_eq($$SELECT c.relname || '.' || a.attname FROM pg_attribute a JOIN pg
       AND NOT EXISTS (SELECT FROM pg_attribute o
                        WHERE o.attrelid = a.attrelid AND o.atttypid = 'oid'::regtype AND NOT o.attisdropped
                          AND o.attname IN (a.attname || '_oid', replace(a.attname, '_role', '_oid')))$$,
-  ARRAY['event_outbox.emitter_role', 'iu_birth_record.session_role', 'iu_change_window.closed_role',
+  ARRAY['event_outbox.emitter_role', 'iu_birth_record.session_role', 'iu_edit_draft.decided_role',
+    'iu_lifecycle_log.session_role', 'iu_split_set.session_role', 'iu_split_set.rolled_back_role',
+    'iu_merge_set.session_role', 'iu_merge_set.rolled_back_role', 'iu_change_window.closed_role',
     'iu_change_window.opened_role', 'iu_gate_demand.session_role', 'iu_invariant.session_role',
     'iu_invariant_run.session_role',
     'iu_place.session_role', 'iu_regression_expectation.session_role', 'iu_regression_snapshot.session_role',

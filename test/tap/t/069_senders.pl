@@ -51,6 +51,30 @@ $delivery->sql("ANALYZE $_") foreach qw(event_outbox iu_outbound_route iu_route_
 
 $delivery->route('retire', 'live');
 
+note 'a sender whose looks have come up empty, since another one held the route';
+$delivery->add_route('waited', max_in_flight => 64, type => 'collection_validated');
+$sink->hold('/waited');
+my $blocker = $node->background_psql('postgres');
+# The claim that comes first has the route in hand when it comes to write its leases.
+$blocker->query_safe('BEGIN; LOCK TABLE iu_route_lease IN SHARE MODE');
+$delivery->emit(300, 'collection_validated');
+my $held = "(SELECT l.pid FROM pg_locks l WHERE l.relation = 'iu_route_lease'::regclass AND NOT l.granted)";
+ok($delivery->becomes("SELECT count(*) = 1 FROM iu_core.worker_status s WHERE s.role = 'sender'"
+		  . " AND s.pid NOT IN $held AND EXISTS $held AND s.next_wakeup > clock_timestamp() + interval '20 s'"),
+	'the other one has looked as often as it does, and sleeps');
+my $sleeps_to =
+  $delivery->sql("SELECT next_wakeup FROM iu_core.worker_status WHERE role = 'sender' AND pid NOT IN $held");
+$blocker->query_safe('COMMIT');
+$blocker->quit;
+ok($delivery->becomes("SELECT count(DISTINCT backend_pid) = 2 FROM iu_route_lease WHERE route_code = 'waited'"),
+	'when the claim has ended both hold deliveries of the route');
+is($delivery->sql("SELECT max(claimed_at) < '$sleeps_to' FROM (SELECT min(claimed_at) AS claimed_at"
+		  . " FROM iu_route_lease WHERE route_code = 'waited' GROUP BY backend_pid) AS first"), 't',
+	'the sender that slept was woken for it');
+$sink->heal;
+ok($delivery->settle('waited'), 'and all of it is delivered');
+$delivery->route('retire', 'waited');
+
 note 'one of two senders stands still';
 $delivery->add_route('half', max_in_flight => 64, type => 'collection_rendered');
 my ($still) = $delivery->senders;

@@ -72,6 +72,14 @@ my @ways = (
 	'ALTER TABLE dot_config DROP CONSTRAINT dot_config_pkey CASCADE',
 	'ALTER TABLE iu_gate_registry DROP CONSTRAINT iu_gate_registry_class',
 	'ALTER TABLE iu_gate_transition DROP CONSTRAINT iu_gate_transition_opening',
+	# What stands in the schema by itself, and the schema, once nothing is in it that is kept for its own sake.
+	'BEGIN; CREATE DOMAIN iu_core.mine AS text; DROP DOMAIN iu_core.mine',
+	'BEGIN; CREATE SCHEMA elsewhere; DO $$ DECLARE s text; BEGIN FOR s IN'
+	  . " SELECT format('ALTER TABLE %s SET SCHEMA elsewhere', oid::regclass) FROM pg_class"
+	  . " WHERE relnamespace = 'iu'::regnamespace AND relkind IN ('r', 'p', 'v')"
+	  . " UNION ALL SELECT format('ALTER ROUTINE %s SET SCHEMA elsewhere', oid::regprocedure) FROM pg_proc"
+	  . " WHERE pronamespace = 'iu'::regnamespace LOOP EXECUTE s; END LOOP; END \$\$;"
+	  . ' ALTER EXTENSION iu_core DROP SCHEMA iu; DROP SCHEMA iu CASCADE',
 	(map { "BEGIN; CREATE ROLE passer; ALTER TABLE $_ OWNER TO passer; DROP TABLE $_ CASCADE" }
 		qw(dot_config iu_gate_registry iu_gate_transition iu_gate_revocation)),
 	'DROP INDEX ix_iu_gate_transition_last',

@@ -103,6 +103,34 @@ like(error_of("BEGIN ISOLATION LEVEL REPEATABLE READ; " . create('x')),
 	qr/^ERROR:  25000: fn_iu_create needs isolation level READ COMMITTED/,
 	'a unit is not created in a transaction with an older snapshot');
 
+# Every function of units that writes asks for that first, whatever it is given. Those of policy lock the row that they
+# change, and whose snapshot is too old for it has 40001; the refresh leaves its marks or has 40001.
+sql(<<'SQL');
+CREATE FUNCTION test_isolation(p_call text) RETURNS text LANGUAGE plpgsql AS $$
+BEGIN
+  EXECUTE p_call;
+  RETURN 'done';
+EXCEPTION WHEN OTHERS THEN
+  RETURN SQLSTATE;
+END $$;
+SQL
+foreach my $level ('REPEATABLE READ', 'SERIALIZABLE')
+{
+	is(sql("BEGIN ISOLATION LEVEL $level; SELECT string_agg(f.name, ' ' ORDER BY f.name COLLATE \"C\") FROM ("
+			  . "SELECT p.proname AS name, format('SELECT public.%I(%s)', p.proname, (SELECT string_agg("
+			  . "format('NULL::%s', format_type(a.type, NULL)), ', ' ORDER BY a.n)"
+			  . " FROM unnest(p.proargtypes::oid[]) WITH ORDINALITY AS a (type, n))) AS call"
+			  . " FROM pg_proc p JOIN iu_governed_object g ON g.object_class = 'function'"
+			  . " AND to_regprocedure(CASE WHEN g.object_name ~ '^iu[.]' THEN g.object_name"
+			  . " ELSE 'public.' || g.object_name END) = p.oid"
+			  . " WHERE p.pronamespace = 'public'::regnamespace AND p.provolatile = 'v'"
+			  . " AND g.migration BETWEEN 15 AND 29 AND g.migration NOT IN (18, 19)"
+			  . " AND p.prorettype <> 'trigger'::regtype) AS f WHERE test_isolation(f.call) <> '25000'; ROLLBACK"),
+		'fn_iu_health_bind fn_iu_policy_set fn_iu_runtime_rollback_by_actor fn_iu_tag_register'
+		  . ' fn_iu_three_axis_envelope_refresh fn_iu_three_axis_envelope_refresh_if_stale fn_iu_vocab_add'
+		  . ' fn_iu_vocab_remove', "$level: of what writes, these alone do not ask for READ COMMITTED first");
+}
+
 # ---- one draft
 
 my $draft = sql("SELECT fn_iu_save('one', 'two', 'wim') ->> 'draft_id'");

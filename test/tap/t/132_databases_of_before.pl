@@ -151,6 +151,9 @@ like(sql("SELECT string_agg(object_name || ' ' || rows_lost, ', ' ORDER BY objec
 	qr/\biu_core_retention_policy 1\b/, 'a dry run tells what would be lost');
 
 is(sql("SELECT fn_iu_create('one', 'T', 'text', 'wim') ->> 'status'"), 'created', 'it has units');
+# What came later is known by the order that was noted: here the clock was a day behind when it came.
+sql("UPDATE iu_core.applied_migration SET applied_at = applied_at - interval '1 day'"
+	  . ' WHERE version BETWEEN 15 AND 17 OR version > 19');
 my $said = ask('SELECT count(*) FROM iu_core.rollback(19)');
 like($said, qr/^NOTICE:  00000: migrations below 19 that were applied after it stay: 15, 16, 17$/m,
 	'going back to 019 it is told which lower numbers stay');
@@ -160,6 +163,12 @@ is(sql("SELECT count(*) FROM information_unit"), 1, 'and the units with them');
 is(sql($conforms), 't', 'it conforms');
 unlike(ask('SELECT count(*) FROM iu_core.rollback(17, true, true)'), qr/NOTICE/,
 	'where no lower number came later there is nothing to tell');
+# A record that came with a dump of before there was such an order.
+like(ask('BEGIN; UPDATE iu_core.applied_migration SET nth = 0; UPDATE iu_core.applied_migration'
+		  . " SET applied_at = applied_at + interval '2 days' WHERE version BETWEEN 15 AND 17;"
+		  . ' SELECT count(*) FROM iu_core.rollback(18, true, true); ROLLBACK'),
+	qr/^NOTICE:  00000: migrations below 18 that were applied after it stay: 15, 16, 17$/m,
+	'where no order was noted the time decides');
 sql('SELECT count(*) FROM iu_core.migrate()');
 same_lines(sql($inventory), sql($inventory, 'new'), 'up again it has every object');
 
