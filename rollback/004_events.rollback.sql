@@ -49,6 +49,7 @@ DROP FUNCTION public.fn_iu_emit_event;
 DROP FUNCTION iu.fn_iu_emit_event;
 DROP FUNCTION iu.fn_event_put_many;
 DROP FUNCTION iu.fn_event_put_many_check;
+DROP FUNCTION iu.fn_event_put_rows;
 DROP FUNCTION iu.fn_event_put;
 DROP FUNCTION iu.fn_event_of_key;
 DROP FUNCTION iu.fn_event_unheard;
