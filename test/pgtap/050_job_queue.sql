@@ -73,7 +73,7 @@ SELECT pg_temp.refuses(format('SELECT FROM fn_job_claim(%s)', a), '23514', n, 'r
 SELECT lives_ok(format($$SELECT FROM fn_job_claim('w', %L, 1, '{nothing}')$$, k), 'a worker may be: ' || k)
   FROM unnest('{DOT,Agent,Hermes,Codex,PG_worker,external_worker,future_Kestra_adapter}'::text[]) k;
 SELECT is(pg_temp.claimed(1), 'one', 'the job that waits longest is handed out first');
-SELECT results_eq($$SELECT state, attempts, picked_at IS NOT NULL, lease_owner ~ '^w/[0-9]+$',
+SELECT results_eq($$SELECT state, attempts, picked_at IS NOT NULL, lease_owner ~ '^w/[0-9a-f-]{36}$',
   lease_until - iu_core.steady_clock() BETWEEN '290 s' AND '300 s' FROM job_queue WHERE idempotency_key = 'one'$$,
   $$VALUES ('leased', 1, true, true, true)$$, 'a job that was handed out is leased for the time of the policy');
 SELECT is(pg_temp.claimed(10), 'seven', 'what is leased is not handed out again');
