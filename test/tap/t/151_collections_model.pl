@@ -7,7 +7,7 @@
 # a replay, has changed no row.
 #
 # IU_STEPS says how many steps; without it there are as many as half a minute has room
-# for, and at least 500. IU_SEED says where the walk begins; the same seed takes the same
+# for, and at least 200. IU_SEED says where the walk begins; the same seed takes the same
 # steps.
 use strict;
 use warnings;
