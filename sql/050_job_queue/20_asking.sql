@@ -88,7 +88,7 @@ RETURN CASE
   WHEN p_payload ?| ARRAY['body', 'content', 'raw', 'vector', 'embedding', 'secret', 'token', 'password', 'ssn',
                           'personal_data']
     THEN 'without the keys body, content, raw, vector, embedding, secret, token, password, ssn and personal_data'
-  WHEN pg_column_size(p_payload) > 262144 THEN 'of at most 256 kB'
+  WHEN pg_column_size(p_payload) > 1048576 OR octet_length(p_payload::text) > 262144 THEN 'of at most 256 kB'
   WHEN iu_core.key_problem(p_payload) IS NOT NULL
     THEN 'an object whose keys can be read: ' || iu_core.key_problem(p_payload) END;
 COMMENT ON FUNCTION iu.fn_job_payload_problem IS
