@@ -20,6 +20,7 @@ DROP FUNCTION iu.fn_iu_template_in_use;
 DROP FUNCTION public.fn_iu_collection_mark_as_template;
 DROP FUNCTION iu.fn_iu_collection_mark_as_template;
 DROP FUNCTION iu.fn_iu_template_lock;
+DROP FUNCTION iu.fn_iu_collections_lock;
 DROP FUNCTION iu.fn_iu_template_marked;
 DROP FUNCTION iu.fn_iu_collection_living;
 DROP FUNCTION iu.fn_iu_template_refused;

@@ -48,7 +48,6 @@ DROP FUNCTION iu.fn_job_switch_refusal;
 DROP FUNCTION iu.fn_job_gate_refusal;
 DROP FUNCTION iu.fn_job_refusal;
 
-DROP SEQUENCE public.job_lease_seq;
 DROP TABLE public.job_position;
 DROP TABLE public.job_lane;
 DROP TABLE public.queue_heartbeat;

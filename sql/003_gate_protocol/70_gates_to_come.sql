@@ -1,11 +1,7 @@
--- Gates whose migration does not exist yet, one line each. The migration that
--- brings what a gate guards registers the gate itself, and takes its line out of
--- this file in the same commit. Until then the gate is here, closed, so that
--- whoever asks for it finds it.
-
-SELECT iu.fn_iu_gate_register(3, g.gate_key, g.gate_class, g.description) FROM (VALUES
-  ('queue.dlq.replay_enabled', 'governable', 'Replaying dead letters')                                 -- 051
-  ) AS g (gate_key, gate_class, description);
+-- Gates are registered by the migrations that bring what they guard. A gate whose
+-- migration does not exist yet is registered here, closed, so that whoever asks for it
+-- finds it, and taken out by the commit that brings the migration; by now there is
+-- none.
 
 DO $check$
 BEGIN

@@ -26,6 +26,7 @@ CREATE FUNCTION iu.fn_iu_template_instance_check(
   LANGUAGE plpgsql
 AS $function$
 BEGIN
+  PERFORM iu.fn_iu_collections_lock(p_instance_collection_id, p_template_collection_id);
   IF p_instance_collection_id IS NULL THEN
     RETURN iu.fn_iu_invalid('instance_collection_id', NULL, 'the id of a collection');
   ELSIF p_template_collection_id IS NULL THEN

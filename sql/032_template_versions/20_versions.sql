@@ -38,6 +38,7 @@ DECLARE
   v_current  public.iu_collection_template_version;
   v_last     integer;
 BEGIN
+  PERFORM iu.fn_iu_collections_lock(p_collection_id, p_previous_collection_id);
   IF NOT iu.fn_iu_template_lock(p_collection_id) THEN
     RETURN iu.fn_iu_collection_not_found('collection_id', p_collection_id);
   ELSIF NOT iu.fn_iu_template_marked(p_collection_id) THEN

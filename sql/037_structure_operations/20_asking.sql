@@ -38,12 +38,12 @@ COMMENT ON FUNCTION iu.fn_iu_structure_rules IS
 
 CREATE FUNCTION iu.fn_iu_structure_ids_fit(p_unit_ids uuid[], p_least integer, p_most integer) RETURNS boolean
   LANGUAGE sql IMMUTABLE
-RETURN coalesce(array_ndims(p_unit_ids), 1) = 1
+RETURN coalesce(array_ndims(p_unit_ids), 1) = 1 AND coalesce(array_lower(p_unit_ids, 1), 1) = 1
   AND coalesce(cardinality(p_unit_ids), 0) >= p_least AND coalesce(cardinality(p_unit_ids), 0) <= p_most
   AND (SELECT count(DISTINCT i.id) FROM unnest(p_unit_ids) AS i (id)) = coalesce(cardinality(p_unit_ids), 0);
 COMMENT ON FUNCTION iu.fn_iu_structure_ids_fit IS
-  'Whether these are as many units as an operation has, each once and none of them NULL: the units, at least, at most. '
-  'Raises nothing.';
+  'Whether these are as many units as an operation has, counted from 1, each once and none of them NULL: the units, at '
+  'least, at most. Raises nothing.';
 
 CREATE FUNCTION iu.fn_iu_structure_pieces_refusal(
     p_payload jsonb, p_least integer, p_most integer, p_actor text)
@@ -111,11 +111,11 @@ BEGIN
       'what the caller calls it, in up to 200 characters');
   ELSIF NOT iu.fn_iu_structure_ids_fit(p_operation.source_unit_ids, v_rule.least_sources, v_rule.most_sources) THEN
     RETURN iu.fn_iu_invalid('source_unit_ids', p_operation.source_unit_ids::text,
-      format('%s to %s units, each once', v_rule.least_sources, v_rule.most_sources));
+      format('%s to %s units, counted from 1, each once', v_rule.least_sources, v_rule.most_sources));
   ELSIF NOT iu.fn_iu_structure_ids_fit(p_operation.target_unit_ids, 0, v_rule.most_targets)
         OR p_operation.target_unit_ids && p_operation.source_unit_ids THEN
     RETURN iu.fn_iu_invalid('target_unit_ids', p_operation.target_unit_ids::text,
-      format('0 to %s units, none of them a source', v_rule.most_targets));
+      format('0 to %s units, counted from 1, none of them a source', v_rule.most_targets));
   ELSIF v_rule.parent = 'needed' AND p_operation.parent_unit_id IS NULL THEN
     RETURN iu.fn_iu_invalid('parent_unit_id', NULL, 'the unit under which the new pieces come');
   ELSIF v_rule.parent = 'refused' AND p_operation.parent_unit_id IS NOT NULL

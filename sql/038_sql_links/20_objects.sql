@@ -70,26 +70,28 @@ DECLARE
   v_functions CONSTANT oid[] := iu.fn_iu_sql_function_oids(p_schema, p_name, p_function_identity);
   v_text      text;
 BEGIN
+  -- An array, in which no name can look like two: a name may have anything in it, a new line too.
   IF iu.fn_iu_sql_object_match(p_kind, p_schema, p_name, p_function_identity, p_trigger_name) !~ '_match$'
      OR p_kind = 'schema' THEN
     RETURN NULL;
   ELSIF p_kind = 'function' THEN
-    SELECT concat_ws(E'\n', p.prokind, oidvectortypes(p.proargtypes), p.proargnames::text,
+    SELECT jsonb_build_array(p.prokind, oidvectortypes(p.proargtypes), p.proargnames,
              format_type(p.prorettype, NULL), p.proretset, p.prosecdef,
-             p.provolatile, l.lanname, p.proconfig::text, p.prosrc, p.probin) INTO v_text
+             p.provolatile, l.lanname, p.proconfig, p.prosrc, p.probin)::text INTO v_text
       FROM pg_proc p JOIN pg_language l ON l.oid = p.prolang WHERE p.oid = v_functions[1];
   ELSIF p_kind = 'trigger' THEN
-    SELECT concat_ws(E'\n', t.tgname, t.tgtype, n.nspname, p.proname, encode(t.tgargs, 'hex'), t.tgqual IS NOT NULL,
-             (SELECT string_agg(a.attname, ',' ORDER BY k.n)
+    SELECT jsonb_build_array(t.tgname, t.tgtype, n.nspname, p.proname, encode(t.tgargs, 'hex'),
+             t.tgqual IS NOT NULL,
+             (SELECT jsonb_agg(a.attname ORDER BY k.n)
                 FROM unnest(t.tgattr::smallint[]) WITH ORDINALITY AS k (i, n)
-                JOIN pg_attribute a ON a.attrelid = t.tgrelid AND a.attnum = k.i)) INTO v_text
+                JOIN pg_attribute a ON a.attrelid = t.tgrelid AND a.attnum = k.i))::text INTO v_text
       FROM pg_trigger t JOIN pg_proc p ON p.oid = t.tgfoid JOIN pg_namespace n ON n.oid = p.pronamespace
      WHERE t.tgrelid = v_relation AND t.tgname = p_trigger_name AND NOT t.tgisinternal;
   ELSE
-    SELECT concat_ws(E'\n', c.relkind,
-             (SELECT string_agg(format('%s %s %s', a.attname, format_type(a.atttypid, a.atttypmod), a.attnotnull), E'\n'
+    SELECT jsonb_build_array(c.relkind,
+             (SELECT jsonb_agg(jsonb_build_array(a.attname, format_type(a.atttypid, a.atttypmod), a.attnotnull)
                        ORDER BY a.attnum)
-                FROM pg_attribute a WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped)) INTO v_text
+                FROM pg_attribute a WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped))::text INTO v_text
       FROM pg_class c WHERE c.oid = v_relation;
   END IF;
   RETURN encode(sha256(convert_to(v_text, 'UTF8')), 'hex');

@@ -58,15 +58,16 @@ COMMENT ON FUNCTION iu.fn_iu_command_statement IS
   'One row with one jsonb: what it returns, of a function that returns rows an array of them. Arguments: function, '
   'values. Raises nothing.';
 
+-- p_emit_mode dry_run is a tag of what is made all the same, and no dry run.
 CREATE FUNCTION iu.fn_iu_command_is_dry(p_target regprocedure, p_params jsonb) RETURNS boolean
   LANGUAGE sql STABLE
   SET search_path = pg_catalog, pg_temp
-RETURN coalesce(p_params ->> 'p_emit_mode' = 'dry_run', false) OR coalesce(
-  (SELECT CASE WHEN p_params ? a.name THEN p_params ->> a.name ELSE a.default_text END = 'true'
-     FROM iu.fn_iu_command_arguments(p_target) a WHERE a.name = 'p_dry_run'), false);
+RETURN coalesce(
+  (SELECT CASE WHEN p_params ? a.name THEN (p_params ->> a.name)::boolean ELSE a.default_text = 'true' END
+     FROM iu.fn_iu_command_arguments(p_target) a WHERE a.name = 'p_dry_run' AND a.type = 'boolean'), false);
 COMMENT ON FUNCTION iu.fn_iu_command_is_dry IS
-  'Whether a call with these values only tries: p_dry_run is true, given or by default, or p_emit_mode is dry_run. '
-  'Arguments: function, values. Raises nothing.';
+  'Whether a call with these values only tries: p_dry_run is true, given or by default. Arguments: function, values, '
+  'of which fn_iu_command_params_problem has found no fault. Errors: 22P02 p_dry_run is no boolean.';
 
 CREATE FUNCTION iu.fn_iu_command_params_of(p_target regprocedure, p_params jsonb, p_actor text) RETURNS jsonb
   LANGUAGE sql STABLE
@@ -111,7 +112,7 @@ BEGIN
   END IF;
   RETURN NULL;
 EXCEPTION WHEN data_exception OR syntax_error_or_access_rule_violation OR invalid_schema_name
-            OR program_limit_exceeded THEN
+            OR program_limit_exceeded OR feature_not_supported THEN
   RETURN format('a value is not of the type of its argument: %s.', SQLERRM);
 END
 $function$;

@@ -161,12 +161,14 @@ BEGIN ATOMIC
             FROM public.dot_iu_command_run r
            WHERE r.run_status = 'failed' AND r.created_at > clock_timestamp() - interval '24 hours') f
     CROSS JOIN (
-      SELECT count(*) AS open_runs FROM public.dot_iu_command_run r
-       WHERE r.run_status = 'planned' AND r.created_at > clock_timestamp() - interval '24 hours'
-         AND r.evidence ->> 'by' = 'operator_runtime'
-         AND NOT EXISTS (SELECT FROM public.dot_iu_command_run a
-                          WHERE a.command_name = r.command_name AND a.created_at > r.created_at
-                            AND a.run_mode = 'apply' AND a.params_digest = r.params_digest)) o
+      -- In one pass: each planned run with the last that was applied of the same command and values.
+      SELECT count(*) FILTER (WHERE w.by_runtime AND w.run_status = 'planned'
+                                AND (w.applied_at > w.created_at) IS NOT TRUE) AS open_runs
+        FROM (SELECT r.run_status, r.created_at, r.evidence ->> 'by' = 'operator_runtime' AS by_runtime,
+                     max(r.created_at) FILTER (WHERE r.run_mode = 'apply')
+                       OVER (PARTITION BY r.command_name, r.params_digest) AS applied_at
+                FROM public.dot_iu_command_run r
+               WHERE r.created_at > clock_timestamp() - interval '24 hours') w) o
     CROSS JOIN (
       SELECT count(*) FILTER (WHERE v.held) AS active, count(*) FILTER (WHERE NOT v.held) AS expired
         FROM public.v_dot_iu_runtime_lease v) l;

@@ -85,7 +85,9 @@ AS $function$
 DECLARE
   v_found jsonb;
 BEGIN
-  IF p_invariant.enabled IS NOT TRUE THEN
+  IF p_invariant.invariant_code IS NULL THEN
+    RETURN jsonb_build_object('ok', false, 'detail', format('there is no invariant health.%s', p_surface));
+  ELSIF p_invariant.enabled IS NOT TRUE THEN
     RETURN jsonb_build_object('ok', NULL, 'detail', CASE
       WHEN EXISTS (SELECT FROM public.iu_health_surface s WHERE s.surface = p_surface AND s.table_name IS NULL)
         THEN 'not looked at: no foreign table is named for it; an administrator names one with fn_iu_health_bind'

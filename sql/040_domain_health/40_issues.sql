@@ -1,5 +1,6 @@
 -- A turn of an invariant as an event of domain system, which a route can carry: one
--- when it turns red, one when it passes again, and none in between.
+-- when it turns red, one when it passes again, and in between one where what could not
+-- be read turns out to fail: that is another thing to know, and may be a worse one.
 
 CREATE TABLE public.iu_open_issue (
   invariant_code text        NOT NULL,
@@ -18,7 +19,7 @@ COMMENT ON TABLE public.iu_open_issue IS
   'The invariants that turned red and have not passed since, one row each. Written by their checks.';
 COMMENT ON COLUMN public.iu_open_issue.invariant_code IS 'The invariant; the row goes with it';
 COMMENT ON COLUMN public.iu_open_issue.verdict IS
-  'fail, or unknown: it could not be read; of the check that opened it';
+  'fail; or unknown: it could not be read, and was not found to fail since';
 COMMENT ON COLUMN public.iu_open_issue.severity IS 'That of the invariant; of one that could not be read warning';
 COMMENT ON COLUMN public.iu_open_issue.detail IS 'What the check said, up to 1000 characters';
 COMMENT ON COLUMN public.iu_open_issue.opened_at IS 'When, by the clock';
@@ -75,19 +76,24 @@ BEGIN
       v_payload || jsonb_build_object('severity', v_issue.severity, 'opened_at', v_issue.opened_at,
                                       'opened_event', v_issue.opened_event));
     DELETE FROM public.iu_open_issue o WHERE o.invariant_code = p_code;
-  ELSIF v_issue.invariant_code IS NULL AND (p_verdict = 'fail' OR p_verdict = 'unknown' AND v_error IS NOT NULL) THEN
+  ELSIF p_verdict = 'fail' AND coalesce(v_issue.verdict = 'unknown', true)
+        OR p_verdict = 'unknown' AND v_error IS NOT NULL AND v_issue.invariant_code IS NULL THEN
     v_issue.severity := CASE p_verdict WHEN 'fail' THEN v_invariant.severity ELSE 'warning' END;
     INSERT INTO public.iu_open_issue (invariant_code, verdict, severity, detail, opened_event)
       VALUES (p_code, p_verdict, v_issue.severity, left(p_detail, 1000),
               iu.fn_iu_issue_emit('issue_opened', p_code, v_issue.severity, p_code,
-                                  v_payload || jsonb_build_object('severity', v_issue.severity)));
+                                  v_payload || jsonb_build_object('severity', v_issue.severity)))
+      ON CONFLICT (invariant_code) DO UPDATE
+        SET verdict = excluded.verdict, severity = excluded.severity, detail = excluded.detail,
+            opened_event = excluded.opened_event;
   END IF;
 END
 $function$;
 COMMENT ON FUNCTION iu.fn_iu_issue_turned IS
   'At the point fn_iu_invariant_turned: an invariant that fails, or cannot be read, opens an issue and emits '
-  'system.issue_opened; one that passes closes its issue and emits system.issue_resolved; a difference that settles '
-  'does neither. Arguments: code, verdict, the one before, detail.';
+  'system.issue_opened, once, and again where one that could not be read fails; one that passes closes its issue and '
+  'emits system.issue_resolved; a difference that settles does neither. Arguments: code, verdict, the one before, '
+  'detail.';
 
 SELECT iu.fn_iu_hook_add(40, 'iu.fn_iu_invariant_turned(text,text,text,text)',
   'iu.fn_iu_issue_turned(text,text,text,text)');

@@ -101,8 +101,7 @@ COMMENT ON COLUMN public.job_queue.picked_at IS 'When it was claimed last; NULL:
 COMMENT ON COLUMN public.job_queue.finished_at IS
   'When it ended (succeeded, failed, dead_letter, cancelled, cleaned); NULL: it is active';
 COMMENT ON COLUMN public.job_queue.lease_owner IS
-  'The lease by which a worker has it: its name, "/" and the number of the lease, never given twice; NULL: nobody has '
-  'it';
+  'The lease by which a worker has it: its name, "/" and an id that is never given twice; NULL: nobody has it';
 COMMENT ON COLUMN public.job_queue.lease_until IS
   'When the lease is over, a time of iu_core.steady_clock(); NULL: nobody has it';
 COMMENT ON COLUMN public.job_queue.attempts IS 'How many times it was claimed';

@@ -38,9 +38,6 @@ COMMENT ON COLUMN public.job_position.lane_id IS 'The lane';
 COMMENT ON COLUMN public.job_position.low IS 'Nothing waits in the lane at a lower place, nor will';
 COMMENT ON COLUMN public.job_position.position_id IS 'Tells two with the same low apart';
 
-CREATE SEQUENCE public.job_lease_seq;
-COMMENT ON SEQUENCE public.job_lease_seq IS 'Numbers of leases: none is given twice.';
-
 CREATE FUNCTION iu.fn_job_guard() RETURNS trigger
   LANGUAGE plpgsql SECURITY DEFINER
   SET search_path = pg_catalog, pg_temp

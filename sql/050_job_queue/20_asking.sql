@@ -88,7 +88,7 @@ RETURN CASE
   WHEN p_payload ?| ARRAY['body', 'content', 'raw', 'vector', 'embedding', 'secret', 'token', 'password', 'ssn',
                           'personal_data']
     THEN 'without the keys body, content, raw, vector, embedding, secret, token, password, ssn and personal_data'
-  WHEN pg_column_size(p_payload) > 262144 THEN 'of at most 256 kB'
+  WHEN pg_column_size(p_payload) > 1048576 OR octet_length(p_payload::text) > 262144 THEN 'of at most 256 kB'
   WHEN iu_core.key_problem(p_payload) IS NOT NULL
     THEN 'an object whose keys can be read: ' || iu_core.key_problem(p_payload) END;
 COMMENT ON FUNCTION iu.fn_job_payload_problem IS
@@ -139,10 +139,12 @@ BEGIN
                       ORDER BY x.lane_id DESC, x.low DESC LIMIT 1), '-infinity') AS low
       FROM public.job_lane n WHERE p_kinds IS NULL OR n.job_kind = ANY (p_kinds)
   ), moved AS (
-    SELECT l.lane_id, l.low, least(v_horizon, (
+    -- A lane in which nothing waits is put forward once a minute.
+    SELECT l.lane_id, l.low, least(v_horizon, coalesce((
              SELECT r.place FROM public.job_queue r
               WHERE r.job_kind = l.job_kind AND r.priority = l.priority AND r.state IN ('queued', 'retry_waiting')
-                AND r.place >= l.low ORDER BY r.job_kind, r.priority, r.place LIMIT 1)) AS first
+                AND r.place >= l.low ORDER BY r.job_kind, r.priority, r.place LIMIT 1),
+             CASE WHEN l.low >= v_horizon - interval '1 minute' THEN l.low END)) AS first
       FROM lane l
   ), put AS (
     INSERT INTO public.job_position (lane_id, low) SELECT m.lane_id, m.first FROM moved m WHERE m.first > m.low)

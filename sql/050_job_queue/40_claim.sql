@@ -53,7 +53,8 @@ CREATE FUNCTION public.fn_job_claim(
 AS $function$
 DECLARE
   v_now   CONSTANT timestamptz := iu_core.steady_clock();
-  v_owner CONSTANT text := p_executor || '/' || nextval('public.job_lease_seq');
+  -- Random and not counted: in a database that was restored no lease is given that somebody holds since before.
+  v_owner CONSTANT text := p_executor || '/' || gen_random_uuid();
   v_until CONSTANT timestamptz := v_now + make_interval(secs => iu.fn_job_policy('queue.lease.duration_sec'));
   v_count integer;
 BEGIN

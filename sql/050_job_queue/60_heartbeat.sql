@@ -13,7 +13,7 @@ RETURN CASE
            'DOT, Agent, Hermes, Codex, PG_worker, external_worker or future_Kestra_adapter')
   WHEN iu_core.text_problem(p_status, false) IS NOT NULL
     THEN iu.fn_job_invalid('status', p_status, 'how the worker is, in 1 to 200 characters')
-  WHEN p_lease_owner IS NOT NULL AND p_lease_owner !~ '/[0-9]{1,18}$'
+  WHEN p_lease_owner IS NOT NULL AND p_lease_owner !~ '/[0-9a-f-]{36}$'
     THEN iu.fn_job_invalid('lease_owner', p_lease_owner, 'a lease as fn_job_claim returned it, or NULL')
   WHEN iu.fn_job_payload_problem(p_metadata) IS NOT NULL
     THEN iu.fn_job_refusal('invalid_input', 'metadata', format('metadata must be %s.',

@@ -130,9 +130,9 @@ SELECT is((SELECT string_agg(c.command_name, ', ' ORDER BY c.command_name) FROM 
 SELECT is((SELECT string_agg(c.command_name, ', ' ORDER BY c.command_name) FROM dot_iu_command_catalog c
             WHERE c.logged_by = 'caller'),
   'dot_iu_change_report, dot_iu_export_collection, dot_iu_filter_axis_b, dot_iu_gate_verify_closed, '
-  'dot_iu_healthcheck, dot_iu_invariant_check, dot_iu_queue_stale_check, dot_iu_reconstruct_source, '
-  'dot_iu_render_file, dot_iu_sql_link_resolve, dot_iu_sql_link_validate, dot_iu_structure_op_verify, '
-  'dot_iu_subtree, dot_iu_three_axis_envelope_drift_check, dot_iu_validate_collection',
+  'dot_iu_healthcheck, dot_iu_invariant_check, dot_iu_list_stale_leases, dot_iu_queue_stale_check, '
+  'dot_iu_reconstruct_source, dot_iu_render_file, dot_iu_sql_link_resolve, dot_iu_sql_link_validate, '
+  'dot_iu_structure_op_verify, dot_iu_subtree, dot_iu_three_axis_envelope_drift_check, dot_iu_validate_collection',
   'what is logged by hand is what only reads and logs nothing');
 INSERT INTO dot_iu_command_catalog VALUES ('dot_theirs', 'piece', true, true, ARRAY['fn_theirs']);
 SELECT is(pg_temp.logs('iu_test_wim', 'iu_test_wim', 'dot_theirs'), '42501 iu_command_logs_itself',

@@ -33,6 +33,12 @@ SELECT results_eq($$SELECT (SELECT count(*) FROM information_unit), (SELECT coun
   $$VALUES (174::bigint, 10::bigint, 43::bigint, 3::bigint, 4::bigint, 2::bigint)$$,
     'the probes begin with what they ask for');
 
+SELECT results_eq($$SELECT event_stream, delivery_lane, active FROM event_type_registry
+    WHERE event_domain = 'iu' AND event_type = 'template.instance_auto_composed'$$,
+  $$VALUES ('birth', 'delayed', true)$$, 'its type of event is registered, in the delayed lane');
+SELECT is_empty($$SELECT FROM iu_route_type WHERE event_type = 'template.instance_auto_composed'$$,
+  'no route carries its type of event');
+
 -- ---- C1 to C6: what is refused, as whole objects
 
 CREATE FUNCTION pg_temp.make(p_event uuid, p_template uuid, p_suffix text, p_mode text,

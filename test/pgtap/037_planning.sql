@@ -26,6 +26,10 @@ SELECT pg_temp.refused(format('fn_iu_structure_op_plan(%s)', c), 'invalid_input'
     'source_unit_ids'),
   ('sources in two dimensions', format('''merge_small_pieces'', ''{{%s},{%s}}'', NULL, NULL, NULL, ''w'', NULL, ''k''',
     pg_temp.id_of('s1'), pg_temp.id_of('s2')), 'source_unit_ids'),
+  ('a source that is counted from 0', format('''deprecate_piece'', ''[0:0]={%s}'', NULL, NULL, ''{}'', ''w'', NULL,
+    ''k''', pg_temp.id_of('s1')), 'source_unit_ids'),
+  ('a target that is counted from 0', format('''replace_piece'', ''{%s}'', ''[0:0]={%s}'', NULL, ''{}'', ''w'', NULL,
+    ''k''', pg_temp.id_of('s1'), pg_temp.id_of('s2')), 'target_unit_ids'),
   ('no payload', format('''deprecate_piece'', ''{%s}'', NULL, NULL, NULL, ''w'', NULL, ''k''', pg_temp.id_of('s1')),
     'payload')) AS v (what, c, f);
 SELECT pg_temp.refused(pg_temp.plan_call(t, s, g, p, l, 'k'), 'invalid_input', f, t || ' is refused: ' || what)

@@ -151,6 +151,13 @@ SELECT is(pg_temp.login('iu_test_rita', 'fn_iu_sql_link_validate_all()')::jsonb,
   "details": {"pg_class_match": 2, "pg_proc_match": 1, "pg_trigger_match": 1, "pg_namespace_match": 1,
   "kind_differs": 1, "ambiguous": 1, "object_missing": 1}}', 'and the counts agree');
 SELECT is(fn_iu_sql_link_resolve_all() -> 'all_view_eq_direct', 'true', 'as do the view and the function');
+CREATE FUNCTION pg_temp.fingerprint() RETURNS text LANGUAGE sql AS
+  $$SELECT iu.fn_iu_sql_object_fingerprint('table', 'test_theirs', 'pair', NULL, NULL)$$;
+CREATE TABLE test_theirs.pair (a integer, b integer);
+SELECT pg_temp.fingerprint() AS of_two \gset
+DROP TABLE test_theirs.pair;
+CREATE TABLE test_theirs.pair (U&"a integer f\000Ab" integer);
+SELECT isnt(pg_temp.fingerprint(), :'of_two', 'one column is not two, whatever its name has in it');
 DROP SCHEMA test_theirs CASCADE;
 SELECT is(fn_iu_sql_link_validate((:'a'::jsonb ->> 'link_id')::uuid) ->> 'detail', 'schema_missing',
   'a link outlives its object');

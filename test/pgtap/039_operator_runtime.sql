@@ -89,10 +89,12 @@ SELECT is(:'r'::jsonb -> 'arguments', '[{"name": "p_say", "type": "jsonb", "give
   {"name": "p_number", "type": "integer", "given": false, "required": false}]', 'a plan tells the arguments');
 SELECT is(pg_temp.ledger(), 'test_target plan planned t wim {"closed_gates": []}', 'a plan is in the ledger');
 SELECT is(pg_temp.trace(), NULL, 'nothing of a target runs for a plan');
-SELECT is(fn_dot_iu_command_plan('dot_iu_auto_instantiate_from_event', '{"p_event_id": null, "p_event_type": "t",
-  "p_template_collection_id": null, "p_instance_key_suffix": "s", "p_emit_mode": "live", "p_note": null}', 'wim')
-  -> 'closed_gates', '["iu_core.auto_instantiate_enabled", "iu_core.composer_enabled"]',
-  'a plan tells which gates of the command are closed');
+SELECT is(p -> 'closed_gates' || (p -> 'dry_run'),
+    '["iu_core.auto_instantiate_enabled", "iu_core.composer_enabled", false]',
+  format('a plan tells which gates of the command are closed, of an instance that is made as %s', mode))
+  FROM unnest('{live,dry_run}'::text[]) mode, fn_dot_iu_command_plan('dot_iu_auto_instantiate_from_event', format(
+  '{"p_event_id": null, "p_event_type": "t", "p_template_collection_id": null, "p_instance_key_suffix": "s",
+    "p_emit_mode": "%s", "p_note": null}', mode)::jsonb, 'wim') p;
 SELECT is(fn_dot_iu_command_plan('dot_iu_retention_cleanup', '{}', 'wim') - 'run_id' - 'arguments' - 'target',
   '{"status": "planned", "command_name": "dot_iu_retention_cleanup", "category": "health", "mutating": true,
     "reversible": false, "dry_run": true, "gates": {"iu_core.operator_runtime_enabled": true}, "closed_gates": []}',
@@ -269,6 +271,10 @@ SELECT is(pg_temp.ledger(), 'test_dry verify verified t wim {}', 'it is verified
 SELECT is(pg_temp.trace(), NULL, 'verifying leaves nothing of what the target did');
 SELECT is(pg_temp.asks('apply', 'test_dry', '{}') || ' ' || pg_temp.trace(), 'planned dry true as iu_test_wim',
   'a dry run is planned');
+SELECT is(pg_temp.asks('apply', 'test_dry', format('{"p_dry_run": %s}', v)) || ': ' || pg_temp.ledger(),
+  'planned: test_dry plan planned t wim {}', format('a dry run that is asked for with %s is planned', v))
+  FROM unnest(ARRAY['true', '"true"', '"t"', '"YES"', '1', '"on"']) v;
+DELETE FROM test_trace WHERE ctid NOT IN (SELECT min(t.ctid) FROM test_trace t);
 SELECT fn_dot_iu_command_apply('test_dry', '{"p_dry_run": false}', 'wim') AS d \gset
 SELECT is(:'d'::jsonb -> 'answer', '[{"n": 1, "did": true}, {"n": 2, "did": false}]',
   'the rows of a target are the answer');

@@ -142,6 +142,14 @@ SELECT is(pg_temp.checks('agreed') || ': ' || pg_temp.events(:seq), 'unknown 220
   'what cannot be read is an issue, as a warning');
 SELECT max(event_seq) AS seq FROM event_outbox \gset
 UPDATE test_agreed SET r = 2, l = 3;
+SELECT alike(pg_temp.checks('agreed') || ': ' || pg_temp.events(:seq),
+  'fail %: system.issue_opened alert immediate critical iu_invariant agreed fail unknown',
+  'what could not be read and turns out to fail is told with the severity of the invariant');
+SELECT is((SELECT verdict || ' ' || severity FROM iu_open_issue), 'fail critical', 'and is one issue');
+SELECT max(event_seq) AS seq FROM event_outbox \gset
+UPDATE test_agreed SET r = 1;
+SELECT pg_temp.checks('agreed');
+UPDATE test_agreed SET r = 2, l = 3;
 SELECT alike(pg_temp.checks('agreed') || coalesce(pg_temp.events(:seq), ' nothing'), 'fail % nothing',
   'an issue that is open is not opened once more');
 UPDATE dot_config SET value = 'false' WHERE key = 'iu_core.routes_master_enabled';
@@ -215,6 +223,12 @@ SELECT is(fn_iu_domain_healthcheck() -> 'late', '["iu.no_cycle"]', 'an invariant
 SAVEPOINT before;
 UPDATE iu_invariant SET enabled = false;
 SELECT is(fn_iu_domain_healthcheck() -> 'overall_ok', 'false', 'health of which nothing is looked at is not well');
+ROLLBACK TO before;
+SET LOCAL ROLE iu_core_owner;
+DELETE FROM iu_invariant WHERE invariant_code = 'health.write_gates';
+RESET ROLE;
+SELECT is(pg_temp.surface('write_gates') || ' ' || (fn_iu_domain_healthcheck() ->> 'overall_ok'),
+  'false there is no invariant health.write_gates false', 'a surface whose invariant is lost is not ok');
 ROLLBACK TO before;
 
 -- ---- remotes

@@ -45,6 +45,11 @@ SELECT pg_temp.refused(format($$fn_job_enqueue('k', 'ann', '{"%s": 1}', NULL, 'x
   'payload_json',
   'refused: a payload with the key ' || k, '{"job_id": null}')
   FROM unnest('{body,content,raw,vector,embedding,secret,token,password,ssn,personal_data}'::text[]) k;
+-- What is kept compressed in a table is as long as it is.
+CREATE TEMP TABLE t_long AS SELECT jsonb_build_object('x', repeat('a', 300000)) AS payload;
+SELECT cmp_ok((SELECT pg_column_size(payload) FROM t_long), '<', 262144, 'the payload of the next test is compressed');
+SELECT pg_temp.refused($$fn_job_enqueue('k', 'ann', (SELECT payload FROM t_long), NULL, 'x')$$, 'invalid_input',
+  'payload_json', 'refused: a payload of 300 kB from a table that keeps it in less', '{"job_id": null}');
 SELECT is(fn_job_enqueue('k', 'ann', '{"n": 1}', 'src', 'one') - 'job_id',
   '{"refused": false, "status": "queued", "state": "queued"}', 'a job is added');
 SELECT results_eq($$SELECT job_kind, state, source_ref, target_ref, payload_ref, payload_json, priority, picked_at,
@@ -73,7 +78,7 @@ SELECT pg_temp.refuses(format('SELECT FROM fn_job_claim(%s)', a), '23514', n, 'r
 SELECT lives_ok(format($$SELECT FROM fn_job_claim('w', %L, 1, '{nothing}')$$, k), 'a worker may be: ' || k)
   FROM unnest('{DOT,Agent,Hermes,Codex,PG_worker,external_worker,future_Kestra_adapter}'::text[]) k;
 SELECT is(pg_temp.claimed(1), 'one', 'the job that waits longest is handed out first');
-SELECT results_eq($$SELECT state, attempts, picked_at IS NOT NULL, lease_owner ~ '^w/[0-9]+$',
+SELECT results_eq($$SELECT state, attempts, picked_at IS NOT NULL, lease_owner ~ '^w/[0-9a-f-]{36}$',
   lease_until - iu_core.steady_clock() BETWEEN '290 s' AND '300 s' FROM job_queue WHERE idempotency_key = 'one'$$,
   $$VALUES ('leased', 1, true, true, true)$$, 'a job that was handed out is leased for the time of the policy');
 SELECT is(pg_temp.claimed(10), 'seven', 'what is leased is not handed out again');
@@ -145,7 +150,7 @@ SELECT pg_temp.put('bad', 'bad', p_max_attempts => 3), pg_temp.claimed(1, '{bad}
 SELECT is(pg_temp.does(pg_temp.call('fn_job_fail', 'bad', $$, E'broke\nin two'$$)) - '{job_id,scheduled_at}'::text[],
   '{"refused": false, "status": "retry_waiting", "state": "retry_waiting", "attempts": 1}', 'a job that failed waits');
 SELECT results_eq($$SELECT state, last_error, lease_owner, round(extract(epoch FROM scheduled_at - clock_timestamp()))
-  FROM job_queue WHERE idempotency_key = 'bad'$$, $$VALUES ('retry_waiting', 'broke in two', NULL::text, 10::numeric)$$,
+  FROM job_queue WHERE idempotency_key = 'bad'$$, $$VALUES ('retry_waiting', '"broke in two"', NULL::text, 10::numeric)$$,
   'for ten seconds, and says what went wrong');
 SELECT is(pg_temp.claimed(1, '{bad}'), '', 'it is not handed out meanwhile');
 SELECT pg_temp.age('bad', '11 s');
@@ -212,5 +217,29 @@ SELECT pg_temp.refuses(s, '42501', 'iu_job_blocked', 'refused: ' || s) FROM (VAL
   ('UPDATE job_dead_letter SET triage_status = ''closed'''), ('DELETE FROM queue_heartbeat')) v (s);
 RESET ROLE;
 SELECT is((SELECT count(*) FROM event_outbox WHERE event_type LIKE '%job%'), 0::bigint, 'a job is no event');
+
+-- ---- by the operator runtime
+
+CREATE FUNCTION pg_temp.runtime(p_command text, p_params jsonb) RETURNS jsonb LANGUAGE sql AS
+  $$SELECT fn_dot_iu_command_apply(p_command, p_params, 'ann')$$;
+SELECT pg_temp.gate('iu_core.operator_runtime_enabled', true);
+SELECT pg_temp.gate('queue.job_substrate.enabled', false);
+SELECT is(pg_temp.runtime('dot_iu_enqueue_job', '{"p_job_kind": "r", "p_payload_json": {}, "p_source_ref": null,
+    "p_idempotency_key": "r"}') -> 'closed_gates', '["queue.job_substrate.enabled"]',
+  'the runtime asks the gate of the queue before it calls');
+SELECT pg_temp.gate('queue.job_substrate.enabled', true);
+SELECT is(pg_temp.runtime('dot_iu_enqueue_job', format('{"p_job_kind": "r", "p_payload_json": {}, "p_source_ref": null,
+    "p_idempotency_key": "r%s", "p_max_attempts": %s}', i, i)::jsonb) ->> 'status', 'applied',
+  'the runtime adds a job') FROM generate_series(1, 2) i;
+SELECT is(pg_temp.runtime('dot_iu_claim_job', '{"p_executor": "w", "p_executor_kind": "Agent", "p_max": 2,
+    "p_kinds": ["r"]}') ->> 'status', 'applied', 'the runtime claims jobs');
+SELECT is(pg_temp.runtime('dot_iu_' || c, jsonb_build_object('p_job_id', (pg_temp.job(k)).job_id,
+    'p_lease_owner', (pg_temp.job(k)).lease_owner) || m) ->> 'status' || ', ' || pg_temp.state(k), w,
+  'the runtime does what the queue does: ' || w)
+  FROM (VALUES (1, 'start_job', 'r1', '{}'::jsonb, 'applied, in_progress'),
+    (2, 'fail_job', 'r1', '{"p_error": "e"}', 'applied, dead_letter'),
+    (3, 'fail_job', 'r2', '{"p_error": "e"}', 'applied, retry_waiting')) v (n, c, k, m, w) ORDER BY n;
+SELECT is(pg_temp.runtime('dot_iu_cancel_job', jsonb_build_object('p_job_id', (pg_temp.job('r2')).job_id,
+    'p_reason', 'why')) ->> 'status' || ', ' || pg_temp.state('r2'), 'applied, cancelled', 'and cancels a job');
 SELECT finish();
 ROLLBACK;

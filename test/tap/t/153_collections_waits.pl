@@ -28,24 +28,29 @@ sql(q{SELECT fn_iu_compose('t', 'file', 'T', NULL, pieces('body', 'u1', 'u2'), '
 sql(q{SELECT fn_iu_collection_mark_as_template(coll('t'), 'T', NULL, 'w');
 	SELECT fn_iu_auto_instantiate_from_event(gen_random_uuid(), 't', coll('t'), 'made', 'live', 'w', NULL)});
 
-# A call that waits for what a session has done, which then ends as it is told to, after
-# something else has happened. What the call answers, or its error.
+# A call, or several one after the other, that wait for what a session has done, which then
+# ends as it is told to, after something else has happened. What they answer, or their errors.
 sub while_waiting
 {
 	my ($held, $call, $meanwhile, $end) = @_;
 	my $holder = $node->background_psql('postgres', on_error_stop => 1);
-	my $answer = '';
+	my (@callers, @answers);
 
 	$holder->query_safe("BEGIN; $held");
-	my $caller = IPC::Run::start([ $node->installed_command('psql'), '-XAtq', '-v', 'VERBOSITY=verbose', '-d',
-		$node->connstr('postgres') . ' application_name=caller', '-c', "SELECT $call" ], '<', \undef, '>', \$answer,
-		'2>&1');
-	wait_until("SELECT count(*) = 1 FROM pg_stat_activity WHERE application_name = 'caller' AND wait_event_type = 'Lock'");
+	foreach my $sql (ref $call ? @$call : $call)
+	{
+		push @answers, '';
+		push @callers, IPC::Run::start([ $node->installed_command('psql'), '-XAtq', '-v', 'VERBOSITY=verbose', '-d',
+			$node->connstr('postgres') . ' application_name=caller', '-c', "SELECT $sql" ], '<', \undef, '>',
+			\$answers[-1], '2>&1');
+		wait_until('SELECT count(*) = ' . @callers
+			. " FROM pg_stat_activity WHERE application_name = 'caller' AND wait_event_type = 'Lock'");
+	}
 	sql($meanwhile) if $meanwhile;
 	$holder->query_safe($end // 'COMMIT');
-	IPC::Run::finish($caller);
+	IPC::Run::finish($_) foreach @callers;
 	$holder->quit;
-	return $answer;
+	return join '', @answers;
 }
 
 # ---- a gate that closes
@@ -135,6 +140,28 @@ like(while_waiting(sprintf($make, 'a'), make('a') . " ->> 'status'", undef, 'ROL
 	'the same event makes the collection where the first did not after all');
 like(while_waiting(sprintf($make, 'b'), "fn_iu_compose('tpl-inst:auto:b', 'file', 'B', NULL, '[]', 'w') ->> 'ok'"),
 	qr/23505.*is taken/, 'composing is told that an event has taken the key');
+
+# ---- two collections
+
+sql(join '; ', map { "SELECT fn_iu_auto_instantiate_from_event(gen_random_uuid(), 't', coll('t'), 'two-$_', 'live', "
+	. "'two', NULL)" } 1 .. 2);
+my ($less, $more) = split /\n/, sql("SELECT id FROM iu_piece_collection WHERE collection_key ~ ':two-' ORDER BY id");
+my $back = "fn_iu_auto_instantiate_rollback_by_actor('two', false) ->> 'status'";
+my $hold = "SELECT FROM iu_piece_collection WHERE id = '$less' FOR UPDATE";
+sql("SELECT fn_iu_collection_mark_as_template(i, 'T', NULL, 'w') FROM unnest('{$less,$more}'::uuid[]) i;
+	SELECT fn_iu_collection_register_template_version('$less', 'two', 'v1', 1, NULL, 'w')");
+is(while_waiting($hold, [ $back,
+	"fn_iu_collection_register_template_version('$more', 'two', 'v2', 2, '$less', 'w') ->> 'status'" ]),
+	"instance_in_use\nok\n", 'who registers a version and who takes back both collections are no deadlock');
+sql(join '; ', map { "SELECT fn_iu_auto_instantiate_from_event(gen_random_uuid(), 't', coll('t'), 'pair-$_', 'live', "
+	. "'pair', NULL)" } 1 .. 2);
+($less, $more) = split /\n/, sql("SELECT id FROM iu_piece_collection WHERE collection_key ~ ':pair-' ORDER BY id");
+is(while_waiting("SELECT FROM iu_piece_collection WHERE id = '$less' FOR UPDATE",
+	[ $back =~ s/two/pair/r, "fn_iu_collection_record_template_instance('$more', '$less', 'w', NULL) ->> 'status'" ]),
+	"rolled_back\ncollection_not_found\n", 'who records an instance and who takes back both collections are no deadlock');
+
+# ---- no place in the table of locks
+
 is(sql("BEGIN; " . join('; ', map { sprintf $make, "many-$_" } 1 .. 3)
 	. "; SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND pid = pg_backend_pid(); COMMIT") =~ s/.*\n//gr, '0',
 	'collections that events make take no place in the table of locks, however many one transaction makes');

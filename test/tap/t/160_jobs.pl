@@ -1,0 +1,270 @@
+# The job queue under what befalls servers and workers: a worker's backend is killed
+# in the middle of its work, again and again; the server is restarted; nobody can
+# connect; and an old snapshot is open. Nothing is lost, and by the queue's own account
+# nothing is done twice. Besides: what only several sessions show.
+#
+# A worker claims, begins, fails now and then, and acknowledges, each in a transaction
+# of its own; with the acknowledgement it writes down that the job is done, so that
+# what is done twice would be there twice.
+use strict;
+use warnings;
+
+use IPC::Run ();
+use IU::Cluster;
+use IU::Gate;
+use IU::Process;
+use IU::SQL;
+use IU::Wait;
+use PostgreSQL::Test::Utils;
+use Test::More;
+
+my $jobs    = $ENV{IU_JOBS} // 2000;
+my $workers = 6;
+my $gate    = 'queue.job_substrate.enabled';
+my $node    = IU::Cluster->new_node('jobs', max_connections => 30, restart_after_crash => 'on');
+IU::Cluster->install($node);
+talk_to($node);
+sql(<<'SQL');
+CREATE TABLE test_done (job_id uuid, worker text);
+CREATE PROCEDURE test_work(p_worker text) LANGUAGE plpgsql AS $$
+DECLARE
+  v_job record;
+  v_n   integer;
+BEGIN
+  LOOP
+    v_n := 0;
+    FOR v_job IN SELECT * FROM fn_job_claim(p_worker, 'external_worker', 1 + floor(random() * 5)::integer) LOOP
+      v_n := v_n + 1;
+      COMMIT;
+      PERFORM fn_job_start(v_job.job_id, v_job.lease_owner);
+      COMMIT;
+      PERFORM pg_sleep(0.02);	-- the work
+      IF random() < 0.1 THEN
+        PERFORM fn_job_fail(v_job.job_id, v_job.lease_owner, 'now and then');
+      ELSIF fn_job_ack(v_job.job_id, v_job.lease_owner) ->> 'status' = 'succeeded' THEN
+        INSERT INTO test_done VALUES (v_job.job_id, p_worker);
+      END IF;
+      COMMIT;
+    END LOOP;
+    IF v_n = 0 THEN
+      COMMIT;
+      EXIT WHEN NOT EXISTS (SELECT FROM job_queue WHERE finished_at IS NULL);
+      PERFORM pg_sleep(0.1);
+    END IF;
+  END LOOP;
+END $$;
+SQL
+sql("SELECT fn_iu_policy_set('$_->[0]', '$_->[1]', 'test', 'a test is short')")
+  for [ 'queue.lease.duration_sec', 2 ], [ 'queue.retry.backoff_base_sec', 1 ],
+  [ 'queue.retry.max_attempts_default', 100 ];
+sql("SELECT fn_iu_switch_set('$_->[0]', '$_->[1]', 'test', 'leases are taken back')")
+  for [ 'queue.worker.enabled', 'true' ], [ 'queue.lease.reaper_enabled', 'true' ],
+  [ 'queue.lease.reaper_dry_run_only', 'false' ];
+
+# A gate that was opened for an hour may have been closed where the server was down.
+sub open_the_gate
+{
+	IU::Gate->open($node, $gate, 3600) if sql("SELECT iu_core.gate_is_open('$gate')") ne 't';
+	return;
+}
+
+sub up
+{
+	wait_for { return $node->psql('postgres', 'SELECT 1') == 0 } or die "the server does not answer\n";
+	open_the_gate();
+	return;
+}
+
+my @running;
+
+# So many workers; as many as there are at a time, unless it is said.
+sub begin_work
+{
+	my ($how_many) = @_;
+	push @running, map {
+		my $out = '';
+		[ IPC::Run::start([ 'psql', '-XAtq', '-d', $node->connstr('postgres'), '-c', "CALL test_work('w$_')" ],
+			'<', \undef, '>', \$out, '2>', \$out), \$out ] } 1 .. $how_many // $workers;
+	return;
+}
+
+# However each of them ended.
+sub end_work
+{
+	foreach my $worker (@running)
+	{
+		eval { $worker->[0]->finish };
+	}
+	@running = ();
+	return;
+}
+
+my $of_workers = q{FROM pg_stat_activity WHERE query LIKE 'CALL test_work%' AND pid <> pg_backend_pid()};
+
+sub some_are_done
+{
+	my ($more) = @_;
+	my $before = sql('SELECT count(*) FROM test_done');
+	wait_until("SELECT count(*) >= $before + $more OR NOT EXISTS (SELECT FROM job_queue WHERE finished_at IS NULL)
+		FROM test_done");
+	return;
+}
+
+# ---- what an unfinished transaction adds is found, whoever claimed meanwhile
+
+open_the_gate();
+my $adder = $node->background_psql('postgres', on_error_stop => 1);
+sql("SELECT count(fn_job_enqueue('late', 't', '{}', NULL, 'before ' || i)) FROM generate_series(1, 5) i");
+$adder->query_safe("BEGIN; SELECT fn_job_enqueue('late', 't', '{}', NULL, 'late')");
+sql("SELECT count(fn_job_enqueue('late', 't', '{}', NULL, 'then ' || i)) FROM generate_series(1, 300) i");
+is(sql("SELECT count(*) FROM fn_job_claim('w', 'DOT', 250)"), '250', 'claims go on while a transaction adds a job');
+is(sql("SELECT count(*) FROM fn_job_claim('w', 'DOT', 250)"), '55', 'and hand out all that was committed');
+$adder->query_safe('COMMIT');
+is(sql("SELECT idempotency_key FROM fn_job_claim('w', 'DOT', 250)"), 'late',
+	'its job is handed out once it has committed');
+is(sql('SELECT left_value = right_value FROM v_job_waiting_check'), 't', 'no position is past what waits');
+sql("SELECT fn_job_cancel(job_id, 't', 'enough') FROM job_queue WHERE finished_at IS NULL");
+
+# ---- claims wait for nobody, and no job is handed out twice at a time
+
+sql("SELECT fn_job_enqueue('held', 't', '{}', NULL, 'held ' || i) FROM generate_series(1, 3) i");
+$adder->query_safe("BEGIN; SELECT count(*) FROM fn_job_claim('first', 'DOT', 2, '{held}')");
+is(sql("SELECT string_agg(idempotency_key, ' ') FROM fn_job_claim('second', 'DOT', 3, '{held}')"), 'held 3',
+	'a claim passes what another one is taking');
+$adder->query_safe('ROLLBACK');
+is(sql("SELECT count(*) FROM fn_job_claim('second', 'DOT', 3, '{held}')"), '2',
+	'what was taken by a transaction that was rolled back waits again');
+sql("SELECT fn_job_cancel(job_id, 't', 'enough') FROM job_queue WHERE finished_at IS NULL");
+
+# ---- an old snapshot keeps every dead row, and no claim passes them all
+
+sql("SELECT count(fn_job_enqueue('old', 't', '{}', NULL, 'old ' || i)) FROM generate_series(1, 3000) i");
+$adder->query_safe('BEGIN ISOLATION LEVEL REPEATABLE READ; SELECT count(*) FROM job_queue');
+sql(<<'SQL') for 1 .. 28;
+DO $$ BEGIN
+  FOR i IN 1 .. 100 LOOP
+    PERFORM fn_job_ack(c.job_id, c.lease_owner) FROM fn_job_claim('w', 'DOT', 1, '{old}') c;
+    COMMIT;
+  END LOOP;
+END $$
+SQL
+my $passed = q{SELECT pg_stat_force_next_flush(); SELECT idx_tup_read FROM pg_stat_user_indexes
+	WHERE indexrelname = 'job_queue_waiting_idx'};
+my $before = (split /\n/, sql($passed))[-1];
+sql("SELECT count(*) FROM fn_job_claim('w', 'DOT', 1, '{old}')") for 1 .. 50;
+wait_until("SELECT idx_tup_read >= $before + 50 FROM pg_stat_user_indexes
+	WHERE indexrelname = 'job_queue_waiting_idx'");
+my $entries = ((split /\n/, sql($passed))[-1] - $before) / 50;
+note("a claim passes $entries entries of the index, of which 2,800 are dead");
+cmp_ok($entries, '<', 1000, 'a claim does not pass what was taken long ago, though an old snapshot keeps it');
+$adder->query_safe('COMMIT');
+sql("SELECT fn_job_cancel(job_id, 't', 'enough') FROM job_queue WHERE finished_at IS NULL");
+
+# ---- who listens is told; an older snapshot is refused
+
+sql("SELECT fn_iu_switch_set('queue.notify.enabled', 'true', 'test', 't')");
+like(sql("LISTEN iu_job_queue; SELECT fn_job_enqueue('told', 't', '{}', NULL, 'told')"),
+	qr/notification "iu_job_queue" with payload "told"/, 'a new job is told to who listens, where the switch is on');
+sql("SELECT fn_iu_switch_set('queue.notify.enabled', 'false', 'test', 't')");
+unlike(sql("LISTEN iu_job_queue; SELECT fn_job_enqueue('told', 't', '{}', NULL, 'not told')"), qr/notification/,
+	'and is not where it is off');
+sql("SELECT fn_job_cancel(job_id, 't', 'enough') FROM job_queue WHERE finished_at IS NULL");
+like(error_of("BEGIN ISOLATION LEVEL REPEATABLE READ; SELECT $_"), qr/25000/, "refused in an older snapshot: $_")
+  for "fn_job_enqueue('k', 'a', '{}', NULL, 'x')", "fn_job_ack(gen_random_uuid(), 'x')",
+  "fn_job_ack_many(ARRAY[gen_random_uuid()], 'x')", "fn_job_start(gen_random_uuid(), 'x')",
+  "fn_job_fail(gen_random_uuid(), 'x', 'e')", "fn_job_cancel(gen_random_uuid(), 'x', 'e')",
+  "fn_queue_heartbeat_tick('w', 'Agent', 'ok')", "count(*) FROM fn_job_claim('w', 'Agent', 1)",
+  'fn_job_reap_stale_leases_apply()', "fn_job_dead_letter_triage(gen_random_uuid(), 'closed', 'o', 'w')",
+  "fn_job_dead_letter_replay(gen_random_uuid(), 'o', 'w')", "fn_job_clean(1, 'o', 'w')";
+
+# ---- two sessions add a job under one key
+
+$adder->query_safe("BEGIN; SELECT fn_job_enqueue('twice', 't', '{}', NULL, 'twice')");
+my $other = $node->background_psql('postgres', on_error_stop => 1);
+start_query($other, "SELECT fn_job_enqueue('twice', 't', '{}', NULL, 'twice') ->> 'status'");
+wait_until("SELECT count(*) > 0 FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND query LIKE '%twice%'");
+$adder->query_safe('COMMIT');
+is($other->query('SELECT 1'), "idempotent_replay\n1",
+	'of two sessions that add a job under one key the second is told of it');
+$other->quit;
+$adder->quit;
+sql("SELECT fn_job_cancel(job_id, 't', 'enough') FROM job_queue WHERE finished_at IS NULL");
+
+# ---- chaos
+
+sql("SELECT count(fn_job_enqueue('chaos', 't', '{}', NULL, 'chaos ' || i, i % 3)) FROM generate_series(1, $jobs) i");
+my $reader = $node->background_psql('postgres');
+$reader->query('BEGIN ISOLATION LEVEL REPEATABLE READ; SELECT count(*) FROM job_queue');
+begin_work();
+some_are_done(50);
+for (1 .. 15)
+{
+	sql("SELECT pg_terminate_backend(pid) $of_workers ORDER BY random() LIMIT 1");
+	begin_work(1);
+	some_are_done(10);
+}
+is($reader->query('SELECT count(*) > 0 FROM job_queue'), 't', 'the old snapshot has lasted while workers were ended');
+pass('workers were ended 15 times');
+eval { $reader->quit };
+end_work_after(sub { sql("SELECT pg_terminate_backend(pid) $of_workers") });
+
+foreach my $round (1 .. 3)
+{
+	begin_work();
+	some_are_done(30);
+	my $pid = sql("SELECT pid $of_workers ORDER BY random() LIMIT 1");
+	end_work_after(sub { kill('KILL', $pid) if $pid });
+	up();
+}
+pass('a worker\'s backend was killed three times, which takes the server down');
+begin_work();
+some_are_done(30);
+end_work_after(sub { $node->restart });
+up();
+begin_work();
+some_are_done(30);
+end_work_after(sub { kill_server($node) });
+start_again($node);
+up();
+pass('the server was restarted, and killed');
+
+# All connections are somebody else's: workers that come cannot work, those that are there go on.
+begin_work();
+some_are_done(10);
+my @idle;
+while (@idle < 40)
+{
+	my $out = '';
+	push @idle, IPC::Run::start([ 'psql', '-XAtq', '-d', $node->connstr('postgres'), '-c', 'SELECT pg_sleep(600)' ],
+		'<', \undef, '>', \$out, '2>', \$out);
+}
+wait_until("SELECT count(*) >= 20 FROM pg_stat_activity WHERE query = 'SELECT pg_sleep(600)'");
+some_are_done(10);
+sql("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE query = 'SELECT pg_sleep(600)'");
+eval { $_->finish } for @idle;
+pass('connections were exhausted');
+
+# ---- what came of it
+
+end_work_after(sub { sql("SELECT pg_terminate_backend(pid) $of_workers") });
+begin_work();
+becomes('SELECT NOT EXISTS (SELECT FROM job_queue WHERE finished_at IS NULL)', 'all jobs end');
+end_work();
+is(sql("SELECT count(*) FROM job_queue WHERE job_kind = 'chaos' AND state = 'succeeded'"), $jobs, 'nothing is lost');
+is(sql("SELECT count(*) || ' ' || count(DISTINCT job_id) FROM test_done d JOIN job_queue q USING (job_id)
+	WHERE q.job_kind = 'chaos'"), "$jobs $jobs", 'nothing is done twice');
+is(sql('SELECT left_value = right_value FROM v_job_waiting_check'), 't', 'no position is past what waits');
+cmp_ok(sql("SELECT count(*) FROM job_queue WHERE job_kind = 'chaos' AND attempts > 1"), '>', 0,
+	'leases of workers that were gone were taken back');
+is(sql('SELECT count(*) FROM job_dead_letter'), '0', 'no job was given up');
+is(sql('SELECT count(*) FROM fn_iu_conformance() WHERE NOT ok'), '0', 'the database conforms');
+$node->stop;
+done_testing();
+
+sub end_work_after
+{
+	my ($what) = @_;
+	$what->();
+	end_work();
+	return;
+}
