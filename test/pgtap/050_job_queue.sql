@@ -74,7 +74,8 @@ SELECT pg_temp.refuses(format('SELECT FROM fn_job_claim(%s)', a), '23514', n, 'r
   ($$'w', 'MOT', 1$$, 'iu_job_executor_kind'), ($$'w', NULL, 1$$, 'iu_job_executor_kind'),
   ($$'w', 'Agent', 0$$, 'iu_job_claim_max'), ($$'w', 'Agent', 1001$$, 'iu_job_claim_max'),
   ($$'w', 'Agent', NULL$$, 'iu_job_claim_max'), ($$'w', 'Agent', 1, '{}'$$, 'iu_job_claim_kinds'),
-  ($$'w', 'Agent', 1, '{NULL}'$$, 'iu_job_claim_kinds')) v (a, n);
+  ($$'w', 'Agent', 1, '{NULL}'$$, 'iu_job_claim_kinds'),
+  ($$'w', 'Agent', 1, '{{a,b},{c,d}}'$$, 'iu_job_claim_kinds')) v (a, n);
 SELECT lives_ok(format($$SELECT FROM fn_job_claim('w', %L, 1, '{nothing}')$$, k), 'a worker may be: ' || k)
   FROM unnest('{DOT,Agent,Hermes,Codex,PG_worker,external_worker,future_Kestra_adapter}'::text[]) k;
 SELECT is(pg_temp.claimed(1), 'one', 'the job that waits longest is handed out first');
