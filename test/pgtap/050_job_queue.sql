@@ -151,7 +151,8 @@ SELECT pg_temp.put('bad', 'bad', p_max_attempts => 3), pg_temp.claimed(1, '{bad}
 SELECT is(pg_temp.does(pg_temp.call('fn_job_fail', 'bad', $$, E'broke\nin two'$$)) - '{job_id,scheduled_at}'::text[],
   '{"refused": false, "status": "retry_waiting", "state": "retry_waiting", "attempts": 1}', 'a job that failed waits');
 SELECT results_eq($$SELECT state, last_error, lease_owner, round(extract(epoch FROM scheduled_at - clock_timestamp()))
-  FROM job_queue WHERE idempotency_key = 'bad'$$, $$VALUES ('retry_waiting', '"broke in two"', NULL::text, 10::numeric)$$,
+  FROM job_queue WHERE idempotency_key = 'bad'$$,
+  $$VALUES ('retry_waiting', '"broke in two"', NULL::text, 10::numeric)$$,
   'for ten seconds, and says what went wrong');
 SELECT is(pg_temp.claimed(1, '{bad}'), '', 'it is not handed out meanwhile');
 SELECT pg_temp.age('bad', '11 s');
