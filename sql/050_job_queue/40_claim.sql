@@ -32,9 +32,9 @@ BEGIN
     'iu_job_executor_kind', 'p_executor_kind',
     'DOT, Agent, Hermes, Codex, PG_worker, external_worker or future_Kestra_adapter', p_executor_kind);
   PERFORM iu.fn_iu_require_value(p_max BETWEEN 1 AND 1000, 'iu_job_claim_max', 'p_max', 'from 1 to 1000', p_max::text);
-  PERFORM iu.fn_iu_require_value(p_kinds IS NULL OR cardinality(p_kinds) BETWEEN 1 AND 100
-    AND array_position(p_kinds, NULL) IS NULL, 'iu_job_claim_kinds', 'p_kinds', '1 to 100 kinds of jobs, or NULL',
-    p_kinds::text);
+  PERFORM iu.fn_iu_require_value(p_kinds IS NULL OR CASE WHEN array_ndims(p_kinds) = 1
+    THEN cardinality(p_kinds) BETWEEN 1 AND 100 AND array_position(p_kinds, NULL) IS NULL ELSE false END,
+    'iu_job_claim_kinds', 'p_kinds', '1 to 100 kinds of jobs, or NULL', p_kinds::text);
 END
 $function$;
 COMMENT ON FUNCTION iu.fn_job_claim_require IS

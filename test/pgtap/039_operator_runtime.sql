@@ -129,6 +129,8 @@ SELECT is(pg_temp.asks(m, c, p), wanted, format('%s refuses %s', m, what))
 SELECT is(fn_dot_iu_command_apply('test_target', '{"p_say": 1}', a) - 'guidance',
   '{"status": "invalid_input", "field": "actor", "next_action": "correct_the_argument"}',
   'no actor is refused, and not logged') FROM unnest(ARRAY[NULL, ' ']) a;
+SELECT is(fn_dot_iu_command_plan('dot_iu_health_bind', '{"p_surface": "s", "p_table": "other.public.t",
+    "p_reason": "r"}', 'ada') ->> 'status', 'invalid_input', 'a table of another database is refused, not raised');
 SELECT is(pg_temp.trace(), NULL, 'nothing of a target ran that was refused before');
 SELECT is(pg_temp.asks('apply', 'test_target', '{"p_say": 1}', 'iu_test_mallory'),
   '42501 permission denied for function fn_dot_iu_command_apply', 'a stranger does not apply');

@@ -74,7 +74,8 @@ SELECT pg_temp.refuses(format('SELECT FROM fn_job_claim(%s)', a), '23514', n, 'r
   ($$'w', 'MOT', 1$$, 'iu_job_executor_kind'), ($$'w', NULL, 1$$, 'iu_job_executor_kind'),
   ($$'w', 'Agent', 0$$, 'iu_job_claim_max'), ($$'w', 'Agent', 1001$$, 'iu_job_claim_max'),
   ($$'w', 'Agent', NULL$$, 'iu_job_claim_max'), ($$'w', 'Agent', 1, '{}'$$, 'iu_job_claim_kinds'),
-  ($$'w', 'Agent', 1, '{NULL}'$$, 'iu_job_claim_kinds')) v (a, n);
+  ($$'w', 'Agent', 1, '{NULL}'$$, 'iu_job_claim_kinds'),
+  ($$'w', 'Agent', 1, '{{a,b},{c,d}}'$$, 'iu_job_claim_kinds')) v (a, n);
 SELECT lives_ok(format($$SELECT FROM fn_job_claim('w', %L, 1, '{nothing}')$$, k), 'a worker may be: ' || k)
   FROM unnest('{DOT,Agent,Hermes,Codex,PG_worker,external_worker,future_Kestra_adapter}'::text[]) k;
 SELECT is(pg_temp.claimed(1), 'one', 'the job that waits longest is handed out first');
@@ -150,7 +151,8 @@ SELECT pg_temp.put('bad', 'bad', p_max_attempts => 3), pg_temp.claimed(1, '{bad}
 SELECT is(pg_temp.does(pg_temp.call('fn_job_fail', 'bad', $$, E'broke\nin two'$$)) - '{job_id,scheduled_at}'::text[],
   '{"refused": false, "status": "retry_waiting", "state": "retry_waiting", "attempts": 1}', 'a job that failed waits');
 SELECT results_eq($$SELECT state, last_error, lease_owner, round(extract(epoch FROM scheduled_at - clock_timestamp()))
-  FROM job_queue WHERE idempotency_key = 'bad'$$, $$VALUES ('retry_waiting', '"broke in two"', NULL::text, 10::numeric)$$,
+  FROM job_queue WHERE idempotency_key = 'bad'$$,
+  $$VALUES ('retry_waiting', '"broke in two"', NULL::text, 10::numeric)$$,
   'for ten seconds, and says what went wrong');
 SELECT is(pg_temp.claimed(1, '{bad}'), '', 'it is not handed out meanwhile');
 SELECT pg_temp.age('bad', '11 s');
