@@ -277,7 +277,12 @@ SELECT set_eq($$SELECT p.oid::regprocedure::text FROM pg_proc p
         'fn_iu_collection_retire_template_version(uuid,text,text)', 'fn_iu_template_publish(uuid,text,text)',
         'fn_iu_auto_instantiate_from_event(uuid,text,uuid,text,text,text,text)',
         'fn_iu_structure_op_plan(text,uuid[],uuid[],uuid,jsonb,text,text,text)', 'fn_iu_structure_op_apply(uuid,text)',
-        'fn_iu_structure_op_verify(uuid)'],
+        'fn_iu_structure_op_verify(uuid)', 'fn_dot_iu_command_plan(text,jsonb,text)',
+        'fn_dot_iu_command_apply(text,jsonb,text)', 'fn_dot_iu_command_verify(text,jsonb,text)',
+        'fn_job_enqueue(text,text,jsonb,text,text,integer,timestamp with time zone,text,text,integer,uuid)',
+        'fn_job_claim(text,text,integer,text[])', 'fn_job_start(uuid,text)', 'fn_job_ack(uuid,text,jsonb)',
+        'fn_job_ack_many(uuid[],text)', 'fn_job_fail(uuid,text,text,boolean)', 'fn_job_cancel(uuid,text,text)',
+        'fn_queue_heartbeat_tick(text,text,text,uuid,text,jsonb)', 'fn_queue_stale_check(integer)'],
   'an agent may execute these functions and no others');
 SELECT is((SELECT string_agg(c.oid::regclass::text, ', ') FROM pg_class c
             WHERE (c.relowner = 'iu_core_owner'::regrole OR c.relnamespace = 'iu_core'::regnamespace)
