@@ -8,6 +8,7 @@
  * delivery over the wire. It does one thing, between two calls of functions. How
  * long that may take is the policy's to say: it sets the clock of the statement,
  * and names the time after which even what catches its cancel is ended (limit.c).
+ * While migrations are applied or rolled back nothing is begun.
  *
  *-------------------------------------------------------------------------
  */
@@ -16,14 +17,19 @@
 #include "bgworker/calls.h"
 #include "bgworker/limit.h"
 #include "bgworker/schedule.h"
+#include "bgworker/worker.h"
 #include "core/clock.h"
 #include "core/compat.h"
+#include "core/run_lock.h"
 #include "utils/builtins.h"
 #include "utils/timestamp.h"
+
+#define RUN_PAUSE_MS 1000		/* before it is asked again whether migrations are still being run */
 
 typedef struct Turn
 {
 	bool		exists;
+	bool		alone;			/* no migrations are being run */
 	bool		first;			/* of this process */
 	int			limit_ms;		/* of what is due; 0: it has none */
 	TimestampTz next;
@@ -42,6 +48,12 @@ begin_scheduled(void *argument)
 	turn->exists = iu_calls_readiness(calls, lengthof(calls)) == IU_RUNNING;
 	if (!turn->exists)
 		return;
+	turn->alone = iu_hold_off_runs();
+	if (!turn->alone)
+	{
+		turn->next = iu_from_now(RUN_PAUSE_MS);
+		return;
+	}
 	arguments[0] = BoolGetDatum(turn->first);
 	limit = iu_call_for_value(IU_CALL_SCHEDULE_BEGIN, arguments, &null);
 	turn->limit_ms = null ? 0 : DatumGetInt32(limit);
@@ -77,13 +89,15 @@ carry_out_scheduled(void *argument)
 ErrorData *
 iu_schedule_turn(bool *begun, bool *exists, TimestampTz *next)
 {
-	Turn		turn = {false, !*begun, 0, DT_NOEND};
+	Turn		turn = {.first = !*begun, .next = DT_NOEND};
 	ErrorData  *error = iu_worker_transact("beginning what is scheduled", begin_scheduled, &turn);
 
-	if (error == NULL)
+	if (error == NULL && turn.alone)
 	{
-		*begun |= turn.exists;
+		*begun = true;
 		error = iu_worker_transact("carrying out what is scheduled", carry_out_scheduled, &turn);
+		if (error == NULL)
+			iu_let_runs_begin();
 	}
 	iu_limit_end();
 	*exists = turn.exists;

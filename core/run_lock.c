@@ -3,7 +3,9 @@
  * run_lock.c
  *	  Two runs of migrations exclude each other by a lock on the extension
  *	  itself: unlike an advisory lock nobody can take it from SQL, and DROP
- *	  EXTENSION waits for it.
+ *	  EXTENSION waits for it. A second lock of that kind, on no extension, keeps
+ *	  runs and what the runner does on a schedule apart: a scheduled check may read
+ *	  anything, in another order than that in which a run takes things away.
  *
  *-------------------------------------------------------------------------
  */
@@ -53,6 +55,31 @@ describe_other_run(Oid reader, Oid extension)
 	return detail ? detail : "It has just ended.";
 }
 
+static LOCKTAG
+scheduled_work(void)
+{
+	LOCKTAG		tag;
+
+	SET_LOCKTAG_OBJECT(tag, MyDatabaseId, ExtensionRelationId, InvalidOid, 0);
+	return tag;
+}
+
+bool
+iu_hold_off_runs(void)
+{
+	LOCKTAG		tag = scheduled_work();
+
+	return LockAcquire(&tag, ShareLock, true, true) != LOCKACQUIRE_NOT_AVAIL;
+}
+
+void
+iu_let_runs_begin(void)
+{
+	LOCKTAG		tag = scheduled_work();
+
+	(void) LockRelease(&tag, ShareLock, true);
+}
+
 void
 iu_exclude_other_runs(Oid reader)
 {
@@ -67,5 +94,7 @@ iu_exclude_other_runs(Oid reader)
 				 errdetail("%s", describe_other_run(reader, extension)),
 				 errhint("Wait until it has ended and look at iu_core.migrations."),
 				 err_generic_string(PG_DIAG_CONSTRAINT_NAME, "iu_migration_running")));
+	tag = scheduled_work();
+	(void) LockAcquire(&tag, ExclusiveLock, false, false);
 	AcceptInvalidationMessages();
 }

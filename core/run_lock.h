@@ -1,7 +1,8 @@
 /*-------------------------------------------------------------------------
  *
  * run_lock.h
- *	  The lock by which two runs of migrations exclude each other.
+ *	  The locks by which two runs of migrations exclude each other, and a run and
+ *	  what the runner does on a schedule.
  *
  *-------------------------------------------------------------------------
  */
@@ -11,9 +12,17 @@
 #include "postgres_ext.h"
 
 /*
- * Takes the lock until the end of the transaction, or raises and says who holds
- * it. "reader" is the role that looks for the holder: an admin role may not.
+ * Takes the locks until the end of the transaction: waits for what the runner is
+ * at, but raises and says who it is where another run is at work. "reader" is the
+ * role that looks for that one: an admin role may not.
  */
 extern void iu_exclude_other_runs(Oid reader);
+
+/*
+ * For the runner, in a transaction: false where a run is at work or about to be.
+ * Otherwise none begins until iu_let_runs_begin is called or a transaction fails.
+ */
+extern bool iu_hold_off_runs(void);
+extern void iu_let_runs_begin(void);
 
 #endif							/* IU_RUN_LOCK_H */

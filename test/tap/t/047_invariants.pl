@@ -297,9 +297,9 @@ like(error_of('SELECT count(*) FROM iu_core.rollback(7)'), qr/55006/,
 	'a rollback of the invariants that would lose rows is refused');
 cmp_ok(sql('SELECT count(*) FROM iu_core.rollback(7, false, true)'), '>', 0,
 	'a rollback of the invariants is done where rows may be lost');
-is(sql("SELECT fn_iu_gate_open('iu_core.composer_enabled', gen_random_uuid(), 'tester', 'test', 60) ->> 'status'"),
+is(sql("SELECT fn_iu_gate_open('iu_core.delivery_enabled', gen_random_uuid(), 'tester', 'test', 60) ->> 'status'"),
 	'opened', 'after the rollback of the invariants the gate demands nothing');
-sql("SELECT fn_iu_gate_close('iu_core.composer_enabled', 'tester', 'test')");
+sql("SELECT fn_iu_gate_close('iu_core.delivery_enabled', 'tester', 'test')");
 becomes("SELECT state = 'nothing migrated' FROM iu_core.worker_status WHERE role = 'runner'",
 	'after the rollback of the invariants the runner has nothing to do');
 sql('SELECT count(*) FROM iu_core.migrate(8)');

@@ -415,7 +415,7 @@ unlike($err, qr/whsec_[\w+\/]{8}/, 'no logged plan shows the secret');
 # ---- a copy in another cluster, where every number of a transaction means something else
 my @inflight = (emit(2));
 my @leased = claim($one, 1);
-sql(q{DO $$ BEGIN FOR i IN 1..6000 LOOP PERFORM fn_iu_emit_event('structure_op_applied', 'x', gen_random_uuid(),
+sql(q{DO $$ BEGIN FOR i IN 1..12000 LOOP PERFORM fn_iu_emit_event('structure_op_applied', 'x', gen_random_uuid(),
 	  'tester'); COMMIT; END LOOP; END $$});
 my ($waiting) = emit(1);
 my $copy = IU::Cluster->new_node('copy', %without_workers);
@@ -443,7 +443,7 @@ record($there, \@copied, 'sent');
 my $fresh = in_copy("SELECT fn_iu_emit_event('version_applied', 'copy', gen_random_uuid(), 'tester')");
 is(ids(my @fresh = claim($there, 1000)), $fresh, 'what is emitted in the copy is delivered');
 record($there, \@fresh, 'sent');
-in_copy(q{DO $$ BEGIN FOR i IN 1..6000 LOOP PERFORM pg_current_xact_id(); COMMIT; END LOOP; END $$});
+in_copy(q{DO $$ BEGIN FOR i IN 1..12000 LOOP PERFORM pg_current_xact_id(); COMMIT; END LOOP; END $$});
 $fresh = in_copy("SELECT fn_iu_emit_event('version_applied', 'copy', gen_random_uuid(), 'tester')");
 is(ids(claim($there, 10000)), $fresh,
 	"restored events are not delivered again when the copy's transaction numbers pass theirs");

@@ -17,7 +17,9 @@ use Test::More;
 my $delivery_gate = 'iu_core.delivery_enabled';
 my $composer      = 'iu_core.composer_enabled';
 my $sink = IU::Sink->start;
-my %settings = ('iu_core.allowed_origins' => $sink->url, 'iu_core.allowed_networks' => '127.0.0.0/8');
+# A dump that is restored in one transaction locks each object that it drops and makes.
+my %settings = ('iu_core.allowed_origins' => $sink->url, 'iu_core.allowed_networks' => '127.0.0.0/8',
+	max_locks_per_transaction => 512);
 
 my $node = IU::Cluster->init_node('original', { has_archiving => 1, allows_streaming => 1 }, %settings);
 $node->start;
