@@ -96,8 +96,8 @@ iu_history_read(Oid role)
 
 	SPI_connect();
 	if (SPI_execute("SELECT m.version, m.name, m.state, m.applied_at, a.nth FROM iu_core.migrations m"
-					" LEFT JOIN iu_core.applied_migration a ON a.version = m.version ORDER BY m.version", false, 0)
-		!= SPI_OK_SELECT)
+					" LEFT JOIN iu_core.applied_migration a ON a.version = m.version ORDER BY m.version",
+					false, 0) != SPI_OK_SELECT)
 		elog(ERROR, "iu_core.migrations cannot be read");
 	for (i = 0; i < SPI_processed; i++)
 	{
