@@ -102,7 +102,9 @@ long() { # NAME JOBS
 	sql -c 'VACUUM ANALYZE' -c CHECKPOINT
 	sql -c 'BEGIN ISOLATION LEVEL REPEATABLE READ' -c 'SELECT count(*) FROM job_queue, pg_sleep(0)' \
 		-c 'SELECT pg_sleep(86400)' >/dev/null 2>&1 &
-	until [ "$(sql -c "SELECT count(*) FROM pg_stat_activity WHERE query ~ '^SELECT pg_sleep'")" = 1 ]; do sleep 0.2; done
+	until [ "$(sql -c "SELECT count(*) FROM pg_stat_activity WHERE query ~ '^SELECT pg_sleep'")" = 1 ]; do
+		sleep 0.2
+	done
 	{
 		cat "$parts/statements.sql"
 		for ((i = 1; i <= 20; i++)); do

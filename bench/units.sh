@@ -83,7 +83,8 @@ for ((i = 0; i < rounds; i++)); do
 done
 for size in "${sizes[@]}"; do
 	row "refresh after 100 of $size units changed: ms; reading them" "$(mean "$size" refresh)" \
-		"$(mean "$size" read)" "$(ratio "$(mean "$size" refresh)" "$(mean "$size" read)")" "$(aim "$size" 'at most 1.2')"
+		"$(mean "$size" read)" "$(ratio "$(mean "$size" refresh)" "$(mean "$size" read)")" \
+		"$(aim "$size" 'at most 1.2')"
 	row '  reading them by statements that are planned each' "$(mean "$size" refresh)" \
 		"$(mean "$size" 'read anew')" \
 		"$(ratio "$(mean "$size" refresh)" "$(mean "$size" 'read anew')")" "$(aim "$size" 'at most 1.2')"

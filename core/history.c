@@ -341,6 +341,7 @@ iu_history_tell_what_stays(const List *known, int target)
 	ereport(NOTICE,
 			(errmsg("migrations below %d that were applied after it stay: %s", target, list.data),
 			 errdetail("A rollback to %d takes what is above it by number, whenever it was applied.", target),
-			 errhint("To go back to before them: SELECT * FROM iu_core.rollback(%d); it refuses where rows would be lost.",
+			 errhint("To go back to before them: SELECT * FROM iu_core.rollback(%d); it refuses where rows "
+					 "would be lost.",
 					 highest_applied_below(known, lowest))));
 }

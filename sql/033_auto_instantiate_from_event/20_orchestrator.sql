@@ -3,13 +3,13 @@
 
 CREATE FUNCTION public.fn_iu_auto_instantiate_from_event(
     p_event_id uuid, p_event_type text, p_template_collection_id uuid, p_instance_key_suffix text, p_emit_mode text,
-    p_actor text, p_note text)
-  RETURNS jsonb
+    p_actor text, p_note text) RETURNS jsonb
   LANGUAGE plpgsql SECURITY DEFINER
   SET search_path = pg_catalog, pg_temp
 AS $function$
 DECLARE
   v_instance_key CONSTANT text := 'tpl-inst:auto:' || p_instance_key_suffix;
+  v_caller       CONSTANT text := coalesce(iu_core.caller()::regrole::text, 'NULL');
   v_key          CONSTANT text := md5(p_event_id || ':' || p_template_collection_id || ':' || p_instance_key_suffix);
   v_template     public.iu_piece_collection;
   v_instance     public.iu_piece_collection;
@@ -18,11 +18,8 @@ DECLARE
   v_roles        text[];
 BEGIN
   IF NOT iu_core.caller_may('{iu_core_writer,iu_core_agent}') THEN
-    RAISE insufficient_privilege USING
-      MESSAGE = format('role %s may not make collections after templates',
-                       coalesce(iu_core.caller()::regrole::text, 'NULL')),
-      DETAIL = format('Role: %s. It is for members of iu_core_writer and iu_core_agent.',
-                      coalesce(iu_core.caller()::regrole::text, 'NULL')),
+    RAISE insufficient_privilege USING MESSAGE = format('role %s may not make collections after templates', v_caller),
+      DETAIL = format('Role: %s. It is for members of iu_core_writer and iu_core_agent.', v_caller),
       HINT = 'A superuser makes somebody a member with GRANT.', CONSTRAINT = 'iu_auto_instantiate_role';
   END IF;
   PERFORM iu.fn_iu_writer_require_read_committed('fn_iu_auto_instantiate_from_event');
@@ -49,11 +46,11 @@ BEGIN
   ELSIF NOT iu.fn_iu_template_marked(p_template_collection_id) THEN
     RETURN '{"status": "template_not_marked"}';
   END IF;
-  SELECT coalesce(array_agg(m.iu_id ORDER BY m.piece_order), '{}'), coalesce(array_agg(m.piece_role ORDER BY
-         m.piece_order), '{}') INTO v_iu_ids, v_roles FROM public.iu_piece_membership m
+  SELECT coalesce(array_agg(m.iu_id ORDER BY m.piece_order), '{}'),
+         coalesce(array_agg(m.piece_role ORDER BY m.piece_order), '{}')
+    INTO v_iu_ids, v_roles FROM public.iu_piece_membership m
    WHERE m.collection_id = p_template_collection_id AND m.membership_status = 'active';
-  -- Of two calls at once for one collection the second waits here, and sees what the
-  -- first has made at its second look.
+  -- Of two calls at once for one collection the second waits here, and at its second look sees what the first made.
   FOR v_look IN 1 .. 2 LOOP
     SELECT l.* INTO v_log FROM public.iu_auto_instantiate_event_log l WHERE l.idempotency_key = v_key;
     IF FOUND THEN
@@ -67,7 +64,6 @@ BEGIN
     EXIT WHEN v_instance.id IS NOT NULL;
   END LOOP;
   PERFORM iu.fn_iu_collection_fill(v_instance, v_iu_ids, v_roles, p_actor);
-  -- Both in one statement: that is much of what a collection costs.
   WITH lineage AS (
     INSERT INTO public.iu_collection_template_instance_lineage
         (instance_collection_id, template_collection_id, instantiated_by, instance_note)
@@ -76,19 +72,13 @@ BEGIN
   INSERT INTO public.iu_auto_instantiate_event_log
       (instance_collection_id, template_collection_id, event_id, event_type, idempotency_key, emit_mode, triggered_by)
     VALUES (v_instance.id, p_template_collection_id, p_event_id, p_event_type, v_key, p_emit_mode, p_actor);
-  IF NOT EXISTS (SELECT FROM public.iu_auto_instantiate_event_log l
-                   JOIN public.iu_collection_template_instance_lineage i USING (instance_collection_id)
-                  WHERE l.idempotency_key = v_key) THEN
-    PERFORM iu.fn_iu_require_effect(
-      EXISTS (SELECT FROM public.iu_collection_template_instance_lineage i
-               WHERE i.instance_collection_id = v_instance.id),
-      'public.iu_collection_template_instance_lineage', 'recording the instance');
-    PERFORM iu.fn_iu_require_effect(false, 'public.iu_auto_instantiate_event_log', 'logging the instance');
-  END IF;
-  RETURN jsonb_build_object('status', 'ok', 'instance_collection_id', v_instance.id,
-    'instance_collection_key', v_instance_key, 'pieces_attached', cardinality(v_iu_ids),
-    'digest_matches_template', v_instance.manifest_digest IS NOT DISTINCT FROM v_template.manifest_digest,
-    'idempotency_key', v_key, 'emit_mode', p_emit_mode);
+  PERFORM iu.fn_iu_require_effect(
+    EXISTS (SELECT FROM public.iu_auto_instantiate_event_log l
+              JOIN public.iu_collection_template_instance_lineage i USING (instance_collection_id)
+             WHERE l.idempotency_key = v_key), 'public.iu_auto_instantiate_event_log', 'recording the instance');
+  RETURN jsonb_build_object('status', 'ok', 'instance_collection_id', v_instance.id, 'instance_collection_key',
+    v_instance_key, 'pieces_attached', cardinality(v_iu_ids), 'idempotency_key', v_key, 'emit_mode', p_emit_mode,
+    'digest_matches_template', v_instance.manifest_digest IS NOT DISTINCT FROM v_template.manifest_digest);
 END
 $function$;
 COMMENT ON FUNCTION public.fn_iu_auto_instantiate_from_event IS

@@ -29,7 +29,8 @@ BEGIN
     RETURN iu.fn_job_dead_letter_missing(p_dead_letter_id);
   ELSIF v_letter.triage_status = 'closed' THEN
     RETURN iu.fn_job_refusal('dead_letter_closed', 'dead_letter_id',
-        'It is over: add a job of its own for what is left to do.', 'enqueue_a_job') || jsonb_build_object('dead_letter_id', p_dead_letter_id,
+        'It is over: add a job of its own for what is left to do.', 'enqueue_a_job')
+        || jsonb_build_object('dead_letter_id', p_dead_letter_id,
       'replayed_as', v_letter.replayed_as);
   END IF;
   UPDATE public.job_dead_letter d

@@ -396,6 +396,5 @@ SELECT pg_temp.loaded('by a superuser');
 SET LOCAL session_replication_role = replica;
 SELECT pg_temp.loaded('in replica role');
 SET LOCAL session_replication_role = origin;
-
 SELECT * FROM finish();
 ROLLBACK;

@@ -121,7 +121,8 @@ sub nobody_waited_for_long
 	my @waits = sort { $b->[0] <=> $a->[0] } waits_since($from);
 	my @of_the_envelope = grep { $_->[1] =~ /envelope/ } @waits;
 
-	note(sprintf '%s the longest of %d waits of 400 ms or more: %d ms', $when, scalar @waits, @waits ? $waits[0][0] : 0);
+	note(sprintf '%s the longest of %d waits of 400 ms or more: %d ms', $when, scalar @waits,
+		@waits ? $waits[0][0] : 0);
 	cmp_ok(@waits ? $waits[0][0] : 0, '<=', 1000 * $patience, "$when no caller waited longer than the lock timeout");
 	is(join("\n", map { $_->[1] } @of_the_envelope), '',
 		"$when no caller waited for the envelope longer than a refresh may");
@@ -191,7 +192,8 @@ do
 	wait_for {
 		my ($victim, $acting) = split /\|/, time() < $next ? '' : eval { $node->safe_psql('postgres',
 				'SELECT (array_agg(pid ORDER BY random()))[1], count(*) FROM pg_stat_activity'
-				  . " WHERE query ~ 'test_act' AND state = 'active' AND pid <> pg_backend_pid() HAVING count(*) > 0") } // '';
+				  . " WHERE query ~ 'test_act' AND state = 'active' AND pid <> pg_backend_pid()"
+				  . ' HAVING count(*) > 0') } // '';
 		$next = time() + 1 if $victim;
 		$sessions += $acting if $victim;
 		$victim && kill('KILL', $victim);

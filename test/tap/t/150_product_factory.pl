@@ -132,7 +132,8 @@ like(error_of('SELECT iu_core.rollback(32)'), qr/55006/, 'a rollback of 033 is r
 sql('SELECT count(*) FROM iu_core.migrate()');
 IU::Gate->open($node, $_, 3600) for 'iu_core.composer_enabled', 'iu_core.auto_instantiate_enabled';
 my @racers = IU::Race->run($node, {}, map { my $session = $_;
-	[ map { make(sprintf('25000e00-0000-4000-8000-%012d', $_), "'$wf2'", sprintf('race-%03d', $_), 'live', "s$session") }
+	[ map { make(sprintf('25000e00-0000-4000-8000-%012d', $_), "'$wf2'", sprintf('race-%03d', $_), 'live',
+			"s$session") }
 		1 .. 6 ] } 1 .. 16);
 is(join('', map { $_->{err} } @racers), '', 'of 16 sessions that ask for the same six collections none fails');
 is(scalar(() = join('', map { $_->{out} } @racers) =~ /"status": "ok"/g), 6, 'each collection is made once');
@@ -144,7 +145,8 @@ is(sql(q{SELECT count(*) || ' ' || bool_and(digest_matches_template) FROM v_iu_a
 	map { [ "SELECT fn_iu_compose('clash', 'file', 'C', NULL, '[]', 's') ->> 'ok'" ] } 1 .. 8);
 my $made = grep { $_->{out} =~ /true/ } @racers;
 my $taken = grep { $_->{err} =~ /iu_collection_key_taken/ } @racers;
-is("$made $taken", '1 7', 'of 8 sessions that compose under one key one succeeds, and the others are told that it is taken');
+is("$made $taken", '1 7',
+	'of 8 sessions that compose under one key one succeeds, and the others are told that it is taken');
 
 # Adding, removing and moving in one collection, each session other units.
 sql("SELECT fn_iu_collection_create('busy', 'file', 'B', NULL, 's')");
@@ -156,7 +158,8 @@ my $busy = "(SELECT id FROM iu_piece_collection WHERE collection_key = 'busy')";
 	  $_ % 2 ? "SELECT FROM fn_iu_collection_remove_piece($busy, $unit, 's')" : 'SELECT 1' ] } 1 .. 16);
 is(join('', map { $_->{err} } @racers), '', 'of 16 sessions that change one collection none fails');
 is(sql(q{SELECT piece_count || ' ' || order_contiguous || ' ' || (c.manifest_digest = fn_iu_collection_digest(c.id))
-	FROM v_iu_collection_health h JOIN iu_piece_collection c ON c.id = h.collection_id WHERE c.collection_key = 'busy'}),
+	FROM v_iu_collection_health h JOIN iu_piece_collection c ON c.id = h.collection_id
+	WHERE c.collection_key = 'busy'}),
 	'8 true true', 'no piece is lost, no place is empty, and the digest is true');
 
 # ---- a route that makes a collection of an event

@@ -338,7 +338,8 @@ SKIP:
 	is(join(' ', grep { !$succeeded{$_} } @kinds), '', 'each kind of step has succeeded');
 }
 is(sql(q{SELECT bool_and((SELECT verdict FROM fn_iu_invariant_check(c)) = 'pass')
-	FROM unnest(ARRAY['iu.collection_digest', 'iu.collection_order', 'iu.unit_has_anchor', 'iu.tree_path_true']) c}), 't',
+	FROM unnest(ARRAY['iu.collection_digest', 'iu.collection_order', 'iu.unit_has_anchor', 'iu.tree_path_true']) c}),
+	't',
 	'the invariants pass');
 is(sql('SELECT count(*) FROM fn_iu_conformance() WHERE NOT ok'), '0', 'the database conforms');
 note(sql('SELECT op, coalesce(refused, \'-\'), count(*) FROM walked GROUP BY 1, 2 ORDER BY 1, 2'));

@@ -162,7 +162,8 @@ is(sql("SELECT string_agg(s, ' ') FROM unnest(ARRAY['idempotent_replay', 'instan
 is(sql(q{SELECT string_agg(act || ' ' || key, ', ') FROM (
 	SELECT act, key FROM told WHERE status IN ('ok', 'split', 'merged', 'idempotent_replay') AND key !~ ' b[0-9]'
 	GROUP BY act, key HAVING count(*) FILTER (WHERE status <> 'idempotent_replay') <> 1
-	OR count(DISTINCT result) <> 1) x}), '', 'for each key there is one result, and who comes later is told of that one');
+	OR count(DISTINCT result) <> 1) x}), '',
+	'for each key there is one result, and who comes later is told of that one');
 is(sql(q{SELECT count(*) FROM told t WHERE t.act IN ('make', 'compose') AND t.status = 'ok' AND t.key !~ ' b[0-9]'
 	AND NOT EXISTS (SELECT FROM iu_piece_collection c WHERE c.id = t.result::uuid)}), '0',
 	'each collection that somebody was told of is there');
@@ -191,10 +192,12 @@ is(sql(q{SELECT count(*) FROM iu_piece_membership m JOIN information_unit u ON u
 is(sql(q{SELECT count(*) FROM iu_auto_instantiate_event_log l FULL JOIN iu_collection_template_instance_lineage i
 	USING (instance_collection_id) FULL JOIN (SELECT id FROM iu_piece_collection WHERE collection_key ~ '^tpl-inst:'
 	AND id NOT IN (SELECT result::uuid FROM told WHERE act = 'compose' AND status = 'ok')) c
-	ON c.id = instance_collection_id WHERE i.instance_collection_id IS NULL OR l.event_id IS NULL AND c.id IS NOT NULL}),
+	ON c.id = instance_collection_id
+	WHERE i.instance_collection_id IS NULL OR l.event_id IS NULL AND c.id IS NOT NULL}),
 	'0', 'each collection that an event made has its lineage and its row in the log');
 is(sql(q{SELECT count(*) FROM v_iu_auto_instantiate_event_log WHERE triggered_by = 'gone' AND
-	instance_collection_id NOT IN (SELECT id FROM iu_piece_collection)}), '0', 'what was taken back left nothing behind');
+	instance_collection_id NOT IN (SELECT id FROM iu_piece_collection)}), '0',
+	'what was taken back left nothing behind');
 is(sql('SELECT count(*) FROM fn_iu_conformance() WHERE NOT ok'), '0', 'the database conforms');
 
 $node->stop;

@@ -158,12 +158,14 @@ sql(join '; ', map { "SELECT fn_iu_auto_instantiate_from_event(gen_random_uuid()
 ($less, $more) = split /\n/, sql("SELECT id FROM iu_piece_collection WHERE collection_key ~ ':pair-' ORDER BY id");
 is(while_waiting("SELECT FROM iu_piece_collection WHERE id = '$less' FOR UPDATE",
 	[ $back =~ s/two/pair/r, "fn_iu_collection_record_template_instance('$more', '$less', 'w', NULL) ->> 'status'" ]),
-	"rolled_back\ncollection_not_found\n", 'who records an instance and who takes back both collections are no deadlock');
+	"rolled_back\ncollection_not_found\n",
+	'who records an instance and who takes back both collections are no deadlock');
 
 # ---- no place in the table of locks
 
 is(sql("BEGIN; " . join('; ', map { sprintf $make, "many-$_" } 1 .. 3)
-	. "; SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND pid = pg_backend_pid(); COMMIT") =~ s/.*\n//gr, '0',
+	. "; SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND pid = pg_backend_pid(); COMMIT") =~ s/.*\n//gr,
+	'0',
 	'collections that events make take no place in the table of locks, however many one transaction makes');
 is(sql('SELECT count(*) FROM v_iu_collection_digest_check WHERE left_value IS DISTINCT FROM right_value'), '0',
 	'each digest is that of its order');

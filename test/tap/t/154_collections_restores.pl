@@ -72,7 +72,8 @@ sub goes_on
 		is(&$value("SELECT count(left_over) FROM fn_iu_conformance_repair('tester', 'restored')"), '0',
 			'nothing is left to people') if $wrong;
 		is(wrong($database), '0', 'the database conforms');
-		is(&$value('SELECT count(*) FROM v_iu_collection_digest_check WHERE left_value IS DISTINCT FROM right_value'), '0',
+		is(&$value('SELECT count(*) FROM v_iu_collection_digest_check WHERE left_value IS DISTINCT FROM right_value'),
+			'0',
 			'the digests are those of the orders');
 		is(&$value("SELECT string_agg(version_label || ' ' || version_status || ' ' || instance_count || ' '
 			|| digest_matching_instances, ', ' ORDER BY version_seq) FROM v_iu_template_observability"),
@@ -81,7 +82,8 @@ sub goes_on
 			qr/42501.*composing is closed/, 'the gate is closed');
 		like(error_of('DELETE FROM iu_piece_membership', database => $database), qr/42501.*direct write/,
 			'memberships are guarded');
-		my $answers = &$value(join '; ', 'BEGIN', (map { "UPDATE dot_config SET value = 'true' WHERE key = '$_'" } @gates),
+		my $answers = &$value(join '; ', 'BEGIN',
+			(map { "UPDATE dot_config SET value = 'true' WHERE key = '$_'" } @gates),
 			"SELECT fn_iu_auto_instantiate_from_event(md5('3')::uuid, 'e', id, 'x3', 'live', 'robot', NULL) ->> 'status'
 			FROM iu_piece_collection WHERE collection_key = 'tpl/v2'",
 			"SELECT fn_iu_auto_instantiate_from_event(md5('5')::uuid, 'e', id, 'x5', 'live', 'robot', NULL) ->> 'status'

@@ -92,7 +92,8 @@ check_now('health.directus_collection');
 ok(wait_for(sub { told() == 2 }), 'and so is that it is well again');
 is(join(', ', map { "$_->{type} $_->{data}{severity} $_->{data}{payload}{verdict}" } told()),
 	'system.issue_opened warning unknown, system.issue_resolved info pass', 'with what it is about');
-is(sql("SELECT count(*) FROM iu_open_issue WHERE invariant_code = 'health.directus_collection'"), '0', 'no issue of it is left open');
+is(sql("SELECT count(*) FROM iu_open_issue WHERE invariant_code = 'health.directus_collection'"), '0',
+	'no issue of it is left open');
 $directus->control('data', { %shown, collections => { other => 3 } });
 like(state_of('directus_collection'), qr/^not ok: .*no such collection$/, 'Directus that does not show it is not ok');
 $directus->control('data', { %shown, collections => { iu_three_axis_envelope => 2 } });
@@ -132,7 +133,8 @@ becomes("SELECT (@{[verdict('health.directus_collection')]}) = 'unknown'",
 	'a view in the place of the table is unknown');
 like(state_of('directus_collection'), qr/must be a foreign table whose wrapper has handler/, 'and said to be one');
 my $log = PostgreSQL::Test::Utils::slurp_file($node->logfile);
-unlike($log, qr/mallory ran as (?!iu_core_check |%)/, 'what the view calls never ran as anybody else than iu_core_check');
+unlike($log, qr/mallory ran as (?!iu_core_check |%)/,
+	'what the view calls never ran as anybody else than iu_core_check');
 like($log, qr/mallory ran as iu_core_check \(f\)/, 'it did run, without rights');
 unlike($log, qr/mallory ran as \S+ \(t/, 'nor with the rights of iu_core_owner');
 ask("ALTER VIEW remote.items RENAME TO trap", user => 'mallory');
