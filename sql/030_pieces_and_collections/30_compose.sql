@@ -42,6 +42,8 @@ DECLARE
 BEGIN
   PERFORM iu.fn_iu_require_value(coalesce(jsonb_typeof(p_pieces), '') = 'array', 'iu_collection_pieces', 'p_pieces',
     'an array of objects', jsonb_typeof(p_pieces));
+  PERFORM iu.fn_iu_require_value(pg_column_size(p_pieces) <= 67108864, 'iu_collection_pieces', 'p_pieces',
+    'an array in up to 67108864 bytes', pg_column_size(p_pieces)::text);
   PERFORM iu.fn_iu_pieces_limit(jsonb_array_length(p_pieces));
   SELECT x.* INTO v_wrong
     FROM (
@@ -74,7 +76,7 @@ END
 $function$;
 COMMENT ON FUNCTION iu.fn_iu_pieces_require IS
   'For fn_iu_compose, which pins its search_path: refuses p_pieces where something is wrong with it that can be told '
-  'without a look at units: 23514, naming the first element; 54000 for more than 10000.';
+  'without a look at units: 23514, naming the first element, or for more than 64 MB; 54000 for more than 10000.';
 
 CREATE FUNCTION iu.fn_iu_pieces_mint(p_new jsonb, p_numbers bigint[], p_actor text) RETURNS uuid[]
   LANGUAGE plpgsql
@@ -287,8 +289,8 @@ RETURN CASE WHEN iu_core.require_role('{iu_core_writer,iu_core_agent}') THEN
 COMMENT ON FUNCTION public.fn_iu_compose IS
   'Makes a collection with all of its pieces, or nothing: key, kind (a value of vocabulary collection_kind), title, '
   'description or NULL, pieces in order, who. A piece is {role, iu_id}, a unit that there is, or {role, new_piece: '
-  '{canonical_address, title, body, unit_kind, section_type}}, which is made as fn_iu_create makes it; role is a '
-  'value of vocabulary piece_role; a unit is in it once; up to 10000 pieces, also none. The collection is a draft. '
+  '{canonical_address, title, body, unit_kind, section_type}}, which is made as fn_iu_create makes it; role is a value '
+  'of vocabulary piece_role; a unit is in it once; up to 10000 pieces in 64 MB, also none. The collection is a draft. '
   'Returns {ok: true, collection_id, collection_key, pieces_minted, pieces_attached, minted_unit_ids, '
   'manifest_digest}. Events: one iu.collection_created, and one iu.piece_added_to_collection for each piece. SQLSTATE '
   '42501: gate iu_core.composer_enabled is closed; 23514: key, kind, title, description, pieces or actor; 23505: the '

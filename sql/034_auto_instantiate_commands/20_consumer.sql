@@ -51,7 +51,7 @@ END
 $function$;
 COMMENT ON FUNCTION public.fn_iu_auto_instantiate_consumer IS
   'Target of routes, which call it as iu_core_owner: makes a collection after the template that the payload names '
-  '({template_collection_id, instance_key_suffix}), live, in the name of iu_auto_instantiate_consumer. The event''s '
-  'id is in the key, so that a second delivery makes nothing. Event, its payload. Returns true. SQLSTATE 55000: a '
-  'gate is closed, so the delivery is tried again as the route has it; 23514: what fn_iu_auto_instantiate_from_event '
-  'refuses otherwise; P0002: unknown event.';
+  '({template_collection_id, instance_key_suffix}), live, in the name of iu_auto_instantiate_consumer. The event''s id '
+  'is in the key, so that a second delivery makes nothing. Event, its payload (up to 256 kB, as events have it). '
+  'Returns true. SQLSTATE 55000: a gate is closed, so the delivery is tried again as the route has it; 23514: what '
+  'fn_iu_auto_instantiate_from_event refuses otherwise; P0002: unknown event.';

@@ -60,6 +60,8 @@ BEGIN
   IF (v_pieces IS NOT NULL AND p_payload - 'new_pieces' = '{}' AND jsonb_typeof(v_pieces) = 'array') IS NOT TRUE THEN
     RETURN iu.fn_iu_answer('invalid_input', 'payload',
       'payload must be an object with new_pieces, an array, or {}.', 'correct_the_argument');
+  ELSIF pg_column_size(p_payload) > 67108864 THEN
+    RETURN iu.fn_iu_invalid('payload', 'a longer one', 'an object in up to 67108864 bytes');
   ELSIF jsonb_array_length(v_pieces) NOT BETWEEN p_least AND p_most THEN
     RETURN iu.fn_iu_answer('invalid_input', 'payload',
       format('new_pieces must have %s to %s pieces, not %s.', p_least, p_most, jsonb_array_length(v_pieces)),

@@ -104,10 +104,11 @@ COMMENT ON FUNCTION public.fn_iu_structure_op_plan IS
   'deprecate_piece (a source), replace_piece (a source, and a target or a new piece), reparent_piece (a source, a '
   'parent or NULL: it becomes a root). Then sources, targets, parent (of split and merge NULL: that of the first '
   'source), payload {new_pieces: [{canonical_address, title, body (an empty one as __EMPTY__), unit_kind, '
-  'section_type}]} or {}, who, why or NULL, and what the caller calls it. Returns {status: planned, operation_id, '
-  'operation_type, operation_status, impact_summary: {creates, deprecates, moves}}; the same again under the key: '
-  'idempotent_replay. Refusals {status, field, guidance, next_action}, in this order: invalid_input (operation_type, '
-  'actor, reason, idempotency_key, source_unit_ids, target_unit_ids, parent_unit_id, payload), idempotency_key_used, '
-  'source_iu_not_found, fsm_denied with from, to, allowed, target_iu_not_found, parent_iu_not_found, invalid_input '
-  '(payload: what fn_iu_create would refuse, an address that is taken; parent_unit_id: it is the parent already), '
-  'cycle_denied. SQLSTATE 25000: another isolation level than READ COMMITTED.';
+  'section_type}]} in up to 64 MB, or {}, who, why or NULL, and what the caller calls it. Returns {status: planned, '
+  'operation_id, operation_type, operation_status, impact_summary: {creates, deprecates, moves}}; the same again under '
+  'the key: idempotent_replay. Refusals {status, field, guidance, next_action}, in this order: invalid_input '
+  '(operation_type, actor, reason, idempotency_key, source_unit_ids, target_unit_ids, parent_unit_id, payload), '
+  'idempotency_key_used, source_iu_not_found, fsm_denied with from, to, allowed, target_iu_not_found, '
+  'parent_iu_not_found, invalid_input (payload: what fn_iu_create would refuse, an address that is taken; '
+  'parent_unit_id: it is the parent already), cycle_denied. SQLSTATE 25000: another isolation level than READ '
+  'COMMITTED.';

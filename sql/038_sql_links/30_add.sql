@@ -194,12 +194,12 @@ COMMENT ON FUNCTION public.fn_iu_sql_link_add IS
   '(governs, represents and the like), kind (table, view, function, trigger, sequence, schema), schema and name as the '
   'catalog spells them (of a trigger its table, of a schema its own name twice), direction (outbound: the object '
   'follows the unit; inbound; bidirectional), what the caller calls it, who, why; argument types of a function, name '
-  'of a trigger, of a table or view what another system calls it and the key of the one row that is meant, an object '
-  'of one''s own. The object is looked for in the catalog and not opened. Returns {status: added, link_id, unit_id, '
-  'detail, enabled: false}; the same again under the key: idempotent_replay. Refusals {status, field, guidance, '
-  'next_action}, in this order: invalid_input (the arguments), idempotency_key_used, iu_not_found, object_not_found '
-  'with detail as fn_iu_sql_link_validate has it. SQLSTATE 25000: another isolation level than READ COMMITTED; 55000: '
-  'an enabled route could not capture it.';
+  'of a trigger, of a table or view what another system calls it and the key of the one row that is meant (an object '
+  'of up to 2000 characters), an object of one''s own of up to 16000 characters. The object is looked for in the '
+  'catalog and not opened. Returns {status: added, link_id, unit_id, detail, enabled: false}; the same again under the '
+  'key: idempotent_replay. Refusals {status, field, guidance, next_action}, in this order: invalid_input (the '
+  'arguments), idempotency_key_used, iu_not_found, object_not_found with detail as fn_iu_sql_link_validate has it. '
+  'SQLSTATE 25000: another isolation level than READ COMMITTED; 55000: an enabled route could not capture it.';
 
 CREATE FUNCTION iu.fn_iu_sql_link_retire(p_link_id uuid, p_actor text, p_reason text) RETURNS jsonb
   LANGUAGE plpgsql SECURITY DEFINER

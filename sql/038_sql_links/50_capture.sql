@@ -87,8 +87,9 @@ BEGIN
     WHEN (length(p_target_event_type) <= 200 AND p_target_event_type ~ '^[a-z0-9_]+(\.[a-z0-9_]+)*$') IS NOT TRUE
       THEN iu.fn_iu_invalid('target_event_type', p_target_event_type, 'words of small letters, digits and "_"')
     WHEN p_fail_closed IS NULL THEN iu.fn_iu_invalid('fail_closed', NULL, 'true or false')
-    WHEN (jsonb_typeof(p_payload_contract) = 'object') IS NOT TRUE
-      THEN iu.fn_iu_invalid('payload_contract', left(p_payload_contract::text, 200), 'an object')
+    WHEN (jsonb_typeof(p_payload_contract) = 'object' AND iu.fn_iu_json_fits(p_payload_contract, 262144)) IS NOT TRUE
+      THEN iu.fn_iu_invalid('payload_contract', CASE jsonb_typeof(p_payload_contract) WHEN 'object'
+             THEN 'a longer one' ELSE jsonb_typeof(p_payload_contract) END, 'an object of up to 262144 bytes')
     WHEN (p_object_schema, p_object_name, p_sql_event) IS DISTINCT FROM ('public', 'iu_sql_link', 'insert')
       THEN iu.fn_iu_answer('not_captured', 'object_name',
              'Nothing captures that: the one table with the trigger is public.iu_sql_link, and the event insert.',
@@ -130,10 +131,10 @@ RETURN CASE WHEN iu_core.require_role('{iu_core_operator}') THEN
 COMMENT ON FUNCTION public.fn_iu_sql_event_route_add IS
   'Registers a route that captures what happens in a table, not enabled, dry run, and logs it, for operators: code '
   '(iu_sql. and what it is), schema, table, insert, domain (iu or iu_sql) and type of the event that it would become, '
-  'who, why; whether a row that cannot be captured is refused (the default), what the payload must be. Returns '
-  '{status: registered, route_code, enabled, dry_run}. Refusals {status, field, guidance, next_action}: invalid_input '
-  '(the arguments), not_captured (another table than public.iu_sql_link), route_exists. SQLSTATE 25000: another '
-  'isolation level than READ COMMITTED.';
+  'who, why; whether a row that cannot be captured is refused (the default), what the payload must be, in up to 256 '
+  'kB. Returns {status: registered, route_code, enabled, dry_run}. Refusals {status, field, guidance, next_action}: '
+  'invalid_input (the arguments), not_captured (another table than public.iu_sql_link), route_exists. SQLSTATE 25000: '
+  'another isolation level than READ COMMITTED.';
 
 CREATE FUNCTION iu.fn_iu_sql_event_route_enable(
     p_route_code text, p_enabled boolean, p_actor text, p_reason text)

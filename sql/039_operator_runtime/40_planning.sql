@@ -14,6 +14,9 @@ BEGIN
   IF iu_core.text_problem(p_actor, false) IS NOT NULL THEN
     refusal := iu.fn_iu_invalid('actor', p_actor, 'who does it, in up to 200 characters');
     RETURN;
+  ELSIF iu.fn_iu_json_fits(p_params, 1048576) IS FALSE THEN
+    refusal := iu.fn_iu_invalid('params', 'a longer one', 'an object of up to 1048576 bytes');
+    RETURN;
   END IF;
   SELECT c.* INTO command FROM public.dot_iu_command_catalog c WHERE c.command_name = p_command_name;
   IF NOT FOUND THEN
@@ -75,9 +78,10 @@ CREATE FUNCTION public.fn_dot_iu_command_plan(p_command text, p_params jsonb, p_
 RETURN CASE WHEN iu_core.require_role('{iu_core_operator,iu_core_writer,iu_core_agent}') THEN
   iu.fn_dot_iu_command_plan(p_command, p_params, p_actor) END;
 COMMENT ON FUNCTION public.fn_dot_iu_command_plan IS
-  'Says what applying a command would call, and logs that: command, the arguments of its target by name, as an '
-  'object, who. Nothing of the target runs. Returns {status: planned, command_name, category, mutating, reversible, '
-  'target, dry_run (it would only try), arguments: [{name, type, required, given}], gates: {gate_key: open}, '
-  'closed_gates, run_id}. Refusals {status, field, guidance, next_action}: invalid_input (actor, params), '
+  'Says what applying a command would call, and logs that: command, the arguments of its target by name, as an object '
+  'of up to 1 MiB, who. Nothing of the target runs. Returns {status: planned, command_name, category, mutating, '
+  'reversible, target, dry_run (it would only try), arguments: [{name, type, required, given}], gates: {gate_key: '
+  'open}, closed_gates, run_id}. Refusals {status, field, guidance, next_action}: invalid_input (actor, params), '
   'command_unknown, command_not_callable (its row does not name exactly one function of schema public), not_permitted '
-  '(whoever acts may not execute the target). Logged as refused, with run_id, but for actor and command_unknown.';
+  '(whoever acts may not execute the target). Logged as refused, with run_id, but for actor, longer params and '
+  'command_unknown.';

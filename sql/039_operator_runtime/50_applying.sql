@@ -64,10 +64,10 @@ RETURN CASE WHEN iu_core.require_role('{iu_core_operator,iu_core_writer,iu_core_
   iu.fn_dot_iu_command_apply(p_command, p_params, p_actor) END;
 COMMENT ON FUNCTION public.fn_dot_iu_command_apply IS
   'Calls the target of a command with the rights of whoever acts, and logs what came of it: command, the arguments of '
-  'its target by name, as an object (p_actor is filled in), who. Gate iu_core.operator_runtime_enabled, and those of '
-  'the command (iu_command_gate; not of a dry run), must be open; they are asked before anything else of the target, '
-  'and again right before it is called. Returns {status: applied, or planned where the target only tried, answer, '
-  'command_name, run_id}. Refusals {status, field, guidance, next_action}: those of fn_dot_iu_command_plan, '
+  'its target by name, as an object of up to 1 MiB (p_actor is filled in), who. Gate iu_core.operator_runtime_enabled, '
+  'and those of the command (iu_command_gate; not of a dry run), must be open; they are asked before anything else of '
+  'the target, and again right before it is called. Returns {status: applied, or planned where the target only tried, '
+  'answer, command_name, run_id}. Refusals {status, field, guidance, next_action}: those of fn_dot_iu_command_plan, '
   'gates_closed {closed_gates}, target_refused {answer, or sqlstate and constraint}, logged as refused; target_failed '
   '{sqlstate, constraint}, logged as failed. A target that answers with a word that is not in iu_command_done, or '
   'raises, leaves nothing behind. The ledger has a digest of the arguments, never their values.';
@@ -108,8 +108,8 @@ RETURN CASE WHEN iu_core.require_role('{iu_core_operator,iu_core_writer,iu_core_
   iu.fn_dot_iu_command_verify(p_command, p_params, p_actor) END;
 COMMENT ON FUNCTION public.fn_dot_iu_command_verify IS
   'Whether a command would be applied now, and when it was last with these values, and logs that: command, the '
-  'arguments of its target by name, as an object, who. Changes nothing: a command that only reads is carried out, for '
-  'which no gate needs to be open; of one that changes something its gates are asked, and where its target takes '
-  'p_dry_run it is called to try only, and what that leaves is undone. Returns {status: verified, command_name, '
-  'target, answer of the target or null, last_applied: {run_id, actor, created_at} or null, run_id}. Refusals: as '
-  'fn_dot_iu_command_apply.';
+  'arguments of its target by name, as an object of up to 1 MiB, who. Changes nothing: a command that only reads is '
+  'carried out, for which no gate needs to be open; of one that changes something its gates are asked, and where its '
+  'target takes p_dry_run it is called to try only, and what that leaves is undone. Returns {status: verified, '
+  'command_name, target, answer of the target or null, last_applied: {run_id, actor, created_at} or null, run_id}. '
+  'Refusals: as fn_dot_iu_command_apply.';

@@ -120,12 +120,12 @@ RETURN CASE WHEN iu_core.require_role('{iu_core_writer,iu_core_agent}') THEN
   iu.fn_job_enqueue(p_job_kind, p_actor, p_payload_json, p_source_ref, p_idempotency_key, p_priority, p_scheduled_at,
     p_target_ref, p_payload_ref, p_max_attempts, p_run_id) END;
 COMMENT ON FUNCTION public.fn_job_enqueue IS
-  'Adds a job: kind, who wants it, what the worker has to know (an object; {} for nothing), what it comes from or '
-  'NULL, a key that is the same for the same work; priority (a lower number first), not before when, what it is done '
-  'to, where its material lies, how many attempts it may have (NULL: policy queue.retry.max_attempts_default), the '
-  'run that it belongs to. It is handed out once the transaction has committed. Returns {job_id, refused: false, '
-  'status: queued | idempotent_replay (an active job has the key: its id), state}. Refusals {job_id: null, refused: '
-  'true, reason, field, guidance, next_action} that write nothing, in this order: queue.job_substrate.enabled=false '
-  '(the gate is closed), invalid_input (field job_kind, actor, payload_json, source_ref, idempotency_key, priority, '
-  'scheduled_at, target_ref, payload_ref or max_attempts). SQLSTATE 25000: another isolation level than READ '
-  'COMMITTED; 55000: a policy of the queue is no number.';
+  'Adds a job: kind, who wants it, what the worker has to know (an object of up to 256 kB; {} for nothing), what it '
+  'comes from or NULL, a key that is the same for the same work; priority (a lower number first), not before when, '
+  'what it is done to, where its material lies, how many attempts it may have (NULL: policy '
+  'queue.retry.max_attempts_default), the run that it belongs to. It is handed out once the transaction has committed. '
+  'Returns {job_id, refused: false, status: queued | idempotent_replay (an active job has the key: its id), state}. '
+  'Refusals {job_id: null, refused: true, reason, field, guidance, next_action} that write nothing, in this order: '
+  'queue.job_substrate.enabled=false (the gate is closed), invalid_input (field job_kind, actor, payload_json, '
+  'source_ref, idempotency_key, priority, scheduled_at, target_ref, payload_ref or max_attempts). SQLSTATE 25000: '
+  'another isolation level than READ COMMITTED; 55000: a policy of the queue is no number.';

@@ -63,10 +63,10 @@ RETURN CASE WHEN iu_core.require_role('{iu_core_writer,iu_core_agent}') THEN
   iu.fn_job_ack(p_job_id, p_lease_owner, p_result) END;
 COMMENT ON FUNCTION public.fn_job_ack IS
   'Acknowledges a job that is done: the job, the lease by which it was claimed, what came of it (an object as '
-  'payload_json, or NULL). Returns {job_id, refused: false, status, state: succeeded}. Refusals {refused: true, '
-  'reason, field, guidance, next_action} that write nothing: queue.job_substrate.enabled=false, invalid_input '
-  '(result), job_not_found, lease_not_held with the state of the job: the lease was taken back, or the job was '
-  'acknowledged already. SQLSTATE 25000: another isolation level than READ COMMITTED.';
+  'payload_json, of up to 256 kB, or NULL). Returns {job_id, refused: false, status, state: succeeded}. Refusals '
+  '{refused: true, reason, field, guidance, next_action} that write nothing: queue.job_substrate.enabled=false, '
+  'invalid_input (result), job_not_found, lease_not_held with the state of the job: the lease was taken back, or the '
+  'job was acknowledged already. SQLSTATE 25000: another isolation level than READ COMMITTED.';
 
 CREATE FUNCTION iu.fn_job_ack_many(p_job_ids uuid[], p_lease_owner text) RETURNS jsonb
   LANGUAGE plpgsql SECURITY DEFINER

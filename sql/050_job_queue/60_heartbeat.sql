@@ -90,11 +90,12 @@ RETURN CASE WHEN iu_core.require_role('{iu_core_writer,iu_core_agent}') THEN
     p_metadata) END;
 COMMENT ON FUNCTION public.fn_queue_heartbeat_tick IS
   'A worker says that it lives, and its lease begins anew: its name, what it is (as for fn_job_claim), how it is, the '
-  'job it works on, the lease by which it has it, what else it has to say (an object). Returns {refused: false, '
-  'status: ok, executor_name, jobs_held: how many jobs the lease still holds, holds_current_job: whether the job is '
-  'among them; NULL: none was named}. Refusals {refused: true, reason, field, guidance, next_action} that write '
-  'nothing: queue.heartbeat.enabled=false, invalid_input (executor_name, executor_kind, status, lease_owner, '
-  'metadata). SQLSTATE 25000: another isolation level than READ COMMITTED; 55000: a policy of the queue is no number.';
+  'job it works on, the lease by which it has it, what else it has to say (an object of up to 256 kB). Returns '
+  '{refused: false, status: ok, executor_name, jobs_held: how many jobs the lease still holds, holds_current_job: '
+  'whether the job is among them; NULL: none was named}. Refusals {refused: true, reason, field, guidance, '
+  'next_action} that write nothing: queue.heartbeat.enabled=false, invalid_input (executor_name, executor_kind, '
+  'status, lease_owner, metadata). SQLSTATE 25000: another isolation level than READ COMMITTED; 55000: a policy of the '
+  'queue is no number.';
 
 CREATE FUNCTION iu.fn_queue_stale_check(p_threshold_seconds integer) RETURNS jsonb
   LANGUAGE plpgsql STABLE SECURITY DEFINER

@@ -128,20 +128,28 @@ END
 $function$;
 SELECT is_empty('SELECT * FROM pg_temp.tables_with_bad_texts()', 'no table holds a text that nobody may give');
 
--- What takes JSON says how long it may be: commands 1 MiB for both, events 256 kB, routes their own rules, findings
--- and references 256 kB, imports and parts of a split 64 MB with 1 MiB for each text.
+-- What takes JSON says how long it may be: commands 1 MiB (in the ledger for both, and to the runtime), events, what
+-- consumers are given of them and what is told of a collection 256 kB, routes their own rules and those that capture
+-- 256 kB, findings and references 256 kB, what is kept with a job or a worker 256 kB, of a link its row 2000 and its
+-- own object 16000 characters, imports, pieces that are composed or planned and parts of a split 64 MB with 1 MiB for
+-- each text.
 SELECT set_eq($$SELECT p.proname || '.' || a.name FROM pg_proc p
     CROSS JOIN LATERAL unnest(p.proargnames[:p.pronargs], p.proargtypes::oid[]) AS a (name, type)
    WHERE p.pronamespace = 'public'::regnamespace AND p.proowner = 'iu_core_owner'::regrole AND p.provolatile = 'v'
      AND p.prorettype <> 'trigger'::regtype AND a.type IN ('jsonb'::regtype, 'json'::regtype)$$,
-  ARRAY['fn_dot_iu_command_log.p_gate_snapshot', 'fn_dot_iu_command_log.p_evidence',
-    'fn_iu_change_window_close.p_impact', 'fn_iu_emit_collection_event.p_safe_payload',
+  ARRAY['fn_dot_iu_command_apply.p_params', 'fn_dot_iu_command_log.p_gate_snapshot',
+    'fn_dot_iu_command_log.p_evidence', 'fn_dot_iu_command_plan.p_params', 'fn_dot_iu_command_verify.p_params',
+    'fn_iu_auto_instantiate_consumer.p_safe_payload', 'fn_iu_change_window_close.p_impact',
+    'fn_iu_collection_checkpoint.p_detail', 'fn_iu_compose.p_pieces', 'fn_iu_emit_collection_event.p_safe_payload',
     'fn_iu_emit_event.p_safe_payload', 'fn_iu_emit_events.p_events', 'fn_iu_event_emit.p_safe_payload',
     'fn_iu_import.p_rows', 'fn_iu_piece_emit_event.p_safe_payload', 'fn_iu_piece_merge.p_merged_spec',
     'fn_iu_piece_split.p_child_specs', 'fn_iu_review_decision_record.p_findings',
     'fn_iu_route_add.p_retry_policy', 'fn_iu_route_add.p_payload_contract', 'fn_iu_route_deliver.p_safe_payload',
     'fn_iu_route_set.p_retry_policy', 'fn_iu_route_set.p_payload_contract', 'fn_iu_route_set.p_headers',
-    'fn_iu_structure_consumer.p_safe_payload', 'fn_iu_vector_sync_record_v2.p_axis_refs'],
+    'fn_iu_sql_event_route_add.p_payload_contract', 'fn_iu_sql_link_add.p_row_pk', 'fn_iu_sql_link_add.p_metadata',
+    'fn_iu_structure_consumer.p_safe_payload', 'fn_iu_structure_op_plan.p_payload',
+    'fn_iu_vector_sync_record_v2.p_axis_refs', 'fn_job_ack.p_result', 'fn_job_enqueue.p_payload_json',
+    'fn_queue_heartbeat_tick.p_metadata'],
   'of every function that takes JSON it is known how long that may be');
 
 -- The keys of payloads keep the rule as well: one that only looks like a forbidden one is none that is looked for.

@@ -143,6 +143,11 @@ SELECT pg_temp.refuses(format('SELECT fn_iu_compose(%s)', replace(replace(c, '$u
   ('a unit that is deleted', $$'k', 'file', 't', NULL, '[{"role": "body", "iu_id": "$u9"}]', 'w'$$, '23503',
     '^piece .* not found / soft-deleted$'),
   ('a key that is taken', $$'k:two', 'file', 't', NULL, '[]', 'w'$$, '23505', 'iu_collection_key_taken'),
+  ('more than 64 MB', $$'k', 'file', 't', NULL, (SELECT jsonb_agg(repeat('b', 1048576)) FROM generate_series(1, 64)),
+    'w'$$, '23514', 'p_pieces must be an array in up to 67108864 bytes'),
+  ('a new piece of more than 1 MiB', $$'k', 'file', 't', NULL, jsonb_build_array(jsonb_build_object('role', 'body',
+    'new_piece', jsonb_build_object('canonical_address', 'x', 'title', 'x', 'body', repeat('b', 1048577)))), 'w'$$,
+    '23514', 'piece 1 is not made: invalid_input, field body'),
   ('10001 pieces', $$'k', 'file', 't', NULL, (SELECT jsonb_agg(1) FROM generate_series(1, 10001)), 'w'$$, '54000',
     'iu_collection_too_many_pieces')) AS v (what, c, s, n);
 SELECT is(pg_temp.collection('k'), NULL, 'what was refused has left no collection');

@@ -164,6 +164,8 @@ SELECT pg_temp.refuses(format('SELECT fn_iu_collection_' || c, :'k'), s, n, 'ref
   ('a checkpoint by nobody', 'checkpoint(%L, ''collection_rendered'', '''')', '23514', 'iu_actor_required'),
   ('a checkpoint with a list', 'checkpoint(%L, ''collection_rendered'', ''a'', ''[]'')', '23514',
     'iu_collection_detail'),
+  ('a checkpoint with more than 256 kB', 'checkpoint(%L, ''collection_rendered'', ''a'', jsonb_build_object(''a'', '
+   'repeat(''x'', 262136)))', '23514', 'p_detail must be an object of up to 262144 bytes, or NULL'),
   ('a checkpoint with a text', 'checkpoint(%L, ''collection_rendered'', ''a'', ''{"body": 1}'')', '23514',
    'iu_event_payload_key')) AS v (what, c, s, n);
 SELECT pg_temp.refuses(format('SELECT fn_iu_' || c, :'nobody'), 'P0002', 'iu_collection_unknown',

@@ -97,6 +97,11 @@ SELECT pg_temp.refused(pg_temp.plan_call(t, s, g, p, l, 'k'), st, f, t || ' is r
 SELECT pg_temp.answers(pg_temp.plan_call('deprecate_piece', '{retired}', '{}', NULL, '{}', 'k'),
   '{"from": "retired", "to": "deprecated", "allowed": ["draft", "enacted"]}',
   'fsm_denied says from, to and what is allowed');
+SELECT pg_temp.answers(format('fn_iu_structure_op_plan(''add_new_piece'', NULL, NULL, %L, jsonb_build_object('
+  '''new_pieces'', (SELECT jsonb_agg(repeat(''b'', 1048576)) FROM generate_series(1, 64))), ''w'', NULL, ''k'')',
+  pg_temp.id_of('top')), jsonb_build_object('status', 'invalid_input', 'field', 'payload', 'guidance',
+  format('payload must be an object in up to 67108864 bytes, not %s.', iu_core.text_shown('a longer one'))),
+  'planning is refused: a payload of more than 64 MB');
 SELECT is((SELECT count(*) FROM iu_structure_operation), 0::bigint, 'nothing that was refused is planned');
 
 -- ---- planned

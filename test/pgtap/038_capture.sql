@@ -31,6 +31,8 @@ SELECT pg_temp.refused(c, s, f, 'a route is refused: ' || what) FROM (VALUES
     'fail_closed'),
   ('a contract that is an array', pg_temp.route_call('iu_sql.x', p_more => ', p_payload_contract => ''[]'''),
     'invalid_input', 'payload_contract'),
+  ('a contract of more than 256 kB', pg_temp.route_call('iu_sql.x', p_more => ', p_payload_contract => '
+    'jsonb_build_object(''a'', repeat(''x'', 262136))'), 'invalid_input', 'payload_contract'),
   ('no actor', 'fn_iu_sql_event_route_add(''iu_sql.x'', ''public'', ''iu_sql_link'', ''insert'', ''iu'', ''t'', NULL, '
     '''r'')', 'invalid_input', 'actor'),
   ('no reason', 'fn_iu_sql_event_route_add(''iu_sql.x'', ''public'', ''iu_sql_link'', ''insert'', ''iu'', ''t'', '

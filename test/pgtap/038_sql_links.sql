@@ -63,6 +63,10 @@ SELECT pg_temp.refused(pg_temp.add_call(k, n, m), 'invalid_input', f, 'adding is
   ('sequence', 'numbers', ', p_row_pk => ''{"id": 1}''', 'row_pk', 'a sequence with a row'),
   ('table', 'shop', ', p_row_pk => ''[1]''', 'row_pk', 'a row that is an array'),
   ('table', 'shop', ', p_row_pk => ''{}''', 'row_pk', 'a row without a key'),
+  ('table', 'shop', ', p_row_pk => jsonb_build_object(''a'', repeat(''x'', 1992))', 'row_pk',
+   'a row of 2001 characters'),
+  ('table', 'shop', ', p_metadata => jsonb_build_object(''a'', repeat(''x'', 15992))', 'metadata',
+   'metadata of 16001 characters'),
   ('table', 'shop', ', p_metadata => NULL', 'metadata', 'no metadata'),
   ('table', 'shop', ', p_metadata => ''7''', 'metadata', 'metadata that is a number')) AS v (k, n, m, f, what);
 SELECT pg_temp.answers(pg_temp.add_call(k, n, m, s), jsonb_build_object('status', 'object_not_found', 'field', f,

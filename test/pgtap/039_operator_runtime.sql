@@ -126,6 +126,12 @@ SELECT is(pg_temp.asks(m, c, p), wanted, format('%s refuses %s', m, what))
     ('a value of another type', 'test_target', '{"p_say": 1, "p_number": "one"}', 'invalid_input params'),
     ('another actor', 'test_target', '{"p_say": 1, "p_actor": "somebody"}', 'invalid_input params'))
     AS v (what, c, p, wanted);
+SELECT pg_temp.runs() AS n \gset
+SELECT is(pg_temp.asks(m, 'test_target', format('{"p_say": "%s"}', repeat('x', 1048564))), 'invalid_input params',
+  format('%s refuses parameters of more than 1 MiB', m)) FROM unnest('{plan,apply,verify}'::text[]) m;
+SELECT is(pg_temp.runs() - :n, 0::bigint, 'and logs nothing of them');
+SELECT is(pg_temp.asks('plan', 'test_target', format('{"p_say": "%s"}', repeat('x', 1048563))), 'planned',
+  'parameters of 1 MiB are planned');
 SELECT is(fn_dot_iu_command_apply('test_target', '{"p_say": 1}', a) - 'guidance',
   '{"status": "invalid_input", "field": "actor", "next_action": "correct_the_argument"}',
   'no actor is refused, and not logged') FROM unnest(ARRAY[NULL, ' ']) a;

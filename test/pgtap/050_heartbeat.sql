@@ -9,7 +9,8 @@ SELECT pg_temp.refused('fn_queue_heartbeat_tick(' || a || ')', 'invalid_input', 
   VALUES ('executor_name', $$NULL, 'Agent', 'ok'$$), ('executor_kind', $$'w', 'MOT', 'ok'$$),
   ('executor_kind', $$'w', NULL, 'ok'$$), ('status', $$'w', 'Agent', ''$$), ('status', $$'w', 'Agent', NULL$$),
   ('lease_owner', $$'w', 'Agent', 'ok', NULL, 'w'$$), ('metadata', $$'w', 'Agent', 'ok', NULL, NULL, '{"raw": 1}'$$),
-  ('metadata', $$'w', 'Agent', 'ok', NULL, NULL, NULL$$)) v (f, a);
+  ('metadata', $$'w', 'Agent', 'ok', NULL, NULL, NULL$$),
+  ('metadata', $$'w', 'Agent', 'ok', NULL, NULL, jsonb_build_object('x', repeat('a', 262136))$$)) v (f, a);
 SELECT is(fn_queue_heartbeat_tick('iu_outbound_default', 'PG_worker', 'ok', NULL, NULL, '{}'),
   '{"refused": false, "status": "ok", "executor_name": "iu_outbound_default", "jobs_held": 0,
   "holds_current_job": null}',
