@@ -12,7 +12,7 @@ BEGIN
       HINT = 'Switch it on with fn_iu_switch_set.', CONSTRAINT = 'iu_rollback_piece_events_live';
   END IF;
   SELECT string_agg(r.route_code, ', ' ORDER BY r.route_code) INTO v_routes
-    FROM public.iu_outbound_route r WHERE r.event_domain = 'piece';
+    FROM public.iu_outbound_route r WHERE r.event_domain = 'piece' AND r.retired_at IS NULL;
   IF v_routes IS NOT NULL THEN
     RAISE object_in_use USING
       MESSAGE = 'rollback refused: routes carry events of domain piece',

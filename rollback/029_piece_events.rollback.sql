@@ -1,12 +1,12 @@
 -- Undoes 029. Events stay in the outbox, which is 004's. Refuses while a gate is
--- open, and where a route carries one of its types or a pending event has one.
+-- open, and where a route that is not retired carries one of its types or a pending event has one.
 SELECT iu.fn_iu_rollback_guard();
 DO $guard$
 DECLARE
   v_routes text;
 BEGIN
   SELECT string_agg(r.route_code, ', ' ORDER BY r.route_code) INTO v_routes
-    FROM public.iu_outbound_route r WHERE r.event_domain IN ('system', 'staging');
+    FROM public.iu_outbound_route r WHERE r.event_domain IN ('system', 'staging') AND r.retired_at IS NULL;
   IF v_routes IS NOT NULL THEN
     RAISE object_in_use USING
       MESSAGE = 'rollback refused: routes carry events of domains system and staging',
