@@ -10,7 +10,11 @@ SELECT iu.fn_iu_invariant_undefine(40);
 DELETE FROM public.iu_command_exemption WHERE migration = 40;
 DELETE FROM public.iu_health_surface WHERE migration = 40;
 
+DROP TRIGGER trg_iu_issue_removed ON public.iu_invariant;
+DROP TRIGGER trg_iu_issue_disabled ON public.iu_invariant;
+DROP FUNCTION iu.fn_iu_issue_unwatched;
 DROP FUNCTION iu.fn_iu_issue_turned;
+DROP FUNCTION iu.fn_iu_issue_close;
 DROP FUNCTION iu.fn_iu_issue_emit;
 DROP TABLE public.iu_open_issue;
 DROP FUNCTION public.fn_iu_domain_healthcheck;

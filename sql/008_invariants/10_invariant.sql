@@ -83,7 +83,7 @@ CREATE TABLE public.iu_invariant_state (
 COMMENT ON TABLE public.iu_invariant_state IS
   'What the last check of an invariant found, as it is registered now. Read v_iu_invariant.';
 COMMENT ON COLUMN public.iu_invariant_state.verdict IS
-  'Of the last check; NULL: never checked as it is registered now';
+  'Of the last check; NULL: never checked as it is registered now, or since it was enabled again';
 COMMENT ON COLUMN public.iu_invariant_state.verdict_since IS
   'When a check first found that verdict, without another in between';
 COMMENT ON COLUMN public.iu_invariant_state.checked_at IS 'When the last check began to read, by the clock';

@@ -209,25 +209,29 @@ CREATE FUNCTION iu.fn_iu_invariant_enable(p_code text, p_enabled boolean, p_acto
 AS $function$
 DECLARE
   v_status CONSTANT text := CASE WHEN p_enabled THEN 'enabled' ELSE 'disabled' END;
-  v_every  integer;
+  v_before public.iu_invariant;
   v_run_id uuid;
 BEGIN
   PERFORM iu.fn_iu_require_value(p_enabled IS NOT NULL, 'iu_invariant_enabled', 'p_enabled', 'true or false', NULL);
   v_run_id := iu.fn_dot_iu_command_note('dot_iu_invariant_enable', 'invariant_code', p_code, 'applied', p_actor,
     p_reason, jsonb_build_object('enabled', p_enabled));
-  UPDATE public.iu_invariant SET enabled = p_enabled WHERE invariant_code = p_code RETURNING every_seconds INTO v_every;
+  SELECT i.* INTO v_before FROM public.iu_invariant i WHERE i.invariant_code = p_code FOR NO KEY UPDATE;
   IF NOT FOUND THEN
     RAISE undefined_object USING
       MESSAGE = format('invariant "%s" is not registered', coalesce(p_code, '')),
       DETAIL = format('Invariant: %s.', coalesce(p_code, '')),
       HINT = 'v_iu_invariant lists them.', CONSTRAINT = 'iu_invariant_unknown';
   END IF;
+  UPDATE public.iu_invariant SET enabled = p_enabled WHERE invariant_code = p_code;
   PERFORM iu.fn_iu_require_effect(
     EXISTS (SELECT FROM public.iu_invariant i WHERE i.invariant_code = p_code AND i.enabled = p_enabled),
     'public.iu_invariant', 'enabling or disabling the invariant');
-  UPDATE public.iu_invariant_state
-     SET next_at = CASE WHEN p_enabled AND v_every IS NOT NULL THEN clock_timestamp() END
-   WHERE invariant_code = p_code;
+  -- Of one that was disabled nobody was told what a check found: its next verdict is another one than before.
+  UPDATE public.iu_invariant_state s
+     SET next_at = CASE WHEN p_enabled AND v_before.every_seconds IS NOT NULL THEN clock_timestamp() END,
+         verdict = CASE WHEN v_before.enabled THEN s.verdict END,
+         verdict_since = CASE WHEN v_before.enabled THEN s.verdict_since END
+   WHERE s.invariant_code = p_code;
   PERFORM iu_core.wake();
   RETURN jsonb_build_object('status', v_status, 'invariant_code', p_code, 'run_id', v_run_id);
 END
@@ -242,9 +246,9 @@ RETURN CASE WHEN iu_core.require_role('{iu_core_admin}') THEN
   iu.fn_iu_invariant_enable(p_code, p_enabled, p_actor, p_reason) END;
 COMMENT ON FUNCTION public.fn_iu_invariant_enable IS
   'Enables or disables an invariant, one of a migration too, and logs it: code, whether, who, why. One that is '
-  'disabled is not scheduled, is no part of a check of all, and keeps a gate shut that demands it. Returns '
-  '{status: enabled | disabled, invariant_code, run_id}. SQLSTATE 42704: not registered; 23514: NULL, actor or '
-  'reason missing.';
+  'disabled is not scheduled, is no part of a check of all, and keeps a gate shut that demands it; enabled again it is '
+  'unknown until it is checked. Returns {status: enabled | disabled, invariant_code, run_id}. SQLSTATE 42704: not '
+  'registered; 23514: NULL, actor or reason missing.';
 
 CREATE FUNCTION iu.fn_iu_invariant_unregister(p_code text, p_actor text, p_reason text) RETURNS jsonb
   LANGUAGE plpgsql SECURITY DEFINER

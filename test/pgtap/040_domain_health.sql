@@ -132,8 +132,32 @@ UPDATE test_agreed SET l = 2;
 SELECT pg_temp.checks('agreed');
 SELECT is(pg_temp.events(:seq), 'system.issue_opened alert immediate critical iu_invariant agreed fail pass',
   'an issue of a critical invariant is critical');
+SELECT max(event_seq) AS seq FROM event_outbox \gset
+SELECT fn_iu_invariant_enable('agreed', false, 'ada', 'for a while');
+SELECT is((SELECT count(*) FROM iu_open_issue), 0::bigint, 'the issue of an invariant that is disabled is closed');
+SELECT results_eq(format($$SELECT event_type, correlation_id, safe_payload - '{opened_at,opened_event}'::text[]
+    FROM event_outbox WHERE event_seq > %s$$, :seq),
+  format($$SELECT 'issue_resolved'::text, id::text, '{"invariant_code": "agreed", "meaning": "both agree",
+    "verdict": null, "previous": "fail", "severity": "critical", "detail": "the invariant was disabled"}'::jsonb
+    FROM event_outbox WHERE event_seq = %s$$, :seq), 'which is told as resolved, with what happened');
+SELECT max(event_seq) AS seq FROM event_outbox \gset
+UPDATE test_agreed SET l = 1;
+SELECT pg_temp.checks('agreed');
+UPDATE test_agreed SET l = 2;
+SELECT alike(pg_temp.checks('agreed') || coalesce(pg_temp.events(:seq), ' nothing'), 'fail % nothing',
+  'one that is disabled opens none, whoever checks it');
+SELECT fn_iu_invariant_enable('agreed', true, 'ada', 'go on');
+SELECT alike(pg_temp.checks('agreed') || ': ' || pg_temp.events(:seq),
+  'fail %: system.issue_opened alert immediate critical iu_invariant agreed fail',
+  'one that is enabled again and still fails opens another');
+SELECT fn_iu_invariant_enable('agreed', true, 'ada', 'once more');
+SELECT is((SELECT string_agg(invariant_code, ' ') FROM iu_open_issue), 'agreed',
+  'enabling one that is enabled leaves its issue open');
+SELECT max(event_seq) AS seq FROM event_outbox \gset
 SELECT fn_iu_invariant_unregister('agreed', 'ada', 'over');
 SELECT is((SELECT count(*) FROM iu_open_issue), 0::bigint, 'an issue goes with its invariant');
+SELECT is((SELECT event_type || ': ' || (safe_payload ->> 'detail') FROM event_outbox WHERE event_seq > :seq),
+  'issue_resolved: the invariant was removed', 'which is told as resolved too');
 SELECT max(event_seq) AS seq FROM event_outbox \gset
 UPDATE test_agreed SET r = 1;
 SELECT fn_iu_invariant_register('agreed', 'public.test_agreement', 'both agree', 'ada', 't');
@@ -323,9 +347,12 @@ UPDATE test_counts SET counted = 2;
 SELECT is((fn_iu_domain_healthcheck() #> '{surfaces,qdrant_collection}') - 'checked_at' - 'verdict' - 'verdict_since',
   '{"ok": true, "detail": "Qdrant has the active collections", "collections": 1, "points": 2, "pending": 0,
     "oldest_pending_at": null}', 'one that has them is ok');
+SELECT is((SELECT string_agg(invariant_code, ' ') FROM iu_open_issue), 'health.directus_collection',
+  'the issue of Directus is open still');
 SELECT fn_iu_health_bind(s, NULL, 'ada', 'over') ->> 'status'
   FROM unnest('{qdrant_collection,directus_collection}'::text[]) s;
 SELECT is((SELECT count(*) FROM iu_invariant WHERE enabled AND invariant_code ~ 'directus|qdrant'), 0::bigint,
   'without a table nothing of a remote is checked');
+SELECT is((SELECT count(*) FROM iu_open_issue), 0::bigint, 'and its issue is closed');
 SELECT finish();
 ROLLBACK;

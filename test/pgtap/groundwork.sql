@@ -26,7 +26,8 @@ INSERT INTO pg_temp.locker SELECT unnest(regexp_split_to_array(names, '\s+')), b
     fn_iu_invariant_unregister fn_iu_route_allow fn_iu_route_dead_letter_resolve fn_iu_route_dead_letter_resolve_many
     fn_iu_route_disallow fn_iu_route_set fn_iu_surface_put fn_iu_surface_report
     fn_iu_switch_set fn_iu_policy_set fn_iu_vocab_add fn_iu_tag_register fn_iu_health_bind fn_iu_tree_path_add
-    fn_iu_tree_path_inserted fn_iu_issue_turned fn_iu_runtime_rollback_by_actor'),
+    fn_iu_tree_path_inserted fn_iu_issue_turned fn_iu_issue_unwatched fn_iu_invariant_enable
+    fn_iu_runtime_rollback_by_actor'),
   ('what it serves are the marks that it sees: what came later has marks of its own',
    'fn_iu_envelope_unmark fn_iu_envelope_serve fn_iu_envelope_compact'),
   ('for workers, whose sessions have READ COMMITTED',
