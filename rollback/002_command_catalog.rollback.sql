@@ -30,6 +30,7 @@ DROP FUNCTION iu.fn_iu_require_reason;
 DROP FUNCTION iu.fn_iu_require_actor;
 DROP FUNCTION iu.fn_iu_require_effect;
 DROP FUNCTION iu.fn_iu_in_the_way;
+DROP FUNCTION iu.fn_iu_keys_shown;
 DROP FUNCTION iu.fn_iu_require_text;
 DROP FUNCTION iu.fn_iu_require_form;
 DROP FUNCTION iu.fn_iu_require_value;

@@ -82,6 +82,17 @@ COMMENT ON FUNCTION iu.fn_iu_require_text IS
   'the refusal of one that is left out, name of the field, what is allowed in words, the text, whether it may be long. '
   'Errors: 23514 with that name, or as fn_iu_require_form.';
 
+CREATE FUNCTION iu.fn_iu_keys_shown(p_value jsonb) RETURNS text
+  LANGUAGE sql IMMUTABLE
+  SET search_path = pg_catalog, pg_temp
+RETURN (SELECT string_agg(iu_core.text_shown(k.key), ', ' ORDER BY k.n) FILTER (WHERE k.n <= 10)
+               || CASE WHEN count(*) > 10 THEN format(' and %s more', count(*) - 10) ELSE '' END
+          FROM (SELECT o.key, row_number() OVER (ORDER BY o.key COLLATE "C") AS n
+                  FROM jsonb_object_keys(p_value) AS o (key)) AS k);
+COMMENT ON FUNCTION iu.fn_iu_keys_shown IS
+  'For messages about keys that should not be there: the first ten keys of an object as text_shown() shows them, and '
+  'how many more it has; NULL for one without any. Errors: 22023 no object.';
+
 CREATE FUNCTION iu.fn_iu_require_actor(p_actor text, p_act text) RETURNS void
   LANGUAGE plpgsql
   SET search_path = pg_catalog, pg_temp

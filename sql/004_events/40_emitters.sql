@@ -148,8 +148,7 @@ BEGIN
     RAISE check_violation USING
       MESSAGE = format('an event is an object without other keys than %s', array_to_string(c_keys, ', ')),
       DETAIL = format('Element %s is %s.', v_wrong.n, CASE v_wrong.is
-        WHEN 'object' THEN 'an object with ' || (SELECT string_agg(format('"%s"', k), ', ')
-                                                   FROM jsonb_object_keys(v_wrong.event - c_keys) k)
+        WHEN 'object' THEN 'an object with ' || iu.fn_iu_keys_shown(v_wrong.event - c_keys)
         ELSE v_wrong.is END),
       CONSTRAINT = 'iu_events_element';
   END IF;

@@ -50,8 +50,7 @@ BEGIN
       SELECT e.n, CASE
                WHEN jsonb_typeof(e.piece) <> 'object' THEN 'is not an object'
                WHEN e.piece - '{role,iu_id,new_piece}'::text[] <> '{}' THEN 'has a key that no piece has: '
-                 || (SELECT string_agg(iu_core.text_shown(k), ', ' ORDER BY k COLLATE "C")
-                       FROM jsonb_object_keys(e.piece - '{role,iu_id,new_piece}'::text[]) AS k)
+                 || iu.fn_iu_keys_shown(e.piece - '{role,iu_id,new_piece}'::text[])
                WHEN jsonb_typeof(e.piece -> 'role') IS DISTINCT FROM 'string' THEN 'has no role'
                WHEN e.piece ->> 'role' <> ALL (v_roles)
                  THEN format('has a role that is not one of %s: %s', array_to_string(v_roles, ', '),

@@ -96,8 +96,7 @@ BEGIN
   SELECT array_agg(a.name), array_agg(a.name) FILTER (WHERE a.required),
          string_agg(format('%I %s', a.name, a.type), ', ') FILTER (WHERE p_params ? a.name)
     INTO v_names, v_required, v_columns FROM iu.fn_iu_command_arguments(p_target) a;
-  SELECT string_agg(iu_core.text_shown(k), ', ' ORDER BY k) INTO v_unknown
-    FROM jsonb_object_keys(p_params) k WHERE k <> ALL (coalesce(v_names, '{}'));
+  v_unknown := iu.fn_iu_keys_shown(p_params - coalesce(v_names, '{}'));
   SELECT string_agg(r, ', ') INTO v_missing
     FROM unnest(v_required) r WHERE NOT p_params ? r AND r <> 'p_actor';
   IF v_unknown IS NOT NULL THEN

@@ -1,6 +1,6 @@
 -- The one rule for texts that people give, and that every function keeps it.
 \ir setup.psql
-SELECT plan(74);
+SELECT plan(77);
 
 -- ---- the rule
 
@@ -30,6 +30,13 @@ SELECT is(iu_core.text_shown(t), s, 'a message shows ' || n) FROM (VALUES
   ('NULL', NULL, 'NULL'), ('a text as it is', 'it''s', '''it''''s'''),
   ('what nobody would see', U&'a\202E\200Bb', '''a<U+202E><U+200B>b'''), ('a line end as a blank', E'a\nb', '''a b'''),
   ('the beginning of a long text', repeat('é', 5000000), '''' || repeat('é', 100) || '...''')) AS t (n, t, s);
+SELECT is(iu.fn_iu_keys_shown(k), s, 'a message shows of keys ' || n) FROM (VALUES
+  ('none', '{}'::jsonb, NULL), ('ten', (SELECT jsonb_object_agg('k' || i, 1) FROM generate_series(0, 9) i),
+    '''k0'', ''k1'', ''k2'', ''k3'', ''k4'', ''k5'', ''k6'', ''k7'', ''k8'', ''k9'''),
+  ('the first ten of a thousand',
+    (SELECT jsonb_object_agg(i || repeat('k', 1000), 1) FROM generate_series(1000, 1999) i),
+    (SELECT string_agg('''' || i || repeat('k', 96) || '...''', ', ' ORDER BY i) FROM generate_series(1000, 1009) i)
+      || ' and 990 more')) AS t (n, k, s);
 SELECT is(iu_core.text_made_fit(t, false), s, 'what the server keeps of ' || n) FROM (VALUES
   ('a text that fits', 'olga', 'olga'), ('nothing', '', ''), ('a role with a line end', E'ol\nga', '"ol ga"'),
   ('a role that shows nothing', U&'\200B', '"<U+200B>"')) AS t (n, t, s);

@@ -143,6 +143,8 @@ SELECT pg_temp.refuses(format('SELECT fn_iu_compose(%s)', replace(replace(c, '$u
   ('a unit that is deleted', $$'k', 'file', 't', NULL, '[{"role": "body", "iu_id": "$u9"}]', 'w'$$, '23503',
     '^piece .* not found / soft-deleted$'),
   ('a key that is taken', $$'k:two', 'file', 't', NULL, '[]', 'w'$$, '23505', 'iu_collection_key_taken'),
+  ('keys that no piece has', $$'k', 'file', 't', NULL, jsonb_build_array((SELECT jsonb_object_agg('k' || i, 1)
+    FROM generate_series(1, 60000) i)), 'w'$$, '23514', 'no piece has: ''k1'', .*''k10005'' and 59990 more$'),
   ('more than 64 MB', $$'k', 'file', 't', NULL, (SELECT jsonb_agg(repeat('b', 1048576)) FROM generate_series(1, 64)),
     'w'$$, '23514', 'p_pieces must be an array in up to 67108864 bytes'),
   ('a new piece of more than 1 MiB', $$'k', 'file', 't', NULL, jsonb_build_array(jsonb_build_object('role', 'body',

@@ -132,6 +132,9 @@ SELECT is(pg_temp.asks(m, 'test_target', format('{"p_say": "%s"}', repeat('x', 1
 SELECT is(pg_temp.runs() - :n, 0::bigint, 'and logs nothing of them');
 SELECT is(pg_temp.asks('plan', 'test_target', format('{"p_say": "%s"}', repeat('x', 1048563))), 'planned',
   'parameters of 1 MiB are planned');
+SELECT alike(fn_dot_iu_command_plan('test_target', jsonb_object_agg('k' || lpad(i::text, 5, '0'), 1), 'ada')
+    ->> 'guidance', '%test_target(%) takes no argument ''k00001'', ''k00002'', %, ''k00010'' and 59990 more.',
+  'of arguments that there are not ten are named, and how many more') FROM generate_series(1, 60000) i;
 SELECT is(fn_dot_iu_command_apply('test_target', '{"p_say": 1}', a) - 'guidance',
   '{"status": "invalid_input", "field": "actor", "next_action": "correct_the_argument"}',
   'no actor is refused, and not logged') FROM unnest(ARRAY[NULL, ' ']) a;
