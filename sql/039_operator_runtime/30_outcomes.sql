@@ -6,8 +6,8 @@ CREATE FUNCTION iu.fn_iu_command_outcome(p_answer jsonb, p_is_dry boolean) RETUR
 RETURN CASE
   WHEN coalesce(p_answer, 'null') IN ('null', 'false') THEN 'refused'
   WHEN jsonb_typeof(p_answer) = 'object'
-       AND (coalesce(p_answer -> 'refused', 'false') <> 'false' OR coalesce(p_answer -> 'ok', 'true') <> 'true'
-            OR p_answer ? 'guidance'
+       AND (coalesce(p_answer -> 'refused', 'false') NOT IN ('false', '[]')
+            OR coalesce(p_answer -> 'ok', 'true') <> 'true' OR p_answer ? 'guidance'
             OR p_answer ? 'status' AND p_answer ->> 'status' IS DISTINCT FROM 'plan_ok'
                AND (p_answer ->> 'status' LIKE 'would\_%') IS NOT TRUE
                AND NOT EXISTS (SELECT FROM public.iu_command_done d WHERE d.status = p_answer ->> 'status'))
@@ -18,9 +18,9 @@ RETURN CASE
     THEN 'planned'
   ELSE 'applied' END;
 COMMENT ON FUNCTION iu.fn_iu_command_outcome IS
-  'What an answer of a target says: refused (no answer, false, an object with guidance, with refused, with ok that is '
-  'not true, or with a status that is not in iu_command_done), planned (it only tried), or applied. Arguments: '
-  'answer, whether it was asked only to try. Raises nothing.';
+  'What an answer of a target says: refused (no answer, false, an object with guidance, with refused that is neither '
+  'false nor an empty list, with ok that is not true, or with a status that is not in iu_command_done), '
+  'planned (it only tried), or applied. Arguments: answer, whether it was asked only to try. Raises nothing.';
 
 CREATE FUNCTION iu.fn_iu_command_gates(p_command text, p_is_dry boolean) RETURNS jsonb
   LANGUAGE sql VOLATILE

@@ -166,6 +166,7 @@ TRUNCATE test_trace;
 SELECT is(pg_temp.asks('apply', 'test_target', format('{"p_say": %s}', say)), wanted,
   format('a target that answers %s', say)) FROM (VALUES
   ('{"status": "unchanged"}', 'applied'), ('{"deleted": 3}', 'applied'), ('"text"', 'applied'), ('[]', 'applied'),
+  ('{"status": "imported", "refused": []}', 'applied'),
   ('{"status": "would_do"}', 'planned'), ('{"status": "plan_ok"}', 'planned'), ('{"status": "dry_run"}', 'planned'),
   ('{"status": "ok", "dry_run": true}', 'planned')) AS v (say, wanted);
 SELECT is(pg_temp.ledger(), 'test_target plan planned t wim {"answered": "ok"}',
@@ -177,7 +178,8 @@ SELECT is(pg_temp.asks('apply', 'test_target', format('{"p_say": %s}', say)) || 
   format('a target that answers %s is refused in the ledger', say)) FROM unnest(ARRAY[
   '{"status": "no_such_word"}', '{"status": null}', '{"status": "ok", "guidance": "No."}',
   '{"status": "created", "ok": false}',
-  '{"ok": "maybe"}', '{"refused": true, "reason": "queue.job_substrate.enabled=false"}', '{"status": "refused"}',
+  '{"ok": "maybe"}', '{"refused": true, "reason": "queue.job_substrate.enabled=false"}',
+  '{"status": "imported", "refused": [{"row": 1}]}', '{"status": "imported", "refused": {}}', '{"status": "refused"}',
   '{"status": "composer_gate_closed"}', 'false', 'null']) say;
 SELECT is(pg_temp.trace(), NULL, 'nothing is left of what a target did that refused');
 SELECT is(pg_temp.asks('apply', 'test_target', format('{"p_say": 1, "p_raise": %s}', to_jsonb(x))) || ': '
@@ -204,6 +206,10 @@ END $$;
 SELECT is(pg_temp.cancelled(), true, 'a cancel is not swallowed');
 SELECT is(current_user::text, session_user::text, 'the session is who it was, after all that');
 
+SELECT is(pg_temp.asks('apply', 'dot_iu_import', '{"p_rows": [{"canonical_address": "runtime/1", "title": "T",
+  "body": "b"}], "p_dry_run": false}'), 'applied', 'an import of which no row is refused is applied');
+SELECT is(pg_temp.asks('apply', 'dot_iu_import', '{"p_rows": [{"canonical_address": "runtime/2"}],
+  "p_dry_run": false}'), 'target_refused', 'one of which a row is refused is refused');
 -- A role that may not execute a target, and one that may only by a restore that lost the privileges.
 SELECT is(pg_temp.asks('apply', 'dot_iu_gate_define',
   '{"p_gate_key": "shop.prices_enabled", "p_description": "Prices", "p_reason": "r"}'), 'not_permitted command',
