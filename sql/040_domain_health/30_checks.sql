@@ -95,6 +95,9 @@ BEGIN
   END IF;
   BEGIN
     v_found := iu.fn_iu_health_look(p_surface);
+    IF jsonb_typeof(v_found -> 'ok') IS DISTINCT FROM 'boolean' THEN
+      v_found := coalesce(v_found, '{}') || '{"ok": false, "detail": "it does not say whether it is well"}';
+    END IF;
   EXCEPTION WHEN OTHERS OR assert_failure THEN
     v_found := jsonb_build_object('ok', false, 'detail', format('it cannot be looked at: %s', SQLERRM),
                                   'sqlstate', SQLSTATE);
@@ -108,8 +111,8 @@ END
 $function$;
 COMMENT ON FUNCTION iu.fn_iu_health_surface IS
   'For fn_iu_domain_healthcheck: one surface as it is now, with what its scheduled check found last; not ok where '
-  'that is overdue; ok null where it is not looked at. Arguments: its row of v_iu_invariant, its name. Raises nothing '
-  'but a cancel (57014).';
+  'that is overdue, and where it does not say; ok null where it is not looked at. Arguments: its row of '
+  'v_iu_invariant, its name. Raises nothing but a cancel (57014).';
 
 CREATE FUNCTION iu.fn_iu_domain_healthcheck() RETURNS jsonb
   LANGUAGE plpgsql VOLATILE SECURITY DEFINER
@@ -143,7 +146,7 @@ COMMENT ON FUNCTION public.fn_iu_domain_healthcheck IS
   'How the domain is: {overall_ok, surfaces: {three_axis_cache, directus_collection, qdrant_collection, '
   'auto_refresh_trigger, vector_boundary, write_gates, operator_runtime}, late, checked_at}. Each surface is {ok, '
   'detail, figures, checked_at, verdict, verdict_since}: as it is now, and what the scheduled check of invariant '
-  'health.<surface> found last. ok is false where something is wrong, where it cannot be looked at, and where that '
-  'check is overdue; null where the invariant is disabled, as those of Directus and Qdrant are until '
+  'health.<surface> found last. ok is false where something is wrong, where it cannot be looked at or does not say, '
+  'and where that check is overdue; null where the invariant is disabled, as those of Directus and Qdrant are until '
   'fn_iu_health_bind names a foreign table. late: all invariants whose scheduled check is overdue by two minutes. '
   'overall_ok: nothing is late, no surface is not ok, and one is looked at. Raises nothing but a cancel (57014).';

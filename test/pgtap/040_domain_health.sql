@@ -255,6 +255,15 @@ SELECT is(pg_temp.surface('write_gates') || ' ' || (fn_iu_domain_healthcheck() -
   'false there is no invariant health.write_gates false', 'a surface whose invariant is lost is not ok');
 ROLLBACK TO before;
 
+CREATE OR REPLACE FUNCTION iu.fn_iu_health_auto_refresh_trigger() RETURNS jsonb LANGUAGE sql VOLATILE
+  SET search_path = pg_catalog, pg_temp AS 'SELECT NULL::jsonb';
+CREATE OR REPLACE FUNCTION iu.fn_iu_health_write_gates() RETURNS jsonb LANGUAGE sql VOLATILE
+  SET search_path = pg_catalog, pg_temp AS $$SELECT '{"ok": null, "detail": "one cannot tell", "gates": 3}'::jsonb$$;
+SELECT is(pg_temp.surface(s), 'false it does not say whether it is well',
+  'a surface that does not say is not ok: ' || s)
+  FROM unnest('{auto_refresh_trigger,write_gates}'::text[]) s;
+ROLLBACK TO before;
+
 -- ---- remotes
 
 SELECT is(pg_temp.surface(s), 'null not looked at: no foreign table is named for it; an administrator names one with '
