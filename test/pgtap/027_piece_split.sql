@@ -62,6 +62,8 @@ SELECT pg_temp.refused(format('fn_iu_piece_split(%s)', replace(replace(c, '$d', 
   ('a child without a body', '''none'', $k #- ''{1,body}'', ''w'', $d', 'invalid_input', 'child_specs'),
   ('a child with an empty body', '''none'', jsonb_set($k, ''{1,body}'', ''""''), ''w'', $d', 'invalid_input',
     'child_specs'),
+  ('a child with a text of more than 1 MiB', '''none'', jsonb_set($k, ''{1,body}'', to_jsonb(repeat(''b'', 1048577))),
+    ''w'', $d', 'invalid_input', 'child_specs'),
   ('two children with one address', '''none'', pg_temp.kids(''k1'', ''k2'', ''k1''), ''w'', $d', 'invalid_input',
     'child_specs'),
   ('a child that is the source', '''none'', pg_temp.kids(''k1'', ''none''), ''w'', $d', 'invalid_input',
@@ -74,6 +76,8 @@ SELECT pg_temp.refused(format('fn_iu_piece_split(%s)', replace(replace(c, '$d', 
   ('a retired source', '''retired'', $k, ''w'', $d', 'fsm_denied', 'source_canonical_address'),
   ('a superseded source', '''superseded'', $k, ''w'', $d', 'fsm_denied', 'source_canonical_address'))
   AS v (what, c, s, f);
+SELECT alike(fn_iu_piece_split('none', (SELECT jsonb_agg(repeat('b', 1048576)) FROM generate_series(1, 64)), 'w', :'d')
+  ->> 'guidance', '%an array of 2 to 1000 objects in up to 67108864 bytes%', 'a split is refused: of more than 64 MB');
 SELECT pg_temp.deep('deep', 66);
 SELECT pg_temp.refused(format('fn_iu_piece_split(''deep66'', pg_temp.kids(''k1'', ''k2''), ''w'', %L)', :'d'),
   'tree_too_deep', 'source_canonical_address', 'a split is refused: of a unit with more than 64 above it');
