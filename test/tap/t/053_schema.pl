@@ -1,5 +1,7 @@
 # Migrating is a way there and back: what pg_dump sees at a version is the same
-# whichever way the database came to it.
+# whichever way the database came to it. That the register has what there is then
+# is asked by the runner after each script: it refuses a rollback that leaves
+# something of its migration, which pgtap/001_conformance.sql shows.
 use strict;
 use warnings;
 
@@ -59,8 +61,6 @@ foreach my $version (reverse grep { $_ != $last } @versions)
 		"rolled back from the last migration to $version the schema is that of $version");
 	same_lines(rows(), $rows{$version},
 		"rolled back from the last migration to $version the rows are those of $version");
-	is(sql('SELECT count(*) FROM fn_iu_conformance() WHERE NOT ok'), 0,
-		"rolled back from the last migration to $version the database conforms");
 	run('migrate()');
 	same_lines(schema_of($node), $schema{$last},
 		"migrated up again from $version the schema is that of the last migration");
