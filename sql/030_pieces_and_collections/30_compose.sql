@@ -170,18 +170,20 @@ AS $function$
 DECLARE
   v_collection public.iu_piece_collection;
 BEGIN
-  INSERT INTO public.iu_piece_collection
-      (collection_key, collection_kind, title, description, manifest_digest, created_by, updated_by)
-    VALUES (p_collection_key, p_collection_kind, p_title, p_description, iu.fn_iu_manifest_digest(
-              ARRAY(SELECT generate_series(0, cardinality(p_iu_ids) - 1)), p_iu_ids, p_roles), p_actor, p_actor)
-    ON CONFLICT (collection_key) DO NOTHING
-    RETURNING * INTO v_collection;
-  IF NOT FOUND THEN
-    PERFORM iu.fn_iu_require_effect(
-      EXISTS (SELECT FROM public.iu_piece_collection c WHERE c.collection_key = p_collection_key),
-      'public.iu_piece_collection', 'writing the collection');
-    RETURN NULL;
-  END IF;
+  FOR v_try IN 1 .. 10 LOOP
+    INSERT INTO public.iu_piece_collection
+        (collection_key, collection_kind, title, description, manifest_digest, created_by, updated_by)
+      VALUES (p_collection_key, p_collection_kind, p_title, p_description, iu.fn_iu_manifest_digest(
+                ARRAY(SELECT generate_series(0, cardinality(p_iu_ids) - 1)), p_iu_ids, p_roles), p_actor, p_actor)
+      ON CONFLICT (collection_key) DO NOTHING
+      RETURNING * INTO v_collection;
+    EXIT WHEN FOUND;
+    IF EXISTS (SELECT FROM public.iu_piece_collection c WHERE c.collection_key = p_collection_key) THEN
+      RETURN NULL;
+    END IF;
+    -- What had the key was taken back just now, so that it is free; or something is in the way, each time.
+  END LOOP;
+  PERFORM iu.fn_iu_require_effect(v_collection.id IS NOT NULL, 'public.iu_piece_collection', 'writing the collection');
   PERFORM iu.fn_iu_composer_require('fn_iu_compose');
   PERFORM iu.fn_iu_collection_kind_require(p_collection_kind);
   RETURN v_collection;

@@ -1,6 +1,7 @@
 # What changes while a call waits for somebody else's lock: a gate that was closed
 # meanwhile is closed for it; a word that was taken out of a vocabulary is gone for it,
-# and one that it has used stays; a key that somebody took is taken.
+# and one that it has used stays; a key that somebody took is taken, and one that was
+# taken back is free; a unit that was deleted is none.
 use strict;
 use warnings;
 
@@ -140,6 +141,34 @@ like(while_waiting(sprintf($make, 'a'), make('a') . " ->> 'status'", undef, 'ROL
 	'the same event makes the collection where the first did not after all');
 like(while_waiting(sprintf($make, 'b'), "fn_iu_compose('tpl-inst:auto:b', 'file', 'B', NULL, '[]', 'w') ->> 'ok'"),
 	qr/23505.*is taken/, 'composing is told that an event has taken the key');
+
+# Whoever asks for a key looks twice: whether he gets it, and whether somebody has it.
+# Between the two what has it may be taken back.
+sql("CREATE FUNCTION in_between() RETURNS trigger LANGUAGE plpgsql AS
+	'BEGIN PERFORM pg_advisory_xact_lock_shared(7); RETURN NULL; END';
+	CREATE TRIGGER in_between AFTER INSERT ON iu_piece_collection FOR EACH STATEMENT EXECUTE FUNCTION in_between()");
+my %asks = ('composing' => "fn_iu_compose('tpl-inst:auto:f', 'file', 'F', NULL, '[]', 'w') ->> 'ok'",
+	'an event' => make('f') . " ->> 'status'");
+foreach my $who (sort keys %asks)
+{
+	sql("SELECT fn_iu_auto_instantiate_from_event(gen_random_uuid(), 't', coll('t'), 'f', 'live', 'gone', NULL)");
+	like(while_waiting('SELECT pg_advisory_xact_lock(7)', $asks{$who},
+		"SELECT fn_iu_auto_instantiate_rollback_by_actor('gone', false)"), qr/^(?:ok|true)\n/,
+		"$who gets a key whose collection was taken back after it was seen to be taken");
+	sql("SELECT fn_iu_auto_instantiate_rollback_by_actor('w', false)");
+}
+sql('DROP TRIGGER in_between ON iu_piece_collection; DROP FUNCTION in_between()');
+
+# ---- a unit that goes
+
+my %takes = ('composing' => "fn_iu_compose('d', 'file', 'D', NULL, pieces('body', 'u8'), 'w')",
+	'adding' => "fn_iu_collection_add_piece(coll('c'), unit('u8'), NULL, 'body', 'w')");
+foreach my $who (sort keys %takes)
+{
+	like(while_waiting("SELECT fn_iu_piece_soft_delete(unit('u8'), 'w')", "$takes{$who} ->> 'ok'"), qr/23503.*piece/,
+		"a unit that was deleted while $who waited is refused");
+	sql("SELECT fn_iu_piece_restore(unit('u8'), 'w')");
+}
 
 # ---- two collections
 
