@@ -113,7 +113,7 @@ BEGIN
   END CASE;
 EXCEPTION WHEN OTHERS THEN
   GET STACKED DIAGNOSTICS v_name = CONSTRAINT_NAME;
-  IF v_name !~ '^iu_(collection|piece)_' THEN
+  IF NOT EXISTS (SELECT FROM iu_refusal r WHERE r.constraint_name = v_name AND v_name ~ '^iu_(collection|piece)_') THEN
     RAISE;
   END IF;
   INSERT INTO told VALUES (v_act, NULL, v_name);
