@@ -157,6 +157,15 @@ SELECT is(pg_temp.id_of('x'), NULL, 'what was refused has left no unit');
 SELECT pg_temp.refuses($$SELECT fn_iu_collection_create('k:two', 'file', 't', NULL, 'w')$$, '23505',
   'iu_collection_key_taken', 'creating a collection under a key that is taken is refused');
 
+SAVEPOINT theirs;
+CREATE FUNCTION pg_temp.theirs() RETURNS trigger LANGUAGE plpgsql AS
+  'BEGIN RAISE unique_violation USING CONSTRAINT = ''theirs''; END';
+CREATE TRIGGER theirs BEFORE INSERT ON iu_birth_record FOR EACH ROW EXECUTE FUNCTION pg_temp.theirs();
+SELECT pg_temp.refuses($$SELECT fn_iu_compose('k', 'file', 't', NULL, '[{"role": "body", "new_piece":
+  {"canonical_address": "x", "title": "x", "body": "x"}}]', 'w')$$, '23505', 'theirs',
+  'what is not unique but an address is told as what it is');
+ROLLBACK TO theirs;
+
 -- ---- words of an administrator
 
 SELECT is(fn_iu_vocab_add('piece_role', 'checkpoint', 'where somebody looks', 'ada', 'ours') ->> 'status', 'added',

@@ -127,6 +127,14 @@ SELECT pg_temp.refuses(format('SELECT fn_iu_collection_' || c, VARIADIC a), s, n
 SELECT is(pg_temp.order_of('k'), '0 step u5, 1 body u2, 2 body u3, 3 body u4, 4 body u1',
   'what was refused has moved nothing');
 
+SAVEPOINT ten_thousand;
+SET LOCAL ROLE iu_core_owner;
+CREATE OR REPLACE FUNCTION iu.fn_iu_piece_count(p_collection_id uuid) RETURNS integer LANGUAGE sql AS 'SELECT 10000';
+RESET ROLE;
+SELECT pg_temp.refuses(format('SELECT fn_iu_collection_add_piece(%L, %L, NULL, ''body'', ''w'')', :'k', :'u6'), '54000',
+  'iu_collection_too_many_pieces', 'a collection of 10000 pieces gets no more');
+ROLLBACK TO ten_thousand;
+
 -- ---- the life of a collection
 
 SELECT is(fn_iu_collection_set_status(:'k', s, 'olga', 'on it goes') - 'run_id', jsonb_build_object('ok', true,

@@ -135,6 +135,8 @@ SELECT pg_temp.refuses(format('SELECT fn_iu_collection_import_propose(%s)', c), 
     '''hero'' is not a role'),
   ('a piece that stands twice', 'E''---\ncollection_key: dir/k\n- body u1\n- step u1\n---\n'', ''a''', '23514',
    '''u1'' stands twice'),
+  ('10001 pieces', 'E''---\ncollection_key: dir/k\n'' || repeat(E''- body u1\n'', 10001) || ''---'', ''a''', '54000',
+   'iu_collection_too_many_pieces'),
   ('no collection', 'E''---\ncollection_key: other\n---\n'', ''a''', 'P0002', 'iu_collection_unknown'),
   ('nobody', 'E''---\ncollection_key: dir/k\n---\n'', '' ''', '23514', 'iu_actor_required')) AS v (what, c, s, n);
 

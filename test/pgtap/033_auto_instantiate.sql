@@ -161,6 +161,22 @@ SELECT is(pg_temp.login('iu_test_rita', 'pg_temp.lent()'),
   '42501 role iu_test_rita may not make collections after templates',
     'a reader makes none through rights that were lent');
 
+CREATE FUNCTION pg_temp.skip() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NULL; END';
+SAVEPOINT skipped;
+CREATE TRIGGER hinders BEFORE INSERT ON iu_auto_instantiate_event_log FOR EACH ROW EXECUTE FUNCTION pg_temp.skip();
+SELECT pg_temp.refuses(format('SELECT pg_temp.make(%L, %L, ''skipped'', ''live'', ''w'')', :'e', :wf2), '55000',
+  'iu_change_without_effect', 'no collection is made whose row in the log something keeps out');
+ROLLBACK TO skipped;
+CREATE TRIGGER hinders BEFORE INSERT ON iu_collection_template_instance_lineage
+  FOR EACH ROW EXECUTE FUNCTION pg_temp.skip();
+ALTER TABLE iu_collection_template_instance_lineage ENABLE ALWAYS TRIGGER hinders;
+SELECT pg_temp.refuses(format('SELECT pg_temp.make(%L, %L, ''skipped'', ''live'', ''w'')', :'e', :wf2), '23503',
+  'iu_auto_instantiate_event_log_instance_fkey', 'nor one whose lineage something keeps out');
+SET LOCAL session_replication_role = replica;
+SELECT pg_temp.refuses(format('SELECT pg_temp.make(%L, %L, ''skipped'', ''live'', ''w'')', :'e', :wf2), '55000',
+  'iu_change_without_effect', 'nor that where foreign keys do not hold');
+ROLLBACK TO skipped;
+
 -- ---- taking back
 
 SELECT pg_temp.is_exactly(format('fn_iu_auto_instantiate_rollback_by_actor(%s)', c), '{"status": "invalid_input"}',
