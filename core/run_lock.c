@@ -19,8 +19,12 @@
 #include "executor/spi.h"
 #include "miscadmin.h"
 #include "storage/lock.h"
+#include "storage/proc.h"
 #include "utils/builtins.h"
+#include "utils/guc.h"
 #include "utils/inval.h"
+
+#define LONGEST_WAIT_MS 60000	/* for the runner: it may have been stopped, and then it never ends what it is at */
 
 /* Who holds the lock, in the words of a sentence. */
 static char *
@@ -80,6 +84,39 @@ iu_let_runs_begin(void)
 	(void) LockRelease(&tag, ShareLock, true);
 }
 
+/* Waits for what the runner is at; raises when that takes too long. */
+static void
+wait_for_scheduled_work(void)
+{
+	LOCKTAG		tag = scheduled_work();
+	MemoryContext caller_memory = CurrentMemoryContext;
+	int			level = NewGUCNestLevel();
+
+	if (LockTimeout == 0 || LockTimeout > LONGEST_WAIT_MS)
+		(void) set_config_option("lock_timeout", psprintf("%d", LONGEST_WAIT_MS), PGC_USERSET, PGC_S_SESSION,
+								 GUC_ACTION_SAVE, true, 0, false);
+	PG_TRY();
+	{
+		(void) LockAcquire(&tag, ExclusiveLock, false, false);
+	}
+	PG_CATCH();
+	{
+		MemoryContextSwitchTo(caller_memory);
+		if (geterrcode() != ERRCODE_LOCK_NOT_AVAILABLE)
+			PG_RE_THROW();
+		FlushErrorState();
+		ereport(ERROR,
+				(errcode(ERRCODE_LOCK_NOT_AVAILABLE),
+				 errmsg("the runner of this database does not end what it is at"),
+				 errdetail("A scheduled check is being carried out; migrations are run before it or after it."),
+				 errhint("See iu_core.worker_status and v_iu_invariant: disable the check, or end a runner that stands "
+						 "still. Then try again."),
+				 err_generic_string(PG_DIAG_CONSTRAINT_NAME, "iu_migration_runner")));
+	}
+	PG_END_TRY();
+	AtEOXact_GUC(false, level);
+}
+
 void
 iu_exclude_other_runs(Oid reader)
 {
@@ -94,7 +131,6 @@ iu_exclude_other_runs(Oid reader)
 				 errdetail("%s", describe_other_run(reader, extension)),
 				 errhint("Wait until it has ended and look at iu_core.migrations."),
 				 err_generic_string(PG_DIAG_CONSTRAINT_NAME, "iu_migration_running")));
-	tag = scheduled_work();
-	(void) LockAcquire(&tag, ExclusiveLock, false, false);
+	wait_for_scheduled_work();
 	AcceptInvalidationMessages();
 }

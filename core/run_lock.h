@@ -13,8 +13,8 @@
 
 /*
  * Takes the locks until the end of the transaction: waits for what the runner is
- * at, but raises and says who it is where another run is at work. "reader" is the
- * role that looks for that one: an admin role may not.
+ * at, a minute or lock_timeout, and raises at once, and says who it is, where another
+ * run is at work. "reader" is the role that looks for that one: an admin role may not.
  */
 extern void iu_exclude_other_runs(Oid reader);
 

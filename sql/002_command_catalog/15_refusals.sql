@@ -81,6 +81,8 @@ SELECT iu.fn_iu_refusal_put(1, ARRAY[
   ['iu_function_altered', '55000', 'A function is not the one that the library carries.',
    'Put it back as it was, from a dump or from the script of its migration.'],
   ['iu_migration_running', '55P03', 'Another run of migrations is in progress.', 'Wait until it has ended.'],
+  ['iu_migration_runner', '55P03', 'The runner does not end the scheduled check that it is at.',
+   'Disable the check, or end a runner that stands still; then try again.'],
   ['iu_migration_within', '55000', 'A migration would start a run of migrations.',
    'Correct the script: it calls neither iu_core.migrate() nor iu_core.rollback().'],
   ['iu_migration_drifted', '55000', 'The library has another text for a migration than was applied, or none.',
