@@ -1,7 +1,5 @@
 # Migrating is a way there and back: what pg_dump sees at a version is the same
-# whichever way the database came to it. That the register has what there is then
-# is asked by the runner after each script: it refuses a rollback that leaves
-# something of its migration, which pgtap/001_conformance.sql shows.
+# whichever way the database came to it, and the register of objects has what there is.
 use strict;
 use warnings;
 
@@ -29,41 +27,53 @@ sub rows
 		  . " IN ('timestamptz'::regtype, 'uuid'::regtype) OR attidentity <> '')),"
 		  . " c.oid::regclass), ' UNION ALL ') FROM pg_class c WHERE relkind = 'r' AND relnamespace"
 		  . " = 'public'::regnamespace");
-	return sql("$tables ORDER BY 1");
+	return $tables && sql("$tables ORDER BY 1");
 }
 
+# Asks whether the database is as it was when the migration was applied for the first time.
 my (%schema, %rows);
+
+sub is_as_at
+{
+	my ($version, $when) = @_;
+	same_lines(schema_of($node), $schema{$version}, "$when the schema is that of $version");
+	same_lines(rows(), $rows{$version}, "$when the rows are those of $version");
+	is(sql('SELECT count(*) FROM fn_iu_conformance() WHERE NOT ok'), 0, "$when the database conforms")
+	  if $version >= $versions[0];
+	return;
+}
+
+# Each migration is applied, taken back and applied again. A rollback over several is
+# one after the other of these, each from a database that is as it was before.
 $schema{0} = schema_of($node);
+$rows{0} = rows();
+my $before = 0;
 foreach my $version (@versions)
 {
 	run("migrate($version)");
 	$schema{$version} = schema_of($node);
 	$rows{$version}   = rows();
-	isnt($schema{$version}, $schema{0}, "migration $version makes something");
+	ok($schema{$version} ne $schema{$before} || $rows{$version} ne $rows{$before},
+		"migration $version makes something");
+	run("rollback($before)");
+	is_as_at($before, "when migration $version is taken back");
+	run("migrate($version)");
+	is_as_at($version, "when migration $version is applied again");
+	$before = $version;
 }
 my $last = $versions[-1];
 cmp_ok(scalar @versions, '>=', 5, 'there are at least five migrations');
 like($schema{$last}, qr/^CREATE TABLE public\.iu_gate_transition /m, 'the dump shows the tables of the migrations');
 
-cmp_ok(run('rollback(0)'), '>', 0, 'a rollback to 0 removes something');
-same_lines(schema_of($node), $schema{0}, 'after a rollback to 0 the schema is that of before the first migration');
-is(sql("SELECT count(*) FROM iu_core.migrations WHERE state <> 'pending'"), 0,
-	'after a rollback to 0 the record of migrations is empty');
-
-run('migrate()');
-same_lines(schema_of($node), $schema{$last}, 'migrate, rollback to 0, migrate: the schema is the same');
-same_lines(rows(), $rows{$last}, 'migrate, rollback to 0, migrate: the rows are the same');
-
-foreach my $version (reverse grep { $_ != $last } @versions)
+# Several at once, some and all.
+foreach my $version ($versions[$#versions / 2], 0)
 {
-	run("rollback($version)");
-	same_lines(schema_of($node), $schema{$version},
-		"rolled back from the last migration to $version the schema is that of $version");
-	same_lines(rows(), $rows{$version},
-		"rolled back from the last migration to $version the rows are those of $version");
+	cmp_ok(run("rollback($version)"), '>', 1, "a rollback from the last migration to $version takes several back");
+	is_as_at($version, "rolled back from the last migration to $version");
+	is(sql("SELECT count(*) FROM iu_core.migrations WHERE state <> 'pending'"), grep({ $_ <= $version } @versions) + 0,
+		"the record of migrations has those up to $version then");
 	run('migrate()');
-	same_lines(schema_of($node), $schema{$last},
-		"migrated up again from $version the schema is that of the last migration");
+	is_as_at($last, "migrated up again from $version");
 }
 
 # Forth and back within one transaction, and a dry run, leave nothing at all.
