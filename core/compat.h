@@ -112,6 +112,12 @@
 #define iu_owns_database(database, role) pg_database_ownercheck(database, role)
 #endif
 
+/* PostgreSQL 17 asks whether a stronger lock does as well. */
+#include "storage/lock.h"
+#if PG_VERSION_NUM < 170000
+#define LockHeldByMe(tag, mode, orstronger) LockHeldByMe(tag, mode)
+#endif
+
 /*
  * Whether who has the rights of a role may take it on as well, and so see what only the role itself is shown. Since
  * PostgreSQL 16 a grant WITH SET FALSE gives the rights alone.

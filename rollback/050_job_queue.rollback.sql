@@ -39,6 +39,7 @@ DROP FUNCTION iu.fn_job_put;
 DROP FUNCTION iu.fn_job_enqueue_problem;
 DROP FUNCTION iu.fn_job_positions_put;
 DROP FUNCTION iu.fn_job_place;
+DROP FUNCTION iu.fn_job_lane_use;
 DROP FUNCTION iu.fn_job_payload_problem;
 DROP FUNCTION iu.fn_job_policy;
 DROP FUNCTION iu.fn_job_switch;

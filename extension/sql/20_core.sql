@@ -319,6 +319,20 @@ COMMENT ON FUNCTION clock_moved() IS
   'By how much the time of day was set forward (negative: back) since the server started: a time of steady_clock() '
   'and this give the time of day. Zero where the two differ by less than 50 ms. Raises nothing.';
 
+CREATE FUNCTION hold_second() RETURNS void
+  LANGUAGE c VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'iu_hold_second';
+COMMENT ON FUNCTION hold_second() IS
+  'Holds, to the end of the transaction, a lock that names the second of steady_clock() at which the transaction first '
+  'asked for one, for who asks oldest_second(). It excludes nobody, so nobody waits for it, and nobody can take it '
+  'otherwise.';
+
+CREATE FUNCTION oldest_second() RETURNS timestamptz
+  LANGUAGE c VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'iu_oldest_second';
+COMMENT ON FUNCTION oldest_second() IS
+  'The oldest second, by steady_clock(), that a transaction of this database holds since it called hold_second(), '
+  'prepared ones too; where there is none, the present. Whoever calls that from now on reads no earlier time. Raises '
+  'nothing.';
+
 CREATE FUNCTION current_xid() RETURNS xid
   LANGUAGE c VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'iu_current_xid';
 COMMENT ON FUNCTION current_xid() IS

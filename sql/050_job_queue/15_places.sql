@@ -14,15 +14,19 @@ CREATE TABLE public.job_lane (
   lane_id  integer NOT NULL GENERATED ALWAYS AS IDENTITY,
   job_kind text NOT NULL,
   priority integer NOT NULL,
+  used_at  timestamptz NOT NULL DEFAULT iu_core.steady_clock(),
   CONSTRAINT job_lane_pkey PRIMARY KEY (lane_id)
 );
 CREATE INDEX job_lane_kind_idx ON public.job_lane (job_kind, priority);
 COMMENT ON TABLE public.job_lane IS
-  'The lanes in which jobs wait: one for each kind and priority that was ever used. Two sessions that need one at the '
-  'same moment make two, of which the first counts.';
+  'The lanes in which jobs wait: one for each kind and priority. Two sessions that need one at the same moment make '
+  'two, which are as one. The runner removes those that were not used for a day and have no active job, or another '
+  'lane for it.';
 COMMENT ON COLUMN public.job_lane.lane_id IS 'Identity';
 COMMENT ON COLUMN public.job_lane.job_kind IS 'The kind of its jobs';
 COMMENT ON COLUMN public.job_lane.priority IS 'Their priority';
+COMMENT ON COLUMN public.job_lane.used_at IS
+  'When a job was last put there, or up to 12 hours before that; a time of iu_core.steady_clock()';
 COMMENT ON INDEX public.job_lane_kind_idx IS 'The lane of a job.';
 
 CREATE TABLE public.job_position (

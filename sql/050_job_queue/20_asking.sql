@@ -94,28 +94,59 @@ RETURN CASE
 COMMENT ON FUNCTION iu.fn_job_payload_problem IS
   'What an object that is kept with a job must be, in words, where this one is not; otherwise NULL. Raises nothing.';
 
--- Whoever lets a job wait holds a lock from before it reads the clock to the end of its
--- transaction, whose number is the second. Nobody waits for it: it is looked at by who
--- puts a position forward. Two lanes of one kind and priority are as one: both have
--- the same jobs, and the first of them its position.
+-- Whoever lets a job wait holds a second (iu_core.hold_second()) from before it looks at
+-- lanes and reads the clock to the end of its transaction. Nobody waits for that: it is
+-- looked at by who puts a position forward, or removes a lane. Two lanes of one kind
+-- and priority are as one: both have the same jobs, and each its own position.
+--
+-- A lane is removed a day after it was last used, as seen from the oldest second that
+-- somebody holds. So one that was used in the last 12 hours may be taken as it is; after
+-- an hour it is marked as used again, if nobody else is about to.
+CREATE FUNCTION iu.fn_job_lane_use(p_job_kind text, p_priority integer) RETURNS integer
+  LANGUAGE plpgsql
+  SET search_path = pg_catalog, pg_temp
+AS $function$
+DECLARE
+  v_marked integer;
+  v_lane   public.job_lane;
+BEGIN
+  UPDATE public.job_lane n SET used_at = iu_core.steady_clock()
+   WHERE n.lane_id = (SELECT l.lane_id FROM public.job_lane l WHERE l.job_kind = p_job_kind AND l.priority = p_priority
+                       ORDER BY l.lane_id LIMIT 1 FOR NO KEY UPDATE SKIP LOCKED)
+   RETURNING n.lane_id INTO v_marked;
+  IF v_marked IS NOT NULL THEN
+    RETURN v_marked;
+  END IF;
+  SELECT l.* INTO v_lane FROM public.job_lane l
+   WHERE l.job_kind = p_job_kind AND l.priority = p_priority
+     AND l.used_at > iu_core.steady_clock() - interval '12 hours' ORDER BY l.lane_id LIMIT 1;
+  IF NOT FOUND THEN
+    INSERT INTO public.job_lane (job_kind, priority) VALUES (p_job_kind, p_priority) RETURNING * INTO v_lane;
+    PERFORM iu_core.wake();
+  END IF;
+  RETURN v_lane.lane_id;
+END
+$function$;
+COMMENT ON FUNCTION iu.fn_job_lane_use IS
+  'Marks the lane of a kind and priority as used now, or makes one where there is none, or another session has it '
+  'locked and it was not used for 12 hours. Returns it. Waits for nobody.';
+
 CREATE FUNCTION iu.fn_job_place(p_job_kind text, p_priority integer, p_due_at timestamptz) RETURNS timestamptz
   LANGUAGE plpgsql
   SET search_path = pg_catalog, pg_temp
 AS $function$
 DECLARE
   v_lane_id integer;
-  v_low     timestamptz;
 BEGIN
-  PERFORM pg_advisory_xact_lock_shared(1785684594, floor(extract(epoch FROM iu_core.steady_clock()))::integer);
-  SELECT l.lane_id, (SELECT x.low FROM public.job_position x
-                      WHERE x.lane_id = l.lane_id ORDER BY x.lane_id DESC, x.low DESC LIMIT 1)
-    INTO v_lane_id, v_low
-    FROM public.job_lane l WHERE l.job_kind = p_job_kind AND l.priority = p_priority ORDER BY l.lane_id LIMIT 1;
+  PERFORM iu_core.hold_second();
+  SELECT l.lane_id INTO v_lane_id FROM public.job_lane l
+   WHERE l.job_kind = p_job_kind AND l.priority = p_priority
+     AND l.used_at > iu_core.steady_clock() - interval '1 hour' ORDER BY l.lane_id LIMIT 1;
   IF v_lane_id IS NULL THEN
-    INSERT INTO public.job_lane (job_kind, priority) VALUES (p_job_kind, p_priority);
-    PERFORM iu_core.wake();
+    v_lane_id := iu.fn_job_lane_use(p_job_kind, p_priority);
   END IF;
-  RETURN greatest(p_due_at, iu_core.steady_clock(), v_low);
+  RETURN greatest(p_due_at, iu_core.steady_clock(), (
+    SELECT x.low FROM public.job_position x WHERE x.lane_id = v_lane_id ORDER BY x.lane_id DESC, x.low DESC LIMIT 1));
 END
 $function$;
 COMMENT ON FUNCTION iu.fn_job_place IS
@@ -126,13 +157,9 @@ CREATE FUNCTION iu.fn_job_positions_put(p_kinds text[]) RETURNS void
   LANGUAGE plpgsql
 AS $function$
 DECLARE
-  v_now     CONSTANT timestamptz := iu_core.steady_clock();
-  v_horizon timestamptz;
-BEGIN
   -- First who may still let one wait, then what waits: who has ended meanwhile is seen then.
-  SELECT least(v_now, to_timestamp(min(l.objid::bigint))) INTO v_horizon FROM pg_locks l
-   WHERE l.locktype = 'advisory' AND l.classid = 1785684594 AND l.objsubid = 2
-     AND l.database = (SELECT d.oid FROM pg_database d WHERE d.datname = current_database());
+  v_horizon CONSTANT timestamptz := iu_core.oldest_second();
+BEGIN
   WITH lane AS (
     SELECT n.lane_id, n.job_kind, n.priority,
            coalesce((SELECT x.low FROM public.job_position x WHERE x.lane_id = n.lane_id

@@ -78,6 +78,40 @@ SELECT pg_temp.put('after the clock was set back');
 SELECT is(pg_temp.claimed(1), 'after the clock was set back',
   'a job that comes after the clock was set back is handed out at once');
 
+-- ---- lanes that nobody uses
+
+CREATE FUNCTION pg_temp.unused(p_for interval) RETURNS void LANGUAGE plpgsql AS $$
+BEGIN
+  SET LOCAL ROLE iu_core_owner;
+  UPDATE job_lane SET used_at = iu_core.steady_clock() - p_for;
+  PERFORM iu.fn_job_chore('runner');
+  RESET ROLE;
+END $$;
+CREATE FUNCTION pg_temp.lanes() RETURNS text LANGUAGE sql AS
+  $$SELECT string_agg(job_kind || ' ' || priority, ', ' ORDER BY job_kind, priority) FROM job_lane$$;
+SELECT pg_temp.claimed(100), pg_temp.put('waits', 'waiting'), pg_temp.put('is done', 'empty', 3);
+SELECT pg_temp.claimed(1, '{empty}');
+SELECT fn_job_cancel(job_id, 'ann', 'stop') FROM job_queue WHERE job_kind = 'k' AND finished_at IS NULL;
+SELECT pg_temp.unused('25 hours');
+SELECT is(pg_temp.lanes(), 'empty 3, waiting 100',
+  'the runner removes a lane that was not used for a day, and none with a job that waits or is leased');
+SELECT fn_job_ack((pg_temp.job('is done')).job_id, (pg_temp.job('is done')).lease_owner);
+SELECT pg_temp.unused('23 hours');
+SELECT is(pg_temp.lanes(), 'empty 3, waiting 100', 'it leaves a lane that is empty for less');
+SET LOCAL ROLE iu_core_owner;
+INSERT INTO job_position (lane_id, low) SELECT lane_id, '2020-01-01' FROM job_lane WHERE job_kind = 'empty';
+RESET ROLE;
+SELECT pg_temp.unused('25 hours');
+SELECT is(pg_temp.lanes(), 'waiting 100', 'and removes it when its job is over');
+SELECT is(count(*), 0::bigint, 'with its position') FROM job_position p
+  WHERE NOT EXISTS (SELECT FROM job_lane l WHERE l.lane_id = p.lane_id);
+SELECT pg_temp.put('again', 'empty', 3);
+SELECT is(pg_temp.claimed(1, '{empty}'), 'again', 'a job for which there was no lane any more is handed out');
+SELECT pg_temp.put('marks it', 'waiting');
+SELECT is((SELECT used_at > iu_core.steady_clock() - interval '1 minute' FROM job_lane WHERE job_kind = 'waiting'), true,
+  'who adds a job marks its lane as used');
+SELECT is(pg_temp.lanes(), 'empty 3, waiting 100', 'and makes no second one');
+
 -- ---- switches and policies
 
 

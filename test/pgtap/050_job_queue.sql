@@ -24,6 +24,23 @@ SELECT pg_temp.refuses($$SELECT FROM fn_job_claim('w', 'Agent', 1)$$, '42501', '
 
 SELECT pg_temp.gate('queue.job_substrate.enabled', true);
 
+-- ---- whoever lets a job wait holds a second, by a lock
+
+CREATE FUNCTION pg_temp.seconds_held() RETURNS integer LANGUAGE sql AS $$
+  SELECT count(*)::integer FROM pg_locks
+   WHERE locktype = 'object' AND classid = 'pg_extension'::regclass AND objsubid > 0 AND pid = pg_backend_pid() $$;
+SET LOCAL ROLE iu_core_owner;
+SELECT ok(iu_core.oldest_second() BETWEEN clock_timestamp() - interval '1 minute' AND clock_timestamp()
+  + interval '1 minute', 'where nobody holds a second, the oldest is the present');
+SAVEPOINT held;
+SELECT is((SELECT pg_temp.seconds_held() FROM iu_core.hold_second()), 1, 'a savepoint holds a second');
+ROLLBACK TO held;
+SELECT is(pg_temp.seconds_held(), 0, 'and does not where it is rolled back');
+RESET ROLE;
+SELECT throws_ok('SELECT iu_core.' || f, '42501', NULL, 'a login calls no iu_core.' || f)
+  FROM (VALUES ('hold_second()'), ('oldest_second()')) v (f), set_config('role', 'iu_test_wim', true);
+RESET ROLE;
+
 -- ---- adding
 
 SELECT pg_temp.refused('fn_job_enqueue(' || a || ')', 'invalid_input', f, 'refused: ' || a, '{"job_id": null}') FROM
@@ -60,6 +77,16 @@ SELECT results_eq($$SELECT job_kind, state, source_ref, target_ref, payload_ref,
 SELECT pg_temp.answers($$fn_job_enqueue('other', 'bob', '{}', NULL, 'one')$$, jsonb_build_object('job_id',
   (pg_temp.job('one')).job_id, 'refused', false, 'status', 'idempotent_replay', 'state', 'queued'),
   'the same key again is the same job');
+SELECT is(count(*), 0::bigint, 'what adds a job takes no lock that a login could take against it') FROM pg_locks
+  WHERE locktype = 'advisory' AND pid = pg_backend_pid();
+SELECT is(pg_temp.seconds_held(), 1, 'but holds a second');
+SET LOCAL ROLE iu_core_owner;
+SELECT is(iu_core.oldest_second(), date_trunc('second', iu_core.oldest_second()), 'which the runner and claims see')
+  FROM pg_sleep(1.1);
+SELECT ok(iu_core.oldest_second() <= min(place), 'and in which no job has its place before it') FROM job_queue;
+SELECT is((SELECT pg_temp.seconds_held() FROM iu_core.hold_second()), 1,
+  'one second is enough for a transaction that lasts longer');
+RESET ROLE;
 SELECT pg_temp.config('queue.retry.max_attempts_default', '7');
 SELECT pg_temp.put('seven');
 SELECT is((pg_temp.job('seven')).max_attempts, 7, 'how many attempts a job may have is a policy');

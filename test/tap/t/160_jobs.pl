@@ -21,7 +21,8 @@ use Test::More;
 my $jobs    = $ENV{IU_JOBS} // 2000;
 my $workers = 6;
 my $gate    = 'queue.job_substrate.enabled';
-my $node    = IU::Cluster->new_node('jobs', max_connections => 30, restart_after_crash => 'on');
+my $node    = IU::Cluster->new_node('jobs', max_connections => 30, restart_after_crash => 'on',
+	max_prepared_transactions => 2);
 IU::Cluster->install($node);
 talk_to($node);
 sql(<<'SQL');
@@ -134,6 +135,73 @@ is(sql("SELECT string_agg(idempotency_key, ' ') FROM fn_job_claim('second', 'DOT
 $adder->query_safe('ROLLBACK');
 is(sql("SELECT count(*) FROM fn_job_claim('second', 'DOT', 3, '{held}')"), '2',
 	'what was taken by a transaction that was rolled back waits again');
+sql("SELECT fn_job_cancel(job_id, 't', 'enough') FROM job_queue WHERE finished_at IS NULL");
+
+# ---- lanes are removed beside those who add jobs, and hide none
+
+my $as_runner = q{SET LOCAL ROLE iu_core_owner; SELECT iu.fn_job_chore('runner') IS NOT NULL; RESET ROLE};
+
+# As if the lane of the kind had last been used so long ago.
+sub lane_unused_for
+{
+	my ($kind, $time) = @_;
+	sql("SET ROLE iu_core_owner; UPDATE job_lane SET used_at = iu_core.steady_clock() - interval '$time'
+		WHERE job_kind = '$kind'");
+	return;
+}
+my $lanes = q{SELECT string_agg(job_kind, ' ' ORDER BY lane_id) FROM job_lane WHERE job_kind LIKE 'lane%'};
+
+sql("SELECT fn_job_cancel(id, 't', 'enough') FROM (SELECT (fn_job_enqueue('lane' || i, 't', '{}', NULL,
+	'lane' || i) ->> 'job_id')::uuid FROM generate_series(1, 3) i) j (id)");
+lane_unused_for('lane1', '1 day 1 hour');
+$adder->query_safe("BEGIN; $as_runner");
+like(sql("SET statement_timeout = '30 s'; SELECT fn_job_enqueue('lane1', 't', '{}', NULL, 'lane1')"), qr/"queued"/,
+	'who adds a job does not wait for the runner, which is about to remove its lane');
+$adder->query_safe('COMMIT');
+is(sql($lanes), 'lane2 lane3 lane1', 'and has made another lane');
+is(sql("SELECT idempotency_key FROM fn_job_claim('w', 'DOT', 250, '{lane1}')"), 'lane1', 'from which it is handed out');
+
+lane_unused_for('lane2', '1 day 1 hour');
+$adder->query_safe("BEGIN; SELECT fn_job_enqueue('lane2', 't', '{}', NULL, 'lane2')");
+sql("BEGIN; $as_runner; COMMIT");
+$adder->query_safe('COMMIT');
+is(sql("SELECT idempotency_key FROM fn_job_claim('w', 'DOT', 250, '{lane2}')"), 'lane2',
+	'the runner leaves a lane that is being marked as used');
+
+# The lane was in use when the transaction began; a day later by the lane's mark, the transaction has not ended.
+$adder->query_safe("BEGIN; SELECT fn_job_enqueue('lane3', 't', '{}', NULL, 'lane3')");
+lane_unused_for('lane3', '1 day');
+sql("BEGIN; $as_runner; COMMIT");
+$adder->query_safe('COMMIT');
+is(sql("SELECT idempotency_key FROM fn_job_claim('w', 'DOT', 250, '{lane3}')"), 'lane3',
+	'the runner leaves a lane as long as a transaction may still let a job wait there');
+
+# The same of one that is prepared, and outlives the server.
+lane_unused_for('lane3', '0 s');
+sql("BEGIN; SELECT fn_job_enqueue('lane3', 't', '{}', NULL, 'prepared'); PREPARE TRANSACTION 'adds a job'");
+$adder->quit;
+$node->restart;
+$adder = $node->background_psql('postgres', on_error_stop => 1);
+open_the_gate();
+lane_unused_for('lane3', '1 day');
+sql("BEGIN; $as_runner; COMMIT");
+sql("COMMIT PREPARED 'adds a job'");
+is(sql("SELECT idempotency_key FROM fn_job_claim('w', 'DOT', 250, '{lane3}')"), 'prepared',
+	'also where that is prepared, and the server was restarted');
+
+# A lane that one session marks is good enough for the others; one that they made at the same time goes.
+lane_unused_for('lane3', '2 hours');
+$adder->query_safe("BEGIN; SELECT fn_job_enqueue('lane3', 't', '{}', NULL, 'marks')");
+is(sql("SET statement_timeout = '30 s'; SELECT count(*) FROM fn_job_enqueue('lane3', 't', '{}', NULL, 'does not wait'),
+	job_lane WHERE job_kind = 'lane3'"), '1', 'who adds a job takes a lane that another session marks as used');
+$adder->query_safe('COMMIT');
+sql("SET ROLE iu_core_owner; INSERT INTO job_lane (job_kind, priority, used_at)
+	SELECT 'lane3', 100, iu_core.steady_clock() - interval '1 day 1 hour'");
+sql("BEGIN; $as_runner; COMMIT");
+is(sql("SELECT count(*) FROM job_lane WHERE job_kind = 'lane3'"), '1',
+	'the runner removes a second lane that nobody uses, though jobs wait');
+is(sql("SELECT count(*) FROM fn_job_claim('w', 'DOT', 250, '{lane3}')"), '2', 'which are handed out');
+is(sql('SELECT left_value = right_value FROM v_job_waiting_check'), 't', 'no job waits without a lane');
 sql("SELECT fn_job_cancel(job_id, 't', 'enough') FROM job_queue WHERE finished_at IS NULL");
 
 # ---- an old snapshot keeps every dead row, and no claim passes them all
