@@ -31,6 +31,13 @@ RETURN iu.fn_job_refusal('invalid_input', p_field,
 COMMENT ON FUNCTION iu.fn_job_invalid IS
   'The refusal for an argument: which, its value as text, what is allowed in words.';
 
+CREATE FUNCTION iu.fn_job_key_used(p_job_id uuid) RETURNS jsonb
+  LANGUAGE sql STABLE
+RETURN '{"job_id": null}'::jsonb || iu.fn_job_refusal('idempotency_key_used', 'idempotency_key',
+  format('Job %s has the key, and is active: it is another job, by kind, payload or references.', p_job_id),
+  'choose_another_key');
+COMMENT ON FUNCTION iu.fn_job_key_used IS 'The refusal for a key that another active job has: that job.';
+
 CREATE FUNCTION iu.fn_job_lease_refusal(p_job_id uuid) RETURNS jsonb
   LANGUAGE plpgsql
   SET search_path = pg_catalog, pg_temp

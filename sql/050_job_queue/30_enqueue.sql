@@ -58,6 +58,29 @@ COMMENT ON FUNCTION iu.fn_job_put IS
   'Writes a new job, which waits for a worker, and tells workers where switch queue.notify.enabled is on. Argument: '
   'the job, of which what concerns its life is not read. Returns its id; NULL: an active job has its idempotency_key.';
 
+CREATE FUNCTION iu.fn_job_known(p_job public.job_queue) RETURNS jsonb
+  LANGUAGE plpgsql
+AS $function$
+DECLARE
+  v_known public.job_queue;
+BEGIN
+  SELECT q.* INTO v_known FROM public.job_queue q
+   WHERE q.idempotency_key = p_job.idempotency_key AND q.finished_at IS NULL;
+  IF NOT FOUND THEN
+    RETURN NULL;
+  ELSIF (v_known.job_kind, v_known.payload_json, v_known.source_ref, v_known.target_ref, v_known.payload_ref)
+        IS DISTINCT FROM (p_job.job_kind, p_job.payload_json, p_job.source_ref, p_job.target_ref, p_job.payload_ref)
+  THEN
+    RETURN iu.fn_job_key_used(v_known.job_id);
+  END IF;
+  RETURN jsonb_build_object('job_id', v_known.job_id, 'refused', false, 'status', 'idempotent_replay',
+    'state', v_known.state);
+END
+$function$;
+COMMENT ON FUNCTION iu.fn_job_known IS
+  'For fn_job_enqueue, which pins its search_path: NULL where no active job has the key; otherwise idempotent_replay, '
+  'or the refusal idempotency_key_used. Argument: the job as it is given.';
+
 CREATE FUNCTION iu.fn_job_enqueue(
     p_job_kind text, p_actor text, p_payload_json jsonb, p_source_ref text, p_idempotency_key text,
     p_priority integer, p_scheduled_at timestamptz, p_target_ref text, p_payload_ref text, p_max_attempts integer,
@@ -70,7 +93,7 @@ DECLARE
   v_refusal jsonb;
   v_job     public.job_queue;
   v_job_id  uuid;
-  v_replay  jsonb;
+  v_known   jsonb;
 BEGIN
   PERFORM iu.fn_iu_writer_require_read_committed('fn_job_enqueue');
   v_refusal := CASE
@@ -94,11 +117,9 @@ BEGIN
   v_job.run_id := p_run_id;
   -- Another session may add a job with the key between the look and the writing, and that one may end.
   LOOP
-    SELECT jsonb_build_object('job_id', q.job_id, 'refused', false, 'status', 'idempotent_replay', 'state', q.state)
-      INTO v_replay
-      FROM public.job_queue q WHERE q.idempotency_key = p_idempotency_key AND q.finished_at IS NULL;
-    IF FOUND THEN
-      RETURN v_replay;
+    v_known := iu.fn_job_known(v_job);
+    IF v_known IS NOT NULL THEN
+      RETURN v_known;
     END IF;
     v_job_id := iu.fn_job_put(v_job);
     IF v_job_id IS NOT NULL THEN
@@ -124,8 +145,9 @@ COMMENT ON FUNCTION public.fn_job_enqueue IS
   'comes from or NULL, a key that is the same for the same work; priority (a lower number first), not before when, '
   'what it is done to, where its material lies, how many attempts it may have (NULL: policy '
   'queue.retry.max_attempts_default), the run that it belongs to. It is handed out once the transaction has committed. '
-  'Returns {job_id, refused: false, status: queued | idempotent_replay (an active job has the key: its id), state}. '
-  'Refusals {job_id: null, refused: true, reason, field, guidance, next_action} that write nothing, in this order: '
-  'queue.job_substrate.enabled=false (the gate is closed), invalid_input (field job_kind, actor, payload_json, '
-  'source_ref, idempotency_key, priority, scheduled_at, target_ref, payload_ref or max_attempts). SQLSTATE 25000: '
-  'another isolation level than READ COMMITTED; 55000: a policy of the queue is no number.';
+  'Returns {job_id, refused: false, status: queued | idempotent_replay (an active job has the key, and is the same by '
+  'kind, payload and references: its id), state}. Refusals {job_id: null, refused: true, reason, field, guidance, '
+  'next_action} that write nothing, in this order: queue.job_substrate.enabled=false (the gate is closed), '
+  'invalid_input (field job_kind, actor, payload_json, source_ref, idempotency_key, priority, scheduled_at, '
+  'target_ref, payload_ref or max_attempts), idempotency_key_used (an active job has the key, and is another one). '
+  'SQLSTATE 25000: another isolation level than READ COMMITTED; 55000: a policy of the queue is no number.';

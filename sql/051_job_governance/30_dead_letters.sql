@@ -105,6 +105,12 @@ BEGIN
       'idempotency_key', v_key);
   END IF;
   v_job.job_id := iu.fn_job_put(v_job);
+  IF v_job.job_id IS NULL THEN
+    RETURN iu.fn_job_refusal('idempotency_key_used', 'dead_letter_id',
+        format('An active job that is no replay has the key %s: cancel it, or wait until it is over.', v_key),
+        'cancel_the_job')
+      || jsonb_build_object('dead_letter_id', p_dead_letter_id, 'idempotency_key', v_key);
+  END IF;
   UPDATE public.job_dead_letter d
      SET triage_status = 'closed', triaged_at = now(), triaged_by = p_actor, triage_note = p_reason,
          replayed_as = v_job.job_id
@@ -133,5 +139,6 @@ COMMENT ON FUNCTION public.fn_job_dead_letter_replay IS
   'status: would_replay, dead_letter_id, job_kind, priority, payload_json, idempotency_key}. Refusals {refused: true, '
   'reason, field, guidance, next_action} that write nothing, in this order: invalid_input (dry_run), '
   'queue.dlq.replay_enabled=false and queue.job_substrate.enabled=false (not where it is only looked at), '
-  'invalid_input (actor, reason), dead_letter_not_found, triage_status_not_manual_replay. SQLSTATE 25000: another '
-  'isolation level than READ COMMITTED.';
+  'invalid_input (actor, reason), dead_letter_not_found, triage_status_not_manual_replay, idempotency_key_used (an '
+  'active job has that key; not where it is only looked at). SQLSTATE 25000: another isolation level than READ '
+  'COMMITTED.';

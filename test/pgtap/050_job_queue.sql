@@ -74,9 +74,14 @@ SELECT results_eq($$SELECT job_kind, state, source_ref, target_ref, payload_ref,
   FROM job_queue WHERE idempotency_key = 'one'$$, $$VALUES ('k', 'queued', 'src', NULL::text, NULL::text,
   '{"n": 1}'::jsonb, 100, NULL::timestamptz, NULL::timestamptz, NULL::text, NULL::timestamptz, 0, 5, 'ann', NULL::uuid,
   NULL::text, true)$$, 'a job is as it was asked for, and nobody''s');
-SELECT pg_temp.answers($$fn_job_enqueue('other', 'bob', '{}', NULL, 'one')$$, jsonb_build_object('job_id',
+SELECT pg_temp.answers($$fn_job_enqueue('k', 'bob', '{"n": 1}', 'src', 'one', 7)$$, jsonb_build_object('job_id',
   (pg_temp.job('one')).job_id, 'refused', false, 'status', 'idempotent_replay', 'state', 'queued'),
-  'the same key again is the same job');
+  'the same work under the same key is the same job, whoever wants it');
+SELECT pg_temp.refused('fn_job_enqueue(' || a || ')', 'idempotency_key_used', 'idempotency_key',
+  'other work under the key of an active job is refused: ' || a, '{"job_id": null}') FROM (VALUES
+  ($$'other', 'ann', '{"n": 1}', 'src', 'one'$$), ($$'k', 'ann', '{"n": 2}', 'src', 'one'$$),
+  ($$'k', 'ann', '{"n": 1}', NULL, 'one'$$), ($$'k', 'ann', '{"n": 1}', 'src', 'one', p_target_ref => 't'$$),
+  ($$'k', 'ann', '{"n": 1}', 'src', 'one', p_payload_ref => 'p'$$)) v (a);
 SELECT is(count(*), 0::bigint, 'what adds a job takes no lock that a login could take against it') FROM pg_locks
   WHERE locktype = 'advisory' AND pid = pg_backend_pid();
 SELECT is(pg_temp.seconds_held(), 1, 'but holds a second');

@@ -92,12 +92,17 @@ SELECT is(fn_job_dead_letter_triage(:'d', 'manual_replay', 'olga', 'the disk is 
 SELECT pg_temp.answers(format($$fn_job_dead_letter_replay(%L, 'o', 'w', true)$$, :'d'), jsonb_build_object('refused',
   false,
   'status', 'would_replay', 'job_kind', 'k', 'idempotency_key', 'replay:' || :'d'), 'a look says what would be added');
+SELECT fn_job_enqueue('k', 'ann', '{}', NULL, 'replay:' || :'d') ->> 'job_id' AS taken \gset
+SELECT pg_temp.refused(format($$fn_job_dead_letter_replay(%L, 'o', 'w')$$, :'d'), 'idempotency_key_used',
+  'dead_letter_id', 'nothing is done once more while another job has the key, and the letter stays open',
+  jsonb_build_object('dead_letter_id', :'d', 'idempotency_key', 'replay:' || :'d'));
+SELECT fn_job_cancel(:'taken', 'ann', 'no replay');
 SELECT is(fn_job_dead_letter_replay(:'d', 'olga', 'the disk is back') - '{run_id,job_id}'::text[], jsonb_build_object(
   'refused', false, 'status', 'replayed', 'dead_letter_id', :'d', 'idempotency_key', 'replay:' || :'d'),
   'a dead letter is done once more');
 SELECT results_eq(format($$SELECT q.state, q.attempts, q.max_attempts, q.job_kind, q.actor, d.triage_status,
   d.replayed_as = q.job_id FROM job_queue q, job_dead_letter d WHERE q.idempotency_key = 'replay:%1$s'
-  AND d.dead_letter_id = %1$L$$, :'d'), $$VALUES ('queued', 0, 1, 'k', 'olga', 'closed', true)$$,
+  AND q.finished_at IS NULL AND d.dead_letter_id = %1$L$$, :'d'), $$VALUES ('queued', 0, 1, 'k', 'olga', 'closed', true)$$,
   'as a new job with all its attempts, and the letter is closed');
 SELECT is(pg_temp.state('last'), 'failed', 'the old job is failed');
 SELECT is(fn_job_dead_letter_replay(:'d', 'olga', 'twice') ->> 'reason', 'triage_status_not_manual_replay',
@@ -138,7 +143,7 @@ SELECT results_eq($$SELECT state, payload_json, result_json, source_ref, payload
 SELECT is(fn_job_clean(7, 'olga', 'again', p_dry_run => false), '{"refused": false, "status": "cleaned", "jobs": 0}',
   'once');
 SELECT is((SELECT string_agg(DISTINCT state, ' ' ORDER BY state) FROM job_queue),
-  'cleaned failed leased queued retry_waiting',
+  'cancelled cleaned failed leased queued retry_waiting',
   'nothing else is');
 SELECT results_eq($$SELECT target_table, age_column, condition FROM iu_core_retention_target WHERE migration = 51
   ORDER BY 1$$, $$VALUES ('job_dead_letter', 'triaged_at', 'r.triage_status = ''closed'''),
