@@ -3,9 +3,10 @@
 # whether it grows with those that its transaction has made before. tools/bench calls it.
 #
 # 1,000 collections of ten pieces are made of one template in one transaction, and the
-# rows that they have are written by plain INSERTs, in turn. Times are those of the CPU,
-# with which nobody else on the machine interferes. What was made stays, so each round
-# finds tables that are larger by a thousand collections.
+# rows that they have are written by plain INSERTs, in turn, while the gates are open as
+# an operator opens them. Times are those of the CPU, with which nobody else on the
+# machine interferes. What was made stays, so each round finds tables that are larger by
+# a thousand collections.
 . "$(dirname "$0")/../tools/common.sh"
 use_stage "$IU_STAGE"
 

@@ -2,24 +2,20 @@
 -- the clock.
 SET check_function_bodies = off;
 
--- So many units, and a template of ten of them.
+-- So many units, a template of ten of them, and the gates open as an operator opens them.
 CREATE PROCEDURE bench_template(p_units integer) LANGUAGE plpgsql AS $$
 BEGIN
   UPDATE dot_config SET value = 'true' WHERE key = 'iu_core.routes_master_enabled';
   PERFORM fn_iu_import((SELECT jsonb_agg(jsonb_build_object('canonical_address', 'bench/' || i, 'title', 't',
             'body', 'text of ' || i)) FROM generate_series(b, least(b + 9999, p_units)) AS i), 'bench', false)
     FROM generate_series(1, p_units, 10000) AS b;
-  CALL bench_gates(true);
+  PERFORM fn_iu_gate_open(g, gen_random_uuid(), 'bench', 'bench', 3600)
+    FROM unnest(ARRAY['iu_core.composer_enabled', 'iu_core.auto_instantiate_enabled']) AS g;
   PERFORM fn_iu_collection_mark_as_template((fn_iu_compose('bench', 'workflow', 'Bench', NULL, (
       SELECT jsonb_agg(jsonb_build_object('role', 'step', 'iu_id', u.id) ORDER BY u.canonical_address)
         FROM information_unit u WHERE u.canonical_address ~ '^bench/[0-9]$' OR u.canonical_address = 'bench/10'),
     'bench') ->> 'collection_id')::uuid, 'Bench', NULL, 'bench');
-  CALL bench_gates(false);
 END $$;
-
-CREATE PROCEDURE bench_gates(p_open boolean) LANGUAGE sql AS $$
-  UPDATE dot_config SET value = p_open::text
-   WHERE key IN ('iu_core.composer_enabled', 'iu_core.auto_instantiate_enabled') $$;
 
 -- So many collections after the template in one transaction. The first and the last
 -- twenty are measured by themselves: those around the tenth, and those at the end.
@@ -30,7 +26,6 @@ DECLARE
   v_start    bench_start;
   v_window   bench_start;
 BEGIN
-  CALL bench_gates(true);
   v_start := bench_now();
   v_window := v_start;
   FOR i IN 1 .. p_collections LOOP
@@ -46,7 +41,6 @@ BEGIN
     END IF;
   END LOOP;
   PERFORM bench_note('last', v_window, 20);
-  CALL bench_gates(false);
   COMMIT;
   PERFORM bench_note('calls', v_start, p_collections);
 END $$;

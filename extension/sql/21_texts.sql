@@ -41,3 +41,10 @@ COMMENT ON FUNCTION keys_by_group(text[], text[]) IS
   'An object with a list for each group, {group: [key, ...]}: of groups and keys that stand at the same place of both '
   'arrays. A list has each key once, in the order of their bytes. Where either is NULL, the pair is left out; {} of '
   'empty arrays; NULL for NULL. SQLSTATE 2202E, constraint iu_lists_of_one_length, where the arrays differ in length.';
+
+CREATE FUNCTION manifest_digest(orders integer[], units uuid[], roles text[]) RETURNS text
+  LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'iu_manifest_digest';
+COMMENT ON FUNCTION manifest_digest(integer[], uuid[], text[]) IS
+  'The digest of an order: MD5 of "<order>:<unit>:<role>" of all pieces in order, with "|" between them. Order, unit '
+  'and role of a piece stand at the same place of the three arrays; where one of them is missing or NULL, the piece is '
+  'left out. NULL: there are none. Raises nothing.';

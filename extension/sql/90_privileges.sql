@@ -35,11 +35,12 @@ GRANT EXECUTE ON FUNCTION gate_is_open(text) TO iu_core_agent;
 GRANT EXECUTE ON FUNCTION place(), opening_place(), place_facts()
   TO iu_core_owner, iu_core_reader, iu_core_writer, iu_core_worker;
 GRANT EXECUTE ON FUNCTION closing_problem(), text_problem(text, boolean), key_problem(jsonb), text_shown(text),
-  text_made_fit(text, boolean), markdown_text(text, boolean) TO iu_core_owner, iu_core_reader;
+  text_made_fit(text, boolean), markdown_text(text, boolean), manifest_digest(integer[], uuid[], text[])
+  TO iu_core_owner, iu_core_reader;
 -- What views of ours call, views of invariants and surfaces may read through them.
 GRANT EXECUTE ON FUNCTION gate_is_open(text), is_preloaded(), system_identifier(), database_oid(), place(),
-  opening_place(), steady_clock(), clock_moved(), worker_status(), unheard_events(), migration_scripts()
-  TO iu_core_check;
+  opening_place(), steady_clock(), clock_moved(), worker_status(), unheard_events(), migration_scripts(),
+  manifest_digest(integer[], uuid[], text[]) TO iu_core_check;
 GRANT EXECUTE ON FUNCTION webhook_id(bigint, bigint, integer, uuid),
   delivery_body(text, text, timestamptz, uuid, text, text, text, text, text, jsonb)
   TO iu_core_owner, iu_core_reader, iu_core_operator;

@@ -110,7 +110,8 @@ AS $function$
 DECLARE
   v_written bigint;
 BEGIN
-  IF NOT iu.fn_iu_core_routes_enabled() THEN
+  IF NOT EXISTS (SELECT FROM public.dot_config c
+                  WHERE c.key = 'iu_core.routes_master_enabled' AND c.value = 'true') THEN
     RETURN;
   END IF;
   INSERT INTO public.event_outbox

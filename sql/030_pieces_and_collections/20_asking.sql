@@ -166,16 +166,9 @@ COMMENT ON FUNCTION iu.fn_iu_pieces_lock IS
   'For functions of the composer, which pin its search_path: keeps units from being deleted until the transaction '
   'ends. Argument: their ids, each once. Error: 23503, the first that there is not, or that is deleted.';
 
--- The one place of the formula of the digest.
 CREATE FUNCTION iu.fn_iu_manifest_digest(p_orders integer[], p_iu_ids uuid[], p_roles text[]) RETURNS text
-  LANGUAGE plpgsql IMMUTABLE
-  SET search_path = pg_catalog, pg_temp
-AS $function$
-BEGIN
-  RETURN (SELECT md5(string_agg(p.piece_order || ':' || p.iu_id || ':' || p.piece_role, '|' ORDER BY p.piece_order))
-            FROM unnest(p_orders, p_iu_ids, p_roles) AS p (piece_order, iu_id, piece_role));
-END
-$function$;
+  LANGUAGE sql IMMUTABLE
+RETURN iu_core.manifest_digest(p_orders, p_iu_ids, p_roles);
 COMMENT ON FUNCTION iu.fn_iu_manifest_digest IS
   'The digest of an order: MD5 of "<order>:<unit>:<role>" of all pieces in order, with "|" between them; NULL: there '
   'are none. Arguments: orders, units and roles, each list as long as the others. Raises nothing.';

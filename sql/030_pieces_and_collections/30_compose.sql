@@ -131,30 +131,27 @@ COMMENT ON FUNCTION iu.fn_iu_pieces_mint IS
   'each among the pieces, who. Errors: 23514 what fn_iu_import would refuse; 23505 an address is taken.';
 
 CREATE FUNCTION iu.fn_iu_collection_events(
-    p_collection public.iu_piece_collection, p_first integer, p_iu_ids uuid[], p_roles text[], p_actor text)
+    p_collection public.iu_piece_collection, p_iu_ids uuid[], p_roles text[], p_actor text)
   RETURNS void
   LANGUAGE plpgsql
 AS $function$
 BEGIN
   PERFORM iu.fn_event_put_rows('iu', 'iu_piece_collection', p_collection.id::text, p_actor, p_collection.id::text,
-      array_agg(e.event_type ORDER BY e.n), array_agg(e.payload ORDER BY e.n))
-    FROM (
-      SELECT 0 AS n, 'collection_created' AS event_type, jsonb_build_object(
-               'collection_id', p_collection.id, 'collection_key', p_collection.collection_key,
-               'collection_kind', p_collection.collection_kind, 'pieces', cardinality(p_iu_ids),
-               'manifest_digest', p_collection.manifest_digest) AS payload
-       WHERE p_first = 0
-      UNION ALL
-      SELECT i.n, 'piece_added_to_collection', jsonb_build_object(
-               'collection_id', p_collection.id, 'collection_key', p_collection.collection_key, 'iu_id', i.iu_id,
-               'piece_order', p_first + i.n - 1, 'piece_role', i.piece_role)
-        FROM unnest(p_iu_ids, p_roles) WITH ORDINALITY AS i (iu_id, piece_role, n)) AS e;
+    'collection_created'::text || array_fill('piece_added_to_collection'::text, ARRAY[cardinality(p_iu_ids)]),
+    jsonb_build_object(
+      'collection_id', p_collection.id, 'collection_key', p_collection.collection_key,
+      'collection_kind', p_collection.collection_kind, 'pieces', cardinality(p_iu_ids),
+      'manifest_digest', p_collection.manifest_digest)
+    || ARRAY(SELECT jsonb_build_object(
+                      'collection_id', p_collection.id, 'collection_key', p_collection.collection_key,
+                      'iu_id', i.iu_id, 'piece_order', i.n - 1, 'piece_role', i.piece_role)
+               FROM unnest(p_iu_ids, p_roles) WITH ORDINALITY AS i (iu_id, piece_role, n) ORDER BY i.n));
 END
 $function$;
 COMMENT ON FUNCTION iu.fn_iu_collection_events IS
-  'For functions of the composer, which pin its search_path: one event iu.piece_added_to_collection for each piece, '
-  'before them iu.collection_created where the first is the first of the collection. Arguments: the collection, the '
-  'order of the first, units, roles, who. Nothing is written while the master switch is off.';
+  'For functions of the composer, which pin its search_path: event iu.collection_created, and after it one '
+  'iu.piece_added_to_collection for each piece. Arguments: the new collection, units, roles, who. Nothing is written '
+  'while the master switch is off.';
 
 -- The order of a new collection is its pieces from 0 on, so that the digest is known
 -- before the row is written. Who inserts a key first has it: of two at once the second
@@ -183,9 +180,15 @@ BEGIN
     END IF;
     -- What had the key was taken back just now, so that it is free; or something is in the way, each time.
   END LOOP;
-  PERFORM iu.fn_iu_require_effect(v_collection.id IS NOT NULL, 'public.iu_piece_collection', 'writing the collection');
-  PERFORM iu.fn_iu_composer_require('fn_iu_compose');
-  PERFORM iu.fn_iu_collection_kind_require(p_collection_kind);
+  IF v_collection.id IS NULL THEN
+    PERFORM iu.fn_iu_require_effect(false, 'public.iu_piece_collection', 'writing the collection');
+  END IF;
+  IF NOT iu_core.gate_is_open('iu_core.composer_enabled') THEN
+    PERFORM iu.fn_iu_composer_require('fn_iu_compose');
+  END IF;
+  IF NOT iu.fn_iu_vocab_has('collection_kind', p_collection_kind) THEN
+    PERFORM iu.fn_iu_collection_kind_require(p_collection_kind);
+  END IF;
   RETURN v_collection;
 END
 $function$;
@@ -199,6 +202,8 @@ CREATE FUNCTION iu.fn_iu_collection_fill(
   RETURNS void
   LANGUAGE plpgsql
 AS $function$
+DECLARE
+  v_digest text;
 BEGIN
   IF cardinality(p_iu_ids) > 0 THEN
     PERFORM iu.fn_iu_pieces_lock(p_iu_ids);
@@ -206,13 +211,16 @@ BEGIN
       SELECT p_collection.id, i.iu_id, i.n - 1, i.piece_role, p_actor
         FROM unnest(p_iu_ids, p_roles) WITH ORDINALITY AS i (iu_id, piece_role, n) ORDER BY i.n;
     -- Who takes a role out of the vocabulary waits for this transaction from here on.
-    PERFORM iu.fn_iu_piece_role_require(r.piece_role)
-       FROM (SELECT DISTINCT u.piece_role FROM unnest(p_roles) AS u (piece_role)) AS r;
-    PERFORM iu.fn_iu_require_effect(
-      iu.fn_iu_collection_digest(p_collection.id) = p_collection.manifest_digest,
-      'public.iu_piece_membership', 'composing the collection');
+    PERFORM iu.fn_iu_piece_role_require(r.piece_role) FROM unnest(p_roles) AS r (piece_role)
+     WHERE NOT EXISTS (SELECT FROM public.dot_config c WHERE c.key = 'vocab.piece_role.' || r.piece_role);
+    SELECT iu.fn_iu_manifest_digest(array_agg(m.piece_order), array_agg(m.iu_id), array_agg(m.piece_role))
+      INTO v_digest FROM public.iu_piece_membership m
+     WHERE m.collection_id = p_collection.id AND m.membership_status = 'active';
+    IF v_digest IS DISTINCT FROM p_collection.manifest_digest THEN
+      PERFORM iu.fn_iu_require_effect(false, 'public.iu_piece_membership', 'composing the collection');
+    END IF;
   END IF;
-  PERFORM iu.fn_iu_collection_events(p_collection, 0, p_iu_ids, p_roles, p_actor);
+  PERFORM iu.fn_iu_collection_events(p_collection, p_iu_ids, p_roles, p_actor);
 END
 $function$;
 COMMENT ON FUNCTION iu.fn_iu_collection_fill IS

@@ -72,10 +72,11 @@ BEGIN
   INSERT INTO public.iu_auto_instantiate_event_log
       (instance_collection_id, template_collection_id, event_id, event_type, idempotency_key, emit_mode, triggered_by)
     VALUES (v_instance.id, p_template_collection_id, p_event_id, p_event_type, v_key, p_emit_mode, p_actor);
-  PERFORM iu.fn_iu_require_effect(
-    EXISTS (SELECT FROM public.iu_auto_instantiate_event_log l
-              JOIN public.iu_collection_template_instance_lineage i USING (instance_collection_id)
-             WHERE l.idempotency_key = v_key), 'public.iu_auto_instantiate_event_log', 'recording the instance');
+  IF NOT EXISTS (SELECT FROM public.iu_auto_instantiate_event_log l
+                   JOIN public.iu_collection_template_instance_lineage i USING (instance_collection_id)
+                  WHERE l.idempotency_key = v_key) THEN
+    PERFORM iu.fn_iu_require_effect(false, 'public.iu_auto_instantiate_event_log', 'recording the instance');
+  END IF;
   RETURN jsonb_build_object('status', 'ok', 'instance_collection_id', v_instance.id, 'instance_collection_key',
     v_instance_key, 'pieces_attached', cardinality(v_iu_ids), 'idempotency_key', v_key, 'emit_mode', p_emit_mode,
     'digest_matches_template', v_instance.manifest_digest IS NOT DISTINCT FROM v_template.manifest_digest);

@@ -78,12 +78,34 @@ SELECT is((SELECT iu_core.keys_by_group(array_agg(p.g), array_agg(p.k)) FROM pai
 SELECT pg_temp.refuses($$SELECT iu_core.keys_by_group('{a}', '{x,y}')$$, '2202E', 'iu_lists_of_one_length',
   'as many groups as keys are wanted');
 
+-- ---- manifest_digest: the digest of an order
+
+CREATE TEMP TABLE piece AS
+  SELECT (n * 37) % 1000 - 5 AS piece_order, gen_random_uuid() AS iu_id, 'rể' || repeat('|:', n % 3) AS piece_role
+    FROM generate_series(0, 999) AS n;
+SELECT is((SELECT iu_core.manifest_digest(array_agg(p.piece_order), array_agg(p.iu_id), array_agg(p.piece_role))
+             FROM piece p),
+  (SELECT md5(string_agg(p.piece_order || ':' || p.iu_id || ':' || p.piece_role, '|' ORDER BY p.piece_order))
+     FROM piece p), 'the digest of a thousand pieces in any order is the MD5 of them in order');
+SELECT is(iu_core.manifest_digest(o, u, r), expected, name)
+  FROM (VALUES
+    ('{7}'::int[], '{6b3e2b7a-0c44-4f0e-9d7f-000000000001}'::uuid[], '{body}'::text[],
+     md5('7:6b3e2b7a-0c44-4f0e-9d7f-000000000001:body'), 'one piece has no line between pieces'),
+    ('{1,NULL,0}', '{6b3e2b7a-0c44-4f0e-9d7f-000000000001,6b3e2b7a-0c44-4f0e-9d7f-000000000002,NULL}', '{a,b,c}',
+     md5('1:6b3e2b7a-0c44-4f0e-9d7f-000000000001:a'), 'what has no order or no unit is left out'),
+    ('{1,0}', '{6b3e2b7a-0c44-4f0e-9d7f-000000000001,6b3e2b7a-0c44-4f0e-9d7f-000000000002}', '{a}',
+     md5('1:6b3e2b7a-0c44-4f0e-9d7f-000000000001:a'), 'what has no role is left out'),
+    ('{}', '{}', '{}', NULL, 'no pieces have no digest'),
+    (NULL, '{}', '{}', NULL, 'no list has no digest')) v (o, u, r, expected, name);
+
 SELECT is(array_agg(r.rolname ORDER BY r.rolname COLLATE "C") FILTER (WHERE has_function_privilege(r.oid, f,
   'EXECUTE')), allowed::name[],
   f || ' may be called by the roles that need it and no others')
   FROM (VALUES ('iu_core.uuid_v5(uuid,text)',
   '{iu_core_admin,iu_core_operator,iu_core_owner,iu_core_reader,iu_core_worker,iu_core_writer}'),
                ('iu_core.keys_by_group(text[],text[])',
+  '{iu_core_admin,iu_core_check,iu_core_operator,iu_core_owner,iu_core_reader}'),
+               ('iu_core.manifest_digest(integer[],uuid[],text[])',
   '{iu_core_admin,iu_core_check,iu_core_operator,iu_core_owner,iu_core_reader}'),
                ('iu_core.xid_is_mine(xid)', '{iu_core_owner}')) AS v (f, allowed),
        pg_roles r WHERE r.rolname LIKE 'iu\_core\_%' GROUP BY f, allowed;
