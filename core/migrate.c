@@ -193,14 +193,15 @@ run_step(Run *run)
 
 /*
  * The inventory after the step that began with that command. The report's rows
- * point into inventories, which must live as long. A rollback is described from
- * the whole database: nothing looks at all of it afterwards.
+ * point into inventories, which must live as long. The first is one of the whole
+ * database, and so is the one after a rollback: conformance looks at all of it
+ * after a migration, and nothing does after a rollback.
  */
 static IuInventory *
 take_inventory(Run *run, const IuInventory *before, CommandId since)
 {
 	MemoryContext saved_memory = MemoryContextSwitchTo(run->memory);
-	IuInventory *inventory = before == NULL || run->rolls_back
+	IuInventory *inventory = before == NULL || (run->rolls_back && run->step == llast(run->plan))
 		? iu_inventory_take(run->script_role)
 		: iu_inventory_after(before, run->script_role, since);
 

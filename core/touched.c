@@ -80,6 +80,17 @@ was_written_since(HeapTuple row, CommandId since)
 		HeapTupleHeaderGetCmin(row->t_data) >= since;
 }
 
+/* A row that was replaced as well: it has the same object as its successor. */
+static bool
+was_deleted_since(HeapTuple row, CommandId since)
+{
+	HeapTupleHeader header = row->t_data;
+
+	return !(header->t_infomask & HEAP_XMAX_INVALID) && !HEAP_XMAX_IS_LOCKED_ONLY(header->t_infomask) &&
+		TransactionIdIsCurrentTransactionId(HeapTupleHeaderGetUpdateXid(header)) &&
+		HeapTupleHeaderGetCmax(header) >= since;
+}
+
 /*
  * An index is described with its table, and a sequence with the table of which
  * it fills a column.
@@ -161,11 +172,12 @@ iu_touched_since(CommandId since)
 	for (part = 0; part < lengthof(parts); part++)
 	{
 		Relation	relation = table_open(parts[part].catalog, AccessShareLock);
-		SysScanDesc scan = systable_beginscan(relation, InvalidOid, false, NULL, 0, NULL);
+		/* Of what was dropped, such as an index or a comment, only the row that was deleted tells. */
+		SysScanDesc scan = systable_beginscan(relation, InvalidOid, false, SnapshotAny, 0, NULL);
 		HeapTuple	row;
 
 		while (HeapTupleIsValid(row = systable_getnext(scan)))
-			if (was_written_since(row, since))
+			if (was_written_since(row, since) || was_deleted_since(row, since))
 				touched = add_row(touched, part, row, RelationGetDescr(relation));
 		systable_endscan(scan);
 		table_close(relation, AccessShareLock);

@@ -111,6 +111,24 @@ SELECT is(pg_temp.changes(change, 'SELECT 1'), 'unseen', change || ' changes no 
   ('SET LOCAL datestyle = german'), ('SET LOCAL quote_all_identifiers = on'), ('ANALYZE public.zz_base')) AS v (change);
 RESET quote_all_identifiers; RESET datestyle;
 
+-- ---- what goes without a trace in what is left is reported with the script at whose time it went
+
+CREATE INDEX zz_index ON public.event_type_registry (event_domain);
+CREATE FUNCTION public.zz_function_at_drop() RETURNS event_trigger LANGUAGE plpgsql AS $$
+BEGIN
+  IF EXISTS (SELECT FROM pg_event_trigger_dropped_objects() o
+              WHERE o.object_type = 'function' AND o.address_names[1:2] = '{public,fn_iu_template_publish}') THEN
+    DROP INDEX public.zz_index;
+    COMMENT ON TABLE public.event_outbox IS NULL;
+  END IF;
+END $$;
+CREATE EVENT TRIGGER zz_at_drop ON sql_drop EXECUTE FUNCTION public.zz_function_at_drop();
+SELECT results_eq($$SELECT version, change, object_name FROM iu_core.rollback(30, true)
+    WHERE object_name IN ('event_outbox', 'event_type_registry') ORDER BY 3$$,
+  $$VALUES (34, 'changed', 'event_outbox'), (34, 'changed', 'event_type_registry')$$,
+  'a rollback of several migrations reports where an index and a comment went');
+DROP EVENT TRIGGER zz_at_drop;
+
 -- ---- guard_rows
 
 SELECT throws_ok($$SELECT iu_core.guard_rows('public.zz_base')$$, '55000',
