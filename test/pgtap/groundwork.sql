@@ -34,14 +34,14 @@ INSERT INTO pg_temp.locker SELECT unnest(regexp_split_to_array(names, '\s+')), b
    'fn_iu_circuit_record fn_iu_delivery_claim_route fn_iu_delivery_lease_orphans fn_iu_delivery_lease_retries
     fn_iu_delivery_locks fn_iu_delivery_record_batch fn_iu_function_begin fn_iu_function_call fn_iu_function_claim
     fn_iu_place_begin fn_iu_route_worker_turn fn_iu_schedule_due fn_iu_attempt_partitions_make
-    fn_iu_attempt_partition_leave fn_iu_attempt_partitions_drop'),
+    fn_iu_attempt_partition_leave fn_iu_attempt_partitions_drop fn_job_chore'),
   ('whoever calls it for people asks',
    'fn_iu_core_retention_delete fn_iu_gate_approvals_confirm fn_iu_invariant_record fn_iu_rollback_guard
     fn_iu_route_abandon fn_iu_route_dead_letter_replay fn_iu_route_dead_letter_replay_many fn_iu_route_worker_alone
     fn_iu_route_worker_run fn_iu_draft_put fn_iu_vector_record fn_iu_vector_compare fn_iu_supersede_lock
     fn_iu_collection_lock fn_iu_collection_living fn_iu_piece_lock fn_iu_pieces_lock fn_iu_template_lock
     fn_iu_template_marked fn_iu_collection_vocab_use fn_iu_structure_lock fn_iu_tree_lock
-    fn_iu_collections_lock fn_iu_piece_restore fn_job_place'),
+    fn_iu_collections_lock fn_iu_piece_restore fn_job_lane_use'),
   ('whoever has made a row that it does not see makes its row fail with 40001', 'fn_iu_envelope_makeable
     fn_iu_envelope_fill'))
   AS t (because, names);
