@@ -67,8 +67,7 @@ BEGIN
   WITH lineage AS (
     INSERT INTO public.iu_collection_template_instance_lineage
         (instance_collection_id, template_collection_id, instantiated_by, instance_note)
-      VALUES (v_instance.id, p_template_collection_id, p_actor, p_note)
-  )
+      VALUES (v_instance.id, p_template_collection_id, p_actor, p_note))
   INSERT INTO public.iu_auto_instantiate_event_log
       (instance_collection_id, template_collection_id, event_id, event_type, idempotency_key, emit_mode, triggered_by)
     VALUES (v_instance.id, p_template_collection_id, p_event_id, p_event_type, v_key, p_emit_mode, p_actor);

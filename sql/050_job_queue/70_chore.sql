@@ -38,7 +38,8 @@ END
 $function$;
 COMMENT ON FUNCTION iu.fn_job_chore IS
   'For the runner, at the point fn_iu_schedule_chore: deletes lanes that were not used for a day and have no '
-  'active job, or another lane for it, and positions that do not count. Returns when to come again; NULL: there is no lane. Raises nothing.';
+  'active job, or another lane for it, and positions that do not count. Returns when to come again; NULL: there is '
+  'no lane. Raises nothing.';
 SELECT iu.fn_iu_hook_add(50, 'iu.fn_iu_schedule_chore(text)', 'iu.fn_job_chore(text)');
 
 CREATE VIEW public.v_job_waiting_check AS

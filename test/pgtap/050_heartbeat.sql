@@ -108,8 +108,8 @@ SELECT is(count(*), 0::bigint, 'with its position') FROM job_position p
 SELECT pg_temp.put('again', 'empty', 3);
 SELECT is(pg_temp.claimed(1, '{empty}'), 'again', 'a job for which there was no lane any more is handed out');
 SELECT pg_temp.put('marks it', 'waiting');
-SELECT is((SELECT used_at > iu_core.steady_clock() - interval '1 minute' FROM job_lane WHERE job_kind = 'waiting'), true,
-  'who adds a job marks its lane as used');
+SELECT is((SELECT used_at > iu_core.steady_clock() - interval '1 minute' FROM job_lane WHERE job_kind = 'waiting'),
+  true, 'who adds a job marks its lane as used');
 SELECT is(pg_temp.lanes(), 'empty 3, waiting 100', 'and makes no second one');
 
 -- ---- switches and policies

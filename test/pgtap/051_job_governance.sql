@@ -102,7 +102,8 @@ SELECT is(fn_job_dead_letter_replay(:'d', 'olga', 'the disk is back') - '{run_id
   'a dead letter is done once more');
 SELECT results_eq(format($$SELECT q.state, q.attempts, q.max_attempts, q.job_kind, q.actor, d.triage_status,
   d.replayed_as = q.job_id FROM job_queue q, job_dead_letter d WHERE q.idempotency_key = 'replay:%1$s'
-  AND q.finished_at IS NULL AND d.dead_letter_id = %1$L$$, :'d'), $$VALUES ('queued', 0, 1, 'k', 'olga', 'closed', true)$$,
+  AND q.finished_at IS NULL AND d.dead_letter_id = %1$L$$, :'d'),
+  $$VALUES ('queued', 0, 1, 'k', 'olga', 'closed', true)$$,
   'as a new job with all its attempts, and the letter is closed');
 SELECT is(pg_temp.state('last'), 'failed', 'the old job is failed');
 SELECT is(fn_job_dead_letter_replay(:'d', 'olga', 'twice') ->> 'reason', 'triage_status_not_manual_replay',

@@ -70,7 +70,8 @@ cmp_ok(scalar @versions, '>=', 5, 'there are at least five migrations');
 like($schema{$last}, qr/^CREATE TABLE public\.iu_gate_transition /m, 'the dump shows the tables of the migrations');
 
 # Several at once, some and all.
-same_lines(report('rollback(0, true)'), join("\n", @reports), 'a rollback of all reports what one after the other does');
+same_lines(report('rollback(0, true)'), join("\n", @reports),
+	'a rollback of all reports what one after the other does');
 foreach my $version ($versions[$#versions / 2], 0)
 {
 	run("rollback($version)");
