@@ -232,6 +232,29 @@ COMMENT ON FUNCTION iu.fn_iu_import_write IS
   'statement: what fn_iu_import returns, and ids of what was created. Errors: 23505 and 23503 where somebody else '
   'created a unit of the import, or removed a parent, since it was looked at.';
 
+-- Locked in the order of their addresses, as by others that lock several units: the
+-- foreign key alone would lock them in that of their new children.
+CREATE FUNCTION iu.fn_iu_import_keep(p_rows jsonb) RETURNS void
+  LANGUAGE plpgsql
+AS $function$
+BEGIN
+  PERFORM FROM public.information_unit u
+    WHERE u.id IN (
+      WITH named AS MATERIALIZED (
+        SELECT DISTINCT e.row ->> 'parent_address' AS address, e.row ->> 'parent_ref' AS ref
+          FROM jsonb_array_elements(p_rows) AS e (row)
+      )
+      SELECT p.id FROM named n JOIN public.information_unit p ON p.canonical_address = n.address
+      UNION
+      SELECT CASE WHEN n.ref ~ '^[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}$' THEN n.ref::uuid END
+        FROM named n)
+    ORDER BY u.canonical_address COLLATE "C" FOR KEY SHARE;
+END
+$function$;
+COMMENT ON FUNCTION iu.fn_iu_import_keep IS
+  'For fn_iu_import, which pins its search_path: whoever deletes one of the parents that the rows name, and that there '
+  'are already, waits until the transaction ends, or is seen afterwards. Argument: the rows.';
+
 CREATE FUNCTION iu.fn_iu_import(p_rows jsonb, p_actor text, p_dry_run boolean) RETURNS jsonb
   LANGUAGE plpgsql SECURITY DEFINER
   SET search_path = pg_catalog, pg_temp
@@ -257,6 +280,9 @@ BEGIN
       format('One call takes up to 67108864 bytes, not %s.', pg_column_size(p_rows)), 'call_again_with_fewer_rows');
   END IF;
 
+  IF NOT p_dry_run THEN
+    PERFORM iu.fn_iu_import_keep(p_rows);
+  END IF;
   -- Who creates one of the units between the look and the write is seen at the next look.
   FOR v_attempt IN 1 .. 3 LOOP
     BEGIN

@@ -110,7 +110,7 @@ COMMENT ON FUNCTION iu.fn_iu_collection_get IS
   'For functions that pin its search_path: the row of a collection that is not deleted; otherwise P0002.';
 
 -- Everybody who changes a collection locks in this order: the collection, units by
--- their ids, memberships. The gate is asked once more when the lock is there: it may
+-- their addresses, memberships. The gate is asked once more when the lock is there: it may
 -- have been closed while somebody else had it.
 CREATE FUNCTION iu.fn_iu_collection_lock(p_function text, p_collection_id uuid, p_actor text)
   RETURNS public.iu_piece_collection
@@ -140,7 +140,8 @@ COMMENT ON FUNCTION iu.fn_iu_collection_lock IS
   'row. Arguments: the function, the collection, who. Errors: those of iu.fn_iu_composer_require, before the lock and '
   'with it; P0002 there is none; 55000 it is retired; 23514 no actor.';
 
--- Whoever deletes one of the units meanwhile waits, or is seen here.
+-- Whoever deletes one of the units meanwhile waits, or is seen here. The order is that
+-- of everybody who locks several units.
 CREATE FUNCTION iu.fn_iu_pieces_lock(p_iu_ids uuid[]) RETURNS void
   LANGUAGE plpgsql
 AS $function$
@@ -150,7 +151,8 @@ DECLARE
 BEGIN
   SELECT count(*) INTO v_count
     FROM (SELECT u.id FROM public.information_unit u
-           WHERE u.id = ANY (p_iu_ids) AND u.deleted_at IS NULL ORDER BY u.id FOR KEY SHARE) AS l;
+           WHERE u.id = ANY (p_iu_ids) AND u.deleted_at IS NULL
+           ORDER BY u.canonical_address COLLATE "C" FOR KEY SHARE) AS l;
   IF v_count < cardinality(p_iu_ids) THEN
     SELECT i.id INTO v_missing FROM unnest(p_iu_ids) WITH ORDINALITY AS i (id, n)
      WHERE NOT EXISTS (SELECT FROM public.information_unit u WHERE u.id = i.id AND u.deleted_at IS NULL)

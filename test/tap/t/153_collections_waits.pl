@@ -170,13 +170,55 @@ foreach my $who (sort keys %takes)
 	sql("SELECT fn_iu_piece_restore(unit('u8'), 'w')");
 }
 
+# ---- several units
+
+# Two of the units that an operation made, of which the first by address is not the first by id.
+IU::Gate->open($node, 'iu_core.structure_ops_enabled', 3600);
+my $parts = q{jsonb_build_object('new_pieces', (SELECT jsonb_agg(jsonb_build_object('canonical_address', %s || i,
+	'title', 'P', 'body', 'p')) FROM generate_series(1, 9) i))};
+sub made_of
+{
+	my ($unit) = @_;
+	sql("SELECT fn_iu_structure_op_apply((fn_iu_structure_op_plan('split_large_piece', ARRAY[unit('$unit')], '{}', NULL, "
+		. sprintf($parts, "'$unit/'") . ", 'w', NULL, '$unit') ->> 'operation_id')::uuid)");
+	return ("fn_iu_structure_op_rollback((SELECT id FROM iu_structure_operation WHERE idempotency_key = '$unit'))"
+		. " ->> 'status'", split /\|/, sql("SELECT a.canonical_address, b.canonical_address FROM information_unit a,
+		information_unit b WHERE a.canonical_address ~ '^$unit/' AND b.canonical_address ~ '^$unit/'
+		AND a.canonical_address < b.canonical_address AND a.id > b.id ORDER BY a.canonical_address LIMIT 1"));
+}
+my ($undo, $first, $last) = made_of('u7');
+my $hold = "SELECT FROM information_unit WHERE canonical_address = '%s' FOR KEY SHARE";
+like(while_waiting(sprintf($hold, $last),
+	[ $undo, "fn_iu_compose('e', 'file', 'E', NULL, pieces('body', '$first', '$last'), 'w') ->> 'ok'" ]),
+	qr/^rolled_back\n.*23503.*piece/, 'who composes units and who takes them back are no deadlock');
+($undo, $first, $last) = made_of('u6');
+# Each is under one of these, by its address, or by the id where that is given.
+sub import_below
+{
+	my @parents = @_;
+	my @rows = map { my $key = $parents[$_] =~ /^\w+-/ ? 'parent_ref' : 'parent_address';
+		qq({"canonical_address": "i$_", "title": "I", "body": "i", "$key": "$parents[$_]"}) } 0 .. $#parents;
+	return "fn_iu_import('[" . join(', ', @rows) . "]', 'w', false) ->> 'status'";
+}
+is(while_waiting(sprintf($hold, $last), [ $undo, import_below($last, $first) ]), "rolled_back\nrefused\n",
+	'who imports units under others and who takes those back are no deadlock');
+foreach my $by ('canonical_address', 'id')
+{
+	($undo, $first) = made_of($by eq 'id' ? 'u4' : 'u5');
+	is(while_waiting("SELECT $undo", import_below(sql("SELECT $by FROM information_unit
+		WHERE canonical_address = '$first'"))), "refused\n",
+		"an import below a unit that was deleted while it waited is refused, named by its $by");
+}
+is(sql('SELECT count(*) FROM information_unit c JOIN information_unit p ON p.id = c.parent_or_container_ref
+	WHERE c.deleted_at IS NULL AND p.deleted_at IS NOT NULL'), '0', 'no unit is below one that was deleted');
+
 # ---- two collections
 
 sql(join '; ', map { "SELECT fn_iu_auto_instantiate_from_event(gen_random_uuid(), 't', coll('t'), 'two-$_', 'live', "
 	. "'two', NULL)" } 1 .. 2);
 my ($less, $more) = split /\n/, sql("SELECT id FROM iu_piece_collection WHERE collection_key ~ ':two-' ORDER BY id");
 my $back = "fn_iu_auto_instantiate_rollback_by_actor('two', false) ->> 'status'";
-my $hold = "SELECT FROM iu_piece_collection WHERE id = '$less' FOR UPDATE";
+$hold = "SELECT FROM iu_piece_collection WHERE id = '$less' FOR UPDATE";
 sql("SELECT fn_iu_collection_mark_as_template(i, 'T', NULL, 'w') FROM unnest('{$less,$more}'::uuid[]) i;
 	SELECT fn_iu_collection_register_template_version('$less', 'two', 'v1', 1, NULL, 'w')");
 is(while_waiting($hold, [ $back,
