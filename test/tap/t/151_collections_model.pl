@@ -19,6 +19,7 @@ use Test::More;
 
 my ($least, $most, $for) = $ENV{IU_STEPS} ? ($ENV{IU_STEPS}, $ENV{IU_STEPS}, 0) : (200, 1_000_000, 30);
 my $seed = $ENV{IU_SEED} // int(rand(1_000_000));
+note("IU_SEED=$seed");
 my $node = IU::Cluster->new_node('collections', 'iu_core.databases' => '');
 talk_to($node);
 
@@ -306,6 +307,13 @@ BEGIN
   PERFORM setseed(p_seed);
   FOR i IN 1 .. p_most LOOP
     EXIT WHEN i > p_least AND clock_timestamp() > v_end;
+    -- A gate closes after an hour, and a long walk takes longer.
+    IF i % 100 = 1 THEN
+      PERFORM fn_iu_gate_open(g, gen_random_uuid(), 'tester', 'test', 3600)
+         FROM unnest(ARRAY['iu_core.composer_enabled', 'iu_core.auto_instantiate_enabled',
+           'iu_core.structure_ops_enabled']) g;
+      COMMIT;
+    END IF;
     p_problem := step(i);
     COMMIT;
     IF p_problem IS NOT NULL THEN
@@ -315,7 +323,7 @@ BEGIN
   END LOOP;
 END $$;
 SQL
-sql("SELECT fn_iu_gate_open(g, gen_random_uuid(), 'tester', 'test', 3600)
+sql("SELECT fn_iu_gate_open(g, gen_random_uuid(), 'tester', 'test', 600)
 	FROM unnest(ARRAY['iu_core.composer_enabled', 'iu_core.auto_instantiate_enabled',
 	  'iu_core.structure_ops_enabled']) g");
 sql("INSERT INTO model SELECT (fn_iu_compose('c0', 'file', 'C', NULL, '[]', 'w') ->> 'collection_id')::uuid, '{}', '{}',
@@ -328,6 +336,7 @@ note("$walked steps from seed $seed");
 cmp_ok($walked, '>=', $least, "at least $least steps were taken");
 is(sql("SELECT string_agg(DISTINCT refused, ', ') FROM walked WHERE refused !~ '^\\w+\$'"), '',
 	'every refusal has a name');
+is(sql("SELECT count(*) FROM walked WHERE refused ~ 'gate_closed'"), '0', 'no step met a closed gate');
 # What needs others to have gone before succeeds seldom.
 my @kinds = qw(add compose delete make mark merge plan remove reorder restore split status);
 push @kinds, qw(apply back record unapply unmark unmerge unsplit version) if $walked >= 3000;
