@@ -1,11 +1,12 @@
 # 32 sessions that compose, split, merge, make collections after templates, take them
-# back, add, remove and move pieces, delete and restore units: one call in a transaction,
-# or calls in the order of their keys. Keys and addresses clash all the time, anew every
-# quarter of a second. For each key there is one result, and everybody is told the same;
+# back, add, remove and move pieces, delete and restore units, plan structure operations,
+# apply them, look at them and take them back, and add jobs: one call in a transaction, or
+# calls in the order of their keys. Keys and addresses clash all the time, others every
+# 150 calls. For each key there is one result, and everybody is told the same;
 # nothing ends in a deadlock; and what the events of a collection say one after the other
 # is what its memberships are, so none of them is lost.
 #
-# IU_SECONDS is how long it goes on (6).
+# IU_SECONDS is how long it goes on (6); then until each way to clash was seen.
 use strict;
 use warnings;
 
@@ -23,10 +24,16 @@ talk_to($node);
 sql('CREATE EXTENSION iu_core; SELECT count(*) FROM iu_core.migrate()');
 sql("SELECT fn_iu_switch_set('iu_core.routes_master_enabled', 'true', 'tester', 'test')");
 sql(<<'SQL');
+CREATE SEQUENCE acts;
 CREATE TABLE told (act text NOT NULL, key text, status text NOT NULL, result text);
 SELECT count(fn_iu_create('u' || i, 'U', 'text', 'w')) FROM generate_series(1, 40) i;
+SELECT count(fn_iu_create('s' || i, 'S', 'text', 'w')) FROM generate_series(0, 399) i;
 CREATE FUNCTION unit(p_n integer) RETURNS uuid LANGUAGE sql AS
   $$SELECT id FROM information_unit WHERE canonical_address = 'u' || 1 + p_n % 40$$;
+-- What structure operations split, merge and deprecate: others in each epoch, since that uses them up.
+CREATE FUNCTION source(p_epoch text, p_n integer) RETURNS uuid LANGUAGE sql AS
+  $$SELECT id FROM information_unit
+      WHERE canonical_address = 's' || (rtrim(p_epoch, '/')::bigint * 4 + p_n % 4) % 400$$;
 CREATE FUNCTION coll(p_key text) RETURNS uuid LANGUAGE sql AS
   $$SELECT id FROM iu_piece_collection WHERE collection_key = p_key$$;
 -- Pieces from a number on: units that there are and that nobody deletes, and others that are new, in an order that
@@ -54,17 +61,45 @@ BEGIN
   INSERT INTO told SELECT 'compose', p_key, 'ok', fn_iu_compose(p_key, 'file', 'C', NULL, p_pieces, 'w')
     ->> 'collection_id';
 END $$;
+CREATE FUNCTION job(p_key text) RETURNS void LANGUAGE sql AS $$
+  INSERT INTO told SELECT 'job', p_key, a ->> 'status', a ->> 'job_id'
+    FROM fn_job_enqueue('work', 'w', '{}', NULL, p_key) a $$;
+-- An operation under a key that half of those who have it mean otherwise.
+CREATE FUNCTION plan(p_epoch text, p_n integer) RETURNS void LANGUAGE plpgsql AS $$
+DECLARE
+  c_types CONSTANT text[] := ARRAY['add_new_piece', 'split_large_piece', 'merge_small_pieces', 'deprecate_piece',
+    'reparent_piece', 'reparent_piece'];
+  v_type  CONSTANT text := c_types[1 + p_n % 6];
+  v_other CONSTANT integer := p_n / 6 % 2;
+  a       jsonb;
+BEGIN
+  a := fn_iu_structure_op_plan(v_type,
+    CASE WHEN v_type = 'add_new_piece' THEN '{}' WHEN v_type = 'reparent_piece' THEN ARRAY[unit(p_n % 6)]
+         WHEN v_type = 'merge_small_pieces' THEN ARRAY[source(p_epoch, v_other + 1), source(p_epoch, v_other)]
+         ELSE ARRAY[source(p_epoch, v_other)] END, '{}',
+    CASE WHEN v_type IN ('add_new_piece', 'reparent_piece') THEN unit(9 - p_n % 6 + v_other) END,
+    CASE WHEN v_type IN ('deprecate_piece', 'reparent_piece') THEN '{}'
+         ELSE (SELECT jsonb_build_object('new_pieces', jsonb_agg(jsonb_build_object('canonical_address',
+                 'x' || p_epoch || n, 'title', 'N', 'body', 'n') ORDER BY n DESC))
+                 FROM generate_series(1, 1 + (v_type = 'split_large_piece')::int) n) END,
+    'w', NULL, 'p' || p_epoch || p_n % 6);
+  INSERT INTO told VALUES ('plan', 'p' || p_epoch || p_n % 6, a ->> 'status', a ->> 'operation_id');
+END $$;
 -- What somebody does; a refusal that has a name is an answer.
 CREATE FUNCTION act(p_what integer, p_n integer) RETURNS void LANGUAGE plpgsql AS $$
 DECLARE
   c_acts  CONSTANT text[] := ARRAY['compose', 'compose', 'make', 'make', 'by hand', 'in order', 'add', 'add', 'remove',
-    'reorder', 'split', 'merge', 'delete', 'restore', 'back', 'template'];
+    'reorder', 'split', 'merge', 'delete', 'restore', 'back', 'template', 'plan', 'plan', 'operation', 'operation',
+    'operation', 'job'];
   v_act   CONSTANT text := c_acts[1 + p_what];
-  v_epoch CONSTANT text := floor(extract(epoch FROM clock_timestamp()) * 4)::bigint || '/';
+  v_epoch CONSTANT text := nextval('acts') / 150 || '/';
   v_coll  CONSTANT text := (ARRAY['t1', 't2', 'c1', 'c2'])[1 + p_n % 4];
-  v_unit  CONSTANT uuid := unit(p_n / 7);
   v_x     CONSTANT text[] := ARRAY['x' || v_epoch || p_n % 5, 'x' || v_epoch || (p_n / 5) % 4 + 5];
+  -- Also one that an operation or somebody else has made just now.
+  v_unit  CONSTANT uuid := coalesce((SELECT id FROM information_unit WHERE canonical_address = v_x[1]
+    AND p_n % 3 = 0), unit(p_n / 7));
   a       jsonb;
+  v_did   text;
   v_name  text;
 BEGIN
   CASE v_act
@@ -76,7 +111,8 @@ BEGIN
       ELSE PERFORM make(p_n % 3, 't1', 'h' || v_epoch || p_n % 3, 'w'); END IF;
     WHEN 'in order' THEN
       FOR i IN 0 .. 5 LOOP
-        IF p_n % 2 = 0 THEN PERFORM make(i, 't' || 1 + (p_n + i) % 2, 'o' || v_epoch || i, 'w');
+        IF p_n % 3 = 0 THEN PERFORM make(i, 't' || 1 + (p_n + i) % 2, 'o' || v_epoch || i, 'w');
+        ELSIF p_n % 3 = 1 THEN PERFORM job('o' || v_epoch || i);
         ELSIF random() < 0.7 THEN
           BEGIN
             PERFORM compose('o' || v_epoch || i, pieces(p_n + i, '{}'));
@@ -110,6 +146,16 @@ BEGIN
       IF p_n % 2 = 0 THEN PERFORM fn_iu_collection_mark_as_template(coll(v_coll), 'L' || p_n, NULL, 'w');
       ELSE PERFORM fn_iu_collection_record_template_instance(coll('k' || v_epoch || p_n % 6), coll('t1'), 'w', NULL);
       END IF;
+    WHEN 'plan' THEN PERFORM plan(v_epoch, p_n);
+    WHEN 'operation' THEN
+      SELECT CASE p_n / 6 % 4 WHEN 0 THEN 'taken back' WHEN 1 THEN 'looked at' ELSE 'applied' END,
+             CASE p_n / 6 % 4 WHEN 0 THEN fn_iu_structure_op_rollback(o.id, 'w', 'r')
+                              WHEN 1 THEN fn_iu_structure_op_verify(o.id) ELSE fn_iu_structure_op_apply(o.id) END
+        INTO v_did, a
+        FROM iu_structure_operation o WHERE o.idempotency_key = 'p' || v_epoch || p_n % 6;
+      INSERT INTO told SELECT v_did, 'p' || v_epoch || p_n % 6, coalesce(a ->> 'status', a ->> 'operation_status'),
+        coalesce(a ->> 'created_unit_ids', '-') WHERE v_did IS NOT NULL;
+    WHEN 'job' THEN PERFORM job('j' || v_epoch || p_n % 4);
   END CASE;
 EXCEPTION WHEN OTHERS THEN
   GET STACKED DIAGNOSTICS v_name = CONSTRAINT_NAME;
@@ -137,30 +183,47 @@ BEGIN
 END $$;
 SQL
 sql("SELECT fn_iu_gate_open(g, gen_random_uuid(), 'tester', 'test', 3600)
-	FROM unnest(ARRAY['iu_core.composer_enabled', 'iu_core.auto_instantiate_enabled']) g");
+	FROM unnest(ARRAY['iu_core.composer_enabled', 'iu_core.auto_instantiate_enabled', 'iu_core.structure_ops_enabled',
+	'queue.job_substrate.enabled']) g");
 sql("SELECT fn_iu_compose(k, 'file', 'C', NULL, pieces(n::int * 3, '{}'), 'w')
 	FROM unnest(ARRAY['t1', 't2', 'c1', 'c2']) WITH ORDINALITY x (k, n)");
 sql("SELECT fn_iu_collection_mark_as_template(coll(k), 'T', NULL, 'w') FROM unnest(ARRAY['t1', 't2']) k");
 
 my $script = PostgreSQL::Test::Utils::tempdir() . '/act.sql';
-append_to_file($script, "\\set what random(0, 15)\n\\set n random(0, 1000000)\nSELECT act(:what, :n);\n");
-my ($out, $err) = ('', '');
-IPC::Run::run([ $node->installed_command('pgbench'), '-n', '-c', 32, '-j', 2, '-T', $seconds, '-f', $script,
-	'-h', $node->host, '-p', $node->port, 'postgres' ], '<', \undef, '>', \$out, '2>', \$err);
-note($out);
-is(join("\n", $err =~ /^.*(?:ERROR|FATAL|aborted).*$/mg), '', 'no session has an error that has no name');
+append_to_file($script, "\\set what random(0, 21)\n\\set n random(0, 1000000)\nSELECT act(:what, :n);\n");
+my @errors;
+sub act_for
+{
+	my ($out, $err) = ('', '');
+	IPC::Run::run([ $node->installed_command('pgbench'), '-n', '-c', 32, '-j', 2, '-T', $_[0], '-f', $script,
+		'-h', $node->host, '-p', $node->port, 'postgres' ], '<', \undef, '>', \$out, '2>', \$err);
+	note($out);
+	push @errors, $err =~ /^.*(?:ERROR|FATAL|aborted).*$/mg;
+	return;
+}
+
+# What somebody had, and what others were told who came later, all of which is to be seen.
+my %to_see = (compose => [qw(ok iu_collection_key_taken iu_collection_piece_address_taken)],
+	make => [qw(ok idempotent_replay instance_key_exists)], split => [qw(split invalid_input)],
+	merge => [qw(merged invalid_input)], plan => [qw(planned idempotent_replay idempotency_key_used)],
+	applied => [qw(enacted idempotent_replay fsm_denied invalid_input)], 'taken back' => ['rolled_back'],
+	'looked at' => [qw(planned enacted)], job => [qw(queued idempotent_replay)]);
+my $unseen = "SELECT string_agg(act || ': ' || status, ', ') FROM (VALUES " . join(', ',
+	map { my $act = $_; map { "('$act', '$_')" } @{ $to_see{$act} } } sort keys %to_see)
+	. ") w (act, status) WHERE NOT EXISTS (SELECT FROM told t WHERE (t.act, t.status) = (w.act, w.status))";
+my $patience = time() + $PostgreSQL::Test::Utils::timeout_default;
+act_for($seconds);
+act_for(2) while !@errors && time() < $patience && sql($unseen) ne '';
+is(join("\n", @errors), '', 'no session has an error that has no name');
 unlike(slurp_file($node->logfile), qr/deadlock detected/, 'nothing ends in a deadlock');
 note(sql("SELECT act, status, count(*) FROM told GROUP BY 1, 2 ORDER BY 1, 2"));
-is(sql("SELECT string_agg(DISTINCT act, ' ' ORDER BY act) FROM told WHERE status IN ('ok', 'split', 'merged')"),
-	'compose make merge split', 'collections were composed and made, units were split and merged');
-is(sql("SELECT string_agg(s, ' ') FROM unnest(ARRAY['idempotent_replay', 'instance_key_exists', 'invalid_input',
-	'iu_collection_key_taken', 'iu_collection_piece_address_taken']) s WHERE s NOT IN (SELECT status FROM told)"), '',
-	'keys and addresses have clashed in each way that there is');
+is(sql($unseen), '', 'everything was done, and keys and addresses have clashed in each way that there is');
 
 # ---- one result for each key
 
 is(sql(q{SELECT string_agg(act || ' ' || key, ', ') FROM (
-	SELECT act, key FROM told WHERE status IN ('ok', 'split', 'merged', 'idempotent_replay') AND key !~ ' b[0-9]'
+	SELECT act, key FROM told WHERE act <> 'looked at' AND key !~ ' b[0-9]' AND status IN ('ok', 'split', 'merged',
+	'planned', 'enacted', 'rolled_back', 'queued', 'idempotent_replay')
 	GROUP BY act, key HAVING count(*) FILTER (WHERE status <> 'idempotent_replay') <> 1
 	OR count(DISTINCT result) <> 1) x}), '',
 	'for each key there is one result, and who comes later is told of that one');
@@ -173,6 +236,19 @@ is(sql(q{SELECT count(*) FROM iu_piece_collection c WHERE c.collection_key ~ '^(
 is(sql(q{SELECT count(*) FROM told t WHERE t.status = 'split' AND NOT EXISTS (
 	SELECT FROM iu_split_set s WHERE s.id = t.result::uuid AND 2 = (SELECT count(*) FROM information_unit u
 	WHERE u.id = ANY (s.child_iu_ids)))}), '0', 'each split that somebody was told of is there, with its units');
+is(sql(q{SELECT string_agg(t.key, ', ') FROM (SELECT * FROM told WHERE (act, status) = ('applied', 'enacted')) t
+	FULL JOIN (SELECT * FROM iu_structure_operation WHERE operation_status IN ('enacted', 'rolled_back')) o
+	ON o.idempotency_key = t.key AND o.impact_summary -> 'created_unit_ids' = t.result::jsonb
+	WHERE t.key IS NULL OR o.id IS NULL}), '', 'of each operation that was applied somebody was told, and of no other');
+is(sql(q{SELECT count(*) FROM iu_structure_operation o WHERE o.operation_status IN ('enacted', 'rolled_back')
+	AND o.operation_type <> 'reparent_piece' AND NOT (fn_iu_structure_op_verify(o.id) -> 'all_pass')::boolean}), '0',
+	'what was applied and what was taken back is whole');
+is(sql(q{SELECT count(*) FROM v_iu_relation_parent_check WHERE left_value IS DISTINCT FROM right_value})
+	. sql(q{SELECT count(*) FROM v_iu_tree_path_check WHERE left_value IS DISTINCT FROM right_value}), '00',
+	'relations and paths are those of the tree');
+is(sql(q{SELECT count(*) FROM (SELECT * FROM told WHERE (act, status) = ('job', 'queued')) t
+	FULL JOIN job_queue j ON (j.job_id::text, j.idempotency_key) = (t.result, t.key)
+	WHERE t.key IS NULL OR j.job_id IS NULL}), '0', 'of each job that is there somebody was told, and of no other');
 
 # ---- nothing is lost
 
