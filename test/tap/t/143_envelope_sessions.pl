@@ -169,41 +169,63 @@ nobody_waited_for_long('64 sessions:', 0);
 note('errors: ' . IU::LoaderA->errors($node));
 
 # ---- Under crashes. A backend that is killed takes the whole server down: all sessions end, it recovers, and they
-# connect again, which for 64 of them takes two cores more than a second. pgbench lets none of its clients begin
-# before all of them are connected; so each of 16 has four, and a backend is killed as soon as its second is over and
-# any of them acts.
+# connect again. pgbench lets none of its clients begin before all of them are connected; so each of 16 has four, and a
+# backend is killed as soon as its second is over and any of them acts. What the test waits for it reads from the
+# server's log and from the titles of its processes: a client that asks takes from the 64 what they need to connect.
 
-# All of them end with the server.
 sub start_load
 {
-	my @loads = map { { out => '', err => '' } } 1 .. 16;
+	my %load = (out => '', err => '');
+	my $pgbench = join ' ', @{ pgbench(600, 4, 1) };
 
-	$_->{run} = IPC::Run::start(pgbench(600, 4, 1), '<', \undef, '>', \$_->{out}, '2>', \$_->{err}) foreach @loads;
-	return @loads;
+	$load{run} = IPC::Run::start([ 'sh', '-c', "trap 'kill \$all 2>/dev/null' TERM;"
+			. " for n in \$(seq 16); do $pgbench & all=\"\$all \$!\"; done; wait; wait" ],
+		'<', \undef, '>', \$load{out}, '2>', \$load{err});
+	return \%load;
+}
+
+# The backends that are within a statement.
+sub acting
+{
+	my $postmaster = $node->{_pid};
+	my @children = split ' ', slurp_file("/proc/$postmaster/task/$postmaster/children");
+
+	return grep {
+		my $title = '';
+		if (open(my $file, '<', "/proc/$_/cmdline"))
+		{
+			local $/;
+			$title = <$file> // '';
+		}
+		$title =~ /\[local\] SELECT/;
+	} @children;
 }
 
 my $until = time() + $seconds;
-my ($crashes, $sessions) = (0, 0);
-my ($next, $from, $complaints) = (0, -s $node->logfile, '');
+my ($crashes, $sessions, $next, $from, $complaints) = (0, 0, 0, -s $node->logfile, '');
+my %took = (ready => 0, acting => 0);
 do
 {
-	my @loads = start_load();
+	my $begun = time();
+	my $load = start_load();
+	my @acting;
 
-	wait_for {
-		my ($victim, $acting) = split /\|/, time() < $next ? '' : eval { $node->safe_psql('postgres',
-				'SELECT (array_agg(pid ORDER BY random()))[1], count(*) FROM pg_stat_activity'
-				  . " WHERE query ~ 'test_act' AND state = 'active' AND pid <> pg_backend_pid()"
-				  . ' HAVING count(*) > 0') } // '';
-		$next = time() + 1 if $victim;
-		$sessions += $acting if $victim;
-		$victim && kill('KILL', $victim);
-	} or die 'no session of the load came to act';
+	wait_for { time() >= $next && (@acting = acting()) } or die 'no session of the load came to act';
+	my ($killed, $since) = (time(), -s $node->logfile);
+	kill('KILL', $acting[ rand @acting ]) or die 'no backend was killed';
+	$next = $killed + 1;
 	$crashes++;
-	IPC::Run::finish($_->{run}) foreach @loads;
-	$complaints .= $_->{err} foreach @loads;
-	wait_for { eval { $node->safe_psql('postgres', 'SELECT 1') } };
+	$sessions += @acting;
+	wait_for { slurp_file($node->logfile, $since) =~ /ready to accept connections/ } or die 'the server is not back';
+	$took{acting} += $killed - $begun;
+	$took{ready} += time() - $killed;
+	# All of them have ended with the server, but for those that connect so late that they met the next one.
+	$load->{run}->signal('TERM');
+	IPC::Run::finish($load->{run});
+	$complaints .= $load->{err};
 } while (time() < $until);
-note(sprintf '%d crashes in %d s, %d sessions acting at each on average', $crashes, $seconds, $sessions / $crashes);
+note(sprintf '%d crashes in %d s, %d sessions acting at each on average; the server was back after %.2f s, and then '
+	. 'killed again after %.2f s', $crashes, $seconds, map { $_ / $crashes } $sessions, @took{qw(ready acting)});
 IU::Cluster->wait_for_worker($node, 'watchdog');
 IU::Gate->open($node, $gate, 3600) if IU::Gate->state($node, $gate) ne 'true open';
 is(join("\n", $complaints =~ /^.*ERROR:.*$/mg), '',
