@@ -121,9 +121,14 @@ CREATE FUNCTION named_objects(
   SET plan_cache_mode = force_generic_plan
 AS $function$
 BEGIN
-  RETURN QUERY
-  SELECT n.object_class, n.object_name, n.owner, n.catalog_id, n.object_id
-    FROM iu_core.catalog_objects n WHERE objects IS NULL OR n.object_id IN (SELECT unnest(objects));
+  IF objects IS NULL THEN
+    RETURN QUERY
+    SELECT n.object_class, n.object_name, n.owner, n.catalog_id, n.object_id FROM iu_core.catalog_objects n;
+  ELSE
+    RETURN QUERY
+    SELECT n.object_class, n.object_name, n.owner, n.catalog_id, n.object_id
+      FROM iu_core.catalog_objects n WHERE n.object_id = ANY (objects);
+  END IF;
 END
 $function$;
 COMMENT ON FUNCTION named_objects(oid[]) IS

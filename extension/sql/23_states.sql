@@ -300,17 +300,25 @@ CREATE FUNCTION object_states(
   SET plan_cache_mode = force_generic_plan
 AS $function$
 DECLARE
-  v_objects oid[] := ARRAY(SELECT n.object_id FROM iu_core.named_objects(object_states.objects) n);
-  v_source  record;
-  v_state   text;
-  v_message text;
+  v_classes  text[];
+  v_names    text[];
+  v_owners   name[];
+  v_catalogs regclass[];
+  v_objects  oid[];
+  v_source   record;
+  v_state    text;
+  v_message  text;
 BEGIN
+  SELECT array_agg(n.object_class), array_agg(n.object_name), array_agg(n.owner), array_agg(n.catalog_id),
+         array_agg(n.object_id)
+    INTO v_classes, v_names, v_owners, v_catalogs, v_objects FROM iu_core.named_objects(object_states.objects) n;
   RETURN QUERY
   SELECT n.object_class, n.object_name, n.owner, d.grants, d.state, hashed.digest,
          encode(sha256(convert_to(concat_ws(E'\n', n.owner, d.grants, d.state, hashed.digest, d.detail,
                                             'comment ' || c.description), 'UTF8')), 'hex'),
          n.catalog_id, n.object_id
-    FROM iu_core.named_objects(v_objects) n
+    FROM unnest(v_classes, v_names, v_owners, v_catalogs, v_objects)
+           AS n (object_class, object_name, owner, catalog_id, object_id)
     JOIN (SELECT * FROM iu_core.relation_states(v_objects)
           UNION ALL SELECT * FROM iu_core.other_states(v_objects)) AS d
       ON d.catalog = n.catalog_id AND d.oid = n.object_id

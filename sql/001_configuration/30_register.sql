@@ -106,6 +106,10 @@ AS $function$
 DECLARE
   v_left text;
 BEGIN
+  -- As a rule all went when it was removed; only what is registered still is worth asking what exists.
+  IF NOT EXISTS (SELECT FROM public.iu_governed_object g WHERE g.migration = p_migration AND NOT g.theirs) THEN
+    RETURN;
+  END IF;
   SELECT string_agg(format('%s "%s"', g.object_class, g.object_name), ', ' ORDER BY g.object_class, g.object_name)
     INTO v_left
     FROM public.iu_governed_object g
