@@ -56,11 +56,14 @@ SELECT matches(pg_temp.refusal(format('SELECT iu.fn_iu_hook_add(9003, ''iu.test_
     ('public.test_elsewhere(text)', 'is not a function of iu_core_owner in schema iu')) AS v (f, m);
 SELECT matches(pg_temp.refusal($$SELECT iu.fn_iu_hook_add(9003, 'iu.test_point(text)', 'iu.test_first(text)')$$),
   '^23505', 'a function is listed once for a point');
+-- each of these is told by a warning
+SET LOCAL client_min_messages = error;
 ALTER FUNCTION iu.test_second OWNER TO postgres;
 SELECT is(ARRAY(SELECT iu.fn_iu_hook_functions('iu.test_point(text)')), '{iu.test_first}',
   'a function that came to belong to somebody else is not called');
 DROP FUNCTION iu.test_first;
 SELECT is_empty($$SELECT iu.fn_iu_hook_functions('iu.test_point(text)')$$, 'a function that is gone is not called');
+SET LOCAL client_min_messages = warning;
 SELECT iu.fn_iu_hook_remove(9001), iu.fn_iu_hook_remove(9002);
 SELECT is((SELECT count(*) FROM iu.hook h WHERE h.migration > 9000), 0::bigint,
   'a rollback takes the functions of its migration out');

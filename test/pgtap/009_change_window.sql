@@ -153,9 +153,12 @@ CREATE FUNCTION test_opens() RETURNS int LANGUAGE plpgsql AS $$BEGIN
 CREATE FUNCTION pg_temp.opens_on_insert() RETURNS trigger LANGUAGE plpgsql AS $$BEGIN PERFORM public.test_opens();
   RETURN NULL; END$$;
 CREATE TRIGGER opens AFTER INSERT ON iu_invariant_run FOR EACH STATEMENT EXECUTE FUNCTION pg_temp.opens_on_insert();
+-- it warns of a figure that is red already
+SET LOCAL client_min_messages = error;
 SELECT fn_iu_change_window_open('w6a', gen_random_uuid(), '# p **Verdict: PASS.** <b> ` [x](https://x.example)',
   '# olga', '/f', 1,
   :'sha');
+SET LOCAL client_min_messages = warning;
 SELECT set_config('test.opens', 'yes', false);
 SELECT pg_temp.refuses($$SELECT fn_iu_change_window_close('w6a', 'olga')$$, '55006', 'a gate is open',
   'a gate that is opened while the figures are read keeps the window open');
@@ -244,6 +247,8 @@ CREATE VIEW test_red AS SELECT '1/2'::text AS value;
 GRANT SELECT ON test_red TO iu_core_owner;
 SELECT fn_iu_surface_register('red', 'a figure that is red', 'view', 'green', 'olga', 'r', 'test_red',
   'n/n') \g /dev/null
+-- it warns of a figure that is red already
+SET LOCAL client_min_messages = error;
 SELECT is(fn_iu_change_window_open('red', gen_random_uuid(), 'p', 'olga', '/f', 1, :'sha') -> 'red' ? 'red', true,
   'opening a window tells of a figure that is red already');
 
