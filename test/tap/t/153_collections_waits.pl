@@ -179,8 +179,8 @@ my $parts = q{jsonb_build_object('new_pieces', (SELECT jsonb_agg(jsonb_build_obj
 sub made_of
 {
 	my ($unit) = @_;
-	sql("SELECT fn_iu_structure_op_apply((fn_iu_structure_op_plan('split_large_piece', ARRAY[unit('$unit')], '{}', NULL, "
-		. sprintf($parts, "'$unit/'") . ", 'w', NULL, '$unit') ->> 'operation_id')::uuid)");
+	sql("SELECT fn_iu_structure_op_apply((fn_iu_structure_op_plan('split_large_piece', ARRAY[unit('$unit')], '{}', NULL,"
+		. ' ' . sprintf($parts, "'$unit/'") . ", 'w', NULL, '$unit') ->> 'operation_id')::uuid)");
 	return ("fn_iu_structure_op_rollback((SELECT id FROM iu_structure_operation WHERE idempotency_key = '$unit'))"
 		. " ->> 'status'", split /\|/, sql("SELECT a.canonical_address, b.canonical_address FROM information_unit a,
 		information_unit b WHERE a.canonical_address ~ '^$unit/' AND b.canonical_address ~ '^$unit/'
