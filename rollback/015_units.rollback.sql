@@ -32,6 +32,7 @@ DROP FUNCTION iu.fn_iu_newest_version;
 DROP FUNCTION iu.fn_iu_approval_is_strict;
 DROP FUNCTION public.fn_iu_import;
 DROP FUNCTION iu.fn_iu_import;
+DROP FUNCTION iu.fn_iu_import_keep;
 DROP FUNCTION iu.fn_iu_import_write;
 DROP FUNCTION iu.fn_iu_import_rows;
 DROP FUNCTION iu.fn_iu_import_depths;
