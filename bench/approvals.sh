@@ -1,18 +1,11 @@
 #!/usr/bin/env bash
 # approvals.sh: how soon a revoked approval has closed its gate to others, and
 # whether a standing approval keeps one open without a gap. tools/bench calls it.
-. "$(dirname "$0")/../tools/common.sh"
-use_stage "$IU_STAGE"
+. "$(dirname "$0")/../tools/measuring.sh"
 
-cluster=$IU_WORK
 trap '"$SRC/tools/cluster" stop "$cluster" immediate' EXIT
 
 "$SRC/tools/cluster" start "$cluster" "$IU_STAGE" "iu_core.databases = 'bench'"
-
-sql() {
-	as_pg "$IU_STAGE/bin/psql" -XqAt -v ON_ERROR_STOP=1 -h "$cluster" -U "${user:-postgres}" \
-		-d "${database:-bench}" "$@"
-}
 
 database=postgres sql -c 'CREATE DATABASE bench'
 sql -c 'CREATE EXTENSION iu_core' -c 'SELECT count(*) FROM iu_core.migrate()' \

@@ -6,20 +6,14 @@
 # their own. What is told is the time that the server's process was on a CPU, by the
 # call, after calls to warm up: on a machine that has other work to do it says more
 # than the time that passed. The median of 9 rounds.
-. "$(dirname "$0")/../tools/common.sh"
-use_stage "$IU_STAGE"
+. "$(dirname "$0")/../tools/measuring.sh"
 
-cluster=$IU_WORK
 attempts=${ATTEMPTS:-1000000}
 trap '"$SRC/tools/cluster" stop "$cluster" immediate' EXIT
 
 "$SRC/tools/cluster" start "$cluster" "$IU_STAGE" "iu_core.databases = ''" "jit = off" "autovacuum = off" \
 	"iu_core.allowed_origins = 'http://127.0.0.1:9'" "iu_core.allowed_networks = '127.0.0.0/8'" \
 	"max_wal_size = '8GB'" "checkpoint_timeout = '1h'" "shared_buffers = '512MB'"
-
-sql() {
-	as_pg "$IU_STAGE/bin/psql" -XqAt -v ON_ERROR_STOP=1 -h "$cluster" -U postgres -d "$database" "$@"
-}
 
 fill() { # HOW MANY
 	sql -v many="$1" <<'SQL' >/dev/null
@@ -124,7 +118,7 @@ for _ in {1..9}; do
 	for database in few many; do measure; done
 done
 figures() {
-	database=$1 sql -F ' ' -c "
+	database=$1 sql -c "
 		SELECT replace(way, ' ', '_') AS name, round(percentile_cont(0.5) WITHIN GROUP (ORDER BY us)::numeric),
 		       round(min(us)) FROM round GROUP BY way" | LC_ALL=C sort
 }

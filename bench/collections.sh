@@ -7,26 +7,19 @@
 # an operator opens them. Times are those of the CPU, with which nobody else on the
 # machine interferes. What was made stays, so each round finds tables that are larger by
 # a thousand collections.
-. "$(dirname "$0")/../tools/common.sh"
-use_stage "$IU_STAGE"
+. "$(dirname "$0")/../tools/measuring.sh"
 
 parts=$(dirname "$0")
 collections=${IU_COLLECTIONS:-1000}
 rounds=${IU_ROUNDS:-9}
-trap '"$SRC/tools/cluster" stop "$IU_WORK" fast' EXIT
+options='-c synchronous_commit=off -c client_min_messages=warning'
+trap '"$SRC/tools/cluster" stop "$cluster" fast' EXIT
 
-sql() {
-	as_pg env PGOPTIONS='-c synchronous_commit=off -c client_min_messages=warning' "$IU_STAGE/bin/psql" -XqAt \
-		-v ON_ERROR_STOP=1 -h "$IU_WORK" -U postgres -d collections "$@"
-}
-row() { printf '%-62s %12s %12s %8s   %s\n' "$@"; }
-ratio() { awk "BEGIN { printf \"%.2f\", $1 / $2 }"; }
 mean() { sql -c "SELECT round(avg(ms), 3) FROM bench_round WHERE what = '$1'"; } # ms of CPU
 
-"$SRC/tools/cluster" start "$IU_WORK" "$IU_STAGE" "iu_core.databases = ''" 'jit = off' 'autovacuum = off' \
+"$SRC/tools/cluster" start "$cluster" "$IU_STAGE" "iu_core.databases = ''" 'jit = off' 'autovacuum = off' \
 	'shared_buffers = 512MB' 'max_wal_size = 4GB'
-as_pg "$IU_STAGE/bin/createdb" -h "$IU_WORK" -U postgres collections
-sql -c 'CREATE EXTENSION iu_core' -c 'SELECT count(*) FROM iu_core.migrate()' >/dev/null
+make_database bench
 cat "$parts/units/measures.sql" "$parts/collections/measures.sql" | sql -f -
 sql -c 'CALL bench_template(20000)' -c 'VACUUM ANALYZE'
 

@@ -2,10 +2,8 @@
 # delivery.sh: how fast deliveries go out, at what cost, and what slows them
 # down, against nginx on this machine. The reference is the same requests by a
 # bare libcurl program, in the same run. tools/bench calls it.
-. "$(dirname "$0")/../tools/common.sh"
-use_stage "$IU_STAGE"
+. "$(dirname "$0")/../tools/measuring.sh"
 
-cluster=$IU_WORK
 parts=$(dirname "$0")/delivery
 own=() # processes to end
 finish() {
@@ -33,10 +31,6 @@ gcc -O2 "$parts/reference.c" -o "$web/reference" -lcurl
 "$SRC/tools/cluster" start "$cluster" "$IU_STAGE" "iu_core.databases = 'bench'" "fsync = on" "max_wal_size = '8GB'" \
 	"track_commit_timestamp = on" "iu_core.allowed_networks = '127.0.0.0/8'" "iu_core.request_timeout = '300s'" \
 	"iu_core.allowed_origins = '$fast, $slow, $dead'"
-
-sql() {
-	as_pg "$IU_STAGE/bin/psql" -XqAt -v ON_ERROR_STOP=1 -h "$cluster" -U postgres -d "${database:-bench}" "$@"
-}
 
 database=postgres sql -c 'CREATE DATABASE bench'
 sql -c 'CREATE EXTENSION iu_core' -c 'SELECT count(*) FROM iu_core.migrate()' \
@@ -91,7 +85,6 @@ backlog() { # NAME COUNT: to nginx; leaves the route
 }
 sender=$(sql -c "SELECT pid FROM iu_core.worker_status WHERE role = 'sender'")
 cpu_ticks() { awk '{ print $14 + $15 }' "/proc/$sender/stat"; }
-ratio() { awk "BEGIN { printf \"%.2f\", $1 / $2 }"; }
 row() { printf '%-58s %s\n' "$1" "$2"; }
 
 # ---- a backlog

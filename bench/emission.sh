@@ -6,17 +6,11 @@
 # 2,000 events of each way in turn, in one transaction each, 15 rounds; the
 # median of the rounds. The loop is plpgsql, so that nothing is measured of
 # clients and parsing.
-. "$(dirname "$0")/../tools/common.sh"
-use_stage "$IU_STAGE"
+. "$(dirname "$0")/../tools/measuring.sh"
 
-cluster=$IU_WORK
 trap '"$SRC/tools/cluster" stop "$cluster" immediate' EXIT
 
 "$SRC/tools/cluster" start "$cluster" "$IU_STAGE" "iu_core.databases = ''" "jit = off" "autovacuum = off"
-
-sql() {
-	as_pg "$IU_STAGE/bin/psql" -XqAt -v ON_ERROR_STOP=1 -h "$cluster" -U postgres -d "${database:-bench}" "$@"
-}
 
 database=postgres sql -c 'CREATE DATABASE bench'
 sql -c 'CREATE EXTENSION iu_core' -c 'SELECT count(*) FROM iu_core.migrate()' \

@@ -1,10 +1,8 @@
 #!/usr/bin/env bash
 # foreign.sh: what reading a remote through a foreign table costs, against a
 # plain libcurl loop over the same answers in the same run. tools/bench calls it.
-. "$(dirname "$0")/../tools/common.sh"
-use_stage "$IU_STAGE"
+. "$(dirname "$0")/../tools/measuring.sh"
 
-cluster=$IU_WORK
 parts=$(dirname "$0")/foreign
 folder=$(mktemp -d)
 servers=()
@@ -30,9 +28,6 @@ serve 100000
 "$SRC/tools/cluster" start "$cluster" "$IU_STAGE" "iu_core.databases = ''" \
 	"iu_core.allowed_networks = '127.0.0.0/8'" "iu_core.allowed_origins = '$url, $url_page, $url_million'"
 
-sql() {
-	as_pg "$IU_STAGE/bin/psql" -XqAt -v ON_ERROR_STOP=1 -h "$cluster" -U postgres -d bench "$@"
-}
 as_pg "$IU_STAGE/bin/createdb" -h "$cluster" -U postgres bench
 sql -c 'CREATE EXTENSION iu_core' \
 	-c "CREATE SERVER remote FOREIGN DATA WRAPPER qdrant_fdw OPTIONS (url '$url')" \
@@ -72,13 +67,11 @@ END
 $$;
 SQL
 
-row() { printf '%-58s %12s %12s %8s   %s\n' "$@"; }
-ratio() { awk "BEGIN { printf \"%.2f\", $1 / $2 }"; }
 row 'foreign tables' measured reference ratio aim
 
 # 20 collections in one statement, each of them 50 ms away
 names=$(printf "'slow_%s', " $(seq 20))
-read -r one twenty < <(sql -F ' ' -c "SELECT ms('SELECT points FROM collections WHERE collection = ''slow_1''', 5),
+read -r one twenty < <(sql -c "SELECT ms('SELECT points FROM collections WHERE collection = ''slow_1''', 5),
 	ms(\$\$SELECT sum(points) FROM collections WHERE collection IN (${names%, })\$\$, 5)")
 row '20 collections (IN), 50 ms away: ms; one of them' "$(printf %.1f "$twenty")" "$(printf %.1f "$one")" \
 	"$(ratio "$twenty" "$one")" 'at most 1.1'
@@ -90,7 +83,7 @@ each=$({
 	echo "$count SELECT 'from', extract(epoch FROM clock_timestamp());"
 	for _ in {1..100}; do echo "$count"; done
 	echo "SELECT 'to', extract(epoch FROM clock_timestamp());"
-} | sql -F ' ' | awk '$1 == "from" { from = $2 } $1 == "to" { printf "%.4f", ($2 - from) * 10 }')
+} | sql | awk '$1 == "from" { from = $2 } $1 == "to" { printf "%.4f", ($2 - from) * 10 }')
 row '100 counts as 100 statements: ms each; libcurl' "$each" "$bare" \
 	"$(awk "BEGIN { printf \"+%.2f\", $each - $bare }")" 'at most +1.5 ms'
 pushed=$(sql -c "SELECT ms('SELECT count(*) FROM points WHERE collection = ''c''', 100)")
@@ -111,7 +104,7 @@ row '100,000 points with payload: s; libcurl and jansson' "$(printf %.3f "$took"
 
 # What the backend needs for it, and for a page of it
 peak() { # LIMIT: kB over what the backend had before
-	sql -F ' ' -c "SELECT count(*) FROM points WHERE collection = 'none' AND id = 'none'" -c 'SELECT pg_backend_pid()' \
+	sql -c "SELECT count(*) FROM points WHERE collection = 'none' AND id = 'none'" -c 'SELECT pg_backend_pid()' \
 		-c "SELECT 'before', substring(pg_read_file('/proc/self/status'), 'VmHWM:\s*(\d+)')" \
 		-c "SELECT count(id), count(payload) FROM (SELECT id, payload FROM points WHERE collection = 'c' LIMIT $1) p" \
 		-c "SELECT 'after', substring(pg_read_file('/proc/self/status'), 'VmHWM:\s*(\d+)')" |
@@ -129,7 +122,7 @@ of_page=$(ten page)
 row 'first 10 rows of 1,000,000 points: ms; of 1,000' "$(printf %.2f "$first")" "$(printf %.2f "$of_page")" \
 	"$(ratio "$first" "$of_page")" 'as the first page'
 grown() { # STATEMENT: kB over what the backend had before
-	sql -F ' ' -c "SELECT first_ten('page')" \
+	sql -c "SELECT first_ten('page')" \
 		-c "SELECT 'before', substring(pg_read_file('/proc/self/status'), 'VmHWM:\s*(\d+)')" -c "$1" \
 		-c "SELECT 'after', substring(pg_read_file('/proc/self/status'), 'VmHWM:\s*(\d+)')" |
 		awk '$1 == "before" { before = $2 } $1 == "after" { print $2 - before }'
@@ -148,7 +141,7 @@ for _ in {1..10}; do
 	waiting=$!
 	hangs="FROM pg_stat_activity WHERE application_name = 'hangs'"
 	until [ "$(sql -c "SELECT count(*) $hangs AND wait_event_type = 'Extension'")" = 1 ]; do sleep 0.02; done
-	asked=$(sql -F ' ' -c "SELECT extract(epoch FROM clock_timestamp()), pg_cancel_backend(pid) $hangs")
+	asked=$(sql -c "SELECT extract(epoch FROM clock_timestamp()), pg_cancel_backend(pid) $hangs")
 	wait "$waiting"
 	late+=("$(awk "BEGIN { printf \"%.2f\", ($(cat "$folder/ended") - ${asked%% *}) * 1000 }")")
 done

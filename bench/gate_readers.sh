@@ -2,17 +2,11 @@
 # gate_readers.sh: what a gate check costs in 16 sessions while another opens
 # and closes, in CPU time, since more sessions run than there are processors,
 # and whether any answer is ever wrong. tools/bench calls it.
-. "$(dirname "$0")/../tools/common.sh"
-use_stage "$IU_STAGE"
+. "$(dirname "$0")/../tools/measuring.sh"
 
-cluster=$IU_WORK
 trap '"$SRC/tools/cluster" stop "$cluster" immediate' EXIT
 
 "$SRC/tools/cluster" start "$cluster" "$IU_STAGE" "iu_core.databases = 'bench'"
-
-sql() {
-	as_pg "$IU_STAGE/bin/psql" -XqAt -v ON_ERROR_STOP=1 -h "$cluster" -U postgres -d "${database:-bench}" "$@"
-}
 
 database=postgres sql -c 'CREATE DATABASE bench'
 sql -c 'CREATE EXTENSION iu_core' -c 'SELECT count(*) FROM iu_core.migrate()' \
@@ -65,7 +59,7 @@ wait "$opener" 2>/dev/null || true
 sql -c "SELECT fn_iu_gate_close('iu_core.delivery_enabled', 'bench', 'bench')" -c 'TRUNCATE opening' >/dev/null
 
 echo 'a gate check in 16 sessions, us of CPU a call: median, most, and against a SELECT of the bare value:'
-sql -F ' ' -c "
+sql -c "
 	WITH bare AS (SELECT avg(us) AS us FROM cost WHERE what = 'loop'),
 	     net AS (SELECT c.what, c.us - bare.us AS us FROM cost c, bare WHERE c.what <> 'loop')
 	SELECT format('  %-28s %s  %s  %s', m.words,

@@ -1,20 +1,13 @@
 #!/usr/bin/env bash
 # gates.sh: what a gate check costs, how soon an expired gate is closed in the
 # table, and how still an idle watchdog is. tools/bench calls it.
-. "$(dirname "$0")/../tools/common.sh"
-use_stage "$IU_STAGE"
+. "$(dirname "$0")/../tools/measuring.sh"
 
-cluster=$IU_WORK
 trap '"$SRC/tools/cluster" stop "$cluster" immediate' EXIT
 
 "$SRC/tools/cluster" start "$cluster" "$IU_STAGE" "iu_core.databases = 'bench'"
 
-sql() {
-	as_pg "$IU_STAGE/bin/psql" -XqAt -v ON_ERROR_STOP=1 -h "$cluster" -U postgres -d "${database:-bench}" "$@"
-}
-
-database=postgres sql -c 'CREATE DATABASE bench'
-sql -c 'CREATE EXTENSION iu_core' -c 'SELECT count(*) FROM iu_core.migrate()' >/dev/null
+make_database bench
 
 printf 'cost of iu_core.gate_is_open of a closed gate, 1,000,000 calls: '
 sql <<'SQL'

@@ -9,15 +9,14 @@
 # extension pg_prewarm, where it is installed, fills them. Aims stand beside the
 # largest database. IU_KEEP names a folder where the databases are kept: the next
 # run with it uses them again, while no script of sql/ has changed.
-. "$(dirname "$0")/../tools/common.sh"
-use_stage "$IU_STAGE"
+. "$(dirname "$0")/../tools/measuring.sh"
 
 parts=$(dirname "$0")/units
 units=${IU_UNITS:-1000000}
 rounds=${IU_ROUNDS:-9}
 seconds=${IU_SECONDS:-30}
 cluster=${IU_KEEP:-$IU_WORK}
-marker='-c app.canonical_writer=fn_iu_structure_op -c synchronous_commit=off -c client_min_messages=warning'
+options='-c app.canonical_writer=fn_iu_structure_op -c synchronous_commit=off -c client_min_messages=warning'
 scripts=$(cat "$SRC"/sql/*/*.sql "$parts"/*.sql | cksum)
 trap '"$SRC/tools/cluster" stop "$cluster" fast' EXIT
 
@@ -25,17 +24,14 @@ sizes=()
 for ((size = 10000; size < units; size *= 10)); do sizes+=("$size"); done
 sizes+=("$units")
 
-sql() { # SIZE, then arguments of psql
-	as_pg env PGOPTIONS="$marker" "$IU_STAGE/bin/psql" -XqAt -F ' ' -v ON_ERROR_STOP=1 -h "$cluster" \
-		-U postgres -d "units_$1" "${@:2}"
+in_size() { # SIZE, then arguments of psql
+	database=units_$1 sql "${@:2}"
 }
-row() { printf '%-62s %12s %12s %8s   %s\n' "$@"; }
-ratio() { awk "BEGIN { printf \"%.2f\", $1 / $2 }"; }
 mean() { # SIZE WHAT: ms of CPU
-	sql "$1" -c "SELECT round(avg(ms), 3) FROM bench_round WHERE what = '$2'"
+	in_size "$1" -c "SELECT round(avg(ms), 3) FROM bench_round WHERE what = '$2'"
 }
 longest() { # SIZE WHAT: s by the clock
-	sql "$1" -c "SELECT round(max(clock_ms) / 1000, 1) FROM bench_round WHERE what = '$2'"
+	in_size "$1" -c "SELECT round(max(clock_ms) / 1000, 1) FROM bench_round WHERE what = '$2'"
 }
 
 if [ "$(cat "$cluster/made" 2>/dev/null)" = "${sizes[*]} $scripts" ]; then
@@ -47,15 +43,14 @@ else
 		'shared_buffers = 5GB' 'max_wal_size = 8GB' 'maintenance_work_mem = 256MB' \
 		'work_mem = 64MB'
 	for size in "${sizes[@]}"; do
-		as_pg "$IU_STAGE/bin/createdb" -h "$cluster" -U postgres "units_$size"
-		sql "$size" -c 'CREATE EXTENSION iu_core' -c 'SELECT count(*) FROM iu_core.migrate()' >/dev/null
-		sql "$size" -v units="$size" -f - <"$parts/load.sql"
-		sql "$size" -f - <"$parts/measures.sql"
+		make_database "units_$size"
+		in_size "$size" -v units="$size" -f - <"$parts/load.sql"
+		in_size "$size" -f - <"$parts/measures.sql"
 	done
 	[ -z "${IU_KEEP:-}" ] || echo "${sizes[*]} $scripts" >"$cluster/made"
 fi
 for size in "${sizes[@]}"; do
-	sql "$size" -c 'TRUNCATE bench_round, iu_three_axis_envelope' -c CHECKPOINT
+	in_size "$size" -c 'TRUNCATE bench_round, iu_three_axis_envelope' -c CHECKPOINT
 done
 
 aim() { [ "$1" != "$units" ] || echo "$2"; } # SIZE AIM
@@ -64,22 +59,22 @@ row 'units' measured reference ratio aim
 
 # The envelope, of all units.
 for size in "${sizes[@]}"; do
-	sql "$size" -c 'CALL bench_fill(3)' >/dev/null
+	in_size "$size" -c 'CALL bench_fill(3)' >/dev/null
 	row "first fill of $size rows: s; INSERT ... SELECT of them" "$(ratio "$(mean "$size" fill)" 1000)" \
 		"$(ratio "$(mean "$size" insert)" 1000)" "$(ratio "$(mean "$size" insert)" "$(mean "$size" fill)")" \
 		"$(aim "$size" "at least 0.5, under 60 s by the clock: $(longest "$size" fill)")"
 	row "full drift check of $size units: s; INSERT ... SELECT" "$(ratio "$(mean "$size" check)" 1000)" \
 		"$(ratio "$(mean "$size" insert)" 1000)" "$(ratio "$(mean "$size" insert)" "$(mean "$size" check)")" \
 		"$(aim "$size" "at least 0.5, under 60 s by the clock: $(longest "$size" check)")"
-	sql "$size" -c 'VACUUM ANALYZE iu_three_axis_envelope, iu_three_axis_envelope_mark'
-	sql "$size" -c 'CREATE EXTENSION IF NOT EXISTS pg_prewarm' -c "SELECT sum(pg_prewarm(c.oid::regclass))
+	in_size "$size" -c 'VACUUM ANALYZE iu_three_axis_envelope, iu_three_axis_envelope_mark'
+	in_size "$size" -c 'CREATE EXTENSION IF NOT EXISTS pg_prewarm' -c "SELECT sum(pg_prewarm(c.oid::regclass))
 		FROM pg_class c WHERE c.relkind IN ('r', 'i') AND c.relnamespace = 'public'::regnamespace" >/dev/null ||
 		echo "units_$size is read while it is measured"
 done
 
 # The envelope, of 100 units.
 for ((i = 0; i < rounds; i++)); do
-	for size in "${sizes[@]}"; do sql "$size" -c 'CALL bench_refresh(21)'; done
+	for size in "${sizes[@]}"; do in_size "$size" -c 'CALL bench_refresh(21)'; done
 done
 for size in "${sizes[@]}"; do
 	row "refresh after 100 of $size units changed: ms; reading them" "$(mean "$size" refresh)" \
@@ -97,7 +92,7 @@ row "  of $units units; of 10000" "$(mean "$units" refresh)" "$(mean 10000 refre
 run=$(mktemp -d)
 chmod 777 "$run"
 remove='SET iu_core.allow_removal = on; DROP TABLE IF EXISTS unit_all, unit_marked, unit_bare'
-sql "$units" -c "$remove" \
+in_size "$units" -c "$remove" \
 	-c "CALL bench_copy('unit_all', '^\$')" -c "CALL bench_copy('unit_marked', 'auto_refresh')" \
 	-c "CALL bench_copy('unit_bare', 'auto_refresh|envelope_mark')" -c 'VACUUM ANALYZE unit_all, unit_marked, unit_bare'
 statements() { # WHAT SET CONDITION OPTIONS OF PGBENCH: ms of all, marked, bare
@@ -106,7 +101,7 @@ statements() { # WHAT SET CONDITION OPTIONS OF PGBENCH: ms of all, marked, bare
 	for table in all marked bare; do
 		printf '%s\n' '\set n random(0, 9999)' "UPDATE unit_$table SET $2 WHERE $3;" >"$run/$table.sql"
 	done
-	as_pg env PGOPTIONS="$marker" "$IU_STAGE/bin/pgbench" -n -h "$cluster" -U postgres -M prepared -l \
+	as_pg env PGOPTIONS="$options" "$IU_STAGE/bin/pgbench" -n -h "$cluster" -U postgres -M prepared -l \
 		--log-prefix="$run/log" "${@:4}" -f "$run/all.sql" -f "$run/marked.sql" -f "$run/bare.sql" \
 		"units_$units" >/dev/null
 	read -r all marked bare < <(sort -k4,4n -k3,3n "$run"/log.* | awk '{ t[$4, ++n[$4]] = $3 }
@@ -117,7 +112,7 @@ statements() { # WHAT SET CONDITION OPTIONS OF PGBENCH: ms of all, marked, bare
 statements 'UPDATE of 1 row, gate closed' "section_code = 'c' || :n" "canonical_address = 'bench/' || :n" -T "$seconds"
 statements 'UPDATE of 10000 rows, gate closed' "section_code = 'd' || :n" \
 	"doc_code = ANY (ARRAY(SELECT 'BENCH-' || d FROM generate_series(0, 99) AS d))" -t $((rounds * 6))
-sql "$units" -c "$remove" -c 'DELETE FROM iu_three_axis_envelope_mark'
+in_size "$units" -c "$remove" -c 'DELETE FROM iu_three_axis_envelope_mark'
 rm -rf "$run"
 
 # Filters of the envelope.
@@ -129,7 +124,7 @@ for filter in "canonical_address = 'bench/77'" "unit_id = (SELECT id FROM bench_
 	"axis_b_tags @> '{\"topic\": [\"topic:7\"], \"legal_document\": [\"doc:BENCH-7\"]}'" \
 	"axis_a_doc_code = 'BENCH-7' AND axis_c_depth = 1" \
 	"axis_a_doc_code = 'BENCH-7' AND axis_c_ancestors @> ARRAY[(SELECT id FROM bench_unit WHERE n = 700)]"; do
-	read -r ms indexes < <(sql "$units" \
+	read -r ms indexes < <(in_size "$units" \
 		-c "SELECT * FROM bench_filter(\$q\$SELECT * FROM iu_three_axis_envelope WHERE $filter\$q\$)")
 	row "${filter:0:60}" "$ms" '' '' "under 5 ms; index: $indexes"
 done
@@ -137,14 +132,14 @@ done
 # Calls, a round in each database in turn, and the import.
 for ((i = 0; i <= rounds; i++)); do
 	for size in "${sizes[@]}"; do
-		sql "$size" -c 'CALL bench_calls(50)'
-		[ "$i" -gt 0 ] || sql "$size" -c "DELETE FROM bench_round WHERE what ~ '^fn_'"
+		in_size "$size" -c 'CALL bench_calls(50)'
+		[ "$i" -gt 0 ] || in_size "$size" -c "DELETE FROM bench_round WHERE what ~ '^fn_'"
 	done
 done
 for name in create save apply_edit_draft enact piece_split piece_merge supersede retire; do
 	row "fn_iu_$name: ms; with 10000 units" "$(mean "$units" "fn_iu_$name")" "$(mean 10000 "fn_iu_$name")" \
 		"$(ratio "$(mean "$units" "fn_iu_$name")" "$(mean 10000 "fn_iu_$name")")" 'at most 1.2'
 done
-for ((i = 0; i < 3; i++)); do sql "$units" -c 'CALL bench_import(10000)'; done
+for ((i = 0; i < 3; i++)); do in_size "$units" -c 'CALL bench_import(10000)'; done
 row 'fn_iu_import of 10000: ms; a plain INSERT of as many' "$(mean "$units" import)" "$(mean "$units" plain)" \
 	"$(ratio "$(mean "$units" plain)" "$(mean "$units" import)")" 'at least 0.5'
