@@ -10,22 +10,15 @@
 # The long run claims and acknowledges IU_JOBS (1,000,000) jobs in batches of 100 while
 # a transaction with an older snapshot is open; by hand IU_HAND (100,000), since that
 # takes the longer the more are done.
-. "$(dirname "$0")/../tools/common.sh"
-use_stage "$IU_STAGE"
+. "$(dirname "$0")/../tools/measuring.sh"
 
 parts=$(dirname "$0")/jobs
 jobs=${IU_JOBS:-1000000}
 by_hand=${IU_HAND:-100000}
 rounds=${IU_ROUNDS:-9}
-cluster=$IU_WORK
+options='-c synchronous_commit=off -c client_min_messages=warning'
 trap '"$SRC/tools/cluster" stop "$cluster" fast' EXIT
 
-sql() { # arguments of psql
-	as_pg env PGOPTIONS='-c synchronous_commit=off -c client_min_messages=warning' "$IU_STAGE/bin/psql" -XqAt -F ' ' \
-		-v ON_ERROR_STOP=1 -h "$cluster" -U postgres -d "${database:-jobs}" "$@"
-}
-row() { printf '%-62s %12s %12s %8s   %s\n' "$@"; }
-ratio() { awk "BEGIN { printf \"%.2f\", $1 / $2 }"; }
 mean() { # WHAT COLUMN: of each job
 	sql -c "SELECT round(avg($2), 1) FROM bench_round WHERE what = '$1'"
 }
@@ -49,11 +42,10 @@ row_of() { # TEXT OURS OTHER COLUMN AIM
 
 "$SRC/tools/cluster" start "$cluster" "$IU_STAGE" "iu_core.databases = ''" 'jit = off' 'autovacuum = off' \
 	'fsync = on' 'shared_buffers = 1GB' 'max_wal_size = 8GB'
-as_pg "$IU_STAGE/bin/createdb" -h "$cluster" -U postgres jobs
-sql -c 'CREATE EXTENSION iu_core' -c 'SELECT count(*) FROM iu_core.migrate()' >/dev/null
+make_database bench
 sql -f - <"$parts/measures.sql"
 open="SELECT FROM fn_iu_gate_open('queue.job_substrate.enabled', gen_random_uuid(), 'bench', 'bench', 3600)"
-ways=(ours hand delete)
+ways=(ours hand delete pgmq)
 if [ -e "$("$IU_STAGE/bin/pg_config" --sharedir)/extension/pgq.control" ]; then
 	ways+=(pgq)
 	sql -f - <"$parts/pgq.sql" >/dev/null
@@ -63,13 +55,14 @@ row 'jobs' measured reference ratio aim
 
 # Batches, of a queue in which nothing else happens.
 declare -A times=([1]=200 [10]=60 [100]=20)
-sql -v jobs=$(((rounds + 1) * 2 * 3000 + 3000)) -f - <"$parts/load.sql"
+waiting=$(((rounds + 1) * 2 * 3000 + 3000))
+sql -v ours=$waiting -v hand=$waiting -v others=$waiting -f - <"$parts/load.sql"
 sql -c 'VACUUM ANALYZE'
 for batch in 1 10 100; do
 	for commits in off on; do
 		{
 			cat "$parts/statements.sql"
-			[ ${#ways[@]} -lt 4 ] || cat "$parts/pgq_statements.sql"
+			[ ${#ways[@]} -lt 5 ] || cat "$parts/pgq_statements.sql"
 			echo "SET synchronous_commit = $commits;"
 			for ((i = 0; i <= rounds; i++)); do
 				echo "$open;"
@@ -86,7 +79,9 @@ for batch in 1 10 100; do
 	row_of '  us of CPU' "ours $batch off" "hand $batch off" cpu_us ''
 	row_of '  read and delete' "ours $batch on" "delete $batch on" us ''
 	row_of '  read and delete, us of CPU' "ours $batch off" "delete $batch off" cpu_us ''
-	if [ ${#ways[@]} = 4 ]; then
+	row_of '  pgmq: read, archive' "ours $batch on" "pgmq $batch on" us ''
+	row_of '  pgmq, us of CPU' "ours $batch off" "pgmq $batch off" cpu_us ''
+	if [ ${#ways[@]} = 5 ]; then
 		row_of '  PgQ: next_batch, get_batch_events, finish_batch' "ours $batch on" "pgq $batch on" us ''
 		row_of '  PgQ, us of CPU' "ours $batch off" "pgq $batch off" cpu_us ''
 	else
@@ -97,8 +92,8 @@ done
 # Many jobs, while a transaction is open that is older than what is done to them.
 long() { # NAME JOBS
 	local i
-	sql -c 'SET ROLE iu_core_owner' -c 'TRUNCATE job_queue, job_position' -c 'RESET ROLE' -c 'TRUNCATE job_hand'
-	sql -v jobs="$2" -f - <"$parts/load.sql"
+	sql -c 'SET ROLE iu_core_owner' -c 'TRUNCATE job_queue, job_position' -c 'RESET ROLE' -c 'TRUNCATE job_hand, job_deleted, job_read'
+	sql -v ours=0 -v hand=0 -v others=0 -v "$1=$2" -f - <"$parts/load.sql"
 	sql -c 'VACUUM ANALYZE' -c CHECKPOINT
 	sql -c 'BEGIN ISOLATION LEVEL REPEATABLE READ' -c 'SELECT count(*) FROM job_queue, pg_sleep(0)' \
 		-c 'SELECT pg_sleep(86400)' >/dev/null 2>&1 &
