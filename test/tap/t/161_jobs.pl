@@ -1,7 +1,8 @@
 # The job queue under what befalls servers and workers: a worker's backend is killed
 # in the middle of its work, again and again; the server is restarted; nobody can
-# connect; and an old snapshot is open. Nothing is lost, and by the queue's own account
-# nothing is done twice. Besides: what only several sessions show.
+# connect; work takes longer than the lease; and an old snapshot is open all the time.
+# Nothing is lost, and by the queue's own account nothing is done twice. Besides: what
+# only several sessions show.
 #
 # A worker claims, begins, fails now and then, and acknowledges, each in a transaction
 # of its own; with the acknowledgement it writes down that the job is done, so that
@@ -18,7 +19,7 @@ use IU::Wait;
 use PostgreSQL::Test::Utils;
 use Test::More;
 
-my $jobs    = $ENV{IU_JOBS} // 2000;
+my $jobs    = $ENV{IU_JOBS} // 3000;
 my $workers = 6;
 my $gate    = 'queue.job_substrate.enabled';
 my $node    = IU::Cluster->new_node('jobs', max_connections => 30, restart_after_crash => 'on',
@@ -27,10 +28,12 @@ IU::Cluster->install($node);
 talk_to($node);
 sql(<<'SQL');
 CREATE TABLE test_done (job_id uuid, worker text);
+CREATE TABLE test_late (job_id uuid, worker text);
 CREATE PROCEDURE test_work(p_worker text) LANGUAGE plpgsql AS $$
 DECLARE
-  v_job record;
-  v_n   integer;
+  v_job    record;
+  v_answer jsonb;
+  v_n      integer;
 BEGIN
   LOOP
     v_n := 0;
@@ -39,11 +42,14 @@ BEGIN
       COMMIT;
       PERFORM fn_job_start(v_job.job_id, v_job.lease_owner);
       COMMIT;
-      PERFORM pg_sleep(0.02);	-- the work
-      IF random() < 0.1 THEN
+      -- The work; some of it takes longer than the lease, the first time.
+      PERFORM pg_sleep(CASE WHEN v_job.payload_json ? 'slow' AND v_job.attempts = 1 THEN 5 ELSE 0.02 END);
+      IF random() < 0.1 AND NOT v_job.payload_json ? 'slow' THEN
         PERFORM fn_job_fail(v_job.job_id, v_job.lease_owner, 'now and then');
-      ELSIF fn_job_ack(v_job.job_id, v_job.lease_owner) ->> 'status' = 'succeeded' THEN
-        INSERT INTO test_done VALUES (v_job.job_id, p_worker);
+      ELSE
+        v_answer := fn_job_ack(v_job.job_id, v_job.lease_owner);
+        INSERT INTO test_done SELECT v_job.job_id, p_worker WHERE v_answer ->> 'status' = 'succeeded';
+        INSERT INTO test_late SELECT v_job.job_id, p_worker WHERE v_answer ->> 'reason' = 'lease_not_held';
       END IF;
       COMMIT;
     END LOOP;
@@ -69,10 +75,21 @@ sub open_the_gate
 	return;
 }
 
+# Somebody whose snapshot is as old as the server's last start.
+my $reader;
+sub read_on
+{
+	eval { $reader->quit } if $reader;
+	$reader = $node->background_psql('postgres');
+	$reader->query_safe('BEGIN ISOLATION LEVEL REPEATABLE READ; SELECT count(*) FROM test_done');
+	return;
+}
+
 sub up
 {
 	wait_for { return $node->psql('postgres', 'SELECT 1') == 0 } or die "the server does not answer\n";
 	open_the_gate();
+	read_on();
 	return;
 }
 
@@ -260,22 +277,40 @@ sql("SELECT fn_job_cancel(job_id, 't', 'enough') FROM job_queue WHERE finished_a
 
 # ---- chaos
 
-sql("SELECT count(fn_job_enqueue('chaos', 't', '{}', NULL, 'chaos ' || i, i % 3)) FROM generate_series(1, $jobs) i");
-my $reader = $node->background_psql('postgres');
-$reader->query('BEGIN ISOLATION LEVEL REPEATABLE READ; SELECT count(*) FROM job_queue');
+sql("SELECT count(fn_job_enqueue('chaos', 't', CASE WHEN i % 100 = 0 THEN '{\"slow\": true}' ELSE '{}' END::jsonb, NULL,
+	'chaos ' || i, i % 3)) FROM generate_series(1, $jobs) i");
+read_on();
+my $ended = 0;
 begin_work();
 some_are_done(50);
 for (1 .. 15)
 {
-	sql("SELECT pg_terminate_backend(pid) $of_workers ORDER BY random() LIMIT 1");
+	$ended += sql("SELECT count(*) FILTER (WHERE pg_terminate_backend(pid))
+		FROM (SELECT pid $of_workers ORDER BY random() LIMIT 1) w");
 	begin_work(1);
 	some_are_done(10);
 }
-is($reader->query('SELECT count(*) > 0 FROM job_queue'), 't', 'the old snapshot has lasted while workers were ended');
-pass('workers were ended 15 times');
-eval { $reader->quit };
+is($ended, 15, 'workers are ended 15 times');
+
+# All connections are somebody else's: workers that come cannot work, those that are there go on.
+my $there = $node->background_psql('postgres');
+my @idle;
+while (@idle < 40)
+{
+	my $out = '';
+	push @idle, IPC::Run::start([ 'psql', '-XAtq', '-d', $node->connstr('postgres'), '-c', 'SELECT pg_sleep(600)' ],
+		'<', \undef, '>', \$out, '2>', \$out);
+}
+ok(wait_for { error_of('SELECT 1') =~ /too many clients|remaining connection slots/ }, 'nobody can connect any more');
+my $done = $there->query_safe('SELECT count(*) FROM test_done');
+ok(wait_for { $there->query_safe('SELECT count(*) FROM test_done') >= $done + 10 }, 'workers that are connected go on');
+$there->query_safe('SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE query = $$SELECT pg_sleep(600)$$');
+$there->quit;
+eval { $_->finish } for @idle;
+is($reader->query_safe('SELECT count(*) FROM test_done'), '0', 'the old snapshot has lasted all the time');
 end_work_after(sub { sql("SELECT pg_terminate_backend(pid) $of_workers") });
 
+my $crashes = qr/all server processes terminated; reinitializing/;
 foreach my $round (1 .. 3)
 {
 	begin_work();
@@ -284,33 +319,23 @@ foreach my $round (1 .. 3)
 	end_work_after(sub { kill('KILL', $pid) if $pid });
 	up();
 }
-pass('a worker\'s backend was killed three times, which takes the server down');
+is(scalar(() = slurp_file($node->logfile) =~ /$crashes/g), 3,
+	'a worker\'s backend is killed three times, which takes the server down');
+my $started = 'SELECT pg_postmaster_start_time()';
+my @starts = sql($started);
 begin_work();
 some_are_done(30);
 end_work_after(sub { $node->restart });
 up();
+push @starts, sql($started);
 begin_work();
 some_are_done(30);
 end_work_after(sub { kill_server($node) });
 start_again($node);
 up();
-pass('the server was restarted, and killed');
-
-# All connections are somebody else's: workers that come cannot work, those that are there go on.
-begin_work();
-some_are_done(10);
-my @idle;
-while (@idle < 40)
-{
-	my $out = '';
-	push @idle, IPC::Run::start([ 'psql', '-XAtq', '-d', $node->connstr('postgres'), '-c', 'SELECT pg_sleep(600)' ],
-		'<', \undef, '>', \$out, '2>', \$out);
-}
-wait_until("SELECT count(*) >= 20 FROM pg_stat_activity WHERE query = 'SELECT pg_sleep(600)'");
-some_are_done(10);
-sql("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE query = 'SELECT pg_sleep(600)'");
-eval { $_->finish } for @idle;
-pass('connections were exhausted');
+my %starts = map { $_ => 1 } @starts, sql($started);
+is(scalar keys %starts, 3, 'the server is restarted, and killed');
+cmp_ok(sql('SELECT count(*) FROM job_queue WHERE finished_at IS NULL'), '>', 0, 'all that before the work is done');
 
 # ---- what came of it
 
@@ -322,8 +347,11 @@ is(sql("SELECT count(*) FROM job_queue WHERE job_kind = 'chaos' AND state = 'suc
 is(sql("SELECT count(*) || ' ' || count(DISTINCT job_id) FROM test_done d JOIN job_queue q USING (job_id)
 	WHERE q.job_kind = 'chaos'"), "$jobs $jobs", 'nothing is done twice');
 is(sql('SELECT left_value = right_value FROM v_job_waiting_check'), 't', 'no position is past what waits');
-cmp_ok(sql("SELECT count(*) FROM job_queue WHERE job_kind = 'chaos' AND attempts > 1"), '>', 0,
+cmp_ok(sql("SELECT count(*) FROM job_queue WHERE payload_json ? 'slow' AND attempts > 1"), '>', 0,
 	'leases of workers that were gone were taken back');
+cmp_ok(sql('SELECT count(*) FROM test_late'), '>', 0, 'workers that came too late were told');
+is($reader->query_safe('SELECT 1'), '1', 'an old snapshot is open to the end');
+$reader->quit;
 is(sql('SELECT count(*) FROM job_dead_letter'), '0', 'no job was given up');
 is(sql('SELECT count(*) FROM fn_iu_conformance() WHERE NOT ok'), '0', 'the database conforms');
 $node->stop;
