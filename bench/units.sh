@@ -74,7 +74,7 @@ done
 
 # The envelope, of 100 units.
 for ((i = 0; i < rounds; i++)); do
-	for size in "${sizes[@]}"; do in_size "$size" -c 'CALL bench_refresh(21)'; done
+	for size in "${sizes[@]}"; do in_size "$size" -c 'CALL bench_refresh(21)' -c 'CALL bench_parts(21)'; done
 done
 for size in "${sizes[@]}"; do
 	row "refresh after 100 of $size units changed: ms; reading them" "$(mean "$size" refresh)" \
@@ -83,6 +83,10 @@ for size in "${sizes[@]}"; do
 	row '  reading them by statements that are planned each' "$(mean "$size" refresh)" \
 		"$(mean "$size" 'read anew')" \
 		"$(ratio "$(mean "$size" refresh)" "$(mean "$size" 'read anew')")" "$(aim "$size" 'at most 1.2')"
+	for part in computed locked written; do
+		row "  what it cannot do without: $part; reading them" "$(mean "$size" "$part")" \
+			"$(mean "$size" 'parts read')" "$(ratio "$(mean "$size" "$part")" "$(mean "$size" 'parts read')")" ''
+	done
 done
 row "  of $units units; of 10000" "$(mean "$units" refresh)" "$(mean 10000 refresh)" \
 	"$(ratio "$(mean "$units" refresh)" "$(mean 10000 refresh)")" 'at most 2.5'

@@ -105,6 +105,48 @@ BEGIN
   END LOOP;
 END $$;
 
+-- What a refresh of 100 changed units cannot do without, each by itself, beside reading
+-- them by statements that are planned once: their rows are computed, locked, and written
+-- by one UPDATE by their keys; each of the four first in its turn.
+CREATE PROCEDURE bench_parts(p_times integer) LANGUAGE plpgsql AS $$
+DECLARE
+  c_units CONSTANT integer := (SELECT max(n) + 1 FROM bench_unit);
+  c_steps CONSTANT text[] := '{parts read,computed,locked,written}';
+  v_start bench_start;
+  v_id    uuid;
+  v_ids   uuid[];
+BEGIN
+  FOR i IN 0 .. p_times LOOP
+    v_ids := ARRAY(SELECT b.id FROM bench_unit b
+                    WHERE b.n = ANY (ARRAY(SELECT floor(random() * c_units)::integer FROM generate_series(1, 100))));
+    UPDATE information_unit SET section_code = left(md5(random()::text), 9) WHERE id = ANY (v_ids);
+    DELETE FROM iu_three_axis_envelope_mark;
+    COMMIT;
+    FOR step IN 0 .. 3 LOOP
+      v_start := bench_now();
+      CASE c_steps[(i + step) % 4 + 1]
+        WHEN 'parts read' THEN
+          FOREACH v_id IN ARRAY v_ids LOOP
+            PERFORM * FROM information_unit WHERE id = v_id;
+            PERFORM * FROM iu_metadata_tag WHERE unit_id = v_id;
+            PERFORM * FROM iu_tree_path WHERE unit_id = v_id;
+            PERFORM * FROM iu_three_axis_envelope WHERE unit_id = v_id;
+          END LOOP;
+        WHEN 'computed' THEN
+          PERFORM * FROM iu.fn_iu_three_axis_envelope_rows_of(v_ids);
+        WHEN 'locked' THEN
+          PERFORM FROM iu_three_axis_envelope t WHERE t.unit_id = ANY (v_ids) ORDER BY t.unit_id FOR UPDATE SKIP LOCKED;
+        ELSE
+          SET LOCAL ROLE iu_core_owner;
+          SET LOCAL app.canonical_writer = 'fn_iu_three_axis_envelope_refresh';
+          UPDATE iu_three_axis_envelope SET refreshed_at = now() WHERE unit_id = ANY (v_ids);
+      END CASE;
+      COMMIT;
+      PERFORM bench_note(c_steps[(i + step) % 4 + 1], v_start) WHERE i > 0;
+    END LOOP;
+  END LOOP;
+END $$;
+
 -- The same number of rows by a plain INSERT, with the triggers in place, and by the import.
 CREATE PROCEDURE bench_import(p_rows integer) LANGUAGE plpgsql AS $$
 DECLARE
