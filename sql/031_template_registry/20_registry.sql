@@ -41,13 +41,15 @@ COMMENT ON FUNCTION iu.fn_iu_template_marked IS
   'For functions that pin its search_path: whether a collection is a template; if so it stays one until the '
   'transaction ends.';
 
--- Who takes back what an actor made locks collections in the order of their ids; so
--- does who needs two of them.
+-- Who takes back what an actor made locks collections in the order of their keys, which
+-- is that of callers who change several; so does who needs two of them.
 CREATE FUNCTION iu.fn_iu_collections_lock(p_changed_id uuid, p_kept_id uuid) RETURNS void
   LANGUAGE plpgsql
 AS $function$
 BEGIN
-  IF p_kept_id < p_changed_id THEN
+  IF (SELECT k.collection_key COLLATE "C" < c.collection_key
+        FROM public.iu_piece_collection k, public.iu_piece_collection c
+       WHERE k.id = p_kept_id AND c.id = p_changed_id) THEN
     PERFORM FROM public.iu_piece_collection c WHERE c.id = p_kept_id FOR KEY SHARE;
   END IF;
   PERFORM FROM public.iu_piece_collection c WHERE c.id = p_changed_id FOR NO KEY UPDATE;
@@ -56,7 +58,7 @@ END
 $function$;
 COMMENT ON FUNCTION iu.fn_iu_collections_lock IS
   'For functions that pin its search_path: locks a collection that is to be changed, and keeps another one from being '
-  'deleted, in the order of their ids; one that there is not, or NULL, is passed over.';
+  'deleted, in the order of their keys; one that there is not, or NULL, is passed over.';
 
 -- Two calls for one collection at once are one after the other.
 CREATE FUNCTION iu.fn_iu_template_lock(p_collection_id uuid) RETURNS boolean

@@ -122,7 +122,8 @@ BEGIN
   END IF;
   v_ids := ARRAY(SELECT l.instance_collection_id FROM public.iu_auto_instantiate_event_log l
                   WHERE l.triggered_by = p_actor);
-  PERFORM FROM public.iu_piece_collection c WHERE c.id = ANY (v_ids) AND NOT p_dry_run ORDER BY c.id FOR UPDATE;
+  PERFORM FROM public.iu_piece_collection c WHERE c.id = ANY (v_ids) AND NOT p_dry_run
+    ORDER BY c.collection_key COLLATE "C" FOR UPDATE;
   IF NOT p_dry_run AND NOT iu_core.gate_is_open('iu_core.composer_enabled') THEN
     RETURN '{"status": "composer_gate_closed"}';
   END IF;

@@ -216,7 +216,8 @@ is(sql('SELECT count(*) FROM information_unit c JOIN information_unit p ON p.id 
 
 sql(join '; ', map { "SELECT fn_iu_auto_instantiate_from_event(gen_random_uuid(), 't', coll('t'), 'two-$_', 'live', "
 	. "'two', NULL)" } 1 .. 2);
-my ($less, $more) = split /\n/, sql("SELECT id FROM iu_piece_collection WHERE collection_key ~ ':two-' ORDER BY id");
+my ($less, $more) = split /\n/, sql("SELECT id FROM iu_piece_collection WHERE collection_key ~ ':two-'
+	ORDER BY collection_key");
 my $back = "fn_iu_auto_instantiate_rollback_by_actor('two', false) ->> 'status'";
 $hold = "SELECT FROM iu_piece_collection WHERE id = '$less' FOR UPDATE";
 sql("SELECT fn_iu_collection_mark_as_template(i, 'T', NULL, 'w') FROM unnest('{$less,$more}'::uuid[]) i;
@@ -226,11 +227,23 @@ is(while_waiting($hold, [ $back,
 	"instance_in_use\nok\n", 'who registers a version and who takes back both collections are no deadlock');
 sql(join '; ', map { "SELECT fn_iu_auto_instantiate_from_event(gen_random_uuid(), 't', coll('t'), 'pair-$_', 'live', "
 	. "'pair', NULL)" } 1 .. 2);
-($less, $more) = split /\n/, sql("SELECT id FROM iu_piece_collection WHERE collection_key ~ ':pair-' ORDER BY id");
+($less, $more) = split /\n/, sql("SELECT id FROM iu_piece_collection WHERE collection_key ~ ':pair-'
+	ORDER BY collection_key");
 is(while_waiting("SELECT FROM iu_piece_collection WHERE id = '$less' FOR UPDATE",
 	[ $back =~ s/two/pair/r, "fn_iu_collection_record_template_instance('$more', '$less', 'w', NULL) ->> 'status'" ]),
 	"rolled_back\ncollection_not_found\n",
 	'who records an instance and who takes back both collections are no deadlock');
+
+# Two calls in the order of the keys, which is not that of the ids.
+sql(join '; ', map { "SELECT fn_iu_auto_instantiate_from_event(gen_random_uuid(), 't', coll('t'), 'order-$_', 'live', "
+	. "'order', NULL)" } 1 .. 9);
+($less, $more) = split /\|/, sql("SELECT a.id, b.id FROM iu_piece_collection a, iu_piece_collection b
+	WHERE a.collection_key ~ ':order-' AND b.collection_key ~ ':order-' AND a.collection_key < b.collection_key
+	AND a.id > b.id ORDER BY a.collection_key LIMIT 1");
+is(while_waiting("SELECT FROM iu_piece_collection WHERE id = '$less' FOR UPDATE",
+	[ join('; SELECT ', map { "fn_iu_collection_add_piece('$_', unit('u3'), NULL, 'body', 'w') ->> 'ok'" } $less, $more),
+	$back =~ s/two/order/r ]), "true\ntrue\nrolled_back\n",
+	'who changes collections in the order of their keys and who takes them back are no deadlock');
 
 # ---- no place in the table of locks
 
