@@ -15,6 +15,7 @@
 #include "catalog/pg_type.h"
 #include "fmgr.h"
 #include "lib/stringinfo.h"
+#include "miscadmin.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/fmgrprotos.h"
@@ -55,6 +56,7 @@ text_of_pieces(const Piece *pieces, int count, const Datum *units, const Datum *
 		appendStringInfo(&all, "%s%d:%s:", i > 0 ? "|" : "", pieces[i].order, unit);
 		appendBinaryStringInfo(&all, VARDATA_ANY(role), VARSIZE_ANY_EXHDR(role));
 		pfree(unit);
+		CHECK_FOR_INTERRUPTS();
 	}
 	return cstring_to_text_with_len(all.data, all.len);
 }

@@ -16,6 +16,7 @@
 #include "commands/extension.h"
 #include "core/rights.h"
 #include "core/run_lock.h"
+#include "core/transaction_lock.h"
 #include "executor/spi.h"
 #include "miscadmin.h"
 #include "storage/lock.h"
@@ -97,7 +98,7 @@ wait_for_scheduled_work(void)
 								 GUC_ACTION_SAVE, true, 0, false);
 	PG_TRY();
 	{
-		(void) LockAcquire(&tag, ExclusiveLock, false, false);
+		(void) iu_lock_for_transaction(&tag, ExclusiveLock, false);
 	}
 	PG_CATCH();
 	{
@@ -124,7 +125,7 @@ iu_exclude_other_runs(Oid reader)
 	LOCKTAG		tag;
 
 	SET_LOCKTAG_OBJECT(tag, MyDatabaseId, ExtensionRelationId, extension, 0);
-	if (LockAcquire(&tag, ExclusiveLock, false, true) == LOCKACQUIRE_NOT_AVAIL)
+	if (iu_lock_for_transaction(&tag, ExclusiveLock, true) == LOCKACQUIRE_NOT_AVAIL)
 		ereport(ERROR,
 				(errcode(ERRCODE_LOCK_NOT_AVAILABLE),
 				 errmsg("another migration run is in progress"),

@@ -13,6 +13,7 @@
 #include "catalog/pg_extension.h"
 #include "core/clock.h"
 #include "core/compat.h"
+#include "core/transaction_lock.h"
 #include "fmgr.h"
 #include "miscadmin.h"
 #include "utils/timestamp.h"
@@ -55,7 +56,7 @@ iu_hold_second(PG_FUNCTION_ARGS)
 	if (!LockHeldByMe(&held, AccessShareLock, false))
 	{
 		held = lock_of_second((iu_now() - MIN_TIMESTAMP) / USECS_PER_SEC);
-		(void) LockAcquire(&held, AccessShareLock, false, false);
+		(void) iu_lock_for_transaction(&held, AccessShareLock, false);
 	}
 	PG_RETURN_VOID();
 }

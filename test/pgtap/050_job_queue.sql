@@ -36,6 +36,11 @@ SAVEPOINT held;
 SELECT is((SELECT pg_temp.seconds_held() FROM iu_core.hold_second()), 1, 'a savepoint holds a second');
 ROLLBACK TO held;
 SELECT is(pg_temp.seconds_held(), 0, 'and does not where it is rolled back');
+DECLARE puts CURSOR FOR SELECT iu_core.hold_second(), 1 / (2 - g) FROM generate_series(1, 2) g;
+FETCH 1 FROM puts \g /dev/null
+SELECT throws_ok('MOVE 1 IN puts', '22012', NULL, 'a cursor that held a second fails behind a savepoint');
+SELECT is(pg_temp.seconds_held(), 1, 'and the second is held still, as what it wrote before is there still');
+ROLLBACK TO held;
 RESET ROLE;
 SELECT throws_ok('SELECT iu_core.' || f, '42501', NULL, 'a login calls no iu_core.' || f)
   FROM (VALUES ('hold_second()'), ('oldest_second()')) v (f), set_config('role', 'iu_test_wim', true);

@@ -8,6 +8,20 @@ CREATE FUNCTION pg_temp.prints() RETURNS text LANGUAGE sql AS $$
     FROM iu_core.object_inventory() WHERE object_name ~ 'zz_'
 $$;
 
+-- ---- one run at a time
+
+CREATE FUNCTION pg_temp.excludes_runs() RETURNS boolean LANGUAGE sql AS $$
+  SELECT EXISTS (SELECT FROM pg_locks l JOIN pg_extension e ON e.oid = l.objid
+                  WHERE l.locktype = 'object' AND l.classid = 'pg_extension'::regclass AND e.extname = 'iu_core'
+                    AND l.mode = 'ExclusiveLock' AND l.pid = pg_backend_pid()) $$;
+SAVEPOINT run;
+DECLARE runs CURSOR FOR SELECT 1 / (2 - g) FROM (SELECT count(*) FROM iu_core.migrate()) m, generate_series(1, 2) g;
+FETCH 1 FROM runs \g /dev/null
+SELECT throws_ok('MOVE 1 IN runs', '22012', NULL, 'a cursor that ran migrations fails behind a savepoint');
+SELECT ok(pg_temp.excludes_runs(), 'and other runs are excluded still');
+ROLLBACK TO run;
+SELECT ok(NOT pg_temp.excludes_runs(), 'until the run is rolled back');
+
 -- ---- names
 
 CREATE SCHEMA zz_other;
