@@ -92,7 +92,8 @@ done
 # Many jobs, while a transaction is open that is older than what is done to them.
 long() { # NAME JOBS
 	local i
-	sql -c 'SET ROLE iu_core_owner' -c 'TRUNCATE job_queue, job_position' -c 'RESET ROLE' -c 'TRUNCATE job_hand, job_deleted, job_read'
+	sql -c 'SET ROLE iu_core_owner' -c 'TRUNCATE job_queue, job_position' -c 'RESET ROLE' \
+		-c 'TRUNCATE job_hand, job_deleted, job_read'
 	sql -v ours=0 -v hand=0 -v others=0 -v "$1=$2" -f - <"$parts/load.sql"
 	sql -c 'VACUUM ANALYZE' -c CHECKPOINT
 	sql -c 'BEGIN ISOLATION LEVEL REPEATABLE READ' -c 'SELECT count(*) FROM job_queue, pg_sleep(0)' \

@@ -179,8 +179,8 @@ my $parts = q{jsonb_build_object('new_pieces', (SELECT jsonb_agg(jsonb_build_obj
 sub made_of
 {
 	my ($unit) = @_;
-	sql("SELECT fn_iu_structure_op_apply((fn_iu_structure_op_plan('split_large_piece', ARRAY[unit('$unit')], '{}', NULL,"
-		. ' ' . sprintf($parts, "'$unit/'") . ", 'w', NULL, '$unit') ->> 'operation_id')::uuid)");
+	sql("SELECT fn_iu_structure_op_apply((fn_iu_structure_op_plan('split_large_piece', ARRAY[unit('$unit')], '{}', "
+		. 'NULL, ' . sprintf($parts, "'$unit/'") . ", 'w', NULL, '$unit') ->> 'operation_id')::uuid)");
 	return ("fn_iu_structure_op_rollback((SELECT id FROM iu_structure_operation WHERE idempotency_key = '$unit'))"
 		. " ->> 'status'", split /\|/, sql("SELECT a.canonical_address, b.canonical_address FROM information_unit a,
 		information_unit b WHERE a.canonical_address ~ '^$unit/' AND b.canonical_address ~ '^$unit/'
@@ -241,8 +241,8 @@ sql(join '; ', map { "SELECT fn_iu_auto_instantiate_from_event(gen_random_uuid()
 	WHERE a.collection_key ~ ':order-' AND b.collection_key ~ ':order-' AND a.collection_key < b.collection_key
 	AND a.id > b.id ORDER BY a.collection_key LIMIT 1");
 is(while_waiting("SELECT FROM iu_piece_collection WHERE id = '$less' FOR UPDATE",
-	[ join('; SELECT ', map { "fn_iu_collection_add_piece('$_', unit('u3'), NULL, 'body', 'w') ->> 'ok'" } $less, $more),
-	$back =~ s/two/order/r ]), "true\ntrue\nrolled_back\n",
+	[ join('; SELECT ', map { "fn_iu_collection_add_piece('$_', unit('u3'), NULL, 'body', 'w') ->> 'ok'" }
+		$less, $more), $back =~ s/two/order/r ]), "true\ntrue\nrolled_back\n",
 	'who changes collections in the order of their keys and who takes them back are no deadlock');
 
 # ---- no place in the table of locks

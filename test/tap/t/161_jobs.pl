@@ -305,7 +305,8 @@ while (@idle < 40)
 ok(wait_for { error_of('SELECT 1') =~ /too many clients|remaining connection slots/ }, 'nobody can connect any more');
 my $done = $there->query_safe('SELECT count(*) FROM test_done');
 ok(wait_for { $there->query_safe('SELECT count(*) FROM test_done') >= $done + 10 }, 'workers that are connected go on');
-$there->query_safe('SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE query = $$SELECT pg_sleep(600)$$');
+$there->query_safe('SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity
+	WHERE query = $$SELECT pg_sleep(600)$$');
 $there->quit;
 eval { $_->finish } for @idle;
 is($reader->query_safe('SELECT count(*) FROM test_done'), '0', 'the old snapshot has lasted all the time');

@@ -57,8 +57,8 @@ sub state_of { return sql("SELECT concat_ws(': ', state, last_error) FROM job_qu
 foreach my $told ('false', 'true')
 {
 	sql("SELECT fn_iu_switch_set('queue.notify.enabled', '$told', 't', 't')");
-	sql("SELECT fn_job_enqueue('copy', 't', '{\"to\": \"O''Hara \\\\ Zoë\", \"line\": \"a\\nb\"}', 'from here', 'copy $told',
-		p_payload_ref => 'there; \$(false)')");
+	sql("SELECT fn_job_enqueue('copy', 't', '{\"to\": \"O''Hara \\\\ Zoë\", \"line\": \"a\\nb\"}', 'from here',
+		'copy $told', p_payload_ref => 'there; \$(false)')");
 	is_deeply([ worker('copy', 'cat >"$FOLDER/payload"; echo "$JOB_KEY|$SOURCE_REF|$PAYLOAD_REF|$JOB_ID"') ],
 		[ 0, "copy $told|from here|there; \$(false)|"
 			  . sql("SELECT job_id FROM job_queue WHERE idempotency_key = 'copy $told'") . "\nsucceeded\n", '' ],
