@@ -34,9 +34,9 @@ BEGIN
   ELSIF NOT iu_core.gate_is_open('iu_core.composer_enabled') THEN
     RETURN '{"status": "composer_gate_closed"}';
   END IF;
-  -- It keeps its order, and stays a template, until this is done; and while it was waited for a gate may have closed.
+  -- It stays until this is done; while it was waited for a gate may have closed. Order and digest are of one moment.
   SELECT c.* INTO v_template FROM public.iu_piece_collection c
-   WHERE c.id = p_template_collection_id AND c.deleted_at IS NULL FOR SHARE;
+   WHERE c.id = p_template_collection_id AND c.deleted_at IS NULL FOR KEY SHARE;
   IF p_emit_mode = 'live' AND NOT iu_core.gate_is_open('iu_core.auto_instantiate_enabled') THEN
     RETURN '{"status": "live_gate_closed"}';
   ELSIF NOT iu_core.gate_is_open('iu_core.composer_enabled') THEN
@@ -47,8 +47,9 @@ BEGIN
     RETURN '{"status": "template_not_marked"}';
   END IF;
   SELECT coalesce(array_agg(m.iu_id ORDER BY m.piece_order), '{}'),
-         coalesce(array_agg(m.piece_role ORDER BY m.piece_order), '{}')
-    INTO v_iu_ids, v_roles FROM public.iu_piece_membership m
+         coalesce(array_agg(m.piece_role ORDER BY m.piece_order), '{}'),
+         (SELECT c.manifest_digest FROM public.iu_piece_collection c WHERE c.id = p_template_collection_id)
+    INTO v_iu_ids, v_roles, v_template.manifest_digest FROM public.iu_piece_membership m
    WHERE m.collection_id = p_template_collection_id AND m.membership_status = 'active';
   -- Of two calls at once for one collection the second waits here, and at its second look sees what the first made.
   FOR v_look IN 1 .. 2 LOOP
@@ -65,9 +66,8 @@ BEGIN
   END LOOP;
   PERFORM iu.fn_iu_collection_fill(v_instance, v_iu_ids, v_roles, p_actor);
   WITH lineage AS (
-    INSERT INTO public.iu_collection_template_instance_lineage
-        (instance_collection_id, template_collection_id, instantiated_by, instance_note)
-      VALUES (v_instance.id, p_template_collection_id, p_actor, p_note))
+    INSERT INTO public.iu_collection_template_instance_lineage (instance_collection_id, template_collection_id,
+        instantiated_by, instance_note) VALUES (v_instance.id, p_template_collection_id, p_actor, p_note))
   INSERT INTO public.iu_auto_instantiate_event_log
       (instance_collection_id, template_collection_id, event_id, event_type, idempotency_key, emit_mode, triggered_by)
     VALUES (v_instance.id, p_template_collection_id, p_event_id, p_event_type, v_key, p_emit_mode, p_actor);

@@ -245,6 +245,17 @@ is(while_waiting("SELECT FROM iu_piece_collection WHERE id = '$less' FOR UPDATE"
 		$less, $more), $back =~ s/two/order/r ]), "true\ntrue\nrolled_back\n",
 	'who changes collections in the order of their keys and who takes them back are no deadlock');
 
+# One transaction that makes several would be waited for by whoever changes the one template, who would be waited for by
+# another that makes under the same keys after it, so the three would be a deadlock.
+my $changer = $node->background_psql('postgres', on_error_stop => 1);
+$changer->query_safe("BEGIN; SELECT fn_iu_collection_add_piece(coll('t'), unit('u3'), NULL, 'body', 'w')");
+is(ask("SET lock_timeout = '3s'; SELECT a ->> 'status', a -> 'pieces_attached', a -> 'digest_matches_template'
+	FROM fn_iu_auto_instantiate_from_event(gen_random_uuid(), 't', coll('t'), 'beside', 'live', 'w', NULL) a"),
+	'ok|2|true',
+	'who makes a collection after a template does not wait for who changes the template, and has it as it was');
+$changer->query_safe('ROLLBACK');
+$changer->quit;
+
 # ---- no place in the table of locks
 
 is(sql("BEGIN; " . join('; ', map { sprintf $make, "many-$_" } 1 .. 3)
