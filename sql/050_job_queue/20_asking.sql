@@ -182,8 +182,12 @@ BEGIN
       FROM lane l
   ), put AS (
     INSERT INTO public.job_position (lane_id, low) SELECT m.lane_id, m.first FROM moved m WHERE m.first > m.low)
-  DELETE FROM public.job_position p USING moved m
-   WHERE m.first > m.low AND p.lane_id = m.lane_id AND p.low >= m.low AND p.low < m.first;
+  -- One that another claim has deleted is not waited for: that may last.
+  DELETE FROM public.job_position d
+   WHERE d.ctid = ANY (ARRAY(
+     SELECT p.ctid FROM moved m JOIN public.job_position p
+         ON p.lane_id = m.lane_id AND p.low >= m.low AND p.low < m.first
+      WHERE m.first > m.low FOR UPDATE OF p SKIP LOCKED));
 END
 $function$;
 COMMENT ON FUNCTION iu.fn_job_positions_put IS

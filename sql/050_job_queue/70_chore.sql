@@ -28,11 +28,14 @@ BEGIN
   -- Positions without a lane or not the last of theirs, and those of a lane in which something waits below: there is
   -- none such unless the clock of the machine was set back before the server was started.
   DELETE FROM public.job_position d
-   WHERE NOT EXISTS (SELECT FROM public.job_lane l WHERE l.lane_id = d.lane_id)
-      OR EXISTS (SELECT FROM public.job_position p WHERE p.lane_id = d.lane_id AND p.low > d.low)
-      OR EXISTS (SELECT FROM public.job_lane l
-                   JOIN public.job_queue q ON q.job_kind = l.job_kind AND q.priority = l.priority
-                  WHERE l.lane_id = d.lane_id AND q.state IN ('queued', 'retry_waiting') AND q.place < d.low);
+   WHERE d.ctid = ANY (ARRAY(
+     SELECT o.ctid FROM public.job_position o
+      WHERE NOT EXISTS (SELECT FROM public.job_lane l WHERE l.lane_id = o.lane_id)
+         OR EXISTS (SELECT FROM public.job_position p WHERE p.lane_id = o.lane_id AND p.low > o.low)
+         OR EXISTS (SELECT FROM public.job_lane l
+                      JOIN public.job_queue q ON q.job_kind = l.job_kind AND q.priority = l.priority
+                     WHERE l.lane_id = o.lane_id AND q.state IN ('queued', 'retry_waiting') AND q.place < o.low)
+        FOR UPDATE OF o SKIP LOCKED));
   RETURN clock_timestamp() + interval '5 minutes';
 END
 $function$;

@@ -41,7 +41,7 @@ INSERT INTO pg_temp.locker SELECT unnest(regexp_split_to_array(names, '\s+')), b
     fn_iu_route_worker_run fn_iu_draft_put fn_iu_vector_record fn_iu_vector_compare fn_iu_supersede_lock
     fn_iu_collection_lock fn_iu_collection_living fn_iu_piece_lock fn_iu_pieces_lock fn_iu_template_lock
     fn_iu_template_marked fn_iu_collection_vocab_use fn_iu_structure_lock fn_iu_tree_lock
-    fn_iu_collections_lock fn_iu_piece_restore fn_iu_import_keep fn_job_lane_use'),
+    fn_iu_collections_lock fn_iu_piece_restore fn_iu_import_keep fn_job_lane_use fn_job_positions_put'),
   ('whoever has made a row that it does not see makes its row fail with 40001', 'fn_iu_envelope_makeable
     fn_iu_envelope_fill'))
   AS t (because, names);

@@ -220,6 +220,18 @@ is(sql("SELECT count(*) FROM job_lane WHERE job_kind = 'lane3'"), '1',
 	'the runner removes a second lane that nobody uses, though jobs wait');
 is(sql("SELECT count(*) FROM fn_job_claim('w', 'DOT', 250, '{lane3}')"), '2', 'which are handed out');
 is(sql('SELECT left_value = right_value FROM v_job_waiting_check'), 't', 'no job waits without a lane');
+
+# A claim that put a position forward, in a transaction that goes on.
+my $put = q{SET LOCAL ROLE iu_core_owner; SELECT iu.fn_job_positions_put('{own}'); RESET ROLE};
+my $claim = "SELECT count(*) FROM fn_job_claim('w', 'DOT', 10, '{own}')";
+sql("SELECT count(fn_job_enqueue('own', 't', '{}', NULL, 'own ' || i)) FROM generate_series(1, 40) i");
+sql("$claim; BEGIN; $put; COMMIT; $claim");
+$adder->query_safe("BEGIN; $claim; $put");
+like(sql("SET statement_timeout = '30 s'; BEGIN; $put; COMMIT; $claim"), qr/^10$/m,
+	'a claim does not wait for another one that put the position forward');
+like(sql("SET statement_timeout = '30 s'; BEGIN; $as_runner; COMMIT"), qr/^t$/m, 'nor does the runner');
+$adder->query_safe('ROLLBACK');
+is(sql($claim), '10', 'what that one had claimed is found when it is rolled back');
 sql("SELECT fn_job_cancel(job_id, 't', 'enough') FROM job_queue WHERE finished_at IS NULL");
 
 # ---- an old snapshot keeps every dead row, and no claim passes them all
