@@ -34,14 +34,16 @@ lock_of_second(uint64 second)
 	return tag;
 }
 
-/* Whether a lock is one of this database's; when the second begins that it names. */
+/* Whether a lock is one of this database's; if so, when the second begins that it names. */
 static bool
 names_second(const LOCKTAG *tag, TimestampTz *begin)
 {
+	if (tag->locktag_type != LOCKTAG_OBJECT || tag->locktag_field1 != MyDatabaseId ||
+		tag->locktag_field2 != ExtensionRelationId || tag->locktag_field4 == 0)
+		return false;
 	*begin = MIN_TIMESTAMP +
 		((((int64) tag->locktag_field4 - 1) << 32) | tag->locktag_field3) * USECS_PER_SEC;
-	return tag->locktag_type == LOCKTAG_OBJECT && tag->locktag_field1 == MyDatabaseId &&
-		tag->locktag_field2 == ExtensionRelationId && tag->locktag_field4 > 0;
+	return true;
 }
 
 /*
