@@ -54,24 +54,36 @@ $delivery->route('retire', 'live');
 note 'a sender whose looks have come up empty, since another one held the route';
 $delivery->add_route('waited', max_in_flight => 64, type => 'collection_validated');
 $sink->hold('/waited');
-my $blocker = $node->background_psql('postgres');
-# The claim that comes first has the route in hand when it comes to write its leases.
-$blocker->query_safe('BEGIN; LOCK TABLE iu_route_lease IN SHARE MODE');
+# The claim that comes first has the route in hand when it has written its leases. For a lock it would wait a second
+# and then fail.
+$delivery->sql(<<'SQL');
+CREATE TABLE public.test_hold AS SELECT 1 AS held;
+CREATE FUNCTION public.test_holds() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER AS $$
+BEGIN
+  WHILE EXISTS (SELECT FROM public.test_hold) LOOP
+    PERFORM pg_sleep(0.05);
+  END LOOP;
+  RETURN NULL;
+END $$;
+CREATE TRIGGER zz_test_holds AFTER INSERT ON public.iu_route_lease FOR EACH STATEMENT
+  EXECUTE FUNCTION public.test_holds();
+SQL
+my $before = $delivery->sql('SELECT clock_timestamp()');
 $delivery->emit(300, 'collection_validated');
-my $held = "(SELECT l.pid FROM pg_locks l WHERE l.relation = 'iu_route_lease'::regclass AND NOT l.granted)";
-ok($delivery->becomes("SELECT count(*) = 1 FROM iu_core.worker_status s WHERE s.role = 'sender'"
-		  . " AND s.pid NOT IN $held AND EXISTS $held AND s.next_wakeup > clock_timestamp() + interval '20 s'"),
-	'the other one has looked as often as it does, and sleeps');
-my $sleeps_to =
-  $delivery->sql("SELECT greatest(max(next_wakeup), clock_timestamp() + interval '20 s') FROM iu_core.worker_status"
-	  . " WHERE role = 'sender' AND pid NOT IN $held");
-$blocker->query_safe('COMMIT');
-$blocker->quit;
+my $senders = "FROM iu_core.worker_status WHERE role = 'sender'";
+ok($delivery->becomes("SELECT EXISTS (SELECT $senders AND last_tick > '$before'"
+		  . " AND next_wakeup > clock_timestamp() + interval '20 s')"
+		  . " AND EXISTS (SELECT FROM pg_stat_activity WHERE pid IN (SELECT pid $senders) AND wait_event = 'PgSleep')"),
+	'one is at its claim; the other one has looked as often as it does, and sleeps');
+my $sleeps_to = $delivery->sql("SELECT greatest(max(next_wakeup), clock_timestamp() + interval '20 s') $senders");
+$delivery->sql('DELETE FROM public.test_hold');
 ok($delivery->becomes("SELECT count(DISTINCT backend_pid) = 2 FROM iu_route_lease WHERE route_code = 'waited'"),
 	'when the claim has ended both hold deliveries of the route');
 is($delivery->sql("SELECT max(claimed_at) < '$sleeps_to' FROM (SELECT min(claimed_at) AS claimed_at"
 		  . " FROM iu_route_lease WHERE route_code = 'waited' GROUP BY backend_pid) AS first"), 't',
 	'the sender that slept was woken for it');
+$delivery->sql('DROP TRIGGER zz_test_holds ON public.iu_route_lease; DROP FUNCTION public.test_holds;'
+	. ' DROP TABLE public.test_hold');
 $sink->heal;
 ok($delivery->settle('waited'), 'and all of it is delivered');
 $delivery->route('retire', 'waited');
