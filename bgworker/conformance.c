@@ -84,7 +84,8 @@ iu_conformance_look(IuConformanceWatch *watch)
 	Look		look = {CurrentMemoryContext};
 	ErrorData  *error = iu_worker_transact("comparing what is governed with what is there", count_differences, &look);
 
-	if (error != NULL && error->sqlerrcode == ERRCODE_LOCK_NOT_AVAILABLE)
+	if (error != NULL && (error->sqlerrcode == ERRCODE_LOCK_NOT_AVAILABLE ||
+						  error->sqlerrcode == ERRCODE_T_R_DEADLOCK_DETECTED))
 	{
 		watch->next_look = iu_from_now(LOOK_WHILE_DIFFERENT_MS);
 		return NULL;

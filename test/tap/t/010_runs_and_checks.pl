@@ -1,5 +1,6 @@
 # A run of migrations and what the runner does on a schedule keep apart: a run waits
-# for the check that is being carried out, and while there is a run none begins.
+# for the check that is being carried out, and while there is a run none begins. What
+# workers do beside a run gives way to it.
 use strict;
 use warnings;
 
@@ -50,6 +51,17 @@ becomes("SELECT $passes > $looked + 2", 'while there is a run the runner goes on
 is(sql("SELECT $checks"), $before, 'but begins no check');
 $run->query_safe('COMMIT');
 becomes("SELECT $checks > $before", 'and carries it out when the run has ended');
+
+# As a worker: who reads several tables, and waits for a lock for a short while.
+my $worker = $node->background_psql('postgres', on_error_stop => 0);
+$worker->query_safe("SET lock_timeout = '2s'; BEGIN; SELECT count(*) FROM iu_piece_collection");
+$run->query_until(qr/begun/, "\\echo begun\nSELECT count(*) > 0 FROM iu_core.rollback(29, true);\n");
+becomes("SELECT EXISTS (SELECT FROM pg_locks WHERE relation = 'iu_piece_collection'::regclass AND NOT granted)",
+	'a rollback waits for what a worker reads');
+$worker->query('SELECT count(*) FROM job_dead_letter');
+is($run->query_safe('SELECT 1'), "t\n1", 'a worker that waits for the rollback in its turn gives way, and it goes on');
+$worker->query('ROLLBACK');
+$worker->quit;
 $run->quit;
 $node->stop;
 done_testing();
