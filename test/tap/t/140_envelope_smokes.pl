@@ -16,8 +16,9 @@ my $node = IU::Cluster->new_node('smokes', 'iu_core.envelope_timeout' => '10min'
 IU::Cluster->install($node);
 talk_to($node);
 IU::LoaderA->load($node);
-# Nobody looks at what is left over: whatever the log has is of the smokes.
-is(sql('SELECT count(*) FROM iu_three_axis_envelope_mark'), '0', 'before: the loader leaves no mark');
+# Nobody looks at what is left over: whatever the log has is of the smokes. The runner may be about to remove a mark
+# of a unit that has another one.
+becomes('SELECT count(*) = 0 FROM iu_three_axis_envelope_mark', 'before: the loader leaves no mark');
 
 sub status
 {

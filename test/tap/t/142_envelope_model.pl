@@ -152,7 +152,8 @@ is(walk($steps * 0.1), undef, 'with many units: after each step the envelope is 
 $session->query_safe($end);
 is(sql('SELECT state FROM test_state'), 'true 0 0', 'and once all is committed');
 is(sql('SELECT count(*) FROM iu_three_axis_envelope_trigger_error_log'), '0', 'no refresh failed');
-is(sql('SELECT count(*) FROM iu_three_axis_envelope_mark'), '0', 'no mark is left');
+# The runner may be about to remove a mark of a unit that has another one.
+becomes('SELECT count(*) = 0 FROM iu_three_axis_envelope_mark', 'no mark is left');
 cmp_ok($ends{done} // 0, '>', $steps / 4, 'many steps did something');
 note(join(', ', map { "$_: $ends{$_}" } sort keys %ends));
 $session->quit;
