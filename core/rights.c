@@ -46,7 +46,7 @@ static const IuSetting pinned[] = {
 	{"plpgsql.extra_warnings", "none"},
 	{"quote_all_identifiers", "off"},
 	{"jit", "off"},
-	/* A worker gives up a lock after a second at most: it is to do so before the run is ended as a deadlock's victim. */
+	/* A worker gives up a lock after a second: it is to do so before the run is ended as a deadlock's victim. */
 	{"deadlock_timeout", "10s"},
 	{"restrict_nonsystem_relation_kind", ""},
 };

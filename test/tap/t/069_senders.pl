@@ -68,12 +68,15 @@ END $$;
 CREATE TRIGGER zz_test_holds AFTER INSERT ON public.iu_route_lease FOR EACH STATEMENT
   EXECUTE FUNCTION public.test_holds();
 SQL
-my $before = $delivery->sql('SELECT clock_timestamp()');
+my $emitted = $delivery->sql('SELECT clock_timestamp()');
 $delivery->emit(300, 'collection_validated');
 my $senders = "FROM iu_core.worker_status WHERE role = 'sender'";
-ok($delivery->becomes("SELECT EXISTS (SELECT $senders AND last_tick > '$before'"
-		  . " AND next_wakeup > clock_timestamp() + interval '20 s')"
-		  . " AND EXISTS (SELECT FROM pg_stat_activity WHERE pid IN (SELECT pid $senders) AND wait_event = 'PgSleep')"),
+my $claims = "(SELECT l.pid FROM pg_locks l WHERE l.relation = 'iu_route_lease'::regclass AND l.granted"
+  . " AND l.mode = 'RowExclusiveLock')";
+# It looks four times, the last time after two seconds.
+ok($delivery->becomes("SELECT EXISTS $claims AND EXISTS (SELECT $senders AND pid NOT IN $claims"
+		  . " AND last_tick > timestamptz '$emitted' + interval '2 s'"
+		  . " AND next_wakeup > clock_timestamp() + interval '20 s')"),
 	'one is at its claim; the other one has looked as often as it does, and sleeps');
 my $sleeps_to = $delivery->sql("SELECT greatest(max(next_wakeup), clock_timestamp() + interval '20 s') $senders");
 $delivery->sql('DELETE FROM public.test_hold');

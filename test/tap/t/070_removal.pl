@@ -275,7 +275,10 @@ becomes("SELECT value FROM dot_config WHERE key = '$gate'", 'false',
 
 my $session = $node->background_psql('postgres');
 is($session->query_safe("SELECT iu_core.gate_is_open('$gate')"), 'f', 'a session reads the gate as closed');
-sql("BEGIN; SET LOCAL iu_core.allow_removal = on; DROP EXTENSION iu_core CASCADE; ROLLBACK");
+# A worker that reads at this moment gives way after a second.
+my $patient = "SET LOCAL deadlock_timeout = '1min'; SET LOCAL iu_core.allow_removal = on;"
+  . ' DROP EXTENSION iu_core CASCADE';
+sql("BEGIN; $patient; ROLLBACK");
 stands($stands, 'a removal that is rolled back removes nothing');
 sql('SELECT count(*) FROM iu_core.rollback(0, allow_data_loss => true); DROP EXTENSION iu_core');
 is(sql("SELECT count(*) FROM pg_class WHERE relname ~ '^(dot_config|iu_gate|v_iu)'"), 0,
@@ -284,7 +287,7 @@ like(error_of("SELECT iu_core.gate_is_open('$gate')"), qr/(3F000|42883)/,
 	'after DROP EXTENSION the session can ask for no gate');
 sql('CREATE EXTENSION iu_core; SELECT count(*) FROM iu_core.migrate()');
 stands($stands, 'an installation after the removal has every object');
-sql('SET iu_core.allow_removal = on; DROP EXTENSION iu_core CASCADE; DROP OWNED BY iu_core_owner');
+sql("BEGIN; $patient; DROP OWNED BY iu_core_owner; COMMIT");
 is(sql("SELECT count(*) FROM pg_class WHERE relname ~ '^(dot_config|iu_gate|v_iu)'"), 0,
 	'a superuser can drop everything at once');
 $session->quit;
