@@ -110,8 +110,7 @@ AS $function$
 DECLARE
   v_written bigint;
 BEGIN
-  IF NOT EXISTS (SELECT FROM public.dot_config c
-                  WHERE c.key = 'iu_core.routes_master_enabled' AND c.value = 'true') THEN
+  IF NOT iu.fn_iu_core_routes_enabled() THEN
     RETURN;
   END IF;
   INSERT INTO public.event_outbox
