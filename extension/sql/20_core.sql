@@ -333,6 +333,18 @@ COMMENT ON FUNCTION oldest_second() IS
   'prepared ones too; where there is none, the present. Whoever calls that from now on reads no earlier time. Raises '
   'nothing.';
 
+CREATE FUNCTION named_lock(name text) RETURNS void
+  LANGUAGE c VOLATILE STRICT PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'iu_named_lock';
+COMMENT ON FUNCTION named_lock(text) IS
+  'Waits until no other transaction of this database holds the lock of this name, then holds it to the end of the '
+  'transaction, or to where the savepoint is rolled back in which it was taken. Nobody can take it otherwise. NULL locks '
+  'nothing. Raises 55P03 after lock_timeout, as any lock.';
+
+CREATE FUNCTION try_named_lock(name text) RETURNS boolean
+  LANGUAGE c VOLATILE STRICT PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'iu_try_named_lock';
+COMMENT ON FUNCTION try_named_lock(text) IS
+  'As named_lock(name), without waiting: false where another transaction holds it. NULL for NULL. Raises nothing.';
+
 CREATE FUNCTION current_xid() RETURNS xid
   LANGUAGE c VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'iu_current_xid';
 COMMENT ON FUNCTION current_xid() IS

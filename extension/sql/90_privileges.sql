@@ -60,7 +60,7 @@ GRANT EXECUTE ON FUNCTION steady_clock(), clock_moved()
   TO iu_core_owner, iu_core_reader, iu_core_writer, iu_core_operator, iu_core_worker;
 GRANT EXECUTE ON FUNCTION wake() TO iu_core_owner, iu_core_operator, iu_core_worker;
 GRANT EXECUTE ON FUNCTION log_held(text, text), wake_sender(), gate_changed(), log_at_commit(text) TO iu_core_owner;
-GRANT EXECUTE ON FUNCTION hold_second(), oldest_second() TO iu_core_owner;
+GRANT EXECUTE ON FUNCTION hold_second(), oldest_second(), named_lock(text), try_named_lock(text) TO iu_core_owner;
 GRANT EXECUTE ON FUNCTION is_replicated(), leave_out_replicated(), keep_from_truncation() TO iu_core_owner;
 GRANT EXECUTE ON FUNCTION uuid_v5(uuid, text) TO iu_core_owner, iu_core_reader, iu_core_writer, iu_core_worker;
 GRANT EXECUTE ON FUNCTION xid_is_mine(xid), current_xid(), call_as_owner(regprocedure, uuid, jsonb),

@@ -4,8 +4,8 @@
 -- that changes it, and a statement that would make a cycle is refused.
 --
 -- Who waits for whom: a child that comes in holds the path of its parent FOR
--- SHARE, so that nobody moves it meanwhile. Who moves a unit holds an advisory
--- lock on the roots that it comes from and goes to, so that two moves do not make
+-- SHARE, so that nobody moves it meanwhile. Who moves a unit holds locks by the
+-- names of the roots that it comes from and goes to, so that two moves do not make
 -- a cycle together, and then the paths of the whole subtree FOR UPDATE, looking
 -- again until no child has come in.
 
@@ -101,7 +101,7 @@ DECLARE
 BEGIN
   LOOP
     BEGIN
-      PERFORM pg_advisory_xact_lock(hashtextextended('iu_tree:' || w.root, 0))
+      PERFORM iu_core.named_lock('iu_tree:' || w.root)
          FROM (SELECT DISTINCT r.root FROM unnest(v_wanted) AS r (root) ORDER BY r.root) AS w;
       v_roots := iu.fn_iu_tree_roots(p_unit_ids);
       EXIT WHEN v_roots <@ v_wanted;

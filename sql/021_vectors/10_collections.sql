@@ -102,7 +102,7 @@ BEGIN
   IF v_refusal IS NOT NULL THEN
     RETURN v_refusal;
   END IF;
-  PERFORM pg_advisory_xact_lock(hashtextextended('iu_qdrant_collection:' || p_name, 0));
+  PERFORM iu_core.named_lock('iu_qdrant_collection:' || p_name);
   SELECT r.* INTO v_before FROM public.iu_qdrant_collection_registry r WHERE r.collection_name = p_name FOR UPDATE;
   IF v_before.collection_name IS NULL THEN
     v_status := 'registered';

@@ -71,7 +71,7 @@ DECLARE
   v_refusal jsonb;
   v_id      uuid;
 BEGIN
-  PERFORM pg_advisory_xact_lock(hashtextextended('iu_vector_record:' || p_point.point_key, 0));
+  PERFORM iu_core.named_lock('iu_vector_record:' || p_point.point_key);
   SELECT p.* INTO v_before FROM public.iu_vector_sync_point p WHERE p.point_key = p_point.point_key FOR UPDATE;
   v_refusal := iu.fn_iu_vector_record_place(p_point, v_before.collection_name);
   IF v_refusal IS NOT NULL THEN

@@ -184,7 +184,7 @@ BEGIN
     RETURN v_answer;
   END IF;
   -- Of two observations of one collection the later reading is written later.
-  PERFORM pg_advisory_xact_lock(hashtextextended('iu_vector_observe:' || p_collection, 0));
+  PERFORM iu_core.named_lock('iu_vector_observe:' || p_collection);
   IF NOT v_whole THEN
     v_ids := iu.fn_iu_vector_scope(p_collection, p_unit_ids, p_after, p_limit);
   END IF;

@@ -18,7 +18,7 @@ DECLARE
      WHERE u.id = ANY (p_unit_ids) AND u.deleted_at IS NULL
        AND NOT EXISTS (SELECT FROM public.iu_three_axis_envelope t WHERE t.unit_id = u.id));
 BEGIN
-  IF v_missing = '{}' OR pg_try_advisory_xact_lock(hashtextextended('iu_three_axis_envelope_insert', 0)) THEN
+  IF v_missing = '{}' OR iu_core.try_named_lock('iu_three_axis_envelope_insert') THEN
     RETURN v_missing;
   END IF;
   RETURN ARRAY(SELECT u.id FROM public.information_unit u
@@ -142,7 +142,7 @@ DECLARE
   v_units bigint;
   v_left  record;
 BEGIN
-  IF NOT pg_try_advisory_xact_lock(hashtextextended('iu_three_axis_envelope_insert', 0)) THEN
+  IF NOT iu_core.try_named_lock('iu_three_axis_envelope_insert') THEN
     SELECT s.written, s.deleted, s.left_in_table, s.left_in_view, s.left_in_both, s.left_over
       INTO written, deleted, left_in_table, left_in_view, left_in_both, left_over
       FROM iu.fn_iu_envelope_serve(p_actor, p_unit_ids) s;

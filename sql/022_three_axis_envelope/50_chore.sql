@@ -6,7 +6,7 @@ CREATE FUNCTION iu.fn_iu_envelope_compact() RETURNS void
   SET search_path = pg_catalog, pg_temp
 AS $function$
 BEGIN
-  IF NOT pg_try_advisory_xact_lock(hashtextextended('iu_three_axis_envelope_compact', 0)) THEN
+  IF NOT iu_core.try_named_lock('iu_three_axis_envelope_compact') THEN
     RETURN;
   END IF;
   -- One mark a unit is enough, the newest: what another transaction has not committed is not seen here.

@@ -131,7 +131,7 @@ BEGIN
     FROM jsonb_array_elements(p_child_specs) WITH ORDINALITY AS e (spec, n);
   v_key := iu.fn_iu_piece_set_key(p_source_canonical_address, v_children);
   -- Of two calls at once the second sees what the first has written.
-  PERFORM pg_advisory_xact_lock(hashtextextended('iu_piece_split:' || u.id, 0))
+  PERFORM iu_core.named_lock('iu_piece_split:' || u.id)
      FROM public.information_unit u WHERE u.canonical_address = p_source_canonical_address;
   -- No stronger lock than is needed: who makes units below it takes a share of its key.
   SELECT u.* INTO v_source FROM public.information_unit u

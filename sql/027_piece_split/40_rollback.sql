@@ -17,7 +17,7 @@ BEGIN
   IF v_refusal IS NOT NULL THEN
     RETURN v_refusal;
   END IF;
-  PERFORM pg_advisory_xact_lock(hashtextextended('iu_piece_split:' || s.source_iu_id, 0))
+  PERFORM iu_core.named_lock('iu_piece_split:' || s.source_iu_id)
      FROM public.iu_split_set s WHERE s.id = p_split_set_id;
   -- All of the units in the order of their addresses, as others that lock several.
   PERFORM FROM public.information_unit u

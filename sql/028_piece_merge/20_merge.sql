@@ -134,7 +134,7 @@ BEGIN
   END IF;
   v_key := iu.fn_iu_piece_set_key(v_address, p_source_canonical_addresses);
   -- Of two calls at once the second sees what the first has written.
-  PERFORM pg_advisory_xact_lock(hashtextextended('iu_piece_merge:' || v_address, 0));
+  PERFORM iu_core.named_lock('iu_piece_merge:' || v_address);
   -- No stronger lock than is needed: who splits or merges units below a source takes a share of its key.
   PERFORM FROM public.information_unit u WHERE u.canonical_address = ANY (p_source_canonical_addresses)
     ORDER BY u.canonical_address COLLATE "C" FOR NO KEY UPDATE;

@@ -33,7 +33,7 @@ BEGIN
   IF v_refusal IS NOT NULL THEN
     RETURN v_refusal;
   END IF;
-  PERFORM pg_advisory_xact_lock(hashtextextended('iu_piece_merge:' || s.merged_canonical_address, 0))
+  PERFORM iu_core.named_lock('iu_piece_merge:' || s.merged_canonical_address)
      FROM public.iu_merge_set s WHERE s.id = p_merge_set_id;
   -- All of the units in the order of their addresses, as others that lock several.
   PERFORM FROM public.information_unit u

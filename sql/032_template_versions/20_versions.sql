@@ -98,7 +98,7 @@ BEGIN
   IF v_answer IS NOT NULL THEN
     RETURN v_answer;
   END IF;
-  PERFORM pg_advisory_xact_lock(hashtextextended('iu_template_family:' || p_template_family, 0));
+  PERFORM iu_core.named_lock('iu_template_family:' || p_template_family);
   v_answer := iu.fn_iu_template_version_check(p_collection_id, p_template_family, p_version_label, p_version_seq,
     p_previous_collection_id);
   IF v_answer IS NOT NULL THEN
@@ -163,7 +163,7 @@ BEGIN
     RETURN iu.fn_iu_answer('version_not_found', 'collection_id',
       format('Collection %s is no version of a template.', p_collection_id), 'look_at_v_iu_template_version_chain');
   END IF;
-  PERFORM pg_advisory_xact_lock(hashtextextended('iu_template_family:' || v_was.template_family, 0));
+  PERFORM iu_core.named_lock('iu_template_family:' || v_was.template_family);
   SELECT v.* INTO v_was FROM public.iu_collection_template_version v WHERE v.collection_id = p_collection_id;
   IF v_was.version_status = 'retired' THEN
     RETURN jsonb_build_object('status', 'idempotent_replay', 'collection_id', p_collection_id,

@@ -68,7 +68,7 @@ BEGIN
     RETURN v_answer;
   END IF;
   -- Of two calls at once with one key the second sees what the first has written.
-  PERFORM pg_advisory_xact_lock(hashtextextended('iu_structure_op:' || p_idempotency_key, 0));
+  PERFORM iu_core.named_lock('iu_structure_op:' || p_idempotency_key);
   v_answer := coalesce(iu.fn_iu_structure_op_known(v_operation), iu.fn_iu_structure_op_check(v_operation));
   IF v_answer IS NOT NULL THEN
     RETURN v_answer;

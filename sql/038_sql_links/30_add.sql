@@ -161,7 +161,7 @@ BEGIN
     RETURN v_answer;
   END IF;
   -- Of two calls at once with one key the second sees what the first has written.
-  PERFORM pg_advisory_xact_lock(hashtextextended('iu_sql_link:' || p_idempotency_key, 0));
+  PERFORM iu_core.named_lock('iu_sql_link:' || p_idempotency_key);
   v_answer := iu.fn_iu_sql_link_known(v_link);
   IF v_answer IS NOT NULL THEN
     RETURN v_answer;

@@ -97,7 +97,7 @@ BEGIN
   IF v_refusal IS NOT NULL THEN
     RETURN v_refusal;
   END IF;
-  PERFORM pg_advisory_xact_lock(hashtextextended('iu_sql_event_route:' || p_route_code, 0));
+  PERFORM iu_core.named_lock('iu_sql_event_route:' || p_route_code);
   IF EXISTS (SELECT FROM public.iu_governed_object g
               WHERE g.object_class = 'route' AND g.object_name = p_route_code) THEN
     RETURN iu.fn_iu_answer('route_exists', 'route_code',

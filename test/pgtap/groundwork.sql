@@ -48,10 +48,15 @@ INSERT INTO pg_temp.locker SELECT unnest(regexp_split_to_array(names, '\s+')), b
 SELECT is((SELECT string_agg(p.proname, ' ' ORDER BY p.proname) FROM pg_proc p
   WHERE p.pronamespace = 'iu'::regnamespace
     AND coalesce(pg_get_function_sqlbody(p.oid), p.prosrc)
-        ~ '((LOCK TABLE|FOR (NO KEY )?UPDATE|FOR (KEY )?SHARE)\M|pg_(try_)?advisory_)'
+        ~ '((LOCK TABLE|FOR (NO KEY )?UPDATE|FOR (KEY )?SHARE)\M|iu_core\.(try_)?named_lock)'
     AND p.prosrc !~ 'require_read_committed|composer_require|structure_require|''iu_(order|deliver)_isolation'''
     AND p.proname NOT IN (SELECT l.name FROM pg_temp.locker l)), NULL,
   'who locks a row and then reads what others did asks for READ COMMITTED, or it is known why not');
+
+-- iu_core.named_lock and iu_core.hold_second are ours alone.
+SELECT is((SELECT string_agg(p.proname, ' ' ORDER BY p.proname) FROM pg_proc p
+  WHERE p.proowner = 'iu_core_owner'::regrole AND coalesce(pg_get_function_sqlbody(p.oid), p.prosrc) ~ '_advisory_'), NULL,
+  'no function takes an advisory lock: any login could take it first, and keep it');
 
 -- A role is its oid. What docs/inside.md lists only records who it was, and nothing is decided by it.
 SELECT set_eq($$SELECT c.relname || '.' || a.attname FROM pg_attribute a JOIN pg_class c ON c.oid = a.attrelid

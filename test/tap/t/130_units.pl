@@ -258,9 +258,9 @@ $_->query_safe("SET app.canonical_writer = 'fn_iu_structure_op'; BEGIN") foreach
 $mover->query_safe(move($high, $low));
 start_query($third, $rename->("$low.1"));
 start_query($fourth, move("$middle.1", "$high.1"));
-wait_until("SELECT count(*) = 2 FROM pg_locks WHERE locktype = 'advisory' AND NOT granted");
+wait_until("SELECT count(*) = 2 FROM pg_locks WHERE locktype = 'object' AND NOT granted");
 $mover->query_safe('COMMIT');
-wait_until("SELECT count(*) = 1 FROM pg_locks WHERE locktype = 'advisory' AND NOT granted");
+wait_until("SELECT count(*) = 1 FROM pg_locks WHERE locktype = 'object' AND NOT granted");
 my @errors = map { $_->[0]->query($_->[1]); $_->[0]->{stderr} } [ $third, $rename->("$middle.2") ],
   [ $third, 'COMMIT' ], [ $fourth, 'COMMIT' ];
 unlike(join('', @errors), qr/ERROR/,
