@@ -337,8 +337,8 @@ CREATE FUNCTION named_lock(name text) RETURNS void
   LANGUAGE c VOLATILE STRICT PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'iu_named_lock';
 COMMENT ON FUNCTION named_lock(text) IS
   'Waits until no other transaction of this database holds the lock of this name, then holds it to the end of the '
-  'transaction, or to where the savepoint is rolled back in which it was taken. Nobody can take it otherwise. NULL locks '
-  'nothing. Raises 55P03 after lock_timeout, as any lock.';
+  'transaction, or to where the savepoint is rolled back in which it was taken. Nobody can take it otherwise. NULL '
+  'locks nothing. Raises 55P03 after lock_timeout, as any lock.';
 
 CREATE FUNCTION try_named_lock(name text) RETURNS boolean
   LANGUAGE c VOLATILE STRICT PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'iu_try_named_lock';

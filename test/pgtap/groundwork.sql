@@ -55,7 +55,8 @@ SELECT is((SELECT string_agg(p.proname, ' ' ORDER BY p.proname) FROM pg_proc p
 
 -- iu_core.named_lock and iu_core.hold_second are ours alone.
 SELECT is((SELECT string_agg(p.proname, ' ' ORDER BY p.proname) FROM pg_proc p
-  WHERE p.proowner = 'iu_core_owner'::regrole AND coalesce(pg_get_function_sqlbody(p.oid), p.prosrc) ~ '_advisory_'), NULL,
+  WHERE p.proowner = 'iu_core_owner'::regrole
+    AND coalesce(pg_get_function_sqlbody(p.oid), p.prosrc) ~ '_advisory_'), NULL,
   'no function takes an advisory lock: any login could take it first, and keep it');
 
 -- A role is its oid. What docs/inside.md lists only records who it was, and nothing is decided by it.
