@@ -46,12 +46,10 @@ sub is_as_at
 	return;
 }
 
-# Each migration is applied, taken back and applied again. A rollback over several is
-# one after the other of these, each from a database that is as it was before.
+# All of them up, one at a time, and down again.
 $schema{0} = schema_of($node);
 $rows{0} = rows();
 my $before = 0;
-my @reports;
 foreach my $version (@versions)
 {
 	run("migrate($version)");
@@ -59,23 +57,29 @@ foreach my $version (@versions)
 	$rows{$version}   = rows();
 	ok($schema{$version} ne $schema{$before} || $rows{$version} ne $rows{$before},
 		"migration $version makes something");
-	unshift @reports, grep { $_ ne "" } report("rollback($before)");
-	is_as_at($before, "when migration $version is taken back");
-	run("migrate($version)");
-	is_as_at($version, "when migration $version is applied again");
+	is(sql('SELECT count(*) FROM fn_iu_conformance() WHERE NOT ok'), 0, "with migration $version the database conforms");
 	$before = $version;
 }
 my $last = $versions[-1];
 cmp_ok(scalar @versions, '>=', 5, 'there are at least five migrations');
 like($schema{$last}, qr/^CREATE TABLE public\.iu_gate_transition /m, 'the dump shows the tables of the migrations');
 
+my $all_at_once = report('rollback(0, true)');
+my @reports;
+foreach my $back (reverse 0, @versions[0 .. $#versions - 1])
+{
+	push @reports, grep { $_ ne '' } report("rollback($back)");
+	is_as_at($back, "taken back from the migration after $back");
+}
+same_lines($all_at_once, join("\n", @reports), 'a rollback of all reports what one after the other does');
+run('migrate()');
+is_as_at($last, 'migrated again from nothing');
+
 # Several at once, some and all.
-same_lines(report('rollback(0, true)'), join("\n", @reports),
-	'a rollback of all reports what one after the other does');
 foreach my $version ($versions[$#versions / 2], 0)
 {
 	run("rollback($version)");
-	is_as_at($version, "rolled back from the last migration to $version");
+	is_as_at($version, "rolled back from the last migration to $version at once");
 	is(sql("SELECT count(*) FROM iu_core.migrations WHERE state <> 'pending'"), grep({ $_ <= $version } @versions) + 0,
 		"the record of migrations has those up to $version then");
 	run('migrate()');

@@ -25,6 +25,7 @@ sub differing_lines
 	my ($got, $expected) = @_;
 	my %count;
 
+	return if $got eq $expected;
 	$count{$_}++ foreach split /\n/, $got;
 	$count{$_}-- foreach split /\n/, $expected;
 	return map { ($count{$_} > 0 ? '+ ' : '- ') . $_ } grep { $count{$_} } sort keys %count;
