@@ -14,7 +14,7 @@ use PostgreSQL::Test::Utils;
 use Test::More;
 
 my $receiver = IU::Receiver->start;
-my $node = IU::Cluster->init_node('sender', {},
+my $node = IU::Cluster->init_node('sender', { installed => 1 },
 	'iu_core.allowed_origins' => $receiver->origin, 'iu_core.allowed_networks' => '127.0.0.0/8');
 $node->start;
 

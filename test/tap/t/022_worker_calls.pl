@@ -9,7 +9,7 @@ use IU::SQL;
 use PostgreSQL::Test::Utils;
 use Test::More;
 
-my $node = IU::Cluster->init_node('calls');
+my $node = IU::Cluster->init_node('calls', { installed => 1 });
 $node->start;
 talk_to($node);
 IU::Cluster->install($node);

@@ -19,7 +19,7 @@ my $timeout_ms = 3000;	# of the routes under test; their receivers answer within
 my $longer = 4 * $timeout_ms / 1000;	# seconds for which a sender is kept from its sockets
 my $sink = IU::Sink->start;
 my $hang = IU::Receiver->start;
-my $node = IU::Cluster->init_node('standstill', { allows_streaming => 1 },
+my $node = IU::Cluster->init_node('standstill', { installed => 1, allows_streaming => 1 },
 	'iu_core.allowed_origins' => join(', ', $sink->url, $hang->origin), 'iu_core.allowed_networks' => '127.0.0.0/8');
 my $delivery = IU::Delivery->new($node, $sink);
 

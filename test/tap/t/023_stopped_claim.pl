@@ -11,11 +11,10 @@ use IU::SQL;
 use Test::More;
 
 my $sink = IU::Sink->start;
-my $node = IU::Cluster->new_node('claim', 'iu_core.senders' => 2, 'iu_core.allowed_origins' => $sink->url,
+my $node = IU::Cluster->new_installed('claim', 'iu_core.senders' => 2, 'iu_core.allowed_origins' => $sink->url,
 	'iu_core.allowed_networks' => '127.0.0.0/8');
 my $delivery = IU::Delivery->new($node, $sink);
 talk_to($node);
-IU::Cluster->install($node);
 $delivery->live;
 becomes("SELECT count(*) = 2 FROM iu_core.worker_status WHERE role = 'sender' AND state = 'running'",
 	'two senders run');

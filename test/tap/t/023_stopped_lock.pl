@@ -22,11 +22,10 @@ system_or_bail('cc', '-shared', '-fPIC', '-I', $headers, '-I', "$source/../../..
 
 my $gate = 'iu_core.composer_enabled';
 my $sink = IU::Sink->start;
-my $node = IU::Cluster->new_node('lock', 'iu_core.allowed_origins' => $sink->url,
+my $node = IU::Cluster->new_installed('lock', 'iu_core.allowed_origins' => $sink->url,
 	'iu_core.allowed_networks' => '127.0.0.0/8');
 my $delivery = IU::Delivery->new($node, $sink);
 talk_to($node);
-IU::Cluster->install($node);
 $delivery->live;
 $delivery->add_route('any');
 my $mark = $delivery->mark('any');

@@ -17,7 +17,7 @@ use Test::More;
 my $hour = 3600;
 my $sink = IU::Sink->start;
 my $clock = IU::Clock->new;
-my $node = IU::Cluster->init_node('clock', {},
+my $node = IU::Cluster->init_node('clock', { installed => 1 },
 	'iu_core.allowed_origins' => $sink->url, 'iu_core.allowed_networks' => '127.0.0.0/8');
 my $delivery = IU::Delivery->new($node, $sink);
 

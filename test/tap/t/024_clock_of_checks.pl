@@ -10,7 +10,7 @@ use PostgreSQL::Test::Utils;
 use Test::More;
 
 my $hour = 3600;
-my $node = IU::Cluster->init_node('checks', {}, log_lock_waits => 'on');
+my $node = IU::Cluster->init_node('checks', { installed => 1 }, log_lock_waits => 'on');
 my $clock = IU::Clock->new;
 $clock->start($node);
 talk_to($node);

@@ -16,12 +16,11 @@ use Time::HiRes qw(time);
 
 my $sink = IU::Sink->start;
 my $hang = IU::Receiver->start;
-my $node = IU::Cluster->new_node('planned', 'iu_core.drain_timeout' => '30s',
+my $node = IU::Cluster->new_installed('planned', 'iu_core.drain_timeout' => '30s',
 	'iu_core.allowed_origins' => join(', ', $sink->url, $hang->origin), 'iu_core.allowed_networks' => '127.0.0.0/8');
 my $delivery = IU::Delivery->new($node, $sink);
 
 talk_to($node);
-IU::Cluster->install($node);
 $delivery->live;
 $delivery->add_route('hook', max_in_flight => 100);
 

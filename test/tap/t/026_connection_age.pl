@@ -27,7 +27,7 @@ my %target = (shared => "https://shared.test:$port", single => 'http://single.te
 my $wire = IU::Wire->new(0);
 $wire->trust($pair->{cert_file});
 $wire->name("$_.test", ['8.8.8.8'], ['8.8.4.4']) foreach keys %target;
-my $node = IU::Cluster->init_node('age', {},
+my $node = IU::Cluster->init_node('age', { installed => 1 },
 	'iu_core.allowed_origins' => join(', ', values %target), 'iu_core.allowed_networks' => '127.0.0.0/8',
 	'iu_core.connection_max_age' => '2s');
 $wire->start($node);

@@ -21,7 +21,7 @@ my $peer = IU::Canned->start(sub {
 		  . join(',', map { qq({"id":$_,"payload":{"n":$_},"vector":null}) } 1 .. 3) . '],"next_page_offset":null}');
 });
 my $url = $peer->url;
-my $node = IU::Cluster->new_node('single', 'iu_core.allowed_origins' => $url,
+my $node = IU::Cluster->new_installed('single', 'iu_core.allowed_origins' => $url,
 	'iu_core.allowed_networks' => '127.0.0.0/8', 'iu_core.databases' => 'postgres');
 my $gate = 'iu_core.composer_enabled';
 
@@ -38,7 +38,6 @@ sub alone
 	return join "\n", ($out =~ /^\s*\d+: \S* = "(.*?)"\t/mg), $err =~ /((?:ERROR|FATAL|PANIC|WARNING): .*)/g;
 }
 
-IU::Cluster->install($node);
 $node->safe_psql('postgres', qq{
 	CREATE SERVER q FOREIGN DATA WRAPPER qdrant_fdw OPTIONS (url '$url');
 	CREATE FOREIGN TABLE points(id text, n bigint) SERVER q OPTIONS (resource 'points', collection 'c');

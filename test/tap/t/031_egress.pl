@@ -29,7 +29,7 @@ $ENV{$_} = 'http://192.0.2.99:3128'
 	  foreach qw(http_proxy HTTP_PROXY https_proxy HTTPS_PROXY all_proxy ALL_PROXY socks_proxy);
 delete @ENV{qw(no_proxy NO_PROXY)};
 
-my $node = IU::Cluster->init_node('egress', {});
+my $node = IU::Cluster->init_node('egress', { installed => 1 });
 $wire->start($node);
 IU::Cluster->install($node);
 

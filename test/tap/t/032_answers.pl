@@ -42,7 +42,7 @@ my %origin = (raw => $raw->origin, peer => $peer->url, closed => "http://127.0.0
 	nowhere => 'http://nowhere.test',
 	twice => "http://twice.test:$closed_port", plain => 'https://' . $peer->address,
 	map { $_ => "https://$_.test:$tls" } qw(good wrong expired early self));
-my $node = IU::Cluster->init_node('answers', {},
+my $node = IU::Cluster->init_node('answers', { installed => 1 },
 	'iu_core.allowed_origins' => join(', ', values %origin), 'iu_core.allowed_networks' => '127.0.0.0/8',
 	'iu_core.max_response_size' => '1MB');
 $wire->start($node);

@@ -15,9 +15,8 @@ use PostgreSQL::Test::Utils;
 use Test::More;
 
 my $receiver = IU::Receiver->start;
-my $node = IU::Cluster->new_node('signatures', 'iu_core.allowed_origins' => $receiver->origin,
+my $node = IU::Cluster->new_installed('signatures', 'iu_core.allowed_origins' => $receiver->origin,
 	'iu_core.allowed_networks' => '127.0.0.0/8');
-IU::Cluster->install($node);
 
 talk_to($node);
 

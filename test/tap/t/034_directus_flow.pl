@@ -54,9 +54,8 @@ my %flow = (
 );
 $directus->call('PATCH', "/flows/$flow{paused}", { status => 'inactive' });
 
-my $node = IU::Cluster->new_node('flow', 'iu_core.allowed_origins' => $url,
+my $node = IU::Cluster->new_installed('flow', 'iu_core.allowed_origins' => $url,
 	'iu_core.allowed_networks' => '127.0.0.0/8');
-IU::Cluster->install($node);
 talk_to($node);
 sub items { return @{ $directus->call('GET', "/items/$collection?sort=id&limit=-1") } }
 

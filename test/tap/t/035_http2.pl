@@ -27,7 +27,7 @@ my $port = $peer->control('listen', { names => { map { $_ => $pair } @names } })
 my $wire = IU::Wire->new(0);
 $wire->trust($pair->{cert_file});
 $wire->name($_, [ $_ eq 'kept.test' ? '127.0.0.1' : '8.8.8.8' ]) foreach @names;
-my $node = IU::Cluster->init_node('http2', {},
+my $node = IU::Cluster->init_node('http2', { installed => 1 },
 	'iu_core.allowed_origins' => join(', ', map { "https://$_:$port" } @names),
 	'iu_core.allowed_networks' => '127.0.0.0/8',
 	'iu_core.max_response_size' => '1MB', 'iu_core.max_request_size' => '16MB');

@@ -21,7 +21,7 @@ my $port = $peer->control('listen', $pair)->{port};
 my $wire = IU::Wire->new(0);
 $wire->trust($pair->{cert_file});
 $wire->name('pairs.test', ['8.8.8.8']);
-my $node = IU::Cluster->init_node('records', {},
+my $node = IU::Cluster->init_node('records', { installed => 1 },
 	'iu_core.allowed_origins' => "https://pairs.test:$port",
 	'iu_core.allowed_networks' => '127.0.0.0/8');
 $wire->start($node);

@@ -1,4 +1,4 @@
-# What remotes may answer, made up by libFuzzer: a minute of it over the real
+# What remotes may answer, made up by libFuzzer: 20 seconds of it over the real
 # path from an answer's bytes to a query's rows. IU_FUZZ_SECONDS says how long
 # ("make fuzz": ten minutes). test/fuzz holds the target and says how it works.
 use strict;
@@ -14,7 +14,7 @@ my $fuzz = abs_path('fuzz');    # tests run in test/
 plan skip_all => 'clang is not installed (tools/setup test installs it)'
 	  if system('command -v clang >/dev/null 2>&1') != 0;
 
-my $seconds = $ENV{IU_FUZZ_SECONDS} // 60;
+my $seconds = $ENV{IU_FUZZ_SECONDS} // 20;
 my $stage = PostgreSQL::Test::Utils::tempdir;
 my $log = "$stage/log";
 run_log([ 'cp', '-r', "$ENV{IU_STAGE}/.", $stage ]) or die;

@@ -16,7 +16,7 @@ use Test::More;
 my $qdrant   = IU::Peer->start('qdrant', '--api-key', 'the-key');
 my $receiver = IU::Peer->start('receiver');
 my $key      = { 'api-key' => 'the-key' };
-my $node     = IU::Cluster->new_node('invariants',
+my $node     = IU::Cluster->new_installed('invariants',
 	'iu_core.allowed_origins' => join(', ', $qdrant->url, $receiver->url), 'iu_core.allowed_networks' => '127.0.0.0/8');
 
 talk_to($node);
@@ -40,7 +40,6 @@ sub register
 }
 sub runner { return IU::Cluster->wait_for_worker($node, 'runner', @_) }
 
-IU::Cluster->install($node);
 $qdrant->call('PUT', '/collections/chunks', { vectors => { size => 1, distance => 'Dot' } }, $key);
 points(1, 149);
 sql("CREATE SERVER q FOREIGN DATA WRAPPER qdrant_fdw OPTIONS (url '" . $qdrant->url . "');

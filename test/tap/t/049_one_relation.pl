@@ -14,7 +14,7 @@ use PostgreSQL::Test::Utils;
 use Test::More;
 
 my $seed = $ENV{IU_SEED} // time % 100000;
-my $steps = $ENV{IU_STEPS} // 2000;
+my $steps = $ENV{IU_STEPS} // 1000;
 note "seed $seed (IU_SEED=$seed IU_STEPS=$steps repeats it)";
 
 # ---------- what the remotes hold ----------

@@ -15,8 +15,7 @@ my $structure = 'iu_core.structure_ops_enabled';
 my $delivery  = 'iu_core.delivery_enabled';
 my $runtime   = 'iu_core.operator_runtime_enabled';
 
-my $node = IU::Cluster->new_node('gates', max_connections => 250, log_statement => 'none');
-IU::Cluster->install($node);
+my $node = IU::Cluster->new_installed('gates', max_connections => 250, log_statement => 'none');
 my $other = $node->background_psql('postgres');
 my @stopped;
 

@@ -15,8 +15,7 @@ my $long   = 'iu_core.structure_ops_enabled';
 my $busy   = 'iu_core.delivery_enabled';
 my $unborn = 'iu_core.operator_runtime_enabled';
 
-my $node = IU::Cluster->new_node('crash', restart_after_crash => 'on', 'iu_core.senders' => 1);
-IU::Cluster->install($node);
+my $node = IU::Cluster->new_installed('crash', restart_after_crash => 'on', 'iu_core.senders' => 1);
 my (@committed, @short_ledger);
 
 talk_to($node);

@@ -12,8 +12,7 @@ use Test::More;
 my $locked = 'iu_core.composer_enabled';
 my $other  = 'iu_core.structure_ops_enabled';
 
-my $node = IU::Cluster->new_node('locks', max_prepared_transactions => 5);
-IU::Cluster->install($node);
+my $node = IU::Cluster->new_installed('locks', max_prepared_transactions => 5);
 my $session = $node->background_psql('postgres');
 my $pid     = $session->query_safe("SET application_name = 'change window'; SELECT pg_backend_pid()");
 my (@locked_ledger, @other_ledger);

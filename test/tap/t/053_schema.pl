@@ -46,7 +46,8 @@ sub is_as_at
 	return;
 }
 
-# All of them up, one at a time, and down again.
+# All of them up, one at a time, and down again. A run of migrations fails where the
+# database does not conform in the end.
 $schema{0} = schema_of($node);
 $rows{0} = rows();
 my $before = 0;
@@ -57,7 +58,6 @@ foreach my $version (@versions)
 	$rows{$version}   = rows();
 	ok($schema{$version} ne $schema{$before} || $rows{$version} ne $rows{$before},
 		"migration $version makes something");
-	is(sql('SELECT count(*) FROM fn_iu_conformance() WHERE NOT ok'), 0, "with migration $version the database conforms");
 	$before = $version;
 }
 my $last = $versions[-1];

@@ -19,8 +19,7 @@ my $delivery  = 'iu_core.delivery_enabled';
 my $runtime   = 'iu_core.operator_runtime_enabled';
 my $jobs      = 'queue.job_substrate.enabled';
 
-my $node = IU::Cluster->new_node('approvals', max_connections => 150, log_statement => 'none');
-IU::Cluster->install($node);
+my $node = IU::Cluster->new_installed('approvals', max_connections => 150, log_statement => 'none');
 
 talk_to($node);
 

@@ -15,7 +15,7 @@ use Test::More;
 my $gate = 'iu_core.composer_enabled';
 my $open = "SELECT fn_iu_gate_open('$gate', gen_random_uuid(), 'operator', 'test', 3600)";
 my $close = "SELECT fn_iu_gate_close('$gate', 'operator', 'test')";
-my $node = IU::Cluster->new_node('ledger', max_prepared_transactions => 5);
+my $node = IU::Cluster->new_installed('ledger', max_prepared_transactions => 5);
 
 talk_to($node);
 
@@ -34,7 +34,6 @@ sub rows
 		  . " WHERE gate_key = '$gate' ORDER BY transition_seq");
 }
 
-IU::Cluster->install($node);
 
 note 'the mark of a head';
 IU::Cluster->reload($node, log_line_prefix => '%m [%p] %e ');

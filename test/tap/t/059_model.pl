@@ -15,7 +15,7 @@ use PostgreSQL::Test::Utils;
 use Test::More;
 use Time::HiRes qw(time sleep);
 
-my $steps = $ENV{IU_STEPS} // 20000;
+my $steps = $ENV{IU_STEPS} // 10000;
 my $seed  = $ENV{IU_SEED} // time() * 1000 % 2**31;
 srand $seed;
 note("IU_SEED=$seed IU_STEPS=$steps");
@@ -37,9 +37,8 @@ use constant NEAR => 0.05;
 # watchdog, or one that nobody woke would go unseen.
 use constant CLOSES_WITHIN => 30;
 
-my $node = IU::Cluster->new_node('model', max_prepared_transactions => 10, restart_after_crash => 'on',
+my $node = IU::Cluster->new_installed('model', max_prepared_transactions => 10, restart_after_crash => 'on',
 	autovacuum => 'off');
-IU::Cluster->install($node);
 $node->safe_psql('postgres', "INSERT INTO dot_config (key, value) VALUES ('test.no_gate', 'false')");
 
 my $gates    = IU::GateModel->new({ %classes, 'test.no_gate' => undef });

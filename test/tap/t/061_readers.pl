@@ -12,8 +12,7 @@ use PostgreSQL::Test::Utils;
 use Test::More;
 
 my $gate = 'iu_core.delivery_enabled';
-my $node = IU::Cluster->new_node('readers', autovacuum => 'off');
-IU::Cluster->install($node);
+my $node = IU::Cluster->new_installed('readers', autovacuum => 'off');
 my $reader = $node->background_psql('postgres', on_error_stop => 1);
 
 talk_to($node);

@@ -14,9 +14,8 @@ use Test::More;
 use Time::HiRes qw(time sleep);
 
 # No worker: what expires is closed as a step.
-my $node = IU::Cluster->new_node('interleavings', max_prepared_transactions => 10, 'iu_core.databases' => '',
+my $node = IU::Cluster->new_installed('interleavings', max_prepared_transactions => 10, 'iu_core.databases' => '',
 	autovacuum => 'off');
-$node->safe_psql('postgres', 'CREATE EXTENSION iu_core; SELECT count(*) FROM iu_core.migrate()');
 my $observer = IU::GateSession->new($node);
 my @connections = map { IU::GateSession->new($node) } 1 .. 3;
 my $nobody = { frames => [] };

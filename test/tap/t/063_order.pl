@@ -16,7 +16,7 @@ use Test::More;
 my $each     = 25;
 my $receiver = IU::Receiver->start;
 my $port     = PostgreSQL::Test::Cluster::get_free_port();
-my $node     = IU::Cluster->new_node('order', 'iu_core.senders' => 0, 'iu_core.allowed_networks' => '127.0.0.0/8',
+my $node     = IU::Cluster->new_installed('order', 'iu_core.senders' => 0, 'iu_core.allowed_networks' => '127.0.0.0/8',
 	'iu_core.allowed_origins' => $receiver->origin . ", http://127.0.0.1:$port");
 
 talk_to($node);
@@ -34,7 +34,6 @@ sub senders_run
 		'two senders run');
 }
 
-IU::Cluster->install($node);
 switches_on();
 IU::Gate->open($node, 'iu_core.delivery_enabled', 3600);
 

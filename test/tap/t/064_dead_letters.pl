@@ -14,7 +14,7 @@ use PostgreSQL::Test::Utils;
 use Test::More;
 
 my $receiver = IU::Peer->start('receiver');
-my $node = IU::Cluster->init_node('deadletters', {}, max_prepared_transactions => 2,
+my $node = IU::Cluster->init_node('deadletters', { installed => 1 }, max_prepared_transactions => 2,
 	'iu_core.allowed_origins' => $receiver->url, 'iu_core.allowed_networks' => '127.0.0.0/8');
 $node->start;
 

@@ -13,7 +13,7 @@ use PostgreSQL::Test::Utils;
 use Test::More;
 
 my $receiver = IU::Receiver->start;
-my $node = IU::Cluster->new_node('functions', restart_after_crash => 'on',
+my $node = IU::Cluster->new_installed('functions', restart_after_crash => 'on',
 	'iu_core.allowed_origins' => $receiver->origin, 'iu_core.allowed_networks' => '127.0.0.0/8');
 my $lock = 65;	# the advisory lock that a function may have to wait for
 
@@ -61,7 +61,6 @@ sub add
 	return;
 }
 
-IU::Cluster->install($node);
 switches_on();
 IU::Gate->open($node, 'iu_core.delivery_enabled', 3600);
 sql('CREATE TABLE called (event_id uuid, n int); ALTER TABLE called OWNER TO iu_core_owner');

@@ -15,11 +15,10 @@ use Test::More;
 
 my $events = $ENV{IU_EVENTS} || 1000;
 my $sink = IU::Sink->start;
-my $node = IU::Cluster->new_node('losses', 'iu_core.senders' => 2, restart_after_crash => 'on',
+my $node = IU::Cluster->new_installed('losses', 'iu_core.senders' => 2, restart_after_crash => 'on',
 	max_prepared_transactions => 10,
 	'iu_core.allowed_origins' => $sink->url, 'iu_core.allowed_networks' => '127.0.0.0/8');
 my $delivery = IU::Delivery->new($node, $sink);
-IU::Cluster->install($node);
 $delivery->live;
 
 # ---- What ends, and when

@@ -15,11 +15,10 @@ use Time::HiRes qw(time);
 my $events = $ENV{IU_EVENTS} || 1000;
 my ($sink, $other) = map { IU::Sink->start } 1, 2;
 my $origins = join ', ', $sink->url, $other->url;
-my $node = IU::Cluster->new_node('holding', 'iu_core.databases' => 'postgres, second', 'iu_core.senders' => 2,
+my $node = IU::Cluster->new_installed('holding', 'iu_core.databases' => 'postgres, second', 'iu_core.senders' => 2,
 	max_prepared_transactions => 10,
 	'iu_core.allowed_origins' => $origins, 'iu_core.allowed_networks' => '127.0.0.0/8');
 my $delivery = IU::Delivery->new($node, $sink);
-IU::Cluster->install($node);
 $delivery->live;
 
 talk_to($node);

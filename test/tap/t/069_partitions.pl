@@ -20,7 +20,7 @@ use Test::More;
 my $day = 24 * 3600;
 my $sink = IU::Sink->start;
 my $clock = IU::Clock->new;
-my $node = IU::Cluster->init_node('partitions', {}, wal_level => 'logical',
+my $node = IU::Cluster->init_node('partitions', { installed => 1 }, wal_level => 'logical',
 	'iu_core.allowed_origins' => $sink->url, 'iu_core.allowed_networks' => '127.0.0.0/8');
 my $delivery = IU::Delivery->new($node, $sink);
 

@@ -12,9 +12,8 @@ use IU::SQL;
 use Test::More;
 
 # No worker: what a sender does is a step.
-my $node = IU::Cluster->new_node('passes', 'iu_core.databases' => '');
+my $node = IU::Cluster->new_installed('passes', 'iu_core.databases' => '');
 talk_to($node);
-sql('CREATE EXTENSION iu_core; SELECT count(*) FROM iu_core.migrate()');
 switches_on();
 add_route('dry', 'https://hooks.example/', idle => 1);
 sql("SELECT fn_iu_route_dry_run('dry', 'tester', 'test')");

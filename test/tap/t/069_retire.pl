@@ -12,10 +12,9 @@ use PostgreSQL::Test::Utils;
 use Test::More;
 
 my $sink = IU::Sink->start;
-my $node = IU::Cluster->new_node('retire', 'iu_core.senders' => 1,
+my $node = IU::Cluster->new_installed('retire', 'iu_core.senders' => 1,
 	'iu_core.allowed_origins' => $sink->url, 'iu_core.allowed_networks' => '127.0.0.0/8');
 my $delivery = IU::Delivery->new($node, $sink);
-IU::Cluster->install($node);
 $delivery->live;
 
 talk_to($node);

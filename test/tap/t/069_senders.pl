@@ -13,10 +13,9 @@ use IU::Sink;
 use Test::More;
 
 my $sink = IU::Sink->start;
-my $node = IU::Cluster->new_node('senders', 'iu_core.senders' => 2, 'iu_core.allowed_origins' => $sink->url,
+my $node = IU::Cluster->new_installed('senders', 'iu_core.senders' => 2, 'iu_core.allowed_origins' => $sink->url,
 	'iu_core.allowed_networks' => '127.0.0.0/8', autovacuum => 'off');
 my $delivery = IU::Delivery->new($node, $sink);
-IU::Cluster->install($node);
 $delivery->live;
 ok($delivery->becomes("SELECT count(*) = 2 FROM iu_core.worker_status WHERE role = 'sender' AND state = 'running'"),
 	'two senders run');

@@ -8,8 +8,7 @@ use IU::SQL;
 use PostgreSQL::Test::Utils;
 use Test::More;
 
-my $node = IU::Cluster->new_node('locked', max_prepared_transactions => 2);
-IU::Cluster->install($node);
+my $node = IU::Cluster->new_installed('locked', max_prepared_transactions => 2);
 talk_to($node);
 my $holder = $node->background_psql('postgres');
 $holder->set_query_timer_restart if $holder->can('set_query_timer_restart');

@@ -8,9 +8,8 @@ use IU::SQL;
 use PostgreSQL::Test::Utils;
 use Test::More;
 
-my $node = IU::Cluster->new_node('lease', max_connections => 100, 'iu_core.databases' => '');
+my $node = IU::Cluster->new_installed('lease', max_connections => 100, 'iu_core.databases' => '');
 talk_to($node);
-sql('CREATE EXTENSION iu_core; SELECT count(*) FROM iu_core.migrate()');
 
 sub release
 {

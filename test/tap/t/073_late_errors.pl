@@ -22,11 +22,10 @@ my $language = 'ru_RU.UTF-8';
 $ENV{LOCPATH} = $folder
   if eval { run_log([ 'localedef', '-i', 'ru_RU', '-f', 'UTF-8', "$folder/$language" ]) } && -d "$folder/$language";
 
-my $node = IU::Cluster->new_node('late_errors',
+my $node = IU::Cluster->new_installed('late_errors',
 	log_statement             => 'none',
 	max_prepared_transactions => 5,
 	shared_preload_libraries  => "iu_core, $folder/log_hook.so");
-IU::Cluster->install($node);
 my $watchdog = IU::Cluster->wait_for_worker($node, 'watchdog');
 $node->safe_psql('postgres', 'CREATE TABLE done (what text)');
 

@@ -12,8 +12,7 @@ use IU::SQL;
 use PostgreSQL::Test::Utils;
 use Test::More;
 
-my $node = IU::Cluster->new_node('conformance');
-IU::Cluster->install($node);
+my $node = IU::Cluster->new_installed('conformance');
 talk_to($node);
 
 # What the report and the repair rest on, and therefore cannot judge when it is

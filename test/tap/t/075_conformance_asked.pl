@@ -11,8 +11,7 @@ use IU::SQL;
 use PostgreSQL::Test::Utils;
 use Test::More;
 
-my $node = IU::Cluster->new_node('conformance');
-IU::Cluster->install($node);
+my $node = IU::Cluster->new_installed('conformance');
 talk_to($node);
 sql('CREATE ROLE wim LOGIN IN ROLE iu_core_writer');
 

@@ -8,8 +8,7 @@ use IU::Gate;
 use IU::SQL;
 use Test::More;
 
-my $node = IU::Cluster->new_node('effect');
-IU::Cluster->install($node);
+my $node = IU::Cluster->new_installed('effect');
 talk_to($node);
 
 my $gate = 'iu_core.composer_enabled';

@@ -18,9 +18,8 @@ my $gate     = 'iu_core.delivery_enabled';
 my $composer = 'iu_core.composer_enabled';
 my $structure = 'iu_core.structure_ops_enabled';
 my $sink = IU::Sink->start;
-my $node = IU::Cluster->new_node('standing', 'iu_core.allowed_origins' => $sink->url,
+my $node = IU::Cluster->new_installed('standing', 'iu_core.allowed_origins' => $sink->url,
 	'iu_core.allowed_networks' => '127.0.0.0/8');
-IU::Cluster->install($node);
 talk_to($node);
 sql('CREATE ROLE olga LOGIN IN ROLE iu_core_operator; CREATE ROLE oscar LOGIN IN ROLE iu_core_operator');
 my $delivery = IU::Delivery->new($node, $sink);

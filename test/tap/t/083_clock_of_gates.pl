@@ -15,7 +15,7 @@ use Time::HiRes qw(time);
 my $gate     = 'iu_core.composer_enabled';
 my $other    = 'iu_core.structure_ops_enabled';
 my $delivery = 'iu_core.delivery_enabled';
-my $node = IU::Cluster->init_node('clock', {});
+my $node = IU::Cluster->init_node('clock', { installed => 1 });
 my $clock = IU::Clock->new;
 $clock->start($node);
 IU::Cluster->install($node);

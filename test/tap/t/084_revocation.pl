@@ -13,8 +13,7 @@ use Test::More;
 my $gate  = 'iu_core.composer_enabled';
 my $other = 'iu_core.structure_ops_enabled';
 
-my $node = IU::Cluster->new_node('revocation', max_prepared_transactions => 5);
-IU::Cluster->install($node);
+my $node = IU::Cluster->new_installed('revocation', max_prepared_transactions => 5);
 talk_to($node);
 sql('CREATE ROLE olga LOGIN IN ROLE iu_core_operator; CREATE ROLE robot LOGIN IN ROLE iu_core_agent');
 

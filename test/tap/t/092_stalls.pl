@@ -23,7 +23,7 @@ my $events = $ENV{IU_EVENTS} ? 1000 : 200;
 my $gate = 'iu_core.delivery_enabled';
 my $sink = IU::Sink->start;
 my $clock = IU::Clock->new;
-my $node = IU::Cluster->init_node('stalls', {}, 'iu_core.allowed_origins' => $sink->url,
+my $node = IU::Cluster->init_node('stalls', { installed => 1 }, 'iu_core.allowed_origins' => $sink->url,
 	'iu_core.allowed_networks' => '127.0.0.0/8', 'iu_core.request_timeout' => '2s', max_connections => 30,
 	max_parallel_workers => 32);
 $clock->start($node);

@@ -13,8 +13,7 @@ use PostgreSQL::Test::Utils;
 use Test::More;
 use Time::HiRes qw(sleep);
 
-my $node = IU::Cluster->new_node('hung');
-IU::Cluster->install($node);
+my $node = IU::Cluster->new_installed('hung');
 talk_to($node);
 switches_on();
 IU::Gate->open($node, 'iu_core.delivery_enabled', 3600);

@@ -13,10 +13,9 @@ use IU::SQL;
 use Test::More;
 
 my $sink = IU::Sink->start;
-my $node = IU::Cluster->new_node('types', 'iu_core.senders' => 2, 'iu_core.allowed_origins' => $sink->url,
+my $node = IU::Cluster->new_installed('types', 'iu_core.senders' => 2, 'iu_core.allowed_origins' => $sink->url,
 	'iu_core.allowed_networks' => '127.0.0.0/8');
 talk_to($node);
-IU::Cluster->install($node);
 switches_on();
 IU::Gate->open($node, 'iu_core.delivery_enabled', 3600);
 

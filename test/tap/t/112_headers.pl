@@ -13,10 +13,9 @@ use IU::SQL;
 use Test::More;
 
 my $receiver = IU::Receiver->start;
-my $node = IU::Cluster->new_node('headers', 'iu_core.allowed_origins' => $receiver->origin,
+my $node = IU::Cluster->new_installed('headers', 'iu_core.allowed_origins' => $receiver->origin,
 	'iu_core.allowed_networks' => '127.0.0.0/8');
 talk_to($node);
-IU::Cluster->install($node);
 switches_on();
 IU::Gate->open($node, 'iu_core.delivery_enabled', 3600);
 

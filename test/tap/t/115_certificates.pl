@@ -29,7 +29,7 @@ my $directory = PostgreSQL::Test::Utils::tempdir;
 
 my $wire = IU::Wire->new(0);
 $wire->name('partner.test', ['127.0.0.1']);
-my $node = IU::Cluster->init_node('certificates', {},
+my $node = IU::Cluster->init_node('certificates', { installed => 1 },
 	'iu_core.certificate_directory' => $directory,
 	'iu_core.allowed_origins' => "https://partner.test:$port", 'iu_core.allowed_networks' => '127.0.0.0/8');
 $wire->start($node);

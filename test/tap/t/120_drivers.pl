@@ -16,10 +16,9 @@ plan skip_all => 'no driver is there: ' . ($ENV{IU_NO_DRIVER} // 'DRIVERS names 
   unless grep { defined } values %program;
 
 # Nothing is sent: attempts are recorded by hand. A driver that knows no sockets needs an address.
-my $node = IU::Cluster->new_node('drivers', 'iu_core.senders' => 0, listen_addresses => '127.0.0.1',
+my $node = IU::Cluster->new_installed('drivers', 'iu_core.senders' => 0, listen_addresses => '127.0.0.1',
 	'iu_core.allowed_origins' => 'https://hooks.example');
 talk_to($node);
-IU::Cluster->install($node);
 IU::Cluster->wait_for_worker($node, 'watchdog');
 IPC::Run::run([ 'psql', '-X', '-q', '-v', 'ON_ERROR_STOP=1', '-h', $node->host, '-p', $node->port, '-d', 'postgres',
 		'-f', 'peers/drivers/fixture.sql' ], '>', \my $said, '2>', \my $complaints);

@@ -12,8 +12,7 @@ use PostgreSQL::Test::Utils;
 use Test::More;
 
 my $gate = 'iu_core.three_axis_auto_refresh_enabled';
-my $node = IU::Cluster->new_node('smokes', 'iu_core.envelope_timeout' => '10min');
-IU::Cluster->install($node);
+my $node = IU::Cluster->new_installed('smokes', 'iu_core.envelope_timeout' => '10min');
 talk_to($node);
 # An invariant of the envelope that is checked between two steps of the loader finds a difference, and leaves a mark for
 # all units.

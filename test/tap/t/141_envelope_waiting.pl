@@ -13,9 +13,8 @@ use PostgreSQL::Test::Utils;
 use Test::More;
 
 my $gate = 'iu_core.three_axis_auto_refresh_enabled';
-my $node = IU::Cluster->new_node('waiting', 'iu_core.envelope_timeout' => '10min', max_connections => 100,
+my $node = IU::Cluster->new_installed('waiting', 'iu_core.envelope_timeout' => '10min', max_connections => 100,
 	deadlock_timeout => '60s');
-IU::Cluster->install($node);
 talk_to($node);
 IU::LoaderA->load($node);
 IU::LoaderA->add($node, 1000);

@@ -14,14 +14,13 @@ use PostgreSQL::Test::Utils;
 use Test::More;
 use Time::HiRes qw(time);
 
-my $steps = $ENV{IU_STEPS} // 2000;
+my $steps = $ENV{IU_STEPS} // 1000;
 my $seed  = $ENV{IU_SEED} // time() * 1000 % 2**31;
 srand $seed;
 note("IU_SEED=$seed IU_STEPS=$steps");
 
-my $node = IU::Cluster->new_node('envelope_model', 'iu_core.databases' => '', 'iu_core.envelope_timeout' => '10min');
+my $node = IU::Cluster->new_installed('envelope_model', 'iu_core.databases' => '', 'iu_core.envelope_timeout' => '10min');
 talk_to($node);
-sql('CREATE EXTENSION iu_core; SELECT count(*) FROM iu_core.migrate()');
 sql(<<'SQL');
 INSERT INTO iu_metadata_tag_registry (tag_key, tag_kind, label, registered_by)
   SELECT 'topic:' || n, 'topic' || n % 3, 'Topic ' || n, 'model' FROM generate_series(1, 9) AS n

@@ -24,9 +24,8 @@ use Time::HiRes qw(time);
 my $seconds = $ENV{IU_SECONDS} // 10;
 my $gate    = 'iu_core.three_axis_auto_refresh_enabled';
 my $patience = 60;
-my $node    = IU::Cluster->new_node('sessions', max_connections => 120, restart_after_crash => 'on',
+my $node    = IU::Cluster->new_installed('sessions', max_connections => 120, restart_after_crash => 'on',
 	deadlock_timeout => '400ms', log_lock_waits => 'on');
-IU::Cluster->install($node);
 talk_to($node);
 IU::LoaderA->load($node);
 IU::LoaderA->add($node, 1200);

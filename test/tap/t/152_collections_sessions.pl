@@ -17,11 +17,10 @@ use PostgreSQL::Test::Utils;
 use Test::More;
 
 my $seconds = $ENV{IU_SECONDS} // 4;
-my $node = IU::Cluster->new_node('sessions', 'iu_core.databases' => '', max_connections => 60,
+my $node = IU::Cluster->new_installed('sessions', 'iu_core.databases' => '', max_connections => 60,
 	deadlock_timeout => '200ms');
 talk_to($node);
 
-sql('CREATE EXTENSION iu_core; SELECT count(*) FROM iu_core.migrate()');
 sql("SELECT fn_iu_switch_set('iu_core.routes_master_enabled', 'true', 'tester', 'test')");
 sql(<<'SQL');
 CREATE SEQUENCE acts;

@@ -11,11 +11,10 @@ use IU::Gate;
 use IU::SQL;
 use Test::More;
 
-my $node = IU::Cluster->new_node('waits', 'iu_core.databases' => '');
+my $node = IU::Cluster->new_installed('waits', 'iu_core.databases' => '');
 talk_to($node);
 my ($composer, $auto) = ('iu_core.composer_enabled', 'iu_core.auto_instantiate_enabled');
 
-sql('CREATE EXTENSION iu_core; SELECT count(*) FROM iu_core.migrate()');
 sql(q{SELECT count(fn_iu_create('u' || i, 'U', 'text', 'w')) FROM generate_series(1, 9) i;
 	CREATE FUNCTION unit(a text) RETURNS uuid LANGUAGE sql AS
 	  'SELECT id FROM information_unit WHERE canonical_address = a';

@@ -11,9 +11,8 @@ use IU::SQL;
 use PostgreSQL::Test::Utils;
 use Test::More;
 
-my $node = IU::Cluster->new_node('restores', 'iu_core.databases' => '');
+my $node = IU::Cluster->new_installed('restores', 'iu_core.databases' => '');
 talk_to($node);
-sql('CREATE EXTENSION iu_core; SELECT count(*) FROM iu_core.migrate()');
 my @gates = ('iu_core.composer_enabled', 'iu_core.auto_instantiate_enabled');
 my $dir = PostgreSQL::Test::Utils::tempdir();
 

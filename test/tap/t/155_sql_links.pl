@@ -10,9 +10,8 @@ use IU::SQL;
 use PostgreSQL::Test::Utils;
 use Test::More;
 
-my $node = IU::Cluster->new_node('links', max_connections => 60, 'iu_core.databases' => '');
+my $node = IU::Cluster->new_installed('links', max_connections => 60, 'iu_core.databases' => '');
 talk_to($node);
-sql('CREATE EXTENSION iu_core; SELECT count(*) FROM iu_core.migrate()');
 sql("SELECT fn_iu_create(a, 't', 'text', 'wim') FROM unnest(ARRAY['unit', 'going']) a");
 sql('CREATE TABLE shop (id integer, name text); CREATE VIEW sold AS SELECT id FROM shop');
 sql('CREATE FUNCTION price(integer) RETURNS integer LANGUAGE sql BEGIN ATOMIC SELECT id FROM shop WHERE id = $1; END');

@@ -11,9 +11,8 @@ use IU::SQL;
 use PostgreSQL::Test::Utils;
 use Test::More;
 
-my $node = IU::Cluster->new_node('structure', max_connections => 100, 'iu_core.databases' => '');
+my $node = IU::Cluster->new_installed('structure', max_connections => 100, 'iu_core.databases' => '');
 talk_to($node);
-sql('CREATE EXTENSION iu_core; SELECT count(*) FROM iu_core.migrate()');
 sql("SELECT fn_iu_switch_set('iu_core.routes_master_enabled', 'true', 'tester', 'test')");
 IU::Gate->open($node, $_, 3600) for 'iu_core.structure_ops_enabled', 'iu_core.composer_enabled';
 

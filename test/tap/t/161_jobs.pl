@@ -22,9 +22,8 @@ use Test::More;
 my $jobs    = $ENV{IU_JOBS} // 3000;
 my $workers = 6;
 my $gate    = 'queue.job_substrate.enabled';
-my $node    = IU::Cluster->new_node('jobs', max_connections => 30, restart_after_crash => 'on',
+my $node    = IU::Cluster->new_installed('jobs', max_connections => 30, restart_after_crash => 'on',
 	max_prepared_transactions => 2);
-IU::Cluster->install($node);
 talk_to($node);
 sql(<<'SQL');
 CREATE TABLE test_done (job_id uuid, worker text);

@@ -11,9 +11,8 @@ use Test::More;
 
 my $root = '..';		# tests run in test/
 
-my $node = IU::Cluster->new_node('reference');
+my $node = IU::Cluster->new_installed('reference');
 talk_to($node);
-sql('CREATE EXTENSION iu_core; SELECT count(*) FROM iu_core.migrate()');
 
 my ($said, $errors);
 IPC::Run::run([ 'psql', '-X', '-q', '-A', '-t', '-h', $node->host, '-p', $node->port, '-U', 'postgres', '-f',

@@ -12,8 +12,7 @@ use Test::More;
 
 plan skip_all => 'npm is not installed' if !$ENV{IU_MARKDOWN};
 
-my $node = IU::Cluster->new_node('markdown');
-IU::Cluster->install($node);
+my $node = IU::Cluster->new_installed('markdown');
 talk_to($node);
 
 my @texts = (

@@ -10,9 +10,8 @@ use PostgreSQL::Test::Utils;
 use Test::More;
 
 my $page = slurp_file('../docs/systems.md');		# tests run in test/
-my $node = IU::Cluster->new_node('systems', 'iu_core.databases' => '');
+my $node = IU::Cluster->new_installed('systems', 'iu_core.databases' => '');
 talk_to($node);
-sql('CREATE EXTENSION iu_core; SELECT count(*) FROM iu_core.migrate()');
 
 my %is_there = map { $_ => 1 } split /\n/, sql(q{
 	SELECT unnest(ARRAY[p.proname::text, n.nspname || '.' || p.proname]) FROM pg_proc p

@@ -7,8 +7,10 @@
 #
 #	  my $node = IU::Cluster->new_node('main', 'iu_core.senders' => 2);
 #	  $node->safe_psql('postgres', 'CREATE EXTENSION iu_core');
+#	  my $other = IU::Cluster->new_installed('other', 'iu_core.databases' => '');
 #
-# new_node gives a started PostgreSQL::Test::Cluster. The named settings are
+# new_node gives a started PostgreSQL::Test::Cluster, new_installed one that has the
+# extension and its migrations in database postgres. The named settings are
 # written as they are, in single quotes; later ones win over those made here.
 # The server is that of the commands on PATH; test/run puts a private copy with
 # iu_core in it there. Its superuser is called postgres, whoever runs the test.
@@ -21,6 +23,7 @@ use strict;
 use warnings;
 
 use IU::Query;
+use IU::Template;
 use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
 
@@ -40,16 +43,29 @@ sub new_node
 	return $node;
 }
 
-# Not started yet. $init goes to init(), e.g. { allows_streaming => 1 }. In UTF8,
-# whatever the locale of who runs the test. No request times out because the
-# machine is slow: a test of a time-out sets its own.
+# The same with the extension and all its migrations, and its watchdog at work.
+sub new_installed
+{
+	my ($class, $name, %settings) = @_;
+	my $node = $class->init_node($name, { installed => 1 }, %settings);
+
+	$node->start;
+	$class->install($node);
+	return $node;
+}
+
+# Not started yet. $init goes to init(), e.g. { allows_streaming => 1 }, but for
+# "installed", with which install() finds the extension there. In UTF8, whatever the
+# locale of who runs the test. No request times out because the machine is slow: a
+# test of a time-out sets its own.
 sub init_node
 {
 	my ($class, $name, $init, %settings) = @_;
 	my $node = PostgreSQL::Test::Cluster->new($name);
 	my $patience = "${PostgreSQL::Test::Utils::timeout_default}s";
+	my %init = %$init;
 
-	_init($node, extra => [ '--username=postgres', '--encoding=UTF8', '--locale=C' ], %$init);
+	_init($node, delete $init{installed}, extra => [ '--username=postgres', '--encoding=UTF8', '--locale=C' ], %init);
 	$node->append_conf('postgresql.conf', settings_text(
 			shared_preload_libraries  => 'iu_core',
 			'iu_core.databases'       => 'postgres',
@@ -61,18 +77,19 @@ sub init_node
 	return $node;
 }
 
-# The files of a test's first server are a copy of what initdb made with these
-# options once for all tests, in IU_INITDB: initdb takes five times as long. Any
-# other server is made by initdb, since copies of the same files are the same
-# server to PostgreSQL, and one that was copied to iu_core.
+# The files of a test's first server are a copy of what IU::Template has: initdb
+# takes five times as long, and the migrations ten times. Any other server is made
+# by initdb, since copies of the same files are the same server to PostgreSQL, and
+# one that was copied to iu_core.
 my $has_copied;
 
 sub _init
 {
-	my ($node, @how) = @_;
-	my $template = $ENV{IU_INITDB};
+	my ($node, $installed, @how) = @_;
+	my $template = $has_copied++ ? undef : IU::Template::folder($installed);
 
-	return $node->init(@how) if $has_copied++ || !$template || !-d $template;
+	return $node->init(@how) if !$template;
+	$node->{iu_installed} = $installed;
 	my $run = \&PostgreSQL::Test::Utils::system_or_bail;
 	no warnings 'redefine';
 	local *PostgreSQL::Test::Utils::system_or_bail = sub {
@@ -126,15 +143,18 @@ sub reload
 	  or die 'settings were not reloaded';
 }
 
-# The extension with all its migrations in a database, and its watchdog at work
-# if it is the database that new_node has it serve.
+# The extension with all its migrations in a database, where it did not come with the
+# files, and its watchdog at work if it is the database that the workers serve.
 sub install
 {
 	my ($class, $node, $database) = @_;
 	$database //= 'postgres';
 
-	$node->safe_psql($database, 'CREATE EXTENSION iu_core; SELECT count(*) FROM iu_core.migrate()');
-	$class->wait_for_worker($node, 'watchdog') if $database eq 'postgres';
+	$node->safe_psql($database, 'CREATE EXTENSION iu_core; SELECT count(*) FROM iu_core.migrate()')
+	  if $database ne 'postgres' || !$node->{iu_installed};
+	$class->wait_for_worker($node, 'watchdog')
+	  if $database eq 'postgres' && $node->safe_psql($database, 'SHOW iu_core.databases') =~ /\bpostgres\b/;
+	return;
 }
 
 # The pid of a worker that is well, other than $not.
