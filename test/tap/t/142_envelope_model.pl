@@ -19,7 +19,8 @@ my $seed  = $ENV{IU_SEED} // time() * 1000 % 2**31;
 srand $seed;
 note("IU_SEED=$seed IU_STEPS=$steps");
 
-my $node = IU::Cluster->new_installed('envelope_model', 'iu_core.databases' => '', 'iu_core.envelope_timeout' => '10min');
+my $node = IU::Cluster->new_installed('envelope_model', 'iu_core.databases' => '',
+	'iu_core.envelope_timeout' => '10min');
 talk_to($node);
 sql(<<'SQL');
 INSERT INTO iu_metadata_tag_registry (tag_key, tag_kind, label, registered_by)
