@@ -25,7 +25,7 @@ my $own_tables = '^(iu_governed_object|dot_config|event_type_registry|iu_\w+_rou
 sql('CREATE ROLE mallory LOGIN; CREATE ROLE wim LOGIN IN ROLE iu_core_writer; CREATE SCHEMA trial');
 # The register, with what the statements below need to know of an object.
 sql(<<"SQL");
-CREATE VIEW trial.object AS
+CREATE TABLE trial.object AS
   SELECT g.object_class AS class, g.object_name AS name, g.grants, g.state, s.object_id AS oid,
          g.object_name ~ '$own_functions' OR g.object_name ~ '$own_tables' AS own,
          p.proconfig, p.prosecdef, t.tgname, t.tgrelid::regclass AS of_table, c.column_name, k.conname,
