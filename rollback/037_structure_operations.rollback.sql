@@ -33,6 +33,7 @@ DROP FUNCTION iu.fn_iu_structure_move;
 DROP FUNCTION iu.fn_iu_structure_restore;
 DROP FUNCTION iu.fn_iu_structure_deprecate;
 DROP FUNCTION iu.fn_iu_structure_mint;
+DROP FUNCTION iu.fn_iu_structure_tree_lock;
 DROP FUNCTION iu.fn_iu_structure_lock;
 DROP FUNCTION public.fn_iu_structure_op_plan;
 DROP FUNCTION iu.fn_iu_structure_op_plan;

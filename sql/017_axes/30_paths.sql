@@ -92,11 +92,11 @@ COMMENT ON FUNCTION iu.fn_iu_tree_roots IS
 -- locked in its order too: what is locked by then is given back first, with the
 -- inner block, since whoever waited for a root with a greater one in his hands could
 -- be waited for.
-CREATE FUNCTION iu.fn_iu_tree_lock(p_unit_ids uuid[]) RETURNS void
+CREATE FUNCTION iu.fn_iu_tree_lock(p_unit_ids uuid[], p_new_roots uuid[]) RETURNS void
   LANGUAGE plpgsql
 AS $function$
 DECLARE
-  v_wanted uuid[] := iu.fn_iu_tree_roots(p_unit_ids);
+  v_wanted uuid[] := iu.fn_iu_tree_roots(p_unit_ids) || p_new_roots;
   v_roots  uuid[];
 BEGIN
   LOOP
@@ -116,7 +116,8 @@ $function$;
 COMMENT ON FUNCTION iu.fn_iu_tree_lock IS
   'For functions that pin its search_path: nobody else moves a unit in the trees of these units until the transaction '
   'ends. Locks their roots in the order of their ids, looks again, and begins anew where there are others by then. '
-  'Argument: the units that move, and those that they move under. Raises nothing of its own.';
+  'Arguments: the units that move, and those that they move under; of the units those that are yet to become roots, '
+  'which whoever moves them afterwards locks as well. Raises nothing of its own.';
 
 -- The units with everything below them. Once their paths are locked, no child
 -- comes in below them; those that came in before are seen at the next look.
@@ -238,7 +239,7 @@ DECLARE
     ARRAY(SELECT u.id FROM public.information_unit u WHERE u.parent_or_container_ref IS NULL));
 BEGIN
   PERFORM iu.fn_iu_writer_require_read_committed('fn_iu_tree_path_refresh');
-  PERFORM iu.fn_iu_tree_lock(p_unit_ids);
+  PERFORM iu.fn_iu_tree_lock(p_unit_ids, '{}');
   RETURN jsonb_build_object('ok', true, 'units', iu.fn_iu_tree_path_write(v_units, '{}'));
 END
 $function$;

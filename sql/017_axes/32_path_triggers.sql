@@ -126,7 +126,7 @@ BEGIN
             FROM new_unit n JOIN old_unit o ON o.id = n.id) AS c
    WHERE c.moved OR c.placed;
   IF v_moved IS NOT NULL THEN
-    PERFORM iu.fn_iu_tree_lock(v_moved || array_remove(v_under, NULL));
+    PERFORM iu.fn_iu_tree_lock(v_moved || array_remove(v_under, NULL), '{}');
     PERFORM iu.fn_iu_tree_path_write(v_moved, v_under_one);
   END IF;
   IF v_placed IS NOT NULL THEN

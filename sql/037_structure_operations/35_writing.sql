@@ -30,6 +30,22 @@ COMMENT ON FUNCTION iu.fn_iu_structure_lock IS
   'For structure operations, which pin its search_path: locks units that are to be deleted, to be changed, to stay in '
   'use, and to be there, until the transaction ends. NULLs do not count.';
 
+CREATE FUNCTION iu.fn_iu_structure_tree_lock(p_moved uuid[], p_parent uuid) RETURNS void
+  LANGUAGE plpgsql
+AS $function$
+BEGIN
+  IF p_parent IS NULL THEN
+    PERFORM iu.fn_iu_tree_lock(p_moved, p_moved);
+  ELSE
+    PERFORM iu.fn_iu_tree_lock(p_moved || p_parent, '{}');
+  END IF;
+END
+$function$;
+COMMENT ON FUNCTION iu.fn_iu_structure_tree_lock IS
+  'For structure operations, which pin its search_path: locks the trees from which and to which units move, as the '
+  'move itself will, before anything is looked at. Arguments: the units, their parent to be; NULL: they become roots. '
+  'Raises nothing of its own.';
+
 CREATE FUNCTION iu.fn_iu_structure_mint(p_rows jsonb, p_actor text) RETURNS uuid[]
   LANGUAGE plpgsql
 AS $function$

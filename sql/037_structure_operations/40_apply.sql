@@ -99,8 +99,7 @@ BEGIN
           (SELECT u.parent_or_container_ref FROM public.information_unit u
             WHERE u.id = v_operation.source_unit_ids[1])]);
   IF v_operation.operation_type = 'reparent_piece' THEN
-    PERFORM iu.fn_iu_tree_lock(array_remove(array_append(v_operation.source_unit_ids, v_operation.parent_unit_id),
-      NULL));
+    PERFORM iu.fn_iu_structure_tree_lock(v_operation.source_unit_ids, v_operation.parent_unit_id);
   END IF;
   v_answer := iu.fn_iu_structure_op_check(v_operation);
   IF v_answer IS NOT NULL THEN

@@ -131,7 +131,7 @@ BEGIN
   PERFORM iu.fn_iu_structure_lock(iu.fn_iu_structure_created(v_operation), v_operation.source_unit_ids, '{}',
     ARRAY[v_parent]);
   IF v_operation.operation_type = 'reparent_piece' THEN
-    PERFORM iu.fn_iu_tree_lock(array_remove(array_append(v_operation.source_unit_ids, v_parent), NULL));
+    PERFORM iu.fn_iu_structure_tree_lock(v_operation.source_unit_ids, v_parent);
   END IF;
   v_answer := iu.fn_iu_structure_rollback_check(v_operation);
   IF v_answer IS NOT NULL THEN

@@ -135,5 +135,37 @@ is(sql("SELECT string_agg(o.idempotency_key, ', ') FROM iu_structure_operation o
 is(sql("SELECT count(*) FROM information_unit u WHERE u.deleted_at IS NOT NULL AND EXISTS (SELECT FROM"
 		  . " iu_piece_membership m WHERE m.iu_id = u.id AND m.membership_status = 'active')"), 0,
 	'no piece of a collection was deleted');
+
+# ---- the trees of a move, locked at once
+
+# Out of the tree of the greater id, the unit with the lesser one becomes a root.
+create('apart', 'beside');
+my ($unit, $root) = split /\n/, sql("SELECT canonical_address FROM information_unit WHERE canonical_address"
+	  . " IN ('apart', 'beside') ORDER BY id");
+my $lock_of = sub { return "named_lock('iu_tree:' || " . id($_[0]) . ')' };
+my $holder = $node->background_psql('postgres');
+my $mover = $node->background_psql('postgres');
+sub waits_without_root
+{
+	my ($statement, $what) = @_;
+	$holder->query_safe('BEGIN; SELECT iu_core.' . $lock_of->($unit));
+	start_query($mover, $statement);
+	wait_until('SELECT count(*) = 1 FROM pg_locks WHERE NOT granted');
+	is(sql('SELECT iu_core.try_' . $lock_of->($root)), 't',
+		"$what that makes a unit a root holds no tree while it waits for that unit");
+	$holder->query_safe('COMMIT');
+	$mover->query_safe('SELECT 1');
+	is(sql('SELECT parent_or_container_ref IS NULL FROM information_unit WHERE id = ' . id($unit)), 't',
+		"$what makes the unit a root then");
+}
+sql('SELECT ' . plan_of('reparent_piece', 'in', [$unit], $root));
+sql(apply_of('in'));
+waits_without_root(rollback_of('in'), 'taking back a move');
+sql('SELECT ' . plan_of('reparent_piece', 'in again', [$unit], $root));
+sql(apply_of('in again'));
+sql('SELECT ' . plan_of('reparent_piece', 'out', [$unit], undef));
+waits_without_root(apply_of('out'), 'a move');
+$_->quit foreach $holder, $mover;
+
 $node->stop;
 done_testing();
