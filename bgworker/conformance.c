@@ -73,6 +73,13 @@ count_differences(void *argument)
 		look_at_functions(look);
 }
 
+/* Whether a lock of somebody else is all that was wrong. */
+static bool
+is_in_the_way(int sqlerrcode)
+{
+	return sqlerrcode == ERRCODE_LOCK_NOT_AVAILABLE || sqlerrcode == ERRCODE_T_R_DEADLOCK_DETECTED;
+}
+
 /*
  * Looks, and says when to look again. Returns the error of a look that failed,
  * or NULL. That somebody holds a lock says nothing of conformance: then it looks
@@ -84,8 +91,7 @@ iu_conformance_look(IuConformanceWatch *watch)
 	Look		look = {CurrentMemoryContext};
 	ErrorData  *error = iu_worker_transact("comparing what is governed with what is there", count_differences, &look);
 
-	if (error != NULL && (error->sqlerrcode == ERRCODE_LOCK_NOT_AVAILABLE ||
-						  error->sqlerrcode == ERRCODE_T_R_DEADLOCK_DETECTED))
+	if (error != NULL && is_in_the_way(error->sqlerrcode))
 	{
 		watch->next_look = iu_from_now(LOOK_WHILE_DIFFERENT_MS);
 		return NULL;

@@ -22,8 +22,8 @@ PG_FUNCTION_INFO_V1(iu_named_lock);
 PG_FUNCTION_INFO_V1(iu_try_named_lock);
 
 /*
- * The server locks no part of an object, and no description at all. Two names that share the 48 bits of their hash only
- * wait for each other.
+ * The server locks no part of an object, and no description at all: so the lock of a name is that of a part of a
+ * description. Two names that share the 48 bits of their hash only wait for each other.
  */
 static LOCKTAG
 lock_of_name(text *name)
@@ -42,6 +42,7 @@ iu_named_lock(PG_FUNCTION_ARGS)
 {
 	LOCKTAG		tag = lock_of_name(PG_GETARG_TEXT_PP(0));
 
+	PreventCommandDuringRecovery("iu_core.named_lock()");
 	(void) iu_lock_for_transaction(&tag, ExclusiveLock, false);
 	PG_RETURN_VOID();
 }
@@ -52,5 +53,6 @@ iu_try_named_lock(PG_FUNCTION_ARGS)
 {
 	LOCKTAG		tag = lock_of_name(PG_GETARG_TEXT_PP(0));
 
+	PreventCommandDuringRecovery("iu_core.try_named_lock()");
 	PG_RETURN_BOOL(iu_lock_for_transaction(&tag, ExclusiveLock, true) != LOCKACQUIRE_NOT_AVAIL);
 }

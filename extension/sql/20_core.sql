@@ -337,13 +337,15 @@ CREATE FUNCTION named_lock(name text) RETURNS void
   LANGUAGE c VOLATILE STRICT PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'iu_named_lock';
 COMMENT ON FUNCTION named_lock(text) IS
   'Waits until no other transaction of this database holds the lock of this name, then holds it to the end of the '
-  'transaction, or to where the savepoint is rolled back in which it was taken. Nobody can take it otherwise. NULL '
-  'locks nothing. Raises 55P03 after lock_timeout, as any lock.';
+  'transaction, or to where the savepoint is rolled back in which it was taken. Only iu_core_owner may call this, and '
+  'nothing else takes such a lock. NULL locks nothing. Raises 55P03 after lock_timeout, as any lock, and 25006 while '
+  'the server recovers.';
 
 CREATE FUNCTION try_named_lock(name text) RETURNS boolean
   LANGUAGE c VOLATILE STRICT PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'iu_try_named_lock';
 COMMENT ON FUNCTION try_named_lock(text) IS
-  'As named_lock(name), without waiting: false where another transaction holds it. NULL for NULL. Raises nothing.';
+  'As named_lock(name), without waiting: false where another transaction holds it. NULL for NULL. Raises 25006 while '
+  'the server recovers.';
 
 CREATE FUNCTION current_xid() RETURNS xid
   LANGUAGE c VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'iu_current_xid';

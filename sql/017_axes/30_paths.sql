@@ -116,8 +116,8 @@ $function$;
 COMMENT ON FUNCTION iu.fn_iu_tree_lock IS
   'For functions that pin its search_path: nobody else moves a unit in the trees of these units until the transaction '
   'ends. Locks their roots in the order of their ids, looks again, and begins anew where there are others by then. '
-  'Arguments: the units that move, and those that they move under; of the units those that are yet to become roots, '
-  'which whoever moves them afterwards locks as well. Raises nothing of its own.';
+  'Arguments: the units that move, and those that they move under; those of them that will become roots, which the '
+  'move itself locks too, so that they are locked here in the same order. Raises nothing of its own.';
 
 -- The units with everything below them. Once their paths are locked, no child
 -- comes in below them; those that came in before are seen at the next look.
@@ -239,7 +239,12 @@ DECLARE
     ARRAY(SELECT u.id FROM public.information_unit u WHERE u.parent_or_container_ref IS NULL));
 BEGIN
   PERFORM iu.fn_iu_writer_require_read_committed('fn_iu_tree_path_refresh');
-  PERFORM iu.fn_iu_tree_lock(p_unit_ids, '{}');
+  IF p_unit_ids IS NULL THEN
+    -- There may be more roots than there are places for locks.
+    LOCK TABLE public.iu_tree_path IN EXCLUSIVE MODE;
+  ELSE
+    PERFORM iu.fn_iu_tree_lock(p_unit_ids, '{}');
+  END IF;
   RETURN jsonb_build_object('ok', true, 'units', iu.fn_iu_tree_path_write(v_units, '{}'));
 END
 $function$;

@@ -42,9 +42,9 @@ BEGIN
 END
 $function$;
 COMMENT ON FUNCTION iu.fn_iu_structure_tree_lock IS
-  'For structure operations, which pin its search_path: locks the trees from which and to which units move, as the '
-  'move itself will, before anything is looked at. Arguments: the units, their parent to be; NULL: they become roots. '
-  'Raises nothing of its own.';
+  'For structure operations, which pin its search_path: locks the trees from which and to which units move, all that '
+  'the move itself will lock, before it is asked what speaks against the move. Arguments: the units, their parent to '
+  'be; NULL: they become roots. Raises nothing of its own.';
 
 CREATE FUNCTION iu.fn_iu_structure_mint(p_rows jsonb, p_actor text) RETURNS uuid[]
   LANGUAGE plpgsql

@@ -17,7 +17,7 @@ CREATE FUNCTION pg_temp.left_over() RETURNS text LANGUAGE sql AS $$
                  CASE WHEN kept THEN 'kept' END AS kept FROM iu_route_attempt GROUP BY 1, kept) AS x $$;
 CREATE FUNCTION pg_temp.days() RETURNS text LANGUAGE sql AS $$
   SELECT string_agg((d - pg_temp.today())::text, ' ' ORDER BY d) FROM iu.fn_iu_attempt_days() d
-   WHERE d < pg_temp.today(-20) $$; -- those of the migration may be of the day before
+   WHERE d < pg_temp.today(-20) $$; -- older than those that the migration made
 CREATE FUNCTION pg_temp.clean(p_max integer DEFAULT 50000) RETURNS text LANGUAGE sql AS
   $$SELECT rows_eligible || ' ' || rows_deleted FROM fn_iu_core_retention_cleanup('ann', false, p_max)$$;
 

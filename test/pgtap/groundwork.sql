@@ -53,7 +53,7 @@ SELECT is((SELECT string_agg(p.proname, ' ' ORDER BY p.proname) FROM pg_proc p
     AND p.proname NOT IN (SELECT l.name FROM pg_temp.locker l)), NULL,
   'who locks a row and then reads what others did asks for READ COMMITTED, or it is known why not');
 
--- iu_core.named_lock and iu_core.hold_second are ours alone.
+-- Only iu_core_owner may call iu_core.named_lock and iu_core.hold_second.
 SELECT is((SELECT string_agg(p.proname, ' ' ORDER BY p.proname) FROM pg_proc p
   WHERE p.proowner = 'iu_core_owner'::regrole
     AND coalesce(pg_get_function_sqlbody(p.oid), p.prosrc) ~ '_advisory_'), NULL,

@@ -133,7 +133,8 @@ sub is_told_apart
 	return $refused{$what} || $sometimes{$what};
 }
 
-# Sessions with some settings, or with each alone where they do not behave with all. Those that can work with it.
+# Tries sessions with some settings, and with each alone where they do not behave with all.
+# Returns the settings under which sessions behave.
 sub in_turn
 {
 	my ($usual, @settings) = @_;
@@ -147,7 +148,13 @@ sub in_turn
 	sql("ALTER DATABASE people RESET ALL");
 	# A session that was ended halfway has not come to its close.
 	sql("SELECT fn_iu_gate_close('iu_core.composer_enabled', 'ann', 't')", 'people') if $out ne $usual;
-	return map { in_turn($usual, $_) } @set if @set > 1 && $out ne $usual;
+	if (@set > 1 && $out ne $usual)
+	{
+		my @alone = map { in_turn($usual, $_) } @set;
+		isnt(scalar @alone, scalar @set, "sessions that misbehave with $what do so with one of these alone")
+		  or diag($err);
+		return @alone;
+	}
 
 	my ($pattern, $reason) = @{ $refused{$what} // [] };
 	if ($pattern && !($out eq $usual && $sometimes{$what}))

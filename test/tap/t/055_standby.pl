@@ -48,6 +48,9 @@ is($session->query_safe(is_open($long)), 'f', 'a session of the standby reads it
 talk_to($standby);
 like(error_of("SELECT fn_iu_gate_close('$long', 'operator', 'x')"), qr/read-only transaction|recovery/,
 	'a gate cannot be closed on a standby');
+like(error_of("SELECT iu_core.$_('x')"), qr/25006: cannot execute iu_core.$_\(\) during recovery/,
+	"what asks for a lock by $_ is told that a standby recovers")
+  foreach qw(named_lock try_named_lock);
 is(sql("SELECT count(*) FROM iu.fn_iu_gate_expiring()"), 3, 'on a standby it can be asked which gates expire');
 is(sql("SELECT fn_iu_gate_verify_closed() ->> 'all_safe'"), 'false',
 	'on a standby verify does not say that all is safe while a value is true');

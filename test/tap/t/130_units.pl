@@ -276,6 +276,18 @@ is(join('', grep { !/iu_tree_cycle|own ancestor|parent_chk/ } map { split /\n(?=
 is(sql($paths_are_true), 't', 'after that every path is the one by its parents');
 is(sql('SELECT right_value FROM v_iu_tree_cycle'), 0, 'and every unit has a root');
 
+# A path that was lost is written by who builds all of them, and is not seen by who moves the unit meanwhile.
+sql(join ';', create('lost'), create('to'));
+sql("SET session_replication_role = replica; DELETE FROM iu_tree_path WHERE path_addresses = '{lost}'");
+my ($builder, $other_mover) = map { $node->background_psql('postgres', on_error_stop => 0) } 1, 2;
+$builder->query_safe('BEGIN; SELECT fn_iu_tree_path_refresh(NULL)');
+start_query($other_mover, move('lost', 'to'));
+wait_until('SELECT count(*) = 1 FROM pg_locks WHERE NOT granted');
+$builder->query_safe('COMMIT');
+$other_mover->query_safe('SELECT 1');
+is(sql($paths_are_true), 't', 'a unit whose path is built anew while it moves has the path to where it moved');
+$_->quit foreach $builder, $other_mover;
+
 # ---- in place
 
 sql('CREATE DATABASE old');

@@ -43,7 +43,8 @@ sub new_node
 	return $node;
 }
 
-# The same with the extension and all its migrations, and its watchdog at work.
+# The same with the extension and all its migrations, and its watchdog at work where
+# the workers serve database postgres.
 sub new_installed
 {
 	my ($class, $name, %settings) = @_;
@@ -54,10 +55,10 @@ sub new_installed
 	return $node;
 }
 
-# Not started yet. $init goes to init(), e.g. { allows_streaming => 1 }, but for
-# "installed", with which install() finds the extension there. In UTF8, whatever the
-# locale of who runs the test. No request times out because the machine is slow: a
-# test of a time-out sets its own.
+# Not started yet. $init goes to init(), e.g. { allows_streaming => 1 }. With
+# "installed" in it the files have the extension, where they can be a copy, and
+# install() has nothing to make. In UTF8, whatever the locale of who runs the test.
+# No request times out because the machine is slow: a test of a time-out sets its own.
 sub init_node
 {
 	my ($class, $name, $init, %settings) = @_;

@@ -18,6 +18,8 @@ use Fcntl qw(LOCK_EX);
 use File::Path qw(rmtree);
 use PostgreSQL::Test::Utils;
 
+my @NOT_FOR_ALL = qw(LOCPATH HOME CURL_HOME NETRC PGOPTIONS LD_PRELOAD);
+
 sub folder
 {
 	my ($installed) = @_;
@@ -27,8 +29,9 @@ sub folder
 	return $installed ? _installed($made) : $made;
 }
 
-# The configuration is as initdb left it; the server is the same to iu_core as its
-# copies, whose instance has the same name.
+# The configuration is as initdb left it. To iu_core a copy is the place that it was
+# copied from: system identifier, database and instance are the same. What a test has
+# put into its environment for its own server is not for this one.
 sub _installed
 {
 	my ($bare) = @_;
@@ -40,8 +43,10 @@ sub _installed
 	rmtree("$made.new");	# of a test that was killed
 
 	my $socket = PostgreSQL::Test::Utils::tempdir_short;
+	local @ENV{@NOT_FOR_ALL};
+	delete @ENV{@NOT_FOR_ALL};
 	my @server = ('pg_ctl', '-w', '-D', "$made.new", '-l', "$made.log");
-	my $settings = "-F -c shared_preload_libraries=iu_core -c listen_addresses= -k $socket";
+	my $settings = "-F -c shared_preload_libraries=iu_core -c listen_addresses= -k '$socket'";
 	system_or_bail('cp', '-RPp', $bare, "$made.new");
 	system_or_bail(@server, '-o', $settings, 'start');
 	system_or_bail('psql', '-X', '-q', '-h', $socket, '-d', 'postgres', '-v', 'ON_ERROR_STOP=1', '-o', '/dev/null',
