@@ -20,6 +20,7 @@
 #include "core/carried.h"
 #include "core/compat.h"
 #include "core/policy.h"
+#include "utils/guc.h"
 #include "utils/memutils.h"
 #include "utils/timestamp.h"
 
@@ -47,6 +48,17 @@ look_at_functions(Look *look)
 	snprintf(look->first, IU_ERROR_LENGTH, "function %s is not the one that the library carries", altered);
 }
 
+/*
+ * A look reads everything, in another order than that in which somebody takes things away: DROP EXTENSION, or a restore
+ * that drops first. Of the two the look is to be the victim of a deadlock. Where it waits first it gives up after a
+ * second, which is before the other asks whether there is a deadlock; where it waits second it is the first to ask.
+ */
+static void
+give_way(void)
+{
+	(void) set_config_option("deadlock_timeout", "10ms", PGC_SUSET, PGC_S_SESSION, GUC_ACTION_LOCAL, true, 0, false);
+}
+
 /* Where the policy is there without this function, that is a difference of its own. */
 static void
 count_differences(void *argument)
@@ -58,6 +70,7 @@ count_differences(void *argument)
 	Look	   *look = argument;
 	char	   *first;
 
+	give_way();
 	if (iu_calls_readiness(call, lengthof(call)) != IU_RUNNING)
 	{
 		look->differences = iu_calls_readiness(others, lengthof(others)) == IU_RUNNING ? 1 : 0;

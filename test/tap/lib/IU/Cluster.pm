@@ -71,6 +71,7 @@ sub init_node
 			shared_preload_libraries  => 'iu_core',
 			'iu_core.databases'       => 'postgres',
 			max_worker_processes      => 32,
+			max_locks_per_transaction => 256,	# as README.md has it for 10 connections
 			jit                       => 'off',
 			'iu_core.connect_timeout' => $patience,
 			'iu_core.request_timeout' => '300s',
