@@ -16,7 +16,6 @@
 #include "core/transaction_lock.h"
 #include "fmgr.h"
 #include "miscadmin.h"
-#include "utils/builtins.h"
 
 PG_FUNCTION_INFO_V1(iu_named_lock);
 PG_FUNCTION_INFO_V1(iu_try_named_lock);

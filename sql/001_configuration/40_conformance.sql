@@ -111,7 +111,7 @@ BEGIN
   BEGIN
     RETURN QUERY SELECT * FROM iu.fn_iu_conformance_findings();
   EXCEPTION
-    WHEN lock_not_available THEN
+    WHEN lock_not_available OR deadlock_detected THEN
       PERFORM iu.fn_iu_refuse_locked('what conforms');
     WHEN OTHERS THEN
       GET STACKED DIAGNOSTICS v_problem = MESSAGE_TEXT;
@@ -122,7 +122,7 @@ END
 $function$;
 COMMENT ON FUNCTION iu.fn_iu_conformance IS
   'What public.fn_iu_conformance hands on to, with the rights of iu_core_owner. Where these are gone, or it cannot '
-  'look, a row says so. Raises only 55P03, where a lock is waited for in vain for 1 s.';
+  'look, a row says so. Raises only 55P03, where a lock is waited for in vain for 1 s, or would never come.';
 
 CREATE FUNCTION iu.fn_iu_conformance_problems(OUT problems integer, OUT first text)
   LANGUAGE sql STABLE SECURITY DEFINER

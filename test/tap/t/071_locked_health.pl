@@ -98,5 +98,21 @@ like(says($_), qr/iu_route_retry is locked by prepared transaction "left over"/,
   foreach qw(fn_iu_route_worker_health v_iu_trouble);
 sql("ROLLBACK PREPARED 'left over'");
 
+note 'a lock that would never come';
+sql("ALTER FUNCTION iu.fn_iu_conformance SET lock_timeout = '60s'; CREATE TABLE in_hand ()");
+my ($taker, $asker) = map { $node->background_psql('postgres', on_error_stop => 0) } 1, 2;
+$asker->query_safe("SET deadlock_timeout = '10ms'; BEGIN; LOCK TABLE in_hand");
+$taker->query_safe("SET deadlock_timeout = '60s'; BEGIN; LOCK TABLE iu_governed_object");
+start_query($taker, 'LOCK TABLE in_hand');
+becomes("SELECT count(*) = 1 FROM pg_locks WHERE relation = 'in_hand'::regclass AND NOT granted",
+	'somebody who takes tables waits for who asks for conformance');
+$asker->query($asks{fn_iu_conformance});
+like($asker->{stderr}, qr/what conforms cannot be told: a table is locked.*iu_governed_object by pid/s,
+	'who asks for conformance and would wait for ever is told of the lock, and of no difference');
+$asker->{stderr} = '';
+$asker->query('ROLLBACK');
+$taker->query_safe('ROLLBACK');
+$_->quit foreach $taker, $asker;
+
 $node->stop;
 done_testing();
